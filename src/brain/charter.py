@@ -1,0 +1,279 @@
+"""Charter v1.0: the event envelope, the declaration of event types, their catalogue, and subscription patterns.
+
+The envelope is a JSON object with exactly the keys id, type, source, target, timestamp, payload and meta.
+Source: the seed specification, "Charter v1.0 Compliance", and docs/charter.md.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache, cached_property
+from importlib.metadata import entry_points
+from random import Random
+from time import time
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from brain.errors import EnvelopeError, InvalidInput
+
+VERSION = "1.0"
+
+_ID = re.compile(r"evt_[a-z][a-z0-9_]*_[0-9]+_[0-9a-f]{12,}").fullmatch
+_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+").fullmatch
+_SOURCE = re.compile(r"[a-z][a-z0-9_]*_service").fullmatch
+_PATTERN = re.compile(r"[a-z0-9_.*]+").fullmatch
+
+_random = Random(os.urandom(32))
+_bits = _random.getrandbits
+# A forked child would otherwise mint the very ids its parent mints.
+os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))
+
+_context: ContextVar[dict[str, Any]] = ContextVar("brain_meta", default={"correlation_id": None, "version": VERSION})
+_well_formed: set[tuple[str, str]] = set()
+
+
+@contextmanager
+def correlation(correlation_id: str | None, **more: Any) -> Iterator[None]:
+    """Inside this block every new event carries `correlation_id`, and `more` (`causation_id`, ...), in its meta."""
+    token = _context.set({**_context.get(), "correlation_id": correlation_id, **more})
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+def current_meta() -> dict[str, Any]:
+    """The meta that an event built here and now would get; a copy."""
+    return dict(_context.get())
+
+
+def mint_id(module: str, timestamp: float) -> str:
+    """An event id `evt_<module>_<unix milliseconds>_<64 random bits in hex>`."""
+    return f"evt_{module}_{int(timestamp * 1000)}_{_bits(64):016x}"
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One event. `type`, `source` and `payload` must be given; what else is left out is minted or taken from context.
+
+    `timestamp` is in Unix seconds. `meta` holds at least `correlation_id` and `version`.
+    Raises EnvelopeError, naming the field, when a value does not keep to the Charter.
+    """
+
+    id: str = ""
+    type: str
+    source: str
+    target: str | None = None
+    timestamp: float = 0.0
+    payload: dict[str, Any]
+    meta: dict[str, Any] = {}  # noqa: RUF012  (msgspec copies an empty default for each instance)
+
+    def __post_init__(self) -> None:
+        if not self.timestamp:
+            msgspec.structs.force_setattr(self, "timestamp", time())
+        if "version" not in self.meta or "correlation_id" not in self.meta:
+            _complete_meta(self)
+        if (self.type, self.source) not in _well_formed:
+            _check_names(self)
+        if not self.id:
+            msgspec.structs.force_setattr(self, "id", mint_id(self.source[:-8], self.timestamp))
+        elif type(self.id) is not str or not _ID(self.id):
+            raise EnvelopeError(f"id: {self.id!r} is not of the form evt_<module>_<unix milliseconds>_<12+ hex digits>")
+        if type(self.payload) is not dict or type(self.timestamp) is not float or self.target is not None:
+            _check_values(self)
+
+    @property
+    def correlation_id(self) -> str | None:
+        """The id that all events of one story share, or None."""
+        value: str | None = self.meta["correlation_id"]
+        return value
+
+    def encode(self) -> bytes:
+        """The envelope as JSON bytes. Raises EnvelopeError when the payload or meta cannot be written as JSON."""
+        try:
+            return _encode(self)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise EnvelopeError(f"payload or meta: cannot be written as JSON: {error}") from error
+
+    @staticmethod
+    def decode(data: bytes | str) -> Event:
+        """The event written in `data`. Raises EnvelopeError, naming the field, when it is not a whole valid envelope."""
+        try:
+            wire = _decode(data)
+        except msgspec.DecodeError as error:  # also its child ValidationError
+            raise EnvelopeError(f"envelope: {error}") from error
+        meta = wire.meta
+        if "version" not in meta or "correlation_id" not in meta:
+            raise EnvelopeError("meta: needs the keys correlation_id (string or null) and version")
+        if not wire.id:
+            raise EnvelopeError("id: is empty")
+        return Event(
+            id=wire.id,
+            type=wire.type,
+            source=wire.source,
+            target=wire.target,
+            timestamp=wire.timestamp,
+            payload=wire.payload,
+            meta=meta,
+        )
+
+
+class _Wire(msgspec.Struct, forbid_unknown_fields=True):
+    """The envelope as read: every key required, so that nothing missing is minted silently."""
+
+    id: str
+    type: str
+    source: str
+    target: str | None
+    timestamp: float
+    payload: dict[str, Any]
+    meta: dict[str, Any]
+
+
+_encode: Callable[[Event], bytes] = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Wire).decode
+
+
+def _complete_meta(event: Event) -> None:
+    if not isinstance(event.meta, Mapping):
+        raise EnvelopeError(f"meta: must be an object, not {type(event.meta).__name__}")
+    msgspec.structs.force_setattr(event, "meta", {**_context.get(), **event.meta})
+
+
+def _check_names(event: Event) -> None:
+    if not isinstance(event.type, str) or not _TYPE(event.type):
+        raise EnvelopeError(f"type: {event.type!r} is not of the form <subject>.<what_happened> in lower case")
+    if not isinstance(event.source, str) or not _SOURCE(event.source):
+        raise EnvelopeError(f"source: {event.source!r} is not of the form <module>_service in lower case")
+    if len(_well_formed) < 10_000:
+        _well_formed.add((event.type, event.source))
+
+
+def _check_values(event: Event) -> None:
+    if not isinstance(event.payload, dict):
+        raise EnvelopeError(f"payload: must be an object, not {type(event.payload).__name__}")
+    if isinstance(event.timestamp, int) and not isinstance(event.timestamp, bool):
+        msgspec.structs.force_setattr(event, "timestamp", float(event.timestamp))
+    if not isinstance(event.timestamp, float) or not 0 < event.timestamp < 1e11:
+        raise EnvelopeError(f"timestamp: {event.timestamp!r} is not a time in Unix seconds")
+    if event.target is not None and not isinstance(event.target, str):
+        raise EnvelopeError(f"target: must be a string or null, not {type(event.target).__name__}")
+
+
+class Priority(StrEnum):
+    """How soon a person or a program should look at an event of the type."""
+
+    CRITICAL = "CRITICAL"
+    HIGH = "HIGH"
+    MEDIUM = "MEDIUM"
+
+
+class Frequency(StrEnum):
+    """How often an event of the type is expected."""
+
+    HIGH = "High"
+    MEDIUM = "Medium"
+    LOW = "Low"
+
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True)
+class EventType(Generic[P]):
+    """The one declaration of an event type; `payload` is a TypedDict whose keys are annotated with `msgspec.Meta`.
+
+    Validation, docs/events, AsyncAPI and JSON Schema all come from it.
+    """
+
+    name: str
+    module: str
+    payload: type[P]
+    priority: Priority
+    frequency: Frequency
+    purpose: str
+    example: P
+
+    @cached_property
+    def source(self) -> str:
+        """What events of this type carry as their source."""
+        return f"{self.module}_service"
+
+    def check(self, payload: object) -> P:
+        """The payload as its type, copied. Raises EnvelopeError naming the key that does not fit the declaration."""
+        try:
+            return msgspec.convert(payload, self.payload)
+        except msgspec.ValidationError as error:
+            raise EnvelopeError(f"payload of {self.name}: {error}") from error
+
+    def event(self, payload: P, *, target: str | None = None, meta: Mapping[str, Any] | None = None) -> Event:
+        """A new event with a checked payload; `meta` is laid over the meta of the context."""
+        self.check(payload)
+        return self.unchecked(payload, target, meta)
+
+    def unchecked(self, payload: P, target: str | None = None, meta: Mapping[str, Any] | None = None) -> Event:
+        """As `event`, without the run-time check: for hot paths whose payload the type checker has seen."""
+        now = time()
+        return Event(
+            id=f"evt_{self.module}_{int(now * 1000)}_{_bits(64):016x}",
+            type=self.name,
+            source=self.source,
+            target=target,
+            timestamp=now,
+            payload=payload,  # type: ignore[arg-type]
+            meta={**_context.get(), **meta} if meta else {**_context.get()},
+        )
+
+
+@cache
+def catalogue() -> Mapping[str, EventType[Any]]:
+    """Every declared event type by name, collected from the `EVENTS` of each package in the `brain.modules` entry points.
+
+    Raises InvalidInput when two modules declare the same type.
+    """
+    found: dict[str, EventType[Any]] = {}
+    for point in sorted(entry_points(group="brain.modules"), key=lambda point: point.name):
+        for declared in importlib.import_module(f"{point.value}.events").EVENTS:
+            if declared.name in found:
+                raise InvalidInput(f"event type {declared.name} is declared twice: a type belongs to one module")
+            found[declared.name] = declared
+    return found
+
+
+class Pattern:
+    """A compiled subscription pattern: `*` stands for any run of characters, dots included; several are ORed.
+
+    `threat.*`, `*.event_published`, `*`. Raises InvalidInput for a pattern that can match no type.
+    """
+
+    def __init__(self, pattern: str | Iterable[str]) -> None:
+        self.texts: tuple[str, ...] = (pattern,) if isinstance(pattern, str) else tuple(pattern)
+        for text in self.texts or ("",):
+            if not isinstance(text, str) or not _PATTERN(text):
+                raise InvalidInput(f"pattern: {text!r} is not made of a-z, 0-9, _, . and *; try threat.* or *")
+        alternatives = "|".join(re.escape(text).replace(r"\*", ".*") for text in self.texts)
+        self._match = re.compile(alternatives).fullmatch
+        self._known: dict[str, bool] = {}
+        self.matches_all = "*" in self.texts
+
+    def matches(self, event_type: str) -> bool:
+        """Whether an event of this type is wanted; remembered, so that a known type costs one look-up."""
+        known = self._known.get(event_type)
+        if known is None:
+            known = self._match(event_type) is not None
+            if len(self._known) < 10_000:
+                self._known[event_type] = known
+        return known
+
+    def __str__(self) -> str:
+        return ",".join(self.texts)
+
+    def __repr__(self) -> str:
+        return f"Pattern({str(self)!r})"

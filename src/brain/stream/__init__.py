@@ -1,0 +1,1 @@
+"""The event stream: journal, backends, consumer groups, dead letters, replay."""

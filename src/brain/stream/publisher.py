@@ -1,0 +1,109 @@
+"""How modules hand events to whatever stream they were given, without ever being stopped by it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import Counter
+from collections.abc import Awaitable, Mapping
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from brain.charter import Event, EventType
+
+log = structlog.get_logger("brain.publisher")
+
+P = TypeVar("P")
+
+PUBLISH_TIMEOUT = 0.05
+"""Seconds an async module waits for a foreign stream whose `publish` is a coroutine; our own needs no waiting."""
+
+failures: Counter[str] = Counter()
+"""Events by type that modules could not hand over; shown in `/metrics` and `brain doctor`."""
+
+_running: set[asyncio.Task[Any]] = set()
+
+
+class Publisher(Protocol):
+    """Anything with a `publish`: EventStream, RecordingStream, or a double of the user's, plain or async."""
+
+    def publish(self, event: Event, /) -> object:
+        """Take the event; may return an awaitable."""
+
+
+def emit(
+    stream: Publisher | None,
+    event_type: EventType[P],
+    payload: P,
+    *,
+    target: str | None = None,
+    meta: Mapping[str, Any] | None = None,
+) -> None:
+    """Publish an event of `event_type`; whatever goes wrong is logged and counted in `failures`, never raised.
+
+    A stream whose `publish` is a coroutine function is run as a task of the running loop.
+    """
+    _hand_over(stream, event_type, payload, target, meta)
+
+
+async def emit_async(
+    stream: Publisher | None,
+    event_type: EventType[P],
+    payload: P,
+    *,
+    target: str | None = None,
+    meta: Mapping[str, Any] | None = None,
+) -> None:
+    """As `emit`; a coroutine `publish` is given PUBLISH_TIMEOUT to finish, then left running in the background."""
+    task = _hand_over(stream, event_type, payload, target, meta)
+    if task is not None:
+        _, late = await asyncio.wait({task}, timeout=PUBLISH_TIMEOUT)
+        if late:
+            _failed(event_type.name, f"publish did not finish within {PUBLISH_TIMEOUT} s")
+
+
+def publish_safely(stream: Publisher, event: Event) -> asyncio.Task[Any] | None:
+    """Hand over a ready event under the same promise; the task that finishes it when `publish` was a coroutine."""
+    try:
+        result = stream.publish(event)
+    except Exception as error:  # noqa: BLE001  (a foreign stream may raise anything; counted and logged)
+        _failed(event.type, error)
+        return None
+    if not inspect.iscoroutine(result):
+        return None
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        result.close()
+        _failed(event.type, "publish is a coroutine, and no event loop runs here to finish it")
+        return None
+    task = loop.create_task(_finish(event.type, result))
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+    return task
+
+
+def _hand_over(
+    stream: Publisher | None, event_type: EventType[P], payload: P, target: str | None, meta: Mapping[str, Any] | None
+) -> asyncio.Task[Any] | None:
+    if stream is None:
+        return None
+    try:
+        event = event_type.event(payload, target=target, meta=meta)
+    except Exception as error:  # noqa: BLE001  (business logic goes on; counted and logged)
+        _failed(event_type.name, error)
+        return None
+    return publish_safely(stream, event)
+
+
+async def _finish(event_type: str, result: Awaitable[object]) -> None:
+    try:
+        await result
+    except Exception as error:  # noqa: BLE001  (as above)
+        _failed(event_type, error)
+
+
+def _failed(event_type: str, error: object) -> None:
+    failures[event_type] += 1
+    log.error("event not published", type=event_type, error=str(error), total=failures[event_type])
