@@ -1,0 +1,274 @@
+"""The local append-only journal that `publish()` writes to before it returns.
+
+A journal is a folder of segments owned by one process, which holds a lock on it. A segment is a preallocated,
+memory-mapped file of records; a record is a 16-byte header (length, CRC-32, sequence number with the priority bit) and
+the encoded event. Writing through the map is a copy into the page cache: it survives the death of the process without a
+system call, and without giving up the interpreter lock. See docs/decisions/0002-journal.md.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import shutil
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from zlib import crc32
+
+import structlog
+
+from brain.errors import BrainError
+
+log = structlog.get_logger("brain.journal")
+
+SEGMENT_SIZE = 8 << 20
+_HEADER = struct.Struct("<IIQ")
+_CRITICAL = 1 << 63
+_CHUNK = 1 << 18
+
+
+class JournalFull(BrainError):
+    """The disk, a quota or a file size limit leaves no room for another segment."""
+
+    status = 507
+    title = "Journal full"
+
+
+class Record(NamedTuple):
+    """One journalled event: its number within the journal, whether its type is CRITICAL, and its bytes."""
+
+    seq: int
+    critical: bool
+    data: bytes
+
+
+class Journal:
+    """The writing side. Not thread-safe: the caller serialises `append`."""
+
+    def __init__(self, folder: Path, segment_size: int = SEGMENT_SIZE, first_seq: int = 0) -> None:
+        self.folder = folder
+        self.next_seq = first_seq
+        self.current_first = -1  # the first sequence number of the segment being written
+        self.committed = 0  # how many of its bytes hold whole records
+        self._size = segment_size
+        self._map: mmap.mmap | None = None
+        self._fd = -1
+        self._spare: Path | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = lock_folder(folder)
+        if self._lock is None:
+            raise BrainError(f"journal {folder.name} is in use by another process")
+
+    @property
+    def max_record(self) -> int:
+        """The largest event, in bytes, that fits into a segment."""
+        return self._size - _HEADER.size
+
+    def append(self, data: bytes, critical: bool) -> int:
+        """Write one record and return its sequence number. Raises JournalFull when no segment can be had."""
+        seq = self.next_seq
+        length = len(data)
+        start = self.committed
+        end = start + 16 + length
+        if self._map is None or end > self._size:
+            self._rotate()
+            start, end = 0, 16 + length
+        number = seq | _CRITICAL if critical else seq
+        self._map[start:end] = _HEADER.pack(length, crc32(data, seq & 0xFFFFFFFF), number) + data  # type: ignore[index]
+        self.committed = end
+        self.next_seq = seq + 1
+        return seq
+
+    def sync(self) -> None:
+        """Force what was appended to stable storage (fdatasync)."""
+        if self._fd >= 0:
+            os.fdatasync(self._fd)
+
+    def prepare(self) -> None:
+        """Make the next segment ahead of time, so that `append` does not wait for it; called off the hot path."""
+        if self._spare is None and self._map is not None and self.committed > self._size // 2:
+            spare = self.folder / "spare"
+            try:
+                fd = _allocate(spare, self._size)
+            except JournalFull:
+                return  # `append` will report it if it comes to that
+            os.close(fd)
+            self._spare = spare
+
+    def _rotate(self) -> None:
+        path = segment_path(self.folder, self.next_seq)
+        if self._spare is not None:
+            os.rename(self._spare, path)
+            fd = os.open(path, os.O_RDWR)
+            self._spare = None
+        else:
+            fd = _allocate(path, self._size)
+        if self._map is not None:
+            self._close_segment()
+        self._fd = fd
+        self._map = mmap.mmap(fd, self._size)
+        # In this order: a reader between the two lines then takes the old segment as complete, which it is.
+        self.current_first = self.next_seq
+        self.committed = 0
+
+    def _close_segment(self) -> None:
+        if self._map is not None:
+            self._map.close()
+            self._map = None
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def close(self) -> None:
+        """Give up the folder; what is in it stays."""
+        self._close_segment()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+class Reader:
+    """Reads the records of a journal in order, from a sequence number on; also while another thread appends."""
+
+    def __init__(self, folder: Path, writer: Journal | None = None) -> None:
+        self.folder = folder
+        self.next_seq = 0
+        self.corrupt = 0
+        self._writer = writer
+        self._fd = -1
+        self._first = -1  # the first sequence number of the open segment; -1 when none is open
+        self._offset = 0
+
+    def seek(self, seq: int) -> None:
+        """Continue with the record numbered `seq`, or the first one kept after it."""
+        self.close()
+        self.next_seq = seq
+        firsts = segments(self.folder)
+        if firsts:
+            self._open(max((first for first in firsts if first <= seq), default=firsts[0]))
+
+    def read(self, limit: int, max_bytes: int = 4 << 20) -> list[Record]:
+        """At most `limit` records (and about `max_bytes`) from here on; empty at the end."""
+        records: list[Record] = []
+        size = 0
+        for record in self._records():
+            records.append(record)
+            size += len(record.data)
+            if len(records) >= limit or size >= max_bytes:
+                break
+        return records
+
+    def read_critical(self, limit: int, max_scanned: int = 100_000) -> list[Record]:
+        """As `read`, only the CRITICAL ones; looks at no more than `max_scanned` records."""
+        records: list[Record] = []
+        for scanned, record in enumerate(self._records(), 1):
+            if record.critical:
+                records.append(record)
+            if len(records) >= limit or scanned >= max_scanned:
+                break
+        return records
+
+    def _records(self) -> Iterator[Record]:
+        while True:
+            # Asked before reading: a segment that was no longer written to then is complete when read now.
+            growing = self._writer is not None and self._first == self._writer.current_first
+            chunk = self._chunk() if self._fd >= 0 else b""
+            if not chunk:
+                if growing or not self._open_next():
+                    return
+                continue
+            position = 0
+            while position + 16 <= len(chunk):
+                length, crc, number = _HEADER.unpack_from(chunk, position)
+                stop = position + 16 + length
+                if length == 0 or stop > len(chunk):
+                    break
+                data = chunk[position + 16 : stop]
+                position = stop
+                self._offset += 16 + length
+                seq = number & ~_CRITICAL
+                if crc32(data, seq & 0xFFFFFFFF) != crc:
+                    self._damaged(chunk[stop : stop + 4])
+                elif seq >= self.next_seq:
+                    self.next_seq = seq + 1
+                    yield Record(seq, number >= _CRITICAL, data)
+
+    def _chunk(self) -> bytes:
+        """Bytes from here on that hold at least one whole record; empty when the open segment holds no more."""
+        end = os.fstat(self._fd).st_size
+        if self._writer is not None:
+            committed = self._writer.committed
+            if self._writer.current_first == self._first:
+                end = committed
+        chunk = os.pread(self._fd, max(0, min(_CHUNK, end - self._offset)), self._offset)
+        if len(chunk) < 16:
+            return b""
+        length: int = _HEADER.unpack_from(chunk)[0]
+        if length == 0 or self._offset + 16 + length > end:
+            return b""
+        return chunk if len(chunk) >= 16 + length else os.pread(self._fd, 16 + length, self._offset)
+
+    def _damaged(self, following: bytes) -> None:
+        """A checksum is wrong: the torn tail of a crash when nothing follows, a loss to damage otherwise."""
+        if following not in (b"", b"\0\0\0\0"):
+            self.corrupt += 1
+            log.error("journal record damaged, skipped", journal=self.folder.name, segment=self._first)
+
+    def _open_next(self) -> bool:
+        following = [first for first in segments(self.folder) if first > self._first]
+        if following:
+            self._open(following[0])
+        return bool(following)
+
+    def _open(self, first: int) -> None:
+        self.close()
+        self._fd = os.open(segment_path(self.folder, first), os.O_RDONLY)
+        self._first = first
+
+    def close(self) -> None:
+        """Release the open segment."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = self._first = -1
+        self._offset = 0
+
+
+def segments(folder: Path) -> list[int]:
+    """The first sequence numbers of the segments in the folder, in order."""
+    return sorted(int(name[:-4]) for name in os.listdir(folder) if name.endswith(".seg"))
+
+
+def segment_path(folder: Path, first: int) -> Path:
+    """The file of the segment that starts at sequence number `first`."""
+    return folder / f"{first:016d}.seg"
+
+
+def lock_folder(folder: Path) -> int | None:
+    """A lock on the journal, held until the returned descriptor is closed or its process ends; None when taken."""
+    fd = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    return fd
+
+
+def remove(folder: Path) -> None:
+    """Delete a journal whose records are all stored."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _allocate(path: Path, size: int) -> int:
+    """A file of `size` zero bytes whose blocks are reserved, so that writing to its map cannot fail later."""
+    fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
+    try:
+        os.posix_fallocate(fd, 0, size)
+    except OSError as error:
+        os.close(fd)
+        path.unlink(missing_ok=True)
+        raise JournalFull(f"journal: no room for a segment of {size} bytes ({error.strerror}); free disk space") from error
+    return fd

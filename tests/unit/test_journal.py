@@ -1,0 +1,123 @@
+"""The journal: what was appended is read back, in order, over segments, after crashes and with damage."""
+
+from __future__ import annotations
+
+import os
+import resource
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brain.stream.journal import Journal, JournalFull, Reader, lock_folder, segment_path, segments
+
+
+def read_all(folder: Path, writer: Journal | None = None, seq: int = 0) -> list[tuple[int, bool, bytes]]:
+    reader = Reader(folder, writer)
+    reader.seek(seq)
+    found = []
+    while records := reader.read(7):
+        found += [tuple(record) for record in records]
+    reader.close()
+    return found
+
+
+@given(st.lists(st.tuples(st.binary(min_size=1, max_size=300), st.booleans()), max_size=60))
+def test_reads_back_what_was_appended(tmp_path_factory: pytest.TempPathFactory, events: list[tuple[bytes, bool]]) -> None:
+    folder = tmp_path_factory.mktemp("journal")
+    journal = Journal(folder, segment_size=1024)
+    for number, (data, critical) in enumerate(events):
+        assert journal.append(data, critical) == number
+    expected = [(number, critical, data) for number, (data, critical) in enumerate(events)]
+    assert read_all(folder, journal) == expected
+    journal.close()
+    assert read_all(folder) == expected
+    assert read_all(folder, seq=20) == expected[20:]
+
+
+def test_reader_follows_a_writer_over_segments(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", segment_size=4096)
+    reader = Reader(journal.folder, journal)
+    reader.seek(0)
+    seen: list[int] = []
+    done = threading.Event()
+
+    def follow() -> None:
+        while True:
+            finished = done.is_set()
+            records = reader.read(50)
+            seen.extend(record.seq for record in records)
+            if finished and not records:
+                return
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    for number in range(20_000):
+        journal.append(b"%d" % number * 20, critical=False)
+        if number % 50 == 0:
+            journal.prepare()
+    done.set()
+    thread.join(30)
+    assert seen == list(range(20_000))
+    journal.close()
+
+
+def test_critical_records_can_be_read_ahead(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", segment_size=512)
+    for number in range(100):
+        journal.append(b"x" * 50, critical=number % 10 == 3)
+    reader = Reader(journal.folder, journal)
+    reader.seek(20)
+    assert [record.seq for record in reader.read_critical(5)] == [23, 33, 43, 53, 63]
+    assert [record.seq for record in reader.read_critical(5)] == [73, 83, 93]
+    journal.close()
+
+
+def test_a_torn_tail_is_dropped_and_damage_in_the_middle_is_counted(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", segment_size=4096)
+    for number in range(5):
+        journal.append(b"record %d" % number, critical=False)
+    end = journal.committed
+    journal.close()
+    with open(segment_path(journal.folder, 0), "r+b") as file:
+        file.seek(end - 1)
+        file.write(b"!")
+    reader = Reader(journal.folder)
+    reader.seek(0)
+    assert [record.seq for record in reader.read(10)] == [0, 1, 2, 3]
+    assert reader.corrupt == 0
+    with open(segment_path(journal.folder, 0), "r+b") as file:
+        file.seek(16 + 2)
+        file.write(b"!")
+    reader.seek(0)
+    assert [record.seq for record in reader.read(10)] == [1, 2, 3]
+    assert reader.corrupt == 1
+
+
+def test_a_full_disk_is_reported_and_leaves_the_journal_usable(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", segment_size=64 << 10)
+    journal.append(b"before", critical=False)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (32 << 10, hard))
+    try:
+        with pytest.raises(JournalFull, match="free disk space"):
+            for _ in range(2000):
+                journal.append(b"x" * 100, critical=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    kept = journal.next_seq
+    assert journal.append(b"after", critical=False) == kept
+    assert [seq for seq, _, _ in read_all(journal.folder, journal)] == list(range(kept + 1))
+    assert len(segments(journal.folder)) == 2
+    journal.close()
+
+
+def test_only_one_process_owns_a_journal(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    assert lock_folder(journal.folder) is None
+    journal.close()
+    fd = lock_folder(journal.folder)
+    assert fd is not None
+    os.close(fd)
