@@ -25,7 +25,9 @@ def read_all(folder: Path, writer: Journal | None = None, seq: int = 0) -> list[
 
 
 @given(st.lists(st.tuples(st.binary(min_size=1, max_size=300), st.booleans()), max_size=60))
-def test_reads_back_what_was_appended(tmp_path_factory: pytest.TempPathFactory, events: list[tuple[bytes, bool]]) -> None:
+def test_reads_back_what_was_appended(
+    tmp_path_factory: pytest.TempPathFactory, events: list[tuple[bytes, bool]]
+) -> None:
     folder = tmp_path_factory.mktemp("journal")
     journal = Journal(folder, segment_size=1024)
     for number, (data, critical) in enumerate(events):
@@ -108,7 +110,7 @@ def test_a_full_disk_is_reported_and_leaves_the_journal_usable(tmp_path: Path) -
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     kept = journal.next_seq
-    assert journal.append(b"after", critical=False) == kept
+    assert journal.append(b"after" * 50, critical=False) == kept
     assert [seq for seq, _, _ in read_all(journal.folder, journal)] == list(range(kept + 1))
     assert len(segments(journal.folder)) == 2
     journal.close()

@@ -270,5 +270,7 @@ def _allocate(path: Path, size: int) -> int:
     except OSError as error:
         os.close(fd)
         path.unlink(missing_ok=True)
-        raise JournalFull(f"journal: no room for a segment of {size} bytes ({error.strerror}); free disk space") from error
+        raise JournalFull(
+            f"journal: no room for a segment of {size} bytes ({error.strerror}); free disk space"
+        ) from error
     return fd

@@ -1,1 +1,201 @@
-"""."""
+"""Where events are kept: one protocol, three backends (memory, SQLite, Redis), one conformance suite.
+
+Backends are synchronous and thread-safe. The shipper's thread appends; asyncio code reads through an executor.
+They carry bytes and know nothing of patterns or retries: that is the stream's work, the same above each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from brain.errors import BrainError, InvalidInput, NotFound
+
+
+class Entry(NamedTuple):
+    """One stored event: its position in the stream and its bytes."""
+
+    position: str
+    data: bytes
+
+
+class Held(NamedTuple):
+    """An event that a consumer holds unacknowledged, with the number of attempts counted so far."""
+
+    position: str
+    data: bytes
+    attempts: int
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that a group gave up on: its bytes, the last error, and when (Unix seconds) each attempt failed."""
+
+    group: str
+    position: str
+    data: bytes
+    error: str
+    attempts: int
+    history: tuple[str, ...] = ()
+    buried_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class GroupInfo:
+    """The state of one consumer group.
+
+    `read_to` is the last position handed out; `lag` counts events after it; `pending` those handed out and not yet
+    acknowledged; `safe` is the position up to which everything is acknowledged.
+    """
+
+    name: str
+    pattern: str
+    read_to: str
+    safe: str
+    lag: int
+    pending: int
+    dead: int
+    consumers: int
+
+
+class MarkMismatch(BrainError):
+    """The backend knows another mark of the producer than the one the append builds on; `stored` is what it knows."""
+
+    def __init__(self, stored: str) -> None:
+        super().__init__(f"the backend's mark of this producer is {stored!r}")
+        self.stored = stored
+
+
+class NoGroup(NotFound):
+    """The group is not known to the backend (never made, removed, or lost with the backend's memory)."""
+
+
+class Fenced(BrainError):
+    """This consumer's lease is gone: others have taken over what it held, so its word no longer counts."""
+
+
+class Backend(Protocol):
+    """Storage of the stream. Every method may raise Unavailable; group methods raise NoGroup for an unknown group."""
+
+    durable: bool
+    """Whether what is stored survives the death of the backend's own process and memory."""
+
+    def append(self, producer: str, previous: str, mark: str, records: Sequence[bytes]) -> list[str]:
+        """Store the records in order and set the producer's mark, all or nothing; their positions.
+
+        Succeeds only when the stored mark is `previous`. When it is `mark` already, the very same append has succeeded
+        before, and nothing is done (an empty list). Raises MarkMismatch otherwise. "" is the mark of the unknown.
+        """
+
+    def mark(self, producer: str) -> str:
+        """The producer's stored mark, or ""."""
+
+    def forget(self, producer: str) -> None:
+        """Drop the mark of a producer that has ended with nothing left to ship."""
+
+    def read(self, after: str, limit: int) -> list[Entry]:
+        """Events after the position ("" for the start), oldest first."""
+
+    def read_back(self, before: str, limit: int) -> list[Entry]:
+        """Events before the position ("" for the end), newest first."""
+
+    def tail(self) -> str:
+        """The position of the newest event, or "" when there has been none."""
+
+    def position_at(self, unix_seconds: float) -> str:
+        """A position such that every event stored after that time comes after it."""
+
+    def wait(self, after: str, timeout: float) -> bool:
+        """Block until there may be an event after the position; False when `timeout` seconds passed without one."""
+
+    def create_group(self, group: str, pattern: str, start: str) -> None:
+        """Make the group, reading on from `start` ("" for the start); for one that exists only the pattern is noted."""
+
+    def drop_group(self, group: str) -> None:
+        """Remove the group with its dead letters."""
+
+    def groups(self) -> list[GroupInfo]:
+        """All groups."""
+
+    def join(self, group: str, consumer: str) -> None:
+        """Make the consumer a member of the group."""
+
+    def beat(self, group: str, consumer: str) -> dict[str, int]:
+        """Count up the member's beat; the beats of all members. Raises Fenced when it is no member any more."""
+
+    def expel(self, group: str, consumer: str, beat: int | None = None) -> None:
+        """End a membership, when its beat is still `beat` (or whatever it is); what it held can then be taken over."""
+
+    def take_over(self, group: str, consumer: str) -> list[Held]:
+        """Give the consumer all that is held by no present member."""
+
+    def fetch(self, group: str, consumer: str, limit: int) -> list[Entry]:
+        """The next events of the group, held by the consumer from now on. Raises Fenced."""
+
+    def ack(self, group: str, consumer: str, positions: Sequence[str]) -> None:
+        """Done with these. Raises Fenced, and then has done nothing."""
+
+    def count_attempt(self, group: str, position: str) -> int:
+        """Count one more attempt at a held event; the new number. The first call for an event returns 2: delivery was 1."""
+
+    def bury(self, letter: DeadLetter, consumer: str) -> None:
+        """Move a held event to the group's dead letters. Raises Fenced."""
+
+    def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
+        """Dead letters, oldest first."""
+
+    def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
+        """Append these dead letters (None: all) anew, for this group alone, and remove them; how many."""
+
+    def discard(self, group: str, positions: Sequence[str] | None = None) -> int:
+        """Delete these dead letters (None: all); how many."""
+
+    def size(self) -> tuple[int, int]:
+        """How many events are kept, and about how many bytes they take."""
+
+    def nth_oldest(self, n: int) -> str:
+        """The position of the n-th oldest event (1 is the oldest), or the last one there is."""
+
+    def trim(self, up_to: str) -> int:
+        """Delete events at and before the position; how many."""
+
+    def close(self) -> None:
+        """Release connections and files."""
+
+
+def position_key(position: str) -> tuple[int, ...]:
+    """Positions of one backend in stream order: `17` or `1703001234567-3`; "" comes before all."""
+    return tuple(map(int, position.split("-"))) if position else ()
+
+
+def check_position(position: str) -> str:
+    """The position as given. Raises InvalidInput when it is none."""
+    parts = position.split("-")
+    if position and not (
+        len(parts) <= 2 and all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts)
+    ):
+        raise InvalidInput(f"position: {position!r} is none; take one that an earlier answer gave")
+    return position
+
+
+def open_backend(url: str) -> Backend:
+    """The backend at `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`, `redis://host:port/db`.
+
+    Raises InvalidInput for another scheme.
+    """
+    scheme = url.partition("://")[0]
+    if scheme == "memory":
+        from brain.stream.backends.memory import MemoryBackend
+
+        return MemoryBackend()
+    if scheme == "sqlite":
+        from brain.stream.backends.sqlite import SQLiteBackend
+
+        return SQLiteBackend(url)
+    if scheme.startswith(("redis", "rediss", "unix")):
+        from brain.stream.backends.redis import RedisBackend
+
+        return RedisBackend(url)
+    raise InvalidInput(f"stream URL {url!r}: start it with memory://, sqlite:///, redis:// or rediss://")

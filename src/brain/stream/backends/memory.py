@@ -1,0 +1,247 @@
+"""The stream in this process's memory: for tests and experiments. It ends with the process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup
+
+
+@dataclass(slots=True)
+class _Stored:
+    position: int
+    data: bytes
+    stored_at: float
+    only_group: str | None
+
+
+@dataclass(slots=True)
+class _Pending:
+    consumer: str
+    attempts: int = 1
+
+
+@dataclass(slots=True)
+class _Group:
+    pattern: str
+    read_to: int
+    members: dict[str, int] = field(default_factory=dict)
+    pending: dict[int, _Pending] = field(default_factory=dict)
+    dead: dict[int, DeadLetter] = field(default_factory=dict)
+
+
+class MemoryBackend:
+    """Lists and dictionaries under one lock."""
+
+    durable = True  # there is no process besides this one that could die alone
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._log: list[_Stored] = []
+        self._last = 0
+        self._marks: dict[str, str] = {}
+        self._groups: dict[str, _Group] = {}
+
+    def append(self, producer: str, previous: str, mark: str, records: Sequence[bytes]) -> list[str]:
+        with self._changed:
+            stored = self._marks.get(producer, "")
+            if stored == mark:
+                return []
+            if stored != previous:
+                raise MarkMismatch(stored)
+            self._marks[producer] = mark
+            return [self._add(data) for data in records]
+
+    def mark(self, producer: str) -> str:
+        return self._marks.get(producer, "")
+
+    def forget(self, producer: str) -> None:
+        self._marks.pop(producer, None)
+
+    def read(self, after: str, limit: int) -> list[Entry]:
+        with self._changed:
+            rows = islice(self._log, self._index_after(_number(after)), None)
+            public = (row for row in rows if row.only_group is None)
+            return [Entry(str(row.position), row.data) for row in islice(public, limit)]
+
+    def read_back(self, before: str, limit: int) -> list[Entry]:
+        with self._changed:
+            end = self._index_after(_number(before) - 1) if before else len(self._log)
+            public = (row for row in islice(reversed(self._log), len(self._log) - end, None) if row.only_group is None)
+            return [Entry(str(row.position), row.data) for row in islice(public, limit)]
+
+    def tail(self) -> str:
+        return str(self._last) if self._last else ""
+
+    def position_at(self, unix_seconds: float) -> str:
+        with self._changed:
+            index = bisect_right(self._log, unix_seconds, key=lambda row: row.stored_at)
+            return str(self._log[index - 1].position) if index else ""
+
+    def wait(self, after: str, timeout: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._last > _number(after), timeout)
+
+    def create_group(self, group: str, pattern: str, start: str) -> None:
+        with self._changed:
+            known = self._groups.setdefault(group, _Group(pattern, _number(start)))
+            known.pattern = pattern
+
+    def drop_group(self, group: str) -> None:
+        with self._changed:
+            if self._groups.pop(group, None) is None:
+                raise NoGroup(f"group {group!r} does not exist")
+
+    def groups(self) -> list[GroupInfo]:
+        with self._changed:
+            return [
+                GroupInfo(
+                    name=name,
+                    pattern=group.pattern,
+                    read_to=_position(group.read_to),
+                    safe=_position(min(group.pending, default=group.read_to + 1) - 1),
+                    lag=len(self._log) - self._index_after(group.read_to),
+                    pending=len(group.pending),
+                    dead=len(group.dead),
+                    consumers=len(group.members),
+                )
+                for name, group in sorted(self._groups.items())
+            ]
+
+    def join(self, group: str, consumer: str) -> None:
+        with self._changed:
+            self._group(group).members.setdefault(consumer, 0)
+
+    def beat(self, group: str, consumer: str) -> dict[str, int]:
+        with self._changed:
+            members = self._member(group, consumer).members
+            members[consumer] += 1
+            return dict(members)
+
+    def expel(self, group: str, consumer: str, beat: int | None = None) -> None:
+        with self._changed:
+            members = self._group(group).members
+            if beat is None or members.get(consumer) == beat:
+                members.pop(consumer, None)
+
+    def take_over(self, group: str, consumer: str) -> list[Held]:
+        with self._changed:
+            state = self._member(group, consumer)
+            taken = []
+            for position, pending in sorted(state.pending.items()):
+                if pending.consumer not in state.members:
+                    pending.consumer = consumer
+                    taken.append(Held(str(position), self._at(position), pending.attempts))
+            return taken
+
+    def fetch(self, group: str, consumer: str, limit: int) -> list[Entry]:
+        with self._changed:
+            state = self._member(group, consumer)
+            wanted = []
+            for row in islice(self._log, self._index_after(state.read_to), None):
+                state.read_to = row.position
+                if row.only_group in (None, group):
+                    wanted.append(row)
+                    if len(wanted) == limit:
+                        break
+            state.pending.update((row.position, _Pending(consumer)) for row in wanted)
+            return [Entry(str(row.position), row.data) for row in wanted]
+
+    def ack(self, group: str, consumer: str, positions: Sequence[str]) -> None:
+        with self._changed:
+            state = self._member(group, consumer)
+            for position in positions:
+                state.pending.pop(int(position), None)
+
+    def count_attempt(self, group: str, position: str) -> int:
+        with self._changed:
+            pending = self._group(group).pending.get(int(position))
+            if pending is None:
+                raise Fenced(f"group {group!r}: {position} is not held")
+            pending.attempts += 1
+            return pending.attempts
+
+    def bury(self, letter: DeadLetter, consumer: str) -> None:
+        with self._changed:
+            state = self._member(letter.group, consumer)
+            state.dead[int(letter.position)] = letter
+            state.pending.pop(int(letter.position), None)
+
+    def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
+        with self._changed:
+            groups = [self._group(group)] if group is not None else list(self._groups.values())
+            return sorted((dead for state in groups for dead in state.dead.values()), key=_buried)[:limit]
+
+    def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
+        with self._changed:
+            letters = self._take_dead(group, positions)
+            for letter in letters:
+                self._add(letter.data, only_group=group)
+            return len(letters)
+
+    def discard(self, group: str, positions: Sequence[str] | None = None) -> int:
+        with self._changed:
+            return len(self._take_dead(group, positions))
+
+    def size(self) -> tuple[int, int]:
+        with self._changed:
+            return len(self._log), sum(len(row.data) for row in self._log)
+
+    def nth_oldest(self, n: int) -> str:
+        with self._changed:
+            return str(self._log[min(n, len(self._log)) - 1].position) if self._log else ""
+
+    def trim(self, up_to: str) -> int:
+        with self._changed:
+            count = self._index_after(_number(up_to))
+            del self._log[:count]
+            return count
+
+    def close(self) -> None:
+        pass
+
+    def _add(self, data: bytes, only_group: str | None = None) -> str:
+        self._last += 1
+        self._log.append(_Stored(self._last, data, time.time(), only_group))
+        self._changed.notify_all()
+        return str(self._last)
+
+    def _index_after(self, position: int) -> int:
+        return bisect_right(self._log, position, key=lambda row: row.position)
+
+    def _at(self, position: int) -> bytes:
+        return self._log[self._index_after(position - 1)].data
+
+    def _group(self, group: str) -> _Group:
+        try:
+            return self._groups[group]
+        except KeyError:
+            raise NoGroup(f"group {group!r} does not exist") from None
+
+    def _member(self, group: str, consumer: str) -> _Group:
+        state = self._group(group)
+        if consumer not in state.members:
+            raise Fenced(f"group {group!r}: {consumer} is no member any more")
+        return state
+
+    def _take_dead(self, group: str, positions: Sequence[str] | None) -> list[DeadLetter]:
+        dead = self._group(group).dead
+        wanted = list(dead) if positions is None else [int(position) for position in positions]
+        return [dead.pop(position) for position in wanted if position in dead]
+
+
+def _number(position: str) -> int:
+    return int(position) if position else 0
+
+
+def _position(number: int) -> str:
+    return str(number) if number > 0 else ""
+
+
+def _buried(letter: DeadLetter) -> tuple[float, int]:
+    return letter.buried_at, int(letter.position)

@@ -1,0 +1,95 @@
+"""The Lua scripts of the Redis backend: what must happen as one step.
+
+A refusal is an error reply that starts with MARK, FENCED or NOGROUP; redis.py turns it into an exception.
+"""
+
+from __future__ import annotations
+
+_MEMBER = """
+if redis.call('HEXISTS', KEYS[2], ARGV[2]) == 0 then
+    return redis.error_reply('FENCED group ' .. ARGV[1] .. ': ' .. ARGV[2] .. ' is no member any more')
+end
+"""
+
+SCRIPTS = {
+    # KEYS events marks, ARGV producer previous mark data...
+    "append": """
+local stored = redis.call('HGET', KEYS[2], ARGV[1]) or ''
+if stored == ARGV[3] then return {} end
+if stored ~= ARGV[2] then return redis.error_reply('MARK ' .. stored) end
+local ids = {}
+for i = 4, #ARGV do ids[i - 3] = redis.call('XADD', KEYS[1], '*', 'e', ARGV[i]) end
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
+return ids
+""",
+    # KEYS events members, ARGV group consumer
+    "join": """
+redis.call('XGROUP', 'CREATECONSUMER', KEYS[1], ARGV[1], ARGV[2])
+redis.call('HSETNX', KEYS[2], ARGV[2], 0)
+return 1
+""",
+    "beat": _MEMBER
+    + """
+redis.call('HINCRBY', KEYS[2], ARGV[2], 1)
+return redis.call('HGETALL', KEYS[2])
+""",
+    # KEYS members, ARGV consumer beat
+    "expel": """
+if ARGV[2] == '' or redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HDEL', KEYS[1], ARGV[1]) end
+return 0
+""",
+    # KEYS events members attempts, ARGV group consumer. Empty consumers of former members are removed.
+    "take_over": _MEMBER
+    + """
+local taken = {}
+for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+    local row = {}
+    for i = 1, #info, 2 do row[info[i]] = info[i + 1] end
+    if redis.call('HEXISTS', KEYS[2], row['name']) == 0 then
+        while true do
+            local held = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 500, row['name'])
+            if #held == 0 then break end
+            local claim = {'XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0}
+            for _, entry in ipairs(held) do claim[#claim + 1] = entry[1] end
+            for _, entry in ipairs(redis.call(unpack(claim))) do
+                if entry then
+                    local attempts = redis.call('HGET', KEYS[3], entry[1]) or '1'
+                    taken[#taken + 1] = {entry[1], entry[2][2], attempts}
+                end
+            end
+        end
+        redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], row['name'])
+    end
+end
+return taken
+""",
+    # KEYS events members attempts, ARGV group consumer position...
+    "ack": _MEMBER
+    + """
+local positions = {unpack(ARGV, 3)}
+if #positions == 0 then return 0 end
+if redis.call('EXISTS', KEYS[3]) == 1 then redis.call('HDEL', KEYS[3], unpack(positions)) end
+return redis.call('XACK', KEYS[1], ARGV[1], unpack(positions))
+""",
+    # KEYS events attempts, ARGV group position. Delivery itself was the first attempt.
+    "count_attempt": """
+if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then
+    return redis.error_reply('FENCED group ' .. ARGV[1] .. ': ' .. ARGV[2] .. ' is not held')
+end
+redis.call('HSETNX', KEYS[2], ARGV[2], 1)
+return redis.call('HINCRBY', KEYS[2], ARGV[2], 1)
+""",
+    # KEYS events members attempts dead, ARGV group consumer position letter
+    "bury": _MEMBER
+    + """
+redis.call('HSET', KEYS[4], ARGV[3], ARGV[4])
+redis.call('HDEL', KEYS[3], ARGV[3])
+return redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+""",
+    # KEYS events dead, ARGV group position data
+    "redrive": """
+if redis.call('HDEL', KEYS[2], ARGV[2]) == 0 then return 0 end
+redis.call('XADD', KEYS[1], '*', 'e', ARGV[3], 'g', ARGV[1])
+return 1
+""",
+}

@@ -1,0 +1,358 @@
+"""The stream in an SQLite file (WAL): the embedded default, shared by the processes of one machine.
+
+One row an event. `synchronous=NORMAL` keeps every commit when a process dies; `durability="power"` uses FULL, which
+also survives the loss of power. For looking around there is a view: SELECT type, count(*) FROM brain_events GROUP BY 1.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from brain.errors import InvalidInput, Unavailable
+from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (position INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB NOT NULL, only_group TEXT);
+CREATE TABLE IF NOT EXISTS event_times (position INTEGER PRIMARY KEY, stored_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS producers (name TEXT PRIMARY KEY, mark TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS groups (name TEXT PRIMARY KEY, pattern TEXT NOT NULL, read_to INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS members (
+    grp TEXT NOT NULL, consumer TEXT NOT NULL, beat INTEGER NOT NULL, PRIMARY KEY (grp, consumer)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pending (
+    grp TEXT NOT NULL, position INTEGER NOT NULL, consumer TEXT NOT NULL, attempts INTEGER NOT NULL,
+    PRIMARY KEY (grp, position)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dead_letters (
+    grp TEXT NOT NULL, position INTEGER NOT NULL, letter BLOB NOT NULL, PRIMARY KEY (grp, position)) WITHOUT ROWID;
+CREATE VIEW IF NOT EXISTS brain_events AS
+    SELECT position, json_extract(CAST(data AS TEXT), '$.type') AS type, CAST(data AS TEXT) AS event FROM events;
+"""
+_ROWS = 250  # events written by one INSERT statement: one step, during which other threads of Python can run
+_POLL = 0.002  # seconds between looks for events that another process stored
+
+
+class SQLiteBackend:
+    """One writing and one reading connection, each behind a lock."""
+
+    durable = True
+
+    def __init__(self, url: str, *, power: bool = False) -> None:
+        self.path = sqlite_path(url)
+        self._writing = threading.Lock()
+        self._reading = threading.Lock()
+        self._appended = threading.Condition()
+        self._timed = 0.0
+        try:
+            self._writer = _connect(self.path, power)
+            with self._transaction() as db:
+                for statement in _SCHEMA.split(";"):
+                    db.execute(statement)
+            self._reader = _connect(self.path, power)
+            self._poller = _connect(self.path, power)
+        except sqlite3.Error as error:
+            raise Unavailable(f"stream: cannot open the SQLite file {self.path.name}: {error}") from error
+        self._last = int(self.tail() or 0)
+
+    def append(self, producer: str, previous: str, mark: str, records: Sequence[bytes]) -> list[str]:
+        with self._transaction() as db:
+            row = db.execute("SELECT mark FROM producers WHERE name = ?", (producer,)).fetchone()
+            stored = row[0] if row else ""
+            if stored == mark:
+                return []
+            if stored != previous:
+                raise MarkMismatch(stored)
+            last = self._insert(db, records)
+            db.execute("INSERT OR REPLACE INTO producers VALUES (?, ?)", (producer, mark))
+            if last and (now := time.time()) - self._timed >= 1:
+                db.execute("INSERT OR REPLACE INTO event_times VALUES (?, ?)", (last, now))
+                self._timed = now
+        self._ring(last)
+        return [str(position) for position in range(last - len(records) + 1, last + 1)]
+
+    def _insert(self, db: sqlite3.Connection, records: Sequence[bytes]) -> int:
+        last = 0
+        for start in range(0, len(records), _ROWS):
+            rows = records[start : start + _ROWS]
+            statement = "INSERT INTO events (data) VALUES " + ",".join(["(?)"] * len(rows))
+            last = db.execute(statement, rows).lastrowid or 0
+        return last
+
+    def mark(self, producer: str) -> str:
+        rows = self._query("SELECT mark FROM producers WHERE name = ?", producer)
+        return str(rows[0][0]) if rows else ""
+
+    def forget(self, producer: str) -> None:
+        with self._transaction() as db:
+            db.execute("DELETE FROM producers WHERE name = ?", (producer,))
+
+    def read(self, after: str, limit: int) -> list[Entry]:
+        rows = self._query(
+            "SELECT position, data FROM events WHERE position > ? AND only_group IS NULL ORDER BY position LIMIT ?",
+            int(after or 0),
+            limit,
+        )
+        return [Entry(str(position), data) for position, data in rows]
+
+    def read_back(self, before: str, limit: int) -> list[Entry]:
+        rows = self._query(
+            "SELECT position, data FROM events WHERE position < ? AND only_group IS NULL ORDER BY position DESC LIMIT ?",
+            int(before) if before else 1 << 62,
+            limit,
+        )
+        return [Entry(str(position), data) for position, data in rows]
+
+    def tail(self) -> str:
+        rows = self._query("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+        return str(rows[0][0]) if rows else ""
+
+    def position_at(self, unix_seconds: float) -> str:
+        rows = self._query("SELECT max(position) FROM event_times WHERE stored_at <= ?", unix_seconds)
+        return str(rows[0][0] or "")
+
+    def wait(self, after: str, timeout: float) -> bool:
+        position = int(after or 0)
+        deadline = time.monotonic() + timeout
+        while True:
+            with self._appended:
+                if self._last > position or self._appended.wait_for(lambda: self._last > position, _POLL):
+                    return True
+            try:
+                row = self._poller.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+            except sqlite3.Error as error:
+                raise Unavailable(f"stream: {self.path.name}: {error}") from error
+            if row and row[0] > position:
+                self._ring(row[0])
+                return True
+            if time.monotonic() >= deadline:
+                return False
+
+    def create_group(self, group: str, pattern: str, start: str) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO groups VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET pattern = excluded.pattern",
+                (group, pattern, int(start or 0)),
+            )
+
+    def drop_group(self, group: str) -> None:
+        with self._transaction() as db:
+            self._check_group(db, group)
+            db.execute("DELETE FROM groups WHERE name = ?", (group,))
+            for table in ("members", "pending", "dead_letters"):
+                db.execute(f"DELETE FROM {table} WHERE grp = ?", (group,))
+
+    def groups(self) -> list[GroupInfo]:
+        tail = int(self.tail() or 0)
+        rows = self._query(
+            """SELECT name, pattern, read_to,
+                (SELECT min(position) FROM pending WHERE grp = name), (SELECT count(*) FROM pending WHERE grp = name),
+                (SELECT count(*) FROM dead_letters WHERE grp = name), (SELECT count(*) FROM members WHERE grp = name)
+            FROM groups ORDER BY name"""
+        )
+        return [
+            GroupInfo(
+                name=name,
+                pattern=pattern,
+                read_to=_position(read_to),
+                safe=_position((oldest or read_to + 1) - 1),
+                lag=max(0, tail - read_to),
+                pending=pending,
+                dead=dead,
+                consumers=consumers,
+            )
+            for name, pattern, read_to, oldest, pending, dead, consumers in rows
+        ]
+
+    def join(self, group: str, consumer: str) -> None:
+        with self._transaction() as db:
+            self._check_group(db, group)
+            db.execute("INSERT OR IGNORE INTO members VALUES (?, ?, 0)", (group, consumer))
+
+    def beat(self, group: str, consumer: str) -> dict[str, int]:
+        with self._transaction() as db:
+            self._check_member(db, group, consumer)
+            db.execute("UPDATE members SET beat = beat + 1 WHERE grp = ? AND consumer = ?", (group, consumer))
+            return dict(db.execute("SELECT consumer, beat FROM members WHERE grp = ?", (group,)).fetchall())
+
+    def expel(self, group: str, consumer: str, beat: int | None = None) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "DELETE FROM members WHERE grp = ? AND consumer = ? AND beat = coalesce(?, beat)",
+                (group, consumer, beat),
+            )
+
+    def take_over(self, group: str, consumer: str) -> list[Held]:
+        with self._transaction() as db:
+            self._check_member(db, group, consumer)
+            orphaned = "consumer NOT IN (SELECT consumer FROM members WHERE grp = :group)"
+            rows = db.execute(
+                f"SELECT p.position, data, attempts FROM pending p JOIN events e ON e.position = p.position "
+                f"WHERE p.grp = :group AND {orphaned} ORDER BY p.position",
+                {"group": group},
+            ).fetchall()
+            if rows:
+                db.execute(
+                    f"UPDATE pending SET consumer = :consumer WHERE grp = :group AND {orphaned}",
+                    {"group": group, "consumer": consumer},
+                )
+            return [Held(str(position), data, attempts) for position, data, attempts in rows]
+
+    def fetch(self, group: str, consumer: str, limit: int) -> list[Entry]:
+        with self._transaction() as db:
+            self._check_member(db, group, consumer)
+            rows = db.execute(
+                "SELECT position, data FROM events WHERE position > (SELECT read_to FROM groups WHERE name = ?) "
+                "AND (only_group IS NULL OR only_group = ?) ORDER BY position LIMIT ?",
+                (group, group, limit),
+            ).fetchall()
+            if rows:
+                first, last = rows[0][0], rows[-1][0]
+                db.execute("UPDATE groups SET read_to = ? WHERE name = ?", (last, group))
+                db.execute(
+                    "INSERT INTO pending SELECT ?, position, ?, 1 FROM events WHERE position BETWEEN ? AND ? "
+                    "AND (only_group IS NULL OR only_group = ?)",
+                    (group, consumer, first, last, group),
+                )
+            return [Entry(str(position), data) for position, data in rows]
+
+    def ack(self, group: str, consumer: str, positions: Sequence[str]) -> None:
+        with self._transaction() as db:
+            self._check_member(db, group, consumer)
+            db.execute(
+                "DELETE FROM pending WHERE grp = ? AND position IN (SELECT value FROM json_each(?))",
+                (group, f"[{','.join(positions)}]"),
+            )
+
+    def count_attempt(self, group: str, position: str) -> int:
+        with self._transaction() as db:
+            row = db.execute(
+                "UPDATE pending SET attempts = attempts + 1 WHERE grp = ? AND position = ? RETURNING attempts",
+                (group, int(position)),
+            ).fetchone()
+            if row is None:
+                raise Fenced(f"group {group!r}: {position} is not held")
+            return int(row[0])
+
+    def bury(self, letter: DeadLetter, consumer: str) -> None:
+        with self._transaction() as db:
+            self._check_member(db, letter.group, consumer)
+            key = (letter.group, int(letter.position))
+            db.execute("INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?)", (*key, msgspec.msgpack.encode(letter)))
+            db.execute("DELETE FROM pending WHERE grp = ? AND position = ?", key)
+
+    def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
+        rows = self._query(
+            "SELECT letter FROM dead_letters WHERE grp = coalesce(?, grp) ORDER BY position LIMIT ?", group, limit
+        )
+        return [msgspec.msgpack.decode(row[0], type=DeadLetter) for row in rows]
+
+    def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
+        with self._transaction() as db:
+            letters = self._take_dead(db, group, positions)
+            rows = [(msgspec.msgpack.decode(letter, type=DeadLetter).data, group) for letter in letters]
+            db.executemany("INSERT INTO events (data, only_group) VALUES (?, ?)", rows)
+            last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+        self._ring(last[0] if last else 0)
+        return len(letters)
+
+    def discard(self, group: str, positions: Sequence[str] | None = None) -> int:
+        with self._transaction() as db:
+            return len(self._take_dead(db, group, positions))
+
+    def _take_dead(self, db: sqlite3.Connection, group: str, positions: Sequence[str] | None) -> list[bytes]:
+        self._check_group(db, group)
+        chosen = json.dumps([int(position) for position in positions]) if positions is not None else None
+        rows = db.execute(
+            "DELETE FROM dead_letters WHERE grp = ?1 AND (?2 IS NULL OR position IN (SELECT value FROM json_each(?2))) "
+            "RETURNING position, letter",
+            (group, chosen),
+        ).fetchall()
+        return [letter for _, letter in sorted(rows)]
+
+    def size(self) -> tuple[int, int]:
+        row = self._query("SELECT min(position) FROM events")[0][0]
+        count = int(self.tail()) - row + 1 if row else 0
+        pages = self._query("SELECT (SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count)")
+        page_size = self._query("PRAGMA page_size")[0][0]
+        return count, pages[0][0] * page_size
+
+    def nth_oldest(self, n: int) -> str:
+        row = self._query("SELECT min(position) FROM events")[0][0]
+        return str(min(row + n - 1, int(self.tail()))) if row else ""
+
+    def trim(self, up_to: str) -> int:
+        with self._transaction() as db:
+            count = db.execute("DELETE FROM events WHERE position <= ?", (int(up_to or 0),)).rowcount
+            db.execute(
+                "DELETE FROM event_times WHERE position < (SELECT max(position) FROM event_times WHERE position <= ?)",
+                (int(up_to or 0),),
+            )
+            return count
+
+    def close(self) -> None:
+        with self._writing, self._reading:
+            for connection in (self._writer, self._reader, self._poller):
+                connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._writing:
+            db = self._writer
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield db
+                    db.execute("COMMIT")
+                except BaseException:
+                    if db.in_transaction:
+                        db.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise Unavailable(f"stream: {self.path.name}: {error}") from error
+
+    def _query(self, statement: str, *values: object) -> list[Any]:
+        with self._reading:
+            try:
+                return self._reader.execute(statement, values).fetchall()
+            except sqlite3.Error as error:
+                raise Unavailable(f"stream: {self.path.name}: {error}") from error
+
+    def _ring(self, last: int) -> None:
+        with self._appended:
+            self._last = max(self._last, last)
+            self._appended.notify_all()
+
+    def _check_group(self, db: sqlite3.Connection, group: str) -> None:
+        if db.execute("SELECT 1 FROM groups WHERE name = ?", (group,)).fetchone() is None:
+            raise NoGroup(f"group {group!r} does not exist")
+
+    def _check_member(self, db: sqlite3.Connection, group: str, consumer: str) -> None:
+        if db.execute("SELECT 1 FROM members WHERE grp = ? AND consumer = ?", (group, consumer)).fetchone() is None:
+            self._check_group(db, group)
+            raise Fenced(f"group {group!r}: {consumer} is no member any more")
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of `sqlite:///relative.db` or `sqlite:////absolute.db`. Raises InvalidInput for another form."""
+    path = url.removeprefix("sqlite:///")
+    if path == url or not path:
+        raise InvalidInput(f"stream URL {url!r}: write sqlite:///file.db, or sqlite:////folder/file.db")
+    return Path(path)
+
+
+def _connect(path: Path, power: bool) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False, cached_statements=64)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute(f"PRAGMA synchronous={'FULL' if power else 'NORMAL'}")
+    return db
+
+
+def _position(number: int) -> str:
+    return str(number) if number > 0 else ""
