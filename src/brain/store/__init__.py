@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from brain.errors import InvalidInput
+
 
 class Document(NamedTuple):
     """One stored value. `version` starts at 1 and grows by one with every put of the key."""
@@ -19,7 +21,11 @@ class Document(NamedTuple):
 
 
 class Store(Protocol):
-    """Documents by collection and key. Every method raises Unavailable when the storage does not answer."""
+    """Documents by collection and key, ordered by the key's Unicode code points.
+
+    Every method raises Unavailable when the storage does not answer; those that take a key raise InvalidInput for an
+    empty one and for one that is not writable as UTF-8.
+    """
 
     def get(self, collection: str, key: str) -> Document | None:
         """The document, or None."""
@@ -40,7 +46,10 @@ class Store(Protocol):
         """Documents with key >= `start` in key order (or reversed), at most `limit`."""
 
     def revision(self, collection: str) -> int:
-        """A number that grows with every change of the collection by any process; cheap, made for polling."""
+        """A number that grows with every change of the collection by any process; cheap, made for polling.
+
+        0 for a collection that was never changed. Only its growth means something: it may jump.
+        """
 
     def close(self) -> None:
         """Release connections and files."""
@@ -64,6 +73,4 @@ def open_store(url: str) -> Store:
         from brain.store.redis import RedisStore
 
         return RedisStore(url)
-    from brain.errors import InvalidInput
-
     raise InvalidInput(f"store URL {url!r}: the scheme must be memory, sqlite, redis or rediss")

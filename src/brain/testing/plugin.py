@@ -1,1 +1,3 @@
-"""The pytest plugin."""
+"""The pytest plugin: loaded by pytest through the package's entry point."""
+
+from __future__ import annotations

@@ -1,0 +1,232 @@
+"""What every store promises, run on all three: in memory, on a real SQLite file, on a real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from brain.errors import Conflict, InvalidInput
+from brain.store import Document, Store, open_store
+
+STORES = ["memory", "sqlite", "redis"]
+SHARED = ["sqlite", "redis"]
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "memory":
+        return "memory://"
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'brain.db'}"
+    return str(request.getfixturevalue("redis_url"))
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    store = open_store(url)
+    yield store
+    store.close()
+
+
+all_stores = pytest.mark.parametrize("url", STORES, indirect=True)
+shared_stores = pytest.mark.parametrize("url", SHARED, indirect=True)
+
+
+@all_stores
+def test_a_document_is_read_back_with_its_version(store: Store) -> None:
+    assert store.get("rules", "a") is None
+    assert store.put("rules", "a", b'{"x": 1}') == 1
+    assert store.get("rules", "a") == Document("a", 1, b'{"x": 1}')
+    assert store.put("rules", "a", b"") == 2
+    assert store.get("rules", "a") == Document("a", 2, b"")
+
+
+@all_stores
+def test_any_bytes_and_any_writable_key_are_kept(store: Store) -> None:
+    data = bytes(range(256)) + b"12:34\r\n"
+    for key in ("plain", "with:colon {brain}", "π ≠ 3", "a\nb\x00c", "[(-+", "𝄞"):
+        store.put("odd", key, data)
+        assert store.get("odd", key) == Document(key, 1, data)
+    assert [document.key for document in store.scan("odd")] == sorted(
+        ["plain", "with:colon {brain}", "π ≠ 3", "a\nb\x00c", "[(-+", "𝄞"]
+    )
+
+
+@all_stores
+@pytest.mark.parametrize("key", ["", "lone \ud800 surrogate"])
+def test_a_key_that_cannot_be_kept_is_refused(store: Store, key: str) -> None:
+    for call in (lambda: store.put("c", key, b""), lambda: store.get("c", key), lambda: store.delete("c", key)):
+        with pytest.raises(InvalidInput, match="key in c"):
+            call()
+    assert store.scan("c") == []
+
+
+@all_stores
+def test_collections_do_not_meet(store: Store) -> None:
+    store.put("a", "k", b"1")
+    store.put("a:keys", "k", b"2")
+    assert [document.data for document in store.scan("a")] == [b"1"]
+    assert store.delete("a:keys", "k")
+    assert store.get("a", "k") == Document("k", 1, b"1")
+
+
+@all_stores
+def test_put_with_an_expected_version(store: Store) -> None:
+    assert store.put("c", "k", b"first", expected=0) == 1
+    with pytest.raises(Conflict, match="expected to be absent, but it is version 1"):
+        store.put("c", "k", b"again", expected=0)
+    assert store.put("c", "k", b"second", expected=1) == 2
+    with pytest.raises(Conflict, match="expected version 1, but it is version 2"):
+        store.put("c", "k", b"late", expected=1)
+    with pytest.raises(Conflict, match="expected version 7, but it is absent"):
+        store.put("c", "other", b"", expected=7)
+    assert store.get("c", "k") == Document("k", 2, b"second")
+    assert store.get("c", "other") is None
+
+
+@all_stores
+def test_delete_says_whether_the_key_was_there(store: Store) -> None:
+    assert store.delete("c", "k") is False
+    store.put("c", "k", b"")
+    with pytest.raises(Conflict, match="expected version 2, but it is version 1"):
+        store.delete("c", "k", expected=2)
+    assert store.delete("c", "k", expected=1) is True
+    assert store.get("c", "k") is None
+    assert store.scan("c") == []
+    with pytest.raises(Conflict, match="but it is absent"):
+        store.delete("c", "k", expected=1)
+    assert store.put("c", "k", b"new", expected=0) == 1
+
+
+@all_stores
+def test_scan_runs_in_key_order_from_a_start_both_ways_up_to_a_limit(store: Store) -> None:
+    for key in ("d", "a", "c", "b", "e"):
+        store.put("c", key, key.encode())
+
+    def keys(**options: object) -> str:
+        return "".join(document.key for document in store.scan("c", **options))  # type: ignore[arg-type]
+
+    assert keys() == "abcde"
+    assert keys(newest_first=True) == "edcba"
+    assert keys(start="c") == "cde"
+    assert keys(start="bb") == "cde"
+    assert keys(start="c", newest_first=True) == "edc"
+    assert keys(limit=2) == "ab"
+    assert keys(limit=2, newest_first=True) == "ed"
+    assert keys(start="b", limit=2) == "bc"
+    assert keys(limit=0) == ""
+    assert keys(start="f") == ""
+    assert store.scan("none") == []
+
+
+@all_stores
+def test_a_long_scan_holds_every_document_once(store: Store) -> None:
+    keys = [f"{number:05d}" for number in range(2_345)]
+    for key in reversed(keys):
+        store.put("c", key, key.encode())
+    assert [document.key for document in store.scan("c")] == keys
+    assert [document.key for document in store.scan("c", newest_first=True)] == keys[::-1]
+    assert [document.key for document in store.scan("c", start="00042", limit=1_500)] == keys[42:1_542]
+    assert all(document.data == document.key.encode() for document in store.scan("c"))
+
+
+@all_stores
+def test_revision_grows_with_every_change_of_its_collection_only(store: Store) -> None:
+    assert store.revision("c") == 0
+    seen = [0]
+
+    def grown() -> bool:
+        seen.append(store.revision("c"))
+        return seen[-1] > seen[-2]
+
+    store.put("c", "k", b"")
+    assert grown()
+    store.put("c", "k", b"")
+    assert grown()
+    store.put("other", "k", b"")
+    store.get("c", "k")
+    store.delete("c", "absent")
+    with pytest.raises(Conflict):
+        store.put("c", "k", b"", expected=0)
+    assert not grown()
+    store.delete("c", "k")
+    assert grown()
+
+
+def increment(store: Store, times: int) -> None:
+    for _ in range(times):
+        while True:
+            found = store.get("c", "n")
+            assert found is not None
+            try:
+                store.put("c", "n", str(int(found.data) + 1).encode(), expected=found.version)
+                break
+            except Conflict:
+                continue
+
+
+@all_stores
+def test_concurrent_compare_and_swap_loses_no_update(store: Store) -> None:
+    store.put("c", "n", b"0")
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(increment, store, 25) for _ in range(8)]:
+            done.result()
+    assert store.get("c", "n") == Document("n", 201, b"200")
+
+
+@all_stores
+def test_of_many_that_create_one_key_one_succeeds(store: Store) -> None:
+    def create(number: int) -> int | None:
+        try:
+            store.put("c", "k", str(number).encode(), expected=0)
+            return number
+        except Conflict:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        winners = [number for number in pool.map(create, range(40)) if number is not None]
+    found = store.get("c", "k")
+    assert found is not None
+    assert [found.data] == [str(number).encode() for number in winners]
+
+
+@shared_stores
+def test_several_stores_on_one_place_see_and_respect_each_other(url: str) -> None:
+    stores = [open_store(url) for _ in range(4)]
+    stores[0].put("c", "n", b"0")
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(increment, store, 25) for store in stores]:
+            done.result()
+    assert [store.get("c", "n") for store in stores] == [Document("n", 101, b"100")] * 4
+    assert len({store.revision("c") for store in stores}) == 1
+    for store in stores:
+        store.close()
+
+
+@shared_stores
+def test_documents_survive_closing_and_opening(url: str) -> None:
+    first = open_store(url)
+    first.put("c", "k", b"kept")
+    revision = first.revision("c")
+    first.close()
+    second = open_store(url)
+    assert second.get("c", "k") == Document("k", 1, b"kept")
+    assert second.revision("c") == revision
+    second.close()
+
+
+@shared_stores
+def test_many_can_open_a_new_place_at_once(url: str) -> None:
+    def open_and_put(number: int) -> None:
+        store = open_store(url)
+        store.put("c", str(number), b"")
+        store.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(open_and_put, range(16)))
+    store = open_store(url)
+    assert len(store.scan("c")) == 16
+    store.close()
