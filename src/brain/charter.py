@@ -36,7 +36,8 @@ _bits = _random.getrandbits
 # A forked child would otherwise mint the very ids its parent mints.
 os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))
 
-_context: ContextVar[dict[str, Any]] = ContextVar("brain_meta", default={"correlation_id": None, "version": VERSION})
+_NO_CONTEXT: Mapping[str, Any] = {"correlation_id": None, "version": VERSION}
+_context: ContextVar[Mapping[str, Any]] = ContextVar("brain_meta", default=_NO_CONTEXT)
 _well_formed: set[tuple[str, str]] = set()
 
 
@@ -73,7 +74,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     target: str | None = None
     timestamp: float = 0.0
     payload: dict[str, Any]
-    meta: dict[str, Any] = {}  # noqa: RUF012  (msgspec copies an empty default for each instance)
+    meta: dict[str, Any] = {}  # msgspec copies an empty default for each instance
 
     def __post_init__(self) -> None:
         if not self.timestamp:
@@ -104,7 +105,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def decode(data: bytes | str) -> Event:
-        """The event written in `data`. Raises EnvelopeError, naming the field, when it is not a whole valid envelope."""
+        """The event written in `data`. Raises EnvelopeError, naming the field, when it is no whole valid envelope."""
         try:
             wire = _decode(data)
         except msgspec.DecodeError as error:  # also its child ValidationError
@@ -234,7 +235,7 @@ class EventType(Generic[P]):
 
 @cache
 def catalogue() -> Mapping[str, EventType[Any]]:
-    """Every declared event type by name, collected from the `EVENTS` of each package in the `brain.modules` entry points.
+    """Every declared event type by name: the `EVENTS` of each package in the `brain.modules` entry points.
 
     Raises InvalidInput when two modules declare the same type.
     """

@@ -138,7 +138,7 @@ class Backend(Protocol):
         """Done with these. Raises Fenced, and then has done nothing."""
 
     def count_attempt(self, group: str, position: str) -> int:
-        """Count one more attempt at a held event; the new number. The first call for an event returns 2: delivery was 1."""
+        """Count one more attempt at a held event; the new number. Delivery was the first, so the first call gives 2."""
 
     def bury(self, letter: DeadLetter, consumer: str) -> None:
         """Move a held event to the group's dead letters. Raises Fenced."""

@@ -1,4 +1,4 @@
-"""A Redis client from a URL, with time-outs short enough that a hung server is noticed and long enough for a busy one."""
+"""A Redis client from a URL; its time-outs let a hung server be noticed and a busy one answer."""
 
 from __future__ import annotations
 

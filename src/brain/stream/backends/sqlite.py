@@ -24,7 +24,8 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (position INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB NOT NULL, only_group TEXT);
 CREATE TABLE IF NOT EXISTS event_times (position INTEGER PRIMARY KEY, stored_at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS producers (name TEXT PRIMARY KEY, mark TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS groups (name TEXT PRIMARY KEY, pattern TEXT NOT NULL, read_to INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS groups (
+    name TEXT PRIMARY KEY, pattern TEXT NOT NULL, read_to INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS members (
     grp TEXT NOT NULL, consumer TEXT NOT NULL, beat INTEGER NOT NULL, PRIMARY KEY (grp, consumer)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pending (
@@ -103,7 +104,8 @@ class SQLiteBackend:
 
     def read_back(self, before: str, limit: int) -> list[Entry]:
         rows = self._query(
-            "SELECT position, data FROM events WHERE position < ? AND only_group IS NULL ORDER BY position DESC LIMIT ?",
+            "SELECT position, data FROM events WHERE position < ? AND only_group IS NULL "
+            "ORDER BY position DESC LIMIT ?",
             int(before) if before else 1 << 62,
             limit,
         )
