@@ -51,6 +51,24 @@ def correlation(correlation_id: str | None, **more: Any) -> Iterator[None]:
         _context.reset(token)
 
 
+@contextmanager
+def in_the_wake_of(event: Event) -> Iterator[None]:
+    """Inside this block new events carry the event's correlation id (or its id, if it has none) and its id as cause."""
+    meta = event.meta
+    wake = {
+        "correlation_id": meta["correlation_id"] or event.id,
+        "version": VERSION,
+        "causation_id": event.id,
+    }
+    if "traceparent" in meta:
+        wake["traceparent"] = meta["traceparent"]
+    token = _context.set(wake)
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
 def current_meta() -> dict[str, Any]:
     """The meta that an event built here and now would get; a copy."""
     return dict(_context.get())

@@ -180,9 +180,10 @@ def check_position(position: str) -> str:
     return position
 
 
-def open_backend(url: str) -> Backend:
+def open_backend(url: str, *, power: bool = False) -> Backend:
     """The backend at `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`, `redis://host:port/db`.
 
+    `power` asks for commits that survive the loss of power, where that is the backend's to give (SQLite).
     Raises InvalidInput for another scheme.
     """
     scheme = url.partition("://")[0]
@@ -193,7 +194,7 @@ def open_backend(url: str) -> Backend:
     if scheme == "sqlite":
         from brain.stream.backends.sqlite import SQLiteBackend
 
-        return SQLiteBackend(url)
+        return SQLiteBackend(url, power=power)
     if scheme.startswith(("redis", "rediss", "unix")):
         from brain.stream.backends.redis import RedisBackend
 

@@ -15,7 +15,7 @@ import msgspec
 import redis
 
 from brain.errors import Unavailable
-from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup
+from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_key
 from brain.stream.backends.redis_client import connect
 from brain.stream.backends.redis_scripts import SCRIPTS
 
@@ -198,7 +198,7 @@ class RedisBackend:
                 for name in names
                 for packed in cast(dict[bytes, bytes], self._redis.hgetall(_dead(name))).values()
             ]
-            return sorted(found, key=lambda letter: letter.buried_at)[:limit]
+            return sorted(found, key=lambda letter: (letter.buried_at, position_key(letter.position)))[:limit]
 
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
         count = 0

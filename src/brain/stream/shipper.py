@@ -1,0 +1,329 @@
+"""The thread that takes what the journals hold to the backend, each record once and in order.
+
+How far a journal is stored is written as a mark `n:c`: all records before n, and all CRITICAL ones before c (c >= n),
+are stored. The backend stores the mark in the same step as the records and refuses an append that does not build on it,
+so that neither a repeated nor a forgotten batch is possible; when in doubt the shipper asks for the mark and resumes.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from itertools import pairwise
+from pathlib import Path
+
+import structlog
+
+from brain.errors import Unavailable
+from brain.stream.backends import Backend, MarkMismatch, position_key
+from brain.stream.journal import Journal, Reader, Record, lock_folder, remove, segment_path, segments
+
+log = structlog.get_logger("brain.shipper")
+
+BATCH = 2000  # records in one append
+BACKLOG = 5000  # records waiting from which on CRITICAL ones go first
+KEPT_SEGMENTS = 16  # stored segments kept for a backend that may come back empty
+_HOUSEKEEPING = 0.5  # seconds
+_REMEMBERED = 64  # batches whose positions are known to receipts that are awaited late
+
+
+class Shipment:
+    """One journal on its way: its reader, its mark, and the batch under way."""
+
+    def __init__(self, folder: Path, backend: Backend, writer: Journal | None, lock: int | None = None) -> None:
+        self.name = folder.name
+        self.folder = folder
+        self.next = 0  # n of the mark
+        self._next_critical = 0  # c of the mark
+        self._backend = backend
+        self._writer = writer
+        self._lock = lock
+        self._reader = Reader(folder, writer)
+        self._ahead = Reader(folder, writer)
+        self._mark: str | None = None  # what the backend is known to have stored; None: must ask
+        self._batch: tuple[str, list[Record]] | None = None
+        self._full: deque[tuple[int, str]] = deque()  # stored segments: first number, stream position when stored
+        self._complete_at: str | None = None  # the stream's tail when the last record had been stored
+
+    @property
+    def corrupt(self) -> int:
+        return self._reader.corrupt
+
+    def ship(self) -> tuple[list[Record], list[str]]:
+        """Store one batch; the records and their positions, both empty when there was nothing. Raises Unavailable."""
+        if self._mark is None:
+            self._resume(self._backend.mark(self.name))
+        if self._batch is None:
+            self._batch = self._next_batch()
+        mark, records = self._batch
+        if not records:
+            self._batch = None
+            return [], []
+        assert self._mark is not None
+        try:
+            positions = self._backend.append(self.name, self._mark, mark, [record.data for record in records])
+        except MarkMismatch as mismatch:
+            log.warning(
+                "resuming where the backend says", journal=self.name, expected=self._mark, stored=mismatch.stored
+            )
+            self._resume(mismatch.stored)
+            return [], []
+        self._mark, self._batch = mark, None
+        self.next, self._next_critical = _parse(mark)
+        self._complete_at = None
+        return records, positions
+
+    def _resume(self, stored: str) -> None:
+        """Set the readers to where the mark says; an unknown mark means everything that the journal still holds."""
+        self._batch = self._complete_at = None
+        self._mark = stored
+        self.next, self._next_critical = _parse(stored)
+        self._reader.seek(self.next)
+        self._ahead.seek(self._next_critical)
+        self._full.clear()
+
+    def _next_batch(self) -> tuple[str, list[Record]]:
+        if self._writer is not None and self._writer.next_seq - self.next > BACKLOG:
+            if self._ahead.next_seq < self.next:
+                self._ahead.seek(self.next)
+            critical = self._ahead.read_critical(BATCH)
+            if critical:
+                return f"{self.next}:{self._ahead.next_seq}", critical
+        ahead = self._next_critical
+        records = self._reader.read(BATCH)
+        while records and all(record.critical and record.seq < ahead for record in records):
+            records = self._reader.read(BATCH)
+        upto = self._reader.next_seq
+        fresh = [record for record in records if not (record.critical and record.seq < ahead)]
+        return f"{upto}:{max(upto, ahead)}", fresh
+
+    def trim(self, safe: Callable[[], str | None]) -> None:
+        """Delete segments whose records are all stored, and, on a backend that may forget, read by all groups too."""
+        firsts = segments(self.folder)
+        done = [first for first, following in pairwise(firsts) if following <= self.next]
+        if self._backend.durable:
+            for first in done:
+                segment_path(self.folder, first).unlink()
+            return
+        known = {first for first, _ in self._full}
+        if fresh := [first for first in done if first not in known]:
+            tail = self._backend.tail()
+            self._full.extend((first, tail) for first in fresh)
+        if self._full:
+            read_to = position_key(safe() or "")
+            while self._full and (position_key(self._full[0][1]) <= read_to or len(self._full) > KEPT_SEGMENTS):
+                segment_path(self.folder, self._full.popleft()[0]).unlink(missing_ok=True)
+
+    def finish(self, safe: Callable[[], str | None], *, force: bool = False) -> bool:
+        """Remove the journal if nothing in it is needed any more; whether it is gone. `force`: if all is stored."""
+        if self.waiting:
+            return False
+        if not self._backend.durable and not force:
+            if self._complete_at is None:
+                self._complete_at = self._backend.tail()
+            read_to = safe()
+            if read_to is not None and position_key(read_to) < position_key(self._complete_at):
+                return False
+        self._backend.forget(self.name)
+        remove(self.folder)
+        self.close()
+        return True
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are records that are not known to be stored."""
+        if self._writer is not None:
+            return self._batch is not None or self._writer.next_seq > self.next
+        return self._mark is None or self._batch is not None or bool(self._peek())
+
+    def has_stored(self, seq: int, critical: bool) -> bool:
+        """Whether the record is known to be stored."""
+        return seq < self.next or (critical and seq < self._next_critical)
+
+    def _peek(self) -> list[Record]:
+        self._reader.seek(self.next)
+        found = self._reader.read(1)
+        self._reader.seek(self.next)
+        return found
+
+    def close(self) -> None:
+        """Release files and the lock."""
+        self._reader.close()
+        self._ahead.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+class Shipper:
+    """Ships this process's own journal, and those that dead processes left in the same folder."""
+
+    def __init__(self, backend: Backend, root: Path, journal: Journal, on_stored: Callable[[], None]) -> None:
+        self.idle = False
+        self.failures = 0
+        self.recovered = 0  # records of dead processes stored by this one
+        self.last_error = ""
+        self._backend = backend
+        self._root = root
+        self._journal = journal
+        self._on_stored = on_stored
+        self._own = Shipment(journal.folder, backend, journal)
+        self._orphans: list[Shipment] = []
+        self._next_housekeeping = 0.0
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._receipts = threading.Lock()
+        self._waiters: dict[int, list[Future[str]]] = {}
+        self._positions: deque[tuple[Sequence[int], list[str]]] = deque(maxlen=_REMEMBERED)
+        self._thread = threading.Thread(target=self._run, name="brain-shipper", daemon=True)
+
+    @property
+    def stored(self) -> int:
+        """How many events of this process the backend has stored, in order."""
+        return self._own.next
+
+    @property
+    def corrupt(self) -> int:
+        """Journal records lost to damage."""
+        return self._own.corrupt + sum(orphan.corrupt for orphan in self._orphans)
+
+    def start(self) -> None:
+        """Begin shipping."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is something new in the journal; needed only while `idle`."""
+        self._wake.set()
+
+    def position_of(self, seq: int, critical: bool) -> Future[str]:
+        """The stream position of the record once it is stored; "" when that was so long ago that it is forgotten."""
+        future: Future[str] = Future()
+        with self._receipts:
+            for seqs, positions in self._positions:
+                if seq in seqs:
+                    future.set_result(positions[seqs.index(seq)])
+                    return future
+            if self._own.has_stored(seq, critical):
+                future.set_result("")
+            else:
+                self._waiters.setdefault(seq, []).append(future)
+        return future
+
+    def stop(self, timeout: float) -> bool:
+        """Ship what is left for at most `timeout` seconds, then end the thread; whether all was stored."""
+        deadline = time.monotonic() + timeout
+        self._wake.set()
+        while self._own.waiting and time.monotonic() < deadline and self._thread.is_alive():
+            time.sleep(0.002)
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(max(0.1, deadline - time.monotonic()))
+        everything = not self._own.waiting
+        self._journal.close()
+        if self._thread.is_alive():  # stuck in a call to a hung backend; the daemon thread ends with it
+            return everything
+        try:
+            if everything:
+                self._own.finish(self._safe)
+        except Unavailable as error:
+            log.warning("journal kept for the next start", journal=self._own.name, error=str(error))
+        self._own.close()
+        for orphan in self._orphans:
+            orphan.close()
+        with self._receipts:
+            for futures in self._waiters.values():
+                for future in futures:
+                    future.set_exception(Unavailable("the stream was closed before this event was stored; it is kept"))
+            self._waiters.clear()
+        return everything
+
+    def _run(self) -> None:
+        delay = 0.0
+        while not self._stopping.is_set():
+            try:
+                worked = self._turn()
+                delay = 0.0
+            except Unavailable as error:
+                self.failures += 1
+                self.last_error = str(error)
+                delay = min(1.0, max(0.02, delay * 2)) * random.uniform(0.5, 1.0)
+                log.warning("backend unavailable, trying again", delay=round(delay, 3), error=str(error))
+                self._stopping.wait(delay)
+                continue
+            except Exception as error:
+                self.failures += 1
+                self.last_error = repr(error)
+                log.exception("shipping failed")
+                self._stopping.wait(1.0)
+                continue
+            if not worked:
+                self.idle = True
+                if self._journal.next_seq <= self._own.next:
+                    self._wake.wait(_HOUSEKEEPING)
+                self.idle = False
+                self._wake.clear()
+
+    def _turn(self) -> bool:
+        records, positions = self._own.ship()
+        if records:
+            self._announce(records, positions)
+        self._journal.prepare()
+        if time.monotonic() >= self._next_housekeeping:
+            self._housekeeping()
+        moved = bool(records)
+        for orphan in list(self._orphans):
+            theirs, _ = orphan.ship()
+            if theirs:
+                self.recovered += len(theirs)
+                self._on_stored()
+                moved = True
+        return moved
+
+    def _announce(self, records: list[Record], positions: list[str]) -> None:
+        with self._receipts:
+            if positions:
+                first, last = records[0].seq, records[-1].seq
+                contiguous = last - first == len(records) - 1
+                seqs = range(first, last + 1) if contiguous else [record.seq for record in records]
+                self._positions.append((seqs, positions))
+            if self._waiters:
+                known = positions or [""] * len(records)
+                for record, position in zip(records, known, strict=True):
+                    for future in self._waiters.pop(record.seq, ()):
+                        future.set_result(position)
+        self._on_stored()
+
+    def _housekeeping(self) -> None:
+        self._next_housekeeping = time.monotonic() + _HOUSEKEEPING
+        self._own.trim(self._safe)
+        for orphan in list(self._orphans):
+            orphan.trim(self._safe)
+            if orphan.finish(self._safe, force=len(self._orphans) > KEPT_SEGMENTS):
+                self._orphans.remove(orphan)
+        self._adopt_orphans()
+
+    def _adopt_orphans(self) -> None:
+        known = {self._own.name, *(orphan.name for orphan in self._orphans)}
+        for folder in self._root.iterdir():
+            if folder.name not in known and folder.is_dir():
+                lock = lock_folder(folder)
+                if lock is not None:
+                    log.info("taking up the journal of a process that ended", journal=folder.name)
+                    self._orphans.append(Shipment(folder, self._backend, None, lock))
+
+    def _safe(self) -> str | None:
+        """The position up to which every group has acknowledged; None when there is no group to wait for."""
+        groups = self._backend.groups()
+        return min((group.safe for group in groups), key=position_key) if groups else None
+
+
+def _parse(mark: str) -> tuple[int, int]:
+    if not mark:
+        return 0, 0
+    following, _, critical = mark.partition(":")
+    return int(following), int(critical)

@@ -1,0 +1,422 @@
+"""EventStream: what everything else publishes to and subscribes to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from pathlib import Path
+from typing import NamedTuple, ParamSpec, TypeVar
+from weakref import WeakSet
+
+import structlog
+
+from brain.charter import Event, Pattern, Priority, catalogue
+from brain.errors import BrainError, EnvelopeError, InvalidInput, Unavailable
+from brain.stream import query
+from brain.stream.backends import Backend, DeadLetter, GroupInfo, check_position, open_backend
+from brain.stream.bell import Bell
+from brain.stream.consumer import Consumer, Delivering, Handler
+from brain.stream.journal import Journal, JournalFull
+from brain.stream.query import Stored
+from brain.stream.receipt import Receipt
+from brain.stream.shipper import Shipper
+from brain.stream.subscription import consume
+
+log = structlog.get_logger("brain.stream")
+
+A = ParamSpec("A")
+T = TypeVar("T")
+
+MAX_EVENT = 1 << 20
+"""Bytes; a larger event is refused."""
+DURABILITIES = ("process", "power")
+
+_open_streams: WeakSet[EventStream] = WeakSet()
+
+
+class Closed(Unavailable):
+    """The stream is closed in this process."""
+
+
+class EventStream:
+    """One durable stream of events; use `EventStream.open`.
+
+    `publish` may be called from any thread; the asynchronous methods from any running loop.
+    """
+
+    def __init__(self, url: str, backend: Backend, journal: Journal | None, root: Path | None, lease: float) -> None:
+        self.url = url
+        self.backend = backend
+        self.lease = lease
+        self.bell = Bell()
+        self.refused: Counter[str] = Counter()
+        self.consumers: list[Consumer] = []
+        self._critical = frozenset(
+            name for name, declared in catalogue().items() if declared.priority is Priority.CRITICAL
+        )
+        self._publishing = threading.Lock()
+        self._closed = False
+        self._power = False
+        self._journal = journal
+        self._shipper = Shipper(backend, root, journal, self.bell.ring) if journal and root else None
+        self._direct = 0
+        self._executor = ThreadPoolExecutor(16, "brain-stream")
+        self._watcher: threading.Thread | None = None
+        self._stopping = threading.Event()
+        _open_streams.add(self)
+
+    @staticmethod
+    def open(
+        url: str = "sqlite:///brain.db",
+        *,
+        journal: str | Path | None = None,
+        durability: str = "process",
+        lease: float = 5.0,
+    ) -> Opening:
+        """Open the stream: `stream = await EventStream.open(url)` or `async with EventStream.open(url) as stream`.
+
+        `journal` is the folder of local journals (default: beside the SQLite file, or `.brain/` here for Redis).
+        `durability` says what a returned `publish()` survives: `process` (the death of this process) or `power` (also
+        of the machine: one fdatasync, shared by concurrent publishers). `lease` is in seconds: how long a silent
+        consumer keeps what it holds. Redis need not be reachable. Raises InvalidInput, and Unavailable for a bad file.
+        """
+        if durability not in DURABILITIES:
+            raise InvalidInput(f"durability: {durability!r} is not one of {', '.join(DURABILITIES)}")
+        return Opening(lambda: _open(url, journal, durability, lease))
+
+    def publish(self, event: Event) -> Receipt:
+        """Accept the event: when this returns it is journalled, and nothing that kills this process loses it.
+
+        Never blocks and never raises: what cannot be accepted (a malformed or oversized event, no room on the disk) is
+        counted in `refused`, logged, and named by `receipt.refused`.
+        """
+        try:
+            data = event.encode()
+            if len(data) > MAX_EVENT:
+                raise EnvelopeError(f"payload: the event has {len(data)} bytes, {MAX_EVENT} are allowed")
+            critical = event.type in self._critical
+            journal, shipper = self._journal, self._shipper
+            if journal is None or shipper is None:
+                return self._publish_directly(event, data)
+            with self._publishing:
+                if self._closed:
+                    raise Closed("the stream is closed in this process; open one of its own")
+                seq = journal.append(data, critical)
+                if self._power:
+                    journal.sync()
+        except Exception as error:  # noqa: BLE001  (publishing never raises; counted, logged, named in the receipt)
+            return self._refuse(event, error)
+        if shipper.idle:
+            shipper.wake()
+        return Receipt(event.id, self, seq, critical)
+
+    def _publish_directly(self, event: Event, data: bytes) -> Receipt:
+        """Into a backend in this very memory, where a journal would protect nothing."""
+        with self._publishing:
+            if self._closed:
+                raise Closed("the stream is closed")
+            mark = str(self._direct) if self._direct else ""
+            self._direct += 1
+            (position,) = self.backend.append("direct", mark, str(self._direct), [data])
+        self.bell.ring()
+        return Receipt(event.id, self, int(position), False)
+
+    def _refuse(self, event: object, error: Exception) -> Receipt:
+        reason = type(error).__name__
+        self.refused[reason] += 1
+        event_id = str(getattr(event, "id", ""))
+        log.error("event refused", reason=reason, error=str(error), event_id=event_id, total=self.refused[reason])
+        if not isinstance(error, BrainError):
+            error = EnvelopeError(f"event: {type(event).__name__} cannot be published: {error}")
+        return Receipt(event_id, self, -1, False, error)
+
+    async def position_of(self, receipt: Receipt) -> str:
+        """Wait until the event of the receipt is stored; its position. Raises what the event was refused with."""
+        if receipt.refused is not None:
+            raise receipt.refused
+        if self._shipper is None:
+            return str(receipt.seq)
+        position = await asyncio.wrap_future(self._shipper.position_of(receipt.seq, receipt.critical))
+        return position or await self.call(query.find_back, self.backend, receipt.event_id)
+
+    def subscribe(
+        self,
+        pattern: str | Iterable[str],
+        *,
+        group: str | None = None,
+        after: str | None = None,
+        max_attempts: int = 5,
+    ) -> AsyncIterator[Event]:
+        """Events that match the pattern, as they come.
+
+        With a group, each event goes to one of its subscribers, at least once: it is acknowledged when the loop asks
+        for the next one; leave the loop, by an error or `break`, and the last event is delivered again. A new group
+        starts at the first event kept, or after the position `after`. Without a group, events published from this call
+        on (or stored after `after`) are seen once. Raises InvalidInput for a bad pattern or position.
+        """
+        compiled = Pattern(pattern)
+        if group is not None:
+            return consume(self, check_group(group), compiled, check_position(after or ""), max_attempts)
+        return query.events(self._live(compiled, self._tail_now() if after is None else check_position(after)))
+
+    def live(self, pattern: str | Iterable[str] = "*", *, after: str | None = None) -> AsyncIterator[Stored]:
+        """As `subscribe` without a group, with each event's position, after which one can go on later."""
+        return self._live(Pattern(pattern), self._tail_now() if after is None else check_position(after))
+
+    async def _live(self, pattern: Pattern, position: str) -> AsyncIterator[Stored]:
+        with self.bell.listen() as bell:
+            while True:
+                bell.clear()
+                try:
+                    entries = await self.call(self.backend.read, position, 500)
+                except Unavailable as error:
+                    log.warning("subscription waits for the backend", error=str(error))
+                    entries = []
+                for stored in query.decode(entries, pattern):
+                    yield stored
+                if entries:
+                    position = entries[-1].position
+                else:
+                    await self.rung(bell)
+
+    async def read(
+        self,
+        pattern: str | Iterable[str] = "*",
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+        correlation_id: str | None = None,
+    ) -> list[Stored]:
+        """At most `limit` stored events between two positions and two times (Unix seconds; `until` is excluded)."""
+        wanted = query.Wanted(Pattern(pattern), since, until, correlation_id)
+        after, before = check_position(after or ""), check_position(before or "")
+        return await self.call(query.read, self.backend, wanted, after, before, limit, newest_first)
+
+    async def replay(
+        self,
+        pattern: str | Iterable[str] = "*",
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        after: str | None = None,
+    ) -> AsyncIterator[Event]:
+        """Stored events from a time, a position or the start, up to the newest at the time of the call.
+
+        Disturbs no group: nothing is held or acknowledged.
+        """
+        wanted = query.Wanted(Pattern(pattern), since, until)
+        async for stored in query.replay(self, wanted, check_position(after or "")):
+            yield stored.event
+
+    def consumer(
+        self, group: str, pattern: str | Iterable[str], handler: Handler, delivering: Delivering | None = None
+    ) -> Consumer:
+        """Register a handler for a group; `run_consumers` (or `brain serve`, `brain worker`) runs it.
+
+        The handler, plain or async, gets an Event. When it raises or hangs, the event is tried again later while others
+        pass, and becomes a dead letter after the allowed attempts: see Delivering. Raises InvalidInput.
+        """
+        consumer = Consumer(self, check_group(group), Pattern(pattern), handler, delivering)
+        self.consumers.append(consumer)
+        return consumer
+
+    async def run_consumers(self) -> None:
+        """Run all registered consumers until cancelled; then running handlers finish and the rest is released."""
+        async with asyncio.TaskGroup() as tasks:
+            for consumer in self.consumers:
+                tasks.create_task(consumer.run())
+
+    async def groups(self) -> list[GroupInfo]:
+        """The consumer groups with their lag. Raises Unavailable."""
+        return await self.call(self.backend.groups)
+
+    async def drop_group(self, group: str) -> None:
+        """Remove a group for good, with its dead letters. Raises NoGroup."""
+        await self.call(self.backend.drop_group, group)
+
+    async def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
+        """What consumers gave up on, oldest first."""
+        return await self.call(self.backend.dead_letters, group, limit)
+
+    async def redrive(self, group: str, positions: Iterable[str] | None = None) -> int:
+        """Deliver dead letters (None: all) once more, to this group alone; how many. Raises NoGroup."""
+        count = await self.call(self.backend.redrive, group, _listed(positions))
+        self.bell.ring()
+        return count
+
+    async def discard(self, group: str, positions: Iterable[str] | None = None) -> int:
+        """Delete dead letters (None: all); how many. Raises NoGroup."""
+        return await self.call(self.backend.discard, group, _listed(positions))
+
+    def stats(self) -> dict[str, int]:
+        """What became of this process's events, as counts: docs/guarantees.md says what each means."""
+        shipper, journal = self._shipper, self._journal
+        accepted = journal.next_seq if journal is not None else self._direct
+        stored = shipper.stored if shipper is not None else self._direct
+        return {
+            "accepted": accepted,
+            "stored": min(stored, accepted),
+            "backlog": max(0, accepted - stored),
+            "refused": sum(self.refused.values()),
+            "recovered": shipper.recovered if shipper else 0,
+            "damaged": shipper.corrupt if shipper else 0,
+            "ship_failures": shipper.failures if shipper else 0,
+            "delivered": sum(consumer.delivered for consumer in self.consumers),
+            "retried": sum(consumer.retried for consumer in self.consumers),
+            "dead": sum(consumer.dead for consumer in self.consumers),
+        }
+
+    @property
+    def last_error(self) -> str:
+        """Why the backend was last unavailable to the shipper; "" when it never was."""
+        return self._shipper.last_error if self._shipper is not None else ""
+
+    async def close(self, timeout: float = 5.0) -> None:
+        """Ship what is journalled for at most `timeout` seconds, then stop; the rest is shipped at the next start."""
+        with self._publishing:
+            if self._closed:
+                return
+            self._closed = True
+        self._stopping.set()
+        if self._shipper is not None and not await asyncio.to_thread(self._shipper.stop, timeout):
+            log.warning("closed with a backlog; it is shipped at the next start", backlog=self.stats()["backlog"])
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self.backend.close)
+
+    async def __aenter__(self) -> EventStream:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def call(self, function: Callable[A, T], *args: A.args, **_: A.kwargs) -> T:
+        """Run a blocking backend call off the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+
+    async def rung(self, bell: asyncio.Event) -> None:
+        """Wait for the bell, or a second: an answer lost with a connection must not be waited for for ever."""
+        self._watch()
+        try:
+            async with asyncio.timeout(1.0):
+                await bell.wait()
+        except TimeoutError:
+            return
+
+    async def start_position(self, start: str) -> str:
+        """The position that `first`, `now` or a position stands for."""
+        if start == "first":
+            return ""
+        return await self.call(self.backend.tail) if start == "now" else check_position(start)
+
+    def _tail_now(self) -> str:
+        """The newest position; when Redis is slow to say, one by the clock."""
+        if self.backend.durable:
+            return self.backend.tail()
+        asked: Future[str] = self._executor.submit(self.backend.tail)
+        try:
+            return asked.result(timeout=0.05)
+        except (NotYet, Unavailable):
+            return self.backend.position_at(time.time())
+
+    def _watch(self) -> None:
+        """Start the thread that notices what other processes store."""
+        if self._watcher is None:
+            self._watcher = threading.Thread(target=self._watch_backend, name="brain-watcher", daemon=True)
+            self._watcher.start()
+
+    def _watch_backend(self) -> None:
+        position: str | None = None
+        while not self._stopping.is_set():
+            try:
+                if position is None:
+                    position = self.backend.tail()
+                    self.bell.ring()
+                elif self.backend.wait(position, 0.5):
+                    position = None
+            except Exception as error:  # noqa: BLE001  (the thread must live on; the backend's state is logged)
+                if not self._stopping.is_set():
+                    log.warning("cannot watch the backend", error=str(error))
+                position = None
+                self._stopping.wait(0.2)
+
+    def _forked(self) -> None:
+        """In a forked child: the journal and its lock stay the parent's."""
+        self._publishing = threading.Lock()
+        self._closed = True
+
+
+class Opening:
+    """What `EventStream.open` returns: await it, or enter it."""
+
+    def __init__(self, opening: Callable[[], EventStream]) -> None:
+        self._opening = opening
+        self._stream: EventStream | None = None
+
+    def __await__(self) -> Generator[object, None, EventStream]:
+        return asyncio.to_thread(self._opening).__await__()
+
+    async def __aenter__(self) -> EventStream:
+        self._stream = await self
+        return self._stream
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._stream is not None
+        await self._stream.close()
+
+
+class _Where(NamedTuple):
+    root: Path
+    folder: Path
+
+
+def _open(url: str, journal: str | Path | None, durability: str, lease: float) -> EventStream:
+    backend = open_backend(url, power=durability == "power")
+    if url.startswith("memory:"):
+        return EventStream(url, backend, None, None, lease)
+    where = _journal_folder(url, journal)
+    stream = EventStream(url, backend, Journal(where.folder), where.root, lease)
+    stream._power = durability == "power"
+    assert stream._shipper is not None
+    stream._shipper.start()
+    return stream
+
+
+def _journal_folder(url: str, journal: str | Path | None) -> _Where:
+    if journal is not None:
+        root = Path(journal)
+    elif url.startswith("sqlite:///"):
+        root = Path(url.removeprefix("sqlite:///") + ".journal")
+    else:
+        address = url.partition("://")[2].rpartition("@")[2]
+        root = Path(".brain") / "".join(letter if letter.isalnum() else "_" for letter in address)
+    return _Where(root, root / os.urandom(8).hex())
+
+
+def _listed(positions: Iterable[str] | None) -> list[str] | None:
+    return None if positions is None else [check_position(position) for position in positions]
+
+
+def check_group(group: str) -> str:
+    """The name as given. Raises InvalidInput when it is not made of letters, digits, `-`, `_` and `.`."""
+    if not group or len(group) > 100 or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in group):
+        raise InvalidInput(f"group: {group!r} must be 1 to 100 letters, digits, '-', '_' or '.'")
+    return group
+
+
+def _after_fork() -> None:
+    for stream in list(_open_streams):
+        stream._forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+__all__ = ["DURABILITIES", "Closed", "Delivering", "EventStream", "JournalFull", "Stored"]
