@@ -1,23 +1,36 @@
-"""A stream on each backend."""
+"""The places that state and events are kept in, for suites that run on each of them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from brain import EventStream
+from brain.store import Store, open_store
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])
-def stream_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "redis":
-        return str(request.getfixturevalue("redis_url"))
-    return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/stream.db"
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty place of the kind named by the parameter."""
+    if request.param == "memory":
+        return "memory://"
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'brain.db'}"
+    return str(request.getfixturevalue("redis_url"))
 
 
 @pytest.fixture
-async def stream(stream_url: str, tmp_path: Path) -> AsyncIterator[EventStream]:
-    async with EventStream.open(stream_url, journal=tmp_path / "journal", lease=0.6) as opened:
+def store(url: str) -> Iterator[Store]:
+    """The store at `url`, closed at the end."""
+    store = open_store(url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+async def stream(url: str, tmp_path: Path) -> AsyncIterator[EventStream]:
+    """The stream at `url`, with leases short enough to see them end."""
+    async with EventStream.open(url, journal=tmp_path / "journal", lease=0.6) as opened:
         yield opened

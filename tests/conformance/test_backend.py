@@ -5,19 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from brain.stream.backends import Backend, DeadLetter, Fenced, MarkMismatch, NoGroup, open_backend, position_key
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
-    if request.param == "redis":
-        url = request.getfixturevalue("redis_url")
-    else:
-        url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/stream.db"
+@pytest.fixture
+def backend(url: str) -> Iterator[Backend]:
     opened = open_backend(url)
     yield opened
     opened.close()

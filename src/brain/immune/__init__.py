@@ -1,1 +1,17 @@
-"""."""
+"""The immune module: is the fleet healthy, and does it heal itself?"""
+
+from __future__ import annotations
+
+from brain.immune.health import HealthStatus, HealthSummary, Reason
+from brain.immune.models import HealthEvent, HealthKind, HealthSeverity
+from brain.immune.service import ImmuneService
+
+__all__ = [
+    "HealthEvent",
+    "HealthKind",
+    "HealthSeverity",
+    "HealthStatus",
+    "HealthSummary",
+    "ImmuneService",
+    "Reason",
+]

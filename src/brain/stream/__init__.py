@@ -1,1 +1,10 @@
 """The event stream: journal, backends, consumer groups, dead letters, replay."""
+
+from __future__ import annotations
+
+from brain.stream.consumer import Delivering
+from brain.stream.query import Stored
+from brain.stream.receipt import Receipt
+from brain.stream.stream import EventStream
+
+__all__ = ["Delivering", "EventStream", "Receipt", "Stored"]

@@ -1,7 +1,140 @@
+"""The events of the threats module: what is announced of a threat from its detection to its mitigation."""
+
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
-from brain.charter import EventType
+from msgspec import Meta
 
-EVENTS: tuple[EventType[Any], ...] = ()
+from brain.charter import EventType, Frequency, Priority
+
+ThreatId = Annotated[str, Meta(description="The threat's id, `thr_<16 hex digits>`; it never changes.")]
+ThreatType = Annotated[str, Meta(description="What kind of threat, such as `ssh_brute_force` or `policy_denials`.")]
+SeverityName = Annotated[str, Meta(description="How bad it is: LOW, MEDIUM, HIGH or CRITICAL.")]
+Source = Annotated[str, Meta(description="Whom or what the threat comes from: an address, an agent's id.")]
+StatusName = Annotated[
+    str, Meta(description="OPEN, INVESTIGATING, ESCALATED, MITIGATED, RESOLVED, or IGNORED (a false positive).")
+]
+OldStatus = Annotated[str, Meta(description="The status the threat had before this move.")]
+Reason = Annotated[str, Meta(description="Why it was moved, in the words of whoever moved it; empty when none given.")]
+
+
+class AboutThreat(TypedDict):
+    """What every event about a threat tells of it."""
+
+    threat_id: ThreatId
+    type: ThreatType
+    severity: SeverityName
+    source: Source
+
+
+class ThreatDetected(AboutThreat):
+    """The threat as it was created."""
+
+    status: StatusName
+    description: Annotated[str, Meta(description="What was seen, for a person to read.")]
+    metadata: Annotated[dict[str, Any], Meta(description="The detector's own data: evidence counts, first lines, ...")]
+    detected_at: Annotated[float, Meta(description="When it was detected, in Unix seconds.")]
+
+
+class ThreatStatusChanged(AboutThreat):
+    """One move of a threat from a status to the next."""
+
+    old_status: OldStatus
+    new_status: Annotated[str, Meta(description="The status it has from now on.")]
+    reason: Reason
+    changed_at: Annotated[float, Meta(description="When it was moved, in Unix seconds.")]
+
+
+class ThreatEscalated(AboutThreat):
+    """A move into ESCALATED: a person should act now."""
+
+    old_status: OldStatus
+    reason: Reason
+    escalated_at: Annotated[float, Meta(description="When it was escalated, in Unix seconds.")]
+
+
+class ThreatMitigated(AboutThreat):
+    """A move into MITIGATED: the threat does no more harm."""
+
+    old_status: OldStatus
+    reason: Reason
+    mitigated_at: Annotated[float, Meta(description="When it was mitigated, in Unix seconds.")]
+    duration_seconds: Annotated[
+        float, Meta(ge=0, description="Seconds from detection to this mitigation; their mean is the MTTM.")
+    ]
+
+
+DETECTED = EventType(
+    name="threat.detected",
+    module="threats",
+    payload=ThreatDetected,
+    priority=Priority.CRITICAL,
+    frequency=Frequency.MEDIUM,
+    purpose="A threat was found and is open.",
+    example={
+        "threat_id": "thr_4f1a09be27c3d815",
+        "type": "ssh_brute_force",
+        "severity": "CRITICAL",
+        "source": "203.0.113.77",
+        "status": "OPEN",
+        "description": "286 failed passwords for root from 203.0.113.77",
+        "metadata": {"evidence": {"failed_passwords": 286}, "users": ["root"]},
+        "detected_at": 1703001234.567,
+    },
+)
+STATUS_CHANGED = EventType(
+    name="threat.status_changed",
+    module="threats",
+    payload=ThreatStatusChanged,
+    priority=Priority.HIGH,
+    frequency=Frequency.MEDIUM,
+    purpose="A threat was moved to another status; published for every move.",
+    example={
+        "threat_id": "thr_4f1a09be27c3d815",
+        "type": "ssh_brute_force",
+        "severity": "CRITICAL",
+        "source": "203.0.113.77",
+        "old_status": "OPEN",
+        "new_status": "INVESTIGATING",
+        "reason": "looking at the logins of that night",
+        "changed_at": 1703001301.2,
+    },
+)
+ESCALATED = EventType(
+    name="threat.escalated",
+    module="threats",
+    payload=ThreatEscalated,
+    priority=Priority.CRITICAL,
+    frequency=Frequency.LOW,
+    purpose="A threat was moved to ESCALATED and needs a person now; comes besides threat.status_changed.",
+    example={
+        "threat_id": "thr_4f1a09be27c3d815",
+        "type": "ssh_brute_force",
+        "severity": "CRITICAL",
+        "source": "203.0.113.77",
+        "old_status": "INVESTIGATING",
+        "reason": "a login succeeded",
+        "escalated_at": 1703001420.9,
+    },
+)
+MITIGATED = EventType(
+    name="threat.mitigated",
+    module="threats",
+    payload=ThreatMitigated,
+    priority=Priority.HIGH,
+    frequency=Frequency.MEDIUM,
+    purpose="A threat was moved to MITIGATED, with the time that took; comes besides threat.status_changed.",
+    example={
+        "threat_id": "thr_4f1a09be27c3d815",
+        "type": "ssh_brute_force",
+        "severity": "CRITICAL",
+        "source": "203.0.113.77",
+        "old_status": "ESCALATED",
+        "reason": "the address is blocked at the edge",
+        "mitigated_at": 1703001834.567,
+        "duration_seconds": 600.0,
+    },
+)
+
+EVENTS: tuple[EventType[Any], ...] = (DETECTED, STATUS_CHANGED, ESCALATED, MITIGATED)

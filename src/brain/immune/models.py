@@ -1,0 +1,87 @@
+"""What a health event is."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import msgspec
+
+from brain.errors import InvalidInput
+
+DETAILS_BYTES = 65_536
+
+
+class HealthSeverity(StrEnum):
+    """How much a health event matters."""
+
+    INFO = "INFO"
+    WARNING = "WARNING"
+    CRITICAL = "CRITICAL"
+
+
+class HealthKind(StrEnum):
+    """What kind of thing happened."""
+
+    POLICY_VIOLATION = "POLICY_VIOLATION"
+    ERROR_SPIKE = "ERROR_SPIKE"
+    SELF_HEALING_ACTION = "SELF_HEALING_ACTION"
+    RESOURCE_EXHAUSTION = "RESOURCE_EXHAUSTION"
+    AGENT_FAILURE = "AGENT_FAILURE"
+    PERFORMANCE_DEGRADATION = "PERFORMANCE_DEGRADATION"
+
+
+class HealthEvent(msgspec.Struct, frozen=True):
+    """Something that happened to the fleet's health.
+
+    `module` is which module, agent or service it is about; `details` is the reporter's own data. `correlation_id`
+    joins it to a story; left out, it is taken from the context (`with brain.correlation(...)`) or made anew.
+    `id` and `timestamp` (Unix seconds) are given by the service that records it.
+    Severity and kind may be given by name. Raises InvalidInput listing every fault.
+    """
+
+    severity: HealthSeverity
+    kind: HealthKind
+    module: str
+    message: str
+    details: dict[str, Any] = {}
+    correlation_id: str | None = None
+    id: int = 0
+    timestamp: float = 0.0
+
+    def __post_init__(self) -> None:
+        faults: list[str] = []
+        msgspec.structs.force_setattr(self, "severity", _named(HealthSeverity, self.severity, "severity", faults))
+        msgspec.structs.force_setattr(self, "kind", _named(HealthKind, self.kind, "kind", faults))
+        for field, value, least, most in (("module", self.module, 1, 200), ("message", self.message, 0, 10_000)):
+            if not isinstance(value, str) or not least <= len(value.strip()) <= most:
+                faults.append(f"{field}: needs {least} to {most} characters of text")
+        if self.correlation_id is not None and not isinstance(self.correlation_id, str):
+            faults.append("correlation_id: needs text, or nothing")
+        if self.details:
+            faults += _details_faults(self.details)
+        if faults:
+            raise InvalidInput(f"health event refused: {'; '.join(faults)}", faults)
+
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def _named(kind: type[E], value: object, field: str, faults: list[str]) -> E | None:
+    try:
+        return kind(str(value).upper())
+    except ValueError:
+        faults.append(f"{field}: {value!r} is not one of {', '.join(kind)}")
+        return None
+
+
+def _details_faults(details: object) -> list[str]:
+    if not isinstance(details, dict):
+        return [f"details: must be an object, not {type(details).__name__}"]
+    try:
+        size = len(msgspec.json.encode(details))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        return [f"details: cannot be written as JSON: {error}"]
+    if size > DETAILS_BYTES:
+        return [f"details: {size} bytes as JSON are more than the {DETAILS_BYTES} allowed; keep a reference instead"]
+    return []

@@ -1,0 +1,117 @@
+"""The fleet's health: events recorded, announced on a stream, and summed up."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from itertools import islice
+
+import msgspec
+
+from brain.charter import current_meta
+from brain.errors import InvalidInput
+from brain.immune.events import CRITICAL_EVENT, EVENT_PUBLISHED
+from brain.immune.health import HealthSummary, summarise
+from brain.immune.models import HealthEvent, HealthKind, HealthSeverity
+from brain.immune.store import KEEP, HealthStore
+from brain.store import Store
+from brain.store.memory import MemoryStore
+from brain.stream.publisher import Publisher, emit_async
+
+
+class ImmuneService:
+    """Records health events and tells how healthy the fleet is.
+
+    Without a store they live in memory; without a stream nothing is announced and all else works. The newest `keep`
+    events are kept. `clock` gives Unix seconds. Every method raises Unavailable when the store does not answer.
+    """
+
+    def __init__(
+        self,
+        event_stream: Publisher | None = None,
+        store: Store | None = None,
+        clock: Callable[[], float] = time.time,
+        keep: int = KEEP,
+    ) -> None:
+        self.event_stream = event_stream
+        self._events = HealthStore(MemoryStore() if store is None else store, keep)
+        self._clock = clock
+
+    async def publish_event(self, event: HealthEvent) -> int:
+        """Record the event and announce it as `immune.event_published`, and `immune.critical_event` when CRITICAL.
+
+        Returns its number, counted from 1 over all processes on this store.
+        """
+        recorded = msgspec.structs.replace(
+            event,
+            timestamp=self._clock(),
+            correlation_id=event.correlation_id or current_meta()["correlation_id"] or f"health_{secrets.token_hex(8)}",
+        )
+        recorded = await asyncio.to_thread(self._events.append, recorded)
+        await _announce(self.event_stream, recorded)
+        return recorded.id
+
+    def get_recent_events(
+        self,
+        limit: int = 100,
+        severity: HealthSeverity | str | None = None,
+        kind: HealthKind | str | None = None,
+        module: str | None = None,
+    ) -> list[HealthEvent]:
+        """At most `limit` events that fit all filters, the newest first. Raises InvalidInput for a limit below 1.
+
+        A plain call that reads the store: from a coroutine, run it by `asyncio.to_thread`.
+        """
+        if limit < 1:
+            raise InvalidInput(f"limit: {limit} must be 1 or more")
+        unfiltered = severity is None and kind is None and module is None
+        fitting = (
+            event
+            for event in self._events.newest(limit if unfiltered else KEEP)
+            if severity in (None, event.severity) and kind in (None, event.kind) and module in (None, event.module)
+        )
+        return list(islice(fitting, limit))
+
+    def health_summary(self, minutes: float = 60) -> HealthSummary:
+        """Counts, score, status and reasons over the last `minutes`, as far as the events are kept.
+
+        Raises InvalidInput unless `minutes` is above 0. A plain call, as `get_recent_events`.
+        """
+        if not minutes > 0:
+            raise InvalidInput(f"minutes: {minutes} must be above 0")
+        return summarise(self._events.since(self._clock() - minutes * 60), minutes)
+
+
+async def _announce(stream: Publisher | None, event: HealthEvent) -> None:
+    meta = {"correlation_id": event.correlation_id}
+    await emit_async(
+        stream,
+        EVENT_PUBLISHED,
+        {
+            "event_id": event.id,
+            "severity": event.severity,
+            "kind": event.kind,
+            "module": event.module,
+            "message": event.message,
+            "details": event.details,
+            "published_at": event.timestamp,
+        },
+        meta=meta,
+    )
+    if event.severity is HealthSeverity.CRITICAL:
+        await emit_async(
+            stream,
+            CRITICAL_EVENT,
+            {
+                "event_id": event.id,
+                "severity": event.severity,
+                "kind": event.kind,
+                "module": event.module,
+                "message": event.message,
+                "details": event.details,
+                "critical_at": event.timestamp,
+            },
+            meta=meta,
+        )

@@ -1,0 +1,64 @@
+"""The health events in a Store: numbered, in order of publishing, the newest KEEP of them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from brain.immune.models import HealthEvent
+from brain.store import Store
+
+COLLECTION = "immune"
+COUNTER = "immune.counter"
+KEEP = 10_000
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(HealthEvent).decode
+
+
+class HealthStore:
+    """Health events by number. Raises what Store raises. `keep` bounds how many stay, so that storage does not grow."""
+
+    def __init__(self, store: Store, keep: int = KEEP) -> None:
+        self._store = store
+        self._keep = keep
+        self._swept = False
+
+    def append(self, event: HealthEvent) -> HealthEvent:
+        """The event with its number, stored; the oldest beyond `keep` is removed."""
+        number = self._store.put(COUNTER, "events", b"")  # a document's version is a counter shared by all processes
+        numbered = msgspec.structs.replace(event, id=number)
+        self._store.put(COLLECTION, _key(number), _encode(numbered))
+        if self._swept and number % 1_000:
+            self._store.delete(COLLECTION, _key(number - self._keep))
+        else:
+            self._sweep(number)
+        return numbered
+
+    def newest(self, limit: int) -> list[HealthEvent]:
+        """At most `limit` events, the newest first."""
+        found = self._store.scan(COLLECTION, limit=min(limit, self._keep), newest_first=True)
+        return [_decode(document.data) for document in found]
+
+    def since(self, cutoff: float) -> list[HealthEvent]:
+        """The kept events not older than `cutoff` (Unix seconds), the newest first."""
+        size = 256
+        while True:
+            events = self.newest(size)
+            if len(events) < size or events[-1].timestamp < cutoff:
+                return [event for event in events if event.timestamp >= cutoff]
+            size *= 4
+
+    def _sweep(self, number: int) -> None:
+        """Remove all beyond `keep`: what a run left that kept more or was killed, and what was stored very late."""
+        while True:
+            oldest = self._store.scan(COLLECTION, limit=500)
+            surplus = [document.key for document in oldest if document.key <= _key(number - self._keep)]
+            for key in surplus:
+                self._store.delete(COLLECTION, key)
+            if len(surplus) < 500:
+                break
+        self._swept = True
+
+
+def _key(number: int) -> str:
+    return f"{max(number, 0):012d}"

@@ -1,0 +1,108 @@
+"""One threat per attacker, however often it is seen: how what was read joins what is known.
+
+A detector reports a Sighting: whom it saw, and how much in one reading (a log file, a batch of events). A threat keeps
+the counts of each reading by itself. Reading the same input again replaces its counts by the same; a grown input
+replaces them by larger ones; another input adds. So no count depends on how often something was read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from brain.threats.models import SEVERITIES, Severity, Threat
+
+READINGS = 200
+"""Readings kept apart in one threat; the oldest beyond are added up under EARLIER, to keep a threat's size bounded."""
+EARLIER = "earlier"
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """An attacker as seen in one reading.
+
+    `key` names the attacker for this kind of threat, `reading` the input, `counts` the evidence in it. `last_seen` is
+    in Unix seconds. `grade` and `describe` are given the sums over all readings. `metadata` is laid over what is there.
+    """
+
+    key: str
+    type: str
+    source: str
+    reading: str
+    counts: Mapping[str, int]
+    last_seen: float
+    grade: Callable[[Mapping[str, int]], Severity]
+    describe: Callable[[Mapping[str, int]], str]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a sighting led to: the threat, and whether it is `new`, or else `changed`."""
+
+    threat: Threat
+    new: bool
+    changed: bool
+
+
+def threat_id(key: str, episode: int) -> str:
+    """The id of an attacker's threat. After a threat is RESOLVED new evidence opens the next episode."""
+    digest = hashlib.sha256(f"{episode} {key}".encode()).hexdigest()
+    return f"thr_{digest[:16]}"
+
+
+def positive(counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts without those that say nothing."""
+    return {name: number for name, number in counts.items() if number > 0}
+
+
+def first_threat(id: str, sighting: Sighting, counts: Mapping[str, int], correlation_id: str, now: float) -> Threat:
+    """A new threat from `counts`, the part of the sighting that no earlier episode holds."""
+    return Threat(
+        id=id,
+        type=sighting.type,
+        severity=sighting.grade(counts),
+        source=sighting.source,
+        description=sighting.describe(counts),
+        metadata={**sighting.metadata, "evidence": dict(counts)},
+        correlation_id=correlation_id,
+        detected_at=now,
+        last_seen=sighting.last_seen,
+        updated_at=now,
+        readings={sighting.reading: dict(counts)},
+    )
+
+
+def joined(threat: Threat, sighting: Sighting, counts: Mapping[str, int], now: float) -> Threat:
+    """The threat with the sighting's counts; the same object when that changes nothing. Severity never falls."""
+    known = threat.readings.get(sighting.reading, {})
+    grown = {name: max(known.get(name, 0), counts.get(name, 0)) for name in {**known, **counts}}
+    if grown == known:
+        return threat
+    readings = _bounded({**threat.readings, sighting.reading: grown})
+    totals = dict(sum((Counter(reading) for reading in readings.values()), Counter()))
+    return msgspec.structs.replace(
+        threat,
+        severity=max(threat.severity, sighting.grade(totals), key=SEVERITIES.index),
+        description=sighting.describe(totals),
+        metadata={**threat.metadata, **sighting.metadata, "evidence": totals},
+        last_seen=max(threat.last_seen, sighting.last_seen),
+        updated_at=max(now, threat.updated_at),
+        readings=readings,
+    )
+
+
+def _bounded(readings: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    surplus = list(readings.items())[: max(0, len(readings) - READINGS)]
+    if not surplus:
+        return readings
+    kept = dict(list(readings.items())[len(surplus) :])
+    earlier = Counter(kept.pop(EARLIER, {}))
+    for _, counts in surplus:
+        earlier.update(counts)
+    return {**kept, EARLIER: dict(earlier)}

@@ -1,0 +1,79 @@
+"""Threats over HTTP."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.testclient import TestClient
+
+from brain.testing import RecordingStream
+from brain.threats import ThreatService
+from brain.threats.api import threats_router
+from support.http import client_of
+
+NEW = {"type": "port_scan", "source": "10.0.0.9", "severity": "HIGH", "metadata": {"ports": 500}}
+
+
+@pytest.fixture
+def client(recording_stream: RecordingStream) -> TestClient:
+    return client_of(threats_router(ThreatService(recording_stream)))
+
+
+def test_create_get_list_move_and_count(client: TestClient, recording_stream: RecordingStream) -> None:
+    created = client.post("/api/threats", json=NEW)
+    assert created.status_code == 201
+    threat = created.json()
+    assert created.headers["Location"] == f"/api/threats/{threat['id']}"
+    assert threat["status"] == "OPEN"
+    assert threat["allowed_moves"] == ["INVESTIGATING", "ESCALATED", "MITIGATED", "IGNORED"]
+    assert threat["mitigated_at"] is None
+    assert client.get(f"/api/threats/{threat['id']}").json() == threat
+    assert client.get("/api/threats").json() == [threat]
+    assert client.get("/api/threats", params={"severity": ["LOW", "HIGH"], "status": "OPEN"}).json() == [threat]
+    assert client.get("/api/threats", params={"source": "10.0.0.8"}).json() == []
+
+    moved = client.post(f"/api/threats/{threat['id']}/status", json={"status": "MITIGATED", "reason": "blocked"})
+    assert moved.status_code == 200
+    assert moved.json()["history"][0] | {"at": 0} == {"old": "OPEN", "new": "MITIGATED", "at": 0, "reason": "blocked"}
+    stats = client.get("/api/threats/stats").json()
+    assert (stats["total"], stats["active"], stats["mitigated"], stats["by_status"]["MITIGATED"]) == (1, 0, 1, 1)
+    assert stats["mttm_seconds"] >= 0
+    assert [event.type for event in recording_stream.events] == [
+        "threat.detected",
+        "threat.status_changed",
+        "threat.mitigated",
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"severity": "HUGE"}, {"type": ""}, {"type": "  "}, {"source": None}, {"id": "mine"}, {"metadata": [1]}],
+)
+def test_a_bad_threat_is_refused(client: TestClient, change: dict[str, object]) -> None:
+    assert client.post("/api/threats", json={**NEW, **change}).status_code == 422
+    assert client.get("/api/threats").json() == []
+
+
+def test_an_illegal_move_lists_the_allowed_ones(client: TestClient) -> None:
+    id = client.post("/api/threats", json=NEW).json()["id"]
+    answer = client.post(f"/api/threats/{id}/status", json={"status": "RESOLVED"})
+    assert answer.status_code == 409
+    assert answer.json()["detail"].endswith("allowed: INVESTIGATING, ESCALATED, MITIGATED, IGNORED")
+    assert client.post(f"/api/threats/{id}/status", json={"status": "GONE"}).status_code == 422
+    assert client.post(f"/api/threats/{id}/status", json={"status": "IGNORED", "by": "me"}).status_code == 422
+
+
+def test_an_unknown_id_is_not_found(client: TestClient) -> None:
+    assert client.get("/api/threats/thr_0").status_code == 404
+    assert client.post("/api/threats/thr_0/status", json={"status": "IGNORED"}).status_code == 404
+
+
+@pytest.mark.parametrize("query", [{"limit": 0}, {"limit": "many"}, {"status": "NEW"}])
+def test_a_bad_query_is_refused(client: TestClient, query: dict[str, object]) -> None:
+    assert client.get("/api/threats", params=query).status_code == 422  # type: ignore[arg-type]
+
+
+def test_every_field_is_described(client: TestClient) -> None:
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    for name in ("NewThreat", "NewStatus", "ThreatView", "MoveView", "ThreatStatsView"):
+        for field, schema in schemas[name]["properties"].items():
+            assert schema.get("description"), f"{name}.{field}"

@@ -1,0 +1,114 @@
+"""The table of moves, and the figures over many threats."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from brain.errors import Conflict, InvalidInput
+from brain.threats.models import HISTORY, MOVES, Severity, Status, Threat, moved, parse, statistics
+
+
+def threat(**values: object) -> Threat:
+    usual: dict[str, object] = {
+        "id": "thr_1",
+        "type": "test",
+        "severity": Severity.LOW,
+        "source": "10.0.0.1",
+        "correlation_id": "c",
+        "detected_at": 1_000.0,
+        "last_seen": 1_000.0,
+        "updated_at": 1_000.0,
+    }
+    return Threat(**{**usual, **values})  # type: ignore[arg-type]
+
+
+def test_every_status_has_its_row_and_no_move_stays_in_place() -> None:
+    assert set(MOVES) == set(Status)
+    assert all(status not in allowed for status, allowed in MOVES.items())
+
+
+def test_the_path_of_the_specification_is_allowed() -> None:
+    path = [Status.OPEN, Status.INVESTIGATING, Status.ESCALATED, Status.MITIGATED, Status.RESOLVED]
+    assert all(new in MOVES[old] for old, new in itertools.pairwise(path))
+
+
+@pytest.mark.parametrize("old", Status)
+@pytest.mark.parametrize("new", Status)
+def test_a_move_follows_the_table_or_is_refused_with_the_allowed_ones(old: Status, new: Status) -> None:
+    before = threat(status=old)
+    if new in MOVES[old]:
+        after = moved(before, new, "why", 1_060.0)
+        assert after.status is new
+        assert after.updated_at == 1_060.0
+        assert [(move.old, move.new, move.at, move.reason) for move in after.history] == [(old, new, 1_060.0, "why")]
+        assert before.history == ()
+        return
+    with pytest.raises(Conflict) as caught:
+        moved(before, new, "why", 1_060.0)
+    allowed = ", ".join(MOVES[old]) or "none, the status is final"
+    assert str(caught.value) == f"threat thr_1 is {old} and cannot move to {new}; allowed: {allowed}"
+
+
+def test_mitigated_at_is_kept_when_resolved_and_lost_when_the_mitigation_did_not_hold() -> None:
+    mitigated = moved(threat(), Status.MITIGATED, "", 1_100.0)
+    assert mitigated.mitigated_at == 1_100.0
+    assert moved(mitigated, Status.RESOLVED, "", 1_200.0).mitigated_at == 1_100.0
+    assert moved(mitigated, Status.INVESTIGATING, "", 1_200.0).mitigated_at is None
+
+
+def test_a_clock_set_back_gives_no_negative_duration() -> None:
+    assert moved(threat(), Status.MITIGATED, "", 10.0).mitigated_at == 1_000.0
+
+
+def test_the_history_is_bounded_and_keeps_the_last_moves() -> None:
+    one = moved(threat(), Status.INVESTIGATING, "", 1_000.0)
+    for turn in range(HISTORY):
+        new = Status.ESCALATED if one.status is Status.INVESTIGATING else Status.INVESTIGATING
+        one = moved(one, new, str(turn), 1_000.0)
+    assert len(one.history) == HISTORY
+    assert one.history[-1].reason == str(HISTORY - 1)
+
+
+def test_parse_takes_any_case_and_names_the_choices() -> None:
+    assert parse(Status, "open", "status") is Status.OPEN
+    with pytest.raises(InvalidInput, match="severity: 'huge' is not one of LOW, MEDIUM, HIGH, CRITICAL"):
+        parse(Severity, "huge", "severity")
+    with pytest.raises(InvalidInput, match="severity: 3 is not one of"):
+        parse(Severity, 3, "severity")  # type: ignore[arg-type]
+
+
+def test_statistics_of_none() -> None:
+    stats = statistics([], 0.0)
+    assert (stats.total, stats.active, stats.mitigated) == (0, 0, 0)
+    assert stats.mttm_seconds is None
+    assert stats.active_mean_age_seconds is None
+    assert stats.active_oldest_age_seconds is None
+    assert stats.by_status == dict.fromkeys(Status, 0)
+    assert stats.by_severity == dict.fromkeys(Severity, 0)
+    assert stats.by_type == {}
+
+
+def test_statistics_count_and_average() -> None:
+    stats = statistics(
+        [
+            threat(id="a", status=Status.RESOLVED, mitigated_at=1_100.0, severity=Severity.HIGH),
+            threat(id="b", status=Status.MITIGATED, mitigated_at=1_300.0),
+            threat(id="c", status=Status.OPEN, type="other", detected_at=1_500.0),
+            threat(id="d", status=Status.ESCALATED, detected_at=1_400.0),
+            threat(id="e", status=Status.IGNORED),
+        ],
+        now=2_000.0,
+    )
+    assert stats.total == 5
+    assert stats.active == 2
+    assert stats.mitigated == 2
+    assert stats.mttm_seconds == 200.0
+    assert stats.active_mean_age_seconds == 550.0
+    assert stats.active_oldest_age_seconds == 600.0
+    assert stats.active_oldest_id == "d"
+    assert stats.by_type == {"other": 1, "test": 4}
+    assert stats.by_severity == {"LOW": 4, "MEDIUM": 0, "HIGH": 1, "CRITICAL": 0}
+    assert stats.by_status["INVESTIGATING"] == 0
+    assert stats.by_status["ESCALATED"] == 1
