@@ -1,7 +1,180 @@
+"""The events of the policy module, declared once: payload, priority, frequency, purpose, example."""
+
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
-from brain.charter import EventType
+from msgspec import Meta
 
-EVENTS: tuple[EventType[Any], ...] = ()
+from brain.charter import EventType, Frequency, Priority
+
+JSONValue = str | int | float | bool | list[Any] | dict[str, Any] | None
+RuleDocument = Annotated[dict[str, Any], Meta(description="The whole rule as it is now.")]
+
+
+class RuleEvaluated(TypedDict):
+    """One decision, with the context it was made in, so that it can be made again under other rules."""
+
+    agent_id: Annotated[JSONValue, Meta(description="Who asked: a string, or null when the context named no one.")]
+    agent_role: Annotated[JSONValue, Meta(description="The agent's role: a string or null.")]
+    action: Annotated[JSONValue, Meta(description="What the agent wants to do: a string or null.")]
+    resource: Annotated[JSONValue, Meta(description="What it wants to do it to: a string or null.")]
+    environment: Annotated[JSONValue, Meta(description="Circumstances of the request; an object.")]
+    params: Annotated[JSONValue, Meta(description="The action's parameters; an object.")]
+    rule_id: Annotated[str | None, Meta(description="The rule that decided; null when the default effect did.")]
+    rule_name: Annotated[str | None, Meta(description="Its name.")]
+    effect: Annotated[str, Meta(description="ALLOW, DENY, WARN or AUDIT.")]
+    allowed: Annotated[bool, Meta(description="Whether the action may go on.")]
+    reason: Annotated[str, Meta(description="Why, in words.")]
+    warnings: Annotated[list[str], Meta(description="What a WARN rule has to say.")]
+    evaluation_time_us: Annotated[float, Meta(description="How long the decision took, in microseconds.")]
+    extra: NotRequired[Annotated[dict[str, Any], Meta(description="Further fields of the context, if it had any.")]]
+    absent: NotRequired[Annotated[list[str], Meta(description="Which of the six fields the context did not have.")]]
+
+
+class ActionDenied(TypedDict):
+    """One refusal."""
+
+    agent_id: Annotated[JSONValue, Meta(description="Who was refused: a string or null.")]
+    agent_role: Annotated[JSONValue, Meta(description="The agent's role: a string or null.")]
+    action: Annotated[JSONValue, Meta(description="What was refused: a string or null.")]
+    resource: Annotated[JSONValue, Meta(description="On what: a string or null.")]
+    rule_id: Annotated[str | None, Meta(description="The rule that denied; null when the default effect did.")]
+    rule_name: Annotated[str | None, Meta(description="Its name.")]
+    reason: Annotated[str, Meta(description="Why, in words.")]
+
+
+class RuleChange(TypedDict):
+    """A rule was made, removed, switched on or off."""
+
+    rule_id: Annotated[str, Meta(description="The rule's id.")]
+    rule_name: Annotated[str, Meta(description="The rule's name.")]
+    rule: RuleDocument
+
+
+class RuleUpdated(TypedDict):
+    """A rule was changed."""
+
+    rule_id: Annotated[str, Meta(description="The rule's id.")]
+    rule_name: Annotated[str, Meta(description="The rule's name, as it is now.")]
+    rule: RuleDocument
+    changes: Annotated[
+        dict[str, dict[str, Any]], Meta(description="What changed, by field: the old and the new value.")
+    ]
+
+
+_RULE: dict[str, Any] = {
+    "id": "guests-delete",
+    "name": "Guests may not delete",
+    "effect": "DENY",
+    "conditions": [
+        {"field": "agent_role", "operator": "==", "value": "guest"},
+        {"field": "action", "operator": "==", "value": "delete"},
+    ],
+    "priority": 100,
+    "enabled": True,
+    "description": "Deletions need a member of staff.",
+    "metadata": {"owner": "platform-team"},
+    "mode": "enforce",
+    "tags": [],
+    "not_before": None,
+    "expires_at": None,
+}
+_REASON = "denied by rule 'Guests may not delete' (guests-delete, priority 100): Deletions need a member of staff."
+_CHANGE: RuleChange = {"rule_id": "guests-delete", "rule_name": "Guests may not delete", "rule": _RULE}
+
+RULE_EVALUATED = EventType(
+    name="policy.rule_evaluated",
+    module="policy",
+    payload=RuleEvaluated,
+    priority=Priority.HIGH,
+    frequency=Frequency.HIGH,
+    purpose="Every decision: who asked for what, which rule decided, and how.",
+    example={
+        "agent_id": "agent-7",
+        "agent_role": "guest",
+        "action": "delete",
+        "resource": "db/customers",
+        "environment": {"zone": "eu-1"},
+        "params": {"rows": 3},
+        "rule_id": "guests-delete",
+        "rule_name": "Guests may not delete",
+        "effect": "DENY",
+        "allowed": False,
+        "reason": _REASON,
+        "warnings": [],
+        "evaluation_time_us": 0.62,
+    },
+)
+ACTION_DENIED = EventType(
+    name="policy.action_denied",
+    module="policy",
+    payload=ActionDenied,
+    priority=Priority.CRITICAL,
+    frequency=Frequency.MEDIUM,
+    purpose="An action was refused; repeated refusals of one agent are a sign of attack or of a fault.",
+    example={
+        "agent_id": "agent-7",
+        "agent_role": "guest",
+        "action": "delete",
+        "resource": "db/customers",
+        "rule_id": "guests-delete",
+        "rule_name": "Guests may not delete",
+        "reason": _REASON,
+    },
+)
+RULE_CREATED = EventType(
+    name="policy.rule_created",
+    module="policy",
+    payload=RuleChange,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="A rule was added.",
+    example=_CHANGE,
+)
+RULE_UPDATED = EventType(
+    name="policy.rule_updated",
+    module="policy",
+    payload=RuleUpdated,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="A rule was changed.",
+    example={**_CHANGE, "changes": {"priority": {"old": 50, "new": 100}}},
+)
+RULE_DELETED = EventType(
+    name="policy.rule_deleted",
+    module="policy",
+    payload=RuleChange,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="A rule was removed, by hand or because its time was over; the payload holds it as it was.",
+    example=_CHANGE,
+)
+RULE_ENABLED = EventType(
+    name="policy.rule_enabled",
+    module="policy",
+    payload=RuleChange,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="A rule takes part in decisions from now on.",
+    example=_CHANGE,
+)
+RULE_DISABLED = EventType(
+    name="policy.rule_disabled",
+    module="policy",
+    payload=RuleChange,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="A rule takes no part in decisions from now on.",
+    example={**_CHANGE, "rule": {**_RULE, "enabled": False}},
+)
+
+EVENTS: tuple[EventType[Any], ...] = (
+    RULE_EVALUATED,
+    RULE_CREATED,
+    RULE_UPDATED,
+    RULE_DELETED,
+    RULE_ENABLED,
+    RULE_DISABLED,
+    ACTION_DENIED,
+)

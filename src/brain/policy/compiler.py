@@ -1,0 +1,276 @@
+"""The compiled rule set: an immutable index that finds the deciding rule in a few dictionary look-ups.
+
+Rules are filed by the fields they fix with `==` or `in` (their signature): one table per signature, dictionaries
+nested field by field, at whose end hang the rules with these values, linked in order of precedence. A decision walks
+once down each table, whatever the number of rules. What the keys cannot say (`>`, `matches`, ...) is a prepared test.
+A change makes a new index that shares everything it does not touch with the old one, which goes on unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from math import inf, prod
+from typing import Any, NamedTuple
+
+from brain.policy.models import Condition, Decision, Effect, Operator, Rule, decision_of, default_decision
+from brain.policy.predicates import Test, test_of
+from brain.policy.values import Path, path_of, resolve, step
+
+HOT: tuple[Path, ...] = (("agent_role",), ("action",), ("resource",), ("agent_id",))
+"""Fields that make up a signature when a rule fixes them; a rule that fixes none is filed by one other field."""
+
+MAX_KEYS = 256
+"""Into how many places one rule may be filed by its `in` lists before the longest list becomes a test instead."""
+
+Order = tuple[float, int, str]
+Key = tuple[Any, ...]
+Signature = tuple[Path, ...]
+Find = Callable[[Mapping[str, Any]], "Entry"]
+
+
+class Entry(NamedTuple):
+    """One rule where it is filed. `test` is None when the keys alone say that the rule matches."""
+
+    test: Test | None
+    operand: Any
+    order: Order
+    decision: Decision
+    facts: dict[str, Any]
+    """What the decision adds to the payload of its event; shared by all events, so never changed."""
+    next: Entry | None
+    """The rule that is asked next when the test fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rules of one signature. `root` is an Entry under a dictionary for each path; `best` is the first in order."""
+
+    paths: Signature
+    root: Any
+    best: Order
+
+
+class Index:
+    """An immutable compiled set of rules. `find(context)` gives the entry that decides, and never raises."""
+
+    __slots__ = ("default", "find", "tables")
+
+    def __init__(self, tables: Iterable[Table], default: Entry) -> None:
+        self.tables = tuple(sorted(tables, key=lambda table: table.best))
+        self.default = default
+        make = _factory(tuple(table.paths for table in self.tables))
+        self.find = make(default, self._find_carefully, [(table.root, table.best) for table in self.tables])
+
+    @staticmethod
+    def of(rules: Iterable[Rule], default: Effect = Effect.DENY) -> Index:
+        """The index of these rules, all of which take part."""
+        filed: dict[Signature, dict[Key, list[Entry]]] = {}
+        for rule in rules:
+            paths, keys, entry = _filed(rule)
+            places = filed.setdefault(paths, {})
+            for key in keys:
+                places.setdefault(key, []).append(entry)
+        return Index([_table(paths, places) for paths, places in filed.items() if places], _default_entry(default))
+
+    def changed(self, without: Iterable[Rule], plus: Iterable[Rule]) -> Index:
+        """The index without some rules that are in it, and with some that are not."""
+        tables = {table.paths: table for table in self.tables}
+        for rule in without:
+            paths, keys, entry = _filed(rule)
+            if not keys:
+                continue
+            root = tables[paths].root
+            for key in keys:
+                root = _refiled(root, key, gone=entry.order)
+            if root is None:
+                del tables[paths]
+            else:
+                best = tables[paths].best
+                tables[paths] = Table(paths, root, best if best != entry.order else _best(root))
+        for rule in plus:
+            paths, keys, entry = _filed(rule)
+            if not keys:
+                continue
+            old = tables.get(paths)
+            root = old.root if old else None
+            for key in keys:
+                root = _refiled(root, key, new=entry)
+            tables[paths] = Table(paths, root, min(entry.order, old.best) if old else entry.order)
+        return Index(tables.values(), self.default)
+
+    def _find_carefully(self, context: Mapping[str, Any]) -> Entry:
+        """As `find`, for a context in which the value of a key cannot be hashed: no rule is filed under that."""
+        found = self.default
+        for table in self.tables:
+            entry = table.root
+            for path in table.paths:
+                entry = entry.get(_hashable(resolve(path, context))) if entry is not None else None
+            while entry is not None and entry.order < found.order:
+                if entry.test is None or entry.test(context, entry.operand):
+                    found = entry
+                    break
+                entry = entry.next
+        return found
+
+
+def _order(entry: Entry) -> Order:
+    return entry.order
+
+
+def _linked(entries: Sequence[Entry]) -> Entry | None:
+    """The first of these entries, which are in order, each linked to the one after it."""
+    first: Entry | None = None
+    for entry in reversed(entries):
+        first = entry._replace(next=first)
+    return first
+
+
+def _table(paths: Signature, places: Mapping[Key, list[Entry]]) -> Table:
+    root: Any = {}
+    for key, entries in places.items():
+        first = _linked(sorted(entries, key=_order))
+        if not key:
+            root = first
+            break
+        node = root
+        for value in key[:-1]:
+            node = node.setdefault(value, {})
+        node[key[-1]] = first
+    return Table(paths, root, _best(root))
+
+
+def _refiled(node: Any, key: Key, *, gone: Order | None = None, new: Entry | None = None) -> Any:
+    """A copy of `node` in which the rule of order `gone` or the entry `new` is out of or in the chain under `key`.
+
+    None when nothing is left.
+    """
+    if not key:
+        chain = [] if new is None else [new]
+        while node is not None:
+            if node.order != gone:
+                chain.append(node)
+            node = node.next
+        return _linked(sorted(chain, key=_order))
+    copy = dict(node or {})
+    below = _refiled(copy.get(key[0]), key[1:], gone=gone, new=new)
+    if below is None:
+        copy.pop(key[0], None)
+    else:
+        copy[key[0]] = below
+    return copy or None
+
+
+def _best(node: Any) -> Order:
+    """The first order anywhere below `node`."""
+    if isinstance(node, Entry):
+        return node.order
+    return min(map(_best, node.values()))
+
+
+def _hashable(value: Any) -> Any:
+    try:
+        hash(value)
+    except Exception:  # noqa: BLE001  (a value of the caller's own type may raise anything)
+        return None
+    return value
+
+
+def _default_entry(effect: Effect) -> Entry:
+    decision = default_decision(effect)
+    return Entry(None, None, (inf, 9, ""), decision, _facts(decision), None)
+
+
+def _facts(decision: Decision) -> dict[str, Any]:
+    return {
+        "rule_id": decision.rule_id,
+        "rule_name": decision.rule_name,
+        "effect": decision.effect.value,
+        "allowed": decision.allowed,
+        "reason": decision.reason,
+        "warnings": list(decision.warnings),
+    }
+
+
+def _filed(rule: Rule) -> tuple[Signature, list[Key], Entry]:
+    """Where the rule belongs: the signature, the keys it is filed under, and its entry there."""
+    keys_by_path, rest = _signature(rule)
+    decision = decision_of(rule)
+    entry = Entry(*test_of(rest), rule.order, decision, _facts(decision), None)
+    return tuple(keys_by_path), list(product(*keys_by_path.values())), entry
+
+
+def _signature(rule: Rule) -> tuple[dict[Path, Sequence[Any]], list[Condition]]:
+    """Which fields file the rule, under which values, and the conditions that remain to be tested."""
+    candidates: dict[Path, tuple[Condition, Sequence[Any]]] = {}
+    for condition in rule.conditions:
+        values = _key_values(condition)
+        if values is not None:
+            candidates.setdefault(path_of(condition.field), (condition, values))
+    chosen = {path: candidates[path] for path in HOT if path in candidates}
+    if not chosen and candidates:
+        first = min(candidates, key=lambda path: (len(candidates[path][1]), path))
+        chosen = {first: candidates[first]}
+    while len(chosen) > 1 and prod(len(values) for _, values in chosen.values()) > MAX_KEYS:
+        del chosen[max(chosen, key=lambda path: len(chosen[path][1]))]
+    settled = {id(condition) for condition, values in chosen.values() if not any(map(_ambiguous, values))}
+    rest = [condition for condition in rule.conditions if id(condition) not in settled]
+    return {path: values for path, (_, values) in chosen.items()}, rest
+
+
+def _key_values(condition: Condition) -> Sequence[Any] | None:
+    """The values that file a rule with this condition, or None when it cannot be looked up.
+
+    None is what a missing field looks like in a key, so a rule that asks for null is tested instead.
+    """
+    if condition.operator is Operator.EQ:
+        values: Sequence[Any] = [condition.value]
+    elif condition.operator is Operator.IN:
+        values = condition.value
+    else:
+        return None
+    if not all(isinstance(value, (str, int, float)) for value in values):
+        return None
+    return list(dict.fromkeys(values))
+
+
+def _ambiguous(value: Any) -> bool:
+    """Whether a dictionary takes the value for another: `true` for 1. Then the exact test is kept besides the key."""
+    return not isinstance(value, str) and value in (0, 1)
+
+
+@lru_cache(maxsize=1_000)
+def _factory(shape: tuple[Signature, ...]) -> Callable[..., Find]:
+    """A function that makes `find` for tables of these signatures: straight code, one walk down each table."""
+    lines = ["def make(default, carefully, tables):"]
+    lines += [f"    root{number}, best{number} = tables[{number}]" for number in range(len(shape))]
+    lines += ["    def find(c):", "        found = default", "        try:", "            g = c.get"]
+    for number, paths in enumerate(shape):
+        # Tables are sorted by their best rule: once that cannot win, none of the following can.
+        if number:
+            lines.append(f"            if best{number} > found[2]: return found")
+        lines += ["            " + line for line in _descent(number, paths)]
+    lines += ["        except Exception:", "            return carefully(c)", "        return found", "    return find"]
+    names: dict[str, Any] = {"step": step}
+    exec(compile("\n".join(lines), f"<policy index of {len(shape)} tables>", "exec"), names)
+    make: Callable[..., Find] = names["make"]
+    return make
+
+
+def _descent(number: int, paths: Signature) -> list[str]:
+    lines = [f"e = root{number}"]
+    indent = ""
+    for path in paths:
+        value = f"g({path[0]!r})"
+        for key in path[1:]:
+            value = f"step({value}, {key!r})"
+        lines.append(f"{indent}e = e.get({value})")
+        lines.append(f"{indent}if e is not None:")
+        indent += "    "
+    ahead = "while e is not None:" if number == 0 else "while e is not None and e[2] < found[2]:"
+    lines += [indent + ahead, f"{indent}    test = e[0]"]
+    lines += [f"{indent}    if test is None or test(c, e[1]):", f"{indent}        found = e", f"{indent}        break"]
+    lines.append(f"{indent}    e = e[5]")
+    return lines

@@ -1,0 +1,163 @@
+"""Why a decision falls as it does: each rule considered, each condition with the value it met."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from brain.policy.models import Condition, Decision, Effect, Mode, Rule, default_decision
+from brain.policy.predicates import holds
+from brain.policy.ruleset import RuleSet
+from brain.policy.values import MISSING, path_of, resolve, thaw
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionTrace:
+    """One condition, the value its field had (`present` is False when the context has no such field), the outcome."""
+
+    field: str
+    operator: str
+    expected: Any
+    actual: Any
+    present: bool
+    holds: bool
+
+    def __str__(self) -> str:
+        actual = repr(self.actual) if self.present else "missing"
+        return f"{self.field} {self.operator} {self.expected!r}: {'holds' if self.holds else 'fails'}, it is {actual}"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTrace:
+    """One rule against the context. `outcome`: won, outranked, no match, disabled, not yet valid, expired, shadow."""
+
+    rule_id: str
+    name: str
+    effect: str
+    priority: int
+    matched: bool
+    outcome: str
+    conditions: tuple[ConditionTrace, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The decision, why, and the rules in order of precedence."""
+
+    decision: Decision
+    why: str
+    rules: tuple[RuleTrace, ...]
+
+    def to_dict(self, limit: int | None = None) -> dict[str, Any]:
+        """As plain JSON values; with a `limit`, the rules that matched and the closest of the others."""
+        shown = self.rules if limit is None else self._closest(limit)
+        return {
+            "decision": self.decision.to_dict(),
+            "why": self.why,
+            "considered": len(self.rules),
+            "rules": [_plain(rule) for rule in shown],
+        }
+
+    def text(self, limit: int = 10) -> str:
+        """For people: the decision, the rules that matched, and the closest of the others, at most `limit`."""
+        lines = [f"{self.decision.effect}: {self.decision.reason}", self.why]
+        for rule in self._closest(limit):
+            lines.append(f"- {rule.name} ({rule.rule_id}): {rule.effect}, priority {rule.priority}: {rule.outcome}")
+            lines += [f"    {condition}" for condition in rule.conditions]
+        left = len(self.rules) - min(limit, len(self.rules))
+        if left:
+            lines.append(f"and {left} more rules that are further from matching")
+        return "\n".join(lines)
+
+    def _closest(self, limit: int) -> list[RuleTrace]:
+        def distance(rule: RuleTrace) -> tuple[bool, int]:
+            return (not rule.matched, sum(not condition.holds for condition in rule.conditions))
+
+        return sorted(self.rules, key=distance)[:limit]
+
+
+def explain(rules: RuleSet, context: Mapping[str, Any], now: float) -> Explanation:
+    """The explanation under this set of rules as of `now`."""
+    decision = rules.find(context).decision
+    traces = [_trace(rule, decision.rule_id, context, now) for rule in rules.ordered]
+    return Explanation(decision, _why(decision, traces, rules.index.default.decision.effect), tuple(traces))
+
+
+def _trace(rule: Rule, winner: str | None, context: Mapping[str, Any], now: float) -> RuleTrace:
+    conditions = tuple(_condition(condition, context) for condition in rule.conditions)
+    matched = all(condition.holds for condition in conditions)
+    return RuleTrace(
+        rule_id=rule.id,
+        name=rule.name,
+        effect=str(rule.effect),
+        priority=rule.priority,
+        matched=matched,
+        outcome=_outcome(rule, matched, winner, now),
+        conditions=conditions,
+    )
+
+
+def _outcome(rule: Rule, matched: bool, winner: str | None, now: float) -> str:
+    if not rule.enabled:
+        return "disabled"
+    if rule.not_before is not None and now < rule.not_before:
+        return "not yet valid"
+    if rule.expires_at is not None and now >= rule.expires_at:
+        return "expired"
+    if not matched:
+        return "no match"
+    if rule.mode is Mode.SHADOW:
+        return "matched as a shadow rule, not applied"
+    return "won" if rule.id == winner else "matched, outranked"
+
+
+def _condition(condition: Condition, context: Mapping[str, Any]) -> ConditionTrace:
+    value = resolve(path_of(condition.field), context)
+    return ConditionTrace(
+        field=condition.field,
+        operator=str(condition.operator),
+        expected=condition.value,
+        actual=None if value is MISSING else value,
+        present=value is not MISSING,
+        holds=holds(condition, value),
+    )
+
+
+def _why(decision: Decision, traces: list[RuleTrace], default: Effect) -> str:
+    lost = [rule for rule in traces if rule.outcome == "matched, outranked"]
+    if decision.rule_id is None:
+        return f"None of {len(traces)} rules matched, so the default effect {default_decision(default).effect} decides."
+    winner = next(rule for rule in traces if rule.rule_id == decision.rule_id)
+    if not lost:
+        return f"It is the only one of {len(traces)} rules that matched."
+    next_best = lost[0]
+    if next_best.priority < winner.priority:
+        reason = f"its priority {winner.priority} is the highest"
+    elif next_best.effect != winner.effect:
+        reason = f"on equal priority {winner.effect} is more restrictive than {next_best.effect}"
+    else:
+        reason = f"on equal priority and effect its id comes before {next_best.rule_id!r}"
+    return f"{len(lost) + 1} of {len(traces)} rules matched; {winner.name!r} decides because {reason}."
+
+
+def _plain(rule: RuleTrace) -> dict[str, Any]:
+    return {
+        "rule_id": rule.rule_id,
+        "name": rule.name,
+        "effect": rule.effect,
+        "priority": rule.priority,
+        "matched": rule.matched,
+        "outcome": rule.outcome,
+        "conditions": [
+            {
+                "field": one.field,
+                "operator": one.operator,
+                "expected": thaw(one.expected),
+                "actual": one.actual,
+                "present": one.present,
+                "holds": one.holds,
+            }
+            for one in rule.conditions
+        ],
+    }

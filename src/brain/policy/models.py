@@ -1,0 +1,341 @@
+"""Rules, conditions, effects and decisions: immutable, and checked when they are made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from brain.errors import InvalidInput
+from brain.policy import patterns
+from brain.policy.values import FrozenDict, FrozenList, fits_ordering, freeze, same, thaw
+
+MAX_PRIORITY = 2**31 - 1
+MAX_CONDITIONS = 100
+
+_ID = re.compile(r"[^\s/\x00-\x1f\x7f](?:[^/\x00-\x1f\x7f]{0,198}[^\s/\x00-\x1f\x7f])?").fullmatch
+_FIELD = re.compile(r"[^.\s\x00-\x1f]+(\.[^.\x00-\x1f]+)*").fullmatch
+
+
+class Effect(StrEnum):
+    """What a matching rule does. WARN and AUDIT allow."""
+
+    ALLOW = "ALLOW"
+    DENY = "DENY"
+    WARN = "WARN"
+    AUDIT = "AUDIT"
+
+    @property
+    def allows(self) -> bool:
+        """Whether an action with this effect may go on."""
+        return self is not Effect.DENY
+
+
+RESTRICTIVENESS = {Effect.DENY: 0, Effect.AUDIT: 1, Effect.WARN: 2, Effect.ALLOW: 3}
+"""Which effect wins between rules of equal priority: the lowest number."""
+
+
+class Operator(StrEnum):
+    """How a condition compares the field's value, on the left, with its own, on the right."""
+
+    EQ = "=="
+    NE = "!="
+    GT = ">"
+    LT = "<"
+    CONTAINS = "contains"
+    MATCHES = "matches"
+    IN = "in"
+
+
+class Mode(StrEnum):
+    """Whether a rule is applied, or only evaluated and recorded."""
+
+    ENFORCE = "enforce"
+    SHADOW = "shadow"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One comparison: `field` (a dotted path into the context), `operator`, `value`.
+
+    Raises InvalidInput when it cannot be compared so, with every fault listed.
+    """
+
+    field: str
+    operator: Operator
+    value: Any
+
+    def __post_init__(self) -> None:
+        faults: list[str] = []
+        if not isinstance(self.field, str) or not _FIELD(self.field):
+            faults.append(f"field: {self.field!r} is not a dotted path such as agent_role or params.amount")
+        operator = _member(Operator, self.operator, "operator", faults)
+        value = None
+        try:
+            value = freeze(self.value)
+        except ValueError as error:
+            faults.append(f"value: {error}; use JSON values")
+        else:
+            if operator is not None:
+                faults += _value_faults(operator, value)
+        if faults:
+            raise InvalidInput("the condition is not valid: " + "; ".join(faults), faults)
+        object.__setattr__(self, "operator", operator)
+        object.__setattr__(self, "value", value)
+
+    def __hash__(self) -> int:
+        return hash((self.field, self.operator))
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.operator} {self.value!r}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The condition as plain JSON values."""
+        return {"field": self.field, "operator": str(self.operator), "value": thaw(self.value)}
+
+
+def _value_faults(operator: Operator, value: Any) -> list[str]:
+    if operator in (Operator.GT, Operator.LT) and not fits_ordering(value):
+        return [f"value: {operator} compares with a number or a string, not with {value!r}"]
+    if operator is Operator.IN and not isinstance(value, list):
+        return [f"value: in needs a list of values, not {value!r}"]
+    if operator is Operator.MATCHES:
+        if not isinstance(value, str):
+            return [f"value: matches needs a pattern as a string, not {value!r}"]
+        try:
+            patterns.check(value)
+        except patterns.PatternError as error:
+            return [f"value: {error}"]
+    return []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule: when all its conditions hold, its effect is a candidate, and the highest priority decides.
+
+    A rule without conditions matches everything. `not_before` and `expires_at` are Unix seconds; outside of them the
+    rule does not take part. Raises InvalidInput with every fault listed.
+    """
+
+    id: str
+    name: str
+    effect: Effect
+    conditions: Sequence[Condition] = field(default_factory=FrozenList)
+    priority: int = 0
+    enabled: bool = True
+    description: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=FrozenDict)
+    mode: Mode = Mode.ENFORCE
+    tags: Sequence[str] = field(default_factory=FrozenList)
+    not_before: float | None = None
+    expires_at: float | None = None
+
+    def __post_init__(self) -> None:
+        faults = _text_faults(self)
+        put = object.__setattr__
+        put(self, "effect", _member(Effect, self.effect, "effect", faults))
+        put(self, "mode", _member(Mode, self.mode, "mode", faults))
+        put(self, "conditions", _conditions(self.conditions, faults))
+        put(self, "tags", _tags(self.tags, faults))
+        if type(self.priority) is not int or abs(self.priority) > MAX_PRIORITY:
+            faults.append(f"priority: {self.priority!r} is not a whole number between ±{MAX_PRIORITY}")
+        if not isinstance(self.enabled, bool):
+            faults.append(f"enabled: {self.enabled!r} is not true or false")
+        if not isinstance(self.metadata, Mapping):
+            faults.append(f"metadata: must be an object, not {self.metadata!r}")
+        else:
+            try:
+                put(self, "metadata", freeze(self.metadata))
+            except ValueError as error:
+                faults.append(f"metadata: {error}; use JSON values")
+        for name in ("not_before", "expires_at"):
+            put(self, name, _moment(name, getattr(self, name), faults))
+        if self.not_before and self.expires_at and self.not_before >= self.expires_at:
+            faults.append(f"expires_at: {self.expires_at} is not after not_before ({self.not_before})")
+        if faults:
+            raise InvalidInput(f"rule {self.id!r} is not valid: " + "; ".join(faults), faults)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """The place in the line of precedence: the smallest decides."""
+        return (-self.priority, RESTRICTIVENESS[self.effect], self.id)
+
+    @property
+    def requires_approval(self) -> bool:
+        """Whether a guard must wait for a person's answer: `requires_approval` in the metadata of AUDIT or WARN."""
+        return bool(self.metadata.get("requires_approval")) and self.effect in (Effect.AUDIT, Effect.WARN)
+
+    def active_at(self, now: float) -> bool:
+        """Whether the rule is enabled and `now` (Unix seconds) lies within its validity."""
+        if not self.enabled or (self.not_before is not None and now < self.not_before):
+            return False
+        return self.expires_at is None or now < self.expires_at
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole rule as plain JSON values."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        plain |= {"effect": str(self.effect), "mode": str(self.mode), "metadata": thaw(self.metadata)}
+        plain |= {"conditions": [one.to_dict() for one in self.conditions], "tags": list(self.tags)}
+        return plain
+
+    @staticmethod
+    def from_dict(plain: object) -> Rule:
+        """The rule written as `to_dict` writes it. Raises InvalidInput with every fault listed, unknown keys too."""
+        if not isinstance(plain, Mapping):
+            raise InvalidInput(f"a rule is an object with id, name and effect, not {plain!r}")
+        faults = [f"{name}: is missing" for name in ("id", "name", "effect") if name not in plain]
+        faults += [
+            f"{name}: is no key of a rule; known are {', '.join(_RULE_KEYS)}"
+            for name in plain
+            if name not in _RULE_KEYS
+        ]
+        known = {name: value for name, value in plain.items() if name in _RULE_KEYS}
+        try:
+            rule = Rule(**{"id": "?", "name": "?", "effect": "DENY", **known})
+        except InvalidInput as error:
+            faults += error.faults
+        if faults:
+            raise InvalidInput(f"rule {plain.get('id')!r} is not valid: " + "; ".join(faults), faults)
+        return rule
+
+
+_RULE_KEYS = tuple(each.name for each in fields(Rule))
+
+
+def changes(old: Rule, new: Rule) -> dict[str, dict[str, Any]]:
+    """What differs, by field: `{"priority": {"old": 1, "new": 2}}`."""
+    before, after = old.to_dict(), new.to_dict()
+    return {name: {"old": before[name], "new": after[name]} for name in before if not same(before[name], after[name])}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The answer for one context. The same object serves every context that the same rule decides.
+
+    `rule_id` is None when no rule matched and the default effect decided.
+    """
+
+    allowed: bool
+    effect: Effect
+    rule_id: str | None
+    rule_name: str | None
+    reason: str
+    warnings: Sequence[str] = field(default_factory=FrozenList)
+    requires_audit: bool = False
+    requires_approval: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=FrozenDict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The decision as plain JSON values."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**plain, "effect": str(self.effect), "warnings": list(self.warnings), "metadata": thaw(self.metadata)}
+
+
+_VERB = {Effect.ALLOW: "allowed", Effect.DENY: "denied", Effect.WARN: "allowed with a warning", Effect.AUDIT: "audited"}
+
+
+def decision_of(rule: Rule) -> Decision:
+    """The decision in every case that `rule` decides."""
+    reason = f"{_VERB[rule.effect]} by rule {rule.name!r} ({rule.id}, priority {rule.priority})"
+    if rule.description:
+        reason += f": {rule.description}"
+    return Decision(
+        allowed=rule.effect.allows,
+        effect=rule.effect,
+        rule_id=rule.id,
+        rule_name=rule.name,
+        reason=reason,
+        warnings=FrozenList([rule.description or rule.name]) if rule.effect is Effect.WARN else FrozenList(),
+        requires_audit=rule.effect is Effect.AUDIT,
+        requires_approval=rule.requires_approval,
+        metadata=rule.metadata,
+    )
+
+
+def default_decision(effect: Effect) -> Decision:
+    """The decision when no rule matches."""
+    reason = f"{_VERB[effect]} by default: no rule matches"
+    return Decision(
+        allowed=effect.allows,
+        effect=effect,
+        rule_id=None,
+        rule_name=None,
+        reason=reason,
+        warnings=FrozenList([reason]) if effect is Effect.WARN else FrozenList(),
+        requires_audit=effect is Effect.AUDIT,
+    )
+
+
+M = TypeVar("M", Effect, Operator, Mode)
+
+
+def _member(kind: type[M], value: object, name: str, faults: list[str]) -> M | None:
+    for member in kind:
+        if isinstance(value, str) and member.value.lower() == value.lower():
+            return member
+    faults.append(f"{name}: {value!r} is unknown; use one of {', '.join(member.value for member in kind)}")
+    return None
+
+
+def _text_faults(rule: Rule) -> list[str]:
+    faults = []
+    if not isinstance(rule.id, str) or not _ID(rule.id):
+        faults.append(f"id: {rule.id!r} is not a text of 1 to 200 printable characters without /")
+    for name, limit in (("name", 500), ("description", 10_000)):
+        text = getattr(rule, name)
+        if not isinstance(text, str) or len(text) > limit:
+            faults.append(f"{name}: must be a text of at most {limit} characters")
+    return faults
+
+
+def _conditions(given: object, faults: list[str]) -> Sequence[Condition]:
+    if not isinstance(given, (list, tuple)):
+        faults.append(f"conditions: must be a list, not {given!r}")
+        return FrozenList()
+    if len(given) > MAX_CONDITIONS:
+        faults.append(f"conditions: {len(given)} are more than {MAX_CONDITIONS}; split the rule")
+        return FrozenList()
+    made = []
+    for place, one in enumerate(given):
+        try:
+            made.append(one if isinstance(one, Condition) else condition_from(one))
+        except InvalidInput as error:
+            faults += [f"conditions[{place}].{fault}" for fault in error.faults]
+    return FrozenList(made)
+
+
+def condition_from(plain: object) -> Condition:
+    """The condition written as `{"field", "operator", "value"}`. Raises InvalidInput with every fault listed."""
+    names = ("field", "operator", "value")
+    if not isinstance(plain, Mapping):
+        raise InvalidInput(
+            "a condition is an object", [f"must be an object with field, operator and value, not {plain!r}"]
+        )
+    faults = [f"{name}: is missing" for name in names if name not in plain]
+    faults += [
+        f"{name}: is no key of a condition; known are field, operator, value" for name in plain if name not in names
+    ]
+    if faults:
+        raise InvalidInput("the condition is not valid: " + "; ".join(faults), faults)
+    return Condition(plain["field"], plain["operator"], plain["value"])
+
+
+def _tags(given: object, faults: list[str]) -> Sequence[str]:
+    if not isinstance(given, (list, tuple)) or not all(isinstance(tag, str) and 0 < len(tag) <= 100 for tag in given):
+        faults.append(f"tags: must be a list of texts of 1 to 100 characters, not {given!r}")
+        return FrozenList()
+    return FrozenList(dict.fromkeys(given))
+
+
+def _moment(name: str, given: object, faults: list[str]) -> float | None:
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < 1e11:
+        faults.append(f"{name}: {given!r} is not a time in Unix seconds")
+        return None
+    return float(given)
