@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import entry_points, version
 from importlib.util import find_spec
@@ -115,7 +115,7 @@ def module_packages() -> list[str]:
     return [point.value for point in points if find_spec(f"{point.value}.api") is not None]
 
 
-def _page(sessions: Sessions | None):  # type: ignore[no-untyped-def]
+def _page(sessions: Sessions | None) -> Callable[[Request], Awaitable[Response]]:
     async def page(request: Request) -> Response:
         if sessions is not None and not sessions.admits(request.headers):
             return RedirectResponse("/login", 303)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Query, Response
 from fastapi import Path as PathParameter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from brain.charter import EventType, Pattern, catalogue
 from brain.errors import NotFound
@@ -26,7 +26,7 @@ SEARCHED = 200_000
 
 _MINTED = re.compile(r"evt_[a-z][a-z0-9_]*_([0-9]{1,14})_[0-9a-f]{12,}").fullmatch
 
-_EXAMPLE = {
+_EXAMPLE: dict[str, JsonValue] = {
     "id": "evt_policy_1703001234567_9f3ac81b2d40a1c7",
     "type": "policy.action_denied",
     "source": "policy_service",

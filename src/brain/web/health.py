@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Header, Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
@@ -28,6 +29,7 @@ PROBE_SECONDS = 2.0
 GROUPS = 100
 """Most consumer groups with series of their own, so that a scrape stays small whatever clients create."""
 
+_OPENMETRICS = "application/openmetrics-text"
 _GAUGES = {"backlog": "Events accepted and not yet stored"}
 
 
@@ -67,13 +69,14 @@ def health_router(
     @router.get(
         "/metrics",
         response_class=Response,
-        responses={200: {"content": {"application/openmetrics-text": {"schema": {"type": "string"}}}}},
+        responses={200: {"content": {_OPENMETRICS: {"schema": {"type": "string"}}}}},
         summary="OpenMetrics for Prometheus",
     )
-    async def metrics() -> Response:
+    async def metrics(accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
         registry = CollectorRegistry()
         registry.register(_Snapshot(stream.stats(), await stream.groups(), live_clients()))
-        return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        encode, media_type = choose_encoder(accept if "text/plain" in accept else _OPENMETRICS)
+        return Response(encode(registry), headers={"Content-Type": media_type})
 
     return router
 

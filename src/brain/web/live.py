@@ -44,7 +44,7 @@ class Live:
         self._closing.set()
 
     async def answer(self, pattern: Pattern, after: str | None) -> Response:
-        """The endless answer to one client. Raises Unavailable when there are too many, InvalidInput for a bad position."""
+        """The endless answer to one client. Raises Unavailable when they are too many, InvalidInput for a bad place."""
         if self.clients >= self._limit or self._closing.is_set():
             raise Unavailable(f"{self.clients} clients follow events/live; the limit is {self._limit}")
         if after is not None:
