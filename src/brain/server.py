@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import entry_points, version
 from importlib.util import find_spec
@@ -20,7 +20,7 @@ import structlog
 from fastapi import APIRouter, FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -97,7 +97,7 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
     api.include_router(events_router(stream))
     app.include_router(api)
     app.include_router(health_router(stream, store, consumers_failed, lambda: live.clients))
-    app.router.routes += [Route("/", _page(sessions)), *(login_routes(sessions) if sessions else [])]
+    app.router.routes += [Route("/", _page), *(login_routes(sessions) if sessions else [])]
     if STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
@@ -115,13 +115,8 @@ def module_packages() -> list[str]:
     return [point.value for point in points if find_spec(f"{point.value}.api") is not None]
 
 
-def _page(sessions: Sessions | None) -> Callable[[Request], Awaitable[Response]]:
-    async def page(request: Request) -> Response:
-        if sessions is not None and not sessions.admits(request.headers):
-            return RedirectResponse("/login", 303)
-        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
-
-    return page
+async def _page(request: Request) -> Response:
+    return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
 
 def _log_end(task: asyncio.Task[None]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import uvicorn
 
 from brain.errors import InvalidInput
+from brain.security import check_exposure
 from brain.server import create_app
 from brain.settings import Settings
 from brain.store import Store, open_store
@@ -37,6 +38,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     At the end followers are let go, requests in work finish, modules close, then the store, and the stream drains.
     Raises InvalidInput when the address cannot be had, Unavailable when stream or store do not answer.
     """
+    check_exposure(settings)
     async with EventStream.open(settings.stream) as stream:
         with closing(open_store(settings.store_url)) as store:
             async with serving(stream, store, settings) as server:
@@ -61,7 +63,9 @@ async def serving(stream: EventStream, store: Store, settings: Settings) -> Asyn
                 )
             )
             work = asyncio.create_task(server.serve([listener]))
-            await server.up.wait()
+            up = asyncio.create_task(server.up.wait())
+            await asyncio.wait({work, up}, return_when=asyncio.FIRST_COMPLETED)
+            up.cancel()
             try:
                 yield Running(_url(listener), stream, work)
             finally:
@@ -99,7 +103,7 @@ class _Server(uvicorn.Server):
         self.up = asyncio.Event()
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
