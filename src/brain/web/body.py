@@ -14,6 +14,9 @@ from brain.web.problems import problem
 READ_SECONDS = 30.0
 """How long a client may take to send a body."""
 
+DISCARDED = 16 << 20
+"""How much of a body that is too large is read before the connection is closed, in bytes."""
+
 _HAVE_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -36,15 +39,13 @@ class BodyReader:
             async with asyncio.timeout(READ_SECONDS):
                 body = await self._read(headers, receive)
         except TimeoutError:
-            await problem(408, "Request Timeout", f"the body did not arrive within {READ_SECONDS:g} s")(
-                scope, receive, send
-            )
+            late = problem(408, "Request Timeout", f"the body did not arrive within {READ_SECONDS:g} s")
+            await late(scope, receive, send)
             return
         if body is None:
             return  # the client is gone
         refusal = self._refusal(scope["path"], headers, body)
         if refusal is not None:
-            refusal.headers["Connection"] = "close"
             await refusal(scope, receive, send)
             return
         given = False
@@ -59,23 +60,33 @@ class BodyReader:
         await self._app(scope, replay, send)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
-        """The body, or its beginning, just over the limit, when it is too large; None when the client went away."""
+        """The body, or a part of it that is over the limit; None when the client went away.
+
+        What is over the limit is still read, to a bound, and thrown away: a client that is cut off while it sends
+        would see a broken connection and not the answer.
+        """
         length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self._limit:
-            return bytes(self._limit + 1)
+        declared = int(length) if length.isdecimal() else 0
+        if declared > self._limit and headers.get("expect", "").lower() == "100-continue":
+            return bytes(self._limit + 1)  # it has not begun to send, and need not
         body = bytearray()
-        while len(body) <= self._limit:
+        received = 0
+        while received <= DISCARDED:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return None
-            body += message.get("body", b"")
+            received += len(message.get("body", b""))
+            if len(body) <= self._limit:
+                body += message.get("body", b"")
             if not message.get("more_body", False):
                 break
         return bytes(body)
 
     def _refusal(self, path: str, headers: Headers, body: bytes) -> Response | None:
         if len(body) > self._limit:
-            return problem(413, "Content Too Large", f"the body is larger than {self._limit} bytes")
+            answer = problem(413, "Content Too Large", f"the body is larger than {self._limit} bytes")
+            answer.headers["Connection"] = "close"
+            return answer
         if not body or not path.startswith("/api/"):
             return None
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()

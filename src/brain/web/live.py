@@ -88,9 +88,11 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-class _LiveAnswer(Response):
+class _EventStream(Response):
     media_type = "text/event-stream"
 
+
+class _LiveAnswer(_EventStream):
     def __init__(self, live: Live, pattern: Pattern, after: str | None) -> None:
         super().__init__(headers={"X-Accel-Buffering": "no"})
         del self.headers["content-length"]
@@ -128,7 +130,7 @@ def live_router(live: Live) -> APIRouter:
 
     @router.get(
         "/live",
-        response_class=_LiveAnswer,
+        response_class=_EventStream,
         summary="Follow the stream as server-sent events",
         description="`id:` is the position, `event:` the type, `data:` the envelope. From now on, or after a position: "
         "the `Last-Event-ID` header, which browsers send by themselves when they come back, or `after`.",
