@@ -1,1 +1,65 @@
-"""."""
+"""The command `brain`. Each file beside this one is a command or a group of commands, found by its name.
+
+A file `name.py` holds `app`, a typer.Typer, for a group, or a function of the file's name for a single command. Files
+import what is heavy inside their functions, so that `brain --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from brain.errors import BrainError
+
+USAGE_EXIT = 2
+"""Exit code for whatever the user can set right: wrong usage, bad input, an unknown id, a part that does not answer."""
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"brain {version('brain-eventstream')}")
+        raise typer.Exit
+
+
+def root() -> typer.Typer:
+    """The whole command line, with every command found in this folder."""
+    app = typer.Typer(
+        name="brain",
+        help="Policy decisions, threats, health and one durable event stream for fleets of agents and services.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+
+    @app.callback()
+    def options(
+        version: Annotated[
+            bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and end.")
+        ] = False,
+    ) -> None:
+        from brain.logs import configure_logs
+
+        configure_logs()
+
+    for found in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name):
+        module = importlib.import_module(f"{__name__}.{found.name}")
+        name = found.name.replace("_", "-")
+        if isinstance(group := getattr(module, "app", None), typer.Typer):
+            app.add_typer(group, name=name)
+        elif callable(command := getattr(module, found.name, None)):
+            app.command(name=name)(command)
+    return app
+
+
+def main() -> None:
+    """Run the command line; errors that the user can set right go to standard error, with exit code 2."""
+    try:
+        root()()
+    except BrainError as error:
+        faults = [fault for fault in getattr(error, "faults", ()) if fault != str(error)]
+        print(f"error: {error}", *(f"  {fault}" for fault in faults), sep="\n", file=sys.stderr)
+        sys.exit(USAGE_EXIT)

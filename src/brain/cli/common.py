@@ -1,0 +1,49 @@
+"""What commands share: their common options, and how they print."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine, Iterable
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+StreamOption = Annotated[
+    str | None,
+    typer.Option(
+        "--stream",
+        metavar="URL",
+        help="sqlite:///file.db, redis://host:port/0 or memory://; else BRAIN_STREAM, brain.toml, sqlite:///brain.db.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+PatternOption = Annotated[
+    list[str] | None,
+    typer.Option("--pattern", "-p", metavar="PATTERN", help="Event types wanted, such as threat.*; may be repeated."),
+]
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run async work to its end; Ctrl-C ends the command with exit code 130."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+
+
+def print_json_array(rows: Iterable[object]) -> None:
+    """One JSON array on standard output, an element a line."""
+    import msgspec
+
+    lines = (msgspec.json.encode(row).decode() for row in rows)
+    sys.stdout.write("[" + ",\n ".join(lines) + "]\n")

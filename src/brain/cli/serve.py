@@ -1,0 +1,47 @@
+"""`brain serve`: the server, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from brain.cli.common import StreamOption, run
+
+if TYPE_CHECKING:
+    from brain.settings import Settings
+
+
+def serve(
+    stream: StreamOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; beyond loopback needs BRAIN_API_KEY.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+) -> None:
+    """Serve the HTTP API, the page and the consumers until SIGINT or SIGTERM."""
+    from brain.logs import configure_logs
+    from brain.settings import load_settings
+
+    settings = load_settings(stream=stream, store=stream, host=host, port=port)
+    configure_logs(settings.log_level, settings.log_format)
+    run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    import structlog
+
+    from brain.settings import without_password
+    from brain.web.running import running, stop_signals
+
+    log = structlog.get_logger("brain.serve")
+    with stop_signals() as stop:
+        async with running(settings) as server:
+            log.info(
+                "listening",
+                url=server.url,
+                stream=without_password(settings.stream),
+                store=without_password(settings.store_url),
+                api_key="needed" if settings.api_key else "not set",
+            )
+            await asyncio.wait({asyncio.ensure_future(stop.wait()), server.ended}, return_when=asyncio.FIRST_COMPLETED)
+            log.info("stopping")

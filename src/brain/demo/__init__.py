@@ -1,0 +1,55 @@
+"""`brain demo`: a whole server, a simulated fleet on its public API, and a subscriber that counts what comes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import httpx
+
+from brain.demo.fleet import Api, Fleet, Pace
+from brain.demo.tally import Tally
+from brain.errors import InvalidInput
+from brain.settings import Settings
+from brain.stream import EventStream
+from brain.web.running import listen, running, stop_signals
+
+CATCH_UP_SECONDS = 10
+"""How long the subscriber may take to see what the fleet did last."""
+
+
+async def run_demo(
+    settings: Settings, *, seconds: float | None, seed: int, any_port: bool, say: Callable[[str], None]
+) -> Tally:
+    """Run the demo for `seconds`, or until SIGINT or SIGTERM; what the subscriber saw.
+
+    `any_port` takes a free port when the settings' one is taken. Raises DemoFailed when the API answers with an error.
+    """
+    with stop_signals() as stop:
+        async with running(settings, _listener(settings, any_port)) as server:
+            say(f"BRAiN EventStream runs at {server.url}")
+            tally = Tally()
+            newest = await server.stream.read(newest_first=True, limit=1)
+            watching = asyncio.create_task(_watch(server.stream, tally, newest[0].position if newest else None))
+            pace = Pace(seed)
+            timer = asyncio.create_task(_end_after(pace, stop, seconds))
+            key = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}"} if settings.api_key else {}
+            try:
+                async with httpx.AsyncClient(base_url=server.url, headers=key, timeout=30, trust_env=False) as client:
+                    await Fleet(Api(client), pace, say, run=f"{int(time.time()):x}").live()
+                await _caught_up(server.stream, tally)
+            finally:
+                timer.cancel()
+                watching.cancel()
+                await asyncio.gather(timer, watching, return_exceptions=True)
+            return tally
+
+
+async def _end_after(pace: Pace, stop: asyncio.Event, seconds: float | None) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass
+    pace.end()

@@ -1,0 +1,247 @@
+"""The simulated fleet: agents that work, break rules, get attacked, fail and recover, through the HTTP API alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import httpx
+
+from brain.errors import BrainError
+
+Say = Callable[[str], None]
+
+
+class DemoFailed(BrainError):
+    """The server answered the fleet with something it should not."""
+
+
+class Api:
+    """The public API, as the fleet's agents and operators call it."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def call(self, method: str, path: str, body: object = None, *, may_fail_with: int | None = None) -> Any:
+        """The parsed answer; None for no content or for the status `may_fail_with`. Raises DemoFailed for any other."""
+        answer = await self._client.request(method, f"/api/{path}", json=body)
+        if answer.status_code == may_fail_with:
+            return None
+        if answer.is_error:
+            raise DemoFailed(f"{method} /api/{path} was answered with {answer.status_code}: {answer.text[:500]}")
+        return answer.json() if answer.content else None
+
+
+class Pace:
+    """How fast the story goes, from one seeded source of chance; once it is over nobody waits any more."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self._over = asyncio.Event()
+
+    @property
+    def over(self) -> bool:
+        """Whether stories should come to their end."""
+        return self._over.is_set()
+
+    def end(self) -> None:
+        """Let everyone finish what they are at, without further waiting."""
+        self._over.set()
+
+    async def pause(self, least: float, most: float) -> None:
+        """Wait between `least` and `most` seconds, or until it is over."""
+        try:
+            async with asyncio.timeout(self.random.uniform(least, most)):
+                await self._over.wait()
+        except TimeoutError:
+            return
+
+
+@dataclass(frozen=True)
+class Agent:
+    """One agent of the fleet: what it usually does, and what it should not."""
+
+    name: str
+    role: str
+    work: tuple[tuple[str, str], ...]
+    temptations: tuple[tuple[str, str], ...] = ()
+
+    def context(self, action: str, resource: str, random: Random) -> dict[str, Any]:
+        """The question it asks before acting."""
+        return {
+            "agent_id": self.name,
+            "agent_role": self.role,
+            "action": action,
+            "resource": resource,
+            "environment": {"zone": random.choice(("eu-1", "us-2")), "maintenance": random.random() < 0.1},
+            "params": {"amount": random.randint(1, 2000)},
+        }
+
+
+AGENTS = (
+    Agent("search-1", "reader", (("read", "index/articles"), ("read", "index/prices"))),
+    Agent("search-2", "reader", (("read", "index/articles"),), (("write", "index/prices"),)),
+    Agent("billing-1", "cashier", (("refund", "payments/eu"), ("read", "payments/eu"))),
+    Agent("deploy-1", "operator", (("deploy", "web"), ("restart", "web"), ("read", "logs"))),
+    Agent("support-1", "assistant", (("read", "tickets"), ("export", "tickets"))),
+    Agent("visitor-1", "guest", (("read", "index/articles"),), (("delete", "db/customers"), ("read", "payments/eu"))),
+)
+
+
+def _rule(name: str, effect: str, priority: int, *conditions: tuple[str, str, object], why: str = "") -> dict[str, Any]:
+    return {
+        "id": "demo-" + name.lower().replace(" ", "-"),
+        "name": name,
+        "effect": effect,
+        "priority": priority,
+        "conditions": [{"field": field, "operator": operator, "value": value} for field, operator, value in conditions],
+        "description": why,
+        "metadata": {"demo": True},
+    }
+
+
+RULES = (
+    _rule("Readers read", "ALLOW", 10, ("agent_role", "in", ["reader", "guest"]), ("resource", "matches", "index/.*")),
+    _rule("Cashiers refund", "ALLOW", 10, ("agent_role", "==", "cashier"), ("resource", "contains", "payments")),
+    _rule("Large refunds", "DENY", 50, ("action", "==", "refund"), ("params.amount", ">", 1500), why="over 1,500"),
+    _rule(
+        "Operators operate",
+        "ALLOW",
+        10,
+        ("agent_role", "==", "operator"),
+        ("action", "in", ["deploy", "restart", "read"]),
+    ),
+    _rule("Careful in maintenance", "WARN", 40, ("action", "==", "deploy"), ("environment.maintenance", "==", True)),
+    _rule("Assistants help", "ALLOW", 10, ("agent_role", "==", "assistant"), ("action", "==", "read")),
+    _rule("Exports are audited", "AUDIT", 20, ("agent_role", "==", "assistant"), ("action", "==", "export")),
+    _rule("Only readers read the index", "DENY", 60, ("agent_role", "==", "reader"), ("action", "!=", "read")),
+)
+
+
+class Fleet:
+    """Everybody who takes part, until the pace is over."""
+
+    def __init__(self, api: Api, pace: Pace, say: Say, run: str) -> None:
+        self._api = api
+        self._pace = pace
+        self._say = say
+        self._run = run
+
+    async def live(self) -> None:
+        """Set up the rules, let everybody act until the pace is over, and remove the rules again."""
+        for rule in RULES:
+            await self._put_rule(rule)
+        try:
+            async with asyncio.TaskGroup() as everybody:
+                for agent in AGENTS:
+                    everybody.create_task(self._work(agent))
+                everybody.create_task(self._govern())
+                everybody.create_task(self._attack_and_defend())
+                everybody.create_task(self._false_alarms())
+                everybody.create_task(self._fail_and_recover())
+        finally:
+            for rule in RULES:
+                await self._api.call("DELETE", f"policy/rules/{rule['id']}", may_fail_with=404)
+
+    async def _put_rule(self, rule: Mapping[str, Any]) -> None:
+        # A demo that was killed has left its rules behind.
+        await self._api.call("DELETE", f"policy/rules/{rule['id']}", may_fail_with=404)
+        await self._api.call("POST", "policy/rules", rule)
+
+    async def _ask(self, agent: Agent, action: str, resource: str) -> bool:
+        decision = await self._api.call("POST", "policy/evaluate", agent.context(action, resource, self._pace.random))
+        return bool(decision["allowed"])
+
+    async def _work(self, agent: Agent) -> None:
+        while not self._pace.over:
+            tempted = agent.temptations and self._pace.random.random() < 0.15
+            action, resource = self._pace.random.choice(agent.temptations if tempted else agent.work)
+            if not await self._ask(agent, action, resource):
+                self._say(f"{agent.name} ({agent.role}) may not {action} {resource}")
+            await self._pace.pause(0.05, 0.4)
+
+    async def _govern(self) -> None:
+        """A policy officer's rule, through its whole life, again and again."""
+        number = 0
+        while not self._pace.over:
+            number += 1
+            rule = _rule(f"Freeze {self._run} {number}", "DENY", 70, ("action", "==", "deploy"), why="release freeze")
+            path = f"policy/rules/{rule['id']}"
+            await self._api.call("POST", "policy/rules", rule)
+            await self._pace.pause(0.1, 0.4)
+            await self._api.call("PUT", path, {**rule, "priority": 80})
+            await self._pace.pause(0.1, 0.4)
+            await self._api.call("POST", f"{path}/disable")
+            await self._pace.pause(0.1, 0.4)
+            await self._api.call("POST", f"{path}/enable")
+            await self._pace.pause(0.1, 0.4)
+            await self._api.call("DELETE", path)
+            self._say(f"rule {rule['name']!r} was created, changed, disabled, enabled and deleted")
+            await self._pace.pause(1, 3)
+
+    async def _attack_and_defend(self) -> None:
+        """An intruder tries what it may not; the security team sees it and deals with it."""
+        number = 0
+        while not self._pace.over:
+            number += 1
+            address = f"198.51.100.{self._pace.random.randint(1, 254)}"
+            intruder = Agent(f"intruder-{number}", "unknown", ())
+            for table in ("customers", "payments", "keys"):
+                await self._ask(intruder, "dump", f"db/{table}")
+            threat = await self._api.call(
+                "POST",
+                "threats",
+                {
+                    "type": "data_exfiltration",
+                    "source": address,
+                    "severity": self._pace.random.choice(("HIGH", "CRITICAL")),
+                    "description": f"{intruder.name} asked for whole tables",
+                    "metadata": {"agent_id": intruder.name, "denied": 3},
+                },
+            )
+            self._say(f"{intruder.name} attacks from {address}; threat {threat['id']}")
+            await self._move(threat, "INVESTIGATING", "the denials are of one agent")
+            await self._move(threat, "ESCALATED", "it has a valid token")
+            await self._move(threat, "MITIGATED", "the token is revoked")
+            await self._move(threat, "RESOLVED", "the token's owner is told")
+            self._say(f"threat {threat['id']} was escalated, mitigated and resolved")
+            await self._pace.pause(1, 3)
+
+    async def _false_alarms(self) -> None:
+        while not self._pace.over:
+            threat = await self._api.call(
+                "POST",
+                "threats",
+                {
+                    "type": "unusual_hours",
+                    "source": "support-1",
+                    "severity": "LOW",
+                    "description": "support-1 works at night",
+                    "metadata": {},
+                },
+            )
+            await self._move(threat, "IGNORED", "it is on call")
+            await self._pace.pause(2, 6)
+
+    async def _move(self, threat: Mapping[str, Any], status: str, reason: str) -> None:
+        await self._pace.pause(0.1, 0.5)
+        await self._api.call("POST", f"threats/{threat['id']}/status", {"status": status, "reason": reason})
+
+    async def _fail_and_recover(self) -> None:
+        """An agent slows down, errs, fails, and is healed."""
+        while not self._pace.over:
+            name = self._pace.random.choice(AGENTS).name
+            await self._report("WARNING", "PERFORMANCE_DEGRADATION", name, "answers take 2.4 s", median_seconds=2.4)
+            await self._report("WARNING", "ERROR_SPIKE", name, "31 errors in a minute", errors=31)
+            await self._report("CRITICAL", "AGENT_FAILURE", name, f"{name} does not answer any more", silent_seconds=30)
+            await self._report("INFO", "SELF_HEALING_ACTION", name, f"{name} was restarted and answers", restarts=1)
+            self._say(f"{name} failed and was healed")
+            await self._pace.pause(1, 4)
+
+    async def _report(self, severity: str, kind: str, module: str, message: str, **details: object) -> None:
+        await self._pace.pause(0.05, 0.3)
+        event = {"severity": severity, "kind": kind, "module": module, "message": message, "details": details}
+        await self._api.call("POST", "immune/events", event)

@@ -1,0 +1,141 @@
+"""The HTTP server put together: modules, event stream, page, security, errors.
+
+    app = create_app(stream, store, settings)
+
+The caller opens the stream and the store and closes them after the app; the app's lifespan opens the modules that the
+`brain.modules` entry points name, and runs the stream's consumers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import entry_points, version
+from importlib.util import find_spec
+from pathlib import Path
+
+import structlog
+from fastapi import APIRouter, FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from brain.security import Guard, Sessions, check_exposure, login_routes
+from brain.settings import Settings
+from brain.store import Store
+from brain.stream import EventStream
+from brain.web import openapi, problems
+from brain.web.body import BodyReader
+from brain.web.events_api import events_router
+from brain.web.health import health_router
+from brain.web.live import Live, live_router
+
+log = structlog.get_logger("brain.server")
+
+STATIC = Path(__file__).parent / "web" / "static"
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+def create_app(stream: EventStream, store: Store, settings: Settings | None = None) -> FastAPI:
+    """The ASGI application over an open stream and store.
+
+    Raises InvalidInput when `settings` would expose the server without an API key. `app.state.live` is the Live that
+    a server closes first when it shuts down, so that followers do not hold it up.
+    """
+    settings = settings or Settings()
+    check_exposure(settings)
+    sessions = Sessions(settings.api_key.get_secret_value()) if settings.api_key else None
+    live = Live(stream, settings.live_limit)
+    consumers: list[asyncio.Task[None]] = []
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as modules:
+            for package in module_packages():
+                router = await modules.enter_async_context(
+                    importlib.import_module(f"{package}.api").open_module(stream, store)
+                )
+                app.include_router(router, prefix="/api")
+            app.openapi_schema = None
+            consumers.append(asyncio.create_task(stream.run_consumers()))
+            consumers[0].add_done_callback(_log_end)
+            try:
+                yield
+            finally:
+                live.close()
+                consumers[0].cancel()
+                await asyncio.gather(consumers[0], return_exceptions=True)
+
+    app = FastAPI(
+        title="BRAiN EventStream",
+        version=version("brain-eventstream"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.live = live
+    problems.install(app)
+    openapi.install(app, with_key=sessions is not None)
+
+    def consumers_failed() -> bool:
+        return any(task.done() for task in consumers)
+
+    api = APIRouter(prefix="/api")
+    api.include_router(live_router(live))
+    api.include_router(events_router(stream))
+    app.include_router(api)
+    app.include_router(health_router(stream, store, consumers_failed, lambda: live.clients))
+    app.router.routes += [Route("/", _page), *(login_routes(sessions) if sessions else [])]
+    if STATIC.is_dir():
+        app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+    # The last one added is the first to see a request.
+    app.add_middleware(BodyReader, limit=settings.body_limit)
+    app.add_middleware(Guard, settings=settings, sessions=sessions)
+    app.add_middleware(problems.LastResort)
+    app.add_middleware(_SafeHeaders)
+    return app
+
+
+def module_packages() -> list[str]:
+    """The packages behind the `brain.modules` entry points that have an HTTP API, by name."""
+    points = sorted(entry_points(group="brain.modules"), key=lambda point: point.name)
+    return [point.value for point in points if find_spec(f"{point.value}.api") is not None]
+
+
+async def _page(request: Request) -> Response:
+    return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+def _log_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("the consumers stopped", exc_info=error)
+
+
+class _SafeHeaders:
+    """ASGI middleware that lays the headers a browser needs to protect the page over every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)

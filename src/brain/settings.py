@@ -1,0 +1,116 @@
+"""Settings: the environment (`BRAIN_...`) first, then `brain.toml` in the current folder, then the defaults below.
+
+What a command line option or a caller gives goes before all of them. docs/settings.md is the reader's table of these.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from brain.errors import InvalidInput
+
+FILE = "brain.toml"
+PREFIX = "BRAIN_"
+_STREAM_URL = re.compile(r"(memory|sqlite|redis|rediss)://").match
+_PASSWORD = re.compile(r"(?<=://)[^/?#]*@")
+
+
+class Settings(BaseSettings):
+    """What a process of BRAiN needs to know. Unknown names in `brain.toml` are refused; they would be silent typos."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    stream: str = Field(
+        default="sqlite:///brain.db", description="URL of the event stream: memory://, sqlite:///, redis://"
+    )
+    store: str = Field(default="", description="URL of the modules' state; the stream's URL when empty")
+    api_key: SecretStr | None = Field(default=None, description="Bearer token that every request must carry, once set")
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on")
+    port: int = Field(default=8765, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Host names (comma-separated), besides loopback, that requests may name"
+    )
+    body_limit: int = Field(default=1 << 20, ge=1024, description="Largest request body, in bytes")
+    live_limit: int = Field(default=200, ge=1, description="Most clients that may follow events/live at the same time")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged")
+    log_format: Literal["auto", "console", "json"] = Field(default="auto", description="auto: console on a terminal")
+
+    @property
+    def store_url(self) -> str:
+        """Where modules keep their state."""
+        return self.store or self.stream
+
+    @field_validator("stream", "store")
+    @classmethod
+    def _known_scheme(cls, url: str) -> str:
+        if url and not _STREAM_URL(url):
+            raise ValueError("must start with memory://, sqlite:///, redis:// or rediss://")
+        return url
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("api_key")
+    @classmethod
+    def _not_blank(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not key.get_secret_value().strip():
+            raise ValueError("is empty; leave it out to run without a key on a loopback address")
+        if key is not None and not key.get_secret_value().isascii():
+            raise ValueError("must be ASCII, to be sent in a header")
+        return key
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(FILE))
+
+
+def load_settings(**given: Any) -> Settings:
+    """The settings of this process; `given` values that are not None go before environment and file.
+
+    Raises InvalidInput that lists every fault, with the name of the setting, where it came from and what is accepted.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(**given)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"{FILE}: not a valid TOML file: {error}") from error
+    except OSError as error:
+        raise InvalidInput(f"{FILE}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        faults = [_fault(str(found["loc"][0]), found["msg"], given) for found in error.errors(include_url=False)]
+        raise InvalidInput("the settings are not usable", faults) from error
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown and logged."""
+    return _PASSWORD.sub("***@", url)
+
+
+def _fault(name: str, message: str, given: dict[str, Any]) -> str:
+    if name not in Settings.model_fields:
+        return f"{name} in {FILE}: no such setting; there are {', '.join(sorted(Settings.model_fields))}"
+    where = name if name in given else f"{name} (from {PREFIX}{name.upper()} or {FILE})"
+    return f"{where}: {message.removeprefix('Value error, ')}"

@@ -1,0 +1,39 @@
+"""Points in time as people write them: `90s`, `1h`, `7d` ago, an ISO 8601 time, or Unix seconds."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from brain.errors import InvalidInput
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_AGO = re.compile(r"(\d+(?:\.\d+)?)([smhdw])").fullmatch
+_UNIX = re.compile(r"\d+(?:\.\d+)?").fullmatch
+_LATEST = 1e11
+
+
+def parse_time(text: str, now: float, name: str = "time") -> float:
+    """The Unix seconds that `text` means at the Unix time `now`; an ISO time without a zone is taken as UTC.
+
+    Raises InvalidInput, beginning with `name`, for anything else.
+    """
+    text = text.strip()
+    found = -1.0
+    if ago := _AGO(text):
+        found = now - float(ago[1]) * _UNITS[ago[2]]
+    elif _UNIX(text):
+        found = float(text)
+    else:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            moment = None
+        if moment is not None:
+            found = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not 0 <= found < _LATEST:
+        raise InvalidInput(
+            f"{name}: {text[:80]!r} is not a time; write an age (90s, 15m, 1h, 7d), an ISO 8601 time "
+            "(2024-12-28T09:30:00Z) or Unix seconds (1703001234.5)"
+        )
+    return found

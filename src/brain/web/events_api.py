@@ -1,0 +1,218 @@
+"""`/api/events`: the recorded events as a query, one event by its id, and the catalogue of event types."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+from fastapi import Path as PathParameter
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from brain.charter import EventType, Pattern, catalogue
+from brain.errors import NotFound
+from brain.stream import EventStream, Stored
+from brain.times import parse_time
+
+PAGE = 1000
+"""Most events in one answer, and how many are read at a time when searching."""
+
+SEARCHED = 200_000
+"""How many events one request looks through for a correlation id before it answers with what it has."""
+
+_MINTED = re.compile(r"evt_[a-z][a-z0-9_]*_([0-9]{1,14})_[0-9a-f]{12,}").fullmatch
+
+_EXAMPLE: dict[str, JsonValue] = {
+    "id": "evt_policy_1703001234567_9f3ac81b2d40a1c7",
+    "type": "policy.action_denied",
+    "source": "policy_service",
+    "target": None,
+    "timestamp": 1703001234.567,
+    "payload": {"agent_id": "agent-7", "action": "delete"},
+    "meta": {"correlation_id": "story-42", "version": "1.0"},
+}
+
+
+class Meta(BaseModel):
+    """What belongs to the envelope, not to the subject; more keys may be there."""
+
+    model_config = ConfigDict(extra="allow")
+
+    correlation_id: str | None = Field(description="The id that all events of one story share")
+    version: str = Field(description="The Charter's version", examples=["1.0"])
+
+
+class Envelope(BaseModel):
+    """An event as the Charter v1.0 writes it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    id: str = Field(description="evt_<module>_<unix milliseconds>_<random>")
+    type: str = Field(description="<subject>.<what_happened>")
+    source: str = Field(description="<module>_service")
+    target: str | None = Field(description="Whom or what it is for, when it is for one")
+    timestamp: float = Field(description="Unix seconds")
+    payload: dict[str, Any] = Field(description="What happened; its keys depend on the type, see events/catalogue")
+    meta: Meta
+
+
+class StoredEvent(BaseModel):
+    """An event and where it stands in the stream."""
+
+    position: str = Field(description="The event's place in the stream; later events have later places")
+    event: Envelope
+
+
+class EventPage(BaseModel):
+    """Events that fit the query, and where to go on."""
+
+    events: list[StoredEvent]
+    next: str | None = Field(
+        description="Give it as `before` (newest first) or `after` (oldest first) for what follows; null at the end"
+    )
+
+
+class CatalogueEntry(BaseModel):
+    """One declared event type."""
+
+    name: str = Field(examples=["policy.action_denied"])
+    module: str = Field(examples=["policy"])
+    source: str = Field(examples=["policy_service"])
+    priority: str = Field(description="CRITICAL, HIGH or MEDIUM", examples=["CRITICAL"])
+    frequency: str = Field(description="High, Medium or Low", examples=["Medium"])
+    purpose: str = Field(description="What an event of the type says")
+    example: dict[str, Any] = Field(description="A payload")
+    payload_schema: dict[str, Any] = Field(description="JSON Schema of the payload")
+
+
+PatternQuery = Annotated[
+    list[str],
+    Query(description="Event types wanted, `*` for any characters; repeated or comma-separated", examples=["threat.*"]),
+]
+_TIME = "an age (90s, 15m, 1h, 7d), an ISO 8601 time, or Unix seconds"
+_PLACE = Query(description="A position, as an earlier answer gave it", examples=["1024"])
+
+
+def parse_pattern(texts: list[str]) -> Pattern:
+    """The pattern that a request's `pattern` parameters mean. Raises InvalidInput."""
+    return Pattern([text.strip() for given in texts for text in given.split(",")])
+
+
+def events_router(stream: EventStream, clock: Callable[[], float] = time.time) -> APIRouter:
+    """The routes of this file over one stream; `clock` gives the Unix time that ages are counted from."""
+    router = APIRouter(prefix="/events", tags=["events"])
+
+    @router.get("", response_model=EventPage, summary="Query recorded events, newest first unless asked otherwise")
+    async def query_events(
+        pattern: PatternQuery = ["*"],  # noqa: B006  (FastAPI copies it)
+        since: Annotated[str | None, Query(description=f"Not before: {_TIME}", examples=["1h"])] = None,
+        until: Annotated[
+            str | None, Query(description=f"Not after: {_TIME}", examples=["2024-12-28T09:30:00Z"])
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=PAGE, description="Most events in the answer")] = 100,
+        before: Annotated[str | None, _PLACE] = None,
+        after: Annotated[str | None, _PLACE] = None,
+        newest_first: Annotated[bool, Query(description="Order of the answer")] = True,
+        correlation_id: Annotated[str | None, Query(description="Only events of this story")] = None,
+    ) -> Response:
+        now = clock()
+        wanted = Selection(
+            parse_pattern(pattern).texts,
+            since=parse_time(since, now, "since") if since is not None else None,
+            until=parse_time(until, now, "until") if until is not None else None,
+            newest_first=newest_first,
+            correlation_id=correlation_id,
+        )
+        events, following = await collect(stream, wanted, limit, before=before, after=after)
+        return _json({"events": [stored._asdict() for stored in events], "next": following})
+
+    @router.get("/catalogue", response_model=list[CatalogueEntry], summary="Every declared event type")
+    async def event_catalogue() -> Response:
+        return _json([entry(declared) for declared in catalogue().values()])
+
+    @router.get("/{event_id}", response_model=StoredEvent, summary="One event by its id")
+    async def get_event(
+        event_id: Annotated[str, PathParameter(description="The envelope's id", examples=[str(_EXAMPLE["id"])])],
+    ) -> Response:
+        return _json((await find_event(stream, event_id))._asdict())
+
+    return router
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which events are wanted, and in which order."""
+
+    patterns: tuple[str, ...]
+    since: float | None
+    until: float | None
+    newest_first: bool
+    correlation_id: str | None
+
+
+async def collect(
+    stream: EventStream, wanted: Selection, limit: int, *, before: str | None, after: str | None
+) -> tuple[list[Stored], str | None]:
+    """At most `limit` wanted events, and the position to go on from, or None when there are no more.
+
+    A search for a correlation id stops after SEARCHED events with what it has found, and the position it came to.
+    """
+    found: list[Stored] = []
+    size = limit if wanted.correlation_id is None else PAGE
+    for _ in range(max(1, SEARCHED // size)):
+        rows = await stream.read(
+            list(wanted.patterns),
+            after=after,
+            before=before,
+            limit=size,
+            newest_first=wanted.newest_first,
+            since=wanted.since,
+            until=wanted.until,
+        )
+        for row in rows:
+            if wanted.correlation_id is None or row.event.correlation_id == wanted.correlation_id:
+                found.append(row)
+            if len(found) == limit:
+                return found, row.position
+        if len(rows) < size:
+            return found, None
+        if wanted.newest_first:
+            before = rows[-1].position
+        else:
+            after = rows[-1].position
+    return found, rows[-1].position
+
+
+async def find_event(stream: EventStream, event_id: str) -> Stored:
+    """The event with this id, looked for at the time that the id carries. Raises NotFound."""
+    if minted := _MINTED(event_id):
+        moment = int(minted[1]) / 1000
+        after: str | None = None
+        while rows := await stream.read("*", after=after, limit=PAGE, since=moment - 1, until=moment + 1):
+            for row in rows:
+                if row.event.id == event_id:
+                    return row
+            after = rows[-1].position
+    raise NotFound(f"event {event_id[:100]!r} is not in the stream")
+
+
+def entry(declared: EventType[Any]) -> dict[str, Any]:
+    """An event type as the catalogue lists it."""
+    return {
+        "name": declared.name,
+        "module": declared.module,
+        "source": declared.source,
+        "priority": declared.priority,
+        "frequency": declared.frequency,
+        "purpose": declared.purpose,
+        "example": declared.example,
+        "payload_schema": msgspec.json.schema(declared.payload),
+    }
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")

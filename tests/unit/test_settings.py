@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from brain.errors import InvalidInput
+from brain.settings import Settings, load_settings, without_password
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"BRAIN_{name.upper()}", raising=False)
+    return tmp_path
+
+
+def test_the_defaults_are_an_embedded_database_on_loopback() -> None:
+    settings = load_settings()
+    assert settings.stream == settings.store_url == "sqlite:///brain.db"
+    assert (settings.host, settings.port, settings.api_key, settings.body_limit) == ("127.0.0.1", 8765, None, 1 << 20)
+
+
+def test_given_values_go_before_the_environment_and_that_before_the_file(
+    empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (empty_folder / "brain.toml").write_text('port = 1\nhost = "localhost"\nstream = "memory://"\n')
+    monkeypatch.setenv("BRAIN_PORT", "2")
+    monkeypatch.setenv("BRAIN_HOST", "::1")
+    settings = load_settings(port=3, host=None)
+    assert (settings.port, settings.host, settings.stream) == (3, "::1", "memory://")
+
+
+def test_the_store_follows_the_stream_unless_it_is_named() -> None:
+    assert load_settings(stream="memory://").store_url == "memory://"
+    assert load_settings(stream="memory://", store="sqlite:///x.db").store_url == "sqlite:///x.db"
+
+
+def test_every_fault_is_listed_with_its_setting(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (empty_folder / "brain.toml").write_text("prot = 1\nbody_limit = 3\n")
+    monkeypatch.setenv("BRAIN_STREAM", "http://x")
+    with pytest.raises(InvalidInput) as caught:
+        load_settings(port=-1)
+    by_name = {fault.split()[0].rstrip(":"): fault for fault in caught.value.faults}
+    assert set(by_name) == {"prot", "body_limit", "stream", "port"}
+    assert "no such setting" in by_name["prot"]
+    assert "BRAIN_STREAM" in by_name["stream"]
+    assert "redis://" in by_name["stream"]
+    assert by_name["port"].startswith("port: ")
+
+
+def test_a_broken_settings_file_is_named(empty_folder: Path) -> None:
+    (empty_folder / "brain.toml").write_text("port = [")
+    with pytest.raises(InvalidInput, match=r"brain\.toml"):
+        load_settings()
+
+
+def test_an_empty_variable_counts_as_unset_and_a_blank_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRAIN_API_KEY", "")
+    assert load_settings().api_key is None
+    monkeypatch.setenv("BRAIN_API_KEY", "  ")
+    with pytest.raises(InvalidInput) as caught:
+        load_settings()
+    assert "api_key" in caught.value.faults[0]
+
+
+def test_neither_the_key_nor_a_password_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRAIN_API_KEY", "s3cret-value")
+    monkeypatch.setenv("BRAIN_PORT", "s3cret-value")
+    with pytest.raises(InvalidInput) as caught:
+        load_settings()
+    assert "s3cret" not in str(caught.value.faults)
+    assert "s3cret" not in repr(load_settings(port=1))
+    assert without_password("redis://user:pw@host:1/0") == "redis://***@host:1/0"
+    assert without_password("sqlite:///a@b.db") == "sqlite:///a@b.db"
+
+
+def test_host_names_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRAIN_ALLOWED_HOSTS", "brain.example.com, other")
+    assert load_settings().allowed_hosts == ("brain.example.com", "other")
