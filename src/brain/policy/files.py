@@ -48,7 +48,9 @@ def parse_policy(text: str, name: str = "policy") -> PolicyFile:
             raise InvalidInput(f"{name}:1: not a policy file: it needs `rules`, a list")
         for key in plain:
             if key not in ("version", "rules", "description"):
-                faults.append(f"{name}:{_line(_child(root, key))}: {key}: unknown; known are version, description, rules")
+                faults.append(
+                    f"{name}:{_line(_child(root, key))}: {key}: unknown; known are version, description, rules"
+                )
         if plain.get("version", VERSION) != VERSION:
             faults.append(f"{name}:{_line(_child(root, 'version'))}: version: {plain['version']!r} is not {VERSION}")
     rules: list[Rule] = []
