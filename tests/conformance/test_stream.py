@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -18,9 +18,9 @@ def make(number: int, event_type: str = "test.happened", **payload: Any) -> Even
     return Event(type=event_type, source="test_service", payload={"n": number, **payload})
 
 
-async def take(events: AsyncIterator[Event], count: int) -> list[Event]:
+async def take(events: AsyncGenerator[Event, None], count: int) -> list[Event]:
     found = []
-    async with asyncio.timeout(10), aclosing(events) as source:  # type: ignore[type-var]
+    async with asyncio.timeout(10), aclosing(events) as source:
         async for event in source:
             found.append(event)
             if len(found) == count:
@@ -81,7 +81,7 @@ async def test_subscribe_sees_what_matches_from_now_on(stream: EventStream) -> N
 async def test_live_resumes_after_a_position(stream: EventStream) -> None:
     positions = [await stream.publish(make(n)) for n in range(5)]
     seen = []
-    async with asyncio.timeout(10), aclosing(stream.live(after=positions[1])) as live:  # type: ignore[type-var]
+    async with asyncio.timeout(10), aclosing(stream.live(after=positions[1])) as live:
         async for stored in live:
             seen.append((stored.position, stored.event.payload["n"]))
             if len(seen) == 3:
@@ -103,7 +103,7 @@ async def test_an_error_in_the_loop_body_brings_the_event_back(stream: EventStre
     stream.publish(make(1))
 
     async def fail() -> None:
-        async with aclosing(stream.subscribe("*", group="g")) as events:  # type: ignore[type-var]
+        async with aclosing(stream.subscribe("*", group="g")) as events:
             async for _ in events:
                 raise ZeroDivisionError
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from brain.stream.backends import DeadLetter, GroupInfo
 from brain.stream.consumer import Delivering
 from brain.stream.query import Stored
 from brain.stream.receipt import Receipt
 from brain.stream.stream import EventStream
 
-__all__ = ["Delivering", "EventStream", "Receipt", "Stored"]
+__all__ = ["DeadLetter", "Delivering", "EventStream", "GroupInfo", "Receipt", "Stored"]

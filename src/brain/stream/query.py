@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -82,7 +82,7 @@ def read(backend: Backend, wanted: Wanted, after: str, before: str, limit: int, 
     return found
 
 
-async def replay(stream: EventStream, wanted: Wanted, after: str) -> AsyncIterator[Stored]:
+async def replay(stream: EventStream, wanted: Wanted, after: str) -> AsyncGenerator[Stored, None]:
     """Wanted events after the position, up to the one that is the newest now."""
     backend = stream.backend
     end = position_key(await stream.call(backend.tail))
@@ -101,7 +101,7 @@ async def replay(stream: EventStream, wanted: Wanted, after: str) -> AsyncIterat
         after = entries[-1].position
 
 
-async def events(stored: AsyncIterator[Stored]) -> AsyncIterator[Event]:
+async def events(stored: AsyncGenerator[Stored, None]) -> AsyncGenerator[Event, None]:
     """The events without their positions."""
     async for one in stored:
         yield one.event

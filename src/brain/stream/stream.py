@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from pathlib import Path
@@ -22,7 +22,7 @@ from brain.stream import query
 from brain.stream.backends import Backend, DeadLetter, GroupInfo, check_position, open_backend
 from brain.stream.bell import Bell
 from brain.stream.consumer import Consumer, Delivering, Handler
-from brain.stream.journal import Journal, JournalFull
+from brain.stream.journal import Journal
 from brain.stream.query import Stored
 from brain.stream.receipt import Receipt
 from brain.stream.shipper import Shipper
@@ -152,7 +152,7 @@ class EventStream:
         group: str | None = None,
         after: str | None = None,
         max_attempts: int = 5,
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Events that match the pattern, as they come.
 
         With a group, each event goes to one of its subscribers, at least once: it is acknowledged when the loop asks
@@ -165,11 +165,11 @@ class EventStream:
             return consume(self, check_group(group), compiled, check_position(after or ""), max_attempts)
         return query.events(self._live(compiled, self._tail_now() if after is None else check_position(after)))
 
-    def live(self, pattern: str | Iterable[str] = "*", *, after: str | None = None) -> AsyncIterator[Stored]:
+    def live(self, pattern: str | Iterable[str] = "*", *, after: str | None = None) -> AsyncGenerator[Stored, None]:
         """As `subscribe` without a group, with each event's position, after which one can go on later."""
         return self._live(Pattern(pattern), self._tail_now() if after is None else check_position(after))
 
-    async def _live(self, pattern: Pattern, position: str) -> AsyncIterator[Stored]:
+    async def _live(self, pattern: Pattern, position: str) -> AsyncGenerator[Stored, None]:
         with self.bell.listen() as bell:
             while True:
                 bell.clear()
@@ -209,7 +209,7 @@ class EventStream:
         since: float | None = None,
         until: float | None = None,
         after: str | None = None,
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Stored events from a time, a position or the start, up to the newest at the time of the call.
 
         Disturbs no group: nothing is held or acknowledged.
@@ -419,4 +419,3 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-__all__ = ["DURABILITIES", "Closed", "Delivering", "EventStream", "JournalFull", "Stored"]

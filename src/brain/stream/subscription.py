@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 import structlog
@@ -26,7 +26,7 @@ _FLUSH_AFTER = 0.1
 
 async def consume(
     stream: EventStream, group: str, pattern: Pattern, start: str, max_attempts: int
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     """Memberships of the group, one after the other should a lease or the group be lost."""
     delay = 0.0
     while True:
@@ -66,7 +66,7 @@ class _Membership:
         self._suspects.extend(held)
         self._beating = asyncio.create_task(self._keep())
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncGenerator[Event, None]:
         backend = self._stream.backend
         with self._stream.bell.listen() as bell:
             self._bell = bell
