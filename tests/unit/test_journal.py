@@ -81,7 +81,7 @@ def test_a_torn_tail_is_dropped_and_damage_in_the_middle_is_counted(tmp_path: Pa
     journal = Journal(tmp_path / "j", segment_size=4096)
     for number in range(5):
         journal.append(b"record %d" % number, critical=False)
-    end = journal.committed
+    end = journal.tail[1]
     journal.close()
     with open(segment_path(journal.folder, 0), "r+b") as file:
         file.seek(end - 1)
@@ -104,7 +104,7 @@ def test_a_full_disk_is_reported_and_leaves_the_journal_usable(tmp_path: Path) -
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (32 << 10, hard))
     try:
-        while journal.committed + 116 <= 64 << 10:
+        while journal.tail[1] + 116 <= 64 << 10:
             journal.append(b"x" * 100, critical=False)
         with pytest.raises(JournalFull, match="free disk space"):
             journal.append(b"x" * 100, critical=False)

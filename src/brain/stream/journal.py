@@ -51,16 +51,18 @@ class Journal:
     def __init__(self, folder: Path, segment_size: int = SEGMENT_SIZE, first_seq: int = 0) -> None:
         self.folder = folder
         self.next_seq = first_seq
-        self.current_first = -1  # the first sequence number of the segment being written
-        self.committed = 0  # how many of its bytes hold whole records
+        # The segment being written (its first sequence number) and how many of its bytes hold whole records. One value,
+        # replaced as a whole: a reader in another thread must never see half of a change.
+        self.tail = (-1, 0)
         self._size = segment_size
         self._map: mmap.mmap | None = None
         self._fd = -1
         self._spare: Path | None = None
-        folder.mkdir(parents=True, exist_ok=True)
-        self._lock = lock_folder(folder)
-        if self._lock is None:
-            raise BrainError(f"journal {folder.name} is in use by another process")
+        # Made under a name that nobody adopts, and given its own once it is locked.
+        new = folder.with_name(f".new-{folder.name}")
+        new.mkdir(parents=True)
+        self._lock = lock_folder(new)
+        new.rename(folder)
 
     @property
     def max_record(self) -> int:
@@ -71,14 +73,14 @@ class Journal:
         """Write one record and return its sequence number. Raises JournalFull when no segment can be had."""
         seq = self.next_seq
         length = len(data)
-        start = self.committed
+        first, start = self.tail
         end = start + 16 + length
         if self._map is None or end > self._size:
             self._rotate()
-            start, end = 0, 16 + length
+            first, start, end = seq, 0, 16 + length
         number = seq | _CRITICAL if critical else seq
         self._map[start:end] = _HEADER.pack(length, crc32(data, seq & 0xFFFFFFFF), number) + data  # type: ignore[index]
-        self.committed = end
+        self.tail = (first, end)
         self.next_seq = seq + 1
         return seq
 
@@ -89,7 +91,7 @@ class Journal:
 
     def prepare(self) -> None:
         """Make the next segment ahead of time, so that `append` does not wait for it; called off the hot path."""
-        if self._spare is None and self._map is not None and self.committed > self._size // 2:
+        if self._spare is None and self._map is not None and self.tail[1] > self._size // 2:
             spare = self.folder / "spare"
             try:
                 fd = _allocate(spare, self._size)
@@ -110,9 +112,7 @@ class Journal:
             self._close_segment()
         self._fd = fd
         self._map = mmap.mmap(fd, self._size)
-        # In this order: a reader between the two lines then takes the old segment as complete, which it is.
-        self.current_first = self.next_seq
-        self.committed = 0
+        self.tail = (self.next_seq, 0)
 
     def _close_segment(self) -> None:
         if self._map is not None:
@@ -174,8 +174,9 @@ class Reader:
     def _records(self) -> Iterator[Record]:
         while True:
             # Asked before reading: a segment that was no longer written to then is complete when read now.
-            growing = self._writer is not None and self._first == self._writer.current_first
-            chunk = self._chunk() if self._fd >= 0 else b""
+            current, committed = self._writer.tail if self._writer is not None else (1 << 63, 0)
+            growing = self._first >= current
+            chunk = self._chunk(committed if self._first == current else 0 if growing else None)
             if not chunk:
                 if growing or not self._open_next():
                     return
@@ -196,13 +197,14 @@ class Reader:
                     self.next_seq = seq + 1
                     yield Record(seq, number >= _CRITICAL, data)
 
-    def _chunk(self) -> bytes:
-        """Bytes from here on that hold at least one whole record; empty when the open segment holds no more."""
-        end = os.fstat(self._fd).st_size
-        if self._writer is not None:
-            committed = self._writer.committed
-            if self._writer.current_first == self._first:
-                end = committed
+    def _chunk(self, committed: int | None) -> bytes:
+        """Bytes from here on that hold at least one whole record; empty when the open segment holds no more.
+
+        `committed` bounds the part that may be looked at; None: the segment is complete.
+        """
+        if self._fd < 0:
+            return b""
+        end = os.fstat(self._fd).st_size if committed is None else committed
         chunk = os.pread(self._fd, max(0, min(_CHUNK, end - self._offset)), self._offset)
         if len(chunk) < 16:
             return b""
@@ -212,8 +214,8 @@ class Reader:
         return chunk if len(chunk) >= 16 + length else os.pread(self._fd, 16 + length, self._offset)
 
     def _damaged(self, following: bytes) -> None:
-        """A checksum is wrong: the torn tail of a crash when nothing follows, a loss to damage otherwise."""
-        if following not in (b"", b"\0\0\0\0"):
+        """A checksum is wrong: the torn tail of a dead process when nothing follows, a loss to damage otherwise."""
+        if self._writer is not None or following not in (b"", b"\0\0\0\0"):
             self.corrupt += 1
             log.error("journal record damaged, skipped", journal=self.folder.name, segment=self._first)
 

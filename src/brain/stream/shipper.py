@@ -48,6 +48,7 @@ class Shipment:
         self._mark: str | None = None  # what the backend is known to have stored; None: must ask
         self._batch: tuple[str, list[Record]] | None = None
         self._full: deque[tuple[int, str]] = deque()  # stored segments: first number, stream position when stored
+        self._removed = False
         self._complete_at: str | None = None  # the stream's tail when the last record had been stored
 
     @property
@@ -121,18 +122,22 @@ class Shipment:
 
     def finish(self, safe: Callable[[], str | None], *, force: bool = False) -> bool:
         """Remove the journal if nothing in it is needed any more; whether it is gone. `force`: if all is stored."""
-        if self.waiting:
-            return False
-        if not self._backend.durable and not force:
-            if self._complete_at is None:
-                self._complete_at = self._backend.tail()
-            read_to = safe()
-            if read_to is not None and position_key(read_to) < position_key(self._complete_at):
+        if not self._removed:
+            if self.waiting or not (force or self._backend.durable or self._read_by_all(safe)):
                 return False
+            # In this order: were the mark forgotten first, a crash in between would have all of it shipped again.
+            remove(self.folder)
+            self._removed = True
         self._backend.forget(self.name)
-        remove(self.folder)
         self.close()
         return True
+
+    def _read_by_all(self, safe: Callable[[], str | None]) -> bool:
+        """Whether every group has acknowledged what was the newest event when the last of this journal was stored."""
+        if self._complete_at is None:
+            self._complete_at = self._backend.tail()
+        read_to = safe()
+        return read_to is None or position_key(read_to) >= position_key(self._complete_at)
 
     @property
     def waiting(self) -> bool:
@@ -310,7 +315,7 @@ class Shipper:
     def _adopt_orphans(self) -> None:
         known = {self._own.name, *(orphan.name for orphan in self._orphans)}
         for folder in self._root.iterdir():
-            if folder.name not in known and folder.is_dir():
+            if folder.name not in known and not folder.name.startswith(".") and folder.is_dir():
                 lock = lock_folder(folder)
                 if lock is not None:
                     log.info("taking up the journal of a process that ended", journal=folder.name)

@@ -277,6 +277,11 @@ class EventStream:
         }
 
     @property
+    def journal_name(self) -> str:
+        """The name of this process's journal folder; "" without one."""
+        return self._journal.folder.name if self._journal is not None else ""
+
+    @property
     def last_error(self) -> str:
         """Why the backend was last unavailable to the shipper; "" when it never was."""
         return self._shipper.last_error if self._shipper is not None else ""

@@ -1,0 +1,52 @@
+"""kill -9 of a producer at random points: every id whose publish had returned is in the stream, once and in order."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from brain import EventStream
+from support import producer
+from support.processes import kill, spawn
+
+KILLS = 200
+SEED = 20261125
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+async def test_nothing_published_is_lost(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    url = f"sqlite:///{tmp_path}/brain.db" if kind == "sqlite" else request.getfixturevalue("redis_url")
+    journal, acknowledged = tmp_path / "journal", tmp_path / "acknowledged"
+    chance = random.Random(SEED)
+    for number in range(KILLS):
+        before = acknowledged.stat().st_size if acknowledged.exists() else 0
+        process = spawn(producer.run, url, str(journal), f"p{number}", str(acknowledged), chance.randrange(1000))
+        deadline = time.monotonic() + 20
+        while not acknowledged.exists() or acknowledged.stat().st_size == before:
+            assert process.is_alive()
+            assert time.monotonic() < deadline, "the producer did not start"
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(chance.uniform(0, 0.03))
+        kill(process)
+    ids = acknowledged.read_text().splitlines()
+    assert len(ids) > KILLS * 10
+
+    async with EventStream.open(url, journal=journal) as stream:
+        async with asyncio.timeout(60):
+            while any(folder.is_dir() and folder.name != stream.journal_name for folder in journal.iterdir()):
+                await asyncio.sleep(0.05)
+        stored: Counter[str] = Counter()
+        numbers: dict[str, list[int]] = {}
+        async for event in stream.replay():
+            stored[event.id] += 1
+            numbers.setdefault(event.payload["producer"], []).append(event.payload["n"])
+        print(f"{kind}: {KILLS} kills, {len(ids)} acknowledged, {stored.total()} stored")
+    assert set(ids) <= stored.keys()
+    assert max(stored.values()) == 1
+    assert all(found == list(range(len(found))) for found in numbers.values())

@@ -1,0 +1,3 @@
+"""A process that consumes a group until it is killed; each effect is a row written in one transaction with the inbox."""
+
+from __future__ import annotations
