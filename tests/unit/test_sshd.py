@@ -97,6 +97,7 @@ def test_other_programs_are_passed_over_whatever_they_say() -> None:
         "Failed password for root from",
         "Failed password for root from 198.51.100.7 port",
         "Invalid user x",
+        "Invalid user x from \x1b[31mred",
         "message repeated 5 times: [ Failed password for root from 198.51.100.7 po",
         "message repeated many times: [ x]",
         "message repeated 99999999999999999999 times: [ x]",
@@ -193,8 +194,8 @@ def test_what_is_a_threat() -> None:
 
 
 def test_description() -> None:
-    counts = {"failed_passwords": 286, "invalid_users": 9, "break_in_warnings": 0}
-    assert describe(counts) == "sshd log: 286 failed passwords, 9 invalid users"
+    counts = {"failed_passwords": 286, "invalid_users": 1, "break_in_warnings": 0, "logins_after_failures": 2}
+    assert describe(counts) == "sshd log: 286 failed passwords, 1 invalid user, 2 successful logins"
 
 
 def test_a_log_keeps_its_identity_while_it_grows_and_whatever_stands_above_its_first_line() -> None:

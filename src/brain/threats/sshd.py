@@ -23,20 +23,32 @@ BREACH_AFTER = 10
 """A login that succeeds after so many failed passwords from its address is taken for a guessed password."""
 SEVERITY_FROM = ((200, Severity.CRITICAL), (50, Severity.HIGH), (10, Severity.MEDIUM), (0, Severity.LOW))
 """Severity by volume: the count of the most frequent sort of attempt."""
+WORDS = {
+    "failed_passwords": "failed password",
+    "invalid_users": "invalid user",
+    "break_in_warnings": "break-in warning",
+    "logins_after_failures": "successful login",
+}
+"""What each count counts, in words."""
 USERS_KEPT = 1_000
 EXAMPLES_KEPT = 5
 
+_ADDRESS = r"([\w.:%-]+)"  # an address or, with UseDNS, a host's name
 _PROGRAMS = frozenset({"sshd", "sshd-session", "sshd-auth"})
 _REPEATED = re.compile(r"message repeated (\d{1,9}) times: \[ (.*)\]").fullmatch
 _FAILED = re.compile(
-    r"Failed (?:password|keyboard-interactive/pam) for (?:invalid user )?(.*) from (\S+) port \d+(?: ssh\d)?", re.DOTALL
+    rf"Failed (?:password|keyboard-interactive/pam) for (?:invalid user )?(.*) from {_ADDRESS} port \d+(?: ssh\d)?",
+    re.DOTALL | re.ASCII,
 ).fullmatch
-_INVALID = re.compile(r"Invalid user (.*) from (\S+?)(?: port \d+)?", re.DOTALL).fullmatch
+_INVALID = re.compile(rf"Invalid user (.*) from {_ADDRESS}(?: port \d+)?", re.DOTALL | re.ASCII).fullmatch
 _BREAK_IN = re.compile(
-    r"(?:reverse mapping checking getaddrinfo for .* \[(\S+)\] failed"
-    r"|Address (\S+) maps to .*, but this does not map back to the address) - POSSIBLE BREAK-IN ATTEMPT!"
+    rf"(?:reverse mapping checking getaddrinfo for .* \[{_ADDRESS}\] failed"
+    rf"|Address {_ADDRESS} maps to .*, but this does not map back to the address) - POSSIBLE BREAK-IN ATTEMPT!",
+    re.ASCII,
 ).fullmatch
-_ACCEPTED = re.compile(r"Accepted \S+ for (.*) from (\S+) port \d+(?: ssh\d)?(?:: .*)?", re.DOTALL).fullmatch
+_ACCEPTED = re.compile(
+    rf"Accepted \S+ for (.*) from {_ADDRESS} port \d+(?: ssh\d)?(?:: .*)?", re.DOTALL | re.ASCII
+).fullmatch
 
 
 @dataclass
@@ -184,7 +196,7 @@ def grade(counts: Mapping[str, int]) -> Severity:
 
 def describe(counts: Mapping[str, int]) -> str:
     """The counts in words."""
-    said = [f"{number} {name.replace('_', ' ')}" for name, number in counts.items() if number]
+    said = [f"{number} {WORDS[name]}{'s' * (number > 1)}" for name, number in counts.items() if number]
     return f"sshd log: {', '.join(said)}"
 
 
