@@ -72,6 +72,14 @@ def test_a_bad_query_is_refused(client: TestClient, query: dict[str, object]) ->
     assert client.get("/api/threats", params=query).status_code == 422  # type: ignore[arg-type]
 
 
+async def test_the_answer_is_the_threats_document() -> None:
+    service = ThreatService()
+    threat = await service.create_threat("t", "s", metadata={"a": [1]})
+    threat = await service.update_threat_status(threat.id, "MITIGATED", "why")
+    client = client_of(threats_router(service))
+    assert client.get(f"/api/threats/{threat.id}").json() == threat.document()
+
+
 def test_every_field_is_described(client: TestClient) -> None:
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
     for name in ("NewThreat", "NewStatus", "ThreatView", "MoveView", "ThreatStatsView"):

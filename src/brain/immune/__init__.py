@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from brain.immune.healing import healing_action
 from brain.immune.health import HealthStatus, HealthSummary, Reason
 from brain.immune.models import HealthEvent, HealthKind, HealthSeverity
 from brain.immune.service import ImmuneService
@@ -14,4 +15,5 @@ __all__ = [
     "HealthSummary",
     "ImmuneService",
     "Reason",
+    "healing_action",
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from brain.immune.healing import GROUP, Healing
 from brain.immune.health import HealthStatus
 from brain.immune.models import HealthEvent, HealthKind, HealthSeverity
 from brain.immune.service import ImmuneService
@@ -142,5 +143,7 @@ def immune_router(service: ImmuneService) -> APIRouter:
 
 @asynccontextmanager
 async def open_module(stream: EventStream, store: Store) -> AsyncIterator[APIRouter]:
-    """The immune module on a server's stream and store."""
-    yield immune_router(ImmuneService(stream, store))
+    """The immune module on a server's stream and store, healing included."""
+    service = ImmuneService(stream, store)
+    stream.consumer(GROUP, "immune.critical_event", Healing(service, store).handle)
+    yield immune_router(service)

@@ -37,7 +37,7 @@ class ImmuneService:
     ) -> None:
         self.event_stream = event_stream
         self._events = HealthStore(MemoryStore() if store is None else store, keep)
-        self._clock = clock
+        self.clock = clock
 
     async def publish_event(self, event: HealthEvent) -> int:
         """Record the event and announce it as `immune.event_published`, and `immune.critical_event` when CRITICAL.
@@ -46,7 +46,7 @@ class ImmuneService:
         """
         recorded = msgspec.structs.replace(
             event,
-            timestamp=self._clock(),
+            timestamp=self.clock(),
             correlation_id=event.correlation_id or current_meta()["correlation_id"] or f"health_{secrets.token_hex(8)}",
         )
         recorded = await asyncio.to_thread(self._events.append, recorded)
@@ -81,7 +81,7 @@ class ImmuneService:
         """
         if not minutes > 0:
             raise InvalidInput(f"minutes: {minutes} must be above 0")
-        return summarise(self._events.since(self._clock() - minutes * 60), minutes)
+        return summarise(self._events.since(self.clock() - minutes * 60), minutes)
 
 
 async def _announce(stream: Publisher | None, event: HealthEvent) -> None:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from brain.store import Store
+from brain.threats.detections import GROUP, DenialDetection
 from brain.threats.models import Severity, Status, Threat
 from brain.threats.service import REASON_CHARACTERS, ThreatService
 
@@ -168,5 +169,7 @@ def _view(threat: Threat) -> ThreatView:
 
 @asynccontextmanager
 async def open_module(stream: EventStream, store: Store) -> AsyncIterator[APIRouter]:
-    """The threats module on a server's stream and store."""
-    yield threats_router(ThreatService(stream, store))
+    """The threats module on a server's stream and store, detections included."""
+    service = ThreatService(stream, store)
+    stream.consumer(GROUP, "policy.action_denied", DenialDetection(service).handle)
+    yield threats_router(service)

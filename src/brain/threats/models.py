@@ -91,6 +91,12 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
         """The statuses it may move to now."""
         return MOVES[self.status]
 
+    def document(self) -> dict[str, Any]:
+        """The threat as plain JSON values, without the bookkeeping of readings; as GET /api/threats/{id} answers."""
+        values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        del values["readings"]
+        return {**values, "allowed_moves": [str(status) for status in self.allowed_moves]}
+
     @property
     def active(self) -> bool:
         """Whether it still asks for work: OPEN, INVESTIGATING or ESCALATED."""

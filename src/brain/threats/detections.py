@@ -1,0 +1,94 @@
+"""Detections: rules that turn events into a threat. There is one so far: an agent that is refused again and again.
+
+A detection is a handler of a consumer group. What it publishes and creates carries on the correlation id of the event
+that completed it, because consumers run their handlers in the wake of the event.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from brain.charter import Event
+from brain.threats.models import Severity
+from brain.threats.service import ThreatService
+from brain.threats.sightings import Sighting
+
+GROUP = "threat-detections"
+THREAT_TYPE = "policy_denials"
+SEVERITY_FROM = ((100, Severity.CRITICAL), (25, Severity.HIGH), (0, Severity.MEDIUM))
+"""Severity by the number of denials over the threat's life."""
+AGENTS_WATCHED = 10_000
+IDS_REMEMBERED = 1_000
+
+
+@dataclass
+class _Agent:
+    """What is remembered of one agent: denials not yet reported, and ids, to know one that is delivered again."""
+
+    pending: dict[str, float] = field(default_factory=dict)
+    reported: OrderedDict[str, None] = field(default_factory=OrderedDict)
+
+
+class DenialDetection:
+    """Makes one threat of each agent that is denied `at_least` actions `within` so many seconds.
+
+    Further denials, again so many at once, count as evidence of the same threat and raise its severity. What it
+    remembers is in memory and bounded; a restart forgets at most `at_least` - 1 denials of an agent.
+    """
+
+    def __init__(self, service: ThreatService, at_least: int = 5, within: float = 60.0) -> None:
+        self._service = service
+        self._at_least = at_least
+        self._within = within
+        self._agents: OrderedDict[str, _Agent] = OrderedDict()
+
+    async def handle(self, event: Event) -> None:
+        """Take one `policy.action_denied`. Raises what the store raises; the event can then be given again."""
+        name = event.payload.get("agent_id")
+        if not isinstance(name, str) or not name:
+            return  # nobody to blame
+        name = name[:500]
+        agent = self._agent(name)
+        if event.id in agent.reported:
+            return
+        agent.pending[event.id] = event.timestamp
+        for id, timestamp in list(agent.pending.items()):
+            if timestamp < event.timestamp - self._within or len(agent.pending) > IDS_REMEMBERED:
+                del agent.pending[id]
+        if len(agent.pending) < self._at_least:
+            return
+        batch = dict(agent.pending)
+        await self._service.record_sighting(_sighting(name, batch, event))
+        for id in batch:
+            agent.pending.pop(id, None)
+            agent.reported[id] = None
+        while len(agent.reported) > IDS_REMEMBERED:
+            agent.reported.popitem(last=False)
+
+    def _agent(self, name: str) -> _Agent:
+        agent = self._agents.setdefault(name, _Agent())
+        self._agents.move_to_end(name)
+        if len(self._agents) > AGENTS_WATCHED:
+            self._agents.popitem(last=False)
+        return agent
+
+
+def _sighting(name: str, batch: Mapping[str, float], last: Event) -> Sighting:
+    return Sighting(
+        key=f"{THREAT_TYPE} {name}",
+        type=THREAT_TYPE,
+        source=name,
+        reading=next(iter(batch)),  # the first denial names the batch: the same when it has to be recorded again
+        counts={"denials": len(batch)},
+        last_seen=max(batch.values()),
+        grade=lambda counts: next(severity for least, severity in SEVERITY_FROM if counts["denials"] >= least),
+        describe=lambda counts: f"{counts['denials']} actions of this agent were denied",
+        metadata={
+            "agent_role": last.payload.get("agent_role"),
+            "last_action": last.payload.get("action"),
+            "last_resource": last.payload.get("resource"),
+            "last_rule_id": last.payload.get("rule_id"),
+        },
+    )

@@ -1,0 +1,124 @@
+"""Repeated denials of one agent become one threat."""
+
+from __future__ import annotations
+
+import pytest
+
+from brain import Event, ThreatService
+from brain.charter import in_the_wake_of
+from brain.errors import Unavailable
+from brain.store.memory import MemoryStore
+from brain.testing import RecordingStream, make_event
+from brain.threats import Severity, Threat
+from brain.threats.detections import IDS_REMEMBERED, DenialDetection
+
+
+def denial(agent: object = "agent-7", at: float = 1_000.0, story: str | None = None) -> Event:
+    made = make_event("policy.action_denied", agent_id=agent, correlation_id=story)
+    return Event(type=made.type, source=made.source, timestamp=at, payload=made.payload, meta=made.meta)
+
+
+async def only(service: ThreatService) -> Threat:
+    [threat] = await service.list_threats()
+    return threat
+
+
+async def test_the_denial_that_completes_the_number_makes_the_threat_in_its_story(
+    recording_stream: RecordingStream,
+) -> None:
+    service = ThreatService(recording_stream)
+    detection = DenialDetection(service, at_least=3, within=60)
+    for number in range(3):
+        assert await service.list_threats() == []
+        event = denial(at=1_000.0 + number, story=f"story-{number}")
+        with in_the_wake_of(event):
+            await detection.handle(event)
+    threat = await only(service)
+    assert (threat.type, threat.source, threat.severity) == ("policy_denials", "agent-7", Severity.MEDIUM)
+    assert threat.description == "3 actions of this agent were denied"
+    assert threat.metadata["evidence"] == {"denials": 3}
+    assert threat.metadata["last_action"] == event.payload["action"]
+    assert threat.last_seen == 1_002.0
+    [detected] = recording_stream.events
+    assert (detected.correlation_id, detected.meta["causation_id"]) == ("story-2", event.id)
+
+
+async def test_further_denials_grow_the_same_threat() -> None:
+    service = ThreatService()
+    detection = DenialDetection(service, at_least=5)
+    for number in range(104):
+        await detection.handle(denial(at=1_000.0 + number / 100))
+    threat = await only(service)
+    assert threat.metadata["evidence"] == {"denials": 100}  # four are not yet a batch
+    assert threat.severity is Severity.CRITICAL
+
+
+async def test_denials_far_apart_or_of_several_agents_make_none() -> None:
+    service = ThreatService()
+    detection = DenialDetection(service, at_least=3, within=10)
+    for number in range(20):
+        await detection.handle(denial(at=1_000.0 + 6 * number))
+        await detection.handle(denial(f"other-{number}"))
+    assert await service.list_threats() == []
+
+
+@pytest.mark.parametrize("agent", [None, "", 7, ["a"]])
+async def test_a_denial_of_nobody_is_passed_over(agent: object) -> None:
+    service = ThreatService()
+    detection = DenialDetection(service, at_least=1)
+    await detection.handle(denial(agent))
+    assert await service.list_threats() == []
+
+
+async def test_an_event_delivered_again_counts_once() -> None:
+    service = ThreatService()
+    detection = DenialDetection(service, at_least=3)
+    events = [denial(at=1_000.0 + number) for number in range(3)]
+    await detection.handle(events[0])
+    await detection.handle(events[0])
+    await detection.handle(events[1])
+    assert await service.list_threats() == []
+    for event in [*events, *events, *events]:
+        await detection.handle(event)
+    assert (await only(service)).metadata["evidence"] == {"denials": 3}
+
+
+async def test_a_batch_that_could_not_be_stored_is_stored_once_when_tried_again() -> None:
+    class Away(MemoryStore):
+        away = True
+
+        def put(self, collection: str, key: str, data: bytes, expected: int | None = None) -> int:
+            if self.away:
+                raise Unavailable("away")
+            return super().put(collection, key, data, expected)
+
+    store = Away()
+    service = ThreatService(store=store)
+    detection = DenialDetection(service, at_least=2)
+    events = [denial(at=1_000.0 + number) for number in range(2)]
+    await detection.handle(events[0])
+    with pytest.raises(Unavailable):
+        await detection.handle(events[1])
+    store.away = False
+    await detection.handle(events[1])
+    await detection.handle(events[1])
+    assert (await only(service)).metadata["evidence"] == {"denials": 2}
+
+
+async def test_a_new_process_that_gets_the_last_batch_again_does_not_double_it() -> None:
+    store = MemoryStore()
+    events = [denial(at=1_000.0 + number) for number in range(3)]
+    for _ in range(2):
+        service = ThreatService(store=store)
+        detection = DenialDetection(service, at_least=3)
+        for event in events:
+            await detection.handle(event)
+    assert (await only(service)).metadata["evidence"] == {"denials": 3}
+
+
+async def test_what_is_remembered_is_bounded() -> None:
+    detection = DenialDetection(ThreatService(), at_least=10**6)
+    for _ in range(IDS_REMEMBERED + 50):
+        await detection.handle(denial())
+    [agent] = detection._agents.values()
+    assert len(agent.pending) == IDS_REMEMBERED
