@@ -302,6 +302,9 @@ def _conditions(given: object, faults: list[str]) -> Sequence[Condition]:
         return FrozenList()
     made = []
     for place, one in enumerate(given):
+        if not isinstance(one, (Condition, Mapping)):
+            faults.append(f"conditions[{place}]: must be an object with field, operator and value, not {one!r}")
+            continue
         try:
             made.append(one if isinstance(one, Condition) else condition_from(one))
         except InvalidInput as error:
@@ -309,17 +312,11 @@ def _conditions(given: object, faults: list[str]) -> Sequence[Condition]:
     return FrozenList(made)
 
 
-def condition_from(plain: object) -> Condition:
+def condition_from(plain: Mapping[str, Any]) -> Condition:
     """The condition written as `{"field", "operator", "value"}`. Raises InvalidInput with every fault listed."""
     names = ("field", "operator", "value")
-    if not isinstance(plain, Mapping):
-        raise InvalidInput(
-            "a condition is an object", [f"must be an object with field, operator and value, not {plain!r}"]
-        )
     faults = [f"{name}: is missing" for name in names if name not in plain]
-    faults += [
-        f"{name}: is no key of a condition; known are field, operator, value" for name in plain if name not in names
-    ]
+    faults += [f"{name}: is no key of a condition; known are {', '.join(names)}" for name in plain if name not in names]
     if faults:
         raise InvalidInput("the condition is not valid: " + "; ".join(faults), faults)
     return Condition(plain["field"], plain["operator"], plain["value"])
