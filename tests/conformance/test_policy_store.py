@@ -113,7 +113,7 @@ def test_many_threads_change_one_rule_and_lose_nothing(opened: Callable[[], Stor
 
 def test_a_document_that_is_no_rule_is_named(opened: Callable[[], Store]) -> None:
     opened().put(COLLECTION, "broken", b'{"id": "broken"}')
-    with pytest.raises(InvalidInput, match="stored rule 'broken' cannot be read.*effect: is missing"):
+    with pytest.raises(InvalidInput, match=r"stored rule 'broken' cannot be read.*effect: is missing"):
         PolicyEngine(store=opened())
 
 

@@ -193,12 +193,10 @@ def test_a_bad_rule_is_refused_with_every_fault() -> None:
                 ],
             }
         )
-    starts = sorted(fault.partition(":")[0] for fault in caught.value.faults)
-    assert starts == sorted(
-        ["id", "name", "effect", "priority", "colour"]
-        + ["conditions[0].field", "conditions[0].operator", "conditions[1].value", "conditions[2].value"]
-        + ["conditions[3].value", "conditions[4]"]
-    )
+    places = [fault.partition(":")[0] for fault in caught.value.faults]
+    of_conditions = ["[0].field", "[0].operator", "[1].value", "[2].value", "[3].value", "[4]"]
+    expected = ["id", "name", "effect", "priority", "colour", *("conditions" + place for place in of_conditions)]
+    assert sorted(places) == sorted(expected)
 
 
 def test_a_bad_pattern_is_named_with_its_place() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 from brain.charter import EventType
 from brain.errors import BrainError, Conflict, InvalidInput, NotFound
@@ -25,12 +25,21 @@ from brain.stream.publisher import Publisher, emit
 _ATTEMPTS = 5
 
 
+class Imported(NamedTuple):
+    """The ids of the rules that an import made, changed and removed, and how many it found as wanted."""
+
+    created: list[str]
+    updated: list[str]
+    deleted: list[str]
+    unchanged: int
+
+
 class PolicyEngine:
     """Decides what agents may do. Thread-safe: `evaluate` takes no lock and sees one whole set of rules.
 
     With a `store` the rules outlive the process, and engines of other processes on the same store follow a change
-    within `follow_interval` seconds and a read; `close()` ends that. While the store is away, decisions go on with the
-    rules known last, and changes raise Unavailable. `clock` gives Unix seconds.
+    within `follow_interval` seconds and a read (None: not at all); `close()` ends that. While the store is away,
+    decisions go on with the rules known last, and changes raise Unavailable. `clock` gives Unix seconds.
     """
 
     def __init__(
@@ -40,7 +49,7 @@ class PolicyEngine:
         store: Store | None = None,
         default_effect: Effect | str = Effect.DENY,
         clock: Callable[[], float] = time.time,
-        follow_interval: float = 0.05,
+        follow_interval: float | None = 0.05,
     ) -> None:
         self._stream = event_stream
         self._clock = clock
@@ -53,7 +62,8 @@ class PolicyEngine:
         self._follower: Follower | None = None
         if self._store is not None:
             self.refresh()
-            self._follower = Follower(self, follow_interval)
+            if follow_interval is not None:
+                self._follower = Follower(self, follow_interval)
 
     # Decisions
 
@@ -145,6 +155,30 @@ class PolicyEngine:
                 self._announce(RULE_DELETED, rule)
                 return rule
         raise _overtaken(rule_id)
+
+    def import_rules(self, rules: Iterable[Rule], *, replace_all: bool = False) -> Imported:
+        """Add the rules that are new and update those that differ; with `replace_all` also delete all others.
+
+        Raises InvalidInput when two have the same id.
+        """
+        given = list(rules)
+        wanted = {rule.id: rule for rule in given}
+        if len(wanted) < len(given):
+            twice = sorted({rule.id for rule in given if rule is not wanted[rule.id]})
+            raise InvalidInput("the rules are not valid", [f"id: {rule_id!r} is there twice" for rule_id in twice])
+        with self._lock:
+            self.refresh()
+            known = self._set.rules
+            created = [rule.id for rule in given if rule.id not in known]
+            updated = [rule.id for rule in given if rule.id in known and changes(known[rule.id], rule)]
+            deleted = [rule_id for rule_id in known if rule_id not in wanted] if replace_all else []
+            for rule_id in created:
+                self.add_rule(wanted[rule_id])
+            for rule_id in updated:
+                self.update_rule(wanted[rule_id])
+            for rule_id in deleted:
+                self.delete_rule(rule_id)
+        return Imported(created, updated, deleted, len(given) - len(created) - len(updated))
 
     def _change(self, rule_id: str, apply: Callable[[Rule], Rule], *, switch: bool = False) -> Rule:
         with self._lock:
