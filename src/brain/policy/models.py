@@ -13,7 +13,10 @@ from brain.policy import patterns
 from brain.policy.values import FrozenDict, FrozenList, fits_ordering, freeze, same, thaw
 
 MAX_PRIORITY = 2**31 - 1
-MAX_CONDITIONS = 100
+MAX_CONDITIONS = 1_000
+CONTAINMENT, KILL_SWITCH = "containment", "kill-switch"
+TEMPORARY_TAGS = frozenset({CONTAINMENT, KILL_SWITCH})
+"""Tags of rules that are measures of the moment, made and ended by `contain`, `lift` and the kill switch."""
 
 _ID = re.compile(r"[^\s/\x00-\x1f\x7f](?:[^/\x00-\x1f\x7f]{0,198}[^\s/\x00-\x1f\x7f])?").fullmatch
 _FIELD = re.compile(r"[^.\s\x00-\x1f]+(\.[^.\x00-\x1f]+)*").fullmatch
@@ -170,11 +173,20 @@ class Rule:
         """Whether a guard must wait for a person's answer: `requires_approval` in the metadata of AUDIT or WARN."""
         return bool(self.metadata.get("requires_approval")) and self.effect in (Effect.AUDIT, Effect.WARN)
 
+    @property
+    def is_temporary(self) -> bool:
+        """Whether it is a containment or the kill switch: no part of the policy, its versions, exports and imports."""
+        return not TEMPORARY_TAGS.isdisjoint(self.tags)
+
+    def has_expired(self, now: float) -> bool:
+        """Whether its validity is over at `now` (Unix seconds)."""
+        return self.expires_at is not None and now >= self.expires_at
+
     def active_at(self, now: float) -> bool:
         """Whether the rule is enabled and `now` (Unix seconds) lies within its validity."""
         if not self.enabled or (self.not_before is not None and now < self.not_before):
             return False
-        return self.expires_at is None or now < self.expires_at
+        return not self.has_expired(now)
 
     def to_dict(self) -> dict[str, Any]:
         """The whole rule as plain JSON values."""
