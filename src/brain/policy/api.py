@@ -17,9 +17,9 @@ from brain.policy.models import Rule
 from brain.store import Store
 from brain.stream.publisher import Publisher
 
-_EXAMPLE_RULE = RULE_CREATED.example["rule"]
-_EXAMPLE_CONTEXT = {
-    name: RULE_EVALUATED.example[name]  # type: ignore[literal-required]
+_EXAMPLE_RULE: Any = RULE_CREATED.example["rule"]
+_EXAMPLE_CONTEXT: Any = {
+    name: RULE_EVALUATED.example[name]
     for name in ("agent_id", "agent_role", "action", "resource", "environment", "params")
 }
 

@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from random import Random
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, NamedTuple
 
-from brain.charter import EventType
-from brain.errors import BrainError, Conflict, InvalidInput, NotFound
-from brain.policy.events import RULE_CREATED, RULE_DELETED, RULE_DISABLED, RULE_ENABLED, RULE_UPDATED
+from brain.errors import Conflict, InvalidInput, NotFound
+from brain.policy.containment import containment_rule, kill_switch_rule, rule_id_for
 from brain.policy.explain import Explanation, explain
-from brain.policy.follower import Follower
-from brain.policy.models import Decision, Effect, Rule, changes
+from brain.policy.history import Change, Version
+from brain.policy.models import CONTAINMENT, KILL_SWITCH, Decision, Effect, Rule, changes
 from brain.policy.recorder import record
+from brain.policy.rulebook import Rulebook
 from brain.policy.ruleset import RuleSet
-from brain.policy.store import RuleStore, Stored
 from brain.policy.values import spread_agent
 from brain.store import Store
-from brain.stream.publisher import Publisher, emit
+from brain.store.memory import MemoryStore
+from brain.stream.publisher import Publisher
 
-_ATTEMPTS = 5
+_IDLE_INTERVAL = 0.25  # seconds between looks at temporary rules when there is no other process to follow
+
+
+class Imported(NamedTuple):
+    """The ids of the rules that an import made, changed and removed, and how many it found as wanted."""
+
+    created: list[str]
+    updated: list[str]
+    deleted: list[str]
+    unchanged: int
 
 
 class PolicyEngine:
     """Decides what agents may do. Thread-safe: `evaluate` takes no lock and sees one whole set of rules.
 
     With a `store` the rules outlive the process, and engines of other processes on the same store follow a change
-    within `follow_interval` seconds and a read; `close()` ends that. While the store is away, decisions go on with the
-    rules known last, and changes raise Unavailable. `clock` gives Unix seconds.
+    within `follow_interval` seconds and a read (None: not at all); `close()` ends that. While the store is away,
+    decisions go on with the rules known last, and changes raise Unavailable. Below 1, `sample_allowed` is the share of
+    ALLOW decisions whose event is published; all others always are. `clock` gives Unix seconds.
     """
 
     def __init__(
@@ -39,76 +49,112 @@ class PolicyEngine:
         *,
         store: Store | None = None,
         default_effect: Effect | str = Effect.DENY,
+        sample_allowed: float = 1.0,
         clock: Callable[[], float] = time.time,
-        follow_interval: float = 0.05,
+        follow_interval: float | None = 0.05,
     ) -> None:
+        if not 0 <= sample_allowed <= 1:
+            raise InvalidInput(f"sample_allowed: {sample_allowed!r} is not a share between 0 and 1")
         self._stream = event_stream
         self._clock = clock
-        self._lock = threading.RLock()
-        self._default = _effect(default_effect)
-        self._set = RuleSet.of((), clock(), self._default)
-        self._store = RuleStore(store) if store is not None else None
-        self._stored: dict[str, Stored] = {}
-        self._revision: int | None = None
-        self._follower: Follower | None = None
-        if self._store is not None:
-            self.refresh()
-            self._follower = Follower(self, follow_interval)
+        self._sample = sample_allowed
+        self._random = Random().random
+        self._book = Rulebook(event_stream, store or MemoryStore(), _effect(default_effect), clock)
+        self._shares_store = store is not None
+        if store is not None and follow_interval is not None:
+            self._book.follow(follow_interval)
 
     # Decisions
 
     def evaluate(self, context: Mapping[str, Any]) -> Decision:
         """The decision for `context`; its event is published. Raises InvalidInput when `context` is no mapping."""
-        if context.__class__ is not dict and not isinstance(context, Mapping):
-            raise InvalidInput(f"context: must be an object with agent_id, action, ..., not {type(context).__name__}")
+        if context.__class__ is not dict:
+            _check_context(context)
         if "agent" in context:
             context = spread_agent(context)
-        rules = self._set
+        rules = self._book.current
         if self._stream is None and rules.plain:
             return rules.find(context)[3]
         return self._evaluate_recorded(context, rules)
 
     def _evaluate_recorded(self, context: Mapping[str, Any], rules: RuleSet) -> Decision:
         if not rules.plain and self._clock() >= rules.due:
-            rules = self._advance()
+            rules = self._book.advance()
         started = perf_counter_ns()
         entry = rules.find(context)
         took_us = (perf_counter_ns() - started) / 1000
-        if self._stream is not None:
-            record(self._stream, context, entry, took_us)
-        return entry[3]
+        decision = entry[3]
+        if self._stream is not None and (
+            self._sample == 1 or decision.effect is not Effect.ALLOW or self._random() < self._sample
+        ):
+            shadow = rules.shadow.find(context) if rules.shadow is not None else None
+            record(self._stream, context, entry, took_us, shadow)
+        return decision
+
+    def evaluate_many(self, contexts: Iterable[Mapping[str, Any]]) -> list[Decision]:
+        """The decisions for the contexts, in their order; each is recorded as by `evaluate`."""
+        return [self.evaluate(context) for context in contexts]
+
+    def allowed_actions(
+        self, agent: Mapping[str, Any] | str, actions: Iterable[str], resources: Iterable[str | None] = (None,)
+    ) -> list[tuple[str, str | None]]:
+        """Which of the actions on which of the resources the agent may do now: pairs of both.
+
+        `agent` is an agent's id, or the part of the context that stays the same (`agent_id`, `agent_role`, ...).
+        A question, not an attempt: no events.
+        """
+        base = {"agent_id": agent} if isinstance(agent, str) else dict(spread_agent(_check_context(agent)))
+        rules = self._now()
+        allowed = []
+        targets = list(resources)
+        for action in actions:
+            for resource in targets:
+                context = {"environment": {}, "params": {}, **base, "action": action}
+                if resource is not None:
+                    context["resource"] = resource
+                if rules.find(context).decision.allowed:
+                    allowed.append((action, resource))
+        return allowed
 
     def explain(self, context: Mapping[str, Any]) -> Explanation:
         """Why `evaluate` decides as it does: every rule considered, each condition with the value it met. No event."""
-        if not isinstance(context, Mapping):
-            raise InvalidInput(f"context: must be an object with agent_id, action, ..., not {type(context).__name__}")
-        now = self._clock()
-        rules = self._set if now < self._set.due else self._advance()
-        return explain(rules, spread_agent(context), now)
+        return explain(self._now(), spread_agent(_check_context(context)), self._clock())
+
+    def _now(self) -> RuleSet:
+        rules = self._book.current
+        return rules if rules.plain or self._clock() < rules.due else self._book.advance()
 
     # Rules
 
     def rules(self) -> list[Rule]:
         """All rules in order of precedence: the first that matches decides."""
-        return list(self._set.ordered)
+        return list(self._book.current.ordered)
 
     def get_rule(self, rule_id: str) -> Rule:
         """The rule with that id. Raises NotFound."""
-        rule = self._set.rules.get(rule_id)
-        if rule is None:
-            raise NotFound(f"there is no rule {rule_id!r}; `brain policy list` shows those there are")
-        return rule
+        return _known(self._book.current.rules, rule_id)
 
-    def add_rule(self, rule: Rule) -> Rule:
-        """Add a rule. Raises Conflict when its id is taken."""
-        with self._lock:
-            if rule.id in self._set.rules:
+    def add_rule(self, rule: Rule, *, by: str | None = None, note: str = "") -> Rule:
+        """Add a rule. Raises Conflict when its id is taken, Unavailable when the store does not answer."""
+
+        def plan(rules: Mapping[str, Rule]) -> list[Change]:
+            if rule.id in rules:
                 raise Conflict(f"a rule with the id {rule.id!r} exists; update it, or choose another id")
-            self._save(None, rule)
-            self._announce(RULE_CREATED, rule)
+            return [Change(None, rule)]
+
+        self._book.commit(plan, by=by, note=note or f"add {rule.id}")
         return rule
 
-    def update_rule(self, rule: Rule | str, changed: Mapping[str, Any] | Rule | None = None, /, **more: Any) -> Rule:
+    def update_rule(
+        self,
+        rule: Rule | str,
+        changed: Mapping[str, Any] | Rule | None = None,
+        /,
+        *,
+        by: str | None = None,
+        note: str = "",
+        **more: Any,
+    ) -> Rule:
         """Replace a rule by `rule`, or change fields of the rule with that id; the rule as it is then.
 
         Raises NotFound, and InvalidInput with every fault when a change is not acceptable.
@@ -122,113 +168,140 @@ class PolicyEngine:
                 raise InvalidInput(f"id: a rule keeps its id ({old.id!r}); add {new.id!r} as a new rule instead")
             return new
 
-        return self._change(rule_id, apply)
+        return self._change(rule_id, apply, by, note or f"update {rule_id}")
 
-    def enable_rule(self, rule_id: str) -> Rule:
+    def enable_rule(self, rule_id: str, *, by: str | None = None, note: str = "") -> Rule:
         """Let the rule take part. Raises NotFound."""
-        return self._change(rule_id, lambda rule: replace(rule, enabled=True), switch=True)
+        return self._switch(rule_id, True, by, note or f"enable {rule_id}")
 
-    def disable_rule(self, rule_id: str) -> Rule:
+    def disable_rule(self, rule_id: str, *, by: str | None = None, note: str = "") -> Rule:
         """Leave the rule out of decisions, but keep it. Raises NotFound."""
-        return self._change(rule_id, lambda rule: replace(rule, enabled=False), switch=True)
+        return self._switch(rule_id, False, by, note or f"disable {rule_id}")
 
-    def delete_rule(self, rule_id: str) -> Rule:
+    def delete_rule(self, rule_id: str, *, by: str | None = None, note: str = "") -> Rule:
         """Remove the rule; what it was. Raises NotFound."""
-        with self._lock:
-            for _ in range(_ATTEMPTS):
-                rule = self.get_rule(rule_id)
-                try:
-                    self._save(rule, None)
-                except Conflict:
-                    self.refresh()
-                    continue
-                self._announce(RULE_DELETED, rule)
-                return rule
-        raise _overtaken(rule_id)
+        done = self._book.commit(
+            lambda rules: [Change(_known(rules, rule_id), None)], by=by, note=note or f"delete {rule_id}"
+        )
+        return done[0].rule
 
-    def _change(self, rule_id: str, apply: Callable[[Rule], Rule], *, switch: bool = False) -> Rule:
-        with self._lock:
-            for _ in range(_ATTEMPTS):
-                old = self.get_rule(rule_id)
-                new = apply(old)
-                what = changes(old, new)
-                if not what:
-                    return old
-                try:
-                    self._save(old, new)
-                except Conflict:  # another process was quicker: the change is made to what it left
-                    self.refresh()
-                    continue
-                if not switch:
-                    emit(
-                        self._stream,
-                        RULE_UPDATED,
-                        {"rule_id": new.id, "rule_name": new.name, "rule": new.to_dict(), "changes": what},
-                    )
-                if "enabled" in what:
-                    self._announce(RULE_ENABLED if new.enabled else RULE_DISABLED, new)
-                return new
-        raise _overtaken(rule_id)
+    def _switch(self, rule_id: str, enabled: bool, by: str | None, note: str) -> Rule:
+        return self._change(rule_id, lambda rule: replace(rule, enabled=enabled), by, note, switch=True)
 
-    def _save(self, old: Rule | None, new: Rule | None) -> None:
-        if self._store is not None:
-            rule_id = (new or old).id  # type: ignore[union-attr]
-            before = self._stored.get(rule_id)
-            expected = before.version if before is not None else 0
-            if new is not None:
-                self._stored[rule_id] = self._store.put(new, expected)
-            else:
-                self._store.delete(rule_id, expected)
-                self._stored.pop(rule_id, None)
-            self._skip_own_revision()
-        self._swap([old] if old else [], [new] if new else [])
+    def _change(
+        self, rule_id: str, apply: Callable[[Rule], Rule], by: str | None, note: str, *, switch: bool = False
+    ) -> Rule:
+        def plan(rules: Mapping[str, Rule]) -> list[Change]:
+            old = _known(rules, rule_id)
+            new = apply(old)
+            return [Change(old, new)] if changes(old, new) else []
 
-    def _swap(self, removed: list[Rule], added: list[Rule]) -> None:
-        self._set = self._set.changed(removed, added, self._clock())
+        done = self._book.commit(plan, by=by, note=note, switch=switch)
+        return done[-1].rule if done else self.get_rule(rule_id)
 
-    def _announce(self, event_type: EventType[Any], rule: Rule) -> None:
-        emit(self._stream, event_type, {"rule_id": rule.id, "rule_name": rule.name, "rule": rule.to_dict()})
+    def import_rules(
+        self, rules: Iterable[Rule], *, replace_all: bool = False, by: str | None = None, note: str = ""
+    ) -> Imported:
+        """Add the rules that are new and update those that differ; with `replace_all` also delete all others.
 
-    def _advance(self) -> RuleSet:
-        with self._lock:
-            now = self._clock()
-            if now >= self._set.due:
-                self._set = self._set.advanced(now)
-            return self._set
+        Decisions see all of it or nothing of it. Containments and the kill switch are left alone.
+        Raises InvalidInput when two rules have the same id, or one is a containment.
+        """
+        given = list(rules)
+        _check_import(given)
+        wanted = {rule.id: rule for rule in given}
+
+        def plan(known: Mapping[str, Rule]) -> list[Change]:
+            return _differences(known, wanted, replace_all)
+
+        self.refresh()
+        done = self._book.commit(plan, by=by, note=note or f"import of {len(given)} rules")
+        created = [change.rule.id for change in done if change.old is None]
+        updated = [change.rule.id for change in done if change.old and change.new]
+        deleted = [change.rule.id for change in done if change.new is None]
+        return Imported(created, updated, deleted, len(given) - len(created) - len(updated))
+
+    # Versions of the whole set
+
+    def versions(self, limit: int = 50) -> list[Version]:
+        """The newest versions of the rule set, newest first; every change made one. Raises Unavailable."""
+        return self._book.history.versions(limit)
+
+    def rules_at(self, version: int) -> list[Rule]:
+        """The rules as they were just after that version, in order of precedence. Raises NotFound."""
+        lasting = {rule.id: rule for rule in self._book.current.rules.values() if not rule.is_temporary}
+        return sorted(self._book.history.rules_at(version, lasting).values(), key=lambda rule: rule.order)
+
+    def rollback(self, version: int, *, by: str | None = None) -> Imported:
+        """Make the rules again what they were just after that version; itself a new version. Raises NotFound."""
+        self.refresh()
+        rules = self.rules_at(version)
+        return self.import_rules(rules, replace_all=True, by=by, note=f"rollback to version {version}")
+
+    # Measures of the moment
+
+    def contain(self, agent_id: str, *, ttl: float, reason: str, by: str | None = None) -> Rule:
+        """Deny the agent everything for `ttl` seconds, above all other rules; anew for one that is contained already.
+
+        The rule deletes itself, with its event, when the time is over. Raises InvalidInput.
+        """
+        rule = containment_rule(agent_id, ttl, reason, by, self._clock())
+        self._put(rule, by, reason)
+        self._watch_time()
+        return rule
+
+    def containments(self) -> list[Rule]:
+        """The containments in force, the one that ends first at the top."""
+        now = self._clock()
+        found = [rule for rule in self._book.current.temporary if CONTAINMENT in rule.tags and rule.active_at(now)]
+        return sorted(found, key=lambda rule: rule.expires_at or 0)
+
+    def lift(self, agent_id: str, *, by: str | None = None, reason: str = "lifted") -> Rule:
+        """End the agent's containment; what it was. Raises NotFound."""
+        rule_id = rule_id_for(agent_id)
+        if rule_id not in self._book.current.rules:
+            raise NotFound(f"agent {agent_id!r} is not contained; `brain policy containments` shows who is")
+        return self.delete_rule(rule_id, by=by, note=reason)
+
+    def kill_switch(
+        self, *, reason: str, allow: Iterable[str] = (), ttl: float | None = None, by: str | None = None
+    ) -> Rule:
+        """Deny everything to every agent but those in `allow`, for whom the rules go on to decide; until it is lifted.
+
+        With a `ttl` it ends by itself after so many seconds. Raises InvalidInput.
+        """
+        rule = kill_switch_rule(tuple(allow), ttl, reason, by, self._clock())
+        self._put(rule, by, reason)
+        if ttl is not None:
+            self._watch_time()
+        return rule
+
+    def lift_kill_switch(self, *, by: str | None = None, reason: str = "lifted") -> Rule:
+        """Let the rules decide again; what the kill switch was. Raises NotFound when it is not on."""
+        if KILL_SWITCH not in self._book.current.rules:
+            raise NotFound("the kill switch is not on")
+        return self.delete_rule(KILL_SWITCH, by=by, note=reason)
+
+    def _put(self, rule: Rule, by: str | None, note: str) -> None:
+        self._book.commit(lambda rules: [Change(rules.get(rule.id), rule)], by=by, note=note)
+
+    def _watch_time(self) -> None:
+        if not self._shares_store:
+            self._book.follow(_IDLE_INTERVAL)
+
+    def expire(self) -> list[Rule]:
+        """Delete the containments whose time is over, now instead of soon; which they were."""
+        return self._book.expire()
 
     # The shared set
 
     def refresh(self) -> bool:
         """Take over what other processes changed in the store; whether there was anything. Raises Unavailable."""
-        if self._store is None:
-            return False
-        with self._lock:
-            revision = self._store.revision()
-            if revision == self._revision:
-                return False
-            stored = self._store.load(self._stored)
-            removed = [old.rule for id, old in self._stored.items() if old is not stored.get(id)]
-            added = [new.rule for id, new in stored.items() if new is not self._stored.get(id)]
-            self._stored = stored
-            self._revision = revision
-            if removed or added:
-                self._swap(removed, added)
-            return bool(removed or added)
-
-    def _skip_own_revision(self) -> None:
-        """One more than the revision known is this engine's own change: nothing to read again."""
-        assert self._store is not None
-        try:
-            revision = self._store.revision()
-        except BrainError:  # the change itself is stored; the follower will read it once more
-            return
-        if self._revision is not None and revision == self._revision + 1:
-            self._revision = revision
+        return self._book.refresh()
 
     def close(self) -> None:
-        """Stop following the store."""
-        if self._follower is not None:
-            self._follower.stop()
+        """Stop following the store and the clock."""
+        self._book.close()
 
     def __enter__(self) -> PolicyEngine:
         return self
@@ -237,13 +310,44 @@ class PolicyEngine:
         self.close()
 
 
+def _check_context(context: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(context, Mapping):
+        raise InvalidInput(f"context: must be an object with agent_id, action, ..., not {type(context).__name__}")
+    return context
+
+
+def _known(rules: Mapping[str, Rule], rule_id: str) -> Rule:
+    rule = rules.get(rule_id)
+    if rule is None:
+        raise NotFound(f"there is no rule {rule_id!r}; `brain policy list` shows those there are")
+    return rule
+
+
+def _check_import(given: list[Rule]) -> None:
+    seen: set[str] = set()
+    faults = []
+    for rule in given:
+        if rule.id in seen:
+            faults.append(f"id: {rule.id!r} is there twice")
+        if rule.is_temporary:
+            faults.append(f"tags: {rule.id!r} is a containment; `brain policy contain` makes those")
+        seen.add(rule.id)
+    if faults:
+        raise InvalidInput("the rules are not valid", faults)
+
+
+def _differences(known: Mapping[str, Rule], wanted: Mapping[str, Rule], replace_all: bool) -> list[Change]:
+    found = [Change(known.get(rule_id), rule) for rule_id, rule in wanted.items()]
+    found = [change for change in found if change.old is None or changes(change.old, change.rule)]
+    if replace_all:
+        gone = [rule for rule in known.values() if rule.id not in wanted and not rule.is_temporary]
+        found += [Change(rule, None) for rule in gone]
+    return found
+
+
 def _effect(given: Effect | str) -> Effect:
     try:
         return Effect(given.upper())
     except ValueError:
         known = ", ".join(effect.value for effect in Effect)
         raise InvalidInput(f"default_effect: {given!r} is unknown; use one of {known}") from None
-
-
-def _overtaken(rule_id: str) -> Conflict:
-    return Conflict(f"rule {rule_id!r} was changed by others {_ATTEMPTS} times meanwhile; try again")

@@ -12,6 +12,15 @@ JSONValue = str | int | float | bool | list[Any] | dict[str, Any] | None
 RuleDocument = Annotated[dict[str, Any], Meta(description="The whole rule as it is now.")]
 
 
+class ShadowOutcome(TypedDict):
+    """What would have been decided if the shadow rules were applied."""
+
+    rule_id: Annotated[str, Meta(description="The shadow rule that would have decided.")]
+    rule_name: Annotated[str, Meta(description="Its name.")]
+    effect: Annotated[str, Meta(description="ALLOW, DENY, WARN or AUDIT.")]
+    allowed: Annotated[bool, Meta(description="Whether the action would have gone on.")]
+
+
 class RuleEvaluated(TypedDict):
     """One decision, with the context it was made in, so that it can be made again under other rules."""
 
@@ -29,6 +38,7 @@ class RuleEvaluated(TypedDict):
     warnings: Annotated[list[str], Meta(description="What a WARN rule has to say.")]
     evaluation_time_us: Annotated[float, Meta(description="How long the decision took, in microseconds.")]
     extra: NotRequired[Annotated[dict[str, Any], Meta(description="Further fields of the context, if it had any.")]]
+    shadow: NotRequired[Annotated[ShadowOutcome, Meta(description="What a shadow rule would have decided instead.")]]
     absent: NotRequired[Annotated[list[str], Meta(description="Which of the six fields the context did not have.")]]
 
 
@@ -50,6 +60,8 @@ class RuleChange(TypedDict):
     rule_id: Annotated[str, Meta(description="The rule's id.")]
     rule_name: Annotated[str, Meta(description="The rule's name.")]
     rule: RuleDocument
+    by: NotRequired[Annotated[str, Meta(description="Who changed it.")]]
+    note: NotRequired[Annotated[str, Meta(description="Why, or on what occasion.")]]
 
 
 class RuleUpdated(TypedDict):
@@ -61,6 +73,23 @@ class RuleUpdated(TypedDict):
     changes: Annotated[
         dict[str, dict[str, Any]], Meta(description="What changed, by field: the old and the new value.")
     ]
+    by: NotRequired[Annotated[str, Meta(description="Who changed it.")]]
+    note: NotRequired[Annotated[str, Meta(description="Why, or on what occasion.")]]
+
+
+class ApprovalStep(TypedDict):
+    """One step of a person's approval of one action."""
+
+    approval_id: Annotated[str, Meta(description="The request's id.")]
+    agent_id: Annotated[JSONValue, Meta(description="Who wants to act: a string or null.")]
+    agent_role: Annotated[JSONValue, Meta(description="The agent's role: a string or null.")]
+    action: Annotated[JSONValue, Meta(description="What it wants to do: a string or null.")]
+    resource: Annotated[JSONValue, Meta(description="On what: a string or null.")]
+    params: Annotated[JSONValue, Meta(description="The action's parameters; an object.")]
+    rule_id: Annotated[str | None, Meta(description="The rule that asks for the approval.")]
+    reason: Annotated[str, Meta(description="Why an approval is needed or, with an answer, what the person said.")]
+    expires_at: Annotated[float, Meta(description="Until when an answer counts, Unix seconds; no answer is a refusal.")]
+    by: NotRequired[Annotated[str, Meta(description="Who answered.")]]
 
 
 _RULE: dict[str, Any] = {
@@ -82,6 +111,9 @@ _RULE: dict[str, Any] = {
 }
 _REASON = "denied by rule 'Guests may not delete' (guests-delete, priority 100): Deletions need a member of staff."
 _CHANGE: RuleChange = {"rule_id": "guests-delete", "rule_name": "Guests may not delete", "rule": _RULE}
+
+_DISABLED: RuleChange = {**_CHANGE, "rule": {**_RULE, "enabled": False}}
+_UPDATED: RuleUpdated = {**_CHANGE, "changes": {"priority": {"old": 50, "new": 100}}, "by": "ann"}
 
 RULE_EVALUATED = EventType(
     name="policy.rule_evaluated",
@@ -139,7 +171,7 @@ RULE_UPDATED = EventType(
     priority=Priority.MEDIUM,
     frequency=Frequency.LOW,
     purpose="A rule was changed.",
-    example={**_CHANGE, "changes": {"priority": {"old": 50, "new": 100}}},
+    example=_UPDATED,
 )
 RULE_DELETED = EventType(
     name="policy.rule_deleted",
@@ -166,7 +198,68 @@ RULE_DISABLED = EventType(
     priority=Priority.MEDIUM,
     frequency=Frequency.LOW,
     purpose="A rule takes no part in decisions from now on.",
-    example={**_CHANGE, "rule": {**_RULE, "enabled": False}},
+    example=_DISABLED,
+)
+
+_APPROVAL: ApprovalStep = {
+    "approval_id": "apr_5b8d0c2f9a31",
+    "agent_id": "agent-7",
+    "agent_role": "support",
+    "action": "payments.refund",
+    "resource": "order/1042",
+    "params": {"amount": 900},
+    "rule_id": "refunds-large",
+    "reason": "audited by rule 'Large refunds' (refunds-large, priority 50)",
+    "expires_at": 1703001534.5,
+}
+
+_GRANTED: ApprovalStep = {**_APPROVAL, "reason": "checked with the customer", "by": "ann"}
+_REFUSED: ApprovalStep = {**_APPROVAL, "reason": "the order was never paid", "by": "ann"}
+
+APPROVAL_REQUESTED = EventType(
+    name="policy.approval_requested",
+    module="policy",
+    payload=ApprovalStep,
+    priority=Priority.HIGH,
+    frequency=Frequency.LOW,
+    purpose="An action waits for a person's answer.",
+    example=_APPROVAL,
+)
+APPROVAL_GRANTED = EventType(
+    name="policy.approval_granted",
+    module="policy",
+    payload=ApprovalStep,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="A person agreed to the action.",
+    example=_GRANTED,
+)
+APPROVAL_REFUSED = EventType(
+    name="policy.approval_refused",
+    module="policy",
+    payload=ApprovalStep,
+    priority=Priority.HIGH,
+    frequency=Frequency.LOW,
+    purpose="A person refused the action.",
+    example=_REFUSED,
+)
+APPROVAL_EXPIRED = EventType(
+    name="policy.approval_expired",
+    module="policy",
+    payload=ApprovalStep,
+    priority=Priority.HIGH,
+    frequency=Frequency.LOW,
+    purpose="Nobody answered in time, so the action is refused.",
+    example=_APPROVAL,
+)
+APPROVAL_USED = EventType(
+    name="policy.approval_used",
+    module="policy",
+    payload=ApprovalStep,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="The approved action was let through; an approval counts once.",
+    example=_GRANTED,
 )
 
 EVENTS: tuple[EventType[Any], ...] = (
@@ -177,4 +270,9 @@ EVENTS: tuple[EventType[Any], ...] = (
     RULE_ENABLED,
     RULE_DISABLED,
     ACTION_DENIED,
+    APPROVAL_REQUESTED,
+    APPROVAL_GRANTED,
+    APPROVAL_REFUSED,
+    APPROVAL_EXPIRED,
+    APPROVAL_USED,
 )

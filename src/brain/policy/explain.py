@@ -103,7 +103,7 @@ def _outcome(rule: Rule, matched: bool, winner: str | None, now: float) -> str:
         return "disabled"
     if rule.not_before is not None and now < rule.not_before:
         return "not yet valid"
-    if rule.expires_at is not None and now >= rule.expires_at:
+    if rule.has_expired(now):
         return "expired"
     if not matched:
         return "no match"

@@ -41,7 +41,7 @@ def parse_policy(text: str, name: str = "policy") -> PolicyFile:
     faults: list[str] = []
     if isinstance(plain, list):
         plain = {"rules": plain}
-        entries = root
+        entries: yaml.Node | None = root
     else:
         entries = _child(root, "rules")
         if not isinstance(plain, dict) or not isinstance(plain.get("rules"), list):

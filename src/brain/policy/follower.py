@@ -1,4 +1,4 @@
-"""A thread that keeps an engine's rules equal to those in the shared store."""
+"""A thread that keeps a rulebook equal to the shared store, and ends temporary rules in time."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from brain.errors import BrainError
 log = structlog.get_logger("brain.policy")
 
 
-class Refreshable(Protocol):
-    def refresh(self) -> bool: ...
+class Ticking(Protocol):
+    """What a follower keeps up to date."""
+
+    def tick(self) -> None:
+        """Do what is due. Raises BrainError when that cannot be done now."""
 
 
 class Follower:
-    """Calls `engine.refresh()` every `interval` seconds until stopped, or until the engine is gone.
+    """Calls `book.tick()` every `interval` seconds until stopped, or until the book is gone.
 
-    A store that does not answer is logged once, counted in `failures`, and asked again; the engine goes on meanwhile.
+    A store that does not answer is logged once, counted in `failures`, and asked again; decisions go on meanwhile.
     """
 
-    def __init__(self, engine: Refreshable, interval: float) -> None:
+    def __init__(self, book: Ticking, interval: float) -> None:
         self.failures = 0
         self._stopped = threading.Event()
-        arguments = (weakref.ref(engine), interval)
+        arguments = (weakref.ref(book), interval)
         self._thread = threading.Thread(target=self._run, args=arguments, name="policy-follower", daemon=True)
         self._thread.start()
 
@@ -36,14 +39,14 @@ class Follower:
         if self._thread is not threading.current_thread():
             self._thread.join()
 
-    def _run(self, engine: weakref.ref[Refreshable], interval: float) -> None:
+    def _run(self, book: weakref.ref[Ticking], interval: float) -> None:
         away = False
         while not self._stopped.wait(interval):
-            alive = engine()
+            alive = book()
             if alive is None:
                 return
             try:
-                alive.refresh()
+                alive.tick()
             except BrainError as error:
                 self.failures += 1
                 if not away:

@@ -13,7 +13,10 @@ from brain.policy import patterns
 from brain.policy.values import FrozenDict, FrozenList, fits_ordering, freeze, same, thaw
 
 MAX_PRIORITY = 2**31 - 1
-MAX_CONDITIONS = 100
+MAX_CONDITIONS = 1_000
+CONTAINMENT, KILL_SWITCH = "containment", "kill-switch"
+TEMPORARY_TAGS = frozenset({CONTAINMENT, KILL_SWITCH})
+"""Tags of rules that are measures of the moment, made and ended by `contain`, `lift` and the kill switch."""
 
 _ID = re.compile(r"[^\s/\x00-\x1f\x7f](?:[^/\x00-\x1f\x7f]{0,198}[^\s/\x00-\x1f\x7f])?").fullmatch
 _FIELD = re.compile(r"[^.\s\x00-\x1f]+(\.[^.\x00-\x1f]+)*").fullmatch
@@ -170,11 +173,20 @@ class Rule:
         """Whether a guard must wait for a person's answer: `requires_approval` in the metadata of AUDIT or WARN."""
         return bool(self.metadata.get("requires_approval")) and self.effect in (Effect.AUDIT, Effect.WARN)
 
+    @property
+    def is_temporary(self) -> bool:
+        """Whether it is a containment or the kill switch: no part of the policy, its versions, exports and imports."""
+        return not TEMPORARY_TAGS.isdisjoint(self.tags)
+
+    def has_expired(self, now: float) -> bool:
+        """Whether its validity is over at `now` (Unix seconds)."""
+        return self.expires_at is not None and now >= self.expires_at
+
     def active_at(self, now: float) -> bool:
         """Whether the rule is enabled and `now` (Unix seconds) lies within its validity."""
         if not self.enabled or (self.not_before is not None and now < self.not_before):
             return False
-        return self.expires_at is None or now < self.expires_at
+        return not self.has_expired(now)
 
     def to_dict(self) -> dict[str, Any]:
         """The whole rule as plain JSON values."""
@@ -302,6 +314,9 @@ def _conditions(given: object, faults: list[str]) -> Sequence[Condition]:
         return FrozenList()
     made = []
     for place, one in enumerate(given):
+        if not isinstance(one, (Condition, Mapping)):
+            faults.append(f"conditions[{place}]: must be an object with field, operator and value, not {one!r}")
+            continue
         try:
             made.append(one if isinstance(one, Condition) else condition_from(one))
         except InvalidInput as error:
@@ -309,17 +324,11 @@ def _conditions(given: object, faults: list[str]) -> Sequence[Condition]:
     return FrozenList(made)
 
 
-def condition_from(plain: object) -> Condition:
+def condition_from(plain: Mapping[str, Any]) -> Condition:
     """The condition written as `{"field", "operator", "value"}`. Raises InvalidInput with every fault listed."""
     names = ("field", "operator", "value")
-    if not isinstance(plain, Mapping):
-        raise InvalidInput(
-            "a condition is an object", [f"must be an object with field, operator and value, not {plain!r}"]
-        )
     faults = [f"{name}: is missing" for name in names if name not in plain]
-    faults += [
-        f"{name}: is no key of a condition; known are field, operator, value" for name in plain if name not in names
-    ]
+    faults += [f"{name}: is no key of a condition; known are {', '.join(names)}" for name in plain if name not in names]
     if faults:
         raise InvalidInput("the condition is not valid: " + "; ".join(faults), faults)
     return Condition(plain["field"], plain["operator"], plain["value"])

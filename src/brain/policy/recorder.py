@@ -9,18 +9,28 @@ import structlog
 
 from brain.policy.compiler import Entry
 from brain.policy.events import ACTION_DENIED, RULE_EVALUATED
+from brain.policy.plain import plain
 from brain.stream.publisher import Publisher, failures, publish_safely
 
 log = structlog.get_logger("brain.policy")
 
 CONTEXT_FIELDS = ("agent_id", "agent_role", "action", "resource", "environment", "params")
 _KNOWN = frozenset(CONTEXT_FIELDS)
+_SIMPLE = frozenset({str, int, float, bool, type(None)})
+_SHADOW_FACTS = ("rule_id", "rule_name", "effect", "allowed")
 
 
-def record(stream: Publisher, context: Mapping[str, Any], entry: Entry, took_us: float) -> None:
-    """Publish `policy.rule_evaluated`, and `policy.action_denied` when it was a denial."""
+def record(
+    stream: Publisher, context: Mapping[str, Any], entry: Entry, took_us: float, shadow: Entry | None = None
+) -> None:
+    """Publish `policy.rule_evaluated`, and `policy.action_denied` when it was a denial.
+
+    `shadow` is what the shadow rules say; it is recorded when it would have gone before `entry`.
+    """
     try:
         payload: Any = {**_context_payload(context), **entry.facts, "evaluation_time_us": took_us}
+        if shadow is not None and shadow.order < entry.order:
+            payload["shadow"] = {name: shadow.facts[name] for name in _SHADOW_FACTS}
         publish_safely(stream, RULE_EVALUATED.unchecked(payload))
         if not entry.decision.allowed:
             publish_safely(
@@ -45,7 +55,7 @@ def record(stream: Publisher, context: Mapping[str, Any], entry: Entry, took_us:
 def _context_payload(context: Mapping[str, Any]) -> dict[str, Any]:
     if len(context) == 6:
         try:
-            return {
+            payload = {
                 "agent_id": context["agent_id"],
                 "agent_role": context["agent_role"],
                 "action": context["action"],
@@ -54,13 +64,28 @@ def _context_payload(context: Mapping[str, Any]) -> dict[str, Any]:
                 "params": context["params"],
             }
         except KeyError:
-            pass
+            return _plain_payload(context)
+        # The usual context holds texts, and objects of plain values; whatever else it holds is made fit for JSON.
+        for value in payload.values():
+            kind = value.__class__
+            if kind is dict:
+                for member in value.values():
+                    if member.__class__ not in _SIMPLE:
+                        return _plain_payload(context)
+            elif kind not in _SIMPLE:
+                return _plain_payload(context)
+        return payload
+    return _plain_payload(context)
+
+
+def _plain_payload(given: Mapping[str, Any]) -> dict[str, Any]:
+    context: dict[str, Any] = plain(given)
     payload: dict[str, Any] = {name: context.get(name) for name in CONTEXT_FIELDS}
     absent = [name for name in CONTEXT_FIELDS if name not in context]
     if absent:
         payload["absent"] = absent
         payload |= {name: {} for name in ("environment", "params") if name in absent}
-    extra = {str(name): context[name] for name in context if name not in _KNOWN}
+    extra = {name: value for name, value in context.items() if name not in _KNOWN}
     if extra:
         payload["extra"] = extra
     return payload

@@ -74,6 +74,11 @@ class RuleSet:
         return self._reindexed(self.rules, out, into, self._timed, live, now)
 
     @cached_property
+    def temporary(self) -> list[Rule]:
+        """Containments and the kill switch."""
+        return [rule for rule in self.rules.values() if rule.is_temporary]
+
+    @cached_property
     def ordered(self) -> list[Rule]:
         """All rules in order of precedence."""
         return sorted(self.rules.values(), key=lambda rule: rule.order)

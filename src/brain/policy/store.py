@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,6 +12,8 @@ from brain.policy.models import Rule
 from brain.store import Document, Store
 
 COLLECTION = "policy.rules"
+_CHANGING = "/changing"  # no rule's id: those have no slash
+_CHANGING_SECONDS = 10
 
 
 class Stored(NamedTuple):
@@ -24,19 +27,28 @@ class Stored(NamedTuple):
 class RuleStore:
     """Rules in a Store. Methods raise Unavailable when it does not answer, Conflict when a version was overtaken."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
         self._store = store
+        self._clock = clock
+        self.has_begun = False
+        self.writes = 0
+        """By how much the revision grew because of this object since it was set to 0."""
 
     def revision(self) -> int:
         """Grows with every change by any process."""
         return self._store.revision(COLLECTION)
 
-    def load(self, known: dict[str, Stored]) -> dict[str, Stored]:
-        """All rules by id; documents that are as `known` are not parsed again.
+    def load(self, known: dict[str, Stored]) -> dict[str, Stored] | None:
+        """All rules by id; documents that are as `known` are not parsed again. None while many are being changed.
 
         Raises InvalidInput naming a document that is no valid rule: leaving a rule out could allow what it denies.
         """
-        return {document.key: self._read(document, known) for document in self._store.scan(COLLECTION)}
+        documents = list(self._store.scan(COLLECTION))
+        if documents and documents[0].key == _CHANGING:
+            if self._clock() < msgspec.json.decode(documents[0].data, type=float) + _CHANGING_SECONDS:
+                return None
+            del documents[0]  # who was changing them has not lived to the end
+        return {document.key: self._read(document, known) for document in documents}
 
     @staticmethod
     def _read(document: Document, known: dict[str, Stored]) -> Stored:
@@ -52,8 +64,23 @@ class RuleStore:
     def put(self, rule: Rule, expected: int) -> Stored:
         """Store the rule over version `expected` (0: it must be new)."""
         data = msgspec.json.encode(rule.to_dict())
-        return Stored(self._store.put(COLLECTION, rule.id, data, expected), data, rule)
+        stored = Stored(self._store.put(COLLECTION, rule.id, data, expected), data, rule)
+        self.writes += 1
+        return stored
 
     def delete(self, rule_id: str, expected: int) -> bool:
         """Remove the rule at version `expected`; whether it was there."""
-        return self._store.delete(COLLECTION, rule_id, expected)
+        deleted = self._store.delete(COLLECTION, rule_id, expected)
+        self.writes += deleted
+        return deleted
+
+    def begin(self) -> None:
+        """Say that many rules are being changed, so that nobody takes over half of them; holds for some seconds."""
+        self._store.put(COLLECTION, _CHANGING, msgspec.json.encode(self._clock()))
+        self.has_begun = True
+        self.writes += 1
+
+    def end(self) -> None:
+        """Say that the change begun is complete."""
+        self.has_begun = False
+        self.writes += self._store.delete(COLLECTION, _CHANGING)

@@ -1,0 +1,225 @@
+"""Approvals: an action that a rule lets through only when a person agrees, in time, and once."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from brain.charter import EventType
+from brain.errors import Conflict, InvalidInput, NotFound
+from brain.policy.events import (
+    APPROVAL_EXPIRED,
+    APPROVAL_GRANTED,
+    APPROVAL_REFUSED,
+    APPROVAL_REQUESTED,
+    APPROVAL_USED,
+    ApprovalStep,
+)
+from brain.policy.models import Decision
+from brain.policy.plain import plain
+from brain.store import Document, Store
+from brain.stream.publisher import Publisher, emit
+
+COLLECTION = "policy.approvals"
+DEFAULT_TIMEOUT = 300.0
+MAX_TIMEOUT = 30 * 86_400.0
+KEPT_SECONDS = 90 * 86_400.0
+
+
+class Status(StrEnum):
+    """What became of a request so far. GRANTED becomes USED when the action is let through."""
+
+    PENDING = "PENDING"
+    GRANTED = "GRANTED"
+    REFUSED = "REFUSED"
+    EXPIRED = "EXPIRED"
+    USED = "USED"
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """One request for a person's agreement, and its answer. Times are Unix seconds."""
+
+    id: str
+    status: Status
+    context: dict[str, Any]
+    fingerprint: str
+    rule_id: str | None
+    rule_name: str | None
+    reason: str
+    requested_at: float
+    expires_at: float
+    answered_by: str | None = None
+    answer: str | None = None
+    answered_at: float | None = None
+
+
+class Approvals:
+    """Requests for approval in a Store, shared by all processes on it. Every step publishes its event.
+
+    Methods raise Unavailable when the store does not answer.
+    """
+
+    def __init__(self, store: Store, event_stream: Publisher | None, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._stream = event_stream
+        self._clock = clock
+
+    def request(self, decision: Decision, context: Mapping[str, Any], timeout: float = DEFAULT_TIMEOUT) -> Approval:
+        """Ask for a person's agreement to what `decision` let through; an answer counts for `timeout` seconds."""
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= MAX_TIMEOUT:
+            raise InvalidInput(f"timeout: {timeout!r} is not a number of seconds above 0 and up to 30 days")
+        now = self._clock()
+        asked = plain(context)
+        approval = Approval(
+            # By time, so that the newest are found without reading all.
+            id=f"apr_{int(now * 1000):013d}_{secrets.token_hex(6)}",
+            status=Status.PENDING,
+            context=asked,
+            fingerprint=fingerprint(asked),
+            rule_id=decision.rule_id,
+            rule_name=decision.rule_name,
+            reason=decision.reason,
+            requested_at=now,
+            expires_at=now + timeout,
+        )
+        self._store.put(COLLECTION, approval.id, msgspec.json.encode(approval), expected=0)
+        self._announce(APPROVAL_REQUESTED, approval, approval.reason)
+        return approval
+
+    def get(self, approval_id: str) -> Approval:
+        """The request as it is now; one past its time is EXPIRED. Raises NotFound."""
+        return self._current(self._document(approval_id))
+
+    def list(self, status: Status | str | None = None, limit: int = 100) -> list[Approval]:
+        """The newest requests first, all or those of one status. Raises InvalidInput for an unknown status."""
+        wanted = _status(status) if status is not None else None
+        found = []
+        for document in self._store.scan(COLLECTION, newest_first=True):
+            approval = self._current(document)
+            if wanted is None or approval.status is wanted:
+                found.append(approval)
+                if len(found) == limit:
+                    break
+        return found
+
+    def grant(self, approval_id: str, *, by: str, reason: str = "") -> Approval:
+        """A person's yes. Raises NotFound, and Conflict when it is answered already, or too late."""
+        return self._answer(approval_id, Status.GRANTED, by, reason)
+
+    def refuse(self, approval_id: str, *, by: str, reason: str = "") -> Approval:
+        """A person's no. Raises as `grant`."""
+        return self._answer(approval_id, Status.REFUSED, by, reason)
+
+    def use(self, approval_id: str) -> bool:
+        """Take a granted approval for one action; False when it is not granted, too old, or taken already."""
+        document = self._document(approval_id)
+        approval = self._current(document)
+        if approval.status is not Status.GRANTED:
+            return False
+        used = msgspec.structs.replace(approval, status=Status.USED)
+        if not self._replaced(document, used):
+            return False
+        self._announce(APPROVAL_USED, used, used.answer or "")
+        return True
+
+    def find(self, context: Mapping[str, Any]) -> Approval | None:
+        """The newest request for exactly this context that is still pending or granted, or None."""
+        wanted = fingerprint(plain(context))
+        for document in self._store.scan(COLLECTION, newest_first=True):
+            approval = _read(document)
+            if approval.requested_at < self._clock() - MAX_TIMEOUT:
+                return None
+            if approval.fingerprint == wanted and self._current(document).status in (Status.PENDING, Status.GRANTED):
+                return approval
+        return None
+
+    def expire(self) -> None:
+        """Mark pending requests past their time as EXPIRED, and forget those answered long ago."""
+        for document in self._store.scan(COLLECTION):
+            approval = self._current(document)
+            if approval.requested_at < self._clock() - KEPT_SECONDS:
+                self._store.delete(COLLECTION, approval.id)
+
+    def _answer(self, approval_id: str, status: Status, by: str, reason: str) -> Approval:
+        if not by.strip():
+            raise InvalidInput("by: is empty; say who answers")
+        document = self._document(approval_id)
+        approval = self._current(document)
+        answered = msgspec.structs.replace(
+            approval, status=status, answered_by=by, answer=reason, answered_at=self._clock()
+        )
+        if approval.status is not Status.PENDING or not self._replaced(document, answered):
+            now = self.get(approval_id)
+            raise Conflict(f"approval {approval_id} is {now.status} already" + _by(now))
+        granted = status is Status.GRANTED
+        self._announce(APPROVAL_GRANTED if granted else APPROVAL_REFUSED, answered, reason)
+        return answered
+
+    def _current(self, document: Document) -> Approval:
+        """The request, after it was marked as expired if its time is over; one of all processes announces that."""
+        approval = _read(document)
+        open_still = approval.status in (Status.PENDING, Status.GRANTED)
+        if not open_still or self._clock() < approval.expires_at:
+            return approval
+        expired = msgspec.structs.replace(approval, status=Status.EXPIRED)
+        if self._replaced(document, expired):
+            self._announce(APPROVAL_EXPIRED, expired, expired.reason)
+            return expired
+        return self.get(approval.id)
+
+    def _document(self, approval_id: str) -> Document:
+        document = self._store.get(COLLECTION, approval_id)
+        if document is None:
+            raise NotFound(f"there is no approval {approval_id!r}; `brain policy approvals` shows those there are")
+        return document
+
+    def _replaced(self, document: Document, approval: Approval) -> bool:
+        try:
+            self._store.put(COLLECTION, approval.id, msgspec.json.encode(approval), expected=document.version)
+        except Conflict:
+            return False
+        return True
+
+    def _announce(self, event_type: EventType[ApprovalStep], approval: Approval, reason: str) -> None:
+        payload: ApprovalStep = {
+            "approval_id": approval.id,
+            "agent_id": approval.context.get("agent_id"),
+            "agent_role": approval.context.get("agent_role"),
+            "action": approval.context.get("action"),
+            "resource": approval.context.get("resource"),
+            "params": approval.context.get("params", {}),
+            "rule_id": approval.rule_id,
+            "reason": reason,
+            "expires_at": approval.expires_at,
+        }
+        if approval.answered_by is not None:
+            payload["by"] = approval.answered_by
+        emit(self._stream, event_type, payload)
+
+
+def fingerprint(context: Mapping[str, Any]) -> str:
+    """What tells one action from another: who, what, on what, with which parameters."""
+    parts = [context.get(name) for name in ("agent_id", "agent_role", "action", "resource", "params")]
+    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+
+
+def _read(document: Document) -> Approval:
+    return msgspec.json.decode(document.data, type=Approval)
+
+
+def _status(given: Status | str) -> Status:
+    try:
+        return Status(given.upper())
+    except ValueError:
+        known = ", ".join(status.value for status in Status)
+        raise InvalidInput(f"status: {given!r} is unknown; use one of {known}") from None
+
+
+def _by(approval: Approval) -> str:
+    return f" by {approval.answered_by}" if approval.answered_by else ""

@@ -1,0 +1,63 @@
+"""Rules of the moment: one agent contained for a time, or everybody stopped by the kill switch."""
+
+from __future__ import annotations
+
+import hashlib
+
+from brain.errors import InvalidInput
+from brain.policy.models import CONTAINMENT, KILL_SWITCH, MAX_PRIORITY, Condition, Effect, Operator, Rule
+
+MAX_TTL = 366 * 86_400.0
+_MAX_ID = 200
+
+
+def rule_id_for(agent_id: str) -> str:
+    """The id of the rule that contains this agent."""
+    rule_id = f"{CONTAINMENT}:{agent_id}"
+    if len(rule_id) <= _MAX_ID and "/" not in agent_id and agent_id.isprintable() and agent_id == agent_id.strip():
+        return rule_id
+    return f"{CONTAINMENT}:sha256:{hashlib.sha256(agent_id.encode(errors='surrogatepass')).hexdigest()}"
+
+
+def containment_rule(agent_id: str, ttl: float, reason: str, by: str | None, now: float) -> Rule:
+    """The rule that denies `agent_id` everything for `ttl` seconds from `now`. Raises InvalidInput."""
+    if not isinstance(agent_id, str) or not agent_id:
+        raise InvalidInput(f"agent_id: {agent_id!r} is not an agent's id")
+    return Rule(
+        id=rule_id_for(agent_id),
+        name=f"Containment of {agent_id}"[:500],
+        effect=Effect.DENY,
+        conditions=[Condition("agent_id", Operator.EQ, agent_id)],
+        priority=MAX_PRIORITY,
+        description=_reason(reason),
+        metadata={"agent_id": agent_id, "since": now, **({"by": by} if by else {})},
+        tags=[CONTAINMENT],
+        expires_at=now + _ttl(ttl),
+    )
+
+
+def kill_switch_rule(allow: tuple[str, ...], ttl: float | None, reason: str, by: str | None, now: float) -> Rule:
+    """The rule that denies everything to every agent that is not in `allow`. Raises InvalidInput."""
+    return Rule(
+        id=KILL_SWITCH,
+        name="Kill switch",
+        effect=Effect.DENY,
+        conditions=[Condition("agent_id", Operator.NE, agent_id) for agent_id in allow],
+        priority=MAX_PRIORITY,
+        description=_reason(reason),
+        metadata={"allow": list(allow), "since": now, **({"by": by} if by else {})},
+        tags=[KILL_SWITCH],
+        expires_at=None if ttl is None else now + _ttl(ttl),
+    )
+
+
+def _ttl(ttl: float) -> float:
+    if isinstance(ttl, bool) or not isinstance(ttl, (int, float)) or not 0 < ttl <= MAX_TTL:
+        raise InvalidInput(f"ttl: {ttl!r} is not a number of seconds above 0 and up to a year")
+    return float(ttl)
+
+
+def _reason(reason: str) -> str:
+    if not isinstance(reason, str) or not reason.strip():
+        raise InvalidInput("reason: is empty; say why, for those who will ask")
+    return reason
