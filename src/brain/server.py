@@ -90,7 +90,7 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
     openapi.install(app, with_key=sessions is not None)
 
     def consumers_failed() -> bool:
-        return any(task.done() for task in consumers)
+        return any(task.done() and not task.cancelled() and task.exception() is not None for task in consumers)
 
     api = APIRouter(prefix="/api")
     api.include_router(live_router(live))
