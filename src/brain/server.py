@@ -90,7 +90,7 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
     openapi.install(app, with_key=sessions is not None)
 
     def consumers_failed() -> bool:
-        return any(task.done() for task in consumers)
+        return any(task.done() and not task.cancelled() and task.exception() is not None for task in consumers)
 
     api = APIRouter(prefix="/api")
     api.include_router(live_router(live))
@@ -131,11 +131,15 @@ class _SafeHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # The page's files are asked for anew each time, and sent only when they have changed.
+        caching = "no-cache" if scope.get("path", "").startswith("/static/") else "no-store"
+
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", caching)
             await send(message)
 
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)

@@ -1,7 +1,7 @@
 """Everything that is generated from the declared event types: docs/events, EVENTS.md and docs/asyncapi.json.
 
 What no declaration can say, the order in which events follow each other, a module tells in an optional `scenarios.py`
-beside its `events.py`: `SCENARIOS: tuple[Scenario, ...]`.
+beside its `events.py`: `OVERVIEW: str` and `SCENARIOS: tuple[Scenario, ...]`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Module:
-    """A module as its documentation needs it. `overview` is the package's docstring."""
+    """A module as its documentation needs it."""
 
     name: str
     overview: str
@@ -77,10 +77,11 @@ def modules() -> Sequence[Module]:
         events = importlib.import_module(f"{point.value}.events").EVENTS
         if not events:
             continue
+        overview = (importlib.import_module(point.value).__doc__ or "").strip()
         scenarios: tuple[Scenario, ...] = ()
         if find_spec(f"{point.value}.scenarios") is not None:
-            scenarios = importlib.import_module(f"{point.value}.scenarios").SCENARIOS
-        overview = (importlib.import_module(point.value).__doc__ or "").strip()
+            told = importlib.import_module(f"{point.value}.scenarios")
+            overview, scenarios = told.OVERVIEW, told.SCENARIOS
         found.append(Module(point.name, overview, tuple(events), scenarios))
     return found
 

@@ -40,6 +40,9 @@ def index_document(modules: Sequence[Module], folder: str) -> str:
 
 def _module_lines(module: Module) -> Iterator[str]:
     yield from (_MARK, f"# {module.name.capitalize()} events", "", "## Overview", "", module.overview, "")
+    source, prefix = module.events[0].source, f"evt_{module.events[0].module}_"
+    yield f"Its {len(module.events)} event types have the source `{source}` and ids that begin with `{prefix}`."
+    yield ""
     yield from ("## Event catalogue", "")
     yield from _table(
         ("Event type", "Priority", "Frequency", "Purpose"),

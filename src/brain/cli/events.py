@@ -2,14 +2,56 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from contextlib import aclosing
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.cli.common import JsonOption, print_json, print_json_array
+from brain.cli.common import JsonOption, PatternOption, StreamOption, print_json, print_json_array, run
+
+if TYPE_CHECKING:
+    from brain.charter import Event
 
 app = typer.Typer(help="The event stream: follow it, read it, and what its types are.", no_args_is_help=True)
+
+LimitOption = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="End after so many events.")]
+AfterOption = Annotated[str | None, typer.Option(metavar="POSITION", help="Start after this position.")]
+_TIME = "An age (90s, 15m, 1h, 7d), an ISO 8601 time, or Unix seconds."
+
+
+@app.command()
+def tail(
+    pattern: PatternOption = None,
+    stream: StreamOption = None,
+    after: AfterOption = None,
+    limit: LimitOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, as it comes (JSON Lines).")] = False,
+) -> None:
+    """Print events as they happen, until Ctrl-C."""
+    run(_tail(_stream_url(stream), pattern or ["*"], after, limit, as_json))
+
+
+@app.command()
+def replay(
+    pattern: PatternOption = None,
+    stream: StreamOption = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help=f"Not before. {_TIME}")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help=f"Before. {_TIME}")] = None,
+    after: AfterOption = None,
+    limit: LimitOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print recorded events, oldest first; disturbs no consumer."""
+    from brain.times import parse_time
+
+    now = time.time()
+    first = parse_time(since, now, "--since") if since is not None else None
+    last = parse_time(until, now, "--until") if until is not None else None
+    run(_replay(_stream_url(stream), pattern or ["*"], first, last, after, limit, as_json))
 
 
 @app.command()
@@ -38,9 +80,9 @@ def catalogue(
     elif markdown:
         typer.echo("\n".join(module_document(module) for module in documented), nl=False)
     elif as_json:
-        from brain.web.events_api import entry
+        from brain.web.events_api import catalogue_entry
 
-        print_json_array(entry(event) for module in documented for event in module.events)
+        print_json_array(catalogue_entry(event) for module in documented for event in module.events)
     else:
         from rich.console import Console
         from rich.table import Table
@@ -50,3 +92,63 @@ def catalogue(
             for event in module.events:
                 table.add_row(event.name, event.priority, event.frequency, event.purpose)
         Console().print(table)
+
+
+def _stream_url(given: str | None) -> str:
+    from brain.settings import load_settings
+
+    return load_settings(stream=given).stream
+
+
+async def _tail(url: str, patterns: list[str], after: str | None, limit: int | None, as_json: bool) -> None:
+    from brain.stream import EventStream
+
+    seen = 0
+    async with EventStream.open(url) as stream, aclosing(stream.subscribe(patterns, after=after)) as events:
+        async for event in events:
+            _put(event.encode().decode() if as_json else _line(event))
+            sys.stdout.flush()
+            seen += 1
+            if seen == limit:
+                return
+
+
+async def _replay(
+    url: str,
+    patterns: list[str],
+    since: float | None,
+    until: float | None,
+    after: str | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    from brain.stream import EventStream
+
+    seen = 0
+    async with (
+        EventStream.open(url) as stream,
+        aclosing(stream.replay(patterns, since=since, until=until, after=after)) as events,
+    ):
+        async for event in events:
+            if as_json:
+                sys.stdout.write("[" if seen == 0 else ",\n ")
+                sys.stdout.write(event.encode().decode())
+            else:
+                _put(_line(event))
+            seen += 1
+            if seen == limit:
+                break
+    if as_json:
+        _put("]" if seen else "[]")
+
+
+def _put(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def _line(event: Event) -> str:
+    """One event for people: when, what, and its payload."""
+    import msgspec
+
+    moment = datetime.fromtimestamp(event.timestamp, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{moment}  {event.type:<24}  {msgspec.json.encode(event.payload).decode()}"

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 import httpx
+import structlog
 
+from brain.charter import Event
 from brain.demo.fleet import Api, Fleet, Pace
 from brain.demo.tally import Tally
-from brain.errors import InvalidInput
 from brain.settings import Settings
 from brain.stream import EventStream
-from brain.web.running import listen, running, stop_signals
+from brain.web.running import running, stop_signals
+
+log = structlog.get_logger("brain.demo")
 
 CATCH_UP_SECONDS = 10
 """How long the subscriber may take to see what the fleet did last."""
@@ -27,11 +31,10 @@ async def run_demo(
     `any_port` takes a free port when the settings' one is taken. Raises DemoFailed when the API answers with an error.
     """
     with stop_signals() as stop:
-        async with running(settings, _listener(settings, any_port)) as server:
+        async with running(settings, any_port=any_port) as server:
             say(f"BRAiN EventStream runs at {server.url}")
             tally = Tally()
-            newest = await server.stream.read(newest_first=True, limit=1)
-            watching = asyncio.create_task(_watch(server.stream, tally, newest[0].position if newest else None))
+            watching = asyncio.create_task(_watch(server.stream.subscribe("*"), tally))
             pace = Pace(seed)
             timer = asyncio.create_task(_end_after(pace, stop, seconds))
             key = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}"} if settings.api_key else {}
@@ -46,6 +49,12 @@ async def run_demo(
             return tally
 
 
+async def _watch(events: AsyncGenerator[Event, None], tally: Tally) -> None:
+    async with aclosing(events):
+        async for event in events:
+            tally.add(event)
+
+
 async def _end_after(pace: Pace, stop: asyncio.Event, seconds: float | None) -> None:
     try:
         async with asyncio.timeout(seconds):
@@ -53,3 +62,17 @@ async def _end_after(pace: Pace, stop: asyncio.Event, seconds: float | None) -> 
     except TimeoutError:
         pass
     pace.end()
+
+
+async def _caught_up(stream: EventStream, tally: Tally) -> None:
+    """Wait until the subscriber has seen the newest event there is."""
+    try:
+        async with asyncio.timeout(CATCH_UP_SECONDS):
+            while True:
+                tally.changed.clear()
+                newest = await stream.read(newest_first=True, limit=1)
+                if not stream.stats()["backlog"] and newest and newest[0].event.id == tally.last_id:
+                    return
+                await tally.changed.wait()
+    except TimeoutError:
+        log.warning("the subscriber lags behind the stream", seconds=CATCH_UP_SECONDS)

@@ -27,7 +27,10 @@ class Api:
 
     async def call(self, method: str, path: str, body: object = None, *, may_fail_with: int | None = None) -> Any:
         """The parsed answer; None for no content or for the status `may_fail_with`. Raises DemoFailed for any other."""
-        answer = await self._client.request(method, f"/api/{path}", json=body)
+        try:
+            answer = await self._client.request(method, f"/api/{path}", json=body)
+        except httpx.HTTPError as error:
+            raise DemoFailed(f"{method} /api/{path} was not answered: {error!r}") from error
         if answer.status_code == may_fail_with:
             return None
         if answer.is_error:
@@ -142,6 +145,8 @@ class Fleet:
                 everybody.create_task(self._attack_and_defend())
                 everybody.create_task(self._false_alarms())
                 everybody.create_task(self._fail_and_recover())
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
         finally:
             for rule in RULES:
                 await self._api.call("DELETE", f"policy/rules/{rule['id']}", may_fail_with=404)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import Any
 
@@ -31,12 +32,14 @@ class Tally:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.last_id = ""
+        self.changed = asyncio.Event()
         self._durations: list[float] = []
 
     def add(self, event: Event) -> None:
         """Count one event."""
         self.counts[event.type] += 1
         self.last_id = event.id
+        self.changed.set()
         if event.type == "threat.mitigated":
             self._durations.append(float(event.payload["duration_seconds"]))
 

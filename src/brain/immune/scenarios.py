@@ -1,9 +1,15 @@
-"""How the immune module's events follow each other; printed in docs/events/IMMUNE.md."""
+"""What docs/events says of this module beyond its declared types: what it is for, and how events follow each other."""
 
 from __future__ import annotations
 
 from brain.catalogue import Scenario
 from brain.immune import events
+
+OVERVIEW = """\
+The immune module keeps the fleet's health events: what slows down, errs, runs out of something or fails, and what was
+healed. Their severities are INFO, WARNING and CRITICAL.
+
+Every health event is published; a critical one has an event of its own besides, for those who act on it at once."""
 
 SCENARIOS = (
     Scenario(

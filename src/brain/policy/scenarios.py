@@ -1,9 +1,17 @@
-"""How the policy module's events follow each other; printed in docs/events/POLICY.md."""
+"""What docs/events says of this module beyond its declared types: what it is for, and how events follow each other."""
 
 from __future__ import annotations
 
 from brain.catalogue import Scenario
 from brain.policy import events
+
+OVERVIEW = """\
+The policy module answers whether an agent may do something. Rules are compared with the request's context; the
+matching rule with the highest priority decides, and on equal priority the most restrictive effect: DENY, AUDIT, WARN,
+ALLOW. When no rule matches, the default effect does, which is DENY unless set otherwise.
+
+Every decision and every change of a rule is an event, so the stream alone tells what was decided, by which rule, and
+what the rules were at that moment. Decisions never wait for the stream."""
 
 SCENARIOS = (
     Scenario(

@@ -1,9 +1,17 @@
-"""How the threats module's events follow each other; printed in docs/events/THREATS.md."""
+"""What docs/events says of this module beyond its declared types: what it is for, and how events follow each other."""
 
 from __future__ import annotations
 
 from brain.catalogue import Scenario
 from brain.threats import events
+
+OVERVIEW = """\
+The threats module keeps who is attacking or misbehaving, and what is done about it. A threat has a severity and moves
+through the statuses OPEN, INVESTIGATING, ESCALATED, MITIGATED and RESOLVED, or is IGNORED as a false positive; only the
+moves that make sense are possible.
+
+Every threat and every move is an event. The seconds from detection to mitigation are in `threat.mitigated`; their mean
+is the MTTM (mean time to mitigate)."""
 
 SCENARIOS = (
     Scenario(

@@ -13,16 +13,20 @@ from fastapi import APIRouter, Query, Response
 from fastapi import Path as PathParameter
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from brain.charter import EventType, Pattern, catalogue
+from brain.charter import Event, EventType, Pattern, catalogue
 from brain.errors import NotFound
 from brain.stream import EventStream, Stored
+from brain.stream.backends import Backend
 from brain.times import parse_time
 
 PAGE = 1000
 """Most events in one answer, and how many are read at a time when searching."""
 
-SEARCHED = 200_000
-"""How many events one request looks through for a correlation id before it answers with what it has."""
+SEARCHED = 100_000
+"""How many events one request looks through before it answers with what it has found."""
+
+SLACK = 3600.0
+"""Seconds by which the order of events' timestamps may differ from their order in the stream."""
 
 _MINTED = re.compile(r"evt_[a-z][a-z0-9_]*_([0-9]{1,14})_[0-9a-f]{12,}").fullmatch
 
@@ -110,9 +114,7 @@ def events_router(stream: EventStream, clock: Callable[[], float] = time.time) -
     async def query_events(
         pattern: PatternQuery = ["*"],  # noqa: B006  (FastAPI copies it)
         since: Annotated[str | None, Query(description=f"Not before: {_TIME}", examples=["1h"])] = None,
-        until: Annotated[
-            str | None, Query(description=f"Not after: {_TIME}", examples=["2024-12-28T09:30:00Z"])
-        ] = None,
+        until: Annotated[str | None, Query(description=f"Before: {_TIME}", examples=["2024-12-28T09:30:00Z"])] = None,
         limit: Annotated[int, Query(ge=1, le=PAGE, description="Most events in the answer")] = 100,
         before: Annotated[str | None, _PLACE] = None,
         after: Annotated[str | None, _PLACE] = None,
@@ -121,7 +123,7 @@ def events_router(stream: EventStream, clock: Callable[[], float] = time.time) -
     ) -> Response:
         now = clock()
         wanted = Selection(
-            parse_pattern(pattern).texts,
+            parse_pattern(pattern),
             since=parse_time(since, now, "since") if since is not None else None,
             until=parse_time(until, now, "until") if until is not None else None,
             newest_first=newest_first,
@@ -132,7 +134,7 @@ def events_router(stream: EventStream, clock: Callable[[], float] = time.time) -
 
     @router.get("/catalogue", response_model=list[CatalogueEntry], summary="Every declared event type")
     async def event_catalogue() -> Response:
-        return _json([entry(declared) for declared in catalogue().values()])
+        return _json([catalogue_entry(declared) for declared in catalogue().values()])
 
     @router.get("/{event_id}", response_model=StoredEvent, summary="One event by its id")
     async def get_event(
@@ -145,40 +147,51 @@ def events_router(stream: EventStream, clock: Callable[[], float] = time.time) -
 
 @dataclass(frozen=True)
 class Selection:
-    """Which events are wanted, and in which order."""
+    """Which events are wanted (times in Unix seconds, `until` excluded), and in which order."""
 
-    patterns: tuple[str, ...]
-    since: float | None
-    until: float | None
-    newest_first: bool
-    correlation_id: str | None
+    pattern: Pattern
+    since: float | None = None
+    until: float | None = None
+    correlation_id: str | None = None
+    newest_first: bool = True
+
+    def __call__(self, event: Event) -> bool:
+        """Whether the event is wanted. The event whose id is the correlation id began the story and belongs to it."""
+        return (
+            self.pattern.matches(event.type)
+            and (self.since is None or event.timestamp >= self.since)
+            and (self.until is None or event.timestamp < self.until)
+            and (self.correlation_id is None or self.correlation_id in (event.correlation_id, event.id))
+        )
+
+    def beyond(self, event: Event) -> bool:
+        """Whether no wanted event can follow this one, clocks of several machines differing by less than SLACK."""
+        if self.newest_first:
+            return self.since is not None and event.timestamp < self.since - SLACK
+        return self.until is not None and event.timestamp > self.until + SLACK
 
 
 async def collect(
-    stream: EventStream, wanted: Selection, limit: int, *, before: str | None, after: str | None
+    stream: EventStream, wanted: Selection, limit: int, *, before: str | None = None, after: str | None = None
 ) -> tuple[list[Stored], str | None]:
     """At most `limit` wanted events, and the position to go on from, or None when there are no more.
 
-    A search for a correlation id stops after SEARCHED events with what it has found, and the position it came to.
+    However rare what is wanted, one call looks through no more than SEARCHED events: it may give fewer than `limit`,
+    or none, and a position to go on from.
     """
     found: list[Stored] = []
-    size = limit if wanted.correlation_id is None else PAGE
-    for _ in range(max(1, SEARCHED // size)):
-        rows = await stream.read(
-            list(wanted.patterns),
-            after=after,
-            before=before,
-            limit=size,
-            newest_first=wanted.newest_first,
-            since=wanted.since,
-            until=wanted.until,
-        )
+    page = limit if wanted.pattern.matches_all and wanted.correlation_id is None else PAGE
+    since = None if wanted.newest_first else wanted.since
+    for _ in range(max(1, SEARCHED // page)):
+        rows = await stream.read(after=after, before=before, since=since, limit=page, newest_first=wanted.newest_first)
         for row in rows:
-            if wanted.correlation_id is None or row.event.correlation_id == wanted.correlation_id:
+            if wanted(row.event):
                 found.append(row)
-            if len(found) == limit:
-                return found, row.position
-        if len(rows) < size:
+                if len(found) == limit:
+                    return found, row.position
+            elif wanted.beyond(row.event):
+                return found, None
+        if len(rows) < page:
             return found, None
         if wanted.newest_first:
             before = rows[-1].position
@@ -188,19 +201,30 @@ async def collect(
 
 
 async def find_event(stream: EventStream, event_id: str) -> Stored:
-    """The event with this id, looked for at the time that the id carries. Raises NotFound."""
+    """The event with this id, looked for first at the time that the id carries. Raises NotFound."""
     if minted := _MINTED(event_id):
-        moment = int(minted[1]) / 1000
-        after: str | None = None
-        while rows := await stream.read("*", after=after, limit=PAGE, since=moment - 1, until=moment + 1):
-            for row in rows:
-                if row.event.id == event_id:
-                    return row
-            after = rows[-1].position
+        around = await stream.call(stream.backend.position_at, int(minted[1]) / 1000 - 1)
+        for stored in await stream.read(after=around, limit=PAGE):
+            if stored.event.id == event_id:
+                return stored
+        # It was stored long after it was made, as when a journal is shipped after a crash, or it is not there.
+        if found := await stream.call(_search_back, stream.backend, event_id):
+            return found
     raise NotFound(f"event {event_id[:100]!r} is not in the stream")
 
 
-def entry(declared: EventType[Any]) -> dict[str, Any]:
+def _search_back(backend: Backend, event_id: str) -> Stored | None:
+    sign = f'"{event_id}"'.encode()
+    before = ""
+    while entries := backend.read_back(before, PAGE):
+        for entry in entries:
+            if sign in entry.data and (event := Event.decode(entry.data)).id == event_id:
+                return Stored(entry.position, event)
+        before = entries[-1].position
+    return None
+
+
+def catalogue_entry(declared: EventType[Any]) -> dict[str, Any]:
     """An event type as the catalogue lists it."""
     return {
         "name": declared.name,

@@ -30,7 +30,17 @@ GROUPS = 100
 """Most consumer groups with series of their own, so that a scrape stays small whatever clients create."""
 
 _OPENMETRICS = "application/openmetrics-text"
-_GAUGES = {"backlog": "Events accepted and not yet stored"}
+_COUNTERS = {
+    "accepted": "Events that publish() journalled",
+    "stored": "Events of this process that the backend has stored",
+    "refused": "Events that publish() could not accept",
+    "recovered": "Events of dead processes that this one stored",
+    "damaged": "Journal records lost to damage",
+    "delivered": "Events handed to consumers with success",
+    "retried": "Deliveries tried again",
+    "dead": "Events that became dead letters",
+}
+"""EventStream.stats(), as counters since the process started."""
 
 
 class Health(BaseModel):
@@ -103,11 +113,10 @@ class _Snapshot(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The families, for prometheus-client."""
-        for name, value in sorted(self._stats.items()):
-            if name in _GAUGES:
-                yield GaugeMetricFamily(f"brain_stream_{name}_events", _GAUGES[name], value)
-            else:
-                yield CounterMetricFamily(f"brain_stream_events_{name}", f"Events {name} since the start", value)
+        for name, meaning in _COUNTERS.items():
+            yield CounterMetricFamily(f"brain_stream_events_{name}", meaning, self._stats[name])
+        yield CounterMetricFamily("brain_stream_ship_failures", "Batches not stored", self._stats["ship_failures"])
+        yield GaugeMetricFamily("brain_stream_backlog_events", "Events not stored yet", self._stats["backlog"])
         yield self._failures()
         yield from self._group_states()
         yield GaugeMetricFamily("brain_live_clients", "Clients that follow events/live now", self._live_clients)

@@ -121,7 +121,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     title = HTTPStatus(error.status_code).phrase
     allowed = (error.headers or {}).get("Allow")
     answers = {
-        404: f"there is nothing at {request.url.path}",
+        404: "there is nothing here; /openapi.json lists the paths",
         405: f"{request.method} is not possible here; {allowed} is"
         if allowed
         else f"{request.method} is not possible here",

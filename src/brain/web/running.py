@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -32,46 +33,49 @@ class Running:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
+async def running(settings: Settings, *, any_port: bool = False) -> AsyncIterator[Running]:
     """A whole server on the stream and store of `settings`, inside the block.
 
-    At the end followers are let go, requests in work finish, modules close, then the store, and the stream drains.
+    `any_port` takes a free port when that of `settings` is taken. At the end followers are let go, requests in work
+    finish, modules close, then the store, and the stream drains.
     Raises InvalidInput when the address cannot be had, Unavailable when stream or store do not answer.
     """
     check_exposure(settings)
-    async with EventStream.open(settings.stream) as stream:
-        with closing(open_store(settings.store_url)) as store:
-            async with serving(stream, store, settings) as server:
-                yield server
+    with closing(_listen(settings.host, settings.port, any_port)) as listener:
+        async with EventStream.open(settings.stream) as stream:
+            with closing(open_store(settings.store_url)) as store:
+                async with serving(stream, store, settings, listener) as server:
+                    yield server
 
 
 @asynccontextmanager
-async def serving(stream: EventStream, store: Store, settings: Settings) -> AsyncIterator[Running]:
-    """As `running`, over a stream and a store that the caller opened."""
+async def serving(
+    stream: EventStream, store: Store, settings: Settings, listener: socket.socket
+) -> AsyncIterator[Running]:
+    """As `running`, over a stream, a store and a listening socket that the caller opened."""
     app = create_app(stream, store, settings)
-    with closing(_listen(settings.host, settings.port)) as listener:
-        async with app.router.lifespan_context(app):
-            # The lifespan is ours, so that what goes wrong in it is raised here and not printed by uvicorn.
-            server = _Server(
-                uvicorn.Config(
-                    app,
-                    lifespan="off",
-                    log_config=None,
-                    access_log=False,
-                    server_header=False,
-                    timeout_graceful_shutdown=DRAIN_SECONDS,
-                )
+    # The lifespan is entered here, so that what goes wrong in it is raised and not printed by uvicorn.
+    async with app.router.lifespan_context(app):
+        server = _Server(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=DRAIN_SECONDS,
             )
-            work = asyncio.create_task(server.serve([listener]))
-            up = asyncio.create_task(server.up.wait())
-            await asyncio.wait({work, up}, return_when=asyncio.FIRST_COMPLETED)
-            up.cancel()
-            try:
-                yield Running(_url(listener), stream, work)
-            finally:
-                app.state.live.close()
-                server.should_exit = True
-                await work
+        )
+        work = asyncio.create_task(server.serve([listener]))
+        up = asyncio.create_task(server.up.wait())
+        await asyncio.wait({work, up}, return_when=asyncio.FIRST_COMPLETED)
+        up.cancel()
+        try:
+            yield Running(_url(listener), stream, work)
+        finally:
+            app.state.live.close()
+            server.should_exit = True
+            await work
 
 
 @contextmanager
@@ -111,7 +115,7 @@ class _Server(uvicorn.Server):
         self.up.set()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, any_port: bool) -> socket.socket:
     """A listening socket. Raises InvalidInput naming what to change."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -126,6 +130,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
+        if any_port and error.errno == errno.EADDRINUSE:
+            return _listen(host, 0, any_port=False)
         raise InvalidInput(f"port: cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
     listener.setblocking(False)
     return listener

@@ -1,0 +1,200 @@
+"""`brain doctor`: is everything as it should be, and if not, what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+from brain.cli.common import JsonOption, StreamOption, print_json_array, run
+from brain.errors import BrainError
+
+if TYPE_CHECKING:
+    from brain.settings import Settings
+    from brain.stream import EventStream
+
+State = Literal["ok", "note", "bad"]
+
+WAIT_SECONDS = 5.0
+"""How long one part may take to answer."""
+
+LAG = 10_000
+"""Events a group may be behind before it is worth a note."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one part; `remedy` says what to do when the state is not ok."""
+
+    part: str
+    state: State
+    finding: str
+    remedy: str = ""
+
+
+def doctor(stream: StreamOption = None, as_json: JsonOption = False) -> None:
+    """Check settings, stream, journal, consumer groups, store and server. Exit code 1 when something is bad."""
+    from brain.settings import load_settings
+
+    settings = load_settings(stream=stream, store=stream)
+    findings = run(_examine(settings))
+    if as_json:
+        print_json_array(asdict(finding) for finding in findings)
+    else:
+        _print(findings)
+    if any(finding.state == "bad" for finding in findings):
+        raise typer.Exit(1)
+
+
+async def _examine(settings: Settings) -> list[Finding]:
+    findings = [_settings(settings)]
+    missing = _missing_database(settings.stream)
+    if missing is not None:
+        return [*findings, missing, await _server(settings)]
+    findings += await _stream(settings)
+    findings.append(await _store(settings))
+    findings.append(await _server(settings))
+    return findings
+
+
+def _settings(settings: Settings) -> Finding:
+    from brain.settings import FILE, without_password
+
+    source = f"{FILE} in this folder" if Path(FILE).is_file() else "environment and defaults"
+    key = "with an API key" if settings.api_key else "without an API key"
+    urls = without_password(settings.stream)
+    if settings.store_url != settings.stream:
+        urls += f", store {without_password(settings.store_url)}"
+    return Finding("settings", "ok", f"stream {urls}; {settings.host}:{settings.port} {key}; from {source}")
+
+
+def _missing_database(url: str) -> Finding | None:
+    if not url.startswith("sqlite:///"):
+        return None
+    path = Path(url.removeprefix("sqlite:///"))
+    if path.exists():
+        return None
+    return Finding(
+        "stream",
+        "note",
+        f"there is no {path} yet",
+        "it is made when something is first published; or go to the folder it is in, or give --stream",
+    )
+
+
+async def _stream(settings: Settings) -> list[Finding]:
+    from brain.stream import EventStream
+
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            stream = await EventStream.open(settings.stream)
+    except (BrainError, TimeoutError) as error:
+        return [Finding("stream", "bad", str(error) or "does not answer", _reach(settings.stream))]
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            findings = [await _newest(stream), *await _groups(stream)]
+    except (BrainError, TimeoutError) as error:
+        reason = str(error) or f"no answer within {WAIT_SECONDS:g} s"
+        findings = [Finding("stream", "bad", reason, _reach(settings.stream))]
+    finally:
+        await stream.close()
+    return [*findings, _journal(stream)]
+
+
+def _reach(url: str) -> str:
+    if url.startswith("sqlite"):
+        return "check the file, its folder's permissions and the space on the disk"
+    return "check that Redis runs, the URL, the password and the network"
+
+
+async def _newest(stream: EventStream) -> Finding:
+    from datetime import UTC, datetime
+
+    newest = await stream.read(newest_first=True, limit=1)
+    if not newest:
+        return Finding("stream", "ok", "answers; holds no events yet")
+    moment = datetime.fromtimestamp(newest[0].event.timestamp, UTC).isoformat(timespec="seconds")
+    return Finding("stream", "ok", f"answers; the newest event is {newest[0].event.type} of {moment}")
+
+
+async def _groups(stream: EventStream) -> list[Finding]:
+    findings = []
+    for group in await stream.groups():
+        told = f"{group.pattern}: {group.lag} behind, {group.pending} in work, {group.dead} dead letters"
+        if group.dead:
+            remedy = f"brain dead-letters list {group.name}; then redrive or discard them"
+            findings.append(Finding(f"group {group.name}", "bad", told, remedy))
+        elif group.lag > LAG and not group.consumers:
+            remedy = "nobody consumes it: run brain serve or brain worker, or drop the group"
+            findings.append(Finding(f"group {group.name}", "bad", told, remedy))
+        elif group.lag > LAG:
+            remedy = "its handler is too slow: raise its concurrency or run more workers"
+            findings.append(Finding(f"group {group.name}", "note", told, remedy))
+        else:
+            findings.append(Finding(f"group {group.name}", "ok", told))
+    return findings
+
+
+def _journal(stream: EventStream) -> Finding:
+    stats = stream.stats()
+    told = f"{stats['recovered']} events of ended processes were stored just now"
+    if stats["damaged"]:
+        remedy = "they are lost: check the disk, and whether it was full"
+        return Finding("journal", "bad", f"{told}; {stats['damaged']} records are damaged", remedy)
+    if stats["backlog"]:
+        remedy = "they are stored as soon as the stream answers"
+        return Finding("journal", "bad", f"{stats['backlog']} events wait to be stored: {stream.last_error}", remedy)
+    return Finding("journal", "ok", told if stats["recovered"] else "nothing waits to be stored")
+
+
+async def _store(settings: Settings) -> Finding:
+    from brain.store import open_store
+
+    def ask() -> None:
+        with closing(open_store(settings.store_url)) as store:
+            store.revision("doctor")
+
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            await asyncio.to_thread(ask)
+    except (BrainError, TimeoutError) as error:
+        return Finding("store", "bad", str(error) or "does not answer", _reach(settings.store_url))
+    return Finding("store", "ok", "answers")
+
+
+async def _server(settings: Settings) -> Finding:
+    import httpx
+
+    url = f"http://{settings.host}:{settings.port}"
+    headers = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}"} if settings.api_key else {}
+    try:
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=WAIT_SECONDS, trust_env=False) as client:
+            ready = await client.get("/readyz")
+            metrics = await client.get("/metrics")
+    except httpx.HTTPError:
+        return Finding("server", "note", f"none answers at {url}", "start one with brain serve, if there should be one")
+    if metrics.status_code != 200:
+        remedy = "another program has this port, or the API key is not that of the server"
+        return Finding("server", "bad", f"{url}/metrics was answered with {metrics.status_code}", remedy)
+    failed = sum(
+        float(line.rpartition(" ")[2])
+        for line in metrics.text.splitlines()
+        if line.startswith(("brain_publish_failures_total", "brain_stream_events_refused_total"))
+    )
+    if ready.status_code != 200:
+        return Finding("server", "bad", f"{url} is not ready: {ready.text}", "see its log")
+    if failed:
+        return Finding("server", "bad", f"{failed:.0f} events of {url} were not published", "see its log for each")
+    return Finding("server", "ok", f"{url} is ready, and every event was published")
+
+
+def _print(findings: list[Finding]) -> None:
+    for finding in findings:
+        colour = {"ok": typer.colors.GREEN, "note": typer.colors.YELLOW, "bad": typer.colors.RED}[finding.state]
+        typer.echo(f"{typer.style(finding.state.rjust(4), fg=colour)}  {finding.part}: {finding.finding}")
+        if finding.remedy:
+            typer.echo(f"      -> {finding.remedy}")

@@ -1,0 +1,202 @@
+"""`/api/events/live` over a real socket: the wire format, resuming, letting go."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from brain.charter import Event
+from brain.settings import Settings
+from brain.stream import EventStream
+from brain.web import live
+from brain.web.running import Running
+from support.server import running_server
+
+Server = tuple[Running, httpx.AsyncClient]
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Server]:
+    url = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path / 'brain.db'}"}.get(request.param)
+    url = url or str(request.getfixturevalue("redis_url"))
+    async with running_server(Settings(stream=url, port=0)) as server:
+        yield server
+
+
+@pytest.fixture
+async def one_server() -> AsyncIterator[Server]:
+    async with running_server(Settings(stream="memory://", port=0, live_limit=2)) as server:
+        yield server
+
+
+def event(number: int, kind: str = "test.happened") -> Event:
+    return Event(type=kind, source="test_service", payload={"number": number})
+
+
+class Follower:
+    """Reads server-sent events as a browser does."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self._lines = answer.aiter_lines()
+        self.last_id = ""
+
+    async def next(self) -> dict[str, Any]:
+        """The next event's fields, `data` parsed; comments and `retry` are passed over."""
+        fields: dict[str, Any] = {}
+        async with asyncio.timeout(20):
+            async for line in self._lines:
+                if not line and "data" in fields:
+                    self.last_id = fields["id"]
+                    return fields
+                name, _, value = line.partition(": ")
+                if name in ("id", "event", "data"):
+                    fields[name] = json.loads(value) if name == "data" else value
+        raise AssertionError("the answer ended")
+
+
+@asynccontextmanager
+async def following(client: httpx.AsyncClient, query: str = "", last_id: str = "") -> AsyncIterator[Follower]:
+    headers = {"Last-Event-ID": last_id} if last_id else {}
+    async with client.stream("GET", f"/api/events/live{query}", headers=headers) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["cache-control"] == "no-store"
+        yield Follower(answer)
+
+
+async def nobody_follows(client: httpx.AsyncClient) -> None:
+    """Wait until the server counts no live client."""
+    async with asyncio.timeout(20):
+        while "brain_live_clients 0.0" not in (await client.get("/metrics")).text:
+            pass
+
+
+async def test_an_event_arrives_with_its_position_type_and_envelope(server: Server) -> None:
+    running, client = server
+    async with following(client) as follower:
+        published = event(1)
+        position = await running.stream.publish(published)
+        seen = await follower.next()
+    assert seen["id"] == position
+    assert seen["event"] == "test.happened"
+    assert seen["data"] == json.loads(published.encode())
+
+
+async def test_a_dropped_connection_resumes_without_loss_or_repetition(server: Server) -> None:
+    running, client = server
+    numbers: list[int] = []
+    last_id = ""
+
+    async def publish() -> None:
+        for number in range(300):
+            await running.stream.publish(event(number))
+
+    first = await running.stream.publish(event(-1))
+    last_id = first
+    publishing = asyncio.create_task(publish())
+    while len(numbers) < 300:
+        async with following(client, last_id=last_id) as follower:  # cut off after every 70 events
+            while len(numbers) < 300:
+                numbers.append((await follower.next())["data"]["payload"]["number"])
+                last_id = follower.last_id
+                if len(numbers) % 70 == 0:
+                    break
+    await publishing
+    assert numbers == list(range(300))
+
+
+async def test_the_header_goes_before_the_parameter_as_a_browser_keeps_its_first_url(one_server: Server) -> None:
+    running, client = one_server
+    positions = [await running.stream.publish(event(number)) for number in range(3)]
+    async with following(client, f"?after={positions[0]}") as follower:
+        assert (await follower.next())["data"]["payload"]["number"] == 1
+    async with following(client, f"?after={positions[0]}", last_id=positions[1]) as follower:
+        assert (await follower.next())["data"]["payload"]["number"] == 2
+
+
+async def test_only_the_wanted_types_come(one_server: Server) -> None:
+    running, client = one_server
+    start = await running.stream.publish(event(0))
+    for number, kind in enumerate(("a.one", "b.two", "a.three", "c.four")):
+        running.stream.publish(event(number, kind))
+    async with following(client, f"?after={start}&pattern=a.*,b.two") as follower:
+        assert [(await follower.next())["event"] for _ in range(3)] == ["a.one", "b.two", "a.three"]
+    async with following(client, f"?after={start}&pattern=c.*&pattern=b.*") as follower:
+        assert [(await follower.next())["event"] for _ in range(2)] == ["b.two", "c.four"]
+
+
+async def test_a_quiet_line_is_kept_alive_by_comments(one_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.02)
+    _, client = one_server
+    async with client.stream("GET", "/api/events/live") as answer, asyncio.timeout(10):
+        lines = answer.aiter_lines()
+        assert await anext(lines) == f"retry: {live.RETRY_MILLISECONDS}"
+        assert [await anext(lines) for _ in range(4)] == ["", ": heartbeat", "", ": heartbeat"]
+
+
+async def test_more_clients_than_the_limit_are_asked_to_come_later_and_places_are_given_back(
+    one_server: Server,
+) -> None:
+    _, client = one_server
+    async with following(client), following(client):
+        refused = await client.get("/api/events/live")
+        assert refused.status_code == 503
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.headers["retry-after"] == "1"
+        assert "brain_live_clients 2.0" in (await client.get("/metrics")).text
+    await nobody_follows(client)
+
+
+async def test_a_client_that_does_not_read_is_dropped(one_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "SEND_SECONDS", 0.2)
+    running, client = one_server
+    start = await running.stream.publish(event(0))
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port, limit=1024)
+    writer.write(f"GET /api/events/live?after={start} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    await reader.readline()
+    assert "brain_live_clients 1.0" in (await client.get("/metrics")).text
+    big = Event(type="test.big", source="test_service", payload={"text": "x" * 100_000})
+    for _ in range(200):  # more than the buffers of both ends take
+        await running.stream.publish(big)
+    await nobody_follows(client)
+    writer.close()
+
+
+async def test_a_server_that_stops_lets_followers_go_at_once() -> None:
+    ended = asyncio.Event()
+
+    async def follow(client: httpx.AsyncClient, begun: asyncio.Event) -> None:
+        async with client.stream("GET", "/api/events/live") as answer:
+            async for _ in answer.aiter_lines():
+                begun.set()
+        ended.set()  # a whole answer: the connection was not torn
+
+    async with httpx.AsyncClient(timeout=20, trust_env=False) as client:
+        async with running_server(Settings(stream="memory://", port=0)) as (running, _):
+            client.base_url = httpx.URL(running.url)
+            begun = asyncio.Event()
+            task = asyncio.create_task(follow(client, begun))
+            await begun.wait()
+            loop = asyncio.get_running_loop()
+            asked = loop.time()
+        assert loop.time() - asked < 3
+        await task
+    assert ended.is_set()
+
+
+async def test_events_of_another_process_come_too(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'brain.db'}"
+    async with (
+        running_server(Settings(stream=url, port=0)) as (_, client),
+        following(client) as follower,
+        EventStream.open(url) as elsewhere,
+    ):
+        elsewhere.publish(event(42))
+        assert (await follower.next())["data"]["payload"]["number"] == 42
