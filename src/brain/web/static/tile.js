@@ -1,0 +1,41 @@
+// A tile of the overview: one figure, what it is made of, one line beside it.
+
+import { h, svg } from "./dom.js";
+import { count } from "./format.js";
+
+/** A tile; `show({figure, unit, level, counts, note})`, where `counts` is [[level, number], ...]. */
+export function createTile(title, href) {
+  const figure = h("span", { class: "tile-figure" }, "–");
+  const unit = h("span", { class: "tile-unit" });
+  const parts = h("ul", { class: "tile-parts" });
+  const bar = svg("svg", { class: "tile-bar", viewBox: "0 0 100 4", preserveAspectRatio: "none", "aria-hidden": "true" });
+  const note = h("p", { class: "tile-note" });
+  const name = href ? h("a", { href }, title) : title;
+  const element = h("section", { class: "tile" }, h("h2", {}, name), h("p", { class: "tile-head" }, figure, unit), bar, parts, note);
+  return {
+    element,
+    show(content) {
+      figure.textContent = content.figure;
+      figure.dataset.level = content.level ?? "";
+      unit.textContent = content.unit ?? "";
+      note.replaceChildren(...[content.note ?? ""].flat());
+      parts.replaceChildren(
+        ...content.counts.map(([level, number]) =>
+          h("li", { "data-level": level, class: number ? null : "none" }, h("span", { class: "key" }), `${level || "NONE"} `, h("b", {}, count(number)))),
+      );
+      drawBar(bar, content.counts, content.whole);
+    },
+  };
+}
+
+function drawBar(bar, counts, whole) {
+  const sum = whole ?? counts.reduce((total, [, number]) => total + number, 0);
+  let from = 0;
+  const pieces = [];
+  for (const [level, number] of counts) {
+    const width = sum ? (100 * number) / sum : 0;
+    if (width) pieces.push(svg("rect", { x: from, y: 0, width, height: 4, "data-level": level }));
+    from += width;
+  }
+  bar.replaceChildren(...pieces);
+}
