@@ -1,30 +1,20 @@
 // One line that says what an event is about, from its payload alone, so that types we never heard of read well too.
 
-const HEADLINES = ["message", "reason", "description", "title", "summary"];
-const FACTS = [
-  "effect", "severity", "kind", "agent_id", "action", "resource", "rule_id", "type", "source", "module", "threat_id",
-];
+const FACTS = ["kind", "agent_id", "action", "resource", "type", "source", "module", "rule_name"];
+const HEADLINES = ["message", "description", "reason", "title", "summary"];
+const MARKS = ["effect", "severity"];
 const MOST = 240;
 
-/** The line for the feed. */
+/** `{mark, text}` for the feed: the mark is the effect or severity, "" when the payload has none. */
 export function describe(event) {
-  const payload = event.payload;
-  const said = new Set();
-  const parts = [];
-  if (payload.old_status && payload.new_status) {
-    parts.push(`${payload.old_status} → ${payload.new_status}`);
-  }
-  for (const name of FACTS) {
-    const text = scalar(payload[name]);
-    if (text !== "" && !said.has(text)) {
-      said.add(text);
-      parts.push(text);
-    }
-  }
+  const { payload } = event;
+  const mark = MARKS.map((name) => scalar(payload[name])).find((text) => text !== "") ?? "";
+  const facts = FACTS.map((name) => scalar(payload[name])).filter((text) => text !== "");
+  if (payload.old_status && payload.new_status) facts.push(`${payload.old_status} → ${payload.new_status}`);
   const headline = HEADLINES.map((name) => payload[name]).find((value) => typeof value === "string" && value !== "");
-  if (headline && !said.has(headline)) parts.push(headline);
-  if (parts.length === 0) parts.push(...pairs(payload));
-  return parts.join(" · ").slice(0, MOST);
+  if (headline) facts.push(headline);
+  const parts = facts.length ? [...new Set(facts)] : pairs(payload);
+  return { mark, text: parts.join(" · ").slice(0, MOST) };
 }
 
 function pairs(payload) {

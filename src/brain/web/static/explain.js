@@ -85,8 +85,8 @@ function show(result, explanation) {
 function trace(rule) {
   return h(
     "li", { class: rule.outcome === "won" ? "trace is-won" : "trace" },
-    h("p", { class: "card-head" }, h("span", { class: "chip", "data-level": rule.effect }, rule.effect), h("b", {}, rule.name),
-      h("span", { class: "card-age" }, `${rule.outcome} · priority ${rule.priority}`)),
+    h("p", { class: "card-head" }, h("span", { class: "chip", "data-level": rule.effect }, rule.effect), h("b", {}, rule.name)),
+    h("p", { class: "view-note" }, `${rule.outcome} · priority ${rule.priority}`),
     h("ul", { class: "checks" }, rule.conditions.map((one) => h(
       "li", { class: one.holds ? "holds" : "fails" },
       h("span", { class: "mark" }, one.holds ? "holds" : "fails"), h("span", {},

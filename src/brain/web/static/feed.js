@@ -29,11 +29,11 @@ export function createFeed(live, recent) {
   const held = h("button", { class: "held", hidden: true, onclick: () => pause(false) });
   const pauseButton = h("button", { class: "button", "aria-pressed": "false", onclick: () => pause(!paused) }, "Pause");
   const gap = h("p", { class: "gap", hidden: true });
-  const { form, showFilter, showRefusal } = createFilterForm();
+  const { form, refusal, showFilter, showRefusal } = createFilterForm();
   const element = h(
     "section", { class: "panel feed", "aria-labelledby": "feed-title" },
     h("header", { class: "panel-head" }, h("h2", { id: "feed-title" }, "Live events"), form, pauseButton),
-    connectionNotice(live), gap, held, h("div", { class: "feed-body" }, list, empty),
+    refusal, connectionNotice(live), gap, held, h("div", { class: "feed-body" }, list, empty),
   );
 
   let filter = filterOf({});
@@ -146,7 +146,7 @@ function newRow() {
   return h("li", {}, h(
     "a", { class: "event-row", tabindex: -1 },
     h("time", { class: "event-time" }), h("span", { class: "chip" }),
-    h("span", { class: "event-type" }), h("span", { class: "event-text" }),
+    h("span", { class: "event-type" }), h("span", { class: "event-text" }, h("b"), h("span")),
   ));
 }
 
@@ -163,7 +163,10 @@ function fillRow(row, { event }) {
   chip.textContent = priority || "NONE";
   chip.dataset.level = priority;
   type.textContent = event.type;
-  text.textContent = describe(event);
+  const said = describe(event);
+  text.firstElementChild.textContent = said.mark;
+  text.firstElementChild.dataset.level = said.mark;
+  text.lastElementChild.textContent = said.text;
   return row;
 }
 

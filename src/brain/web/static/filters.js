@@ -6,7 +6,7 @@ import { router } from "./router.js";
 
 const TYPING_MS = 500;
 
-/** The form, and how to show what the address says and what the server refused. */
+/** The form, the line for what the server refused, and how to show what the address says. */
 export function createFilterForm() {
   const options = h("datalist", { id: "patterns" });
   const pattern = h("input", {
@@ -37,7 +37,6 @@ export function createFilterForm() {
     h("label", { for: "feed-pattern" }, h("span", {}, "Types"), pattern), options,
     h("label", { for: "feed-priority" }, h("span", {}, "Priority"), priority),
     h("label", { for: "feed-text" }, h("span", {}, "Contains"), text),
-    refusal,
   );
   const put = (control, value) => {
     // What someone is typing right now is not overwritten.
@@ -45,6 +44,7 @@ export function createFilterForm() {
   };
   return {
     form,
+    refusal,
     showFilter(filter) {
       put(pattern, filter.pattern === "*" ? "" : filter.pattern);
       put(priority, filter.least);

@@ -19,6 +19,7 @@ export function scoreContent(summary) {
     unit: `of 100 · ${word(summary.score)}`,
     level: level(summary.score),
     counts: [],
+    share: [level(summary.score), summary.score],
     note: summary.reasons?.length ? reasonText(summary.reasons[0]) : `Nothing wrong in the last ${window(summary)}`,
   };
 }

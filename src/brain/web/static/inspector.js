@@ -89,10 +89,11 @@ export function createInspector(recent) {
   }
 
   function step(event, first, id) {
+    const said = describe(event);
     return h("li", { "data-level": priorityOf(event.type) }, h(
       "a", { href: router.href({ event: event.id }), "aria-current": event.id === id ? "true" : null },
       h("span", { class: "offset" }, `+${duration(event.timestamp - first)}`), h("span", { class: "event-type" }, event.type),
-      h("span", { class: "event-text" }, describe(event)),
+      h("span", { class: "event-text" }, said.mark ? h("b", { "data-level": said.mark }, said.mark) : null, h("span", {}, said.text)),
     ));
   }
 

@@ -55,6 +55,7 @@ function show({ detail: { view: name, parameters } }) {
     window.scrollTo(0, 0);
   }
   current.view.update(parameters);
+  if (live.pattern === null) live.follow("*"); // a view without the feed was opened first
   inspector.update(parameters);
   for (const link of document.querySelectorAll("#views a")) {
     const here = link.dataset.view === chosen;

@@ -18,7 +18,7 @@ export function mountOverview(root, { feed, live, recent, health, threats, stats
   root.append(
     h("h1", { class: "visually-hidden", tabindex: -1 }, "Overview"),
     h("div", { class: "tiles" }, score.element, threatTile.element, healthTile.element, flow.element),
-    h("div", { class: "overview" }, feed.element, h("div", { class: "side" }, open.element, reasons.element)),
+    h("div", { class: "overview" }, feed.element, h("div", { class: "side" }, reasons.element, open.element)),
   );
   const stops = [
     health.watch((summary) => {

@@ -12,6 +12,7 @@ export function createSignIn(signedIn) {
     "dialog", { class: "signin", "aria-labelledby": "signin-title" },
     h("form", { onsubmit: submit },
       h("h2", { id: "signin-title" }, "Sign in"), h("p", {}, "This server wants its API key (BRAIN_API_KEY)."),
+      h("input", { class: "visually-hidden", name: "username", value: "BRAiN", autocomplete: "username", tabindex: -1, "aria-hidden": "true" }),
       h("label", { for: "api-key" }, h("span", {}, "API key"), key), refusal, button),
   );
 

@@ -143,11 +143,11 @@ function card(threat, refresh) {
     "li", { class: "card", "data-level": threat.severity },
     h("p", { class: "card-head" }, h("span", { class: "chip", "data-level": threat.severity }, threat.severity),
       h("span", { class: "card-status" }, threat.status), h("span", { class: "card-age" }, age(threat.last_seen))),
-    h("h3", {}, threat.type, " ", h("span", { class: "from" }, threat.source)),
+    h("div", { class: "card-title" }, h("h3", {}, threat.type, " ", h("span", { class: "from" }, threat.source)),
+      h("a", { class: "story-link", href: router.href({ story: threat.correlation_id }), "data-focus": "story" }, "Timeline")),
     threat.description ? h("p", { class: "card-text" }, threat.description) : null,
     evidence.length ? h("ul", { class: "facts" }, evidence) : null,
-    h("div", { class: "moves", role: "group", "aria-label": `Move threat ${threat.source}` }, moves,
-      h("a", { class: "story", href: router.href({ story: threat.correlation_id }), "data-focus": "story" }, "Timeline")),
+    moves.length === 0 ? null : h("div", { class: "moves", role: "group", "aria-label": `Move threat ${threat.source}` }, moves),
     refusal,
   );
 }

@@ -3,7 +3,10 @@
 import { h, svg } from "./dom.js";
 import { count } from "./format.js";
 
-/** A tile; `show({figure, unit, level, counts, note})`, where `counts` is [[level, number], ...]. */
+/**
+ * A tile; `show({figure, unit, level, counts, note, share})`, where `counts` is [[level, number], ...], the parts of the
+ * bar. `share`, [level, per cent], fills the bar to that part instead.
+ */
 export function createTile(title, href) {
   const figure = h("span", { class: "tile-figure" }, "–");
   const unit = h("span", { class: "tile-unit" });
@@ -23,13 +26,13 @@ export function createTile(title, href) {
         ...content.counts.map(([level, number]) =>
           h("li", { "data-level": level, class: number ? null : "none" }, h("span", { class: "key" }), `${level || "NONE"} `, h("b", {}, count(number)))),
       );
-      drawBar(bar, content.counts, content.whole);
+      if (content.share) drawBar(bar, [content.share], 100);
+      else drawBar(bar, content.counts, content.counts.reduce((total, [, number]) => total + number, 0));
     },
   };
 }
 
-function drawBar(bar, counts, whole) {
-  const sum = whole ?? counts.reduce((total, [, number]) => total + number, 0);
+function drawBar(bar, counts, sum) {
   let from = 0;
   const pieces = [];
   for (const [level, number] of counts) {
