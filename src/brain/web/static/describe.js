@@ -1,6 +1,6 @@
 // One line that says what an event is about, from its payload alone, so that types we never heard of read well too.
 
-const FACTS = ["kind", "agent_id", "action", "resource", "type", "source", "module", "rule_name"];
+const FACTS = ["kind", "agent_id", "action", "resource", "type", "source", "module"];
 const HEADLINES = ["message", "description", "reason", "title", "summary"];
 const MARKS = ["effect", "severity"];
 const MOST = 240;
@@ -13,6 +13,7 @@ export function describe(event) {
   if (payload.old_status && payload.new_status) facts.push(`${payload.old_status} → ${payload.new_status}`);
   const headline = HEADLINES.map((name) => payload[name]).find((value) => typeof value === "string" && value !== "");
   if (headline) facts.push(headline);
+  else if (payload.rule_name) facts.push(scalar(payload.rule_name));
   const parts = facts.length ? [...new Set(facts)] : pairs(payload);
   return { mark, text: parts.join(" · ").slice(0, MOST) };
 }

@@ -30,11 +30,11 @@ export function createFlow(live, recent) {
     const minutes = (bins.length * BIN_SECONDS) / 60;
     figure.textContent = rate >= 10 || rate === 0 ? count(Math.round(rate)) : rate.toFixed(1);
     const totals = LEVELS.map((level) => [level, bins.reduce((sum, bin) => sum + (bin[level] ?? 0), 0)]);
-    const shown = totals.filter(([level, number]) => level || number);
+    const shown = totals.filter(([, number]) => number);
     parts.replaceChildren(...shown.map(([level, number]) =>
-      h("li", { "data-level": level, class: number ? null : "none" }, h("span", { class: "key" }), `${level || "NONE"} `, h("b", {}, count(number)))));
+      h("li", { "data-level": level }, h("span", { class: "key" }), `${level || "NONE"} `, h("b", {}, count(number)))));
     const pattern = live.pattern === "*" ? "all types" : live.pattern;
-    note.textContent = `${pattern}, last ${minutes} min, as received by this page`;
+    note.textContent = `Received by this page in ${minutes} min: ${pattern}`;
     chart.setAttribute("aria-label", `Events in the last ${minutes} minutes: ${shown.map(([level, n]) => `${n} ${level || "without priority"}`).join(", ")}`);
     draw(chart, bins, Math.max(4, ...sums));
   }

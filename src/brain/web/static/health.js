@@ -5,46 +5,37 @@ import { count, plural } from "./format.js";
 import { staleNotice } from "./stale.js";
 
 /** Severities of health events, worst first. */
-export const SEVERITIES = ["CRITICAL", "WARNING", "INFO"];
+const SEVERITIES = ["CRITICAL", "WARNING", "INFO"];
+const LEVELS = { HEALTHY: "GOOD", DEGRADED: "WARNING", CRITICAL: "CRITICAL" };
+const SHORT_LIST = 6;
 
 /** [[severity, number], ...] of a health summary. */
 export function healthCounts(summary) {
-  return SEVERITIES.map((severity) => [severity, summary.by_severity?.[severity] ?? 0]);
+  return SEVERITIES.map((severity) => [severity, summary.by_severity[severity] ?? 0]);
 }
 
 /** What the score's tile shows. */
 export function scoreContent(summary) {
+  const [first] = summary.reasons;
   return {
     figure: String(summary.score),
-    unit: `of 100 · ${word(summary.score)}`,
-    level: level(summary.score),
+    unit: `of 100 · ${summary.status}`,
+    level: LEVELS[summary.status],
     counts: [],
-    share: [level(summary.score), summary.score],
-    note: summary.reasons?.length ? reasonText(summary.reasons[0]) : `Nothing wrong in the last ${window(summary)}`,
+    share: [LEVELS[summary.status], summary.score],
+    note: first ? first.text : `Nothing wrong in the last ${period(summary)}.`,
   };
 }
 
 /** How long the summary looks back, in words. */
-export function window(summary) {
-  return summary.minutes === 60 ? "hour" : plural(summary.minutes ?? 0, "minute");
+export function period(summary) {
+  return summary.minutes === 60 ? "hour" : plural(summary.minutes, "minute");
 }
 
-function word(score) {
-  return score >= 90 ? "healthy" : score >= 60 ? "strained" : "critical";
-}
-
-function level(score) {
-  return score >= 90 ? "GOOD" : score >= 60 ? "WARNING" : "CRITICAL";
-}
-
-function reasonText(reason) {
-  return typeof reason === "string" ? reason : (reason.text ?? reason.reason ?? JSON.stringify(reason));
-}
-
-/** The overview's panel: what lowers the score, worst first. */
+/** The overview's panel: what takes points off, the gravest first. */
 export function createReasons(source) {
   const list = h("ul", { class: "reasons" });
-  const none = h("p", { class: "empty" }, "Nothing lowers the score.");
+  const none = h("p", { class: "empty" });
   const kinds = h("ul", { class: "facts" });
   const stale = staleNotice();
   const element = h(
@@ -55,10 +46,11 @@ export function createReasons(source) {
   const stop = source.watch((summary, problem) => {
     stale.show(problem);
     if (!summary) return;
-    const reasons = summary.reasons ?? [];
-    syncList(list, reasons, reasonText, (reason) => h("li", {}, reasonText(reason)));
-    none.hidden = reasons.length > 0;
-    const byKind = Object.entries(summary.by_kind ?? {}).filter(([, number]) => number);
+    const { reasons } = summary;
+    syncList(list, reasons.slice(0, SHORT_LIST), (reason) => reason.text, (reason) => h("li", {}, h("span", { class: "points" }, `−${count(reason.points)}`), reason.text));
+    none.hidden = reasons.length > 0 && reasons.length <= SHORT_LIST;
+    none.textContent = reasons.length ? `and ${plural(reasons.length - SHORT_LIST, "smaller reason")}` : "Nothing takes points off.";
+    const byKind = Object.entries(summary.by_kind).filter(([, number]) => number);
     kinds.replaceChildren(...byKind.map(([kind, number]) => h("li", {}, `${kind.toLowerCase().replaceAll("_", " ")} `, h("b", {}, count(number)))));
   });
   return { element, remove: stop };

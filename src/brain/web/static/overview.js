@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { createFlow } from "./flow.js";
 import { count, duration } from "./format.js";
-import { createReasons, healthCounts, scoreContent, window } from "./health.js";
+import { createReasons, healthCounts, period, scoreContent } from "./health.js";
 import { countSeverities, createOpenThreats, openThreats } from "./threats.js";
 import { createTile } from "./tile.js";
 
@@ -26,7 +26,7 @@ export function mountOverview(root, { feed, live, recent, health, threats, stats
       score.show(scoreContent(summary));
       const counts = healthCounts(summary);
       const total = counts.reduce((sum, [, number]) => sum + number, 0);
-      healthTile.show({ figure: count(total), unit: `in the last ${window(summary)}`, counts });
+      healthTile.show({ figure: count(total), unit: `in the last ${period(summary)}`, counts });
     }),
     threats.watch(showThreats),
     stats.watch(showThreats),

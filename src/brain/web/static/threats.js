@@ -18,7 +18,7 @@ const VERBS = {
   OPEN: "Reopen",
   INVESTIGATING: "Investigate",
   ESCALATED: "Escalate",
-  MITIGATED: "Mitigated",
+  MITIGATED: "Mitigate",
   RESOLVED: "Resolve",
   IGNORED: "Ignore",
 };

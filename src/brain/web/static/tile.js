@@ -24,7 +24,7 @@ export function createTile(title, href) {
       note.replaceChildren(...[content.note ?? ""].flat());
       parts.replaceChildren(
         ...content.counts.map(([level, number]) =>
-          h("li", { "data-level": level, class: number ? null : "none" }, h("span", { class: "key" }), `${level || "NONE"} `, h("b", {}, count(number)))),
+          h("li", { "data-level": level }, h("span", { class: "key" }), `${level || "NONE"} `, h("b", {}, count(number)))),
       );
       if (content.share) drawBar(bar, [content.share], 100);
       else drawBar(bar, content.counts, content.counts.reduce((total, [, number]) => total + number, 0));
