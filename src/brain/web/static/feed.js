@@ -84,7 +84,7 @@ export function createFeed(live, recent) {
   function show(entries) {
     const added = entries.slice(-ROWS);
     const spare = [];
-    while (list.childElementCount + added.length - spare.length > ROWS && list.lastElementChild) {
+    while (list.childElementCount + added.length > ROWS && list.lastElementChild) {
       const last = list.lastElementChild;
       // A row under the keyboard's focus is not taken away from it.
       if (last.contains(document.activeElement)) break;

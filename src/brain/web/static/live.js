@@ -6,7 +6,8 @@ import { readMessages } from "./sse.js";
 
 const HISTORY = 200; // events fetched when the feed starts
 const WAITING = 2000; // most events held between two frames; older ones are only counted
-const FRAME_MS = 80; // least time between two batches: quicker than anyone reads
+const BATCH_MS = 80; // least time between two batches: quicker than anyone reads
+const SLOW_BATCH_MS = 500; // and on a machine that is slow to show them
 const SILENCE_MS = 45_000; // the server sends a comment every 15 s
 const SLEEP_AFTER_MS = 60_000; // a hidden tab lets go of its connection: a browser grants only six to a server
 const LONGEST_WAIT_MS = 10_000;
@@ -30,6 +31,7 @@ export class Live extends EventTarget {
   #skipped = 0;
   #flushing = false;
   #flushed = 0;
+  #pace = BATCH_MS;
   #sleepTimer;
 
   constructor() {
@@ -164,13 +166,18 @@ export class Live extends EventTarget {
   }
 
   #flush() {
-    if (!document.hidden && performance.now() - this.#flushed < FRAME_MS) return this.#nextFrame();
+    if (!document.hidden && performance.now() - this.#flushed < this.#pace) return this.#nextFrame();
     this.#flushing = false;
     this.#flushed = performance.now();
     const detail = { events: this.#waiting, skipped: this.#skipped, at: serverNow() };
     this.#waiting = [];
     this.#skipped = 0;
     this.dispatchEvent(new CustomEvent("batch", { detail }));
+    // The next frame begins once this one is painted; two thirds of the time stay free for the person's own doings.
+    requestAnimationFrame(() => {
+      const cost = performance.now() - this.#flushed;
+      this.#pace = Math.min(SLOW_BATCH_MS, Math.max(BATCH_MS, 3 * cost));
+    });
   }
 
   #visibility() {
