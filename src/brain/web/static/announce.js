@@ -1,0 +1,16 @@
+// What a screen reader is told, politely and seldom: one message at a time, at most one in ANNOUNCE_MS.
+
+const ANNOUNCE_MS = 3000;
+
+let last = -Infinity;
+let timer;
+
+/** Say `text`; of several in a short time only the newest is said. */
+export function announce(text) {
+  clearTimeout(timer);
+  const wait = Math.max(0, last + ANNOUNCE_MS - performance.now());
+  timer = setTimeout(() => {
+    last = performance.now();
+    document.getElementById("announcer").textContent = text;
+  }, wait);
+}

@@ -1,0 +1,30 @@
+// One line that says what an event is about, from its payload alone, so that types we never heard of read well too.
+
+const FACTS = ["kind", "agent_id", "action", "resource", "type", "source", "module"];
+const HEADLINES = ["message", "description", "reason", "title", "summary"];
+const MARKS = ["effect", "severity"];
+const MOST = 240;
+
+/** `{mark, text}` for the feed: the mark is the effect or severity, "" when the payload has none. */
+export function describe(event) {
+  const { payload } = event;
+  const mark = MARKS.map((name) => scalar(payload[name])).find((text) => text !== "") ?? "";
+  const facts = FACTS.map((name) => scalar(payload[name])).filter((text) => text !== "");
+  if (payload.old_status && payload.new_status) facts.push(`${payload.old_status} → ${payload.new_status}`);
+  const headline = HEADLINES.map((name) => payload[name]).find((value) => typeof value === "string" && value !== "");
+  if (headline) facts.push(headline);
+  else if (payload.rule_name) facts.push(scalar(payload.rule_name));
+  const parts = facts.length ? [...new Set(facts)] : pairs(payload);
+  return { mark, text: parts.join(" · ").slice(0, MOST) };
+}
+
+function pairs(payload) {
+  return Object.entries(payload)
+    .filter(([, value]) => scalar(value) !== "")
+    .slice(0, 4)
+    .map(([name, value]) => `${name}=${scalar(value)}`);
+}
+
+function scalar(value) {
+  return ["string", "number", "boolean"].includes(typeof value) ? String(value) : "";
+}

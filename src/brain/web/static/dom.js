@@ -1,0 +1,67 @@
+// Elements without markup: every text becomes a text node, so nothing an event carries is ever read as HTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** An element with attributes (`null` and `false` are left out), `on...` listeners and children (texts or nodes). */
+export function h(tag, attributes = {}, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+/** As `h`, for SVG. */
+export function svg(tag, attributes = {}, ...children) {
+  return fill(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function fill(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+const signatures = new WeakMap();
+
+/**
+ * Makes `parent`'s children show `items`, touching only what changed: unchanged items keep their element, and where an
+ * element is made anew, the focus stays on the control with the same `data-focus`.
+ */
+export function syncList(parent, items, key, render) {
+  const present = new Map();
+  for (const child of parent.children) present.set(child.dataset.key, child);
+  let place = parent.firstElementChild;
+  for (const item of items) {
+    const name = String(key(item));
+    const signature = JSON.stringify(item);
+    let element = present.get(name);
+    present.delete(name);
+    if (element === undefined) {
+      element = remember(render(item), name, signature);
+      parent.insertBefore(element, place);
+    } else {
+      const inPlace = element === place;
+      if (signatures.get(element) !== signature) element = exchange(element, remember(render(item), name, signature));
+      if (inPlace) place = element.nextElementSibling;
+      else parent.insertBefore(element, place);
+    }
+  }
+  for (const element of present.values()) element.remove();
+}
+
+function remember(element, name, signature) {
+  element.dataset.key = name;
+  signatures.set(element, signature);
+  return element;
+}
+
+function exchange(old, fresh) {
+  const focused = old.contains(document.activeElement) ? document.activeElement.dataset.focus : undefined;
+  old.replaceWith(fresh);
+  if (focused !== undefined) {
+    const same = [...fresh.querySelectorAll("[data-focus]")].find((control) => control.dataset.focus === focused);
+    (same ?? fresh.querySelector("[data-focus]"))?.focus();
+  }
+  return fresh;
+}

@@ -1,0 +1,122 @@
+// The event inspector: one whole envelope, and the story it belongs to (all events of its correlation id) as a timeline.
+
+import { Problem, get } from "./api.js";
+import { priorityOf, purposeOf } from "./catalogue.js";
+import { describe } from "./describe.js";
+import { h } from "./dom.js";
+import { age, duration, fullTime, plural } from "./format.js";
+import { jsonTree } from "./json.js";
+import { router } from "./router.js";
+
+const STORY = 500;
+const WIDE = matchMedia("(min-width: 1180px)");
+
+/** The inspector as a dialog beside the view, or over it on a small screen; `update(parameters)` follows the address. */
+export function createInspector(recent) {
+  const title = h("h2", { id: "inspector-title", tabindex: -1 });
+  const body = h("div", { class: "inspector-body" });
+  const close = () => router.change({ event: null, story: null });
+  const element = h(
+    "dialog", { id: "inspector", class: "inspector", "aria-labelledby": "inspector-title" },
+    h("header", { class: "panel-head" }, title, h("button", { class: "button small", onclick: close }, "Close")), body,
+  );
+  let shown = "";
+  let opener = null;
+  let controller = new AbortController();
+
+  element.addEventListener("keydown", (key) => {
+    if (key.key !== "Escape") return;
+    key.preventDefault();
+    close();
+  });
+  element.addEventListener("cancel", (event) => (event.preventDefault(), close()));
+  WIDE.addEventListener("change", () => element.open && (element.close(), open()));
+
+  function open() {
+    if (WIDE.matches) element.show();
+    else element.showModal();
+    title.focus();
+  }
+
+  async function update({ event: id, story }) {
+    const wanted = id || story ? `${id ?? ""} ${story ?? ""}` : "";
+    if (wanted === shown) return;
+    shown = wanted;
+    controller.abort();
+    if (!wanted) return hide();
+    controller = new AbortController();
+    const { signal } = controller;
+    if (!element.open) {
+      opener = document.activeElement;
+      body.replaceChildren();
+    }
+    title.textContent = id ? "Event" : "Timeline";
+    if (!element.open) open();
+    try {
+      const event = id ? (recent.find(id) ?? (await get(`/api/events/${encodeURIComponent(id)}`, {}, signal)).event) : null;
+      if (signal.aborted) return;
+      const timeline = h("section", { class: "story" });
+      body.replaceChildren(...(event ? envelope(event) : []), timeline);
+      body.scrollTop = 0;
+      title.textContent = event ? event.type : "Timeline";
+      await tellStory(timeline, event?.meta.correlation_id ?? story ?? null, id, signal);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (!(error instanceof Problem)) throw error;
+      body.replaceChildren(h("p", { class: "refusal", role: "alert" }, error.message));
+    }
+  }
+
+  function hide() {
+    if (!element.open) return;
+    element.close();
+    if (opener?.isConnected) opener.focus({ preventScroll: true });
+    opener = null;
+  }
+
+  async function tellStory(place, story, id, signal) {
+    place.append(h("h3", {}, "Timeline"));
+    if (story === null) return place.append(h("p", { class: "empty" }, "This event has no correlation id, so it belongs to no story."));
+    const page = await get("/api/events", { correlation_id: story, limit: STORY, newest_first: false }, signal);
+    const events = page.events.map((stored) => stored.event);
+    if (events.length === 0) return place.append(h("p", { class: "empty" }, "No event of this story is in the stream."));
+    const first = events[0].timestamp;
+    const span = events[events.length - 1].timestamp - first;
+    place.append(
+      h("p", { class: "view-note" }, `${plural(events.length, "event")}${page.next ? " so far" : ""} in ${duration(span)} · `, h("code", {}, story)),
+      h("ol", { class: "timeline" }, events.map((event) => step(event, first, id))),
+    );
+  }
+
+  function step(event, first, id) {
+    const said = describe(event);
+    return h("li", { "data-level": priorityOf(event.type) }, h(
+      "a", { href: router.href({ event: event.id }), "aria-current": event.id === id ? "true" : null },
+      h("span", { class: "offset" }, `+${duration(event.timestamp - first)}`), h("span", { class: "event-type" }, event.type),
+      h("span", { class: "event-text" }, said.mark ? h("b", { "data-level": said.mark }, said.mark) : null, h("span", {}, said.text)),
+    ));
+  }
+
+  return { element, update };
+}
+
+function envelope(event) {
+  const priority = priorityOf(event.type);
+  const copied = h("span", { role: "status" });
+  const copy = async () => {
+    await navigator.clipboard.writeText(JSON.stringify(event, null, 2));
+    copied.textContent = "Copied";
+  };
+  const facts = [
+    ["id", h("code", {}, event.id)], ["time", h("span", {}, fullTime(event.timestamp), " · ", age(event.timestamp))],
+    ["source", event.source], ["target", event.target], ["correlation", event.meta.correlation_id && h("code", {}, event.meta.correlation_id)],
+  ];
+  const more = Object.fromEntries(Object.entries(event.meta).filter(([name]) => name !== "correlation_id"));
+  return [
+    h("p", { class: "card-head" }, h("span", { class: "chip", "data-level": priority }, priority || "NONE"), h("span", {}, purposeOf(event.type))),
+    h("dl", { class: "envelope" }, facts.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
+    h("h3", {}, "Payload"), jsonTree(event.payload),
+    h("h3", {}, "Meta"), jsonTree(more),
+    h("p", { class: "actions" }, navigator.clipboard ? h("button", { class: "button small", onclick: copy }, "Copy as JSON") : null, copied),
+  ];
+}

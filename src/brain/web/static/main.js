@@ -1,0 +1,123 @@
+// Puts the page together: the live connection, what is asked for every 5 s, the views, the address.
+
+import { Problem, session, signOut } from "./api.js";
+import { loadCatalogue } from "./catalogue.js";
+import { connectionBadge } from "./connection.js";
+import { mountEvents } from "./events.js";
+import { createFeed } from "./feed.js";
+import { renewAges } from "./format.js";
+import { createInspector } from "./inspector.js";
+import { Live } from "./live.js";
+import { mountOverview } from "./overview.js";
+import { mountPolicy } from "./policy.js";
+import { Recent } from "./recent.js";
+import { router } from "./router.js";
+import { createSignIn } from "./signin.js";
+import { Source } from "./sources.js";
+import { mountThreats } from "./threats.js";
+
+/** A view is a name in the address, a title, and a function (root, context) => {update, remove, tick?}. */
+const VIEWS = {
+  overview: { title: "Overview", mount: mountOverview },
+  events: { title: "Events", mount: mountEvents },
+  threats: { title: "Threats", mount: mountThreats },
+  policy: { title: "Policy", mount: mountPolicy },
+};
+
+const CATALOGUE_RETRY_MS = 2000;
+
+const live = new Live();
+const recent = new Recent(live);
+const context = {
+  live,
+  recent,
+  feed: createFeed(live, recent),
+  health: new Source("/api/immune/health"),
+  threats: new Source("/api/threats", { status: ["OPEN", "INVESTIGATING", "ESCALATED", "MITIGATED"], limit: 500 }),
+  closed: new Source("/api/threats", { status: ["RESOLVED", "IGNORED"], limit: 100 }),
+  stats: new Source("/api/threats/stats"),
+  rules: new Source("/api/policy/rules"),
+};
+const inspector = createInspector(recent);
+const main = document.getElementById("main");
+const signOutButton = document.getElementById("sign-out");
+let current = { name: "", view: { update() {}, remove() {} } };
+
+function show({ detail: { view: name, parameters } }) {
+  const chosen = VIEWS[name] ? name : "overview";
+  const first = current.name === "";
+  if (chosen !== current.name) {
+    current.view.remove();
+    main.replaceChildren();
+    current = { name: chosen, view: VIEWS[chosen].mount(main, context) };
+    main.dataset.view = chosen;
+    if (!first) main.querySelector("h1").focus({ preventScroll: true });
+    window.scrollTo(0, 0);
+  }
+  current.view.update(parameters);
+  if (live.pattern === null) live.follow("*"); // a view without the feed was opened first
+  inspector.update(parameters);
+  for (const link of document.querySelectorAll("#views a")) {
+    const here = link.dataset.view === chosen;
+    if (here) {
+      link.setAttribute("aria-current", "page");
+      link.href = router.href({ event: null, story: null }, chosen); // coming back finds the filters as they were
+    } else link.removeAttribute("aria-current");
+  }
+  showTitle();
+}
+
+function showTitle() {
+  const open = context.stats.value?.active ?? 0;
+  document.title = `${open ? `(${open}) ` : ""}${VIEWS[current.name].title} · BRAiN EventStream`;
+  document.getElementById("open-count").textContent = open || "";
+}
+
+/** An event that changes a state of affairs brings the panels up to date sooner than their 5 s. */
+function hintSources({ detail }) {
+  const changed = (test) => detail.events.some(({ event }) => test(event.type));
+  if (changed((type) => type.startsWith("threat."))) {
+    context.threats.hint();
+    context.closed.hint();
+    context.stats.hint();
+  }
+  if (changed((type) => type.startsWith("immune."))) context.health.hint();
+  if (changed((type) => type.startsWith("policy.rule_") && type !== "policy.rule_evaluated")) context.rules.hint();
+}
+
+/** Events have no priority of their own, so nothing is shown before the catalogue is there. */
+async function catalogueLoaded() {
+  try {
+    await loadCatalogue();
+    return true;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    await new Promise((resolve) => {
+      session.addEventListener("opened", resolve, { once: true });
+      if (error.status !== 401) setTimeout(resolve, CATALOGUE_RETRY_MS);
+    });
+    return false;
+  }
+}
+
+async function start() {
+  document.getElementById("connection").append(connectionBadge(live));
+  document.getElementById("frame").append(inspector.element);
+  document.body.append(createSignIn((yes) => (signOutButton.hidden = !yes)));
+  signOutButton.addEventListener("click", signOut);
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    main.querySelector("h1").focus();
+  });
+  live.addEventListener("batch", hintSources);
+  while (!(await catalogueLoaded()));
+  router.addEventListener("route", show);
+  router.start();
+  context.stats.watch(showTitle);
+  setInterval(() => {
+    renewAges();
+    if (!document.hidden) current.view.tick?.();
+  }, 1000);
+}
+
+start();

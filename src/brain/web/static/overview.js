@@ -1,0 +1,51 @@
+// The first view: is the fleet well, who attacks, what happens right now.
+
+import { h } from "./dom.js";
+import { createFlow } from "./flow.js";
+import { count, duration } from "./format.js";
+import { createReasons, healthCounts, period, scoreContent } from "./health.js";
+import { countSeverities, createOpenThreats, openThreats } from "./threats.js";
+import { createTile } from "./tile.js";
+
+/** The view `#/overview`. */
+export function mountOverview(root, { feed, live, recent, health, threats, stats }) {
+  const score = createTile("Health score");
+  const threatTile = createTile("Open threats", "#/threats");
+  const healthTile = createTile("Health events", "#/events?pattern=immune.*");
+  const flow = createFlow(live, recent);
+  const open = createOpenThreats(threats);
+  const reasons = createReasons(health);
+  root.append(
+    h("h1", { class: "visually-hidden", tabindex: -1 }, "Overview"),
+    h("div", { class: "tiles" }, score.element, threatTile.element, healthTile.element, flow.element),
+    h("div", { class: "overview" }, feed.element, h("div", { class: "side" }, reasons.element, open.element)),
+  );
+  const stops = [
+    health.watch((summary) => {
+      if (!summary) return;
+      score.show(scoreContent(summary));
+      const counts = healthCounts(summary);
+      const total = counts.reduce((sum, [, number]) => sum + number, 0);
+      healthTile.show({ figure: count(total), unit: `in the last ${period(summary)}`, counts });
+    }),
+    threats.watch(showThreats),
+    stats.watch(showThreats),
+  ];
+  function showThreats() {
+    if (!threats.value) return;
+    const worst = openThreats(threats.value);
+    const mttm = stats.value?.mttm_seconds;
+    const oldest = stats.value?.active_oldest_age_seconds;
+    const note = [mttm === null || mttm === undefined ? null : `mitigated in ${duration(mttm)} on average`, oldest ? `oldest ${duration(oldest)}` : null];
+    threatTile.show({ figure: count(stats.value?.active ?? worst.length), unit: "need attention", counts: countSeverities(worst), note: note.filter(Boolean).join(" · ") });
+  }
+  return {
+    update: (parameters) => feed.update(parameters),
+    tick: flow.renew,
+    remove() {
+      for (const stop of stops) stop();
+      open.remove();
+      reasons.remove();
+    },
+  };
+}

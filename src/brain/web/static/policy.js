@@ -1,0 +1,105 @@
+// The policy rules in order of precedence, with a switch each, and a form that explains a decision.
+
+import { Problem, send } from "./api.js";
+import { announce } from "./announce.js";
+import { h, syncList } from "./dom.js";
+import { createExplain } from "./explain.js";
+import { count, plural } from "./format.js";
+import { staleNotice } from "./stale.js";
+import { router } from "./router.js";
+
+const MOST = 500;
+
+/** The view `#/policy`. */
+export function mountPolicy(root, { rules: source }) {
+  const search = h("input", { type: "search", placeholder: "name, field, value…", oninput: () => router.change({ q: search.value }, { replace: true }) });
+  const summary = h("p", { class: "view-note" });
+  const list = h("ul", { class: "rules" });
+  const none = h("p", { class: "empty" });
+  const refusal = h("p", { class: "refusal", role: "alert", hidden: true });
+  const stale = staleNotice();
+  const explain = createExplain();
+  root.append(
+    h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "Policy"), summary),
+    h("div", { class: "policy" },
+      h("section", { class: "panel", "aria-labelledby": "rules-title" },
+        h("header", { class: "panel-head" }, h("h2", { id: "rules-title" }, "Rules, the first that matches decides"),
+          h("form", { class: "filters", role: "search", "aria-label": "Filter rules", onsubmit: (event) => event.preventDefault() },
+            h("label", {}, h("span", {}, "Contains"), search))),
+        stale.element, refusal, list, none),
+      explain.element),
+  );
+
+  const show = () => {
+    const rules = source.value ?? [];
+    const q = (router.parameters.q ?? "").toLowerCase();
+    if (search !== document.activeElement) search.value = router.parameters.q ?? "";
+    const fitting = rules.filter((rule) => !q || JSON.stringify(rule).toLowerCase().includes(q));
+    const on = rules.filter((rule) => rule.enabled).length;
+    summary.textContent = `${plural(rules.length, "rule")}, ${count(on)} enabled`;
+    syncList(list, fitting.slice(0, MOST), (rule) => rule.id, (rule) => ruleRow(rule, (enabled) => flip(rule, enabled)));
+    none.hidden = fitting.length > 0 && fitting.length <= MOST;
+    none.textContent = fitting.length ? `and ${count(fitting.length - MOST)} more: narrow the filter to see them` : q ? "No rule fits this filter." : "No rules: the default effect decides everything.";
+  };
+
+  async function flip(rule, enabled) {
+    refusal.hidden = true;
+    try {
+      await send("POST", `/api/policy/rules/${encodeURIComponent(rule.id)}/${enabled ? "enable" : "disable"}`);
+      announce(`Rule ${rule.name} is ${enabled ? "enabled" : "disabled"}.`);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      refusal.textContent = `${rule.name}: ${error.message}`;
+      refusal.hidden = false;
+    }
+    await source.refresh();
+  }
+
+  const stop = source.watch((value, problem) => {
+    stale.show(problem);
+    if (value) show();
+  });
+  return {
+    update(parameters) {
+      show();
+      explain.update(parameters);
+    },
+    remove: stop,
+  };
+}
+
+function ruleRow(rule, flip) {
+  const toggle = h("button", {
+    class: "switch", role: "switch", "aria-checked": String(rule.enabled), "aria-label": `Enabled: ${rule.name}`, "data-focus": "switch",
+    onclick: (event) => {
+      event.currentTarget.setAttribute("aria-checked", String(!rule.enabled));
+      flip(!rule.enabled);
+    },
+  });
+  return h(
+    "li", { class: rule.enabled ? "rule" : "rule is-off" }, toggle,
+    h("div", { class: "rule-main" },
+      h("p", { class: "card-head" }, h("span", { class: "chip", "data-level": rule.effect }, rule.effect), h("b", {}, rule.name),
+        h("span", { class: "card-age" }, `priority ${rule.priority}`)),
+      conditionList(rule.conditions),
+      h("p", { class: "card-text" }, h("code", {}, rule.id), ...notes(rule))),
+  );
+}
+
+function notes(rule) {
+  const found = [];
+  if (rule.mode === "shadow") found.push(" · shadow: recorded, not applied");
+  if (rule.expires_at) found.push(" · expires ", new Date(rule.expires_at * 1000).toLocaleString());
+  if (rule.not_before && rule.not_before > Date.now() / 1000) found.push(" · from ", new Date(rule.not_before * 1000).toLocaleString());
+  if (rule.description) found.push(` · ${rule.description}`);
+  return found;
+}
+
+function conditionList(conditions) {
+  if (conditions.length === 0) return h("p", { class: "conditions" }, "everything");
+  const parts = conditions.flatMap(({ field, operator, value }, place) => [
+    place ? h("span", { class: "and" }, " and ") : null,
+    h("span", { class: "condition" }, h("code", {}, field), ` ${operator} `, h("code", { class: "value" }, JSON.stringify(value))),
+  ]);
+  return h("p", { class: "conditions" }, parts);
+}

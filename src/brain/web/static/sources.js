@@ -1,0 +1,72 @@
+// What is not an event but a state of affairs (health, threats, rules) is asked for every 5 s while someone looks at it,
+// and sooner when an event says that it changed.
+
+import { Problem, get, session } from "./api.js";
+
+const EVERY_MS = 5000;
+const SOON_MS = 150;
+
+/** One address of the API, kept current for its watchers. */
+export class Source {
+  value = undefined;
+  problem = null;
+
+  #path;
+  #parameters;
+  #watchers = new Set();
+  #timer;
+  #loading = false;
+  #again = false;
+
+  constructor(path, parameters = {}) {
+    this.#path = path;
+    this.#parameters = parameters;
+    document.addEventListener("visibilitychange", () => !document.hidden && this.refresh());
+    session.addEventListener("opened", () => this.refresh());
+  }
+
+  /** Call `show(value, problem)` now, if there is something to show, and after every change; returns how to stop. */
+  watch(show) {
+    this.#watchers.add(show);
+    if (this.value !== undefined || this.problem) show(this.value, this.problem);
+    if (this.#watchers.size === 1) this.refresh();
+    return () => {
+      this.#watchers.delete(show);
+      if (this.#watchers.size === 0) clearTimeout(this.#timer);
+    };
+  }
+
+  /** Ask again shortly: something changed. Several calls become one. */
+  hint() {
+    if (this.#watchers.size && !document.hidden) this.#schedule(SOON_MS);
+  }
+
+  /** Ask now. */
+  async refresh() {
+    clearTimeout(this.#timer);
+    if (this.#loading) {
+      this.#again = true;
+      return;
+    }
+    if (!this.#watchers.size || document.hidden) return;
+    this.#loading = true;
+    try {
+      this.value = await get(this.#path, this.#parameters);
+      this.problem = null;
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      this.problem = error;
+    } finally {
+      this.#loading = false;
+    }
+    for (const show of this.#watchers) show(this.value, this.problem);
+    if (this.problem?.status === 401) return; // goes on once signed in
+    this.#schedule(this.#again ? 0 : EVERY_MS);
+    this.#again = false;
+  }
+
+  #schedule(wait) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.refresh(), wait);
+  }
+}

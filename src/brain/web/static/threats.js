@@ -1,0 +1,173 @@
+// Threats: a board by status, a short list for the overview, and the moves each threat may make as buttons.
+
+import { Problem, send } from "./api.js";
+import { announce } from "./announce.js";
+import { h, syncList } from "./dom.js";
+import { age, count, duration, plural } from "./format.js";
+import { router } from "./router.js";
+import { staleNotice } from "./stale.js";
+
+const SEVERITIES = ["CRITICAL", "HIGH", "MEDIUM", "LOW"];
+const COLUMNS = ["OPEN", "INVESTIGATING", "ESCALATED", "MITIGATED"];
+const CLOSED = ["RESOLVED", "IGNORED"];
+const ACTIVE = ["OPEN", "INVESTIGATING", "ESCALATED"];
+const SHORT_LIST = 8;
+
+/** What each move is called on its button. */
+const VERBS = {
+  OPEN: "Reopen",
+  INVESTIGATING: "Investigate",
+  ESCALATED: "Escalate",
+  MITIGATED: "Mitigate",
+  RESOLVED: "Resolve",
+  IGNORED: "Ignore",
+};
+
+/** The threats that still ask for work, worst first. */
+export function openThreats(answer) {
+  return bySeverity((answer ?? []).filter((threat) => ACTIVE.includes(threat.status)));
+}
+
+/** [[severity, number], ...] of these threats, worst first. */
+export function countSeverities(threats) {
+  return SEVERITIES.map((severity) => [severity, threats.filter((threat) => threat.severity === severity).length]);
+}
+
+function bySeverity(threats) {
+  const rank = (threat) => SEVERITIES.indexOf(threat.severity);
+  return [...threats].sort((a, b) => rank(a) - rank(b) || b.last_seen - a.last_seen);
+}
+
+/** The overview's panel: the worst open threats. */
+export function createOpenThreats(source) {
+  const refresh = () => source.refresh();
+  const list = h("ul", { class: "cards" });
+  const more = h("p", { class: "empty" });
+  const stale = staleNotice();
+  const element = h(
+    "section", { class: "panel", "aria-labelledby": "open-threats" },
+    h("header", { class: "panel-head" }, h("h2", { id: "open-threats" }, "Open threats"), h("a", { href: "#/threats" }, "Board")),
+    stale.element, list, more,
+  );
+  const stop = source.watch((answer, problem) => {
+    stale.show(problem);
+    const threats = openThreats(answer);
+    syncList(list, threats.slice(0, SHORT_LIST), (threat) => threat.id, (threat) => card(threat, refresh));
+    more.hidden = threats.length > 0 && threats.length <= SHORT_LIST;
+    more.textContent = threats.length ? `and ${count(threats.length - SHORT_LIST)} more on the board` : "No open threats.";
+  });
+  return { element, remove: stop };
+}
+
+/** The view `#/threats`. */
+export function mountThreats(root, { threats: source, closed: closedSource, stats }) {
+  const closed = h("input", { type: "checkbox", onchange: () => router.change({ closed: closed.checked ? "1" : null }, { replace: true }) });
+  const search = h("input", { type: "search", placeholder: "address, agent, type…", oninput: () => router.change({ q: search.value }, { replace: true }) });
+  const summary = h("p", { class: "view-note" });
+  const stale = staleNotice();
+  const refresh = () => Promise.all([source.refresh(), closedSource.refresh(), stats.refresh()]);
+  const columns = [...COLUMNS, ...CLOSED].map(column);
+  root.append(
+    h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "Threats"), summary,
+      h("form", { class: "filters", role: "search", "aria-label": "Filter threats", onsubmit: (event) => event.preventDefault() },
+        h("label", {}, h("span", {}, "Contains"), search), h("label", { class: "check" }, closed, "Show resolved and ignored"))),
+    stale.element,
+    h("div", { class: "board" }, columns.map(({ element }) => element)),
+  );
+  const show = () => {
+    const { q = "", closed: withClosed } = router.parameters;
+    closed.checked = Boolean(withClosed);
+    if (search !== document.activeElement) search.value = q;
+    const all = [...(source.value ?? []), ...(withClosed ? (closedSource.value ?? []) : [])];
+    const fitting = bySeverity(all).filter((threat) => !q || JSON.stringify(threat).toLowerCase().includes(q.toLowerCase()));
+    for (const { status, element, fill } of columns) {
+      element.hidden = CLOSED.includes(status) && !withClosed;
+      fill(fitting.filter((threat) => threat.status === status), refresh);
+    }
+  };
+  const stops = [
+    source.watch((_, problem) => {
+      stale.show(problem);
+      show();
+    }),
+    stats.watch((value) => {
+      if (value) summary.textContent = statsLine(value);
+    }),
+  ];
+  let stopClosed = null; // asked for only while they are shown
+  function update(parameters) {
+    if (parameters.closed && !stopClosed) stopClosed = closedSource.watch(show);
+    else if (!parameters.closed && stopClosed) stopClosed = stopClosed() ?? null;
+    show();
+  }
+  return {
+    update,
+    remove() {
+      for (const stop of stops) stop();
+      stopClosed?.();
+    },
+  };
+}
+
+function column(status) {
+  const number = h("span", { class: "number" });
+  const list = h("ul", { class: "cards" });
+  const none = h("p", { class: "empty" }, "None");
+  const element = h("section", { class: "column", "aria-label": status }, h("h2", {}, status, " ", number), list, none);
+  return {
+    status,
+    element,
+    fill(threats, refresh) {
+      number.textContent = count(threats.length);
+      none.hidden = threats.length > 0;
+      syncList(list, threats, (threat) => threat.id, (threat) => card(threat, refresh));
+    },
+  };
+}
+
+/** MTTM never without the ages of those still open: alone it would look best when nothing gets done. */
+export function statsLine(stats) {
+  const parts = [`${plural(stats.active, "threat")} open`];
+  if (stats.mttm_seconds !== null) parts.push(`mean time to mitigate ${duration(stats.mttm_seconds)} over ${count(stats.mitigated)}`);
+  if (stats.active_oldest_age_seconds) parts.push(`oldest open ${duration(stats.active_oldest_age_seconds)}`);
+  return parts.join(" · ");
+}
+
+function card(threat, refresh) {
+  const refusal = h("p", { class: "refusal", role: "alert", hidden: true });
+  const moves = threat.allowed_moves.map((status) =>
+    h("button", { class: "button small", "data-focus": status, "data-move": status, onclick: (event) => move(threat, status, event.currentTarget, refusal, refresh) },
+      VERBS[status] ?? status));
+  const evidence = Object.entries(threat.metadata.evidence ?? {}).map(([name, number]) => h("li", {}, `${name.replaceAll("_", " ")} `, h("b", {}, count(number))));
+  return h(
+    "li", { class: "card", "data-level": threat.severity },
+    h("p", { class: "card-head" }, h("span", { class: "chip", "data-level": threat.severity }, threat.severity),
+      h("span", { class: "card-status" }, threat.status), h("span", { class: "card-age" }, age(threat.last_seen))),
+    h("div", { class: "card-title" }, h("h3", {}, threat.type, " ", h("span", { class: "from" }, threat.source)),
+      h("a", { class: "story-link", href: router.href({ story: threat.correlation_id }), "data-focus": "story" }, "Timeline")),
+    threat.description ? h("p", { class: "card-text" }, threat.description) : null,
+    evidence.length ? h("ul", { class: "facts" }, evidence) : null,
+    moves.length === 0 ? null : h("div", { class: "moves", role: "group", "aria-label": `Move threat ${threat.source}` }, moves),
+    refusal,
+  );
+}
+
+async function move(threat, status, button, refusal, refresh) {
+  const buttons = button.parentElement.querySelectorAll("button");
+  for (const one of buttons) one.disabled = true;
+  refusal.hidden = true;
+  try {
+    await send("POST", `/api/threats/${encodeURIComponent(threat.id)}/status`, { status });
+    announce(`Threat from ${threat.source} is now ${status}.`);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    refusal.textContent = error.message;
+    refusal.hidden = false;
+  }
+  for (const one of buttons) one.disabled = false;
+  await refresh();
+  // The card may now be in another column: the focus goes with it.
+  if (document.activeElement === document.body) {
+    document.querySelector(`[data-key="${CSS.escape(threat.id)}"] [data-focus]`)?.focus();
+  }
+}
