@@ -51,22 +51,30 @@ def correlation(correlation_id: str | None, **more: Any) -> Iterator[None]:
         _context.reset(token)
 
 
-@contextmanager
-def in_the_wake_of(event: Event) -> Iterator[None]:
-    """Inside this block new events carry the event's correlation id (or its id, if it has none) and its id as cause."""
-    meta = event.meta
-    wake = {
-        "correlation_id": meta["correlation_id"] or event.id,
-        "version": VERSION,
-        "causation_id": event.id,
-    }
-    if "traceparent" in meta:
-        wake["traceparent"] = meta["traceparent"]
-    token = _context.set(wake)
-    try:
-        yield
-    finally:
-        _context.reset(token)
+class in_the_wake_of:  # noqa: N801  (used as a statement; a generator would cost 2.5 times as much an event)
+    """Inside `with in_the_wake_of(event):` new events carry its correlation id (its own id, if it has none), its id as
+    `causation_id`, and the trace it belongs to. For one `with` statement.
+    """
+
+    __slots__ = ("_token", "_wake")
+
+    def __init__(self, event: Event) -> None:
+        meta = event.meta
+        self._wake = wake = {
+            "correlation_id": meta["correlation_id"] or event.id,
+            "version": VERSION,
+            "causation_id": event.id,
+        }
+        if "traceparent" in meta:
+            wake["traceparent"] = meta["traceparent"]
+            if "tracestate" in meta:
+                wake["tracestate"] = meta["tracestate"]
+
+    def __enter__(self) -> None:
+        self._token = _context.set(self._wake)
+
+    def __exit__(self, *_: object) -> None:
+        _context.reset(self._token)
 
 
 def current_meta() -> dict[str, Any]:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from brain.charter import Event, Pattern, in_the_wake_of
+from brain.charter import Event, Pattern
 from brain.errors import EnvelopeError, Unavailable
 from brain.stream.backends import DeadLetter, Fenced, Held, NoGroup
 from brain.stream.member import Member
+from brain.stream.tracing import handling
 
 if TYPE_CHECKING:
     from brain.stream.stream import EventStream
@@ -114,7 +115,7 @@ class Consumer:
 
     async def call(self, event: Event) -> None:
         """Run the handler in the context of its event, so that what it publishes carries on the correlation."""
-        with in_the_wake_of(event):
+        with handling(event, self.group):
             if self._is_async:
                 await self._handler(event)  # type: ignore[misc]
             else:

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from pathlib import Path
+from sys import modules
 from typing import NamedTuple, ParamSpec, TypeVar
 from weakref import WeakSet
 
@@ -27,6 +28,7 @@ from brain.stream.query import Stored
 from brain.stream.receipt import Receipt
 from brain.stream.shipper import Shipper
 from brain.stream.subscription import consume
+from brain.stream.tracing import SDK, publish_traced
 
 log = structlog.get_logger("brain.stream")
 
@@ -96,6 +98,8 @@ class EventStream:
         Never blocks and never raises: what cannot be accepted (a malformed or oversized event, no room on the disk) is
         counted in `refused`, logged, and named by `receipt.refused`.
         """
+        if SDK in modules and (traced := publish_traced(self.publish, event)) is not None:
+            return traced
         try:
             data = event.encode()
             if len(data) > MAX_EVENT:

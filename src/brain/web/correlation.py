@@ -1,0 +1,54 @@
+"""Requests and the events they cause, under one correlation id and in one trace."""
+
+from __future__ import annotations
+
+import re
+from uuid import uuid4
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from brain.charter import correlation
+from brain.stream.tracing import traceparent_in
+
+HEADER = "X-Correlation-Id"
+
+_ID = re.compile(r"[!-~]{1,200}").fullmatch
+_TRACESTATE = re.compile(r"[ -~]{1,512}").fullmatch
+
+
+class Correlation:
+    """ASGI middleware: events of a request carry its `X-Correlation-Id` and its W3C `traceparent` in their meta.
+
+    A request without an id, or with one that is not 1 to 200 visible ASCII characters, is given one (`req_<32 hex
+    digits>`); the answer's `X-Correlation-Id` says which it was. A malformed `traceparent` counts as none.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get(HEADER, "")
+        correlation_id = given if _ID(given) else f"req_{uuid4().hex}"
+
+        async def with_id(message: Message) -> None:
+            if message["type"] in ("http.response.start", "websocket.accept"):
+                MutableHeaders(scope=message)[HEADER] = correlation_id
+            await send(message)
+
+        with correlation(correlation_id, **_trace(headers)):
+            await self._app(scope, receive, with_id)
+
+
+def _trace(headers: Headers) -> dict[str, str]:
+    """The request's trace context as meta; two trace parents are as good as none."""
+    parents = headers.getlist("traceparent")
+    parent = traceparent_in(parents[0]) if len(parents) == 1 else None
+    if parent is None:
+        return {}
+    state = ",".join(headers.getlist("tracestate"))
+    return {"traceparent": parent, "tracestate": state} if _TRACESTATE(state) else {"traceparent": parent}
