@@ -51,6 +51,7 @@ class Journal:
     def __init__(self, folder: Path, segment_size: int = SEGMENT_SIZE, first_seq: int = 0) -> None:
         self.folder = folder
         self.next_seq = first_seq
+        self.last_critical = -1  # the number of the last CRITICAL record appended, -1 for none
         self.current_first = -1  # the first sequence number of the segment being written
         self.committed = 0  # how many of its bytes hold whole records
         self._size = segment_size
@@ -76,7 +77,11 @@ class Journal:
         if self._map is None or end > self._size:
             self._rotate()
             start, end = 0, 16 + length
-        number = seq | _CRITICAL if critical else seq
+        if critical:
+            number = seq | _CRITICAL
+            self.last_critical = seq
+        else:
+            number = seq
         self._map[start:end] = _HEADER.pack(length, crc32(data, seq & 0xFFFFFFFF), number) + data  # type: ignore[index]
         self.committed = end
         self.next_seq = seq + 1
