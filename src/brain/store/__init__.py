@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from brain.errors import InvalidInput
+from brain.redis_client.url import SCHEMES, masked
 
 
 class Document(NamedTuple):
@@ -56,7 +57,7 @@ class Store(Protocol):
 
 
 def open_store(url: str) -> Store:
-    """The store at `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db` or `redis://host:port/db`.
+    """The store at `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db` or a Redis URL (docs/redis.md).
 
     Raises InvalidInput for another scheme, Unavailable when it cannot be reached.
     """
@@ -69,8 +70,10 @@ def open_store(url: str) -> Store:
         from brain.store.sqlite import SQLiteStore
 
         return SQLiteStore(url)
-    if scheme in ("redis", "rediss"):
+    if scheme in SCHEMES:
         from brain.store.redis import RedisStore
 
         return RedisStore(url)
-    raise InvalidInput(f"store URL {url!r}: the scheme must be memory, sqlite, redis or rediss")
+    raise InvalidInput(
+        f"store URL {masked(url)!r}: the scheme must be memory, sqlite, redis or rediss; docs/redis.md shows more"
+    )

@@ -1,30 +1,25 @@
 """Documents in Redis (or Valkey). Every change is one Lua script, so it is atomic among any number of processes.
 
-All keys share the hash tag `{brain}` and so live on one shard of a Cluster: a script may only touch one.
+All keys share a hash tag, the name of the stream, and so live on one shard of a Cluster: a script may only touch one.
 A collection is a hash (key -> version and data) with a sorted set beside it that keeps the keys in order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import cast
-from urllib.parse import urlsplit
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
-from brain.errors import InvalidInput, Unavailable
+from brain.redis_client.connect import connect
+from brain.redis_client.errors import named_errors
+from brain.redis_client.url import parse
 from brain.store import Document
 from brain.store.rules import check_key, check_version
 
-CONNECT_TIMEOUT = 1.0
 REPLY_TIMEOUT = 2.0
 """Seconds before a silent server means Unavailable. The URL may say otherwise: `?socket_timeout=0.5`."""
 
 _CHUNK = 1_000
-_REVISIONS = "{brain}:store:revisions"
 
 # A revision starts at the server's clock, so that it still grows after a server came back with empty memory.
 _COUNT_CHANGE = """
@@ -77,18 +72,11 @@ class RedisStore:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            # No retries: a change that timed out may have been made, and a second try would meet its own traces.
-            self._client = redis.Redis.from_url(
-                url,
-                socket_connect_timeout=CONNECT_TIMEOUT,
-                socket_timeout=REPLY_TIMEOUT,
-                retry=Retry(NoBackoff(), 0),
-            )
-        except ValueError as error:
-            raise InvalidInput(f"store URL: {error}; write redis://host:6379/0") from error
-        parts = urlsplit(url)
-        self._name = f"{parts.hostname}:{parts.port or 6379}"  # for messages: the URL may hold a password
+        place = parse(url)
+        self._where = place.where
+        self._prefix = f"{{{place.stream}}}:store"
+        # Nothing is tried twice: a change that timed out may have been made, and would meet its own traces.
+        self._client = connect(place, REPLY_TIMEOUT)
         self._put = self._client.register_script(_PUT)
         self._delete = self._client.register_script(_DELETE)
         self._scan = self._client.register_script(_SCAN)
@@ -98,14 +86,14 @@ class RedisStore:
     def get(self, collection: str, key: str) -> Document | None:
         check_key(collection, key)
         with self._named_errors():
-            found = cast(bytes | None, self._client.hget(_keys(collection)[0], key))
+            found = cast(bytes | None, self._client.hget(self._keys(collection)[0], key))
         return None if found is None else _document(key, found)
 
     def put(self, collection: str, key: str, data: bytes, expected: int | None = None) -> int:
         check_key(collection, key)
         wanted = "" if expected is None else expected
         with self._named_errors():
-            done, version = cast(list[int], self._put(_keys(collection), [collection, key, data, wanted]))
+            done, version = cast(list[int], self._put(self._keys(collection), [collection, key, data, wanted]))
         if not done:
             check_version(collection, key, version, expected)
         return version
@@ -114,7 +102,7 @@ class RedisStore:
         check_key(collection, key)
         wanted = "" if expected is None else expected
         with self._named_errors():
-            done, version = cast(list[int], self._delete(_keys(collection), [collection, key, wanted]))
+            done, version = cast(list[int], self._delete(self._keys(collection), [collection, key, wanted]))
         if not done:
             check_version(collection, key, version, expected)
         return version > 0
@@ -132,7 +120,7 @@ class RedisStore:
             bounds = (high, low) if newest_first else (low, high)
             with self._named_errors():
                 keys, found = cast(
-                    tuple[list[bytes], list[bytes]], self._scan(_keys(collection), [command, *bounds, size])
+                    tuple[list[bytes], list[bytes]], self._scan(self._keys(collection), [command, *bounds, size])
                 )
             documents += [_document(key.decode(), data) for key, data in zip(keys, found, strict=True)]
             if len(keys) < size:
@@ -145,21 +133,20 @@ class RedisStore:
 
     def revision(self, collection: str) -> int:
         with self._named_errors():
-            return int(cast(bytes | None, self._client.hget(_REVISIONS, collection)) or 0)
+            return int(cast(bytes | None, self._client.hget(self._revisions, collection)) or 0)
 
     def close(self) -> None:
         self._client.close()
 
-    @contextmanager
-    def _named_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except redis.RedisError as error:
-            raise Unavailable(f"Redis at {self._name}: {error}; check that it runs and can be reached") from error
+    def _named_errors(self) -> AbstractContextManager[None]:
+        return named_errors(self._where)
 
+    @property
+    def _revisions(self) -> str:
+        return f"{self._prefix}:revisions"
 
-def _keys(collection: str) -> list[str]:
-    return [f"{{brain}}:store:data:{collection}", f"{{brain}}:store:keys:{collection}", _REVISIONS]
+    def _keys(self, collection: str) -> list[str]:
+        return [f"{self._prefix}:data:{collection}", f"{self._prefix}:keys:{collection}", self._revisions]
 
 
 def _document(key: str, stored: bytes) -> Document:

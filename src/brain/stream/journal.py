@@ -51,6 +51,7 @@ class Journal:
     def __init__(self, folder: Path, segment_size: int = SEGMENT_SIZE, first_seq: int = 0) -> None:
         self.folder = folder
         self.next_seq = first_seq
+        self.last_critical = -1  # the number of the last CRITICAL record appended, -1 for none
         # The segment being written (its first sequence number) and how many of its bytes hold whole records. One value,
         # replaced as a whole: a reader in another thread must never see half of a change.
         self.tail = (-1, 0)
@@ -78,7 +79,10 @@ class Journal:
         if self._map is None or end > self._size:
             self._rotate()
             first, start, end = seq, 0, 16 + length
-        number = seq | _CRITICAL if critical else seq
+        number = seq
+        if critical:
+            number |= _CRITICAL
+            self.last_critical = seq
         self._map[start:end] = _HEADER.pack(length, crc32(data, seq & 0xFFFFFFFF), number) + data  # type: ignore[index]
         self.tail = (first, end)
         self.next_seq = seq + 1

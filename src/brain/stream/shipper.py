@@ -89,7 +89,9 @@ class Shipment:
         self._full.clear()
 
     def _next_batch(self) -> tuple[str, list[Record]]:
-        if self._writer is not None and self._writer.next_seq - self.next > BACKLOG:
+        following = max(self.next, self._next_critical)  # CRITICAL records before it are stored
+        writer = self._writer
+        if writer is not None and writer.next_seq - self.next > BACKLOG and writer.last_critical >= following:
             if self._ahead.next_seq < self.next:
                 self._ahead.seek(self.next)
             critical = self._ahead.read_critical(BATCH)

@@ -1,29 +1,48 @@
 """The Lua scripts of the Redis backend: what must happen as one step.
 
-A refusal is an error reply that starts with MARK, FENCED or NOGROUP; redis.py turns it into an exception.
+A refusal is an error reply that starts with MARK or FENCED; redis.py turns it into an exception. What serves consuming
+is allowed on a server that is full (allow-oom), since consuming is what lets events be trimmed:
+https://redis.io/docs/latest/develop/programmability/lua-api/#script_flags
 """
 
 from __future__ import annotations
 
-_MEMBER = """
+_ALWAYS = "#!lua flags=allow-oom\n"
+_MEMBER = (
+    _ALWAYS
+    + """
 if redis.call('HEXISTS', KEYS[2], ARGV[2]) == 0 then
     return redis.error_reply('FENCED group ' .. ARGV[1] .. ': ' .. ARGV[2] .. ' is no member any more')
 end
 """
+)
 
 SCRIPTS = {
-    # KEYS events marks, ARGV producer previous mark data...
-    "append": """
-local stored = redis.call('HGET', KEYS[2], ARGV[1]) or ''
-if stored == ARGV[3] then return {} end
+    # KEYS events marks, ARGV producer previous mark data... Gives the first position; the others follow it by one each.
+    "append": """#!lua
+local call, events, records = redis.call, KEYS[1], ARGV
+local stored = call('HGET', KEYS[2], ARGV[1]) or ''
+if stored == ARGV[3] then return '' end
 if stored ~= ARGV[2] then return redis.error_reply('MARK ' .. stored) end
-local ids = {}
-for i = 4, #ARGV do ids[i - 3] = redis.call('XADD', KEYS[1], '*', 'e', ARGV[i]) end
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
-return ids
+local first = ''
+if records[4] then
+    first = call('XADD', events, '*', 'e', records[4])
+    local same_ms = string.match(first, '^%d+') .. '-*'
+    for i = 5, #records do call('XADD', events, same_ms, 'e', records[i]) end
+end
+call('HSET', KEYS[2], ARGV[1], ARGV[3])
+return first
+""",
+    # KEYS events patterns, ARGV group pattern start
+    "create_group": _ALWAYS
+    + """
+local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], ARGV[3], 'MKSTREAM')
+if made['err'] and not string.find(made['err'], 'BUSYGROUP', 1, true) then return made end
+return redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 """,
     # KEYS events members, ARGV group consumer
-    "join": """
+    "join": _ALWAYS
+    + """
 redis.call('XGROUP', 'CREATECONSUMER', KEYS[1], ARGV[1], ARGV[2])
 redis.call('HSETNX', KEYS[2], ARGV[2], 0)
 return 1
@@ -34,7 +53,8 @@ redis.call('HINCRBY', KEYS[2], ARGV[2], 1)
 return redis.call('HGETALL', KEYS[2])
 """,
     # KEYS members, ARGV consumer beat
-    "expel": """
+    "expel": _ALWAYS
+    + """
 if ARGV[2] == '' or redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HDEL', KEYS[1], ARGV[1]) end
 return 0
 """,
@@ -72,7 +92,8 @@ if redis.call('EXISTS', KEYS[3]) == 1 then redis.call('HDEL', KEYS[3], unpack(po
 return redis.call('XACK', KEYS[1], ARGV[1], unpack(positions))
 """,
     # KEYS events attempts, ARGV group position. Delivery itself was the first attempt.
-    "count_attempt": """
+    "count_attempt": _ALWAYS
+    + """
 if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then
     return redis.error_reply('FENCED group ' .. ARGV[1] .. ': ' .. ARGV[2] .. ' is not held')
 end
@@ -87,9 +108,15 @@ redis.call('HDEL', KEYS[3], ARGV[3])
 return redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
 """,
     # KEYS events dead, ARGV group position data
-    "redrive": """
+    "redrive": """#!lua
 if redis.call('HDEL', KEYS[2], ARGV[2]) == 0 then return 0 end
 redis.call('XADD', KEYS[1], '*', 'e', ARGV[3], 'g', ARGV[1])
 return 1
+""",
+    # KEYS events, ARGV after count. Gives the position of the last of the next `count` events, and how many there were.
+    "skip": """#!lua flags=no-writes
+local rows = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])
+if #rows == 0 then return {'', 0} end
+return {rows[#rows][1], #rows}
 """,
 }
