@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from brain.charter import Event, EventType, Frequency, Pattern, Priority, catalogue, correlation
 from brain.errors import BrainError, Conflict, EnvelopeError, InvalidInput, NotFound, Unavailable
-from brain.stream.stream import Delivering, EventStream
+from brain.stream import Delivering, EventStream
 
 if TYPE_CHECKING:
     from brain.immune import HealthEvent, ImmuneService

@@ -1,12 +1,8 @@
-"""The command `brain` as a user runs it: a process of its own, in a folder of its own.
-
-The processes are forked from a server that has imported what commands import, which takes most of a command's time.
-"""
+"""The command `brain` as a user runs it: a process of its own, in a folder of its own."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
@@ -15,13 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from brain import cli
-
-# What commands import; of the installed package alone, as the server does not look into this folder.
-_PRELOAD = ["brain.cli.common", "brain.settings", "brain.logs", "brain.store.sqlite", "brain.store.redis"]
-_PRELOAD += ["brain.stream", "brain.threats", "rich.progress", "rich.table", "typer.rich_utils"]
-
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(_PRELOAD)
+from support.processes import spawn
 
 
 @dataclass
@@ -46,8 +36,7 @@ class Command:
 
     def __call__(self, *arguments: str | Path) -> Ran:
         out, err = self.folder / ".out", self.folder / ".err"
-        process = _context.Process(target=_run, args=(self.folder, [*map(str, arguments)], out, err))
-        process.start()
+        process = spawn(_run, self.folder, [*map(str, arguments)], out, err)
         process.join(60)
         if process.exitcode is None:
             process.kill()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from brain import catalogue
+import rich.progress
+import rich.table
+import typer.rich_utils
+
+from brain import catalogue, cli, logs, settings
+from brain.store import redis, sqlite
 from support import group_worker, producer
 
 catalogue()
-__all__ = ["group_worker", "producer"]
+__all__ = ["cli", "group_worker", "logs", "producer", "redis", "rich", "settings", "sqlite", "typer"]

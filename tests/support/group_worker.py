@@ -1,3 +1,3 @@
-"""A process that consumes a group until it is killed; each effect is a row written in one transaction with the inbox."""
+"""A process that consumes a group until it is killed; each effect is one transaction with the inbox."""
 
 from __future__ import annotations

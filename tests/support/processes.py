@@ -5,9 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 # The fork server does not take over sys.path.
@@ -18,7 +20,12 @@ _context.set_forkserver_preload(["support.everything"])
 
 def spawn(target: Callable[..., None], *args: Any) -> BaseProcess:
     process = _context.Process(target=target, args=args, daemon=True)
-    process.start()
+    # A child would first run the parent's main script, which is pytest: half a second each.
+    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    try:
+        process.start()
+    finally:
+        sys.modules["__main__"] = main
     return process
 
 
@@ -28,7 +35,3 @@ def kill(process: BaseProcess) -> None:
         os.kill(process.pid, signal.SIGKILL)
     process.join(10)
     assert not process.is_alive()
-
-
-def pipe() -> tuple[Any, Any]:
-    return _context.Pipe(duplex=False)

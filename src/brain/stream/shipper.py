@@ -62,8 +62,9 @@ class Shipment:
         if self._batch is None:
             self._batch = self._next_batch()
         mark, records = self._batch
-        if not records:
+        if not records:  # nothing there, or only CRITICAL ones that went ahead
             self._batch = None
+            self.next, self._next_critical = _parse(mark)
             return [], []
         assert self._mark is not None
         try:
