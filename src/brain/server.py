@@ -29,6 +29,7 @@ from brain.security import Guard, Sessions, check_exposure, login_routes
 from brain.settings import Settings
 from brain.store import Store
 from brain.stream import EventStream
+from brain.stream.retention import keep
 from brain.web import openapi, problems
 from brain.web.body import BodyReader
 from brain.web.events_api import events_router
@@ -70,13 +71,16 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
                 app.include_router(router, prefix="/api")
             app.openapi_schema = None
             consumers.append(asyncio.create_task(stream.run_consumers()))
-            consumers[0].add_done_callback(_log_end)
+            consumers.append(asyncio.create_task(keep(stream, settings.retention)))
+            for task in consumers:
+                task.add_done_callback(_log_end)
             try:
                 yield
             finally:
                 live.close()
-                consumers[0].cancel()
-                await asyncio.gather(consumers[0], return_exceptions=True)
+                for task in consumers:
+                    task.cancel()
+                await asyncio.gather(*consumers, return_exceptions=True)
 
     app = FastAPI(
         title="BRAiN EventStream",
@@ -121,7 +125,7 @@ async def _page(request: Request) -> Response:
 
 def _log_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("the consumers stopped", exc_info=error)
+        log.error("a background task stopped", exc_info=error)
 
 
 class _SafeHeaders:

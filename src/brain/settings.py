@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 
 from brain.errors import InvalidInput
+from brain.stream.retention import Retention
 
 FILE = "brain.toml"
 PREFIX = "BRAIN_"
@@ -46,6 +47,9 @@ class Settings(BaseSettings):
     )
     body_limit: int = Field(default=1 << 20, ge=1024, description="Largest request body, in bytes")
     live_limit: int = Field(default=200, ge=1, description="Most clients that may follow events/live at the same time")
+    retention_days: float | None = Field(default=90.0, gt=0, description="Days that events are kept in the stream")
+    retention_bytes: int | None = Field(default=None, gt=0, description="About how many bytes the stream may take")
+    retention_count: int | None = Field(default=None, gt=0, description="How many events the stream may keep")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged")
     log_format: Literal["auto", "console", "json"] = Field(default="auto", description="auto: console on a terminal")
 
@@ -53,6 +57,12 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """Where modules keep their state."""
         return self.store or self.stream
+
+    @property
+    def retention(self) -> Retention:
+        """The stream's limits; what a group has not read is kept all the same."""
+        age = None if self.retention_days is None else self.retention_days * 86_400
+        return Retention(max_age=age, max_bytes=self.retention_bytes, max_count=self.retention_count)
 
     @field_validator("stream", "store")
     @classmethod
