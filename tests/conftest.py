@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a real Redis shared by the session, emptied for each test that asks for it."""
+"""Fixtures for all tests: a real Redis and a real PostgreSQL of the session, emptied for each test that asks for it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from support.postgres_server import PostgresServer
 from support.redis_server import RedisServer
 
 # HYPOTHESIS_PROFILE=long, as `make test-long` sets it, tries fifty times as many cases.
@@ -39,3 +40,19 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     server = RedisServer(folder, "--appendonly", "yes").start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def session_postgres() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def postgres(session_postgres: PostgresServer) -> PostgresServer:
+    """A real, empty PostgreSQL."""
+    session_postgres.empty()
+    return session_postgres
