@@ -245,7 +245,8 @@ class _Session:
                 finished = await self._handle(lane, delivery)
                 if self._how.key is not None:
                     await self._release_key(lane, delivery, finished)
-                if lane.now - self._flushed_at > _FLUSH_AFTER:
+                # A redelivered one at once: were its consumer killed before, it would count one more attempt.
+                if delivery.redelivered or lane.now - self._flushed_at > _FLUSH_AFTER:
                     await self._flush()
             if self._done and lane.queue.empty():
                 await self._flush()

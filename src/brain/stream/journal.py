@@ -48,9 +48,10 @@ class Record(NamedTuple):
 class Journal:
     """The writing side. Not thread-safe: the caller serialises `append`."""
 
-    def __init__(self, folder: Path, segment_size: int = SEGMENT_SIZE, first_seq: int = 0) -> None:
+    def __init__(self, folder: Path, segment_size: int = SEGMENT_SIZE, *, power: bool = False) -> None:
         self.folder = folder
-        self.next_seq = first_seq
+        self._power = power  # a segment is forced out before the next one is begun
+        self.next_seq = 0
         self.last_critical = -1  # the number of the last CRITICAL record appended, -1 for none
         # The segment being written (its first sequence number) and how many of its bytes hold whole records. One value,
         # replaced as a whole: a reader in another thread must never see half of a change.
@@ -88,10 +89,9 @@ class Journal:
         self.next_seq = seq + 1
         return seq
 
-    def sync(self) -> None:
-        """Force what was appended to stable storage (fdatasync)."""
-        if self._fd >= 0:
-            os.fdatasync(self._fd)
+    def duplicate(self) -> int:
+        """A descriptor of the segment being written, to be forced out and closed by the caller."""
+        return os.dup(self._fd)
 
     def prepare(self) -> None:
         """Make the next segment ahead of time, so that `append` does not wait for it; called off the hot path."""
@@ -113,6 +113,8 @@ class Journal:
         else:
             fd = _allocate(path, self._size)
         if self._map is not None:
+            if self._power:
+                os.fdatasync(self._fd)
             self._close_segment()
         self._fd = fd
         self._map = mmap.mmap(fd, self._size)

@@ -65,6 +65,8 @@ class EventStream:
         self._publishing = threading.Lock()
         self._closed = False
         self._power = False
+        self._forcing = threading.Lock()
+        self._forced = 0
         self._journal = journal
         self._shipper = Shipper(backend, root, journal, self.bell.ring) if journal and root else None
         self._direct = 0
@@ -112,13 +114,28 @@ class EventStream:
                 if self._closed:
                     raise Closed("the stream is closed in this process; open one of its own")
                 seq = journal.append(data, critical)
-                if self._power:
-                    journal.sync()
+            if self._power:
+                self._force_out(seq)
         except Exception as error:  # noqa: BLE001  (publishing never raises; counted, logged, named in the receipt)
             return self._refuse(event, error)
         if shipper.idle:
             shipper.wake()
         return Receipt(event.id, self, seq, critical)
+
+    def _force_out(self, seq: int) -> None:
+        """Return when the record is on stable storage; one fdatasync serves all that were appended before it began."""
+        journal = self._journal
+        assert journal is not None
+        with self._forcing:
+            if seq < self._forced:
+                return
+            with self._publishing:
+                upto, fd = journal.next_seq, journal.duplicate()
+            try:
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+            self._forced = upto
 
     def _publish_directly(self, event: Event, data: bytes) -> Receipt:
         """Into a backend in this very memory, where a journal would protect nothing."""
@@ -393,8 +410,9 @@ def _open(url: str, journal: str | Path | None, durability: str, lease: float) -
     if url.startswith("memory:"):
         return EventStream(url, backend, None, None, lease)
     where = _journal_folder(url, journal)
-    stream = EventStream(url, backend, Journal(where.folder), where.root, lease)
-    stream._power = durability == "power"
+    power = durability == "power"
+    stream = EventStream(url, backend, Journal(where.folder, power=power), where.root, lease)
+    stream._power = power
     assert stream._shipper is not None
     stream._shipper.start()
     return stream
