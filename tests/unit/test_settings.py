@@ -82,10 +82,12 @@ def test_host_names_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
-    table = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    assert rows.keys() == Settings.model_fields.keys()
     for name, field in Settings.model_fields.items():
-        (row,) = [line for line in table.splitlines() if line.startswith(f"| `{name}` | `BRAIN_{name.upper()}` |")]
-        default = row.split("|")[3].strip()
+        assert rows[name].startswith(f"| `{name}` | `BRAIN_{name.upper()}` |")
+        default = rows[name].split("|")[3].strip()
         if field.default:
             assert default == f"`{field.default}`"
         else:
