@@ -89,7 +89,6 @@ class ServeProcess:
 
     def log(self) -> str:
         """What it wrote to standard error."""
-        self._log.flush()
         return Path(self._log.name).read_text()
 
 

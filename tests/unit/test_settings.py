@@ -79,3 +79,16 @@ def test_neither_the_key_nor_a_password_is_shown(monkeypatch: pytest.MonkeyPatch
 def test_host_names_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRAIN_ALLOWED_HOSTS", "brain.example.com, other")
     assert load_settings().allowed_hosts == ("brain.example.com", "other")
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    assert rows.keys() == Settings.model_fields.keys()
+    for name, field in Settings.model_fields.items():
+        assert rows[name].startswith(f"| `{name}` | `BRAIN_{name.upper()}` |")
+        default = rows[name].split("|")[3].strip()
+        if field.default:
+            assert default == f"`{field.default}`"
+        else:
+            assert default in ("none", "the stream's URL")

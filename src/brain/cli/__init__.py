@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated
 
@@ -55,10 +56,13 @@ def root() -> typer.Typer:
     return app
 
 
-def main() -> None:
-    """Run the command line; errors that the user can set right go to standard error, with exit code 2."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line (this process's, or these arguments) and exit.
+
+    Errors that the user can set right go to standard error, with exit code 2.
+    """
     try:
-        root()()
+        root()(arguments)
     except BrainError as error:
         faults = [fault for fault in getattr(error, "faults", ()) if fault != str(error)]
         print(f"error: {error}", *(f"  {fault}" for fault in faults), sep="\n", file=sys.stderr)

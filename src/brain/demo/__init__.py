@@ -70,8 +70,9 @@ async def _caught_up(stream: EventStream, tally: Tally) -> None:
         async with asyncio.timeout(CATCH_UP_SECONDS):
             while True:
                 tally.changed.clear()
+                all_stored = not stream.stats()["backlog"]  # asked first: what is stored later is newer than `newest`
                 newest = await stream.read(newest_first=True, limit=1)
-                if not stream.stats()["backlog"] and newest and newest[0].event.id == tally.last_id:
+                if all_stored and newest and newest[0].event.id == tally.last_id:
                     return
                 await tally.changed.wait()
     except TimeoutError:

@@ -1,0 +1,214 @@
+"""The command line: exit codes, where output goes, and the commands on the stream."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import structlog
+
+from brain.charter import Event
+from brain.cli import main
+from brain.stream import Delivering, EventStream
+from support.server import BRAIN, ServeProcess, brain
+
+
+class Ended(NamedTuple):
+    """How a command ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Ended]
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+    """`brain ...` run in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BRAIN_PORT", "1")
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def run(*arguments: str) -> Ended:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        return Ended(int(ended.value.code or 0), *capsys.readouterr())
+
+    yield run
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def url(request: pytest.FixtureRequest) -> str:
+    return "sqlite:///brain.db" if request.param == "sqlite" else str(request.getfixturevalue("redis_url"))
+
+
+EVENTS = (
+    Event(type="a.old", source="a_service", payload={"n": 1}, timestamp=1_703_001_234.5),
+    Event(type="a.new", source="a_service", payload={"n": 2}),
+    Event(type="b.new", source="b_service", payload={"n": 3}),
+)
+
+
+def publish(url: str, *events: Event) -> None:
+    """Store events in the stream at `url`, seen from the current folder."""
+
+    async def work() -> None:
+        async with EventStream.open(url) as stream:
+            for event in events:
+                await stream.publish(event)
+
+    asyncio.run(work())
+
+
+def test_version_and_help(cli: Cli) -> None:
+    assert cli("--version").out.startswith("brain 0.")
+    shown = cli("--help")
+    assert shown.code == 0
+    for command in ("serve", "demo", "events", "doctor"):
+        assert command in shown.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("serve", "--port", "many"),
+        ("serve", "--port", "99999"),
+        ("events", "replay", "--since", "yesterday"),
+        ("events", "tail", "--pattern", "A B"),
+        ("events", "replay", "--stream", "http://x"),
+        ("events", "replay", "--after", "here"),
+        ("demo", "--seconds", "0"),
+    ],
+)
+def test_wrong_usage_and_bad_input_end_with_exit_code_2_and_a_message(cli: Cli, arguments: tuple[str, ...]) -> None:
+    ended = cli(*arguments)
+    assert ended.code == 2
+    assert ended.out == ""
+    assert "rror" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_command_as_installed_keeps_results_and_errors_apart(tmp_path: Path) -> None:
+    ended = brain("events", "replay", "--since", "yesterday", folder=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("error: --since: 'yesterday' is not a time")
+
+
+def test_replay_prints_a_range_for_people_and_for_programs(cli: Cli, url: str) -> None:
+    publish(url, *EVENTS)
+
+    def replayed(*options: str) -> list[dict[str, object]]:
+        ended = cli("events", "replay", "--stream", url, "--json", *options)
+        assert ended.code == 0, ended.err
+        found: list[dict[str, object]] = json.loads(ended.out)
+        return found
+
+    assert replayed() == [json.loads(event.encode()) for event in EVENTS]
+    assert [event["type"] for event in replayed("--since", "1h")] == ["a.new", "b.new"]
+    assert [event["type"] for event in replayed("--until", "2024-01-01")] == ["a.old"]
+    assert [event["type"] for event in replayed("-p", "b.*", "-p", "a.old")] == ["a.old", "b.new"]
+    assert [event["type"] for event in replayed("--since", "1703001234.5", "-n", "2")] == ["a.old", "a.new"]
+    assert replayed("-p", "none.*") == []
+    text = cli("events", "replay", "--stream", url).out.splitlines()
+    assert text[0].split() == ["2023-12-19T15:53:54.500Z", "a.old", '{"n":1}']
+
+
+def test_tail_follows_what_happens(cli: Cli, url: str, tmp_path: Path) -> None:
+    publish(url, *EVENTS)
+    command = [*BRAIN, "events", "tail", "--stream", url, "--after", "0", "-p", "a.*", "-n", "3", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as tail:
+        assert tail.stdout is not None
+        assert json.loads(tail.stdout.readline()) == json.loads(EVENTS[0].encode())  # at once, line by line
+        assert json.loads(tail.stdout.readline())["type"] == "a.new"
+        publish(url, Event(type="b.late", source="b_service", payload={}))
+        publish(url, Event(type="a.late", source="a_service", payload={}))
+        assert json.loads(tail.stdout.readline())["type"] == "a.late"
+        assert tail.wait(20) == 0
+
+
+def test_doctor_finds_all_well(cli: Cli, url: str) -> None:
+    publish(url, *EVENTS)
+    ended = cli("doctor", "--stream", url, "--json")
+    findings = {row["part"]: row for row in json.loads(ended.out)}
+    states = {part: row["state"] for part, row in findings.items()}
+    assert ended.code == 0
+    assert states == {"settings": "ok", "stream": "ok", "journal": "ok", "store": "ok", "server": "note"}
+    assert "b.new" in findings["stream"]["finding"]
+
+
+def test_doctor_says_what_to_do_about_dead_letters(cli: Cli, url: str) -> None:
+    async def fail(stream: EventStream) -> None:
+        def broken(_: Event) -> None:
+            raise RuntimeError("no")
+
+        stream.consumer("soc", "a.*", broken, Delivering(max_attempts=1))
+        running = asyncio.create_task(stream.run_consumers())
+        async with asyncio.timeout(20):
+            while len(await stream.dead_letters("soc")) < 2:
+                pass
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    async def work() -> None:
+        async with EventStream.open(url) as stream:
+            await fail(stream)
+
+    publish(url, *EVENTS)
+    asyncio.run(work())
+    ended = cli("doctor", "--stream", url)
+    assert ended.code == 1
+    assert "group soc: a.*: 0 behind, 0 in work, 2 dead letters" in ended.out
+    assert "brain dead-letters list soc" in ended.out
+
+
+def test_doctor_without_a_database_makes_none(cli: Cli, tmp_path: Path) -> None:
+    ended = cli("doctor")
+    assert ended.code == 0
+    assert "there is no brain.db yet" in ended.out
+    assert not list(tmp_path.iterdir())
+
+
+def test_doctor_reports_a_redis_that_is_away(cli: Cli) -> None:
+    ended = cli("doctor", "--stream", "redis://127.0.0.1:1/0", "--json")
+    findings = {row["part"]: row for row in json.loads(ended.out)}
+    assert ended.code == 1
+    assert findings["stream"]["state"] == findings["store"]["state"] == "bad"
+    assert "Redis runs" in findings["stream"]["remedy"]
+
+
+def test_doctor_asks_a_running_server(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ServeProcess(tmp_path, environment={"BRAIN_API_KEY": "right"}) as server:
+        monkeypatch.setenv("BRAIN_PORT", str(server.port))
+        for key, state, code in (("right", "ok", 0), ("wrong", "bad", 1)):
+            monkeypatch.setenv("BRAIN_API_KEY", key)
+            ended = cli("doctor", "--json")
+            found = {row["part"]: row["state"] for row in json.loads(ended.out)}
+            assert (found["server"], ended.code) == (state, code)
+
+
+def test_the_catalogue_is_printed_in_every_form(cli: Cli, tmp_path: Path) -> None:
+    table = cli("events", "catalogue").out
+    rows = json.loads(cli("events", "catalogue", "--json").out)
+    asyncapi = json.loads(cli("events", "catalogue", "--asyncapi").out)
+    markdown = cli("events", "catalogue", "--markdown").out
+    assert len(rows) >= 13
+    for row in rows:
+        assert row["name"] in table
+        assert row["name"] in asyncapi["channels"]
+        assert f"### `{row['name']}`" in markdown
+    assert cli("events", "catalogue", "--write", "out").code == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"POLICY.md", "THREATS.md", "IMMUNE.md", "EVENTS.md"}
+    assert list(tmp_path.iterdir()) == [tmp_path / "out"]

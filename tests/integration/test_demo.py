@@ -1,0 +1,74 @@
+"""`brain demo` as a stranger runs it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from brain.demo.tally import CORE_TYPES
+from support.redis_server import free_port
+from support.server import BRAIN, brain
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "redis"])
+def test_all_core_types_are_seen_and_a_second_run_works_on_the_same_state(
+    backend: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    options = ("--stream", request.getfixturevalue("redis_url")) if backend == "redis" else ()
+    totals = []
+    for _ in range(2):
+        ended = brain("demo", "--seconds", "4", "--json", *options, folder=tmp_path)
+        assert ended.returncode == 0, ended.stderr
+        report = json.loads(ended.stdout)
+        assert report["missing"] == []
+        assert all(report["events"][name] > 0 for name in CORE_TYPES)
+        assert report["total"] == sum(report["events"].values())
+        assert 0 < report["mttm_seconds"] < 10
+        assert report["mitigated"] == report["events"]["threat.mitigated"]
+        totals.append(report["total"])
+    if backend == "sqlite":
+        replayed = brain("events", "replay", "--json", folder=tmp_path)
+        assert len(json.loads(replayed.stdout)) == sum(totals), "the subscriber saw every event of both runs"
+
+
+def test_it_prints_a_table_and_takes_its_rules_away(tmp_path: Path) -> None:
+    ended = brain("demo", "--seconds", "3", folder=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    for name in (*CORE_TYPES, "MTTM"):
+        assert name in ended.stdout
+    assert "http://127.0.0.1:" in ended.stderr
+    created = json.loads(brain("events", "replay", "-p", "policy.rule_created", "--json", folder=tmp_path).stdout)
+    deleted = json.loads(brain("events", "replay", "-p", "policy.rule_deleted", "--json", folder=tmp_path).stdout)
+    ids = [sorted(event["payload"]["rule_id"] for event in events) for events in (created, deleted)]
+    assert ids[0] == ids[1]
+
+
+def test_without_seconds_it_serves_until_it_is_interrupted(tmp_path: Path) -> None:
+    port = free_port()
+    command = [*BRAIN, "demo", "--port", str(port), "--json"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", trust_env=False) as client:
+                _wait_for_mitigation(client, demo)
+            demo.send_signal(signal.SIGINT)
+            out, err = demo.communicate(timeout=30)
+        finally:
+            demo.kill()
+    assert demo.returncode in (0, 1), err  # 1 when it was interrupted before all was seen
+    assert json.loads(out)["events"]["threat.mitigated"] >= 1
+    assert "Traceback" not in err
+
+
+def _wait_for_mitigation(client: httpx.Client, demo: subprocess.Popen[str]) -> None:
+    while demo.poll() is None:
+        try:
+            if client.get("/events", params={"pattern": "threat.mitigated"}).json()["events"]:
+                return
+        except httpx.HTTPError:
+            continue  # not listening yet
+    raise AssertionError("the demo ended by itself")

@@ -1,0 +1,134 @@
+"""The API key, browser sessions, Host and Origin checks, and the headers that protect the page, over real HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from http.cookies import SimpleCookie
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from brain.errors import InvalidInput
+from brain.server import create_app
+from brain.settings import Settings
+from brain.store import open_store
+from brain.stream import EventStream
+from support.server import running_server
+
+KEY = "correct-horse-battery-staple"
+BEARER = {"Authorization": f"Bearer {KEY}"}
+GUARDED = (
+    "/api/events",
+    "/api/events/live",
+    "/api/policy/rules",
+    "/api/threats",
+    "/metrics",
+    "/openapi.json",
+    "/api/x",
+)
+OPEN = ("/healthz", "/readyz", "/login", "/static/nothing.js")
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[httpx.AsyncClient]:
+    settings = Settings(stream="memory://", port=0, host="0.0.0.0", api_key=SecretStr(KEY))
+    async with running_server(settings) as (_, client):
+        yield client
+
+
+@pytest.fixture
+async def local() -> AsyncIterator[httpx.AsyncClient]:
+    async with running_server(Settings(stream="memory://", port=0, allowed_hosts=("brain.example",))) as (_, client):
+        yield client
+
+
+async def test_the_app_is_not_even_made_for_an_outside_address_without_a_key() -> None:
+    async with EventStream.open("memory://") as stream:
+        with pytest.raises(InvalidInput, match="BRAIN_API_KEY"):
+            create_app(stream, open_store("memory://"), Settings(host="0.0.0.0"))
+
+
+@pytest.mark.parametrize("path", GUARDED)
+async def test_with_a_key_set_nothing_is_given_without_it(guarded: httpx.AsyncClient, path: str) -> None:
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": KEY}, {"Cookie": "brain_session=1.2"}):
+        answer = await guarded.get(path, headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["www-authenticate"] == "Bearer"
+    if path != "/api/events/live":
+        assert (await guarded.get(path, headers=BEARER)).status_code == (404 if path == "/api/x" else 200)
+
+
+@pytest.mark.parametrize("path", OPEN)
+async def test_probes_and_the_pages_files_need_no_key(guarded: httpx.AsyncClient, path: str) -> None:
+    assert (await guarded.get(path)).status_code in (200, 404)
+
+
+async def test_a_browser_logs_in_for_a_session_and_out_again(guarded: httpx.AsyncClient) -> None:
+    refused = await guarded.post("/login", data={"key": "wrong"})
+    assert refused.status_code == 401
+    assert "set-cookie" not in refused.headers
+
+    answer = await guarded.post("/login", data={"key": KEY})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    cookie = SimpleCookie(answer.headers["set-cookie"])["brain_session"]
+    assert cookie["httponly"]
+    assert cookie["samesite"].lower() == "strict"
+    assert cookie["path"] == "/"
+    assert KEY not in answer.headers["set-cookie"]
+    session = {"Cookie": f"brain_session={cookie.value}"}
+    guarded.cookies.clear()
+    assert (await guarded.get("/api/threats", headers=session)).status_code == 200
+
+    gone = await guarded.post("/logout", headers=session)
+    assert gone.status_code == 303
+    assert SimpleCookie(gone.headers["set-cookie"])["brain_session"]["max-age"] == "0"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8765", "", "127.0.0.1.evil.example", "a@127.0.0.1.x"])
+async def test_a_name_that_is_not_this_machine_is_refused(local: httpx.AsyncClient, host: str) -> None:
+    for path in ("/api/threats", "/healthz", "/"):
+        answer = await local.get(path, headers={"Host": host})
+        assert answer.status_code == 421
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("host", ["localhost:1", "127.0.0.1", "[::1]:8765", "brain.example", "BRAIN.example:443"])
+async def test_this_machine_and_the_allowed_names_are_served(local: httpx.AsyncClient, host: str) -> None:
+    assert (await local.get("/api/threats", headers={"Host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+async def test_another_pages_request_changes_nothing(local: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    threat = {"type": "scan", "source": "x"}
+    assert (await local.post("/api/threats", json=threat, headers=headers)).status_code == 403
+    assert (await local.get("/api/threats")).json() == []
+
+
+async def test_the_pages_own_requests_pass(local: httpx.AsyncClient) -> None:
+    origin = str(local.base_url).rstrip("/")
+    threat = {"type": "scan", "source": "x"}
+    for headers in ({"Origin": origin, "Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {}):
+        assert (await local.post("/api/threats", json=threat, headers=headers)).status_code == 201
+
+
+@pytest.mark.parametrize("path", ["/", "/api/threats", "/api/nothing", "/static/nothing.js", "/metrics"])
+async def test_every_answer_carries_the_protecting_headers(local: httpx.AsyncClient, path: str) -> None:
+    headers = (await local.get(path)).headers
+    policy = headers["content-security-policy"].split("; ")
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "server" not in headers
+    assert "access-control-allow-origin" not in headers
