@@ -49,6 +49,7 @@ class SQLiteBackend:
         self.path = sqlite_path(url)
         self._writing = threading.Lock()
         self._reading = threading.Lock()
+        self._polling = threading.Lock()
         self._appended = threading.Condition()
         self._timed = 0.0
         try:
@@ -127,7 +128,8 @@ class SQLiteBackend:
                 if self._last > position or self._appended.wait_for(lambda: self._last > position, _POLL):
                     return True
             try:
-                row = self._poller.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+                with self._polling:
+                    row = self._poller.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
             except sqlite3.Error as error:
                 raise Unavailable(f"stream: {self.path.name}: {error}") from error
             if row and row[0] > position:
@@ -299,7 +301,7 @@ class SQLiteBackend:
             return count
 
     def close(self) -> None:
-        with self._writing, self._reading:
+        with self._writing, self._reading, self._polling:
             for connection in (self._writer, self._reader, self._poller):
                 connection.close()
 
