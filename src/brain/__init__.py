@@ -9,9 +9,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from brain.charter import Event, EventType, Frequency, Pattern, Priority, catalogue, correlation
+from brain.charter import Event, EventType, Frequency, Pattern, Priority, catalogue, correlation, in_the_wake_of
 from brain.errors import BrainError, Conflict, EnvelopeError, InvalidInput, NotFound, Unavailable
-from brain.stream import Delivering, EventStream
+from brain.stream import Delivering, EventStream, Inbox
 
 if TYPE_CHECKING:
     from brain.immune import HealthEvent, ImmuneService
@@ -51,6 +51,7 @@ __all__ = [
     "Frequency",
     "HealthEvent",
     "ImmuneService",
+    "Inbox",
     "InvalidInput",
     "NotFound",
     "Pattern",
@@ -61,4 +62,5 @@ __all__ = [
     "Unavailable",
     "catalogue",
     "correlation",
+    "in_the_wake_of",
 ]

@@ -1,0 +1,33 @@
+"""For commands that look at or mend what a stream's backend keeps, without being a producer or a consumer of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from brain.stream.backends import Backend, GroupInfo
+
+
+@contextmanager
+def opened(stream: str | None) -> Iterator[Backend]:
+    """The backend of the stream that `--stream`, the environment or the settings file name."""
+    from brain.settings import load_settings
+    from brain.stream.backends import open_backend
+
+    backend = open_backend(load_settings(stream=stream).stream)
+    try:
+        yield backend
+    finally:
+        backend.close()
+
+
+def find_group(backend: Backend, name: str) -> GroupInfo:
+    """The group of that name. Raises NoGroup, which lists those there are."""
+    from brain.stream.backends import NoGroup
+
+    groups = {group.name: group for group in backend.groups()}
+    if name not in groups:
+        raise NoGroup(f"group {name!r} does not exist; there are {', '.join(sorted(groups)) or 'none'}")
+    return groups[name]

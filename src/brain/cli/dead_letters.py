@@ -1,0 +1,138 @@
+"""`brain dead-letters`: what consumer groups gave up on; have it delivered once more, or delete it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from brain.cli.backend import find_group, opened
+from brain.cli.common import JsonOption, StreamOption, print_json, print_json_array
+
+if TYPE_CHECKING:
+    from brain.charter import Event
+    from brain.stream.backends import Backend, DeadLetter
+
+app = typer.Typer(help="Events that a consumer group gave up on.", no_args_is_help=True)
+
+GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help="The consumer group.")]
+PositionsArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="POSITION", help="Positions, as `list` shows them.")
+]
+AllOption = Annotated[bool, typer.Option("--all", help="Every dead letter of the group.")]
+
+_PREVIEW = 160
+
+
+@app.command("list")
+def list_letters(
+    group: Annotated[str | None, typer.Argument(metavar="GROUP", help="Of this group alone.")] = None,
+    stream: StreamOption = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most so many.")] = 1000,
+    as_json: JsonOption = False,
+) -> None:
+    """Print dead letters, oldest first: where they are, what went wrong at each attempt, and how they begin."""
+    with opened(stream) as backend:
+        if group is not None:
+            find_group(backend, group)
+        letters = backend.dead_letters(group, limit)
+    if as_json:
+        print_json_array(map(_row, letters))
+        return
+    for letter in letters:
+        _print(letter)
+    if not letters:
+        typer.echo("no dead letters", err=True)
+
+
+@app.command()
+def redrive(
+    group: GroupArgument,
+    positions: PositionsArgument = None,
+    stream: StreamOption = None,
+    everything: AllOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Have dead letters delivered once more, to this group alone."""
+    with opened(stream) as backend:
+        count = backend.redrive(group, _chosen(backend, group, positions, everything))
+    if as_json:
+        print_json({"group": group, "redriven": count})
+    else:
+        typer.echo(f"{count} redriven to {group}")
+
+
+@app.command()
+def discard(
+    group: GroupArgument,
+    positions: PositionsArgument = None,
+    stream: StreamOption = None,
+    everything: AllOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete dead letters; the events themselves stay in the stream."""
+    with opened(stream) as backend:
+        count = backend.discard(group, _chosen(backend, group, positions, everything))
+    if as_json:
+        print_json({"group": group, "discarded": count})
+    else:
+        typer.echo(f"{count} of {group} discarded")
+
+
+def _chosen(backend: Backend, group: str, positions: list[str] | None, everything: bool) -> list[str] | None:
+    """The positions to work on, None for all. Raises NoGroup, NotFound and InvalidInput, before anything is done."""
+    from brain.errors import InvalidInput, NotFound
+    from brain.stream.backends import check_position
+
+    find_group(backend, group)
+    if everything is bool(positions):
+        raise InvalidInput("give either positions, as `brain dead-letters list` shows them, or --all")
+    if not positions:
+        return None
+    dead = {letter.position for letter in backend.dead_letters(group, 1 << 30)}
+    missing = [position for position in map(check_position, positions) if position not in dead]
+    if missing:
+        raise NotFound(f"no dead letter of {group!r} at {', '.join(missing)}")
+    return positions
+
+
+def _row(letter: DeadLetter) -> dict[str, object]:
+    from base64 import b64encode
+
+    return {
+        "group": letter.group,
+        "position": letter.position,
+        "error": letter.error,
+        "attempts": letter.attempts,
+        "history": letter.history,
+        "buried_at": letter.buried_at,
+        "size": len(letter.data),
+        "preview": letter.data[:_PREVIEW].decode(errors="replace"),
+        "data_base64": b64encode(letter.data).decode(),
+        "event": _event(letter),
+    }
+
+
+def _event(letter: DeadLetter) -> Event | None:
+    """The event in the letter, unless its bytes are what is wrong with it."""
+    from brain.charter import Event
+    from brain.errors import EnvelopeError
+
+    try:
+        return Event.decode(letter.data)
+    except EnvelopeError:
+        return None
+
+
+def _print(letter: DeadLetter) -> None:
+    from brain.cli.text import moment, printable
+
+    event = _event(letter)
+    what = f"{event.type}  {event.id}" if event is not None else f"{len(letter.data)} bytes that are no event"
+    attempts = "1 attempt" if letter.attempts == 1 else f"{letter.attempts} attempts"
+    typer.echo(f"{letter.group}  {letter.position}  {what}  {attempts}, given up {moment(letter.buried_at)}")
+    typer.echo(f"    error: {printable(letter.error)}")
+    for attempt in letter.history:
+        at, _, error = attempt.partition(" ")
+        typer.echo(f"    failed {moment(float(at))}: {printable(error)}")
+    typer.echo(f"    {printable(letter.data.decode(errors='replace'), _PREVIEW)}")

@@ -1,0 +1,69 @@
+"""`brain groups`: the consumer groups, how far each has come, and removing one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from brain.cli.backend import find_group, opened
+from brain.cli.common import JsonOption, StreamOption, print_json_array
+
+app = typer.Typer(help="Consumer groups: list them (also without a command), or remove one.")
+
+
+@app.callback(invoke_without_command=True)
+def groups(context: typer.Context, stream: StreamOption = None, as_json: JsonOption = False) -> None:
+    """Consumer groups: list them (also without a command), or remove one."""
+    if context.invoked_subcommand is None:
+        list_groups(stream, as_json)
+    elif stream is not None or as_json:
+        raise typer.BadParameter(
+            f"options go after the command: brain groups {context.invoked_subcommand} --stream URL"
+        )
+
+
+@app.command("list")
+def list_groups(stream: StreamOption = None, as_json: JsonOption = False) -> None:
+    """Print each group with its lag, its unacknowledged events and its dead letters."""
+    with opened(stream) as backend:
+        groups = sorted(backend.groups(), key=lambda group: group.name)
+    if as_json:
+        print_json_array(map(asdict, groups))
+        return
+    if not groups:
+        typer.echo("no groups", err=True)
+        return
+    head = ("GROUP", "PATTERN", "LAG", "PENDING", "DEAD", "CONSUMERS", "READ TO")
+    rows = [
+        (g.name, g.pattern, str(g.lag), str(g.pending), str(g.dead), str(g.consumers), g.read_to or "-") for g in groups
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        cells = (
+            f"{cell:>{w}}" if 2 <= n <= 5 else f"{cell:<{w}}"
+            for n, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        typer.echo("  ".join(cells).rstrip())
+
+
+@app.command()
+def remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The group.")],
+    stream: StreamOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only say what would be lost.")] = False,
+) -> None:
+    """Forget a group: how far it has read, what it holds, and its dead letters. Events stay in the stream."""
+    from brain.errors import InvalidInput
+
+    with opened(stream) as backend:
+        group = find_group(backend, name)
+        if not yes:
+            raise InvalidInput(
+                f"removing {name!r} forgets that it has {group.lag} events to read, {group.pending} unacknowledged and "
+                f"{group.dead} dead letters; a consumer that runs ({group.consumers} joined) makes it anew, and begins "
+                "where new groups begin; repeat with --yes"
+            )
+        backend.drop_group(name)
+    typer.echo(f"{name} removed")

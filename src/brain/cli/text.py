@@ -1,0 +1,35 @@
+"""How commands write what came from elsewhere on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+
+def moment(unix_seconds: float) -> str:
+    """A time in UTC, to the millisecond."""
+    return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def printable(text: str, width: int = 0) -> str:
+    """The text, cut to `width` (0: whole), with what could move the cursor or colour the screen written as escapes."""
+    shown = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+    return f"{shown[: width - 1]}…" if 0 < width < len(shown) else shown
+
+
+def summary(payload: Mapping[str, Any]) -> str:
+    """What a payload says, on one line: its plain values by name, and how many there are of the others."""
+    return printable("  ".join(f"{key}={_shown(value)}" for key, value in payload.items()))
+
+
+def _shown(value: object) -> str:
+    match value:
+        case bool() | None:
+            return {True: "true", False: "false", None: "null"}[value]
+        case dict():
+            return "{…}" if value else "{}"
+        case list():
+            return f"[{len(value)}]"
+        case _:
+            return str(value) if len(str(value)) <= 80 else f"{str(value)[:79]}…"
