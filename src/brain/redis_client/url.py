@@ -118,6 +118,7 @@ class RedisUrl:
         if self.kind == "unix":
             return f"Redis at {self.path}"
         addresses = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
+        addresses += " over TLS" if self.tls else ""
         if self.kind == "sentinel":
             return f"Redis {self.service!r} of the Sentinels at {addresses}"
         return f"Redis Cluster at {addresses}" if self.kind == "cluster" else f"Redis at {addresses}"

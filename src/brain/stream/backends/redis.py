@@ -38,8 +38,7 @@ class RedisBackend:
     """Redis may come back empty (no append-only file): what was stored there counts as safe only when consumed."""
 
     def __init__(self, url: str) -> None:
-        place = parse(url)
-        self._where = place.where
+        self._place = place = parse(url)
         self._tag = f"{{{place.stream}}}"
         self._events, self._marks, self._patterns = (f"{self._tag}:{name}" for name in ("events", "marks", "patterns"))
         self._redis = connect(place, REPLY_TIMEOUT)
@@ -288,12 +287,12 @@ class RedisBackend:
     def _errors(self) -> Iterator[None]:
         """Redis' errors as ours; a script's own refusal starts with its name."""
         if self._closed:
-            raise Unavailable(f"{self._where}: the stream is closed")
+            raise Unavailable(f"{self._place.where}: the stream is closed")
         try:
             yield
         except (redis.RedisError, AttributeError) as error:
             if self._closed:  # redis-py may find its own parts gone
-                raise Unavailable(f"{self._where}: the stream was closed meanwhile") from None
+                raise Unavailable(f"{self._place.where}: the stream was closed meanwhile") from None
             text = str(error)
             if text.startswith("MARK"):
                 raise MarkMismatch(text[5:]) from None
@@ -303,7 +302,7 @@ class RedisBackend:
                 raise NoGroup("the consumer group does not exist on Redis") from None
             if isinstance(error, AttributeError):
                 raise
-            raise Unavailable(explained(error, self._where)) from error
+            raise Unavailable(explained(error, self._place)) from error
 
 
 def _text(value: bytes | str) -> str:
