@@ -68,7 +68,7 @@ def test_sentinel_and_cluster() -> None:
         ("redis://host?password=secret", "password: is not known here"),
         ("redis://host?decode_responses=secret", "known are stream, db, socket_timeout"),
         ("redis://host?socket_timeout=soon", "socket_timeout: 'soon' must be a number of seconds"),
-        ("redis://host?socket_timeout=0", "more than 0"),
+        ("redis://host?socket_timeout=0.1", "from 0.2 to 9999"),
         ("redis://host?stream=a:b", "stream: 'a:b' must be 1 to 100 letters"),
         ("redis://host?ssl_ca_certs=/etc", "write rediss://"),
         ("rediss://host?ssl_ca_certs=/nowhere/ca.pem", "ssl_ca_certs: '/nowhere/ca.pem' does not exist"),

@@ -22,6 +22,7 @@ from brain.errors import Unavailable
 from brain.redis_client.cluster import SlotMoved
 from brain.redis_client.url import RedisUrl
 
+_NO_ENTRY = "refuses the user or password ({error}); correct user:password@ in the URL"
 _NOT_ALLOWED = "does not allow this user a command: {error}; docs/redis.md has the ACL line"
 _NO_CERTIFICATE = "wants a client certificate that it trusts; name it by ?ssl_certfile=FILE&ssl_keyfile=FILE"
 
@@ -31,7 +32,7 @@ _BY_CLASS: tuple[tuple[type[Exception], str], ...] = (
         AuthenticationWrongNumberOfArgsError,
         "does not know users; leave the user out of the URL: redis://:password@host",
     ),
-    (redis.AuthenticationError, "refuses the user or password ({error}); correct user:password@ in the URL"),
+    (redis.AuthenticationError, _NO_ENTRY),
     (BusyLoadingError, "is loading its data and will answer when that is done"),
     (MasterNotFoundError, "is not known, or not up, as far as any Sentinel answers; check the name and the Sentinels"),
     (redis.TimeoutError, "does not answer in time; it is hung, overloaded or cut off"),
@@ -46,6 +47,7 @@ _BY_CLASS: tuple[tuple[type[Exception], str], ...] = (
 _BY_TEXT: tuple[tuple[str, str], ...] = (
     ("NOREPLICAS", "has too few replicas in touch (min-replicas-to-write), and so takes no events for now"),
     ("MISCONF", "cannot save to its disk and so takes no events (stop-writes-on-bgsave-error); see its log"),
+    ("unauthenticated", _NO_ENTRY),  # its answer to a long command of a client that has not logged in
     ("DB index is out of range", "has no such database; correct the number in the URL"),
     ("ACL failure in script", _NOT_ALLOWED),
     ("user executing the script can't", _NOT_ALLOWED),  # Redis 7.0's words for the same
