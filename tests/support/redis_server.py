@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import redis
@@ -21,32 +22,60 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Look until it is so; a server that is starting or down counts as not yet."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if condition():
+                return
+        except redis.RedisError as error:
+            last: object = error
+        else:
+            last = "it answers, but not as wished"
+        assert time.monotonic() < deadline, f"not so within {seconds} s: {last}"
+        time.sleep(0.01)
+
+
 class RedisServer:
-    def __init__(self, folder: Path, *options: str) -> None:
+    """`password` is what its own control connection logs in with, for servers that ask for one."""
+
+    def __init__(self, folder: Path, *options: str, password: str | None = None) -> None:
         self.folder = folder
         self.options = options
         self.port = free_port()
+        self.password = password
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def start(self) -> RedisServer:
+    def start(self, *, loaded: bool = True) -> RedisServer:
+        """Start, and wait until it answers; with `loaded=False` an answer that it is loading will do."""
         assert BINARY, "redis-server is not installed; run `make setup-test` (Debian: apt-get install redis-server)"
-        command = [BINARY, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        command += ["--save", "", "--daemonize", "no", "--loglevel", "warning", *self.options]
+        command = [BINARY, *self.arguments()]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                with redis.Redis(port=self.port, socket_timeout=1) as client:
-                    client.ping()
-                return self
-            except redis.RedisError:
-                assert self.process.poll() is None, "redis-server ended while starting"
-                assert time.monotonic() < deadline, "redis-server did not answer within 20 s"
-                time.sleep(0.01)
+        until(lambda: self._answers(loaded))
+        return self
+
+    def arguments(self) -> list[str]:
+        common = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        return [*common, "--save", "", "--daemonize", "no", "--loglevel", "warning", *self.options]
+
+    def _answers(self, loaded: bool) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, "redis-server ended while starting"
+        try:
+            with self.client() as client:
+                client.ping()
+        except redis.exceptions.BusyLoadingError:
+            return not loaded
+        return True
+
+    def client(self) -> redis.Redis:
+        """A connection of the test's own, beside what it tests."""
+        return redis.Redis(port=self.port, password=self.password, socket_timeout=1, protocol=2, retry=None)
 
     def kill(self) -> None:
         """SIGKILL, and wait for the end."""
@@ -71,5 +100,5 @@ class RedisServer:
         os.kill(self.process.pid, signal.SIGCONT)
 
     def flush(self) -> None:
-        with redis.Redis(port=self.port) as client:
+        with self.client() as client:
             client.flushall()

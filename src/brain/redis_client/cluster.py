@@ -68,9 +68,9 @@ class SlotConnection(Connection):
         super().__init__(**options)
 
     def connect(self) -> None:
-        if self.is_connected and (self.host, self.port) != self._finder.found:
+        if self._sock is not None and (self.host, self.port) != self._finder.found:
             self.disconnect()
-        if not self.is_connected:
+        if self._sock is None:
             self.host, self.port = self._finder.find()
         super().connect()
 

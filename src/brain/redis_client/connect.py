@@ -18,7 +18,19 @@ ASKING_TIMEOUT = 0.5
 """Seconds a Sentinel, or a Cluster's node, is given to say where the primary is before the next one is asked."""
 
 
-def connect(url: RedisUrl, reply_timeout: float) -> redis.Redis:
+class Gate:
+    """What every new connection goes through; once it is closed, cut calls cannot connect anew."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def __call__(self, connection: Connection) -> None:
+        if self.closed:
+            raise redis.ConnectionError("the client is closed")
+        connection.on_connect()
+
+
+def connect(url: RedisUrl, reply_timeout: float, gate: Gate | None = None) -> redis.Redis:
     """A client for the place; it connects when first used, and is safe for threads.
 
     `reply_timeout` in seconds, unless the URL says otherwise. Nothing is ever tried twice: who calls decides what to do
@@ -33,6 +45,7 @@ def connect(url: RedisUrl, reply_timeout: float) -> redis.Redis:
         "db": url.db,
         "protocol": 2,
         "retry": Retry(NoBackoff(), 0),
+        "redis_connect_func": gate,
     }
     return redis.Redis.from_pool(_pool(url, options))
 
@@ -61,5 +74,5 @@ def _quickly(options: dict[str, Any]) -> dict[str, Any]:
     return {
         name: min(value, ASKING_TIMEOUT) if name in ("socket_timeout", "socket_connect_timeout") else value
         for name, value in options.items()
-        if name != "db" and not name.startswith("sentinel_")
+        if name not in ("db", "redis_connect_func") and not name.startswith("sentinel_")
     }

@@ -38,8 +38,8 @@ _SECRET_OPTIONS = re.compile(r"(?i)([?&;][^=&;]*password=)[^&;\s]*")
 
 
 def _seconds(text: str) -> float:
-    if not re.fullmatch(r"\d{1,4}(\.\d{1,6})?", text) or not float(text):
-        raise ValueError("must be a number of seconds, more than 0 and less than 10000")
+    if not re.fullmatch(r"\d{1,4}(\.\d{1,6})?", text) or float(text) < 0.2:  # Redis itself ticks by 0.1 s
+        raise ValueError("must be a number of seconds, from 0.2 to 9999")
     return float(text)
 
 
@@ -118,6 +118,7 @@ class RedisUrl:
         if self.kind == "unix":
             return f"Redis at {self.path}"
         addresses = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
+        addresses += " over TLS" if self.tls else ""
         if self.kind == "sentinel":
             return f"Redis {self.service!r} of the Sentinels at {addresses}"
         return f"Redis Cluster at {addresses}" if self.kind == "cluster" else f"Redis at {addresses}"

@@ -72,11 +72,10 @@ class RedisStore:
     """
 
     def __init__(self, url: str) -> None:
-        place = parse(url)
-        self._where = place.where
-        self._prefix = f"{{{place.stream}}}:store"
+        self._place = parse(url)
+        self._prefix = f"{{{self._place.stream}}}:store"
         # Nothing is tried twice: a change that timed out may have been made, and would meet its own traces.
-        self._client = connect(place, REPLY_TIMEOUT)
+        self._client = connect(self._place, REPLY_TIMEOUT)
         self._put = self._client.register_script(_PUT)
         self._delete = self._client.register_script(_DELETE)
         self._scan = self._client.register_script(_SCAN)
@@ -139,7 +138,7 @@ class RedisStore:
         self._client.close()
 
     def _named_errors(self) -> AbstractContextManager[None]:
-        return named_errors(self._where)
+        return named_errors(self._place)
 
     @property
     def _revisions(self) -> str:

@@ -15,8 +15,8 @@ from typing import Any, cast
 import msgspec
 import redis
 
-from brain.errors import Unavailable
-from brain.redis_client.connect import connect
+from brain.errors import BrainError, Unavailable
+from brain.redis_client.connect import Gate, connect
 from brain.redis_client.errors import explained
 from brain.redis_client.url import parse
 from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_key
@@ -38,13 +38,12 @@ class RedisBackend:
     """Redis may come back empty (no append-only file): what was stored there counts as safe only when consumed."""
 
     def __init__(self, url: str) -> None:
-        place = parse(url)
-        self._where = place.where
+        self._place = place = parse(url)
         self._tag = f"{{{place.stream}}}"
         self._events, self._marks, self._patterns = (f"{self._tag}:{name}" for name in ("events", "marks", "patterns"))
-        self._redis = connect(place, REPLY_TIMEOUT)
-        self._longest_wait = float(str(place.options.get("socket_timeout", REPLY_TIMEOUT))) / 2
-        self._closed = False
+        self._gate = Gate()
+        self._redis = connect(place, REPLY_TIMEOUT, self._gate)
+        self._longest_wait = float(str(place.options.get("socket_timeout", REPLY_TIMEOUT))) / 4
         for command in ("XREADGROUP", "XREAD", "XRANGE", "XREVRANGE"):
             self._redis.set_response_callback(command, _raw)
         self._scripts = {name: self._redis.register_script(text) for name, text in SCRIPTS.items()}
@@ -181,17 +180,18 @@ class RedisBackend:
     def fetch(self, group: str, consumer: str, limit: int) -> list[Entry]:
         with self._errors():
             while True:
-                with self._redis.pipeline(transaction=True) as pipe:
-                    pipe.hexists(self._members(group), consumer)
+                # Not MULTI, which a full server refuses. The order does for it: who is a member after reading was one.
+                with self._redis.pipeline(transaction=False) as pipe:
                     pipe.xreadgroup(group, consumer, {self._events: ">"}, count=limit)
-                    member, streams = pipe.execute()
+                    pipe.hexists(self._members(group), consumer)
+                    streams, member = pipe.execute()
                 if not member:  # what was just handed out belongs to no member, so another one takes it over
                     raise Fenced(f"group {group!r}: {consumer} is no member any more")
                 rows = streams[0][1] if streams else []
-                foreign = [row[0] for row in rows if len(row[1]) > 2 and _text(row[1][3]) != group]
+                foreign = {row[0] for row in rows if len(row[1]) > 2 and _text(row[1][3]) != group}
                 if foreign:
                     self._redis.xack(self._events, group, *foreign)
-                    rows = [row for row in rows if row[0] not in set(foreign)]
+                    rows = [row for row in rows if row[0] not in foreign]
                 if rows or not streams:
                     return [Entry(position.decode(), fields[1]) for position, fields in rows]
 
@@ -269,7 +269,7 @@ class RedisBackend:
 
     def close(self) -> None:
         """Cut all connections, also those that another thread is waiting on: its call raises Unavailable at once."""
-        self._closed = True
+        self._gate.closed = True
         self._redis.close()
 
     def _members(self, group: str) -> str:
@@ -287,13 +287,17 @@ class RedisBackend:
     @contextmanager
     def _errors(self) -> Iterator[None]:
         """Redis' errors as ours; a script's own refusal starts with its name."""
-        if self._closed:
-            raise Unavailable(f"{self._where}: the stream is closed")
+        if self._gate.closed:
+            raise Unavailable(f"{self._place.where}: the stream is closed")
         try:
             yield
-        except (redis.RedisError, AttributeError) as error:
-            if self._closed:  # redis-py may find its own parts gone
-                raise Unavailable(f"{self._where}: the stream was closed meanwhile") from None
+        except BrainError:
+            raise
+        except Exception as error:
+            if self._gate.closed:  # redis-py may raise anything when it finds its parts gone
+                raise Unavailable(f"{self._place.where}: the stream was closed meanwhile") from None
+            if not isinstance(error, redis.RedisError):
+                raise
             text = str(error)
             if text.startswith("MARK"):
                 raise MarkMismatch(text[5:]) from None
@@ -301,9 +305,7 @@ class RedisBackend:
                 raise Fenced(text[7:]) from None
             if any(sign in text for sign in ("NOGROUP", "requires the key to exist", "no such key")):
                 raise NoGroup("the consumer group does not exist on Redis") from None
-            if isinstance(error, AttributeError):
-                raise
-            raise Unavailable(explained(error, self._where)) from error
+            raise Unavailable(explained(error, self._place)) from error
 
 
 def _text(value: bytes | str) -> str:
