@@ -18,16 +18,14 @@ export function createInspector(recent) {
   const close = () => router.change({ event: null, story: null });
   const element = h(
     "dialog", { id: "inspector", class: "inspector", "aria-labelledby": "inspector-title" },
-    h("header", { class: "panel-head" }, title, h("button", { class: "button small", onclick: close }, "Close")), body,
+    h("div", { class: "panel-head" }, title, h("button", { class: "button small", onclick: close }, "Close")), body,
   );
   let shown = "";
   let opener = null;
   let controller = new AbortController();
 
-  element.addEventListener("keydown", (key) => {
-    if (key.key !== "Escape") return;
-    key.preventDefault();
-    close();
+  document.addEventListener("keydown", (key) => {
+    if (key.key === "Escape" && element.open && !key.target.matches("input, textarea, select")) close();
   });
   element.addEventListener("cancel", (event) => (event.preventDefault(), close()));
   WIDE.addEventListener("change", () => element.open && (element.close(), open()));
@@ -51,7 +49,8 @@ export function createInspector(recent) {
       body.replaceChildren();
     }
     title.textContent = id ? "Event" : "Timeline";
-    if (!element.open) open();
+    if (element.open) title.focus();
+    else open();
     try {
       const event = id ? (recent.find(id) ?? (await get(`/api/events/${encodeURIComponent(id)}`, {}, signal)).event) : null;
       if (signal.aborted) return;

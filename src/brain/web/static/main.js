@@ -1,6 +1,6 @@
 // Puts the page together: the live connection, what is asked for every 5 s, the views, the address.
 
-import { Problem, session, signOut } from "./api.js";
+import { Problem, session } from "./api.js";
 import { loadCatalogue } from "./catalogue.js";
 import { connectionBadge } from "./connection.js";
 import { mountEvents } from "./events.js";
@@ -40,7 +40,6 @@ const context = {
 };
 const inspector = createInspector(recent);
 const main = document.getElementById("main");
-const signOutButton = document.getElementById("sign-out");
 let current = { name: "", view: { update() {}, remove() {} } };
 
 function show({ detail: { view: name, parameters } }) {
@@ -103,8 +102,7 @@ async function catalogueLoaded() {
 async function start() {
   document.getElementById("connection").append(connectionBadge(live));
   document.getElementById("frame").append(inspector.element);
-  document.body.append(createSignIn((yes) => (signOutButton.hidden = !yes)));
-  signOutButton.addEventListener("click", signOut);
+  document.body.append(createSignIn(document.getElementById("sign-out")));
   document.querySelector(".skip").addEventListener("click", (event) => {
     event.preventDefault();
     main.querySelector("h1").focus();

@@ -1,10 +1,13 @@
-// Asks for the API key when the server wants it.
+// Asks for the API key when the server wants it, and offers to sign out again. The session is in a cookie that scripts
+// cannot read, so that somebody signed in here is remembered beside it.
 
-import { Problem, session, signIn } from "./api.js";
+import { Problem, session, signIn, signOut } from "./api.js";
 import { h } from "./dom.js";
 
-/** The dialog, to be put into the page; opens by itself. `signedIn(yes)` tells whether a sign-out makes sense. */
-export function createSignIn(signedIn) {
+const KEY = "brain.signed-in";
+
+/** The dialog, to be put into the page; opens by itself. `signOutButton` shows while there is a session. */
+export function createSignIn(signOutButton) {
   const key = h("input", { id: "api-key", type: "password", name: "key", autocomplete: "current-password", required: true, "aria-describedby": "key-refusal" });
   const refusal = h("p", { id: "key-refusal", class: "refusal", role: "alert", hidden: true });
   const button = h("button", { class: "button primary" }, "Sign in");
@@ -15,6 +18,12 @@ export function createSignIn(signedIn) {
       h("input", { class: "visually-hidden", name: "username", value: "BRAiN", autocomplete: "username", tabindex: -1, "aria-hidden": "true" }),
       h("label", { for: "api-key" }, h("span", {}, "API key"), key), refusal, button),
   );
+
+  function signedIn(yes) {
+    if (yes) localStorage.setItem(KEY, "1");
+    else localStorage.removeItem(KEY);
+    signOutButton.hidden = !yes;
+  }
 
   async function submit(event) {
     event.preventDefault();
@@ -35,6 +44,8 @@ export function createSignIn(signedIn) {
     }
   }
 
+  signOutButton.hidden = localStorage.getItem(KEY) === null;
+  signOutButton.addEventListener("click", signOut);
   // Without the key there is nothing to see behind the dialog.
   dialog.addEventListener("cancel", (event) => event.preventDefault());
   session.addEventListener("required", () => {

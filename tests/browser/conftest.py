@@ -1,0 +1,80 @@
+"""The system's Chromium against a real server; a tab fails its test when the page errs or calls another host."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from browser.page import Watch
+from browser.site import Site
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-precise-memory-info",
+]
+
+expect.set_options(timeout=10_000)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser a module: while it lives its loop occupies the main thread, which async tests elsewhere need."""
+    assert CHROMIUM, "Chromium is not installed; run `make setup-test` (Debian: apt-get install chromium)"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server that the module's tests share: they tell their events apart by names of their own."""
+    server = Site(tmp_path_factory.mktemp("site"))
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def own_site(tmp_path: Path) -> Iterator[Site]:
+    """A server of the test's own, to be killed and restarted."""
+    server = Site(tmp_path)
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def watch(tab: Page) -> Watch:
+    """The watch over `tab`."""
+    return _watches[tab]
+
+
+_watches: dict[Page, Watch] = {}
+
+
+@pytest.fixture
+def tab(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A fresh tab; options of its context come by `@pytest.mark.parametrize("tab", [{...}], indirect=True)`."""
+    options = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light", **getattr(request, "param", {})}
+    context = chromium.new_context(**options)
+    page = context.new_page()
+    seen = _watches[page] = Watch(page)
+    yield page
+    context.close()
+    del _watches[page]
+    assert seen.faults == []
+    assert len(seen.hosts) <= 1, f"requests left for {seen.hosts}"

@@ -1,0 +1,97 @@
+"""A real `brain serve` in a process of its own, and the things agents and operators do to it over HTTP."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from support.redis_server import free_port
+
+STARTING_SECONDS = 30
+
+
+class Site:
+    """The server at `url`, its state in `folder`; `key` is the API key it wants, if any."""
+
+    def __init__(self, folder: Path, key: str | None = None) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._key = key
+        self._process: subprocess.Popen[bytes] | None = None
+        self.client = httpx.Client(
+            base_url=f"{self.url}/api", headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=10
+        )
+
+    def start(self) -> Site:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("BRAIN_")}
+        if self._key:
+            environment["BRAIN_API_KEY"] = self._key
+        command = [sys.executable, "-c", "from brain.cli import main; main()", "serve", "--port", str(self.port)]
+        command += ["--stream", f"sqlite:///{self.folder}/brain.db"]
+        log = (self.folder / "serve.log").open("ab")
+        self._process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
+        log.close()
+        deadline = time.monotonic() + STARTING_SECONDS
+        while True:
+            try:
+                if httpx.get(f"{self.url}/healthz", timeout=2).status_code == 200:
+                    return self
+            except httpx.TransportError:
+                pass
+            assert self._process.poll() is None, (self.folder / "serve.log").read_text()
+            assert time.monotonic() < deadline, f"brain serve was not ready within {STARTING_SECONDS} s"
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+    def close(self) -> None:
+        self.kill()
+        self.client.close()
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        answer = self.client.get(path, params=parameters)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def post(self, path: str, body: object = None) -> Any:
+        answer = self.client.post(path, json=body)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def rule(
+        self, rule_id: str, effect: str, *conditions: tuple[str, str, object], priority: int = 0, **more: Any
+    ) -> None:
+        """Make the rule; its name is its id unless `more` gives another."""
+        listed = [{"field": field, "operator": operator, "value": value} for field, operator, value in conditions]
+        rule = {"id": rule_id, "name": rule_id, "effect": effect, "conditions": listed, "priority": priority, **more}
+        self.post("/policy/rules", rule)
+
+    def ask(self, agent: str, action: str = "read", role: str = "staff", **more: Any) -> Any:
+        """Ask for a decision as an agent does; publishes `policy.rule_evaluated`, and a denial if it is one."""
+        body = {"agent_id": agent, "agent_role": role, "action": action, "resource": "db/customers", **more}
+        return self.post("/policy/evaluate", body)
+
+    def threat(self, source: str, severity: str = "HIGH", description: str = "80 failed passwords", **more: Any) -> Any:
+        """Report a threat; publishes `threat.detected`."""
+        body = {"type": "ssh_brute_force", "source": source, "severity": severity, "description": description, **more}
+        return self.post("/threats", body)
+
+    def move(self, threat_id: str, status: str) -> Any:
+        """Move a threat as another operator does."""
+        return self.post(f"/threats/{threat_id}/status", {"status": status})
+
+    def health(self, severity: str, kind: str, module: str, message: str) -> None:
+        """Report a health event."""
+        self.post("/immune/events", {"severity": severity, "kind": kind, "module": module, "message": message})

@@ -1,0 +1,118 @@
+"""Health, threats and policy rules: shown as they are, changed by their buttons."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from browser.page import open_page
+from browser.site import Site
+
+
+def test_the_overview_counts_by_severity_and_gives_the_score_its_reasons(tab: Page, own_site: Site) -> None:
+    own_site.health("CRITICAL", "AGENT_FAILURE", "billing-agent", "billing-agent has not answered for 30 s")
+    own_site.health("WARNING", "ERROR_SPIKE", "search-agent", "31 errors in a minute")
+    own_site.health("INFO", "SELF_HEALING_ACTION", "search-agent", "cache cleared")
+    own_site.threat("203.0.113.1", "CRITICAL")
+    own_site.threat("203.0.113.2", "LOW")
+    open_page(tab, own_site)
+    summary = own_site.get("/immune/health")
+    tile = tab.locator(".tile", has=tab.get_by_role("heading", name="Health score"))
+    expect(tile).to_contain_text(f"{summary['score']}of 100")
+    reasons = tab.locator(".panel", has=tab.get_by_role("heading", name="Why this score"))
+    for reason in summary["reasons"]:
+        expect(reasons).to_contain_text(reason["text"])
+    health = tab.locator(".tile", has=tab.get_by_role("heading", name="Health events"))
+    expect(health.locator("li")).to_have_text(["CRITICAL 1", "WARNING 1", "INFO 1"])
+    threats = tab.locator(".tile", has=tab.get_by_role("heading", name="Open threats"))
+    expect(threats.locator("li")).to_have_text(["CRITICAL 1", "HIGH 0", "MEDIUM 0", "LOW 1"])
+    expect(tab).to_have_title("(2) Overview · BRAiN EventStream")
+
+    own_site.health(
+        "CRITICAL", "AGENT_FAILURE", "import-agent", "gone"
+    )  # noticed through its event, not only after 5 s
+    expect(health.locator("li").first).to_have_text("CRITICAL 2", timeout=2500)
+
+
+def test_a_threat_is_moved_by_its_buttons(tab: Page, site: Site) -> None:
+    threat = site.threat("203.0.113.50", "CRITICAL", metadata={"evidence": {"failed_passwords": 286}})
+    open_page(tab, site, "#/threats")
+    card = tab.get_by_role("region", name="OPEN").locator(".card", has_text="203.0.113.50")
+    expect(card).to_contain_text("failed passwords 286")
+    expect(card.locator(".moves button")).to_have_text(["Investigate", "Escalate", "Mitigate", "Ignore"])
+    card.get_by_role("button", name="Escalate").click()
+    moved = tab.get_by_role("region", name="ESCALATED").locator(".card", has_text="203.0.113.50")
+    expect(moved).to_be_visible()
+    expect(card).to_have_count(0)
+    assert site.get(f"/threats/{threat['id']}")["status"] == "ESCALATED"
+    expect(tab.locator("#announcer")).to_have_text("Threat from 203.0.113.50 is now ESCALATED.")
+    assert moved.evaluate("card => card.contains(document.activeElement)"), "the focus went with the card"
+    moved.get_by_role("link", name="Timeline").click()
+    told = tab.locator("#inspector .timeline .event-type")
+    expect(told).to_have_text(["threat.detected", "threat.status_changed", "threat.escalated"])
+
+
+def test_a_move_that_someone_else_overtook_is_refused_in_words(tab: Page, site: Site) -> None:
+    threat = site.threat("203.0.113.51")
+    open_page(tab, site, "#/threats")
+    card = tab.locator(".card", has_text="203.0.113.51")
+    expect(card).to_be_visible()
+    tab.route("**/api/threats?*", lambda route: route.abort())
+    site.move(threat["id"], "MITIGATED")
+    site.move(threat["id"], "RESOLVED")
+    expect(tab.locator(".notice", has_text="Not up to date")).to_be_visible()
+    card.get_by_role("button", name="Escalate").click()
+    expect(card.get_by_role("alert")).to_contain_text("RESOLVED")
+    tab.unroute("**/api/threats?*")
+    expect(card).to_have_count(0)
+    tab.get_by_label("Show resolved and ignored").check()
+    expect(tab.get_by_role("region", name="RESOLVED").locator(".card", has_text="203.0.113.51")).to_be_visible()
+
+
+def test_a_rule_is_switched_off_and_on_and_decisions_follow(tab: Page, site: Site) -> None:
+    site.rule("pay-deny", "DENY", ("action", "==", "pay"), priority=100, name="Nobody pays")
+    site.rule("pay-allow", "ALLOW", ("action", "in", ["pay", "refund"]), priority=1)
+    assert not site.ask("a", "pay")["allowed"]
+    open_page(tab, site, "#/policy")
+    rule = tab.locator(".rule", has_text="Nobody pays")
+    expect(rule).to_contain_text('action == "pay"')
+    switch = tab.get_by_role("switch", name="Enabled: Nobody pays")
+    expect(switch).to_be_checked()
+    switch.click()
+    expect(switch).not_to_be_checked()
+    expect(tab.locator("#announcer")).to_have_text("Rule Nobody pays is disabled.")
+    assert site.get("/policy/rules/pay-deny")["enabled"] is False
+    assert site.ask("a", "pay")["allowed"]
+    switch.press("Space")
+    expect(switch).to_be_checked()
+    expect(switch).to_be_focused()
+    assert site.get("/policy/rules/pay-deny")["enabled"] is True
+
+    site.post("/policy/rules/pay-allow/disable")  # by someone else
+    expect(tab.get_by_role("switch", name="Enabled: pay-allow")).not_to_be_checked()
+
+
+def test_a_decision_is_explained(tab: Page, site: Site) -> None:
+    site.rule("ship-limit", "DENY", ("action", "==", "ship"), ("params.weight", ">", 500), priority=50)
+    site.rule("ship-ok", "ALLOW", ("action", "==", "ship"), priority=1)
+    open_page(tab, site, "#/policy?action=ship")
+    panel = tab.locator(".explain")
+    expect(panel.get_by_label("Action")).to_have_value("ship")
+    panel.get_by_label("Params").fill('{"weight": 900}')
+    before = len(site.get("/events", pattern="policy.rule_evaluated", limit=1000)["events"])
+    panel.get_by_role("button", name="Explain").click()
+    expect(panel.locator(".explanation > .card-head")).to_contain_text("DENY")
+    expect(panel.locator(".trace.is-won")).to_contain_text("ship-limit")
+    panel.get_by_label("Params").fill('{"weight": 20}')
+    panel.get_by_role("button", name="Explain").click()
+    expect(panel.locator(".trace.is-won")).to_contain_text("ship-ok")
+    expect(panel.locator(".trace", has_text="ship-limit").locator(".fails")).to_contain_text(
+        "params.weight > 500, is 20"
+    )
+    panel.get_by_label("Params").fill("{weight")
+    panel.get_by_role("button", name="Explain").click()
+    expect(panel.get_by_role("alert")).to_contain_text("Params: not valid JSON")
+    panel.get_by_label("Params").fill("{}")
+    panel.get_by_label("Action").fill("")
+    panel.get_by_role("button", name="Explain").click()
+    expect(panel.get_by_role("alert")).to_contain_text("action")
+    assert len(site.get("/events", pattern="policy.rule_evaluated", limit=1000)["events"]) == before

@@ -1,0 +1,172 @@
+"""What a person sees: both themes, a narrow screen, access, and the picture in the README."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from browser.page import Watch, open_page
+from browser.site import Site
+
+PICTURE = Path(__file__).parents[2] / "docs" / "img" / "dashboard.png"
+PICTURE_BYTES = 300_000
+VIEWS = ["#/overview", "#/events", "#/threats?closed=1", "#/policy?action=delete&agent_role=guest"]
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.fixture(scope="module")
+def busy_site(site: Site) -> Site:
+    """The shared server with something of everything in it."""
+    site.rule("guests-delete", "DENY", ("agent_role", "==", "guest"), ("action", "==", "delete"), priority=100,
+              name="Guests may not delete", description="Deletions need a member of staff.")  # fmt: skip
+    site.rule("refund-audit", "AUDIT", ("action", "==", "refund"), ("params.amount", ">", 500), priority=80)
+    site.rule("night", "WARN", ("environment.hour", "<", 6), priority=50, enabled=False)
+    site.rule("staff", "ALLOW", ("agent_role", "in", ["staff", "admin"]), priority=10, name="Staff may do the rest")
+    attacker = site.threat(
+        "203.0.113.77", "CRITICAL", "286 failed passwords for root", metadata={"evidence": {"failed_passwords": 286}}
+    )
+    site.move(attacker["id"], "ESCALATED")
+    site.threat("198.51.100.9", "HIGH", "80 failed passwords", metadata={"evidence": {"failed_passwords": 80}})
+    done = site.threat("192.0.2.122", "LOW", "a scan of 40 ports")
+    site.move(done["id"], "MITIGATED")
+    site.move(site.threat("agent-3", "MEDIUM", "denied 14 times in a minute")["id"], "IGNORED")
+    site.health("CRITICAL", "AGENT_FAILURE", "billing-agent", "billing-agent has not answered for 30 s")
+    site.health("WARNING", "PERFORMANCE_DEGRADATION", "search-agent", "answers take 2.4 s at the median")
+    site.health("INFO", "SELF_HEALING_ACTION", "billing-agent", "restarted, it answers again")
+    for number in range(40):
+        role = ("staff", "admin", "guest")[number % 3]
+        action = ("read", "write", "refund", "delete")[number % 4]
+        site.ask(f"agent-{number % 7}", action, role, params={"amount": 100 * number})
+    return site
+
+
+def first_row(tab: Page) -> None:
+    """Open the inspector on the newest event where the view has a feed, and explain a decision where it can."""
+    if tab.locator(".event-row").count():
+        if tab.get_by_role("button", name="Pause", exact=True).count():
+            tab.get_by_role("button", name="Pause", exact=True).click()
+        tab.locator(".event-row").first.click()
+        expect(tab.locator("#inspector .timeline, #inspector .story .empty").first).to_be_visible()
+    if tab.locator(".explain").count():
+        tab.get_by_role("button", name="Explain").click()
+        expect(tab.locator(".trace").first).to_be_visible()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize(
+    "tab", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=["light", "dark"]
+)
+def test_axe_finds_no_fault(tab: Page, busy_site: Site, view: str) -> None:
+    open_page(tab, busy_site, view)
+    expect(tab.locator(".event-row, .card, .rule").first).to_be_visible()
+    for prepare in (lambda _: None, first_row):
+        prepare(tab)
+        found = Axe().run(tab, options={"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": RULES}})
+        assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize(
+    "tab", [{"viewport": {"width": 390, "height": 844}, "has_touch": True}], indirect=True, ids=["390px"]
+)
+def test_a_narrow_screen_needs_no_sideways_scrolling(tab: Page, busy_site: Site, view: str) -> None:
+    open_page(tab, busy_site, view)
+    expect(tab.locator(".event-row, .card, .rule").first).to_be_visible()
+    for prepare in (lambda _: None, first_row):
+        prepare(tab)
+        widths = "[document.documentElement.scrollWidth, document.querySelector('#inspector').scrollWidth, innerWidth]"
+        page, inspector, screen = tab.evaluate(widths)
+        assert max(page, inspector) <= screen
+    if tab.locator("#inspector[open]").count():
+        tab.get_by_role("button", name="Close").click()
+        expect(tab.locator("#inspector")).to_be_hidden()
+
+
+def ground(tab: Page) -> int:
+    """How bright the page's ground is, 0 to 765."""
+    colour: str = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    return sum(int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(","))
+
+
+def test_the_theme_follows_the_system_until_a_person_chooses(tab: Page, busy_site: Site) -> None:
+    open_page(tab, busy_site)
+    page = tab.locator("html")
+    expect(page).to_have_attribute("data-theme", "light")
+    assert ground(tab) > 600
+    tab.emulate_media(color_scheme="dark")
+    expect(page).to_have_attribute("data-theme", "dark")
+    assert ground(tab) < 150
+    tab.get_by_role("button", name="Switch to the light theme").click()
+    assert ground(tab) > 600
+    tab.reload()
+    assert ground(tab) > 600
+    tab.get_by_role("button", name="Switch to the dark theme").click()
+    assert ground(tab) < 150
+
+
+def test_every_view_is_reached_from_the_keyboard_and_by_its_address(tab: Page, busy_site: Site) -> None:
+    open_page(tab, busy_site)
+    tab.keyboard.press("Tab")
+    expect(tab.get_by_role("link", name="Skip to content")).to_be_focused()
+    for name in ("Events", "Threats", "Policy", "Overview"):
+        tab.get_by_role("navigation").get_by_role("link", name=name).press("Enter")
+        expect(tab.get_by_role("heading", level=1, name=name)).to_be_focused()
+        expect(tab.get_by_role("navigation").locator("[aria-current]")).to_contain_text(name)
+    tab.go_back()
+    expect(tab.get_by_role("heading", level=1)).to_have_text("Policy")
+    tab.goto(f"{busy_site.url}/#/no-such-view")
+    expect(tab.get_by_role("heading", level=1)).to_have_text("Overview")
+
+
+def test_no_request_leaves_for_another_host(tab: Page, busy_site: Site, watch: Watch) -> None:
+    for view in VIEWS:
+        open_page(tab, busy_site, view)
+        first_row(tab)
+    assert watch.hosts == {f"127.0.0.1:{busy_site.port}"}
+
+
+def test_the_picture_for_the_readme_shows_live_events(
+    tab: Page, busy_site: Site, tmp_path: Path, pixels: Callable[[bytes], list[bytes]]
+) -> None:
+    open_page(tab, busy_site)
+    for number in range(12):
+        busy_site.ask(f"agent-{number}", ("read", "write", "delete")[number % 3], ("staff", "guest")[number % 2])
+    expect(tab.locator(".event-row", has_text="agent-11").first).to_be_visible()
+    expect(tab.locator(".tile-figure").first).not_to_have_text("–")
+    expect(tab.locator(".side .card").first).to_be_visible()
+    expect(tab.locator(".flow-chart rect").first).to_be_attached()
+    target = PICTURE if os.environ.get("BRAIN_SCREENSHOTS") == "1" else tmp_path / PICTURE.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    picture = tab.screenshot(path=target)
+    assert len(picture) < PICTURE_BYTES
+    lines = pixels(picture)
+    assert len(lines) == 900
+    # A blank or broken page has a handful of different lines; this one has text on most of them.
+    assert len(set(lines)) > 500
+
+
+@pytest.fixture
+def pixels() -> Callable[[bytes], list[bytes]]:
+    """Takes a PNG apart into its scan lines, as they are filtered."""
+
+    def lines(picture: bytes) -> list[bytes]:
+        width, height, depth, kind = struct.unpack(">IIBB", picture[16:26])
+        data, place = b"", 8
+        while place < len(picture):
+            (length,) = struct.unpack(">I", picture[place : place + 4])
+            if picture[place + 4 : place + 8] == b"IDAT":
+                data += picture[place + 8 : place + 8 + length]
+            place += length + 12
+        step = 1 + width * depth // 8 * {2: 3, 6: 4}[kind]
+        raw = zlib.decompress(data)
+        assert len(raw) == step * height
+        return [raw[start : start + step] for start in range(0, len(raw), step)]
+
+    return lines
