@@ -69,6 +69,11 @@ class PolicyEngine:
         if store is not None:
             self._follow()
 
+    @property
+    def default_effect(self) -> Effect:
+        """What is decided when no rule matches."""
+        return self._book.current.index.default.decision.effect
+
     # Decisions
 
     def evaluate(self, context: Mapping[str, Any]) -> Decision:
@@ -217,7 +222,7 @@ class PolicyEngine:
         wanted = {rule.id: rule for rule in given}
 
         def plan(known: Mapping[str, Rule]) -> list[Change]:
-            return _differences(known, wanted, replace_all)
+            return differences(known, wanted, replace_all)
 
         self.refresh()
         done = self._book.commit(plan, by=by, note=note or f"import of {len(given)} rules")
@@ -355,7 +360,8 @@ def _check_import(given: list[Rule]) -> None:
         raise InvalidInput("the rules are not valid", faults)
 
 
-def _differences(known: Mapping[str, Rule], wanted: Mapping[str, Rule], replace_all: bool) -> list[Change]:
+def differences(known: Mapping[str, Rule], wanted: Mapping[str, Rule], replace_all: bool) -> list[Change]:
+    """What makes `known` into `wanted`; rules that are not wanted go only with `replace_all`, containments never."""
     found = [Change(known.get(rule_id), rule) for rule_id, rule in wanted.items()]
     found = [change for change in found if change.old is None or changes(change.old, change.rule)]
     if replace_all:
