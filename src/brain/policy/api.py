@@ -1,151 +1,106 @@
-"""HTTP: rules and decisions under `/policy`."""
+"""HTTP: rules, decisions, and all that belongs to them, under `/policy`."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Body, Query, status
-from pydantic import BaseModel, ConfigDict, Field
 
+from brain.errors import NotFound
+from brain.policy.analysis import analyse
+from brain.policy.api_models import (
+    AllowedAction,
+    AllowedActionsBody,
+    AnswerBody,
+    ApprovalView,
+    ContainmentBody,
+    ContextBody,
+    ContextsBody,
+    DecisionView,
+    ExplanationView,
+    FindingView,
+    ImportBody,
+    ImportedView,
+    KillSwitchBody,
+    KillSwitchView,
+    ReplayBody,
+    ReplayView,
+    RuleBody,
+    RulePatch,
+    RuleReplacement,
+    RuleView,
+    VersionView,
+)
+from brain.policy.approvals import Approval, Status
 from brain.policy.engine import PolicyEngine
-from brain.policy.events import RULE_CREATED, RULE_EVALUATED
-from brain.policy.models import Rule
+from brain.policy.files import rules_from
+from brain.policy.models import KILL_SWITCH, Rule
+from brain.policy.replay import Replay, overlaid, replay
+from brain.policy.schema import policy_schema
 from brain.store import Store
-from brain.stream.publisher import Publisher
+from brain.stream import EventStream
 
-_EXAMPLE_RULE: Any = RULE_CREATED.example["rule"]
-_EXAMPLE_CONTEXT: Any = {
-    name: RULE_EVALUATED.example[name]
-    for name in ("agent_id", "agent_role", "action", "resource", "environment", "params")
-}
+_WEEK = 7 * 86_400.0
 
-EffectName = Literal["ALLOW", "DENY", "WARN", "AUDIT"]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ConditionBody(_Strict):
-    """One comparison of a field of the context with a value."""
-
-    field: str = Field(description="A dotted path into the context; `agent.role` is `agent_role`.")
-    operator: str = Field(description="One of ==, !=, >, <, contains, matches, in.")
-    value: Any = Field(description="What the field is compared with.")
-
-
-class _RuleFields(_Strict):
-    name: str = Field(description="What people call the rule.")
-    effect: str = Field(description="ALLOW, DENY, WARN or AUDIT.")
-    conditions: list[ConditionBody] = Field(default=[], description="All must hold; none: the rule always matches.")
-    priority: int = Field(default=0, description="The matching rule with the highest priority decides.")
-    enabled: bool = Field(default=True, description="Whether the rule takes part in decisions.")
-    description: str = Field(default="", description="Shown in the reason of its decisions.")
-    metadata: dict[str, Any] = Field(default={}, description="Whatever belongs to the rule.")
-    mode: Literal["enforce", "shadow"] = Field(default="enforce", description="shadow: recorded, never applied.")
-    tags: list[str] = Field(default=[], description="For finding rules again.")
-    not_before: float | None = Field(default=None, description="Takes part from here on; Unix seconds.")
-    expires_at: float | None = Field(default=None, description="Takes part until then; Unix seconds.")
-
-
-class RuleBody(_RuleFields):
-    """A new rule; without an id it is given one."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE_RULE]})
-    id: str | None = Field(default=None, description="Its id; minted when left out.")
-
-
-class RuleReplacement(_RuleFields):
-    """A whole rule, put in the place of the one with the id in the path."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE_RULE]})
-    id: str | None = Field(default=None, description="The id in the path, or nothing.")
-
-
-class RulePatch(_Strict):
-    """Fields of a rule to change; what is left out stays."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"priority": 200}]})
-    name: str | None = None
-    effect: str | None = None
-    conditions: list[ConditionBody] | None = None
-    priority: int | None = None
-    enabled: bool | None = None
-    description: str | None = None
-    metadata: dict[str, Any] | None = None
-    mode: Literal["enforce", "shadow"] | None = None
-    tags: list[str] | None = None
-    not_before: float | None = None
-    expires_at: float | None = None
-
-
-class RuleView(_RuleFields):
-    """A rule as it is."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE_RULE]})
-    id: str = Field(description="Its id.")
-
-
-class ContextBody(BaseModel):
-    """What an agent asks for; further fields may be given, and rules may refer to them."""
-
-    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [_EXAMPLE_CONTEXT]})
-    agent_id: str | None = Field(default=None, description="Who asks.")
-    agent_role: str | None = Field(default=None, description="Its role.")
-    action: str = Field(description="What it wants to do.")
-    resource: str | None = Field(default=None, description="What it wants to do it to.")
-    environment: dict[str, Any] = Field(default={}, description="Circumstances of the request.")
-    params: dict[str, Any] = Field(default={}, description="The action's parameters.")
-
-    def context(self) -> dict[str, Any]:
-        """The context for the engine; a field left out of the body is absent from it."""
-        given = self.model_dump()
-        optional = ("agent_id", "agent_role", "resource")
-        return {k: v for k, v in given.items() if k not in optional or k in self.model_fields_set}
-
-
-class DecisionView(BaseModel):
-    """The answer."""
-
-    allowed: bool = Field(description="Whether the action may go on.")
-    effect: EffectName = Field(description="The effect that decided.")
-    rule_id: str | None = Field(description="The rule that decided; null when the default did.")
-    rule_name: str | None = Field(description="Its name.")
-    reason: str = Field(description="Why, in words.")
-    warnings: list[str] = Field(description="What a WARN rule has to say.")
-    requires_audit: bool = Field(description="Whether the effect is AUDIT.")
-    requires_approval: bool = Field(description="Whether a person has to agree first.")
-    metadata: dict[str, Any] = Field(description="The metadata of the rule that decided.")
-
-
-class ExplanationView(BaseModel):
-    """Why a decision falls as it does."""
-
-    decision: DecisionView
-    why: str = Field(description="Why this rule decides, and not another.")
-    considered: int = Field(description="How many rules there are.")
-    rules: list[dict[str, Any]] = Field(description="Those that matched, and the closest of the others.")
-    text: str = Field(description="The same for people.")
+By = Annotated[str | None, Query(max_length=200, description="Who makes the change; recorded with it.")]
 
 
 @asynccontextmanager
-async def open_module(stream: Publisher, store: Store) -> AsyncIterator[APIRouter]:
+async def open_module(stream: EventStream, store: Store) -> AsyncIterator[APIRouter]:
     """The policy router over rules kept in `store`, its events going to `stream`."""
     engine = await asyncio.to_thread(PolicyEngine, stream, store=store)
     try:
-        yield make_router(engine)
+        yield make_router(engine, stream)
     finally:
         await asyncio.to_thread(engine.close)
 
 
-def make_router(engine: PolicyEngine) -> APIRouter:
-    """The routes of one engine."""
+def make_router(engine: PolicyEngine, stream: EventStream) -> APIRouter:
+    """The routes of one engine; replay reads from `stream`."""
     router = APIRouter(prefix="/policy", tags=["policy"])
+    _decisions(router, engine)
+    _rules(router, engine)
+    _sets(router, engine, stream)
+    _measures(router, engine)
+    _approvals(router, engine)
+    return router
 
+
+def _decisions(router: APIRouter, engine: PolicyEngine) -> None:
+    @router.post("/evaluate", response_model=DecisionView)
+    async def evaluate(body: ContextBody) -> dict[str, Any]:
+        """Decide, and record the decision."""
+        return engine.evaluate(body.context()).to_dict()
+
+    @router.post("/evaluate/batch", response_model=list[DecisionView])
+    async def evaluate_batch(body: ContextsBody) -> list[dict[str, Any]]:
+        """Decide on several contexts, and record the decisions."""
+        return [decision.to_dict() for decision in engine.evaluate_many(one.context() for one in body.contexts)]
+
+    @router.post("/allowed-actions", response_model=list[AllowedAction])
+    async def allowed_actions(body: AllowedActionsBody) -> list[dict[str, str | None]]:
+        """What an agent may do, of some actions on some resources; nothing is recorded."""
+        targets = body.resources if body.resources is not None else [None]
+        allowed = await asyncio.to_thread(engine.allowed_actions, body.agent, body.actions, targets)
+        return [{"action": action, "resource": resource} for action, resource in allowed]
+
+    @router.post("/explain", response_model=ExplanationView)
+    async def explain(
+        body: Annotated[ContextBody, Body()],
+        limit: Annotated[int, Query(ge=1, le=1000, description="How many rules to show.")] = 50,
+    ) -> dict[str, Any]:
+        """Why the decision for this context falls as it does; nothing is recorded."""
+        explanation = await asyncio.to_thread(engine.explain, body.context())
+        return {**explanation.to_dict(limit), "text": explanation.text(limit)}
+
+
+def _rules(router: APIRouter, engine: PolicyEngine) -> None:
     @router.get("/rules", response_model=list[RuleView])
     async def list_rules(
         enabled: Annotated[bool | None, Query(description="Only enabled, or only disabled, rules.")] = None,
@@ -157,11 +112,11 @@ def make_router(engine: PolicyEngine) -> APIRouter:
         return [rule.to_dict() for rule in rules if tag is None or tag in rule.tags]
 
     @router.post("/rules", status_code=status.HTTP_201_CREATED, response_model=RuleView)
-    async def create_rule(body: RuleBody) -> dict[str, Any]:
+    async def create_rule(body: RuleBody, by: By = None) -> dict[str, Any]:
         """Add a rule."""
         plain = body.model_dump()
         rule = Rule.from_dict({**plain, "id": body.id or f"rule_{secrets.token_hex(6)}"})
-        return (await asyncio.to_thread(engine.add_rule, rule)).to_dict()
+        return (await asyncio.to_thread(engine.add_rule, rule, by=by)).to_dict()
 
     @router.get("/rules/{rule_id}", response_model=RuleView)
     async def get_rule(rule_id: str) -> dict[str, Any]:
@@ -169,43 +124,147 @@ def make_router(engine: PolicyEngine) -> APIRouter:
         return engine.get_rule(rule_id).to_dict()
 
     @router.put("/rules/{rule_id}", response_model=RuleView)
-    async def replace_rule(rule_id: str, body: RuleReplacement) -> dict[str, Any]:
+    async def replace_rule(rule_id: str, body: RuleReplacement, by: By = None) -> dict[str, Any]:
         """Replace a rule."""
         rule = Rule.from_dict({**body.model_dump(), "id": body.id or rule_id})
-        return (await asyncio.to_thread(engine.update_rule, rule_id, rule)).to_dict()
+        return (await asyncio.to_thread(engine.update_rule, rule_id, rule, by=by)).to_dict()
 
     @router.patch("/rules/{rule_id}", response_model=RuleView)
-    async def change_rule(rule_id: str, body: RulePatch) -> dict[str, Any]:
+    async def change_rule(rule_id: str, body: RulePatch, by: By = None) -> dict[str, Any]:
         """Change fields of a rule."""
-        return (await asyncio.to_thread(engine.update_rule, rule_id, body.model_dump(exclude_unset=True))).to_dict()
+        changed = body.model_dump(exclude_unset=True)
+        return (await asyncio.to_thread(engine.update_rule, rule_id, changed, by=by)).to_dict()
 
     @router.delete("/rules/{rule_id}", status_code=status.HTTP_204_NO_CONTENT)
-    async def delete_rule(rule_id: str) -> None:
+    async def delete_rule(rule_id: str, by: By = None) -> None:
         """Remove a rule."""
-        await asyncio.to_thread(engine.delete_rule, rule_id)
+        await asyncio.to_thread(engine.delete_rule, rule_id, by=by)
 
     @router.post("/rules/{rule_id}/enable", response_model=RuleView)
-    async def enable_rule(rule_id: str) -> dict[str, Any]:
+    async def enable_rule(rule_id: str, by: By = None) -> dict[str, Any]:
         """Let a rule take part in decisions."""
-        return (await asyncio.to_thread(engine.enable_rule, rule_id)).to_dict()
+        return (await asyncio.to_thread(engine.enable_rule, rule_id, by=by)).to_dict()
 
     @router.post("/rules/{rule_id}/disable", response_model=RuleView)
-    async def disable_rule(rule_id: str) -> dict[str, Any]:
+    async def disable_rule(rule_id: str, by: By = None) -> dict[str, Any]:
         """Leave a rule out of decisions."""
-        return (await asyncio.to_thread(engine.disable_rule, rule_id)).to_dict()
+        return (await asyncio.to_thread(engine.disable_rule, rule_id, by=by)).to_dict()
 
-    @router.post("/evaluate", response_model=DecisionView)
-    async def evaluate(body: ContextBody) -> dict[str, Any]:
-        """Decide, and record the decision."""
-        return engine.evaluate(body.context()).to_dict()
 
-    @router.post("/explain", response_model=ExplanationView)
-    async def explain(
-        body: Annotated[ContextBody, Body()],
-        limit: Annotated[int, Query(ge=1, le=1000, description="How many rules to show.")] = 50,
-    ) -> dict[str, Any]:
-        """Why the decision for this context falls as it does; nothing is recorded."""
-        explanation = await asyncio.to_thread(engine.explain, body.context())
-        return {**explanation.to_dict(limit), "text": explanation.text(limit)}
+def _sets(router: APIRouter, engine: PolicyEngine, stream: EventStream) -> None:
+    one_at_a_time = asyncio.Semaphore(1)
 
-    return router
+    @router.post("/import", response_model=ImportedView)
+    async def import_rules(body: ImportBody, by: By = None) -> dict[str, Any]:
+        """Take over a set of rules, all of it or, when any is bad, nothing."""
+        rules = rules_from([rule.model_dump() for rule in body.rules])
+        done = await asyncio.to_thread(engine.import_rules, rules, replace_all=body.replace, by=by)
+        return done._asdict()
+
+    @router.get("/findings", response_model=list[FindingView])
+    async def findings() -> list[Any]:
+        """What is odd about the present rules: some never win, contradict each other, or are there twice."""
+        return [msgspec.to_builtins(one) for one in await asyncio.to_thread(analyse, engine.rules(), time.time())]
+
+    @router.get("/schema")
+    async def schema() -> dict[str, Any]:
+        """The JSON Schema of policy files."""
+        return policy_schema()
+
+    @router.get("/versions", response_model=list[VersionView])
+    async def versions(
+        limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 50,
+    ) -> list[dict[str, Any]]:
+        """The newest versions of the rule set, newest first."""
+        return [version.to_dict() for version in await asyncio.to_thread(engine.versions, limit)]
+
+    @router.get("/versions/{version}/rules", response_model=list[RuleView])
+    async def rules_at(version: int) -> list[dict[str, Any]]:
+        """The rules as they were just after that version."""
+        return [rule.to_dict() for rule in await asyncio.to_thread(engine.rules_at, version)]
+
+    @router.post("/versions/{version}/rollback", response_model=ImportedView)
+    async def rollback(version: int, by: By = None) -> dict[str, Any]:
+        """Make the rules again what they were just after that version."""
+        return (await asyncio.to_thread(engine.rollback, version, by=by))._asdict()
+
+    @router.post("/replay", response_model=ReplayView)
+    async def replay_candidates(body: ReplayBody) -> dict[str, Any]:
+        """What candidate rules would have changed in the recorded decisions; nothing is changed."""
+        candidates = rules_from([rule.model_dump() for rule in body.rules])
+        rules = candidates if body.alone else overlaid(engine.rules(), candidates)
+        replaying = Replay(rules, engine.default_effect, examples=body.examples)
+        since = body.since if body.since is not None else time.time() - _WEEK
+        async with one_at_a_time:
+            report = await replay(stream, replaying, since=since, until=body.until)
+        return report.to_dict()
+
+
+def _measures(router: APIRouter, engine: PolicyEngine) -> None:
+    @router.get("/containments", response_model=list[RuleView])
+    async def containments() -> list[dict[str, Any]]:
+        """The agents that are contained, as the rules that do it."""
+        return [rule.to_dict() for rule in engine.containments()]
+
+    @router.post("/containments", status_code=status.HTTP_201_CREATED, response_model=RuleView)
+    async def contain(body: ContainmentBody) -> dict[str, Any]:
+        """Deny an agent everything for a time; anew for one that is contained already."""
+        rule = await asyncio.to_thread(engine.contain, body.agent_id, ttl=body.ttl, reason=body.reason, by=body.by)
+        return rule.to_dict()
+
+    @router.delete("/containments/{agent_id:path}", status_code=status.HTTP_204_NO_CONTENT)
+    async def lift(agent_id: str, by: By = None) -> None:
+        """End an agent's containment."""
+        await asyncio.to_thread(engine.lift, agent_id, by=by)
+
+    def switch() -> dict[str, Any]:
+        try:
+            return {"on": True, "rule": engine.get_rule(KILL_SWITCH).to_dict()}
+        except NotFound:
+            return {"on": False, "rule": None}
+
+    @router.get("/kill-switch", response_model=KillSwitchView)
+    async def kill_switch() -> dict[str, Any]:
+        """Whether the kill switch is on."""
+        return switch()
+
+    @router.put("/kill-switch", response_model=KillSwitchView)
+    async def kill_switch_on(body: KillSwitchBody) -> dict[str, Any]:
+        """Deny everything to every agent but those listed."""
+        await asyncio.to_thread(engine.kill_switch, reason=body.reason, allow=body.allow, ttl=body.ttl, by=body.by)
+        return switch()
+
+    @router.delete("/kill-switch", response_model=KillSwitchView)
+    async def kill_switch_off(by: By = None) -> dict[str, Any]:
+        """Let the rules decide again."""
+        await asyncio.to_thread(engine.lift_kill_switch, by=by)
+        return switch()
+
+
+def _approvals(router: APIRouter, engine: PolicyEngine) -> None:
+    @router.get("/approvals", response_model=list[ApprovalView])
+    async def approvals(
+        status: Annotated[Status | None, Query(description="Only requests of this status.")] = None,
+        limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 100,
+    ) -> list[Any]:
+        """Requests for approval, newest first."""
+        return [_shown(one) for one in await asyncio.to_thread(engine.approvals.list, status, limit)]
+
+    @router.get("/approvals/{approval_id}", response_model=ApprovalView)
+    async def approval(approval_id: str) -> Any:
+        """One request for approval."""
+        return _shown(await asyncio.to_thread(engine.approvals.get, approval_id))
+
+    @router.post("/approvals/{approval_id}/grant", response_model=ApprovalView)
+    async def grant(approval_id: str, body: AnswerBody) -> Any:
+        """Agree to the action."""
+        return _shown(await asyncio.to_thread(engine.approvals.grant, approval_id, by=body.by, reason=body.reason))
+
+    @router.post("/approvals/{approval_id}/refuse", response_model=ApprovalView)
+    async def refuse(approval_id: str, body: AnswerBody) -> Any:
+        """Refuse the action."""
+        return _shown(await asyncio.to_thread(engine.approvals.refuse, approval_id, by=body.by, reason=body.reason))
+
+
+def _shown(approval: Approval) -> Any:
+    return msgspec.to_builtins(approval)

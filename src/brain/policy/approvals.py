@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from math import inf
 from typing import Any
 
 import msgspec
@@ -42,6 +44,9 @@ class Status(StrEnum):
     USED = "USED"
 
 
+_OPEN = (Status.PENDING, Status.GRANTED)
+
+
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
     """One request for a person's agreement, and its answer. Times are Unix seconds."""
 
@@ -69,6 +74,9 @@ class Approvals:
         self._store = store
         self._stream = event_stream
         self._clock = clock
+        self._answered = threading.Condition()
+        self._revision: int | None = None
+        self._due = inf
 
     def request(self, decision: Decision, context: Mapping[str, Any], timeout: float = DEFAULT_TIMEOUT) -> Approval:
         """Ask for a person's agreement to what `decision` let through; an answer counts for `timeout` seconds."""
@@ -135,15 +143,29 @@ class Approvals:
             approval = _read(document)
             if approval.requested_at < self._clock() - MAX_TIMEOUT:
                 return None
-            if approval.fingerprint == wanted and self._current(document).status in (Status.PENDING, Status.GRANTED):
+            if approval.fingerprint == wanted and self._current(document).status in _OPEN:
                 return approval
         return None
 
-    def expire(self) -> None:
-        """Mark pending requests past their time as EXPIRED, and forget those answered long ago."""
+    def wait(self, approval_id: str, poll: float) -> Approval:
+        """Block until the request is answered or past its time. An answer of another process is seen after `poll` s."""
+        with self._answered:
+            while (approval := self.get(approval_id)).status is Status.PENDING:
+                self._answered.wait(min(poll, max(0.001, approval.expires_at - self._clock())))
+        return approval
+
+    def tick(self) -> None:
+        """Mark requests past their time as EXPIRED, and forget those answered long ago; cheap when nothing is due."""
+        revision = self._store.revision(COLLECTION)
+        if revision == self._revision and self._clock() < self._due:
+            return
+        self._revision = revision
+        self._due = inf
         for document in self._store.scan(COLLECTION):
             approval = self._current(document)
-            if approval.requested_at < self._clock() - KEPT_SECONDS:
+            if approval.status in _OPEN:
+                self._due = min(self._due, approval.expires_at)
+            elif approval.requested_at < self._clock() - KEPT_SECONDS:
                 self._store.delete(COLLECTION, approval.id)
 
     def _answer(self, approval_id: str, status: Status, by: str, reason: str) -> Approval:
@@ -157,6 +179,8 @@ class Approvals:
         if approval.status is not Status.PENDING or not self._replaced(document, answered):
             now = self.get(approval_id)
             raise Conflict(f"approval {approval_id} is {now.status} already" + _by(now))
+        with self._answered:
+            self._answered.notify_all()
         granted = status is Status.GRANTED
         self._announce(APPROVAL_GRANTED if granted else APPROVAL_REFUSED, answered, reason)
         return answered
@@ -164,8 +188,7 @@ class Approvals:
     def _current(self, document: Document) -> Approval:
         """The request, after it was marked as expired if its time is over; one of all processes announces that."""
         approval = _read(document)
-        open_still = approval.status in (Status.PENDING, Status.GRANTED)
-        if not open_still or self._clock() < approval.expires_at:
+        if approval.status not in _OPEN or self._clock() < approval.expires_at:
             return approval
         expired = msgspec.structs.replace(approval, status=Status.EXPIRED)
         if self._replaced(document, expired):

@@ -39,7 +39,7 @@ class Entry(NamedTuple):
     order: Order
     decision: Decision
     facts: dict[str, Any]
-    """What the decision adds to the payload of its event; shared by all events, so never changed."""
+    """The payload of its event, but for the context and the time; copied for each event."""
     next: Entry | None
     """The rule that is asked next when the test fails."""
 
@@ -67,19 +67,20 @@ class Index:
     @staticmethod
     def of(rules: Iterable[Rule], default: Effect = Effect.DENY) -> Index:
         """The index of these rules, all of which take part."""
-        filed: dict[Signature, dict[Key, list[Entry]]] = {}
+        by_signature: dict[Signature, dict[Key, list[Entry]]] = {}
         for rule in rules:
-            paths, keys, entry = _filed(rule)
-            places = filed.setdefault(paths, {})
+            paths, keys, entry = filed(rule)
+            places = by_signature.setdefault(paths, {})
             for key in keys:
                 places.setdefault(key, []).append(entry)
-        return Index([_table(paths, places) for paths, places in filed.items() if places], _default_entry(default))
+        tables = [_table(paths, places) for paths, places in by_signature.items() if places]
+        return Index(tables, _default_entry(default))
 
     def changed(self, without: Iterable[Rule], plus: Iterable[Rule]) -> Index:
         """The index without some rules that are in it, and with some that are not."""
         tables = {table.paths: table for table in self.tables}
         for rule in without:
-            paths, keys, entry = _filed(rule)
+            paths, keys, entry = filed(rule)
             if not keys:
                 continue
             root = tables[paths].root
@@ -91,7 +92,7 @@ class Index:
                 best = tables[paths].best
                 tables[paths] = Table(paths, root, best if best != entry.order else _best(root))
         for rule in plus:
-            paths, keys, entry = _filed(rule)
+            paths, keys, entry = filed(rule)
             if not keys:
                 continue
             old = tables.get(paths)
@@ -184,22 +185,35 @@ def _default_entry(effect: Effect) -> Entry:
 
 
 def _facts(decision: Decision) -> dict[str, Any]:
+    of_the_context = dict.fromkeys(("agent_id", "agent_role", "action", "resource", "environment", "params"))
     return {
+        **of_the_context,
         "rule_id": decision.rule_id,
         "rule_name": decision.rule_name,
         "effect": decision.effect.value,
         "allowed": decision.allowed,
         "reason": decision.reason,
         "warnings": list(decision.warnings),
+        "evaluation_time_us": 0.0,
     }
 
 
-def _filed(rule: Rule) -> tuple[Signature, list[Key], Entry]:
+def filed(rule: Rule) -> tuple[Signature, list[Key], Entry]:
     """Where the rule belongs: the signature, the keys it is filed under, and its entry there."""
     keys_by_path, rest = _signature(rule)
     decision = decision_of(rule)
     entry = Entry(*test_of(rest), rule.order, decision, _facts(decision), None)
     return tuple(keys_by_path), list(product(*keys_by_path.values())), entry
+
+
+def signature_values(rule: Rule) -> dict[Path, Any]:
+    """For each field that the rule fixes, the first value it may have."""
+    values: dict[Path, Any] = {}
+    for condition in rule.conditions:
+        wanted = _key_values(condition)
+        if wanted:
+            values.setdefault(path_of(condition.field), wanted[0])
+    return values
 
 
 def _signature(rule: Rule) -> tuple[dict[Path, Sequence[Any]], list[Condition]]:

@@ -10,8 +10,10 @@ from time import perf_counter_ns
 from typing import Any, NamedTuple
 
 from brain.errors import Conflict, InvalidInput, NotFound
+from brain.policy.approvals import Approvals
 from brain.policy.containment import containment_rule, kill_switch_rule, rule_id_for
 from brain.policy.explain import Explanation, explain
+from brain.policy.follower import Follower
 from brain.policy.history import Change, Version
 from brain.policy.models import CONTAINMENT, KILL_SWITCH, Decision, Effect, Rule, changes
 from brain.policy.recorder import record
@@ -59,10 +61,18 @@ class PolicyEngine:
         self._clock = clock
         self._sample = sample_allowed
         self._random = Random().random
-        self._book = Rulebook(event_stream, store or MemoryStore(), _effect(default_effect), clock)
-        self._shares_store = store is not None
-        if store is not None and follow_interval is not None:
-            self._book.follow(follow_interval)
+        kept = store or MemoryStore()
+        self._book = Rulebook(event_stream, kept, _effect(default_effect), clock)
+        self.approvals = Approvals(kept, event_stream, clock)
+        self._interval = follow_interval if store is not None else _IDLE_INTERVAL
+        self._follower: Follower | None = None
+        if store is not None:
+            self._follow()
+
+    @property
+    def default_effect(self) -> Effect:
+        """What is decided when no rule matches."""
+        return self._book.current.index.default.decision.effect
 
     # Decisions
 
@@ -212,7 +222,7 @@ class PolicyEngine:
         wanted = {rule.id: rule for rule in given}
 
         def plan(known: Mapping[str, Rule]) -> list[Change]:
-            return _differences(known, wanted, replace_all)
+            return differences(known, wanted, replace_all)
 
         self.refresh()
         done = self._book.commit(plan, by=by, note=note or f"import of {len(given)} rules")
@@ -247,7 +257,7 @@ class PolicyEngine:
         """
         rule = containment_rule(agent_id, ttl, reason, by, self._clock())
         self._put(rule, by, reason)
-        self._watch_time()
+        self._follow()
         return rule
 
     def containments(self) -> list[Rule]:
@@ -273,7 +283,7 @@ class PolicyEngine:
         rule = kill_switch_rule(tuple(allow), ttl, reason, by, self._clock())
         self._put(rule, by, reason)
         if ttl is not None:
-            self._watch_time()
+            self._follow()
         return rule
 
     def lift_kill_switch(self, *, by: str | None = None, reason: str = "lifted") -> Rule:
@@ -285,10 +295,6 @@ class PolicyEngine:
     def _put(self, rule: Rule, by: str | None, note: str) -> None:
         self._book.commit(lambda rules: [Change(rules.get(rule.id), rule)], by=by, note=note)
 
-    def _watch_time(self) -> None:
-        if not self._shares_store:
-            self._book.follow(_IDLE_INTERVAL)
-
     def expire(self) -> list[Rule]:
         """Delete the containments whose time is over, now instead of soon; which they were."""
         return self._book.expire()
@@ -299,9 +305,27 @@ class PolicyEngine:
         """Take over what other processes changed in the store; whether there was anything. Raises Unavailable."""
         return self._book.refresh()
 
+    def tick(self) -> None:
+        """What is due now and then: follow other processes; end containments and approvals whose time is over."""
+        self.refresh()
+        self.expire()
+        self.approvals.tick()
+
+    def _follow(self) -> None:
+        """Call `tick` in a thread of its own from now on, until `close`."""
+        if self._follower is None and self._interval is not None:
+            self._follower = Follower(self, self._interval)
+
+    @property
+    def follow_failures(self) -> int:
+        """How often the store did not answer while its rules were followed."""
+        return self._follower.failures if self._follower is not None else 0
+
     def close(self) -> None:
         """Stop following the store and the clock."""
-        self._book.close()
+        if self._follower is not None:
+            self._follower.stop()
+            self._follower = None
 
     def __enter__(self) -> PolicyEngine:
         return self
@@ -336,7 +360,8 @@ def _check_import(given: list[Rule]) -> None:
         raise InvalidInput("the rules are not valid", faults)
 
 
-def _differences(known: Mapping[str, Rule], wanted: Mapping[str, Rule], replace_all: bool) -> list[Change]:
+def differences(known: Mapping[str, Rule], wanted: Mapping[str, Rule], replace_all: bool) -> list[Change]:
+    """What makes `known` into `wanted`; rules that are not wanted go only with `replace_all`, containments never."""
     found = [Change(known.get(rule_id), rule) for rule_id, rule in wanted.items()]
     found = [change for change in found if change.old is None or changes(change.old, change.rule)]
     if replace_all:

@@ -1,4 +1,4 @@
-"""A thread that keeps a rulebook equal to the shared store, and ends temporary rules in time."""
+"""A thread that keeps an engine equal to the shared store, and ends in time what is for a time."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class Ticking(Protocol):
 
 
 class Follower:
-    """Calls `book.tick()` every `interval` seconds until stopped, or until the book is gone.
+    """Calls `engine.tick()` every `interval` seconds until stopped, or until the engine is gone.
 
     A store that does not answer is logged once, counted in `failures`, and asked again; decisions go on meanwhile.
     """
 
-    def __init__(self, book: Ticking, interval: float) -> None:
+    def __init__(self, engine: Ticking, interval: float) -> None:
         self.failures = 0
         self._stopped = threading.Event()
-        arguments = (weakref.ref(book), interval)
+        arguments = (weakref.ref(engine), interval)
         self._thread = threading.Thread(target=self._run, args=arguments, name="policy-follower", daemon=True)
         self._thread.start()
 
@@ -39,10 +39,10 @@ class Follower:
         if self._thread is not threading.current_thread():
             self._thread.join()
 
-    def _run(self, book: weakref.ref[Ticking], interval: float) -> None:
+    def _run(self, engine: weakref.ref[Ticking], interval: float) -> None:
         away = False
         while not self._stopped.wait(interval):
-            alive = book()
+            alive = engine()
             if alive is None:
                 return
             try:

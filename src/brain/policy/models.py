@@ -75,6 +75,8 @@ class Condition:
         if not isinstance(self.field, str) or not _FIELD(self.field):
             faults.append(f"field: {self.field!r} is not a dotted path such as agent_role or params.amount")
         operator = _member(Operator, self.operator, "operator", faults)
+        if isinstance(self.operator, str) and not self.operator.strip():
+            faults[-1] += ' (in YAML, write ">" with its quotes)'
         value = None
         try:
             value = freeze(self.value)

@@ -25,9 +25,8 @@ class PatternError(ValueError):
 def matcher(pattern: str) -> Callable[[str], bool]:
     """A function telling whether a string begins with a match of `pattern`. Raises PatternError."""
     low, start = _compiled(pattern), re2._re2.RE2.Anchor.ANCHOR_START
-    simple = _PREFIX.fullmatch(pattern)
-    if simple:
-        literal = re.sub(r"\\(.)", r"\1", simple[1])
+    literal = literal_prefix(pattern)
+    if literal is not None:
         return lambda value: value.startswith(literal)
 
     def matches(value: str) -> bool:
@@ -40,6 +39,12 @@ def matcher(pattern: str) -> Callable[[str], bool]:
         return spans[0][0] == 0
 
     return matches
+
+
+def literal_prefix(pattern: str) -> str | None:
+    """The text that the value must begin with, when that is all the pattern says; else None."""
+    simple = _PREFIX.fullmatch(pattern)
+    return re.sub(r"\\(.)", r"\1", simple[1]) if simple else None
 
 
 def check(pattern: str) -> None:

@@ -18,7 +18,6 @@ from brain.policy.events import (
     RuleChange,
     RuleUpdated,
 )
-from brain.policy.follower import Follower
 from brain.policy.history import Change, History
 from brain.policy.models import Effect, Rule, changes
 from brain.policy.ruleset import RuleSet
@@ -45,7 +44,6 @@ class Rulebook:
         self._lock = threading.RLock()
         self._stored: dict[str, Stored] = {}
         self._revision: int | None = None
-        self._follower: Follower | None = None
         self.refresh()
 
     def commit(self, plan: Plan, *, by: str | None = None, note: str = "", switch: bool = False) -> list[Change]:
@@ -173,25 +171,3 @@ class Rulebook:
         own, self._store.writes = self._store.writes, 0
         if self._revision is not None and self._store.revision() == self._revision + own:
             self._revision += own
-
-    def tick(self) -> None:
-        """What is due now and then: follow other processes, and delete temporary rules whose time is over."""
-        self.refresh()
-        self.expire()
-
-    def follow(self, interval: float) -> None:
-        """Call `tick` every `interval` seconds in a thread of its own, until `close`; once begun, it stays."""
-        with self._lock:
-            if self._follower is None:
-                self._follower = Follower(self, interval)
-
-    @property
-    def follow_failures(self) -> int:
-        """How often the store did not answer the follower."""
-        return self._follower.failures if self._follower is not None else 0
-
-    def close(self) -> None:
-        """End the thread."""
-        if self._follower is not None:
-            self._follower.stop()
-            self._follower = None

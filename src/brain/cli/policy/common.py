@@ -1,0 +1,114 @@
+"""What the policy commands share: the engine over the stored rules, and how rules are shown."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from brain.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from brain.policy import PolicyEngine, Rule
+    from brain.policy.engine import Imported
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Rules as YAML or JSON.")]
+RulesOption = Annotated[
+    Path | None, typer.Option("--rules", metavar="FILE", help="Decide by this file instead of the stored rules.")
+]
+ByOption = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who does it; else the user logged in.")]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)").fullmatch
+
+
+@asynccontextmanager
+async def opened(url: str | None, *, publishing: bool = True) -> AsyncIterator[PolicyEngine]:
+    """The engine over the stored rules; its events go to the stream when `publishing`."""
+    from brain.policy import PolicyEngine
+    from brain.settings import load_settings
+    from brain.store import open_store
+    from brain.stream import EventStream
+
+    settings = load_settings(stream=url, store=url)
+    store = open_store(settings.store_url)
+    try:
+        if not publishing:
+            yield PolicyEngine(store=store, follow_interval=None)
+            return
+        async with EventStream.open(settings.stream) as stream:
+            yield PolicyEngine(stream, store=store, follow_interval=None)
+    finally:
+        store.close()
+
+
+def engine_of(file: Path) -> PolicyEngine:
+    """An engine of the rules in a file alone."""
+    from brain.policy import PolicyEngine
+    from brain.policy.files import read_policy
+
+    engine = PolicyEngine()
+    engine.import_rules(read_policy(file).rules)
+    return engine
+
+
+def read_context(text: str) -> dict[str, Any]:
+    """The object written in `text`; `-` reads standard input. Raises InvalidInput."""
+    try:
+        context = json.loads(sys.stdin.read() if text == "-" else text)
+    except ValueError as error:
+        raise InvalidInput(f"CONTEXT: not valid JSON: {error}") from error
+    if not isinstance(context, dict):
+        raise InvalidInput('CONTEXT: must be an object such as {"agent_id": "a1", "action": "read"}')
+    return context
+
+
+def user(by: str | None) -> str | None:
+    """Who runs the command."""
+    if by is not None:
+        return by
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in some containers
+        return None
+
+
+def duration(text: str, name: str) -> float:
+    """The seconds that `90`, `90s`, `15m`, `2h` or `1d` mean. Raises InvalidInput."""
+    found = _DURATION(text.strip())
+    if not found:
+        raise InvalidInput(f"{name}: {text!r} is not a duration such as 90s, 15m, 2h or 1d")
+    return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+def print_rules(rules: Iterable[Rule]) -> None:
+    """A table of rules, for people."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("Priority", "Effect", "Id", "Name", "Conditions", "State")
+    for rule in rules:
+        state = ("enabled" if rule.enabled else "disabled") + (", shadow" if rule.mode == "shadow" else "")
+        conditions = "\n".join(map(str, rule.conditions))
+        table.add_row(str(rule.priority), rule.effect, rule.id, rule.name, conditions, state)
+    Console().print(table)
+
+
+def counts(done: Imported) -> str:
+    """What an import did, in words."""
+    made = (len(done.created), len(done.updated), len(done.deleted), done.unchanged)
+    return "{} created, {} updated, {} deleted, {} unchanged".format(*made)
+
+
+def moment(seconds: float | None) -> str:
+    """A time for people, UTC."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S") if seconds is not None else "-"

@@ -1,0 +1,167 @@
+"""What is odd about a set of rules although each is valid: rules that never win, contradict, repeat, or misspell."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import combinations
+from typing import Any
+
+import msgspec
+
+from brain.policy.compiler import filed, signature_values
+from brain.policy.implication import all_imply, can_hold_together, excludes, matches_everything
+from brain.policy.models import Effect, Mode, Operator, Rule
+from brain.policy.values import Path, path_of
+
+KNOWN_FIELDS = ("agent_id", "agent_role", "action", "resource", "environment", "params")
+KINDS = (
+    "never-wins",
+    "never-matches",
+    "contradiction",
+    "duplicate",
+    "unused-field",
+    "matches-everything",
+    "expired",
+)
+_PAIRWISE = 300  # rules of one priority up to which every pair is compared; above, only those that share their keys
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One oddity. `kind` is one of KINDS; `other_id` is the rule it is compared with."""
+
+    kind: str
+    rule_id: str
+    other_id: str | None
+    message: str
+
+
+def analyse(rules: Sequence[Rule], now: float, *, fields: Iterable[str] = ()) -> list[Finding]:
+    """The oddities of these rules as of `now` (Unix seconds), in the order of the rules.
+
+    `fields` are top-level fields that contexts have besides the usual six.
+    """
+    live = [rule for rule in rules if rule.enabled and rule.mode is Mode.ENFORCE and not rule.has_expired(now)]
+    found = [finding for rule in rules for finding in _alone(rule, now, (*KNOWN_FIELDS, *fields))]
+    impossible = {finding.rule_id for finding in found if finding.kind == "never-matches"}
+    live = [rule for rule in live if rule.id not in impossible]
+    duplicates = list(_duplicates(rules))
+    repeated = {(finding.rule_id, finding.other_id) for finding in duplicates}
+    found += duplicates
+    found += [one for one in _never_win(live) if (one.rule_id, one.other_id) not in repeated]
+    found += _contradictions(live)
+    place = {rule.id: number for number, rule in enumerate(rules)}
+    return sorted(found, key=lambda finding: place[finding.rule_id])
+
+
+def _alone(rule: Rule, now: float, known: Sequence[str]) -> Iterable[Finding]:
+    """What is odd about one rule by itself."""
+    for condition in rule.conditions:
+        top = path_of(condition.field)[0]
+        if top not in known and not top.startswith("agent_"):
+            close = get_close_matches(top, known, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            yield Finding("unused-field", rule.id, None, f"no usual context has the field {condition.field!r}{hint}")
+        elif top.startswith("agent_") and top not in known and (close := get_close_matches(top, known, 1, 0.8)):
+            message = f"no usual context has the field {condition.field!r}; did you mean {close[0]}?"
+            yield Finding("unused-field", rule.id, None, message)
+        if condition.operator is Operator.MATCHES and matches_everything(condition.value):
+            message = f"the pattern {condition.value!r} on {condition.field} matches every text"
+            yield Finding("matches-everything", rule.id, None, message)
+        if condition.operator is Operator.IN and not condition.value:
+            yield Finding("never-matches", rule.id, None, f"nothing is in the empty list for {condition.field}")
+    for one, other in combinations(rule.conditions, 2):
+        if excludes(one, other):
+            yield Finding("never-matches", rule.id, None, f"its conditions exclude each other: {one}, and {other}")
+    if rule.has_expired(now):
+        yield Finding("expired", rule.id, None, "its validity is over")
+
+
+def _duplicates(rules: Sequence[Rule]) -> Iterable[Finding]:
+    first: dict[Any, str] = {}
+    for rule in rules:
+        same = (rule.effect, rule.priority, rule.mode, rule.not_before, rule.expires_at, _conditions_key(rule))
+        if same in first:
+            message = f"does the same as {first[same]!r}: same conditions, effect and priority"
+            yield Finding("duplicate", rule.id, first[same], message)
+        else:
+            first[same] = rule.id
+
+
+def _never_win(rules: Sequence[Rule]) -> Iterable[Finding]:
+    """Rules that match only where a rule that goes before them matches too."""
+    index = _Filed(rules)
+    for rule in rules:
+        for other in index.candidates(rule):
+            if other.order < rule.order and _always_valid_with(other, rule) and _covers(other, rule):
+                message = (
+                    f"can never win: wherever it matches, {other.id!r} ({other.effect}, priority {other.priority}) "
+                    "matches too and goes before it"
+                )
+                yield Finding("never-wins", rule.id, other.id, message)
+                break
+
+
+def _contradictions(rules: Sequence[Rule]) -> Iterable[Finding]:
+    """Rules of equal priority of which one allows and one denies what both match."""
+    by_priority: dict[int, list[Rule]] = defaultdict(list)
+    for rule in rules:
+        by_priority[rule.priority].append(rule)
+    for group in by_priority.values():
+        denying = [rule for rule in group if rule.effect is Effect.DENY]
+        if not denying or len(denying) == len(group):
+            continue
+        index = _Filed(denying)
+        for rule in group:
+            if rule.effect is Effect.DENY:
+                continue
+            candidates = denying if len(group) <= _PAIRWISE else index.candidates(rule)
+            for other in candidates:
+                if can_hold_together(rule.conditions, other.conditions):
+                    same = _conditions_key(rule) == _conditions_key(other)
+                    where = "have the same conditions" if same else "can match together"
+                    message = (
+                        f"contradicts {other.id!r}: both have priority {rule.priority} and {where}; "
+                        f"only because DENY is more restrictive than {rule.effect} does {other.id!r} decide"
+                    )
+                    yield Finding("contradiction", rule.id, other.id, message)
+
+
+class _Filed:
+    """Rules by what they are filed under, to find those that could cover another without looking at all."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._by_key: dict[tuple[Path, ...], dict[tuple[Any, ...], list[Rule]]] = defaultdict(lambda: defaultdict(list))
+        for rule in rules:
+            paths, keys, _ = filed(rule)
+            for key in keys:
+                self._by_key[paths][key].append(rule)
+
+    def candidates(self, rule: Rule) -> Iterable[Rule]:
+        """The rules filed only under values that `rule` asks for too."""
+        values = signature_values(rule)
+        for paths, by_key in self._by_key.items():
+            if all(path in values for path in paths):
+                for other in by_key.get(tuple(values[path] for path in paths), ()):
+                    if other is not rule:
+                        yield other
+
+
+def _covers(wide: Rule, narrow: Rule) -> bool:
+    return all_imply(narrow.conditions, wide.conditions)
+
+
+def _always_valid_with(wide: Rule, narrow: Rule) -> bool:
+    starts = wide.not_before is None or (narrow.not_before is not None and narrow.not_before >= wide.not_before)
+    ends = wide.expires_at is None or (narrow.expires_at is not None and narrow.expires_at <= wide.expires_at)
+    return starts and ends
+
+
+def _conditions_key(rule: Rule) -> frozenset[tuple[Path, str, bytes]]:
+    return frozenset(
+        (path_of(one.field), str(one.operator), msgspec.json.encode(one.value, order="sorted"))
+        for one in rule.conditions
+    )

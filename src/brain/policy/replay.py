@@ -1,0 +1,220 @@
+"""What candidate rules would have changed: the decisions on record, made again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from brain.policy.models import CONTAINMENT, KILL_SWITCH, Decision, Effect, Rule
+from brain.policy.recorder import recorded_context
+from brain.policy.ruleset import RuleSet
+from brain.policy.values import spread_agent
+from brain.stream import EventStream
+
+_PAGE = 5_000
+_CLOCK_SLACK = 3_600.0  # seconds by which a producer's clock may be behind the backend's
+_TYPE = b'"policy.rule_evaluated"'
+
+
+class _Payload(msgspec.Struct, gc=False):
+    effect: str
+    allowed: bool
+    rule_id: str | None = None
+    agent_id: Any = None
+    agent_role: Any = None
+    action: Any = None
+    resource: Any = None
+    environment: Any = None
+    params: Any = None
+    extra: dict[str, Any] | None = None
+    absent: list[str] | None = None
+
+
+class _Recorded(msgspec.Struct, gc=False):
+    id: str
+    type: str
+    timestamp: float
+    payload: _Payload
+
+
+_decode = msgspec.json.Decoder(_Recorded).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One recorded decision that would have been another. `kind`: newly_denied, newly_allowed or effect_changed."""
+
+    kind: str
+    event_id: str
+    timestamp: float
+    context: dict[str, Any]
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+@dataclass
+class Report:
+    """The result of a replay; `changed` counts by kind, the `by_...` counts say where."""
+
+    decisions: int = 0
+    skipped: int = 0
+    """Decisions of a containment or the kill switch, which no policy would have changed; and unreadable ones."""
+    first: float | None = None
+    last: float | None = None
+    changed: Counter[str] = field(default_factory=Counter)
+    by_agent: dict[str, Counter[str]] = field(default_factory=dict)
+    by_action: dict[str, Counter[str]] = field(default_factory=dict)
+    by_rule: dict[str, Counter[str]] = field(default_factory=dict)
+    examples: list[Difference] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values; where most changed comes first."""
+        return {
+            "decisions": self.decisions,
+            "skipped": self.skipped,
+            "first": self.first,
+            "last": self.last,
+            "unchanged": self.decisions - self.changed.total(),
+            "newly_denied": self.changed["newly_denied"],
+            "newly_allowed": self.changed["newly_allowed"],
+            "effect_changed": self.changed["effect_changed"],
+            "by_agent": _ordered(self.by_agent),
+            "by_action": _ordered(self.by_action),
+            "by_rule": _ordered(self.by_rule),
+            "examples": [msgspec.to_builtins(example) for example in self.examples],
+        }
+
+
+class Replay:
+    """Makes recorded decisions again by `rules`, each as of the time it was made, and counts what comes out otherwise.
+
+    `examples` is how many differences of each kind are kept in full.
+    """
+
+    def __init__(self, rules: Iterable[Rule], default: Effect = Effect.DENY, *, examples: int = 5) -> None:
+        self.report = Report()
+        self._rules = [rule for rule in rules if not rule.is_temporary]
+        self._default = default
+        self._examples = examples
+        self._set: RuleSet | None = None
+        self._last = 0.0
+
+    def feed(self, stored: Iterable[bytes], since: float | None = None, until: float | None = None) -> None:
+        """Go through encoded events, in the order of the stream; those of other types and times are passed over."""
+        report = self.report
+        low, high = since or 0.0, until or float("inf")
+        for data in stored:
+            if _TYPE not in data:
+                continue
+            try:
+                recorded = _decode(data)
+            except msgspec.DecodeError:
+                report.skipped += 1
+                continue
+            if recorded.type != "policy.rule_evaluated" or not low <= recorded.timestamp < high:
+                continue
+            before = recorded.payload
+            if before.rule_id is not None and before.rule_id.startswith((CONTAINMENT, KILL_SWITCH)):
+                report.skipped += 1
+                continue
+            report.decisions += 1
+            after = self._at(recorded.timestamp).find(_context(before)).decision
+            if after.effect != before.effect:
+                self._differs(recorded, after)
+
+    def _at(self, timestamp: float) -> RuleSet:
+        report = self.report
+        if report.first is None or timestamp < report.first:
+            report.first = timestamp
+        if report.last is None or timestamp > report.last:
+            report.last = timestamp
+        rules = self._set
+        if rules is None or (timestamp < self._last and not rules.plain):
+            # Events of several producers are only nearly in order of time: an earlier one is decided by earlier rules.
+            rules = self._set = RuleSet.of(self._rules, timestamp, self._default)
+        elif timestamp >= rules.due:
+            rules = self._set = rules.advanced(timestamp)
+        self._last = timestamp
+        return rules
+
+    def _differs(self, recorded: _Recorded, after: Decision) -> None:
+        before = recorded.payload
+        if before.allowed == after.allowed:
+            kind = "effect_changed"
+        else:
+            kind = "newly_allowed" if after.allowed else "newly_denied"
+        report = self.report
+        report.changed[kind] += 1
+        for counts, name in (
+            (report.by_agent, before.agent_id),
+            (report.by_action, before.action),
+            (report.by_rule, after.rule_id),
+        ):
+            counts.setdefault(name if isinstance(name, str) else str(name), Counter())[kind] += 1
+        if report.changed[kind] <= self._examples:
+            report.examples.append(
+                Difference(
+                    kind=kind,
+                    event_id=recorded.id,
+                    timestamp=recorded.timestamp,
+                    context=_context(before),
+                    before={"effect": before.effect, "rule_id": before.rule_id},
+                    after={"effect": str(after.effect), "rule_id": after.rule_id, "reason": after.reason},
+                )
+            )
+
+
+async def replay(
+    stream: EventStream,
+    replaying: Replay,
+    *,
+    since: float | None = None,
+    until: float | None = None,
+    progress: Callable[[int, float | None], None] | None = None,
+) -> Report:
+    """Feed it what the stream has recorded from `since` to `until` (Unix seconds), in pages, off the event loop.
+
+    `progress` is called after each page with the number of decisions so far and the time of the newest.
+    Raises Unavailable.
+    """
+    backend = stream.backend
+    position = await stream.call(backend.position_at, since - _CLOCK_SLACK) if since is not None else ""
+    entries = await stream.call(backend.read, position, _PAGE)
+    while entries:
+        following = asyncio.create_task(stream.call(backend.read, entries[-1].position, _PAGE))
+        try:
+            await asyncio.to_thread(replaying.feed, [entry.data for entry in entries], since, until)
+        finally:
+            entries = await following
+        if progress is not None:
+            progress(replaying.report.decisions, replaying.report.last)
+    return replaying.report
+
+
+def overlaid(current: Sequence[Rule], candidates: Sequence[Rule]) -> list[Rule]:
+    """The current rules with the candidates over them: those of the same id are replaced, the others added."""
+    return list({rule.id: rule for rule in (*current, *candidates)}.values())
+
+
+def _context(payload: _Payload) -> dict[str, Any]:
+    if payload.absent is None and payload.extra is None:
+        return {
+            "agent_id": payload.agent_id,
+            "agent_role": payload.agent_role,
+            "action": payload.action,
+            "resource": payload.resource,
+            "environment": payload.environment,
+            "params": payload.params,
+        }
+    found = {name: value for name, value in msgspec.structs.asdict(payload).items() if value is not None}
+    names = ("agent_id", "agent_role", "action", "resource", "environment", "params")
+    return dict(spread_agent(recorded_context({**dict.fromkeys(names), **found})))
+
+
+def _ordered(counts: dict[str, Counter[str]]) -> dict[str, dict[str, int]]:
+    return {name: dict(counts[name]) for name in sorted(counts, key=lambda name: (-counts[name].total(), name))}
