@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 
+from brain import EventStream
 from brain.errors import BrainError
 from brain.policy import PolicyEngine
 from brain.policy.api import make_router
@@ -26,7 +28,8 @@ RULE: dict[str, Any] = {
 @pytest.fixture
 def client() -> Iterator[TestClient]:
     app = FastAPI()
-    app.include_router(make_router(PolicyEngine()), prefix="/api")
+    stream = asyncio.run(opened())
+    app.include_router(make_router(PolicyEngine(), stream), prefix="/api")
 
     @app.exception_handler(BrainError)
     async def problem(request: Request, error: BrainError) -> JSONResponse:
@@ -34,6 +37,11 @@ def client() -> Iterator[TestClient]:
 
     with TestClient(app) as client:
         yield client
+    asyncio.run(stream.close())
+
+
+async def opened() -> EventStream:
+    return await EventStream.open("memory://")
 
 
 def test_a_rules_life(client: TestClient) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from brain.catalogue import CONSUMERS, modules
-from brain.catalogue.asyncapi import asyncapi_document
-from brain.catalogue.files import generated_files
-from brain.catalogue.markdown import type_text
 from brain.charter import Pattern, catalogue
 from brain.demo.tally import CORE_TYPES
+from brain.event_docs import CONSUMERS, modules
+from brain.event_docs.asyncapi import asyncapi_document
+from brain.event_docs.files import generated_files
+from brain.event_docs.markdown import type_text
 
 PROJECT = Path(__file__).parents[2]
 

@@ -64,10 +64,10 @@ def catalogue(
     ] = None,
 ) -> None:
     """Print every declared event type, or the documents generated from them."""
-    from brain.catalogue import modules
-    from brain.catalogue.asyncapi import asyncapi_document
-    from brain.catalogue.files import generated_files
-    from brain.catalogue.markdown import module_document
+    from brain.event_docs import modules
+    from brain.event_docs.asyncapi import asyncapi_document
+    from brain.event_docs.files import generated_files
+    from brain.event_docs.markdown import module_document
 
     documented = modules()
     if write is not None:

@@ -126,6 +126,10 @@ class ExplanationView(BaseModel):
 class ContextsBody(_Strict):
     """Several contexts to decide on."""
 
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"contexts": [_EXAMPLE_CONTEXT, _EXAMPLE_CONTEXT]}]}
+    )
+
     contexts: list[ContextBody] = Field(min_length=1, max_length=1000, description="At most 1,000.")
 
 

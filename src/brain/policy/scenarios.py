@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from brain.catalogue import Scenario
+from brain.event_docs import Scenario
 from brain.policy import events
 
 OVERVIEW = """\

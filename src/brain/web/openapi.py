@@ -69,7 +69,7 @@ def _statuses(path: str, method: str, operation: dict[str, Any], with_key: bool)
         found += ["401"]
     if operation.get("parameters") or "requestBody" in operation:
         found += ["422"]
-    if "{" in path:
+    if "{" in path or method == "delete":  # what is to be deleted may not be there
         found += ["404"]
     if method != "get":
         found += ["400", "403", "409", "413", "415"]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from brain.catalogue import modules
-from brain.catalogue.asyncapi import asyncapi_document
-from brain.catalogue.markdown import index_document, module_document
+from brain.event_docs import modules
+from brain.event_docs.asyncapi import asyncapi_document
+from brain.event_docs.markdown import index_document, module_document
 
 
 def generated_files(folder: Path) -> dict[Path, str]:

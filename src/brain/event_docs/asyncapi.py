@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from brain.catalogue import Module, example_event
 from brain.charter import VERSION, EventType
+from brain.event_docs import Module, example_event
 
 _SCHEMAS = "#/components/schemas/"
 
