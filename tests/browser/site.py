@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 
 from support.redis_server import free_port
+from support.server import BRAIN
 
 STARTING_SECONDS = 30
 
@@ -26,22 +26,24 @@ class Site:
         self._key = key
         self._process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client(
-            base_url=f"{self.url}/api", headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=10
+            base_url=f"{self.url}/api",
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=10,
+            trust_env=False,
         )
 
     def start(self) -> Site:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BRAIN_")}
         if self._key:
             environment["BRAIN_API_KEY"] = self._key
-        command = [sys.executable, "-c", "from brain.cli import main; main()", "serve", "--port", str(self.port)]
-        command += ["--stream", f"sqlite:///{self.folder}/brain.db"]
+        command = [*BRAIN, "serve", "--port", str(self.port), "--stream", f"sqlite:///{self.folder}/brain.db"]
         log = (self.folder / "serve.log").open("ab")
         self._process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
         log.close()
         deadline = time.monotonic() + STARTING_SECONDS
         while True:
             try:
-                if httpx.get(f"{self.url}/healthz", timeout=2).status_code == 200:
+                if httpx.get(f"{self.url}/healthz", timeout=2, trust_env=False).is_success:
                     return self
             except httpx.TransportError:
                 pass

@@ -132,24 +132,28 @@ def test_no_request_leaves_for_another_host(tab: Page, busy_site: Site, watch: W
     assert watch.hosts == {f"127.0.0.1:{busy_site.port}"}
 
 
+@pytest.mark.parametrize("tab", [{"viewport": {"width": 1360, "height": 800}}], indirect=True, ids=["1360px"])
 def test_the_picture_for_the_readme_shows_live_events(
     tab: Page, busy_site: Site, tmp_path: Path, pixels: Callable[[bytes], list[bytes]]
 ) -> None:
+    keep = os.environ.get("BRAIN_SCREENSHOTS") == "1"
     open_page(tab, busy_site)
-    for number in range(12):
-        busy_site.ask(f"agent-{number}", ("read", "write", "delete")[number % 3], ("staff", "guest")[number % 2])
+    for number in range(300 if keep else 12):
+        action, role = ("read", "write", "delete", "read")[number % 4], ("staff", "guest", "admin")[number % 3]
+        busy_site.ask(f"agent-{number % 12}", action, role)
+        tab.wait_for_timeout(120 if keep else 0)  # spreads what the kept picture's chart shows; nothing waits for it
     expect(tab.locator(".event-row", has_text="agent-11").first).to_be_visible()
     expect(tab.locator(".tile-figure").first).not_to_have_text("–")
     expect(tab.locator(".side .card").first).to_be_visible()
     expect(tab.locator(".flow-chart rect").first).to_be_attached()
-    target = PICTURE if os.environ.get("BRAIN_SCREENSHOTS") == "1" else tmp_path / PICTURE.name
+    target = PICTURE if keep else tmp_path / PICTURE.name
     target.parent.mkdir(parents=True, exist_ok=True)
     picture = tab.screenshot(path=target)
     assert len(picture) < PICTURE_BYTES
     lines = pixels(picture)
-    assert len(lines) == 900
+    assert len(lines) == 800
     # A blank or broken page has a handful of different lines; this one has text on most of them.
-    assert len(set(lines)) > 500
+    assert len(set(lines)) > 400
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import { BIN_SECONDS } from "./recent.js";
 
 const LEVELS = [...PRIORITIES, ""];
 const HEIGHT = 40;
-const RATE_BINS = 2;
+const RATE_BINS = 3; // the running one among them
 
 /** The tile's element and `renew()`, which the page calls once a second. */
 export function createFlow(live, recent) {
@@ -22,11 +22,11 @@ export function createFlow(live, recent) {
   );
 
   function renew() {
-    const bins = recent.bins(serverNow());
+    const now = serverNow();
+    const bins = recent.bins(now);
     const sums = bins.map((bin) => LEVELS.reduce((sum, level) => sum + (bin[level] ?? 0), 0));
-    // The running bin is not full yet: the rate is taken from the ones before it.
-    const whole = sums.slice(-1 - RATE_BINS, -1).reduce((sum, number) => sum + number, 0);
-    const rate = whole / (RATE_BINS * BIN_SECONDS);
+    const latest = sums.slice(-RATE_BINS).reduce((sum, number) => sum + number, 0);
+    const rate = latest / ((RATE_BINS - 1) * BIN_SECONDS + (now % BIN_SECONDS));
     const minutes = (bins.length * BIN_SECONDS) / 60;
     figure.textContent = rate >= 10 || rate === 0 ? count(Math.round(rate)) : rate.toFixed(1);
     const totals = LEVELS.map((level) => [level, bins.reduce((sum, bin) => sum + (bin[level] ?? 0), 0)]);
@@ -34,7 +34,7 @@ export function createFlow(live, recent) {
     parts.replaceChildren(...shown.map(([level, number]) =>
       h("li", { "data-level": level }, h("span", { class: "key" }), `${level || "NONE"} `, h("b", {}, count(number)))));
     const pattern = live.pattern === "*" ? "all types" : live.pattern;
-    note.textContent = `Received by this page in ${minutes} min: ${pattern}`;
+    note.textContent = `${pattern}, in ${minutes} min on this page`;
     chart.setAttribute("aria-label", `Events in the last ${minutes} minutes: ${shown.map(([level, n]) => `${n} ${level || "without priority"}`).join(", ")}`);
     draw(chart, bins, Math.max(4, ...sums));
   }

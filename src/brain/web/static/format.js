@@ -34,7 +34,8 @@ export function duration(seconds) {
 /** `now`, `12 s ago`, `3 min ago`. */
 function ago(seconds) {
   const age = serverNow() - seconds;
-  return age < 1 ? "now" : `${duration(Math.floor(age))} ago`;
+  if (age < 1) return "now";
+  return age < 100 ? `${Math.floor(age)} s ago` : `${duration(age)} ago`;
 }
 
 /** A `<time>` that shows the age of a moment and keeps it current. */

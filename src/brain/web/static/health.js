@@ -7,7 +7,7 @@ import { staleNotice } from "./stale.js";
 /** Severities of health events, worst first. */
 const SEVERITIES = ["CRITICAL", "WARNING", "INFO"];
 const LEVELS = { HEALTHY: "GOOD", DEGRADED: "WARNING", CRITICAL: "CRITICAL" };
-const SHORT_LIST = 6;
+const SHORT_LIST = 4;
 
 /** [[severity, number], ...] of a health summary. */
 export function healthCounts(summary) {

@@ -36,7 +36,7 @@ export function mountOverview(root, { feed, live, recent, health, threats, stats
     const worst = openThreats(threats.value);
     const mttm = stats.value?.mttm_seconds;
     const oldest = stats.value?.active_oldest_age_seconds;
-    const note = [mttm === null || mttm === undefined ? null : `mitigated in ${duration(mttm)} on average`, oldest ? `oldest ${duration(oldest)}` : null];
+    const note = [mttm === null || mttm === undefined ? null : `MTTM ${duration(mttm)}`, oldest ? `oldest open ${duration(oldest)}` : null];
     threatTile.show({ figure: count(stats.value?.active ?? worst.length), unit: "need attention", counts: countSeverities(worst), note: note.filter(Boolean).join(" · ") });
   }
   return {

@@ -20,9 +20,13 @@ export function createSignIn(signOutButton) {
   );
 
   function signedIn(yes) {
-    if (yes) localStorage.setItem(KEY, "1");
-    else localStorage.removeItem(KEY);
     signOutButton.hidden = !yes;
+    try {
+      if (yes) localStorage.setItem(KEY, "1");
+      else localStorage.removeItem(KEY);
+    } catch {
+      // Storage is switched off: after a reload there is no sign-out button.
+    }
   }
 
   async function submit(event) {
@@ -44,7 +48,7 @@ export function createSignIn(signOutButton) {
     }
   }
 
-  signOutButton.hidden = localStorage.getItem(KEY) === null;
+  signOutButton.hidden = !remembered();
   signOutButton.addEventListener("click", signOut);
   // Without the key there is nothing to see behind the dialog.
   dialog.addEventListener("cancel", (event) => event.preventDefault());
@@ -55,3 +59,10 @@ export function createSignIn(signOutButton) {
   return dialog;
 }
 
+function remembered() {
+  try {
+    return localStorage.getItem(KEY) !== null;
+  } catch {
+    return false;
+  }
+}
