@@ -89,6 +89,20 @@ class Shipment:
         self._ahead.seek(self._next_critical)
         self._full.clear()
 
+    def recall(self) -> bool:
+        """Whether the backend still knows all that it has stored of this journal; what it forgot is shipped again.
+
+        It forgets when it comes back empty or with an older memory, and says so only when asked. Raises Unavailable.
+        """
+        if self._backend.durable or self._mark is None or self._batch is not None:
+            return True
+        stored = self._backend.mark(self.name)
+        if stored == self._mark:
+            return True
+        log.warning("the backend has forgotten events", journal=self.name, expected=self._mark, stored=stored)
+        self._resume(stored)
+        return False
+
     def _next_batch(self) -> tuple[str, list[Record]]:
         following = max(self.next, self._next_critical)  # CRITICAL records before it are stored
         writer = self._writer
@@ -126,7 +140,7 @@ class Shipment:
     def finish(self, safe: Callable[[], str | None], *, force: bool = False) -> bool:
         """Remove the journal if nothing in it is needed any more; whether it is gone. `force`: if all is stored."""
         if not self._removed:
-            if self.waiting or not (force or self._backend.durable or self._read_by_all(safe)):
+            if self.waiting or not (force or self._backend.durable or self._read_by_all(safe)) or not self.recall():
                 return False
             # In this order: were the mark forgotten first, a crash in between would have all of it shipped again.
             remove(self.folder)
@@ -308,9 +322,11 @@ class Shipper:
 
     def _housekeeping(self) -> None:
         self._next_housekeeping = time.monotonic() + _HOUSEKEEPING
-        self._own.trim(self._safe)
+        if self._own.recall():
+            self._own.trim(self._safe)
         for orphan in list(self._orphans):
-            orphan.trim(self._safe)
+            if orphan.recall():
+                orphan.trim(self._safe)
             if orphan.finish(self._safe, force=len(self._orphans) > KEPT_SEGMENTS):
                 self._orphans.remove(orphan)
         self._adopt_orphans()
