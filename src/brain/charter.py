@@ -113,7 +113,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "id", mint_id(self.source[:-8], self.timestamp))
         elif type(self.id) is not str or not _ID(self.id):
             raise EnvelopeError(f"id: {self.id!r} is not of the form evt_<module>_<unix milliseconds>_<12+ hex digits>")
-        if type(self.payload) is not dict or type(self.timestamp) is not float or self.target is not None:
+        timestamp = self.timestamp
+        if (
+            type(self.payload) is not dict
+            or type(timestamp) is not float
+            or not 0.0 < timestamp < 1e11
+            or self.target is not None
+        ):
             _check_values(self)
 
     @property

@@ -32,6 +32,7 @@ from brain.stream import EventStream
 from brain.stream.retention import keep
 from brain.web import openapi, problems
 from brain.web.body import BodyReader
+from brain.web.correlation import Correlation
 from brain.web.events_api import events_router
 from brain.web.health import health_router
 from brain.web.live import Live, live_router
@@ -110,6 +111,7 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
     app.add_middleware(Guard, settings=settings, sessions=sessions)
     app.add_middleware(problems.LastResort)
     app.add_middleware(_SafeHeaders)
+    app.add_middleware(Correlation)
     return app
 
 
