@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from http.cookies import SimpleCookie
 
@@ -132,3 +133,22 @@ async def test_every_answer_carries_the_protecting_headers(local: httpx.AsyncCli
     assert headers["x-content-type-options"] == "nosniff"
     assert "server" not in headers
     assert "access-control-allow-origin" not in headers
+
+
+async def test_the_page_and_its_files_come_from_this_server_alone(local: httpx.AsyncClient) -> None:
+    page = await local.get("/")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(links) > 2
+    for link in (link for link in links if not link.startswith("#")):
+        assert link.startswith("/"), f"{link} is of another host"
+        answer = await local.get(link)
+        assert answer.status_code == 200, link
+        if link.startswith("/static/"):
+            assert answer.headers["cache-control"] == "no-cache"
+            again = await local.get(link, headers={"If-None-Match": answer.headers["etag"]})
+            assert again.status_code == 304
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", page.text), (
+        "the policy forbids inline code"
+    )
