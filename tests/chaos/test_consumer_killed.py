@@ -87,5 +87,6 @@ async def test_an_event_that_kills_its_consumer_becomes_a_dead_letter(
         async with asyncio.timeout(20):
             while worker.is_alive():
                 await asyncio.sleep(0.01)
+        kill(worker)
     numbers = sorted(row[0] for row in connection.execute("SELECT n FROM effects"))
     assert numbers == [n for n in range(20) if n != 7]

@@ -281,6 +281,7 @@ class _Session:
             )
             consumer.retried += 1
             if delivery.attempts > how.max_attempts:
+                delivery.attempts -= 1  # this one is not made
                 return await self._bury(delivery, "every attempt ended with the consumer gone")
         lane.now = lane.started = time.monotonic()
         try:
