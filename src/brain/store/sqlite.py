@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,7 +108,7 @@ class SQLiteStore:
         connection = sqlite3.connect(
             self._path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=32
         )
-        connection.execute("PRAGMA journal_mode = WAL")
+        use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
 
@@ -141,3 +142,16 @@ class SQLiteStore:
             yield
         except sqlite3.Error as error:
             raise Unavailable(f"SQLite file {self._path}: {error}; check the path, its rights and the disk") from error
+
+
+def use_wal(connection: sqlite3.Connection) -> None:
+    """Switch the file to WAL. SQLite answers `locked` at once when another process does the same, so ask again."""
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from brain.errors import InvalidInput, Unavailable
+from brain.store.sqlite import use_wal
 from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup
 
 _SCHEMA = """
@@ -354,7 +355,7 @@ def sqlite_path(url: str) -> Path:
 
 def _connect(path: Path, power: bool) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False, cached_statements=64)
-    db.execute("PRAGMA journal_mode=WAL")
+    use_wal(db)
     db.execute(f"PRAGMA synchronous={'FULL' if power else 'NORMAL'}")
     return db
 
