@@ -6,14 +6,63 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
 from brain.errors import InvalidInput
 
+_MAX_NODES = 5_000_000
 _PLACE = re.compile(r"([A-Za-z_][\w-]*)|\[(\d+)\]")
+
+
+# YAML 1.2's core schema: under 1.1, which PyYAML keeps to, `no` would be false, 12:30 the number 750, 1e5 a text.
+_RESOLVED = (
+    ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", "~nN\0"),
+    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("tag:yaml.org,2002:int", r"[-+]?[0-9]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    (
+        "tag:yaml.org,2002:float",
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+)
+
+
+class _Core:
+    """The resolvers of the core schema, for a loader or dumper of PyYAML."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+
+
+for _tag, _pattern, _firsts in _RESOLVED:
+    for _first in _firsts:
+        _entry = (_tag, re.compile(rf"(?:{_pattern})\Z"))
+        _Core.yaml_implicit_resolvers.setdefault(_first.strip("\0"), []).append(_entry)
+
+
+class _Loader(_Core, yaml.SafeLoader):
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        text = str(self.construct_scalar(node))
+        return int(text, 16 if text[:2] == "0x" else 10)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        return float(str(self.construct_scalar(node)).lower().replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
+
+
+class _Dumper(_Core, yaml.SafeDumper):
+    pass
+
+
+def dump_yaml(plain: object) -> str:
+    """The value as YAML that `load_text` reads back to an equal one."""
+    return str(yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +106,27 @@ def load_text(text: str, name: str) -> Document:
     is_json = text.lstrip()[:1] in ("{", "[")
     try:
         # YAML, which is asked for the lines of JSON too, does not take a tab for white space.
-        root = yaml.compose(text.replace("\t", " ") if is_json else text, Loader=yaml.SafeLoader)
-        plain = _json_or_flow(text) if is_json else yaml.safe_load(text)
+        root = yaml.compose(text.replace("\t", " ") if is_json else text, Loader=_Loader)
+        if root is None:
+            raise InvalidInput(f"{name}:1: is empty")
+        if _size(root, {}) > _MAX_NODES:
+            raise InvalidInput(f"{name}:1: with its aliases written out it has more than {_MAX_NODES:,} values")
+        plain = _json_or_flow(text) if is_json else yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InvalidInput(f"{name}:{line}: not readable: {error.problem}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidInput(f"{name}:1: not readable: {error}") from error
-    if root is None:
-        raise InvalidInput(f"{name}:1: is empty")
-    return Document(name, plain, root, tuple(_twice(root, name)))
+    return Document(name, plain, root, tuple(_twice(root, name, set())))
 
 
 def _json_or_flow(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return yaml.safe_load(text)  # YAML may begin with a bracket too; if it is neither, this tells the line
+        return yaml.load(
+            text, Loader=_Loader
+        )  # YAML may begin so too; if it is neither, the line is told
 
 
 def _child(node: yaml.Node, key: str | int) -> yaml.Node:
@@ -93,16 +146,31 @@ class _Placed(yaml.ScalarNode):
         super().__init__(value.tag, value.value, key.start_mark, value.end_mark)
 
 
-def _twice(node: yaml.Node, name: str) -> list[str]:
+def _size(node: yaml.Node, known: dict[int, float]) -> float:
+    """How many nodes there are when every alias is written out; inf when one contains itself."""
+    if id(node) not in known:
+        known[id(node)] = inf
+        known[id(node)] = 1 + sum(_size(child, known) for child in _children(node))
+    return known[id(node)]
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [child for pair in node.value for child in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _twice(node: yaml.Node, name: str, seen: set[int]) -> list[str]:
+    """A fault for each key that a mapping has twice."""
+    if id(node) in seen:
+        return []
+    seen.add(id(node))
     faults = []
     if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                faults.append(f"{name}:{key.start_mark.line + 1}: {key.value}: is written twice")
-            seen.add(key.value)
-            faults += _twice(value, name)
-    elif isinstance(node, yaml.SequenceNode):
-        for member in node.value:
-            faults += _twice(member, name)
-    return faults
+        keys: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in keys:
+                    faults.append(f"{name}:{key.start_mark.line + 1}: {key.value}: is written twice")
+                keys.add(key.value)
+    return faults + [fault for child in _children(node) for fault in _twice(child, name, seen)]

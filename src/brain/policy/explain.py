@@ -71,8 +71,10 @@ class Explanation:
         return "\n".join(lines)
 
     def _closest(self, limit: int) -> list[RuleTrace]:
-        def distance(rule: RuleTrace) -> tuple[bool, int]:
-            return (not rule.matched, sum(not condition.holds for condition in rule.conditions))
+        def distance(rule: RuleTrace) -> tuple[int, int]:
+            asleep = rule.outcome in ("disabled", "not yet valid", "expired")
+            failed = sum(not condition.holds for condition in rule.conditions)
+            return (0 if rule.matched and not asleep else 1, failed)
 
         return sorted(self.rules, key=distance)[:limit]
 

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from brain.errors import InvalidInput
-from brain.policy.documents import Document, load, load_text
+from brain.policy.documents import Document, dump_yaml, load, load_text
 from brain.policy.models import Rule
 
 VERSION = 1
@@ -87,7 +85,7 @@ def dump_policy(rules: Iterable[Rule], *, as_json: bool = False) -> str:
     document = {"version": VERSION, "rules": [_brief(rule) for rule in rules]}
     if as_json:
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120))
+    return dump_yaml(document)
 
 
 def _brief(rule: Rule) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from brain.cli.common import JsonOption, StreamOption, print_json_array, run
-from brain.cli.policy.common import ByOption, moment, opened, user
+from brain.cli.policy.common import ByOption, moment, opened, say, user
 from brain.errors import InvalidInput
 
 RequestArgument = Annotated[str, typer.Argument(metavar="APPROVAL", help="The request's id.")]
@@ -38,12 +38,11 @@ def approvals(
             return
         for one in found:
             asked = one.context
-            typer.echo(
-                f"{one.id}  {one.status}  {asked.get('agent_id')}: {asked.get('action')} {asked.get('resource')}"
-            )
-            typer.echo(f"    {one.reason}; asked {moment(one.requested_at)}, until {moment(one.expires_at)} UTC")
+            what = f"{asked.get('agent_id')}: {asked.get('action')} {asked.get('resource') or ''}".rstrip()
+            say(f"{one.id}  {one.status}  {what}")
+            say(f"    {one.reason}; asked {moment(one.requested_at)}, until {moment(one.expires_at)} UTC")
         if not found:
-            typer.echo("no requests")
+            say("no requests")
 
     run(work())
 
@@ -68,6 +67,6 @@ def _answer(approval: str, answer: str, reason: str, by: str | None, stream: str
     async def work() -> None:
         async with opened(stream) as engine:
             give = engine.approvals.grant if answer == "grant" else engine.approvals.refuse
-            typer.echo(f"{approval} is {give(approval, by=who, reason=reason).status}")
+            say(f"{approval} is {give(approval, by=who, reason=reason).status}")
 
     run(work())

@@ -90,15 +90,23 @@ def duration(text: str, name: str) -> float:
 
 def print_rules(rules: Iterable[Rule]) -> None:
     """A table of rules, for people."""
-    from rich.console import Console
     from rich.table import Table
+
+    from brain.cli.tables import cell, print_table
 
     table = Table("Priority", "Effect", "Id", "Name", "Conditions", "State")
     for rule in rules:
         state = ("enabled" if rule.enabled else "disabled") + (", shadow" if rule.mode == "shadow" else "")
-        conditions = "\n".join(map(str, rule.conditions))
-        table.add_row(str(rule.priority), rule.effect, rule.id, rule.name, conditions, state)
-    Console().print(table)
+        conditions = "\n".join(cell(condition) for condition in rule.conditions)
+        table.add_row(str(rule.priority), rule.effect, cell(rule.id), cell(rule.name), conditions, state)
+    print_table(table)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines that may hold what agents sent, without what a terminal would take for a command."""
+    from brain.cli.tables import printable
+
+    typer.echo("\n".join(map(printable, text.split("\n"))), err=err)
 
 
 def counts(done: Imported) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brain.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
-from brain.cli.policy.common import RulesOption, engine_of, moment, opened, read_context
+from brain.cli.policy.common import RulesOption, engine_of, moment, opened, read_context, say
 
 if TYPE_CHECKING:
     from brain.policy import PolicyEngine
@@ -39,10 +39,10 @@ def eval_(
     def answer(engine: PolicyEngine) -> bool:
         if explain:
             explanation = engine.explain(asked)
-            print_json(explanation.to_dict()) if as_json else typer.echo(explanation.text())
+            print_json(explanation.to_dict()) if as_json else say(explanation.text())
             return explanation.decision.allowed
         decision = engine.evaluate(asked)
-        print_json(decision.to_dict()) if as_json else typer.echo(f"{decision.effect}: {decision.reason}")
+        print_json(decision.to_dict()) if as_json else say(f"{decision.effect}: {decision.reason}")
         return decision.allowed
 
     async def work() -> bool:
@@ -86,9 +86,9 @@ def run_tests(
         )
     else:
         for result in failed:
-            typer.echo(f"FAILED {file}:{result.case.line}: {result.case.name}: {result.problem}")
-            typer.echo("  " + result.explanation.text(5).replace("\n", "\n  "))
-        typer.echo(f"{len(results) - len(failed)} passed, {len(failed)} failed")
+            say(f"FAILED {file}:{result.case.line}: {result.case.name}: {result.problem}")
+            say("  " + result.explanation.text(5).replace("\n", "\n  "))
+        say(f"{len(results) - len(failed)} passed, {len(failed)} failed")
     if failed:
         raise typer.Exit(1)
 
@@ -125,7 +125,7 @@ def replay(
         print_json(report.to_dict())
     else:
         _print_report(report)
-        typer.echo(f"{report.decisions / seconds:,.0f} decisions a second", err=True)
+        say(f"{report.decisions / seconds:,.0f} decisions a second", err=True)
     if fail and report.changed.total():
         raise typer.Exit(1)
 
@@ -165,23 +165,23 @@ async def _replay(candidate: Path, since: float, until: float, alone: bool, exam
 def _print_report(report: Report) -> None:
     plain = report.to_dict()
     span = f" from {moment(report.first)} to {moment(report.last)} UTC" if report.decisions else ""
-    typer.echo(f"{report.decisions} decisions{span}")
+    say(f"{report.decisions} decisions{span}")
     for name in ("unchanged", "newly_denied", "newly_allowed", "effect_changed"):
-        typer.echo(f"  {name.replace('_', ' '):<15}{plain[name]:>10}")
+        say(f"  {name.replace('_', ' '):<15}{plain[name]:>10}")
     if report.skipped:
-        typer.echo(f"  {'skipped':<15}{report.skipped:>10}")
+        say(f"  {'skipped':<15}{report.skipped:>10}")
     for title, name in (("By agent", "by_agent"), ("By action", "by_action"), ("By rule", "by_rule")):
         changed: dict[str, dict[str, Any]] = plain[name]
         if changed:
-            typer.echo(f"{title}:")
+            say(f"{title}:")
         for key, kinds in list(changed.items())[:10]:
-            typer.echo(f"  {key}: " + ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.items()))
+            say(f"  {key}: " + ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.items()))
         if len(changed) > 10:
-            typer.echo(f"  and {len(changed) - 10} more")
+            say(f"  and {len(changed) - 10} more")
     if report.examples:
-        typer.echo("Examples:")
+        say("Examples:")
     for example in report.examples:
         who = ", ".join(f"{key}={example.context.get(key)}" for key in ("agent_id", "action", "resource"))
         before, after = example.before, example.after
-        typer.echo(f"  {example.kind.replace('_', ' ')}: {who}: {before['effect']} -> {after['effect']}")
-        typer.echo(f"    {after['reason']}")
+        say(f"  {example.kind.replace('_', ' ')}: {who}: {before['effect']} -> {after['effect']}")
+        say(f"    {after['reason']}")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from brain.cli.common import JsonOption, StreamOption, print_json_array, run
-from brain.cli.policy.common import ByOption, counts, moment, opened, print_rules, user
+from brain.cli.policy.common import ByOption, counts, moment, opened, print_rules, say, user
 
 RuleArgument = Annotated[str, typer.Argument(metavar="RULE", help="The rule's id.")]
 
@@ -46,7 +46,7 @@ def enable(rule: RuleArgument, by: ByOption = None, stream: StreamOption = None)
     async def work() -> None:
         async with opened(stream) as engine:
             engine.enable_rule(rule, by=user(by))
-        typer.echo(f"{rule} is enabled")
+        say(f"{rule} is enabled")
 
     run(work())
 
@@ -57,7 +57,7 @@ def disable(rule: RuleArgument, by: ByOption = None, stream: StreamOption = None
     async def work() -> None:
         async with opened(stream) as engine:
             engine.disable_rule(rule, by=user(by))
-        typer.echo(f"{rule} is disabled")
+        say(f"{rule} is disabled")
 
     run(work())
 
@@ -68,7 +68,7 @@ def delete(rule: RuleArgument, by: ByOption = None, stream: StreamOption = None)
     async def work() -> None:
         async with opened(stream) as engine:
             engine.delete_rule(rule, by=user(by))
-        typer.echo(f"{rule} is deleted")
+        say(f"{rule} is deleted")
 
     run(work())
 
@@ -79,8 +79,9 @@ def versions(
     stream: StreamOption = None,
 ) -> None:
     """The versions of the rule set, newest first: every change, or import, made one."""
-    from rich.console import Console
     from rich.table import Table
+
+    from brain.cli.tables import cell, print_table
 
     async def work() -> None:
         async with opened(stream, publishing=False) as engine:
@@ -90,10 +91,9 @@ def versions(
             return
         table = Table("Version", "Time (UTC)", "By", "Rules changed", "Note")
         for version in found:
-            table.add_row(
-                str(version.number), moment(version.at), version.by or "", str(len(version.changes)), version.note
-            )
-        Console().print(table)
+            about = (cell(version.by or ""), str(len(version.changes)), cell(version.note))
+            table.add_row(str(version.number), moment(version.at), *about)
+        print_table(table)
 
     run(work())
 
@@ -107,6 +107,6 @@ def rollback(
 
     async def work() -> None:
         async with opened(stream) as engine:
-            typer.echo(counts(engine.rollback(version, by=user(by))))
+            say(counts(engine.rollback(version, by=user(by))))
 
     run(work())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from brain.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
-from brain.cli.policy.common import ByOption, FileArgument, counts, opened, user
+from brain.cli.policy.common import ByOption, FileArgument, counts, opened, say, user
 from brain.errors import BrainError, InvalidInput
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def check(
         for one in found:
             where = f"{file}:{lines[one.rule_id]}: " if file is not None else ""
             other = f" (line {lines[one.other_id]})" if one.other_id is not None and one.other_id in lines else ""
-            typer.echo(f"{where}{one.kind}: rule {one.rule_id!r} {one.message}{other}")
-        typer.echo(f"{file or 'stored rules'}: {len(rules)} rules, no faults, {len(found)} findings")
+            say(f"{where}{one.kind}: rule {one.rule_id!r}: {one.message}{other}")
+        say(f"{file or 'stored rules'}: {len(rules)} rules, no faults, {len(found)} findings")
     if found and strict:
         raise typer.Exit(1)
 
@@ -83,7 +83,7 @@ def import_(
     async def once(engine: PolicyEngine) -> None:
         rules = read_policy(file).rules
         done = engine.import_rules(rules, replace_all=replace, by=user(by), note=f"import of {file.name}")
-        typer.echo(counts(done))
+        say(counts(done))
 
     async def work() -> None:
         if not watch:
@@ -148,13 +148,13 @@ def diff(file: FileArgument, as_json: JsonOption = False, stream: StreamOption =
         what = changes(old, new) if old and new else {}
         rows.append({"kind": kind, "rule_id": change.rule.id, "name": change.rule.name, "changes": what})
         if not as_json:
-            typer.echo(f"{_SIGNS[kind]} {change.rule.id}: {change.rule.name}")
+            say(f"{_SIGNS[kind]} {change.rule.id}: {change.rule.name}")
             for name, values in what.items():
-                typer.echo(f"    {name}: {values['old']!r} -> {values['new']!r}")
+                say(f"    {name}: {values['old']!r} -> {values['new']!r}")
     if as_json:
         print_json_array(rows)
     elif not rows:
-        typer.echo("no difference")
+        say("no difference")
     if rows:
         raise typer.Exit(1)
 
@@ -179,8 +179,8 @@ def _state(file: Path) -> object:
 
 
 def _complain(error: BrainError) -> None:
-    typer.echo(f"error: {error}", err=True)
+    say(f"error: {error}", err=True)
     if isinstance(error, InvalidInput):
         for fault in error.faults:
             if fault != str(error):
-                typer.echo(f"  {fault}", err=True)
+                say(f"  {fault}", err=True)

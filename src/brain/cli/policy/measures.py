@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from brain.cli.common import JsonOption, StreamOption, print_json_array, run
-from brain.cli.policy.common import ByOption, duration, moment, opened, user
+from brain.cli.policy.common import ByOption, duration, moment, opened, say, user
 
 AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id.")]
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; shown with every denial.")]
@@ -35,7 +35,7 @@ def contain(
     async def work() -> None:
         async with opened(stream) as engine:
             rule = engine.contain(agent, ttl=duration(ttl, "--ttl"), reason=reason, by=user(by))
-        typer.echo(f"{agent} is contained until {moment(rule.expires_at)} UTC")
+        say(f"{agent} is contained until {moment(rule.expires_at)} UTC")
 
     run(work())
 
@@ -46,7 +46,7 @@ def lift(agent: AgentArgument, by: ByOption = None, stream: StreamOption = None)
     async def work() -> None:
         async with opened(stream) as engine:
             engine.lift(agent, by=user(by))
-        typer.echo(f"{agent} is free again")
+        say(f"{agent} is free again")
 
     run(work())
 
@@ -61,9 +61,9 @@ def containments(as_json: JsonOption = False, stream: StreamOption = None) -> No
             print_json_array(rule.to_dict() for rule in rules)
             return
         for rule in rules:
-            typer.echo(f"{rule.metadata['agent_id']}: until {moment(rule.expires_at)} UTC: {rule.description}")
+            say(f"{rule.metadata['agent_id']}: until {moment(rule.expires_at)} UTC: {rule.description}")
         if not rules:
-            typer.echo("nobody is contained")
+            say("nobody is contained")
 
     run(work())
 
@@ -87,7 +87,7 @@ def on(
         async with opened(stream) as engine:
             rule = engine.kill_switch(reason=reason, allow=allow or (), ttl=seconds, by=user(by))
         until = f" until {moment(rule.expires_at)} UTC" if rule.expires_at is not None else ""
-        typer.echo(f"the kill switch is on{until}; allowed: {', '.join(allow or ()) or 'nobody'}")
+        say(f"the kill switch is on{until}; allowed: {', '.join(allow or ()) or 'nobody'}")
 
     run(work())
 
@@ -99,6 +99,6 @@ def off(by: ByOption = None, stream: StreamOption = None) -> None:
     async def work() -> None:
         async with opened(stream) as engine:
             engine.lift_kill_switch(by=user(by))
-        typer.echo("the kill switch is off")
+        say("the kill switch is off")
 
     run(work())
