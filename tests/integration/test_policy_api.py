@@ -1,20 +1,21 @@
-"""The HTTP face of the policy module."""
+"""The HTTP face of the policy module, over a real socket."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
-from fastapi.testclient import TestClient
 
 from brain import EventStream
-from brain.errors import BrainError
 from brain.policy import PolicyEngine
 from brain.policy.api import make_router
+from brain.settings import Settings
+from brain.store.memory import MemoryStore
+from support.http import client_of
+from support.server import running_server
 
 RULE: dict[str, Any] = {
     "id": "guests",
@@ -23,64 +24,65 @@ RULE: dict[str, Any] = {
     "conditions": [{"field": "agent_role", "operator": "==", "value": "guest"}],
     "priority": 5,
 }
+ALLOW = {"id": "all", "name": "All", "effect": "ALLOW"}
+ASKED = {"agent_id": "a", "agent_role": "guest", "action": "read", "tenant": "t1"}
+RULES = "/api/policy/rules"
 
 
 @pytest.fixture
-def client() -> Iterator[TestClient]:
-    app = FastAPI()
-    stream = asyncio.run(opened())
-    app.include_router(make_router(PolicyEngine(), stream), prefix="/api")
-
-    @app.exception_handler(BrainError)
-    async def problem(request: Request, error: BrainError) -> JSONResponse:
-        return JSONResponse({"detail": str(error), "faults": list(getattr(error, "faults", ()))}, error.status)
-
-    with TestClient(app) as client:
-        yield client
-    asyncio.run(stream.close())
+async def server() -> AsyncIterator[tuple[EventStream, httpx.AsyncClient]]:
+    async with running_server(Settings(stream="memory://", store="memory://", port=0)) as (running, client):
+        yield running.stream, client
 
 
-async def opened() -> EventStream:
-    return await EventStream.open("memory://")
+@pytest.fixture
+def client(server: tuple[EventStream, httpx.AsyncClient]) -> httpx.AsyncClient:
+    return server[1]
 
 
-def test_a_rules_life(client: TestClient) -> None:
-    rules = "/api/policy/rules"
-    made = client.post(rules, json=RULE)
+async def test_a_rules_life(client: httpx.AsyncClient) -> None:
+    made = await client.post(RULES, json=RULE, params={"by": "ann"})
     assert made.status_code == 201
+    assert made.headers["location"] == "/api/policy/rules/guests"
     assert made.json()["enabled"] is True
-    assert client.post(rules, json=RULE).status_code == 409
-    assert client.get(rules).json() == [made.json()]
-    assert client.get(f"{rules}/guests").json() == made.json()
-    assert client.patch(f"{rules}/guests", json={"priority": 9}).json()["priority"] == 9
-    assert client.post(f"{rules}/guests/disable").json()["enabled"] is False
-    assert client.get(rules, params={"enabled": True}).json() == []
-    assert client.post(f"{rules}/guests/enable").json()["enabled"] is True
-    replaced = client.put(f"{rules}/guests", json={"name": "All", "effect": "ALLOW", "tags": ["t"]}).json()
+    assert (await client.post(RULES, json=RULE)).status_code == 409
+    assert (await client.get(RULES)).json() == [made.json()]
+    assert (await client.get(f"{RULES}/guests")).json() == made.json()
+    assert (await client.patch(f"{RULES}/guests", json={"priority": 9})).json()["priority"] == 9
+    assert (await client.post(f"{RULES}/guests/disable")).json()["enabled"] is False
+    assert (await client.get(RULES, params={"enabled": True})).json() == []
+    assert (await client.post(f"{RULES}/guests/enable")).json()["enabled"] is True
+    replaced = (await client.put(f"{RULES}/guests", json={"name": "All", "effect": "ALLOW", "tags": ["t"]})).json()
     assert (replaced["conditions"], replaced["tags"], replaced["id"]) == ([], ["t"], "guests")
-    assert len(client.get(rules, params={"tag": "t"}).json()) == 1
-    assert client.delete(f"{rules}/guests").status_code == 204
-    assert client.get(f"{rules}/guests").status_code == 404
-    minted = client.post(rules, json={"name": "n", "effect": "deny"}).json()
+    assert len((await client.get(RULES, params={"tag": "t"})).json()) == 1
+    assert (await client.delete(f"{RULES}/guests")).status_code == 204
+    assert (await client.get(f"{RULES}/guests")).status_code == 404
+    minted = (await client.post(RULES, json={"name": "n", "effect": "deny"})).json()
     assert minted["id"].startswith("rule_")
     assert minted["effect"] == "DENY"
+    events = (await client.get("/api/events", params={"pattern": "policy.rule_created"})).json()
+    assert "ann" in str(events)
 
 
-def test_decisions_and_explanations(client: TestClient) -> None:
-    client.post("/api/policy/rules", json=RULE)
-    asked = {"agent_id": "a", "agent_role": "guest", "action": "read", "tenant": "t1"}
-    decision = client.post("/api/policy/evaluate", json=asked).json()
+async def test_decisions_and_explanations(client: httpx.AsyncClient) -> None:
+    await client.post(RULES, json=RULE)
+    await client.post(RULES, json=ALLOW)
+    decision = (await client.post("/api/policy/evaluate", json=ASKED)).json()
     assert (decision["allowed"], decision["effect"], decision["rule_id"]) == (False, "DENY", "guests")
-    explained = client.post("/api/policy/explain", json={**asked, "agent_role": "admin"}).json()
-    assert explained["decision"]["rule_id"] is None
-    failed = explained["rules"][0]["conditions"][0]
+    batch = (await client.post("/api/policy/evaluate/batch", json={"contexts": [ASKED, {"action": "x"}]})).json()
+    assert [one["allowed"] for one in batch] == [False, True]
+    explained = (await client.post("/api/policy/explain", json={**ASKED, "agent_role": "admin"})).json()
+    assert explained["decision"]["rule_id"] == "all"
+    failed = explained["rules"][1]["conditions"][0]
     assert (failed["field"], failed["actual"], failed["holds"]) == ("agent_role", "admin", False)
     assert "agent_role == 'guest': fails, it is 'admin'" in explained["text"]
+    question = {"agent": {"agent_role": "admin"}, "actions": ["read", "write"], "resources": ["db"]}
+    allowed = (await client.post("/api/policy/allowed-actions", json=question)).json()
+    assert allowed == [{"action": "read", "resource": "db"}, {"action": "write", "resource": "db"}]
 
 
-def test_bad_input_is_refused(client: TestClient) -> None:
-    client.post("/api/policy/rules", json=RULE)
-    rules = "/api/policy/rules"
+async def test_bad_input_is_refused(client: httpx.AsyncClient) -> None:
+    await client.post(RULES, json=RULE)
     bad: dict[str, Any] = {
         **RULE,
         "id": "x",
@@ -90,12 +92,104 @@ def test_bad_input_is_refused(client: TestClient) -> None:
             {"field": "a", "operator": "matches", "value": "a(b"},
         ],
     }
-    answer = client.post(rules, json=bad)
+    answer = await client.post(RULES, json=bad)
     assert answer.status_code == 422
     assert len(answer.json()["faults"]) == 3
-    assert client.post(rules, json={**RULE, "colour": "red"}).status_code == 422
-    assert client.patch(f"{rules}/guests", json={"effect": None}).status_code == 422
-    assert client.patch(f"{rules}/guests", json={"priority": "high"}).status_code == 422
-    assert client.post("/api/policy/evaluate", json={"agent_id": "a"}).status_code == 422
-    for method, path in (("POST", "/zz/enable"), ("POST", "/zz/disable"), ("PATCH", "/zz"), ("DELETE", "/zz")):
-        assert client.request(method, rules + path, json={} if method == "PATCH" else None).status_code == 404
+    for method, path, body in (
+        ("POST", "/rules", {**RULE, "colour": "red"}),
+        ("PATCH", "/rules/guests", {"effect": None}),
+        ("PATCH", "/rules/guests", {"priority": "high"}),
+        ("POST", "/evaluate", {"agent_id": "a"}),
+        ("POST", "/evaluate/batch", {"contexts": []}),
+        ("POST", "/containments", {"agent_id": "a", "ttl": -1, "reason": "r"}),
+        ("POST", "/containments", {"agent_id": "a", "ttl": 1e12, "reason": "r"}),
+        ("POST", "/containments", {"agent_id": "a", "ttl": 5, "reason": " "}),
+        ("PUT", "/kill-switch", {"allow": []}),
+        ("POST", "/replay", {"rules": [{"id": "a"}]}),
+        ("POST", "/replay", {"rules": [{"id": "a", "name": "a", "effect": "MAYBE"}]}),
+        ("POST", "/import", {"rules": [{"id": "a", "name": "a", "effect": "DENY", "tags": ["containment"]}]}),
+    ):
+        assert (await client.request(method, f"/api/policy{path}", json=body)).status_code == 422, (path, body)
+    for method, path in (
+        ("POST", "/rules/zz/enable"),
+        ("POST", "/rules/zz/disable"),
+        ("DELETE", "/rules/zz"),
+        ("GET", "/versions/99/rules"),
+        ("POST", "/versions/99/rollback"),
+        ("DELETE", "/containments/zz"),
+        ("DELETE", "/kill-switch"),
+        ("GET", "/approvals/zz"),
+    ):
+        assert (await client.request(method, f"/api/policy{path}")).status_code == 404, path
+
+
+async def test_sets_and_versions(client: httpx.AsyncClient) -> None:
+    rules = [RULE, ALLOW]
+    done = (await client.post("/api/policy/import", json={"rules": rules}, params={"by": "ann"})).json()
+    assert done == {"created": ["guests", "all"], "updated": [], "deleted": [], "unchanged": 0}
+    bad = [RULE, {**ALLOW, "effect": "NO"}, {**ALLOW, "conditions": [{"field": "a", "operator": "?", "value": 1}]}]
+    refused = await client.post("/api/policy/import", json={"rules": bad, "replace": True})
+    assert (refused.status_code, len(refused.json()["faults"])) == (422, 2)
+    done = (await client.post("/api/policy/import", json={"rules": [ALLOW], "replace": True})).json()
+    assert done["deleted"] == ["guests"]
+    versions = (await client.get("/api/policy/versions")).json()
+    assert [(one["version"], one["by"], len(one["changes"])) for one in versions] == [(2, None, 1), (1, "ann", 2)]
+    assert [rule["id"] for rule in (await client.get("/api/policy/versions/1/rules")).json()] == ["guests", "all"]
+    assert (await client.post("/api/policy/versions/1/rollback")).json()["created"] == ["guests"]
+    await client.post(RULES, json={**ALLOW, "id": "copy"})
+    findings = (await client.get("/api/policy/findings")).json()
+    assert [(one["kind"], one["rule_id"]) for one in findings] == [("duplicate", "copy")]
+    assert (await client.get("/api/policy/schema")).json()["title"] == "BRAiN policy file"
+
+
+async def test_replay(server: tuple[EventStream, httpx.AsyncClient]) -> None:
+    stream, client = server
+    await client.post(RULES, json=ALLOW)
+    for _ in range(3):
+        await client.post("/api/policy/evaluate", json=ASKED)
+    async with asyncio.timeout(10):
+        while len(await stream.read("policy.rule_evaluated")) < 3:
+            await asyncio.sleep(0.01)
+    report = (await client.post("/api/policy/replay", json={"rules": [RULE]})).json()
+    assert (report["decisions"], report["newly_denied"], report["by_agent"]) == (3, 3, {"a": {"newly_denied": 3}})
+    assert report["examples"][0]["context"] == {**ASKED, "environment": {}, "params": {}}
+    alone = (await client.post("/api/policy/replay", json={"rules": [ALLOW], "alone": True})).json()
+    assert alone["unchanged"] == 3
+    assert (await client.get(f"{RULES}/guests")).status_code == 404, "a candidate changes nothing"
+
+
+async def test_measures(client: httpx.AsyncClient) -> None:
+    await client.post(RULES, json=ALLOW)
+    body = {"agent_id": "team/a b", "ttl": 60, "reason": "stolen key", "by": "ann"}
+    made = await client.post("/api/policy/containments", json=body)
+    assert made.status_code == 201
+    denied = (await client.post("/api/policy/evaluate", json={"agent_id": "team/a b", "action": "x"})).json()
+    assert "stolen key" in denied["reason"]
+    assert (await client.get("/api/policy/containments")).json() == [made.json()]
+    assert (await client.delete("/api/policy/containments/team/a%20b")).status_code == 204
+    assert (await client.get("/api/policy/containments")).json() == []
+    assert (await client.get("/api/policy/kill-switch")).json() == {"on": False, "rule": None}
+    on = (await client.put("/api/policy/kill-switch", json={"reason": "incident", "allow": ["ops"]})).json()
+    assert on["on"]
+    for agent, allowed in (("ops", True), ("a", False)):
+        decision = (await client.post("/api/policy/evaluate", json={"agent_id": agent, "action": "x"})).json()
+        assert decision["allowed"] is allowed
+    assert (await client.delete("/api/policy/kill-switch")).json()["on"] is False
+
+
+async def test_approvals(client: httpx.AsyncClient) -> None:
+    engine = PolicyEngine(store=MemoryStore(), follow_interval=None)
+    decision = PolicyEngine(default_effect="AUDIT").evaluate({})
+    request = engine.approvals.request(decision, {"agent_id": "a", "action": "void"})
+    async with EventStream.open("memory://") as stream:
+        with client_of(make_router(engine, stream)) as local:
+            approvals = "/api/policy/approvals"
+            (shown,) = local.get(approvals, params={"status": "PENDING"}).json()
+            assert (shown["id"], shown["context"]["action"]) == (request.id, "void")
+            assert local.post(f"{approvals}/{request.id}/grant", json={}).status_code == 422
+            granted = local.post(f"{approvals}/{request.id}/grant", json={"by": "ann", "reason": "fine"}).json()
+            assert (granted["status"], granted["answered_by"]) == ("GRANTED", "ann")
+            assert local.post(f"{approvals}/{request.id}/refuse", json={"by": "bob"}).status_code == 409
+            assert local.get(f"{approvals}/{request.id}").json() == granted
+            assert local.get(approvals, params={"status": "maybe"}).status_code == 422
+    assert (await client.get("/api/policy/approvals")).json() == []

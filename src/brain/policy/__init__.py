@@ -1,7 +1,21 @@
-"""The policy module: rules, and decisions on what agents may do."""
+"""The policy module: rules, decisions on what agents may do, and guards that ask for them."""
 
 from brain.policy.engine import PolicyEngine
 from brain.policy.explain import Explanation
+from brain.policy.guards import ActionDenied, ApprovalRequired, Guard, acting_as
 from brain.policy.models import Condition, Decision, Effect, Mode, Operator, Rule
 
-__all__ = ["Condition", "Decision", "Effect", "Explanation", "Mode", "Operator", "PolicyEngine", "Rule"]
+__all__ = [
+    "ActionDenied",
+    "ApprovalRequired",
+    "Condition",
+    "Decision",
+    "Effect",
+    "Explanation",
+    "Guard",
+    "Mode",
+    "Operator",
+    "PolicyEngine",
+    "Rule",
+    "acting_as",
+]

@@ -8,9 +8,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import msgspec
-from fastapi import APIRouter, Body, Query, status
+from fastapi import APIRouter, Body, Query, Response, status
 
 from brain.errors import NotFound
 from brain.policy.analysis import analyse
@@ -112,11 +113,13 @@ def _rules(router: APIRouter, engine: PolicyEngine) -> None:
         return [rule.to_dict() for rule in rules if tag is None or tag in rule.tags]
 
     @router.post("/rules", status_code=status.HTTP_201_CREATED, response_model=RuleView)
-    async def create_rule(body: RuleBody, by: By = None) -> dict[str, Any]:
+    async def create_rule(body: RuleBody, response: Response, by: By = None) -> dict[str, Any]:
         """Add a rule."""
         plain = body.model_dump()
         rule = Rule.from_dict({**plain, "id": body.id or f"rule_{secrets.token_hex(6)}"})
-        return (await asyncio.to_thread(engine.add_rule, rule, by=by)).to_dict()
+        await asyncio.to_thread(engine.add_rule, rule, by=by)
+        response.headers["Location"] = f"/api/policy/rules/{quote(rule.id, safe='')}"
+        return rule.to_dict()
 
     @router.get("/rules/{rule_id}", response_model=RuleView)
     async def get_rule(rule_id: str) -> dict[str, Any]:

@@ -124,9 +124,7 @@ def _json_or_flow(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return yaml.load(
-            text, Loader=_Loader
-        )  # YAML may begin so too; if it is neither, the line is told
+        return yaml.load(text, Loader=_Loader)  # YAML may begin so too; if it is neither, the line is told
 
 
 def _child(node: yaml.Node, key: str | int) -> yaml.Node:
