@@ -53,7 +53,8 @@ class _OwnEvent(Event, frozen=True, kw_only=True, eq=False):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Event) and msgspec.structs.astuple(self) == msgspec.structs.astuple(other)
 
-    __hash__ = None  # type: ignore[assignment]  (its payload is a dict, as that of any event)
+    def __hash__(self) -> int:
+        return hash(self.id)
 
 
 def _event(name: str, payload: dict[str, Any]) -> Event:
