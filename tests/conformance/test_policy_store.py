@@ -136,6 +136,31 @@ def test_decisions_go_on_while_redis_is_away(redis_server: RedisServer) -> None:
         store.close()
 
 
+def test_decisions_go_on_while_redis_hangs(redis_server: RedisServer) -> None:
+    store = open_store(redis_server.url)
+    try:
+        with PolicyEngine(store=store) as engine:
+            engine.add_rule(rule("known"))
+            engine.contain("a1", ttl=0.6, reason="r")
+            redis_server.freeze()
+            time.sleep(0.2)  # the follower now waits for an answer
+            slowest = 0.0
+            outcomes = []
+            ends = time.monotonic() + 0.6
+            while time.monotonic() < ends:
+                started = time.monotonic()
+                outcomes.append(engine.evaluate({"agent_id": "a1", "action": "known"}).allowed)
+                slowest = max(slowest, time.monotonic() - started)
+                time.sleep(0.002)
+            redis_server.thaw()
+            assert slowest < 0.05
+            assert (outcomes[0], outcomes[-1]) == (False, True), "a containment ends on time all the same"
+            eventually(lambda: added(engine, rule("new")), 10)
+    finally:
+        redis_server.thaw()
+        store.close()
+
+
 def added(engine: PolicyEngine, new: Rule) -> bool:
     try:
         engine.add_rule(new)

@@ -33,7 +33,7 @@ Plan = Callable[[Mapping[str, Rule]], list[Change]]
 
 
 class Rulebook:
-    """`current` is the immutable set that decisions read; every change replaces it, under one lock."""
+    """`current` is the immutable set that decisions read; every change replaces it as a whole."""
 
     def __init__(self, stream: Publisher | None, store: Store, default: Effect, clock: Callable[[], float]) -> None:
         self.current = RuleSet.of((), clock(), default)
@@ -41,7 +41,8 @@ class Rulebook:
         self._stream = stream
         self._store = RuleStore(store, clock)
         self._clock = clock
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # held while the store is asked, however long it takes to answer
+        self._swapping = threading.Lock()  # held for the replacement of `current` alone, which decisions may wait for
         self._stored: dict[str, Stored] = {}
         self._revision: int | None = None
         self.refresh()
@@ -128,11 +129,12 @@ class Rulebook:
                 emit(self._stream, switched, payload)
 
     def _swap(self, removed: list[Rule], added: list[Rule]) -> None:
-        self.current = self.current.changed(removed, added, self._clock())
+        with self._swapping:
+            self.current = self.current.changed(removed, added, self._clock())
 
     def advance(self) -> RuleSet:
         """The set as of now, after rules began or ceased to be valid by the clock."""
-        with self._lock:
+        with self._swapping:
             now = self._clock()
             if now >= self.current.due:
                 self.current = self.current.advanced(now)
