@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brain.policy import Effect, PolicyEngine, Rule
+from brain.policy.compiler import DECISION
 from brain.policy.ruleset import RuleSet
 from brain.policy.values import spread_agent
 from support.policy_reference import decide
@@ -34,7 +35,7 @@ def test_engine_equals_reference(rules: list[Rule], asked: list[dict[str, Any]],
     for context in asked:
         expected = decide(rules, context, default)
         assert outcome(engine, context) == expected
-        loaded = at_once.find(spread_agent(context)).decision
+        loaded = at_once.find(spread_agent(context))[DECISION]
         assert (loaded.effect, loaded.rule_id) == expected
     if rules:
         gone = data.draw(st.sampled_from(rules))

@@ -1,9 +1,10 @@
 """The policy module: rules, decisions on what agents may do, and guards that ask for them."""
 
+from brain.policy.decisions import Decision
 from brain.policy.engine import PolicyEngine
 from brain.policy.explain import Explanation
 from brain.policy.guards import ActionDenied, ApprovalRequired, Guard, acting_as
-from brain.policy.models import Condition, Decision, Effect, Mode, Operator, Rule
+from brain.policy.models import Condition, Effect, Mode, Operator, Rule
 
 __all__ = [
     "ActionDenied",

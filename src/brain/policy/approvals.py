@@ -15,6 +15,7 @@ import msgspec
 
 from brain.charter import EventType
 from brain.errors import Conflict, InvalidInput, NotFound
+from brain.policy.decisions import Decision
 from brain.policy.events import (
     APPROVAL_EXPIRED,
     APPROVAL_GRANTED,
@@ -23,7 +24,6 @@ from brain.policy.events import (
     APPROVAL_USED,
     ApprovalStep,
 )
-from brain.policy.models import Decision
 from brain.policy.plain import plain
 from brain.store import Document, Store
 from brain.stream.publisher import Publisher, emit

@@ -7,16 +7,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from random import Random
 from time import perf_counter_ns
-from typing import Any, NamedTuple
+from typing import Any
 
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.policy.approvals import Approvals
+from brain.policy.compiler import DECISION
 from brain.policy.containment import containment_rule, kill_switch_rule, rule_id_for
+from brain.policy.decisions import Decision
 from brain.policy.explain import Explanation, explain
 from brain.policy.follower import Follower
 from brain.policy.history import Change, Version
-from brain.policy.models import CONTAINMENT, KILL_SWITCH, Decision, Effect, Rule, changes
-from brain.policy.recorder import record
+from brain.policy.importing import Imported, check_import, differences
+from brain.policy.models import CONTAINMENT, KILL_SWITCH, Effect, Rule, changes
+from brain.policy.recorder import recorder
 from brain.policy.rulebook import Rulebook
 from brain.policy.ruleset import RuleSet
 from brain.policy.values import spread_agent
@@ -25,15 +28,6 @@ from brain.store.memory import MemoryStore
 from brain.stream.publisher import Publisher
 
 _IDLE_INTERVAL = 0.25  # seconds between looks at temporary rules when there is no other process to follow
-
-
-class Imported(NamedTuple):
-    """The ids of the rules that an import made, changed and removed, and how many it found as wanted."""
-
-    created: list[str]
-    updated: list[str]
-    deleted: list[str]
-    unchanged: int
 
 
 class PolicyEngine:
@@ -57,7 +51,7 @@ class PolicyEngine:
     ) -> None:
         if not 0 <= sample_allowed <= 1:
             raise InvalidInput(f"sample_allowed: {sample_allowed!r} is not a share between 0 and 1")
-        self._stream = event_stream
+        self._record = recorder(event_stream) if event_stream is not None else None
         self._clock = clock
         self._sample = sample_allowed
         self._random = Random().random
@@ -72,33 +66,35 @@ class PolicyEngine:
     @property
     def default_effect(self) -> Effect:
         """What is decided when no rule matches."""
-        return self._book.current.index.default.decision.effect
+        return self._book.current.index.default[DECISION].effect
 
     # Decisions
 
     def evaluate(self, context: Mapping[str, Any]) -> Decision:
         """The decision for `context`; its event is published. Raises InvalidInput when `context` is no mapping."""
         if context.__class__ is not dict:
-            _check_context(context)
+            context = _check_context(context)
         if "agent" in context:
             context = spread_agent(context)
         rules = self._book.current
-        if self._stream is None and rules.plain:
-            return rules.find(context)[3]
+        if self._record is None and rules.plain:
+            find = rules.find
+            return find(context)[DECISION]
         return self._evaluate_recorded(context, rules)
 
     def _evaluate_recorded(self, context: Mapping[str, Any], rules: RuleSet) -> Decision:
         if not rules.plain and self._clock() >= rules.due:
             rules = self._book.advance()
+        find = rules.find
         started = perf_counter_ns()
-        entry = rules.find(context)
+        entry = find(context)
         took_us = (perf_counter_ns() - started) / 1000
-        decision = entry[3]
-        if self._stream is not None and (
+        decision = entry[DECISION]
+        if self._record is not None and (
             self._sample == 1 or decision.effect is not Effect.ALLOW or self._random() < self._sample
         ):
             shadow = rules.shadow.find(context) if rules.shadow is not None else None
-            record(self._stream, context, entry, took_us, shadow)
+            self._record(context, entry, took_us, shadow)
         return decision
 
     def evaluate_many(self, contexts: Iterable[Mapping[str, Any]]) -> list[Decision]:
@@ -122,7 +118,7 @@ class PolicyEngine:
                 context = {"environment": {}, "params": {}, **base, "action": action}
                 if resource is not None:
                     context["resource"] = resource
-                if rules.find(context).decision.allowed:
+                if rules.find(context)[DECISION].allowed:
                     allowed.append((action, resource))
         return allowed
 
@@ -218,7 +214,7 @@ class PolicyEngine:
         Raises InvalidInput when two rules have the same id, or one is a containment.
         """
         given = list(rules)
-        _check_import(given)
+        check_import(given)
         wanted = {rule.id: rule for rule in given}
 
         def plan(known: Mapping[str, Rule]) -> list[Change]:
@@ -334,10 +330,13 @@ class PolicyEngine:
         self.close()
 
 
-def _check_context(context: Mapping[str, Any]) -> Mapping[str, Any]:
+def _check_context(context: Mapping[str, Any]) -> dict[str, Any]:
+    """The context as a plain dict, which reading a missing key does not change."""
+    if context.__class__ is dict:
+        return context
     if not isinstance(context, Mapping):
         raise InvalidInput(f"context: must be an object with agent_id, action, ..., not {type(context).__name__}")
-    return context
+    return dict(context)
 
 
 def _known(rules: Mapping[str, Rule], rule_id: str) -> Rule:
@@ -345,29 +344,6 @@ def _known(rules: Mapping[str, Rule], rule_id: str) -> Rule:
     if rule is None:
         raise NotFound(f"there is no rule {rule_id!r}; `brain policy list` shows those there are")
     return rule
-
-
-def _check_import(given: list[Rule]) -> None:
-    seen: set[str] = set()
-    faults = []
-    for rule in given:
-        if rule.id in seen:
-            faults.append(f"id: {rule.id!r} is there twice")
-        if rule.is_temporary:
-            faults.append(f"tags: {rule.id!r} is a containment; `brain policy contain` makes those")
-        seen.add(rule.id)
-    if faults:
-        raise InvalidInput("the rules are not valid", faults)
-
-
-def differences(known: Mapping[str, Rule], wanted: Mapping[str, Rule], replace_all: bool) -> list[Change]:
-    """What makes `known` into `wanted`; rules that are not wanted go only with `replace_all`, containments never."""
-    found = [Change(known.get(rule_id), rule) for rule_id, rule in wanted.items()]
-    found = [change for change in found if change.old is None or changes(change.old, change.rule)]
-    if replace_all:
-        gone = [rule for rule in known.values() if rule.id not in wanted and not rule.is_temporary]
-        found += [Change(rule, None) for rule in gone]
-    return found
 
 
 def _effect(given: Effect | str) -> Effect:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from brain.policy.models import Condition, Decision, Effect, Mode, Rule, default_decision
+from brain.policy.compiler import DECISION
+from brain.policy.decisions import Decision, default_decision
+from brain.policy.models import Condition, Effect, Mode, Rule
 from brain.policy.predicates import holds
 from brain.policy.ruleset import RuleSet
 from brain.policy.values import MISSING, path_of, resolve, thaw
@@ -81,9 +83,9 @@ class Explanation:
 
 def explain(rules: RuleSet, context: Mapping[str, Any], now: float) -> Explanation:
     """The explanation under this set of rules as of `now`."""
-    decision = rules.find(context).decision
+    decision = rules.find(context)[DECISION]
     traces = [_trace(rule, decision.rule_id, context, now) for rule in rules.ordered]
-    return Explanation(decision, _why(decision, traces, rules.index.default.decision.effect), tuple(traces))
+    return Explanation(decision, _why(decision, traces, rules.index.default[DECISION].effect), tuple(traces))
 
 
 def _trace(rule: Rule, winner: str | None, context: Mapping[str, Any], now: float) -> RuleTrace:

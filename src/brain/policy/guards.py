@@ -12,8 +12,8 @@ from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 from brain.errors import BrainError, InvalidInput
 from brain.policy.approvals import DEFAULT_TIMEOUT, Approval, Status
+from brain.policy.decisions import Decision
 from brain.policy.engine import PolicyEngine
-from brain.policy.models import Decision
 from brain.policy.plain import plain
 
 P = ParamSpec("P")

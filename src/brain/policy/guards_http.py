@@ -11,8 +11,8 @@ from fastapi import HTTPException, Request
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from brain.policy.decisions import Decision
 from brain.policy.guards import ActionDenied, Agent, Guard
-from brain.policy.models import Decision
 
 Identify = Callable[[HTTPConnection], Agent | Awaitable[Agent]]
 """Who sent a request: an id or a mapping, perhaps after awaiting; the application knows how it authenticates."""

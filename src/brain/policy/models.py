@@ -1,16 +1,16 @@
-"""Rules, conditions, effects and decisions: immutable, and checked when they are made."""
+"""Rules, conditions and effects: immutable, and checked when they are made."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from brain.errors import InvalidInput
 from brain.policy import patterns
-from brain.policy.values import FrozenDict, FrozenList, fits_ordering, freeze, same, thaw
+from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenList, fits_ordering, freeze, same, thaw
 
 MAX_PRIORITY = 2**31 - 1
 MAX_CONDITIONS = 1_000
@@ -127,13 +127,13 @@ class Rule:
     id: str
     name: str
     effect: Effect
-    conditions: Sequence[Condition] = field(default_factory=FrozenList)
+    conditions: Sequence[Condition] = NO_MEMBERS
     priority: int = 0
     enabled: bool = True
     description: str = ""
-    metadata: Mapping[str, Any] = field(default_factory=FrozenDict)
+    metadata: Mapping[str, Any] = NO_ITEMS
     mode: Mode = Mode.ENFORCE
-    tags: Sequence[str] = field(default_factory=FrozenList)
+    tags: Sequence[str] = NO_MEMBERS
     not_before: float | None = None
     expires_at: float | None = None
 
@@ -227,64 +227,6 @@ def changes(old: Rule, new: Rule) -> dict[str, dict[str, Any]]:
     return {name: {"old": before[name], "new": after[name]} for name in before if not same(before[name], after[name])}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """The answer for one context. The same object serves every context that the same rule decides.
-
-    `rule_id` is None when no rule matched and the default effect decided.
-    """
-
-    allowed: bool
-    effect: Effect
-    rule_id: str | None
-    rule_name: str | None
-    reason: str
-    warnings: Sequence[str] = field(default_factory=FrozenList)
-    requires_audit: bool = False
-    requires_approval: bool = False
-    metadata: Mapping[str, Any] = field(default_factory=FrozenDict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The decision as plain JSON values."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {**plain, "effect": str(self.effect), "warnings": list(self.warnings), "metadata": thaw(self.metadata)}
-
-
-_VERB = {Effect.ALLOW: "allowed", Effect.DENY: "denied", Effect.WARN: "allowed with a warning", Effect.AUDIT: "audited"}
-
-
-def decision_of(rule: Rule) -> Decision:
-    """The decision in every case that `rule` decides."""
-    reason = f"{_VERB[rule.effect]} by rule {rule.name!r} ({rule.id}, priority {rule.priority})"
-    if rule.description:
-        reason += f": {rule.description}"
-    return Decision(
-        allowed=rule.effect.allows,
-        effect=rule.effect,
-        rule_id=rule.id,
-        rule_name=rule.name,
-        reason=reason,
-        warnings=FrozenList([rule.description or rule.name]) if rule.effect is Effect.WARN else FrozenList(),
-        requires_audit=rule.effect is Effect.AUDIT,
-        requires_approval=rule.requires_approval,
-        metadata=rule.metadata,
-    )
-
-
-def default_decision(effect: Effect) -> Decision:
-    """The decision when no rule matches."""
-    reason = f"{_VERB[effect]} by default: no rule matches"
-    return Decision(
-        allowed=effect.allows,
-        effect=effect,
-        rule_id=None,
-        rule_name=None,
-        reason=reason,
-        warnings=FrozenList([reason]) if effect is Effect.WARN else FrozenList(),
-        requires_audit=effect is Effect.AUDIT,
-    )
-
-
 M = TypeVar("M", Effect, Operator, Mode)
 
 
@@ -310,10 +252,10 @@ def _text_faults(rule: Rule) -> list[str]:
 def _conditions(given: object, faults: list[str]) -> Sequence[Condition]:
     if not isinstance(given, (list, tuple)):
         faults.append(f"conditions: must be a list, not {given!r}")
-        return FrozenList()
+        return NO_MEMBERS
     if len(given) > MAX_CONDITIONS:
         faults.append(f"conditions: {len(given)} are more than {MAX_CONDITIONS}; split the rule")
-        return FrozenList()
+        return NO_MEMBERS
     made = []
     for place, one in enumerate(given):
         if not isinstance(one, (Condition, Mapping)):
@@ -323,7 +265,7 @@ def _conditions(given: object, faults: list[str]) -> Sequence[Condition]:
             made.append(one if isinstance(one, Condition) else condition_from(one))
         except InvalidInput as error:
             faults += [f"conditions[{place}].{fault}" for fault in error.faults]
-    return FrozenList(made)
+    return FrozenList(made) if made else NO_MEMBERS
 
 
 def condition_from(plain: Mapping[str, Any]) -> Condition:
@@ -339,8 +281,8 @@ def condition_from(plain: Mapping[str, Any]) -> Condition:
 def _tags(given: object, faults: list[str]) -> Sequence[str]:
     if not isinstance(given, (list, tuple)) or not all(isinstance(tag, str) and 0 < len(tag) <= 100 for tag in given):
         faults.append(f"tags: must be a list of texts of 1 to 100 characters, not {given!r}")
-        return FrozenList()
-    return FrozenList(dict.fromkeys(given))
+        return NO_MEMBERS
+    return FrozenList(dict.fromkeys(given)) if given else NO_MEMBERS
 
 
 def _moment(name: str, given: object, faults: list[str]) -> float | None:

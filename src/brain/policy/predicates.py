@@ -6,6 +6,7 @@ from rule to rule is its operand. So a hundred thousand rules need a handful of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -72,18 +73,31 @@ def _prepared(condition: Condition) -> tuple[str, Any]:
 
 @lru_cache(maxsize=10_000)
 def _generated(shape: Shape) -> Test:
-    lines = ["def test(c, x):"]
-    if len(shape) > 1:
-        lines.append(f"    {', '.join(f'x{number}' for number in range(len(shape)))} = x")
-    for number, (name, path) in enumerate(shape):
-        lines.append(f"    v = c.get({path[0]!r}, MISSING)")
-        lines += [f"    v = v.get({key!r}, MISSING) if kind(v) is dict else step(v, {key!r})" for key in path[1:]]
-        if len(shape) > 1:
-            lines.append(f"    x = x{number}")
-        lines.append(f"    if not ({_EXPRESSIONS[name]}): return False")
-    lines.append("    return True")
+    """The test takes for granted that the fields are there; when one is not, `gently` begins anew and asks for each."""
+    lines = _lines("gently", shape, "c.get({!r}, MISSING)", "v.get({!r}, MISSING)", "")
+    lines += _lines("test", shape, "c[{!r}]", "v[{!r}]", "    ")
+    lines += ["    except KeyError:", "        return gently(c, x)"]
     names: dict[str, Any] = {"kind": type, "MISSING": MISSING, "same": same, "step": step, "contains": contains}
     names |= {"is_greater": is_greater, "is_less": is_less}
     exec(compile("\n".join(lines), f"<policy conditions: {', '.join(name for name, _ in shape)}>", "exec"), names)
     test: Test = names["test"]
     return test
+
+
+def _lines(name: str, shape: Shape, read: str, descend: str, indent: str) -> list[str]:
+    lines = [f"def {name}(c, x):"]
+    if indent:
+        lines.append("    try:")
+    body = []
+    several = len(shape) > 1
+    if several:
+        body.append(f"{', '.join(f'x{number}' for number in range(len(shape)))} = x")
+    for number, (compared, path) in enumerate(shape):
+        body.append(f"v = {read.format(path[0])}")
+        body += [f"v = {descend.format(key)} if kind(v) is dict else step(v, {key!r})" for key in path[1:]]
+        expression = _EXPRESSIONS[compared]
+        if several:
+            expression = re.sub(r"\bx\b", f"x{number}", expression)
+        last = number == len(shape) - 1
+        body.append(f"return {expression}" if last else f"if not ({expression}): return False")
+    return lines + [f"    {indent}{line}" for line in body]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from time import time
 from typing import Any
 
@@ -10,8 +11,9 @@ import msgspec
 import structlog
 
 from brain.charter import Event, current_meta, mint_id
-from brain.policy.compiler import Entry
+from brain.policy.compiler import DECISION, ORDER, Entry
 from brain.policy.plain import plain
+from brain.stream import EventStream
 from brain.stream.publisher import Publisher, failures, publish_safely
 
 log = structlog.get_logger("brain.policy")
@@ -23,25 +25,35 @@ _DENIAL = ("agent_id", "agent_role", "action", "resource", "rule_id", "rule_name
 _SHADOW_FACTS = ("rule_id", "rule_name", "effect", "allowed")
 
 
-def record(
-    stream: Publisher, context: Mapping[str, Any], entry: Entry, took_us: float, shadow: Entry | None = None
-) -> None:
-    """Publish `policy.rule_evaluated`, and `policy.action_denied` when it was a denial.
+Record = Callable[[Mapping[str, Any], Entry, float, Entry | None], None]
 
-    `shadow` is what the shadow rules say; it is recorded when it would have gone before `entry`.
+
+def recorder(stream: Publisher) -> Record:
+    """A function that publishes `policy.rule_evaluated`, and `policy.action_denied` when it was a denial.
+
+    It takes the context, the entry that decided, the microseconds that took, and what the shadow rules say, which is
+    recorded when it would have gone before the entry. It never raises.
     """
-    try:
-        payload = _usual_payload(context, entry.facts, took_us) if len(context) == 6 else None
-        if payload is None:
-            payload = {**entry.facts, **_context_payload(context), "evaluation_time_us": took_us}
-        if shadow is not None and shadow.order < entry.order:
-            payload["shadow"] = {name: shadow.facts[name] for name in _SHADOW_FACTS}
-        publish_safely(stream, _event("policy.rule_evaluated", payload))
-        if not entry.decision.allowed:
-            publish_safely(stream, _event("policy.action_denied", {name: payload[name] for name in _DENIAL}))
-    except Exception as error:  # noqa: BLE001  (a decision stands whatever becomes of its event; counted and logged)
-        failures["policy.rule_evaluated"] += 1
-        log.error("decision not recorded", error=str(error), total=failures["policy.rule_evaluated"])
+    # Our own stream never raises, and takes an event at once; a foreign one is handed it with care.
+    publish = stream.publish if isinstance(stream, EventStream) else partial(publish_safely, stream)
+
+    def record(context: Mapping[str, Any], entry: Entry, took_us: float, shadow: Entry | None) -> None:
+        try:
+            decision = entry[DECISION]
+            facts = decision._facts or decision.facts  # a property costs a call, which most decisions need not make
+            payload = _usual_payload(context, facts, took_us) if len(context) == 6 else None
+            if payload is None:
+                payload = {**facts, **_context_payload(context), "evaluation_time_us": took_us}
+            if shadow is not None and shadow[ORDER] < entry[ORDER]:
+                payload["shadow"] = {name: shadow[DECISION].facts[name] for name in _SHADOW_FACTS}
+            publish(_event("policy.rule_evaluated", payload))
+            if not decision.allowed:
+                publish(_event("policy.action_denied", {name: payload[name] for name in _DENIAL}))
+        except Exception as error:  # noqa: BLE001  (a decision stands whatever becomes of its event; counted, logged)
+            failures["policy.rule_evaluated"] += 1
+            log.error("decision not recorded", error=str(error), total=failures["policy.rule_evaluated"])
+
+    return record
 
 
 class _OwnEvent(Event, frozen=True, kw_only=True, eq=False):

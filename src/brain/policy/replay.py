@@ -10,7 +10,9 @@ from typing import Any
 
 import msgspec
 
-from brain.policy.models import CONTAINMENT, KILL_SWITCH, Decision, Effect, Rule
+from brain.policy.compiler import DECISION
+from brain.policy.decisions import Decision
+from brain.policy.models import CONTAINMENT, KILL_SWITCH, Effect, Rule
 from brain.policy.recorder import recorded_context
 from brain.policy.ruleset import RuleSet
 from brain.policy.values import spread_agent
@@ -123,7 +125,7 @@ class Replay:
                 report.skipped += 1
                 continue
             report.decisions += 1
-            after = self._at(recorded.timestamp).find(_context(before)).decision
+            after = self._at(recorded.timestamp).find(_context(before))[DECISION]
             if after.effect != before.effect:
                 self._differs(recorded, after)
 

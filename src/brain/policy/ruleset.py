@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from math import inf
 
-from brain.policy.compiler import Index
+from brain.policy.compiler import DECISION, Index
 from brain.policy.models import Effect, Mode, Rule
 
 
@@ -57,7 +57,7 @@ class RuleSet:
             del rules[rule.id]
         rules.update((rule.id, rule) for rule in added)
         if len(removed) + len(added) > 100 + len(rules) // 4:
-            return RuleSet.of(rules.values(), now, self.index.default.decision.effect)
+            return RuleSet.of(rules.values(), now, self.index.default[DECISION].effect)
         gone = {rule.id for rule in removed}
         timed = {id: rule for id, rule in self._timed.items() if id not in gone}
         timed |= {rule.id: rule for rule in added if _is_timed(rule)}

@@ -44,6 +44,10 @@ class FrozenDict(dict[str, Any]):
         return hash(frozenset(self.items()))
 
 
+NO_MEMBERS = FrozenList()
+NO_ITEMS = FrozenDict()
+
+
 def freeze(value: object) -> Any:
     """A deep, immutable copy of a JSON value; tuples and sets become lists. Raises ValueError for what JSON lacks."""
     if value is None or isinstance(value, bool):
@@ -59,10 +63,12 @@ def freeze(value: object) -> Any:
             raise ValueError(f"{value} is not a number that JSON can hold")
         return float(value)
     if isinstance(value, (list, tuple)):
-        return FrozenList(freeze(member) for member in value)
+        return FrozenList(freeze(member) for member in value) if value else NO_MEMBERS
     if isinstance(value, (set, frozenset)):
         return FrozenList(sorted((freeze(member) for member in value), key=repr))
     if isinstance(value, Mapping):
+        if not value:
+            return NO_ITEMS
         for key in value:
             if not isinstance(key, str):
                 raise ValueError(f"the key {key!r} is not a string")

@@ -17,7 +17,7 @@ from brain.errors import InvalidInput
 
 if TYPE_CHECKING:
     from brain.policy import PolicyEngine, Rule
-    from brain.policy.engine import Imported
+    from brain.policy.importing import Imported
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Rules as YAML or JSON.")]
 RulesOption = Annotated[

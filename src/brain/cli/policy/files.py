@@ -130,8 +130,8 @@ def export(
 
 def diff(file: FileArgument, as_json: JsonOption = False, stream: StreamOption = None) -> None:
     """What `import --replace` of the file would change in the stored rules. Exit code 1 when anything."""
-    from brain.policy.engine import differences
     from brain.policy.files import read_policy
+    from brain.policy.importing import differences
     from brain.policy.models import changes
 
     async def work() -> PolicyEngine:

@@ -1,0 +1,92 @@
+"""Decisions: made once for each rule, and handed out for every context that it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from brain.policy.models import Effect, Rule
+from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenList, thaw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The answer for one context. The same object serves every context that the same rule decides.
+
+    `rule_id` is None when no rule matched and the default effect decided.
+    """
+
+    allowed: bool
+    effect: Effect
+    rule_id: str | None
+    rule_name: str | None
+    reason: str
+    warnings: Sequence[str] = NO_MEMBERS
+    requires_audit: bool = False
+    requires_approval: bool = False
+    metadata: Mapping[str, Any] = NO_ITEMS
+    _facts: dict[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The payload of its event, but for the context and the time; made once, and copied for each event."""
+        facts = self._facts
+        if facts is None:
+            facts = _facts_of(self)
+            object.__setattr__(self, "_facts", facts)
+        return facts
+
+    def to_dict(self) -> dict[str, Any]:
+        """The decision as plain JSON values."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        return {**plain, "effect": str(self.effect), "warnings": list(self.warnings), "metadata": thaw(self.metadata)}
+
+
+_VERB = {Effect.ALLOW: "allowed", Effect.DENY: "denied", Effect.WARN: "allowed with a warning", Effect.AUDIT: "audited"}
+
+
+def decision_of(rule: Rule) -> Decision:
+    """The decision in every case that `rule` decides."""
+    reason = f"{_VERB[rule.effect]} by rule {rule.name!r} ({rule.id}, priority {rule.priority})"
+    if rule.description:
+        reason += f": {rule.description}"
+    return Decision(
+        allowed=rule.effect.allows,
+        effect=rule.effect,
+        rule_id=rule.id,
+        rule_name=rule.name,
+        reason=reason,
+        warnings=FrozenList([rule.description or rule.name]) if rule.effect is Effect.WARN else NO_MEMBERS,
+        requires_audit=rule.effect is Effect.AUDIT,
+        requires_approval=rule.requires_approval,
+        metadata=rule.metadata,
+    )
+
+
+def default_decision(effect: Effect) -> Decision:
+    """The decision when no rule matches."""
+    reason = f"{_VERB[effect]} by default: no rule matches"
+    return Decision(
+        allowed=effect.allows,
+        effect=effect,
+        rule_id=None,
+        rule_name=None,
+        reason=reason,
+        warnings=FrozenList([reason]) if effect is Effect.WARN else NO_MEMBERS,
+        requires_audit=effect is Effect.AUDIT,
+    )
+
+
+def _facts_of(decision: Decision) -> dict[str, Any]:
+    of_the_context = dict.fromkeys(("agent_id", "agent_role", "action", "resource", "environment", "params"))
+    return {
+        **of_the_context,
+        "rule_id": decision.rule_id,
+        "rule_name": decision.rule_name,
+        "effect": decision.effect.value,
+        "allowed": decision.allowed,
+        "reason": decision.reason,
+        "warnings": list(decision.warnings),
+        "evaluation_time_us": 0.0,
+    }

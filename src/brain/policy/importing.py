@@ -1,0 +1,43 @@
+"""Taking over a whole set of rules: what is refused, and what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from brain.errors import InvalidInput
+from brain.policy.history import Change
+from brain.policy.models import Rule, changes
+
+
+class Imported(NamedTuple):
+    """The ids of the rules that an import made, changed and removed, and how many it found as wanted."""
+
+    created: list[str]
+    updated: list[str]
+    deleted: list[str]
+    unchanged: int
+
+
+def check_import(given: list[Rule]) -> None:
+    """Raises InvalidInput when two rules have the same id, or one is a containment."""
+    seen: set[str] = set()
+    faults = []
+    for rule in given:
+        if rule.id in seen:
+            faults.append(f"id: {rule.id!r} is there twice")
+        if rule.is_temporary:
+            faults.append(f"tags: {rule.id!r} is a containment; `brain policy contain` makes those")
+        seen.add(rule.id)
+    if faults:
+        raise InvalidInput("the rules are not valid", faults)
+
+
+def differences(known: Mapping[str, Rule], wanted: Mapping[str, Rule], replace_all: bool) -> list[Change]:
+    """What makes `known` into `wanted`; rules that are not wanted go only with `replace_all`, containments never."""
+    found = [Change(known.get(rule_id), rule) for rule_id, rule in wanted.items()]
+    found = [change for change in found if change.old is None or changes(change.old, change.rule)]
+    if replace_all:
+        gone = [rule for rule in known.values() if rule.id not in wanted and not rule.is_temporary]
+        found += [Change(rule, None) for rule in gone]
+    return found
