@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from math import inf, prod
+from sys import intern
 from typing import Any, Final
 
 from brain.policy.decisions import Decision, decision_of, default_decision
@@ -234,7 +235,8 @@ def _key_values(condition: Condition) -> Sequence[Any] | None:
         return None
     if not all(isinstance(value, (str, int, float)) for value in values):
         return None
-    return list(dict.fromkeys(values))
+    # One object for each text, in however many dictionaries it is a key: it stays in the processor's cache.
+    return list(dict.fromkeys(intern(value) if isinstance(value, str) else value for value in values))
 
 
 def _ambiguous(value: Any) -> bool:

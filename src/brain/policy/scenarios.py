@@ -39,4 +39,25 @@ SCENARIOS = (
             (events.ACTION_DENIED, "who was refused what, and by which rule; no rule when the default effect denied"),
         ),
     ),
+    Scenario(
+        "An action waits for a person",
+        "A rule with AUDIT or WARN and `requires_approval` lets the action through only when a person agrees in time.",
+        (
+            (events.RULE_EVALUATED, "the decision, with effect AUDIT"),
+            (events.APPROVAL_REQUESTED, "the guard asks, and waits"),
+            (events.APPROVAL_GRANTED, "a person agrees; with `policy.approval_refused` or `_expired` it ends here"),
+            (events.RULE_EVALUATED, "the rules are asked again: they may have changed meanwhile"),
+            (events.APPROVAL_USED, "the action is let through, once"),
+        ),
+    ),
+    Scenario(
+        "An agent is contained",
+        "A containment is a rule above all others that ends by itself.",
+        (
+            (events.RULE_CREATED, "the rule, tagged `containment`, with `expires_at` and the reason as `note`"),
+            (events.RULE_EVALUATED, "whatever the agent asks for is denied"),
+            (events.ACTION_DENIED, "each time"),
+            (events.RULE_DELETED, "its time is over, or a person lifted it: `note` tells which"),
+        ),
+    ),
 )
