@@ -1,84 +1,129 @@
-"""Random rules and contexts for the policy module's property tests."""
+"""Random rules, and contexts that come close to them, for the policy module's property tests."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from hypothesis import strategies as st
 
-from brain.policy import Condition, Effect, Rule
+from brain.policy import Condition, Effect, Operator, Rule
+from brain.policy.values import path_of, thaw
 
-WORDS = ["", "a", "b", "ab", "guest", "admin", "delete", "read", "db/x", "1", "ÄÖ", "a\nb"]
+WORDS = ["", "a", "b", "ab", "guest", "admin", "delete", "db/x", "1", "ÄÖ", "a\nb", "no"]
 FIELDS = [
-    "agent_id",
     "agent_role",
     "agent.role",
-    "agent.team.name",
+    "action",
     "action",
     "resource",
+    "agent_id",
+    "agent.team.name",
     "params",
     "params.amount",
     "params.deep.er.still",
     "environment.zone",
     "tenant",
 ]
-PATTERNS = ["a", "a.*", "ab$", "(a|b)+$", "[a-z]+", "db/.*", "^guest$", r"db\/x", "", ".*e$", "(?i)A", "Ä"]
+PATTERNS = ["a", "a.*", "ab$", "(a|b)+$", "[a-z]+", "db/.*", "^guest$", r"db\/x", "", ".*e$", "(?i)A", "Ä", ".*"]
 
-scalars = st.one_of(
-    st.sampled_from(WORDS),
-    st.integers(-2, 2),
-    st.sampled_from([0.0, 1.0, -1.5, 0.5, 2.0]),
-    st.booleans(),
-    st.none(),
-)
-values = st.recursive(
+# What compares in unlike ways is all in it, and it is small, so that equal values meet often.
+scalars = st.sampled_from([*WORDS, 0, 1, -1, 2, 0.0, 1.0, 0.5, -1.5, True, False, None])
+values = st.one_of(
     scalars,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "amount"]), inner, max_size=2)
-    ),
-    max_leaves=4,
+    scalars,
+    scalars,
+    st.lists(scalars, max_size=3),
+    st.dictionaries(st.sampled_from(["a", "b", "amount"]), scalars, max_size=2),
+    st.sampled_from([[1], [True], [[1]], [[True]], {"a": 1}, {"a": True}, {"a": {"b": [0]}}]),
 )
 
 
 @st.composite
 def conditions(draw: st.DrawFn) -> Condition:
+    """One condition, more often one that files its rule than not."""
     field = draw(st.sampled_from(FIELDS))
-    operator = draw(st.sampled_from(["==", "==", "==", "!=", ">", "<", "contains", "matches", "in", "in"]))
-    by_operator: dict[str, st.SearchStrategy[Any]] = {
-        ">": st.one_of(st.integers(-2, 2), st.sampled_from(WORDS), st.just(0.5)),
-        "matches": st.sampled_from(PATTERNS),
-        "in": st.lists(values, max_size=4),
-    }
-    by_operator["<"] = by_operator[">"]
-    return Condition(field, operator, draw(by_operator.get(operator, values)))
+    operator = draw(st.sampled_from(["==", "==", "==", "in", "in", "!=", ">", "<", "contains", "matches"]))
+    if operator in (">", "<"):
+        value: Any = draw(st.sampled_from([-1, 0, 1, 2, 0.5, 1.0, *WORDS]))
+    elif operator == "matches":
+        value = draw(st.sampled_from(PATTERNS))
+    else:
+        value = draw(st.lists(values, max_size=4) if operator == "in" else values)
+    return Condition(field, Operator(operator), value)
 
 
 @st.composite
 def rule_sets(draw: st.DrawFn) -> list[Rule]:
-    made = draw(
-        st.lists(
-            st.tuples(
-                st.lists(conditions(), max_size=3), st.sampled_from(list(Effect)), st.integers(-1, 1), st.booleans()
-            ),
-            max_size=8,
+    """Rules with distinct ids, on few priorities."""
+    rules = []
+    for number in range(draw(st.sampled_from([12, 10, 8, 6, 4, 2, 1, 0]))):
+        held = [draw(conditions()) for _ in range(draw(st.sampled_from([0, 1, 1, 1, 1, 2, 2, 3])))]
+        rules.append(
+            Rule(
+                id=f"r{number}",
+                name=f"rule {number}",
+                effect=draw(st.sampled_from(list(Effect))),
+                conditions=held,
+                priority=draw(st.integers(-1, 1)),
+                enabled=draw(st.sampled_from([True, True, True, False])),
+            )
         )
-    )
-    return [
-        Rule(id=f"r{n}", name=f"rule {n}", effect=effect, conditions=held, priority=priority, enabled=on or n % 3 > 0)
-        for n, (held, effect, priority, on) in enumerate(made)
-    ]
+    return rules
 
 
 @st.composite
-def contexts(draw: st.DrawFn) -> dict[str, Any]:
+def contexts(draw: st.DrawFn, rules: list[Rule]) -> dict[str, Any]:
+    """A context: some fields at random, then the fields of some rules made to fit their conditions, or nearly."""
     context: dict[str, Any] = {}
-    for field in ("agent_id", "agent_role", "action", "resource", "tenant", "params", "environment"):
-        if draw(st.booleans()):
-            context[field] = draw(values)
-    if draw(st.booleans()):
-        context["params"] = {"amount": draw(values), "deep": {"er": {"still": draw(scalars)}}}
-    if draw(st.integers(0, 3)) == 0:
-        context["environment"] = {"zone": draw(values)}
-    if draw(st.integers(0, 3)) == 0:
-        context["agent_team"] = {"name": draw(scalars)}
+    for field in draw(st.sampled_from([(), ("action",), ("action", "agent_role", "resource"), ("params", "tenant")])):
+        context[field] = draw(values)
+    aimed = [draw(st.sampled_from(rules)) for _ in range(draw(st.sampled_from([1, 2, 3])))] if rules else []
+    for rule in aimed:
+        for condition in rule.conditions:
+            _put(context, path_of(condition.field), draw(_near(condition)))
+    if draw(st.integers(0, 4)) == 0 and "agent_role" in context:
+        context["agent"] = {"role": context.pop("agent_role")}
     return context
+
+
+def _near(condition: Condition) -> st.SearchStrategy[Any]:
+    """Values that make the condition hold, with others that look like them."""
+    value = thaw(condition.value)
+    if condition.operator is Operator.IN:
+        fitting = [*value, value]
+    elif condition.operator is Operator.CONTAINS:
+        fitting = [[value], {"a": value}, f"x{value}y", value, [value, "b"]]
+        if isinstance(value, str):
+            fitting.append({value: 1})
+    elif condition.operator is Operator.MATCHES:
+        fitting = ["a", "ab", "abab", "db/x", "guest", "Ä", "A", "xa", "bee"]
+    else:
+        fitting = [value]
+    like = [_twin(one) for one in fitting] + [_more(one) for one in fitting[:1]]
+    return st.sampled_from([*like, *fitting, *fitting]) if fitting else values
+
+
+def _twin(value: Any) -> Any:
+    """What Python takes for equal and the policy does not, or the reverse."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, (int, float)):
+        return bool(value) if value in (0, 1) else float(value)
+    return [_twin(one) for one in value] if isinstance(value, list) else str(value)
+
+
+def _more(value: Any) -> Any:
+    if isinstance(value, bool) or value is None:
+        return "1"
+    if isinstance(value, (int, float)):
+        return value + 1
+    return value + "b" if isinstance(value, str) else copy.deepcopy(value)
+
+
+def _put(context: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for key in path[:-1]:
+        if not isinstance(context.get(key), dict):
+            context[key] = {}
+        context = context[key]
+    context[path[-1]] = value

@@ -138,6 +138,24 @@ def test_precedence(rules: list[Rule], winner: str) -> None:
         assert engine.evaluate({"action": "x"}).rule_id == winner
 
 
+def test_precedence_between_rules_filed_by_different_fields() -> None:
+    engine = PolicyEngine()
+    for rule_id, field, value, priority in (
+        ("other-action", "action", "x", 9),
+        ("action", "action", "y", 5),
+        ("other-role", "agent_role", "q", 8),
+        ("role", "agent_role", "r", 3),
+        ("other-resource", "resource", "s", 7),
+        ("resource", "resource", "t", 6),
+    ):
+        engine.add_rule(rule(rule_id, "ALLOW", priority, conditions=[Condition(field, "==", value)]))
+    assert engine.evaluate({"action": "y", "agent_role": "r"}).rule_id == "action"
+    assert engine.evaluate({"action": "y", "agent_role": "r", "resource": "t"}).rule_id == "resource"
+    assert engine.evaluate({"action": "z", "agent_role": "r", "resource": "t"}).rule_id == "resource"
+    assert engine.evaluate({"agent_role": "r"}).rule_id == "role"
+    assert engine.evaluate({"action": "x", "agent_role": "q", "resource": "s"}).rule_id == "other-action"
+
+
 def test_effects_and_the_default() -> None:
     engine = PolicyEngine()
     nothing = engine.evaluate({})
