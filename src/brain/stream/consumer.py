@@ -83,6 +83,7 @@ class Consumer:
         self.group = group
         self.pattern = pattern
         self.delivered = self.retried = self.dead = self.fenced = 0
+        self.memberships: list[str] = []  # begun, and not known to have been given back
         self._stream = stream
         self._handler = handler
         self._is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
@@ -141,7 +142,11 @@ class _Session:
 
     async def run(self) -> None:
         start = await self._stream.start_position(self._how.start)
-        held = await self._stream.call(self._member.join, str(self._consumer.pattern), start)
+        memberships = self._consumer.memberships
+        former = tuple(memberships)
+        memberships.append(self._member.name)
+        held = await self._stream.call(self._member.join, str(self._consumer.pattern), start, former)
+        del memberships[:-1]
         workers: list[asyncio.Task[None]] = []
         try:
             self._redeliver(held)
@@ -175,6 +180,7 @@ class _Session:
         try:
             await self._flush()
             await self._stream.call(self._member.leave)
+            self._consumer.memberships.clear()
         except (Fenced, NoGroup, Unavailable) as error:
             log.warning("left without a word, others will take over", group=self._consumer.group, error=str(error))
 
