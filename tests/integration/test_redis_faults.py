@@ -18,7 +18,7 @@ from brain.errors import Unavailable
 from brain.stream.backends import DeadLetter, MarkMismatch, NoGroup, position_key
 from brain.stream.backends.redis import RedisBackend
 from brain.stream.backends.redis_health import weaknesses
-from support.redis_server import RedisServer, free_port, until
+from support.redis_server import RedisServer, StartRedis, free_port, until
 
 Change = Callable[[RedisServer, redis.Redis], object]
 
@@ -101,8 +101,8 @@ async def test_what_is_published_in_trouble_arrives_after_it(
     assert list(dict.fromkeys(received)) == list(range(10))  # at least once each, in order
 
 
-def test_a_server_that_is_loading_is_waited_for(tmp_path: Path) -> None:
-    server = RedisServer(tmp_path).start()
+def test_a_server_that_is_loading_is_waited_for(start_redis: StartRedis) -> None:
+    server = start_redis()
     backend = RedisBackend(server.url)
     backend.append("p", "", "1", [b"event"])
     with server.client() as client:
@@ -119,7 +119,6 @@ def test_a_server_that_is_loading_is_waited_for(tmp_path: Path) -> None:
     assert len(backend.append("p", "1", "2", [b"more"])) == 1
     assert backend.size()[0] == 2
     backend.close()
-    server.kill()
 
 
 def answers(backend: RedisBackend) -> bool:
@@ -261,9 +260,9 @@ def test_a_group_lost_with_the_servers_memory_is_reported(redis_server: RedisSer
     backend.close()
 
 
-def test_warnings_of_a_careless_server(tmp_path: Path) -> None:
+def test_warnings_of_a_careless_server(start_redis: StartRedis) -> None:
     policy = ("--maxmemory-policy", "allkeys-lru", "--maxmemory", "2mb")
-    server = RedisServer(tmp_path, *policy).start()
+    server = start_redis(*policy)
     backend = RedisBackend(server.url)
     backend.append("p", "", "1", [b"x" * 1000] * 600)
     said = " | ".join(backend.warnings())
@@ -279,7 +278,6 @@ def test_warnings_of_a_careless_server(tmp_path: Path) -> None:
         client.replicaof("127.0.0.1", free_port())
     assert [line.partition(":")[0] for line in backend.warnings()] == ["it is a read-only replica"]
     backend.close()
-    server.kill()
 
 
 def test_warnings_that_no_server_here_can_show() -> None:
