@@ -90,6 +90,7 @@ class Consumer:
             getattr(handler, "__call__", None)  # noqa: B004  (an object with an async __call__)
         )
         self._how = delivering or Delivering()
+        self._start: str | None = None
 
     async def run(self) -> None:
         """Consume until cancelled; a lost lease, a lost group and an absent backend are got over."""
@@ -108,6 +109,12 @@ class Consumer:
                 await asyncio.sleep(delay)
             else:
                 delay = 0.0
+
+    async def start_position(self) -> str:
+        """Where the group begins; `now` is the moment of the first try, also when the group has to be made anew."""
+        if self._start is None:
+            self._start = await self._stream.start_position(self._how.start)
+        return self._start
 
     async def _session(self) -> None:
         """One membership of the group, from joining to leaving."""
@@ -141,7 +148,7 @@ class _Session:
         self._draining = False
 
     async def run(self) -> None:
-        start = await self._stream.start_position(self._how.start)
+        start = await self._consumer.start_position()
         memberships = self._consumer.memberships
         former = tuple(memberships)
         memberships.append(self._member.name)
