@@ -108,3 +108,19 @@ def test_masked(url: str, shown: str) -> None:
 
 def test_no_secret_in_the_repr() -> None:
     assert "secret" not in repr(parse("redis+sentinel://u:secret@s/m?sentinel_password=secret"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("redis://h:7000/1", "redis://u:p@h:7000/1?socket_timeout=9", True),
+        ("redis://h:7000/1", "rediss://h:7000/1?stream=brain", True),
+        ("redis+sentinel://s1,s2/main", "redis+sentinel://s2,s1/main/0?sentinel_password=x", True),
+        ("redis://h:7000/1", "redis://h:7000/2", False),
+        ("redis://h:7000/1", "redis://h:7000/1?stream=other", False),
+        ("redis+sentinel://s1,s2/main", "redis+sentinel://s1,s2/spare", False),
+        ("unix:///run/a.sock", "unix:///run/b.sock", False),
+    ],
+)
+def test_what_makes_two_urls_the_same_stream(one: str, other: str, same: bool) -> None:
+    assert (parse(one).identity == parse(other).identity) is same

@@ -123,6 +123,13 @@ class RedisUrl:
             return f"Redis {self.service!r} of the Sentinels at {addresses}"
         return f"Redis Cluster at {addresses}" if self.kind == "cluster" else f"Redis at {addresses}"
 
+    @property
+    def identity(self) -> str:
+        """The same for every URL of one stream, however it logs in and whatever its options are."""
+        addresses = sorted(f"{host}:{port}" for host, port in self.hosts)
+        named = () if self.stream == "brain" else (self.stream,)
+        return "/".join(part for part in (*addresses, self.path.strip("/"), self.service, str(self.db), *named) if part)
+
 
 def parse(url: str) -> RedisUrl:
     """The parts of the URL. Raises InvalidInput, whose message says what to write and holds no secret."""

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from brain.errors import BrainError, InvalidInput, NotFound
+from brain.redis_client.url import SCHEMES, masked
 
 
 class Entry(NamedTuple):
@@ -181,7 +182,7 @@ def check_position(position: str) -> str:
 
 
 def open_backend(url: str, *, power: bool = False) -> Backend:
-    """The backend at `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`, `redis://host:port/db`.
+    """The backend at `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db` or a Redis URL (docs/redis.md).
 
     `power` asks for commits that survive the loss of power, where that is the backend's to give (SQLite).
     Raises InvalidInput for another scheme.
@@ -195,8 +196,10 @@ def open_backend(url: str, *, power: bool = False) -> Backend:
         from brain.stream.backends.sqlite import SQLiteBackend
 
         return SQLiteBackend(url, power=power)
-    if scheme.startswith(("redis", "rediss", "unix")):
+    if scheme in SCHEMES:
         from brain.stream.backends.redis import RedisBackend
 
         return RedisBackend(url)
-    raise InvalidInput(f"stream URL {url!r}: start it with memory://, sqlite:///, redis:// or rediss://")
+    raise InvalidInput(
+        f"stream URL {masked(url)!r}: start it with memory://, sqlite:///, redis://; docs/redis.md shows more"
+    )
