@@ -13,7 +13,8 @@ from pathlib import Path
 
 import redis
 
-BINARY = shutil.which("redis-server") or shutil.which("valkey-server")
+BINARY = os.environ.get("REDIS_SERVER") or shutil.which("redis-server") or shutil.which("valkey-server")
+"""The program all tests use: REDIS_SERVER names another version, or Valkey where both are installed."""
 
 
 def free_port() -> int:
