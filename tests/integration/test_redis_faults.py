@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -289,3 +290,34 @@ def test_warnings_that_no_server_here_can_show() -> None:
     assert weaknesses(fine | {"maxmemory_policy": "volatile-lru", "maxmemory": 1 << 30}) == []
     assert "cannot be written" in weaknesses(fine | {"aof_last_write_status": "err"})[0]
     assert "snapshot failed" in weaknesses(fine | {"rdb_last_bgsave_status": "err"})[0]
+
+
+def test_a_command_that_was_given_up_is_not_delivered_later() -> None:
+    """Else one held up by a network that comes back would be carried out after those that followed it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        backend = RedisBackend(f"redis://127.0.0.1:{listener.getsockname()[1]}?socket_timeout=0.3")
+        answering = threading.Thread(target=lambda: accepted.append(greeted(listener)))
+        accepted: list[socket.socket] = []
+        answering.start()
+        with pytest.raises(Unavailable, match="does not answer in time"):
+            backend.append("p", "", "1", [b"x" * 1000] * 2000)
+        answering.join()
+        with accepted[0] as server, pytest.raises(ConnectionResetError):
+            read_all(server)
+        backend.close()
+
+
+def greeted(listener: socket.socket) -> socket.socket:
+    """The next connection, with what it says first (the client's name and version) answered."""
+    server, _ = listener.accept()
+    server.recv(1 << 10)
+    server.sendall(b"+OK\r\n")
+    server.recv(1 << 10)
+    server.sendall(b"+OK\r\n")
+    return server
+
+
+def read_all(server: socket.socket) -> None:
+    while server.recv(1 << 16):
+        pass
