@@ -6,7 +6,7 @@ They carry bytes and know nothing of patterns or retries: that is the stream's w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -83,8 +83,17 @@ class Backend(Protocol):
     durable: bool
     """Whether what is stored survives the death of the backend's own process and memory."""
 
-    def append(self, producer: str, previous: str, mark: str, records: Sequence[bytes]) -> list[str]:
+    def append(
+        self,
+        producer: str,
+        previous: str,
+        mark: str,
+        records: Sequence[bytes],
+        meanwhile: Callable[[], None] | None = None,
+    ) -> list[str]:
         """Store the records in order and set the producer's mark, all or nothing; their positions.
+
+        `meanwhile` may be called while another process stores them, as something useful to do until it answers.
 
         Succeeds only when the stored mark is `previous`. When it is `mark` already, the very same append has succeeded
         before, and nothing is done (an empty list). Raises MarkMismatch otherwise. "" is the mark of the unknown.

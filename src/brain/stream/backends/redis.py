@@ -8,7 +8,7 @@ Commands: https://redis.io/docs/latest/commands/?group=stream. How to size and r
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -48,13 +48,43 @@ class RedisBackend:
             self._redis.set_response_callback(command, _raw)
         self._scripts = {name: self._redis.register_script(text) for name, text in SCRIPTS.items()}
 
-    def append(self, producer: str, previous: str, mark: str, records: Sequence[bytes]) -> list[str]:
+    def append(
+        self,
+        producer: str,
+        previous: str,
+        mark: str,
+        records: Sequence[bytes],
+        meanwhile: Callable[[], None] | None = None,
+    ) -> list[str]:
+        script, keys = self._scripts["append"], (self._events, self._marks)
+        command = ("EVALSHA", script.sha, len(keys), *keys, producer, previous, mark, *records)
         with self._errors():
-            first = _text(self._run("append", [self._events, self._marks], [producer, previous, mark, *records]))
+            try:
+                first = _text(self._send(command, meanwhile))
+            except redis.exceptions.NoScriptError:
+                self._redis.script_load(script.script)
+                first = _text(self._send(command, None))
         if not first:
             return []
         ms, _, seq = first.partition("-")
         return [f"{ms}-{number}" for number in range(int(seq), int(seq) + len(records))]
+
+    def _send(self, command: Sequence[Any], meanwhile: Callable[[], None] | None) -> Any:
+        """The reply to a command; `meanwhile` is done between sending and receiving."""
+        pool = self._redis.connection_pool
+        connection = pool.get_connection()
+        try:
+            connection.send_command(*command)
+            if meanwhile is not None:
+                meanwhile()
+            return connection.read_response()
+        except redis.ResponseError:
+            raise
+        except BaseException:
+            connection.disconnect()  # a reply that comes late must not be taken for that of another command
+            raise
+        finally:
+            pool.release(connection)
 
     def mark(self, producer: str) -> str:
         with self._errors():
