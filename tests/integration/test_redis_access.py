@@ -204,7 +204,7 @@ def test_a_missing_right_is_named_and_takes_effect_when_given(start_redis: Start
         client.execute_command("ACL", "SETUSER", *acl_line().replace("PASSWORD", "word").split(), "-xadd", "-info")
         with pytest.raises(Unavailable, match=r"does not allow this user a command.*docs/redis\.md"):
             backend.append("p", "", "1", [b"event"])
-        assert backend.warnings() == ["its settings cannot be checked: allow the user +info (see docs/redis.md)"]  # type: ignore[attr-defined]
+        assert backend.warnings() == ["its settings cannot be checked; allow the user +info (docs/redis.md)"]  # type: ignore[attr-defined]
         client.execute_command("ACL", "SETUSER", "brain", "+xadd")
     assert works(backend)
     backend.close()

@@ -290,12 +290,12 @@ class RedisBackend:
             return int(self._redis.xtrim(self._events, minid=_after(up_to), approximate=False)) if up_to else 0
 
     def warnings(self) -> list[str]:
-        """What in the server's settings and state endangers the stream, in words for an operator."""
+        """What in the server's settings and state endangers the stream, each as `finding; remedy`."""
         with self._errors():
             try:
                 return weaknesses(self._redis.info())
             except redis.exceptions.NoPermissionError:
-                return ["its settings cannot be checked: allow the user +info (see docs/redis.md)"]
+                return ["its settings cannot be checked; allow the user +info (docs/redis.md)"]
 
     def close(self) -> None:
         """Cut all connections, also those that another thread is waiting on: its call raises Unavailable at once."""
