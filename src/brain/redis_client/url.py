@@ -171,13 +171,12 @@ def parse(url: str) -> RedisUrl:
 
 
 def masked(url: str) -> str:
-    """The URL with every password replaced, for messages and logs; any URL, also one that cannot be read."""
+    """The URL without its user and passwords, for messages and logs; any URL, also one that cannot be read."""
     scheme, found, rest = url.partition("://")
-    credentials, at, address = rest.rpartition("@")
-    if at:
-        user, colon, _ = credentials.partition(":")
-        credentials = f"{user}:***" if colon else "***"
-    return _SECRET_OPTIONS.sub(r"\1***", f"{scheme}{found}{credentials}{at}{address}")
+    login, at, address = rest.rpartition("@")
+    if at and not login.startswith("/"):
+        rest = f"***@{address}"
+    return _SECRET_OPTIONS.sub(r"\1***", f"{scheme}{found}{rest}")
 
 
 def _host(text: str, kind: str) -> tuple[str, int]:
