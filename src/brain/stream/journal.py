@@ -14,9 +14,9 @@ import os
 import shutil
 import struct
 from pathlib import Path
-from typing import NamedTuple
 from zlib import crc32
 
+import msgspec
 import structlog
 
 from brain.errors import BrainError
@@ -36,7 +36,7 @@ class JournalFull(BrainError):
     title = "Journal full"
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One journalled event: its number within the journal, whether its type is CRITICAL, and its bytes."""
 
     seq: int
