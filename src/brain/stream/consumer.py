@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
 from brain.charter import Event, Pattern
@@ -51,8 +52,7 @@ class Delivering:
     """Where a new group begins: `first` (everything kept), `now`, or a position."""
 
 
-@dataclass(slots=True)
-class _Delivery:
+class _Delivery(msgspec.Struct, gc=False):
     position: str
     data: bytes
     attempts: int = 1
