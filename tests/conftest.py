@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from support.postgres_server import PostgresServer
-from support.redis_server import RedisServer
+from support.redis_groups import Cluster
+from support.redis_server import RedisServer, StartRedis
 
 # HYPOTHESIS_PROFILE=long, as `make test-long` sets it, tries fifty times as many cases.
 settings.register_profile("default", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,6 +31,38 @@ def redis_url(session_redis: RedisServer) -> str:
     """The URL of a real, empty Redis. Tests that kill or freeze a server start one of their own (`redis_server`)."""
     session_redis.flush()
     return session_redis.url
+
+
+@pytest.fixture(scope="session")
+def session_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        yield cluster.start()
+    finally:
+        cluster.kill()
+
+
+@pytest.fixture
+def redis_cluster(session_cluster: Cluster) -> Cluster:
+    """A real Cluster, empty. A test may make its nodes change places, and must leave all of them running."""
+    session_cluster.flush()
+    return session_cluster
+
+
+@pytest.fixture
+def start_redis(tmp_path: Path) -> Iterator[StartRedis]:
+    """Starts a real Redis of the test's own with the given options; ends it, however the test ends."""
+    servers: list[RedisServer] = []
+
+    def start(*options: str, password: str | None = None) -> RedisServer:
+        folder = tmp_path / f"redis{len(servers)}"
+        folder.mkdir()
+        servers.append(RedisServer(folder, *options, password=password))
+        return servers[-1].start()
+
+    yield start
+    for server in servers:
+        server.kill()
 
 
 @pytest.fixture

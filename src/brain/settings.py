@@ -5,7 +5,6 @@ What a command line option or a caller gives goes before all of them. docs/setti
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,12 +19,12 @@ from pydantic_settings import (
 )
 
 from brain.errors import InvalidInput
+from brain.redis_client.url import SCHEMES, masked
 from brain.stream.retention import Retention
 
 FILE = "brain.toml"
 PREFIX = "BRAIN_"
-_STREAM_URL = re.compile(r"(memory|sqlite|redis|rediss)://").match
-_PASSWORD = re.compile(r"(?<=://)[^/?#]*@")
+_SCHEMES = ("memory", "sqlite", *SCHEMES)
 
 
 class Settings(BaseSettings):
@@ -67,8 +66,8 @@ class Settings(BaseSettings):
     @field_validator("stream", "store")
     @classmethod
     def _known_scheme(cls, url: str) -> str:
-        if url and not _STREAM_URL(url):
-            raise ValueError("must start with memory://, sqlite:///, redis:// or rediss://")
+        if url and url.partition("://")[0] not in _SCHEMES:
+            raise ValueError("must start with memory://, sqlite:///, redis:// or rediss://; docs/redis.md shows more")
         return url
 
     @field_validator("allowed_hosts", mode="before")
@@ -116,7 +115,7 @@ def load_settings(**given: Any) -> Settings:
 
 def without_password(url: str) -> str:
     """The URL as it may be shown and logged."""
-    return _PASSWORD.sub("***@", url)
+    return masked(url)
 
 
 def _fault(name: str, message: str, given: dict[str, Any]) -> str:

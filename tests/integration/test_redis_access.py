@@ -12,7 +12,7 @@ from brain.errors import Unavailable
 from brain.store import open_store
 from brain.stream.backends import Backend, DeadLetter, open_backend
 from support.certificates import make_certificates
-from support.redis_server import RedisServer, free_port
+from support.redis_server import RedisServer, StartRedis, free_port
 
 DOCS = Path(__file__).parents[2] / "docs" / "redis.md"
 
@@ -93,9 +93,9 @@ def test_two_streams_on_one_server_know_nothing_of_each_other(redis_url: str) ->
 
 
 def test_wrong_passwords_are_said_and_put_right_while_running(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    start_redis: StartRedis, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    server = RedisServer(tmp_path, "--requirepass", "first-secret", password="first-secret").start()
+    server = start_redis("--requirepass", "first-secret", password="first-secret")
     address = f"127.0.0.1:{server.port}/0"
     for credentials in ("", ":wrong-secret@", "ann:wrong-secret@"):
         backend = open_backend(f"redis://{credentials}{address}")
@@ -112,7 +112,6 @@ def test_wrong_passwords_are_said_and_put_right_while_running(
         client.config_set("requirepass", "second-secret")
     assert works(backend)
     backend.close()
-    server.kill()
     assert "secret" not in "".join(capfd.readouterr())
 
 
@@ -179,8 +178,8 @@ def use_everything(url: str) -> None:
     store.close()
 
 
-def test_the_documented_user_may_do_what_is_needed_and_no_more(tmp_path: Path) -> None:
-    server = RedisServer(tmp_path).start()
+def test_the_documented_user_may_do_what_is_needed_and_no_more(start_redis: StartRedis) -> None:
+    server = start_redis()
     line = acl_line().replace("PASSWORD", "word")
     with server.client() as client:
         client.execute_command("ACL", "SETUSER", *line.split())
@@ -196,18 +195,16 @@ def test_the_documented_user_may_do_what_is_needed_and_no_more(tmp_path: Path) -
     with pytest.raises(Unavailable, match=r"does not allow this user.*docs/redis\.md has the ACL line"):
         other.append("p", "", "1", [b"event"])
     other.close()
-    server.kill()
 
 
-def test_a_missing_right_is_named_and_takes_effect_when_given(tmp_path: Path) -> None:
-    server = RedisServer(tmp_path).start()
+def test_a_missing_right_is_named_and_takes_effect_when_given(start_redis: StartRedis) -> None:
+    server = start_redis()
     backend = open_backend(f"redis://brain:word@127.0.0.1:{server.port}/0")
     with server.client() as client:
         client.execute_command("ACL", "SETUSER", *acl_line().replace("PASSWORD", "word").split(), "-xadd", "-info")
         with pytest.raises(Unavailable, match=r"does not allow this user a command.*docs/redis\.md"):
             backend.append("p", "", "1", [b"event"])
-        assert backend.warnings() == ["its settings cannot be checked: allow the user +info (see docs/redis.md)"]  # type: ignore[attr-defined]
+        assert backend.warnings() == ["its settings cannot be checked; allow the user +info (docs/redis.md)"]  # type: ignore[attr-defined]
         client.execute_command("ACL", "SETUSER", "brain", "+xadd")
     assert works(backend)
     backend.close()
-    server.kill()

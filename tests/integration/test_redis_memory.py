@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from brain import Event, EventStream
+from brain.stream import Delivering
 from support.redis_server import RedisServer, until
 
 
@@ -80,3 +81,24 @@ async def test_an_older_copy_is_put_back(later: int, redis_server: RedisServer, 
         await asyncio.to_thread(put_back)
         await publish(stream, range(20, 20 + later))
         assert await received(stream, 20 + later) == list(range(20 + later))
+
+
+async def test_a_group_that_began_now_misses_nothing_when_it_is_made_anew(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    numbers: list[int] = []
+    async with EventStream.open(redis_server.url, journal=tmp_path / "journal") as stream:
+        await publish(stream, range(1))
+        stream.consumer("g", "*", lambda event: numbers.append(event.payload["number"]), Delivering(start="now"))
+        consuming = asyncio.create_task(stream.run_consumers())
+        await asyncio.to_thread(until, lambda: [group.consumers for group in stream.backend.groups()] == [1])
+        await publish(stream, range(1, 3))
+        await asyncio.to_thread(until, lambda: numbers == [1, 2])
+        await asyncio.to_thread(redis_server.kill)
+        receipts = [stream.publish(event(number)) for number in range(3, 6)]
+        await asyncio.to_thread(redis_server.restart, empty=True)
+        await asyncio.wait_for(asyncio.gather(*receipts), 10)
+        await asyncio.to_thread(until, lambda: {3, 4, 5} <= set(numbers))
+        consuming.cancel()
+        await asyncio.gather(consuming, return_exceptions=True)
+    assert numbers[-3:] == [3, 4, 5]

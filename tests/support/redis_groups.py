@@ -65,10 +65,8 @@ class Cluster:
     def replica(self) -> RedisServer:
         """The other one of the pair that holds the stream."""
         for node in self.nodes:
-            if node.process is not None:
-                with node.client() as client:
-                    if client.info("replication")["role"] == "slave":
-                        return node
+            if node.process is not None and not node.is_primary():
+                return node
         raise AssertionError("there is no replica")
 
     def wait_until_whole(self) -> None:
@@ -127,10 +125,12 @@ class Watched:
         return f"redis+sentinel://{','.join(f'127.0.0.1:{one.port}' for one in self.sentinels)}/stream/0"
 
     def start(self) -> Watched:
-        for server in self.servers:
+        for server in (*self.servers, *self.sentinels):
             server.start()
-        for sentinel in self.sentinels:
-            sentinel.start()
+        return self
+
+    def ready_to_fail_over(self) -> Watched:
+        """All Sentinels know the replica and each other; takes them two seconds."""
         until(lambda: all(self._sees_all(sentinel) for sentinel in self.sentinels))
         return self
 

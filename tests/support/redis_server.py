@@ -13,7 +13,8 @@ from pathlib import Path
 
 import redis
 
-BINARY = shutil.which("redis-server") or shutil.which("valkey-server")
+BINARY = os.environ.get("REDIS_SERVER") or shutil.which("redis-server") or shutil.which("valkey-server")
+"""The program all tests use: REDIS_SERVER names another version, or Valkey where both are installed."""
 
 
 def free_port() -> int:
@@ -77,6 +78,10 @@ class RedisServer:
         """A connection of the test's own, beside what it tests."""
         return redis.Redis(port=self.port, password=self.password, socket_timeout=1, protocol=2, retry=None)
 
+    def is_primary(self) -> bool:
+        with self.client() as client:
+            return bool(client.info("replication")["role"] == "master")
+
     def kill(self) -> None:
         """SIGKILL, and wait for the end."""
         if self.process is not None:
@@ -102,3 +107,7 @@ class RedisServer:
     def flush(self) -> None:
         with self.client() as client:
             client.flushall()
+
+
+StartRedis = Callable[..., RedisServer]
+"""The fixture `start_redis`: a server with the given options, which ends with the test."""

@@ -19,7 +19,7 @@ def read_all(folder: Path, writer: Journal | None = None, seq: int = 0) -> list[
     reader.seek(seq)
     found = []
     while records := reader.read(7):
-        found += [tuple(record) for record in records]
+        found += [(record.seq, record.critical, record.data) for record in records]
     reader.close()
     return found
 

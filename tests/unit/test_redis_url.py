@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
 
 from brain.errors import InvalidInput
-from brain.redis_client.url import masked, parse
+from brain.redis_client import errors
+from brain.redis_client.url import OPTIONS, masked, parse
 
 
 def test_one_server() -> None:
@@ -89,16 +91,16 @@ def test_a_bad_url_is_refused_with_what_to_write(url: str, remedy: str) -> None:
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("redis://ann:secret@host/0", "redis://ann:***@host/0"),
-        ("redis://:secret@host", "redis://:***@host"),
+        ("redis://ann:secret@host/0", "redis://***@host/0"),
+        ("redis://:secret@host", "redis://***@host"),
         ("redis://secret@host", "redis://***@host"),
-        ("redis://ann:se@cr/et@host", "redis://ann:***@host"),
+        ("redis://ann:se@cr/et@host", "redis://***@host"),
         ("rediss://host?ssl_password=secret&db=1", "rediss://host?ssl_password=***&db=1"),
         (
             "redis+sentinel://a:secret@s1,s2/m?sentinel_password=secret",
-            "redis+sentinel://a:***@s1,s2/m?sentinel_password=***",
+            "redis+sentinel://***@s1,s2/m?sentinel_password=***",
         ),
-        ("sqlite:///brain.db", "sqlite:///brain.db"),
+        ("sqlite:///a@b.db", "sqlite:///a@b.db"),
         ("not a url", "not a url"),
     ],
 )
@@ -108,3 +110,29 @@ def test_masked(url: str, shown: str) -> None:
 
 def test_no_secret_in_the_repr() -> None:
     assert "secret" not in repr(parse("redis+sentinel://u:secret@s/m?sentinel_password=secret"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("redis://h:7000/1", "redis://u:p@h:7000/1?socket_timeout=9", True),
+        ("redis://h:7000/1", "rediss://h:7000/1?stream=brain", True),
+        ("redis+sentinel://s1,s2/main", "redis+sentinel://s2,s1/main/0?sentinel_password=x", True),
+        ("redis://h:7000/1", "redis://h:7000/2", False),
+        ("redis://h:7000/1", "redis://h:7000/1?stream=other", False),
+        ("redis+sentinel://s1,s2/main", "redis+sentinel://s1,s2/spare", False),
+        ("unix:///run/a.sock", "unix:///run/b.sock", False),
+    ],
+)
+def test_what_makes_two_urls_the_same_stream(one: str, other: str, same: bool) -> None:
+    assert (parse(one).identity == parse(other).identity) is same
+
+
+def test_every_option_and_every_message_of_the_manual_exists() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "redis.md").read_text()
+    assert [name for name in OPTIONS if f"`{name}`" not in manual and name != "db"] == []
+    listed = manual.partition("| message |")[2].partition("\n\n")[0].splitlines()[2:]
+    said = inspect.getsource(errors)
+    parts = [part for line in listed for part in line.split("|")[1].strip().split(", ") if line.startswith("|")]
+    assert len(parts) > 12
+    assert [part for part in parts if part not in said] == []

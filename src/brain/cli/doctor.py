@@ -96,7 +96,7 @@ async def _stream(settings: Settings) -> list[Finding]:
         return [Finding("stream", "bad", str(error) or "does not answer", _reach(settings.stream))]
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            findings = [await _newest(stream), *await _groups(stream)]
+            findings = [await _newest(stream), *await _redis(stream), *await _groups(stream)]
     except (BrainError, TimeoutError) as error:
         reason = str(error) or f"no answer within {WAIT_SECONDS:g} s"
         findings = [Finding("stream", "bad", reason, _reach(settings.stream))]
@@ -119,6 +119,16 @@ async def _newest(stream: EventStream) -> Finding:
         return Finding("stream", "ok", "answers; holds no events yet")
     moment = datetime.fromtimestamp(newest[0].event.timestamp, UTC).isoformat(timespec="seconds")
     return Finding("stream", "ok", f"answers; the newest event is {newest[0].event.type} of {moment}")
+
+
+async def _redis(stream: EventStream) -> list[Finding]:
+    if not stream.url.startswith(("redis", "unix")):
+        return []
+    from brain.stream.backends.redis import RedisBackend
+
+    assert isinstance(stream.backend, RedisBackend)
+    found = [warning.partition("; ") for warning in await stream.call(stream.backend.warnings)]
+    return [Finding("redis", "note", finding, remedy) for finding, _, remedy in found]
 
 
 async def _groups(stream: EventStream) -> list[Finding]:

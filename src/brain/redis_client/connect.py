@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from typing import Any
 
 import redis
@@ -27,6 +29,9 @@ class Gate:
     def __call__(self, connection: Connection) -> None:
         if self.closed:
             raise redis.ConnectionError("the client is closed")
+        # Closing drops what is not sent yet: a command that was given up must not arrive later and be carried out.
+        assert connection._sock is not None
+        connection._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.on_connect()
 
 
@@ -45,7 +50,7 @@ def connect(url: RedisUrl, reply_timeout: float, gate: Gate | None = None) -> re
         "db": url.db,
         "protocol": 2,
         "retry": Retry(NoBackoff(), 0),
-        "redis_connect_func": gate,
+        "redis_connect_func": gate or Gate(),
     }
     return redis.Redis.from_pool(_pool(url, options))
 

@@ -69,7 +69,7 @@ def named_errors(place: RedisUrl) -> Iterator[None]:
 
 def explained(error: Exception, place: RedisUrl) -> str:
     """What went wrong there, and what to do."""
-    text = str(error)
+    text = str(error).rstrip(".")
     for sign, said in _BY_TEXT:
         if sign in text:
             return f"{place.where} {said.format(error=text)}"
@@ -78,6 +78,6 @@ def explained(error: Exception, place: RedisUrl) -> str:
             return f"{place.where} {said.format(error=text)}"
     if isinstance(error, redis.ConnectionError):
         # A server that misses the client's certificate mostly hangs up before anything says so.
-        or_else = f", and whether it {_NO_CERTIFICATE}" if place.tls and "ssl_certfile" not in place.options else ""
-        return f"{place.where} cannot be reached: {text.rstrip('.')}; check that it runs, the address{or_else}"
+        or_else = f"; perhaps it {_NO_CERTIFICATE}" if place.tls and "ssl_certfile" not in place.options else ""
+        return f"{place.where} cannot be reached: {text}; check that it runs, and the address{or_else}"
     return f"{place.where} refused a command: {text}"

@@ -123,6 +123,13 @@ class RedisUrl:
             return f"Redis {self.service!r} of the Sentinels at {addresses}"
         return f"Redis Cluster at {addresses}" if self.kind == "cluster" else f"Redis at {addresses}"
 
+    @property
+    def identity(self) -> str:
+        """The same for every URL of one stream, however it logs in and whatever its options are."""
+        addresses = sorted(f"{host}:{port}" for host, port in self.hosts)
+        named = () if self.stream == "brain" else (self.stream,)
+        return "/".join(part for part in (*addresses, self.path.strip("/"), self.service, str(self.db), *named) if part)
+
 
 def parse(url: str) -> RedisUrl:
     """The parts of the URL. Raises InvalidInput, whose message says what to write and holds no secret."""
@@ -164,13 +171,12 @@ def parse(url: str) -> RedisUrl:
 
 
 def masked(url: str) -> str:
-    """The URL with every password replaced, for messages and logs; any URL, also one that cannot be read."""
+    """The URL without its user and passwords, for messages and logs; any URL, also one that cannot be read."""
     scheme, found, rest = url.partition("://")
-    credentials, at, address = rest.rpartition("@")
-    if at:
-        user, colon, _ = credentials.partition(":")
-        credentials = f"{user}:***" if colon else "***"
-    return _SECRET_OPTIONS.sub(r"\1***", f"{scheme}{found}{credentials}{at}{address}")
+    login, at, address = rest.rpartition("@")
+    if at and not login.startswith("/"):
+        rest = f"***@{address}"
+    return _SECRET_OPTIONS.sub(r"\1***", f"{scheme}{found}{rest}")
 
 
 def _host(text: str, kind: str) -> tuple[str, int]:

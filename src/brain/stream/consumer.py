@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
 from brain.charter import Event, Pattern
@@ -51,8 +52,7 @@ class Delivering:
     """Where a new group begins: `first` (everything kept), `now`, or a position."""
 
 
-@dataclass(slots=True)
-class _Delivery:
+class _Delivery(msgspec.Struct, gc=False):
     position: str
     data: bytes
     attempts: int = 1
@@ -83,12 +83,14 @@ class Consumer:
         self.group = group
         self.pattern = pattern
         self.delivered = self.retried = self.dead = self.fenced = 0
+        self.memberships: list[str] = []  # begun, and not known to have been given back
         self._stream = stream
         self._handler = handler
         self._is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
             getattr(handler, "__call__", None)  # noqa: B004  (an object with an async __call__)
         )
         self._how = delivering or Delivering()
+        self._start: str | None = None
 
     async def run(self) -> None:
         """Consume until cancelled; a lost lease, a lost group and an absent backend are got over."""
@@ -107,6 +109,12 @@ class Consumer:
                 await asyncio.sleep(delay)
             else:
                 delay = 0.0
+
+    async def start_position(self) -> str:
+        """Where the group begins; `now` is the moment of the first try, also when the group has to be made anew."""
+        if self._start is None:
+            self._start = await self._stream.start_position(self._how.start)
+        return self._start
 
     async def _session(self) -> None:
         """One membership of the group, from joining to leaving."""
@@ -140,8 +148,12 @@ class _Session:
         self._draining = False
 
     async def run(self) -> None:
-        start = await self._stream.start_position(self._how.start)
-        held = await self._stream.call(self._member.join, str(self._consumer.pattern), start)
+        start = await self._consumer.start_position()
+        memberships = self._consumer.memberships
+        former = tuple(memberships)
+        memberships.append(self._member.name)
+        held = await self._stream.call(self._member.join, str(self._consumer.pattern), start, former)
+        del memberships[:-1]
         workers: list[asyncio.Task[None]] = []
         try:
             self._redeliver(held)
@@ -175,6 +187,7 @@ class _Session:
         try:
             await self._flush()
             await self._stream.call(self._member.leave)
+            self._consumer.memberships.clear()
         except (Fenced, NoGroup, Unavailable) as error:
             log.warning("left without a word, others will take over", group=self._consumer.group, error=str(error))
 

@@ -13,11 +13,10 @@ import mmap
 import os
 import shutil
 import struct
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 from zlib import crc32
 
+import msgspec
 import structlog
 
 from brain.errors import BrainError
@@ -27,7 +26,7 @@ log = structlog.get_logger("brain.journal")
 SEGMENT_SIZE = 8 << 20
 _HEADER = struct.Struct("<IIQ")
 _CRITICAL = 1 << 63
-_CHUNK = 1 << 18
+_CHUNK = 1 << 20
 
 
 class JournalFull(BrainError):
@@ -37,7 +36,7 @@ class JournalFull(BrainError):
     title = "Journal full"
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One journalled event: its number within the journal, whether its type is CRITICAL, and its bytes."""
 
     seq: int
@@ -147,61 +146,87 @@ class Reader:
         self._fd = -1
         self._first = -1  # the first sequence number of the open segment; -1 when none is open
         self._offset = 0
+        self._ready: list[Record] = []  # parsed and not yet given out
+        self._scanned = 0  # the next sequence number to be parsed
 
     def seek(self, seq: int) -> None:
         """Continue with the record numbered `seq`, or the first one kept after it."""
         self.close()
-        self.next_seq = seq
+        self.next_seq = self._scanned = seq
+        self._ready = []
         firsts = segments(self.folder)
         if firsts:
             self._open(max((first for first in firsts if first <= seq), default=firsts[0]))
 
     def read(self, limit: int, max_bytes: int = 4 << 20) -> list[Record]:
         """At most `limit` records (and about `max_bytes`) from here on; empty at the end."""
-        records: list[Record] = []
-        size = 0
-        for record in self._records():
-            records.append(record)
-            size += len(record.data)
-            if len(records) >= limit or size >= max_bytes:
-                break
-        return records
+        self.prefetch(limit, max_bytes)
+        return self._give(min(limit, len(self._ready)))
+
+    def prefetch(self, limit: int, max_bytes: int = 4 << 20) -> None:
+        """Have ready what the next `read` will ask for, as far as it is there already."""
+        size = sum(len(record.data) for record in self._ready)
+        while len(self._ready) < limit and size < max_bytes and (more := self._more()):
+            self._ready += more
+            size += sum(len(record.data) for record in more)
 
     def read_critical(self, limit: int, max_scanned: int = 100_000) -> list[Record]:
-        """As `read`, only the CRITICAL ones; looks at no more than `max_scanned` records."""
-        records: list[Record] = []
-        for scanned, record in enumerate(self._records(), 1):
-            if record.critical:
-                records.append(record)
-            if len(records) >= limit or scanned >= max_scanned:
+        """As `read`, only the CRITICAL ones; looks at about `max_scanned` records."""
+        found: list[Record] = []
+        scanned = 0
+        while len(found) < limit and scanned < max_scanned:
+            self.prefetch(1)
+            if not self._ready:
                 break
-        return records
+            looked_at = 0
+            for record in self._ready:
+                looked_at += 1
+                if record.critical:
+                    found.append(record)
+                    if len(found) == limit:
+                        break
+            self._give(looked_at)
+            scanned += looked_at
+        return found
 
-    def _records(self) -> Iterator[Record]:
+    def _give(self, count: int) -> list[Record]:
+        given, self._ready = self._ready[:count], self._ready[count:]
+        if given:
+            self.next_seq = given[-1].seq + 1
+        return given
+
+    def _more(self) -> list[Record]:
+        """The records of the next chunk that has any; empty at the end."""
         while True:
             # Asked before reading: a segment that was no longer written to then is complete when read now.
             current, committed = self._writer.tail if self._writer is not None else (1 << 63, 0)
             growing = self._first >= current
             chunk = self._chunk(committed if self._first == current else 0 if growing else None)
-            if not chunk:
-                if growing or not self._open_next():
-                    return
-                continue
-            position = 0
-            while position + 16 <= len(chunk):
-                length, crc, number = _HEADER.unpack_from(chunk, position)
-                stop = position + 16 + length
-                if length == 0 or stop > len(chunk):
-                    break
-                data = chunk[position + 16 : stop]
-                position = stop
-                self._offset += 16 + length
-                seq = number & ~_CRITICAL
-                if crc32(data, seq & 0xFFFFFFFF) != crc:
-                    self._damaged(chunk[stop : stop + 4])
-                elif seq >= self.next_seq:
-                    self.next_seq = seq + 1
-                    yield Record(seq, number >= _CRITICAL, data)
+            if chunk:
+                if records := self._parse(chunk):
+                    return records
+            elif growing or not self._open_next():
+                return []
+
+    def _parse(self, chunk: bytes) -> list[Record]:
+        records: list[Record] = []
+        header, end, position, wanted = _HEADER.unpack_from, len(chunk), 0, self._scanned
+        while position + 16 <= end:
+            length, crc, number = header(chunk, position)
+            stop = position + 16 + length
+            if length == 0 or stop > end:
+                break
+            data = chunk[position + 16 : stop]
+            position = stop
+            seq = number & ~_CRITICAL
+            if crc32(data, seq & 0xFFFFFFFF) != crc:
+                self._damaged(chunk[stop : stop + 4])
+            elif seq >= wanted:
+                wanted = seq + 1
+                records.append(Record(seq, number >= _CRITICAL, data))
+        self._offset += position
+        self._scanned = wanted
+        return records
 
     def _chunk(self, committed: int | None) -> bytes:
         """Bytes from here on that hold at least one whole record; empty when the open segment holds no more.

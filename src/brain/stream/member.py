@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -32,10 +32,15 @@ class Member:
         self._monotonic = monotonic
         self._seen: dict[str, tuple[int, float]] = {}
 
-    def join(self, pattern: str, start: str) -> list[Held]:
-        """Make the group if there is none, join it, and take what nobody holds."""
+    def join(self, pattern: str, start: str, former: Sequence[str] = ()) -> list[Held]:
+        """Make the group if there is none, join it, and take what nobody holds.
+
+        `former` are memberships of ours that could not be given back: what they held is taken too, and so comes first.
+        """
         self._backend.create_group(self.group, pattern, start)
         self._backend.join(self.group, self.name)
+        for name in former:
+            self._backend.expel(self.group, name)
         return self._backend.take_over(self.group, self.name)
 
     def beat(self) -> list[Held]:

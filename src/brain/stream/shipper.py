@@ -68,7 +68,9 @@ class Shipment:
             return [], []
         assert self._mark is not None
         try:
-            positions = self._backend.append(self.name, self._mark, mark, [record.data for record in records])
+            positions = self._backend.append(
+                self.name, self._mark, mark, [record.data for record in records], self._prefetch
+            )
         except MarkMismatch as mismatch:
             log.warning(
                 "resuming where the backend says", journal=self.name, expected=self._mark, stored=mismatch.stored
@@ -79,6 +81,9 @@ class Shipment:
         self.next, self._next_critical = _parse(mark)
         self._complete_at = None
         return records, positions
+
+    def _prefetch(self) -> None:
+        self._reader.prefetch(BATCH)
 
     def _resume(self, stored: str) -> None:
         """Set the readers to where the mark says; an unknown mark means everything that the journal still holds."""

@@ -19,6 +19,7 @@ import structlog
 
 from brain.charter import Event, Pattern, Priority, catalogue
 from brain.errors import BrainError, EnvelopeError, InvalidInput, Unavailable
+from brain.redis_client.url import parse
 from brain.stream import query
 from brain.stream.backends import Backend, DeadLetter, GroupInfo, check_position, open_backend
 from brain.stream.bell import Bell
@@ -424,8 +425,7 @@ def _journal_folder(url: str, journal: str | Path | None) -> _Where:
     elif url.startswith("sqlite:///"):
         root = Path(url.removeprefix("sqlite:///") + ".journal")
     else:
-        address = url.partition("://")[2].rpartition("@")[2]
-        root = Path(".brain") / "".join(letter if letter.isalnum() else "_" for letter in address)
+        root = Path(".brain") / "".join(letter if letter.isalnum() else "_" for letter in parse(url).identity)
     return _Where(root, root / os.urandom(8).hex())
 
 

@@ -29,8 +29,9 @@ async def consume(
 ) -> AsyncGenerator[Event, None]:
     """Memberships of the group, one after the other should a lease or the group be lost."""
     delay = 0.0
+    memberships: list[str] = []  # begun, and not known to have been given back
     while True:
-        membership = _Membership(stream, group, pattern, max_attempts)
+        membership = _Membership(stream, group, pattern, max_attempts, memberships)
         try:
             await membership.join(start)
             async for event in membership.events():
@@ -47,11 +48,14 @@ async def consume(
 
 
 class _Membership:
-    def __init__(self, stream: EventStream, group: str, pattern: Pattern, max_attempts: int) -> None:
+    def __init__(
+        self, stream: EventStream, group: str, pattern: Pattern, max_attempts: int, memberships: list[str]
+    ) -> None:
         self._stream = stream
         self._group = group
         self._pattern = pattern
         self._max_attempts = max_attempts
+        self._memberships = memberships
         self._member = Member(stream.backend, group, stream.lease)
         self._suspects: deque[Held] = deque()
         self._done: list[str] = []
@@ -61,8 +65,11 @@ class _Membership:
         self._bell: asyncio.Event | None = None
 
     async def join(self, start: str) -> None:
-        held = await self._stream.call(self._member.join, str(self._pattern), start)
+        former = tuple(self._memberships)
+        self._memberships.append(self._member.name)
+        held = await self._stream.call(self._member.join, str(self._pattern), start, former)
         self._joined = True
+        del self._memberships[:-1]
         self._suspects.extend(held)
         self._beating = asyncio.create_task(self._keep())
 
@@ -145,5 +152,6 @@ class _Membership:
         try:
             await self._flush()
             await self._stream.call(self._member.leave)
+            self._memberships.clear()
         except (Fenced, NoGroup, Unavailable, RuntimeError) as error:
             log.warning("left without a word, others will take over", group=self._group, error=str(error))

@@ -6,13 +6,14 @@ They carry bytes and know nothing of patterns or retries: that is the stream's w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from brain.errors import BrainError, InvalidInput, NotFound
+from brain.redis_client.url import SCHEMES, masked
 
 
 class Entry(NamedTuple):
@@ -82,8 +83,17 @@ class Backend(Protocol):
     durable: bool
     """Whether what is stored survives the death of the backend's own process and memory."""
 
-    def append(self, producer: str, previous: str, mark: str, records: Sequence[bytes]) -> list[str]:
+    def append(
+        self,
+        producer: str,
+        previous: str,
+        mark: str,
+        records: Sequence[bytes],
+        meanwhile: Callable[[], None] | None = None,
+    ) -> list[str]:
         """Store the records in order and set the producer's mark, all or nothing; their positions.
+
+        `meanwhile` may be called while another process stores them, as something useful to do until it answers.
 
         Succeeds only when the stored mark is `previous`. When it is `mark` already, the very same append has succeeded
         before, and nothing is done (an empty list). Raises MarkMismatch otherwise. "" is the mark of the unknown.
@@ -181,7 +191,7 @@ def check_position(position: str) -> str:
 
 
 def open_backend(url: str, *, power: bool = False) -> Backend:
-    """The backend at `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db`, `redis://host:port/db`.
+    """The backend at `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db` or a Redis URL (docs/redis.md).
 
     `power` asks for commits that survive the loss of power, where that is the backend's to give (SQLite).
     Raises InvalidInput for another scheme.
@@ -195,8 +205,10 @@ def open_backend(url: str, *, power: bool = False) -> Backend:
         from brain.stream.backends.sqlite import SQLiteBackend
 
         return SQLiteBackend(url, power=power)
-    if scheme.startswith(("redis", "rediss", "unix")):
+    if scheme in SCHEMES:
         from brain.stream.backends.redis import RedisBackend
 
         return RedisBackend(url)
-    raise InvalidInput(f"stream URL {url!r}: start it with memory://, sqlite:///, redis:// or rediss://")
+    raise InvalidInput(
+        f"stream URL {masked(url)!r}: start it with memory://, sqlite:///, redis://; docs/redis.md shows more"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -47,7 +47,14 @@ class MemoryBackend:
         self._marks: dict[str, str] = {}
         self._groups: dict[str, _Group] = {}
 
-    def append(self, producer: str, previous: str, mark: str, records: Sequence[bytes]) -> list[str]:
+    def append(
+        self,
+        producer: str,
+        previous: str,
+        mark: str,
+        records: Sequence[bytes],
+        meanwhile: Callable[[], None] | None = None,
+    ) -> list[str]:
         with self._changed:
             stored = self._marks.get(producer, "")
             if stored == mark:

@@ -8,23 +8,15 @@ Commands: https://redis.io/docs/latest/commands/?group=stream. How to size and r
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import msgspec
 import redis
 
-from brain.errors import BrainError, Unavailable
-from brain.redis_client.connect import Gate, connect
-from brain.redis_client.errors import explained
-from brain.redis_client.url import parse
-from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_key
+from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, NoGroup, position_key
 from brain.stream.backends.redis_health import weaknesses
-from brain.stream.backends.redis_scripts import SCRIPTS
-
-REPLY_TIMEOUT = 5.0
-"""Seconds before a silent server means Unavailable. The URL may say otherwise: `?socket_timeout=0.5`."""
+from brain.stream.backends.redis_link import Link
 
 _LAST_SEQ = (1 << 64) - 1
 _MAX_ACK = 1000  # positions an acknowledging script is given at once; Lua's stack bounds it
@@ -32,25 +24,28 @@ _SKIP = 10_000  # events counted by one script; a longer one would hold the serv
 
 
 class RedisBackend:
-    """Thread-safe through the client's connection pool: a call takes a connection and gives it back."""
+    """Safe for threads."""
 
     durable = False
     """Redis may come back empty (no append-only file): what was stored there counts as safe only when consumed."""
 
     def __init__(self, url: str) -> None:
-        self._place = place = parse(url)
-        self._tag = f"{{{place.stream}}}"
+        self._link = link = Link(url)
+        self._redis, self._errors, self._run = link.client, link.errors, link.run
+        self._tag = f"{{{link.place.stream}}}"
         self._events, self._marks, self._patterns = (f"{self._tag}:{name}" for name in ("events", "marks", "patterns"))
-        self._gate = Gate()
-        self._redis = connect(place, REPLY_TIMEOUT, self._gate)
-        self._longest_wait = float(str(place.options.get("socket_timeout", REPLY_TIMEOUT))) / 4
-        for command in ("XREADGROUP", "XREAD", "XRANGE", "XREVRANGE"):
-            self._redis.set_response_callback(command, _raw)
-        self._scripts = {name: self._redis.register_script(text) for name, text in SCRIPTS.items()}
 
-    def append(self, producer: str, previous: str, mark: str, records: Sequence[bytes]) -> list[str]:
+    def append(
+        self,
+        producer: str,
+        previous: str,
+        mark: str,
+        records: Sequence[bytes],
+        meanwhile: Callable[[], None] | None = None,
+    ) -> list[str]:
+        keys, args = (self._events, self._marks), (producer, previous, mark, *records)
         with self._errors():
-            first = _text(self._run("append", [self._events, self._marks], [producer, previous, mark, *records]))
+            first = _text(self._link.run_long("append", keys, args, meanwhile))
         if not first:
             return []
         ms, _, seq = first.partition("-")
@@ -100,7 +95,7 @@ class RedisBackend:
         deadline = time.monotonic() + timeout
         while True:
             # In turns shorter than the client's patience, so that a server that hangs is told from one with no news.
-            turn = min(max(0.001, deadline - time.monotonic()), self._longest_wait)
+            turn = min(max(0.001, deadline - time.monotonic()), self._link.reply_timeout / 4)
             with self._errors():
                 if self._redis.xread({self._events: after or "0-0"}, count=1, block=max(1, int(turn * 1000))):
                     return True
@@ -260,17 +255,16 @@ class RedisBackend:
             return int(self._redis.xtrim(self._events, minid=_after(up_to), approximate=False)) if up_to else 0
 
     def warnings(self) -> list[str]:
-        """What in the server's settings and state endangers the stream, in words for an operator."""
+        """What in the server's settings and state endangers the stream, each as `finding; remedy`."""
         with self._errors():
             try:
                 return weaknesses(self._redis.info())
             except redis.exceptions.NoPermissionError:
-                return ["its settings cannot be checked: allow the user +info (see docs/redis.md)"]
+                return ["its settings cannot be checked; allow the user +info (docs/redis.md)"]
 
     def close(self) -> None:
         """Cut all connections, also those that another thread is waiting on: its call raises Unavailable at once."""
-        self._gate.closed = True
-        self._redis.close()
+        self._link.close()
 
     def _members(self, group: str) -> str:
         return f"{self._tag}:members:{group}"
@@ -280,32 +274,6 @@ class RedisBackend:
 
     def _dead(self, group: str) -> str:
         return f"{self._tag}:dead:{group}"
-
-    def _run(self, script: str, keys: list[str], args: Sequence[Any]) -> Any:
-        return self._scripts[script](keys=keys, args=args)
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Redis' errors as ours; a script's own refusal starts with its name."""
-        if self._gate.closed:
-            raise Unavailable(f"{self._place.where}: the stream is closed")
-        try:
-            yield
-        except BrainError:
-            raise
-        except Exception as error:
-            if self._gate.closed:  # redis-py may raise anything when it finds its parts gone
-                raise Unavailable(f"{self._place.where}: the stream was closed meanwhile") from None
-            if not isinstance(error, redis.RedisError):
-                raise
-            text = str(error)
-            if text.startswith("MARK"):
-                raise MarkMismatch(text[5:]) from None
-            if text.startswith("FENCED"):
-                raise Fenced(text[7:]) from None
-            if any(sign in text for sign in ("NOGROUP", "requires the key to exist", "no such key")):
-                raise NoGroup("the consumer group does not exist on Redis") from None
-            raise Unavailable(explained(error, self._place)) from error
 
 
 def _text(value: bytes | str) -> str:
@@ -320,7 +288,3 @@ def _after(position: str) -> str:
 def _before(position: str) -> str:
     ms, seq = map(int, position.split("-"))
     return f"{ms}-{seq - 1}" if seq else f"{ms - 1}-{_LAST_SEQ}"
-
-
-def _raw(response: Any, **_: object) -> Any:
-    return response

@@ -10,7 +10,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,14 @@ class SQLiteBackend:
             raise Unavailable(f"stream: cannot open the SQLite file {self.path.name}: {error}") from error
         self._last = int(self.tail() or 0)
 
-    def append(self, producer: str, previous: str, mark: str, records: Sequence[bytes]) -> list[str]:
+    def append(
+        self,
+        producer: str,
+        previous: str,
+        mark: str,
+        records: Sequence[bytes],
+        meanwhile: Callable[[], None] | None = None,
+    ) -> list[str]:
         with self._transaction() as db:
             row = db.execute("SELECT mark FROM producers WHERE name = ?", (producer,)).fetchone()
             stored = row[0] if row else ""
