@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -25,10 +26,16 @@ class Api:
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
-    async def call(self, method: str, path: str, body: object = None, *, may_fail_with: int | None = None) -> Any:
-        """The parsed answer; None for no content or for the status `may_fail_with`. Raises DemoFailed for any other."""
+    async def call(
+        self, method: str, path: str, body: object = None, *, may_fail_with: int | None = None, story: str | None = None
+    ) -> Any:
+        """The parsed answer; None for no content or for the status `may_fail_with`. Raises DemoFailed for any other.
+
+        `story` is the correlation id of the events that come of the call.
+        """
+        headers = {"X-Correlation-Id": story} if story else None
         try:
-            answer = await self._client.request(method, f"/api/{path}", json=body)
+            answer = await self._client.request(method, f"/api/{path}", json=body, headers=headers)
         except httpx.HTTPError as error:
             raise DemoFailed(f"{method} /api/{path} was not answered: {error!r}") from error
         if answer.status_code == may_fail_with:
@@ -239,14 +246,16 @@ class Fleet:
         """An agent slows down, errs, fails, and is healed."""
         while not self._pace.over:
             name = self._pace.random.choice(AGENTS).name
-            await self._report("WARNING", "PERFORMANCE_DEGRADATION", name, "answers take 2.4 s", median_seconds=2.4)
-            await self._report("WARNING", "ERROR_SPIKE", name, "31 errors in a minute", errors=31)
-            await self._report("CRITICAL", "AGENT_FAILURE", name, f"{name} does not answer any more", silent_seconds=30)
-            await self._report("INFO", "SELF_HEALING_ACTION", name, f"{name} was restarted and answers", restarts=1)
+            story = f"failure-of-{name}-{self._pace.random.getrandbits(32):08x}"
+            report = partial(self._report, story, name)
+            await report("WARNING", "PERFORMANCE_DEGRADATION", "answers take 2.4 s", median_seconds=2.4)
+            await report("WARNING", "ERROR_SPIKE", "31 errors in a minute", errors=31)
+            await report("CRITICAL", "AGENT_FAILURE", f"{name} does not answer any more", silent_seconds=30)
+            await report("INFO", "SELF_HEALING_ACTION", f"{name} was restarted and answers", restarts=1)
             self._say(f"{name} failed and was healed")
             await self._pace.pause(1, 4)
 
-    async def _report(self, severity: str, kind: str, module: str, message: str, **details: object) -> None:
+    async def _report(self, story: str, module: str, severity: str, kind: str, message: str, **details: object) -> None:
         await self._pace.pause(0.05, 0.3)
         event = {"severity": severity, "kind": kind, "module": module, "message": message, "details": details}
-        await self._api.call("POST", "immune/events", event)
+        await self._api.call("POST", "immune/events", event, story=story)

@@ -1,0 +1,251 @@
+"""The stream's lines of the speed budget, each beside the raw limit of what lies below it, in the same run.
+
+`python -m bench.stream` prints the table; `run()` gives its rows. Redis is a server of the benchmark's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from brain import Event, EventStream
+
+COUNT = 200_000
+ROUNDS = 3
+_IDLE = 200
+_PORT = 16_399
+
+
+def run() -> list[dict[str, Any]]:
+    """One row for each line of the budget."""
+    rows = [_row("publish(), journalled", "us, median", "3 us", _publish_cost(), best=min)]
+    rows.append(_ratio("to SQLite, sustained", "executemany by 1,000", 0.5, _sqlite_raw, _sustained("sqlite")))
+    with _redis_server() as url:
+        rows.append(_ratio("to Redis, sustained", "pipeline of 500 XADD", 0.8, _redis_raw, _sustained(url)))
+        rows.append(_ratio("group on Redis, no-op", "XREADGROUP+XACK by 1,000", 0.4, _read_raw, _consume(url)))
+    rows.append(_row("publish to handler, idle", "ms, p99", "5 ms", _idle_latency(), best=min))
+    return rows
+
+
+def main() -> None:
+    """Print the table."""
+    for row in run():
+        print(line(row))
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row as text."""
+    peer = f"; {row['peer']}: {row['raw']:,.0f}/s; ratio {row['ratio']:.2f}" if "ratio" in row else ""
+    ours = " ".join(f"{value:,.2f}" if value < 1000 else f"{value:,.0f}" for value in row["ours"])
+    return f"{row['what']:<26} [{ours}] {row['unit']}{peer}; budget {row['budget']}"
+
+
+def _row(what: str, unit: str, budget: str, ours: list[float], best: Callable[[list[float]], float]) -> dict[str, Any]:
+    return {"bench": "stream", "what": what, "unit": unit, "budget": budget, "ours": ours, "best": best(ours)}
+
+
+def _ratio(
+    what: str, peer: str, least: float, raw: Callable[[Path], float], ours: Callable[[Path], Awaitable[float]]
+) -> dict[str, Any]:
+    """Both in turn, ROUNDS times; the ratio is of the medians."""
+    ours_found, raw_found = [], []
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as folder:
+            raw_found.append(raw(Path(folder)))
+            ours_found.append(asyncio.run(_awaited(ours(Path(folder)))))
+    middle = statistics.median(raw_found)
+    row = _row(what, "/s", f"at least {least}", ours_found, max)
+    return {**row, "peer": peer, "raw": middle, "ratio": statistics.median(ours_found) / middle}
+
+
+async def _awaited(found: Awaitable[float]) -> float:
+    return await found
+
+
+def _events(count: int) -> list[Event]:
+    payload = {"rule_id": "r1", "effect": "DENY", "reason": "no deletion by guests", "agent_id": "a1", "resource": "db"}
+    return [
+        Event(type="policy.rule_evaluated", source="policy_service", payload={**payload, "n": n}) for n in range(count)
+    ]
+
+
+def _publish_cost() -> list[float]:
+    return [asyncio.run(_publish_median()) for _ in range(ROUNDS)]
+
+
+async def _publish_median() -> float:
+    events = _events(2_000)
+    taken = []
+    with tempfile.TemporaryDirectory() as folder:
+        async with EventStream.open(f"sqlite:///{folder}/b.db") as stream:
+            for turn in range(20_000):
+                started = time.perf_counter_ns()
+                stream.publish(events[turn % 2_000])
+                taken.append(time.perf_counter_ns() - started)
+    return statistics.median(taken) / 1000
+
+
+def _sqlite_raw(folder: Path) -> float:
+    rows = [(event.encode(),) for event in _events(1_000)]
+    db = sqlite3.connect(folder / "raw.db", isolation_level=None)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=NORMAL")
+    db.execute("CREATE TABLE events (position INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB NOT NULL)")
+    started = time.perf_counter()
+    for _ in range(COUNT // 1_000):
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO events (data) VALUES (?)", rows)
+        db.execute("COMMIT")
+    rate = COUNT / (time.perf_counter() - started)
+    db.close()
+    return rate
+
+
+def _redis_raw(_: Path) -> float:
+    client = redis.Redis(port=_PORT)
+    client.flushall()
+    data = [event.encode() for event in _events(500)]
+    started = time.perf_counter()
+    for _round in range(COUNT // 500):
+        with client.pipeline(transaction=False) as pipe:
+            for one in data:
+                pipe.xadd("raw", {"e": one})
+            pipe.execute()
+    return COUNT / (time.perf_counter() - started)
+
+
+def _sustained(url: str) -> Callable[[Path], Awaitable[float]]:
+    """Publish as fast as it goes, and wait until the last one is stored."""
+
+    async def measure(folder: Path) -> float:
+        events = _events(1_000)
+        async with _stream(url, folder) as stream:
+            started = time.perf_counter()
+            for _ in range(COUNT // 1_000):
+                for event in events:
+                    receipt = stream.publish(event)
+                await asyncio.sleep(0)
+            await receipt
+            rate = COUNT / (time.perf_counter() - started)
+            assert stream.stats()["refused"] == 0
+        return rate
+
+    return measure
+
+
+def _read_raw(_: Path) -> float:
+    client = redis.Redis(port=_PORT)
+    client.flushall()
+    data = [event.encode() for event in _events(1_000)]
+    for _round in range(COUNT // 1_000):
+        with client.pipeline(transaction=False) as pipe:
+            for one in data:
+                pipe.xadd("raw", {"e": one})
+            pipe.execute()
+    client.xgroup_create("raw", "g", "0")
+    seen = 0
+    started = time.perf_counter()
+    while seen < COUNT:
+        found: Any = client.xreadgroup("g", "c", {"raw": ">"}, count=1_000)
+        rows = found["raw" if "raw" in found else b"raw"][0] if isinstance(found, dict) else found[0][1]
+        client.xack("raw", "g", *[row[0] for row in rows])
+        seen += len(rows)
+    return COUNT / (time.perf_counter() - started)
+
+
+def _consume(url: str) -> Callable[[Path], Awaitable[float]]:
+    async def measure(folder: Path) -> float:
+        seen = 0
+        finished = asyncio.Event()
+
+        async def handler(_: Event) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == COUNT:
+                finished.set()
+
+        async with _stream(url, folder) as stream:
+            for event in _events(COUNT):
+                receipt = stream.publish(event)
+            await receipt
+            stream.consumer("bench", "*", handler)
+            started = time.perf_counter()
+            task = asyncio.create_task(stream.run_consumers())
+            await finished.wait()
+            rate = COUNT / (time.perf_counter() - started)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        return rate
+
+    return measure
+
+
+def _idle_latency() -> list[float]:
+    return [asyncio.run(_latency_p99()) for _ in range(ROUNDS)]
+
+
+async def _latency_p99() -> float:
+    taken: list[float] = []
+    arrived = asyncio.Event()
+
+    async def handler(_: Event) -> None:
+        taken.append(time.perf_counter() - started)
+        arrived.set()
+
+    with tempfile.TemporaryDirectory() as folder:
+        async with EventStream.open(f"sqlite:///{folder}/b.db") as stream:
+            stream.consumer("bench", "*", handler)
+            task = asyncio.create_task(stream.run_consumers())
+            for event in _events(_IDLE):
+                await asyncio.sleep(0.01)  # the system is idle
+                arrived.clear()
+                started = time.perf_counter()
+                stream.publish(event)
+                await arrived.wait()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    return sorted(taken)[_IDLE * 99 // 100] * 1000
+
+
+def _stream(url: str, folder: Path) -> Any:
+    if url == "sqlite":
+        return EventStream.open(f"sqlite:///{folder}/b.db")
+    redis.Redis(port=_PORT).flushall()
+    return EventStream.open(url, journal=folder / "journal")
+
+
+@contextmanager
+def _redis_server() -> Iterator[str]:
+    binary = shutil.which("redis-server") or shutil.which("valkey-server")
+    assert binary, "the benchmark needs redis-server; run `scripts/setup test`"
+    with tempfile.TemporaryDirectory() as folder:
+        command = [binary, "--port", str(_PORT), "--bind", "127.0.0.1", "--dir", folder, "--save", ""]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            client = redis.Redis(port=_PORT)
+            deadline = time.monotonic() + 10
+            while True:
+                try:
+                    client.ping()
+                    break
+                except redis.ConnectionError:
+                    assert time.monotonic() < deadline, "redis-server did not start"
+            yield f"redis://127.0.0.1:{_PORT}/0"
+        finally:
+            server.kill()
+            server.wait()
+
+
+if __name__ == "__main__":
+    main()
