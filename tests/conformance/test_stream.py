@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
@@ -323,3 +324,29 @@ async def test_publish_never_raises_and_refusals_are_counted(stream: EventStream
     late = stream.publish(make(1))
     assert "closed" in str(late.refused)
     assert stream.stats()["refused"] == 4
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+async def test_a_clock_that_jumps_changes_neither_order_nor_delivery(
+    stream: EventStream, jump: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, jumped = time.time, 0.0
+    monkeypatch.setattr(time, "time", lambda: real() + jumped)
+    seen: list[int] = []
+
+    async def handler(event: Event) -> None:
+        seen.append(event.payload["n"])
+
+    stream.consumer("g", "*", handler)
+    task = asyncio.create_task(stream.run_consumers())
+    for n in range(300):
+        if n % 100 == 50:
+            jumped = 0.0 if jumped else jump
+            await asyncio.sleep(stream.lease / 2)  # renewals happen on both sides of the jump
+        stream.publish(make(n))
+    await until(lambda: len(seen) >= 300)
+    assert seen == list(range(300))
+    assert [event.payload["n"] async for event in stream.replay()] == seen
+    assert stream.stats()["retried"] == 0
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
