@@ -19,6 +19,7 @@ from typing import Any
 
 import redis
 
+from bench import stream_peers
 from brain import Event, EventStream
 
 COUNT = 200_000
@@ -34,6 +35,8 @@ def run() -> list[dict[str, Any]]:
     with _redis_server() as url:
         rows.append(_ratio("to Redis, sustained", "pipeline of 500 XADD", 0.8, _redis_raw, _sustained(url)))
         rows.append(_ratio("group on Redis, no-op", "XREADGROUP+XACK by 1,000", 0.4, _read_raw, _consume(url)))
+        rows += _faststream_rows(url, rows)
+    rows.append(_eventsourcing_row(rows))
     rows.append(_row("publish to handler, idle", "ms, p99", "5 ms", _idle_latency(), best=min))
     return rows
 
@@ -46,6 +49,8 @@ def main() -> None:
 
 def line(row: dict[str, Any]) -> str:
     """A row as text."""
+    if "times" in row:
+        return f"{row['what']:<33} {row['ours'][0]:>9,.0f} /s; ours is {row['times']:.1f} times as fast"
     peer = f"; {row['peer']}: {row['raw']:,.0f}/s; ratio {row['ratio']:.2f}" if "ratio" in row else ""
     ours = " ".join(f"{value:,.2f}" if value < 1000 else f"{value:,.0f}" for value in row["ours"])
     return f"{row['what']:<26} [{ours}] {row['unit']}{peer}; budget {row['budget']}"
@@ -71,6 +76,27 @@ def _ratio(
 
 async def _awaited(found: Awaitable[float]) -> float:
     return await found
+
+
+def _faststream_rows(url: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    redis.Redis(port=_PORT).flushall()
+    found = asyncio.run(stream_peers.faststream(url, _events(1)[0].payload, 20_000, 20_000))
+    ours = {row["what"]: statistics.median(row["ours"]) for row in rows}
+    return [
+        _peer_row("FastStream, publish", found["publish"], ours["to Redis, sustained"]),
+        _peer_row("FastStream, publish and consume", found["through"], ours["group on Redis, no-op"]),
+    ]
+
+
+def _eventsourcing_row(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    ours = {row["what"]: statistics.median(row["ours"]) for row in rows}
+    with tempfile.TemporaryDirectory() as folder:
+        rate = stream_peers.eventsourcing(Path(folder), _events(1)[0].encode(), 100_000)
+    return _peer_row("eventsourcing, to SQLite", rate, ours["to SQLite, sustained"])
+
+
+def _peer_row(what: str, rate: float, ours: float) -> dict[str, Any]:
+    return {"bench": "stream", "what": what, "unit": "/s", "budget": "", "ours": [rate], "times": ours / rate}
 
 
 def _events(count: int) -> list[Event]:

@@ -350,3 +350,22 @@ async def test_a_clock_that_jumps_changes_neither_order_nor_delivery(
     assert stream.stats()["retried"] == 0
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_bad_bytes_become_a_dead_letter_and_unknown_types_are_carried(stream: EventStream) -> None:
+    seen: list[str] = []
+
+    async def handler(event: Event) -> None:
+        seen.append(event.type)
+
+    stream.consumer("g", "*", handler)
+    for number, data in enumerate([b"\xff\x00 not an event", b"{}", make(1, "never.declared_anywhere").encode()]):
+        await stream.call(stream.backend.append, f"foreign{number}", "", "1", [data])
+    task = asyncio.create_task(stream.run_consumers())
+    stream.publish(make(2))
+    await until(lambda: seen == ["never.declared_anywhere", "test.happened"] and stream.stats()["dead"] == 2)
+    letters = await stream.dead_letters("g")
+    assert sorted(letter.data for letter in letters) == [b"{}", b"\xff\x00 not an event"]
+    assert all(letter.error.startswith("not an event: ") for letter in letters)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
