@@ -87,13 +87,14 @@ def mint_id(module: str, timestamp: float) -> str:
     return f"evt_{module}_{int(timestamp * 1000)}_{_bits(64):016x}"
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One event. `type`, `source` and `payload` must be given; what else is left out is minted or taken from context.
 
     `timestamp` is in Unix seconds. `meta` holds at least `correlation_id` and `version`.
     Raises EnvelopeError, naming the field, when a value does not keep to the Charter.
     """
 
+    # gc=False: an event holds no reference back to itself, and the collector need not look at each one in flight.
     id: str = ""
     type: str
     source: str
@@ -158,7 +159,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class _Wire(msgspec.Struct, forbid_unknown_fields=True):
+class _Wire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """The envelope as read: every key required, so that nothing missing is minted silently."""
 
     id: str
