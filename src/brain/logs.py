@@ -4,9 +4,48 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 from structlog.typing import Processor
+
+unwritten = 0
+"""Log records that could not be written: where there is no room for an event there may be none for the log either."""
+
+
+class Log:
+    """A structlog logger whose failing is counted in `unwritten` and never raised into the code that logs."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = structlog.get_logger(name)
+
+    def debug(self, message: str, **values: Any) -> None:
+        """Of use to who develops."""
+        self._write("debug", message, values)
+
+    def info(self, message: str, **values: Any) -> None:
+        """As it should be."""
+        self._write("info", message, values)
+
+    def warning(self, message: str, **values: Any) -> None:
+        """Got over, but worth a look."""
+        self._write("warning", message, values)
+
+    def error(self, message: str, **values: Any) -> None:
+        """Something was not done."""
+        self._write("error", message, values)
+
+    def exception(self, message: str, **values: Any) -> None:
+        """As `error`, with the exception that is being handled."""
+        self._write("exception", message, values)
+
+    def _write(self, method: str, message: str, values: dict[str, Any]) -> None:
+        global unwritten
+        try:
+            getattr(self._logger, method)(message, **values)
+        except Exception:  # noqa: BLE001  (there is nowhere left to say it; counted)
+            unwritten += 1
+
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 

@@ -18,7 +18,6 @@ from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from urllib.parse import parse_qs, urlsplit
 
-import structlog
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -26,10 +25,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from brain.errors import InvalidInput
+from brain.logs import Log
 from brain.settings import Settings
 from brain.web.problems import problem
 
-log = structlog.get_logger("brain.security")
+log = Log("brain.security")
 
 COOKIE = "brain_session"
 SESSION_SECONDS = 12 * 3600

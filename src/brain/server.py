@@ -16,7 +16,6 @@ from importlib.metadata import entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
 
-import structlog
 from fastapi import APIRouter, FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -25,6 +24,7 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from brain.logs import Log
 from brain.security import Guard, Sessions, check_exposure, login_routes
 from brain.settings import Settings
 from brain.store import Store
@@ -37,7 +37,7 @@ from brain.web.events_api import events_router
 from brain.web.health import health_router
 from brain.web.live import Live, live_router
 
-log = structlog.get_logger("brain.server")
+log = Log("brain.server")
 
 STATIC = Path(__file__).parent / "web" / "static"
 

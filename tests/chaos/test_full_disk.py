@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import resource
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+import structlog
 
 from brain import Event, EventStream
 from support.redis_server import RedisServer
@@ -40,3 +42,20 @@ async def test_what_finds_no_room_is_refused_counted_and_named(tmp_path: Path, r
         await after
         stored = [event.payload["n"] async for event in stream.replay()]
     assert stored == [-1, *accepted, 99_999]
+
+
+async def test_a_log_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
+    class NoRoom:
+        def __getattr__(self, _: str) -> NoReturn:
+            raise OSError(28, "No space left on device")
+
+    structlog.configure(logger_factory=lambda *_: NoRoom(), cache_logger_on_first_use=False)
+    try:
+        async with EventStream.open(f"sqlite:///{tmp_path}/brain.db") as stream:
+            before = stream.stats()["unlogged"]
+            refused = stream.publish(Event(type="a.b", source="x_service", payload={"o": object()}))
+            assert refused.refused is not None
+            assert stream.stats()["unlogged"] == before + 1
+            assert await stream.publish(make(1))
+    finally:
+        structlog.reset_defaults()

@@ -28,12 +28,11 @@ def serve(
 
 
 async def _serve(settings: Settings) -> None:
-    import structlog
-
+    from brain.logs import Log
     from brain.settings import without_password
     from brain.web.running import running, stop_signals
 
-    log = structlog.get_logger("brain.serve")
+    log = Log("brain.serve")
     with stop_signals() as stop:
         async with running(settings) as server:
             log.info(

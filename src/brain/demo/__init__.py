@@ -8,16 +8,16 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import httpx
-import structlog
 
 from brain.charter import Event
 from brain.demo.fleet import Api, Fleet, Pace
 from brain.demo.tally import Tally
+from brain.logs import Log
 from brain.settings import Settings
 from brain.stream import EventStream
 from brain.web.running import running, stop_signals
 
-log = structlog.get_logger("brain.demo")
+log = Log("brain.demo")
 
 CATCH_UP_SECONDS = 10
 """How long the subscriber may take to see what the fleet did last."""

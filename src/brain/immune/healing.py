@@ -17,15 +17,14 @@ import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TypeVar
 
-import structlog
-
 from brain.charter import Event
 from brain.errors import InvalidInput
 from brain.immune.models import HealthEvent, HealthKind, HealthSeverity
 from brain.immune.service import ImmuneService
+from brain.logs import Log
 from brain.store import Store
 
-log = structlog.get_logger("brain.healing")
+log = Log("brain.healing")
 
 GROUP = "immune-healing"
 COLLECTION = "immune.healed"

@@ -6,11 +6,10 @@ import threading
 import weakref
 from typing import Protocol
 
-import structlog
-
 from brain.errors import BrainError
+from brain.logs import Log
 
-log = structlog.get_logger("brain.policy")
+log = Log("brain.policy")
 
 
 class Ticking(Protocol):

@@ -8,15 +8,15 @@ from time import time
 from typing import Any
 
 import msgspec
-import structlog
 
 from brain.charter import Event, current_meta, mint_id
+from brain.logs import Log
 from brain.policy.compiler import DECISION, ORDER, Entry
 from brain.policy.plain import plain
 from brain.stream import EventStream
 from brain.stream.publisher import Publisher, failures, publish_safely
 
-log = structlog.get_logger("brain.policy")
+log = Log("brain.policy")
 
 CONTEXT_FIELDS = ("agent_id", "agent_role", "action", "resource", "environment", "params")
 _KNOWN = frozenset(CONTEXT_FIELDS)

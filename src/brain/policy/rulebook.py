@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 
-import structlog
-
 from brain.charter import EventType
 from brain.errors import BrainError, Conflict
+from brain.logs import Log
 from brain.policy.events import (
     RULE_CREATED,
     RULE_DELETED,
@@ -25,7 +24,7 @@ from brain.policy.store import RuleStore, Stored
 from brain.store import Store
 from brain.stream.publisher import Publisher, emit
 
-log = structlog.get_logger("brain.policy")
+log = Log("brain.policy")
 
 _ATTEMPTS = 5
 _RENEWED_EVERY = 200  # changes, after which the others are told again that more are to come

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
 from brain.charter import Event, Pattern
 from brain.errors import EnvelopeError, Unavailable
+from brain.logs import Log
 from brain.stream.backends import DeadLetter, Fenced, Held, NoGroup
 from brain.stream.member import Member
 from brain.stream.tracing import handling
@@ -23,7 +23,7 @@ from brain.stream.tracing import handling
 if TYPE_CHECKING:
     from brain.stream.stream import EventStream
 
-log = structlog.get_logger("brain.consumer")
+log = Log("brain.consumer")
 
 Handler = Callable[[Event], Awaitable[object] | object]
 _FLUSH_AFTER = 0.2  # seconds that a finished event may wait for its acknowledgement

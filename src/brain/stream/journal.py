@@ -17,11 +17,11 @@ from pathlib import Path
 from zlib import crc32
 
 import msgspec
-import structlog
 
 from brain.errors import BrainError
+from brain.logs import Log
 
-log = structlog.get_logger("brain.journal")
+log = Log("brain.journal")
 
 SEGMENT_SIZE = 8 << 20
 _HEADER = struct.Struct("<IIQ")

@@ -12,11 +12,10 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
-import structlog
-
+from brain.logs import Log
 from brain.stream.backends import Backend, Held
 
-log = structlog.get_logger("brain.group")
+log = Log("brain.group")
 
 
 class Member:

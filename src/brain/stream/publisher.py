@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol, TypeVar
 
-import structlog
-
 from brain.charter import Event, EventType
+from brain.logs import Log
 
-log = structlog.get_logger("brain.publisher")
+log = Log("brain.publisher")
 
 P = TypeVar("P")
 

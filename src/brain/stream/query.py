@@ -6,16 +6,15 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-import structlog
-
 from brain.charter import Event, Pattern
 from brain.errors import EnvelopeError
+from brain.logs import Log
 from brain.stream.backends import Backend, Entry, position_key
 
 if TYPE_CHECKING:
     from brain.stream.stream import EventStream
 
-log = structlog.get_logger("brain.query")
+log = Log("brain.query")
 
 _PAGE = 2000
 _SLACK = 3600.0

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import structlog
-
 from brain.errors import Unavailable
+from brain.logs import Log
 from brain.stream.backends import Backend, GroupInfo, position_key
 from brain.stream.events import RETENTION_BLOCKED
 from brain.stream.publisher import emit
@@ -18,7 +17,7 @@ from brain.stream.publisher import emit
 if TYPE_CHECKING:
     from brain.stream.stream import EventStream
 
-log = structlog.get_logger("brain.retention")
+log = Log("brain.retention")
 
 _STEP = 10_000  # events deleted in one transaction
 _ALARM_EVERY = 300.0  # seconds between two alarms about the same group

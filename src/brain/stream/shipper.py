@@ -17,13 +17,12 @@ from concurrent.futures import Future
 from itertools import pairwise
 from pathlib import Path
 
-import structlog
-
 from brain.errors import Unavailable
+from brain.logs import Log
 from brain.stream.backends import Backend, MarkMismatch, position_key
 from brain.stream.journal import Journal, Reader, Record, lock_folder, remove, segment_path, segments
 
-log = structlog.get_logger("brain.shipper")
+log = Log("brain.shipper")
 
 BATCH = 2000  # records in one append
 BACKLOG = 5000  # records waiting from which on CRITICAL ones go first

@@ -12,15 +12,15 @@ from importlib.metadata import version
 from types import TracebackType
 
 import msgspec
-import structlog
 from opentelemetry import context, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from brain.charter import Event, in_the_wake_of
+from brain.logs import Log
 from brain.stream.receipt import Receipt
 
-log = structlog.get_logger("brain.spans")
+log = Log("brain.spans")
 
 _tracer = trace.get_tracer("brain", version("brain-eventstream"))
 _w3c = TraceContextTextMapPropagator()

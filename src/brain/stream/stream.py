@@ -15,10 +15,10 @@ from sys import modules
 from typing import NamedTuple, ParamSpec, TypeVar
 from weakref import WeakSet
 
-import structlog
-
+from brain import logs
 from brain.charter import Event, Pattern, Priority, catalogue
 from brain.errors import BrainError, EnvelopeError, InvalidInput, Unavailable
+from brain.logs import Log
 from brain.redis_client.url import parse
 from brain.stream import query
 from brain.stream.backends import Backend, DeadLetter, GroupInfo, check_position, open_backend
@@ -31,13 +31,14 @@ from brain.stream.shipper import Shipper
 from brain.stream.subscription import consume
 from brain.stream.tracing import SDK, publish_traced
 
-log = structlog.get_logger("brain.stream")
+log = Log("brain.stream")
 
 A = ParamSpec("A")
 T = TypeVar("T")
 
 MAX_EVENT = 1 << 20
 """Bytes; a larger event is refused."""
+_SAY_EVERY = 1.0  # seconds between two log lines about the same reason of refusal
 DURABILITIES = ("process", "power")
 
 _open_streams: WeakSet[EventStream] = WeakSet()
@@ -59,6 +60,7 @@ class EventStream:
         self.lease = lease
         self.bell = Bell()
         self.refused: Counter[str] = Counter()
+        self._said: dict[str, float] = {}
         self.consumers: list[Consumer] = []
         self._critical = frozenset(
             name for name, declared in catalogue().items() if declared.priority is Priority.CRITICAL
@@ -153,7 +155,10 @@ class EventStream:
         reason = type(error).__name__
         self.refused[reason] += 1
         event_id = str(getattr(event, "id", ""))
-        log.error("event refused", reason=reason, error=str(error), event_id=event_id, total=self.refused[reason])
+        now = time.monotonic()
+        if now - self._said.get(reason, 0.0) >= _SAY_EVERY:  # a full disk refuses thousands a second
+            self._said[reason] = now
+            log.error("event refused", reason=reason, error=str(error), event_id=event_id, total=self.refused[reason])
         if not isinstance(error, BrainError):
             error = EnvelopeError(f"event: {type(event).__name__} cannot be published: {error}")
         return Receipt(event_id, self, -1, False, error)
@@ -292,6 +297,7 @@ class EventStream:
             "refused": sum(self.refused.values()),
             "recovered": shipper.recovered if shipper else 0,
             "damaged": shipper.corrupt if shipper else 0,
+            "unlogged": logs.unwritten,
             "ship_failures": shipper.failures if shipper else 0,
             "delivered": sum(consumer.delivered for consumer in self.consumers),
             "retried": sum(consumer.retried for consumer in self.consumers),

@@ -8,17 +8,16 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
-import structlog
-
 from brain.charter import Event, Pattern
 from brain.errors import EnvelopeError, Unavailable
+from brain.logs import Log
 from brain.stream.backends import DeadLetter, Fenced, Held, NoGroup
 from brain.stream.member import Member
 
 if TYPE_CHECKING:
     from brain.stream.stream import EventStream
 
-log = structlog.get_logger("brain.subscription")
+log = Log("brain.subscription")
 
 _BATCH = 200
 _FLUSH_AFTER = 0.1

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Annotated
 
-import structlog
 from fastapi import APIRouter, Header, Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -17,11 +16,12 @@ from starlette.responses import JSONResponse
 
 from brain.charter import catalogue
 from brain.errors import BrainError
+from brain.logs import Log
 from brain.store import Store
 from brain.stream import EventStream, GroupInfo
 from brain.stream.publisher import failures
 
-log = structlog.get_logger("brain.health")
+log = Log("brain.health")
 
 PROBE_SECONDS = 2.0
 """How long a part may take to answer before it counts as not ready."""

@@ -7,16 +7,16 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Annotated
 
-import structlog
 from fastapi import APIRouter, Header, Query, Response
 from starlette.types import Receive, Scope, Send
 
 from brain.charter import Pattern
 from brain.errors import Unavailable
+from brain.logs import Log
 from brain.stream import EventStream, Stored
 from brain.web.events_api import PatternQuery, parse_pattern
 
-log = structlog.get_logger("brain.live")
+log = Log("brain.live")
 
 HEARTBEAT_SECONDS = 15.0
 """A comment is sent this often, so that proxies and clients see that the line is alive."""

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
@@ -18,8 +17,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brain.errors import BrainError, InvalidInput
+from brain.logs import Log
 
-log = structlog.get_logger("brain.web")
+log = Log("brain.web")
 
 MEDIA_TYPE = "application/problem+json"
 _WORDS = re.compile(r"[^a-z0-9]+")
