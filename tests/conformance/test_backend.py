@@ -246,3 +246,25 @@ def test_appends_and_groups_from_many_threads(backend: Backend) -> None:
     assert not failures
     every = seen[0] + seen[1]
     assert sorted(every) == sorted(f"{name} {i}".encode() for name in "xyz" for i in range(50) for _ in range(4))
+
+
+def test_dead_letters_keep_the_order_of_the_stream(backend: Backend) -> None:
+    positions = fill(backend, 3)
+    backend.create_group("g", "*", "")
+    backend.join("g", "c")
+    backend.fetch("g", "c", 10)
+    for buried_at, number in enumerate((2, 0, 1), 1):
+        backend.bury(
+            DeadLetter(
+                group="g",
+                position=positions[number],
+                data=b"event %d" % number,
+                error="boom",
+                attempts=1,
+                buried_at=float(buried_at),
+            ),
+            "c",
+        )
+    assert [one.position for one in backend.dead_letters("g")] == positions
+    assert backend.redrive("g", positions[::-1]) == 3
+    assert [entry.data for entry in backend.fetch("g", "c", 10)] == [b"event 0", b"event 1", b"event 2"]

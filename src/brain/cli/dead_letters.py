@@ -31,7 +31,7 @@ def list_letters(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most so many.")] = 1000,
     as_json: JsonOption = False,
 ) -> None:
-    """Print dead letters, oldest first: where they are, what went wrong at each attempt, and how they begin."""
+    """Print dead letters in stream order: where they are, what went wrong at each attempt, and how they begin."""
     with opened(stream) as backend:
         if group is not None:
             find_group(backend, group)

@@ -154,10 +154,10 @@ class Backend(Protocol):
         """Move a held event to the group's dead letters. Raises Fenced."""
 
     def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
-        """Dead letters, oldest first."""
+        """Dead letters in stream order."""
 
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
-        """Append these dead letters (None: all) anew, for this group alone, and remove them; how many."""
+        """Append these dead letters (None: all) anew, in stream order, for this group alone; how many."""
 
     def discard(self, group: str, positions: Sequence[str] | None = None) -> int:
         """Delete these dead letters (None: all); how many."""

@@ -182,7 +182,7 @@ class MemoryBackend:
     def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
         with self._changed:
             groups = [self._group(group)] if group is not None else list(self._groups.values())
-            return sorted((dead for state in groups for dead in state.dead.values()), key=_buried)[:limit]
+            return sorted((dead for state in groups for dead in state.dead.values()), key=_in_stream_order)[:limit]
 
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
         with self._changed:
@@ -238,8 +238,8 @@ class MemoryBackend:
 
     def _take_dead(self, group: str, positions: Sequence[str] | None) -> list[DeadLetter]:
         dead = self._group(group).dead
-        wanted = list(dead) if positions is None else [int(position) for position in positions]
-        return [dead.pop(position) for position in wanted if position in dead]
+        wanted = dead.keys() if positions is None else {int(position) for position in positions}
+        return [dead.pop(position) for position in sorted(wanted & dead.keys())]
 
 
 def _number(position: str) -> int:
@@ -250,5 +250,5 @@ def _position(number: int) -> str:
     return str(number) if number > 0 else ""
 
 
-def _buried(letter: DeadLetter) -> tuple[float, int]:
-    return letter.buried_at, int(letter.position)
+def _in_stream_order(letter: DeadLetter) -> tuple[int, str]:
+    return int(letter.position), letter.group

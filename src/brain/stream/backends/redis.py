@@ -213,7 +213,7 @@ class RedisBackend:
                 for name in names
                 for packed in cast(list[bytes], self._redis.hvals(self._dead(name)))
             ]
-            return sorted(found, key=lambda letter: (letter.buried_at, position_key(letter.position)))[:limit]
+            return sorted(found, key=lambda letter: (position_key(letter.position), letter.group))[:limit]
 
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
         count = 0
