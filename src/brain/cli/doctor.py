@@ -73,9 +73,11 @@ def _settings(settings: Settings) -> Finding:
 
 
 def _missing_database(url: str) -> Finding | None:
+    from brain.store.sqlite import sqlite_path
+
     if not url.startswith("sqlite:///"):
         return None
-    path = Path(url.removeprefix("sqlite:///"))
+    path = sqlite_path(url)
     if path.exists():
         return None
     return Finding(
@@ -139,7 +141,7 @@ async def _groups(stream: EventStream) -> list[Finding]:
             remedy = f"brain dead-letters list {group.name}; then redrive or discard them"
             findings.append(Finding(f"group {group.name}", "bad", told, remedy))
         elif group.lag > LAG and not group.consumers:
-            remedy = "nobody consumes it: run brain serve or brain worker, or drop the group"
+            remedy = "nobody consumes it: run its program (for our own groups brain serve), or drop the group"
             findings.append(Finding(f"group {group.name}", "bad", told, remedy))
         elif group.lag > LAG:
             remedy = "its handler is too slow: raise its concurrency or run more workers"

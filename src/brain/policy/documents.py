@@ -96,7 +96,9 @@ def load(path: Path) -> Document:
     """The document in the file. Raises InvalidInput when it cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise InvalidInput(f"{path}: cannot be read: {error}") from error
     return load_text(text, str(path))
 

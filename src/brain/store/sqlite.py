@@ -38,7 +38,7 @@ def sqlite_path(url: str) -> Path:
     prefix, found, name = url.partition("sqlite:///")
     if prefix or not found or not name or name == ":memory:":
         raise InvalidInput(
-            f"store URL {url!r}: write sqlite:///brain.db (relative to the current folder), "
+            f"URL {url!r}: write sqlite:///brain.db (relative to the current folder), "
             "sqlite:////var/lib/brain.db (absolute), or memory:// to keep nothing"
         )
     return Path(name)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+
+from brain.logs import Log
+
+log = Log("brain.bell")
 
 
 class Bell:
@@ -25,12 +29,7 @@ class Bell:
             yield event
         finally:
             with self._lock:
-                del self._listeners[event]
-
-    @property
-    def heard(self) -> bool:
-        """Whether anybody listens."""
-        return bool(self._listeners)
+                self._listeners.pop(event, None)
 
     def ring(self) -> None:
         """Wake all listeners; those whose loop has ended meanwhile are passed over."""
@@ -38,6 +37,11 @@ class Bell:
             with self._lock:
                 listeners = list(self._listeners.items())
             for event, loop in listeners:
-                if not event.is_set():
-                    with suppress(RuntimeError):  # the loop was closed without its listener being told
-                        loop.call_soon_threadsafe(event.set)
+                if event.is_set():
+                    continue
+                try:
+                    loop.call_soon_threadsafe(event.set)
+                except RuntimeError:
+                    log.debug("a listener's loop has ended without a word")
+                    with self._lock:
+                        self._listeners.pop(event, None)

@@ -16,7 +16,7 @@ import msgspec
 from brain.charter import Event, Pattern
 from brain.errors import EnvelopeError, Unavailable
 from brain.logs import Log
-from brain.stream.backends import DeadLetter, Fenced, Held, NoGroup
+from brain.stream.backends import Fenced, Held, NoGroup
 from brain.stream.member import Member
 from brain.stream.tracing import handling
 
@@ -96,30 +96,25 @@ class Consumer:
         """Consume until cancelled; a lost lease, a lost group and an absent backend are got over."""
         delay = 0.0
         while True:
+            session = _Session(self, self._stream, self._how)
             try:
-                await self._session()
+                await session.run()
             except Fenced as error:
                 self.fenced += 1
                 log.warning("lease lost, joining anew", group=self.group, error=str(error))
             except NoGroup:
                 log.warning("group lost, making it anew", group=self.group)
             except Unavailable as error:
-                delay = min(2.0, max(0.05, delay * 2)) * random.uniform(0.5, 1.0)
+                # An outage that begins in a running session is a new one: it is not waited for as long as the last.
+                delay = (0.05 if session.joined else min(2.0, max(0.05, delay * 2))) * random.uniform(0.5, 1.0)
                 log.warning("backend unavailable, trying again", group=self.group, error=str(error))
                 await asyncio.sleep(delay)
-            else:
-                delay = 0.0
 
     async def start_position(self) -> str:
         """Where the group begins; `now` is the moment of the first try, also when the group has to be made anew."""
         if self._start is None:
             self._start = await self._stream.start_position(self._how.start)
         return self._start
-
-    async def _session(self) -> None:
-        """One membership of the group, from joining to leaving."""
-        session = _Session(self, self._stream, self._how)
-        await session.run()
 
     async def call(self, event: Event) -> None:
         """Run the handler in the context of its event, so that what it publishes carries on the correlation."""
@@ -133,6 +128,8 @@ class Consumer:
 
 
 class _Session:
+    """One membership of the group, from joining to leaving."""
+
     def __init__(self, consumer: Consumer, stream: EventStream, how: Delivering) -> None:
         self._consumer = consumer
         self._stream = stream
@@ -146,6 +143,7 @@ class _Session:
         self._room = asyncio.Event()
         self._waiting: set[asyncio.TimerHandle] = set()
         self._draining = False
+        self.joined = False
 
     async def run(self) -> None:
         start = await self._consumer.start_position()
@@ -154,6 +152,7 @@ class _Session:
         memberships.append(self._member.name)
         held = await self._stream.call(self._member.join, str(self._consumer.pattern), start, former)
         del memberships[:-1]
+        self.joined = True
         workers: list[asyncio.Task[None]] = []
         try:
             self._redeliver(held)
@@ -334,19 +333,10 @@ class _Session:
         return False
 
     async def _bury(self, delivery: _Delivery, error: str) -> bool:
-        consumer = self._consumer
-        letter = DeadLetter(
-            group=consumer.group,
-            position=delivery.position,
-            data=delivery.data,
-            error=error,
-            attempts=delivery.attempts,
-            history=delivery.history,
-            buried_at=time.time(),
+        await self._stream.call(
+            self._member.bury, delivery.position, delivery.data, error, delivery.attempts, delivery.history
         )
-        await self._stream.call(self._stream.backend.bury, letter, self._member.name)
-        consumer.dead += 1
-        log.error("event became a dead letter", group=consumer.group, position=delivery.position, error=error)
+        self._consumer.dead += 1
         self._free(1)
         return True
 

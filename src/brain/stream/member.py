@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from brain.logs import Log
-from brain.stream.backends import Backend, Held
+from brain.stream.backends import Backend, DeadLetter, Held
 
 log = Log("brain.group")
 
@@ -57,6 +57,20 @@ class Member:
         for gone in self._seen.keys() - beats.keys():
             del self._seen[gone]
         return self._backend.take_over(self.group, self.name)
+
+    def bury(self, position: str, data: bytes, error: str, attempts: int, history: tuple[str, ...] = ()) -> None:
+        """Make a held event a dead letter of the group. Raises Fenced."""
+        letter = DeadLetter(
+            group=self.group,
+            position=position,
+            data=data,
+            error=error,
+            attempts=attempts,
+            history=history,
+            buried_at=time.time(),
+        )
+        self._backend.bury(letter, self.name)
+        log.error("event became a dead letter", group=self.group, position=position, error=error)
 
     def leave(self) -> None:
         """Give the lease back; what is still held goes to the others at once."""

@@ -203,6 +203,7 @@ class Shipper:
         self._next_housekeeping = 0.0
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        self._drained = threading.Event()
         self._receipts = threading.Lock()
         self._waiters: dict[int, list[Future[str]]] = {}
         self._positions: deque[tuple[Sequence[int], list[str]]] = deque(maxlen=_REMEMBERED)
@@ -243,9 +244,10 @@ class Shipper:
     def stop(self, timeout: float) -> bool:
         """Ship what is left for at most `timeout` seconds, then end the thread; whether all was stored."""
         deadline = time.monotonic() + timeout
+        self._drained.clear()
         self._wake.set()
-        while self._own.waiting and time.monotonic() < deadline and self._thread.is_alive():
-            time.sleep(0.002)
+        if self._own.waiting:
+            self._drained.wait(timeout)
         self._stopping.set()
         self._wake.set()
         self._thread.join(max(0.1, deadline - time.monotonic()))
@@ -287,6 +289,8 @@ class Shipper:
                 log.exception("shipping failed")
                 self._stopping.wait(1.0)
                 continue
+            if not self._own.waiting:
+                self._drained.set()
             if not worked:
                 self.idle = True
                 if self._journal.next_seq <= self._own.next:

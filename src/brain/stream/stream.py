@@ -20,6 +20,7 @@ from brain.charter import Event, Pattern, Priority, catalogue
 from brain.errors import BrainError, EnvelopeError, InvalidInput, Unavailable
 from brain.logs import Log
 from brain.redis_client.url import parse
+from brain.store.sqlite import sqlite_path
 from brain.stream import query
 from brain.stream.backends import Backend, DeadLetter, GroupInfo, check_position, open_backend
 from brain.stream.bell import Bell
@@ -54,7 +55,16 @@ class EventStream:
     `publish` may be called from any thread; the asynchronous methods from any running loop.
     """
 
-    def __init__(self, url: str, backend: Backend, journal: Journal | None, root: Path | None, lease: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        backend: Backend,
+        lease: float,
+        journal: Journal | None = None,
+        root: Path | None = None,
+        *,
+        power: bool = False,
+    ) -> None:
         self.url = url
         self.backend = backend
         self.lease = lease
@@ -67,7 +77,7 @@ class EventStream:
         )
         self._publishing = threading.Lock()
         self._closed = False
-        self._power = False
+        self._power = power
         self._forcing = threading.Lock()
         self._forced = 0
         self._journal = journal
@@ -248,7 +258,7 @@ class EventStream:
     def consumer(
         self, group: str, pattern: str | Iterable[str], handler: Handler, delivering: Delivering | None = None
     ) -> Consumer:
-        """Register a handler for a group; `run_consumers` (or `brain serve`, `brain worker`) runs it.
+        """Register a handler for a group; `run_consumers` runs it, as `brain serve` does.
 
         The handler, plain or async, gets an Event. When it raises or hangs, the event is tried again later while others
         pass, and becomes a dead letter after the allowed attempts: see Delivering. Raises InvalidInput.
@@ -272,7 +282,7 @@ class EventStream:
         await self.call(self.backend.drop_group, group)
 
     async def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
-        """What consumers gave up on, oldest first."""
+        """What consumers gave up on, in stream order."""
         return await self.call(self.backend.dead_letters, group, limit)
 
     async def redrive(self, group: str, positions: Iterable[str] | None = None) -> int:
@@ -413,13 +423,12 @@ class _Where(NamedTuple):
 
 
 def _open(url: str, journal: str | Path | None, durability: str, lease: float) -> EventStream:
-    backend = open_backend(url, power=durability == "power")
-    if url.startswith("memory:"):
-        return EventStream(url, backend, None, None, lease)
-    where = _journal_folder(url, journal)
     power = durability == "power"
-    stream = EventStream(url, backend, Journal(where.folder, power=power), where.root, lease)
-    stream._power = power
+    backend = open_backend(url, power=power)
+    if url.startswith("memory:"):
+        return EventStream(url, backend, lease)
+    where = _journal_folder(url, journal)
+    stream = EventStream(url, backend, lease, Journal(where.folder, power=power), where.root, power=power)
     assert stream._shipper is not None
     stream._shipper.start()
     return stream
@@ -429,7 +438,7 @@ def _journal_folder(url: str, journal: str | Path | None) -> _Where:
     if journal is not None:
         root = Path(journal)
     elif url.startswith("sqlite:///"):
-        root = Path(url.removeprefix("sqlite:///") + ".journal")
+        root = Path(f"{sqlite_path(url)}.journal")
     else:
         root = Path(".brain") / "".join(letter if letter.isalnum() else "_" for letter in parse(url).identity)
     return _Where(root, root / os.urandom(8).hex())

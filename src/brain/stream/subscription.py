@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from brain.charter import Event, Pattern
 from brain.errors import EnvelopeError, Unavailable
 from brain.logs import Log
-from brain.stream.backends import DeadLetter, Fenced, Held, NoGroup
+from brain.stream.backends import Fenced, Held, NoGroup
 from brain.stream.member import Member
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ class _Membership:
         """An event that another consumer held when it went: its attempts are counted before it is handed out."""
         attempts = await self._stream.call(self._stream.backend.count_attempt, self._group, held.position)
         if attempts > self._max_attempts:
-            await self._bury(held.position, held.data, attempts - 1, "every attempt ended with the consumer gone")
+            error = "every attempt ended with the consumer gone"
+            await self._stream.call(self._member.bury, held.position, held.data, error, attempts - 1)
             return None
         found = await self._decoded(held.position, held.data, attempts)
         if found is not None and not self._pattern.matches(found[1].type):
@@ -115,15 +116,8 @@ class _Membership:
         try:
             return position, Event.decode(data)
         except EnvelopeError as error:
-            await self._bury(position, data, attempts, f"not an event: {error}")
+            await self._stream.call(self._member.bury, position, data, f"not an event: {error}", attempts)
             return None
-
-    async def _bury(self, position: str, data: bytes, attempts: int, error: str) -> None:
-        letter = DeadLetter(
-            group=self._group, position=position, data=data, error=error, attempts=attempts, buried_at=time.time()
-        )
-        await self._stream.call(self._stream.backend.bury, letter, self._member.name)
-        log.error("event became a dead letter", group=self._group, position=position, error=error)
 
     async def _keep(self) -> None:
         while True:

@@ -17,8 +17,8 @@ from typing import Any
 
 import msgspec
 
-from brain.errors import InvalidInput, Unavailable
-from brain.store.sqlite import use_wal
+from brain.errors import Unavailable
+from brain.store.sqlite import sqlite_path, use_wal
 from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup
 
 _SCHEMA = """
@@ -261,7 +261,7 @@ class SQLiteBackend:
 
     def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
         rows = self._query(
-            "SELECT letter FROM dead_letters WHERE grp = coalesce(?, grp) ORDER BY position LIMIT ?", group, limit
+            "SELECT letter FROM dead_letters WHERE grp = coalesce(?, grp) ORDER BY position, grp LIMIT ?", group, limit
         )
         return [msgspec.msgpack.decode(row[0], type=DeadLetter) for row in rows]
 
@@ -350,14 +350,6 @@ class SQLiteBackend:
         if db.execute("SELECT 1 FROM members WHERE grp = ? AND consumer = ?", (group, consumer)).fetchone() is None:
             self._check_group(db, group)
             raise Fenced(f"group {group!r}: {consumer} is no member any more")
-
-
-def sqlite_path(url: str) -> Path:
-    """The file of `sqlite:///relative.db` or `sqlite:////absolute.db`. Raises InvalidInput for another form."""
-    path = url.removeprefix("sqlite:///")
-    if path == url or not path:
-        raise InvalidInput(f"stream URL {url!r}: write sqlite:///file.db, or sqlite:////folder/file.db")
-    return Path(path)
 
 
 def _connect(path: Path, power: bool) -> sqlite3.Connection:
