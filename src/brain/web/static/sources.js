@@ -15,8 +15,8 @@ export class Source {
   #parameters;
   #watchers = new Set();
   #timer;
-  #loading = false;
-  #again = false;
+  #loading = null;
+  #next = null;
 
   constructor(path, parameters = {}) {
     this.#path = path;
@@ -41,28 +41,29 @@ export class Source {
     if (this.#watchers.size && !document.hidden) this.#schedule(SOON_MS);
   }
 
-  /** Ask now. */
-  async refresh() {
-    clearTimeout(this.#timer);
-    if (this.#loading) {
-      this.#again = true;
-      return;
+  /** Ask now; done once an answer asked for after this call is shown. Calls that come while one waits share it. */
+  refresh() {
+    if (this.#loading === null) {
+      this.#loading = this.#load().finally(() => (this.#loading = null));
+      return this.#loading;
     }
+    this.#next ??= this.#loading.finally(() => (this.#next = null)).then(() => this.refresh());
+    return this.#next;
+  }
+
+  async #load() {
+    clearTimeout(this.#timer);
     if (!this.#watchers.size || document.hidden) return;
-    this.#loading = true;
     try {
       this.value = await get(this.#path, this.#parameters);
       this.problem = null;
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       this.problem = error;
-    } finally {
-      this.#loading = false;
     }
     for (const show of this.#watchers) show(this.value, this.problem);
     if (this.problem?.status === 401) return; // goes on once signed in
-    this.#schedule(this.#again ? 0 : EVERY_MS);
-    this.#again = false;
+    this.#schedule(EVERY_MS);
   }
 
   #schedule(wait) {
