@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, cached_property
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from random import Random
 from time import time
 from typing import Any, Generic, TypeVar
@@ -268,17 +269,27 @@ class EventType(Generic[P]):
 
 @cache
 def catalogue() -> Mapping[str, EventType[Any]]:
-    """Every declared event type by name: the `EVENTS` of each package in the `brain.modules` entry points.
+    """Every declared event type by name: the `EVENTS` of each of `event_packages()`.
 
     Raises InvalidInput when two modules declare the same type.
     """
     found: dict[str, EventType[Any]] = {}
-    for point in sorted(entry_points(group="brain.modules"), key=lambda point: point.name):
-        for declared in importlib.import_module(f"{point.value}.events").EVENTS:
+    for package in event_packages().values():
+        for declared in importlib.import_module(f"{package}.events").EVENTS:
             if declared.name in found:
                 raise InvalidInput(f"event type {declared.name} is declared twice: a type belongs to one module")
             found[declared.name] = declared
     return found
+
+
+def event_packages() -> dict[str, str]:
+    """Name and package of what declares events: `brain.modules` and `brain.consumers` that have an events.py."""
+    points = [*entry_points(group="brain.modules"), *entry_points(group="brain.consumers")]
+    return {
+        point.name: point.value
+        for point in sorted(points, key=lambda point: point.name)
+        if find_spec(f"{point.value}.events") is not None
+    }
 
 
 class Pattern:

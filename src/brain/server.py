@@ -24,6 +24,7 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from brain.consumers import consumer_packages, open_consumer, open_house
 from brain.logs import Log
 from brain.security import Guard, Sessions, check_exposure, login_routes
 from brain.settings import Settings
@@ -70,6 +71,12 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
                     importlib.import_module(f"{package}.api").open_module(stream, store)
                 )
                 app.include_router(router, prefix="/api")
+            house = modules.enter_context(open_house(stream, store, settings))
+            for name in consumer_packages():
+                consumer = await modules.enter_async_context(open_consumer(name, house))
+                app.include_router(consumer.router, prefix="/api")
+                if name in settings.consumers:
+                    consumers.extend(asyncio.create_task(work(), name=name) for work in consumer.work)
             app.openapi_schema = None
             consumers.append(asyncio.create_task(stream.run_consumers()))
             consumers.append(asyncio.create_task(keep(stream, settings.retention)))

@@ -18,6 +18,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from brain.consumers import check_consumers
+from brain.consumers.audit.settings import AuditSettings
+from brain.consumers.incidents.settings import IncidentSettings
+from brain.consumers.metrics.settings import MetricsSettings
+from brain.consumers.soc.settings import SocSettings
 from brain.errors import InvalidInput
 from brain.redis_client.url import SCHEMES, masked
 from brain.stream.retention import Retention
@@ -31,7 +36,12 @@ class Settings(BaseSettings):
     """What a process of BRAiN needs to know. Unknown names in `brain.toml` are refused; they would be silent typos."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     stream: str = Field(
@@ -51,6 +61,17 @@ class Settings(BaseSettings):
     retention_count: int | None = Field(default=None, gt=0, description="How many events the stream may keep")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged")
     log_format: Literal["auto", "console", "json"] = Field(default="auto", description="auto: console on a terminal")
+    database: str = Field(
+        default="", description="URL of the consumers' tables: sqlite:///, postgresql://; beside the stream when empty"
+    )
+    consumers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("audit", "metrics", "soc", "incidents"),
+        description="Consumers (comma-separated) that `brain serve` runs; others are left to `brain worker`",
+    )
+    audit: AuditSettings = AuditSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    soc: SocSettings = SocSettings()
+    incidents: IncidentSettings = IncidentSettings()
 
     @property
     def store_url(self) -> str:
@@ -70,10 +91,16 @@ class Settings(BaseSettings):
             raise ValueError("must start with memory://, sqlite:///, redis:// or rediss://; docs/redis.md shows more")
         return url
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "consumers", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("consumers")
+    @classmethod
+    def _known_consumers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        check_consumers(names)
+        return names
 
     @field_validator("api_key")
     @classmethod
@@ -109,7 +136,7 @@ def load_settings(**given: Any) -> Settings:
     except OSError as error:
         raise InvalidInput(f"{FILE}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        faults = [_fault(str(found["loc"][0]), found["msg"], given) for found in error.errors(include_url=False)]
+        faults = [_fault(found["loc"], found["msg"], given) for found in error.errors(include_url=False)]
         raise InvalidInput("the settings are not usable", faults) from error
 
 
@@ -118,8 +145,10 @@ def without_password(url: str) -> str:
     return masked(url)
 
 
-def _fault(name: str, message: str, given: dict[str, Any]) -> str:
+def _fault(place: tuple[int | str, ...], message: str, given: dict[str, Any]) -> str:
+    name = str(place[0])
     if name not in Settings.model_fields:
         return f"{name} in {FILE}: no such setting; there are {', '.join(sorted(Settings.model_fields))}"
-    where = name if name in given else f"{name} (from {PREFIX}{name.upper()} or {FILE})"
+    path = ".".join(map(str, place))
+    where = path if name in given else f"{path} (from {PREFIX}{'__'.join(map(str, place)).upper()} or {FILE})"
     return f"{where}: {message.removeprefix('Value error, ')}"

@@ -10,11 +10,10 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any
 
-from brain.charter import Event, EventType
+from brain.charter import Event, EventType, event_packages
 
 
 @dataclass(frozen=True)
@@ -73,16 +72,16 @@ CONSUMERS = (
 def modules() -> Sequence[Module]:
     """The modules that declare events, in the order of their names."""
     found = []
-    for point in sorted(entry_points(group="brain.modules"), key=lambda point: point.name):
-        events = importlib.import_module(f"{point.value}.events").EVENTS
+    for name, package in event_packages().items():
+        events = importlib.import_module(f"{package}.events").EVENTS
         if not events:
             continue
-        overview = (importlib.import_module(point.value).__doc__ or "").strip()
+        overview = (importlib.import_module(package).__doc__ or "").strip()
         scenarios: tuple[Scenario, ...] = ()
-        if find_spec(f"{point.value}.scenarios") is not None:
-            told = importlib.import_module(f"{point.value}.scenarios")
+        if find_spec(f"{package}.scenarios") is not None:
+            told = importlib.import_module(f"{package}.scenarios")
             overview, scenarios = told.OVERVIEW, told.SCENARIOS
-        found.append(Module(point.name, overview, tuple(events), scenarios))
+        found.append(Module(name, overview, tuple(events), scenarios))
     return found
 
 

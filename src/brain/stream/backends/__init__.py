@@ -105,8 +105,8 @@ class Backend(Protocol):
     def forget(self, producer: str) -> None:
         """Drop the mark of a producer that has ended with nothing left to ship."""
 
-    def read(self, after: str, limit: int) -> list[Entry]:
-        """Events after the position ("" for the start), oldest first."""
+    def read(self, after: str, limit: int, group: str | None = None) -> list[Entry]:
+        """Events after the position ("" for the start), oldest first, with those redriven for `group` alone."""
 
     def read_back(self, before: str, limit: int) -> list[Entry]:
         """Events before the position ("" for the end), newest first."""
@@ -128,6 +128,9 @@ class Backend(Protocol):
 
     def groups(self) -> list[GroupInfo]:
         """All groups."""
+
+    def advance(self, group: str, position: str) -> None:
+        """Note that the group, which has no members but keeps its own position, is done with all up to there."""
 
     def join(self, group: str, consumer: str) -> None:
         """Make the consumer a member of the group."""

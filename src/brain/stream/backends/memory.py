@@ -70,11 +70,11 @@ class MemoryBackend:
     def forget(self, producer: str) -> None:
         self._marks.pop(producer, None)
 
-    def read(self, after: str, limit: int) -> list[Entry]:
+    def read(self, after: str, limit: int, group: str | None = None) -> list[Entry]:
         with self._changed:
             rows = islice(self._log, self._index_after(_number(after)), None)
-            public = (row for row in rows if row.only_group is None)
-            return [Entry(str(row.position), row.data) for row in islice(public, limit)]
+            wanted = (row for row in rows if row.only_group in (None, group))
+            return [Entry(str(row.position), row.data) for row in islice(wanted, limit)]
 
     def read_back(self, before: str, limit: int) -> list[Entry]:
         with self._changed:
@@ -119,6 +119,10 @@ class MemoryBackend:
                 )
                 for name, group in sorted(self._groups.items())
             ]
+
+    def advance(self, group: str, position: str) -> None:
+        with self._changed:
+            self._group(group).read_to = _number(position)
 
     def join(self, group: str, consumer: str) -> None:
         with self._changed:

@@ -59,14 +59,16 @@ class RedisBackend:
         with self._errors():
             self._redis.hdel(self._marks, producer)
 
-    def read(self, after: str, limit: int) -> list[Entry]:
-        return self._page("XRANGE", after, "-", "+", limit)
+    def read(self, after: str, limit: int, group: str | None = None) -> list[Entry]:
+        return self._page("XRANGE", after, "-", "+", limit, group)
 
     def read_back(self, before: str, limit: int) -> list[Entry]:
         return self._page("XREVRANGE", before, "+", "-", limit)
 
-    def _page(self, command: str, beyond: str, start: str, end: str, limit: int) -> list[Entry]:
-        """Public events beyond a position; those for one group alone are passed over."""
+    def _page(
+        self, command: str, beyond: str, start: str, end: str, limit: int, group: str | None = None
+    ) -> list[Entry]:
+        """Events beyond a position; those for one group alone are passed over, unless it is this one."""
         found: list[Entry] = []
         while len(found) < limit:
             start = f"({beyond}" if beyond else start
@@ -75,7 +77,11 @@ class RedisBackend:
             if not rows:
                 break
             beyond = rows[-1][0].decode()
-            found += [Entry(position.decode(), fields[1]) for position, fields in rows if len(fields) == 2]
+            found += [
+                Entry(position.decode(), fields[1])
+                for position, fields in rows
+                if len(fields) == 2 or (group is not None and _text(fields[3]) == group)
+            ]
         return found
 
     def tail(self) -> str:
@@ -151,6 +157,10 @@ class RedisBackend:
             dead=dead,
             consumers=members,
         )
+
+    def advance(self, group: str, position: str) -> None:
+        with self._errors():
+            self._redis.xgroup_setid(self._events, group, position or "0-0")
 
     def join(self, group: str, consumer: str) -> None:
         with self._errors():

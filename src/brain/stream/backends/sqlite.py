@@ -103,10 +103,12 @@ class SQLiteBackend:
         with self._transaction() as db:
             db.execute("DELETE FROM producers WHERE name = ?", (producer,))
 
-    def read(self, after: str, limit: int) -> list[Entry]:
+    def read(self, after: str, limit: int, group: str | None = None) -> list[Entry]:
         rows = self._query(
-            "SELECT position, data FROM events WHERE position > ? AND only_group IS NULL ORDER BY position LIMIT ?",
+            "SELECT position, data FROM events WHERE position > ? AND (only_group IS NULL OR only_group = ?) "
+            "ORDER BY position LIMIT ?",
             int(after or 0),
+            group,
             limit,
         )
         return [Entry(str(position), data) for position, data in rows]
@@ -181,6 +183,11 @@ class SQLiteBackend:
             )
             for name, pattern, read_to, oldest, pending, dead, consumers in rows
         ]
+
+    def advance(self, group: str, position: str) -> None:
+        with self._transaction() as db:
+            self._check_group(db, group)
+            db.execute("UPDATE groups SET read_to = ? WHERE name = ?", (int(position or 0), group))
 
     def join(self, group: str, consumer: str) -> None:
         with self._transaction() as db:

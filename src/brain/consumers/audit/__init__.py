@@ -1,0 +1,1 @@
+"""The audit log: every event in a Merkle log that proves itself."""

@@ -1,0 +1,99 @@
+"""The database of the consumers' tables: an SQLite file by default, PostgreSQL by URL, through SQLAlchemy Core."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from brain.errors import InvalidInput, Unavailable
+from brain.redis_client.url import masked
+from brain.store.sqlite import sqlite_path, use_wal
+
+BUSY_SECONDS = 30
+"""How long a transaction waits for another writer of the SQLite file."""
+
+OUTAGE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, Unavailable)
+"""What a database that is away, locked or full raises: to be tried again later."""
+
+
+def default_database(stream: str) -> str:
+    """The database's URL where none is set: a file beside the stream's SQLite file, kept nowhere for `memory://`."""
+    scheme, _, name = stream.partition("://")
+    if scheme == "memory":
+        return stream
+    return f"sqlite://{name.removesuffix('.db')}-consumers.db" if scheme == "sqlite" else "sqlite:///brain-consumers.db"
+
+
+def open_database(url: str) -> sa.Engine:
+    """An engine for `sqlite:///file.db`, `postgresql://user:password@host/name` or `memory://` (kept nowhere).
+
+    Transactions on SQLite begin IMMEDIATE: they never fail halfway because another process wrote meanwhile.
+    Raises InvalidInput for another URL or a missing driver.
+    """
+    scheme = url.partition("://")[0]
+    if scheme == "memory":
+        folder = tempfile.TemporaryDirectory(prefix="brain-")
+        engine = _sqlite(f"{folder.name}/consumers.db")
+        weakref.finalize(engine, folder.cleanup)
+        return engine
+    if scheme == "sqlite":
+        return _sqlite(str(sqlite_path(url)))
+    if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
+        try:
+            return sa.create_engine(f"postgresql+psycopg{url[len(scheme) :]}", pool_pre_ping=True)
+        except ImportError as error:
+            raise InvalidInput(
+                "database: PostgreSQL needs its driver: pip install 'brain-eventstream[postgres]'"
+            ) from error
+        except sa.exc.ArgumentError as error:
+            raise InvalidInput(f"database: {masked(url)!r} is no URL of a PostgreSQL database") from error
+    raise InvalidInput(f"database URL {masked(url)!r}: start it with sqlite:///, postgresql:// or memory://")
+
+
+def create_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
+    """Make the tables that are missing; several processes may do so at once."""
+    with engine.begin() as db:
+        if db.dialect.name == "postgresql":
+            db.execute(sa.text("SELECT pg_advisory_xact_lock(7272601)"))
+        metadata.create_all(db)
+
+
+@contextmanager
+def reachable(engine: sa.Engine) -> Iterator[None]:
+    """Raises Unavailable, naming the database, for an outage inside the block."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        if isinstance(error, OUTAGE):
+            raise Unavailable(f"database {engine.url.render_as_string()}: {error.orig}") from error
+        raise
+
+
+def _sqlite(path: str) -> sa.Engine:
+    engine = sa.create_engine(
+        f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None}
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def connected(connection: Any, record: object) -> None:
+        use_wal(connection)
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # A connection that says it only reads must not wait for writers: execution_options(read_only=True).
+        reading = connection.get_execution_options().get("read_only", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def reading(engine: sa.Engine) -> sa.Engine:
+    """The same database for reading: transactions that see one state and wait for no writer."""
+    return engine.execution_options(read_only=True)

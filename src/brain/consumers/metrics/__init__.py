@@ -1,0 +1,1 @@
+"""Metrics and analytics: time series made of the stream."""

@@ -1,0 +1,1 @@
+"""SOC alerting: alerts, and who is told of them when."""
