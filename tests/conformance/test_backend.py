@@ -268,3 +268,27 @@ def test_dead_letters_keep_the_order_of_the_stream(backend: Backend) -> None:
     assert [one.position for one in backend.dead_letters("g")] == positions
     assert backend.redrive("g", positions[::-1]) == 3
     assert [entry.data for entry in backend.fetch("g", "c", 10)] == [b"event 0", b"event 1", b"event 2"]
+
+
+def test_a_group_without_members_says_itself_how_far_it_is(backend: Backend) -> None:
+    positions = fill(backend, 4)
+    with pytest.raises(NoGroup):
+        backend.advance("g", positions[0])
+    backend.create_group("g", "*", "")
+    backend.advance("g", positions[2])
+    (group,) = backend.groups()
+    assert (group.read_to, group.safe, group.lag, group.pending) == (positions[2], positions[2], 1, 0)
+    backend.advance("g", "")
+    assert backend.groups()[0].read_to == ""
+
+
+def test_what_is_redriven_is_read_by_its_own_group_alone(backend: Backend) -> None:
+    positions = fill(backend, 1)
+    backend.create_group("g", "*", "")
+    backend.join("g", "a")
+    backend.fetch("g", "a", 1)
+    backend.bury(letter("g", positions[0]), "a")
+    assert backend.redrive("g") == 1
+    assert [entry.position for entry in backend.read("", 10)] == positions
+    assert [entry.data for entry in backend.read("", 10, "g")] == [b"event 0", b"event 0"]
+    assert [entry.position for entry in backend.read("", 10, "h")] == positions

@@ -163,6 +163,7 @@ def use_everything(url: str) -> None:
     assert backend.redrive("g", positions[1:2]) == 1
     assert backend.discard("g") == 1
     assert backend.groups()[0].consumers == 1
+    backend.advance("g", backend.tail())
     assert backend.trim(positions[0]) == 1
     backend.drop_group("g")
     backend.forget("p")
