@@ -1,0 +1,266 @@
+"""The HTTP sender of every connector: time-outs, a few retries in line, and two kinds of failing.
+
+`Refused` is final: the service understood, and says that this request will never do. `TryLater` is everything that a
+later try may get over: network errors, time-outs, 408, 425, 429 and 5xx; and also 401, 403 and 407, since somebody will
+renew a token that ran out and the request then succeeds: giving up on it would lose what was to be said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import msgspec
+import stamina
+
+from brain.errors import BrainError, Unavailable
+from brain.logs import Log
+
+log = Log("brain.connectors")
+
+WORDS = 500
+"""Characters of a service's own words that are kept."""
+ANSWER_BYTES = 4 << 20
+"""Bytes of an answer that are read; one longer than that counts as a failing of the service."""
+
+_LATER = frozenset({401, 403, 407, 408, 425, 429})
+_CREDENTIALS = frozenset({401, 403, 407})
+_SECONDS = re.compile(r"\d{1,9}").fullmatch
+
+
+class Refused(BrainError):
+    """The service says that this request can never succeed: `service_status` and `words` are its own."""
+
+    status = 502
+    title = "Refused by an outside service"
+
+    def __init__(self, service: str, service_status: int, words: str) -> None:
+        super().__init__(f"{service} refused the request ({service_status}): {words or 'without a word'}")
+        self.service = service
+        self.service_status = service_status
+        self.words = words
+
+
+class TryLater(Unavailable):
+    """The service cannot do it now; `retry_after` is how many seconds it asked to be left alone, None if it did not."""
+
+    title = "An outside service is unavailable"
+
+    def __init__(self, message: str, retry_after: float | None = None, service_status: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.service_status = service_status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long one sending may take; all times in seconds."""
+
+    attempts: int = 3
+    """Tries in line, the first one counted, before TryLater is raised."""
+    timeout: float = 10.0
+    """For one try, from connecting to the last byte of the answer."""
+    connect_timeout: float = 5.0
+    wait: float = 0.5
+    """Before the second try, and up to as much again at random; it doubles with every further one."""
+    max_wait: float = 10.0
+    """The longest wait in line. A service that asks for more gets TryLater at once, for the outbox to wait."""
+    max_retry_after: float = 3600.0
+    """A service that asks to be left alone for longer is asked again after so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, as the connectors' pure functions build it. Its repr shows neither headers, query nor body."""
+
+    method: str
+    url: str = field(repr=False)  # an incoming webhook's URL is itself the secret
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the service answered: a status below 400, its headers in lower case, and its body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        """The body read as JSON; None when it is empty. Raises TryLater when it is something else."""
+        if not self.body.strip():
+            return None
+        try:
+            return msgspec.json.decode(self.body)
+        except msgspec.DecodeError as error:
+            raise TryLater(f"the service answered {self.status} with what is no JSON: {error}") from error
+
+
+def json_request(
+    method: str,
+    url: str,
+    content: object = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+) -> Request:
+    """A request that carries `content` as JSON, or no body when it is None, and accepts JSON."""
+    sent = {"Accept": "application/json", **(headers or {})}
+    body = b""
+    if content is not None:
+        body = msgspec.json.encode(content)
+        sent["Content-Type"] = "application/json"
+    return Request(method, url, sent, body, query or {})
+
+
+def read_words(body: bytes) -> str:
+    """An answer's own words, of whatever form, shortened to one line."""
+    text = " ".join(body.decode("utf-8", "replace").split())
+    return text if len(text) <= WORDS else text[: WORDS - 1] + "…"
+
+
+def read_retry_after(value: str | None, now: float, most: float) -> float | None:
+    """The seconds that a Retry-After header asks to wait at the Unix time `now`, at most `most`; None without one.
+
+    Both forms of RFC 9110, section 10.2.3: seconds, or an HTTP date.
+    """
+    if value is None:
+        return None
+    value = value.strip()
+    if _SECONDS(value):
+        return min(float(value), most)
+    try:
+        moment = email.utils.parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(0.0, moment - now), most)
+
+
+class Sender:
+    """Sends requests over kept connections; made once for a process or a connector, closed at its end.
+
+    Proxies and credentials of the environment are not used: what is sent where is in the settings alone.
+    """
+
+    def __init__(
+        self,
+        patience: Patience | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        verify: bool = True,
+    ) -> None:
+        self._patience = patience or Patience()
+        self._clock = clock
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(self._patience.timeout, connect=self._patience.connect_timeout),
+            follow_redirects=False,
+            trust_env=False,
+            verify=verify,
+            headers={"User-Agent": "brain-eventstream"},
+        )
+        self.retried = 0
+        """Tries in line after the first, since the start."""
+
+    async def send(
+        self, service: str, request: Request, *, words: Callable[[bytes], str] = read_words, retry: bool = True
+    ) -> Answer:
+        """The service's answer, after up to `Patience.attempts` tries.
+
+        `service` names it in messages; `words` finds its own words in the body of a refusal. `retry=False` tries once.
+        Raises Refused and TryLater as the file's head says.
+        """
+        patience = self._patience
+        attempts = patience.attempts if retry else 1
+        async for attempt in stamina.retry_context(
+            self._wait_before_retry,
+            attempts=attempts,
+            timeout=None,
+            wait_initial=patience.wait,
+            wait_max=patience.max_wait,
+            wait_jitter=patience.wait,
+        ):
+            with attempt:
+                self.retried += attempt.num > 1
+                return await self._try(service, request, words)
+        raise AssertionError("stamina ends by an answer or an error")
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _wait_before_retry(self, error: Exception) -> bool | float:
+        """For stamina: whether to try again, or the seconds to wait first."""
+        if not isinstance(error, TryLater) or error.service_status in _CREDENTIALS:
+            return False
+        if error.retry_after is None:
+            return True
+        return error.retry_after if error.retry_after <= self._patience.max_wait else False
+
+    async def _try(self, service: str, request: Request, words: Callable[[bytes], str]) -> Answer:
+        try:
+            async with (
+                asyncio.timeout(self._patience.timeout),  # httpx's own time-outs begin anew with every piece
+                self._client.stream(
+                    request.method,
+                    request.url,
+                    params=dict(request.query) or None,
+                    headers=dict(request.headers),
+                    content=request.body or None,
+                ) as response,
+            ):
+                body = await _read(service, response)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            # The text of httpx' errors may hold the URL, which may be a secret: only their kind is said.
+            raise TryLater(f"{service} does not answer: {_kind(error)}") from None
+        return self._judge(service, response, body, words)
+
+    def _judge(self, service: str, response: httpx.Response, body: bytes, words: Callable[[bytes], str]) -> Answer:
+        status = response.status_code
+        if status < 300:
+            return Answer(status, dict(response.headers), body)
+        said = words(body)
+        if status >= 500 or status in _LATER:
+            wait = read_retry_after(response.headers.get("retry-after"), self._clock(), self._patience.max_retry_after)
+            hint = "; check the credentials in the settings" if status in _CREDENTIALS else ""
+            raise TryLater(f"{service} answered {status}: {said or 'without a word'}{hint}", wait, status)
+        raise Refused(service, status, said or ("a redirect, which is not followed" if status < 400 else ""))
+
+
+async def _read(service: str, response: httpx.Response) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.aiter_bytes():
+        size += len(part)
+        if size > ANSWER_BYTES:
+            raise TryLater(f"{service} answered {response.status_code} with more than {ANSWER_BYTES} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _kind(error: Exception) -> str:
+    match error:
+        case httpx.TimeoutException() | TimeoutError():
+            return "timed out"
+        case httpx.ConnectError():
+            return "cannot be connected to"
+        case httpx.UnsupportedProtocol() | httpx.InvalidURL():
+            return "the URL in the settings must be a valid one that starts with https:// or http://"
+        case _:
+            return f"the connection broke ({type(error).__name__})"

@@ -1,0 +1,214 @@
+"""The table `outbox`, and what a consumer does to it inside its own transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Connection,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+ERROR_CHARACTERS = 1000
+"""How much of an error is kept in a row."""
+
+
+class State(StrEnum):
+    """Where a row stands."""
+
+    WAITING = "waiting"
+    """To be sent, or being sent."""
+    SENT = "sent"
+    """The service has accepted it."""
+    REFUSED = "refused"
+    """The service said that it will never accept it; kept for a person to look at."""
+    CANCELLED = "cancelled"
+    """Taken back by the consumer before it was sent."""
+
+
+metadata = MetaData()
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("consumer", String(50), nullable=False),
+    Column("channel", String(200), nullable=False),  # one outside service, or one account of it
+    Column("key", String(500), nullable=False),  # rows of one key are sent in order
+    Column("dedup", String(500), nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("created_at", Double, nullable=False),  # all times in Unix seconds
+    Column("due_at", Double, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("state", String(10), nullable=False, default=State.WAITING.value),
+    Column("last_error", Text),
+    Column("answer", JSON),
+    Column("sent_at", Double),
+    Column("claimed_by", String(40)),
+    Column("claimed_until", Double),
+    UniqueConstraint("consumer", "dedup", name="outbox_dedup"),
+    Index("outbox_by_key", "consumer", "channel", "state", "key", "id"),
+    Index("outbox_by_due", "consumer", "state", "channel", "due_at"),
+    sqlite_autoincrement=True,
+)
+"""One row for each thing to be said; `create_tables(engine, metadata)` makes it, before anything is put."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A row as it is handed to `deliver`."""
+
+    id: int
+    consumer: str
+    channel: str
+    key: str
+    dedup: str
+    body: Mapping[str, Any]
+    created_at: float
+    due_at: float
+    attempts: int
+    """Tries begun, this one included; above 1, an earlier one may have reached the service."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelState:
+    """One channel of a consumer at one moment."""
+
+    channel: str
+    waiting: int
+    refused: int
+    sent: int
+    oldest_waiting_at: float | None
+    """When the oldest row that waits was put, in Unix seconds."""
+    last_error: str | None
+    """Of the row that failed last among those that wait or were refused."""
+
+
+def put(
+    db: Connection,
+    *,
+    consumer: str,
+    channel: str,
+    key: str,
+    dedup: str,
+    body: Mapping[str, Any],
+    now: float,
+    due_at: float | None = None,
+) -> bool:
+    """Add a row, in the caller's transaction; False when the consumer has put one with this `dedup` before.
+
+    Rows of one channel and key are sent in the order of their putting, one after the other: a row that is due later
+    holds back those after it (`cancel` it first). `body` is JSON, and what `deliver` needs, without secrets.
+    """
+    dialect = postgresql if db.dialect.name == "postgresql" else sqlite
+    statement = (
+        dialect.insert(outbox)
+        .values(
+            consumer=consumer,
+            channel=channel,
+            key=key,
+            dedup=dedup,
+            body=dict(body),
+            created_at=now,
+            due_at=now if due_at is None else due_at,
+        )
+        .on_conflict_do_nothing(index_elements=["consumer", "dedup"])
+        .returning(outbox.c.id)
+    )
+    return db.execute(statement).first() is not None
+
+
+def cancel(db: Connection, *, consumer: str, key: str, now: float, channel: str | None = None) -> int:
+    """Take back the rows of a key that wait, in one channel or in all; how many. One being sent now is not stopped."""
+    mine = and_(outbox.c.consumer == consumer, outbox.c.key == key, outbox.c.state == State.WAITING.value)
+    free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= now)
+    where = and_(mine, free) if channel is None else and_(mine, free, outbox.c.channel == channel)
+    changed = db.execute(update(outbox).where(where).values(state=State.CANCELLED.value, claimed_by=None))
+    return changed.rowcount
+
+
+def retry_refused(db: Connection, *, consumer: str, now: float, channel: str | None = None) -> int:
+    """Let refused rows be sent again, once somebody has put right what was wrong; how many."""
+    where = and_(outbox.c.consumer == consumer, outbox.c.state == State.REFUSED.value)
+    if channel is not None:
+        where = and_(where, outbox.c.channel == channel)
+    changed = db.execute(update(outbox).where(where).values(state=State.WAITING.value, due_at=now))
+    return changed.rowcount
+
+
+def prune(db: Connection, *, consumer: str, before: float) -> int:
+    """Delete rows that wait no longer and were put before this Unix time; how many. Their `dedup` is free again."""
+    where = and_(outbox.c.consumer == consumer, outbox.c.state != State.WAITING.value, outbox.c.created_at < before)
+    return db.execute(delete(outbox).where(where)).rowcount
+
+
+def channels(db: Connection, consumer: str) -> list[ChannelState]:
+    """What waits, was refused and was sent, channel by channel, by name."""
+    rows = db.execute(
+        select(outbox.c.channel, outbox.c.state, func.count(), func.min(outbox.c.created_at))
+        .where(outbox.c.consumer == consumer)
+        .group_by(outbox.c.channel, outbox.c.state)
+    ).all()
+    counts = {(channel, state): (count, oldest) for channel, state, count, oldest in rows}
+    nothing: tuple[int, float | None] = (0, None)
+    return [
+        ChannelState(
+            channel=channel,
+            waiting=counts.get((channel, State.WAITING), nothing)[0],
+            refused=counts.get((channel, State.REFUSED), nothing)[0],
+            sent=counts.get((channel, State.SENT), nothing)[0],
+            oldest_waiting_at=counts.get((channel, State.WAITING), nothing)[1],
+            last_error=_last_error(db, consumer, channel),
+        )
+        for channel in sorted({channel for channel, _ in counts})
+    ]
+
+
+def row_of(found: Row[Any]) -> OutboxRow:
+    """A row of the table as `deliver` gets it; its attempt is the one about to begin."""
+    return OutboxRow(
+        id=found.id,
+        consumer=found.consumer,
+        channel=found.channel,
+        key=found.key,
+        dedup=found.dedup,
+        body=found.body,
+        created_at=found.created_at,
+        due_at=found.due_at,
+        attempts=found.attempts + 1,
+    )
+
+
+def _last_error(db: Connection, consumer: str, channel: str) -> str | None:
+    found = db.execute(
+        select(outbox.c.last_error)
+        .where(
+            outbox.c.consumer == consumer,
+            outbox.c.channel == channel,
+            outbox.c.state.in_([State.WAITING.value, State.REFUSED.value]),
+            outbox.c.last_error.is_not(None),
+        )
+        .order_by(outbox.c.due_at.desc(), outbox.c.id.desc())
+        .limit(1)
+    ).scalar()
+    return None if found is None else str(found)
