@@ -57,6 +57,7 @@ async def _examine(settings: Settings) -> list[Finding]:
         return [*findings, missing, await _server(settings)]
     findings += await _stream(settings)
     findings.append(await _store(settings))
+    findings.append(await _database(settings))
     findings.append(await _server(settings))
     return findings
 
@@ -176,6 +177,32 @@ async def _store(settings: Settings) -> Finding:
     except (BrainError, TimeoutError) as error:
         return Finding("store", "bad", str(error) or "does not answer", _reach(settings.store_url))
     return Finding("store", "ok", "answers")
+
+
+async def _database(settings: Settings) -> Finding:
+    import sqlalchemy as sa
+
+    from brain.consumers.database import default_database, open_database, reachable
+
+    url = settings.database or default_database(settings.stream)
+    if (missing := _missing_database(url)) is not None:
+        return Finding("database", "note", missing.finding, "it is made when brain serve or brain worker first runs")
+
+    def ask() -> None:
+        database = open_database(url)
+        try:
+            with reachable(database), database.begin() as db:
+                db.execute(sa.text("SELECT 1"))
+        finally:
+            database.dispose()
+
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            await asyncio.to_thread(ask)
+    except (BrainError, TimeoutError) as error:
+        remedy = "check the setting `database`, that it runs, and the network"
+        return Finding("database", "bad", str(error) or "does not answer", remedy)
+    return Finding("database", "ok", "answers")
 
 
 async def _server(settings: Settings) -> Finding:

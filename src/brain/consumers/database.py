@@ -70,7 +70,7 @@ def reachable(engine: sa.Engine) -> Iterator[None]:
         yield
     except sa.exc.DBAPIError as error:
         if isinstance(error, OUTAGE):
-            raise Unavailable(f"database {engine.url.render_as_string()}: {error.orig}") from error
+            raise Unavailable(f"database {engine.url.render_as_string()}: {str(error.orig).splitlines()[0]}") from error
         raise
 
 
