@@ -148,7 +148,8 @@ def test_doctor_finds_all_well(cli: Cli, url: str) -> None:
     if url.startswith("redis"):
         assert "no append-only file" in findings["redis"]["finding"]
         assert states.pop("redis") == "note"
-    assert states == {"settings": "ok", "stream": "ok", "journal": "ok", "store": "ok", "server": "note"}
+    parts = {"settings": "ok", "stream": "ok", "journal": "ok", "store": "ok", "database": "ok", "server": "note"}
+    assert states == parts
     assert "b.new" in findings["stream"]["finding"]
 
 
