@@ -30,7 +30,7 @@ from brain.consumers.outbox import (
 from support.postgres_server import PostgresServer
 from support.waiting import until
 
-QUICK = Dispatching(wait=0.01, max_wait=0.05, poll=0.05, per_minute=None, timeout=5, lease=10)
+QUICK = Dispatching(wait=0.01, max_wait=0.05, poll=0.05, per_minute=None, timeout=5, lease=10, grace=0.1)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -235,14 +235,33 @@ async def test_a_crash_between_the_answer_and_the_commit_sends_the_row_again_wit
         got.append((row.dedup, row.attempts))
         return {}
 
-    short = Dispatching(wait=0.01, max_wait=0.05, poll=0.05, per_minute=None, timeout=0.4, lease=0.5)
-    crashing = asyncio.create_task(Dispatcher(database, "soc", answer_and_crash, how=QUICK).run())
+    short = Dispatching(wait=0.01, poll=0.05, per_minute=None, timeout=0.9, lease=1.0, grace=0)
+    crashing = asyncio.create_task(Dispatcher(database, "soc", answer_and_crash, how=short).run())
     await answered.wait()
     crashing.cancel()
     await asyncio.gather(crashing, return_exceptions=True)
-    async with running(Dispatcher(database, "soc", deliver, how=short)):
+    async with running(Dispatcher(database, "soc", deliver, how=QUICK)):
         await until(all_sent(database))
     assert got == [("first", 1), ("first", 2), ("second", 1)]
+
+
+async def test_a_delivery_under_way_ends_when_the_dispatcher_stops(database: Engine) -> None:
+    add(database, ("c", "k", "first"), ("c", "k", "second"))
+    service = Service()
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def before(row: OutboxRow) -> None:
+        begun.set()
+        await go_on.wait()
+
+    service.before = before
+    patient = Dispatching(wait=0.01, poll=0.05, grace=30)
+    task = asyncio.create_task(Dispatcher(database, "soc", service.deliver, how=patient).run())
+    await begun.wait()
+    task.cancel()
+    go_on.set()
+    await asyncio.gather(task, return_exceptions=True)
+    assert states(database) == {"first": "sent", "second": "waiting"}
 
 
 async def test_a_claim_of_a_killed_process_is_taken_over_when_its_lease_ends(database: Engine) -> None:

@@ -84,12 +84,6 @@ def postpone(db: Connection, row: OutboxRow, token: str, error: str, due_at: flo
     return _settle(db, row, token, {"due_at": due_at, "last_error": error[:ERROR_CHARACTERS]})
 
 
-def give_back(db: Connection, tokens: str) -> int:
-    """End all claims whose token begins with `tokens`; how many. Their rows are due at once."""
-    held = and_(outbox.c.claimed_by.startswith(tokens, autoescape=True), outbox.c.state == State.WAITING.value)
-    return db.execute(update(outbox).where(held).values(claimed_by=None, claimed_until=None)).rowcount
-
-
 def _settle(db: Connection, row: OutboxRow, token: str, values: Mapping[str, object]) -> bool:
     mine = and_(outbox.c.id == row.id, outbox.c.claimed_by == token, outbox.c.state == State.WAITING.value)
     changed = db.execute(update(outbox).where(mine).values(claimed_by=None, claimed_until=None, **values))

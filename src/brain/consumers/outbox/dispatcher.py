@@ -49,6 +49,8 @@ class Dispatching:
     """Before a row is tried again; it doubles with every further try."""
     max_wait: float = 300.0
     """The longest such wait. Tries go on for ever."""
+    grace: float = 5.0
+    """How long deliveries under way may take to end when the dispatcher stops."""
     poll: float = 5.0
     """How often the table is looked at when nothing woke the dispatcher: for rows that other processes put."""
     keep: float | None = 90 * 86_400.0
@@ -102,9 +104,10 @@ class Dispatcher:
         self._on_sent = on_sent
         self._how = how or Dispatching()
         self._clock = clock
-        self._name = uuid.uuid4().hex[:12]
-        self._claims = 0
         self._channels: dict[str, _Channel] = {}
+        self._workers: list[asyncio.Task[None]] = []
+        self._sending: set[asyncio.Task[Any]] = set()
+        self._stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pruned_at = 0.0
 
@@ -114,29 +117,39 @@ class Dispatcher:
             self._loop.call_soon_threadsafe(self.wake.set)
 
     async def run(self) -> None:
-        """Send until cancelled; rows being sent then are given back and sent again by whoever runs next."""
+        """Send until cancelled; deliveries under way then may still end.
+
+        A row whose delivery did not end stays claimed until its lease ends: it may have reached a service whose own
+        search does not show it yet, and asking that search too early would do the thing twice.
+        """
         self._loop = asyncio.get_running_loop()
-        workers: list[asyncio.Task[None]] = []
+        self._stopping = False
         try:
             while True:
                 self.wake.clear()
-                pause = await self._look(workers)
+                pause = await self._look()
                 try:
                     async with asyncio.timeout(pause):
                         await self.wake.wait()
                 except TimeoutError:
                     pass
         finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
-            self._channels.clear()
-            try:
-                await self._in_transaction(lambda db: claims.give_back(db, f"{self._name}-"))
-            except SQLAlchemyError as error:
-                self._database_failed("giving back claims", error)
+            await self._stop()
 
-    async def _look(self, workers: list[asyncio.Task[None]]) -> float:
+    async def _stop(self) -> None:
+        self._stopping = True
+        for worker in self._workers:
+            if worker not in self._sending:
+                worker.cancel()
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=self._how.grace)
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        self._workers.clear()
+        self._channels.clear()
+
+    async def _look(self) -> float:
         """Ring the channels that have rows due; seconds until the next look."""
         try:
             ready = await self._in_transaction(lambda db: claims.due_channels(db, self.consumer))
@@ -150,26 +163,31 @@ class Dispatcher:
                 continue
             if name not in self._channels:
                 channel = self._channels[name] = _Channel(name)
-                workers += [asyncio.create_task(self._work(channel)) for _ in range(self._how.concurrency)]
+                self._workers += [asyncio.create_task(self._work(channel)) for _ in range(self._how.concurrency)]
             self._channels[name].bell.set()
         later = [at - now for at in ready.values() if at > now]
         return max(0.001, min([self._how.poll, *later]))
 
     async def _work(self, channel: _Channel) -> None:
-        while True:
+        this = asyncio.current_task()
+        assert this is not None
+        while not self._stopping:
             channel.bell.clear()  # before looking, so that a row put meanwhile rings again
-            token = self._new_token()
+            token = uuid.uuid4().hex
             try:
                 async with channel.turn:
                     await self._wait_for_turn(channel)
                     row = await self._claim(channel, token)
                 if row is None:
                     await channel.bell.wait()
-                else:
-                    await self._send(channel, row, token)
+                    continue
+                self._sending.add(this)
+                await self._send(channel, row, token)
             except SQLAlchemyError as error:
-                self._database_failed("claiming a row", error)
+                self._database_failed("taking a row", error)
                 await asyncio.sleep(self._how.wait)
+            finally:
+                self._sending.discard(this)
 
     async def _claim(self, channel: _Channel, token: str) -> OutboxRow | None:
         row = await self._in_transaction(
@@ -283,10 +301,6 @@ class Dispatcher:
     def _backoff(self, tries: int) -> float:
         longest = min(self._how.max_wait, self._how.wait * 2.0 ** min(tries - 1, 30))
         return longest * random.uniform(0.5, 1.0)
-
-    def _new_token(self) -> str:
-        self._claims += 1
-        return f"{self._name}-{self._claims}"
 
     def _database_failed(self, doing: str, error: SQLAlchemyError) -> None:
         self.database_errors += 1
