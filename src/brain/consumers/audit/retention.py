@@ -14,11 +14,10 @@ from sqlalchemy import ColumnElement, Connection, Engine, bindparam, delete, ins
 from brain.charter import Pattern
 from brain.consumers.audit.entries import Sealing
 from brain.consumers.audit.search import of_pattern, of_story
+from brain.consumers.audit.settings import LEAST_DAYS
 from brain.consumers.audit.tables import entries, holds
 from brain.errors import InvalidInput, NotFound
 
-LEAST_DAYS = 90.0
-"""A shorter retention must be asked for twice."""
 DAY = 86_400.0
 _PAGE = 1000
 REASON_CHARACTERS = 1000
