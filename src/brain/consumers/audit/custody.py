@@ -1,0 +1,81 @@
+"""Where the log's key is, and opening the log of a house with it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Engine
+
+from brain.consumers.audit.keys import load_key, load_or_make_key
+from brain.consumers.audit.log import AuditLog, open_log, read_identity
+from brain.consumers.audit.note import Signer, Verifier
+from brain.consumers.audit.settings import AuditSettings
+from brain.consumers.audit.tables import metadata
+from brain.consumers.database import create_tables, reachable
+from brain.errors import Conflict, InvalidInput, NotFound, Unavailable
+
+DEFAULT = "brain-audit.key"
+
+
+def key_path(settings: AuditSettings, database: Engine) -> Path:
+    """The file of the key: the setting's, or one beside the SQLite database, or in the current folder."""
+    if settings.key_file is not None:
+        return settings.key_file
+    if database.dialect.name != "sqlite" or not database.url.database:
+        return Path(DEFAULT)
+    path = Path(database.url.database)
+    return path.with_name(f"{path.stem.removesuffix('-consumers')}-audit.key")
+
+
+class Custody:
+    """The log of a database, opened when first needed; `clock` gives Unix seconds."""
+
+    def __init__(self, settings: AuditSettings, database: Engine, clock: Callable[[], float] = time.time) -> None:
+        self.settings = settings
+        self.database = database
+        self.clock = clock
+        self.path = key_path(settings, database)
+        self._log: AuditLog | None = None
+        self._opening = threading.Lock()
+
+    def log(self) -> AuditLog:
+        """The log, begun when there is none. Raises what `load_or_make_key` and `open_log` do, and Unavailable."""
+        with self._opening, reachable(self.database):
+            if self._log is None:
+                # The key comes second: a database that does not answer must not leave a key without a log.
+                create_tables(self.database, metadata)
+                key: Ed25519PrivateKey = load_or_make_key(self.path)
+                self._log = open_log(self.database, key, self.settings.origin, self.clock, self.settings.checkpoints)
+            return self._log
+
+    def verifier(self) -> Verifier:
+        """The log's name and public key as the database has them. Raises NotFound when there is no log yet."""
+        with reachable(self.database):
+            create_tables(self.database, metadata)
+            found = read_identity(self.database)
+        if found is None:
+            raise NotFound("audit log: there is none in this database; `brain serve` or `brain worker audit` begins it")
+        return found
+
+    def known_key(self) -> Signer | Verifier:
+        """The log's own key, when it may be read here, else the public one, with which less can be told.
+
+        Raises NotFound when there is no log yet, Conflict when the key here is not the log's.
+        """
+        verifier = self.verifier()
+        try:
+            private = load_key(self.path)
+        except (NotFound, Unavailable, InvalidInput):
+            return verifier
+        signer = Signer(verifier.name, private)
+        if signer.verifier.key != verifier.key:
+            raise Conflict(
+                f"audit key: the database names another public key for {verifier.name} than the one in {self.path}: "
+                "the database was altered or replaced, or this is the key of another log; with the right public key, "
+                "give --key"
+            )
+        return signer

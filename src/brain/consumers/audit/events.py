@@ -1,0 +1,66 @@
+"""What the audit log says of itself: what is held, and what was deleted. These events are logged as all others are."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+from msgspec import Meta
+
+from brain.charter import EventType, Frequency, Priority
+
+
+class HoldChanged(TypedDict):
+    """A legal hold, as it was set or lifted."""
+
+    hold_id: Annotated[str, Meta(description="The hold's id.")]
+    pattern: Annotated[str | None, Meta(description="The event types that it holds; null when it holds a story.")]
+    held_correlation_id: Annotated[str | None, Meta(description="The story that it holds; null for a pattern.")]
+    reason: Annotated[str, Meta(description="Why it was set.")]
+    by: Annotated[str, Meta(description="Who set or lifted it; empty when not told.")]
+
+
+class PayloadsDeleted(TypedDict):
+    """Payloads that were older than the retention."""
+
+    count: Annotated[int, Meta(ge=1, description="How many payloads were deleted; their hashes are kept.")]
+    older_than: Annotated[float, Meta(description="They were logged before this time, Unix seconds.")]
+    retention_days: Annotated[float, Meta(description="The retention that was asked for, in days.")]
+
+
+_HOLD: HoldChanged = {
+    "hold_id": "hold_5c0ad81be2f4",
+    "pattern": "threat.*",
+    "held_correlation_id": None,
+    "reason": "case 2026-114",
+    "by": "ann",
+}
+
+HOLD_ADDED = EventType(
+    name="audit.hold_added",
+    module="audit",
+    payload=HoldChanged,
+    priority=Priority.HIGH,
+    frequency=Frequency.LOW,
+    purpose="A legal hold was set: what it matches is not deleted from the audit log, whatever its age.",
+    example=_HOLD,
+)
+HOLD_REMOVED = EventType(
+    name="audit.hold_removed",
+    module="audit",
+    payload=HoldChanged,
+    priority=Priority.HIGH,
+    frequency=Frequency.LOW,
+    purpose="A legal hold was lifted: what it held may be deleted from now on.",
+    example=_HOLD,
+)
+PAYLOADS_DELETED = EventType(
+    name="audit.payloads_deleted",
+    module="audit",
+    payload=PayloadsDeleted,
+    priority=Priority.HIGH,
+    frequency=Frequency.LOW,
+    purpose="Payloads older than the retention were deleted from the audit log; their hashes are kept.",
+    example={"count": 18231, "older_than": 1703001234.5, "retention_days": 365.0},
+)
+
+EVENTS: tuple[EventType[Any], ...] = (HOLD_ADDED, HOLD_REMOVED, PAYLOADS_DELETED)

@@ -1,0 +1,163 @@
+"""The audit log: appending events to it, and the checkpoint that each batch ends with."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Connection, Engine, delete, func, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from brain.charter import Event
+from brain.consumers.audit.entries import Fields, Sealing, fields_of
+from brain.consumers.audit.merkle import Frontier, leaf_hash
+from brain.consumers.audit.note import BadNote, Checkpoint, Signer, Verifier
+from brain.consumers.audit.tables import checkpoints, entries, identity, metadata, nodes
+from brain.consumers.audit.tree import STEP, StoredTree, Tampered
+from brain.errors import Conflict
+
+KEEP_CHECKPOINTS = 1000
+
+
+class Record(Protocol):
+    """One record of the stream: its exact bytes, and the event in them, if they are a valid one."""
+
+    @property
+    def data(self) -> bytes: ...
+
+    @property
+    def event(self) -> Event | None: ...
+
+
+class AuditLog:
+    """The log in a database, for its one writer's key.
+
+    `clock` gives Unix seconds; an entry's `appended_at` never goes back, whatever the clock does.
+    """
+
+    def __init__(self, signer: Signer, clock: Callable[[], float], keep_checkpoints: int = KEEP_CHECKPOINTS) -> None:
+        self.signer = signer
+        self.sealing = Sealing(signer.derive(b"audit seal"))
+        self._clock = clock
+        self._keep = keep_checkpoints
+
+    def append(self, connection: Connection, records: Sequence[Record]) -> None:
+        """Append the records in their order, and sign the tree with them.
+
+        Raises Tampered, and appends nothing, when what is stored is not what the last checkpoint was signed over: this
+        log signs no checkpoint that is inconsistent with an earlier one.
+        """
+        if not records:
+            return
+        frontier, seal, now = self._resume(connection)
+        now = max(now, self._clock())
+        rows: list[dict[str, object]] = []
+        completed: list[dict[str, object]] = []
+        for record in records:
+            leaf, fields = leaf_hash(record.data), fields_of(record.event, now)
+            seal = self.sealing.next(seal, leaf, fields)
+            index = frontier.size
+            rows.append(_row(index, leaf, seal, fields, record.data))
+            subtrees = frontier.append(leaf)
+            completed += [
+                {"level": level, "idx": index >> level, "hash": subtrees[level]}
+                for level in range(STEP, len(subtrees), STEP)
+            ]
+        connection.execute(insert(entries), rows)
+        if completed:
+            connection.execute(insert(nodes), completed)
+        self._sign(connection, frontier)
+
+    def _resume(self, connection: Connection) -> tuple[Frontier, bytes, float]:
+        """The tree's edge, the last seal and the last time; checked against the last checkpoint."""
+        last = connection.execute(
+            select(entries.c.idx, entries.c.seal, entries.c.appended_at).order_by(entries.c.idx.desc()).limit(1)
+        ).one_or_none()
+        size = 0 if last is None else last.idx + 1
+        frontier = StoredTree(connection).frontier(size)
+        note = newest_note(connection)
+        if note is None:
+            signed = Checkpoint(self.signer.verifier.name, 0, Frontier().root())
+        else:
+            try:
+                signed = Checkpoint.open(note, self.signer.verifier)
+            except BadNote as error:
+                raise Tampered(f"the last checkpoint is not one that this log has signed: {error}") from error
+        if (signed.size, signed.root) != (size, frontier.root()):
+            raise Tampered(f"the {size} entries are not those that the last checkpoint, of {signed.size}, speaks for")
+        return frontier, self.sealing.first if last is None else last.seal, 0.0 if last is None else last.appended_at
+
+    def _sign(self, connection: Connection, frontier: Frontier) -> None:
+        checkpoint = Checkpoint(self.signer.verifier.name, frontier.size, frontier.root())
+        connection.execute(insert(checkpoints), {"size": checkpoint.size, "note": self.signer.sign(checkpoint.text())})
+        oldest = connection.scalar(
+            select(checkpoints.c.size).order_by(checkpoints.c.size.desc()).offset(self._keep).limit(1)
+        )
+        if oldest is not None:
+            connection.execute(delete(checkpoints).where(checkpoints.c.size <= oldest))
+
+
+def _row(index: int, leaf: bytes, seal: bytes, fields: Fields, data: bytes) -> dict[str, object]:
+    return {
+        "idx": index,
+        "leaf_hash": leaf,
+        "seal": seal,
+        "appended_at": fields.appended_at,
+        "at": fields.at,
+        "type": fields.type,
+        "event_id": fields.event_id,
+        "agent": fields.agent,
+        "threat": fields.threat,
+        "correlation_id": fields.correlation_id,
+        "payload": data,
+    }
+
+
+def newest_note(connection: Connection) -> bytes | None:
+    """The newest signed checkpoint, None when nothing is logged yet."""
+    note: bytes | None = connection.scalar(select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1))
+    return note
+
+
+def open_log(
+    database: Engine, key: Ed25519PrivateKey, origin: str, clock: Callable[[], float], keep: int = KEEP_CHECKPOINTS
+) -> AuditLog:
+    """The log in this database, begun when there is none, under the name `origin` ("": a random one).
+
+    Raises Conflict when the log there was begun with another key or under another name, Tampered when it has entries
+    and no name.
+    """
+    metadata.create_all(database)
+    verifier = read_identity(database) or _begin(database, key, origin)
+    if verifier.key != key.public_key().public_bytes_raw():
+        raise Conflict(
+            f"audit key: the log {verifier.name} was begun with another key; bring the file of that key here, "
+            "or name it in the setting audit.key_file"
+        )
+    if origin and origin != verifier.name:
+        raise Conflict(f"audit.origin: the log was begun as {verifier.name}, which stands in its checkpoints for good")
+    return AuditLog(Signer(verifier.name, key), clock, keep)
+
+
+def read_identity(database: Engine) -> Verifier | None:
+    """The name and public key that the database gives for its log; None when there is none."""
+    with database.connect() as connection:
+        row = connection.execute(select(identity.c.origin, identity.c.public_key)).one_or_none()
+    return None if row is None else Verifier(row.origin, row.public_key)
+
+
+def _begin(database: Engine, key: Ed25519PrivateKey, origin: str) -> Verifier:
+    verifier = Signer(origin or f"brain-audit/{secrets.token_hex(8)}", key).verifier
+    try:
+        with database.begin() as connection:
+            if connection.scalar(select(func.max(entries.c.idx))) is not None:
+                raise Tampered("the audit log has entries and no name")
+            connection.execute(insert(identity), {"id": 1, "origin": verifier.name, "public_key": verifier.key})
+    except IntegrityError:  # another process was quicker
+        found = read_identity(database)
+        if found is None:
+            raise
+        return found
+    return verifier

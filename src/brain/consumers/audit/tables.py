@@ -1,0 +1,72 @@
+"""The audit log's tables: they run on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, MetaData, Table, Text
+
+metadata = MetaData()
+
+# In SQLite an INTEGER PRIMARY KEY is the row's own number: no second index.
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
+identity = Table(
+    "audit_log",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("origin", Text, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+)
+"""Who this log is: one row, made with the log."""
+
+entries = Table(
+    "audit_entries",
+    metadata,
+    Column("idx", _NUMBER, primary_key=True, autoincrement=False),
+    Column("leaf_hash", LargeBinary, nullable=False),
+    Column("seal", LargeBinary, nullable=False),
+    Column("appended_at", Double, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("event_id", Text),
+    Column("agent", Text),
+    Column("threat", Text),
+    Column("correlation_id", Text),
+    Column("payload", LargeBinary),
+    Column("deletion", LargeBinary),
+)
+"""One row for each event, numbered from 0. `payload` holds the exact bytes, until they are deleted: then `deletion`
+is the seal of that. Between those columns the leaf hash speaks for the payload, and the seal for everything else."""
+
+_by_time = Index("audit_entries_at", entries.c.at)
+for _name in ("event_id", "agent", "threat", "correlation_id"):
+    _given = entries.c[_name].is_not(None)
+    Index(f"audit_entries_{_name}", entries.c[_name], sqlite_where=_given, postgresql_where=_given)
+
+nodes = Table(
+    "audit_nodes",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("idx", _NUMBER, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+"""Roots of complete subtrees, at every eighth level only; the leaves' hashes are in the entries."""
+
+checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("size", _NUMBER, primary_key=True, autoincrement=False),
+    Column("note", LargeBinary, nullable=False),
+)
+"""The newest signed checkpoints, by the size of the tree they speak for."""
+
+holds = Table(
+    "audit_holds",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("pattern", Text),
+    Column("correlation_id", Text),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("made_at", Double, nullable=False),
+)
+"""Legal holds: what must not be deleted, whatever its age."""
