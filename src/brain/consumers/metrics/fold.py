@@ -48,7 +48,7 @@ def fold(connection: Connection, events: Sequence[tuple[str, Event]]) -> None:
 
 def kept_since(connection: Connection) -> dict[int, int]:
     """For each step that was pruned, the bucket before which there are none."""
-    return {step: since for step, since in connection.execute(select(tables.kept.c.step, tables.kept.c.since))}
+    return {row.step: row.since for row in connection.execute(select(tables.kept))}
 
 
 def _fold_threats(connection: Connection, increments: Increments) -> dict[int, str]:
@@ -97,10 +97,8 @@ def _fold_step(
                 row.sum += cell.sum
             touched: Iterable[str] = cells
         else:
-            single = [
-                (label, value) for at, label, value in increments.ranked[point.series] if target(at) == point.bucket
-            ]
-            add_ranked(rows, single)
+            ordered = increments.ranked[point.series]
+            add_ranked(rows, ((label, value) for at, label, value in ordered if target(at) == point.bucket))
             gone += [(point, label) for label in before - rows.keys()]
             touched = rows
         for label in touched:

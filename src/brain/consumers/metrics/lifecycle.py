@@ -1,4 +1,4 @@
-"""What is known of each threat, and what its events add because of that: the times of its stages, its age while open."""
+"""What is known of each threat, and what its events add because of it: how long its stages took."""
 
 from __future__ import annotations
 
@@ -105,8 +105,7 @@ def _moved(row: ThreatRow, event: Event, payload: dict[str, Any], increments: In
 
 def _time(value: object, event: Event) -> float:
     """The time that the payload tells, else the event's own."""
-    told = number(value, most=1e11)
-    return event.timestamp if not told else told
+    return number(value, most=1e11) or event.timestamp
 
 
 def _between(start: float, end: float) -> float:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from prometheus_client.utils import floatToGoString
-
 TOTAL = 0
 """The step of the one bucket, 0, that holds everything since the beginning."""
 STEPS = (10, 60, 3600)
@@ -36,7 +34,7 @@ HEALTH_BY_KIND = "health.kind"
 HEALING_BY_OUTCOME = "healing.outcome"
 
 RANKED = frozenset({EVENTS_BY_TYPE, EVENTS_BY_MODULE, DECISIONS_BY_AGENT, DECISIONS_BY_ACTION})
-"""Series whose labels come from outside and have no bound of their own: brain.consumers.metrics.ranked gives them one."""
+"""Series whose labels come from outside without a bound; brain.consumers.metrics.ranked gives them one."""
 
 DETECT, INVESTIGATE, MITIGATE, RESOLVE = STAGES = ("detect", "investigate", "mitigate", "resolve")
 """The stages of a threat: from the first evidence to detection, and from detection to each of the others."""
@@ -44,16 +42,14 @@ DETECT, INVESTIGATE, MITIGATE, RESOLVE = STAGES = ("detect", "investigate", "mit
 SCALE: Mapping[str, int] = MappingProxyType({EVALUATION: 1_000_000_000, STAGE: 1_000_000})
 """How many units of a series' sum make one second; 1 for series that are not listed."""
 
+INFINITY = "+Inf"
 _BOUNDS: Mapping[str, Sequence[float]] = {
     EVALUATION: (0.5e-6, 1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 1e-3, 1e-2),
     STAGE: (1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0, 604_800.0),
 }
-INFINITY = "+Inf"
+
 BINS: Mapping[str, Sequence[tuple[float, str]]] = MappingProxyType(
-    {
-        name: tuple((bound, floatToGoString(bound)) for bound in (*bounds, float("inf")))
-        for name, bounds in _BOUNDS.items()
-    }
+    {name: (*((bound, repr(bound)) for bound in bounds), (float("inf"), INFINITY)) for name, bounds in _BOUNDS.items()}
 )
 """The upper bounds of a series' histogram, in seconds, with how OpenMetrics writes them."""
 
