@@ -7,9 +7,9 @@ declared, but nothing keeps a third party from publishing it with something else
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -24,21 +24,14 @@ LABEL_CHARACTERS = 200
 LONGEST = 10 * 365 * 86_400.0
 """Seconds; a duration beyond ten years is counted as ten years, so that one absurd event cannot make a mean useless."""
 
-_EFFECTS = frozenset(map(str, Effect))
-_SEVERITIES = frozenset(map(str, (*Severity, *HealthSeverity)))
-_STATUSES = frozenset(map(str, Status))
-_KINDS = frozenset(map(str, HealthKind))
-_OUTCOMES = frozenset({"healed", "failed"})
+EFFECTS = tuple(map(str, Effect))
+SEVERITIES = tuple(dict.fromkeys(map(str, (*Severity, *HealthSeverity))))
+HEALTH_SEVERITIES = tuple(map(str, HealthSeverity))
+STATUSES = tuple(map(str, Status))
+KINDS = tuple(map(str, HealthKind))
+OUTCOMES = ("healed", "failed")
 _POINTS_OFF = frozenset({HealthSeverity.WARNING, HealthSeverity.CRITICAL})
 _ABOUT_THREATS = frozenset({"threat.detected", "threat.status_changed", "threat.mitigated"})
-
-
-class Key(NamedTuple):
-    """A point: the start of its bucket (Unix seconds), its series, its label."""
-
-    bucket: int
-    series: str
-    label: str
 
 
 @dataclass(slots=True)
@@ -77,21 +70,22 @@ class HealthRow:
 class Increments:
     """What some events add.
 
-    `cells` are for buckets of 10 s. `ranked` has the single observations (bucket, label, value) of each series whose
-    labels must be bounded, in order. `first` tells where in the stream the first event of a bucket stands. `threats`
-    are the events whose effect depends on what is known of the threat: brain.consumers.metrics.threats takes them.
+    `cells` are by the start of a bucket of 10 s (Unix seconds), series and label. `ranked` has the single observations
+    (bucket, label, value) of each series whose labels must be bounded, in order. `first` tells where in the stream the
+    first event of a bucket stands. `latest` is the last event of a point that has exemplars, with the observed value.
+    `threats` are the events whose effect depends on what is known of the threat: see brain.consumers.metrics.lifecycle.
     """
 
-    cells: defaultdict[Key, Cell] = field(default_factory=lambda: defaultdict(Cell))
+    cells: defaultdict[tuple[int, str, str], Cell] = field(default_factory=lambda: defaultdict(Cell))
     ranked: defaultdict[str, list[tuple[int, str, int]]] = field(default_factory=lambda: defaultdict(list))
     first: dict[int, str] = field(default_factory=dict)
-    exemplars: dict[tuple[str, str], Exemplar] = field(default_factory=dict)
+    latest: dict[tuple[str, str], tuple[Event, float]] = field(default_factory=dict)
     health: list[HealthRow] = field(default_factory=list)
     threats: list[tuple[str, Event]] = field(default_factory=list)
 
     def add(self, bucket: int, name: str, label: str, value: int = 0) -> None:
         """One observation."""
-        cell = self.cells[Key(bucket, name, label)]
+        cell = self.cells[bucket, name, label]
         cell.count += 1
         cell.sum += value
         if name in series.RANKED:
@@ -104,7 +98,7 @@ class Increments:
         bins, bound = series.bin_series(name), series.bin_of(name, seconds)
         bin_label = f"{label} {bound}" if label else bound
         self.add(bucket, bins, bin_label)
-        self.exemplars[bins, bin_label] = exemplar_of(event, seconds)
+        self.latest[bins, bin_label] = (event, seconds)
 
 
 def accumulate(events: Iterable[tuple[str, Event]]) -> Increments:
@@ -117,7 +111,7 @@ def accumulate(events: Iterable[tuple[str, Event]]) -> Increments:
         increments.add(bucket, series.EVENTS_BY_MODULE, text(event.source.removesuffix("_service")))
         severity = event.payload.get("severity")
         if severity is not None:
-            increments.add(bucket, series.EVENTS_BY_SEVERITY, one_of(_SEVERITIES, severity))
+            increments.add(bucket, series.EVENTS_BY_SEVERITY, one_of(SEVERITIES, severity))
         if event.type == "policy.rule_evaluated":
             _add_decision(increments, bucket, event)
         elif event.type == "immune.event_published":
@@ -129,10 +123,10 @@ def accumulate(events: Iterable[tuple[str, Event]]) -> Increments:
 
 def _add_decision(increments: Increments, bucket: int, event: Event) -> None:
     payload = event.payload
-    effect = one_of(_EFFECTS, payload.get("effect"))
+    effect = one_of(EFFECTS, payload.get("effect"))
     denied = int(effect == Effect.DENY)
     increments.add(bucket, series.DECISIONS_BY_EFFECT, effect)
-    increments.exemplars[series.DECISIONS_BY_EFFECT, effect] = exemplar_of(event, 1.0)
+    increments.latest[series.DECISIONS_BY_EFFECT, effect] = (event, 1.0)
     increments.add(bucket, series.DECISIONS_BY_AGENT, text(payload.get("agent_id")), denied)
     increments.add(bucket, series.DECISIONS_BY_ACTION, text(payload.get("action")), denied)
     took = number(payload.get("evaluation_time_us"), most=60e6)
@@ -142,14 +136,14 @@ def _add_decision(increments: Increments, bucket: int, event: Event) -> None:
 
 def _add_health(increments: Increments, bucket: int, position: str, event: Event) -> None:
     payload = event.payload
-    severity, kind = one_of(_SEVERITIES, payload.get("severity")), one_of(_KINDS, payload.get("kind"))
+    severity, kind = one_of(HEALTH_SEVERITIES, payload.get("severity")), one_of(KINDS, payload.get("kind"))
     increments.add(bucket, series.HEALTH_BY_SEVERITY, severity)
     increments.add(bucket, series.HEALTH_BY_KIND, kind)
     outcome = ""
     if kind == HealthKind.SELF_HEALING_ACTION:
         details = payload.get("details")
         said = details.get("outcome") if isinstance(details, Mapping) else None
-        outcome = one_of(_OUTCOMES, said)
+        outcome = one_of(OUTCOMES, said)
         increments.add(bucket, series.HEALING_BY_OUTCOME, outcome)
     if severity == series.OTHER or kind == series.OTHER or not (outcome or severity in _POINTS_OFF):
         return
@@ -163,9 +157,9 @@ def _add_health(increments: Increments, bucket: int, position: str, event: Event
 def _add_threat(increments: Increments, bucket: int, position: str, event: Event) -> None:
     payload = event.payload
     if event.type == "threat.detected":
-        increments.add(bucket, series.THREATS_BY_SEVERITY, one_of(_SEVERITIES, payload.get("severity")))
+        increments.add(bucket, series.THREATS_BY_SEVERITY, one_of(SEVERITIES, payload.get("severity")))
     elif event.type == "threat.status_changed":
-        increments.add(bucket, series.THREATS_BY_STATUS, one_of(_STATUSES, payload.get("new_status")))
+        increments.add(bucket, series.THREATS_BY_STATUS, one_of(STATUSES, payload.get("new_status")))
     else:
         took = number(payload.get("duration_seconds"))
         if took is not None:
@@ -187,13 +181,15 @@ def number(value: object, most: float = LONGEST) -> float | None:
     return float(min(value, most))
 
 
-def one_of(names: frozenset[str], value: object) -> str:
+def one_of(names: Sequence[str], value: object) -> str:
     """The value when it is one of the names, else OTHER."""
     return value if isinstance(value, str) and value in names else series.OTHER
 
 
 def text(value: object) -> str:
     """The value as a label: at most LABEL_CHARACTERS, without NUL, which PostgreSQL does not take; NONE for nothing."""
+    if value.__class__ is str and 0 < len(value) <= LABEL_CHARACTERS and "\0" not in value:
+        return value  # nearly all of them, and this is the hot path
     if value is None or value == "":
         return series.NONE
     written = value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -11,15 +11,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, select
+from sqlalchemy import Connection, and_, bindparam, delete, select
 
 from brain.charter import Event
 from brain.consumers.metrics import series, tables
-from brain.consumers.metrics.accumulate import Cell, Increments, accumulate, bucket_of
+from brain.consumers.metrics.accumulate import Cell, Increments, accumulate, bucket_of, exemplar_of
 from brain.consumers.metrics.lifecycle import ThreatRow, advance, threat_id_of
 from brain.consumers.metrics.ranked import Row, add_ranked, fits
 from brain.stream.backends import position_key
 
+_DELETE_POINT = delete(tables.points).where(
+    and_(*(tables.points.c[name] == bindparam(name) for name in ("step", "series", "bucket", "label")))
+)
 LARGEST = (1 << 63) - 1
 """What a BIGINT holds; sums stop there."""
 
@@ -41,7 +44,10 @@ def fold(connection: Connection, events: Sequence[tuple[str, Event]]) -> None:
     tables.upsert(
         connection,
         tables.exemplars,
-        [{"series": name, "label": label, **asdict(one)} for (name, label), one in increments.exemplars.items()],
+        [
+            {"series": name, "label": label, **asdict(exemplar_of(event, value))}
+            for (name, label), (event, value) in increments.latest.items()
+        ],
     )
     tables.upsert(connection, tables.health, [asdict(row) for row in increments.health])
 
@@ -77,15 +83,15 @@ def _fold_step(
         return bucket // step * step if step else 0
 
     added: defaultdict[Point, dict[str, Cell]] = defaultdict(dict)
-    for key, cell in increments.cells.items():
-        bucket = target(key.bucket)
+    for (at, name, label), cell in increments.cells.items():
+        bucket = target(at)
         if bucket < since:
             continue  # later than its retention
-        sums = added[Point(bucket, key.series)].setdefault(key.label, Cell())
+        sums = added[Point(bucket, name)].setdefault(label, Cell())
         sums.count += cell.count
         sums.sum += cell.sum
     stored = _load(connection, step, {point.bucket for point in added})
-    gone: list[tuple[Point, str]] = []
+    gone: list[dict[str, object]] = []
     changed: list[dict[str, object]] = []
     for point, cells in added.items():
         rows = stored[point]
@@ -99,23 +105,14 @@ def _fold_step(
         else:
             ordered = increments.ranked[point.series]
             add_ranked(rows, ((label, value) for at, label, value in ordered if target(at) == point.bucket))
-            gone += [(point, label) for label in before - rows.keys()]
+            gone += [_key(step, point, label) for label in before - rows.keys()]
             touched = rows
         for label in touched:
             row = rows[label]
-            changed.append(
-                {
-                    "step": step,
-                    "series": point.series,
-                    "bucket": point.bucket,
-                    "label": label,
-                    "count": min(row.count, LARGEST),
-                    "sum": min(row.sum, LARGEST),
-                    "error": min(row.error, LARGEST),
-                }
-            )
-    for point, label in gone:
-        connection.execute(delete(tables.points).where(_is(step, point, label)))
+            figures = {"count": row.count, "sum": min(row.sum, LARGEST), "error": min(row.error, LARGEST)}
+            changed.append({**_key(step, point, label), **figures})
+    if gone:
+        connection.execute(_DELETE_POINT, gone)
     tables.upsert(connection, tables.points, changed)
     first: dict[int, str] = {}
     for positions in (increments.first, depends_on):
@@ -150,6 +147,5 @@ def _note_first(connection: Connection, step: int, first: dict[int, str]) -> Non
     tables.upsert(connection, tables.buckets, rows)
 
 
-def _is(step: int, point: Point, label: str) -> ColumnElement[bool]:
-    table = tables.points.c
-    return and_(table.step == step, table.series == point.series, table.bucket == point.bucket, table.label == label)
+def _key(step: int, point: Point, label: str) -> dict[str, object]:
+    return {"step": step, "series": point.series, "bucket": point.bucket, "label": label}

@@ -8,12 +8,11 @@ from typing import Any
 
 from brain.charter import Event
 from brain.consumers.metrics import series
-from brain.consumers.metrics.accumulate import LONGEST, Increments, number, one_of, story_of, text
+from brain.consumers.metrics.accumulate import LONGEST, STATUSES, Increments, number, one_of, story_of, text
 from brain.threats.models import ACTIVE, Severity, Status
 
 _ACTIVE = frozenset(map(str, ACTIVE))
-_SEVERITIES = frozenset(map(str, Severity))
-_STATUSES = frozenset(map(str, Status))
+_SEVERITIES = tuple(map(str, Severity))
 
 
 @dataclass(slots=True)
@@ -79,7 +78,7 @@ def _detected(row: ThreatRow, event: Event, payload: dict[str, Any], increments:
 
 
 def _moved(row: ThreatRow, event: Event, payload: dict[str, Any], increments: Increments) -> bool:
-    status = one_of(_STATUSES, payload.get("new_status"))
+    status = one_of(STATUSES, payload.get("new_status"))
     at = _time(payload.get("changed_at"), event)
     if status == series.OTHER or at < row.updated_at:
         return False
