@@ -86,6 +86,7 @@ def _sighting(name: str, batch: Mapping[str, float], last: Event) -> Sighting:
         grade=lambda counts: next(severity for least, severity in SEVERITY_FROM if counts["denials"] >= least),
         describe=lambda counts: f"{counts['denials']} actions of this agent were denied",
         metadata={
+            "first_seen": min(batch.values()),
             "agent_role": last.payload.get("agent_role"),
             "last_action": last.payload.get("action"),
             "last_resource": last.payload.get("resource"),

@@ -1,1 +1,1 @@
-"""Metrics and analytics: time series made of the stream."""
+"""Metrics and analytics: how often, how fast, how healthy; time series that a recount confirms."""

@@ -1,0 +1,102 @@
+"""The tables of the series. Positions are kept as text; times are Unix seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import BigInteger, Column, Connection, Double, Index, Integer, MetaData, String, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+V = TypeVar("V")
+
+metadata = MetaData()
+
+points = Table(
+    "metrics_points",
+    metadata,
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("series", String(40), primary_key=True),
+    Column("bucket", BigInteger, primary_key=True, autoincrement=False),
+    Column("label", String(250), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("sum", BigInteger, nullable=False),
+    Column("error", BigInteger, nullable=False),
+    comment="Series by step (seconds; 0: since the beginning) and bucket",
+    sqlite_with_rowid=False,
+)
+buckets = Table(
+    "metrics_buckets",
+    metadata,
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("bucket", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_position", String(50), nullable=False),
+    comment="Where in the stream the first event stands that a bucket's points depend on",
+    sqlite_with_rowid=False,
+)
+kept = Table(
+    "metrics_kept",
+    metadata,
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("since", BigInteger, nullable=False),
+    comment="Up to where buckets have been deleted: there are none before",
+)
+exemplars = Table(
+    "metrics_exemplars",
+    metadata,
+    Column("series", String(40), primary_key=True),
+    Column("label", String(250), primary_key=True),
+    Column("correlation_id", String(250), nullable=False),
+    Column("trace_id", String(32), nullable=False),
+    Column("value", Double, nullable=False),
+    Column("at", Double, nullable=False),
+    comment="The last event counted in a point",
+)
+threats = Table(
+    "metrics_threats",
+    metadata,
+    Column("threat_id", String(250), primary_key=True),
+    Column("first_position", String(50), nullable=False),
+    Column("type", String(250), nullable=False),
+    Column("severity", String(20), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("correlation_id", String(250), nullable=False),
+    Column("detected_at", Double, index=True),
+    Column("investigated_at", Double),
+    Column("closed_at", Double, index=True),
+    Column("resolved_at", Double),
+    Column("updated_at", Double, nullable=False),
+    comment="Threats as their events tell",
+)
+health = Table(
+    "metrics_health",
+    metadata,
+    Column("event_id", String(250), primary_key=True),
+    Column("position", String(50), nullable=False),
+    Column("at", Double, nullable=False, index=True),
+    Column("severity", String(20), nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("module", String(250), nullable=False),
+    Column("outcome", String(20), nullable=False),
+    Column("correlation_id", String(250), nullable=False),
+    comment="The health events that the score is made of",
+)
+Index("metrics_points_bucket", points.c.step, points.c.bucket)
+
+CHUNK = 500
+"""Most values in one IN list; PostgreSQL and SQLite take more, but plan longer."""
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert the rows, or replace those of the same primary key."""
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    inserting = dialect.insert(table)
+    others = {column.name: inserting.excluded[column.name] for column in table.columns if not column.primary_key}
+    connection.execute(inserting.on_conflict_do_update(index_elements=[*table.primary_key], set_=others), list(rows))
+
+
+def chunks(values: Sequence[V]) -> Iterator[Sequence[V]]:
+    """The values in pieces of CHUNK."""
+    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
