@@ -35,6 +35,7 @@ from brain.web import openapi, problems
 from brain.web.body import BodyReader
 from brain.web.correlation import Correlation
 from brain.web.events_api import events_router
+from brain.web.groups_api import groups_router
 from brain.web.health import health_router
 from brain.web.live import Live, live_router
 
@@ -107,6 +108,7 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
     api = APIRouter(prefix="/api")
     api.include_router(live_router(live))
     api.include_router(events_router(stream))
+    api.include_router(groups_router(stream))
     app.include_router(api)
     app.include_router(health_router(stream, store, consumers_failed, lambda: live.clients))
     app.router.routes += [Route("/", _page), *(login_routes(sessions) if sessions else [])]

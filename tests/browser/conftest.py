@@ -24,12 +24,12 @@ ARGUMENTS = [
     "--enable-precise-memory-info",
 ]
 
-expect.set_options(timeout=10_000)
+expect.set_options(timeout=30_000)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """One browser a module: while it lives its loop occupies the main thread, which async tests elsewhere need."""
+    """One browser for this folder; while it lives its loop occupies the main thread, which async tests need."""
     assert CHROMIUM, "Chromium is not installed; run `make setup-test` (Debian: apt-get install chromium)"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)

@@ -7,13 +7,14 @@ import subprocess
 import time
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
 from support.redis_server import free_port
 from support.server import BRAIN
 
-STARTING_SECONDS = 30
+STARTING_SECONDS = 60
 
 
 class Site:
@@ -28,7 +29,7 @@ class Site:
         self.client = httpx.Client(
             base_url=f"{self.url}/api",
             headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=10,
+            timeout=30,
             trust_env=False,
         )
 
@@ -71,6 +72,15 @@ class Site:
         answer = self.client.post(path, json=body)
         assert answer.is_success, answer.text
         return answer.json()
+
+    def settle(self) -> None:
+        """Wait until everything published so far is stored: the stream of one process keeps the order."""
+        fence = f"fence-{uuid4().hex}"
+        self.ask(fence)
+        deadline = time.monotonic() + STARTING_SECONDS
+        while fence not in str(self.get("/events", pattern="policy.rule_evaluated", limit=10)):
+            assert time.monotonic() < deadline, f"{fence} was not stored within {STARTING_SECONDS} s"
+            time.sleep(0.02)
 
     def rule(
         self, rule_id: str, effect: str, *conditions: tuple[str, str, object], priority: int = 0, **more: Any

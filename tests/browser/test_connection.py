@@ -30,7 +30,7 @@ def test_the_feed_goes_on_where_it_stopped_after_a_killed_server_is_back(tab: Pa
     own_site.start()
     for number in (2, 3, 4):  # before the page is back
         own_site.ask(f"resume-{number}")
-    expect(tab.locator(".badge")).to_have_attribute("data-state", "live", timeout=15_000)
+    expect(tab.locator(".badge")).to_have_attribute("data-state", "live", timeout=60_000)
     own_site.ask("resume-5")
     expect(tab.locator(".event-row", has_text="resume-5")).to_be_visible()
     assert [line.split(" · ")[0] for line in rows(tab, "resume-")] == [f"resume-{number}" for number in range(1, 6)]

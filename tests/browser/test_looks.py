@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -49,12 +50,15 @@ def busy_site(site: Site) -> Site:
 
 def first_row(tab: Page) -> None:
     """Open the inspector on the newest event where the view has a feed, and explain a decision where it can."""
-    if tab.locator(".event-row").count():
-        if tab.get_by_role("button", name="Pause", exact=True).count():
-            tab.get_by_role("button", name="Pause", exact=True).click()
+    view = re.split(r"[?]", tab.url.partition("#/")[2])[0]
+    if view in ("overview", "events"):
+        expect(tab.locator(".event-row").first).to_be_visible()
+        pause = tab.locator(".feed [aria-pressed]")
+        if pause.get_attribute("aria-pressed") == "false":  # it may be paused from the view before
+            pause.click()
         tab.locator(".event-row").first.click()
-        expect(tab.locator("#inspector .timeline, #inspector .story .empty").first).to_be_visible()
-    if tab.locator(".explain").count():
+        expect(tab.locator("#inspector .timeline li").first).to_be_visible()
+    if view == "policy":
         tab.get_by_role("button", name="Explain").click()
         expect(tab.locator(".trace").first).to_be_visible()
 

@@ -30,6 +30,11 @@ _ERRORS = {
 }
 
 
+def answers(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Error answers of a route beyond those that its path and method tell, for `responses=`."""
+    return {code: _answer(str(code), None) for code in codes}
+
+
 def install(app: FastAPI, with_key: bool) -> None:
     """Make `app.openapi()` give the document; `with_key` tells whether requests need the API key."""
 

@@ -65,3 +65,35 @@ function exchange(old, fresh) {
   }
   return fresh;
 }
+
+/**
+ * Runs `change`, which may move, replace or remove the items of `root`, and leaves the focus where the person had it: on
+ * the same control (`data-focus`) of the same item (`data-key`), or on the heading when the item is gone.
+ */
+export function keepFocus(root, change) {
+  const held = root.contains(document.activeElement) ? document.activeElement : null;
+  const key = held?.closest("[data-key]")?.dataset.key;
+  change();
+  if (key === undefined || root.contains(document.activeElement)) return;
+  const item = root.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  const controls = [...(item?.querySelectorAll("[data-focus]") ?? [])];
+  const heading = root.querySelector("h1, h2");
+  if (!controls.length) heading.tabIndex = -1;
+  (controls.find((control) => control.dataset.focus === held.dataset.focus) ?? controls[0] ?? heading).focus({ preventScroll: true });
+}
+
+const working = new WeakSet();
+
+/** Runs `work`, not twice at once. The buttons of `group` look disabled meanwhile; a truly disabled one would lose the focus. */
+export async function whileBusy(group, work) {
+  if (working.has(group)) return;
+  working.add(group);
+  const buttons = group.querySelectorAll("button");
+  for (const button of buttons) button.setAttribute("aria-disabled", "true");
+  try {
+    await work();
+  } finally {
+    working.delete(group);
+    for (const button of buttons) button.removeAttribute("aria-disabled");
+  }
+}

@@ -1,7 +1,7 @@
 // "Why would this be decided so?": a context in, the decision and every rule's part in it out. Changes and records nothing.
 
 import { Problem, send } from "./api.js";
-import { h } from "./dom.js";
+import { h, whileBusy } from "./dom.js";
 import { plural } from "./format.js";
 
 const TEXTS = [
@@ -23,20 +23,17 @@ export function createExplain() {
   ]);
   const refusal = h("p", { class: "refusal", role: "alert", hidden: true });
   const result = h("div", { class: "explanation", "aria-live": "polite" });
-  const button = h("button", { class: "button primary" }, "Explain");
   const element = h(
     "section", { class: "panel explain", "aria-labelledby": "explain-title" },
     h("header", { class: "panel-head" }, h("h2", { id: "explain-title" }, "Explain a decision")),
-    h("form", { onsubmit: submit },
+    h("form", { onsubmit: (event) => (event.preventDefault(), whileBusy(event.currentTarget, explain)) },
       [...TEXTS, ...OBJECTS].map(([name, label]) => h("label", { for: `explain-${name}`, class: name in { params: 1, environment: 1 } ? "wide" : null }, h("span", {}, label), inputs[name])),
-      refusal, h("p", { class: "actions" }, button)),
+      refusal, h("p", { class: "actions" }, h("button", { class: "button primary" }, "Explain"))),
     result,
   );
 
-  async function submit(event) {
-    event.preventDefault();
+  async function explain() {
     refusal.hidden = true;
-    button.disabled = true;
     try {
       show(result, await send("POST", "/api/policy/explain", contextOf(inputs)));
     } catch (error) {
@@ -44,8 +41,6 @@ export function createExplain() {
       result.replaceChildren();
       refusal.textContent = error.faults.length > 1 ? error.faults.join("; ") : error.message;
       refusal.hidden = false;
-    } finally {
-      button.disabled = false;
     }
   }
 

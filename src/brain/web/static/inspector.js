@@ -3,16 +3,17 @@
 import { Problem, get } from "./api.js";
 import { priorityOf, purposeOf } from "./catalogue.js";
 import { describe } from "./describe.js";
-import { h } from "./dom.js";
+import { h, syncList } from "./dom.js";
 import { age, duration, fullTime, plural } from "./format.js";
 import { jsonTree } from "./json.js";
 import { router } from "./router.js";
 
 const STORY = 500;
+const RENEW_MS = 500; // least time between two looks at a story that goes on
 const WIDE = matchMedia("(min-width: 1180px)");
 
 /** The inspector as a dialog beside the view, or over it on a small screen; `update(parameters)` follows the address. */
-export function createInspector(recent) {
+export function createInspector(live, recent) {
   const title = h("h2", { id: "inspector-title", tabindex: -1 });
   const body = h("div", { class: "inspector-body" });
   const close = () => router.change({ event: null, story: null });
@@ -23,6 +24,15 @@ export function createInspector(recent) {
   let shown = "";
   let opener = null;
   let controller = new AbortController();
+  let renew = null; // tells the open story anew, when there is one
+  let renewing;
+
+  // A story that goes on while it is looked at grows.
+  live.addEventListener("batch", ({ detail }) => {
+    if (renew === null || !detail.events.some(({ event }) => event.meta.correlation_id === renew.story)) return;
+    clearTimeout(renewing);
+    renewing = setTimeout(() => renew?.tell(), RENEW_MS);
+  });
 
   document.addEventListener("keydown", (key) => {
     if (key.key === "Escape" && element.open && !key.target.matches("input, textarea, select")) close();
@@ -41,6 +51,7 @@ export function createInspector(recent) {
     if (wanted === shown) return;
     shown = wanted;
     controller.abort();
+    renew = null;
     if (!wanted) return hide();
     controller = new AbortController();
     const { signal } = controller;
@@ -58,7 +69,7 @@ export function createInspector(recent) {
       body.replaceChildren(...(event ? envelope(event) : []), timeline);
       body.scrollTop = 0;
       title.textContent = event ? event.type : "Timeline";
-      await tellStory(timeline, event?.meta.correlation_id ?? story ?? null, id, signal);
+      await follow(timeline, event?.meta.correlation_id ?? story ?? null, id, signal);
     } catch (error) {
       if (error.name === "AbortError") return;
       if (!(error instanceof Problem)) throw error;
@@ -73,18 +84,28 @@ export function createInspector(recent) {
     opener = null;
   }
 
-  async function tellStory(place, story, id, signal) {
-    place.append(h("h3", {}, "Timeline"));
-    if (story === null) return place.append(h("p", { class: "empty" }, "This event has no correlation id, so it belongs to no story."));
-    const page = await get("/api/events", { correlation_id: story, limit: STORY, newest_first: false }, signal);
-    const events = page.events.map((stored) => stored.event);
-    if (events.length === 0) return place.append(h("p", { class: "empty" }, "No event of this story is in the stream."));
-    const first = events[0].timestamp;
-    const span = events[events.length - 1].timestamp - first;
-    place.append(
-      h("p", { class: "view-note" }, `${plural(events.length, "event")}${page.next ? " so far" : ""} in ${duration(span)} · `, h("code", {}, story)),
-      h("ol", { class: "timeline" }, events.map((event) => step(event, first, id))),
-    );
+  async function follow(place, story, id, signal) {
+    const summary = h("p", { class: "view-note" }, "Looking for its story…");
+    const list = h("ol", { class: "timeline" });
+    place.append(h("h3", {}, "Timeline"), summary, list);
+    if (story === null) return summary.replaceChildren("This event has no correlation id, so it belongs to no story.");
+    const tell = async () => {
+      const page = await get("/api/events", { correlation_id: story, limit: STORY, newest_first: false }, signal);
+      const events = page.events.map((stored) => stored.event);
+      const first = events[0]?.timestamp;
+      const span = events[events.length - 1]?.timestamp - first;
+      summary.replaceChildren(...(events.length
+        ? [`${plural(events.length, "event")}${page.next ? " so far" : ""} in ${duration(span)} · `, h("code", {}, story)]
+        : ["No event of this story is in the stream."]));
+      syncList(list, events, (event) => event.id, (event) => step(event, first, id));
+    };
+    await tell();
+    renew = { story, tell: () => tell().catch(quiet) };
+  }
+
+  /** What could not be brought up to date is tried again with the next event of the story. */
+  function quiet(error) {
+    if (error.name !== "AbortError" && !(error instanceof Problem)) throw error;
   }
 
   function step(event, first, id) {

@@ -38,7 +38,7 @@ const context = {
   stats: new Source("/api/threats/stats"),
   rules: new Source("/api/policy/rules"),
 };
-const inspector = createInspector(recent);
+const inspector = createInspector(live, recent);
 const main = document.getElementById("main");
 let current = { name: "", view: { update() {}, remove() {} } };
 

@@ -2,7 +2,7 @@
 
 import { Problem, send } from "./api.js";
 import { announce } from "./announce.js";
-import { h, syncList } from "./dom.js";
+import { h, keepFocus, syncList, whileBusy } from "./dom.js";
 import { age, count, duration, plural } from "./format.js";
 import { router } from "./router.js";
 import { staleNotice } from "./stale.js";
@@ -52,7 +52,7 @@ export function createOpenThreats(source) {
   const stop = source.watch((answer, problem) => {
     stale.show(problem);
     const threats = openThreats(answer);
-    syncList(list, threats.slice(0, SHORT_LIST), (threat) => threat.id, (threat) => card(threat, refresh));
+    keepFocus(element, () => syncList(list, threats.slice(0, SHORT_LIST), (threat) => threat.id, (threat) => card(threat, refresh)));
     more.hidden = threats.length > 0 && threats.length <= SHORT_LIST;
     more.textContent = threats.length ? `and ${count(threats.length - SHORT_LIST)} more on the board` : "No open threats.";
   });
@@ -80,10 +80,12 @@ export function mountThreats(root, { threats: source, closed: closedSource, stat
     if (search !== document.activeElement) search.value = q;
     const all = [...(source.value ?? []), ...(withClosed ? (closedSource.value ?? []) : [])];
     const fitting = bySeverity(all).filter((threat) => !q || JSON.stringify(threat).toLowerCase().includes(q.toLowerCase()));
-    for (const { status, element, fill } of columns) {
-      element.hidden = CLOSED.includes(status) && !withClosed;
-      fill(fitting.filter((threat) => threat.status === status), refresh);
-    }
+    keepFocus(root, () => {
+      for (const { status, element, fill } of columns) {
+        element.hidden = CLOSED.includes(status) && !withClosed;
+        fill(fitting.filter((threat) => threat.status === status), refresh);
+      }
+    });
   };
   const stops = [
     source.watch((_, problem) => {
@@ -136,7 +138,7 @@ export function statsLine(stats) {
 function card(threat, refresh) {
   const refusal = h("p", { class: "refusal", role: "alert", hidden: true });
   const moves = threat.allowed_moves.map((status) =>
-    h("button", { class: "button small", "data-focus": status, "data-move": status, onclick: (event) => move(threat, status, event.currentTarget, refusal, refresh) },
+    h("button", { class: "button small", "data-focus": status, "data-move": status, onclick: (event) => whileBusy(event.currentTarget.parentElement, () => move(threat, status, refusal, refresh)) },
       VERBS[status] ?? status));
   const evidence = Object.entries(threat.metadata.evidence ?? {}).map(([name, number]) => h("li", {}, `${name.replaceAll("_", " ")} `, h("b", {}, count(number))));
   return h(
@@ -152,9 +154,7 @@ function card(threat, refresh) {
   );
 }
 
-async function move(threat, status, button, refusal, refresh) {
-  const buttons = button.parentElement.querySelectorAll("button");
-  for (const one of buttons) one.disabled = true;
+async function move(threat, status, refusal, refresh) {
   refusal.hidden = true;
   try {
     await send("POST", `/api/threats/${encodeURIComponent(threat.id)}/status`, { status });
@@ -164,10 +164,5 @@ async function move(threat, status, button, refusal, refresh) {
     refusal.textContent = error.message;
     refusal.hidden = false;
   }
-  for (const one of buttons) one.disabled = false;
   await refresh();
-  // The card may now be in another column: the focus goes with it.
-  if (document.activeElement === document.body) {
-    document.querySelector(`[data-key="${CSS.escape(threat.id)}"] [data-focus]`)?.focus();
-  }
 }
