@@ -122,19 +122,19 @@ class RotationSettings(_Table):
 
 DEFAULT_INHIBIT = (
     InhibitSettings(
-        name="an escalated threat explains its story's health",
+        name="escalated threat before health of its story",
         source=("kind=threat", "status=ESCALATED"),
         target=("kind=health",),
         equal=("correlation_id",),
     ),
     InhibitSettings(
-        name="a critical health alert explains its story's threats",
+        name="critical health before threats of its story",
         source=("kind=health", "severity=CRITICAL"),
         target=("kind=threat", "status!=ESCALATED"),
         equal=("correlation_id",),
     ),
     InhibitSettings(
-        name="a critical health alert explains its agent's threats",
+        name="critical health before threats of its agent",
         source=("kind=health", "severity=CRITICAL"),
         target=("kind=threat", "status!=ESCALATED"),
         equal=("agent",),
