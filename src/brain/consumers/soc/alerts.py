@@ -83,6 +83,7 @@ class Fires:
     """The thing is there. `counts` is whether this is one more trigger, and not only news of the one before.
 
     `demands` asks for a person even if one had acknowledged; `taken_by` says that somebody has just taken it on.
+    For `hold_for` seconds its page waits for a healing action; after `expires_in` without news it is over.
     """
 
     key: str
@@ -97,8 +98,18 @@ class Fires:
     counts: bool = True
     demands: bool = False
     taken_by: str = ""
-    hold_until: float | None = None
-    expires_at: float | None = None
+    hold_for: float | None = None
+    expires_in: float | None = None
+
+    @property
+    def held_until(self) -> float | None:
+        """Until when it waits for a healing action."""
+        return None if self.hold_for is None else self.at + self.hold_for
+
+    @property
+    def expires_at(self) -> float | None:
+        """When it is over without further news."""
+        return None if self.expires_in is None else self.at + self.expires_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +208,7 @@ def _new(signal: Fires) -> Alert:
         first_at=signal.at,
         fired_at=signal.at,
         last_at=signal.at,
-        held_until=signal.hold_until,
+        held_until=signal.held_until,
         expires_at=signal.expires_at,
     )
     return acknowledged(alert, signal.taken_by, signal.at) if signal.taken_by else alert
@@ -228,9 +239,9 @@ def _again(alert: Alert, signal: Fires) -> Alert:
         last_at=max(alert.last_at, signal.at),
         expires_at=signal.expires_at,
     )
-    if signal.hold_until is not None and alert.held_until is not None:
+    if signal.held_until is not None and alert.held_until is not None:
         # Held while any action is expected; what was once released is not held back again.
-        after = replace(after, held_until=max(alert.held_until, signal.hold_until))
+        after = replace(after, held_until=max(alert.held_until, signal.held_until))
     if signal.demands:
         return replace(after, demand=alert.demand + 1, acknowledged_by=None, acknowledged_at=None)
     return acknowledged(after, signal.taken_by, signal.at) if signal.taken_by else after

@@ -114,7 +114,6 @@ def _health_critical(reading: Reading, event: Event) -> Iterable[Signal]:
     module, kind = _label(payload.get("module")), _label(payload.get("kind"))
     if not module or not kind:
         return
-    quiet = reading.health_quiet_after
     yield Fires(
         key=f"health {module} {kind}",
         name=kind,
@@ -125,8 +124,8 @@ def _health_critical(reading: Reading, event: Event) -> Iterable[Signal]:
         event_id=event.id,
         correlation_id=_story(event, event.id),
         at=event.timestamp,
-        hold_until=event.timestamp + reading.healing_timeout if reading.healed_kinds(kind) else None,
-        expires_at=None if quiet is None else event.timestamp + quiet,
+        hold_for=reading.healing_timeout if reading.healed_kinds(kind) else None,
+        expires_in=reading.health_quiet_after,
     )
 
 
@@ -146,7 +145,7 @@ def _denied(reading: Reading, event: Event) -> Iterable[Signal]:
         event_id=event.id,
         correlation_id=_story(event, event.id),
         at=event.timestamp,
-        expires_at=event.timestamp + reading.quiet_after,
+        expires_in=reading.quiet_after,
     )
 
 
@@ -175,7 +174,7 @@ def _other(reading: Reading, event: Event) -> Iterable[Signal]:
         event_id=event.id,
         correlation_id=_story(event, event.id),
         at=event.timestamp,
-        expires_at=event.timestamp + reading.quiet_after,
+        expires_in=reading.quiet_after,
     )
 
 
