@@ -37,7 +37,7 @@ class Finding:
 
 
 def doctor(stream: StreamOption = None, as_json: JsonOption = False) -> None:
-    """Check settings, stream, journal, consumer groups, store, the consumers' database and server. Exit code 1 when something is bad."""
+    """Check settings, stream, journal, groups, store, database and server. Exit code 1 when something is bad."""
     from brain.settings import load_settings
 
     settings = load_settings(stream=stream, store=stream)
