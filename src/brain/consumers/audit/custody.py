@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine
 
 from brain.consumers.audit.keys import load_key, load_or_make_key
@@ -16,7 +15,7 @@ from brain.consumers.audit.note import Signer, Verifier
 from brain.consumers.audit.settings import AuditSettings
 from brain.consumers.audit.tables import metadata
 from brain.consumers.database import create_tables, reachable
-from brain.errors import Conflict, InvalidInput, NotFound, Unavailable
+from brain.errors import Conflict, NotFound, Unavailable
 
 DEFAULT = "brain-audit.key"
 
@@ -40,22 +39,30 @@ class Custody:
         self.clock = clock
         self.path = key_path(settings, database)
         self._log: AuditLog | None = None
+        self._prepared = False
         self._opening = threading.Lock()
 
     def log(self) -> AuditLog:
         """The log, begun when there is none. Raises what `load_or_make_key` and `open_log` do, and Unavailable."""
+        self.prepare()  # first: a database that does not answer must not leave a key without a log
         with self._opening, reachable(self.database):
             if self._log is None:
-                # The key comes second: a database that does not answer must not leave a key without a log.
-                create_tables(self.database, metadata)
-                key: Ed25519PrivateKey = load_or_make_key(self.path)
+                begun = read_identity(self.database) is not None
+                key = load_key(self.path) if begun else load_or_make_key(self.path)
                 self._log = open_log(self.database, key, self.settings.origin, self.clock, self.settings.checkpoints)
             return self._log
 
+    def prepare(self) -> None:
+        """Make the tables, where they are missing. Raises Unavailable."""
+        with self._opening, reachable(self.database):
+            if not self._prepared:
+                create_tables(self.database, metadata)
+                self._prepared = True
+
     def verifier(self) -> Verifier:
         """The log's name and public key as the database has them. Raises NotFound when there is no log yet."""
+        self.prepare()
         with reachable(self.database):
-            create_tables(self.database, metadata)
             found = read_identity(self.database)
         if found is None:
             raise NotFound("audit log: there is none in this database; `brain serve` or `brain worker audit` begins it")
@@ -64,12 +71,13 @@ class Custody:
     def known_key(self) -> Signer | Verifier:
         """The log's own key, when it may be read here, else the public one, with which less can be told.
 
-        Raises NotFound when there is no log yet, Conflict when the key here is not the log's.
+        Raises NotFound when there is no log yet, Conflict when the key here is not the log's, InvalidInput when the
+        key's file is not fit to be used.
         """
         verifier = self.verifier()
         try:
             private = load_key(self.path)
-        except (NotFound, Unavailable, InvalidInput):
+        except (NotFound, Unavailable):
             return verifier
         signer = Signer(verifier.name, private)
         if signer.verifier.key != verifier.key:

@@ -59,9 +59,12 @@ def subjects(event: Event) -> tuple[object, object]:
 
 def searchable(value: object) -> str | None:
     """A value as it is kept to search by: text, cut short, without the NUL that PostgreSQL cannot keep."""
-    if value is None or value == "" or not isinstance(value, str):
-        return None
-    return value[:WIDTH].replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return kept(value) if isinstance(value, str) and value else None
+
+
+def kept(text: str) -> str:
+    """The text as it is kept in a column."""
+    return text[:WIDTH].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 class Sealing:

@@ -43,7 +43,10 @@ def load_key(path: Path) -> Ed25519PrivateKey:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             data = file.read(1 << 16)
     except FileNotFoundError as error:
-        raise NotFound(f"audit key: there is no file {path}; `brain serve` makes it on first use") from error
+        raise NotFound(
+            f"audit key: there is no file {path}; it is made when the log is begun: bring it back from where you keep "
+            "a copy, or name its place in the setting audit.key_file"
+        ) from error
     except OSError as error:
         raise Unavailable(f"audit key: {path} cannot be read: {error.strerror}; check its owner and rights") from error
     if mode & 0o077:

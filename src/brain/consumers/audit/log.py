@@ -16,6 +16,7 @@ from brain.consumers.audit.merkle import Frontier, leaf_hash
 from brain.consumers.audit.note import BadNote, Checkpoint, Signer, Verifier
 from brain.consumers.audit.tables import checkpoints, entries, identity, metadata, nodes
 from brain.consumers.audit.tree import STEP, StoredTree, Tampered
+from brain.consumers.database import create_tables, reading
 from brain.errors import Conflict
 
 KEEP_CHECKPOINTS = 1000
@@ -129,7 +130,7 @@ def open_log(
     Raises Conflict when the log there was begun with another key or under another name, Tampered when it has entries
     and no name.
     """
-    metadata.create_all(database)
+    create_tables(database, metadata)
     verifier = read_identity(database) or _begin(database, key, origin)
     if verifier.key != key.public_key().public_bytes_raw():
         raise Conflict(
@@ -143,7 +144,7 @@ def open_log(
 
 def read_identity(database: Engine) -> Verifier | None:
     """The name and public key that the database gives for its log; None when there is none."""
-    with database.connect() as connection:
+    with reading(database).connect() as connection:
         row = connection.execute(select(identity.c.origin, identity.c.public_key)).one_or_none()
     return None if row is None else Verifier(row.origin, row.public_key)
 

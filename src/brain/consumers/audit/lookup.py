@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from brain.consumers.audit.note import Checkpoint
 from brain.consumers.audit.proofs import prove
 from brain.consumers.audit.tables import metadata
-from brain.consumers.database import create_tables, reachable, reading
+from brain.consumers.database import create_tables, reachable
 from brain.errors import NotFound
 
 
@@ -34,7 +34,7 @@ def find_logged(database: Engine, event_id: str) -> Logged | None:
     with reachable(database):
         create_tables(database, metadata)
         try:
-            proof = prove(reading(database), event_id)
+            proof = prove(database, event_id)
         except NotFound:
             return None
     checkpoint = Checkpoint.parse(proof.checkpoint.rpartition("\n\n")[0] + "\n")

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Engine, select
 
-from brain.consumers.audit.entries import WIDTH
+from brain.consumers.audit.entries import kept
 from brain.consumers.audit.log import newest_note, read_identity
 from brain.consumers.audit.merkle import (
     SIZE,
@@ -23,6 +23,7 @@ from brain.consumers.audit.merkle import (
 from brain.consumers.audit.note import Checkpoint, Verifier
 from brain.consumers.audit.tables import entries
 from brain.consumers.audit.tree import StoredTree, Tampered
+from brain.consumers.database import reading
 from brain.errors import NotFound
 
 
@@ -110,11 +111,11 @@ def prove(database: Engine, event_id: str) -> InclusionProof:
 
     Raises NotFound when it is not logged, Tampered when what is stored does not lead to the checkpoint's root.
     """
-    with database.connect() as connection:
+    with reading(database).connect() as connection:
         key = _key(database)
         row: Any = connection.execute(
             select(entries.c.idx, entries.c.leaf_hash, entries.c.event_id, entries.c.payload)
-            .where(entries.c.event_id == event_id[:WIDTH])
+            .where(entries.c.event_id == kept(event_id))
             .order_by(entries.c.idx)
             .limit(1)
         ).one_or_none()
@@ -147,7 +148,7 @@ def prove_consistency(database: Engine, kept: bytes) -> ConsistencyProof:
     Raises BadNote when it is not of this log, InvalidInput for one of an empty log, Tampered when the log does not
     continue it.
     """
-    with database.connect() as connection:
+    with reading(database).connect() as connection:
         key = _key(database)
         old = Checkpoint.open(kept, key)
         note, new = _newest(connection, key)

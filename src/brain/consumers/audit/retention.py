@@ -16,6 +16,7 @@ from brain.consumers.audit.entries import Sealing
 from brain.consumers.audit.search import of_pattern, of_story
 from brain.consumers.audit.settings import LEAST_DAYS
 from brain.consumers.audit.tables import entries, holds
+from brain.consumers.database import reading
 from brain.errors import InvalidInput, NotFound
 
 DAY = 86_400.0
@@ -73,7 +74,7 @@ def add_hold(
 
 def list_holds(database: Engine) -> list[Hold]:
     """All holds, the oldest first."""
-    with database.connect() as connection:
+    with reading(database).connect() as connection:
         return _holds(connection)
 
 
@@ -93,7 +94,7 @@ def prune(database: Engine, sealing: Sealing, days: float, now: float, *, dry: b
     In pages, each a transaction of its own: it may be stopped at any time. With `dry` nothing is deleted.
     """
     cutoff = now - days * DAY
-    with database.connect() as connection:
+    with reading(database).connect() as connection:
         end = _first_since(connection, cutoff)
     count, after = 0, -1
     while True:

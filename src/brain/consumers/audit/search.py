@@ -11,8 +11,9 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, and_, or_, select
 
 from brain.charter import Event, Pattern
-from brain.consumers.audit.entries import WIDTH, searchable
+from brain.consumers.audit.entries import kept
 from brain.consumers.audit.tables import entries
+from brain.consumers.database import reading
 from brain.errors import EnvelopeError
 
 _PAGE = 2000
@@ -85,9 +86,9 @@ class Wanted:
         if self.until is not None:
             found.append(entries.c.at < self.until)
         if self.agent is not None:
-            found.append(entries.c.agent == searchable(self.agent))
+            found.append(entries.c.agent == kept(self.agent))
         if self.threat is not None:
-            found.append(entries.c.threat == searchable(self.threat))
+            found.append(entries.c.threat == kept(self.threat))
         if self.correlation_id is not None:
             found.append(of_story(self.correlation_id))
         return found
@@ -105,7 +106,7 @@ def of_pattern(pattern: Pattern) -> ColumnElement[bool]:
 
 def of_story(correlation_id: str) -> ColumnElement[bool]:
     """The entries with the correlation id, and the one whose own id it is."""
-    return or_(entries.c.correlation_id == searchable(correlation_id), entries.c.event_id == correlation_id[:WIDTH])
+    return or_(entries.c.correlation_id == kept(correlation_id), entries.c.event_id == kept(correlation_id))
 
 
 def find(connection: Connection, wanted: Wanted, before: int | None = None, limit: int = 100) -> list[Entry]:
@@ -133,7 +134,7 @@ def each(database: Engine, wanted: Wanted) -> Iterator[Entry]:
     while True:
         clauses = [*wanted.clauses, entries.c.idx > after]
         query = select(*_COLUMNS).where(and_(*clauses)).order_by(entries.c.idx).limit(_PAGE)
-        with database.connect() as connection:
+        with reading(database).connect() as connection:
             rows: Sequence[Any] = connection.execute(query).all()
         for row in rows:
             entry = Entry(*row)

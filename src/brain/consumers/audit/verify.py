@@ -16,6 +16,7 @@ from brain.consumers.audit.merkle import Frontier
 from brain.consumers.audit.note import BadNote, Checkpoint, Signer, Verifier
 from brain.consumers.audit.tables import checkpoints, entries, nodes
 from brain.consumers.audit.tree import STEP, StoredTree, Tampered, stored_nodes
+from brain.consumers.database import reading
 from brain.errors import Unavailable
 
 PAGE = 5000
@@ -86,7 +87,7 @@ def verify(
     verifier = key.verifier if isinstance(key, Signer) else key
     trusted = Checkpoint.open(kept, verifier) if kept is not None else None
     try:
-        with database.connect() as connection:
+        with reading(database).connect() as connection:
             walk = _Walk(connection, key, verifier, progress or _silent)
             return walk.run(trusted)
     except DBAPIError as error:
