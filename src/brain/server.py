@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
+from prometheus_client.core import Metric
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -63,6 +64,7 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
     sessions = Sessions(settings.api_key.get_secret_value()) if settings.api_key else None
     live = Live(stream, settings.live_limit)
     consumers: list[asyncio.Task[None]] = []
+    families: list[Callable[[], Sequence[Metric]]] = []
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -76,6 +78,8 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
             for name in consumer_packages():
                 consumer = await modules.enter_async_context(open_consumer(name, house))
                 app.include_router(consumer.router, prefix="/api")
+                if consumer.families is not None:
+                    families.append(consumer.families)
                 if name in settings.consumers:
                     consumers.extend(asyncio.create_task(work(), name=name) for work in consumer.work)
             app.openapi_schema = None
@@ -110,7 +114,7 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
     api.include_router(events_router(stream))
     api.include_router(groups_router(stream))
     app.include_router(api)
-    app.include_router(health_router(stream, store, consumers_failed, lambda: live.clients))
+    app.include_router(health_router(stream, store, consumers_failed, lambda: live.clients, families))
     app.router.routes += [Route("/", _page), *(login_routes(sessions) if sessions else [])]
     if STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -22,6 +22,7 @@ from brain.errors import InvalidInput
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
+    from prometheus_client.core import Metric
     from sqlalchemy import Engine
 
     from brain.settings import Settings
@@ -56,10 +57,13 @@ def open_house(stream: EventStream, store: Store, settings: Settings) -> Iterato
 
 @dataclass(frozen=True)
 class Consumer:
-    """An opened consumer: its routes, mounted below /api, and its work: loops that run until they are cancelled."""
+    """An opened consumer: its routes, mounted below /api; its work, loops that run until they are cancelled; and, in a
+    blocking call, what it adds to `/metrics`.
+    """
 
     router: APIRouter
     work: Sequence[Callable[[], Coroutine[Any, Any, None]]]
+    families: Callable[[], Sequence[Metric]] | None = None
 
 
 def consumer_packages() -> dict[str, str]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from brain.errors import Unavailable
 from brain.logs import Log
 from brain.stream.backends import Backend, MarkMismatch, position_key
+from brain.stream.delays import Delays
 from brain.stream.journal import Journal, Reader, Record, lock_folder, remove, segment_path, segments
 
 log = Log("brain.shipper")
@@ -207,6 +208,7 @@ class Shipper:
         self._receipts = threading.Lock()
         self._waiters: dict[int, list[Future[str]]] = {}
         self._positions: deque[tuple[Sequence[int], list[str]]] = deque(maxlen=_REMEMBERED)
+        self.delays = Delays()
         self._thread = threading.Thread(target=self._run, name="brain-shipper", daemon=True)
 
     @property
@@ -302,6 +304,7 @@ class Shipper:
         records, positions = self._own.ship()
         if records:
             self._announce(records, positions)
+            self.delays.observe(records[0].data)
         self._journal.prepare()
         if time.monotonic() >= self._next_housekeeping:
             self._housekeeping()

@@ -25,6 +25,7 @@ from brain.stream import query
 from brain.stream.backends import Backend, DeadLetter, GroupInfo, check_position, open_backend
 from brain.stream.bell import Bell
 from brain.stream.consumer import Consumer, Delivering, Handler
+from brain.stream.delays import Delays
 from brain.stream.journal import Journal
 from brain.stream.query import Stored
 from brain.stream.receipt import Receipt
@@ -313,6 +314,11 @@ class EventStream:
             "retried": sum(consumer.retried for consumer in self.consumers),
             "dead": sum(consumer.dead for consumer in self.consumers),
         }
+
+    @property
+    def delays(self) -> Delays | None:
+        """How long this process's events took to the backend; None without a journal."""
+        return self._shipper.delays if self._shipper is not None else None
 
     @property
     def journal_name(self) -> str:

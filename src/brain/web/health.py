@@ -3,44 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
-from brain.charter import catalogue
 from brain.errors import BrainError
 from brain.logs import Log
 from brain.store import Store
-from brain.stream import EventStream, GroupInfo
-from brain.stream.publisher import failures
+from brain.stream import EventStream
+from brain.stream.families import stream_families
 
 log = Log("brain.health")
 
 PROBE_SECONDS = 2.0
 """How long a part may take to answer before it counts as not ready."""
 
-GROUPS = 100
-"""Most consumer groups with series of their own, so that a scrape stays small whatever clients create."""
-
 _OPENMETRICS = "application/openmetrics-text"
-_COUNTERS = {
-    "accepted": "Events that publish() journalled",
-    "stored": "Events of this process that the backend has stored",
-    "refused": "Events that publish() could not accept",
-    "recovered": "Events of dead processes that this one stored",
-    "damaged": "Journal records lost to damage",
-    "delivered": "Events handed to consumers with success",
-    "retried": "Deliveries tried again",
-    "dead": "Events that became dead letters",
-}
-"""EventStream.stats(), as counters since the process started."""
+_TEXT = "text/plain"
 
 
 class Health(BaseModel):
@@ -57,9 +43,13 @@ class Readiness(BaseModel):
 
 
 def health_router(
-    stream: EventStream, store: Store, consumers_failed: Callable[[], bool], live_clients: Callable[[], int]
+    stream: EventStream,
+    store: Store,
+    consumers_failed: Callable[[], bool],
+    live_clients: Callable[[], int],
+    families: Sequence[Callable[[], Sequence[Metric]]],
 ) -> APIRouter:
-    """The routes of this file."""
+    """The routes of this file; `families` add to `/metrics`, each in a blocking call."""
     router = APIRouter(tags=["operation"])
 
     @router.get("/healthz", summary="The process lives")
@@ -83,9 +73,13 @@ def health_router(
         summary="OpenMetrics for Prometheus",
     )
     async def metrics(accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
+        found = await stream_families(stream)
+        for gather in families:
+            found += await asyncio.to_thread(gather)
+        found.append(GaugeMetricFamily("brain_live_clients", "Clients that follow events/live now", live_clients()))
         registry = CollectorRegistry()
-        registry.register(_Snapshot(stream.stats(), await stream.groups(), live_clients()))
-        encode, media_type = choose_encoder(accept if "text/plain" in accept else _OPENMETRICS)
+        registry.register(_Snapshot(found))
+        encode, media_type = negotiated(accept)
         return Response(encode(registry), headers={"Content-Type": media_type})
 
     return router
@@ -103,46 +97,35 @@ async def _probe(part: str, ask: Callable[[], Awaitable[object]]) -> str:
     return "ok"
 
 
-class _Snapshot(Collector):
-    """What the stream, its groups and the publishers counted, at one moment, as metric families."""
+def negotiated(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+    """How to write the metrics for this `Accept` header, and the media type: OpenMetrics unless text is wanted more.
 
-    def __init__(self, stats: Mapping[str, int], groups: Sequence[GroupInfo], live_clients: int) -> None:
-        self._stats = stats
-        self._groups = groups
-        self._live_clients = live_clients
+    Quality values as in RFC 9110, section 12.4.2; a header that takes neither is answered with OpenMetrics.
+    """
+    wanted = {_OPENMETRICS: 0.0, _TEXT: 0.0}
+    for media_type in wanted:
+        ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+        found = [(ranges.index(name), -quality) for name, quality in _accepted(accept) if name in ranges]
+        wanted[media_type] = -min(found)[1] if found else 0.0
+    return choose_encoder(_TEXT if wanted[_TEXT] > wanted[_OPENMETRICS] else _OPENMETRICS)
+
+
+def _accepted(accept: str) -> Iterator[tuple[str, float]]:
+    for part in accept.lower().split(","):
+        name, *parameters = (piece.strip() for piece in part.split(";"))
+        quality = next((text for text in parameters if text.startswith("q=")), "q=1")[2:]
+        try:
+            yield name, min(1.0, max(0.0, float(quality)))
+        except ValueError:
+            yield name, 0.0
+
+
+class _Snapshot(Collector):
+    """Families that were gathered already."""
+
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
 
     def collect(self) -> Iterator[Metric]:
         """The families, for prometheus-client."""
-        for name, meaning in _COUNTERS.items():
-            yield CounterMetricFamily(f"brain_stream_events_{name}", meaning, self._stats[name])
-        yield CounterMetricFamily("brain_stream_ship_failures", "Batches not stored", self._stats["ship_failures"])
-        yield GaugeMetricFamily("brain_stream_backlog_events", "Events not stored yet", self._stats["backlog"])
-        yield self._failures()
-        yield from self._group_states()
-        yield GaugeMetricFamily("brain_live_clients", "Clients that follow events/live now", self._live_clients)
-
-    @staticmethod
-    def _failures() -> Metric:
-        family = CounterMetricFamily("brain_publish_failures", "Events modules could not hand over", labels=["type"])
-        known = catalogue()
-        other = 0
-        for event_type, count in sorted(failures.items()):
-            if event_type in known:
-                family.add_metric([event_type], count)
-            else:
-                other += count
-        family.add_metric(["other"], other)
-        return family
-
-    def _group_states(self) -> Iterator[Metric]:
-        lag = GaugeMetricFamily("brain_group_lag_events", "Events the group has not been handed yet", labels=["group"])
-        pending = GaugeMetricFamily(
-            "brain_group_pending_events", "Events handed out, not acknowledged", labels=["group"]
-        )
-        dead = GaugeMetricFamily("brain_group_dead_letters", "Events the group gave up on", labels=["group"])
-        for group in sorted(self._groups, key=lambda group: group.name)[:GROUPS]:
-            lag.add_metric([group.name], group.lag)
-            pending.add_metric([group.name], group.pending)
-            dead.add_metric([group.name], group.dead)
-        yield from (lag, pending, dead)
-        yield GaugeMetricFamily("brain_groups", "Consumer groups, those without series included", len(self._groups))
+        yield from self._families

@@ -65,6 +65,8 @@ def summarise_span(connection: Connection, span: Span, now: float, top: int) -> 
     """The summary of the span; the `top` agents and actions, those with the most denials first."""
     found = totals(connection, span, _READ)
     decisions = {str(effect): found[series.DECISIONS_BY_EFFECT].get(effect, (0, 0))[0] for effect in Effect}
+    if unknown := found[series.DECISIONS_BY_EFFECT].get(OTHER):
+        decisions[OTHER] = unknown[0]
     every = sum(count for count, _ in found[series.DECISIONS_BY_EFFECT].values())
     stages = found[series.STAGE]
     end = min(float(span.until), now)

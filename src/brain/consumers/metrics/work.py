@@ -1,0 +1,51 @@
+"""The loops of this consumer: counting, and letting go of what is too old."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection, Engine
+
+from brain.consumers import House
+from brain.consumers.database import OUTAGE
+from brain.consumers.metrics.fold import fold
+from brain.consumers.metrics.prune import prune
+from brain.consumers.metrics.settings import MetricsSettings
+from brain.consumers.metrics.spans import keep_seconds
+from brain.consumers.projection import Item, Projection
+from brain.logs import Log
+
+log = Log("brain.metrics")
+
+GROUP = "metrics"
+PRUNE_EVERY = 60.0
+"""Seconds."""
+
+
+def projection(house: House) -> Projection:
+    """The projection that counts every event of the stream."""
+    return Projection(house, GROUP, apply)
+
+
+def apply(connection: Connection, items: Sequence[Item]) -> None:
+    """Count the items in all tables; bytes that are no event are not counted."""
+    fold(connection, [(item.position, item.event) for item in items if item.event is not None])
+
+
+async def prune_regularly(
+    engine: Engine, settings: MetricsSettings, every: float = PRUNE_EVERY, clock: Callable[[], float] = time.time
+) -> None:
+    """Delete what is older than its retention, every so many seconds, until cancelled."""
+    while True:
+        try:
+            await asyncio.to_thread(_prune_once, engine, settings, clock())
+        except OUTAGE as error:
+            log.warning("pruning waits for the database", error=str(error))
+        await asyncio.sleep(every)
+
+
+def _prune_once(engine: Engine, settings: MetricsSettings, now: float) -> None:
+    with engine.begin() as connection:
+        prune(connection, keep_seconds(settings), now)
