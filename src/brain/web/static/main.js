@@ -3,6 +3,7 @@
 import { Problem, session } from "./api.js";
 import { loadCatalogue } from "./catalogue.js";
 import { connectionBadge } from "./connection.js";
+import { mountDeadLetters } from "./deadletters.js";
 import { mountEvents } from "./events.js";
 import { createFeed } from "./feed.js";
 import { renewAges } from "./format.js";
@@ -22,6 +23,7 @@ const VIEWS = {
   events: { title: "Events", mount: mountEvents },
   threats: { title: "Threats", mount: mountThreats },
   policy: { title: "Policy", mount: mountPolicy },
+  "dead-letters": { title: "Dead letters", mount: mountDeadLetters },
 };
 
 const CATALOGUE_RETRY_MS = 2000;
@@ -37,6 +39,8 @@ const context = {
   closed: new Source("/api/threats", { status: ["RESOLVED", "IGNORED"], limit: 100 }),
   stats: new Source("/api/threats/stats"),
   rules: new Source("/api/policy/rules"),
+  groups: new Source("/api/groups"),
+  letters: new Source("/api/dead-letters"),
 };
 const inspector = createInspector(live, recent);
 const main = document.getElementById("main");
