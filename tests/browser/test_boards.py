@@ -150,7 +150,7 @@ def test_a_candidate_rule_is_tried_on_the_decisions_on_record(tab: Page, own_sit
     text.fill(json.dumps(rule))
     panel.get_by_role("button", name="Try", exact=True).click()
     result = panel.locator(".replay")
-    expect(result).to_contain_text("2 decisions would have changed of 8.")  # settle() asked once
+    expect(result).to_contain_text("2 decisions would have changed of 8 from")  # settle() asked once
     expect(result.locator(".changes li")).to_have_text(["2 newly denied", "0 newly allowed", "0 another effect"])
     expect(result.get_by_role("table", name="Changes by agent").get_by_role("row", name="bot-0")).to_contain_text("1")
     expect(result.get_by_role("table", name="Changes by action").get_by_role("row", name="delete")).to_contain_text("2")

@@ -16,6 +16,7 @@ import { router } from "./router.js";
 import { createSignIn } from "./signin.js";
 import { Source } from "./sources.js";
 import { mountThreats } from "./threats.js";
+import { createTrendSources } from "./trends.js";
 
 /** A view is a name in the address, a title, and a function (root, context) => {update, remove, tick?}. */
 const VIEWS = {
@@ -41,6 +42,7 @@ const context = {
   rules: new Source("/api/policy/rules"),
   groups: new Source("/api/groups"),
   letters: new Source("/api/dead-letters"),
+  trends: createTrendSources(),
 };
 const inspector = createInspector(live, recent);
 const main = document.getElementById("main");

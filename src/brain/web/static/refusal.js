@@ -21,9 +21,15 @@ export function createRefusal() {
         return true;
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
-        say(error.faults.length > 1 ? error.faults.join("; ") : error.message);
+        say(wordsOf(error));
         return false;
       }
     },
   };
+}
+
+/** What a Problem says: its faults, which name the fields, where it has any of its own. */
+export function wordsOf(problem) {
+  const faults = problem.faults.filter((fault) => fault !== problem.message);
+  return faults.length ? faults.join("; ") : problem.message;
 }
