@@ -24,6 +24,7 @@ class Site:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.stream = f"sqlite:///{folder}/brain.db"
         self._key = key
         self._process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client(
@@ -37,7 +38,7 @@ class Site:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BRAIN_")}
         if self._key:
             environment["BRAIN_API_KEY"] = self._key
-        command = [*BRAIN, "serve", "--port", str(self.port), "--stream", f"sqlite:///{self.folder}/brain.db"]
+        command = [*BRAIN, "serve", "--port", str(self.port), "--stream", self.stream]
         log = (self.folder / "serve.log").open("ab")
         self._process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
         log.close()

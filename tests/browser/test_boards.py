@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from playwright.sync_api import Page, expect
@@ -129,3 +130,44 @@ def test_a_decision_is_explained(tab: Page, site: Site) -> None:
 def evaluations(site: Site) -> int:
     """How many decisions are on record."""
     return len(site.get("/events", pattern="policy.rule_evaluated", limit=1000)["events"])
+
+
+def test_a_candidate_rule_is_tried_on_the_decisions_on_record(tab: Page, own_site: Site) -> None:
+    own_site.rule("staff", "ALLOW", ("agent_role", "==", "staff"), name="Staff may do all")
+    for number in range(6):
+        own_site.ask(f"bot-{number % 2}", ("read", "delete", "write")[number % 3])
+    own_site.ask("stranger", "read", role="nobody")
+    own_site.settle()
+    open_page(tab, own_site, "#/policy")
+    tab.get_by_role("link", name="Try a change of Staff may do all").click()
+    expect(tab).to_have_url(re.compile("try=staff"))
+    panel = tab.get_by_role("region", name="Try a rule against history")
+    text = panel.get_by_label("A rule or a list of rules, as JSON")
+    expect(text).to_be_focused()
+    rule = json.loads(text.input_value())
+    assert rule["id"] == "staff"
+    rule["conditions"].append({"field": "action", "operator": "!=", "value": "delete"})
+    text.fill(json.dumps(rule))
+    panel.get_by_role("button", name="Try", exact=True).click()
+    result = panel.locator(".replay")
+    expect(result).to_contain_text("2 decisions would have changed of 8 from")  # settle() asked once
+    expect(result.locator(".changes li")).to_have_text(["2 newly denied", "0 newly allowed", "0 another effect"])
+    expect(result.get_by_role("table", name="Changes by agent").get_by_role("row", name="bot-0")).to_contain_text("1")
+    expect(result.get_by_role("table", name="Changes by action").get_by_role("row", name="delete")).to_contain_text("2")
+    example = result.locator(".trace").first
+    expect(example).to_contain_text("ALLOW→DENY")
+    example.get_by_role("link", name="Event").click()
+    expect(tab.locator("#inspector")).to_contain_text("policy.rule_evaluated")
+    tab.keyboard.press("Escape")
+
+    text.fill("[{]")
+    panel.get_by_role("button", name="Try", exact=True).click()
+    expect(panel.get_by_role("alert")).to_contain_text("Not valid JSON")
+    text.fill('{"name": "bad", "effect": "MAYBE", "conditions": []}')
+    panel.get_by_role("button", name="Try", exact=True).click()
+    expect(panel.get_by_role("alert")).to_contain_text("effect")
+    text.fill('{"effect": "ALLOW"}')
+    panel.get_by_label("Decisions of").select_option("the last hour")
+    panel.get_by_role("button", name="Try", exact=True).click()
+    expect(result).to_contain_text("2 newly allowed")
+    assert [rule["id"] for rule in own_site.get("/policy/rules")] == ["staff"]

@@ -76,7 +76,7 @@ export function keepFocus(root, change) {
   change();
   if (key === undefined || root.contains(document.activeElement)) return;
   const item = root.querySelector(`[data-key="${CSS.escape(key)}"]`);
-  const controls = [...(item?.querySelectorAll("[data-focus]") ?? [])];
+  const controls = item === null ? [] : item.tagName === "BUTTON" ? [item] : [...item.querySelectorAll("[data-focus]")];
   const heading = root.querySelector("h1, h2");
   if (!controls.length) heading.tabIndex = -1;
   (controls.find((control) => control.dataset.focus === held.dataset.focus) ?? controls[0] ?? heading).focus({ preventScroll: true });

@@ -3,6 +3,7 @@
 import { Problem, send } from "./api.js";
 import { h, whileBusy } from "./dom.js";
 import { plural } from "./format.js";
+import { createRefusal } from "./refusal.js";
 
 const TEXTS = [
   ["agent_id", "Agent", "agent-7"],
@@ -21,27 +22,20 @@ export function createExplain() {
     ...TEXTS.map(([name, , example]) => [name, h("input", { id: `explain-${name}`, name, placeholder: example, autocomplete: "off", spellcheck: "false" })]),
     ...OBJECTS.map(([name, , example]) => [name, h("textarea", { id: `explain-${name}`, name, rows: 2, spellcheck: "false", placeholder: example })]),
   ]);
-  const refusal = h("p", { class: "refusal", role: "alert", hidden: true });
+  const refusal = createRefusal();
   const result = h("div", { class: "explanation", "aria-live": "polite" });
   const element = h(
-    "section", { class: "panel explain", "aria-labelledby": "explain-title" },
+    "section", { class: "panel asking explain", "aria-labelledby": "explain-title" },
     h("header", { class: "panel-head" }, h("h2", { id: "explain-title" }, "Explain a decision")),
     h("form", { onsubmit: (event) => (event.preventDefault(), whileBusy(event.currentTarget, explain)) },
       [...TEXTS, ...OBJECTS].map(([name, label]) => h("label", { for: `explain-${name}`, class: name in { params: 1, environment: 1 } ? "wide" : null }, h("span", {}, label), inputs[name])),
-      refusal, h("p", { class: "actions" }, h("button", { class: "button primary" }, "Explain"))),
+      refusal.element, h("p", { class: "actions" }, h("button", { class: "button primary" }, "Explain"))),
     result,
   );
 
   async function explain() {
-    refusal.hidden = true;
-    try {
-      show(result, await send("POST", "/api/policy/explain", contextOf(inputs)));
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      result.replaceChildren();
-      refusal.textContent = error.faults.length > 1 ? error.faults.join("; ") : error.message;
-      refusal.hidden = false;
-    }
+    const done = await refusal.attempt(async () => show(result, await send("POST", "/api/policy/explain", contextOf(inputs))));
+    if (!done) result.replaceChildren();
   }
 
   return {

@@ -3,6 +3,7 @@
 import { Problem, session } from "./api.js";
 import { loadCatalogue } from "./catalogue.js";
 import { connectionBadge } from "./connection.js";
+import { mountDeadLetters } from "./deadletters.js";
 import { mountEvents } from "./events.js";
 import { createFeed } from "./feed.js";
 import { renewAges } from "./format.js";
@@ -15,6 +16,7 @@ import { router } from "./router.js";
 import { createSignIn } from "./signin.js";
 import { Source } from "./sources.js";
 import { mountThreats } from "./threats.js";
+import { createTrendSources } from "./trends.js";
 
 /** A view is a name in the address, a title, and a function (root, context) => {update, remove, tick?}. */
 const VIEWS = {
@@ -22,6 +24,7 @@ const VIEWS = {
   events: { title: "Events", mount: mountEvents },
   threats: { title: "Threats", mount: mountThreats },
   policy: { title: "Policy", mount: mountPolicy },
+  "dead-letters": { title: "Dead letters", mount: mountDeadLetters },
 };
 
 const CATALOGUE_RETRY_MS = 2000;
@@ -37,6 +40,9 @@ const context = {
   closed: new Source("/api/threats", { status: ["RESOLVED", "IGNORED"], limit: 100 }),
   stats: new Source("/api/threats/stats"),
   rules: new Source("/api/policy/rules"),
+  groups: new Source("/api/groups"),
+  letters: new Source("/api/dead-letters"),
+  trends: createTrendSources(),
 };
 const inspector = createInspector(live, recent);
 const main = document.getElementById("main");

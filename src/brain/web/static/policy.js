@@ -1,12 +1,14 @@
 // The policy rules in order of precedence, with a switch each, and a form that explains a decision.
 
-import { Problem, send } from "./api.js";
+import { send } from "./api.js";
 import { announce } from "./announce.js";
 import { h, syncList } from "./dom.js";
+import { createCandidate } from "./candidate.js";
 import { createExplain } from "./explain.js";
 import { count, plural } from "./format.js";
-import { staleNotice } from "./stale.js";
+import { createRefusal } from "./refusal.js";
 import { router } from "./router.js";
+import { staleNotice } from "./stale.js";
 
 const MOST = 500;
 
@@ -16,9 +18,10 @@ export function mountPolicy(root, { rules: source }) {
   const summary = h("p", { class: "view-note" });
   const list = h("ul", { class: "rules" });
   const none = h("p", { class: "empty" });
-  const refusal = h("p", { class: "refusal", role: "alert", hidden: true });
+  const refusal = createRefusal();
   const stale = staleNotice();
   const explain = createExplain();
+  const candidate = createCandidate();
   root.append(
     h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "Policy"), summary),
     h("div", { class: "policy" },
@@ -26,8 +29,8 @@ export function mountPolicy(root, { rules: source }) {
         h("header", { class: "panel-head" }, h("h2", { id: "rules-title" }, "Rules, the first that matches decides"),
           h("form", { class: "filters", role: "search", "aria-label": "Filter rules", onsubmit: (event) => event.preventDefault() },
             h("label", {}, h("span", {}, "Contains"), search))),
-        stale.element, refusal, list, none),
-      explain.element),
+        stale.element, refusal.element, list, none),
+      h("div", { class: "side" }, explain.element, candidate.element)),
   );
 
   const show = () => {
@@ -43,26 +46,25 @@ export function mountPolicy(root, { rules: source }) {
   };
 
   async function flip(rule, enabled) {
-    refusal.hidden = true;
-    try {
+    const done = await refusal.attempt(async () => {
       await send("POST", `/api/policy/rules/${encodeURIComponent(rule.id)}/${enabled ? "enable" : "disable"}`);
       announce(`Rule ${rule.name} is ${enabled ? "enabled" : "disabled"}.`);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      refusal.textContent = `${rule.name}: ${error.message}`;
-      refusal.hidden = false;
-    }
+    });
     await source.refresh();
+    return done;
   }
 
   const stop = source.watch((value, problem) => {
     stale.show(problem);
-    if (value) show();
+    if (!value) return;
+    show();
+    candidate.update(router.parameters, value);
   });
   return {
     update(parameters) {
       show();
       explain.update(parameters);
+      candidate.update(parameters, source.value);
     },
     remove: stop,
   };
@@ -71,16 +73,17 @@ export function mountPolicy(root, { rules: source }) {
 function ruleRow(rule, flip) {
   const toggle = h("button", {
     class: "switch", role: "switch", "aria-checked": String(rule.enabled), "aria-label": `Enabled: ${rule.name}`, "data-focus": "switch",
-    onclick: (event) => {
-      event.currentTarget.setAttribute("aria-checked", String(!rule.enabled));
-      flip(!rule.enabled);
+    onclick: async () => {
+      toggle.setAttribute("aria-checked", String(!rule.enabled));
+      if (!(await flip(!rule.enabled))) toggle.setAttribute("aria-checked", String(rule.enabled));
     },
   });
   return h(
     "li", { class: rule.enabled ? "rule" : "rule is-off" }, toggle,
     h("div", { class: "rule-main" },
       h("p", { class: "card-head" }, h("span", { class: "chip", "data-level": rule.effect }, rule.effect), h("b", {}, rule.name),
-        h("span", { class: "card-age" }, `priority ${rule.priority}`)),
+        h("span", { class: "card-age" }, `priority ${rule.priority}`),
+        h("a", { class: "story-link", href: router.href({ try: rule.id }), "data-focus": "try", "aria-label": `Try a change of ${rule.name}` }, "Try a change")),
       conditionList(rule.conditions),
       h("p", { class: "card-text" }, h("code", {}, rule.id), ...notes(rule))),
   );

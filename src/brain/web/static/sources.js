@@ -6,7 +6,7 @@ import { Problem, get, session } from "./api.js";
 const EVERY_MS = 5000;
 const SOON_MS = 150;
 
-/** One address of the API, kept current for its watchers. */
+/** One address of the API, kept current for its watchers. `parameters` may be a function that gives them for each request. */
 export class Source {
   value = undefined;
   problem = null;
@@ -17,6 +17,7 @@ export class Source {
   #timer;
   #loading = null;
   #next = null;
+  #asked = 0; // how often the question changed
 
   constructor(path, parameters = {}) {
     this.#path = path;
@@ -34,6 +35,17 @@ export class Source {
       this.#watchers.delete(show);
       if (this.#watchers.size === 0) clearTimeout(this.#timer);
     };
+  }
+
+  /** Ask for something else from now on; what was shown until now is forgotten when it was another question. */
+  change(parameters, path = this.#path) {
+    const same = parameters === this.#parameters || JSON.stringify(parameters) === JSON.stringify(this.#parameters);
+    if (same && path === this.#path) return;
+    this.#parameters = parameters;
+    this.#path = path;
+    this.#asked += 1;
+    this.value = undefined;
+    if (this.#watchers.size) this.refresh();
   }
 
   /** Ask again shortly: something changed. Several calls become one. */
@@ -54,13 +66,18 @@ export class Source {
   async #load() {
     clearTimeout(this.#timer);
     if (!this.#watchers.size || document.hidden) return;
+    const asked = this.#asked;
+    let value = this.value;
+    let problem = null;
     try {
-      this.value = await get(this.#path, this.#parameters);
-      this.problem = null;
+      value = await get(this.#path, typeof this.#parameters === "function" ? this.#parameters() : this.#parameters);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      this.problem = error;
+      problem = error;
     }
+    if (asked !== this.#asked) return; // meanwhile something else is wanted, and asked for
+    this.value = value;
+    this.problem = problem;
     for (const show of this.#watchers) show(this.value, this.problem);
     if (this.problem?.status === 401) return; // goes on once signed in
     this.#schedule(EVERY_MS);

@@ -1,9 +1,10 @@
 // Threats: a board by status, a short list for the overview, and the moves each threat may make as buttons.
 
-import { Problem, send } from "./api.js";
+import { send } from "./api.js";
 import { announce } from "./announce.js";
 import { h, keepFocus, syncList, whileBusy } from "./dom.js";
 import { age, count, duration, plural } from "./format.js";
+import { createRefusal } from "./refusal.js";
 import { router } from "./router.js";
 import { staleNotice } from "./stale.js";
 
@@ -136,7 +137,7 @@ export function statsLine(stats) {
 }
 
 function card(threat, refresh) {
-  const refusal = h("p", { class: "refusal", role: "alert", hidden: true });
+  const refusal = createRefusal();
   const moves = threat.allowed_moves.map((status) =>
     h("button", { class: "button small", "data-focus": status, "data-move": status, onclick: (event) => whileBusy(event.currentTarget.parentElement, () => move(threat, status, refusal, refresh)) },
       VERBS[status] ?? status));
@@ -150,19 +151,14 @@ function card(threat, refresh) {
     threat.description ? h("p", { class: "card-text" }, threat.description) : null,
     evidence.length ? h("ul", { class: "facts" }, evidence) : null,
     moves.length === 0 ? null : h("div", { class: "moves", role: "group", "aria-label": `Move threat ${threat.source}` }, moves),
-    refusal,
+    refusal.element,
   );
 }
 
 async function move(threat, status, refusal, refresh) {
-  refusal.hidden = true;
-  try {
+  await refusal.attempt(async () => {
     await send("POST", `/api/threats/${encodeURIComponent(threat.id)}/status`, { status });
     announce(`Threat from ${threat.source} is now ${status}.`);
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    refusal.textContent = error.message;
-    refusal.hidden = false;
-  }
+  });
   await refresh();
 }

@@ -1,0 +1,85 @@
+"""What consumer groups gave up on: shown with its reasons, delivered again, or discarded after a question."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Locator, Page, expect
+
+from brain.charter import Event
+from browser.page import open_page
+from browser.site import Site
+from support.letters import Letters
+
+
+def cell(tab: Page, group: str, column: int) -> Locator:
+    """A cell of the group's row, the columns counted from 1."""
+    return (
+        tab.get_by_role("region", name="Consumer groups")
+        .get_by_role("row", name=group)
+        .locator(f":nth-child({column})")
+    )
+
+
+def test_dead_letters_are_shown_redriven_and_discarded(tab: Page, own_site: Site) -> None:
+    for number in range(4):
+        own_site.ask(f"stuck-{number}", role="nobody")
+    own_site.settle()
+    with Letters(own_site.stream, "reports", "policy.action_denied") as group:
+        group.bury(4, "TimeoutError: the report server did not answer")
+        open_page(tab, own_site, "#/dead-letters")
+        expect(cell(tab, "reports", 2).first).to_have_text("policy.action_denied")
+        expect(cell(tab, "reports", 5).first).to_have_text("4")
+        cards = tab.locator(".letters .card")
+        expect(cards).to_have_count(4)
+        expect(cards.first).to_contain_text("stuck-0")
+        expect(cards.first).to_contain_text("TimeoutError: the report server did not answer")
+        expect(cards.first).to_contain_text("3 attempts")
+        cards.first.get_by_text("Attempts", exact=True).click()
+        expect(cards.first.locator("ol li")).to_have_count(3)
+        cards.first.get_by_role("link", name="Inspect").click()
+        expect(tab.locator("#inspector")).to_contain_text("stuck-0")
+        tab.keyboard.press("Escape")
+
+        cards.first.get_by_role("button", name="Redrive").press("Enter")
+        expect(cards).to_have_count(3)
+        expect(tab.get_by_role("heading", level=1)).to_be_focused()  # its card is gone
+        expect(tab.locator("#announcer")).to_have_text("1 dead letter delivered again.")
+        [entry] = group.fetch(1)
+        assert Event.decode(entry.data).payload["agent_id"] == "stuck-0"
+
+        discard = cards.first.get_by_role("button", name="Discard")
+        discard.press("Enter")
+        question = tab.get_by_role("dialog", name="Discard this dead letter?")
+        expect(question.get_by_role("button", name="Cancel")).to_be_focused()
+        tab.keyboard.press("Enter")
+        expect(question).to_have_count(0)
+        expect(discard).to_be_focused()
+        expect(cards).to_have_count(3)
+        discard.press("Enter")
+        question.get_by_role("button", name="Discard").press("Enter")
+        expect(cards).to_have_count(2)
+
+        tab.get_by_role("combobox", name="Group").select_option("reports")
+        expect(tab).to_have_url(f"{own_site.url}/#/dead-letters?group=reports")
+        tab.get_by_role("button", name="Discard all").click()
+        tab.get_by_role("dialog", name="Discard all 2 dead letters of reports?").get_by_role(
+            "button", name="Discard"
+        ).click()
+        expect(tab.get_by_text("No dead letters: every event was handled.")).to_be_visible()
+        expect(cell(tab, "reports", 5).first).to_have_text("0")
+        assert own_site.get("/dead-letters") == []
+
+
+def test_a_letter_that_somebody_else_dealt_with_is_refused_in_words(tab: Page, own_site: Site) -> None:
+    own_site.ask("gone", role="nobody")
+    own_site.settle()
+    with Letters(own_site.stream, "reports", "policy.action_denied") as group:
+        group.bury(1, "ValueError: no such report")
+        open_page(tab, own_site, "#/dead-letters?group=reports")
+        card = tab.locator(".letters .card")
+        expect(card).to_be_visible()
+        tab.route("**/api/dead-letters?*", lambda route: route.abort())
+        own_site.post("/dead-letters/discard", {"group": "reports", "positions": None})
+        card.get_by_role("button", name="Redrive").click()
+        expect(tab.locator(".letters > .refusal")).to_contain_text("no dead letter of 'reports'")
+        tab.unroute("**/api/dead-letters?*")
+        expect(card).to_have_count(0)
