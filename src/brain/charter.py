@@ -85,7 +85,7 @@ def current_meta() -> dict[str, Any]:
 
 def mint_id(module: str, timestamp: float) -> str:
     """An event id `evt_<module>_<unix milliseconds>_<64 random bits in hex>`."""
-    return f"evt_{module}_{int(timestamp * 1000)}_{_bits(64):016x}"
+    return f"evt_{module}_{int(timestamp * 1000)}_{_bits(64).to_bytes(8).hex()}"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -257,7 +257,7 @@ class EventType(Generic[P]):
         """As `event`, without the run-time check: for hot paths whose payload the type checker has seen."""
         now = time()
         return Event(
-            id=f"evt_{self.module}_{int(now * 1000)}_{_bits(64):016x}",
+            id=mint_id(self.module, now),
             type=self.name,
             source=self.source,
             target=target,

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from brain.charter import Event, catalogue
+from brain import EventStream
+from brain.charter import Event, catalogue, correlation
 from brain.policy import Condition, PolicyEngine, Rule
 from brain.policy.recorder import recorded_context
 from brain.stream.publisher import failures
@@ -88,6 +89,61 @@ def test_the_recorded_context_is_the_one_decided_on(context: dict[str, Any]) -> 
     stream = Recorder()
     PolicyEngine(stream).evaluate(context)
     assert recorded_context(stream.take()[0].payload) == context
+
+
+LOOP: list[Any] = []
+LOOP.append(LOOP)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        CONTEXT,
+        {},
+        {**CONTEXT, "tenant": "t1"},
+        {**CONTEXT, "agent_id": None, "environment": {"deep": [{"er": [1, 2.5, None, True, "ß"]}]}},
+        {"agent_id": "a1", "agent_role": "guest", "action": "x", "resource": "y", "params": {}, "tenant": "six fields"},
+    ],
+)
+async def test_our_own_stream_stores_the_context_decided_on(context: dict[str, Any]) -> None:
+    async with EventStream.open("memory://") as stream:
+        PolicyEngine(stream).evaluate(context)
+        evaluated, denied = [event async for event in stream.replay("*")]
+    assert recorded_context(evaluated.payload) == context
+    for event in (evaluated, denied):
+        catalogue()[event.type].check(event.payload)
+        assert event.source == "policy_service"
+        assert event.meta == {"correlation_id": None, "version": "1.0"}
+    assert {name: evaluated.payload[name] for name in denied.payload} == denied.payload
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {**CONTEXT, "action": "\ud800"},
+        {**CONTEXT, "params": {"rows": 2**70}},
+        {**CONTEXT, "params": {"rows": object(), "names": {"a"}, 1: 2}},
+        {**CONTEXT, "environment": {"loop": LOOP}},
+        {**CONTEXT, "resource": b"\xff"},
+    ],
+)
+async def test_no_value_keeps_a_decision_out_of_the_stream(context: dict[str, Any]) -> None:
+    before = failures.total()
+    async with EventStream.open("memory://") as stream:
+        PolicyEngine(stream).evaluate(context)
+        events = [event async for event in stream.replay("*")]
+        assert stream.stats()["refused"] == 0
+    assert [event.type for event in events] == ["policy.rule_evaluated", "policy.action_denied"]
+    assert events[0].payload["agent_id"] == "a1"
+    assert failures.total() == before
+
+
+async def test_what_a_decision_publishes_carries_the_correlation_around_it() -> None:
+    async with EventStream.open("memory://") as stream:
+        with correlation("story-1", causation_id="evt_x"):
+            PolicyEngine(stream, default_effect="ALLOW").evaluate(CONTEXT)
+        (event,) = [event async for event in stream.replay("*")]
+    assert event.meta == {"correlation_id": "story-1", "version": "1.0", "causation_id": "evt_x"}
 
 
 def test_rule_changes_publish_the_full_rule_and_what_changed() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from brain.policy.models import Effect, Rule
@@ -26,20 +26,21 @@ class Decision:
     requires_audit: bool = False
     requires_approval: bool = False
     metadata: Mapping[str, Any] = NO_ITEMS
-    _facts: dict[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
 
-    @property
     def facts(self) -> dict[str, Any]:
-        """The payload of its event, but for the context and the time; made once, and copied for each event."""
-        facts = self._facts
-        if facts is None:
-            facts = _facts_of(self)
-            object.__setattr__(self, "_facts", facts)
-        return facts
+        """The payload of its event, but for the context and the time."""
+        return {
+            "rule_id": self.rule_id,
+            "rule_name": self.rule_name,
+            "effect": self.effect.value,
+            "allowed": self.allowed,
+            "reason": self.reason,
+            "warnings": list(self.warnings),
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """The decision as plain JSON values."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
         return {**plain, "effect": str(self.effect), "warnings": list(self.warnings), "metadata": thaw(self.metadata)}
 
 
@@ -76,17 +77,3 @@ def default_decision(effect: Effect) -> Decision:
         warnings=FrozenList([reason]) if effect is Effect.WARN else NO_MEMBERS,
         requires_audit=effect is Effect.AUDIT,
     )
-
-
-def _facts_of(decision: Decision) -> dict[str, Any]:
-    of_the_context = dict.fromkeys(("agent_id", "agent_role", "action", "resource", "environment", "params"))
-    return {
-        **of_the_context,
-        "rule_id": decision.rule_id,
-        "rule_name": decision.rule_name,
-        "effect": decision.effect.value,
-        "allowed": decision.allowed,
-        "reason": decision.reason,
-        "warnings": list(decision.warnings),
-        "evaluation_time_us": 0.0,
-    }

@@ -53,7 +53,7 @@ class PolicyEngine:
             raise InvalidInput(f"sample_allowed: {sample_allowed!r} is not a share between 0 and 1")
         self._record = recorder(event_stream) if event_stream is not None else None
         self._clock = clock
-        self._sample = sample_allowed
+        self._sampled = sample_allowed if sample_allowed < 1 else None
         self._random = Random().random
         kept = store or MemoryStore()
         self._book = Rulebook(event_stream, kept, _effect(default_effect), clock)
@@ -77,24 +77,17 @@ class PolicyEngine:
         if "agent" in context:
             context = spread_agent(context)
         rules = self._book.current
-        if self._record is None and rules.plain:
-            find = rules.find
-            return find(context)[DECISION]
-        return self._evaluate_recorded(context, rules)
-
-    def _evaluate_recorded(self, context: Mapping[str, Any], rules: RuleSet) -> Decision:
         if not rules.plain and self._clock() >= rules.due:
             rules = self._book.advance()
-        find = rules.find
+        find, record = rules.find, self._record
+        if record is None:
+            return find(context)[DECISION]
         started = perf_counter_ns()
         entry = find(context)
         took_us = (perf_counter_ns() - started) / 1000
         decision = entry[DECISION]
-        if self._record is not None and (
-            self._sample == 1 or decision.effect is not Effect.ALLOW or self._random() < self._sample
-        ):
-            shadow = rules.shadow.find(context) if rules.shadow is not None else None
-            self._record(context, entry, took_us, shadow)
+        if self._sampled is None or decision.effect is not Effect.ALLOW or self._random() < self._sampled:
+            record(context, entry, took_us, rules.shadow.find(context) if rules.shadow is not None else None)
         return decision
 
     def evaluate_many(self, contexts: Iterable[Mapping[str, Any]]) -> list[Decision]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from sys import modules
 from time import time
 from typing import Any
 
@@ -15,12 +15,15 @@ from brain.policy.compiler import DECISION, ORDER, Entry
 from brain.policy.plain import plain
 from brain.stream import EventStream
 from brain.stream.publisher import Publisher, failures, publish_safely
+from brain.stream.tracing import SDK
 
 log = Log("brain.policy")
 
 CONTEXT_FIELDS = ("agent_id", "agent_role", "action", "resource", "environment", "params")
 _KNOWN = frozenset(CONTEXT_FIELDS)
-_SIMPLE = frozenset({str, int, float, bool, type(None)})
+_EVALUATED = "policy.rule_evaluated"
+_DENIED = "policy.action_denied"
+_SOURCE = "policy_service"
 _DENIAL = ("agent_id", "agent_role", "action", "resource", "rule_id", "rule_name", "reason")
 _SHADOW_FACTS = ("rule_id", "rule_name", "effect", "allowed")
 
@@ -34,81 +37,126 @@ def recorder(stream: Publisher) -> Record:
     It takes the context, the entry that decided, the microseconds that took, and what the shadow rules say, which is
     recorded when it would have gone before the entry. It never raises.
     """
-    # Our own stream never raises, and takes an event at once; a foreign one is handed it with care.
-    publish = stream.publish if isinstance(stream, EventStream) else partial(publish_safely, stream)
+    carefully = _careful(stream)
+    return _quick(stream, carefully) if type(stream) is EventStream else carefully
+
+
+def _careful(stream: Publisher) -> Record:
+    """The recorder for any stream, and for any context."""
 
     def record(context: Mapping[str, Any], entry: Entry, took_us: float, shadow: Entry | None) -> None:
         try:
             decision = entry[DECISION]
-            facts = decision._facts or decision.facts  # a property costs a call, which most decisions need not make
-            payload = _usual_payload(context, facts, took_us) if len(context) == 6 else None
-            if payload is None:
-                payload = {**facts, **_context_payload(context), "evaluation_time_us": took_us}
+            payload = {**decision.facts(), **_context_payload(context), "evaluation_time_us": took_us}
             if shadow is not None and shadow[ORDER] < entry[ORDER]:
-                payload["shadow"] = {name: shadow[DECISION].facts[name] for name in _SHADOW_FACTS}
-            publish(_event("policy.rule_evaluated", payload))
+                payload["shadow"] = _shadow_outcome(shadow)
+            publish_safely(stream, _event(_EVALUATED, payload))
             if not decision.allowed:
-                publish(_event("policy.action_denied", {name: payload[name] for name in _DENIAL}))
+                publish_safely(stream, _event(_DENIED, {name: payload[name] for name in _DENIAL}))
         except Exception as error:  # noqa: BLE001  (a decision stands whatever becomes of its event; counted, logged)
-            failures["policy.rule_evaluated"] += 1
-            log.error("decision not recorded", error=str(error), total=failures["policy.rule_evaluated"])
+            failures[_EVALUATED] += 1
+            log.error("decision not recorded", error=str(error), total=failures[_EVALUATED])
 
     return record
 
 
-class _OwnEvent(Event, frozen=True, kw_only=True, eq=False):
-    """An event whose parts are right by construction: the checks of any other cost as much as the decision."""
-
-    def __post_init__(self) -> None:
-        pass
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Event) and msgspec.structs.astuple(self) == msgspec.structs.astuple(other)
-
-    def __hash__(self) -> int:
-        return hash(self.id)
-
-
 def _event(name: str, payload: dict[str, Any]) -> Event:
-    now = time()
-    return _OwnEvent(
-        id=mint_id("policy", now),
-        type=name,
-        source="policy_service",
-        target=None,
-        timestamp=now,
-        payload=payload,
-        meta=current_meta(),
-    )
+    return Event(type=name, source=_SOURCE, payload=payload)
 
 
-def _usual_payload(context: Mapping[str, Any], facts: dict[str, Any], took_us: float) -> Any:
-    """The payload for a context with just the six fields, of texts and objects of plain values; else None."""
-    try:
-        agent_id, agent_role = context["agent_id"], context["agent_role"]
-        action, resource = context["action"], context["resource"]
-        environment, params = context["environment"], context["params"]
-    except KeyError:
-        return None
-    if not agent_id.__class__ is agent_role.__class__ is action.__class__ is resource.__class__ is str:
-        return None
-    if not environment.__class__ is params.__class__ is dict:
-        return None
-    for value in environment.values():
-        if value.__class__ not in _SIMPLE:
-            return None
-    for value in params.values():
-        if value.__class__ not in _SIMPLE:
-            return None
-    payload = facts.copy()  # it has all the keys already, which is several times as fast as adding them
-    payload["agent_id"] = agent_id
-    payload["agent_role"] = agent_role
-    payload["action"] = action
-    payload["resource"] = resource
-    payload["environment"] = environment
-    payload["params"] = params
-    payload["evaluation_time_us"] = took_us
-    return payload
+class _Evaluated(msgspec.Struct, gc=False):
+    """The payload of `policy.rule_evaluated`; structs are made and written in half the time that dictionaries take."""
+
+    agent_id: Any
+    agent_role: Any
+    action: Any
+    resource: Any
+    environment: Any
+    params: Any
+    rule_id: str | None
+    rule_name: str | None
+    effect: str
+    allowed: bool
+    reason: str
+    warnings: Sequence[str]
+    evaluation_time_us: float
+    shadow: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Denied(msgspec.Struct, gc=False):
+    """The payload of `policy.action_denied`."""
+
+    agent_id: Any
+    agent_role: Any
+    action: Any
+    resource: Any
+    rule_id: str | None
+    rule_name: str | None
+    reason: str
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    id: str
+    type: str
+    source: str
+    target: None
+    timestamp: float
+    payload: _Evaluated | _Denied
+    meta: Mapping[str, Any]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _quick(stream: EventStream, carefully: Record) -> Record:
+    """The recorder for our own stream, which takes the bytes of an event: no event is made only to be encoded.
+
+    A context that has not just the six fields, or values that are no JSON, is left to `carefully`.
+    """
+    publish = stream.publish_encoded
+
+    def record(context: Mapping[str, Any], entry: Entry, took_us: float, shadow: Entry | None) -> None:
+        if len(context) != 6 or SDK in modules:  # who traces wants whole events
+            return carefully(context, entry, took_us, shadow)
+        decision = entry[DECISION]
+        allowed, rule_id, rule_name, reason = decision.allowed, decision.rule_id, decision.rule_name, decision.reason
+        try:
+            agent_id, agent_role = context["agent_id"], context["agent_role"]
+            action, resource = context["action"], context["resource"]
+            evaluated = _Evaluated(
+                agent_id,
+                agent_role,
+                action,
+                resource,
+                context["environment"],
+                context["params"],
+                rule_id,
+                rule_name,
+                decision.effect,
+                allowed,
+                reason,
+                decision.warnings,
+                took_us,
+            )
+            if shadow is not None and shadow[ORDER] < entry[ORDER]:
+                evaluated.shadow = _shadow_outcome(shadow)
+            now, meta = time(), current_meta()
+            event_id = mint_id("policy", now)
+            data = _encode(_Envelope(event_id, _EVALUATED, _SOURCE, None, now, evaluated, meta))
+        except Exception:  # noqa: BLE001  (a missing field, or whatever the values of the caller's own types raise)
+            return carefully(context, entry, took_us, shadow)
+        publish(event_id, _EVALUATED, data)
+        if not allowed:
+            denied = _Denied(agent_id, agent_role, action, resource, rule_id, rule_name, reason)
+            denial_id = mint_id("policy", now)
+            publish(denial_id, _DENIED, _encode(_Envelope(denial_id, _DENIED, _SOURCE, None, now, denied, meta)))
+
+    return record
+
+
+def _shadow_outcome(shadow: Entry) -> dict[str, Any]:
+    facts = shadow[DECISION].facts()
+    return {name: facts[name] for name in _SHADOW_FACTS}
 
 
 def _context_payload(given: Mapping[str, Any]) -> dict[str, Any]:
