@@ -1,8 +1,9 @@
 """The HTTP sender of every connector: time-outs, a few retries in line, and two kinds of failing.
 
 `Refused` is final: the service understood, and says that this request will never do. `TryLater` is everything that a
-later try may get over: network errors, time-outs, 408, 425, 429 and 5xx; and also 401, 403 and 407, since somebody will
-renew a token that ran out and the request then succeeds: giving up on it would lose what was to be said.
+later try may get over: network errors, time-outs, 408, 425, 429 and 5xx; and also 401 and 407, since somebody will
+renew a token that ran out and the request then succeeds: giving up on it would lose what was to be said. A 403 is
+final, as RFC 9110 (15.5.4) has it: the service knows who asks, and forbids this.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ WORDS = 500
 ANSWER_BYTES = 4 << 20
 """Bytes of an answer that are read; one longer than that counts as a failing of the service."""
 
-_LATER = frozenset({401, 403, 407, 408, 425, 429})
-_CREDENTIALS = frozenset({401, 403, 407})
+_LATER = frozenset({401, 407, 408, 425, 429})
+_CREDENTIALS = frozenset({401, 407})
 _SECONDS = re.compile(r"\d{1,9}").fullmatch
 
 

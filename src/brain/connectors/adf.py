@@ -1,0 +1,44 @@
+"""Plain text as a document in the Atlassian Document Format, which Jira's API v3 wants for descriptions and comments.
+
+Source: developer.atlassian.com, "Atlassian Document Format": a `doc` of version 1 with paragraphs of text, hard breaks
+and links; a text node must not be empty.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from brain.connectors.texts import shorten
+
+CHARACTERS = 30_000
+"""Of text in one document; Jira refuses a field of more than 32,767 characters."""
+
+
+def document(text: str, link: str = "") -> dict[str, Any]:
+    """The text, its paragraphs parted at empty lines; a `link` stands in a last paragraph of its own."""
+    parts = [part.strip("\n") for part in shorten(text.replace("\r\n", "\n"), CHARACTERS).split("\n\n")]
+    content = [_paragraph(part) for part in parts if part.strip()]
+    if link:
+        mark = {"type": "link", "attrs": {"href": link}}
+        content.append({"type": "paragraph", "content": [{"type": "text", "text": link, "marks": [mark]}]})
+    return {"type": "doc", "version": 1, "content": content or [_paragraph("(no text)")]}
+
+
+def plain(node: object) -> str:
+    """The text of a document, for finding something in it; no error for what is not one."""
+    if not isinstance(node, dict):
+        return ""
+    if isinstance(text := node.get("text"), str):
+        return text
+    content = node.get("content")
+    return "\n".join(map(plain, content)) if isinstance(content, list) else ""
+
+
+def _paragraph(text: str) -> dict[str, Any]:
+    nodes: list[dict[str, Any]] = []
+    for line in text.split("\n"):
+        if nodes:
+            nodes.append({"type": "hardBreak"})
+        if line:
+            nodes.append({"type": "text", "text": line})
+    return {"type": "paragraph", "content": nodes}

@@ -1,0 +1,137 @@
+"""E-mail, through an SMTP server.
+
+Source: RFC 5321 (SMTP: 4yz replies are for later, 5yz are final), RFC 5322 (the header fields), RFC 3834 (what a
+program sends says `Auto-Submitted`, so that no vacation answer comes back), RFC 8314 (TLS from the start on port 465).
+The Message-ID is made from the dedup: a message sent twice has the same one, and mail stores that look show one.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import hashlib
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import Literal, TypedDict
+
+import aiosmtplib
+from pydantic import BaseModel, ConfigDict, Field
+
+from brain.connectors.secret import Secret
+from brain.connectors.sender import Refused, TryLater
+from brain.connectors.texts import one_line
+
+SERVICE = "the mail server"
+_SUBJECT_CHARACTERS = 200
+_NOT_OUR_MESSAGE = frozenset({530, 534, 535, 538})  # RFC 4954: replies about the login, which somebody will put right
+
+
+class EmailSettings(BaseModel):
+    """One mail server and who writes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = Field(description="Name of the SMTP server")
+    port: int = Field(
+        default=587, ge=1, le=65535, description="Its port: 587 for submission, 465 for TLS from the start"
+    )
+    security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="starttls: required, never skipped; none: for a server on this machine only"
+    )
+    user: str = Field(default="", description="Login; empty for a server that wants none")
+    password: Secret | None = Field(default=None, description="Password of that login")
+    sender: str = Field(description="Address in From, and where errors are returned to")
+    timeout: float = Field(default=20.0, gt=0, description="Seconds for each step")
+    ca_file: str = Field(default="", description="PEM file of the authority that signed the server's certificate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """A message in plain text."""
+
+    to: Sequence[str]
+    subject: str
+    text: str
+    dedup: str
+    """Names the message; the same at every retry."""
+    thread: str = ""
+    """Messages of one thread are shown together: the key of an alert."""
+
+
+class Mailed(TypedDict):
+    """The server's answer; `refused` are recipients that it did not take while it took others."""
+
+    message_id: str
+    said: str
+    refused: list[str]
+
+
+class Email:
+    """Sends mail through one server; a connection for each message."""
+
+    def __init__(self, settings: EmailSettings, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+
+    async def send(self, mail: Mail) -> Mailed:
+        """Hand it to the server. Raises Refused and TryLater."""
+        settings = self._settings
+        message = compose(settings, mail, self._clock())
+        try:
+            refused, said = await aiosmtplib.send(
+                message,
+                sender=email.utils.parseaddr(settings.sender)[1],
+                recipients=list(mail.to),
+                hostname=settings.host,
+                port=settings.port,
+                username=settings.user or None,
+                password=settings.password.reveal() if settings.password is not None else None,
+                timeout=settings.timeout,
+                use_tls=settings.security == "tls",
+                start_tls=settings.security == "starttls",
+                tls_context=_context(settings),
+            )
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            raise _refusal([(one.code, f"{one.recipient}: {one.message}") for one in error.recipients]) from error
+        except aiosmtplib.SMTPResponseException as error:
+            raise _refusal([(error.code, error.message)]) from error
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+            raise TryLater(f"{SERVICE} {settings.host} does not take the message: {type(error).__name__}") from error
+        return Mailed(message_id=message["Message-ID"], said=one_line(said, 200), refused=sorted(refused))
+
+
+def compose(settings: EmailSettings, mail: Mail, now: float) -> EmailMessage:
+    """The message, dated at the Unix time `now`."""
+    message = EmailMessage()
+    message["From"] = settings.sender
+    message["To"] = ", ".join(mail.to)
+    message["Subject"] = one_line(mail.subject, _SUBJECT_CHARACTERS) or "(no subject)"
+    message["Date"] = email.utils.formatdate(now)
+    message["Message-ID"] = message_id(settings, mail.dedup)
+    if mail.thread:
+        first = message_id(settings, f"thread {mail.thread}")
+        message["In-Reply-To"] = first
+        message["References"] = first
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(mail.text)
+    return message
+
+
+def message_id(settings: EmailSettings, dedup: str) -> str:
+    """The Message-ID for a dedup, at the sender's own domain."""
+    domain = email.utils.parseaddr(settings.sender)[1].rpartition("@")[2] or "brain.invalid"
+    return f"<{hashlib.sha256(dedup.encode()).hexdigest()[:40]}@{domain}>"
+
+
+def _context(settings: EmailSettings) -> ssl.SSLContext | None:
+    return ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else None
+
+
+def _refusal(replies: Sequence[tuple[int, str]]) -> Refused | TryLater:
+    """Final only when every reply is, and none is about the login."""
+    code = min(code for code, _ in replies)
+    said = one_line("; ".join(words for _, words in replies), 500)
+    if code < 500 or code in _NOT_OUR_MESSAGE:
+        return TryLater(f"{SERVICE} answered {code}: {said}", service_status=code)
+    return Refused(SERVICE, code, said)

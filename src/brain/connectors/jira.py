@@ -1,0 +1,218 @@
+"""Jira Cloud, through its REST API v3: issues that mirror incidents of ours.
+
+Source: developer.atlassian.com/cloud/jira/platform/rest/v3: "Create issue", "Add comment", "Get comments", "Get" and
+"Transition issue", "Search for issues using JQL enhanced search (POST)"; basic auth with an API token as in "Basic auth
+for REST APIs". Jira has no key for a request: an issue is found again by a label made from our id, before one is
+created. Its search shows a new issue only after a moment; so a creation whose answer was lost is not tried again at
+once, and TryLater asks for `settle_seconds` first.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+from brain.connectors import adf
+from brain.connectors.secret import Secret
+from brain.connectors.sender import Refused, Request, Sender, TryLater, json_request, read_words
+from brain.connectors.texts import one_line
+from brain.connectors.tickets import NewTicket, Noted, State, Ticket, note_mark, ticket_key, unsure
+
+SERVICE = "Jira"
+SUMMARY_CHARACTERS = 255
+LABEL_CHARACTERS = 255
+_COMMENTS = 100
+_STATES: Mapping[str, State] = {"new": "NEW", "indeterminate": "IN_PROGRESS", "done": "RESOLVED"}
+
+
+class JiraSettings(BaseModel):
+    """One project on one site."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(description="The site, such as https://example.atlassian.net")
+    user: str = Field(description="E-mail address of the account")
+    token: Secret = Field(description="API token of the account")
+    project: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="Key of the project")
+    issue_type: str = Field(default="Task", description="Name of the issue type")
+    labels: tuple[str, ...] = Field(default=("brain",), description="Labels of every issue, besides the incident's own")
+    priorities: Mapping[str, str] = Field(
+        default={}, description="Priority names by our severity, for sites that have them; none is set otherwise"
+    )
+    statuses: Mapping[State, str] = Field(
+        default={"NEW": "To Do", "IN_PROGRESS": "In Progress", "RESOLVED": "Done", "CLOSED": "Done"},
+        description="The status, or the transition to it, for each of our states; a state left out moves nothing",
+    )
+    settle_seconds: float = Field(default=20.0, ge=0, description="How long Jira's search may lag behind")
+
+
+class Jira:
+    """A Desk (see tickets.py) over one project."""
+
+    def __init__(self, sender: Sender, settings: JiraSettings) -> None:
+        self._sender = sender
+        self._settings = settings
+
+    async def find(self, incident_id: str) -> Ticket | None:
+        """The issue of this incident, the oldest if somebody made several; None when there is none."""
+        found = (await self._ask(search_request(self._settings, incident_id), "issues"))["issues"]
+        return self._ticket(found[0], changed=False) if found else None
+
+    async def ensure(self, ticket: NewTicket) -> Ticket:
+        """The issue of this incident; created when none is found. Raises Refused and TryLater."""
+        if found := await self.find(ticket.incident_id):
+            return found
+        made = await self._do(create_request(self._settings, ticket))
+        status = self._settings.statuses.get("NEW", "")
+        return self._ticket({**made, "fields": {"status": {"name": status}}}, changed=True)
+
+    async def note(self, id: str, text: str, reference: str) -> Noted:
+        """Add a comment, unless one of the last hundred has this reference. Raises Refused and TryLater."""
+        mark = note_mark(reference)
+        page = await self._ask(comments_request(self._settings, id), "comments")
+        if any(mark in adf.plain(comment.get("body")) for comment in page["comments"]):
+            return Noted(added=False, why="it was there")
+        await self._do(comment_request(self._settings, id, f"{text}\n\n{mark}"))
+        return Noted(added=True, why="")
+
+    async def move(self, id: str, state: State, note: str = "", reference: str = "") -> Ticket:
+        """Make the transition to the status for this state, after a comment. Raises Refused and TryLater.
+
+        An issue that is there already, or whose state the settings leave out, stays as it is.
+        """
+        wanted = self._settings.statuses.get(state, "")
+        now = await self.read(id)
+        if not wanted or _same(now["status"], wanted):
+            return now
+        if note:
+            await self.note(id, note, reference or f"{state}: {note}")
+        listed = (await self._ask(transitions_request(self._settings, id), "transitions"))["transitions"]
+        chosen = next((one for one in listed if _leads_to(one, wanted)), None)
+        if chosen is None:
+            names = ", ".join(f"{one['name']} (to {one['to']['name']})" for one in listed) or "none"
+            said = f"no transition to {wanted!r} from {now['status']!r}; there are: {names}; see the setting `statuses`"
+            raise Refused(SERVICE, 409, said)
+        await self._do(transition_request(self._settings, id, chosen["id"]))
+        return self._ticket({"id": now["id"], "key": now["key"], "fields": {"status": chosen["to"]}}, changed=True)
+
+    async def read(self, id: str) -> Ticket:
+        """The issue as it is now. Raises Refused (404: deleted, or hidden from the account) and TryLater."""
+        return self._ticket(await self._ask(read_request(self._settings, id), "fields"), changed=False)
+
+    async def _ask(self, request: Request, expected: str) -> dict[str, Any]:
+        """What a request that changes nothing is answered with; TryLater when `expected` is not in it."""
+        answer = await self._sender.send(SERVICE, request, words=_words)
+        found = answer.json()
+        if not isinstance(found, dict) or expected not in found:
+            raise TryLater(f"{SERVICE} answered {answer.status} without {expected!r}")
+        return found
+
+    async def _do(self, request: Request) -> dict[str, Any]:
+        """What a request that does something is answered with; tried once, since a second time could do it twice."""
+        try:
+            answer = await self._sender.send(SERVICE, request, words=_words, retry=False)
+            return dict(answer.json() or {})
+        except TryLater as error:
+            raise unsure(error, self._settings.settle_seconds) from error
+
+    def _ticket(self, issue: Mapping[str, Any], *, changed: bool) -> Ticket:
+        status = issue["fields"]["status"]
+        return Ticket(
+            system="jira",
+            id=issue["id"],
+            key=issue["key"],
+            url=f"{self._settings.url.rstrip('/')}/browse/{issue['key']}",
+            status=status["name"],
+            state=self._state(status),
+            changed=changed,
+        )
+
+    def _state(self, status: Mapping[str, Any]) -> State:
+        """Ours for a status: by its name where the settings name it, else by its category."""
+        for state, name in self._settings.statuses.items():
+            if _same(name, status["name"]):
+                return state
+        return _STATES.get(status.get("statusCategory", {}).get("key", ""), "NEW")
+
+
+def label(incident_id: str) -> str:
+    """The label by which an incident's issue is found. Raises InvalidInput for an empty id."""
+    return ticket_key(incident_id, LABEL_CHARACTERS)
+
+
+def search_request(settings: JiraSettings, incident_id: str) -> Request:
+    """Finds the issues that carry the incident's label."""
+    jql = f'project = "{settings.project}" AND labels = "{label(incident_id)}" ORDER BY created ASC'
+    return _request(settings, "POST", "search/jql", {"jql": jql, "fields": ["status"], "maxResults": 2})
+
+
+def create_request(settings: JiraSettings, ticket: NewTicket) -> Request:
+    """Creates the issue of an incident."""
+    own = [one_line(text, LABEL_CHARACTERS).replace(" ", "-") for text in (*settings.labels, *ticket.labels) if text]
+    fields: dict[str, Any] = {
+        "project": {"key": settings.project},
+        "issuetype": {"name": settings.issue_type},
+        "summary": one_line(ticket.title, SUMMARY_CHARACTERS) or "(no title)",
+        "description": adf.document(ticket.description, ticket.url),
+        "labels": list(dict.fromkeys([label(ticket.incident_id), *own])),
+    }
+    if priority := settings.priorities.get(ticket.severity):
+        fields["priority"] = {"name": priority}
+    return _request(settings, "POST", "issue", {"fields": fields})
+
+
+def read_request(settings: JiraSettings, id: str) -> Request:
+    """Asks for an issue's status."""
+    return _request(settings, "GET", f"issue/{quote(id, safe='')}", query={"fields": "status"})
+
+
+def comments_request(settings: JiraSettings, id: str) -> Request:
+    """Asks for an issue's last comments, the newest first."""
+    query = {"orderBy": "-created", "maxResults": str(_COMMENTS)}
+    return _request(settings, "GET", f"issue/{quote(id, safe='')}/comment", query=query)
+
+
+def comment_request(settings: JiraSettings, id: str, text: str) -> Request:
+    """Adds a comment."""
+    return _request(settings, "POST", f"issue/{quote(id, safe='')}/comment", {"body": adf.document(text)})
+
+
+def transitions_request(settings: JiraSettings, id: str) -> Request:
+    """Asks which transitions the issue may make now."""
+    return _request(settings, "GET", f"issue/{quote(id, safe='')}/transitions")
+
+
+def transition_request(settings: JiraSettings, id: str, transition_id: str) -> Request:
+    """Makes one of them."""
+    return _request(settings, "POST", f"issue/{quote(id, safe='')}/transitions", {"transition": {"id": transition_id}})
+
+
+def _request(
+    settings: JiraSettings, method: str, path: str, content: object = None, query: Mapping[str, str] | None = None
+) -> Request:
+    account = base64.b64encode(f"{settings.user}:{settings.token.reveal()}".encode()).decode()
+    url = f"{settings.url.rstrip('/')}/rest/api/3/{path}"
+    return json_request(method, url, content, headers={"Authorization": f"Basic {account}"}, query=query)
+
+
+def _same(one: str, other: str) -> bool:
+    return one.casefold() == other.casefold()
+
+
+def _leads_to(transition: Mapping[str, Any], wanted: str) -> bool:
+    return _same(transition["to"]["name"], wanted) or _same(transition["name"], wanted)
+
+
+def _words(body: bytes) -> str:
+    """Jira's own: the messages, then each field with its fault."""
+    try:
+        found = msgspec.json.decode(body)
+        faults = [f"{name}: {fault}" for name, fault in (found.get("errors") or {}).items()]
+        return read_words("; ".join([*found["errorMessages"], *faults]).encode()) or read_words(body)
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        return read_words(body)

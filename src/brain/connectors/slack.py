@@ -1,0 +1,112 @@
+"""Slack, through an incoming webhook: messages to one channel.
+
+Source: docs.slack.dev, "Sending messages using incoming webhooks", "Formatting message text" (which characters to
+escape), "Rate limits" (one message a second and channel; 429 with Retry-After) and the Block Kit reference (lengths).
+An incoming webhook has no key by which a message is known again: a message whose answer was lost may come twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from brain.connectors.secret import Secret
+from brain.connectors.sender import Request, Sender, json_request
+from brain.connectors.texts import one_line, shorten
+
+SERVICE = "Slack"
+PER_MINUTE = 60
+"""Messages a minute that Slack takes for one channel."""
+_HEADER, _SECTION, _FIELD, _FIELDS, _TEXT, _ELEMENTS = 150, 3000, 2000, 10, 4000, 10
+_EMOJI = {"CRITICAL": "🔴", "HIGH": "🟠", "ERROR": "🟠", "MEDIUM": "🟡", "WARNING": "🟡", "LOW": "🔵", "INFO": "🔵"}
+
+
+class SlackSettings(BaseModel):
+    """One incoming webhook."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    webhook_url: Secret = Field(description="URL of the incoming webhook; who has it can post, so it is a secret")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message; all texts are plain and are escaped here."""
+
+    title: str
+    text: str = ""
+    severity: str = ""
+    """One of ours; shown by a coloured circle and in words."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    links: Sequence[tuple[str, str]] = ()
+    """Pairs of URL and text."""
+    footer: str = ""
+
+
+class Posted(TypedDict):
+    """Slack's answer, which is the word `ok`."""
+
+    said: str
+
+
+class Slack:
+    """Posts messages through one webhook."""
+
+    def __init__(self, sender: Sender, settings: SlackSettings) -> None:
+        self._sender = sender
+        self._settings = settings
+
+    async def post(self, message: Message) -> Posted:
+        """Post it. Raises Refused (no such webhook, channel archived, bad message) and TryLater."""
+        answer = await self._sender.send(SERVICE, post(self._settings, message))
+        return Posted(said=shorten(answer.body.decode("utf-8", "replace"), 100))
+
+
+def escape(text: str) -> str:
+    """The text for Slack's markup, in which only these three characters mean something wherever they stand."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def post(settings: SlackSettings, message: Message) -> Request:
+    """The request that posts the message."""
+    return json_request("POST", settings.webhook_url.reveal(), content(message))
+
+
+def content(message: Message) -> dict[str, Any]:
+    """The message as blocks, with a text for notifications and screen readers, cut to Slack's lengths."""
+    mark = f"{_EMOJI.get(message.severity.upper(), '⚪')} {message.severity}: " if message.severity else ""
+    heading = one_line(mark + message.title, _HEADER) or "(no title)"
+    blocks: list[dict[str, Any]] = [{"type": "header", "text": {"type": "plain_text", "text": heading}}]
+    if message.text.strip():
+        blocks.append({"type": "section", "text": _markup(message.text, _SECTION)})
+    if message.fields:
+        shown = [
+            {
+                "type": "mrkdwn",
+                "text": f"*{escape(one_line(name, 100))}*\n{_markup(value or '–', _FIELD - 600)['text']}",
+            }
+            for name, value in list(message.fields.items())[:_FIELDS]
+        ]
+        blocks.append({"type": "section", "fields": shown})
+    if message.links:
+        links = "  ·  ".join(f"<{_url(url)}|{escape(one_line(text, 100))}>" for url, text in message.links[:_ELEMENTS])
+        blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": links}})
+    if message.footer:
+        blocks.append({"type": "context", "elements": [_markup(one_line(message.footer, 500), _SECTION)]})
+    summary = f"{mark}{message.title}\n{message.text}".strip() or "(no text)"
+    return {"text": escape(shorten(summary, _TEXT // 5)), "blocks": blocks}
+
+
+def _markup(text: str, longest: int) -> dict[str, Any]:
+    """A text object; cut before it is escaped, so that no `&amp;` is cut in two, and again if that made it too long."""
+    cut = longest
+    while len(escaped := escape(shorten(text, cut))) > longest:
+        cut -= max(1, (len(escaped) - longest) // 4)
+    return {"type": "mrkdwn", "text": escaped}
+
+
+def _url(url: str) -> str:
+    return escape(url).replace("|", "%7C")

@@ -1,0 +1,37 @@
+"""Texts cut to what a service takes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.:-]+").fullmatch
+
+
+def shorten(text: str, longest: int) -> str:
+    """The text in at most `longest` characters; an ellipsis stands for what was cut."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def one_line(text: str, longest: int) -> str:
+    """The text on one line, white space folded, in at most `longest` characters."""
+    return shorten(" ".join(text.split()), longest)
+
+
+def short_key(text: str, longest: int) -> str:
+    """A key in at most `longest` characters: the text itself, or one with a hash in the place of what does not fit.
+
+    The same text always gives the same key, and different texts different ones.
+    """
+    if len(text) <= longest:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return f"{text[: longest - len(digest) - 1]}-{digest}"
+
+
+def plain_key(text: str, longest: int) -> str:
+    """As `short_key`, of letters, digits and `_.:-` only, to stand in a query without escaping."""
+    if _PLAIN(text) and len(text) <= longest:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return f"{re.sub(r'[^A-Za-z0-9_.:-]', '-', text)[: longest - len(digest) - 1]}-{digest}"

@@ -1,0 +1,139 @@
+"""Webhooks that are signed, both ways: JSON messages to any receiver, and messages from others that are checked.
+
+The scheme is that of Standard Webhooks (standardwebhooks.com), for which every language has a library: the headers
+
+    webhook-id          names the message; the same at every retry, for the receiver to know it again
+    webhook-timestamp   when it was sent, in whole Unix seconds
+    webhook-signature   v1,<base64 of HMAC-SHA256 over "<id>.<timestamp>.<body>">, several separated by spaces
+
+Some services that cannot do it sign the body alone: Jira's webhooks and others send `X-Hub-Signature: sha256=<hex>`
+(developer.atlassian.com, "Webhooks", on secrets); `verify_hub` checks that.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+from brain.connectors.secret import Secret
+from brain.connectors.sender import Request, Sender, read_words
+from brain.errors import BrainError, InvalidInput
+
+SERVICE = "the webhook"
+TOLERANCE = 300.0
+"""Seconds that a message's time may be away from ours, either way: what was recorded cannot be sent again later."""
+LEAST_KEY_BYTES = 24
+_PREFIX = "whsec_"
+
+
+class WebhookSettings(BaseModel):
+    """One receiver."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: Secret = Field(description="Where messages are sent; a secret, since many receivers' URLs hold a token")
+    key: Secret = Field(description="Signing key: whsec_ and base64, or any text of at least 24 bytes")
+
+
+class BadSignature(BrainError):
+    """A message's signature is missing, does not fit, or is too old; who sent it is not known."""
+
+    status = 401
+    title = "Bad signature"
+
+
+class Delivered(TypedDict):
+    """The receiver's answer."""
+
+    status: int
+    said: str
+
+
+class Webhook:
+    """Sends messages to one receiver."""
+
+    def __init__(self, sender: Sender, settings: WebhookSettings, clock: Callable[[], float]) -> None:
+        self._sender = sender
+        self._settings = settings
+        self._clock = clock
+
+    async def send(self, id: str, message: Mapping[str, Any]) -> Delivered:
+        """Send it; `id` is the same at every retry. Raises Refused and TryLater."""
+        answer = await self._sender.send(SERVICE, signed_request(self._settings, id, message, self._clock()))
+        return Delivered(status=answer.status, said=read_words(answer.body))
+
+
+def signed_request(settings: WebhookSettings, id: str, message: Mapping[str, Any], now: float) -> Request:
+    """The request for a message, signed at the Unix time `now`."""
+    body = msgspec.json.encode(message)
+    headers = {"Content-Type": "application/json", **sign(settings.key, id, body, now)}
+    return Request("POST", settings.url.reveal(), headers, body)
+
+
+def sign(key: Secret, id: str, body: bytes, now: float) -> dict[str, str]:
+    """The three headers for a body. Raises InvalidInput for an empty id or one with a full stop, and for a bad key."""
+    if not id or "." in id or not id.isascii() or not id.isprintable():
+        raise InvalidInput("webhook id: must be printable ASCII without a full stop, and not empty")
+    at = str(int(now))
+    return {
+        "webhook-id": id,
+        "webhook-timestamp": at,
+        "webhook-signature": _signature(_key_bytes(key), id, at, body),
+    }
+
+
+def verify(
+    keys: Sequence[Secret], headers: Mapping[str, str], body: bytes, now: float, tolerance: float = TOLERANCE
+) -> str:
+    """The id of a message that one of the keys signed (several while a key is changed), to know a repeated one by.
+
+    `headers` by lower-case name; `body` exactly as it came. Compares in constant time. Raises BadSignature.
+    """
+    id, at = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    given = headers.get("webhook-signature", "").split()
+    if not id or not at or not given:
+        raise BadSignature("the headers webhook-id, webhook-timestamp and webhook-signature are needed")
+    if not (at.isascii() and at.isdigit() and len(at) <= 12):
+        raise BadSignature("webhook-timestamp: must be whole Unix seconds")
+    if abs(now - int(at)) > tolerance:
+        raise BadSignature(f"webhook-timestamp: more than {tolerance:g} s away from the time here; check both clocks")
+    wanted = [_signature(_key_bytes(key), id, at, body).encode() for key in keys]
+    fits = [hmac.compare_digest(one, other.encode()) for one in wanted for other in given]  # all of them, always
+    if not any(fits):
+        raise BadSignature("webhook-signature: does not fit the message; check the key")
+    return id
+
+
+def verify_hub(key: Secret, headers: Mapping[str, str], body: bytes) -> None:
+    """Check `X-Hub-Signature` (or `-256`), which holds no time and no id. Raises BadSignature."""
+    given = headers.get("x-hub-signature-256") or headers.get("x-hub-signature", "")
+    wanted = "sha256=" + hmac.new(_key_bytes(key), body, hashlib.sha256).hexdigest()
+    if not hmac.compare_digest(wanted.encode(), given.encode()):
+        raise BadSignature("x-hub-signature: is missing or does not fit the message; check the key")
+
+
+def _signature(key: bytes, id: str, at: str, body: bytes) -> str:
+    digest = hmac.new(key, f"{id}.{at}.".encode() + body, hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
+def _key_bytes(key: Secret) -> bytes:
+    text = key.reveal()
+    try:
+        found = (
+            base64.b64decode(text.removeprefix(_PREFIX), validate=True) if text.startswith(_PREFIX) else text.encode()
+        )
+    except binascii.Error:
+        raise InvalidInput(f"webhook key: what follows {_PREFIX} must be base64") from None
+    if len(found) < LEAST_KEY_BYTES:
+        raise InvalidInput(
+            f"webhook key: is shorter than {LEAST_KEY_BYTES} bytes; make one with: openssl rand -base64 32"
+        )
+    return found

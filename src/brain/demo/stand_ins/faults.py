@@ -1,0 +1,79 @@
+"""Faults that can be switched on at a stand-in: what an outside service does on a bad day."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+Mode = Literal["none", "slow", "busy", "error", "drop", "drop_after", "down", "unauthorized"]
+
+
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One way to misbehave."""
+
+    mode: Mode = "none"
+    """none; slow: answers after `seconds`; busy: 429 with Retry-After `seconds`; error: 500; drop: closes the
+    connection without a word; drop_after: does what was asked, then closes it; down: 503; unauthorized: 401."""
+    seconds: float = 1.0
+    path: str = ""
+    """Only requests whose path ends with this."""
+    times: int | None = None
+    """How many requests it meets before it ends by itself; None for all until it is switched off."""
+
+
+class Faulty:
+    """An application that misbehaves as its `fault` says; its own pages (see StandIn) always work."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.fault = Fault()
+        self.met = 0
+        """Requests that met a fault."""
+
+    def set(self, fault: Fault) -> None:
+        """From now on, instead of what was set before."""
+        self.fault = fault
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fault = self._next(scope["path"])
+        match fault.mode:
+            case "slow":
+                await asyncio.sleep(fault.seconds)
+            case "busy":
+                wait = {"Retry-After": f"{fault.seconds:.0f}"}
+                return await Response("rate limited", 429, wait)(scope, receive, send)
+            case "error":
+                return await Response("internal error", 500)(scope, receive, send)
+            case "down":
+                return await Response("down for maintenance", 503)(scope, receive, send)
+            case "unauthorized":
+                return await Response("who are you?", 401)(scope, receive, send)
+            case "drop":
+                return _drop(send)
+            case "drop_after":
+                await self._app(scope, receive, _swallow)
+                return _drop(send)
+        await self._app(scope, receive, send)
+
+    def _next(self, path: str) -> Fault:
+        fault = self.fault
+        if fault.mode == "none" or not path.endswith(fault.path):
+            return Fault()
+        self.met += 1
+        if fault.times is not None:
+            left = fault.times - 1
+            self.fault = msgspec.structs.replace(fault, times=left) if left else Fault()
+        return fault
+
+
+async def _swallow(message: Message) -> None:
+    """An answer that never arrives."""
+
+
+def _drop(send: Send) -> None:
+    """Close the connection under the answer: ASGI has no word for it, so uvicorn's own object is reached for."""
+    send.__self__.transport.abort()  # type: ignore[attr-defined]

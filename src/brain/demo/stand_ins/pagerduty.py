@@ -1,0 +1,123 @@
+"""PagerDuty's Events API v2, as far as a sender of alerts sees it.
+
+Source: developer.pagerduty.com, "Events API v2 Overview" and "Send an Alert Event" (the limits, the codes and what a
+dedup_key does); the form of a refusal as in PagerDuty's own OpenAPI file, reference/events-v2/openapiv3.json.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from brain.demo.stand_ins.common import StandIn, read_json
+
+BODY_BYTES = 512_000
+SEVERITIES = ("critical", "error", "warning", "info")
+ACTIONS = ("trigger", "acknowledge", "resolve")
+_KINDS = {"timestamp": str, "component": str, "group": str, "class": str, "custom_details": dict}
+
+
+class PagerDuty(StandIn):
+    """Keeps alerts by routing key and dedup_key: a trigger opens one or adds to the open one."""
+
+    def __init__(self) -> None:
+        self.alerts: list[dict[str, Any]] = []
+        """Every alert ever opened, the oldest first: dedup_key, status, triggers, summary, severity, opened_at."""
+        super().__init__(
+            "PagerDuty",
+            "https://developer.pagerduty.com/docs/send-alert-event",
+            [Route("/v2/enqueue", self._enqueue, methods=["POST"])],
+            things=lambda: self.alerts,
+        )
+
+    def reset(self) -> None:
+        super().reset()
+        self.alerts.clear()
+
+    async def _enqueue(self, request: Request) -> Response:
+        raw = await request.body()
+        event = read_json(raw)
+        faults = [f"Body of {len(raw)} bytes is larger than 512 KB"] if len(raw) > BODY_BYTES else _faults(event)
+        if faults:
+            self.note(request, _hidden(event), 400)
+            refusal = {"status": "invalid event", "message": "Event object is invalid", "errors": faults}
+            return JSONResponse(refusal, 400)
+        self.note(request, _hidden(event), 202)
+        key = event.get("dedup_key") or uuid.uuid4().hex
+        self._apply(event, key)
+        return JSONResponse({"status": "success", "message": "Event processed", "dedup_key": key}, 202)
+
+    def _apply(self, event: dict[str, Any], key: str) -> None:
+        is_open = (
+            alert
+            for alert in self.alerts
+            if (alert["dedup_key"], alert["routing_key"]) == (key, event["routing_key"])
+            and alert["status"] != "resolved"
+        )
+        alert = next(is_open, None)
+        action = event["event_action"]
+        if action == "trigger" and alert is None:
+            payload = event["payload"]
+            self.alerts.append(
+                {
+                    "dedup_key": key,
+                    "routing_key": event["routing_key"],
+                    "status": "triggered",
+                    "triggers": 1,
+                    "summary": payload["summary"],
+                    "severity": payload["severity"],
+                    "opened_at": time.time(),
+                }
+            )
+        elif action == "trigger" and alert is not None:
+            alert["triggers"] += 1
+        elif alert is not None:  # acknowledge and resolve of what is not open are dropped
+            alert["status"] = {"acknowledge": "acknowledged", "resolve": "resolved"}[action]
+
+
+def _faults(event: Any) -> list[str]:
+    if not isinstance(event, dict):
+        return ["JSON could not be parsed"]
+    faults = []
+    routing_key = event.get("routing_key")
+    if not isinstance(routing_key, str) or len(routing_key) != 32:
+        faults.append("Length of 'routing_key' is incorrect (should be 32 characters)")
+    action = event.get("event_action")
+    if action not in ACTIONS:
+        faults.append("'event_action' is missing or invalid")
+    dedup_key = event.get("dedup_key")
+    if dedup_key is not None and (not isinstance(dedup_key, str) or len(dedup_key) > 255):
+        faults.append("'dedup_key' is longer than 255 characters")
+    if action in ("acknowledge", "resolve") and not dedup_key:
+        faults.append("'dedup_key' is missing or blank")
+    if action == "trigger":
+        faults += _payload_faults(event.get("payload"))
+        links = event.get("links", [])
+        if not isinstance(links, list) or not all(isinstance(link, dict) and link.get("href") for link in links):
+            faults.append("'links' must be objects with 'href'")
+    return faults
+
+
+def _payload_faults(payload: Any) -> list[str]:
+    if not isinstance(payload, dict):
+        return ["'payload' is missing or blank"]
+    faults = [
+        f"'payload.{name}' is missing or blank"
+        for name in ("summary", "source", "severity")
+        if not isinstance(payload.get(name), str) or not payload[name]
+    ]
+    if len(str(payload.get("summary", ""))) > 1024:
+        faults.append("'payload.summary' is longer than 1024 characters")
+    if payload.get("severity") and payload["severity"] not in SEVERITIES:
+        faults.append(f"'payload.severity' is invalid (must be one of {', '.join(SEVERITIES)})")
+    faults += [f"'payload.{n}' is invalid" for n, kind in _KINDS.items() if type(payload.get(n, kind())) is not kind]
+    return faults
+
+
+def _hidden(event: Any) -> Any:
+    return {**event, "routing_key": "***"} if isinstance(event, dict) and "routing_key" in event else event
