@@ -138,6 +138,8 @@ def _publish(settings: Settings, event_type: EventType[Any], payload: dict[str, 
 
     async def publish() -> None:
         async with EventStream.open(settings.stream) as stream:
-            await stream.publish(event_type.event(payload))
+            receipt = stream.publish(event_type.event(payload))  # journalled: it need not be stored already
+            if receipt.refused is not None:
+                raise receipt.refused
 
     run(publish())

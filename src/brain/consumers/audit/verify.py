@@ -196,7 +196,10 @@ class _Walk:
                 if row[0] != index:
                     raise _Found(index, f"entry {index} is missing")
                 leaf = row[2]
-                self._check_row(row, seal)
+                try:
+                    self._check_row(row, seal)
+                except TypeError as error:
+                    raise _Found(index, f"entry {index}: holds a value of another kind: {error}") from error
                 seal = row[3]
                 subtrees = append(leaf)
                 index += 1

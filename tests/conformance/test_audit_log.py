@@ -1,0 +1,358 @@
+"""The audit log on SQLite and on PostgreSQL: appending, verifying, proving, searching, holding and deleting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from brain import Event, EventStream
+from brain.charter import Pattern
+from brain.consumers import House
+from brain.consumers.audit import proofs
+from brain.consumers.audit.api import open_consumer
+from brain.consumers.audit.custody import Custody
+from brain.consumers.audit.log import newest_note, open_log
+from brain.consumers.audit.lookup import find_logged
+from brain.consumers.audit.merkle import BadProof, leaf_hash, root_of
+from brain.consumers.audit.note import BadNote, Checkpoint, Signer
+from brain.consumers.audit.retention import add_hold, check_retention, list_holds, prune, remove_hold
+from brain.consumers.audit.search import Entry, Wanted, each, find
+from brain.consumers.audit.settings import AuditSettings
+from brain.consumers.audit.tables import checkpoints, entries
+from brain.consumers.audit.tree import Tampered
+from brain.consumers.audit.verify import verify
+from brain.consumers.database import open_database
+from brain.errors import Conflict, InvalidInput, NotFound
+from brain.settings import Settings
+from brain.store import open_store
+from support.audit import KEY, ORIGIN, append, denial, filled, record, records
+from support.clock import Clock
+from support.waiting import until
+
+DAY = 86_400.0
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    if request.param == "sqlite":
+        engine = open_database(f"sqlite:///{tmp_path / 'brain-consumers.db'}")
+    else:
+        engine = open_database(request.getfixturevalue("postgres").url)
+    yield engine
+    engine.dispose()
+
+
+def stored(database: sa.Engine) -> list[Any]:
+    with database.connect() as connection:
+        return list(connection.execute(sa.select(entries).order_by(entries.c.idx)))
+
+
+def note_of(database: sa.Engine) -> bytes:
+    with database.connect() as connection:
+        note = newest_note(connection)
+    assert note is not None
+    return note
+
+
+def found(database: sa.Engine, **wanted: Any) -> list[int]:
+    with database.connect() as connection:
+        return [entry.index for entry in find(connection, Wanted(**wanted))]
+
+
+def test_exact_bytes_are_logged_in_order_and_signed_for(database: sa.Engine) -> None:
+    log = filled(database, [3, 300, 1])
+    rows = stored(database)
+    assert [row.payload for row in rows] == [one.data for one in records(0, 304)]
+    assert [row.idx for row in rows] == list(range(304))
+    assert all(row.leaf_hash == leaf_hash(row.payload) for row in rows)
+    root = root_of([row.leaf_hash for row in rows])
+    assert Checkpoint.open(note_of(database), log.signer.verifier) == Checkpoint(ORIGIN, 304, root)
+    for key in (log.signer, log.signer.verifier):
+        report = verify(database, key)
+        assert (report.ok, report.size, report.root, report.checkpoints) == (True, 304, root.hex(), 3)
+
+
+def test_progress_is_told_and_an_empty_log_is_good(database: sa.Engine) -> None:
+    log = filled(database, [])
+    assert verify(database, log.signer).ok
+    append(database, log, records(0, 20))
+    told: list[tuple[int, int]] = []
+    assert verify(database, log.signer, progress=lambda done, total: told.append((done, total))).ok
+    assert told[-1] == (20, 20)
+
+
+def test_only_the_newest_checkpoints_are_kept(database: sa.Engine) -> None:
+    log = open_log(database, KEY, ORIGIN, Clock(), keep=3)
+    for first in range(6):
+        append(database, log, records(first, 1))
+    with database.connect() as connection:
+        sizes = connection.scalars(sa.select(checkpoints.c.size).order_by(checkpoints.c.size)).all()
+    assert sizes == [4, 5, 6]
+    assert verify(database, log.signer).ok
+
+
+def test_time_never_goes_back_in_the_log(database: sa.Engine) -> None:
+    clock = Clock()
+    log = filled(database, [2], clock)
+    clock.advance(-10 * DAY)
+    append(database, log, records(2, 2))
+    times = [row.appended_at for row in stored(database)]
+    assert times == sorted(times)
+    assert verify(database, log.signer).ok
+
+
+def test_a_log_goes_on_only_under_its_own_key_and_name(database: sa.Engine) -> None:
+    filled(database, [5])
+    append(database, open_log(database, KEY, "", Clock()), records(5, 5))
+    with pytest.raises(Conflict, match="another key"):
+        open_log(database, Ed25519PrivateKey.generate(), ORIGIN, Clock())
+    with pytest.raises(Conflict, match=r"audit\.origin"):
+        open_log(database, KEY, "example.com/other", Clock())
+    with database.begin() as connection:
+        connection.execute(sa.text("DELETE FROM audit_log"))
+    with pytest.raises(Tampered):
+        open_log(database, KEY, ORIGIN, Clock())
+
+
+def test_an_altered_log_is_not_continued(database: sa.Engine) -> None:
+    log = filled(database, [5])
+    with database.begin() as connection:
+        connection.execute(entries.update().where(entries.c.idx == 2).values(leaf_hash=bytes(32)))
+    with pytest.raises(Tampered):
+        append(database, log, records(5, 1))
+    assert len(stored(database)) == 5
+    assert verify(database, log.signer).first_bad_index == 2
+
+
+def test_every_event_can_be_proven_offline(database: sa.Engine) -> None:
+    log = filled(database, [40, 260])
+    key = log.signer.verifier
+    for number in (0, 1, 39, 40, 255, 256, 299):
+        proof = proofs.prove(database, denial(number).id)
+        proven = proofs.check(proofs.encode(proof), key)
+        assert (proven.index, proven.size, proven.event) == (number, 300, denial(number).encode())
+        with pytest.raises(BadNote):
+            proofs.check(proofs.encode(proof), Signer(ORIGIN, Ed25519PrivateKey.generate()).verifier)
+    with pytest.raises(NotFound, match="evt_policy_1_000000000000"):
+        proofs.prove(database, "evt_policy_1_000000000000")
+
+
+def test_an_altered_proof_proves_nothing(database: sa.Engine) -> None:
+    log = filled(database, [20])
+    good = proofs.encode(proofs.prove(database, denial(7).id))
+    other = proofs.prove(database, denial(8).id)
+    key = log.signer.verifier
+    for old, new in (
+        (b'"index": 7', b'"index": 6'),
+        (proofs.prove(database, denial(7).id).hashes[0].encode(), bytes(64).hex().encode()[:64]),
+        (proofs.prove(database, denial(7).id).leaf_hash.encode(), other.leaf_hash.encode()),
+        (str(proofs.prove(database, denial(7).id).event).encode(), str(other.event).encode()),
+        (f'"origin": "{ORIGIN}"'.encode(), b'"origin": "example.com/other"'),
+        (b'"kind": "brain-audit-inclusion"', b'"kind": "other"'),
+        (b'"event_id"', b'"event-id"'),
+        (good, b"{"),
+    ):
+        assert old in good
+        with pytest.raises((BadProof, BadNote)):
+            proofs.check(good.replace(old, new), key)
+
+
+def test_a_kept_checkpoint_is_continued(database: sa.Engine) -> None:
+    log = filled(database, [300])
+    kept = note_of(database)
+    append(database, log, records(300, 45))
+    proven = proofs.check(proofs.encode(proofs.prove_consistency(database, kept)), log.signer.verifier)
+    assert (proven.old_size, proven.size) == (300, 345)
+    report = verify(database, log.signer, kept)
+    assert (report.ok, report.verified_from, report.size) == (True, 300, 345)
+    forged = log.signer.sign(Checkpoint(ORIGIN, 300, bytes(32)).text())
+    with pytest.raises(Tampered, match="does not continue"):
+        proofs.prove_consistency(database, forged)
+    with pytest.raises(Tampered, match="has 345"):
+        proofs.prove_consistency(database, log.signer.sign(Checkpoint(ORIGIN, 346, bytes(32)).text()))
+    assert verify(database, log.signer, forged).ok is False
+    with pytest.raises(BadNote):
+        verify(database, log.signer, kept.replace(b"300", b"200"))
+
+
+def test_searching(database: sa.Engine) -> None:
+    log = filled(database, [60])
+    threat = Event(
+        id="evt_threats_1703000500000_00000000000000aa",
+        type="threat.detected",
+        source="threats_service",
+        timestamp=1_703_000_500.0,
+        payload={"threat_id": "thr_1", "source": 'Ünïcode "quoted"'},
+        meta={"correlation_id": "story-2", "version": "1.0"},
+    )
+    append(database, log, [record(threat)])
+    assert found(database, pattern=Pattern("threat.*")) == [60]
+    assert found(database, pattern=Pattern(["other.thing", "*.detected"])) == [60]
+    assert found(database, pattern=Pattern("policy_action*")) == []
+    assert found(database, agent="agent-3") == [n for n in range(59, -1, -1) if n % 5 == 3 and n % 17 != 16]
+    assert found(database, threat="thr_1") == [60]
+    assert found(database, correlation_id="story-2") == [60, *range(29, 19, -1)]
+    assert found(database, correlation_id=denial(4).id) == [4]
+    assert found(database, since=denial(55).timestamp, until=denial(57).timestamp) == [56, 55]
+    assert found(database, text="DB/1", agent="agent-2") == [17, 12]
+    assert found(database, text='ünïcode "QUOTED"') == [60]
+    assert found(database, text="not json 16") == [16]
+    assert found(database, agent="") == []
+    assert found(database, agent="a\0") == []
+    with database.connect() as connection:
+        page = find(connection, Wanted(), before=50, limit=3)
+    assert [entry.index for entry in page] == [49, 48, 47]
+    assert [entry.index for entry in each(database, Wanted(text="db/"))] == [n for n in range(60) if n % 17 != 16]
+
+
+def test_what_is_long_or_odd_is_logged_whole(database: sa.Engine) -> None:
+    log = filled(database, [])
+    event = denial(1)
+    odd = Event(
+        id="evt_" + "m" * 300 + "_1_000000000000",
+        type="long." + "t" * 300,
+        source="test_service",
+        payload={"agent_id": "nul\0 " + "a" * 3000, "threat_id": 17, "text": "\U0001f600"},
+        meta={"correlation_id": "c" * 5000, "version": "1.0"},
+    )
+    append(database, log, [record(event), record(odd), record(None, b""), record(None, b"\x00\xff")])
+    assert verify(database, log.signer).ok
+    assert found(database, correlation_id="c" * 5000) == [1]
+    assert found(database, agent="nul\0 " + "a" * 3000) == [1]
+    assert proofs.check(proofs.encode(proofs.prove(database, odd.id)), log.signer.verifier).event == odd.encode()
+
+
+def test_old_payloads_are_deleted_and_the_proofs_of_the_rest_hold(database: sa.Engine) -> None:
+    clock = Clock()
+    log = filled(database, [300], clock)
+    clock.advance(200 * DAY)
+    append(database, log, records(300, 100))
+    kept = proofs.encode(proofs.prove(database, denial(350).id))
+    assert prune(database, log.sealing, 100, clock(), dry=True) == 300
+    assert prune(database, log.sealing, 100, clock()) == 300
+    assert prune(database, log.sealing, 100, clock()) == 0
+    assert [row.payload is None for row in stored(database)] == [True] * 300 + [False] * 100
+    for key in (log.signer, log.signer.verifier):
+        report = verify(database, key)
+        assert (report.ok, report.deleted) == (True, 300)
+    assert proofs.check(kept, log.signer.verifier).index == 350
+    gone = proofs.check(proofs.encode(proofs.prove(database, denial(7).id)), log.signer.verifier)
+    assert (gone.index, gone.event) == (7, None)
+    with database.connect() as connection:
+        (entry,) = find(connection, Wanted(correlation_id=denial(7).id))
+    assert (entry.data, entry.event, entry.type, entry.agent) == (None, None, "policy.action_denied", "agent-2")
+    append(database, log, records(400, 3))
+    assert verify(database, log.signer).ok
+
+
+def test_what_is_held_is_not_deleted(database: sa.Engine) -> None:
+    clock = Clock()
+    log = filled(database, [50], clock)
+    threat = Event(type="threat.detected", source="threats_service", payload={"threat_id": "thr_1"})
+    append(database, log, [record(threat)])
+    clock.advance(200 * DAY)
+    story = add_hold(database, 1.0, pattern=None, correlation_id="story-2", reason="case 1", by="ann")
+    kind = add_hold(database, 2.0, pattern="threat.*, other.*", correlation_id=None, reason="case 2", by="bob")
+    assert list_holds(database) == [story, kind]
+    held = [n for n in range(20, 30) if n % 17 != 16]
+    assert prune(database, log.sealing, 90, clock()) == 51 - len(held) - 1
+    assert [row.idx for row in stored(database) if row.payload is not None] == [*held, 50]
+    assert verify(database, log.signer).ok
+    assert remove_hold(database, story.id) == story
+    assert prune(database, log.sealing, 90, clock()) == len(held)
+    assert [row.idx for row in stored(database) if row.payload is not None] == [50]
+    with pytest.raises(NotFound, match="hold list"):
+        remove_hold(database, story.id)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"pattern": None, "correlation_id": None},
+        {"pattern": "threat.*", "correlation_id": "story"},
+        {"pattern": None, "correlation_id": ""},
+        {"pattern": "Not A Pattern", "correlation_id": None},
+        {"pattern": "threat.*", "correlation_id": None, "reason": " "},
+        {"pattern": "threat.*", "correlation_id": None, "reason": "x" * 1001},
+    ],
+)
+def test_holds_that_are_refused(database: sa.Engine, wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        add_hold(database, 1.0, **{"reason": "case", "by": "ann", **wrong})
+
+
+def test_a_short_retention_must_be_asked_for_twice() -> None:
+    assert check_retention(90, False) == 90
+    assert check_retention(3, True) == 3
+    for days in (89.9, 0, -1):
+        with pytest.raises(InvalidInput):
+            check_retention(days, False)
+
+
+def test_lookup_for_other_consumers(database: sa.Engine) -> None:
+    assert find_logged(database, denial(3).id) is None
+    log = filled(database, [10])
+    place = find_logged(database, denial(3).id)
+    assert place is not None
+    assert (place.index, place.size, place.leaf_hash) == (3, 10, leaf_hash(denial(3).encode()).hex())
+    assert place.root == Checkpoint.open(note_of(database), log.signer.verifier).root.hex()
+    assert find_logged(database, denial(30).id) is None
+
+
+@asynccontextmanager
+async def consuming(stream: EventStream, database: sa.Engine, **audit: Any) -> Any:
+    """The consumer at work, twice over, as two processes would run it."""
+    chosen = Settings(stream="memory://", audit=AuditSettings(**audit))
+    house = House(stream, open_store("memory://"), database, chosen)
+    async with open_consumer(house) as one, open_consumer(house) as other:
+        tasks = [asyncio.create_task(work()) for consumer in (one, other) for work in consumer.work]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+    assert all(task.cancelled() for task in tasks), [task for task in tasks if not task.cancelled()]
+
+
+def logged(database: sa.Engine) -> list[Entry]:
+    return list(each(database, Wanted()))
+
+
+async def test_the_consumer_logs_the_stream_whole(stream: EventStream, database: sa.Engine, tmp_path: Path) -> None:
+    key = tmp_path / "audit.key"
+    custody = Custody(AuditSettings(key_file=key), database)
+    custody.prepare()
+    events = [denial(n) for n in range(250)]
+    async with consuming(stream, database, key_file=key):
+        for event in events:
+            stream.publish(event)
+        stream.publish(events[0])  # once more: a duplicate
+        last = stream.publish(denial(250))
+        await last
+        await until(lambda: len(logged(database)) == 251)
+    assert [entry.data for entry in logged(database)] == [event.encode() for event in [*events, denial(250)]]
+    assert verify(database, custody.log().signer).ok
+    assert custody.known_key() != custody.verifier()
+    assert str(custody.verifier()).startswith("brain-audit/")
+
+
+async def test_the_consumer_deletes_what_is_old_and_says_so(database: sa.Engine, tmp_path: Path) -> None:
+    key = tmp_path / "audit.key"
+    clock = Clock()
+    log = Custody(AuditSettings(key_file=key), database, clock).log()
+    append(database, log, records(0, 30))
+    async with EventStream.open("memory://") as stream, consuming(stream, database, key_file=key):
+        await until(lambda: logged(database)[-1].type == "audit.payloads_deleted")
+    deleted = [entry.index for entry in logged(database) if entry.data is None]
+    assert deleted == list(range(30))
+    counts = [entry.event.payload["count"] for entry in logged(database) if entry.event is not None]
+    assert sum(counts) >= 30
+    assert verify(database, log.signer).ok
