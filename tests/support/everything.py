@@ -7,8 +7,23 @@ import rich.table
 import typer.rich_utils
 
 from brain import catalogue, cli, logs, settings
+from brain.consumers.metrics import api
 from brain.store import redis, sqlite
-from support import group_worker, producer
+from brain.web import running
+from support import group_worker, metrics_worker, producer
 
 catalogue()
-__all__ = ["cli", "group_worker", "logs", "producer", "redis", "rich", "settings", "sqlite", "typer"]
+__all__ = [
+    "api",
+    "cli",
+    "group_worker",
+    "logs",
+    "metrics_worker",
+    "producer",
+    "redis",
+    "rich",
+    "running",
+    "settings",
+    "sqlite",
+    "typer",
+]

@@ -1,0 +1,87 @@
+"""kill -9 of `brain worker metrics` at random points under load: the series equal a recount, row by row."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select
+
+from brain import Event, EventStream
+from brain.consumers.database import open_database
+from brain.consumers.metrics import tables
+from brain.consumers.metrics.recount import Verdict, verify
+from brain.consumers.metrics.series import EVENTS_BY_TYPE, TOTAL
+from brain.consumers.metrics.sources import StreamSource
+from support import metrics_worker
+from support.metrics_tables import contents, folded, open_tables
+from support.metrics_traffic import Traffic
+from support.processes import kill, spawn
+from support.waiting import until
+
+KILLS = 50
+SEED = 20261125
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("kind", ["sqlite", "redis and postgresql"])
+async def test_the_series_equal_a_recount(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if kind == "sqlite":
+        url, database = f"sqlite:///{tmp_path}/brain.db", f"sqlite:///{tmp_path}/consumers.db"
+    else:
+        url, database = request.getfixturevalue("redis_url"), request.getfixturevalue("postgres").url
+    chance = random.Random(SEED)
+    traffic = Traffic(SEED, agents=300, start=time.time() - 7200)
+    published: list[Event] = []
+    engine = open_tables(database)
+
+    async with EventStream.open(url, journal=tmp_path / "journal") as stream:
+
+        def publish(count: int) -> None:
+            for event in traffic.events(count):
+                assert stream.publish(event).refused is None
+                published.append(event)
+
+        publish(300)
+        worker = spawn(metrics_worker.run, str(tmp_path), url, database)
+        progressed = 0
+        for number in range(KILLS):
+            before = total(engine)
+            publish(chance.randrange(20, 200))
+            if number % 5 == 0:  # however slow the machine is, some of the workers have worked when they are killed
+                await until(lambda: total(engine) > before)  # noqa: B023  (awaited here)
+            await asyncio.sleep(chance.uniform(0.0, 0.2))
+            progressed += total(engine) > before
+            assert worker.is_alive()
+            kill(worker)
+            worker = spawn(metrics_worker.run, str(tmp_path), url, database)
+        publish(50)
+        await until(lambda: total(engine) == len(published), 60)
+        kill(worker)
+        verdict = await asyncio.to_thread(recount, stream, engine)
+    engine.dispose()
+    print(
+        f"{kind}: {KILLS} kills, {progressed} of them in mid-work, "
+        f"{len(published)} events, {verdict.points} points compared"
+    )
+    assert (verdict.differences, verdict.incomplete, verdict.events) == ([], 0, len(published))
+    if kind == "sqlite":  # whose positions are the events' numbers: a recount without the stream gives the same rows
+        found = contents(open_database(database))
+        assert found.pop("metrics_kept"), "pruning ran, too"
+        expected = contents(folded(open_tables(), published))
+        del expected["metrics_kept"]
+        assert found == expected
+
+
+def total(engine: Engine) -> int:
+    table = tables.points.c
+    with engine.begin() as connection:
+        counts = select(table.count).where(table.step == TOTAL, table.series == EVENTS_BY_TYPE)
+        return sum(connection.execute(counts).scalars())
+
+
+def recount(stream: EventStream, engine: Engine) -> Verdict:
+    return verify(engine, lambda stored: StreamSource(stream.backend, stored))

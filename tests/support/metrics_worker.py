@@ -1,0 +1,14 @@
+"""`brain worker metrics` in a process that can be killed."""
+
+from __future__ import annotations
+
+import os
+
+from brain.cli.worker import worker
+
+
+def run(folder: str, stream: str, database: str) -> None:
+    """The command, in a folder."""
+    os.chdir(folder)
+    os.environ["BRAIN_LOG_LEVEL"] = "warning"
+    worker("metrics", stream, database)
