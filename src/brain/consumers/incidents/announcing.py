@@ -1,4 +1,4 @@
-"""Events of our own, written to the outbox in the transaction that they tell of and published after its commit.
+"""Events of our own, written to the outbox in the transaction that they tell of and published after its commit. `now` is the Unix time from which they may be.
 
 An event's id follows from the incident, its version and the event's type: published again after a crash, it is the
 same event and readers drop it as a duplicate.
@@ -22,30 +22,40 @@ STREAM = "stream"
 """The channel of the outbox whose rows are events to be published."""
 
 
-def announce_opened(db: Connection, incident: Incident, threats: list[str], reason: str, cause: str | None) -> None:
+def announce_opened(
+    db: Connection, now: float, incident: Incident, threats: list[str], reason: str, cause: str | None
+) -> None:
     """Publish `incident.opened` after the commit."""
     payload = {"reason": reason, "previous": incident.previous, "opened_at": incident.opened_at}
-    _announce(db, OPENED, incident, threats, payload, incident.opened_at, cause)
+    _announce(db, now, OPENED, incident, threats, payload, incident.opened_at, cause)
 
 
 def announce_move(
-    db: Connection, old: Incident, new: Incident, threats: list[str], reason: str, by: str | None, cause: str | None
+    db: Connection,
+    now: float,
+    old: Incident,
+    new: Incident,
+    threats: list[str],
+    reason: str,
+    by: str | None,
+    cause: str | None,
 ) -> None:
     """Publish what the move is: resolved, reopened, closed, or updated."""
     at = new.updated_at
     if new.state is State.RESOLVED:
         more = {"resolved_at": at, "duration_seconds": at - new.opened_at}
-        _announce(db, RESOLVED, new, threats, {"reason": reason, "by": by, **more}, at, cause)
+        _announce(db, now, RESOLVED, new, threats, {"reason": reason, "by": by, **more}, at, cause)
     elif old.state is State.RESOLVED and new.open:
-        _announce(db, REOPENED, new, threats, {"reason": reason, "by": by, "reopened_at": at}, at, cause)
+        _announce(db, now, REOPENED, new, threats, {"reason": reason, "by": by, "reopened_at": at}, at, cause)
     elif new.state is State.CLOSED:
-        _announce(db, CLOSED, new, threats, {"reason": reason, "by": by, "closed_at": at}, at, cause)
+        _announce(db, now, CLOSED, new, threats, {"reason": reason, "by": by, "closed_at": at}, at, cause)
     else:
-        announce_update(db, new, threats, {"state": (old.state, new.state)}, reason, by, cause)
+        announce_update(db, now, new, threats, {"state": (old.state, new.state)}, reason, by, cause)
 
 
 def announce_update(
     db: Connection,
+    now: float,
     incident: Incident,
     threats: list[str],
     changes: Mapping[str, tuple[str | None, str | None]],
@@ -56,13 +66,13 @@ def announce_update(
     """Publish `incident.updated`; `changes` has the old and the new value by field."""
     told = {field: {"old": old, "new": new} for field, (old, new) in changes.items()}
     at = incident.updated_at
-    _announce(
-        db, UPDATED, incident, threats, {"changes": told, "reason": reason, "by": by, "updated_at": at}, at, cause
-    )
+    payload = {"changes": told, "reason": reason, "by": by, "updated_at": at}
+    _announce(db, now, UPDATED, incident, threats, payload, at, cause)
 
 
 def _announce(
     db: Connection,
+    now: float,
     declared: EventType[Any],
     incident: Incident,
     threats: list[str],
@@ -96,5 +106,5 @@ def _announce(
         key=incident.id,
         dedup=event.id,
         body={"event": event.encode().decode()},
-        now=at,
+        now=now,
     )

@@ -72,11 +72,6 @@ class Ledger:
             self.load([story])
         return self._current[story]
 
-    def find(self, id: str) -> Incident | None:
-        """The incident with that id, locked."""
-        row = self.db.execute(select(tables.incidents).where(tables.incidents.c.id == id).with_for_update()).first()
-        return None if row is None else incident_of(row)
-
     def threats(self, story: str) -> Sequence[Row[Any]]:
         """The story's threats, the first detected first."""
         table = tables.threats
@@ -111,7 +106,7 @@ class Ledger:
         self._current[story] = incident
         new_mirrors(self.db, incident.id, self.settings.systems)
         self._note(incident.id, at, "opened", why.text, why)
-        announcing.announce_opened(self.db, incident, self._threat_ids(story), why.text, why.event_id)
+        announcing.announce_opened(self.db, self.now, incident, self._threat_ids(story), why.text, why.event_id)
         self._mirror(incident, urgent=True)
         return incident
 
@@ -127,7 +122,7 @@ class Ledger:
             if state is State.RESOLVED:
                 self._dismiss_health(after.story)
         ids = [row.threat for row in threats[:20]]
-        announcing.announce_move(self.db, incident, after, ids, why.text, why.by, why.event_id)
+        announcing.announce_move(self.db, self.now, incident, after, ids, why.text, why.by, why.event_id)
         self._mirror(after, urgent=True)
         return after
 
@@ -229,7 +224,9 @@ class Ledger:
 
     def _announce_update(self, incident: Incident, field: str, old: str | None, new: str | None, why: Why) -> None:
         ids = self._threat_ids(incident.story)
-        announcing.announce_update(self.db, incident, ids, {field: (old, new)}, why.text, why.by, why.event_id)
+        announcing.announce_update(
+            self.db, self.now, incident, ids, {field: (old, new)}, why.text, why.by, why.event_id
+        )
 
     def _mirror(self, incident: Incident, *, urgent: bool = False) -> None:
         enqueue(self.db, incident.id, self.now, self.settings.comment_seconds, urgent=urgent)
@@ -254,6 +251,12 @@ class Ledger:
         return self.db.execute(
             update(table).where(table.c.name == "incidents").values(last=table.c.last + 1).returning(table.c.last)
         ).scalar_one()
+
+
+def find_incident(db: Connection, id: str) -> Incident | None:
+    """The incident with that id, locked until the transaction ends."""
+    row = db.execute(select(tables.incidents).where(tables.incidents.c.id == id).with_for_update()).first()
+    return None if row is None else incident_of(row)
 
 
 def incident_of(row: Row[Any]) -> Incident:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from brain.consumers.incidents import tables
 from brain.consumers.incidents.announcing import CONSUMER
+from brain.consumers.incidents.models import State
 from brain.consumers.outbox import cancel, put
 
 
@@ -24,6 +25,7 @@ def new_mirrors(db: Connection, incident: str, systems: Sequence[str]) -> None:
                 incident=incident,
                 system=system,
                 generation=1,
+                shown=State.NEW.value,
                 pending=False,
                 noted=0,
                 noted_at=0.0,
@@ -32,13 +34,14 @@ def new_mirrors(db: Connection, incident: str, systems: Sequence[str]) -> None:
         )
 
 
-def enqueue(db: Connection, incident: str, now: float, comment_seconds: float, *, urgent: bool) -> None:
-    """Put up the incident's tickets to be brought up to date: at once, or when the next comment is due.
+def enqueue(db: Connection, incident: str, now: float, comment_seconds: float, *, urgent: bool, system: str | None = None) -> None:
+    """Put up the incident's tickets (or that in one system) to be brought up to date: at once, or with the next comment.
 
     A ticket whose row still waits needs no second one; an urgent change takes the place of one that waits for its time.
     """
     table = tables.mirrors
-    for mirror in db.execute(select(table).where(table.c.incident == incident)).all():
+    mirrors = select(table).where(table.c.incident == incident)
+    for mirror in db.execute(mirrors if system is None else mirrors.where(table.c.system == system)).all():
         if mirror.pending and not urgent:
             continue
         if mirror.pending:

@@ -151,6 +151,26 @@ def comes_back(incident: Incident, at: float, window: float) -> Return:
     return Return.STARTS_ANEW
 
 
+def heeded(state: State, shown: State, told: State) -> State | None:
+    """Where an incident in `state` goes when its ticket, which showed the state `shown`, is found in `told`.
+
+    None: nowhere. While the incident has changed and its ticket does not show it yet, the one that is further on counts;
+    but the closing of a ticket that was resolved does not close an incident that is open again.
+    """
+    if told is state:
+        return None
+    if state is not shown:
+        reopened = shown is State.RESOLVED and state in OPEN
+        if reopened or _PROGRESS[told] <= _PROGRESS[state]:
+            return None
+    if told is State.NEW:
+        return State.IN_PROGRESS if state is State.RESOLVED else None
+    return told
+
+
+_PROGRESS = {State.NEW: 0, State.IN_PROGRESS: 1, State.ON_HOLD: 1, State.RESOLVED: 2, State.CLOSED: 3}
+
+
 def story_of(event: Event, causes: Mapping[str, str]) -> str:
     """The story an event belongs to: its correlation id; else that of the event that caused it; else it starts its own.
 
