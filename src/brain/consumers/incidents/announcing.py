@@ -1,7 +1,7 @@
-"""Events of our own, written to the outbox in the transaction that they tell of and published after its commit. `now` is the Unix time from which they may be.
+"""Events of our own, written to the outbox in the transaction that they tell of and published after its commit.
 
 An event's id follows from the incident, its version and the event's type: published again after a crash, it is the
-same event and readers drop it as a duplicate.
+same event and readers drop it as a duplicate. `now` is the Unix time from which it may be published.
 """
 
 from __future__ import annotations

@@ -51,7 +51,9 @@ class Evidence:
         room = MOST - self._count(incident.id)
         if room <= 0:
             return
-        before = and_(recent.c.agent.in_([plain(agent) for agent in agents]), recent.c.at.between(at - self._window, at))
+        before = and_(
+            recent.c.agent.in_([plain(agent) for agent in agents]), recent.c.at.between(at - self._window, at)
+        )
         found = self._db.execute(
             select(recent)
             .where(or_(recent.c.story == incident.story, before))

@@ -1,4 +1,4 @@
-"""Incidents in one transaction: read with a lock, changed, noted in their timeline, announced, and put up for mirroring.
+"""Incidents in one transaction: read with a lock, changed, noted in their timeline, announced, and mirrored.
 
 The projection and the commands of people both work through a Ledger, so that nothing changes an incident without its
 timeline, its event and its tickets following in the same commit.
@@ -86,7 +86,9 @@ class Ledger:
 
     # changing
 
-    def open(self, story: str, title: str, severity: Severity, at: float, why: Why, owner: str | None = None) -> Incident:
+    def open(
+        self, story: str, title: str, severity: Severity, at: float, why: Why, owner: str | None = None
+    ) -> Incident:
         """A new incident of the story, linked to the one it had before."""
         before = self.current(story)
         episode = 1 if before is None else before.episode + 1
@@ -216,9 +218,7 @@ class Ledger:
         if found is None:
             return False
         self.db.execute(
-            update(table)
-            .where(table.c.id == found.id)
-            .values(count=table.c.count + 1, last_at=max(at, found.last_at))
+            update(table).where(table.c.id == found.id).values(count=table.c.count + 1, last_at=max(at, found.last_at))
         )
         return True
 
@@ -248,9 +248,10 @@ class Ledger:
     def _next_number(self) -> int:
         table = tables.numbers
         self.db.execute(insert_or_ignore(self.db, table), {"name": "incidents", "last": 0})
-        return self.db.execute(
+        number: int = self.db.execute(
             update(table).where(table.c.name == "incidents").values(last=table.c.last + 1).returning(table.c.last)
         ).scalar_one()
+        return number
 
 
 def find_incident(db: Connection, id: str) -> Incident | None:
@@ -261,7 +262,7 @@ def find_incident(db: Connection, id: str) -> Incident | None:
 
 def incident_of(row: Row[Any]) -> Incident:
     """The incident in a row of its table."""
-    return msgspec.convert(dict(row._mapping), Incident)
+    return msgspec.convert({str(name): value for name, value in row._mapping.items()}, Incident)
 
 
 def insert_or_ignore(db: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:

@@ -34,10 +34,13 @@ def new_mirrors(db: Connection, incident: str, systems: Sequence[str]) -> None:
         )
 
 
-def enqueue(db: Connection, incident: str, now: float, comment_seconds: float, *, urgent: bool, system: str | None = None) -> None:
-    """Put up the incident's tickets (or that in one system) to be brought up to date: at once, or with the next comment.
+def enqueue(
+    db: Connection, incident: str, now: float, comment_seconds: float, *, urgent: bool, system: str | None = None
+) -> None:
+    """Put up the incident's tickets (or that in one system) to be brought up to date.
 
-    A ticket whose row still waits needs no second one; an urgent change takes the place of one that waits for its time.
+    `urgent`: at once; else when the next comment is due, `comment_seconds` after the last. A ticket whose
+    row still waits needs no second one; an urgent change takes the place of one that waits for its time.
     """
     table = tables.mirrors
     mirrors = select(table).where(table.c.incident == incident)

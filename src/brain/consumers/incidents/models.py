@@ -14,7 +14,6 @@ import msgspec
 from brain.charter import Event
 from brain.errors import Conflict, InvalidInput
 
-
 S = TypeVar("S", bound=StrEnum)
 
 
@@ -154,8 +153,8 @@ def comes_back(incident: Incident, at: float, window: float) -> Return:
 def heeded(state: State, shown: State, told: State) -> State | None:
     """Where an incident in `state` goes when its ticket, which showed the state `shown`, is found in `told`.
 
-    None: nowhere. While the incident has changed and its ticket does not show it yet, the one that is further on counts;
-    but the closing of a ticket that was resolved does not close an incident that is open again.
+    None: nowhere. While the incident has changed and its ticket does not show it yet, what is further on counts; but$
+    the closing of a ticket that was resolved does not close an incident that is open again.
     """
     if told is state:
         return None

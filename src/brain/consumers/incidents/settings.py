@@ -51,8 +51,12 @@ class ServiceNowSettings(BaseModel):
     url: BaseUrl = Field(description="The instance, such as https://example.service-now.com")
     user: Name = Field(description="User name of an account with the role itil")
     password: Secret = Field(description="Password of that account")
-    close_code: Name = Field(default="Solution provided", description="Resolution code set when an incident is resolved")
-    hold_reason: str = Field(default="1", description="On hold reason: 1 awaiting caller, 3 problem, 4 vendor, 5 change")
+    close_code: Name = Field(
+        default="Solution provided", description="Resolution code set when an incident is resolved"
+    )
+    hold_reason: str = Field(
+        default="1", description="On hold reason: 1 awaiting caller, 3 problem, 4 vendor, 5 change"
+    )
     webhook_secret: Secret | None = Field(default=None, description="Secret that its business rule signs with")
 
 
@@ -65,7 +69,10 @@ class IncidentSettings(BaseModel):
         default=86_400.0, ge=0, description="Seconds after its resolution in which a story that comes back reopens it"
     )
     decision_window: float = Field(
-        default=600.0, ge=0, le=86_400, description="Seconds before, in which an agent's decisions are behind an incident"
+        default=600.0,
+        ge=0,
+        le=86_400,
+        description="Seconds before, in which an agent's decisions are behind an incident",
     )
     comment_seconds: float = Field(default=60.0, ge=0, description="Least seconds between two comments on one ticket")
     poll_seconds: float | None = Field(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from brain.connectors.sender import Sender
 from brain.consumers.incidents.models import Severity, State
+from brain.consumers.incidents.settings import IncidentSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +62,8 @@ class System(Protocol):
 
     async def move(self, ticket: Ticket, state: State, text: str) -> Standing:
         """Bring it where it shows the incident's state; where it stands then."""
+
+
+def open_systems(settings: IncidentSettings, sender: Sender) -> Mapping[str, System]:
+    """The systems that are set up, by name, all over one sender."""
+    return {}

@@ -8,7 +8,7 @@ resolved by itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 from sqlalchemy import Connection, select, update
 
@@ -18,8 +18,18 @@ from brain.consumers.incidents.evidence import DECISION, Evidence
 from brain.consumers.incidents.ledger import Ledger, Why, insert_or_ignore
 from brain.consumers.incidents.models import Incident, Return, Severity, State, comes_back, plain, story_of
 from brain.consumers.incidents.settings import IncidentSettings
-from brain.immune.events import CRITICAL_EVENT
-from brain.threats.events import DETECTED, ESCALATED, MITIGATED, STATUS_CHANGED, AboutThreat
+from brain.immune.events import CRITICAL_EVENT, CriticalHealthEvent
+from brain.threats.events import (
+    DETECTED,
+    ESCALATED,
+    MITIGATED,
+    STATUS_CHANGED,
+    AboutThreat,
+    ThreatDetected,
+    ThreatEscalated,
+    ThreatMitigated,
+    ThreatStatusChanged,
+)
 
 SOURCE = "incidents_service"
 PATTERN = "*"
@@ -110,7 +120,7 @@ class _Taken:
                 self._further()
 
     def _detected(self) -> None:
-        payload = DETECTED.check(self._event.payload)
+        payload = cast("ThreatDetected", DETECTED.check(self._event.payload))
         self._keep_threat(payload, payload["status"], payload["detected_at"])
         text = f"threat {payload['threat_id']} was detected: {payload['type']} from {payload['source']}"
         if incident := self._joined("threat", text):
@@ -120,7 +130,7 @@ class _Taken:
             self._evidence.gather(incident, [payload["source"]], self._event.timestamp)
 
     def _status_changed(self) -> None:
-        payload = STATUS_CHANGED.check(self._event.payload)
+        payload = cast("ThreatStatusChanged", STATUS_CHANGED.check(self._event.payload))
         status, old = payload["new_status"], payload["old_status"]
         fresh = self._keep_threat(payload, status, payload["changed_at"])
         if status not in _WORDS:  # an event of its own tells of these
@@ -137,14 +147,14 @@ class _Taken:
                 self._settle(incident)
 
     def _escalated(self) -> None:
-        payload = ESCALATED.check(self._event.payload)
+        payload = cast("ThreatEscalated", ESCALATED.check(self._event.payload))
         self._keep_threat(payload, "ESCALATED", payload["escalated_at"])
         text = _told(payload, "was escalated", payload["reason"])
         incident = self._need(text, _severity(payload["severity"]), _title(payload), [payload["source"]])
         self._settle(incident)  # an escalation that arrives after the mitigation
 
     def _mitigated(self) -> None:
-        payload = MITIGATED.check(self._event.payload)
+        payload = cast("ThreatMitigated", MITIGATED.check(self._event.payload))
         self._keep_threat(payload, "MITIGATED", payload["mitigated_at"])
         text = _told(payload, f"was mitigated after {payload['duration_seconds']:.0f} s", payload["reason"])
         if (incident := self._joined("threat", text)) is not None:
@@ -153,7 +163,7 @@ class _Taken:
                 self._move(incident, State.IN_PROGRESS, text)
 
     def _critical(self) -> None:
-        payload = CRITICAL_EVENT.check(self._event.payload)
+        payload = cast("CriticalHealthEvent", CRITICAL_EVENT.check(self._event.payload))
         values = {
             "story": self._story,
             "number": payload["event_id"],
@@ -188,21 +198,15 @@ class _Taken:
         if outcome not in ("healed", "failed"):
             return
         table = tables.health
-        which = (
-            table.c.number == heals if isinstance(heals, int) else table.c.module == plain(payload.get("module"))
-        )
+        which = table.c.number == heals if isinstance(heals, int) else table.c.module == plain(payload.get("module"))
         self._ledger.db.execute(
-            update(table)
-            .where(table.c.story == self._story, which, table.c.state != "dismissed")
-            .values(state=outcome)
+            update(table).where(table.c.story == self._story, which, table.c.state != "dismissed").values(state=outcome)
         )
         self._settle(incident)
 
     # what several of them do
 
-    def _need(
-        self, text: str, severity: Severity, title: str, agents: Sequence[str], likeness: str = ""
-    ) -> Incident:
+    def _need(self, text: str, severity: Severity, title: str, agents: Sequence[str], likeness: str = "") -> Incident:
         """The story's incident, open: the one there is, reopened, or a new one."""
         at, ledger = self._event.timestamp, self._ledger
         incident = ledger.current(self._story)
@@ -249,7 +253,7 @@ class _Taken:
         return Why(plain(text, 1000), event_id=self._event.id)
 
     def _keep_threat(self, about: AboutThreat, status: str, at: float) -> bool:
-        """Note where the threat stands; False when something newer is known, since processes may overtake each other."""
+        """Note where the threat stands; False when something newer is known: processes may overtake each other."""
         table, db = tables.threats, self._ledger.db
         id = plain(about["threat_id"])
         values = {
@@ -287,5 +291,7 @@ def _told(about: AboutThreat, what: str, reason: str) -> str:
 def _summary(event: Event) -> str:
     """One line about an event of any type."""
     payload = event.payload
-    words = next((payload[key] for key in ("message", "reason", "description") if isinstance(payload.get(key), str)), "")
+    words = next(
+        (payload[key] for key in ("message", "reason", "description") if isinstance(payload.get(key), str)), ""
+    )
     return f"{event.type}: {words}" if words else event.type

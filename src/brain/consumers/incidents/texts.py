@@ -62,7 +62,9 @@ def last_reason(db: Connection, incident: Incident) -> str:
     return str(found or incident.state)
 
 
-def _entries(db: Connection, incident: Incident, after: int, upto: int, without_by: str | None) -> tuple[list[str], int]:
+def _entries(
+    db: Connection, incident: Incident, after: int, upto: int, without_by: str | None
+) -> tuple[list[str], int]:
     where = [timeline.c.incident == incident.id, timeline.c.id > after, timeline.c.id <= upto]
     if without_by is None:
         where.append(timeline.c.kind != "ticket")
@@ -75,7 +77,7 @@ def _entries(db: Connection, incident: Incident, after: int, upto: int, without_
 
 def _line(row: Row[Any]) -> str:
     by = f" ({row.by})" if row.by else ""
-    times = f" [{row.count} times]" if row.count > 1 else ""
+    times = f" [{row._mapping['count']} times]" if row._mapping["count"] > 1 else ""
     return plain(f"{_time(row.at)} {row.text}{by}{times}", 500)
 
 

@@ -21,9 +21,9 @@ THREATS = "threats"
 """The channel of the outbox whose rows are moves of threats."""
 
 _WANTED: Mapping[State, Mapping[Status, Status]] = {
-    State.RESOLVED: {
-        status: Status.RESOLVED for status in (Status.OPEN, Status.INVESTIGATING, Status.ESCALATED, Status.MITIGATED)
-    },
+    State.RESOLVED: dict.fromkeys(
+        (Status.OPEN, Status.INVESTIGATING, Status.ESCALATED, Status.MITIGATED), Status.RESOLVED
+    ),
     # An escalated threat stays so: that somebody works on it makes it no less urgent.
     State.IN_PROGRESS: {Status.OPEN: Status.INVESTIGATING, Status.MITIGATED: Status.INVESTIGATING},
 }

@@ -191,7 +191,9 @@ class Tickets:
         what = f"{mirror.key} is {standing.words} in {mirror.system}"
         steps = way(MOVES, incident.state, target)
         if not steps:
-            ledger.add(incident, ledger.now, "ticket", Why(f"{what}; the incident stays {incident.state}", mirror.system))
+            ledger.add(
+                incident, ledger.now, "ticket", Why(f"{what}; the incident stays {incident.state}", mirror.system)
+            )
         for step in steps:
             incident = ledger.move(incident, step, ledger.now, Why(what, mirror.system))
 
@@ -219,9 +221,7 @@ class Tickets:
             return False
         await self._note(incident.id, system, noting=job.last_entry)
         await system.comment(ticket, text)
-        await self._note(
-            incident.id, system, noting=None, noted=job.last_entry, noted_at=self._clock()
-        )
+        await self._note(incident.id, system, noting=None, noted=job.last_entry, noted_at=self._clock())
         return True
 
     async def _set_state(self, job: _Job, system: System, ticket: Ticket) -> None:

@@ -12,8 +12,7 @@ from sqlalchemy import Connection, and_, or_, select, update
 
 from brain.charter import Event
 from brain.connectors.sender import Patience, Refused, Sender, TryLater
-from brain.consumers import House
-from brain.consumers import outbox
+from brain.consumers import House, outbox
 from brain.consumers.database import OUTAGE, create_tables
 from brain.consumers.incidents import tables
 from brain.consumers.incidents.announcing import CONSUMER, STREAM
