@@ -24,6 +24,7 @@ from brain.consumers.incidents.models import State
 from brain.consumers.incidents.service import IncidentService
 from brain.consumers.incidents.webhooks import EXAMPLE_WEBHOOK, Webhooks
 from brain.consumers.incidents.work import IncidentWork
+from brain.web.problems import MEDIA_TYPE
 
 IncidentIdPath = Annotated[str, Path(description="The incident's id.", examples=[EXAMPLE_ID])]
 
@@ -31,6 +32,12 @@ _WEBHOOK_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {"application/json": {"schema": {"type": "object", "examples": [EXAMPLE_WEBHOOK]}}},
+    }
+}
+_BAD_SIGNATURE: dict[int | str, dict[str, Any]] = {
+    401: {
+        "description": "The signature does not fit",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 }
 
@@ -86,7 +93,11 @@ def incidents_router(service: IncidentService, webhooks: Webhooks) -> APIRouter:
         return IncidentView.model_validate(await service.note(incident_id, new.text, new.by))
 
     @router.post(
-        "/webhooks/{system}", status_code=202, summary="Tell of a ticket's change", openapi_extra=_WEBHOOK_BODY
+        "/webhooks/{system}",
+        status_code=202,
+        summary="Tell of a ticket's change",
+        openapi_extra=_WEBHOOK_BODY,
+        responses=_BAD_SIGNATURE,
     )
     async def webhook(
         system: Annotated[str, Path(description="`jira` or `servicenow`.", examples=["jira"])], request: Request
@@ -94,7 +105,7 @@ def incidents_router(service: IncidentService, webhooks: Webhooks) -> APIRouter:
         """For the ticket systems themselves: needs no API key, and the signature of the webhook's secret instead.
 
         The body only names the ticket; its state is read from the system, so that a webhook that comes late, twice or
-        out of order does no harm. Answers 403 for a bad signature, 404 where no secret is set.
+        out of order does no harm. Answers 401 for a bad signature, 404 where no secret is set.
         """
         key, known = await webhooks.take(system, request.headers, await request.body())
         return Looked(ticket=key, known=known)

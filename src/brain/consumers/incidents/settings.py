@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from brain.connectors.jira import JiraSettings
 from brain.connectors.secret import Secret
+from brain.connectors.servicenow import ServiceNowSettings
 
 
 def _http_url(url: str) -> str:
@@ -18,45 +20,19 @@ def _http_url(url: str) -> str:
 
 
 BaseUrl = Annotated[str, AfterValidator(_http_url)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class JiraSettings(BaseModel):
+class JiraMirror(JiraSettings):
     """Jira Cloud, where each incident is mirrored to an issue."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     url: BaseUrl = Field(description="The site, such as https://example.atlassian.net")
-    user: Name = Field(description="E-mail address of the account that the token belongs to")
-    token: Secret = Field(description="API token of that account")
-    project: str = Field(pattern=r"^[A-Z][A-Z0-9_]{1,254}$", description="Key of the project, such as OPS")
-    issue_type: Name = Field(default="Task", description="Name of the issue type of new issues")
-    priorities: dict[str, Name] = Field(
-        default={}, description="Priority by severity (LOW, MEDIUM, HIGH, CRITICAL); none is set without"
-    )
-    start: Name | None = Field(default="In Progress", description="Transition or status for IN_PROGRESS, and reopening")
-    hold: Name | None = Field(default=None, description="Transition or status for ON_HOLD; none: the issue stays")
-    resolve: Name = Field(default="Done", description="Transition or status for RESOLVED")
     webhook_secret: Secret | None = Field(default=None, description="Secret of the webhook that Jira signs with")
-    settle_seconds: float = Field(
-        default=30.0, ge=0, description="How long its search may take to show a new issue; waited for when unsure"
-    )
 
 
-class ServiceNowSettings(BaseModel):
-    """ServiceNow, where each incident is mirrored to an incident of its Table API."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class ServiceNowMirror(ServiceNowSettings):
+    """ServiceNow, where each incident is mirrored to a record of its table `incident`."""
 
     url: BaseUrl = Field(description="The instance, such as https://example.service-now.com")
-    user: Name = Field(description="User name of an account with the role itil")
-    password: Secret = Field(description="Password of that account")
-    close_code: Name = Field(
-        default="Solution provided", description="Resolution code set when an incident is resolved"
-    )
-    hold_reason: str = Field(
-        default="1", description="On hold reason: 1 awaiting caller, 3 problem, 4 vendor, 5 change"
-    )
     webhook_secret: Secret | None = Field(default=None, description="Secret that its business rule signs with")
 
 
@@ -82,8 +58,13 @@ class IncidentSettings(BaseModel):
     lease_seconds: float = Field(
         default=120.0, ge=2, description="Seconds after which another process takes over what a dead one was sending"
     )
-    jira: JiraSettings | None = Field(default=None, description="Where issues are kept")
-    servicenow: ServiceNowSettings | None = Field(default=None, description="Where ServiceNow's incidents are kept")
+    jira: JiraMirror | None = Field(default=None, description="Where issues are kept")
+    servicenow: ServiceNowMirror | None = Field(default=None, description="Where ServiceNow's incidents are kept")
+
+    def settle_seconds(self, system: str) -> float:
+        """How long a system may take to show a new ticket in a search."""
+        mirror = {"jira": self.jira, "servicenow": self.servicenow}[system]
+        return 0.0 if mirror is None else mirror.settle_seconds
 
     @property
     def systems(self) -> tuple[str, ...]:

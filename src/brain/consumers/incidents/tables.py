@@ -146,7 +146,7 @@ mirrors = Table(
     Column("remote", Text),  # the ticket's state there, in the system's own words, as last seen or set
     Column("shown", String(12), nullable=False),  # the incident's state that the ticket shows with that
     Column("pending", Boolean, nullable=False),  # a row of the outbox will look at what is to be sent
-    Column("creating_at", Double),  # a create was begun, and its answer not seen
+    Column("making_since", Double),  # its making was begun, and no end of that was seen
     Column("noting", _BIG),  # a text up to this entry of the timeline was begun, and its answer not seen
     Column("noted", _BIG, nullable=False),  # the last entry of the timeline that the ticket has
     Column("noted_at", Double, nullable=False),

@@ -22,11 +22,6 @@ def title(incident: Incident) -> str:
     return plain(" ".join(f"Incident {incident.number}: {incident.title}".split()), 200)
 
 
-def marker(incident: Incident, entry: int) -> str:
-    """What a comment that goes up to this entry of the timeline can be found by."""
-    return f"{incident.id}/{entry}"
-
-
 def description(db: Connection, incident: Incident, upto: int) -> str:
     """The whole story so far."""
     parts = [
@@ -52,7 +47,7 @@ def comment(db: Connection, incident: Incident, after: int, upto: int, *, withou
         return None
     if more:
         lines.append(f"and {more} more")
-    return "\n".join([*lines, f"(BRAiN {marker(incident, upto)})"])
+    return "\n".join(lines)
 
 
 def last_reason(db: Connection, incident: Incident) -> str:

@@ -1,14 +1,13 @@
-"""Bringing one ticket up to date: created if it is not, its state heard, comments added, its state set.
+"""Bringing one ticket up to date: made if it is not there, its state heard, comments added, its state set.
 
 What is to be sent is worked out from the incident as it is now, so that this may be done at any time and any number of
-times. Before each step whose answer may be lost, what was begun is committed; when it was not seen to end, the system
-is asked whether it was done: no issue is created twice and no comment added twice.
+times. Every call of a Desk is safe to repeat; what a repeated call must be the same in (which note, from where) is
+committed before it is first made. So no issue is created twice, and no comment added twice, whoever is killed when.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,33 +15,32 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, Row, select, update
 
 from brain.connectors.sender import Refused, TryLater
+from brain.connectors.tickets import Desk, NewTicket, Ticket
 from brain.consumers.incidents import tables, texts
 from brain.consumers.incidents.ledger import Ledger, Why, find_incident
 from brain.consumers.incidents.mirroring import enqueue
 from brain.consumers.incidents.models import MOVES, Incident, State, heeded, way
 from brain.consumers.incidents.settings import IncidentSettings
-from brain.consumers.incidents.systems import Draft, Standing, System, Ticket
 from brain.logs import Log
 
 log = Log("brain.incidents")
 
 T = TypeVar("T")
 
-_STEP = 2.0  # seconds between two searches for a ticket that may have been created
-
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    """An incident and its ticket as they were read in one transaction."""
+class Job:
+    """An incident and its ticket in one system, as they were read in one transaction."""
 
     incident: Incident
     mirror: Row[Any]
     last_entry: int
+    """The newest entry of the incident's timeline."""
 
     @property
-    def ticket(self) -> Ticket | None:
-        mirror = self.mirror
-        return None if mirror.key is None else Ticket(mirror.key, mirror.handle or mirror.key, mirror.url or "")
+    def system(self) -> str:
+        """The system's name."""
+        return str(self.mirror.system)
 
 
 class Tickets:
@@ -52,201 +50,204 @@ class Tickets:
         self,
         database: Engine,
         settings: IncidentSettings,
-        systems: Mapping[str, System],
+        desks: Mapping[str, Desk],
         clock: Callable[[], float],
         changed: Callable[[], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._settings = settings
-        self._systems = systems
+        self._desks = desks
         self._clock = clock
         self._changed = changed
         self._sleep = sleep
 
-    async def bring_up_to_date(self, incident: str, name: str) -> Mapping[str, Any]:
+    async def bring_up_to_date(self, incident: str, system: str) -> Mapping[str, Any]:
         """Do all that the ticket of this incident in this system needs; what was done, for the outbox's row.
 
         Raises Refused and TryLater after noting them at the mirror.
         """
-        system = self._systems.get(name)
-        if system is None:
-            return {"note": f"{name} is not set up any more"}
+        desk = self._desks.get(system)
+        if desk is None:
+            return {"note": f"{system} is not set up any more"}
+        job = await self._begin(incident, system)
         try:
-            done = await self._work(incident, system)
+            done = await self._work(job, desk)
         except (Refused, TryLater) as error:
-            await self._note(incident, system, error=str(error)[:1000])
+            await self._note(job, error=str(error)[:1000])
             raise
-        await self._note(incident, system, error=None)
+        await self._note(job, error=None)
         self._changed()
         return done
 
-    async def look(self, incident: str, name: str) -> None:
-        """Hear the ticket's state, and nothing else. Raises Refused and TryLater."""
-        system = self._systems[name]
-        job = await self._read(incident, system)
-        if job.ticket is not None and (standing := await system.look(job.ticket)) is not None:
-            await self._hear(job, system, standing)
+    async def look(self, incident: str, system: str) -> None:
+        """Hear where the ticket stands, and nothing else. Raises Refused and TryLater."""
+        job = await self._in_transaction(lambda db: _read(db, incident, system))
+        if job.mirror.handle is not None:
+            await self._hear(job, await self._desks[system].read(job.mirror.handle))
             self._changed()
 
-    async def _work(self, incident: str, system: System) -> Mapping[str, Any]:
-        job = await self._begin(incident, system)
+    async def _work(self, job: Job, desk: Desk) -> Mapping[str, Any]:
         done: list[str] = []
-        if job.ticket is None:
-            job = await self._create(job, system)
-            done.append("created")
-        ticket = job.ticket
-        assert ticket is not None
-        standing = await system.look(ticket)
-        if standing is None:
-            raise Refused(system.name, 404, f"the ticket {ticket.key} is not there any more")
-        job = await self._hear(job, system, standing)
-        if standing.state is State.CLOSED:
+        if job.mirror.handle is None:
+            job = await self._make(job, desk)
+            done.append("made")
+        ticket = await desk.read(job.mirror.handle)
+        job = await self._hear(job, ticket)
+        if ticket["state"] == State.CLOSED:
             if not job.incident.open:
-                return {"key": ticket.key, "done": done}
-            # It was closed there while the incident was open again here: a closed ticket is left alone.
-            await self._start_anew(job, system)
-            return await self._work(incident, system)
-        if await self._comment(job, system, ticket):
+                return {"key": ticket["key"], "done": done}
+            # It was closed there while the incident was open again here: a closed ticket is never touched.
+            return await self._work(await self._start_anew(job), desk)
+        if await self._comment(job, desk):
             done.append("commented")
         if State(job.mirror.shown) is not job.incident.state:
-            await self._set_state(job, system, ticket)
+            await self._show_state(job, desk)
             done.append(job.incident.state)
-        return {"key": ticket.key, "done": done}
+        return {"key": ticket["key"], "done": done}
 
-    # creating
+    # making the ticket
 
-    async def _create(self, job: _Job, system: System) -> _Job:
+    async def _make(self, job: Job, desk: Desk) -> Job:
         incident, mirror = job.incident, job.mirror
-        reference = reference_of(incident.id, mirror.generation)
-        ticket = await system.find(reference)
-        noted = job.last_entry
-        if mirror.creating_at is not None:
-            noted = mirror.noting or 0
-            until = mirror.creating_at + system.settle_seconds
-            while ticket is None and (left := until - self._clock()) > 0:
-                await self._sleep(min(left, _STEP))
-                ticket = await system.find(reference)
-        if ticket is None:
-            noted = job.last_entry
-            await self._note(incident.id, system, creating_at=self._clock(), noting=noted)
-            text = await self._in_transaction(lambda db: texts.description(db, incident, noted))
-            ticket = await system.create(Draft(reference, texts.title(incident), text, incident.severity))
+        if mirror.making_since is not None:
+            # A process died while it made the ticket, and the system's search may not show it yet.
+            left = mirror.making_since + self._settings.settle_seconds(job.system) - self._clock()
+            await self._sleep(max(0.0, left))
+        noted = job.last_entry if mirror.noting is None else mirror.noting
+        await self._note(job, making_since=self._clock(), noting=noted)
+        text = await self._in_transaction(lambda db: texts.description(db, incident, noted))
+        wanted = NewTicket(
+            incident_id=incident.id if mirror.generation == 1 else f"{incident.id}.{mirror.generation}",
+            title=texts.title(incident),
+            description=text,
+            severity=incident.severity,
+        )
+        try:
+            ticket = await desk.ensure(wanted)
+        except (Refused, TryLater):
+            await self._note(job, making_since=None)  # the desk has asked for the time it needs
+            raise
+        now = self._clock()
         await self._note(
-            incident.id,
-            system,
-            key=ticket.key,
-            handle=ticket.handle,
-            url=ticket.url,
-            creating_at=None,
+            job,
+            key=ticket["key"],
+            handle=ticket["id"],
+            url=ticket["url"],
+            making_since=None,
             noting=None,
             noted=noted,
-            noted_at=self._clock(),
-            polled_at=self._clock(),
+            noted_at=now,
+            polled_at=now,
         )
-        return await self._read(incident.id, system)
+        return await self._again(job)
 
-    async def _start_anew(self, job: _Job, system: System) -> None:
+    async def _start_anew(self, job: Job) -> Job:
+        """Forget the ticket; the next one is found by a key of its own."""
         log.info("a ticket was closed elsewhere; making another", incident=job.incident.id, ticket=job.mirror.key)
-        await self._note(
-            job.incident.id,
-            system,
-            generation=job.mirror.generation + 1,
-            key=None,
-            handle=None,
-            url=None,
-            remote=None,
-            shown=State.NEW.value,
-            creating_at=None,
-            noting=None,
-        )
+        empty = dict.fromkeys(("key", "handle", "url", "remote", "making_since", "noting"))
+        await self._note(job, generation=job.mirror.generation + 1, shown=State.NEW.value, **empty)
+        return await self._again(job)
 
     # hearing
 
-    async def _hear(self, job: _Job, system: System, standing: Standing) -> _Job:
+    async def _hear(self, job: Job, ticket: Ticket) -> Job:
         """Take over where the ticket stands, unless it was set or heard by another since the job was read."""
 
-        def hear(db: Connection) -> _Job:
-            now = _read(db, job.incident.id, system.name)
+        def hear(db: Connection) -> Job:
+            now = _read(db, job.incident.id, job.system)
             before = now.mirror
             if (before.remote, before.shown, before.key) != (job.mirror.remote, job.mirror.shown, job.mirror.key):
                 return now
-            if before.remote == standing.words:
+            if before.remote == ticket["status"]:
                 return now
+            told = State(ticket["state"])
             # Where a workflow begins is no news; that a ticket is done already, when it is first looked at, is.
-            news = before.remote is not None or standing.state in (State.RESOLVED, State.CLOSED)
-            shown = standing.state if news else State.NEW
-            _set(db, job.incident.id, system.name, remote=standing.words, shown=shown.value)
+            news = before.remote is not None or told in (State.RESOLVED, State.CLOSED)
+            _set(db, now, remote=ticket["status"], shown=(told if news else State.NEW).value)
             if news:
-                self._heed(db, now.incident, State(before.shown), standing, before)
-            return _read(db, job.incident.id, system.name)
+                self._heed(db, now, ticket)
+            return _read(db, job.incident.id, job.system)
 
         return await self._in_transaction(hear)
 
-    def _heed(self, db: Connection, incident: Incident, shown: State, standing: Standing, mirror: Row[Any]) -> None:
-        target = heeded(incident.state, shown, standing.state)
+    def _heed(self, db: Connection, job: Job, ticket: Ticket) -> None:
+        incident = job.incident
+        target = heeded(incident.state, State(job.mirror.shown), State(ticket["state"]))
         if target is None:
             return
         ledger = Ledger(db, self._settings, self._clock())
-        what = f"{mirror.key} is {standing.words} in {mirror.system}"
+        what = f"{ticket['key']} is {ticket['status']} in {job.system}"
         steps = way(MOVES, incident.state, target)
         if not steps:
-            ledger.add(
-                incident, ledger.now, "ticket", Why(f"{what}; the incident stays {incident.state}", mirror.system)
-            )
+            why = Why(f"{what}; the incident stays {incident.state}", job.system)
+            ledger.add(incident, ledger.now, "ticket", why)
         for step in steps:
-            incident = ledger.move(incident, step, ledger.now, Why(what, mirror.system))
+            incident = ledger.move(incident, step, ledger.now, Why(what, job.system))
 
     # telling
 
-    async def _comment(self, job: _Job, system: System, ticket: Ticket) -> bool:
+    async def _comment(self, job: Job, desk: Desk) -> bool:
         """Add what the timeline has that the ticket has not, unless the last comment is too fresh."""
-        incident, mirror = job.incident, job.mirror
-        noted = mirror.noted
-        if mirror.noting is not None and mirror.noting > noted:
-            if await system.has_comment(ticket, texts.marker(incident, mirror.noting)):
-                noted = mirror.noting
-            await self._note(incident.id, system, noting=None, noted=noted)
-        text = await self._in_transaction(
-            lambda db: texts.comment(db, incident, noted, job.last_entry, without_by=system.name)
-        )
+        if job.mirror.noting is not None:
+            job = await self._add_comment(job, desk, job.mirror.noting)  # perhaps added, and not noted
+        text = await self._text(job, job.last_entry)
         if text is None:
             return False
-        early = self._clock() < mirror.noted_at + self._settings.comment_seconds
-        if early and State(mirror.shown) is incident.state:
-            wait = self._settings.comment_seconds
+        early = self._clock() < job.mirror.noted_at + self._settings.comment_seconds
+        if early and State(job.mirror.shown) is job.incident.state:
             await self._in_transaction(
-                lambda db: enqueue(db, incident.id, self._clock(), wait, urgent=False, system=system.name)
+                lambda db: enqueue(
+                    db,
+                    job.incident.id,
+                    self._clock(),
+                    self._settings.comment_seconds,
+                    urgent=False,
+                    system=job.system,
+                )
             )
             return False
-        await self._note(incident.id, system, noting=job.last_entry)
-        await system.comment(ticket, text)
-        await self._note(incident.id, system, noting=None, noted=job.last_entry, noted_at=self._clock())
+        await self._note(job, noting=job.last_entry)
+        await self._add_comment(job, desk, job.last_entry)
         return True
 
-    async def _set_state(self, job: _Job, system: System, ticket: Ticket) -> None:
+    async def _add_comment(self, job: Job, desk: Desk, upto: int) -> Job:
+        text = await self._text(job, upto)
+        if text is not None:
+            await desk.note(job.mirror.handle, text, f"{job.incident.id}:{upto}")
+        await self._note(job, noting=None, noted=upto, noted_at=self._clock())
+        return await self._again(job)
+
+    async def _text(self, job: Job, upto: int) -> str | None:
+        return await self._in_transaction(
+            lambda db: texts.comment(db, job.incident, job.mirror.noted, upto, without_by=job.system)
+        )
+
+    async def _show_state(self, job: Job, desk: Desk) -> None:
         incident = job.incident
-        text = await self._in_transaction(lambda db: texts.last_reason(db, incident))
-        standing = await system.move(ticket, incident.state, text)
-        await self._note(incident.id, system, remote=standing.words, shown=incident.state.value)
+        # Jira has the reason as a comment by now; ServiceNow wants it as the close notes.
+        reason = await self._in_transaction(lambda db: texts.last_reason(db, incident))
+        note = reason if job.system == "servicenow" and not incident.open else ""
+        ticket = await desk.move(job.mirror.handle, incident.state.value, note)
+        await self._note(job, remote=ticket["status"], shown=incident.state.value)
 
     # the database
 
-    async def _begin(self, incident: str, system: System) -> _Job:
+    async def _begin(self, incident: str, system: str) -> Job:
         """The job; changes made from now on put up a row of their own."""
 
-        def begin(db: Connection) -> _Job:
-            job = _read(db, incident, system.name)
-            _set(db, incident, system.name, pending=False)
+        def begin(db: Connection) -> Job:
+            job = _read(db, incident, system)
+            _set(db, job, pending=False)
             return job
 
         return await self._in_transaction(begin)
 
-    async def _read(self, incident: str, system: System) -> _Job:
-        return await self._in_transaction(lambda db: _read(db, incident, system.name))
+    async def _again(self, job: Job) -> Job:
+        return await self._in_transaction(lambda db: _read(db, job.incident.id, job.system))
 
-    async def _note(self, incident: str, system: System, **values: Any) -> None:
-        await self._in_transaction(lambda db: _set(db, incident, system.name, **values))
+    async def _note(self, job: Job, **values: Any) -> None:
+        await self._in_transaction(lambda db: _set(db, job, **values))
 
     async def _in_transaction(self, work: Callable[[Connection], T]) -> T:
         def transaction() -> T:
@@ -256,22 +257,16 @@ class Tickets:
         return await asyncio.to_thread(transaction)
 
 
-def reference_of(incident: str, generation: int) -> str:
-    """What an incident's ticket is found by: a label in Jira, the correlation_id in ServiceNow (at most 100 there)."""
-    return f"brain-{hashlib.sha256(f'{incident} {generation}'.encode()).hexdigest()[:32]}"
-
-
-def _read(db: Connection, incident: str, system: str) -> _Job:
+def _read(db: Connection, incident: str, system: str) -> Job:
     found = find_incident(db, incident)
-    assert found is not None, "rows of the outbox are put with their incident"
+    assert found is not None, "a row of the outbox is put with its incident"
     mirrors, timeline = tables.mirrors, tables.timeline
-    mirror = db.execute(
-        select(mirrors).where(mirrors.c.incident == incident, mirrors.c.system == system).with_for_update()
-    ).one()
+    mine = (mirrors.c.incident == incident) & (mirrors.c.system == system)
     last = select(timeline.c.id).where(timeline.c.incident == incident).order_by(timeline.c.id.desc()).limit(1)
-    return _Job(found, mirror, db.execute(last).scalar() or 0)
+    return Job(found, db.execute(select(mirrors).where(mine)).one(), db.execute(last).scalar() or 0)
 
 
-def _set(db: Connection, incident: str, system: str, **values: Any) -> None:
+def _set(db: Connection, job: Job, **values: Any) -> None:
     table = tables.mirrors
-    db.execute(update(table).where(table.c.incident == incident, table.c.system == system).values(**values))
+    mine = (table.c.incident == job.incident.id) & (table.c.system == job.system)
+    db.execute(update(table).where(mine).values(**values))

@@ -11,13 +11,16 @@ from typing import Any
 from sqlalchemy import Connection, and_, or_, select, update
 
 from brain.charter import Event
+from brain.connectors.jira import Jira
 from brain.connectors.sender import Patience, Refused, Sender, TryLater
+from brain.connectors.servicenow import ServiceNow
+from brain.connectors.tickets import Desk
 from brain.consumers import House, outbox
 from brain.consumers.database import OUTAGE, create_tables
 from brain.consumers.incidents import tables
 from brain.consumers.incidents.announcing import CONSUMER, STREAM
 from brain.consumers.incidents.models import OPEN, State
-from brain.consumers.incidents.systems import System, open_systems
+from brain.consumers.incidents.settings import IncidentSettings
 from brain.consumers.incidents.taking import PATTERN, Taking
 from brain.consumers.incidents.threat_moves import THREATS, move_threat
 from brain.consumers.incidents.tickets import Tickets
@@ -38,21 +41,21 @@ _STORED_WITHIN = 30.0  # seconds
 class IncidentWork:
     """Everything that runs for incidents in one process."""
 
-    def __init__(self, house: House, systems: Mapping[str, System], clock: Callable[[], float]) -> None:
+    def __init__(self, house: House, desks: Mapping[str, Desk], clock: Callable[[], float]) -> None:
         settings = house.settings.incidents
         self._house = house
         self._settings = settings
         self._clock = clock
         self._threats = ThreatService(house.stream, house.store, clock)
-        self._tickets = Tickets(house.database, settings, systems, clock, self.nudge)
-        self._systems = systems
+        self._tickets = Tickets(house.database, settings, desks, clock, self.nudge)
+        self._desks = desks
         self._dispatcher = outbox.Dispatcher(
             house.database,
             CONSUMER,
             self._deliver,
             how=outbox.Dispatching(
                 per_minute=None,
-                channel_per_minute=dict.fromkeys(systems, settings.per_minute),
+                channel_per_minute=dict.fromkeys(desks, settings.per_minute),
                 timeout=settings.lease_seconds * 0.75,
                 lease=settings.lease_seconds,
             ),
@@ -69,12 +72,12 @@ class IncidentWork:
         await asyncio.to_thread(create_tables, house.database, outbox.metadata)
         async with AsyncExitStack() as stack:
             sender = await stack.enter_async_context(Sender(Patience(attempts=2, max_wait=2.0), clock=clock))
-            yield cls(house, open_systems(house.settings.incidents, sender), clock)
+            yield cls(house, _desks(house.settings.incidents, sender), clock)
 
     @property
     def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """What runs until it is cancelled."""
-        looks = [self._look_around] if self._systems and self._settings.poll_seconds is not None else []
+        looks = [self._look_around] if self._desks and self._settings.poll_seconds is not None else []
         return [self._projection.run, self._dispatcher.run, *looks]
 
     def nudge(self) -> None:
@@ -105,18 +108,23 @@ class IncidentWork:
         """Look at the open tickets, each once in `poll_seconds` by whichever process comes first."""
         assert self._settings.poll_seconds is not None
         while True:
+            away: set[str] = set()  # systems that do not answer in this round
             try:
                 for incident, system in await asyncio.to_thread(self._due):
-                    await self._look(incident, system)
+                    if system not in away and not await self.look(incident, system):
+                        away.add(system)
             except OUTAGE as error:
                 log.warning("tickets are not looked at: the database does not answer", error=str(error))
             await asyncio.sleep(min(self._settings.poll_seconds / 4, 15.0))
 
-    async def _look(self, incident: str, system: str) -> None:
+    async def look(self, incident: str, system: str) -> bool:
+        """Look at one ticket; whether its system answers."""
         try:
             await self._tickets.look(incident, system)
         except (Refused, TryLater) as error:
             log.warning("a ticket cannot be looked at", incident=incident, system=system, error=str(error))
+            return isinstance(error, Refused)
+        return True
 
     def _due(self) -> list[tuple[str, str]]:
         with self._house.database.begin() as db:
@@ -133,7 +141,7 @@ class IncidentWork:
         found = db.execute(
             select(mirrors.c.incident, mirrors.c.system)
             .join(incidents, incidents.c.id == mirrors.c.incident)
-            .where(mirrors.c.key.is_not(None), mirrors.c.system.in_(list(self._systems)), due, lively)
+            .where(mirrors.c.key.is_not(None), mirrors.c.system.in_(list(self._desks)), due, lively)
             .order_by(mirrors.c.polled_at)
             .limit(_AT_ONCE)
         ).all()
@@ -143,3 +151,13 @@ class IncidentWork:
             if db.execute(update(mirrors).where(mine).values(polled_at=now)).rowcount == 1:
                 claimed.append((incident, system))
         return claimed
+
+
+def _desks(settings: IncidentSettings, sender: Sender) -> dict[str, Desk]:
+    """The systems that are set up."""
+    desks: dict[str, Desk] = {}
+    if settings.jira is not None:
+        desks["jira"] = Jira(sender, settings.jira)
+    if settings.servicenow is not None:
+        desks["servicenow"] = ServiceNow(sender, settings.servicenow)
+    return desks
