@@ -95,7 +95,13 @@ async def test_systems_that_are_down_for_the_whole_run_get_all_of_it_later(tmp_p
         assert not stand_ins.jira.issues
         async with stand_ins.running(port):
             await at_work.quiet()
-    assert sorted(one["status"] for one in stand_ins.jira.issues.values()) == ["Done", "To Do", "To Do", "To Do", "To Do"]
+    assert sorted(one["status"] for one in stand_ins.jira.issues.values()) == [
+        "Done",
+        "To Do",
+        "To Do",
+        "To Do",
+        "To Do",
+    ]
     assert sorted(one["state"] for one in stand_ins.servicenow.incidents.values()) == ["1", "1", "1", "1", "6"]
     for one in stand_ins.jira.issues.values():
         told = str(one["fields"]["description"]) + "\n".join(one["comments"])

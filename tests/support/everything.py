@@ -7,8 +7,21 @@ import rich.table
 import typer.rich_utils
 
 from brain import catalogue, cli, logs, settings
+from brain.consumers.incidents import api
 from brain.store import redis, sqlite
-from support import group_worker, producer
+from support import group_worker, incident_worker, producer
 
 catalogue()
-__all__ = ["cli", "group_worker", "logs", "producer", "redis", "rich", "settings", "sqlite", "typer"]
+__all__ = [
+    "api",
+    "cli",
+    "group_worker",
+    "incident_worker",
+    "logs",
+    "producer",
+    "redis",
+    "rich",
+    "settings",
+    "sqlite",
+    "typer",
+]
