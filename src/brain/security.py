@@ -34,7 +34,8 @@ log = Log("brain.security")
 COOKIE = "brain_session"
 SESSION_SECONDS = 12 * 3600
 OPEN_PATHS = frozenset({"/", "/login", "/healthz", "/readyz", "/favicon.ico"})
-OPEN_PREFIX = "/static/"
+OPEN_PREFIXES = ("/static/", "/api/incidents/webhooks/")
+"""What needs no key: the page's files, and webhooks, which are signed with a secret of their own."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -146,7 +147,7 @@ class Guard:
 
     @staticmethod
     def _is_open(path: str) -> bool:
-        return path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
+        return path in OPEN_PATHS or path.startswith(OPEN_PREFIXES)
 
 
 def _from_elsewhere(headers: Headers, host: str) -> bool:

@@ -7,17 +7,20 @@ import rich.table
 import typer.rich_utils
 
 from brain import catalogue, cli, logs, settings
-from brain.consumers.metrics import api
+from brain.consumers.incidents import api as incidents_api
+from brain.consumers.metrics import api as metrics_api
 from brain.store import redis, sqlite
 from brain.web import running
-from support import group_worker, metrics_worker, producer
+from support import group_worker, incident_worker, metrics_worker, producer
 
 catalogue()
 __all__ = [
-    "api",
     "cli",
     "group_worker",
+    "incident_worker",
+    "incidents_api",
     "logs",
+    "metrics_api",
     "metrics_worker",
     "producer",
     "redis",

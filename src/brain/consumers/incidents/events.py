@@ -1,0 +1,171 @@
+"""The events of incident automation: what is announced of an incident from its opening to its end."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+from msgspec import Meta
+
+from brain.charter import EventType, Frequency, Priority
+
+Moment = Annotated[float, Meta(description="When that was, in Unix seconds.")]
+Reason = Annotated[str, Meta(description="Why, in words; empty when nobody said.")]
+By = Annotated[
+    str | None,
+    Meta(description="Who did it: a person, or the system (`jira`, `servicenow`) it came from; null: by itself."),
+]
+
+
+class AboutIncident(TypedDict):
+    """What every event about an incident tells of it."""
+
+    incident_id: Annotated[str, Meta(description="The incident's id, `inc_<16 hex digits>`; it never changes.")]
+    number: Annotated[int, Meta(ge=1, description="Its number, for people: 1, 2, 3, ... in order of opening.")]
+    title: Annotated[str, Meta(description="What it is about, in one line.")]
+    severity: Annotated[str, Meta(description="LOW, MEDIUM, HIGH or CRITICAL, as of the worst that belongs to it.")]
+    state: Annotated[str, Meta(description="NEW, IN_PROGRESS, ON_HOLD, RESOLVED or CLOSED, after this event.")]
+    owner: Annotated[str | None, Meta(description="Who looks after it; null while nobody does.")]
+    threats: Annotated[list[str], Meta(description="The ids of its threats, at most 20.")]
+
+
+class IncidentOpened(AboutIncident):
+    """A new incident."""
+
+    reason: Annotated[str, Meta(description="What opened it, in words.")]
+    previous: Annotated[str | None, Meta(description="The incident that the same story had before; null for none.")]
+    opened_at: Moment
+
+
+class IncidentUpdated(AboutIncident):
+    """A change that is neither its end nor its coming back."""
+
+    changes: Annotated[
+        dict[str, dict[str, Any]], Meta(description="What changed (state, severity, owner): the old and the new value.")
+    ]
+    reason: Reason
+    by: By
+    updated_at: Moment
+
+
+class IncidentResolved(AboutIncident):
+    """The end of the work."""
+
+    reason: Reason
+    by: By
+    resolved_at: Moment
+    duration_seconds: Annotated[float, Meta(ge=0, description="Seconds from its opening to this resolution.")]
+
+
+class IncidentReopened(AboutIncident):
+    """A resolved incident whose story came back, or that somebody took up again."""
+
+    reason: Reason
+    by: By
+    reopened_at: Moment
+
+
+class IncidentClosed(AboutIncident):
+    """A resolved incident was put away; the same story coming back is a new one."""
+
+    reason: Reason
+    by: By
+    closed_at: Moment
+
+
+_ABOUT: AboutIncident = {
+    "incident_id": "inc_5d0c1f27a9b34e86",
+    "number": 17,
+    "title": "ssh_brute_force from 203.0.113.77",
+    "severity": "HIGH",
+    "state": "NEW",
+    "owner": None,
+    "threats": ["thr_4f1a09be27c3d815"],
+}
+_OPENED: IncidentOpened = {
+    **_ABOUT,
+    "reason": "threat thr_4f1a09be27c3d815 was escalated: a login succeeded",
+    "previous": None,
+    "opened_at": 1703001420.9,
+}
+_UPDATED: IncidentUpdated = {
+    **_ABOUT,
+    "state": "IN_PROGRESS",
+    "owner": "ann",
+    "changes": {"state": {"old": "NEW", "new": "IN_PROGRESS"}},
+    "reason": "looking at the logins of that night",
+    "by": "ann",
+    "updated_at": 1703001502.3,
+}
+_RESOLVED: IncidentResolved = {
+    **_ABOUT,
+    "state": "RESOLVED",
+    "owner": "ann",
+    "reason": "all its threats are mitigated",
+    "by": None,
+    "resolved_at": 1703001834.6,
+    "duration_seconds": 413.7,
+}
+_REOPENED: IncidentReopened = {
+    **_ABOUT,
+    "state": "IN_PROGRESS",
+    "owner": "ann",
+    "reason": "threat thr_4f1a09be27c3d815 was escalated: it logs in again",
+    "by": None,
+    "reopened_at": 1703005434.6,
+}
+_CLOSED: IncidentClosed = {
+    **_ABOUT,
+    "state": "CLOSED",
+    "owner": "ann",
+    "reason": "closed in servicenow (INC0010023)",
+    "by": "servicenow",
+    "closed_at": 1703091834.6,
+}
+
+OPENED = EventType(
+    name="incident.opened",
+    module="incidents",
+    payload=IncidentOpened,
+    priority=Priority.CRITICAL,
+    frequency=Frequency.LOW,
+    purpose="An incident was opened: by an escalated threat, a critical health event, or by hand.",
+    example=_OPENED,
+)
+UPDATED = EventType(
+    name="incident.updated",
+    module="incidents",
+    payload=IncidentUpdated,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="An incident's state, severity or owner changed.",
+    example=_UPDATED,
+)
+RESOLVED = EventType(
+    name="incident.resolved",
+    module="incidents",
+    payload=IncidentResolved,
+    priority=Priority.HIGH,
+    frequency=Frequency.LOW,
+    purpose="An incident was resolved, with the time that took.",
+    example=_RESOLVED,
+)
+REOPENED = EventType(
+    name="incident.reopened",
+    module="incidents",
+    payload=IncidentReopened,
+    priority=Priority.CRITICAL,
+    frequency=Frequency.LOW,
+    purpose="A resolved incident is open again.",
+    example=_REOPENED,
+)
+CLOSED = EventType(
+    name="incident.closed",
+    module="incidents",
+    payload=IncidentClosed,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="A resolved incident was closed for good.",
+    example=_CLOSED,
+)
+
+EVENTS: tuple[EventType[Any], ...] = (OPENED, UPDATED, RESOLVED, REOPENED, CLOSED)

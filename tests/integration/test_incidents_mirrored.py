@@ -1,0 +1,164 @@
+"""Incidents mirrored to Jira and ServiceNow over real HTTP, whatever the two do meanwhile.
+
+The stand-ins are written from the vendors' documents, which they name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from brain import HealthEvent
+from brain.demo.stand_ins import StandIns
+from support.incident_house import Running, running
+from support.waiting import until
+
+
+@pytest.fixture
+async def stand_ins() -> AsyncIterator[StandIns]:
+    found = StandIns()
+    async with found.running():
+        yield found
+
+
+@pytest.fixture
+async def at_work(tmp_path: Path, stand_ins: StandIns) -> AsyncIterator[Running]:
+    async with running(tmp_path, stand_ins) as found:
+        yield found
+
+
+def issue(stand_ins: StandIns) -> dict:
+    (found,) = stand_ins.jira.issues.values()
+    return found
+
+
+def record(stand_ins: StandIns) -> dict:
+    (found,) = stand_ins.servicenow.incidents.values()
+    return found
+
+
+async def test_a_story_has_one_incident_one_issue_and_one_record(at_work: Running) -> None:
+    story = await at_work.escalated()
+    incident = await at_work.one(story)
+    await at_work.quiet()
+    await at_work.threats.update_threat_status(story, "INVESTIGATING", "looking")
+    await at_work.threats.update_threat_status(story, "ESCALATED", "again")
+    await at_work.threats.update_threat_status(story, "MITIGATED", "blocked at the edge")
+    incident = await at_work.becomes(incident["id"], lambda found: found["state"] == "RESOLVED")
+    await at_work.quiet()
+    assert issue(at_work.stand_ins)["status"] == "Done"
+    assert "blocked at the edge" in "\n".join(issue(at_work.stand_ins)["comments"])
+    assert record(at_work.stand_ins)["state"] == "6"
+    assert record(at_work.stand_ins)["close_notes"] == "IN_PROGRESS -> RESOLVED: all its threats are mitigated"
+    jira, servicenow = (await at_work.incidents.get(incident["id"]))["mirrors"]
+    assert (jira["system"], jira["key"], jira["state"], jira["error"]) == ("jira", "OPS-1", "Done", None)
+    assert jira["url"] == f"{at_work.stand_ins.url}/jira/browse/OPS-1"
+    assert (servicenow["key"], servicenow["state"], servicenow["error"]) == ("INC0010001", "Resolved", None)
+    kinds = [event.type async for event in at_work.stream.replay("incident.*")]
+    assert kinds == ["incident.opened", "incident.updated", "incident.resolved"]
+
+
+@pytest.mark.parametrize("mode", ["slow", "busy", "error", "drop", "drop_after", "down", "unauthorized"])
+async def test_a_bad_day_of_the_systems_loses_and_doubles_nothing(
+    tmp_path: Path, stand_ins: StandIns, mode: str
+) -> None:
+    stand_ins.fail(mode, seconds=0.3, times=None if mode == "slow" else 2)
+    async with running(tmp_path, stand_ins) as at_work:
+        story = await at_work.escalated()
+        incident = await at_work.one(story)
+        await at_work.quiet()
+        stand_ins.recover()
+        await at_work.threats.update_threat_status(story, "MITIGATED", "blocked")
+        await at_work.becomes(incident["id"], lambda found: found["state"] == "RESOLVED")
+        await at_work.quiet()
+        assert [mirror["error"] for mirror in (await at_work.incidents.get(incident["id"]))["mirrors"]] == [None, None]
+    assert issue(stand_ins)["status"] == "Done"
+    assert record(stand_ins)["state"] == "6"
+    for texts in (issue(stand_ins)["comments"], record(stand_ins)["work_notes"]):
+        assert sum(text.count("was mitigated") for text in texts) == 1
+
+
+async def test_systems_that_are_down_for_the_whole_run_get_all_of_it_later(tmp_path: Path) -> None:
+    stand_ins = StandIns()
+    async with stand_ins.running():
+        port = int(stand_ins.url.rpartition(":")[2])
+    async with running(tmp_path, stand_ins) as at_work:
+        stories = [await at_work.escalated(f"203.0.113.{n}") for n in range(5)]
+        for story in stories:
+            incident = await at_work.one(story)
+            await at_work.incidents.note(incident["id"], "seen by night shift", by="ann")
+            await at_work.incidents.note(incident["id"], "handed over", by="ann")
+        await at_work.threats.update_threat_status(stories[0], "MITIGATED")
+        await at_work.becomes((await at_work.one(stories[0]))["id"], lambda found: found["state"] == "RESOLVED")
+        assert not stand_ins.jira.issues
+        async with stand_ins.running(port):
+            await at_work.quiet()
+    assert sorted(one["status"] for one in stand_ins.jira.issues.values()) == [
+        "Done",
+        "To Do",
+        "To Do",
+        "To Do",
+        "To Do",
+    ]
+    assert sorted(one["state"] for one in stand_ins.servicenow.incidents.values()) == ["1", "1", "1", "1", "6"]
+    for one in stand_ins.jira.issues.values():
+        told = str(one["fields"]["description"]) + "\n".join(one["comments"])
+        assert told.count("seen by night shift") == told.count("handed over") == 1
+
+
+async def test_done_in_jira_resolves_the_incident_its_threat_and_the_record(at_work: Running) -> None:
+    story = await at_work.escalated()
+    incident = await at_work.one(story)
+    await at_work.quiet()
+    at_work.stand_ins.jira.set_status("OPS-1", "Done")
+    await at_work.look_at(incident["id"], "jira")
+    found = await at_work.becomes(incident["id"], lambda found: found["state"] == "RESOLVED")
+    await until_status(at_work, story, "RESOLVED")
+    await at_work.quiet()
+    assert record(at_work.stand_ins)["state"] == "6"
+    assert issue(at_work.stand_ins)["status"] == "Done"
+    assert not any("NEW -> RESOLVED" in text for text in issue(at_work.stand_ins)["comments"])  # it said so itself
+    moves = [entry for entry in found["timeline"] if entry["kind"] == "state"]
+    assert [(move["by"], move["text"]) for move in moves] == [("jira", "NEW -> RESOLVED: OPS-1 is Done in jira")]
+
+
+async def until_status(at_work: Running, threat: str, status: str) -> None:
+    async def there() -> bool:
+        return (await at_work.threats.get_threat(threat)).status == status
+
+    await until(there)
+
+
+async def test_a_record_closed_by_others_is_never_touched(at_work: Running) -> None:
+    story = await at_work.escalated()
+    incident = await at_work.one(story)
+    await at_work.quiet()
+    others = at_work.stand_ins.servicenow.add(short_description="somebody else's", state="7")
+    ours = at_work.stand_ins.servicenow.incidents
+    ours_id = next(id for id, one in ours.items() if one is not others)
+    ours[ours_id].update(state="7", close_code="Solved", close_notes="done by hand")
+    before = {id: str(one) for id, one in ours.items()}
+    await at_work.look_at(incident["id"], "servicenow")
+    await at_work.becomes(incident["id"], lambda found: found["state"] == "CLOSED")
+    await at_work.incidents.note(incident["id"], "afterwards", by="ann")
+    await at_work.quiet()
+    assert {id: str(one) for id, one in ours.items()} == before
+    assert issue(at_work.stand_ins)["status"] == "Done"
+
+
+async def test_a_flood_in_one_story_becomes_few_comments(tmp_path: Path, stand_ins: StandIns) -> None:
+    async with running(tmp_path, stand_ins, comment_seconds=3600.0) as at_work:
+        for n in range(300):
+            await at_work.immune.publish_event(
+                HealthEvent("CRITICAL", "ERROR_SPIKE", f"agent-{n % 7}", f"{n} errors", correlation_id="flood")
+            )
+        incident = await at_work.one("flood")
+        found = await at_work.becomes(
+            incident["id"], lambda found: sum(entry["count"] for entry in found["timeline"]) >= 300
+        )
+        assert len(found["timeline"]) < 20
+        await until(lambda: bool(stand_ins.jira.issues) and bool(stand_ins.servicenow.incidents))
+        assert len(issue(stand_ins)["comments"]) <= 2
+        assert len(record(stand_ins)["work_notes"]) <= 2
