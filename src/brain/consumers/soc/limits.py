@@ -68,7 +68,7 @@ def _put(
     db: sa.Connection, notifier: str, id: int, action: Action, summary: str, held: Sequence[str], now: float
 ) -> None:
     key = f"held back {notifier} {id}"
-    body = {
+    body: dict[str, object] = {
         "notice": None,
         "action": action.value,
         "group": key,

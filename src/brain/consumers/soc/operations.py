@@ -157,7 +157,7 @@ class Desk:
 def _found(db: sa.Connection, id: str) -> Alert:
     found = book.find_alerts(db, ALERTS.c.id == id)
     if not found:
-        raise NotFound(f"no alert has the id {id[:100]!r}; `brain alerts list` or GET /api/alerts shows those there are")
+        raise NotFound(f"no alert has the id {id[:100]!r}; `brain alerts list` shows those there are")
     return found[0]
 
 

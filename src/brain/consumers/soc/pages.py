@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 
 from brain.charter import Event
 from brain.consumers.audit.lookup import find_logged
+from brain.consumers.soc.groups import Action
 from brain.consumers.soc.signals import SOURCE
 from brain.errors import BrainError
 from brain.logs import Log
@@ -25,6 +27,67 @@ STEPS = 20
 """Steps of the timeline that a page carries, the latest."""
 BEFORE = 300.0
 """Seconds before an alert began in which its causes are looked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A message to one notifier, whole; each kind of notifier takes of it what it can show.
+
+    `id` is the same whenever it is sent again. `links` are pairs of text and URL. Times are in Unix seconds.
+    """
+
+    id: str
+    action: Action
+    dedup_key: str
+    severity: str
+    summary: str
+    at: float
+    route: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    alerts: Sequence[Mapping[str, Any]] = ()
+    alerts_total: int = 0
+    held_back: Sequence[str] = ()
+    held_back_total: int = 0
+    links: Sequence[tuple[str, str]] = ()
+    decisions: Sequence[Mapping[str, Any]] = ()
+    timeline: Sequence[Step] = ()
+    test: bool = False
+
+    @property
+    def title(self) -> str:
+        """What it says, in a line."""
+        return f"{'TEST: ' if self.test else ''}{_TITLE[self.action]}{self.summary}"
+
+    def text(self) -> str:
+        """What it says, for a person, without markup."""
+        parts = [
+            [f"{alert['severity']} {alert['state']}: {alert['summary']}" for alert in self.alerts],
+            [f"held back: {summary}" for summary in self.held_back],
+            ["Decisions behind it:" if self.decisions else "", *map(_decision_line, self.decisions)],
+            ["What happened:" if self.timeline else "", *(f"{_clock(step.at)} {step.text}" for step in self.timeline)],
+        ]
+        return "\n\n".join("\n".join(filter(None, lines)) for lines in parts if any(lines))
+
+    def document(self) -> dict[str, Any]:
+        """All of it, as JSON values."""
+        document = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {
+            "type": "alert.page",
+            **document,
+            "action": self.action.value,
+            "title": self.title,
+            "links": [{"text": text, "url": url} for text, url in self.links],
+            "timeline": [asdict(step) for step in self.timeline],
+        }
+
+
+_TITLE = {
+    Action.TRIGGER: "",
+    Action.UPDATE: "more: ",
+    Action.REPEAT: "still: ",
+    Action.ACKNOWLEDGE: "acknowledged: ",
+    Action.RESOLVE: "resolved: ",
+}
 
 
 @dataclass(frozen=True)
@@ -114,13 +177,28 @@ def links(public_url: str, alerts: Sequence[Mapping[str, Any]]) -> list[tuple[st
         return []
     found: list[tuple[str, str]] = []
     for alert in alerts:
+        story = quote(alert["correlation_id"], safe="")
         if threat := alert["labels"].get("threat_id"):
-            found.append((f"Threat {threat}", f"{public_url}/#threat={quote(threat, safe='')}"))
-        story = alert["correlation_id"]
-        found.append((f"Story {story}", f"{public_url}/#story={quote(story, safe='')}"))
+            found.append((f"Threat {threat}", f"{public_url}/#/threats?story={story}"))
+        else:
+            found.append((f"Story {alert['correlation_id']}", f"{public_url}/#/alerts?story={story}"))
     return list(dict.fromkeys(found))[:10]
 
 
 def _told(event: Event) -> bool:
     """Whether the event is no mere repetition of the one before it."""
     return event.type not in ("policy.action_denied", "threat.escalated", "threat.mitigated", "immune.critical_event")
+
+
+def _decision_line(decision: Mapping[str, Any]) -> str:
+    proof = decision.get("proof")
+    told = (
+        f"{decision['effect']}: {decision['agent']} {decision['action']} {decision['resource']}: {decision['reason']}"
+    )
+    if proof is None:
+        return f"{told} (event {decision['event_id']}, not in the audit log yet)"
+    return f"{told} (event {decision['event_id']}, entry {proof['index']} of {proof['tree_size']} in the audit log)"
+
+
+def _clock(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}Z"
