@@ -139,13 +139,18 @@ def _page(
     speaking = before.standing is Standing.OPEN
     if fresh:
         ready = min(alert.fired_at for alert in firing) + route.group_wait
-        if before.number:
+        if before.number and not any(_demanding(alert, known.get(alert.id)) for alert in asking):
             ready = max(ready, before.at + route.group_interval)
         news = Action.UPDATE if speaking else Action.TRIGGER
     else:
         ready = before.at + route.repeat_interval
         news = Action.REPEAT if speaking else Action.TRIGGER
     return (news, None) if now >= ready else (None, ready)
+
+
+def _demanding(alert: Alert, known: Mark | None) -> bool:
+    """Whether somebody has asked for a person since the notifier was told: that waits for no interval."""
+    return known is not None and known.mark.split(".")[:2] == [str(alert.period), str(alert.demand - 1)]
 
 
 def _closing(firing: Sequence[Alert], before: Told) -> Action | None:

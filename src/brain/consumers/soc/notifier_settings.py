@@ -1,17 +1,19 @@
-"""The settings of one notifier: `[soc.notifiers.NAME]`, by its `kind`."""
+"""The settings of one notifier: `[soc.notifiers.NAME]`, by its `kind`; the rest is the connector's own."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from brain.connectors.secret import Secret
+from brain.connectors.apprise import AppriseSettings
+from brain.connectors.email import EmailSettings
+from brain.connectors.pagerduty import PagerDutySettings
+from brain.connectors.slack import SlackSettings
+from brain.connectors.webhook import WebhookSettings
 
-HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$", max_length=2_000)]
 
-
-class _Notifier(BaseModel):
+class _Limited(BaseModel):
     """What all kinds have: how many pages at most."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -20,53 +22,35 @@ class _Notifier(BaseModel):
     per: Annotated[float, Field(gt=0, le=86_400)] = Field(60.0, description="Seconds that `at_most` is about.")
 
 
-class PagerDutyNotifier(_Notifier):
+class PagerDutyNotifier(PagerDutySettings, _Limited):
     """PagerDuty, Events API v2."""
 
     kind: Literal["pagerduty"]
-    routing_key: Secret = Field(description="The integration key of the service, 32 characters.")
-    url: HttpUrl = Field("https://events.pagerduty.com", description="EU accounts: https://events.eu.pagerduty.com")
 
 
-class SlackNotifier(_Notifier):
+class SlackNotifier(SlackSettings, _Limited):
     """A Slack channel, by an incoming webhook."""
 
     kind: Literal["slack"]
-    url: Secret = Field(description="The incoming webhook's URL, which is itself the secret.")
 
 
-class WebhookNotifier(_Notifier):
-    """Any HTTP service: JSON, signed with HMAC-SHA256."""
+class WebhookNotifier(WebhookSettings, _Limited):
+    """Any HTTP service: the whole page as signed JSON."""
 
     kind: Literal["webhook"]
-    url: HttpUrl = Field(description="Where pages are posted to.")
-    secret: Secret = Field(description="The key of the signature.")
 
 
-class EmailNotifier(_Notifier):
-    """E-mail, by SMTP."""
+class EmailNotifier(EmailSettings, _Limited):
+    """E-mail, through an SMTP server."""
 
     kind: Literal["email"]
-    host: str = Field(min_length=1, description="The mail server.")
-    port: int = Field(587, ge=1, le=65535, description="Its port.")
-    security: Literal["starttls", "tls", "none"] = Field("starttls", description="How the connection is protected.")
-    username: str | None = Field(None, description="To log in with.")
-    password: Secret | None = Field(None, description="To log in with.")
-    sender: str = Field(pattern=r"^[^@\s]+@[^@\s]+$", description="The address that mails come from.")
     to: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = Field(min_length=1, description="Receivers.")
 
-    @model_validator(mode="after")
-    def _whole_login(self) -> Self:
-        if (self.username is None) is not (self.password is None):
-            raise ValueError("username and password: give both, or neither")
-        return self
 
-
-class AppriseNotifier(_Notifier):
-    """Whatever the package apprise reaches."""
+class AppriseNotifier(AppriseSettings, _Limited):
+    """One of the many services that the package apprise knows."""
 
     kind: Literal["apprise"]
-    url: Secret = Field(description="The service's URL as apprise writes it, such as matrix://...")
 
 
 Notifier = Annotated[

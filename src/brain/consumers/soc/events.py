@@ -1,0 +1,162 @@
+"""The events of SOC alerting: who was told of what, so that the audit log proves that too. They make no alerts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+from msgspec import Meta
+
+from brain.charter import EventType, Frequency, Priority
+
+AlertId = Annotated[str, Meta(description="The alert's id, `alr_<16 hex digits>`.")]
+By = Annotated[str, Meta(description="Who did it.")]
+
+
+class Notified(TypedDict):
+    """One message to one notifier."""
+
+    notifier: Annotated[str, Meta(description="The notifier's name in the settings.")]
+    action: Annotated[str, Meta(description="trigger, update, repeat, acknowledge or resolve.")]
+    dedup_key: Annotated[str, Meta(description="What the page is known by outside: the leading alert's key.")]
+    alert_ids: Annotated[list[str], Meta(description="The alerts that it is about; at most 20 of them.")]
+    severity: Annotated[str, Meta(description="The worst of the alerts: LOW, MEDIUM, HIGH or CRITICAL.")]
+    summary: Annotated[str, Meta(description="What it says, in a line.")]
+    decided_at: Annotated[float, Meta(description="When it was decided to send it, in Unix seconds.")]
+
+
+class AlertNotified(Notified):
+    """The service has accepted the message."""
+
+    attempts: Annotated[int, Meta(ge=1, description="Tries that it took.")]
+
+
+class AlertNotificationFailed(Notified):
+    """The service has refused the message for good."""
+
+    error: Annotated[str, Meta(description="What the service said.")]
+
+
+class AlertAcknowledged(TypedDict):
+    """Somebody has taken an alert on."""
+
+    alert_id: AlertId
+    key: Annotated[str, Meta(description="What the alert is about: a threat's id, an agent's trouble.")]
+    name: Annotated[str, Meta(description="What kind of alert.")]
+    by: By
+    acknowledged_at: Annotated[float, Meta(description="When, in Unix seconds.")]
+
+
+class AlertClosed(TypedDict):
+    """Somebody has declared an alert over."""
+
+    alert_id: AlertId
+    key: Annotated[str, Meta(description="What the alert is about.")]
+    name: Annotated[str, Meta(description="What kind of alert.")]
+    by: By
+    closed_at: Annotated[float, Meta(description="When, in Unix seconds.")]
+
+
+class SilenceChanged(TypedDict):
+    """A silence as it was added, or removed."""
+
+    silence_id: Annotated[str, Meta(description="The silence's id, `sil_<16 hex digits>`.")]
+    matchers: Annotated[list[str], Meta(description="What the labels of the silenced alerts fulfil, all of it.")]
+    starts_at: Annotated[float, Meta(description="From when, in Unix seconds.")]
+    ends_at: Annotated[float, Meta(description="Until when, in Unix seconds.")]
+    by: By
+    reason: Annotated[str, Meta(description="Why.")]
+
+
+_NOTIFIED: Notified = {
+    "notifier": "pager",
+    "action": "trigger",
+    "dedup_key": "thr_4f1a09be27c3d815",
+    "alert_ids": ["alr_0c4d8e5b7a90f312"],
+    "severity": "CRITICAL",
+    "summary": "ssh_brute_force from 203.0.113.77: 286 failed passwords for root from 203.0.113.77",
+    "decided_at": 1703001244.6,
+}
+_SILENCE: SilenceChanged = {
+    "silence_id": "sil_77e0b2a4c1d95f38",
+    "matchers": ["agent=billing-agent", "kind=health"],
+    "starts_at": 1703001234.5,
+    "ends_at": 1703008434.5,
+    "by": "ann",
+    "reason": "the database is being moved",
+}
+
+NOTIFIED = EventType(
+    name="alert.notified",
+    module="soc",
+    payload=AlertNotified,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.MEDIUM,
+    purpose="A message about alerts was accepted by the service it was sent to.",
+    example={**_NOTIFIED, "attempts": 1},
+)
+NOTIFICATION_FAILED = EventType(
+    name="alert.notification_failed",
+    module="soc",
+    payload=AlertNotificationFailed,
+    priority=Priority.HIGH,
+    frequency=Frequency.LOW,
+    purpose="A message about alerts was refused for good: nobody was told through this notifier.",
+    example={**_NOTIFIED, "error": "PagerDuty refused the request (400): routing_key is invalid"},
+)
+ACKNOWLEDGED = EventType(
+    name="alert.acknowledged",
+    module="soc",
+    payload=AlertAcknowledged,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="Somebody has taken an alert on: it is neither repeated nor escalated.",
+    example={
+        "alert_id": "alr_0c4d8e5b7a90f312",
+        "key": "thr_4f1a09be27c3d815",
+        "name": "ssh_brute_force",
+        "by": "ann",
+        "acknowledged_at": 1703001301.2,
+    },
+)
+CLOSED = EventType(
+    name="alert.closed",
+    module="soc",
+    payload=AlertClosed,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="Somebody has declared an alert over that nothing else would resolve.",
+    example={
+        "alert_id": "alr_1b2f8e5b7a90f3aa",
+        "key": "health billing-agent AGENT_FAILURE",
+        "name": "AGENT_FAILURE",
+        "by": "ann",
+        "closed_at": 1703001301.2,
+    },
+)
+SILENCE_ADDED = EventType(
+    name="alert.silence_added",
+    module="soc",
+    payload=SilenceChanged,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="Somebody does not want to be told of certain alerts for a while.",
+    example=_SILENCE,
+)
+SILENCE_REMOVED = EventType(
+    name="alert.silence_removed",
+    module="soc",
+    payload=SilenceChanged,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="A silence was taken away before its end.",
+    example=_SILENCE,
+)
+
+EVENTS: tuple[EventType[Any], ...] = (
+    NOTIFIED,
+    NOTIFICATION_FAILED,
+    ACKNOWLEDGED,
+    CLOSED,
+    SILENCE_ADDED,
+    SILENCE_REMOVED,
+)

@@ -1,0 +1,118 @@
+"""Rows of the outbox made into pages, and sent: what a Dispatcher of this consumer delivers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from brain.connectors.sender import Refused, Sender
+from brain.consumers import House
+from brain.consumers.database import reading
+from brain.consumers.outbox import OutboxRow, State, outbox
+from brain.consumers.soc.announce import announce_failed, announce_notified
+from brain.consumers.soc.configuration import Configuration
+from brain.consumers.soc.groups import PAGES, Action
+from brain.consumers.soc.notices import CONSUMER
+from brain.consumers.soc.notifiers import say
+from brain.consumers.soc.pages import STEPS, Page, decisions, links, proofs, story_of, timeline
+from brain.errors import BrainError, Unavailable
+from brain.logs import Log
+
+log = Log("brain.soc")
+
+STORY_TIMEOUT = 15.0
+"""Seconds that looking up the story behind a page may take; the page goes out without it then."""
+
+
+class Sending:
+    """Delivers rows; `clock` gives Unix seconds."""
+
+    def __init__(self, house: House, configuration: Configuration, sender: Sender, clock: Callable[[], float]) -> None:
+        self.bare = 0
+        """Pages that went out without their story, because it could not be looked up in time."""
+        self._house = house
+        self._configuration = configuration
+        self._sender = sender
+        self._clock = clock
+
+    async def deliver(self, row: OutboxRow) -> Mapping[str, Any]:
+        """Send one row, and announce that. Raises Refused and Unavailable, as a Dispatcher wants."""
+        notifier = self._configuration.notifiers.get(row.channel)
+        if notifier is None:
+            raise Unavailable(f"there is no notifier {row.channel!r} in the settings any more; put it back, or wait")
+        action = Action(row.body["action"])
+        if action not in PAGES and not await asyncio.to_thread(self._was_told, row):
+            return {"skipped": "the page that this would end was never accepted"}
+        page = await self._page(row, action)
+        try:
+            answer = await say(notifier, page, self._sender, self._clock)
+        except Refused as error:
+            announce_failed(self._house.stream, row, str(error))
+            raise
+        announce_notified(self._house.stream, row)
+        return answer
+
+    def _was_told(self, row: OutboxRow) -> bool:
+        """Whether a page of this key was accepted since the last end: who was not told is not told the end either."""
+        query = (
+            sa.select(outbox.c.state, outbox.c.body)
+            .where(
+                outbox.c.consumer == CONSUMER,
+                outbox.c.channel == row.channel,
+                outbox.c.key == row.key,
+                outbox.c.id < row.id,
+                outbox.c.state.in_([State.SENT.value, State.REFUSED.value]),
+            )
+            .order_by(outbox.c.id.desc())
+        )
+        with reading(self._house.database).begin() as db:
+            for state, body in db.execute(query):
+                if body["action"] == Action.RESOLVE:
+                    return False
+                if state == State.SENT and Action(body["action"]) in PAGES:
+                    return True
+        return False
+
+    async def _page(self, row: OutboxRow, action: Action) -> Page:
+        body = row.body
+        page = Page(
+            id=f"soc {row.dedup} {int(row.created_at)}".replace(" ", "-").replace(".", "-"),
+            action=action,
+            dedup_key=body["dedup_key"],
+            severity=body["severity"],
+            summary=body["summary"],
+            at=body["at"],
+            route=body["route"],
+            labels=body["labels"],
+            alerts=body["alerts"],
+            alerts_total=body["alerts_total"],
+            held_back=body.get("held_back", ()),
+            held_back_total=body.get("held_back_total", 0),
+            links=links(self._configuration.public_url, body["alerts"]),
+        )
+        if action not in PAGES or not page.alerts:
+            return page
+        try:
+            async with asyncio.timeout(STORY_TIMEOUT):
+                return await self._house.stream.call(self._with_story, page)
+        except (BrainError, TimeoutError) as error:
+            self.bare += 1
+            log.warning("a page goes out without its story", page=page.id, error=str(error), total=self.bare)
+            return page
+
+    def _with_story(self, page: Page) -> Page:
+        """The page with the decisions behind it, their proofs, and the timeline. Blocks."""
+        stories = list(dict.fromkeys(alert["correlation_id"] for alert in page.alerts))[:3]
+        since = min(alert["first_at"] for alert in page.alerts)
+        events = [event for story in stories for event in story_of(self._house.stream, story, since)]
+        found = decisions(events)
+        proven = proofs(self._house.database, [decision["event_id"] for decision in found])
+        return replace(
+            page,
+            decisions=[{**decision, "proof": proven[decision["event_id"]]} for decision in found],
+            timeline=timeline(sorted(events, key=lambda event: event.timestamp))[-STEPS:],
+        )

@@ -1,0 +1,104 @@
+"""SOC alerting on tables and a clock of the test's own: events in, notices out, no loop and no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from brain.charter import Event, EventType
+from brain.consumers import outbox
+from brain.consumers.projection import Item
+from brain.consumers.soc import tables
+from brain.consumers.soc.configuration import configuration
+from brain.consumers.soc.operations import Desk
+from brain.consumers.soc.projecting import AlertProjection
+from brain.consumers.soc.settings import SocSettings
+from brain.consumers.soc.ticking import due, reroute, tick
+from brain.immune.events import CRITICAL_EVENT, EVENT_PUBLISHED
+from brain.policy.events import ACTION_DENIED
+from brain.threats.events import DETECTED, ESCALATED, MITIGATED, STATUS_CHANGED
+from support.clock import Clock
+
+KEY = "k" * 32
+
+
+def pager(**more: Any) -> dict[str, Any]:
+    """The settings of a notifier."""
+    return {"kind": "pagerduty", "routing_key": KEY, **more}
+
+
+def memory() -> sa.Engine:
+    """An SQLite database in memory, shared by all its users."""
+    return sa.create_engine("sqlite://", poolclass=sa.StaticPool, connect_args={"check_same_thread": False})
+
+
+class Soc:
+    """Alerting that moves only when it is told to."""
+
+    def __init__(self, settings: Mapping[str, Any] | None = None, engine: sa.Engine | None = None) -> None:
+        self.clock = Clock()
+        self.engine = memory() if engine is None else engine
+        tables.METADATA.create_all(self.engine)
+        outbox.metadata.create_all(self.engine)
+        self.start({"notifiers": {"pager": pager()}} if settings is None else settings)
+
+    def start(self, settings: Mapping[str, Any]) -> None:
+        """As after a start with these settings."""
+        self.configuration = configuration(SocSettings.model_validate(settings))
+        self.projection = AlertProjection(self.configuration, self.clock)
+        self.desk = Desk(self.engine, self.configuration, self.clock)
+        with self.engine.begin() as db:
+            reroute(db, self.configuration)
+
+    def see(self, *events: Event) -> None:
+        """One batch of events."""
+        with self.engine.begin() as db:
+            self.projection.apply(db, [Item("1", b"", event) for event in events])
+
+    def tick(self, seconds: float = 0.0) -> list[tuple[str, str]]:
+        """Let time pass, do what is due, and give what that says: pairs of notifier and action."""
+        self.clock.advance(seconds)
+        before = len(self.said())
+        with self.engine.begin() as db:
+            while due(db, self.clock()) and tick(db, self.clock(), self.configuration):
+                pass
+        return [(row.channel, row.body["action"]) for row in self.said()[before:]]
+
+    def said(self) -> Sequence[Any]:
+        """Every row of the outbox, in order."""
+        with self.engine.begin() as db:
+            return db.execute(sa.select(outbox.outbox).order_by(outbox.outbox.c.id)).all()
+
+    def event(self, declared: EventType[Any], story: str | None, **values: Any) -> Event:
+        """An event of that type now: its example with some values changed."""
+        now = self.clock()
+        event = declared.event({**declared.example, **values}, meta={"correlation_id": story})
+        return Event(
+            id=event.id, type=event.type, source=event.source, timestamp=now, payload=event.payload, meta=event.meta
+        )
+
+    def detected(self, id: str = "thr_1", story: str | None = None, **values: Any) -> Event:
+        return self.event(DETECTED, story or id, threat_id=id, **values)
+
+    def escalated(self, id: str = "thr_1", story: str | None = None, **values: Any) -> Event:
+        return self.event(ESCALATED, story or id, threat_id=id, **values)
+
+    def moved(self, status: str, id: str = "thr_1", story: str | None = None, **values: Any) -> Event:
+        return self.event(STATUS_CHANGED, story or id, threat_id=id, new_status=status, **values)
+
+    def mitigated(self, id: str = "thr_1", story: str | None = None) -> Event:
+        return self.event(MITIGATED, story or id, threat_id=id)
+
+    def critical(self, module: str = "billing", story: str = "s1", **values: Any) -> Event:
+        return self.event(CRITICAL_EVENT, story, module=module, **values)
+
+    def healing(self, outcome: str, module: str = "billing", story: str = "s1") -> Event:
+        details = {"heals": 1, "action": "restart", "outcome": outcome}
+        return self.event(
+            EVENT_PUBLISHED, story, module=module, kind="SELF_HEALING_ACTION", severity="INFO", details=details
+        )
+
+    def denied(self, agent: str = "a1", story: str | None = None) -> Event:
+        return self.event(ACTION_DENIED, story, agent_id=agent)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+
+from brain.consumers.soc.matchers import parse_matcher, parse_matchers
+from brain.errors import InvalidInput
+
+
+@pytest.mark.parametrize(
+    ("text", "fits", "not_fits"),
+    [
+        ("agent=billing", {"agent": "billing"}, {"agent": "billing2"}),
+        ("agent != billing", {}, {"agent": "billing"}),
+        ("agent=~bill.*", {"agent": "billing"}, {"agent": "a bill"}),
+        ("agent!~a|b", {"agent": "ab"}, {"agent": "b"}),
+        ('reason="a = b"', {"reason": "a = b"}, {"reason": '"a = b"'}),
+        ("tag.team=", {}, {"tag.team": "x"}),
+        ("text=two\nlines", {"text": "two\nlines"}, {"text": "two"}),
+    ],
+)
+def test_a_matcher_says_what_it_means(text: str, fits: dict[str, str], not_fits: dict[str, str]) -> None:
+    matcher = parse_matcher(text)
+    assert matcher.matches(fits)
+    assert not matcher.matches(not_fits)
+    assert parse_matcher(str(matcher)) == matcher
+
+
+def test_every_fault_is_named() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_matchers(["agent", "a=~(", "ok=1"])
+    assert len(caught.value.faults) == 2
+    assert "label=value" in caught.value.faults[0]
+    assert "RE2" in caught.value.faults[1]
+
+
+@pytest.mark.parametrize("texts", [[], ["agent=~.*"], ["agent!=x", "kind!~a"]])
+def test_matchers_that_fit_every_alert_are_no_silence(texts: list[str]) -> None:
+    with pytest.raises(InvalidInput, match="every alert"):
+        parse_matchers(texts, some=True)
