@@ -9,6 +9,7 @@ import typer
 from brain.cli.common import JsonOption, StreamOption, print_json, run
 
 if TYPE_CHECKING:
+    from brain.demo.outcome import Outcome
     from brain.demo.tally import Tally
 
 
@@ -22,7 +23,8 @@ def demo(
     """Serve, with agents that work, break rules, get attacked, fail and recover, all through the HTTP API.
 
     Works on the same database as everything else (brain.db here, unless told otherwise) and takes its own rules away
-    at the end. Exit code 0 means that a subscriber saw all 13 core event types.
+    at the end. Pages and tickets go to stand-ins on this machine, whatever the settings say. Exit code 0 means that a
+    subscriber saw all 13 core event types, and that the audit log proves itself.
     """
     from brain.demo import run_demo
     from brain.settings import load_settings
@@ -33,17 +35,20 @@ def demo(
         if not as_json:
             typer.echo(line, err=True)
 
-    tally = run(run_demo(settings, seconds=seconds, seed=seed, any_port=port is None, say=say))
+    tally, outcome = run(run_demo(settings, seconds=seconds, seed=seed, any_port=port is None, say=say))
     if as_json:
-        print_json(tally.report())
+        print_json({**tally.report(), **outcome.report()})
     else:
-        _print_table(tally)
+        _print_table(tally, outcome)
     if tally.missing:
         typer.echo(f"not seen: {', '.join(tally.missing)}", err=True)
+    if not outcome.audit_verified:
+        typer.echo("the audit log does not verify: see brain audit verify", err=True)
+    if tally.missing or not outcome.audit_verified:
         raise typer.Exit(1)
 
 
-def _print_table(tally: Tally) -> None:
+def _print_table(tally: Tally, outcome: Outcome) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -56,4 +61,11 @@ def _print_table(tally: Tally) -> None:
     table.add_row("all", str(report["total"]))
     mttm = report["mttm_seconds"]
     table.add_row("MTTM (mean time to mitigate)", f"{mttm:.2f} s" if mttm is not None else "-")
+    table.add_section()
+    table.add_row(
+        "in the audit log", f"{outcome.audit_size}, {'verified' if outcome.audit_verified else 'NOT VERIFIED'}"
+    )
+    table.add_row("alerts, incidents", f"{outcome.alerts}, {outcome.incidents}")
+    for name, count in outcome.stand_ins.items():
+        table.add_row(f"{name.replace('_', ' ')} (stand-in)", str(count))
     Console().print(table)

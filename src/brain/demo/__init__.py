@@ -1,4 +1,4 @@
-"""`brain demo`: a whole server, a simulated fleet on its public API, and a subscriber that counts what comes."""
+"""`brain demo`: a whole server, a simulated fleet on its public API, stand-ins for the outside services, a count."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import httpx
 
 from brain.charter import Event
 from brain.demo.fleet import Api, Fleet, Pace
+from brain.demo.outcome import Outcome, look_back
+from brain.demo.services import with_stand_ins
+from brain.demo.stand_ins import StandIns
 from brain.demo.tally import Tally
 from brain.logs import Log
 from brain.settings import Settings
@@ -25,14 +28,19 @@ CATCH_UP_SECONDS = 10
 
 async def run_demo(
     settings: Settings, *, seconds: float | None, seed: int, any_port: bool, say: Callable[[str], None]
-) -> Tally:
-    """Run the demo for `seconds`, or until SIGINT or SIGTERM; what the subscriber saw.
+) -> tuple[Tally, Outcome]:
+    """Run the demo for `seconds`, or until SIGINT or SIGTERM; what the subscriber saw and the consumers made.
 
     `any_port` takes a free port when the settings' one is taken. Raises DemoFailed when the API answers with an error.
     """
+    stand_ins = StandIns()
     with stop_signals() as stop:
-        async with running(settings, any_port=any_port) as server:
+        async with (
+            stand_ins.running() as outside,
+            running(with_stand_ins(settings, outside), any_port=any_port) as server,
+        ):
             say(f"BRAiN EventStream runs at {server.url}")
+            say(f"Stand-ins for PagerDuty, Slack, Jira and ServiceNow, to look at: {outside}")
             tally = Tally()
             watching = asyncio.create_task(_watch(server.stream.subscribe("*"), tally))
             pace = Pace(seed)
@@ -40,13 +48,15 @@ async def run_demo(
             key = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}"} if settings.api_key else {}
             try:
                 async with httpx.AsyncClient(base_url=server.url, headers=key, timeout=30, trust_env=False) as client:
-                    await Fleet(Api(client), pace, say, run=f"{int(time.time()):x}").live()
-                await _caught_up(server.stream, tally)
+                    api = Api(client)
+                    await Fleet(api, pace, say, run=f"{int(time.time()):x}").live()
+                    outcome = await look_back(api, stand_ins, CATCH_UP_SECONDS)
+                    await _caught_up(server.stream, tally)
             finally:
                 timer.cancel()
                 watching.cancel()
                 await asyncio.gather(timer, watching, return_exceptions=True)
-            return tally
+            return tally, outcome
 
 
 async def _watch(events: AsyncGenerator[Event, None], tally: Tally) -> None:

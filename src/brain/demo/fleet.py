@@ -251,7 +251,9 @@ class Fleet:
             await report("WARNING", "PERFORMANCE_DEGRADATION", "answers take 2.4 s", median_seconds=2.4)
             await report("WARNING", "ERROR_SPIKE", "31 errors in a minute", errors=31)
             await report("CRITICAL", "AGENT_FAILURE", f"{name} does not answer any more", silent_seconds=30)
-            await report("INFO", "SELF_HEALING_ACTION", f"{name} was restarted and answers", restarts=1)
+            await report(
+                "INFO", "SELF_HEALING_ACTION", f"{name} was restarted and answers", outcome="healed", restarts=1
+            )
             self._say(f"{name} failed and was healed")
             await self._pace.pause(1, 4)
 

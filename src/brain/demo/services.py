@@ -1,0 +1,74 @@
+"""The outside services of the demo: stand-ins, and the settings that send everything there and nowhere else.
+
+What the user has configured for real is put aside while the demo runs: a made-up attack must not wake anybody.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from brain.connectors.secret import Secret
+from brain.consumers.incidents.settings import IncidentSettings, JiraMirror, ServiceNowMirror
+from brain.consumers.soc.notifier_settings import PagerDutyNotifier, SlackNotifier, WebhookNotifier
+from brain.consumers.soc.settings import EscalationSettings, RouteSettings, SocSettings
+from brain.demo.stand_ins import StandIns, jira, servicenow, webhook
+from brain.settings import Settings
+
+
+def with_stand_ins(settings: Settings, url: str) -> Settings:
+    """These settings, with the stand-ins at `url` as the only outside services, and waits short enough to watch."""
+    notifiers = {
+        "pagerduty-stand-in": PagerDutyNotifier(
+            kind="pagerduty", routing_key=Secret("0" * 32), url=f"{url}/pagerduty", at_most=1000
+        ),
+        "slack-stand-in": SlackNotifier(
+            kind="slack", webhook_url=Secret(f"{url}/slack/services/T00000000/B00000000/standin"), at_most=1000
+        ),
+        "webhook-stand-in": WebhookNotifier(
+            kind="webhook", url=Secret(f"{url}/webhook/hook"), key=Secret(webhook.WRITTEN_KEY), at_most=1000
+        ),
+    }
+    routes = (
+        RouteSettings(
+            name="on call",
+            severities=("HIGH", "CRITICAL"),
+            to=("pagerduty-stand-in", "webhook-stand-in"),
+            group_wait=0.3,
+            group_interval=1.0,
+            escalate=(EscalationSettings(after=5.0, to=("slack-stand-in",)),),
+        ),
+        RouteSettings(name="the rest", severities=("LOW", "MEDIUM"), to=(), group_wait=1.0),
+    )
+    soc = SocSettings(
+        public_url=f"http://{settings.host}:{settings.port}",
+        notifiers=notifiers,
+        routes=routes,
+        warm_up=0.5,
+        healing_timeout=3.0,
+    )
+    incidents = IncidentSettings(
+        comment_seconds=2.0,
+        poll_seconds=5.0,
+        jira=JiraMirror(
+            url=f"{url}/jira", user=jira.USER, token=Secret(jira.TOKEN), project=jira.PROJECT, settle_seconds=0.5
+        ),
+        servicenow=ServiceNowMirror(
+            url=f"{url}/servicenow",
+            user=servicenow.USER,
+            password=Secret(servicenow.PASSWORD),
+            settle_seconds=0.5,
+        ),
+    )
+    changed: dict[str, BaseModel] = {"soc": soc, "incidents": incidents}
+    return settings.model_copy(update=changed)
+
+
+def received(stand_ins: StandIns) -> dict[str, int]:
+    """What the stand-ins hold by now: distinct pages, messages and tickets."""
+    return {
+        "pagerduty_pages": len(stand_ins.pagerduty.alerts),
+        "slack_messages": len(stand_ins.slack.messages),
+        "webhook_messages": len(stand_ins.webhook.messages),
+        "jira_issues": len(stand_ins.jira.issues),
+        "servicenow_incidents": len(stand_ins.servicenow.incidents),
+    }
