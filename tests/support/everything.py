@@ -7,6 +7,8 @@ import rich.table
 import typer.rich_utils
 
 from brain import catalogue, cli, logs, settings
+from brain.consumers.audit import api as audit_api
+from brain.consumers.audit import export, verify
 from brain.consumers.incidents import api as incidents_api
 from brain.consumers.metrics import api as metrics_api
 from brain.store import redis, sqlite
@@ -15,7 +17,9 @@ from support import group_worker, incident_worker, metrics_worker, producer
 
 catalogue()
 __all__ = [
+    "audit_api",
     "cli",
+    "export",
     "group_worker",
     "incident_worker",
     "incidents_api",
@@ -29,4 +33,5 @@ __all__ = [
     "settings",
     "sqlite",
     "typer",
+    "verify",
 ]
