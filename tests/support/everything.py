@@ -13,11 +13,12 @@ from brain.consumers.incidents import api as incidents_api
 from brain.consumers.metrics import api as metrics_api
 from brain.store import redis, sqlite
 from brain.web import running
-from support import group_worker, incident_worker, metrics_worker, producer
+from support import audit_worker, group_worker, incident_worker, metrics_worker, producer
 
 catalogue()
 __all__ = [
     "audit_api",
+    "audit_worker",
     "cli",
     "export",
     "group_worker",

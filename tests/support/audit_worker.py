@@ -1,0 +1,14 @@
+"""`brain worker audit` in a process that is made quickly and can be killed."""
+
+from __future__ import annotations
+
+import os
+
+from brain import cli
+
+
+def run(folder: str, stream: str, database: str) -> None:
+    """The command, in a folder."""
+    os.chdir(folder)
+    os.environ["BRAIN_LOG_LEVEL"] = "warning"
+    cli.main(["worker", "audit", "--stream", stream, "--database", database])
