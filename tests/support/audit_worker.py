@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from brain import cli
+from brain.cli.worker import worker
 
 
 def run(folder: str, stream: str, database: str) -> None:
     """The command, in a folder."""
     os.chdir(folder)
     os.environ["BRAIN_LOG_LEVEL"] = "warning"
-    cli.main(["worker", "audit", "--stream", stream, "--database", database])
+    worker("audit", stream, database)
