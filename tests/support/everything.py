@@ -7,15 +7,20 @@ import rich.table
 import typer.rich_utils
 
 from brain import catalogue, cli, logs, settings
+from brain.consumers.audit import api as audit_api
+from brain.consumers.audit import export, verify
 from brain.consumers.incidents import api as incidents_api
 from brain.consumers.metrics import api as metrics_api
 from brain.store import redis, sqlite
 from brain.web import running
-from support import group_worker, incident_worker, metrics_worker, producer
+from support import audit_worker, group_worker, incident_worker, metrics_worker, producer
 
 catalogue()
 __all__ = [
+    "audit_api",
+    "audit_worker",
     "cli",
+    "export",
     "group_worker",
     "incident_worker",
     "incidents_api",
@@ -29,4 +34,5 @@ __all__ = [
     "settings",
     "sqlite",
     "typer",
+    "verify",
 ]

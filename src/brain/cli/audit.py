@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +23,7 @@ from brain.cli.audit_options import (
     show_progress,
     wanted_from,
     write_out,
+    writing,
 )
 from brain.cli.audit_retention import hold_app, prune
 from brain.cli.common import JsonOption, PatternOption, StreamOption, print_json, print_json_array
@@ -202,11 +202,8 @@ def export(
     wanted = wanted_from(pattern, since, until, agent, threat, correlation_id, text)
     with opened(stream, database) as custody:
         entries = each(custody.database, wanted)
-        if output is None:
-            count = write(entries, sys.stdout.buffer)
-        else:
-            with output.open("wb") as file:
-                count = write(entries, file)
+        with writing(output) as file:
+            count = write(entries, file)
     typer.echo(f"{count} entries", err=True)
 
 

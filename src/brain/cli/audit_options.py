@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -123,18 +123,27 @@ def read_file(path: Path) -> bytes:
         raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def write_out(path: Path | None, data: bytes) -> None:
-    """To the file, or to standard output. Raises InvalidInput when it cannot be written."""
+@contextmanager
+def writing(path: Path | None) -> Iterator[BinaryIO]:
+    """The file, or standard output, to write to. Raises InvalidInput when the file cannot be written."""
     from brain.errors import InvalidInput
 
     if path is None:
-        sys.stdout.buffer.write(data)
+        yield sys.stdout.buffer
         return
     try:
-        path.write_bytes(data)
+        with path.open("wb") as file:
+            yield file
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be written: {error.strerror}") from error
-    typer.echo(f"wrote {path}", err=True)
+
+
+def write_out(path: Path | None, data: bytes) -> None:
+    """To the file, or to standard output. Raises InvalidInput when it cannot be written."""
+    with writing(path) as file:
+        file.write(data)
+    if path is not None:
+        typer.echo(f"wrote {path}", err=True)
 
 
 @contextmanager
