@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pydantic.v1  # which FastAPI loads when it is first given a route
 import rich.progress
 import rich.table
 import typer.rich_utils
@@ -23,6 +24,7 @@ __all__ = [
     "metrics_api",
     "metrics_worker",
     "producer",
+    "pydantic",
     "redis",
     "rich",
     "running",
