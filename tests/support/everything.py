@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pydantic.v1  # which FastAPI loads when it is first given a route
 import rich.progress
 import rich.table
 import typer.rich_utils
@@ -28,6 +29,7 @@ __all__ = [
     "metrics_api",
     "metrics_worker",
     "producer",
+    "pydantic",
     "redis",
     "rich",
     "running",

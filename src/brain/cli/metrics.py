@@ -45,18 +45,16 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Print the figures of a span of time: events, decisions, denials, times to mitigate, open threats, health."""
-    from brain.consumers.database import create_tables, reachable, reading
-    from brain.consumers.metrics import tables
+    from brain.consumers.metrics.opening import reading_tables
     from brain.consumers.metrics.spans import span
     from brain.consumers.metrics.summary import summarise_span
     from brain.times import parse_time
 
     now = time.time()
-    with _database(stream, database) as (settings, engine), reachable(engine):
+    with _database(stream, database) as (settings, engine):
         end = None if until is None else parse_time(until, now, "until")
         asked = span(parse_time(since, now, "since"), end, None, now, settings.metrics)
-        create_tables(engine, tables.metadata)
-        with reading(engine).begin() as connection:
+        with reading_tables(engine) as connection:
             summary = summarise_span(connection, asked, now, top)
     if as_json:
         print_json(asdict(summary))
@@ -89,15 +87,18 @@ def _verify(settings: Settings, engine: Engine, source: SourceName) -> Verdict:
 
     from brain.cli.backend import opened
     from brain.consumers.metrics.recount import verify
-    from brain.consumers.metrics.sources import StreamSource
+    from brain.consumers.metrics.sources import AuditSource, StreamSource
 
     console = Console(stderr=True)
-    with console.status("recounting") as status, opened(settings.stream) as backend:
-        return verify(
-            engine,
-            lambda stored: StreamSource(backend, stored),
-            lambda events: status.update(f"recounting: {events:,} events"),
-        )
+    with console.status("recounting") as status:
+
+        def progress(events: int) -> None:
+            status.update(f"recounting: {events:,} events")
+
+        if source is SourceName.AUDIT:
+            return verify(engine, AuditSource, progress)
+        with opened(settings.stream) as backend:
+            return verify(engine, lambda stored: StreamSource(backend, stored), progress)
 
 
 @contextmanager
@@ -153,7 +154,9 @@ def _print_verdict(verdict: Verdict) -> None:
         typer.echo(f"... and {verdict.differing - len(verdict.differences):,} more")
     counted = f"{verdict.events:,} events recounted, {verdict.points:,} points compared"
     left_out = (
-        f"; {verdict.incomplete:,} buckets left out, which begin before what is kept" if verdict.incomplete else ""
+        f"; {verdict.incomplete:,} buckets left out, which are no longer recorded in whole"
+        if verdict.incomplete
+        else ""
     )
     typer.echo(f"{counted}{left_out}: {'equal' if verdict.ok else f'{verdict.differing:,} differences'}")
 

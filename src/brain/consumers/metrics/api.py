@@ -13,13 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
 from brain.consumers import Consumer, House
-from brain.consumers.database import create_tables, reachable, reading
-from brain.consumers.metrics import query, tables
+from brain.consumers.metrics import query
 from brain.consumers.metrics.families import families
+from brain.consumers.metrics.opening import reading_tables
 from brain.consumers.metrics.settings import MetricsSettings
 from brain.consumers.metrics.spans import Span, span
 from brain.consumers.metrics.summary import Summary, summarise_span
-from brain.consumers.metrics.work import projection, prune_regularly
+from brain.consumers.metrics.work import count, prune_regularly
 from brain.times import parse_time
 
 _TIME = "an age (90s, 15m, 1h, 7d), an ISO 8601 time, or Unix seconds"
@@ -181,7 +181,7 @@ def metrics_router(engine: Engine, settings: MetricsSettings, clock: Callable[[]
         asked = wanted(since, until, step)
 
         def read() -> tuple[str, list[query.Line]]:
-            with reachable(engine), reading(engine).begin() as connection:
+            with reading_tables(engine) as connection:
                 return query.lines(connection, name, by, asked, top, clock())
 
         label, lines = await asyncio.to_thread(read)
@@ -200,17 +200,19 @@ def metrics_router(engine: Engine, settings: MetricsSettings, clock: Callable[[]
 
 def read_summary(engine: Engine, asked: Span, now: float, top: int = 20) -> Summary:
     """The summary of the span. Raises Unavailable."""
-    with reachable(engine), reading(engine).begin() as connection:
+    with reading_tables(engine) as connection:
         return summarise_span(connection, asked, now, top)
 
 
 @asynccontextmanager
 async def open_consumer(house: House) -> AsyncIterator[Consumer]:
-    """The consumer on these parts: its routes, its families for `/metrics`, and its work."""
+    """The consumer on these parts: its routes, its families for `/metrics`, and its work.
+
+    The database need not answer yet.
+    """
     engine, settings = house.database, house.settings.metrics
-    await asyncio.to_thread(create_tables, engine, tables.metadata)
     yield Consumer(
         metrics_router(engine, settings),
-        [projection(house).run, lambda: prune_regularly(engine, settings)],
+        [lambda: count(house), lambda: prune_regularly(engine, settings)],
         lambda: families(engine, settings, time.time),
     )

@@ -14,15 +14,16 @@ from prometheus_client.samples import Exemplar
 from sqlalchemy import Connection, Engine, select
 
 from brain.charter import catalogue
-from brain.consumers.database import OUTAGE, reading
 from brain.consumers.metrics import series, tables
 from brain.consumers.metrics.accumulate import EFFECTS, HEALTH_SEVERITIES, KINDS, OUTCOMES, SEVERITIES, STATUSES
+from brain.consumers.metrics.opening import reading_tables
 from brain.consumers.metrics.query import Sums, totals
 from brain.consumers.metrics.series import BINS, OTHER, SCALE, STAGES, bin_series
 from brain.consumers.metrics.settings import MetricsSettings
 from brain.consumers.metrics.spans import Span
 from brain.consumers.metrics.state import health_scores, open_by_severity, open_threats_at, resolution_rate
 from brain.consumers.metrics.summary import denial_rates
+from brain.errors import Unavailable
 from brain.logs import Log
 from brain.threats.models import Severity
 
@@ -41,9 +42,9 @@ def families(engine: Engine, settings: MetricsSettings, clock: Callable[[], floa
     """Every family, as of now; when the database does not answer, only the one that says so."""
     up = GaugeMetricFamily("brain_metrics_database_up", "Whether the database of the series answers")
     try:
-        with reading(engine).begin() as connection:
+        with reading_tables(engine) as connection:
             found = list(_families(connection, settings, clock()))
-    except OUTAGE as error:
+    except Unavailable as error:
         log.warning("no series for a scrape: the database does not answer", error=str(error))
         up.add_metric([], 0)
         return [up]

@@ -36,6 +36,9 @@ class Point(NamedTuple):
 
 def fold(connection: Connection, events: Sequence[tuple[str, Event]]) -> None:
     """Add the events, given with their positions in stream order, to all tables."""
+    if not events:
+        return
+    tables.insert_missing(connection, tables.origin, {"id": 1, "event_id": events[0][1].id})
     increments = accumulate(events)
     depends_on = _fold_threats(connection, increments)
     since = kept_since(connection)
@@ -58,7 +61,7 @@ def kept_since(connection: Connection) -> dict[int, int]:
 
 
 def _fold_threats(connection: Connection, increments: Increments) -> dict[int, str]:
-    """Bring the threats up to date; for each bucket of 10 s that gained by it, the position that this depends on."""
+    """Bring the threats up to date; for each bucket of 10 s with such events, the position it depends on."""
     if not increments.threats:
         return {}
     ids = sorted({threat_id_of(event) for _, event in increments.threats})
@@ -69,9 +72,8 @@ def _fold_threats(connection: Connection, increments: Increments) -> dict[int, s
     depends_on: dict[int, str] = {}
     for position, event in increments.threats:
         earliest = advance(rows, position, event, increments)
-        if earliest is not None:
-            bucket = bucket_of(event.timestamp)
-            depends_on[bucket] = min(depends_on.get(bucket, earliest), earliest, key=position_key)
+        bucket = bucket_of(event.timestamp)
+        depends_on[bucket] = min(depends_on.get(bucket, earliest), earliest, key=position_key)
     tables.upsert(connection, tables.threats, [asdict(row) for row in rows.values()])
     return depends_on
 

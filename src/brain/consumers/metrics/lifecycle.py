@@ -42,10 +42,10 @@ def threat_id_of(event: Event) -> str:
     return text(event.payload["threat_id"])
 
 
-def advance(rows: MutableMapping[str, ThreatRow], position: str, event: Event, increments: Increments) -> str | None:
+def advance(rows: MutableMapping[str, ThreatRow], position: str, event: Event, increments: Increments) -> str:
     """Take one event of `Increments.threats` into the rows, and add what it completes.
 
-    The position that what was added depends on, when something was.
+    The position of the threat's first event: what was added, or was not, depends on it.
     """
     payload = event.payload
     id = threat_id_of(event)
@@ -56,15 +56,15 @@ def advance(rows: MutableMapping[str, ThreatRow], position: str, event: Event, i
     row.severity = one_of(_SEVERITIES, payload.get("severity"))
     row.correlation_id = story_of(event)
     if event.type == "threat.detected":
-        completed = _detected(row, event, payload, increments)
+        _detected(row, event, payload, increments)
     else:
-        completed = _moved(row, event, payload, increments)
-    return row.first_position if completed else None
+        _moved(row, event, payload, increments)
+    return row.first_position
 
 
-def _detected(row: ThreatRow, event: Event, payload: dict[str, Any], increments: Increments) -> bool:
+def _detected(row: ThreatRow, event: Event, payload: dict[str, Any], increments: Increments) -> None:
     if row.detected_at is not None:
-        return False
+        return
     row.detected_at = at = _time(payload.get("detected_at"), event)
     row.updated_at = max(row.updated_at, at)
     metadata = payload.get("metadata")
@@ -73,15 +73,13 @@ def _detected(row: ThreatRow, event: Event, payload: dict[str, Any], increments:
         increments.observe(event, series.STAGE, series.DETECT, _between(evidence, at))
     if row.investigated_at is not None:  # the two events came from two processes, in the other order
         increments.observe(event, series.STAGE, series.INVESTIGATE, _between(at, row.investigated_at))
-        return True
-    return False
 
 
-def _moved(row: ThreatRow, event: Event, payload: dict[str, Any], increments: Increments) -> bool:
+def _moved(row: ThreatRow, event: Event, payload: dict[str, Any], increments: Increments) -> None:
     status = one_of(STATUSES, payload.get("new_status"))
     at = _time(payload.get("changed_at"), event)
     if status == series.OTHER or at < row.updated_at:
-        return False
+        return
     row.updated_at = at
     row.status = status
     if status in _ACTIVE:
@@ -95,11 +93,9 @@ def _moved(row: ThreatRow, event: Event, payload: dict[str, Any], increments: In
         row.resolved_at = at
         stage = series.RESOLVE
     else:
-        return False
-    if row.detected_at is None:
-        return False
-    increments.observe(event, series.STAGE, stage, _between(row.detected_at, at))
-    return True
+        return
+    if row.detected_at is not None:
+        increments.observe(event, series.STAGE, stage, _between(row.detected_at, at))
 
 
 def _time(value: object, event: Event) -> float:

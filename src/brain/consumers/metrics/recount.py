@@ -16,6 +16,8 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine, RowMapping, Table, select
 
 from brain.charter import Event
+from brain.consumers import projection
+from brain.consumers.audit import tables as audit_tables
 from brain.consumers.database import create_tables, open_database, reachable, reading
 from brain.consumers.metrics import series, tables
 from brain.consumers.metrics.fold import fold, kept_since
@@ -86,7 +88,8 @@ def verify(
     """
     verdict = Verdict()
     with reachable(engine):
-        create_tables(engine, tables.metadata)
+        for metadata in (tables.metadata, projection.METADATA, audit_tables.metadata):
+            create_tables(engine, metadata)
         with snapshot(engine) as stored:
             source = open_source(stored)
             scratch = open_database("memory://")
@@ -174,21 +177,31 @@ def _compare_rows(
     known: Callable[[RowMapping], bool] = lambda row: True,
     hidden: frozenset[str] = frozenset(),
 ) -> int:
-    """Compare those rows that meet the conditions and are `known`; how many were compared."""
+    """Compare those rows that meet the conditions and are `known` on both sides; how many were compared."""
     keys = [column.name for column in table.primary_key]
+    left_out: set[tuple[Any, ...]] = set()
     ours, theirs = (
-        {
-            tuple(row[name] for name in keys): {name: value for name, value in row.items() if name not in hidden}
-            for row in connection.execute(select(table).where(*conditions)).mappings()
-            if known(row)
-        }
-        for connection in (stored, recounted)
+        dict(_rows(connection, table, conditions, keys, known, hidden, left_out)) for connection in (stored, recounted)
     )
-    everything = ours.keys() | theirs.keys()
+    everything = (ours.keys() | theirs.keys()) - left_out
     for key in sorted(key for key in everything if ours.get(key) != theirs.get(key)):
-        found = [
-            None if row is None else {name: value for name, value in row.items() if name not in keys}
-            for row in (ours.get(key), theirs.get(key))
-        ]
-        verdict.differ(table.name, dict(zip(keys, key, strict=True)), *found)
+        verdict.differ(table.name, dict(zip(keys, key, strict=True)), ours.get(key), theirs.get(key))
     return len(everything)
+
+
+def _rows(
+    connection: Connection,
+    table: Table,
+    conditions: Sequence[Any],
+    keys: Sequence[str],
+    known: Callable[[RowMapping], bool],
+    hidden: frozenset[str],
+    left_out: set[tuple[Any, ...]],
+) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """The rows by primary key, without the columns of that and the `hidden` ones; those not known are `left_out`."""
+    for row in connection.execute(select(table).where(*conditions)).mappings():
+        key = tuple(row[name] for name in keys)
+        if known(row):
+            yield key, {name: value for name, value in row.items() if name not in hidden and name not in keys}
+        else:
+            left_out.add(key)

@@ -1,15 +1,18 @@
-"""Where `brain metrics verify` recounts from: the stream."""
+"""Where `brain metrics verify` recounts from: the stream, or the audit log."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, Select, func, select
 
 from brain.charter import Event
+from brain.consumers.audit.tables import entries
+from brain.consumers.metrics import series, tables
+from brain.consumers.metrics.accumulate import bucket_of, text
 from brain.consumers.metrics.work import GROUP
-from brain.consumers.projection import POSITIONS, REMEMBERED
-from brain.errors import EnvelopeError, NotFound
+from brain.consumers.projection import POSITIONS, REMEMBERED, SEEN
+from brain.errors import Conflict, EnvelopeError, NotFound, Unavailable
 from brain.logs import Log
 from brain.stream.backends import Backend, position_key
 
@@ -28,7 +31,9 @@ class StreamSource:
 
     def __init__(self, backend: Backend, stored: Connection) -> None:
         self._backend = backend
-        self._until = projected_to(stored)
+        self._until = _projected_to(stored)
+        self._origin = stored.execute(select(tables.origin.c.event_id)).scalar_one_or_none()
+        self._whole = False
         oldest = backend.read("", 1, GROUP)
         self._from = position_key(oldest[0].position if oldest else backend.tail())
 
@@ -41,12 +46,9 @@ class StreamSource:
             for position, data in entries:
                 if position_key(position) > until:
                     return
-                try:
-                    event = Event.decode(data)
-                except EnvelopeError as error:
-                    log.warning("stored bytes are not an event", position=position, error=str(error))
-                    continue
-                if event.id not in seen:
+                event = _decoded(position, data)
+                if event is not None and event.id not in seen:
+                    self._whole = self._whole or event.id == self._origin
                     seen[event.id] = None
                     yield position, event
             while len(seen) > REMEMBERED:
@@ -55,20 +57,111 @@ class StreamSource:
 
     def has_bucket(self, step: int, bucket: int, first_position: str) -> bool:
         """Whether the stream still holds the first event that the bucket depends on."""
-        return position_key(first_position) >= self._from
+        return self._has(first_position)
 
     def has_threat(self, row: RowMapping) -> bool:
         """Whether the stream still holds the threat's first event."""
-        return position_key(row["first_position"]) >= self._from
+        return self._has(row["first_position"])
 
     def has_health_event(self, row: RowMapping) -> bool:
         """Whether the stream still holds the health event."""
-        return position_key(row["position"]) >= self._from
+        return self._has(row["position"])
+
+    def _has(self, position: str) -> bool:
+        return self._whole or position_key(position) >= self._from
 
 
-def projected_to(stored: Connection) -> str:
+class AuditSource:
+    """The events of the audit log, from the first to the last that is counted in `stored`; both in its database.
+
+    Payloads that retention has deleted cannot be counted again: what they were part of is left out of the comparison.
+    Raises NotFound when nothing is counted, Conflict when the log begins later than the metrics, and Unavailable when
+    it has not come as far yet.
+    """
+
+    same_positions = False
+
+    def __init__(self, stored: Connection) -> None:
+        _projected_to(stored)
+        self._stored = stored
+        self._first = self._index(select(tables.origin.c.event_id))
+        newest = select(func.max(SEEN.c.number)).where(SEEN.c.name == GROUP).scalar_subquery()
+        self._last = self._index(select(SEEN.c.event_id).where(SEEN.c.name == GROUP, SEEN.c.number == newest))
+        if self._first is None:
+            raise Conflict("the audit log does not go back to the first counted event; use --source stream")
+        if self._last is None:
+            raise Unavailable("the audit log has not come as far as the metrics yet; try again in a moment")
+        self._deleted_buckets: set[tuple[int, int]] = set()
+        self._deleted_threats: set[str] = set()  # as the log keeps them
+        self._deleted_ids: set[str] = set()
+
+    def _index(self, ids: Select[tuple[str]]) -> int | None:
+        """The index of the last of these events in the log, None when one of them is not there."""
+        wanted = list(self._stored.execute(ids).scalars())
+        found: dict[str, int] = {}
+        for some in tables.chunks(wanted):
+            query = select(entries.c.event_id, func.min(entries.c.idx)).where(entries.c.event_id.in_(some))
+            found |= {row[0]: row[1] for row in self._stored.execute(query.group_by(entries.c.event_id))}
+        return max(found.values()) if found and len(found) == len(wanted) else None
+
+    def events(self) -> Iterator[tuple[str, Event]]:
+        """Every entry's event, with the entry's index as its position."""
+        index = self._first
+        assert index is not None
+        assert self._last is not None
+        table = entries.c
+        columns = (table.idx, table.payload, table.at, table.type, table.event_id, table.threat)
+        while index <= self._last:
+            page = select(*columns).where(table.idx >= index, table.idx < index + _PAGE, table.idx <= self._last)
+            for row in self._stored.execute(page.order_by(table.idx)):
+                if row.payload is None:
+                    self._note_deleted(row.at, row.type, row.event_id, row.threat)
+                    continue
+                event = _decoded(str(row.idx), bytes(row.payload))
+                if event is not None:
+                    if row.threat in self._deleted_threats:
+                        self._deleted_buckets.update(_buckets(event.timestamp))
+                    yield str(row.idx), event
+            index += _PAGE
+
+    def _note_deleted(self, at: float, kind: str, event_id: str | None, threat: str | None) -> None:
+        if kind:  # bytes that were no event were never counted
+            self._deleted_buckets.update(_buckets(at))
+            if threat is not None:
+                self._deleted_threats.add(threat)
+            if kind == "immune.event_published" and event_id is not None:
+                self._deleted_ids.add(event_id)
+
+    def has_bucket(self, step: int, bucket: int, first_position: str) -> bool:
+        """Whether no event of the bucket was deleted."""
+        return (step, bucket) not in self._deleted_buckets
+
+    def has_threat(self, row: RowMapping) -> bool:
+        """Whether no event of the threat was deleted."""
+        return row["threat_id"] not in {text(threat) for threat in self._deleted_threats}
+
+    def has_health_event(self, row: RowMapping) -> bool:
+        """Whether the health event was not deleted."""
+        return row["event_id"] not in self._deleted_ids
+
+
+def _buckets(at: float) -> Iterator[tuple[int, int]]:
+    yield series.TOTAL, 0
+    for step in series.STEPS:
+        yield step, bucket_of(at, step)
+
+
+def _decoded(position: str, data: bytes) -> Event | None:
+    try:
+        return Event.decode(data)
+    except EnvelopeError as error:
+        log.warning("stored bytes are not an event", position=position, error=str(error))
+        return None
+
+
+def _projected_to(stored: Connection) -> str:
     """The position up to which events are counted. Raises NotFound when nothing is."""
     position = stored.execute(select(POSITIONS.c.position).where(POSITIONS.c.name == GROUP)).scalar_one_or_none()
-    if position is None:
+    if not position:
         raise NotFound("no metrics have been kept yet; run `brain serve` or `brain worker metrics`")
     return str(position)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Column, Connection, Double, Index, Integer, MetaData, String, Table
@@ -40,6 +41,13 @@ kept = Table(
     Column("step", Integer, primary_key=True, autoincrement=False),
     Column("since", BigInteger, nullable=False),
     comment="Up to where buckets have been deleted: there are none before",
+)
+origin = Table(
+    "metrics_origin",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("event_id", String(250), nullable=False),
+    comment="The first event that was ever counted",
 )
 exemplars = Table(
     "metrics_exemplars",
@@ -91,10 +99,18 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any
     """Insert the rows, or replace those of the same primary key."""
     if not rows:
         return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    inserting = dialect.insert(table)
+    inserting = _dialect(connection).insert(table)
     others = {column.name: inserting.excluded[column.name] for column in table.columns if not column.primary_key}
     connection.execute(inserting.on_conflict_do_update(index_elements=[*table.primary_key], set_=others), list(rows))
+
+
+def insert_missing(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
+    """Insert the row unless there is one of the same primary key."""
+    connection.execute(_dialect(connection).insert(table).values(row).on_conflict_do_nothing())
+
+
+def _dialect(connection: Connection) -> ModuleType:
+    return postgresql if connection.dialect.name == "postgresql" else sqlite
 
 
 def chunks(values: Sequence[V]) -> Iterator[Sequence[V]]:

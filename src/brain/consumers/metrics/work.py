@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 from brain.consumers import House
 from brain.consumers.database import OUTAGE
 from brain.consumers.metrics.fold import fold
+from brain.consumers.metrics.opening import make_tables
 from brain.consumers.metrics.prune import prune
 from brain.consumers.metrics.settings import MetricsSettings
 from brain.consumers.metrics.spans import keep_seconds
@@ -20,13 +21,20 @@ from brain.logs import Log
 log = Log("brain.metrics")
 
 GROUP = "metrics"
-PRUNE_EVERY = 60.0
+RETRY, PRUNE_EVERY = 1.0, 60.0
 """Seconds."""
 
 
-def projection(house: House) -> Projection:
-    """The projection that counts every event of the stream."""
-    return Projection(house, GROUP, apply)
+async def count(house: House) -> None:
+    """Count every event of the stream, until cancelled; an outage of the database is waited for."""
+    while True:
+        try:
+            await asyncio.to_thread(make_tables, house.database)
+            break
+        except OUTAGE as error:
+            log.warning("counting waits for the database", error=str(error))
+            await asyncio.sleep(RETRY)
+    await Projection(house, GROUP, apply).run()
 
 
 def apply(connection: Connection, items: Sequence[Item]) -> None:
@@ -47,5 +55,6 @@ async def prune_regularly(
 
 
 def _prune_once(engine: Engine, settings: MetricsSettings, now: float) -> None:
+    make_tables(engine)
     with engine.begin() as connection:
         prune(connection, keep_seconds(settings), now)
