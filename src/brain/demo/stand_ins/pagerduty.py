@@ -44,7 +44,7 @@ class PagerDuty(StandIn):
     async def _enqueue(self, request: Request) -> Response:
         raw = await request.body()
         event = read_json(raw)
-        faults = [f"Body of {len(raw)} bytes is larger than 512 KB"] if len(raw) > BODY_BYTES else _faults(event)
+        faults = [f"Body of {len(raw)} bytes is larger than 512 KB"] if len(raw) > BODY_BYTES else faults_of(event)
         if faults:
             self.note(request, _hidden(event), 400)
             refusal = {"status": "invalid event", "message": "Event object is invalid", "errors": faults}
@@ -79,7 +79,8 @@ class PagerDuty(StandIn):
                 pass  # to acknowledge or resolve what is not open has no effect
 
 
-def _faults(event: Any) -> list[str]:
+def faults_of(event: Any) -> list[str]:
+    """What PagerDuty would object to in an event."""
     if not isinstance(event, dict):
         return ["JSON could not be parsed"]
     faults = []
