@@ -7,6 +7,7 @@ message: whatever fails is tried again, and a message may come twice.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -44,7 +45,7 @@ class Apprise:
 
     async def notify(self, title: str, text: str, severity: str = "") -> Notified:
         """Tell it. Raises TryLater when it did not work, InvalidInput for a URL that apprise does not know."""
-        service = _service(self._settings)
+        service = await asyncio.to_thread(_service, self._settings)  # its import alone takes seconds
         kind = _TYPES.get(severity.upper(), "info")
         if not await service.async_notify(body=text or title, title=title, notify_type=kind):
             raise TryLater(f"{SERVICE}: the service was not notified; it does not say why")

@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import re
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -157,15 +159,16 @@ class Sender:
         patience: Patience | None = None,
         *,
         clock: Callable[[], float] = time.time,
-        verify: bool = True,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        """`tls` where servers have certificates of an authority of one's own; they are always checked."""
         self._patience = patience or Patience()
         self._clock = clock
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(self._patience.timeout, connect=self._patience.connect_timeout),
             follow_redirects=False,
             trust_env=False,
-            verify=verify,
+            verify=tls or _public_authorities(),
             headers={"User-Agent": "brain-eventstream"},
         )
         self.retried = 0
@@ -242,6 +245,11 @@ class Sender:
             hint = "; check the credentials in the settings" if status in _CREDENTIALS else ""
             raise TryLater(f"{service} answered {status}: {said or 'without a word'}{hint}", wait, status)
         raise Refused(service, status, said or ("a redirect, which is not followed" if status < 400 else ""))
+
+
+@cache
+def _public_authorities() -> ssl.SSLContext:
+    return httpx.create_ssl_context(trust_env=False)
 
 
 async def _read(service: str, response: httpx.Response) -> bytes:

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from brain.connectors.secret import Secret
 from brain.connectors.sender import Request, Sender, read_words
+from brain.connectors.texts import plain_key
 from brain.errors import BrainError, InvalidInput
 
 SERVICE = "the webhook"
@@ -64,9 +65,10 @@ class Webhook:
         self._settings = settings
         self._clock = clock
 
-    async def send(self, id: str, message: Mapping[str, Any]) -> Delivered:
-        """Send it; `id` is the same at every retry. Raises Refused and TryLater."""
-        answer = await self._sender.send(SERVICE, signed_request(self._settings, id, message, self._clock()))
+    async def send(self, dedup: str, message: Mapping[str, Any]) -> Delivered:
+        """Send it; `dedup` names it, the same at every retry. Raises Refused and TryLater."""
+        request = signed_request(self._settings, message_id(dedup), message, self._clock())
+        answer = await self._sender.send(SERVICE, request)
         return Delivered(status=answer.status, said=read_words(answer.body))
 
 
@@ -75,6 +77,12 @@ def signed_request(settings: WebhookSettings, id: str, message: Mapping[str, Any
     body = msgspec.json.encode(message)
     headers = {"Content-Type": "application/json", **sign(settings.key, id, body, now)}
     return Request("POST", settings.url.reveal(), headers, body)
+
+
+def message_id(dedup: str) -> str:
+    """The webhook-id for a dedup of any form: itself where that can be one."""
+    plain = plain_key(dedup, 100)
+    return plain.replace(".", "-") + f"-{hashlib.sha256(dedup.encode()).hexdigest()[:16]}" if "." in plain else plain
 
 
 def sign(key: Secret, id: str, body: bytes, now: float) -> dict[str, str]:

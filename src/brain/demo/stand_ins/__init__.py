@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
 from brain.demo.stand_ins.common import StandIn
-from brain.demo.stand_ins.faults import Mode
+from brain.demo.stand_ins.faults import Mode, with_abort
 from brain.demo.stand_ins.jira import Jira
 from brain.demo.stand_ins.pagerduty import PagerDuty
 from brain.demo.stand_ins.servicenow import ServiceNow
@@ -59,7 +59,7 @@ class StandIns:
             listener.bind(("127.0.0.1", port))
             self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             config = uvicorn.Config(
-                self.app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1
+                with_abort(self.app), lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1
             )
             server = _Server(config)
             work = asyncio.create_task(server.serve([listener]))
@@ -70,6 +70,8 @@ class StandIns:
                 yield self.url
             finally:
                 server.should_exit = True
+                for one in self.by_name.values():
+                    one.faulty.release()
                 await work
 
     def fail(self, mode: Mode, *, seconds: float = 1.0, times: int | None = None) -> None:
@@ -81,6 +83,11 @@ class StandIns:
         """All of them behave from now on."""
         for one in self.by_name.values():
             one.recover()
+
+    def reset(self) -> None:
+        """All of them are as new."""
+        for one in self.by_name.values():
+            one.reset()
 
     async def _index(self, request: Request) -> Response:
         items = "".join(f"<li><a href='/{name}/'>{escape(one.name)}</a></li>" for name, one in self.by_name.items())

@@ -68,17 +68,20 @@ class StandIn:
         self.received.append(Received(time.time(), request.method, path or request.scope["path"], body, status))
         del self.received[:-KEPT]
 
-    def fail(self, mode: Mode, *, seconds: float = 1.0, path: str = "", times: int | None = None) -> None:
+    def fail(self, mode: Mode, *, seconds: float = 1.0, only: str = "", times: int | None = None) -> None:
         """Misbehave from now on; see Fault."""
-        self.faulty.set(Fault(mode, seconds, path, times))
+        self.faulty.set(Fault(mode, seconds, only, times))
 
     def recover(self) -> None:
         """Behave from now on."""
         self.faulty.set(Fault())
 
     def reset(self) -> None:
-        """Forget what was received."""
+        """Be as new: nothing received, no fault."""
         self.received.clear()
+        self.faulty.release()
+        self.faulty.set(Fault())
+        self.faulty.met = 0
 
     async def _received(self, request: Request) -> Response:
         return Response(
@@ -96,7 +99,6 @@ class StandIn:
 
     async def _reset(self, request: Request) -> Response:
         self.reset()
-        self.recover()
         return Response(status_code=204)
 
     async def _page(self, request: Request) -> Response:

@@ -102,7 +102,7 @@ class Jira(StandIn):
             page = list(reversed(found))[: int(request.query_params.get("maxResults", 100))]
             answer = {"startAt": 0, "maxResults": 100, "total": len(found), "comments": page}
             return self._answer(request, None, 200, answer)
-        if not isinstance(body, dict) or not _is_document(body.get("body")):
+        if not isinstance(body, dict) or not is_document(body.get("body")):
             faults = {"comment": "Comment body is not valid!"}
             return self._answer(request, body, 400, {"errorMessages": [], "errors": faults})
         comments.append(_plain(body["body"]))
@@ -191,14 +191,15 @@ def _field_faults(body: Any) -> dict[str, str]:
         faults["summary"] = "Summary must be less than 255 characters."
     elif "\n" in summary:
         faults["summary"] = "The summary is invalid because it contains newline characters."
-    if "description" in fields and not _is_document(fields["description"]):
+    if "description" in fields and not is_document(fields["description"]):
         faults["description"] = "Operation value must be an Atlassian Document (see the Atlassian Document Format)"
     if spaced := [label for label in fields.get("labels", []) if not label or " " in label or len(label) > 255]:
         faults["labels"] = f"The label '{spaced[0]}' contains spaces which is invalid."
     return faults
 
 
-def _is_document(value: Any) -> bool:
+def is_document(value: Any) -> bool:
+    """Whether it is in the Atlassian Document Format, as far as its tree goes."""
     return isinstance(value, dict) and (value.get("type"), value.get("version")) == ("doc", 1) and _is_content(value)
 
 

@@ -28,6 +28,7 @@ class PagerDuty(StandIn):
     def __init__(self) -> None:
         self.alerts: list[dict[str, Any]] = []
         """Every alert ever opened, the oldest first: dedup_key, status, triggers, summary, severity, opened_at."""
+        self._open: dict[tuple[str, str], dict[str, Any]] = {}
         super().__init__(
             "PagerDuty",
             "https://developer.pagerduty.com/docs/send-alert-event",
@@ -38,11 +39,12 @@ class PagerDuty(StandIn):
     def reset(self) -> None:
         super().reset()
         self.alerts.clear()
+        self._open.clear()
 
     async def _enqueue(self, request: Request) -> Response:
         raw = await request.body()
         event = read_json(raw)
-        faults = [f"Body of {len(raw)} bytes is larger than 512 KB"] if len(raw) > BODY_BYTES else _faults(event)
+        faults = [f"Body of {len(raw)} bytes is larger than 512 KB"] if len(raw) > BODY_BYTES else faults_of(event)
         if faults:
             self.note(request, _hidden(event), 400)
             refusal = {"status": "invalid event", "message": "Event object is invalid", "errors": faults}
@@ -53,34 +55,32 @@ class PagerDuty(StandIn):
         return JSONResponse({"status": "success", "message": "Event processed", "dedup_key": key}, 202)
 
     def _apply(self, event: dict[str, Any], key: str) -> None:
-        is_open = (
-            alert
-            for alert in self.alerts
-            if (alert["dedup_key"], alert["routing_key"]) == (key, event["routing_key"])
-            and alert["status"] != "resolved"
-        )
-        alert = next(is_open, None)
-        action = event["event_action"]
-        if action == "trigger" and alert is None:
-            payload = event["payload"]
-            self.alerts.append(
-                {
+        name = (event["routing_key"], key)
+        alert = self._open.get(name)
+        match event["event_action"], alert:
+            case "trigger", None:
+                self._open[name] = {
                     "dedup_key": key,
-                    "routing_key": event["routing_key"],
                     "status": "triggered",
                     "triggers": 1,
-                    "summary": payload["summary"],
-                    "severity": payload["severity"],
+                    "summary": event["payload"]["summary"],
+                    "severity": event["payload"]["severity"],
                     "opened_at": time.time(),
                 }
-            )
-        elif action == "trigger" and alert is not None:
-            alert["triggers"] += 1
-        elif alert is not None:  # acknowledge and resolve of what is not open are dropped
-            alert["status"] = {"acknowledge": "acknowledged", "resolve": "resolved"}[action]
+                self.alerts.append(self._open[name])
+            case "trigger", dict():
+                alert["triggers"] += 1
+            case "acknowledge", dict():
+                alert["status"] = "acknowledged"
+            case "resolve", dict():
+                alert["status"] = "resolved"
+                del self._open[name]
+            case _:
+                pass  # to acknowledge or resolve what is not open has no effect
 
 
-def _faults(event: Any) -> list[str]:
+def faults_of(event: Any) -> list[str]:
+    """What PagerDuty would object to in an event."""
     if not isinstance(event, dict):
         return ["JSON could not be parsed"]
     faults = []

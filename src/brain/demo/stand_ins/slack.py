@@ -35,24 +35,25 @@ class Slack(StandIn):
 
     async def _hook(self, request: Request) -> Response:
         message = read_json(await request.body())
-        words, status = self._judge(request.path_params["team"], message)
+        words, status = judge(request.path_params["team"], message)
         self.note(request, message, status, "/services/***")
         if status == 200:
             self.messages.append(message)
         return PlainTextResponse(words, status)
 
-    @staticmethod
-    def _judge(team: str, message: Any) -> tuple[str, int]:
-        if not team.startswith("T"):
-            return "no_team", 404
-        if not isinstance(message, dict):
-            return "invalid_payload", 400
-        blocks = message.get("blocks", [])
-        if not message.get("text") and not blocks:
-            return "no_text", 400
-        if not isinstance(blocks, list) or len(blocks) > 50 or not all(map(_is_block, blocks)):
-            return "invalid_blocks", 400
-        return "ok", 200
+
+def judge(team: str, message: Any) -> tuple[str, int]:
+    """Slack's word and status for a message."""
+    if not team.startswith("T"):
+        return "no_team", 404
+    if not isinstance(message, dict):
+        return "invalid_payload", 400
+    blocks = message.get("blocks", [])
+    if not message.get("text") and not blocks:
+        return "no_text", 400
+    if not isinstance(blocks, list) or len(blocks) > 50 or not all(map(_is_block, blocks)):
+        return "invalid_blocks", 400
+    return "ok", 200
 
 
 def _is_block(block: Any) -> bool:

@@ -1,0 +1,198 @@
+"""E-mail over a real SMTP conversation, with TLS, logins, and servers that do not want to."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from email import message_from_bytes
+from email.message import Message
+from email.policy import default
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from brain.connectors.email import Email, EmailSettings, Mail, compose, message_id
+from brain.connectors.secret import Secret
+from brain.connectors.sender import Refused, TryLater
+from support.certificates import make_certificates
+
+MAIL = Mail(to=["soc@example.com"], subject="A threat", text="what happened\n", dedup="thr_1:firing", thread="thr_1")
+
+
+class Sink:
+    """Takes messages, or answers as a test tells it."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.recipients: list[list[str]] = []
+        self.data_reply = "250 OK"
+        self.recipient_replies: dict[str, str] = {}
+
+    async def handle_RCPT(  # noqa: N802  (aiosmtpd's name)
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        reply = self.recipient_replies.get(address, "250 OK")
+        if reply.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return reply
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        if self.data_reply.startswith("250"):
+            assert isinstance(envelope.content, bytes)
+            self.messages.append(message_from_bytes(envelope.content, policy=default))
+            self.recipients.append(envelope.rcpt_tos)
+        return self.data_reply
+
+
+@pytest.fixture
+def sink() -> Sink:
+    return Sink()
+
+
+@asynccontextmanager
+async def serving(sink: Sink, **options: Any) -> AsyncIterator[int]:
+    """The sink behind an SMTP server on a free port."""
+    make = partial(SMTP, sink, hostname="127.0.0.1", **options)
+    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+
+
+@pytest_asyncio.fixture
+async def server(sink: Sink) -> AsyncIterator[int]:
+    async with serving(sink) as port:
+        yield port
+
+
+@pytest_asyncio.fixture
+async def secure_server(sink: Sink, tmp_path: Path) -> AsyncIterator[int]:
+    make_certificates(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+
+    def check(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword) -> AuthResult:
+        return AuthResult(success=(data.login, data.password) == (b"brain", b"right"), handled=False)
+
+    async with serving(
+        sink, tls_context=context, require_starttls=True, authenticator=check, auth_required=True
+    ) as port:
+        yield port
+
+
+def settings_for(port: int, **more: object) -> EmailSettings:
+    given = {"host": "127.0.0.1", "port": port, "security": "none", "sender": "BRAiN <brain@example.com>", **more}
+    return EmailSettings.model_validate(given)
+
+
+def email_for(port: int, **more: object) -> Email:
+    return Email(settings_for(port, **more), lambda: 1_703_001_234.0)
+
+
+async def test_a_message_arrives_as_it_was_meant(server: int, sink: Sink) -> None:
+    mail = Mail(
+        to=["soc@example.com", "on-call@example.com"],
+        subject="Übel\r\nBcc: everyone@example.com",
+        text="Größe: 7 €\n.\nthe end\n",
+        dedup="thr_1:firing",
+        thread="thr_1",
+    )
+    answer = await email_for(server).send(mail)
+    (message,) = sink.messages
+    assert sink.recipients == [["soc@example.com", "on-call@example.com"]]
+    assert message["Subject"] == "Übel Bcc: everyone@example.com"
+    assert message["Bcc"] is None
+    assert message["From"] == "BRAiN <brain@example.com>"
+    assert message["Date"] == "Tue, 19 Dec 2023 15:53:54 -0000"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Message-ID"] == answer["message_id"]
+    assert message.get_payload(decode=True) == "Größe: 7 €\r\n.\r\nthe end\r\n".encode()
+    assert answer["refused"] == []
+
+
+async def test_sent_again_it_has_the_same_name_and_one_thread(server: int, sink: Sink) -> None:
+    email = email_for(server)
+    await email.send(MAIL)
+    await email.send(MAIL)
+    await email.send(Mail(to=MAIL.to, subject="Resolved", text="", dedup="thr_1:resolved", thread="thr_1"))
+    names = [message["Message-ID"] for message in sink.messages]
+    assert names[0] == names[1] != names[2]
+    assert len({message["References"] for message in sink.messages}) == 1
+
+
+async def test_over_tls_with_a_login(secure_server: int, sink: Sink, tmp_path: Path) -> None:
+    ca_file = str(tmp_path / "ca.pem")
+    login = {"user": "brain", "password": Secret("right")}
+    await email_for(secure_server, security="starttls", ca_file=ca_file, **login).send(MAIL)
+    assert len(sink.messages) == 1
+    wrong = {**login, "password": Secret("s3cret")}
+    with pytest.raises(TryLater, match="535") as caught:  # somebody will put the password right
+        await email_for(secure_server, security="starttls", ca_file=ca_file, **wrong).send(MAIL)
+    assert "s3cret" not in str(caught.value)
+    with pytest.raises(TryLater, match="530"):
+        await email_for(secure_server).send(MAIL)
+    with pytest.raises(TryLater):  # the certificate is of no authority that is known
+        await email_for(secure_server, security="starttls", **login).send(MAIL)
+    assert len(sink.messages) == 1
+
+
+async def test_starttls_is_never_skipped(server: int, sink: Sink) -> None:
+    with pytest.raises(TryLater):
+        await email_for(server, security="starttls").send(MAIL)
+    assert sink.messages == []
+
+
+async def test_what_is_for_later_and_what_is_final(server: int, sink: Sink) -> None:
+    sink.data_reply = "452 mailbox full"
+    with pytest.raises(TryLater, match="452"):
+        await email_for(server).send(MAIL)
+    sink.data_reply = "554 this is spam"
+    with pytest.raises(Refused, match="this is spam") as caught:
+        await email_for(server).send(MAIL)
+    assert caught.value.service_status == 554
+    sink.data_reply = "250 OK"
+    sink.recipient_replies = {"soc@example.com": "550 no such user here"}
+    with pytest.raises(Refused, match="no such user here"):
+        await email_for(server).send(MAIL)
+    sink.recipient_replies = {"soc@example.com": "450 greylisted"}
+    with pytest.raises(TryLater, match="greylisted"):
+        await email_for(server).send(MAIL)
+    await email_for(server).send(Mail(to=["other@example.com"], subject="", text="", dedup="x"))
+    assert len(sink.messages) == 1
+
+
+async def test_a_recipient_that_is_unknown_does_not_keep_it_from_the_others(server: int, sink: Sink) -> None:
+    sink.recipient_replies = {"gone@example.com": "550 no such user here"}
+    mail = Mail(to=["gone@example.com", "soc@example.com"], subject="x", text="x", dedup="x")
+    answer = await email_for(server).send(mail)
+    assert answer["refused"] == ["gone@example.com"]
+    assert sink.recipients == [["soc@example.com"]]
+
+
+async def test_a_server_that_is_down(sink: Sink) -> None:
+    async with serving(sink) as port:
+        email = email_for(port)
+    with pytest.raises(TryLater, match="does not take the message"):
+        await email.send(MAIL)
+
+
+async def test_a_server_that_says_nothing() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        with pytest.raises(TryLater, match="does not take the message"):
+            await email_for(server.sockets[0].getsockname()[1], timeout=0.3).send(MAIL)
+
+
+def test_the_name_is_at_the_senders_domain() -> None:
+    settings = EmailSettings(host="mail.example", sender="brain@soc.example")
+    assert message_id(settings, "x").endswith("@soc.example>")
+    assert compose(settings, MAIL, 0.0)["Message-ID"] == message_id(settings, MAIL.dedup)
