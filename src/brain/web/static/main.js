@@ -103,7 +103,7 @@ function hintSources({ detail }) {
     context.incidents.hint();
     context.incident.hint();
   }
-  if (changed((type) => type.startsWith("soc."))) {
+  if (changed((type) => type.startsWith("alert.") || type.startsWith("silence."))) {
     context.alerts.hint();
     context.silences.hint();
   }
