@@ -11,6 +11,7 @@ import { createSilences } from "./silences.js";
 import { staleNotice } from "./stale.js";
 
 const MOST = 200;
+const SEVERITIES = ["CRITICAL", "HIGH", "MEDIUM", "LOW"];
 const STATES = [["firing", "firing"], ["resolved", "resolved"], ["all", "all"]];
 
 /** Shows alerts (`state=` resolved or all; firing otherwise) and silences. */
@@ -29,7 +30,7 @@ export function mountAlerts(root, { alerts: source, silences: silenceSource }) {
         h("label", {}, h("span", {}, "State"), state), h("label", {}, h("span", {}, "Contains"), search)), nameField()),
     h("div", { class: "policy" },
       h("section", { class: "panel", "aria-labelledby": "alerts-title" },
-        h("header", { class: "panel-head" }, h("h2", { id: "alerts-title" }, "Alerts, the last heard of first")), stale.element, list, none),
+        h("header", { class: "panel-head" }, h("h2", { id: "alerts-title" }, "Alerts, the worst first")), stale.element, list, none),
       silences.element),
   );
 
@@ -55,7 +56,10 @@ export function mountAlerts(root, { alerts: source, silences: silenceSource }) {
     const firing = value.filter((alert) => alert.state === "firing");
     const waiting = firing.filter((alert) => !alert.acknowledged_by && !muteOf(alert));
     summary.textContent = `${plural(firing.length, "alert")} firing, ${count(waiting.length)} for somebody to take on`;
-    const fitting = value.filter((alert) => !q || JSON.stringify(alert).toLowerCase().includes(q.toLowerCase()));
+    const rank = (alert) => 4 * (alert.state !== "firing") + SEVERITIES.indexOf(alert.severity);
+    const fitting = value
+      .filter((alert) => !q || JSON.stringify(alert).toLowerCase().includes(q.toLowerCase()))
+      .sort((a, b) => rank(a) - rank(b) || b.last_at - a.last_at);
     keepFocus(root, () => syncList(list, fitting, (alert) => alert.id, (alert) => card(alert, deeds(alert))));
     none.hidden = fitting.length > 0;
     none.textContent = q ? "No alert fits this filter." : "No alerts.";

@@ -43,7 +43,7 @@ export function mountAudit(root, { audit, entries }) {
   const searchRefusal = createRefusal();
   const table = createTable("Entries, newest first", [
     ["Entry", (entry) => count(entry.index)],
-    ["Logged", (entry) => h("span", { title: fullTime(entry.appended_at) }, age(entry.appended_at))],
+    ["Logged", (entry) => age(entry.appended_at)],
     ["Event", (entry) => entry.event_id ? h("a", { href: router.href({ event: entry.event_id }), "data-focus": "event" }, entry.type) : "no event"],
     ["What it says", (entry) => saying(entry)],
     ["Leaf hash", (entry) => h("code", { title: entry.leaf_hash }, `${entry.leaf_hash.slice(0, 12)}…`)],
