@@ -7,9 +7,10 @@ import uPlot from "./vendor/uplot/uPlot.esm.js";
 
 const HEIGHT = 128;
 const PLAIN = ["--low-fill", "--medium-fill", "--good-fill", "--high-fill", "--critical-fill", "--plain-fill"];
+/** Severities of threats and of health events stand in one chart, so that each has a colour of its own. */
 const LEVEL_FILL = {
-  CRITICAL: "--critical-fill", DENY: "--critical-fill", HIGH: "--high-fill", WARN: "--high-fill", WARNING: "--high-fill",
-  MEDIUM: "--medium-fill", AUDIT: "--medium-fill", LOW: "--low-fill", INFO: "--low-fill", ALLOW: "--good-fill", GOOD: "--good-fill",
+  CRITICAL: "--critical-fill", HIGH: "--high-fill", MEDIUM: "--medium-fill", LOW: "--low-fill", WARNING: "--violet-fill", INFO: "--teal-fill",
+  DENY: "--critical-fill", WARN: "--high-fill", AUDIT: "--medium-fill", ALLOW: "--good-fill", none: "--plain-fill",
 };
 
 const colourOf = (variable) => getComputedStyle(document.documentElement).getPropertyValue(variable).trim();

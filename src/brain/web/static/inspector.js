@@ -6,6 +6,7 @@ import { describe } from "./describe.js";
 import { h, syncList } from "./dom.js";
 import { age, duration, fullTime, plural } from "./format.js";
 import { jsonTree } from "./json.js";
+import { proofButton } from "./proof.js";
 import { router } from "./router.js";
 
 const STORY = 500;
@@ -137,6 +138,6 @@ function envelope(event) {
     h("dl", { class: "envelope" }, facts.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
     h("h3", {}, "Payload"), jsonTree(event.payload),
     h("h3", {}, "Meta"), jsonTree(more),
-    h("p", { class: "actions" }, navigator.clipboard ? h("button", { class: "button small", onclick: copy }, "Copy as JSON") : null, copied),
+    h("p", { class: "actions" }, navigator.clipboard ? h("button", { class: "button small", onclick: copy }, "Copy as JSON") : null, copied, proofButton(event.id, "Audit proof")),
   ];
 }

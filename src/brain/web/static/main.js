@@ -1,12 +1,15 @@
 // Puts the page together: the live connection, what is asked for every 5 s, the views, the address.
 
+import { mountAlerts } from "./alerts.js";
 import { Problem, session } from "./api.js";
+import { mountAudit } from "./audit.js";
 import { loadCatalogue } from "./catalogue.js";
 import { connectionBadge } from "./connection.js";
 import { mountDeadLetters } from "./deadletters.js";
 import { mountEvents } from "./events.js";
 import { createFeed } from "./feed.js";
 import { renewAges } from "./format.js";
+import { mountIncidents } from "./incidents.js";
 import { createInspector } from "./inspector.js";
 import { Live } from "./live.js";
 import { mountOverview } from "./overview.js";
@@ -23,7 +26,10 @@ const VIEWS = {
   overview: { title: "Overview", mount: mountOverview },
   events: { title: "Events", mount: mountEvents },
   threats: { title: "Threats", mount: mountThreats },
+  incidents: { title: "Incidents", mount: mountIncidents },
+  alerts: { title: "Alerts", mount: mountAlerts },
   policy: { title: "Policy", mount: mountPolicy },
+  audit: { title: "Audit", mount: mountAudit },
   "dead-letters": { title: "Dead letters", mount: mountDeadLetters },
 };
 
@@ -43,6 +49,12 @@ const context = {
   groups: new Source("/api/groups"),
   letters: new Source("/api/dead-letters"),
   trends: createTrendSources(),
+  incidents: new Source("/api/incidents"),
+  incident: new Source("/api/incidents"),
+  alerts: new Source("/api/alerts"),
+  silences: new Source("/api/silences"),
+  audit: new Source("/api/audit"),
+  entries: new Source("/api/audit/entries"),
 };
 const inspector = createInspector(live, recent);
 const main = document.getElementById("main");
@@ -66,6 +78,7 @@ function show({ detail: { view: name, parameters } }) {
     const here = link.dataset.view === chosen;
     if (here) {
       link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a narrow screen the views are one long line
       link.href = router.href({ event: null, story: null }, chosen); // coming back finds the filters as they were
     } else link.removeAttribute("aria-current");
   }
@@ -87,6 +100,14 @@ function hintSources({ detail }) {
     context.stats.hint();
   }
   if (changed((type) => type.startsWith("immune."))) context.health.hint();
+  if (changed((type) => type.startsWith("incident."))) {
+    context.incidents.hint();
+    context.incident.hint();
+  }
+  if (changed((type) => type.startsWith("alert.") || type.startsWith("silence."))) {
+    context.alerts.hint();
+    context.silences.hint();
+  }
   if (changed((type) => type.startsWith("policy.rule_") && type !== "policy.rule_evaluated")) context.rules.hint();
 }
 
