@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from brain import EventStream, ImmuneService, ThreatService
 from brain.consumers import House
+from brain.consumers.audit.settings import AuditSettings
 from brain.consumers.database import open_database, reading
 from brain.consumers.incidents import tables
 from brain.consumers.incidents.service import IncidentService
@@ -125,7 +126,10 @@ async def running(
     engine = open_database(database or f"sqlite:///{folder}/consumers.db")
     async with EventStream.open(url) as stream:
         store = open_store(url)
-        house = House(stream, store, engine, Settings(stream=url, incidents=IncidentSettings(**table)))
+        settings_of_all = Settings(
+            stream=url, incidents=IncidentSettings(**table), audit=AuditSettings(key_file=folder / "audit.key")
+        )
+        house = House(stream, store, engine, settings_of_all)
         async with IncidentWork.open(house) as work:
             tasks = [asyncio.create_task(loop()) for loop in work.loops]
             service = IncidentService(engine, house.settings.incidents, changed=work.nudge)

@@ -128,6 +128,14 @@ def parse_state(value: str) -> State:
         raise InvalidInput(f"state: {value!r} is not one of {', '.join(State)}") from error
 
 
+def parse_severity(value: str) -> Severity:
+    """The severity of that name, in any case. Raises InvalidInput listing the names."""
+    try:
+        return Severity(value.upper())
+    except ValueError as error:
+        raise InvalidInput(f"severity: {value!r} is not one of {', '.join(Severity)}") from error
+
+
 def worst(one: Severity, other: Severity) -> Severity:
     """The worse of two."""
     return max(one, other, key=SEVERITIES.index)

@@ -14,6 +14,7 @@ from brain.consumers.database import reachable, reading
 from brain.consumers.incidents import views
 from brain.consumers.incidents.ledger import Ledger, Why, find_incident
 from brain.consumers.incidents.models import Incident, Severity, State, plain
+from brain.consumers.incidents.proofs import Proofs
 from brain.consumers.incidents.settings import IncidentSettings
 from brain.errors import Conflict, InvalidInput, NotFound
 
@@ -41,6 +42,7 @@ class IncidentService:
         self._settings = settings
         self._clock = clock
         self._changed = changed
+        self._proofs = Proofs(database)
 
     async def open(
         self,
@@ -97,7 +99,15 @@ class IncidentService:
         document = await self._read(lambda engine: views.incident(engine, id))
         if document is None:
             raise _not_found(id)
+        await asyncio.to_thread(self._proofs.add, document["decisions"])
         return document
+
+    async def id_of(self, number: int) -> str:
+        """The id of the incident with that number. Raises NotFound."""
+        id = await self._read(lambda engine: views.id_of(engine, number))
+        if id is None:
+            raise _not_found(str(number))
+        return id
 
     async def list(
         self, states: Iterable[State] = (), correlation_id: str | None = None, limit: int = 100

@@ -48,6 +48,13 @@ def incident(engine: Engine, id: str) -> dict[str, Any] | None:
         }
 
 
+def id_of(engine: Engine, number: int) -> str | None:
+    """The id of the incident with that number, or None."""
+    query = select(tables.incidents.c.id).where(tables.incidents.c.number == min(number, 2**31 - 1))
+    with engine.begin() as db:
+        return db.execute(query).scalar()
+
+
 def _head(row: Row[Any]) -> dict[str, Any]:
     found = incident_of(row)
     return {

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import Connection, Engine, and_, or_, select, update
 
 from brain.charter import Event
 from brain.connectors.jira import Jira
@@ -68,8 +68,7 @@ class IncidentWork:
     @asynccontextmanager
     async def open(cls, house: House, clock: Callable[[], float] = time.time) -> AsyncIterator[IncidentWork]:
         """The work, with its tables made and its connections given back at the end."""
-        await asyncio.to_thread(create_tables, house.database, tables.metadata)
-        await asyncio.to_thread(create_tables, house.database, outbox.metadata)
+        await asyncio.to_thread(make_tables, house.database)
         async with AsyncExitStack() as stack:
             sender = await stack.enter_async_context(Sender(Patience(attempts=2, max_wait=2.0), clock=clock))
             yield cls(house, _desks(house.settings.incidents, sender), clock)
@@ -151,6 +150,12 @@ class IncidentWork:
             if db.execute(update(mirrors).where(mine).values(polled_at=now)).rowcount == 1:
                 claimed.append((incident, system))
         return claimed
+
+
+def make_tables(database: Engine) -> None:
+    """Make the tables of incidents, and the outbox, where they are missing."""
+    create_tables(database, tables.metadata)
+    create_tables(database, outbox.metadata)
 
 
 def _desks(settings: IncidentSettings, sender: Sender) -> dict[str, Desk]:
