@@ -9,9 +9,10 @@ import typer.rich_utils
 from brain import catalogue, cli, logs, settings
 from brain.consumers.incidents import api as incidents_api
 from brain.consumers.metrics import api as metrics_api
+from brain.consumers.soc import api as soc_api
 from brain.store import redis, sqlite
 from brain.web import running
-from support import group_worker, incident_worker, metrics_worker, producer
+from support import group_worker, incident_worker, metrics_worker, producer, soc_worker
 
 catalogue()
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "rich",
     "running",
     "settings",
+    "soc_api",
+    "soc_worker",
     "sqlite",
     "typer",
 ]
