@@ -30,6 +30,7 @@ class Configuration:
     rotations: Mapping[str, Rotation]
     warm_up: float
     reopen_within: float
+    send_timeout: float
     keep: float
     public_url: str
 
@@ -68,6 +69,7 @@ def configuration(settings: SocSettings) -> Configuration:
         rotations={name: _rotation(table) for name, table in settings.rotations.items()},
         warm_up=settings.warm_up,
         reopen_within=settings.reopen_within,
+        send_timeout=settings.send_timeout,
         keep=settings.keep_days * 86_400,
         public_url=settings.public_url.rstrip("/"),
     )

@@ -175,6 +175,9 @@ class SocSettings(_Table):
     health_quiet_after: Annotated[float, Field(gt=0)] | None = Field(
         3600.0, description="The same for health alerts; they resolve before that when they are healed."
     )
+    send_timeout: Annotated[float, Field(ge=1, le=600)] = Field(
+        20.0, description="How long the sending of one message may take before it is tried again later."
+    )
     keep_days: Annotated[float, Field(ge=1)] = Field(90.0, description="Days that resolved alerts are kept.")
 
     @model_validator(mode="wrap")
