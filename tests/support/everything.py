@@ -12,9 +12,10 @@ from brain.consumers.audit import api as audit_api
 from brain.consumers.audit import export, verify
 from brain.consumers.incidents import api as incidents_api
 from brain.consumers.metrics import api as metrics_api
+from brain.consumers.soc import api as soc_api
 from brain.store import redis, sqlite
 from brain.web import running
-from support import audit_worker, group_worker, incident_worker, metrics_worker, producer
+from support import audit_worker, group_worker, incident_worker, metrics_worker, producer, soc_worker
 
 catalogue()
 __all__ = [
@@ -34,6 +35,8 @@ __all__ = [
     "rich",
     "running",
     "settings",
+    "soc_api",
+    "soc_worker",
     "sqlite",
     "typer",
     "verify",

@@ -28,7 +28,7 @@ from brain.consumers.soc.configuration import configuration
 from brain.consumers.soc.events import SILENCE_ADDED, SILENCE_REMOVED
 from brain.consumers.soc.operations import Desk, Shown
 from brain.consumers.soc.pages import Step, story_of, timeline
-from brain.consumers.soc.working import Work, make_tables
+from brain.consumers.soc.working import Work
 from brain.stream import EventStream
 
 AlertIdPath = Annotated[str, Path(description="The alert's id.", examples=[ALERT_ID])]
@@ -119,7 +119,6 @@ def _own_steps(shown: Shown) -> list[Step]:
 async def open_consumer(house: House) -> AsyncIterator[Consumer]:
     """SOC alerting on these parts."""
     config = configuration(house.settings.soc)
-    await asyncio.to_thread(make_tables, house.database)
     desk = Desk(house.database, config)
     async with Work.open(house, config) as work:
         yield Consumer(soc_router(desk, house.stream), work.loops)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from brain.charter import Pattern
+from brain.connectors.secret import Secret
 from brain.consumers.soc.matchers import parse_matchers
 from brain.consumers.soc.muting import Inhibition
 from brain.consumers.soc.notifier_settings import Notifier
@@ -14,6 +15,7 @@ from brain.consumers.soc.routing import Escalation, Route
 from brain.consumers.soc.schedules import WEEKDAYS, Hours, Rotation
 from brain.consumers.soc.settings import HoursSettings, RotationSettings, RouteSettings, SocSettings
 from brain.consumers.soc.signals import Reading
+from brain.errors import InvalidInput
 from brain.immune.healing import ACTIONS
 
 
@@ -28,6 +30,7 @@ class Configuration:
     rotations: Mapping[str, Rotation]
     warm_up: float
     reopen_within: float
+    send_timeout: float
     keep: float
     public_url: str
 
@@ -66,9 +69,24 @@ def configuration(settings: SocSettings) -> Configuration:
         rotations={name: _rotation(table) for name, table in settings.rotations.items()},
         warm_up=settings.warm_up,
         reopen_within=settings.reopen_within,
+        send_timeout=settings.send_timeout,
         keep=settings.keep_days * 86_400,
         public_url=settings.public_url.rstrip("/"),
     )
+
+
+def secret_faults(settings: SocSettings) -> list[str]:
+    """What is wrong with the secrets of the notifiers: variables that are not set, files that cannot be read."""
+    faults: list[str] = []
+    for name, notifier in settings.notifiers.items():
+        for field in type(notifier).model_fields:
+            value = getattr(notifier, field)
+            if isinstance(value, Secret):
+                try:
+                    value.reveal()
+                except InvalidInput as error:
+                    faults += [f"soc.notifiers.{name}.{field}: {fault}" for fault in error.faults]
+    return faults
 
 
 def _default_routes(settings: SocSettings) -> tuple[Route, ...]:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from brain.consumers import outbox
-from brain.consumers.database import reachable, reading
+from brain.consumers.database import create_tables, reachable, reading
 from brain.consumers.soc import book
 from brain.consumers.soc.alerts import Alert, acknowledged, resolved
 from brain.consumers.soc.configuration import Configuration
 from brain.consumers.soc.matchers import parse_matchers
 from brain.consumers.soc.muting import Muted, Silence, muted
 from brain.consumers.soc.notices import CONSUMER
-from brain.consumers.soc.tables import ALERTS, MEMBERS, NOTICES, SILENCES, alone, upsert
+from brain.consumers.soc.tables import ALERTS, MEMBERS, METADATA, NOTICES, SILENCES, alone, upsert
 from brain.errors import Conflict, InvalidInput, NotFound
 
 NAME_CHARACTERS = 200
@@ -54,22 +55,22 @@ class Desk:
         self._database = database
         self._configuration = configuration
         self._clock = clock
+        self._made = False
 
     def alerts(self, state: str | None = None, limit: int = 100) -> list[Shown]:
         """Alerts, the latest first."""
-        with reachable(self._database), reading(self._database).begin() as db:
+        with self._reading() as db:
             return self._shown(db, book.find_newest(db, state, limit))
 
     def alert(self, id: str) -> Shown:
         """One alert. Raises NotFound."""
-        with reachable(self._database), reading(self._database).begin() as db:
+        with self._reading() as db:
             return self._shown(db, [_found(db, id)])[0]
 
     def acknowledge(self, id: str, by: str) -> Alert:
         """Take the alert on: it is neither repeated nor escalated; who was first stays. Raises NotFound, Conflict."""
         _check_text("by", by, NAME_CHARACTERS)
-        with reachable(self._database), self._database.begin() as db:
-            alone(db)
+        with self._writing() as db:
             alert = _firing(db, id)
             after = acknowledged(alert, by.strip(), self._clock())
             book.keep_alerts(db, [after], self._configuration.routes)
@@ -78,15 +79,14 @@ class Desk:
     def close(self, id: str, by: str) -> Alert:
         """Declare the alert over. Raises NotFound, and Conflict when it is already."""
         _check_text("by", by, NAME_CHARACTERS)
-        with reachable(self._database), self._database.begin() as db:
-            alone(db)
+        with self._writing() as db:
             after = resolved(_firing(db, id), by.strip(), self._clock())
             book.keep_alerts(db, [after], self._configuration.routes)
             return after
 
     def silences(self, *, ended: bool = False) -> list[Silence]:
         """The silences in force and those to come, and the ended ones if wanted; the latest made first."""
-        with reachable(self._database), reading(self._database).begin() as db:
+        with self._reading() as db:
             return book.silences(db, None if ended else self._clock())
 
     def add_silence(
@@ -127,22 +127,42 @@ class Desk:
             "reason": silence.reason,
             "created_at": now,
         }
-        with reachable(self._database), self._database.begin() as db:
-            alone(db)
+        with self._writing() as db:
             upsert(db, SILENCES, [row])
             book.touch_firing(db)
         return silence
 
     def remove_silence(self, id: str) -> Silence:
         """Take the silence away. Raises NotFound."""
-        with reachable(self._database), self._database.begin() as db:
-            alone(db)
+        with self._writing() as db:
             silence = next((silence for silence in book.silences(db) if silence.id == id), None)
             if silence is None:
                 raise NotFound(f"no silence has the id {id[:100]!r}; `brain silences list` shows those there are")
             db.execute(sa.delete(SILENCES).where(SILENCES.c.id == id))
             book.touch_firing(db)
         return silence
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        with reachable(self._database):
+            self._make_tables()
+            with reading(self._database).begin() as db:
+                yield db
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        with reachable(self._database):
+            self._make_tables()
+            with self._database.begin() as db:
+                alone(db)
+                yield db
+
+    def _make_tables(self) -> None:
+        """At the first use, for the database may be away when the server starts."""
+        if not self._made:
+            create_tables(self._database, METADATA)
+            create_tables(self._database, outbox.metadata)
+            self._made = True
 
     def _shown(self, db: sa.Connection, alerts: Sequence[Alert]) -> list[Shown]:
         now = self._clock()

@@ -24,9 +24,6 @@ from brain.logs import Log
 
 log = Log("brain.soc")
 
-STORY_TIMEOUT = 15.0
-"""Seconds that looking up the story behind a page may take; the page goes out without it then."""
-
 
 class Sending:
     """Delivers rows; `clock` gives Unix seconds."""
@@ -97,7 +94,7 @@ class Sending:
         if action not in PAGES or not page.alerts:
             return page
         try:
-            async with asyncio.timeout(STORY_TIMEOUT):
+            async with asyncio.timeout(self._configuration.send_timeout / 4):
                 return await self._house.stream.call(self._with_story, page)
         except (BrainError, TimeoutError) as error:
             self.bare += 1

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from datetime import date, datetime, time
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    model_validator,
+)
 
 from brain.charter import Pattern
 from brain.consumers.soc.matchers import parse_matcher
+from brain.consumers.soc.names import with_names_checked
 from brain.consumers.soc.notifier_settings import Notifier
 from brain.errors import InvalidInput
 from brain.immune.models import HealthKind
@@ -167,48 +175,13 @@ class SocSettings(_Table):
     health_quiet_after: Annotated[float, Field(gt=0)] | None = Field(
         3600.0, description="The same for health alerts; they resolve before that when they are healed."
     )
+    send_timeout: Annotated[float, Field(ge=1, le=600)] = Field(
+        20.0, description="How long the sending of one message may take before it is tried again later."
+    )
     keep_days: Annotated[float, Field(ge=1)] = Field(90.0, description="Days that resolved alerts are kept.")
 
-    @model_validator(mode="after")
-    def _names_exist(self) -> Self:
-        faults = [
-            InitErrorDetails(type=PydanticCustomError("name", "{message}", {"message": message}), loc=place, input=None)
-            for place, message in self._faults()
-        ]
-        if faults:
-            raise ValidationError.from_exception_data("soc", faults)
-        return self
-
-    def _faults(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """Names that mean nothing, or two things, each with the place where it is written."""
-        for name in self.rotations.keys() & self.notifiers.keys():
-            yield ("rotations", name), "is the name of a notifier as well; give it another"
-        for name, rotation in self.rotations.items():
-            for place, message in _unknown(rotation.people, self.notifiers, "notifier"):
-                yield ("rotations", name, "people", place), message
-        names = [*self.notifiers, *self.rotations]
-        seen: set[str] = set()
-        for number, route in enumerate(self.routes or ()):
-            at = ("routes", number)
-            if route.name in seen:
-                yield (*at, "name"), f"{route.name!r} is taken by a route before"
-            seen.add(route.name)
-            for place, message in _unknown(route.to, names, "notifier or rotation"):
-                yield (*at, "to", place), message
-            for step, escalation in enumerate(route.escalate):
-                for place, message in _unknown(escalation.to, names, "notifier or rotation"):
-                    yield (*at, "escalate", step, "to", place), message
-            for field in ("only_during", "not_during"):
-                hours: str | None = getattr(route, field)
-                if hours is not None and hours not in self.hours:
-                    yield (*at, field), f"there are no hours {hours!r} in soc.hours; there are {_listed(self.hours)}"
-
-
-def _unknown(names: Sequence[str], known: Any, what: str) -> Iterator[tuple[int, str]]:
-    for place, name in enumerate(names):
-        if name not in known:
-            yield place, f"there is no {what} {name!r}; there are {_listed(known)}"
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(names) or "none"
+    @model_validator(mode="wrap")
+    @classmethod
+    def _names_exist(cls, table: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        made: Self = with_names_checked(table, validate)
+        return made

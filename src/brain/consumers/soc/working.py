@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from brain.connectors import slack
-from brain.connectors.sender import Sender
+from brain.connectors.sender import Patience, Sender
 from brain.consumers import House, outbox
 from brain.consumers.database import OUTAGE, create_tables, reading
 from brain.consumers.outbox import Dispatcher, Dispatching
@@ -66,7 +66,14 @@ class Work:
             house.database,
             CONSUMER,
             Sending(house, configuration, sender, clock).deliver,
-            how=Dispatching(per_minute=None, channel_per_minute=limits, keep=configuration.keep),
+            how=Dispatching(
+                per_minute=None,
+                channel_per_minute=limits,
+                timeout=configuration.send_timeout,
+                # What a killed process was sending is taken over so soon.
+                lease=configuration.send_timeout * 1.25,
+                keep=configuration.keep,
+            ),
             clock=clock,
         )
 
@@ -76,7 +83,8 @@ class Work:
         cls, house: House, configuration: Configuration, clock: Callable[[], float] = time.time
     ) -> AsyncIterator[Work]:
         """The work, with connections that are given back at the end."""
-        async with Sender(clock=clock) as sender:
+        patience = Patience(attempts=2, timeout=configuration.send_timeout / 4, wait=0.2)
+        async with Sender(patience, clock=clock) as sender:
             yield cls(house, configuration, sender, clock)
 
     @property
