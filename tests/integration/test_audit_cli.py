@@ -11,6 +11,7 @@ import pytest
 
 from brain.consumers.audit.custody import Custody
 from brain.consumers.audit.settings import AuditSettings
+from brain.consumers.audit.tree import Tampered
 from brain.consumers.database import open_database
 from support.audit import append, denial, records
 from support.command import Command
@@ -124,6 +125,22 @@ def test_another_key_is_refused(brain: Command, folder: Path) -> None:
     refused = brain("audit", "verify")
     assert refused.code == 2
     assert "another public key" in refused.err
+
+
+def test_a_database_that_was_rolled_back(brain: Command, folder: Path) -> None:
+    tamper(folder, "DELETE FROM audit_entries WHERE idx >= 40")
+    tamper(folder, "DELETE FROM audit_checkpoints WHERE size > 40")
+    bad = brain("audit", "verify")
+    assert bad.code == 1
+    assert f"entry 40 is missing: a checkpoint kept elsewhere is of {SIZE} entries" in bad.out
+    engine = open_database(f"sqlite:///{folder / 'brain-consumers.db'}")
+    for log in (Custody(AuditSettings(), engine).log() for _ in range(2)):
+        with pytest.raises(Tampered, match="rolled back"):
+            append(engine, log, records(40, 1))
+    (folder / "brain-audit.checkpoint").unlink()
+    append(engine, Custody(AuditSettings(), engine).log(), records(40, 1))
+    engine.dispose()
+    assert brain("audit", "verify").code == 0
 
 
 def test_search(brain: Command, folder: Path) -> None:

@@ -58,3 +58,4 @@ def records(first: int, count: int) -> list[Record]:
 def append(database: sa.Engine, log: AuditLog, batch: Sequence[Record]) -> None:
     with database.begin() as connection:
         log.append(connection, batch)
+    log.committed()

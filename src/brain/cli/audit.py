@@ -52,13 +52,14 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Go through the log: every payload, hash, seal and checkpoint. Exit code 1, naming the place, if one is wrong."""
+    from brain.consumers.audit.remembered import read_note
     from brain.consumers.audit.verify import verify as verify_log
 
     kept = read_file(from_checkpoint) if from_checkpoint is not None else None
     with opened(stream, database) as custody:
         known = parse_key(key) if key is not None else custody.known_key()
         with show_progress("entries") as progress:
-            report = verify_log(custody.database, known, kept, progress)
+            report = verify_log(custody.database, known, kept, progress, read_note(custody.remembered))
     if as_json:
         print_json(report)
     else:

@@ -30,7 +30,7 @@ async def open_consumer(house: House) -> AsyncIterator[Consumer]:
 
     async def append() -> None:
         audit = await _opened(custody)
-        await Projection(house, GROUP, audit.append).run()
+        await Projection(house, GROUP, audit.append, committed=audit.committed).run()
 
     async def delete_old() -> None:
         audit = await _opened(custody)

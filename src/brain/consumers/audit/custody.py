@@ -38,6 +38,8 @@ class Custody:
         self.database = database
         self.clock = clock
         self.path = key_path(settings, database)
+        self.remembered = self.path.with_suffix(".checkpoint")
+        """Where the last checkpoint that this machine signed is kept outside the database."""
         self._log: AuditLog | None = None
         self._prepared = False
         self._opening = threading.Lock()
@@ -49,7 +51,14 @@ class Custody:
             if self._log is None:
                 begun = read_identity(self.database) is not None
                 key = load_key(self.path) if begun else load_or_make_key(self.path)
-                self._log = open_log(self.database, key, self.settings.origin, self.clock, self.settings.checkpoints)
+                self._log = open_log(
+                    self.database,
+                    key,
+                    self.settings.origin,
+                    self.clock,
+                    self.settings.checkpoints,
+                    self.remembered,
+                )
             return self._log
 
     def prepare(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,6 +15,7 @@ from brain.charter import Event
 from brain.consumers.audit.entries import Fields, Sealing, fields_of
 from brain.consumers.audit.merkle import Frontier, leaf_hash
 from brain.consumers.audit.note import BadNote, Checkpoint, Signer, Verifier
+from brain.consumers.audit.remembered import Remembered
 from brain.consumers.audit.tables import checkpoints, entries, identity, metadata, nodes
 from brain.consumers.audit.tree import STEP, StoredTree, Tampered
 from brain.consumers.database import create_tables, reading
@@ -35,11 +37,20 @@ class Record(Protocol):
 class AuditLog:
     """The log in a database, for its one writer's key.
 
-    `clock` gives Unix seconds; an entry's `appended_at` never goes back, whatever the clock does.
+    `clock` gives Unix seconds; an entry's `appended_at` never goes back, whatever the clock does. `remembered` is the
+    file in which the last checkpoint is kept outside the database.
     """
 
-    def __init__(self, signer: Signer, clock: Callable[[], float], keep_checkpoints: int = KEEP_CHECKPOINTS) -> None:
+    def __init__(
+        self,
+        signer: Signer,
+        clock: Callable[[], float],
+        keep_checkpoints: int = KEEP_CHECKPOINTS,
+        remembered: Path | None = None,
+    ) -> None:
         self.signer = signer
+        self._remembered = Remembered(remembered, signer.verifier) if remembered is not None else None
+        self._signed: tuple[bytes, Checkpoint] | None = None
         self.sealing = Sealing(signer.derive(b"audit seal"))
         self._clock = clock
         self._keep = keep_checkpoints
@@ -71,13 +82,19 @@ class AuditLog:
             connection.execute(insert(nodes), completed)
         self._sign(connection, frontier)
 
+    def committed(self) -> None:
+        """To be called when the transaction of the last `append` is committed."""
+        if self._remembered is not None and self._signed is not None:
+            self._remembered.keep(*self._signed)
+
     def _resume(self, connection: Connection) -> tuple[Frontier, bytes, float]:
         """The tree's edge, the last seal and the last time; checked against the last checkpoint."""
         last = connection.execute(
             select(entries.c.idx, entries.c.seal, entries.c.appended_at).order_by(entries.c.idx.desc()).limit(1)
         ).one_or_none()
         size = 0 if last is None else last.idx + 1
-        frontier = StoredTree(connection).frontier(size)
+        tree = StoredTree(connection)
+        frontier = tree.frontier(size)
         note = newest_note(connection)
         if note is None:
             signed = Checkpoint(self.signer.verifier.name, 0, Frontier().root())
@@ -88,11 +105,15 @@ class AuditLog:
                 raise Tampered(f"the last checkpoint is not one that this log has signed: {error}") from error
         if (signed.size, signed.root) != (size, frontier.root()):
             raise Tampered(f"the {size} entries are not those that the last checkpoint, of {signed.size}, speaks for")
+        if self._remembered is not None:
+            self._remembered.check(tree, size)
         return frontier, self.sealing.first if last is None else last.seal, 0.0 if last is None else last.appended_at
 
     def _sign(self, connection: Connection, frontier: Frontier) -> None:
         checkpoint = Checkpoint(self.signer.verifier.name, frontier.size, frontier.root())
-        connection.execute(insert(checkpoints), {"size": checkpoint.size, "note": self.signer.sign(checkpoint.text())})
+        note = self.signer.sign(checkpoint.text())
+        connection.execute(insert(checkpoints), {"size": checkpoint.size, "note": note})
+        self._signed = note, checkpoint
         oldest = connection.scalar(
             select(checkpoints.c.size).order_by(checkpoints.c.size.desc()).offset(self._keep).limit(1)
         )
@@ -123,7 +144,12 @@ def newest_note(connection: Connection) -> bytes | None:
 
 
 def open_log(
-    database: Engine, key: Ed25519PrivateKey, origin: str, clock: Callable[[], float], keep: int = KEEP_CHECKPOINTS
+    database: Engine,
+    key: Ed25519PrivateKey,
+    origin: str,
+    clock: Callable[[], float],
+    keep: int = KEEP_CHECKPOINTS,
+    remembered: Path | None = None,
 ) -> AuditLog:
     """The log in this database, begun when there is none, under the name `origin` ("": a random one).
 
@@ -139,7 +165,7 @@ def open_log(
         )
     if origin and origin != verifier.name:
         raise Conflict(f"audit.origin: the log was begun as {verifier.name}, which stands in its checkpoints for good")
-    return AuditLog(Signer(verifier.name, key), clock, keep)
+    return AuditLog(Signer(verifier.name, key), clock, keep, remembered)
 
 
 def read_identity(database: Engine) -> Verifier | None:

@@ -21,6 +21,7 @@ from brain.consumers.audit.api_models import (
 from brain.consumers.audit.custody import Custody
 from brain.consumers.audit.export import document
 from brain.consumers.audit.log import newest_note
+from brain.consumers.audit.remembered import read_note
 from brain.consumers.audit.search import Entry, Wanted, find
 from brain.consumers.audit.tables import entries
 from brain.consumers.audit.tree import StoredTree
@@ -140,7 +141,7 @@ def _verify(custody: Custody, kept: bytes | None) -> Report:
         key = custody.known_key()
     except NotFound as error:
         raise Conflict(_NOTHING) from error
-    return verify(custody.database, key, kept)
+    return verify(custody.database, key, kept, remembered=read_note(custody.remembered))
 
 
 def _prove(custody: Custody, event_id: str) -> proofs.InclusionProof:

@@ -75,21 +75,27 @@ class _Found(Exception):
 
 
 def verify(
-    database: Engine, key: Signer | Verifier, kept: bytes | None = None, progress: Progress | None = None
+    database: Engine,
+    key: Signer | Verifier,
+    kept: bytes | None = None,
+    progress: Progress | None = None,
+    remembered: bytes | None = None,
 ) -> Report:
     """Verify the log as far as it goes now; what is appended meanwhile is not looked at.
 
     With the log's own Signer the seals are checked too, which tell the exact place of any tampering; with the public
     key alone, a swap or insertion may only be traced to the checkpoint that it makes wrong. `kept` is a checkpoint
     that a third party kept: the log must continue it, and only what came after it is gone through (all, if it does not
-    continue it, to name the place). Raises BadNote when `kept` is not signed by the key, Unavailable as the database.
+    continue it, to name the place). `remembered` is the last checkpoint that this machine signed, which the log must
+    continue too; one of another log is passed over. Raises BadNote when `kept` is not signed by the key, Unavailable
+    when the database does not answer.
     """
     verifier = key.verifier if isinstance(key, Signer) else key
     trusted = Checkpoint.open(kept, verifier) if kept is not None else None
     try:
         with reading(database).connect() as connection:
             walk = _Walk(connection, key, verifier, progress or _silent)
-            return walk.run(trusted)
+            return walk.run(trusted, remembered)
     except DBAPIError as error:
         raise Unavailable(f"audit log: the database does not answer: {error.orig}") from error
 
@@ -104,16 +110,14 @@ class _Walk:
         self._deleted = 0
         self._problems: list[Problem] = []
 
-    def run(self, trusted: Checkpoint | None) -> Report:
+    def run(self, trusted: Checkpoint | None, remembered: bytes | None) -> Report:
         size, signed_to = self._ends()
         signed = self._checkpoints()
         self._nodes = self._stored_nodes()
-        if trusted is not None and trusted.size > size:
-            self._problems.append(
-                Problem(size, f"the log ends before entry {size}, but the kept checkpoint is of {trusted.size} entries")
-            )
-        if trusted is not None:
-            signed[trusted.size] = trusted
+        for elsewhere in filter(None, (self._of_this_log(remembered), trusted)):
+            if elsewhere.size > size:
+                self._problems.append(Problem(size, _cut_off(size, elsewhere.size)))
+            signed[elsewhere.size] = elsewhere
         start, frontier, seal = self._start(trusted, size)
         root = None
         try:
@@ -140,6 +144,12 @@ class _Walk:
             problem=first.text if first else None,
             seconds=perf_counter() - self._started,
         )
+
+    def _of_this_log(self, note: bytes | None) -> Checkpoint | None:
+        try:
+            return Checkpoint.open(note, self._key) if note is not None else None
+        except BadNote:
+            return None
 
     def _ends(self) -> tuple[int, int]:
         """How many entries there are, and how many are signed for; of one moment, though the log may be growing."""
@@ -291,6 +301,10 @@ def _ends_problem(size: int, signed_to: int) -> Problem:
     return Problem(
         signed_to, f"no checkpoint speaks for the entries from {signed_to} on: they were put in, or it taken"
     )
+
+
+def _cut_off(size: int, elsewhere: int) -> str:
+    return f"entry {size} is missing: a checkpoint kept elsewhere is of {elsewhere} entries"
 
 
 def _silent(done: int, total: int) -> None:
