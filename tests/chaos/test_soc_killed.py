@@ -33,7 +33,8 @@ async def test_one_page_a_story(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     url = f"sqlite:///{tmp_path}/brain.db"
     async with stand_ins.running(), EventStream.open(url) as stream:
-        soc = paging(stand_ins.url, warm_up=0.1, send_timeout=2.0)
+        soc = paging(stand_ins.url, warm_up=0.0, send_timeout=2.0)
+        soc["routes"][0]["group_wait"] = 0.05
         (tmp_path / "brain.toml").write_text(_toml(soc, stream=url, log_level="error"))
         store = open_store(url)
         threats, immune = ThreatService(stream, store), ImmuneService(stream, store)
@@ -58,7 +59,7 @@ async def test_one_page_a_story(tmp_path: Path) -> None:
         worker = spawn(soc_worker.run, str(tmp_path))
         for _ in range(KILLS):
             await load()
-            await asyncio.sleep(chance.uniform(0.1, 0.7))
+            await asyncio.sleep(chance.uniform(0.2, 1.0))
             assert worker.is_alive()
             await asyncio.to_thread(kill, worker)
             worker = spawn(soc_worker.run, str(tmp_path))
