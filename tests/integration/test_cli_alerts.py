@@ -102,11 +102,13 @@ def test_a_secret_that_is_not_there_is_a_fault_and_is_never_shown(brain: Command
     (brain.folder / "brain.toml").write_text(
         '[soc.notifiers.pager]\nkind = "pagerduty"\nrouting_key = {env = "NOT_SET_ANYWHERE"}\n'
         f'[soc.notifiers.other]\nkind = "pagerduty"\nrouting_key = "{ROUTING_KEY}"\n'
+        '[soc.notifiers.short]\nkind = "pagerduty"\nrouting_key = "short"\n'
     )
     checked = brain("alerts", "check-config")
     assert checked.code == 2
     assert "soc.notifiers.pager.routing_key" in checked.err
     assert "NOT_SET_ANYWHERE" in checked.err
+    assert "soc.notifiers.short: routing_key: has 5 characters" in checked.err
     (brain.folder / "brain.toml").write_text(
         f'[soc.notifiers.other]\nkind = "pagerduty"\nrouting_key = "{ROUTING_KEY}"\n'
     )

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from brain.charter import Pattern
+from brain.connectors.pagerduty import follow_up_event
 from brain.connectors.secret import Secret
+from brain.connectors.webhook import sign
 from brain.consumers.soc.matchers import parse_matchers
 from brain.consumers.soc.muting import Inhibition
-from brain.consumers.soc.notifier_settings import Notifier
+from brain.consumers.soc.notifier_settings import Notifier, PagerDutyNotifier, WebhookNotifier
 from brain.consumers.soc.routing import Escalation, Route
 from brain.consumers.soc.schedules import WEEKDAYS, Hours, Rotation
 from brain.consumers.soc.settings import HoursSettings, RotationSettings, RouteSettings, SocSettings
@@ -76,9 +78,10 @@ def configuration(settings: SocSettings) -> Configuration:
 
 
 def secret_faults(settings: SocSettings) -> list[str]:
-    """What is wrong with the secrets of the notifiers: variables that are not set, files that cannot be read."""
-    faults: list[str] = []
+    """What is wrong with the secrets of the notifiers: not set, not readable, not of the service's form."""
+    found: list[str] = []
     for name, notifier in settings.notifiers.items():
+        faults: list[str] = []
         for field in type(notifier).model_fields:
             value = getattr(notifier, field)
             if isinstance(value, Secret):
@@ -86,7 +89,23 @@ def secret_faults(settings: SocSettings) -> list[str]:
                     value.reveal()
                 except InvalidInput as error:
                     faults += [f"soc.notifiers.{name}.{field}: {fault}" for fault in error.faults]
-    return faults
+        if not faults:
+            faults += [f"soc.notifiers.{name}: {fault}" for fault in _form_faults(notifier)]
+        found += faults
+    return found
+
+
+def _form_faults(notifier: Notifier) -> tuple[str, ...]:
+    """What the service would not take, as far as the connector can tell without asking it."""
+    try:
+        match notifier:
+            case PagerDutyNotifier():
+                follow_up_event(notifier, "resolve", "brain")
+            case WebhookNotifier():
+                sign(notifier.key, "brain", b"", 0.0)
+    except InvalidInput as error:
+        return error.faults
+    return ()
 
 
 def _default_routes(settings: SocSettings) -> tuple[Route, ...]:

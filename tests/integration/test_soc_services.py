@@ -1,0 +1,143 @@
+"""SOC alerting over real HTTP against the stand-ins, which name the vendors' pages that they were written from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from brain import Condition, HealthEvent, PolicyEngine, Rule, correlation
+from brain.demo.stand_ins import StandIns
+from support.soc_house import running
+from support.waiting import until
+
+
+@pytest_asyncio.fixture
+async def stand_ins() -> AsyncIterator[StandIns]:
+    made = StandIns()
+    async with made.running():
+        yield made
+
+
+def told(stand_ins: StandIns) -> Counter[tuple[str, str]]:
+    """How often the webhook was told what of which thing."""
+    return Counter((message["dedup_key"], message["action"]) for message in stand_ins.webhook.messages.values())
+
+
+async def test_a_threat_is_paged_taken_on_and_resolved_everywhere(tmp_path: Path, stand_ins: StandIns) -> None:
+    async with running(tmp_path, stand_ins, public_url="https://brain.example/") as soc:
+        threat = await soc.threats.create_threat("ssh_brute_force", "203.0.113.77", "HIGH", "80 failed passwords")
+        await until(lambda: len(stand_ins.webhook.messages) == 1)
+        await soc.threats.update_threat_status(threat.id, "INVESTIGATING")
+        await until(lambda: len(stand_ins.webhook.messages) == 2)
+        await soc.threats.update_threat_status(threat.id, "MITIGATED", "blocked")
+        await until(lambda: len(stand_ins.webhook.messages) == 3 and soc.unsaid() == 0)
+        events = [event async for event in soc.stream.replay("alert.*")]
+    (page, _, end) = stand_ins.webhook.messages.values()
+    assert (page["action"], end["action"]) == ("trigger", "resolve")
+    assert page["dedup_key"] == end["dedup_key"] == threat.id
+    assert page["links"] == [
+        {"text": f"Threat {threat.id}", "url": f"https://brain.example/#/threats?story={threat.id}"}
+    ]
+    assert [step["kind"] for step in page["timeline"]] == ["threat.detected"]
+    (alert,) = stand_ins.pagerduty.alerts
+    assert (alert["dedup_key"], alert["status"], alert["severity"]) == (threat.id, "resolved", "error")
+    actions = [one.body["event_action"] for one in stand_ins.pagerduty.received]
+    assert actions == ["trigger", "acknowledge", "resolve"]
+    assert len(stand_ins.slack.received) == 3
+    assert Counter(event.type for event in events) == {"alert.notified": 9}
+    assert {event.correlation_id for event in events} == {threat.id}
+
+
+@pytest.mark.parametrize("mode", ["down", "drop", "busy"])
+async def test_services_that_are_down_for_the_whole_run_lose_and_double_nothing(
+    mode: str, tmp_path: Path, stand_ins: StandIns
+) -> None:
+    stand_ins.fail(mode, seconds=1)  # type: ignore[arg-type]
+    async with running(tmp_path, stand_ins) as soc:
+        ids = [(await soc.threats.create_threat("scan", f"203.0.113.{n}", "HIGH")).id for n in range(12)]
+        await until(lambda: sum(bool(shown.notices) for shown in soc.desk.alerts()) == 12)
+        for id in ids[:6]:
+            await soc.threats.update_threat_status(id, "MITIGATED")
+        await until(lambda: len(soc.desk.alerts("firing")) == 6)
+    assert stand_ins.webhook.messages == {}
+    stand_ins.recover()
+    async with running(tmp_path, stand_ins) as soc:  # and everything was restarted meanwhile
+        await until(lambda: len(told(stand_ins)) == 18 and soc.unsaid() == 0, 60)
+    assert told(stand_ins) == Counter({(id, "trigger"): 1 for id in ids} | {(id, "resolve"): 1 for id in ids[:6]})
+    assert len(stand_ins.slack.received) == 18
+    alerts = {alert["dedup_key"]: (alert["triggers"], alert["status"]) for alert in stand_ins.pagerduty.alerts}
+    assert alerts == {id: (1, "resolved" if id in ids[:6] else "triggered") for id in ids}
+    assert len(stand_ins.pagerduty.alerts) == 12
+
+
+async def test_a_dead_service_holds_up_no_other(tmp_path: Path, stand_ins: StandIns) -> None:
+    stand_ins.pagerduty.fail("slow", seconds=30)
+    stand_ins.slack.fail("error")
+    async with running(tmp_path, stand_ins, send_timeout=2.0) as soc:
+        await soc.threats.create_threat("scan", "203.0.113.1", "HIGH")
+        await until(lambda: len(stand_ins.webhook.messages) == 1)
+        (shown,) = soc.desk.alerts()
+        assert {notice.notifier for notice in shown.notices if notice.state == "waiting"} >= {"pager", "chat"}
+
+
+async def test_who_refused_the_page_is_not_told_the_end(tmp_path: Path, stand_ins: StandIns) -> None:
+    gone = {"kind": "slack", "webhook_url": f"{stand_ins.url}/slack/of/nobody"}
+    async with running(
+        tmp_path, stand_ins, notifiers={"gone": gone}, routes=[{"name": "all", "to": ["gone"], "group_wait": 0}]
+    ) as soc:
+        threat = await soc.threats.create_threat("scan", "203.0.113.1", "HIGH")
+
+        def states() -> list[str]:
+            return [notice.state for shown in soc.desk.alerts() for notice in shown.notices]
+
+        await until(lambda: states() == ["refused"])
+        assert "404" in str(soc.desk.alerts()[0].notices[0].error)
+        await soc.threats.update_threat_status(threat.id, "MITIGATED")
+        await until(lambda: states() == ["sent", "refused"])
+        events = [event async for event in soc.stream.replay("alert.*")]
+    assert [event.type for event in events] == ["alert.notification_failed"]
+
+
+async def test_a_page_carries_the_decisions_behind_it(tmp_path: Path, stand_ins: StandIns) -> None:
+    async with running(tmp_path, stand_ins) as soc:
+        engine = PolicyEngine(event_stream=soc.stream)
+        engine.add_rule(Rule(id="guests", name="Guests", effect="DENY", conditions=[Condition("action", "==", "drop")]))
+        with correlation("story-7"):
+            engine.evaluate({"agent_id": "a1", "agent_role": "guest", "action": "drop", "resource": "db"})
+            await soc.threats.create_threat("policy_denials", "a1", "HIGH")
+        await until(lambda: len(stand_ins.webhook.messages) == 1)
+    (page,) = stand_ins.webhook.messages.values()
+    (decision,) = page["decisions"]
+    assert (decision["agent"], decision["effect"], decision["rule_id"]) == ("a1", "DENY", "guests")
+    assert "proof" in decision
+    assert [step["kind"] for step in page["timeline"]] == ["policy.rule_evaluated", "threat.detected"]
+    (sent,) = [one.body for one in stand_ins.pagerduty.received]
+    assert sent["payload"]["custom_details"]["decisions"][0]["event_id"] == decision["event_id"]
+
+
+async def test_a_page_is_held_while_healing_runs_and_sent_when_it_fails(tmp_path: Path, stand_ins: StandIns) -> None:
+    async with running(tmp_path, stand_ins, healing_kinds=["AGENT_FAILURE"], healing_timeout=600) as soc:
+        for agent in ("billing", "search"):
+            await soc.immune.publish_event(
+                HealthEvent("CRITICAL", "AGENT_FAILURE", agent, f"{agent} is away", correlation_id=f"story {agent}")
+            )
+        await until(lambda: len(soc.desk.alerts()) == 2)
+        assert all(shown.muted.held_until is not None for shown in soc.desk.alerts())
+        for agent, outcome in (("billing", "healed"), ("search", "failed")):
+            await soc.immune.publish_event(
+                HealthEvent(
+                    "INFO",
+                    "SELF_HEALING_ACTION",
+                    agent,
+                    "restarted",
+                    {"outcome": outcome},
+                    correlation_id=f"story {agent}",
+                )
+            )
+        await until(lambda: len(stand_ins.webhook.messages) == 1)
+        await until(lambda: len(soc.desk.alerts("firing")) == 1)
+    assert told(stand_ins) == {("health search AGENT_FAILURE", "trigger"): 1}

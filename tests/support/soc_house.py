@@ -1,0 +1,84 @@
+"""SOC alerting at work on a real stream and database, with stand-ins for the services over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from brain import EventStream, ImmuneService, ThreatService
+from brain.consumers import House
+from brain.consumers.database import open_database
+from brain.consumers.soc.configuration import configuration
+from brain.consumers.soc.operations import Desk
+from brain.consumers.soc.settings import SocSettings
+from brain.consumers.soc.working import Work
+from brain.demo.stand_ins import StandIns
+from brain.demo.stand_ins.webhook import WRITTEN_KEY
+from brain.settings import Settings
+from brain.store import open_store
+
+ROUTING_KEY = "R" * 32
+
+
+def paging(url: str, **more: Any) -> dict[str, Any]:
+    """The table `[soc]` for stand-ins at that URL, impatient."""
+    return {
+        "warm_up": 0.2,
+        "send_timeout": 8.0,
+        "notifiers": {
+            "pager": {"kind": "pagerduty", "routing_key": ROUTING_KEY, "url": f"{url}/pagerduty", "at_most": 10_000},
+            "chat": {"kind": "slack", "webhook_url": f"{url}/slack/services/T0/B0/token", "at_most": 10_000},
+            "hook": {"kind": "webhook", "url": f"{url}/webhook/hook", "key": WRITTEN_KEY, "at_most": 10_000},
+        },
+        "routes": [
+            {
+                "name": "all",
+                "matchers": ["kind=~threat|health"],
+                "to": ["pager", "chat", "hook"],
+                "group_wait": 0.2,
+                "group_interval": 0.2,
+            }
+        ],
+        **more,
+    }
+
+
+@dataclass
+class Running:
+    """What a test works with."""
+
+    stream: EventStream
+    threats: ThreatService
+    immune: ImmuneService
+    desk: Desk
+
+    def unsaid(self) -> int:
+        """Messages that are decided and not sent."""
+        return sum(notice.state == "waiting" for shown in self.desk.alerts(limit=1000) for notice in shown.notices)
+
+
+@asynccontextmanager
+async def running(folder: Path, stand_ins: StandIns, **settings: Any) -> AsyncIterator[Running]:
+    """Everything at work inside the block, on the files in `folder`; stand-ins must be running."""
+    url = f"sqlite:///{folder}/brain.db"
+    engine = open_database(f"sqlite:///{folder}/brain-consumers.db")
+    async with EventStream.open(url) as stream:
+        store = open_store(url)
+        soc = SocSettings(**paging(stand_ins.url, **settings))
+        house = House(stream, store, engine, Settings(stream=url, soc=soc))
+        config = configuration(soc)
+        async with Work.open(house, config) as work:
+            tasks = [asyncio.create_task(loop()) for loop in work.loops]
+            try:
+                yield Running(stream, ThreatService(stream, store), ImmuneService(stream, store), Desk(engine, config))
+            finally:
+                for task in tasks:
+                    task.cancel()
+                ends = await asyncio.gather(*tasks, return_exceptions=True)
+                store.close()
+                engine.dispose()
+    assert all(isinstance(end, asyncio.CancelledError) for end in ends), ends
