@@ -148,9 +148,12 @@ async def test_jiras_search_lags_and_still_there_is_one_issue(stand_ins: StandIn
 
         await until(found)  # the outbox waits for as long as the error asks
         assert not (await jira.ensure(NEW))["changed"]
+        stand_ins.jira.index_seconds = 3600.0
+        other = NewTicket(incident_id="inc_8", title="x", description="")
+        assert [(await jira.ensure(other))["changed"] for _ in range(2)] == [True, False]
     finally:
         stand_ins.jira.index_seconds = 0.0
-    assert len(stand_ins.jira.issues) == 1
+    assert len(stand_ins.jira.issues) == 2
 
 
 async def test_jira_says_which_transitions_there_are(stand_ins: StandIns, sender: Sender) -> None:

@@ -10,6 +10,7 @@ once, and TryLater asks for `settle_seconds` first.
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -57,6 +58,8 @@ class Jira:
     def __init__(self, sender: Sender, settings: JiraSettings) -> None:
         self._sender = sender
         self._settings = settings
+        self._made: dict[str, tuple[Ticket, float]] = {}
+        """Issues of this process, and when each was created: its search may not show them yet."""
 
     async def find(self, incident_id: str) -> Ticket | None:
         """The issue of this incident, the oldest if somebody made several; None when there is none."""
@@ -65,11 +68,18 @@ class Jira:
 
     async def ensure(self, ticket: NewTicket) -> Ticket:
         """The issue of this incident; created when none is found. Raises Refused and TryLater."""
+        name = label(ticket.incident_id)
+        now = time.monotonic()
+        self._made = {one: made for one, made in self._made.items() if now - made[1] < self._settings.settle_seconds}
+        if name in self._made:
+            return {**self._made[name][0], "changed": False}
         if found := await self.find(ticket.incident_id):
             return found
         made = await self._do(create_request(self._settings, ticket))
         status = self._settings.statuses.get("NEW", "")
-        return self._ticket({**made, "fields": {"status": {"name": status}}}, changed=True)
+        issue = self._ticket({**made, "fields": {"status": {"name": status}}}, changed=True)
+        self._made[name] = issue, time.monotonic()
+        return issue
 
     async def note(self, id: str, text: str, reference: str) -> Noted:
         """Add a comment, unless one of the last hundred has this reference. Raises Refused and TryLater."""

@@ -6,6 +6,7 @@ import asyncio
 from typing import Literal
 
 import msgspec
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -67,7 +68,10 @@ class Faulty:
             case "drop_after":
                 await self._app(scope, receive, _swallow)
                 return await _drop(scope, receive)
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        except ClientDisconnect:
+            pass  # the client died or gave up in the middle of its request
 
     def _next(self, method: str, path: str) -> Fault:
         fault = self.fault
