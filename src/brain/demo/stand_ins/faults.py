@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -68,10 +69,8 @@ class Faulty:
             case "drop_after":
                 await self._app(scope, receive, _swallow)
                 return await _drop(scope, receive)
-        try:
+        with suppress(ClientDisconnect):  # the client died or gave up in the middle of its request
             await self._app(scope, receive, send)
-        except ClientDisconnect:
-            pass  # the client died or gave up in the middle of its request
 
     def _next(self, method: str, path: str) -> Fault:
         fault = self.fault
