@@ -23,6 +23,7 @@ from brain.connectors.secret import Secret
 from brain.connectors.sender import Refused, Request, Sender, TryLater, json_request, read_words
 from brain.connectors.texts import one_line
 from brain.connectors.tickets import NewTicket, Noted, State, Ticket, note_mark, ticket_key, unsure
+from brain.connectors.urls import BaseUrl
 
 SERVICE = "Jira"
 SUMMARY_CHARACTERS = 255
@@ -36,7 +37,7 @@ class JiraSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str = Field(description="The site, such as https://example.atlassian.net")
+    url: BaseUrl = Field(description="The site, such as https://example.atlassian.net")
     user: str = Field(description="E-mail address of the account")
     token: Secret = Field(description="API token of the account")
     project: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="Key of the project")
@@ -136,7 +137,7 @@ class Jira:
             system="jira",
             id=issue["id"],
             key=issue["key"],
-            url=f"{self._settings.url.rstrip('/')}/browse/{issue['key']}",
+            url=f"{self._settings.url}/browse/{issue['key']}",
             status=status["name"],
             state=self._state(status),
             changed=changed,
@@ -206,7 +207,7 @@ def _request(
     settings: JiraSettings, method: str, path: str, content: object = None, query: Mapping[str, str] | None = None
 ) -> Request:
     account = base64.b64encode(f"{settings.user}:{settings.token.reveal()}".encode()).decode()
-    url = f"{settings.url.rstrip('/')}/rest/api/3/{path}"
+    url = f"{settings.url}/rest/api/3/{path}"
     return json_request(method, url, content, headers={"Authorization": f"Basic {account}"}, query=query)
 
 
