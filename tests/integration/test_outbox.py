@@ -23,6 +23,7 @@ from brain.consumers.outbox import (
     channels,
     metadata,
     outbox,
+    outbox_families,
     prune,
     put,
     retry_refused,
@@ -334,6 +335,41 @@ async def test_cancelled_rows_are_not_sent_and_later_ones_wait_for_their_time(da
         dispatcher.nudge()
         await until(lambda: service.got == ["other", "new"])
     assert states(database) == {"page": "cancelled", "resolve": "cancelled", "other": "sent", "new": "sent"}
+
+
+async def test_what_waits_and_was_done_is_shown_to_prometheus(database: Engine) -> None:
+    add(database, ("c", "k1", "good"), ("c", "k2", "bad"), ("dead", "k", "waiting"))
+    service = Service()
+    service.faults = {"bad": [Refused("the service", 400, "no")], "waiting": [TryLater("down", 3600)]}
+    dispatcher = Dispatcher(database, "soc", service.deliver, how=QUICK)
+    done = {("c", "sent"): 1, ("c", "refused"): 1, ("dead", "postponed"): 1}
+    async with running(dispatcher):
+        await until(lambda: dispatcher.counts == done)
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in await asyncio.to_thread(outbox_families, dispatcher)
+        for sample in family.samples
+    }
+    assert found["brain_soc_outbox_messages", "c", "sent"] == 1
+    assert found["brain_soc_outbox_messages", "c", "refused"] == 1
+    assert found["brain_soc_outbox_messages", "dead", "waiting"] == 1
+    assert found["brain_soc_outbox_oldest_waiting_seconds", "dead"] > 0
+    assert found["brain_soc_outbox_oldest_waiting_seconds", "c"] == 0
+    assert {key[1:]: value for key, value in found.items() if key[0] == "brain_soc_outbox_deliveries_total"} == done
+    assert found["brain_soc_outbox_database_errors_total",] == 0
+
+
+async def test_a_database_that_is_away_is_waited_for(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path}/consumers.db")
+    service = Service()
+    dispatcher = Dispatcher(engine, "soc", service.deliver, how=QUICK)
+    async with running(dispatcher):
+        await until(lambda: dispatcher.database_errors >= 3)  # the table is missing
+        create_tables(engine, metadata)
+        add(engine, ("c", "k", "r"))
+        await until(all_sent(engine))
+    assert service.got == ["r"]
+    engine.dispose()
 
 
 async def test_one_consumers_rows_are_not_anothers(database: Engine) -> None:

@@ -13,6 +13,7 @@ from brain.connectors.sender import Patience, Refused, Sender, TryLater
 from brain.connectors.servicenow import ServiceNow, correlation_id
 from brain.connectors.tickets import Desk, NewTicket
 from brain.demo.stand_ins import StandIns
+from support.scripted import Reply, ScriptedServer
 from support.vendors import jira_settings, servicenow_settings
 from support.waiting import until
 
@@ -148,9 +149,12 @@ async def test_jiras_search_lags_and_still_there_is_one_issue(stand_ins: StandIn
 
         await until(found)  # the outbox waits for as long as the error asks
         assert not (await jira.ensure(NEW))["changed"]
+        stand_ins.jira.index_seconds = 3600.0
+        other = NewTicket(incident_id="inc_8", title="x", description="")
+        assert [(await jira.ensure(other))["changed"] for _ in range(2)] == [True, False]
     finally:
         stand_ins.jira.index_seconds = 0.0
-    assert len(stand_ins.jira.issues) == 1
+    assert len(stand_ins.jira.issues) == 2
 
 
 async def test_jira_says_which_transitions_there_are(stand_ins: StandIns, sender: Sender) -> None:
@@ -216,10 +220,14 @@ async def test_resolving_wants_a_code_and_notes(stand_ins: StandIns, sender: Sen
     assert record["correlation_id"] == correlation_id("inc_7")
 
 
-async def test_an_instance_that_sleeps_answers_with_a_page(stand_ins: StandIns, sender: Sender) -> None:
-    servicenow = ServiceNow(sender, servicenow_settings(f"{stand_ins.url}/slack/?"))
-    with pytest.raises(TryLater, match="no JSON"):
-        await servicenow.read("0" * 32)
+async def test_an_instance_that_sleeps_answers_with_a_page(sender: Sender) -> None:
+    async with ScriptedServer() as server:
+        server.replies = [Reply(200, "<html>Your instance is hibernating</html>"), Reply(200, "{}"), Reply(200, "{}")]
+        for words in ("no JSON", "without a result"):
+            with pytest.raises(TryLater, match=words):
+                await ServiceNow(sender, servicenow_settings(server.url)).read("0" * 32)
+        with pytest.raises(TryLater, match="without 'fields'"):
+            await Jira(sender, jira_settings(server.url)).read("OPS-1")
 
 
 async def test_wrong_credentials_are_for_later(stand_ins: StandIns, sender: Sender) -> None:

@@ -10,6 +10,7 @@ once, and TryLater asks for `settle_seconds` first.
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from brain.connectors.secret import Secret
 from brain.connectors.sender import Refused, Request, Sender, TryLater, json_request, read_words
 from brain.connectors.texts import one_line
 from brain.connectors.tickets import NewTicket, Noted, State, Ticket, note_mark, ticket_key, unsure
+from brain.connectors.urls import BaseUrl
 
 SERVICE = "Jira"
 SUMMARY_CHARACTERS = 255
@@ -35,7 +37,7 @@ class JiraSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str = Field(description="The site, such as https://example.atlassian.net")
+    url: BaseUrl = Field(description="The site, such as https://example.atlassian.net")
     user: str = Field(description="E-mail address of the account")
     token: Secret = Field(description="API token of the account")
     project: str = Field(pattern=r"^[A-Z][A-Z0-9_]+$", description="Key of the project")
@@ -57,6 +59,8 @@ class Jira:
     def __init__(self, sender: Sender, settings: JiraSettings) -> None:
         self._sender = sender
         self._settings = settings
+        self._made: dict[str, tuple[Ticket, float]] = {}
+        """Issues of this process, and when each was created: its search may not show them yet."""
 
     async def find(self, incident_id: str) -> Ticket | None:
         """The issue of this incident, the oldest if somebody made several; None when there is none."""
@@ -65,11 +69,18 @@ class Jira:
 
     async def ensure(self, ticket: NewTicket) -> Ticket:
         """The issue of this incident; created when none is found. Raises Refused and TryLater."""
+        name = label(ticket.incident_id)
+        now = time.monotonic()
+        self._made = {one: made for one, made in self._made.items() if now - made[1] < self._settings.settle_seconds}
+        if name in self._made:
+            return {**self._made[name][0], "changed": False}
         if found := await self.find(ticket.incident_id):
             return found
         made = await self._do(create_request(self._settings, ticket))
         status = self._settings.statuses.get("NEW", "")
-        return self._ticket({**made, "fields": {"status": {"name": status}}}, changed=True)
+        issue = self._ticket({**made, "fields": {"status": {"name": status}}}, changed=True)
+        self._made[name] = issue, time.monotonic()
+        return issue
 
     async def note(self, id: str, text: str, reference: str) -> Noted:
         """Add a comment, unless one of the last hundred has this reference. Raises Refused and TryLater."""
@@ -126,7 +137,7 @@ class Jira:
             system="jira",
             id=issue["id"],
             key=issue["key"],
-            url=f"{self._settings.url.rstrip('/')}/browse/{issue['key']}",
+            url=f"{self._settings.url}/browse/{issue['key']}",
             status=status["name"],
             state=self._state(status),
             changed=changed,
@@ -196,7 +207,7 @@ def _request(
     settings: JiraSettings, method: str, path: str, content: object = None, query: Mapping[str, str] | None = None
 ) -> Request:
     account = base64.b64encode(f"{settings.user}:{settings.token.reveal()}".encode()).decode()
-    url = f"{settings.url.rstrip('/')}/rest/api/3/{path}"
+    url = f"{settings.url}/rest/api/3/{path}"
     return json_request(method, url, content, headers={"Authorization": f"Basic {account}"}, query=query)
 
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from brain.connectors.secret import Secret
 from brain.connectors.sender import Request, Sender, read_words
 from brain.connectors.texts import one_line, short_key, shorten
+from brain.connectors.urls import BaseUrl
 from brain.errors import InvalidInput
 
 SERVICE = "PagerDuty"
@@ -49,7 +50,9 @@ class PagerDutySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     routing_key: Secret = Field(description="Integration key of an Events API v2 integration: 32 characters")
-    url: str = Field(default="https://events.pagerduty.com", description="Events API; the EU's has a host of its own")
+    url: BaseUrl = Field(
+        default="https://events.pagerduty.com", description="Events API; the EU's has a host of its own"
+    )
     client: str = Field(default="BRAiN EventStream", description="Name that PagerDuty shows as the sender")
     client_url: str = Field(default="", description="Link behind that name, when an alert brings none of its own")
 
@@ -170,7 +173,7 @@ def follow_up_event(settings: PagerDutySettings, action: Action, dedup_key: str)
 def enqueue(settings: PagerDutySettings, event: Mapping[str, Any]) -> Request:
     """The request for an event; what makes it longer than 512,000 bytes is cut from its custom_details."""
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    return Request("POST", f"{settings.url.rstrip('/')}/v2/enqueue", headers, _fit(event))
+    return Request("POST", f"{settings.url}/v2/enqueue", headers, _fit(event))
 
 
 def _fit(event: Mapping[str, Any]) -> bytes:

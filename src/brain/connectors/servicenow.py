@@ -20,6 +20,7 @@ from brain.connectors.secret import Secret
 from brain.connectors.sender import Request, Sender, TryLater, json_request, read_words
 from brain.connectors.texts import one_line, shorten
 from brain.connectors.tickets import NewTicket, Noted, State, Ticket, note_mark, ticket_key, unsure
+from brain.connectors.urls import BaseUrl
 from brain.errors import InvalidInput
 
 SERVICE = "ServiceNow"
@@ -38,7 +39,7 @@ class ServiceNowSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: str = Field(description="The instance, such as https://example.service-now.com")
+    url: BaseUrl = Field(description="The instance, such as https://example.service-now.com")
     user: str = Field(default="", description="User for basic authentication, with `password`")
     password: Secret | None = Field(default=None, description="Password of that user")
     token: Secret | None = Field(default=None, description="OAuth access token, in the place of user and password")
@@ -124,7 +125,7 @@ class ServiceNow:
 
     def _ticket(self, record: Mapping[str, Any], *, changed: bool) -> Ticket:
         code = str(record["state"])
-        url = f"{self._settings.url.rstrip('/')}/nav_to.do?uri=incident.do?sys_id={record['sys_id']}"
+        url = f"{self._settings.url}/nav_to.do?uri=incident.do?sys_id={record['sys_id']}"
         return Ticket(
             system="servicenow",
             id=record["sys_id"],
@@ -200,7 +201,7 @@ def _request(
     query: Mapping[str, str] | None = None,
 ) -> Request:
     asked = {"sysparm_fields": _FIELDS, "sysparm_exclude_reference_link": "true", **(query or {})}
-    url = f"{settings.url.rstrip('/')}/api/now/table/incident{path}"
+    url = f"{settings.url}/api/now/table/incident{path}"
     return json_request(method, url, content, headers={"Authorization": _login(settings)}, query=asked)
 
 

@@ -63,7 +63,10 @@ class Desk(Protocol):
     """A ticket system. All of these raise Refused and TryLater."""
 
     async def ensure(self, ticket: NewTicket) -> Ticket:
-        """The ticket of this incident; made when there is none. Safe to repeat."""
+        """The ticket of this incident; made when there is none. Safe to repeat.
+
+        Keep the id: it, and not the search of a system that lags behind, is what the other calls want.
+        """
         ...
 
     async def note(self, id: str, text: str, reference: str) -> Noted:

@@ -120,4 +120,4 @@ async def open_consumer(house: House) -> AsyncIterator[Consumer]:
     async with IncidentWork.open(house) as work:
         service = IncidentService(house.database, settings, time.time, work.nudge)
         webhooks = Webhooks(house.database, settings, time.time, work.nudge)
-        yield Consumer(incidents_router(service, webhooks), work.loops)
+        yield Consumer(incidents_router(service, webhooks), work.loops, work.families)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from prometheus_client.core import Metric
 from sqlalchemy import Connection, Engine, and_, or_, select, update
 
 from brain.charter import Event
@@ -78,6 +79,10 @@ class IncidentWork:
         """What runs until it is cancelled."""
         looks = [self._look_around] if self._desks and self._settings.poll_seconds is not None else []
         return [self._projection.run, self._dispatcher.run, *looks]
+
+    def families(self) -> Sequence[Metric]:
+        """What this consumer adds to `/metrics`. Blocks."""
+        return outbox.outbox_families(self._dispatcher)
 
     def nudge(self) -> None:
         """The outbox may have new rows."""

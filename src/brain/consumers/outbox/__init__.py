@@ -8,6 +8,7 @@ never make up anew. Where a vendor has none (Slack, plain webhooks), a message m
 """
 
 from brain.consumers.outbox.dispatcher import Dispatcher, Dispatching
+from brain.consumers.outbox.families import outbox_families
 from brain.consumers.outbox.table import (
     ChannelState,
     OutboxRow,
@@ -31,6 +32,7 @@ __all__ = [
     "channels",
     "metadata",
     "outbox",
+    "outbox_families",
     "prune",
     "put",
     "retry_refused",

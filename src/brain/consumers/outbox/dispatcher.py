@@ -99,11 +99,11 @@ class Dispatcher:
         """Since the start, by channel and outcome: sent, refused, postponed, or lost (another process took over)."""
         self.database_errors = 0
         self.wake = wake or asyncio.Event()
-        self._database = database
+        self.database = database
         self._deliver = deliver
         self._on_sent = on_sent
         self._how = how or Dispatching()
-        self._clock = clock
+        self.clock = clock
         self._channels: dict[str, _Channel] = {}
         self._workers: list[asyncio.Task[None]] = []
         self._sending: set[asyncio.Task[Any]] = set()
@@ -157,7 +157,7 @@ class Dispatcher:
         except SQLAlchemyError as error:
             self._database_failed("looking for rows", error)
             return min(self._how.wait, self._how.poll)
-        now = self._clock()
+        now = self.clock()
         for name, at in ready.items():
             if at > now:
                 continue
@@ -191,17 +191,17 @@ class Dispatcher:
 
     async def _claim(self, channel: _Channel, token: str) -> OutboxRow | None:
         row = await self._in_transaction(
-            lambda db: claims.claim(db, self.consumer, channel.name, token, self._clock(), self._how.lease)
+            lambda db: claims.claim(db, self.consumer, channel.name, token, self.clock(), self._how.lease)
         )
         if row is not None:
-            channel.tries.append(self._clock())
+            channel.tries.append(self.clock())
         return row
 
     async def _wait_for_turn(self, channel: _Channel) -> None:
         """Until the channel is not paused, and its tries of the last minute leave room for one more."""
         limit = self._how.channel_per_minute.get(channel.name, self._how.per_minute)
         while True:
-            now = self._clock()
+            now = self.clock()
             while channel.tries and channel.tries[0] <= now - _MINUTE:
                 channel.tries.popleft()
             until = channel.paused_until
@@ -234,7 +234,7 @@ class Dispatcher:
 
     async def _note_answer(self, row: OutboxRow, token: str, answer: Mapping[str, Any]) -> None:
         def note(db: Connection) -> bool:
-            if not claims.mark_sent(db, row, token, answer, self._clock()):
+            if not claims.mark_sent(db, row, token, answer, self.clock()):
                 return False
             if self._on_sent is not None:
                 self._on_sent(db, row, answer)
@@ -254,12 +254,12 @@ class Dispatcher:
         """Leave the whole channel alone for a while; other rows are tried first then, so that none blocks the rest."""
         channel.failures += 1
         pause = max(self._backoff(channel.failures), retry_after or 0.0)
-        channel.paused_until = max(channel.paused_until, self._clock() + pause)
+        channel.paused_until = max(channel.paused_until, self.clock() + pause)
         log.warning("a service is away", consumer=row.consumer, channel=row.channel, error=error, attempts=row.attempts)
         await self._postpone(row, token, error, retry_after or 0.0)
 
     async def _postpone(self, row: OutboxRow, token: str, error: str, at_least: float) -> None:
-        due_at = self._clock() + max(self._backoff(row.attempts), at_least)
+        due_at = self.clock() + max(self._backoff(row.attempts), at_least)
         await self._settle(row, "postponed", lambda db: claims.postpone(db, row, token, error, due_at))
         self.wake.set()  # the next look has to come by then
 
@@ -278,7 +278,7 @@ class Dispatcher:
                 return
 
     async def _prune(self) -> None:
-        now = self._clock()
+        now = self.clock()
         keep = self._how.keep
         if keep is not None and now - self._pruned_at >= _PRUNE_EVERY:
             self._pruned_at = now
@@ -288,7 +288,7 @@ class Dispatcher:
         """Run `work` in a thread and a transaction, to its end also when cancelled meanwhile."""
 
         def transaction() -> T:
-            with self._database.begin() as db:
+            with self.database.begin() as db:
                 return work(db)
 
         running = asyncio.ensure_future(asyncio.to_thread(transaction))

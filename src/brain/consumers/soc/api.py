@@ -121,4 +121,4 @@ async def open_consumer(house: House) -> AsyncIterator[Consumer]:
     config = configuration(house.settings.soc)
     desk = Desk(house.database, config)
     async with Work.open(house, config) as work:
-        yield Consumer(soc_router(desk, house.stream), work.loops)
+        yield Consumer(soc_router(desk, house.stream), work.loops, work.families)

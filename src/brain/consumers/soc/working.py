@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import sqlalchemy as sa
+from prometheus_client.core import Metric
 
 from brain.connectors import slack
 from brain.connectors.sender import Patience, Sender
 from brain.consumers import House, outbox
 from brain.consumers.database import OUTAGE, create_tables, reading
-from brain.consumers.outbox import Dispatcher, Dispatching
+from brain.consumers.outbox import Dispatcher, Dispatching, outbox_families
 from brain.consumers.projection import POSITIONS, Projection
 from brain.consumers.soc.configuration import Configuration
 from brain.consumers.soc.notices import CONSUMER
@@ -91,6 +92,10 @@ class Work:
     def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """Each runs until it is cancelled."""
         return (self._projection.run, self._tick_on, self._send_on)
+
+    def families(self) -> Sequence[Metric]:
+        """What this consumer adds to `/metrics`. Blocks."""
+        return outbox_families(self._dispatcher)
 
     async def _tick_on(self) -> None:
         await self._patiently(self._make_tables)

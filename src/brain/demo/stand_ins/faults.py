@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -67,7 +69,8 @@ class Faulty:
             case "drop_after":
                 await self._app(scope, receive, _swallow)
                 return await _drop(scope, receive)
-        await self._app(scope, receive, send)
+        with suppress(ClientDisconnect):  # the client died or gave up in the middle of its request
+            await self._app(scope, receive, send)
 
     def _next(self, method: str, path: str) -> Fault:
         fault = self.fault

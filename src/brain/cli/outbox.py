@@ -1,0 +1,100 @@
+"""`brain outbox`: what is still to be said to outside services, and what they refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from brain.cli.common import JsonOption, StreamOption, print_json, print_json_array
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from brain.consumers.outbox.listing import Listed
+
+app = typer.Typer(help="Messages to outside services: waiting, sent, refused.", no_args_is_help=True)
+
+DatabaseOption = Annotated[
+    str | None, typer.Option("--database", metavar="URL", help="Where the consumers keep their tables.")
+]
+
+
+@app.command("list")
+def list_rows(
+    consumer: Annotated[str | None, typer.Argument(metavar="CONSUMER", help="Of soc or incidents alone.")] = None,
+    state: Annotated[
+        Literal["waiting", "sent", "refused", "cancelled"] | None, typer.Option("--state", help="Only in this state.")
+    ] = None,
+    stream: StreamOption = None,
+    database: DatabaseOption = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most so many.")] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """Print messages, the latest first, with what went wrong last."""
+    from dataclasses import asdict
+
+    from brain.consumers.outbox.listing import listing
+    from brain.consumers.outbox.table import State
+
+    with opened(stream, database) as db:
+        found = listing(db, consumer=consumer, state=None if state is None else State(state), limit=limit)
+    if as_json:
+        print_json_array(map(asdict, found))
+        return
+    for row in found:
+        _print(row)
+    if not found:
+        typer.echo("no messages", err=True)
+
+
+@app.command()
+def retry(
+    consumer: Annotated[str, typer.Argument(metavar="CONSUMER", help="soc or incidents.")],
+    channel: Annotated[str | None, typer.Option("--channel", help="Of this channel alone.")] = None,
+    stream: StreamOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have refused messages sent again, once what was wrong has been put right."""
+    import time
+
+    from brain.consumers.outbox.table import retry_refused
+
+    with opened(stream, database) as db:
+        count = retry_refused(db, consumer=consumer, now=time.time(), channel=channel)
+    if as_json:
+        print_json({"consumer": consumer, "retried": count})
+    else:
+        typer.echo(f"{count} of {consumer} to be sent again")
+
+
+@contextmanager
+def opened(stream: str | None, database: str | None) -> Iterator[Connection]:
+    """A transaction on the consumers' tables. Raises Unavailable when the database does not answer."""
+    from brain.consumers.database import create_tables, default_database, open_database, reachable
+    from brain.consumers.outbox.table import metadata
+    from brain.settings import load_settings
+
+    settings = load_settings(stream=stream, database=database)
+    engine = open_database(settings.database or default_database(settings.stream))
+    try:
+        with reachable(engine):
+            create_tables(engine, metadata)
+            with engine.begin() as db:
+                yield db
+    finally:
+        engine.dispose()
+
+
+def _print(row: Listed) -> None:
+    from brain.cli.tables import printable
+    from brain.cli.text import moment
+
+    tries = "1 try" if row.attempts == 1 else f"{row.attempts} tries"
+    when = f"sent {moment(row.sent_at)}" if row.sent_at is not None else f"put {moment(row.created_at)}"
+    typer.echo(printable(f"{row.consumer}  {row.channel}  {row.state}  {row.key}  {tries}, {when}"))
+    if row.last_error is not None and row.sent_at is None:
+        typer.echo(f"    error: {printable(row.last_error)}")

@@ -1,0 +1,61 @@
+"""`brain outbox` on the tables of a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from brain import cli
+from brain.consumers.database import create_tables, open_database
+from brain.consumers.outbox import metadata, outbox, put
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Two messages: one waits, one was refused with words that a terminal must not obey."""
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path}/brain-consumers.db"
+    engine = open_database(url)
+    create_tables(engine, metadata)
+    with engine.begin() as db:
+        for channel in ("jira", "slack"):
+            put(db, consumer="soc", channel=channel, key="k", dedup=channel, body={}, now=1_703_001_234.0)
+        refused = {"state": "refused", "attempts": 2, "last_error": "Slack refused: \x1b[2Jno_team"}
+        db.execute(outbox.update().where(outbox.c.channel == "slack").values(**refused))
+    engine.dispose()
+    return url
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(list(arguments))
+    return int(ended.value.code or 0)
+
+
+def test_messages_are_listed(database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("outbox", "list") == 0
+    out = capsys.readouterr().out
+    assert "soc  slack  refused  k  2 tries, put 2023-12-19" in out
+    assert "error: Slack refused: \N{REPLACEMENT CHARACTER}[2Jno_team" in out
+    assert run("outbox", "list", "soc", "--state", "waiting", "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["channel"], row["state"], row["attempts"], row["sent_at"]) == ("jira", "waiting", 0, None)
+    assert run("outbox", "list", "incidents", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_refused_messages_are_sent_again(database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("outbox", "retry", "soc", "--channel", "jira", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"consumer": "soc", "retried": 0}
+    assert run("outbox", "retry", "soc") == 0
+    assert "1 of soc to be sent again" in capsys.readouterr().out
+    assert run("outbox", "list", "--state", "waiting", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)) == 2
+
+
+def test_a_database_that_cannot_be_had_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("outbox", "list", "--database", f"sqlite:///{tmp_path}/missing/x.db") == 2
+    assert run("outbox", "list", "--database", "oracle://x") == 2
+    assert "oracle" in capsys.readouterr().err

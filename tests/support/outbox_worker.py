@@ -1,0 +1,85 @@
+"""A process that sends an outbox to the stand-ins through the real connectors, until it is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Engine, select
+
+from brain.connectors.jira import Jira
+from brain.connectors.pagerduty import Alert, PagerDuty
+from brain.connectors.sender import Patience, Sender
+from brain.connectors.servicenow import ServiceNow
+from brain.connectors.slack import Message, Slack
+from brain.connectors.tickets import Desk, NewTicket
+from brain.connectors.webhook import Webhook
+from brain.consumers.database import open_database
+from brain.consumers.outbox import Dispatcher, Dispatching, OutboxRow, outbox
+from support.vendors import (
+    jira_settings,
+    pagerduty_settings,
+    servicenow_settings,
+    slack_settings,
+    webhook_settings,
+)
+
+LEASE = 2.0
+HOW = Dispatching(
+    wait=0.02, max_wait=0.5, poll=0.2, per_minute=None, timeout=LEASE * 0.75, lease=LEASE, grace=0, concurrency=3
+)
+SETTLE = 0.6
+CHANNELS = ("pagerduty", "slack", "webhook", "jira", "servicenow")
+
+
+class Delivery:
+    """A row's channel says the service, its body what is to be done there: `do` is open, note or close."""
+
+    def __init__(self, sender: Sender, url: str, database: Engine) -> None:
+        self._database = database
+        self._pagerduty = PagerDuty(sender, pagerduty_settings(url))
+        self._slack = Slack(sender, slack_settings(url))
+        self._webhook = Webhook(sender, webhook_settings(url), time.time)
+        self._desks: dict[str, Desk] = {
+            "jira": Jira(sender, jira_settings(url, settle_seconds=SETTLE)),
+            "servicenow": ServiceNow(sender, servicenow_settings(url, settle_seconds=SETTLE)),
+        }
+
+    async def deliver(self, row: OutboxRow) -> Mapping[str, Any]:
+        do = row.body["do"]
+        if row.channel == "pagerduty":
+            if do == "open":
+                return {**await self._pagerduty.trigger(Alert(dedup_key=row.key, summary="x", source="x", severity=""))}
+            call = self._pagerduty.acknowledge if do == "note" else self._pagerduty.resolve
+            return {**await call(row.key)}
+        if row.channel == "slack":
+            return {**await self._slack.post(Message(title=row.dedup))}
+        if row.channel == "webhook":
+            return {**await self._webhook.send(row.dedup, {"type": do, "key": row.key})}
+        desk = self._desks[row.channel]
+        if do == "open":
+            return {**await desk.ensure(NewTicket(incident_id=row.key, title=row.key, description=""))}
+        id = await asyncio.to_thread(self._opened, row)
+        if do == "note":
+            return {**await desk.note(id, f"a note on {row.key}", row.dedup)}
+        return {**await desk.move(id, "RESOLVED", "it is over", row.dedup)}
+
+    def _opened(self, row: OutboxRow) -> str:
+        """The id of the ticket, as the service answered when it was opened."""
+        with self._database.begin() as db:
+            where = outbox.c.dedup == f"{row.channel} {row.key} open"
+            return str(db.execute(select(outbox.c.answer).where(where)).scalar_one()["id"])
+
+
+async def send_all(database: str, url: str) -> None:
+    """Until cancelled."""
+    engine = open_database(database)
+    async with Sender(Patience(attempts=2, timeout=1.0, wait=0.02, max_wait=0.2)) as sender:
+        await Dispatcher(engine, "soc", Delivery(sender, url, engine).deliver, how=HOW).run()
+
+
+def run(database: str, url: str) -> None:
+    """The whole process."""
+    asyncio.run(send_all(database, url))
