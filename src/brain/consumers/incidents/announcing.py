@@ -88,6 +88,7 @@ def _announce(
         "state": incident.state,
         "owner": incident.owner,
         "threats": threats,
+        "summary": f"incident {incident.number} is {incident.state}: {incident.title}",
     }
     name = hashlib.sha256(f"{incident.id} {incident.version} {declared.name}".encode()).hexdigest()[:16]
     meta: dict[str, Any] = {"correlation_id": incident.story, "version": VERSION}
@@ -95,6 +96,7 @@ def _announce(
         id=f"evt_{declared.module}_{int(at * 1000)}_{name}",
         type=declared.name,
         source=declared.source,
+        target=incident.id,
         timestamp=at,
         payload=declared.check(cast("dict[str, Any]", {**about, **more})),
         meta={**meta, "causation_id": cause} if cause else meta,

@@ -26,6 +26,7 @@ class AboutIncident(TypedDict):
     state: Annotated[str, Meta(description="NEW, IN_PROGRESS, ON_HOLD, RESOLVED or CLOSED, after this event.")]
     owner: Annotated[str | None, Meta(description="Who looks after it; null while nobody does.")]
     threats: Annotated[list[str], Meta(description="The ids of its threats, at most 20.")]
+    summary: Annotated[str, Meta(description="All of this in one line, for a page.")]
 
 
 class IncidentOpened(AboutIncident):
@@ -80,6 +81,7 @@ _ABOUT: AboutIncident = {
     "state": "NEW",
     "owner": None,
     "threats": ["thr_4f1a09be27c3d815"],
+    "summary": "incident 17 is NEW: ssh_brute_force from 203.0.113.77",
 }
 _OPENED: IncidentOpened = {
     **_ABOUT,
@@ -91,6 +93,7 @@ _UPDATED: IncidentUpdated = {
     **_ABOUT,
     "state": "IN_PROGRESS",
     "owner": "ann",
+    "summary": "incident 17 is IN_PROGRESS: ssh_brute_force from 203.0.113.77",
     "changes": {"state": {"old": "NEW", "new": "IN_PROGRESS"}},
     "reason": "looking at the logins of that night",
     "by": "ann",
@@ -100,6 +103,7 @@ _RESOLVED: IncidentResolved = {
     **_ABOUT,
     "state": "RESOLVED",
     "owner": "ann",
+    "summary": "incident 17 is RESOLVED: ssh_brute_force from 203.0.113.77",
     "reason": "all its threats are mitigated",
     "by": None,
     "resolved_at": 1703001834.6,
@@ -109,6 +113,7 @@ _REOPENED: IncidentReopened = {
     **_ABOUT,
     "state": "IN_PROGRESS",
     "owner": "ann",
+    "summary": "incident 17 is IN_PROGRESS: ssh_brute_force from 203.0.113.77",
     "reason": "threat thr_4f1a09be27c3d815 was escalated: it logs in again",
     "by": None,
     "reopened_at": 1703005434.6,
@@ -117,6 +122,7 @@ _CLOSED: IncidentClosed = {
     **_ABOUT,
     "state": "CLOSED",
     "owner": "ann",
+    "summary": "incident 17 is CLOSED: ssh_brute_force from 203.0.113.77",
     "reason": "closed in servicenow (INC0010023)",
     "by": "servicenow",
     "closed_at": 1703091834.6,
