@@ -28,6 +28,7 @@ OURS_ALONE = 100_000
 ROUNDS = 7
 _ROUND_SECONDS = 0.25
 _LEAST_CHECKED = 20
+_TURNS = 300
 
 
 def run(sizes: Sequence[int] = SIZES, peers: Sequence[str] = tuple(PEERS)) -> list[dict[str, Any]]:
@@ -47,6 +48,7 @@ def run(sizes: Sequence[int] = SIZES, peers: Sequence[str] = tuple(PEERS)) -> li
         rows += found
     rows.append(_measured("peer", "brain", OURS_ALONE))
     rows += [_measured("cost", "brain", count) for count in (*sizes, OURS_ALONE)]
+    rows.append(_measured("flat", "brain", OURS_ALONE))
     rows.append(_measured("journalled", "brain", 10_000))
     return rows
 
@@ -86,6 +88,13 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         for row in rows
         if row["kind"] == "cost"
     ]
+    for row in rows:
+        if row["kind"] == "flat":
+            lines.append(
+                f"one decision at {row['rules']:,} rules takes {row['times']:.2f} times one at {SIZES[0]}: "
+                f"{row['many_us']:.3f} and {row['few_us']:.3f} us, the fastest of {_TURNS} turns each in one process "
+                f"({row['median_times']:.2f} times by their medians)"
+            )
     for row in rows:
         if row["kind"] == "journalled":
             for kind, events in (("allowed", "one event"), ("denied", "two events")):
@@ -154,6 +163,30 @@ def _cost(engine: str, count: int) -> dict[str, Any]:
     return {"median_us": taken[len(taken) // 2] / 1000, "p99_us": taken[len(taken) * 99 // 100] / 1000}
 
 
+def _flat(engine: str, count: int) -> dict[str, Any]:
+    """A decision at `count` rules against one at ten, by turns in one process, on as many contexts.
+
+    What the rules take more of is room in the processor's caches, so whatever else runs here adds to the difference:
+    the fastest turns say what is due to us.
+    """
+    sizes = (SIZES[0], count)
+    given = {size: workload(size) for size in sizes}
+    decide = {size: PEERS[engine](given[size].rules).decide for size in sizes}
+    taken: dict[int, list[float]] = {size: [] for size in sizes}
+    for _ in range(_TURNS):
+        for size in sizes:
+            started = time.perf_counter()
+            decide[size](given[size].contexts)
+            taken[size].append((time.perf_counter() - started) * 1e6 / len(given[size].contexts))
+    few, many = (taken[size] for size in sizes)
+    return {
+        "few_us": min(few),
+        "many_us": min(many),
+        "times": min(many) / min(few),
+        "median_times": statistics.median(many) / statistics.median(few),
+    }
+
+
 def _journalled(engine: str, count: int) -> dict[str, Any]:
     return asyncio.run(_journalled_cost(workload(count)))
 
@@ -212,7 +245,7 @@ def _memory() -> int:
     return int(psutil.Process(os.getpid()).memory_info().rss)
 
 
-_MEASURES = {"peer": _peer, "cost": _cost, "journalled": _journalled}
+_MEASURES = {"peer": _peer, "cost": _cost, "flat": _flat, "journalled": _journalled}
 
 if __name__ == "__main__":
     main()

@@ -78,9 +78,9 @@ class in_the_wake_of:  # noqa: N801  (used as a statement; a generator would cos
         _context.reset(self._token)
 
 
-def current_meta() -> dict[str, Any]:
-    """The meta that an event built here and now would get; a copy."""
-    return dict(_context.get())
+def current_meta() -> Mapping[str, Any]:
+    """The meta that an event built here and now would get; to be read only."""
+    return _context.get()
 
 
 def mint_id(module: str, timestamp: float) -> str:
