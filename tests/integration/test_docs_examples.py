@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[2] / "docs"
+from brain.settings import load_settings
+from support.server import brain
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 PROGRAMS = [
     pytest.param(program, id=f"{name}-{number}")
     for name in ("inbox", "correlation")
@@ -25,3 +31,43 @@ def test_a_program_of_the_docs(program: str, tmp_path: Path) -> None:
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def readme_block(heading: str, language: str) -> str:
+    """The first block in that language below the bold heading of the README's tour."""
+    text = (ROOT / "README.md").read_text()
+    found = re.search(rf"^```{language}\n(.*?)^```", text[text.index(f"**{heading}**") :], re.M | re.S)
+    assert found is not None
+    return found.group(1)
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_a_program_of_the_readme(number: int, tmp_path: Path) -> None:
+    program = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)[number]
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_proves_what_happened(tmp_path: Path) -> None:
+    assert brain("demo", "--seconds", "3", "--json", folder=tmp_path).returncode == 0
+    key = brain("audit", "key", folder=tmp_path).stdout.strip()
+    event_id = ""
+    for line in readme_block("Prove what happened.", "sh").splitlines():
+        command = line.partition("#")[0].replace('"$(brain audit key)"', key).replace("EVENT_ID", event_id)
+        name, *arguments = shlex.split(command)
+        assert name == "brain"
+        ended = brain(*arguments, folder=tmp_path)
+        assert ended.returncode == 0, (line, ended.stderr)
+        if arguments[1] == "search":
+            found = brain(*arguments, "--json", folder=tmp_path)
+            event_id = json.loads(found.stdout)[0]["event_id"]
+
+
+def test_the_settings_in_the_readme_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "brain.toml").write_text(readme_block("Get told.", "toml"))
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings()
+    assert list(settings.soc.notifiers) == ["pager"]
+    assert settings.incidents.systems == ("jira",)
