@@ -79,6 +79,6 @@ async def test_before_the_log_is_begun(chosen: Settings) -> None:
     async with running_server(chosen.model_copy(update={"consumers": ()})) as (_, client):
         state = (await client.get("/api/audit")).json()
         assert (state["origin"], state["size"], state["checkpoint"]) == (None, 0, None)
-        assert (await client.get("/api/audit/checkpoint")).status_code == 503
+        assert (await client.get("/api/audit/checkpoint")).status_code == 404
         assert (await client.post("/api/audit/verify", json={})).status_code == 409
         assert await entries(client) == []

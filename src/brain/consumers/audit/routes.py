@@ -27,9 +27,10 @@ from brain.consumers.audit.tables import entries
 from brain.consumers.audit.tree import StoredTree
 from brain.consumers.audit.verify import Report, verify
 from brain.consumers.database import reachable, reading
-from brain.errors import Conflict, NotFound, Unavailable
+from brain.errors import Conflict, NotFound
 from brain.times import parse_time
 from brain.web.events_api import parse_pattern
+from brain.web.problems import MEDIA_TYPE
 
 PAGE = 1000
 """Most entries in one answer."""
@@ -85,7 +86,7 @@ def audit_router(custody: Custody) -> APIRouter:
 
     @router.get("/proof/{event_id}", response_model=InclusionProofView, summary="The proof that an event is logged")
     async def proof(
-        event_id: Annotated[str, Path(description="The event's id", examples=[EXAMPLE_ID])],
+        event_id: Annotated[str, Path(description="The event's id", max_length=500, examples=[EXAMPLE_ID])],
     ) -> Response:
         """A file for `brain audit verify-proof`, which needs no more than it and the public key."""
         found = await asyncio.to_thread(_prove, custody, event_id)
@@ -98,7 +99,13 @@ def audit_router(custody: Custody) -> APIRouter:
         "/checkpoint",
         summary="The newest signed checkpoint",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        responses={
+            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+            404: {
+                "description": "Nothing is logged yet",
+                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            },
+        },
     )
     async def checkpoint() -> Response:
         """A note in the C2SP tlog-checkpoint format, to be kept elsewhere."""
@@ -155,7 +162,7 @@ def _checkpoint(custody: Custody) -> bytes:
     with reachable(custody.database), reading(custody.database).connect() as connection:
         note = newest_note(connection)
     if note is None:
-        raise Unavailable(_NOTHING)
+        raise NotFound("audit log: nothing is logged yet")
     return note
 
 
