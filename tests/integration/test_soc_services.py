@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from brain import Condition, HealthEvent, PolicyEngine, Rule, correlation
+from brain import HealthEvent
 from brain.demo.stand_ins import StandIns
-from support.soc_house import running
+from brain.settings import Settings
+from support.server import running_server
+from support.soc_house import paging, running
 from support.waiting import until
 
 
@@ -102,21 +104,27 @@ async def test_who_refused_the_page_is_not_told_the_end(tmp_path: Path, stand_in
     assert [event.type for event in events] == ["alert.notification_failed"]
 
 
-async def test_a_page_carries_the_decisions_behind_it(tmp_path: Path, stand_ins: StandIns) -> None:
-    async with running(tmp_path, stand_ins) as soc:
-        engine = PolicyEngine(event_stream=soc.stream)
-        engine.add_rule(Rule(id="guests", name="Guests", effect="DENY", conditions=[Condition("action", "==", "drop")]))
-        with correlation("story-7"):
-            engine.evaluate({"agent_id": "a1", "agent_role": "guest", "action": "drop", "resource": "db"})
-            await soc.threats.create_threat("policy_denials", "a1", "HIGH")
+async def test_a_page_carries_the_decisions_behind_it_and_their_proofs(tmp_path: Path, stand_ins: StandIns) -> None:
+    settings = Settings(
+        stream=f"sqlite:///{tmp_path}/brain.db", port=0, soc=paging(stand_ins.url), consumers=("audit", "soc")
+    )
+    rule = {"id": "guests", "name": "Guests", "effect": "DENY", "conditions": []}
+    request = {"agent_id": "a1", "agent_role": "guest", "action": "drop", "resource": "db"}
+    async with running_server(settings) as (_, client):
+        await client.post("/api/policy/rules", json=rule)
+        for _ in range(5):  # so many make a threat
+            await client.post("/api/policy/evaluate", json=request, headers={"X-Correlation-Id": "story-7"})
         await until(lambda: len(stand_ins.webhook.messages) == 1)
-    (page,) = stand_ins.webhook.messages.values()
-    (decision,) = page["decisions"]
-    assert (decision["agent"], decision["effect"], decision["rule_id"]) == ("a1", "DENY", "guests")
-    assert "proof" in decision
-    assert [step["kind"] for step in page["timeline"]] == ["policy.rule_evaluated", "threat.detected"]
+        (page,) = stand_ins.webhook.messages.values()
+        proof = (await client.get(f"/api/audit/proof/{page['decisions'][0]['event_id']}")).json()
+    assert len(page["decisions"]) == 5
+    for decision in page["decisions"]:
+        assert (decision["agent"], decision["effect"], decision["rule_id"]) == ("a1", "DENY", "guests")
+        assert decision["proof"]["tree_size"] > decision["proof"]["index"] >= 0
+    assert page["decisions"][0]["proof"]["leaf_hash"] == proof["leaf_hash"]
+    assert [step["kind"] for step in page["timeline"]] == ["policy.rule_evaluated"] * 5 + ["threat.detected"]
     (sent,) = [one.body for one in stand_ins.pagerduty.received]
-    assert sent["payload"]["custom_details"]["decisions"][0]["event_id"] == decision["event_id"]
+    assert sent["payload"]["custom_details"]["decisions"] == page["decisions"]
 
 
 async def test_a_page_is_held_while_healing_runs_and_sent_when_it_fails(tmp_path: Path, stand_ins: StandIns) -> None:

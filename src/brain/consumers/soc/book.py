@@ -120,8 +120,8 @@ def told_of(db: sa.Connection, groups: Collection[str]) -> dict[str, dict[str, T
     return found
 
 
-def keep_told(db: sa.Connection, group: str, told: Mapping[str, Told]) -> None:
-    """Write what notifiers were told of a group."""
+def keep_told(db: sa.Connection, told: Mapping[str, Mapping[str, Told]]) -> None:
+    """Write what notifiers were told, by group and notifier."""
     rows = [
         {
             "group_id": group,
@@ -132,28 +132,34 @@ def keep_told(db: sa.Connection, group: str, told: Mapping[str, Told]) -> None:
             "acknowledged": entry.acknowledged,
             "number": entry.number,
         }
-        for notifier, entry in told.items()
+        for group, entries in told.items()
+        for notifier, entry in entries.items()
     ]
     upsert(db, TOLD, rows)
 
 
+def keep_groups(db: sa.Connection, groups: Sequence[Mapping[str, Any]]) -> None:
+    """Write these groups, whole rows."""
+    upsert(db, GROUPS, groups)
+
+
 def members_of(
-    db: sa.Connection, groups: Collection[str], told: Mapping[str, Mapping[str, Told]]
+    db: sa.Connection, groups: Collection[str], told: Mapping[str, Mapping[str, Told]], firing: Sequence[Alert]
 ) -> dict[str, list[Alert]]:
-    """The alerts of each group that fire, or that somebody was told of and not yet of their end."""
+    """The alerts of each group that fire, or that somebody was told of and not yet of their end.
+
+    `firing` are all that fire; the others are looked up.
+    """
+    by_id = {alert.id: alert for alert in firing}
     marked = {id: {alert for entry in told[id].values() for alert in entry.marks} for id in groups}
-    every = set().union(*marked.values()) if marked else set()
+    over = set().union(*marked.values()) - by_id.keys() if marked else set()
+    by_id |= {alert.id: alert for alert in find_alerts(db, ALERTS.c.id.in_(over))}
     found: dict[str, list[Alert]] = {id: [] for id in groups}
-    wanted = sa.or_(ALERTS.c.state == AlertState.FIRING.value, ALERTS.c.id.in_(every))
-    query = (
-        sa.select(MEMBERS.c.group_id, *_ALERT_COLUMNS)
-        .join(ALERTS, ALERTS.c.id == MEMBERS.c.alert_id)
-        .where(MEMBERS.c.group_id.in_(groups), wanted)
-    )
-    for row in db.execute(query).mappings():
-        alert = _alert(row)
-        if alert.firing or alert.id in marked[row["group_id"]]:
-            found[row["group_id"]].append(alert)
+    query = sa.select(MEMBERS.c.group_id, MEMBERS.c.alert_id).where(MEMBERS.c.group_id.in_(groups))
+    for group, id in db.execute(query):
+        alert = by_id.get(id)
+        if alert is not None and (alert.firing or id in marked[group]):
+            found[group].append(alert)
     return found
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,8 @@ from brain.errors import BrainError, Unavailable
 from brain.logs import Log
 
 log = Log("brain.soc")
+
+_FRESH = 30.0  # seconds within which the audit log will still come to an event
 
 
 class Sending:
@@ -95,21 +98,33 @@ class Sending:
             return page
         try:
             async with asyncio.timeout(self._configuration.send_timeout / 4):
-                return await self._house.stream.call(self._with_story, page)
+                return await self._with_story(page)
         except (BrainError, TimeoutError) as error:
             self.bare += 1
             log.warning("a page goes out without its story", page=page.id, error=str(error), total=self.bare)
             return page
 
-    def _with_story(self, page: Page) -> Page:
-        """The page with the decisions behind it, their proofs, and the timeline. Blocks."""
+    async def _with_story(self, page: Page) -> Page:
+        """The page with the decisions behind it, their proofs, and the timeline."""
         stories = list(dict.fromkeys(alert["correlation_id"] for alert in page.alerts))[:3]
         since = min(alert["first_at"] for alert in page.alerts)
-        events = [event for story in stories for event in story_of(self._house.stream, story, since)]
+        stream = self._house.stream
+        events = [event for story in stories for event in await stream.call(story_of, stream, story, since)]
         found = decisions(events)
-        proven = proofs(self._house.database, [decision["event_id"] for decision in found])
+        proven = await self._proofs(found)
         return replace(
             page,
             decisions=[{**decision, "proof": proven[decision["event_id"]]} for decision in found],
             timeline=timeline(sorted(events, key=lambda event: event.timestamp))[-STEPS:],
         )
+
+    async def _proofs(self, found: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any] | None]:
+        """The decisions' proofs. What has just been decided is waited for a little: the audit log has its own pace."""
+        ids = [decision["event_id"] for decision in found]
+        fresh = any(decision["at"] > self._clock() - _FRESH for decision in found)
+        end = time.monotonic() + self._configuration.send_timeout / 10
+        while True:
+            proven = await asyncio.to_thread(proofs, self._house.database, ids)
+            if None not in proven.values() or not fresh or time.monotonic() > end:
+                return proven
+            await asyncio.sleep(0.1)

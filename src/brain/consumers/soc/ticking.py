@@ -7,7 +7,8 @@ says it, in one transaction: killed at any moment, it has either done both or ne
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,7 +21,7 @@ from brain.consumers.soc.muting import Muted, Silence, muted
 from brain.consumers.soc.notices import NewNotice, add_notice, dedup_key
 from brain.consumers.soc.tables import ALERTS, GROUPS, MEMBERS, NOTICES, SILENCES, SUMMARIES, TOLD, alone
 
-_BATCH = 200
+_BATCH = 500
 """Groups decided upon in one transaction, so that the projection need not wait long for its own."""
 
 
@@ -84,24 +85,34 @@ def _expire(db: sa.Connection, now: float, configuration: Configuration) -> None
 def _decide(db: sa.Connection, groups: Sequence[book.Group], now: float, configuration: Configuration) -> None:
     ids = [group.id for group in groups]
     silences = book.silences(db, ending_after=now)
-    mute = muted(book.firing(db), silences, configuration.inhibitions, now)
+    firing = book.firing(db)
+    mute = muted(firing, silences, configuration.inhibitions, now)
     told = book.told_of(db, ids)
-    members = book.members_of(db, ids, told)
+    members = book.members_of(db, ids, told, firing)
     limits = Limits(db, now, configuration.notifiers)
+    news: dict[str, Mapping[str, Told]] = {}
+    rows: list[dict[str, Any]] = []
     for group in groups:
-        alerts = members[group.id]
+        alerts, before = members[group.id], told[group.id]
         route = configuration.route(group.route)
-        decision = decide(alerts, frozenset(mute), told[group.id], route, configuration.staff, now)
-        _write(db, group, alerts, decision, told[group.id], limits, now)
+        decision = decide(alerts, frozenset(mute), before, route, configuration.staff, now)
+        known_as = group.dedup_key
+        if decision.notices or decision.told != before:
+            news[group.id], known_as = _say(db, group, alerts, decision, before, limits, now)
         muting = [mute[alert.id] for alert in alerts if alert.id in mute]
-        values = {
-            "due_at": _due(decision.due_at, muting, silences),
-            "inhibited": any(why.inhibited_by is not None for why in muting),
-        }
-        db.execute(sa.update(GROUPS).where(GROUPS.c.id == group.id).values(**values))
+        rows.append(
+            {
+                **asdict(group),
+                "dedup_key": known_as,
+                "due_at": _due(decision.due_at, muting, silences),
+                "inhibited": any(why.inhibited_by is not None for why in muting),
+            }
+        )
+    book.keep_told(db, news)
+    book.keep_groups(db, rows)
 
 
-def _write(
+def _say(
     db: sa.Connection,
     group: book.Group,
     alerts: Sequence[Alert],
@@ -109,10 +120,8 @@ def _write(
     before: Mapping[str, Told],
     limits: Limits,
     now: float,
-) -> None:
-    """Keep the decision, and say what it says, or hold it back."""
-    if not decision.notices and decision.told == before:
-        return
+) -> tuple[dict[str, Told], str | None]:
+    """Say what was decided, or hold it back; what has then been told, and what the group is known by outside."""
     by_id = {alert.id: alert for alert in alerts}
     told = dict(decision.told)
     was_open = any(entry.standing is Standing.OPEN for entry in before.values())
@@ -123,15 +132,9 @@ def _write(
         held = notice.action in PAGES and not limits.take(notice.notifier)
         if held and before.get(notice.notifier, Told()).standing is not Standing.OPEN:
             told[notice.notifier] = replace(told[notice.notifier], standing=Standing.SUMMARISED)
-        add_notice(
-            db,
-            NewNotice(notice.notifier, notice.action, group.id, group.route, group.labels, known_as, about),
-            now,
-            held=held,
-        )
-    book.keep_told(db, group.id, told)
-    if known_as != group.dedup_key:
-        db.execute(sa.update(GROUPS).where(GROUPS.c.id == group.id).values(dedup_key=known_as))
+        new = NewNotice(notice.notifier, notice.action, group.id, group.route, group.labels, known_as, about)
+        add_notice(db, new, now, held=held)
+    return told, known_as
 
 
 def _due(decided: float | None, muting: Sequence[Muted], silences: Sequence[Silence]) -> float | None:

@@ -1,0 +1,104 @@
+"""Alerts and silences over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from fastapi.testclient import TestClient
+
+from brain import EventStream
+from brain.consumers.soc.api import soc_router
+from brain.consumers.soc.api_models import NewSilence
+from brain.threats.events import DETECTED
+from support.http import client_of
+from support.soc import Soc
+
+
+@pytest_asyncio.fixture
+async def stream() -> AsyncIterator[EventStream]:
+    async with EventStream.open("memory://") as opened:
+        yield opened
+
+
+@pytest.fixture
+def soc() -> Soc:
+    return Soc()
+
+
+@pytest.fixture
+def client(soc: Soc, stream: EventStream) -> TestClient:
+    return client_of(soc_router(soc.desk, stream, soc.clock))
+
+
+async def types(stream: EventStream) -> list[str]:
+    return [event.type async for event in stream.replay("alert.*")]
+
+
+async def test_alerts_are_listed_taken_on_and_closed(soc: Soc, client: TestClient, stream: EventStream) -> None:
+    soc.see(soc.detected("thr_1"), soc.denied())
+    soc.tick(10)
+    soc.clock.advance(1)
+    soc.see(soc.critical())
+    listed = client.get("/api/alerts").json()
+    assert listed[0]["key"] == "health billing AGENT_FAILURE"
+    (threat,) = [alert for alert in listed if alert["key"] == "thr_1"]
+    (said,) = threat["notifications"]
+    assert said == {"notifier": "pager", "action": "trigger", "state": "waiting", "at": soc.clock() - 1, "error": None}
+    assert client.get("/api/alerts", params={"state": "resolved"}).json() == []
+    assert len(client.get("/api/alerts", params={"limit": 1}).json()) == 1
+
+    taken = client.post(f"/api/alerts/{threat['id']}/acknowledge", json={"by": " ann "}).json()
+    assert (taken["acknowledged_by"], taken["acknowledged_at"]) == ("ann", soc.clock())
+    closed = client.post(f"/api/alerts/{threat['id']}/close", json={"by": "ann"}).json()
+    assert (closed["state"], closed["resolved_by"]) == ("resolved", "ann")
+    assert client.post(f"/api/alerts/{threat['id']}/close", json={"by": "ann"}).status_code == 409
+    assert client.get(f"/api/alerts/{threat['id']}").json() == closed
+    for path in ("acknowledge", "close"):
+        assert client.post(f"/api/alerts/alr_none/{path}", json={"by": "ann"}).status_code == 404
+        assert client.post(f"/api/alerts/{threat['id']}/{path}", json={"by": " "}).status_code == 422
+    assert await types(stream) == ["alert.acknowledged", "alert.closed"]
+
+
+async def test_silences_are_added_listed_and_removed(soc: Soc, client: TestClient, stream: EventStream) -> None:
+    soc.see(soc.detected("thr_1"))
+    body = {"matchers": ["kind=threat"], "ends_at": soc.clock() + 60, "by": "ann", "reason": "known"}
+    added = client.post("/api/silences", json=body)
+    assert added.status_code == 201
+    silence = added.json()
+    assert added.headers["location"] == f"/api/silences/{silence['id']}"
+    assert (silence["state"], silence["starts_at"]) == ("active", soc.clock())
+    assert client.get("/api/alerts").json()[0]["silenced_by"] == silence["id"]
+    assert client.get("/api/silences").json() == [silence]
+    assert client.delete(f"/api/silences/{silence['id']}").status_code == 204
+    assert client.delete(f"/api/silences/{silence['id']}").status_code == 404
+    assert client.get("/api/silences").json() == []
+    for wrong in ({"matchers": ["kind=~.*"]}, {"matchers": ["a=~("]}, {"ends_at": soc.clock() - 1}, {"by": " "}):
+        assert client.post("/api/silences", json={**body, **wrong}).status_code == 422
+    later = client.post("/api/silences", json={**body, "starts_at": soc.clock() + 30}).json()
+    assert later["state"] == "pending"
+    soc.clock.advance(61)
+    assert client.get("/api/silences").json() == []
+    assert [row["state"] for row in client.get("/api/silences", params={"ended": True}).json()] == ["ended"]
+    assert await types(stream) == ["alert.silence_added", "alert.silence_removed", "alert.silence_added"]
+
+
+def test_the_example_of_a_silence_is_accepted(client: TestClient) -> None:
+    (example,) = NewSilence.model_json_schema()["examples"]
+    assert client.post("/api/silences", json=example).status_code == 201
+
+
+async def test_a_timeline_tells_the_story(soc: Soc, client: TestClient, stream: EventStream) -> None:
+    detected = soc.detected("thr_1")
+    stream.publish(detected)
+    stream.publish(soc.denied(story="another story"))
+    soc.see(detected)
+    soc.tick(10)
+    (alert,) = client.get("/api/alerts").json()
+    client.post(f"/api/alerts/{alert['id']}/acknowledge", json={"by": "ann"})
+    steps = client.get(f"/api/alerts/{alert['id']}/timeline").json()
+    assert [step["kind"] for step in steps] == ["threat.detected", "notification", "acknowledged"]
+    assert steps[0]["event_id"] == detected.id
+    assert DETECTED.example["description"] in steps[0]["text"]
+    assert client.get("/api/alerts/alr_none/timeline").status_code == 404

@@ -1,0 +1,46 @@
+"""docs/soc.md names every setting, and its example is usable."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from brain.consumers.soc import notifier_settings, settings
+from brain.consumers.soc.configuration import configuration
+from brain.consumers.soc.settings import SocSettings
+
+DOCS = (Path(__file__).parents[2] / "docs" / "soc.md").read_text()
+TABLES: list[Any] = [
+    SocSettings,
+    settings.RouteSettings,
+    settings.EscalationSettings,
+    settings.InhibitSettings,
+    settings.HoursSettings,
+    settings.RotationSettings,
+    notifier_settings.PagerDutyNotifier,
+    notifier_settings.SlackNotifier,
+    notifier_settings.WebhookNotifier,
+    notifier_settings.EmailNotifier,
+    notifier_settings.AppriseNotifier,
+]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_setting_is_in_the_docs(table: Any) -> None:
+    for name, field in table.model_fields.items():
+        assert re.search(rf"`[^`]*\b{field.alias or name}\b[^`]*`|^ +{name} =", DOCS, re.M), name
+
+
+def test_the_examples_are_usable() -> None:
+    blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", DOCS, re.M)
+    written = "\n".join(dedent(block) for block in blocks if "[soc" in block)
+    table = tomllib.loads(written)["soc"]
+    table["notifiers"] |= {name: {"kind": "slack", "webhook_url": "https://x"} for name in ("ann", "ben")}
+    found = configuration(SocSettings.model_validate(table))
+    assert [route.name for route in found.routes] == ["urgent", "all"]
+    assert found.staff("oncall", 1_767_600_000.0) in ("ann", "ben")
