@@ -337,6 +337,32 @@ async def test_cancelled_rows_are_not_sent_and_later_ones_wait_for_their_time(da
     assert states(database) == {"page": "cancelled", "resolve": "cancelled", "other": "sent", "new": "sent"}
 
 
+async def test_any_text_can_be_kept(database: Engine) -> None:
+    odd = "nul \0, a snowman ☃, and " + "length" * 1000
+    add(database, ("c", odd + "1", odd + "a"), ("c", odd + "2", odd + "b"), ("c", odd + "2", odd + "b"))
+    got: list[Any] = []
+
+    async def deliver(row: OutboxRow) -> Mapping[str, Any]:
+        got.append(row.body["text"])
+        if len(got) == 1:
+            raise Refused("the service", 400, odd)
+        if len(got) == 2:
+            raise TryLater(odd)
+        return {"said": odd}
+
+    async with running(Dispatcher(database, "soc", deliver, how=QUICK)):
+        await until(lambda: set(states(database).values()) == {"refused", "sent"})
+    assert set(got) == {odd + "a", odd + "b"}
+    with database.begin() as db:
+        assert cancel(db, consumer="soc", key=odd + "1", now=time.time()) == 0
+        assert retry_refused(db, consumer="soc", now=time.time()) == 1
+        assert (
+            cancel(db, consumer="soc", key=odd + "1", now=time.time())
+            + cancel(db, consumer="soc", key=odd + "2", now=time.time())
+            == 1
+        )
+
+
 async def test_what_waits_and_was_done_is_shown_to_prometheus(database: Engine) -> None:
     add(database, ("c", "k1", "good"), ("c", "k2", "bad"), ("dead", "k", "waiting"))
     service = Service()

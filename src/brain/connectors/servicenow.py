@@ -125,7 +125,7 @@ class ServiceNow:
 
     def _ticket(self, record: Mapping[str, Any], *, changed: bool) -> Ticket:
         code = str(record["state"])
-        url = f"{self._settings.url}/nav_to.do?uri=incident.do?sys_id={record['sys_id']}"
+        url = f"{self._settings.url}/incident.do?sys_id={record['sys_id']}"
         return Ticket(
             system="servicenow",
             id=record["sys_id"],

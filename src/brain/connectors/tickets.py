@@ -5,6 +5,7 @@ Jira and ServiceNow are both a `Desk`, so that who mirrors incidents writes it o
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypedDict
@@ -100,4 +101,6 @@ def unsure(error: TryLater, settle_seconds: float) -> TryLater:
 
 def note_mark(reference: str) -> str:
     """What a note ends with, by which it is found again before it is added a second time."""
-    return f"[{plain_key(f'brain:{reference}', 60)}]"
+    whole = f"brain:{reference}"
+    is_plain = plain_key(whole, 60) == whole
+    return f"[{whole}]" if is_plain else f"[brain:{hashlib.sha256(reference.encode()).hexdigest()[:16]}]"

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, or_, select, update
 
-from brain.consumers.outbox.table import ERROR_CHARACTERS, OutboxRow, State, outbox, row_of
+from brain.consumers.outbox.table import ERROR_CHARACTERS, OutboxRow, State, outbox, row_of, without_nul
 
 _CANDIDATES = 8  # rows looked at when others take the first ones away
 
@@ -76,12 +76,12 @@ def mark_sent(db: Connection, row: OutboxRow, token: str, answer: Mapping[str, A
 
 def mark_refused(db: Connection, row: OutboxRow, token: str, error: str) -> bool:
     """Note that the service will never accept the row; False when the claim was lost meanwhile."""
-    return _settle(db, row, token, {"state": State.REFUSED.value, "last_error": error[:ERROR_CHARACTERS]})
+    return _settle(db, row, token, {"state": State.REFUSED.value, "last_error": without_nul(error)[:ERROR_CHARACTERS]})
 
 
 def postpone(db: Connection, row: OutboxRow, token: str, error: str, due_at: float) -> bool:
     """Give the row back, to be tried again from `due_at`; False when the claim was lost meanwhile."""
-    return _settle(db, row, token, {"due_at": due_at, "last_error": error[:ERROR_CHARACTERS]})
+    return _settle(db, row, token, {"due_at": due_at, "last_error": without_nul(error)[:ERROR_CHARACTERS]})
 
 
 def _settle(db: Connection, row: OutboxRow, token: str, values: Mapping[str, object]) -> bool:

@@ -68,7 +68,7 @@ class _Channel:
     name: str
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    tries: deque[float] = field(default_factory=deque)  # when, within the last minute
+    tries: deque[float] = field(default_factory=deque)  # when, within the last minute; monotonic, as the next but one
     failures: int = 0  # in a row, of the service and not of one message
     paused_until: float = 0.0
 
@@ -194,14 +194,14 @@ class Dispatcher:
             lambda db: claims.claim(db, self.consumer, channel.name, token, self.clock(), self._how.lease)
         )
         if row is not None:
-            channel.tries.append(self.clock())
+            channel.tries.append(time.monotonic())
         return row
 
     async def _wait_for_turn(self, channel: _Channel) -> None:
         """Until the channel is not paused, and its tries of the last minute leave room for one more."""
         limit = self._how.channel_per_minute.get(channel.name, self._how.per_minute)
         while True:
-            now = self.clock()
+            now = time.monotonic()
             while channel.tries and channel.tries[0] <= now - _MINUTE:
                 channel.tries.popleft()
             until = channel.paused_until
@@ -254,7 +254,7 @@ class Dispatcher:
         """Leave the whole channel alone for a while; other rows are tried first then, so that none blocks the rest."""
         channel.failures += 1
         pause = max(self._backoff(channel.failures), retry_after or 0.0)
-        channel.paused_until = max(channel.paused_until, self.clock() + pause)
+        channel.paused_until = max(channel.paused_until, time.monotonic() + pause)
         log.warning("a service is away", consumer=row.consumer, channel=row.channel, error=error, attempts=row.attempts)
         await self._postpone(row, token, error, retry_after or 0.0)
 

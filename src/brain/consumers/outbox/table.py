@@ -30,8 +30,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from brain.connectors.texts import short_key
+
 ERROR_CHARACTERS = 1000
 """How much of an error is kept in a row."""
+KEY_CHARACTERS = 500
+"""Of a key and a dedup; longer ones have a hash in the place of their end."""
 
 
 class State(StrEnum):
@@ -54,8 +58,8 @@ outbox = Table(
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("consumer", String(50), nullable=False),
     Column("channel", String(200), nullable=False),  # one outside service, or one account of it
-    Column("key", String(500), nullable=False),  # rows of one key are sent in order
-    Column("dedup", String(500), nullable=False),
+    Column("key", String(KEY_CHARACTERS), nullable=False),  # rows of one key are sent in order
+    Column("dedup", String(KEY_CHARACTERS), nullable=False),
     Column("body", JSON, nullable=False),
     Column("created_at", Double, nullable=False),  # all times in Unix seconds
     Column("due_at", Double, nullable=False),
@@ -126,8 +130,8 @@ def put(
         .values(
             consumer=consumer,
             channel=channel,
-            key=key,
-            dedup=dedup,
+            key=_stored(key),
+            dedup=_stored(dedup),
             body=dict(body),
             created_at=now,
             due_at=now if due_at is None else due_at,
@@ -140,7 +144,7 @@ def put(
 
 def cancel(db: Connection, *, consumer: str, key: str, now: float, channel: str | None = None) -> int:
     """Take back the rows of a key that wait, in one channel or in all; how many. One being sent now is not stopped."""
-    mine = and_(outbox.c.consumer == consumer, outbox.c.key == key, outbox.c.state == State.WAITING.value)
+    mine = and_(outbox.c.consumer == consumer, outbox.c.key == _stored(key), outbox.c.state == State.WAITING.value)
     free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= now)
     where = and_(mine, free) if channel is None else and_(mine, free, outbox.c.channel == channel)
     changed = db.execute(update(outbox).where(where).values(state=State.CANCELLED.value, claimed_by=None))
@@ -197,6 +201,15 @@ def row_of(found: Row[Any]) -> OutboxRow:
         due_at=found.due_at,
         attempts=found.attempts + 1,
     )
+
+
+def without_nul(text: str) -> str:
+    """The text as PostgreSQL can keep it."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _stored(key: str) -> str:
+    return short_key(without_nul(key), KEY_CHARACTERS)
 
 
 def _last_error(db: Connection, consumer: str, channel: str) -> str | None:

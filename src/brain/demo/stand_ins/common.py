@@ -22,7 +22,8 @@ _BODY_SHOWN = 2000
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;margin:2rem;max-width:75rem;color:#1b1b1b;background:#fff}"
     "table{border-collapse:collapse;width:100%}td,th{border:1px solid #999;padding:.3rem .5rem;text-align:left;"
-    "vertical-align:top;overflow-wrap:anywhere}.notice{border:3px solid #8a4b00;background:#fff4e0;padding:.75rem}"
+    "vertical-align:top;white-space:pre-line}th{white-space:nowrap}td:last-child{overflow-wrap:anywhere}"
+    "div{overflow-x:auto}.notice{border:3px solid #8a4b00;background:#fff4e0;padding:.75rem}"
 )
 
 
@@ -129,11 +130,19 @@ def _table(rows: list[dict[str, Any]]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row))
     head = "".join(f"<th scope=col>{escape(name)}</th>" for name in names)
     body = "".join("<tr>" + "".join(f"<td>{_cell(row.get(name))}</td>" for name in names) + "</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"
+    return f"<div tabindex=0><table><tr>{head}</tr>{body}</table></div>"
 
 
 def _cell(value: object) -> str:
-    text = value if isinstance(value, str) else "" if value is None else msgspec.json.encode(value).decode()
+    match value:
+        case None:
+            text = ""
+        case str():
+            text = value
+        case [*lines] if all(isinstance(line, str) for line in lines):
+            text = "\n".join(map(str, lines))
+        case _:
+            text = msgspec.json.encode(value).decode()
     return escape(text if len(text) <= _BODY_SHOWN else text[:_BODY_SHOWN] + " …")
 
 
