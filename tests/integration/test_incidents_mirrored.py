@@ -9,10 +9,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from brain import HealthEvent
-from brain.demo.stand_ins import StandIns
-from support.incident_house import Running, running
+from brain.connectors.sender import Patience
+from brain.consumers.incidents.models import State
+from brain.demo.stand_ins import StandIn, StandIns
+from brain.demo.stand_ins.faults import Fault, Faulty
+from support.incident_house import Running, mirrored, running
 from support.waiting import until
 
 
@@ -58,6 +62,58 @@ async def test_a_story_has_one_incident_one_issue_and_one_record(at_work: Runnin
     assert (servicenow["key"], servicenow["state"], servicenow["error"]) == ("INC0010001", "Resolved", None)
     kinds = [event.type async for event in at_work.stream.replay("incident.*")]
     assert kinds == ["incident.opened", "incident.updated", "incident.resolved"]
+
+
+def fail_once(stand_in: StandIn, method: str, path_ends: str, mode: str, seconds: float = 1.0) -> Faulty:
+    """Let the first request of this method and path meet the fault, and no other."""
+    app = stand_in.faulty._app
+    broken = Faulty(app)
+    broken.set(Fault(mode=mode, seconds=seconds, times=1))  # type: ignore[arg-type]
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        met = scope["method"] == method and scope["path"].endswith(path_ends)
+        await (broken if met else app)(scope, receive, send)
+
+    stand_in.faulty._app = serve
+    return broken
+
+
+@pytest.mark.parametrize("mode", ["slow", "drop_after"])
+async def test_a_ticket_whose_making_was_not_answered_is_the_only_one(
+    tmp_path: Path, stand_ins: StandIns, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("support.incident_house.PATIENCE", Patience(attempts=2, timeout=0.5, wait=0.05))
+    stand_ins.jira.index_seconds = 0.5
+    table = mirrored(stand_ins.url)
+    for system in ("jira", "servicenow"):
+        table[system]["settle_seconds"] = 2.5
+    # Whoever asked for it has given up by then; it is done all the same.
+    issues = fail_once(stand_ins.jira, "POST", "/issue", mode, seconds=1.0)
+    records = fail_once(stand_ins.servicenow, "POST", "/incident", mode, seconds=1.0)
+    async with running(tmp_path, stand_ins, jira=table["jira"], servicenow=table["servicenow"]) as at_work:
+        await at_work.one(await at_work.escalated())
+        await at_work.quiet()
+    assert issues.met == records.met == 1
+    assert issue(stand_ins)["status"] == "To Do"
+    assert record(stand_ins)["state"] == "1"
+
+
+async def test_a_comment_and_a_move_that_were_not_answered_are_made_once(at_work: Running) -> None:
+    incident = await at_work.incidents.open("wrong invoices")
+    await at_work.quiet()
+    jira, servicenow = at_work.stand_ins.jira, at_work.stand_ins.servicenow
+    broken = [
+        fail_once(jira, "POST", "/comment", "drop_after"),
+        fail_once(jira, "POST", "/transitions", "drop_after"),
+        fail_once(servicenow, "PATCH", "", "drop_after"),
+    ]
+    await at_work.incidents.note(incident["id"], "the tax table is old", "ann")
+    await at_work.incidents.move(incident["id"], State.RESOLVED, "mended", "ann")
+    await at_work.quiet()
+    assert [one.met for one in broken] == [1, 1, 1]
+    for told in (issue(at_work.stand_ins)["comments"], record(at_work.stand_ins)["work_notes"]):
+        assert "\n".join(told).count("the tax table is old") == "\n".join(told).count("mended") == 1
+    assert (issue(at_work.stand_ins)["status"], record(at_work.stand_ins)["state"]) == ("Done", "6")
 
 
 @pytest.mark.parametrize("mode", ["slow", "busy", "error", "drop", "drop_after", "down", "unauthorized"])
@@ -162,3 +218,71 @@ async def test_a_flood_in_one_story_becomes_few_comments(tmp_path: Path, stand_i
         await until(lambda: bool(stand_ins.jira.issues) and bool(stand_ins.servicenow.incidents))
         assert len(issue(stand_ins)["comments"]) <= 2
         assert len(record(stand_ins)["work_notes"]) <= 2
+
+
+async def test_what_people_do_to_a_ticket_is_not_undone(at_work: Running) -> None:
+    incident = await at_work.incidents.open("wrong invoices")
+    await at_work.quiet()
+    await at_work.incidents.move(incident["id"], State.IN_PROGRESS, by="ann")
+    await at_work.quiet()
+    assert issue(at_work.stand_ins)["status"] == "In Progress"
+    at_work.stand_ins.jira.set_status("OPS-1", "To Do")
+    await at_work.look_at(incident["id"], "jira")
+    await at_work.incidents.note(incident["id"], "later today", "ann")
+    await at_work.quiet()
+    assert issue(at_work.stand_ins)["status"] == "To Do"
+    assert (await at_work.incidents.get(incident["id"]))["state"] == "IN_PROGRESS"
+    await at_work.incidents.move(incident["id"], State.RESOLVED, by="ann")
+    await at_work.incidents.move(incident["id"], State.CLOSED, by="ann")
+    await at_work.quiet()
+    assert issue(at_work.stand_ins)["status"] == "Done"
+    at_work.stand_ins.jira.set_status("OPS-1", "In Progress")
+    await at_work.look_at(incident["id"], "jira")
+    await at_work.quiet()
+    found = await at_work.incidents.get(incident["id"])
+    assert found["state"] == "CLOSED"
+    assert "the incident stays CLOSED" in found["timeline"][0]["text"]
+    assert issue(at_work.stand_ins)["status"] == "In Progress"
+
+
+async def test_a_ticket_resolved_here_while_somebody_began_there_is_resolved(at_work: Running) -> None:
+    story = await at_work.escalated()
+    incident = await at_work.one(story)
+    await at_work.quiet()
+    at_work.stand_ins.jira.set_status("OPS-1", "In Progress")
+    await at_work.threats.update_threat_status(story, "MITIGATED", "blocked")
+    await at_work.becomes(incident["id"], lambda found: found["state"] == "RESOLVED")
+    await at_work.quiet()
+    assert issue(at_work.stand_ins)["status"] == "Done"
+    assert (await at_work.incidents.get(incident["id"]))["state"] == "RESOLVED"
+
+
+async def test_a_record_that_was_closed_is_followed_by_another_when_the_incident_reopens(at_work: Running) -> None:
+    story = await at_work.escalated()
+    incident = await at_work.one(story)
+    await at_work.threats.update_threat_status(story, "MITIGATED")
+    await at_work.becomes(incident["id"], lambda found: found["state"] == "RESOLVED")
+    await at_work.quiet()
+    record(at_work.stand_ins)["state"] = "7"  # put away there, and not looked at yet
+    await at_work.threats.update_threat_status(story, "ESCALATED", "it is back")
+    await at_work.becomes(incident["id"], lambda found: found["state"] == "IN_PROGRESS")
+    await at_work.quiet()
+    first, second = at_work.stand_ins.servicenow.incidents.values()
+    assert (first["state"], second["state"]) == ("7", "2")
+    assert first["correlation_id"] != second["correlation_id"]
+    assert issue(at_work.stand_ins)["status"] == "In Progress"
+
+
+async def test_tables_built_anew_find_their_tickets_again(tmp_path: Path, stand_ins: StandIns) -> None:
+    for name in ("one.db", "two.db"):
+        async with running(tmp_path, stand_ins, f"sqlite:///{tmp_path}/{name}") as at_work:
+            if name == "one.db":
+                story = await at_work.escalated()
+                await at_work.threats.update_threat_status(story, "MITIGATED", "blocked")
+            incident = await at_work.one(story)
+            found = await at_work.becomes(incident["id"], lambda found: found["state"] == "RESOLVED")
+            await at_work.quiet()
+            found = await at_work.incidents.get(incident["id"])
+            assert [mirror["key"] for mirror in found["mirrors"]] == ["OPS-1", "INC0010001"]
+    assert issue(stand_ins)["status"] == "Done"
+    assert record(stand_ins)["state"] == "6"

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from brain import EventStream, ImmuneService, ThreatService
+from brain.connectors.sender import Patience
 from brain.consumers import House
 from brain.consumers.audit.settings import AuditSettings
 from brain.consumers.database import open_database, reading
@@ -27,6 +28,7 @@ from brain.settings import Settings
 from brain.store import open_store
 from support.waiting import until
 
+PATIENCE = Patience(attempts=2, timeout=5.0, wait=0.05, max_wait=0.2)
 WEBHOOK_SECRET = "a secret that only Jira and we know"
 
 
@@ -130,7 +132,7 @@ async def running(
             stream=url, incidents=IncidentSettings(**table), audit=AuditSettings(key_file=folder / "audit.key")
         )
         house = House(stream, store, engine, settings_of_all)
-        async with IncidentWork.open(house) as work:
+        async with IncidentWork.open(house, wait=0.1, patience=PATIENCE) as work:
             tasks = [asyncio.create_task(loop()) for loop in work.loops]
             service = IncidentService(engine, house.settings.incidents, changed=work.nudge)
             try:

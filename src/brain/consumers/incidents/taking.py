@@ -255,7 +255,7 @@ class _Taken:
     def _keep_threat(self, about: AboutThreat, status: str, at: float) -> bool:
         """Note where the threat stands; False when something newer is known: processes may overtake each other."""
         table, db = tables.threats, self._ledger.db
-        id = plain(about["threat_id"])
+        id = plain(about["threat_id"], 200)
         values = {
             "threat": id,
             "story": self._story,
@@ -290,8 +290,8 @@ def _told(about: AboutThreat, what: str, reason: str) -> str:
 
 def _summary(event: Event) -> str:
     """One line about an event of any type."""
-    payload = event.payload
-    words = next(
-        (payload[key] for key in ("message", "reason", "description") if isinstance(payload.get(key), str)), ""
-    )
-    return f"{event.type}: {words}" if words else event.type
+    for key in ("message", "reason", "description", "summary", "note", "rule_name"):
+        words = event.payload.get(key)
+        if isinstance(words, str) and words:
+            return f"{event.type}: {words}"
+    return event.type

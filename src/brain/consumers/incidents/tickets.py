@@ -21,6 +21,7 @@ from brain.consumers.incidents.ledger import Ledger, Why, find_incident
 from brain.consumers.incidents.mirroring import enqueue
 from brain.consumers.incidents.models import MOVES, Incident, State, heeded, way
 from brain.consumers.incidents.settings import IncidentSettings
+from brain.errors import BrainError
 from brain.logs import Log
 
 log = Log("brain.incidents")
@@ -65,7 +66,7 @@ class Tickets:
     async def bring_up_to_date(self, incident: str, system: str) -> Mapping[str, Any]:
         """Do all that the ticket of this incident in this system needs; what was done, for the outbox's row.
 
-        Raises Refused and TryLater after noting them at the mirror.
+        Raises Refused, TryLater, and InvalidInput for a secret that is not there, after noting it at the mirror.
         """
         desk = self._desks.get(system)
         if desk is None:
@@ -73,7 +74,7 @@ class Tickets:
         job = await self._begin(incident, system)
         try:
             done = await self._work(job, desk)
-        except (Refused, TryLater) as error:
+        except BrainError as error:
             await self._note(job, error=str(error)[:1000])
             raise
         await self._note(job, error=None)
@@ -164,18 +165,23 @@ class Tickets:
             told = State(ticket["state"])
             # Where a workflow begins is no news; that a ticket is done already, when it is first looked at, is.
             news = before.remote is not None or told in (State.RESOLVED, State.CLOSED)
-            _set(db, now, remote=ticket["status"], shown=(told if news else State.NEW).value)
+            shown = told if news else State.NEW
             if news:
-                self._heed(db, now, ticket)
+                unsent = now.incident.state != before.shown
+                state = self._heed(db, now, ticket)
+                # What somebody did to the ticket is left as it is, also where the incident cannot follow.
+                shown = told if unsent else state
+            _set(db, now, remote=ticket["status"], shown=shown.value)
             return _read(db, job.incident.id, job.system)
 
         return await self._in_transaction(hear)
 
-    def _heed(self, db: Connection, job: Job, ticket: Ticket) -> None:
+    def _heed(self, db: Connection, job: Job, ticket: Ticket) -> State:
+        """Move the incident as its ticket asks; its state after that."""
         incident = job.incident
         target = heeded(incident.state, State(job.mirror.shown), State(ticket["state"]))
         if target is None:
-            return
+            return incident.state
         ledger = Ledger(db, self._settings, self._clock())
         what = f"{ticket['key']} is {ticket['status']} in {job.system}"
         steps = way(MOVES, incident.state, target)
@@ -184,6 +190,7 @@ class Tickets:
             ledger.add(incident, ledger.now, "ticket", why)
         for step in steps:
             incident = ledger.move(incident, step, ledger.now, Why(what, job.system))
+        return incident.state
 
     # telling
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, and_, or_, select, update
 
 from brain.charter import Event
 from brain.connectors.jira import Jira
-from brain.connectors.sender import Patience, Refused, Sender, TryLater
+from brain.connectors.sender import Patience, Sender, TryLater
 from brain.connectors.servicenow import ServiceNow
 from brain.connectors.tickets import Desk
 from brain.consumers import House, outbox
@@ -37,12 +37,13 @@ LOOKED_AFTER = 14 * 86_400.0
 """Seconds after its resolution for which an incident's tickets are still looked at."""
 _AT_ONCE = 100  # tickets of one round of looks
 _STORED_WITHIN = 30.0  # seconds
+_PATIENCE = Patience(attempts=2, max_wait=2.0)
 
 
 class IncidentWork:
     """Everything that runs for incidents in one process."""
 
-    def __init__(self, house: House, desks: Mapping[str, Desk], clock: Callable[[], float]) -> None:
+    def __init__(self, house: House, desks: Mapping[str, Desk], clock: Callable[[], float], wait: float = 1.0) -> None:
         settings = house.settings.incidents
         self._house = house
         self._settings = settings
@@ -59,6 +60,7 @@ class IncidentWork:
                 channel_per_minute=dict.fromkeys(desks, settings.per_minute),
                 timeout=settings.lease_seconds * 0.75,
                 lease=settings.lease_seconds,
+                wait=wait,
             ),
             clock=clock,
         )
@@ -67,12 +69,22 @@ class IncidentWork:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, house: House, clock: Callable[[], float] = time.time) -> AsyncIterator[IncidentWork]:
-        """The work, with its tables made and its connections given back at the end."""
+    async def open(
+        cls,
+        house: House,
+        clock: Callable[[], float] = time.time,
+        wait: float = 1.0,
+        patience: Patience = _PATIENCE,
+    ) -> AsyncIterator[IncidentWork]:
+        """The work, with its tables made and its connections given back at the end.
+
+        `wait` is in seconds: before what failed is tried again; it doubles with every further try. `patience` is for
+        one request in line.
+        """
         await asyncio.to_thread(make_tables, house.database)
         async with AsyncExitStack() as stack:
-            sender = await stack.enter_async_context(Sender(Patience(attempts=2, max_wait=2.0), clock=clock))
-            yield cls(house, _desks(house.settings.incidents, sender), clock)
+            sender = await stack.enter_async_context(Sender(patience, clock=clock))
+            yield cls(house, _desks(house.settings.incidents, sender), clock, wait)
 
     @property
     def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
@@ -125,9 +137,16 @@ class IncidentWork:
         """Look at one ticket; whether its system answers."""
         try:
             await self._tickets.look(incident, system)
-        except (Refused, TryLater) as error:
-            log.warning("a ticket cannot be looked at", incident=incident, system=system, error=str(error))
-            return isinstance(error, Refused)
+        except TryLater as error:
+            log.warning("a ticket system does not answer", system=system, error=str(error))
+            return False
+        except Exception as error:  # noqa: BLE001  (one odd ticket must not end the looks at all others; logged)
+            log.warning(
+                "a ticket cannot be looked at",
+                incident=incident,
+                system=system,
+                error=f"{type(error).__name__}: {error}",
+            )
         return True
 
     def _due(self) -> list[tuple[str, str]]:
