@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +16,7 @@ from support.redis_server import free_port
 from support.server import BRAIN
 
 STARTING_SECONDS = 60
+PATIENCE = 60
 
 
 class Site:
@@ -74,14 +76,18 @@ class Site:
         assert answer.is_success, answer.text
         return answer.json()
 
+    def until(self, come: Callable[[], object], what: str) -> None:
+        """Wait until `come()` is true."""
+        deadline = time.monotonic() + PATIENCE
+        while not come():
+            assert time.monotonic() < deadline, f"{what}: not within {PATIENCE} s"
+            time.sleep(0.05)
+
     def settle(self) -> None:
         """Wait until everything published so far is stored: the stream of one process keeps the order."""
         fence = f"fence-{uuid4().hex}"
         self.ask(fence)
-        deadline = time.monotonic() + STARTING_SECONDS
-        while fence not in str(self.get("/events", pattern="policy.rule_evaluated", limit=10)):
-            assert time.monotonic() < deadline, f"{fence} was not stored within {STARTING_SECONDS} s"
-            time.sleep(0.02)
+        self.until(lambda: fence in str(self.get("/events", pattern="policy.rule_evaluated", limit=10)), "stored")
 
     def rule(
         self, rule_id: str, effect: str, *conditions: tuple[str, str, object], priority: int = 0, **more: Any

@@ -19,13 +19,13 @@ def cell(tab: Page, group: str, column: int) -> Locator:
     )
 
 
-def test_dead_letters_are_shown_redriven_and_discarded(tab: Page, own_site: Site) -> None:
+def test_dead_letters_are_shown_redriven_and_discarded(tab: Page, site: Site) -> None:
     for number in range(4):
-        own_site.ask(f"stuck-{number}", role="nobody")
-    own_site.settle()
-    with Letters(own_site.stream, "reports", "policy.action_denied") as group:
-        group.bury(4, "TimeoutError: the report server did not answer")
-        open_page(tab, own_site, "#/dead-letters")
+        site.ask(f"stuck-{number}", role="nobody")
+    site.settle()
+    with Letters(site.stream, "reports", "policy.action_denied") as group:
+        group.bury(4, "TimeoutError: the report server did not answer", "stuck-")
+        open_page(tab, site, "#/dead-letters?group=reports")
         expect(cell(tab, "reports", 2).first).to_have_text("policy.action_denied")
         expect(cell(tab, "reports", 5).first).to_have_text("4")
         cards = tab.locator(".letters .card")
@@ -58,28 +58,29 @@ def test_dead_letters_are_shown_redriven_and_discarded(tab: Page, own_site: Site
         question.get_by_role("button", name="Discard").press("Enter")
         expect(cards).to_have_count(2)
 
-        tab.get_by_role("combobox", name="Group").select_option("reports")
-        expect(tab).to_have_url(f"{own_site.url}/#/dead-letters?group=reports")
+        expect(tab.get_by_role("combobox", name="Group")).to_have_value("reports")
         tab.get_by_role("button", name="Discard all").click()
         tab.get_by_role("dialog", name="Discard all 2 dead letters of reports?").get_by_role(
             "button", name="Discard"
         ).click()
         expect(tab.get_by_text("No dead letters: every event was handled.")).to_be_visible()
         expect(cell(tab, "reports", 5).first).to_have_text("0")
-        assert own_site.get("/dead-letters") == []
+        assert site.get("/dead-letters", group="reports") == []
+        tab.get_by_role("combobox", name="Group").select_option("all")
+        expect(tab).to_have_url(f"{site.url}/#/dead-letters")
 
 
-def test_a_letter_that_somebody_else_dealt_with_is_refused_in_words(tab: Page, own_site: Site) -> None:
-    own_site.ask("gone", role="nobody")
-    own_site.settle()
-    with Letters(own_site.stream, "reports", "policy.action_denied") as group:
-        group.bury(1, "ValueError: no such report")
-        open_page(tab, own_site, "#/dead-letters?group=reports")
+def test_a_letter_that_somebody_else_dealt_with_is_refused_in_words(tab: Page, site: Site) -> None:
+    site.ask("gone", role="nobody")
+    site.settle()
+    with Letters(site.stream, "invoices", "policy.action_denied") as group:
+        group.bury(1, "ValueError: no such invoice", "gone")
+        open_page(tab, site, "#/dead-letters?group=invoices")
         card = tab.locator(".letters .card")
         expect(card).to_be_visible()
         tab.route("**/api/dead-letters?*", lambda route: route.abort())
-        own_site.post("/dead-letters/discard", {"group": "reports", "positions": None})
+        site.post("/dead-letters/discard", {"group": "invoices", "positions": None})
         card.get_by_role("button", name="Redrive").click()
-        expect(tab.locator(".letters > .refusal")).to_contain_text("no dead letter of 'reports'")
+        expect(tab.locator(".letters > .refusal")).to_contain_text("no dead letter of 'invoices'")
         tab.unroute("**/api/dead-letters?*")
         expect(card).to_have_count(0)

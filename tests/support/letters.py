@@ -29,12 +29,12 @@ class Letters:
         """The next events of the group; it hands out all types, as backends do not know patterns."""
         return self._backend.fetch(self._group, MEMBER, limit)
 
-    def bury(self, count: int, error: str) -> None:
-        """Give up on the next `count` events that match, and be done with all before them."""
+    def bury(self, count: int, error: str, about: str = "") -> None:
+        """Give up on the next `count` events of the group's type that hold the text `about`, and ack the others."""
         wanted = f'"type":"{self._pattern}"'.encode()
         while count:
             for entry in self.fetch(100):
-                if count and wanted in entry.data:
+                if count and wanted in entry.data and about.encode() in entry.data:
                     count -= 1
                     self._bury(entry, error)
                 else:
