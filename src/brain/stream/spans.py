@@ -27,9 +27,14 @@ _w3c = TraceContextTextMapPropagator()
 _publishing: ContextVar[bool] = ContextVar("brain_publishing", default=False)
 
 
+def wanted() -> bool:
+    """Whether spans go anywhere: a program may load the SDK for its metrics alone."""
+    return type(trace.get_tracer_provider()) is not trace.ProxyTracerProvider
+
+
 def publish(plain: Callable[[Event], Receipt], event: Event) -> Receipt | None:
     """See brain.stream.tracing.publish_traced."""
-    if _publishing.get() or not isinstance(event, Event):
+    if _publishing.get() or not isinstance(event, Event) or not wanted():
         return None
     try:
         span = _start_publishing(event)

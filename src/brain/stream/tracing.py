@@ -1,8 +1,8 @@
 """W3C trace context and OpenTelemetry spans for events; free of charge for programs that do not trace.
 
-The one check is whether the program has loaded an OpenTelemetry SDK. Only then is brain.stream.spans imported, every
-`publish()` becomes a span `publish <type>`, and every handled event a span `process <type>` that continues its trace.
-See docs/correlation.md.
+The first check is whether the program has loaded an OpenTelemetry SDK. Only then is brain.stream.spans imported, and,
+if the program has set a provider of tracers, every `publish()` becomes a span `publish <type>`, and every handled event
+a span `process <type>` that continues its trace. See docs/correlation.md.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ def handling(event: Event, group: str) -> AbstractContextManager[None]:
     Consumers do this for their handlers; a loop over `stream.subscribe(pattern, group=...)` does it itself.
     """
     if SDK in modules:
-        from brain.stream.spans import Processing
+        from brain.stream import spans
 
-        return Processing(event, group)
+        if spans.wanted():
+            return spans.Processing(event, group)
     return in_the_wake_of(event)
 
 

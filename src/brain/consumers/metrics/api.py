@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +20,7 @@ from brain.consumers.metrics.settings import MetricsSettings
 from brain.consumers.metrics.spans import Span, span
 from brain.consumers.metrics.summary import Summary, summarise_span
 from brain.consumers.metrics.work import count, prune_regularly
+from brain.errors import InvalidInput
 from brain.times import parse_time
 
 _TIME = "an age (90s, 15m, 1h, 7d), an ISO 8601 time, or Unix seconds"
@@ -208,11 +209,23 @@ def read_summary(engine: Engine, asked: Span, now: float, top: int = 20) -> Summ
 async def open_consumer(house: House) -> AsyncIterator[Consumer]:
     """The consumer on these parts: its routes, its families for `/metrics`, and its work.
 
-    The database need not answer yet.
+    The database need not answer yet. Raises InvalidInput when metrics are to be sent by OTLP without that extra.
     """
     engine, settings = house.database, house.settings.metrics
+    work: list[Callable[[], Coroutine[Any, Any, None]]] = [
+        lambda: count(house),
+        lambda: prune_regularly(engine, settings),
+    ]
+    if settings.otlp_endpoint:
+        try:
+            from brain.consumers.metrics import otlp
+        except ImportError as error:
+            raise InvalidInput(
+                "metrics.otlp_endpoint: sending needs an extra: pip install 'brain-eventstream[otlp]'"
+            ) from error
+        work.append(lambda: otlp.export(house))
     yield Consumer(
         metrics_router(engine, settings),
-        [lambda: count(house), lambda: prune_regularly(engine, settings)],
+        work,
         lambda: families(engine, settings, time.time),
     )

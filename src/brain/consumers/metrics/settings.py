@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
+
+from brain.connectors.secret import Secret
 
 
 class MetricsSettings(BaseModel):
@@ -22,9 +24,10 @@ class MetricsSettings(BaseModel):
     )
     otlp_endpoint: str = Field(
         default="",
+        pattern=r"^(https?://.+)?$",
         description="URL that metrics are sent to by OTLP over HTTP, such as http://collector:4318/v1/metrics",
     )
-    otlp_headers: dict[str, SecretStr] = Field(
+    otlp_headers: dict[str, Secret] = Field(
         default_factory=dict, description="Headers sent with them, such as Authorization"
     )
     otlp_interval_seconds: float = Field(default=15.0, ge=0.1, description="Seconds between two sendings")
