@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -251,3 +252,17 @@ async def test_the_plain_format_has_the_same_values(tmp_path: Path) -> None:
         for sample in family.samples
     }
     assert found.keys() == wanted.keys()
+
+
+async def test_the_docs_name_every_metric_and_setting(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    named = set(re.findall(r"`(brain_[a-z0-9_]+)`", page))
+    named |= {f"brain_stream_events{suffix}" for suffix in re.findall(r"`(_[a-z]+)`", page) if suffix != "_total"}
+    async with serving(tmp_path, []) as client:
+        text = (await client.get("/metrics")).text
+    assert named == {family.name for family in text_string_to_metric_families(text)}
+    for name, field in MetricsSettings.model_fields.items():
+        default = f"`{field.default:g}`" if isinstance(field.default, float | int) else "none"
+        assert f"| `{name}` | `BRAIN_METRICS__{name.upper()}`" in page
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
+        assert f"| {default} |" in row

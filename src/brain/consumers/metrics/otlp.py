@@ -34,7 +34,6 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.core import Metric as Family
-from prometheus_client.samples import Exemplar as Example
 from prometheus_client.samples import Sample
 
 from brain.consumers import House
@@ -98,10 +97,7 @@ def _data(family: Family, now: int) -> DataT:
             lines[tuple(label for label in sample.labels.items() if label[0] != "le")].append(sample)
         return Histogram([_histogram_point(dict(labels), line, now) for labels, line in lines.items()], _CUMULATIVE)
     points = [
-        NumberDataPoint(
-            sample.labels, 0, now, float(sample.value), [_exemplar(sample.exemplar)] if sample.exemplar is not None else []
-        )
-        for sample in family.samples
+        NumberDataPoint(sample.labels, 0, now, float(sample.value), _exemplars([sample])) for sample in family.samples
     ]
     return Sum(points, _CUMULATIVE, True) if family.type == "counter" else Gauge(points)
 
@@ -120,13 +116,16 @@ def _histogram_point(labels: dict[str, str], line: Sequence[Sample], now: int) -
         explicit_bounds=[float(sample.labels["le"]) for sample in buckets[:-1]],
         min=unknown,
         max=unknown,
-        exemplars=[_exemplar(sample.exemplar) for sample in buckets if sample.exemplar is not None],
+        exemplars=_exemplars(buckets),
     )
 
 
-def _exemplar(example: Example) -> Exemplar:
-    at = 0 if example.timestamp is None else _nanoseconds(float(example.timestamp))
-    return Exemplar(example.labels, example.value, at)
+def _exemplars(line: Sequence[Sample]) -> list[Exemplar]:
+    return [
+        Exemplar(example.labels, example.value, _nanoseconds(float(example.timestamp or 0)))
+        for example in (sample.exemplar for sample in line)
+        if example is not None
+    ]
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -178,14 +178,14 @@ def _compare_rows(
     hidden: frozenset[str] = frozenset(),
 ) -> int:
     """Compare those rows that meet the conditions and are `known` on both sides; how many were compared."""
-    keys = [column.name for column in table.primary_key]
+    keys = [str(column.name) for column in table.primary_key]
     left_out: set[tuple[Any, ...]] = set()
     ours, theirs = (
         dict(_rows(connection, table, conditions, keys, known, hidden, left_out)) for connection in (stored, recounted)
     )
     everything = (ours.keys() | theirs.keys()) - left_out
     for key in sorted(key for key in everything if ours.get(key) != theirs.get(key)):
-        verdict.differ(table.name, dict(zip(keys, key, strict=True)), ours.get(key), theirs.get(key))
+        verdict.differ(str(table.name), dict(zip(keys, key, strict=True)), ours.get(key), theirs.get(key))
     return len(everything)
 
 
@@ -202,6 +202,6 @@ def _rows(
     for row in connection.execute(select(table).where(*conditions)).mappings():
         key = tuple(row[name] for name in keys)
         if known(row):
-            yield key, {name: value for name, value in row.items() if name not in hidden and name not in keys}
+            yield key, {str(name): value for name, value in row.items() if name not in hidden and name not in keys}
         else:
             left_out.add(key)

@@ -22,7 +22,7 @@ def outbox_families(dispatcher: Dispatcher) -> Sequence[Metric]:
     prefix = f"brain_{dispatcher.consumer}_outbox"
     kept = GaugeMetricFamily(f"{prefix}_messages", "Messages kept, by state", labels=["channel", "state"])
     age = GaugeMetricFamily(
-        f"{prefix}_oldest_waiting_seconds", "Age of the oldest message that waits", labels=["channel"]
+        f"{prefix}_oldest_waiting", "Age of the oldest message that waits", labels=["channel"], unit="seconds"
     )
     tries = CounterMetricFamily(
         f"{prefix}_deliveries", "Deliveries of this process, by outcome", labels=["channel", "outcome"]

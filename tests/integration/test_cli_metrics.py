@@ -1,0 +1,84 @@
+"""`brain metrics show` and `brain metrics verify` as a user runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from brain import EventStream
+from brain.consumers.metrics.recount import verify
+from brain.consumers.metrics.sources import StreamSource
+from brain.errors import NotFound
+from brain.stream.backends import open_backend
+from support import metrics_worker
+from support.command import Command
+from support.metrics_tables import open_tables
+from support.metrics_traffic import Traffic
+from support.processes import kill, spawn
+from support.waiting import until
+
+
+@pytest.fixture
+async def counted(tmp_path: Path) -> Path:
+    """A folder with a stream of 300 events, all counted by `brain worker metrics`."""
+    stream_url, database = f"sqlite:///{tmp_path}/brain.db", f"sqlite:///{tmp_path}/brain-consumers.db"
+    async with EventStream.open(stream_url) as stream:
+        for receipt in [stream.publish(event) for event in Traffic(1, start=time.time() - 3000, hours=0.8).events(300)]:
+            await receipt
+    worker = spawn(metrics_worker.run, str(tmp_path), stream_url, database)
+    engine, backend = open_tables(database), open_backend(stream_url)
+
+    def done() -> bool:
+        try:
+            return verify(engine, lambda stored: StreamSource(backend, stored)).events == 300
+        except NotFound:
+            return False
+
+    await until(lambda: asyncio.to_thread(done))
+    kill(worker)
+    engine.dispose()
+    backend.close()
+    return tmp_path
+
+
+def test_show_prints_the_figures(counted: Path, brain: Command) -> None:
+    shown = brain("metrics", "show", "--since", "2h", "--top", "2")
+    assert shown.code == 0, shown.err
+    figures = brain("metrics", "show", "--since", "2h", "--json").json
+    assert f"{figures['decisions']['DENY']}" in shown.out
+    assert sum(figures["decisions"].values()) > 100
+    assert figures["mttm_seconds"] > 0
+    assert figures["open"]["count"] > 0
+    for name in ("mean time to mitigate:", "still open:", "health score:", "denied agents:"):
+        assert name in shown.out
+    refused = brain("metrics", "show", "--since", "tomorrow")
+    assert (refused.code, refused.out) == (2, "")
+    assert "since:" in refused.err
+
+
+def test_verify_ends_with_1_and_names_what_differs(counted: Path, brain: Command) -> None:
+    equal = brain("metrics", "verify")
+    assert equal.code == 0, equal.out + equal.err
+    assert equal.out.startswith("300 events recounted, ")
+    assert equal.out.endswith(": equal\n")
+    with sqlite3.connect(counted / "brain-consumers.db") as database:
+        database.execute("UPDATE metrics_points SET count = count + 5 WHERE step = 3600 AND label = 'DENY'")
+    differing = brain("metrics", "verify", "--json")
+    assert differing.code == 1, differing.err
+    assert differing.out, differing.err
+    assert differing.json["ok"] is False
+    for difference in differing.json["differences"]:
+        assert (difference["key"]["step"], difference["key"]["label"]) == (3600, "DENY")
+        assert difference["stored"]["count"] == difference["recounted"]["count"] + 5
+    assert "DENY: stored " in brain("metrics", "verify").out
+
+
+def test_verify_says_what_is_missing(brain: Command) -> None:
+    for source in ("stream", "audit"):
+        refused = brain("metrics", "verify", "--source", source)
+        assert (refused.code, refused.out) == (2, "")
+        assert "brain worker metrics" in refused.err
