@@ -65,19 +65,19 @@ class AuditLog:
             return
         frontier, seal, now = self._resume(connection)
         now = max(now, self._clock())
-        rows: list[dict[str, object]] = []
+        rows: list[tuple[object, ...]] = []
         completed: list[dict[str, object]] = []
         for record in records:
             leaf, fields = leaf_hash(record.data), fields_of(record.event, now)
             seal = self.sealing.next(seal, leaf, fields)
             index = frontier.size
-            rows.append(_row(index, leaf, seal, fields, record.data))
+            rows.append((index, leaf, seal, *fields, record.data))
             subtrees = frontier.append(leaf)
             completed += [
                 {"level": level, "idx": index >> level, "hash": subtrees[level]}
                 for level in range(STEP, len(subtrees), STEP)
             ]
-        connection.execute(insert(entries), rows)
+        _insert(connection, rows)
         if completed:
             connection.execute(insert(nodes), completed)
         self._sign(connection, frontier)
@@ -121,20 +121,12 @@ class AuditLog:
             connection.execute(delete(checkpoints).where(checkpoints.c.size <= oldest))
 
 
-def _row(index: int, leaf: bytes, seal: bytes, fields: Fields, data: bytes) -> dict[str, object]:
-    return {
-        "idx": index,
-        "leaf_hash": leaf,
-        "seal": seal,
-        "appended_at": fields.appended_at,
-        "at": fields.at,
-        "type": fields.type,
-        "event_id": fields.event_id,
-        "agent": fields.agent,
-        "threat": fields.threat,
-        "correlation_id": fields.correlation_id,
-        "payload": data,
-    }
+def _insert(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert entries as the driver takes them: through SQLAlchemy's own types it would take half as long again."""
+    columns = ("idx", "leaf_hash", "seal", *Fields._fields, "payload")
+    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    marks = ", ".join([mark] * len(columns))
+    connection.exec_driver_sql(f"INSERT INTO {entries.name} ({', '.join(columns)}) VALUES ({marks})", list(rows))
 
 
 def newest_note(connection: Connection) -> bytes | None:
