@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
+from weakref import WeakSet
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Engine, delete, func, insert, select
@@ -22,6 +23,7 @@ from brain.consumers.database import create_tables, reading
 from brain.errors import Conflict
 
 KEEP_CHECKPOINTS = 1000
+_prepared: WeakSet[Engine] = WeakSet()
 
 
 class Record(Protocol):
@@ -148,7 +150,7 @@ def open_log(
     Raises Conflict when the log there was begun with another key or under another name, Tampered when it has entries
     and no name.
     """
-    create_tables(database, metadata)
+    prepare(database)
     verifier = read_identity(database) or _begin(database, key, origin)
     if verifier.key != key.public_key().public_bytes_raw():
         raise Conflict(
@@ -158,6 +160,13 @@ def open_log(
     if origin and origin != verifier.name:
         raise Conflict(f"audit.origin: the log was begun as {verifier.name}, which stands in its checkpoints for good")
     return AuditLog(Signer(verifier.name, key), clock, keep, remembered)
+
+
+def prepare(database: Engine) -> None:
+    """Make the log's tables, where they are missing; looked at once for each engine, as it waits for writers."""
+    if database not in _prepared:
+        create_tables(database, metadata)
+        _prepared.add(database)
 
 
 def read_identity(database: Engine) -> Verifier | None:
