@@ -18,7 +18,7 @@ from brain.consumers import House
 from brain.consumers.audit import proofs
 from brain.consumers.audit.api import open_consumer
 from brain.consumers.audit.custody import Custody
-from brain.consumers.audit.log import newest_note, open_log
+from brain.consumers.audit.log import AuditLog, newest_note, open_log
 from brain.consumers.audit.lookup import find_logged
 from brain.consumers.audit.merkle import BadProof, leaf_hash, root_of
 from brain.consumers.audit.note import BadNote, Checkpoint, Signer
@@ -356,3 +356,50 @@ async def test_the_consumer_deletes_what_is_old_and_says_so(database: sa.Engine,
     counts = [entry.event.payload["count"] for entry in logged(database) if entry.event is not None]
     assert sum(counts) >= 30
     assert verify(database, log.signer).ok
+
+
+async def test_an_altered_log_waits_for_a_person_and_loses_nothing(
+    database: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = tmp_path / "audit.key"
+    log = Custody(AuditSettings(key_file=key), database).log()
+    append(database, log, records(0, 5))
+    refusals = 0
+    honest = AuditLog.append
+
+    def counting(self: AuditLog, *arguments: Any) -> None:
+        nonlocal refusals
+        try:
+            honest(self, *arguments)
+        except Tampered:
+            refusals += 1
+            raise
+
+    monkeypatch.setattr(AuditLog, "append", counting)
+    last = entries.update().where(entries.c.idx == 4)
+    (good,) = [row.leaf_hash for row in stored(database) if row.idx == 4]
+    with database.begin() as connection:
+        connection.execute(last.values(leaf_hash=bytes(32)))
+    async with EventStream.open("memory://") as stream:
+        for number in range(5, 9):
+            stream.publish(denial(number))
+        async with consuming(stream, database, key_file=key):
+            await until(lambda: refusals >= 2)
+            assert len(stored(database)) == 5
+            with database.begin() as connection:
+                connection.execute(last.values(leaf_hash=good))
+            await until(lambda: len(stored(database)) == 9)
+        assert await stream.dead_letters() == []
+    assert verify(database, log.signer).ok
+
+
+async def test_the_consumer_waits_for_its_database(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'later' / 'brain-consumers.db'}")
+    async with EventStream.open("memory://") as stream, consuming(stream, database):
+        stream.publish(denial(0))
+        await asyncio.sleep(0)
+        (tmp_path / "later").mkdir()
+        path = tmp_path / "later" / "brain-audit.key"
+        await until(path.exists)
+        await until(lambda: find_logged(database, denial(0).id) is not None)
+    database.dispose()

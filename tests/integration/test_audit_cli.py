@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from brain.consumers.audit.custody import Custody
+from brain.consumers.audit.keys import load_or_make_key
 from brain.consumers.audit.settings import AuditSettings
 from brain.consumers.audit.tree import Tampered
 from brain.consumers.database import open_database
@@ -118,6 +119,23 @@ def test_a_key_that_others_may_read_is_refused(brain: Command, folder: Path) -> 
     refused = brain("audit", "verify")
     assert refused.code == 2
     assert "chmod 600" in refused.err
+
+
+def test_a_worker_does_not_run_without_the_right_key(brain: Command, folder: Path) -> None:
+    key = folder / "brain-audit.key"
+    key.rename(folder / "elsewhere")
+    for remedy in ("a copy", "PEM", "chmod 600", "another key"):
+        if remedy == "PEM":
+            key.write_text("no key")
+            key.chmod(0o600)
+        elif remedy == "chmod 600":
+            key.chmod(0o604)
+        elif remedy == "another key":
+            key.unlink()
+            load_or_make_key(key)
+        ran = brain("worker", "audit")
+        assert ran.code == 2, remedy
+        assert remedy in ran.err
 
 
 def test_another_key_is_refused(brain: Command, folder: Path) -> None:

@@ -10,11 +10,10 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from brain.consumers.audit.keys import load_key, load_or_make_key
-from brain.consumers.audit.log import AuditLog, open_log, read_identity
+from brain.consumers.audit.log import AuditLog, open_log, prepare, read_identity
 from brain.consumers.audit.note import Signer, Verifier
 from brain.consumers.audit.settings import AuditSettings
-from brain.consumers.audit.tables import metadata
-from brain.consumers.database import create_tables, reachable
+from brain.consumers.database import reachable
 from brain.errors import Conflict, NotFound, Unavailable
 
 DEFAULT = "brain-audit.key"
@@ -41,7 +40,6 @@ class Custody:
         self.remembered = self.path.with_suffix(".checkpoint")
         """Where the last checkpoint that this machine signed is kept outside the database."""
         self._log: AuditLog | None = None
-        self._prepared = False
         self._opening = threading.Lock()
 
     def log(self) -> AuditLog:
@@ -63,10 +61,8 @@ class Custody:
 
     def prepare(self) -> None:
         """Make the tables, where they are missing. Raises Unavailable."""
-        with self._opening, reachable(self.database):
-            if not self._prepared:
-                create_tables(self.database, metadata)
-                self._prepared = True
+        with reachable(self.database):
+            prepare(self.database)
 
     def verifier(self) -> Verifier:
         """The log's name and public key as the database has them. Raises NotFound when there is no log yet."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -79,8 +79,8 @@ class Sealing:
         self._secret = secret
         self.first = self._seal(b"first")
 
-    def next(self, previous: bytes, leaf: bytes, fields: Fields) -> bytes:
-        """The seal of a row that comes after the one with the seal `previous`."""
+    def next(self, previous: bytes, leaf: bytes, fields: Sequence[object]) -> bytes:
+        """The seal of a row with these Fields that comes after the one with the seal `previous`."""
         return hmac.digest(self._secret, previous + leaf + _pack(fields), "sha256")[:SEAL]
 
     def deletion(self, seal: bytes) -> bytes:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from brain.consumers.audit.log import prepare
 from brain.consumers.audit.note import Checkpoint
 from brain.consumers.audit.proofs import prove
-from brain.consumers.audit.tables import metadata
-from brain.consumers.database import create_tables, reachable
+from brain.consumers.database import reachable
 from brain.errors import NotFound
 
 
@@ -32,7 +32,7 @@ def find_logged(database: Engine, event_id: str) -> Logged | None:
     Raises Unavailable when the database does not answer or the log was altered.
     """
     with reachable(database):
-        create_tables(database, metadata)
+        prepare(database)
         try:
             proof = prove(database, event_id)
         except NotFound:

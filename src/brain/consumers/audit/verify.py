@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
-from brain.consumers.audit.entries import Fields, Sealing
+from brain.consumers.audit.entries import Sealing
 from brain.consumers.audit.merkle import Frontier
 from brain.consumers.audit.note import BadNote, Checkpoint, Signer, Verifier
 from brain.consumers.audit.tables import checkpoints, entries, nodes
@@ -232,7 +232,7 @@ class _Walk:
     def _check_row(self, row: Sequence[Any], previous: bytes) -> None:
         index, payload, leaf, seal, deletion, *fields = row
         sealing = self._sealing
-        sealed = sealing is None or seal == sealing.next(previous, leaf, Fields(*fields))
+        sealed = sealing is None or seal == sealing.next(previous, leaf, fields)
         if payload is not None:
             if sha256(b"\x00" + payload).digest() != leaf:
                 what = "the hash was altered" if not sealed else "the payload was altered"
