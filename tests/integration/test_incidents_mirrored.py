@@ -273,6 +273,21 @@ async def test_a_record_that_was_closed_is_followed_by_another_when_the_incident
     assert issue(at_work.stand_ins)["status"] == "In Progress"
 
 
+async def test_a_fault_in_the_settings_is_shown_and_mended_by_a_restart(tmp_path: Path, stand_ins: StandIns) -> None:
+    wrong = mirrored(stand_ins.url)["jira"] | {"project": "HR"}
+    async with running(tmp_path, stand_ins, jira=wrong) as at_work:
+        incident = await at_work.incidents.open("wrong invoices")
+        found = await at_work.becomes(incident["id"], lambda found: bool(found["mirrors"][0]["error"]))
+        assert "Specify a valid project ID or key" in found["mirrors"][0]["error"]
+        await at_work.quiet()
+    async with running(tmp_path, stand_ins) as at_work:
+        found = await at_work.becomes(incident["id"], lambda found: found["mirrors"][0]["key"] == "OPS-1")
+        await at_work.quiet()
+        found = await at_work.incidents.get(incident["id"])
+    assert [mirror["error"] for mirror in found["mirrors"]] == [None, None]
+    assert "OPS-1 was made in jira" in [entry["text"] for entry in found["timeline"]]
+
+
 async def test_tables_built_anew_find_their_tickets_again(tmp_path: Path, stand_ins: StandIns) -> None:
     for name in ("one.db", "two.db"):
         async with running(tmp_path, stand_ins, f"sqlite:///{tmp_path}/{name}") as at_work:

@@ -129,8 +129,14 @@ class Tickets:
         except (Refused, TryLater):
             await self._note(job, making_since=None)  # the desk has asked for the time it needs
             raise
+        return await self._in_transaction(lambda db: self._keep(db, job, ticket, noted))
+
+    def _keep(self, db: Connection, job: Job, ticket: Ticket, noted: int) -> Job:
+        """Note which ticket it is; `noted` is the last entry of the timeline in its description."""
+        incident = _read(db, job.incident.id, job.system).incident
         now = self._clock()
-        await self._note(
+        _set(
+            db,
             job,
             key=ticket["key"],
             handle=ticket["id"],
@@ -141,7 +147,9 @@ class Tickets:
             noted_at=now,
             polled_at=now,
         )
-        return await self._again(job)
+        what = Why(f"{ticket['key']} was {'made' if ticket['changed'] else 'found'} in {job.system}", job.system)
+        Ledger(db, self._settings, now).add(incident, now, "ticket", what, tell=False)
+        return _read(db, job.incident.id, job.system)
 
     async def _start_anew(self, job: Job) -> Job:
         """Forget the ticket; the next one is found by a key of its own."""

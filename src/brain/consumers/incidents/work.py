@@ -81,7 +81,7 @@ class IncidentWork:
         `wait` is in seconds: before what failed is tried again; it doubles with every further try. `patience` is for
         one request in line.
         """
-        await asyncio.to_thread(make_tables, house.database)
+        await asyncio.to_thread(_prepare, house.database, clock())
         async with AsyncExitStack() as stack:
             sender = await stack.enter_async_context(Sender(patience, clock=clock))
             yield cls(house, _desks(house.settings.incidents, sender), clock, wait)
@@ -174,6 +174,13 @@ class IncidentWork:
             if db.execute(update(mirrors).where(mine).values(polled_at=now)).rowcount == 1:
                 claimed.append((incident, system))
         return claimed
+
+
+def _prepare(database: Engine, now: float) -> None:
+    """Make the tables; what a system refused for good may have been the settings' fault, and is tried once more."""
+    make_tables(database)
+    with database.begin() as db:
+        outbox.retry_refused(db, consumer=CONSUMER, now=now)
 
 
 def make_tables(database: Engine) -> None:

@@ -44,7 +44,7 @@ class Reading:
         if read is not None:
             return tuple(read(self, event))
         if self.also is not None and self.also.matches(event.type):
-            return tuple(_other(self, event))
+            return tuple(_incident_fires(event) if event.type in _INCIDENT_FIRES else _other(self, event))
         return ()
 
     @property
@@ -178,6 +178,32 @@ def _other(reading: Reading, event: Event) -> Iterable[Signal]:
     )
 
 
+def _incident_fires(event: Event) -> Iterable[Signal]:
+    """An incident asks for work until it says itself that it is over."""
+    payload = event.payload
+    incident_id = _text(payload.get("incident_id"))
+    if not incident_id:
+        return
+    yield Fires(
+        key=incident_id,
+        name=event.type,
+        severity=_severity(payload.get("severity"), "MEDIUM"),
+        labels={"kind": "incident", "incident_id": incident_id},
+        summary=(_text(payload.get("summary")) or event.type)[:SUMMARY_CHARACTERS],
+        event=event.type,
+        event_id=event.id,
+        correlation_id=_story(event, incident_id),
+        at=event.timestamp,
+    )
+
+
+def _incident_over(reading: Reading, event: Event) -> Iterable[Signal]:
+    state = _text(event.payload.get("state"))
+    if incident_id := _text(event.payload.get("incident_id")):
+        yield Resolves(key=incident_id, by=f"incident {state}", at=event.timestamp, labels={})
+
+
+_INCIDENT_FIRES = frozenset({"incident.opened", "incident.reopened"})
 _READERS: Mapping[str, Callable[[Reading, Event], Iterable[Signal]]] = {
     "threat.detected": _threat_fires,
     "threat.escalated": _threat_fires,
@@ -186,6 +212,7 @@ _READERS: Mapping[str, Callable[[Reading, Event], Iterable[Signal]]] = {
     "immune.critical_event": _health_critical,
     "immune.event_published": _healing_told,
     "policy.action_denied": _denied,
+    "incident.resolved": _incident_over,
 }
 
 
