@@ -217,6 +217,25 @@ def test_a_bad_rule_is_refused_with_every_fault() -> None:
     assert sorted(places) == sorted(expected)
 
 
+@pytest.mark.parametrize(
+    ("place", "given"),
+    [
+        ("id", {"id": "\ud800"}),
+        ("name", {"name": "\ud800"}),
+        ("description", {"description": "\ud800"}),
+        ("tags", {"tags": ["\ud800"]}),
+        ("metadata", {"metadata": {"\ud800": 1}}),
+        ("metadata", {"metadata": {"a": ["\ud800"]}}),
+        ("conditions[0].field", {"conditions": [{"field": "a\ud800", "operator": "==", "value": 1}]}),
+        ("conditions[0].value", {"conditions": [{"field": "a", "operator": "==", "value": "\ud800"}]}),
+    ],
+)
+def test_what_cannot_be_written_is_refused(place: str, given: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Rule.from_dict({"id": "r", "name": "r", "effect": "DENY", **given})
+    assert [fault.partition(":")[0] for fault in caught.value.faults] == [place]
+
+
 def test_a_bad_pattern_is_named_with_its_place() -> None:
     with pytest.raises(InvalidInput, match=r"pattern 'ab\[z-a\]' is refused by RE2: .*range at character 3 \('z-a'\)"):
         Condition("action", "matches", "ab[z-a]")

@@ -19,6 +19,11 @@ def rule_id_for(agent_id: str) -> str:
     return f"{CONTAINMENT}:sha256:{hashlib.sha256(agent_id.encode(errors='surrogatepass')).hexdigest()}"
 
 
+def is_temporary_id(rule_id: str) -> bool:
+    """Whether it is the id of a containment or of the kill switch."""
+    return rule_id == KILL_SWITCH or rule_id.startswith(f"{CONTAINMENT}:")
+
+
 def containment_rule(agent_id: str, ttl: float, reason: str, by: str | None, now: float) -> Rule:
     """The rule that denies `agent_id` everything for `ttl` seconds from `now`. Raises InvalidInput."""
     if not isinstance(agent_id, str) or not agent_id:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from brain.errors import InvalidInput
 from brain.policy import patterns
-from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenList, fits_ordering, freeze, same, thaw
+from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenList, fits_ordering, freeze, is_text, same, thaw
 
 MAX_PRIORITY = 2**31 - 1
 MAX_CONDITIONS = 1_000
@@ -72,7 +72,7 @@ class Condition:
 
     def __post_init__(self) -> None:
         faults: list[str] = []
-        if not isinstance(self.field, str) or not _FIELD(self.field):
+        if not isinstance(self.field, str) or not _FIELD(self.field) or not is_text(self.field):
             faults.append(f"field: {self.field!r} is not a dotted path such as agent_role or params.amount")
         operator = _member(Operator, self.operator, "operator", faults)
         if isinstance(self.operator, str) and not self.operator.strip():
@@ -240,12 +240,14 @@ def _member(kind: type[M], value: object, name: str, faults: list[str]) -> M | N
 
 def _text_faults(rule: Rule) -> list[str]:
     faults = []
-    if not isinstance(rule.id, str) or not _ID(rule.id):
+    if not isinstance(rule.id, str) or not _ID(rule.id) or not is_text(rule.id):
         faults.append(f"id: {rule.id!r} is not a text of 1 to 200 printable characters without /")
     for name, limit in (("name", 500), ("description", 10_000)):
         text = getattr(rule, name)
         if not isinstance(text, str) or len(text) > limit:
             faults.append(f"{name}: must be a text of at most {limit} characters")
+        elif not is_text(text):
+            faults.append(f"{name}: {text!r} is no valid text: it has a lone surrogate")
     return faults
 
 
@@ -279,7 +281,9 @@ def condition_from(plain: Mapping[str, Any]) -> Condition:
 
 
 def _tags(given: object, faults: list[str]) -> Sequence[str]:
-    if not isinstance(given, (list, tuple)) or not all(isinstance(tag, str) and 0 < len(tag) <= 100 for tag in given):
+    if not isinstance(given, (list, tuple)) or not all(
+        isinstance(tag, str) and 0 < len(tag) <= 100 and is_text(tag) for tag in given
+    ):
         faults.append(f"tags: must be a list of texts of 1 to 100 characters, not {given!r}")
         return NO_MEMBERS
     return FrozenList(dict.fromkeys(given)) if given else NO_MEMBERS

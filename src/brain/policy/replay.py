@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from brain.policy.compiler import DECISION
+from brain.policy.containment import is_temporary_id
 from brain.policy.decisions import Decision
-from brain.policy.models import CONTAINMENT, KILL_SWITCH, Effect, Rule
+from brain.policy.models import Effect, Rule
 from brain.policy.recorder import recorded_context
 from brain.policy.ruleset import RuleSet
 from brain.policy.values import spread_agent
@@ -121,7 +122,7 @@ class Replay:
             if recorded.type != "policy.rule_evaluated" or not low <= recorded.timestamp < high:
                 continue
             before = recorded.payload
-            if before.rule_id is not None and before.rule_id.startswith((CONTAINMENT, KILL_SWITCH)):
+            if before.rule_id is not None and is_temporary_id(before.rule_id):
                 report.skipped += 1
                 continue
             report.decisions += 1

@@ -53,6 +53,8 @@ def freeze(value: object) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
+        if not is_text(value):
+            raise ValueError(f"{value!r} is no valid text: it has a lone surrogate")
         return str(value)
     if isinstance(value, int):
         if not -(2**63) <= value < 2**64:
@@ -70,10 +72,19 @@ def freeze(value: object) -> Any:
         if not value:
             return NO_ITEMS
         for key in value:
-            if not isinstance(key, str):
+            if not isinstance(key, str) or not is_text(key):
                 raise ValueError(f"the key {key!r} is not a string")
         return FrozenDict((str(key), freeze(member)) for key, member in value.items())
     raise ValueError(f"a {type(value).__name__} is not a JSON value")
+
+
+def is_text(value: str) -> bool:
+    """Whether it can be written as UTF-8: it has no lone surrogate."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def thaw(value: Any) -> Any:
