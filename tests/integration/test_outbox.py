@@ -398,6 +398,18 @@ async def test_a_database_that_is_away_is_waited_for(tmp_path: Path) -> None:
     engine.dispose()
 
 
+async def test_a_table_that_cannot_be_read_ends_the_dispatcher_loudly(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path}/consumers.db")
+    create_tables(engine, metadata)
+    add(engine, ("c", "k", "r"))
+    with engine.begin() as db:
+        db.exec_driver_sql("UPDATE outbox SET body = 'no JSON'")
+    with pytest.raises(ValueError, match="Expecting value"):
+        async with asyncio.timeout(30):
+            await Dispatcher(engine, "soc", Service().deliver, how=QUICK).run()
+    engine.dispose()
+
+
 async def test_one_consumers_rows_are_not_anothers(database: Engine) -> None:
     add(database, ("c", "k", "soc's"))
     with database.begin() as db:

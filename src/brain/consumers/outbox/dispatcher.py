@@ -150,7 +150,10 @@ class Dispatcher:
         self._channels.clear()
 
     async def _look(self) -> float:
-        """Ring the channels that have rows due; seconds until the next look."""
+        """Ring the channels that have rows due; seconds until the next look. Raises what ended a worker."""
+        for worker in self._workers:
+            if worker.done():
+                worker.result()
         try:
             ready = await self._in_transaction(lambda db: claims.due_channels(db, self.consumer))
             await self._prune()
@@ -163,7 +166,9 @@ class Dispatcher:
                 continue
             if name not in self._channels:
                 channel = self._channels[name] = _Channel(name)
-                self._workers += [asyncio.create_task(self._work(channel)) for _ in range(self._how.concurrency)]
+                for _ in range(self._how.concurrency):
+                    self._workers.append(asyncio.create_task(self._work(channel)))
+                    self._workers[-1].add_done_callback(lambda _: self.wake.set())
             self._channels[name].bell.set()
         later = [at - now for at in ready.values() if at > now]
         return max(0.001, min([self._how.poll, *later]))

@@ -78,6 +78,12 @@ outbox = Table(
 """One row for each thing to be said; `create_tables(engine, metadata)` makes it, before anything is put."""
 
 
+_INSERT = {
+    name: dialect.insert(outbox).on_conflict_do_nothing(index_elements=["consumer", "dedup"]).returning(outbox.c.id)
+    for name, dialect in {"postgresql": postgresql, "sqlite": sqlite}.items()
+}
+
+
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
     """A row as it is handed to `deliver`."""
@@ -124,22 +130,16 @@ def put(
     Rows of one channel and key are sent in the order of their putting, one after the other: a row that is due later
     holds back those after it (`cancel` it first). `body` is JSON, and what `deliver` needs, without secrets.
     """
-    dialect = postgresql if db.dialect.name == "postgresql" else sqlite
-    statement = (
-        dialect.insert(outbox)
-        .values(
-            consumer=consumer,
-            channel=channel,
-            key=_stored(key),
-            dedup=_stored(dedup),
-            body=dict(body),
-            created_at=now,
-            due_at=now if due_at is None else due_at,
-        )
-        .on_conflict_do_nothing(index_elements=["consumer", "dedup"])
-        .returning(outbox.c.id)
-    )
-    return db.execute(statement).first() is not None
+    values = {
+        "consumer": consumer,
+        "channel": channel,
+        "key": _stored(key),
+        "dedup": _stored(dedup),
+        "body": dict(body),
+        "created_at": now,
+        "due_at": now if due_at is None else due_at,
+    }
+    return db.execute(_INSERT[db.dialect.name], values).first() is not None
 
 
 def cancel(db: Connection, *, consumer: str, key: str, now: float, channel: str | None = None) -> int:
