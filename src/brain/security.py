@@ -4,8 +4,9 @@ The rules, in the order they are applied to every request:
 1. On a loopback address the Host header must name this machine (or one of `allowed_hosts`): a page of another site that
    points its own name at 127.0.0.1 (DNS rebinding) is refused.
 2. A request that changes something and carries an Origin must come from this server's own page.
-3. With an API key set, everything but the page's static files, the log-in form and the two health probes needs the key,
-   as `Authorization: Bearer KEY` or as a session cookie that `/login` gave for it.
+3. With an API key set, everything but the page's static files, the log-in form, the two health probes and webhooks that
+   are signed with a secret of their own needs the key, as `Authorization: Bearer KEY` or as a session cookie that
+   `/login` gave for it.
 """
 
 from __future__ import annotations

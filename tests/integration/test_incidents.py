@@ -200,6 +200,25 @@ async def test_our_events_are_the_same_when_they_are_published_again(on_sqlite: 
     assert opened[0] == opened[1]
 
 
+async def test_texts_of_any_length_and_kind_fit(at_work: Running) -> None:
+    for story in ("\N{BACTRIAN CAMEL}" * 5000, "a\0b"):
+        with correlation(story):
+            await at_work.immune.publish_event(
+                HealthEvent("CRITICAL", "ERROR_SPIKE", "m" * 200, "\0\N{BACTRIAN CAMEL}" * 4000)
+            )
+            await at_work.threats.create_threat("t" * 100, "\N{BACTRIAN CAMEL}" * 500, "HIGH", "\0" * 9000)
+
+    async def both() -> bool:
+        return len(await at_work.incidents.list()) == 2
+
+    await until(both)
+    await at_work.quiet()
+    assert await at_work.stream.dead_letters("incidents") == []
+    found = [await at_work.incidents.get(one["id"]) for one in await at_work.incidents.list()]
+    assert [len(one["threats"]) for one in found] == [1, 1]
+    assert {len(one["correlation_id"]) for one in found} == {3, 500}
+
+
 async def test_an_event_that_breaks_its_declaration_is_buried_and_holds_up_nothing(on_sqlite: Running) -> None:
     on_sqlite.stream.publish(Event(type="threat.escalated", source="threats_service", payload={"threat_id": 7}))
     await on_sqlite.one(await on_sqlite.escalated())

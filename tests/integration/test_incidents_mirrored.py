@@ -301,3 +301,29 @@ async def test_tables_built_anew_find_their_tickets_again(tmp_path: Path, stand_
             assert [mirror["key"] for mirror in found["mirrors"]] == ["OPS-1", "INC0010001"]
     assert issue(stand_ins)["status"] == "Done"
     assert record(stand_ins)["state"] == "6"
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_two_that_work_at_once_double_nothing(
+    tmp_path: Path, stand_ins: StandIns, kind: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("postgres").url if kind == "postgresql" else None
+    async with (
+        running(tmp_path, stand_ins, url, poll_seconds=0.1) as at_work,
+        running(tmp_path, stand_ins, url) as other,
+    ):
+        stories = [await at_work.escalated(f"203.0.113.{n}") for n in range(8)]
+        for n, story in enumerate(stories):
+            incident = await at_work.one(story)
+            await (other if n % 2 else at_work).incidents.note(incident["id"], f"note {n}", "ann")
+            await (at_work if n % 2 else other).threats.update_threat_status(story, "MITIGATED", "blocked")
+        for story in stories:
+            await at_work.becomes((await at_work.one(story))["id"], lambda found: found["state"] == "RESOLVED")
+        await at_work.quiet()
+        found = await other.incidents.list()
+    assert sorted(incident["number"] for incident in found) == list(range(1, 9))
+    assert sorted(one["status"] for one in stand_ins.jira.issues.values()) == ["Done"] * 8
+    assert sorted(one["state"] for one in stand_ins.servicenow.incidents.values()) == ["6"] * 8
+    for one in stand_ins.jira.issues.values():
+        told = str(one["fields"]["description"]) + "\n".join(one["comments"])
+        assert told.count("note ") == told.count("was mitigated") == 1

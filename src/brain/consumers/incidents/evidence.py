@@ -18,6 +18,8 @@ from brain.consumers.incidents.models import Incident, plain
 from brain.consumers.incidents.tables import decisions, recent
 
 DECISION = "policy.rule_evaluated"
+AGENT = 200
+"""Characters of an agent's id that are kept, for the index over it."""
 MOST = 100
 """Decisions that one incident keeps."""
 _OF_ONE_BATCH = 50
@@ -52,7 +54,7 @@ class Evidence:
         if room <= 0:
             return
         before = and_(
-            recent.c.agent.in_([plain(agent) for agent in agents]), recent.c.at.between(at - self._window, at)
+            recent.c.agent.in_([plain(agent, AGENT) for agent in agents]), recent.c.at.between(at - self._window, at)
         )
         found = self._db.execute(
             select(recent)
@@ -89,7 +91,7 @@ def _row(event: Event, story: str) -> dict[str, Any]:
     return {
         "event_id": event.id,
         "story": story,
-        "agent": plain(payload.get("agent_id")),
+        "agent": plain(payload.get("agent_id"), AGENT),
         "action": plain(payload.get("action")),
         "resource": plain(payload.get("resource")),
         "effect": plain(payload.get("effect"), 20),

@@ -185,6 +185,7 @@ class Ledger:
 
     def _note(self, incident: str, at: float, kind: str, text: str, why: Why, likeness: str = "") -> bool:
         """Whether it became an entry of its own."""
+        likeness = plain(likeness, 300)
         full = self._count(self._entries, tables.timeline, incident) >= MOST_ENTRIES
         if likeness and self._counted_in(incident, likeness, at, ever=full):
             return False

@@ -40,6 +40,9 @@ MOVES: Mapping[State, tuple[State, ...]] = MappingProxyType(
 )
 """The allowed moves. CLOSED is reached through RESOLVED alone, so that every closed incident has its duration."""
 
+STORY = 500
+"""Characters of a story's id that are kept; a longer one would not fit the databases' indexes."""
+
 OPEN = frozenset({State.NEW, State.IN_PROGRESS, State.ON_HOLD})
 
 

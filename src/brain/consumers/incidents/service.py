@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from brain.consumers.database import reachable, reading
 from brain.consumers.incidents import views
 from brain.consumers.incidents.ledger import Ledger, Why, find_incident
-from brain.consumers.incidents.models import Incident, Severity, State, plain
+from brain.consumers.incidents.models import STORY, Incident, Severity, State, plain
 from brain.consumers.incidents.proofs import Proofs
 from brain.consumers.incidents.settings import IncidentSettings
 from brain.errors import Conflict, InvalidInput, NotFound
@@ -60,7 +60,7 @@ class IncidentService:
         """
         if not title.strip():
             raise InvalidInput("title: is empty; say in one line what it is about")
-        story = plain(correlation_id) or f"incident_{secrets.token_hex(8)}"
+        story = plain(correlation_id, STORY) or f"incident_{secrets.token_hex(8)}"
 
         def work(ledger: Ledger) -> Incident:
             before = ledger.current(story)

@@ -16,7 +16,7 @@ from brain.charter import Event
 from brain.consumers.incidents import tables
 from brain.consumers.incidents.evidence import DECISION, Evidence
 from brain.consumers.incidents.ledger import Ledger, Why, insert_or_ignore
-from brain.consumers.incidents.models import Incident, Return, Severity, State, comes_back, plain, story_of
+from brain.consumers.incidents.models import STORY, Incident, Return, Severity, State, comes_back, plain, story_of
 from brain.consumers.incidents.settings import IncidentSettings
 from brain.immune.events import CRITICAL_EVENT, CriticalHealthEvent
 from brain.threats.events import (
@@ -66,7 +66,7 @@ class Taking:
         """
         events = [item.event for item in items if item.event is not None and item.event.source != SOURCE]
         causes = _causes(db, events)
-        told = [(event, causes.setdefault(event.id, plain(story_of(event, causes)))) for event in events]
+        told = [(event, causes.setdefault(event.id, plain(story_of(event, causes), STORY))) for event in events]
         ledger = Ledger(db, self._settings, self._clock())
         ledger.load(story for _, story in told)
         evidence = Evidence(db, self._settings.decision_window)
@@ -150,7 +150,8 @@ class _Taken:
         payload = cast("ThreatEscalated", ESCALATED.check(self._event.payload))
         self._keep_threat(payload, "ESCALATED", payload["escalated_at"])
         text = _told(payload, "was escalated", payload["reason"])
-        incident = self._need(text, _severity(payload["severity"]), _title(payload), [payload["source"]])
+        likeness = f"{self._event.type} {payload['threat_id']}"
+        incident = self._need(text, _severity(payload["severity"]), _title(payload), [payload["source"]], likeness)
         self._settle(incident)  # an escalation that arrives after the mitigation
 
     def _mitigated(self) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, Row, select
 
 from brain.consumers.incidents import tables
 from brain.consumers.incidents.ledger import incident_of
-from brain.consumers.incidents.models import State, plain
+from brain.consumers.incidents.models import STORY, State, plain
 
 
 def listing(engine: Engine, states: Sequence[State], story: str | None, limit: int) -> list[dict[str, Any]]:
@@ -19,7 +19,7 @@ def listing(engine: Engine, states: Sequence[State], story: str | None, limit: i
     if states:
         query = query.where(table.c.state.in_([state.value for state in states]))
     if story is not None:
-        query = query.where(table.c.story == plain(story))
+        query = query.where(table.c.story == plain(story, STORY))
     with engine.begin() as db:
         rows = db.execute(query).all()
         mirrors = _mirrors(db, [row.id for row in rows])
