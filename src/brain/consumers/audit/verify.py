@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
+from brain.consumers.audit.diagnosis import diagnose, sealed
 from brain.consumers.audit.entries import Sealing
 from brain.consumers.audit.merkle import Frontier, root_at
 from brain.consumers.audit.note import BadNote, Checkpoint, Signer, Verifier
@@ -109,12 +110,14 @@ class _Walk:
         self._key = verifier
         self._sealing = Sealing(key.derive(b"audit seal")) if isinstance(key, Signer) else None
         self._progress = progress
+        self._size = 0
         self._deleted = 0
         self._problems: list[Problem] = []
 
     def run(self, trusted: Checkpoint | None, remembered: bytes | None) -> Report:
         # These three are of one moment, though the log may be growing; a longer transaction would hold up others.
         size, signed_to = self._ends()
+        self._size = size
         signed = self._checkpoints()
         self._nodes = self._stored_nodes()
         self._connection.rollback()
@@ -237,10 +240,10 @@ class _Walk:
     def _check_row(self, row: Sequence[Any], previous: bytes) -> None:
         index, payload, leaf, seal, deletion, *fields = row
         sealing = self._sealing
-        sealed = sealing is None or seal == sealing.next(previous, leaf, fields)
+        fits = sealing is None or seal == sealing.next(previous, leaf, fields)
         if payload is not None:
             if sha256(b"\x00" + payload).digest() != leaf:
-                what = "the hash was altered" if not sealed else "the payload was altered"
+                what = "the hash was altered" if not fits else "the payload was altered"
                 raise _Found(index, f"entry {index}: {what}: they do not fit each other")
             if deletion is not None:
                 raise _Found(index, f"entry {index}: is marked as deleted and has a payload")
@@ -248,12 +251,9 @@ class _Walk:
             raise _Found(index, f"entry {index}: the payload is missing, and retention did not delete it")
         else:
             self._deleted += 1
-        if not sealed:
-            raise _Found(
-                index,
-                f"entry {index}: was put here, moved here, or had its search fields, hash or seal altered; "
-                "its seal does not follow from the entry before",
-            )
+        if not fits and sealing is not None:
+            following = (sealed(other) for page in self._pages(index + 1, self._size) for other in page)
+            raise _Found(index, diagnose(sealed(row), previous, following, sealing))
 
     def _pages(self, start: int, size: int) -> Iterator[Sequence[Sequence[Any]]]:
         after = start - 1
