@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -324,6 +325,33 @@ async def consuming(stream: EventStream, database: sa.Engine, **audit: Any) -> A
 
 def logged(database: sa.Engine) -> list[Entry]:
     return list(each(database, Wanted()))
+
+
+def test_a_growing_log_is_verified_without_false_alarm(database: sa.Engine) -> None:
+    log = filled(database, [250])
+
+    def grow() -> None:
+        for first in range(250, 1500, 25):
+            append(database, log, records(first, 25))
+
+    seen = set()
+    with ThreadPoolExecutor(1) as pool:
+        growing = pool.submit(grow)
+        while not growing.done():
+            report = verify(database, log.signer)
+            assert report.ok, report
+            seen.add(report.size)
+        growing.result()
+    assert len(seen) > 1
+    assert verify(database, log.signer).size == 1500
+
+
+def test_two_histories_signed_for_are_told(database: sa.Engine) -> None:
+    log = filled(database, [20])
+    other = log.signer.sign(Checkpoint(ORIGIN, 20, bytes(32)).text())
+    assert verify(database, log.signer, remembered=other).ok is False
+    assert verify(database, log.signer, note_of(database), remembered=other).ok is False
+    assert verify(database, log.signer, note_of(database), remembered=note_of(database)).ok
 
 
 async def test_the_consumer_logs_the_stream_whole(stream: EventStream, database: sa.Engine, tmp_path: Path) -> None:

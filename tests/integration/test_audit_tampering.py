@@ -30,6 +30,8 @@ PRUNED = 38
 SEED = 20261125
 BLOBS = ("payload", "leaf_hash", "seal")
 
+WORDS = {"delete": "is missing", "swap": "was swapped", "insert": "was put in"}
+
 Change = Callable[[sqlite3.Connection], object]
 
 
@@ -143,7 +145,7 @@ def test_each_entry_in_turn(bench: Bench) -> None:
             report = bench.tampered(change)
             first = min(index, other) if name == "swap" else index
             assert (report.ok, report.first_bad_index) == (False, first), (name, column, report)
-            assert report.problem
+            assert name not in WORDS or WORDS[name] in str(report.problem), (name, report)
 
 
 @given(index=st.integers(0, SIZE - 1), column=st.sampled_from(BLOBS), bit=st.integers(0, 1 << 13))
@@ -164,12 +166,20 @@ def test_any_bit_of_any_checkpoint(bench: Bench, size: int, bit: int) -> None:
 def test_any_two_swapped(bench: Bench, pair: list[int]) -> None:
     report = bench.tampered(swap(*pair))
     assert (report.ok, report.first_bad_index) == (False, min(pair))
+    assert "was swapped" in str(report.problem)
+    assert str(max(pair)) in str(report.problem)
 
 
 @given(index=st.integers(0, SIZE), data=st.binary(max_size=40))
 def test_one_put_in_anywhere(bench: Bench, index: int, data: bytes) -> None:
     report = bench.tampered(insert(index, data))
     assert (report.ok, report.first_bad_index) == (False, index)
+
+
+def test_a_payload_and_a_hash_are_told_apart(bench: Bench) -> None:
+    assert "payload was altered" in str(bench.tampered(flip("audit_entries", "payload", "idx", 90, 5)).problem)
+    assert "hash was altered" in str(bench.tampered(flip("audit_entries", "leaf_hash", "idx", 90, 5)).problem)
+    assert "seal was altered" in str(bench.tampered(flip("audit_entries", "seal", "idx", 90, 5)).problem)
 
 
 @pytest.mark.parametrize(

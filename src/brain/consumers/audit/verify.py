@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
+from brain.consumers.audit.diagnosis import diagnose, sealed
 from brain.consumers.audit.entries import Sealing
-from brain.consumers.audit.merkle import Frontier
+from brain.consumers.audit.merkle import Frontier, root_at
 from brain.consumers.audit.note import BadNote, Checkpoint, Signer, Verifier
 from brain.consumers.audit.tables import checkpoints, entries, nodes
 from brain.consumers.audit.tree import STEP, StoredTree, Tampered, stored_nodes
@@ -94,6 +95,8 @@ def verify(
     trusted = Checkpoint.open(kept, verifier) if kept is not None else None
     try:
         with reading(database).connect() as connection:
+            if connection.dialect.name == "postgresql":  # as SQLite does anyway: one state for a whole transaction
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
             walk = _Walk(connection, key, verifier, progress or _silent)
             return walk.run(trusted, remembered)
     except DBAPIError as error:
@@ -107,18 +110,22 @@ class _Walk:
         self._key = verifier
         self._sealing = Sealing(key.derive(b"audit seal")) if isinstance(key, Signer) else None
         self._progress = progress
+        self._size = 0
         self._deleted = 0
         self._problems: list[Problem] = []
 
     def run(self, trusted: Checkpoint | None, remembered: bytes | None) -> Report:
+        # These three are of one moment, though the log may be growing; a longer transaction would hold up others.
         size, signed_to = self._ends()
+        self._size = size
         signed = self._checkpoints()
         self._nodes = self._stored_nodes()
+        self._connection.rollback()
         for elsewhere in filter(None, (self._of_this_log(remembered), trusted)):
             if elsewhere.size > size:
                 self._problems.append(Problem(size, _cut_off(size, elsewhere.size)))
-            signed[elsewhere.size] = elsewhere
-        start, frontier, seal = self._start(trusted, size)
+            signed.setdefault(elsewhere.size, set()).add(elsewhere.root)
+        start, frontier, seal = self._start(trusted, size, signed)
         root = None
         try:
             self._go(start, size, frontier, seal, signed)
@@ -152,52 +159,53 @@ class _Walk:
             return None
 
     def _ends(self) -> tuple[int, int]:
-        """How many entries there are, and how many are signed for; of one moment, though the log may be growing."""
+        """How many entries there are, and how many are signed for."""
         row = self._connection.execute(
             select(
                 select(func.max(entries.c.idx)).scalar_subquery(),
                 select(func.max(checkpoints.c.size)).scalar_subquery(),
             )
         ).one()
-        self._connection.rollback()  # a long transaction would hold up others
         return (-1 if row[0] is None else row[0]) + 1, row[1] or 0
 
-    def _checkpoints(self) -> dict[int, Checkpoint]:
-        """The good ones by size; what is wrong with the others goes to the problems."""
-        good: dict[int, Checkpoint] = {}
+    def _checkpoints(self) -> dict[int, set[bytes]]:
+        """The roots of the good ones by size; what is wrong with the others goes to the problems."""
+        good: dict[int, set[bytes]] = {}
         for size, note in self._connection.execute(select(checkpoints.c.size, checkpoints.c.note)):
             try:
                 found = Checkpoint.open(note, self._key)
                 if found.size != size:
                     raise BadNote(f"checkpoint: is of {found.size} entries")
-                good[size] = found
+                good[size] = {found.root}
             except (BadNote, TypeError, AttributeError) as error:
                 self._problems.append(
                     Problem(max(0, size - 1), f"the checkpoint of {size} entries was altered: {error}")
                 )
-        self._connection.rollback()
         return good
 
     def _stored_nodes(self) -> dict[tuple[int, int], bytes]:
         rows = self._connection.execute(select(nodes.c.level, nodes.c.idx, nodes.c.hash)).all()
-        self._connection.rollback()
         return {(level, index): value for level, index, value in rows}
 
-    def _start(self, trusted: Checkpoint | None, size: int) -> tuple[int, Frontier, bytes]:
-        """Where to begin: after the kept checkpoint when the stored hashes lead to its root, else at the beginning."""
+    def _start(
+        self, trusted: Checkpoint | None, size: int, signed: dict[int, set[bytes]]
+    ) -> tuple[int, Frontier, bytes]:
+        """Where to begin: after the kept checkpoint, when the stored hashes lead to all roots signed until then."""
         first = self._sealing.first if self._sealing else b""
         if trusted is None or not 0 < trusted.size <= size:
             return 0, Frontier(), first
+        tree = StoredTree(self._connection)
         try:
-            frontier = StoredTree(self._connection).frontier(trusted.size)
+            good = all(roots == {root_at(at, tree.node)} for at, roots in signed.items() if 0 < at <= trusted.size)
+            frontier = tree.frontier(trusted.size)
         except Tampered:
             return 0, Frontier(), first
         seal = self._connection.scalar(select(entries.c.seal).where(entries.c.idx == trusted.size - 1))
-        if frontier.root() != trusted.root or not isinstance(seal, bytes):
+        if not good or not isinstance(seal, bytes):
             return 0, Frontier(), first
         return trusted.size, frontier, seal
 
-    def _go(self, start: int, size: int, frontier: Frontier, seal: bytes, signed: dict[int, Checkpoint]) -> None:
+    def _go(self, start: int, size: int, frontier: Frontier, seal: bytes, signed: dict[int, set[bytes]]) -> None:
         append, stored, sealing = frontier.append, self._nodes, self._sealing
         vouched = start  # the entries before this one are what a good checkpoint was signed over
         index = start
@@ -218,9 +226,9 @@ class _Walk:
                     if stored.get((level, number)) != subtrees[level]:
                         begin = max(number << level, vouched if sealing is None else 0)
                         raise _Found(begin, _subtree_problem(number << level, index, (level, number) in stored))
-                checkpoint = signed.get(index)
-                if checkpoint is not None:
-                    if checkpoint.root != frontier.root():
+                roots = signed.get(index)
+                if roots is not None:
+                    if roots != {frontier.root()}:
                         raise _Found(
                             vouched, f"the entries {vouched} to {index - 1} are not those that were signed for"
                         )
@@ -232,10 +240,10 @@ class _Walk:
     def _check_row(self, row: Sequence[Any], previous: bytes) -> None:
         index, payload, leaf, seal, deletion, *fields = row
         sealing = self._sealing
-        sealed = sealing is None or seal == sealing.next(previous, leaf, fields)
+        fits = sealing is None or seal == sealing.next(previous, leaf, fields)
         if payload is not None:
             if sha256(b"\x00" + payload).digest() != leaf:
-                what = "the hash was altered" if not sealed else "the payload was altered"
+                what = "the hash was altered" if not fits else "the payload was altered"
                 raise _Found(index, f"entry {index}: {what}: they do not fit each other")
             if deletion is not None:
                 raise _Found(index, f"entry {index}: is marked as deleted and has a payload")
@@ -243,12 +251,9 @@ class _Walk:
             raise _Found(index, f"entry {index}: the payload is missing, and retention did not delete it")
         else:
             self._deleted += 1
-        if not sealed:
-            raise _Found(
-                index,
-                f"entry {index}: was put here, moved here, or had its search fields, hash or seal altered; "
-                "its seal does not follow from the entry before",
-            )
+        if not fits and sealing is not None:
+            following = (sealed(other) for page in self._pages(index + 1, self._size) for other in page)
+            raise _Found(index, diagnose(sealed(row), previous, following, sealing))
 
     def _pages(self, start: int, size: int) -> Iterator[Sequence[Sequence[Any]]]:
         after = start - 1
