@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from brain import HealthEvent
+from brain import EventStream, HealthEvent, ImmuneService, ThreatService
 from brain.demo.stand_ins import StandIns
 from brain.settings import Settings
 from support.server import running_server
@@ -54,7 +54,7 @@ async def test_a_threat_is_paged_taken_on_and_resolved_everywhere(tmp_path: Path
     assert {event.correlation_id for event in events} == {threat.id}
 
 
-@pytest.mark.parametrize("mode", ["down", "drop", "busy"])
+@pytest.mark.parametrize("mode", ["down", "drop"])
 async def test_services_that_are_down_for_the_whole_run_lose_and_double_nothing(
     mode: str, tmp_path: Path, stand_ins: StandIns
 ) -> None:
@@ -101,7 +101,43 @@ async def test_who_refused_the_page_is_not_told_the_end(tmp_path: Path, stand_in
         await soc.threats.update_threat_status(threat.id, "MITIGATED")
         await until(lambda: states() == ["sent", "refused"])
         events = [event async for event in soc.stream.replay("alert.*")]
-    assert [event.type for event in events] == ["alert.notification_failed"]
+        assert [event.type for event in events] == ["alert.notification_failed"]
+        assert soc.desk.retry("gone") == 1  # too late: it is over
+        await until(lambda: states() == ["sent", "sent"])
+    assert stand_ins.slack.received == []
+
+
+async def test_what_was_refused_can_be_sent_once_more(tmp_path: Path, stand_ins: StandIns) -> None:
+    routes = [{"name": "all", "to": ["chat"], "group_wait": 0}]
+    gone = {"kind": "slack", "webhook_url": f"{stand_ins.url}/slack/of/nobody"}
+    async with running(tmp_path, stand_ins, notifiers={"chat": gone}, routes=routes) as soc:
+        await soc.threats.create_threat("scan", "203.0.113.1", "HIGH")
+        await until(lambda: soc.desk.notifiers()[0][2].refused == 1)
+    async with running(tmp_path, stand_ins, routes=routes) as soc:
+        assert soc.desk.retry("chat") == 1
+        await until(lambda: len(stand_ins.slack.received) == 1)
+        await until(lambda: soc.desk.notifiers()[1][2].sent == 1)
+
+
+async def test_what_is_over_before_the_start_is_told_to_nobody(tmp_path: Path, stand_ins: StandIns) -> None:
+    async with EventStream.open(f"sqlite:///{tmp_path}/brain.db") as stream:
+        threats = ThreatService(stream)
+        for n in range(30):
+            threat = await threats.create_threat("scan", f"203.0.113.{n}", "HIGH")
+            await threats.update_threat_status(threat.id, "MITIGATED" if n else "ESCALATED")
+            story = threat.id if n == 0 else None
+            await ImmuneService(stream).publish_event(
+                HealthEvent("CRITICAL", "ERROR_SPIKE", "billing", "errors", correlation_id=story)
+            )
+    async with running(tmp_path, stand_ins) as soc:
+        await until(lambda: len(stand_ins.webhook.messages) == 1 and soc.unsaid() == 0)
+        firing = soc.desk.alerts("firing")
+    (page,) = stand_ins.webhook.messages.values()
+    assert page["summary"].startswith("escalated")
+    assert {shown.alert.labels["kind"]: shown.muted.inhibited_by is not None for shown in firing} == {
+        "threat": False,
+        "health": True,
+    }
 
 
 async def test_a_page_carries_the_decisions_behind_it_and_their_proofs(tmp_path: Path, stand_ins: StandIns) -> None:

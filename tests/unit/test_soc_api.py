@@ -102,3 +102,11 @@ async def test_a_timeline_tells_the_story(soc: Soc, client: TestClient, stream: 
     assert steps[0]["event_id"] == detected.id
     assert DETECTED.example["description"] in steps[0]["text"]
     assert client.get("/api/alerts/alr_none/timeline").status_code == 404
+
+
+def test_notifiers_are_listed_with_what_waits(soc: Soc, client: TestClient) -> None:
+    soc.see(soc.detected("thr_1"), soc.detected("thr_2"))
+    soc.tick(10)
+    (pager,) = client.get("/api/notifiers").json()
+    assert (pager["name"], pager["kind"], pager["waiting"], pager["sent"]) == ("pager", "pagerduty", 2, 0)
+    assert pager["oldest_waiting_at"] == soc.clock()

@@ -1,4 +1,4 @@
-"""`brain alerts`: list, show and acknowledge alerts; check the settings; send a test page."""
+"""`brain alerts`: list, acknowledge and close alerts; check the settings; look at notifiers, send a test page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from brain.consumers.soc.operations import Desk, Shown
     from brain.settings import Settings
 
-app = typer.Typer(help="SOC alerts: list, acknowledge, close; check the settings.", no_args_is_help=True)
+app = typer.Typer(
+    help="SOC alerts: list, acknowledge, close them; check their settings and notifiers.", no_args_is_help=True
+)
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The alert's id, alr_...")]
 ByOption = Annotated[str, typer.Option("--by", metavar="NAME", envvar="USER", help="Who you are.")]
@@ -77,6 +79,44 @@ def close(
         alert = opened.close(id, by)
         run(publish(settings, lambda to: announce_closed(to, alert)))
     _print_change(alert, f"{alert.id}: closed by {alert.resolved_by}", as_json)
+
+
+@app.command()
+def notifiers(stream: StreamOption = None, database: DatabaseOption = None, as_json: JsonOption = False) -> None:
+    """Print what each notifier was sent, what waits to be sent, and what its service refused."""
+    from brain.cli.tables import printable
+    from brain.consumers.soc.api_models import notifier_values
+
+    with desk(stream, database) as (opened, _):
+        rows = [notifier_values(*entry) for entry in opened.notifiers()]
+    if as_json:
+        print_json_array(rows)
+        return
+    for row in rows:
+        typer.echo(
+            f"{row['name']} ({row['kind'] or 'not in the settings'}): {row['sent']} sent, {row['waiting']} waiting, "
+            f"{row['refused']} refused"
+        )
+        if row["last_error"]:
+            typer.echo(f"    {printable(row['last_error'])}")
+    if not rows:
+        typer.echo("no notifiers", err=True)
+
+
+@app.command()
+def retry(
+    notifier: Annotated[str, typer.Argument(metavar="NOTIFIER", help="A name that `brain alerts notifiers` shows.")],
+    stream: StreamOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send what a service refused once more, after what it refused for was put right."""
+    with desk(stream, database) as (opened, _):
+        count = opened.retry(notifier)
+    if as_json:
+        print_json({"notifier": notifier, "retried": count})
+    else:
+        typer.echo(f"{count} to be sent to {notifier} once more")
 
 
 @app.command("check-config")

@@ -18,9 +18,11 @@ from brain.consumers.soc.api_models import (
     AlertView,
     By,
     NewSilence,
+    NotifierView,
     SilenceView,
     StepView,
     alert_values,
+    notifier_values,
     silence_values,
     step_values,
 )
@@ -71,6 +73,11 @@ def soc_router(desk: Desk, stream: EventStream, clock: Callable[[], float] = tim
         """For what nothing else would resolve. Answers 409 for one that is resolved already."""
         announce_closed(stream, await asyncio.to_thread(desk.close, alert_id, who.by))
         return _view(await asyncio.to_thread(desk.alert, alert_id))
+
+    @router.get("/notifiers", summary="List notifiers")
+    async def notifiers() -> list[NotifierView]:
+        """Each with what it was sent, what waits and what its service refused."""
+        return [NotifierView(**notifier_values(*entry)) for entry in await asyncio.to_thread(desk.notifiers)]
 
     @router.get("/silences", summary="List silences")
     async def silences(

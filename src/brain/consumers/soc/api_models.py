@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from brain.consumers.outbox import ChannelState
 from brain.consumers.soc.matchers import MATCHER_CHARACTERS
 from brain.consumers.soc.muting import Silence
 from brain.consumers.soc.operations import NAME_CHARACTERS, REASON_CHARACTERS, Shown
@@ -124,6 +125,18 @@ class AlertView(BaseModel):
     notifications: list[NotificationView] = Field(description="What was said of it, the latest first.")
 
 
+class NotifierView(BaseModel):
+    """A notifier, and what became of what it was to be told."""
+
+    name: str = Field(description="Its name in the settings.")
+    kind: str | None = Field(description="pagerduty, slack, webhook, email or apprise; null when it is gone from them.")
+    waiting: int = Field(description="Messages that are decided and not sent.")
+    refused: int = Field(description="Messages that the service refused for good.")
+    sent: int = Field(description="Messages that the service accepted.")
+    oldest_waiting_at: float | None = Field(description="Since when the oldest waits, in Unix seconds.")
+    last_error: str | None = Field(description="What went wrong last with those that wait or were refused.")
+
+
 class StepView(BaseModel):
     """One thing that happened."""
 
@@ -197,6 +210,19 @@ def alert_values(shown: Shown) -> dict[str, Any]:
             }
             for notice in shown.notices
         ],
+    }
+
+
+def notifier_values(name: str, kind: str | None, state: ChannelState) -> dict[str, Any]:
+    """The notifier as plain values."""
+    return {
+        "name": name,
+        "kind": kind,
+        "waiting": state.waiting,
+        "refused": state.refused,
+        "sent": state.sent,
+        "oldest_waiting_at": state.oldest_waiting_at,
+        "last_error": state.last_error,
     }
 
 

@@ -81,6 +81,8 @@ def dedup_key(key: str) -> str:
 
 def summarise(alerts: Sequence[Alert]) -> str:
     """What a page is about, in a line."""
+    if not alerts:
+        return "what this was about is long over and forgotten"
     more = len(alerts) - 1
     return alerts[0].summary + (f" (and {more} more)" if more else "")
 

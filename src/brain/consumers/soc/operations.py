@@ -142,6 +142,21 @@ class Desk:
             book.touch_firing(db)
         return silence
 
+    def notifiers(self) -> list[tuple[str, str | None, outbox.ChannelState]]:
+        """What each notifier was sent and waits for: name, kind (None: it is not in the settings any more), state."""
+        with self._reading() as db:
+            states = {state.channel: state for state in outbox.channels(db, CONSUMER)}
+        known = {name: notifier.kind for name, notifier in self._configuration.notifiers.items()}
+        return [
+            (name, known.get(name), states.get(name) or outbox.ChannelState(name, 0, 0, 0, None, None))
+            for name in dict.fromkeys([*known, *states])
+        ]
+
+    def retry(self, notifier: str) -> int:
+        """Send once more what the notifier's service refused, now that it would accept that; how many messages."""
+        with self._writing() as db:
+            return outbox.retry_refused(db, consumer=CONSUMER, now=self._clock(), channel=notifier)
+
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
         with reachable(self._database):

@@ -45,8 +45,8 @@ class Sending:
         if notifier is None:
             raise Unavailable(f"there is no notifier {row.channel!r} in the settings any more; put it back, or wait")
         action = Action(row.body["action"])
-        if action not in PAGES and not await asyncio.to_thread(self._was_told, row):
-            return {"skipped": "the page that this would end was never accepted"}
+        if (why := await asyncio.to_thread(self._pointless, row, action)) is not None:
+            return {"skipped": why}
         page = await self._page(row, action)
         try:
             answer = await say(notifier, page, self._sender, self._clock)
@@ -56,26 +56,24 @@ class Sending:
         announce_notified(self._house.stream, row)
         return answer
 
-    def _was_told(self, row: OutboxRow) -> bool:
-        """Whether a page of this key was accepted since the last end: who was not told is not told the end either."""
-        query = (
-            sa.select(outbox.c.state, outbox.c.body)
-            .where(
-                outbox.c.consumer == CONSUMER,
-                outbox.c.channel == row.channel,
-                outbox.c.key == row.key,
-                outbox.c.id < row.id,
-                outbox.c.state.in_([State.SENT.value, State.REFUSED.value]),
-            )
-            .order_by(outbox.c.id.desc())
-        )
+    def _pointless(self, row: OutboxRow, action: Action) -> str | None:
+        """Why the row need not be sent: its page was never accepted, or (one that is tried again by hand) is over."""
+        mine = sa.and_(outbox.c.consumer == CONSUMER, outbox.c.channel == row.channel, outbox.c.key == row.key)
+        settled = outbox.c.state.in_([State.SENT.value, State.REFUSED.value])
+        query = sa.select(outbox.c.id, outbox.c.state, outbox.c.body).where(mine, settled).order_by(outbox.c.id.desc())
         with reading(self._house.database).begin() as db:
-            for state, body in db.execute(query):
+            for id, state, body in db.execute(query):
+                if id > row.id:
+                    if action in PAGES and body["action"] == Action.RESOLVE:
+                        return "it is over by now"
+                    continue
+                if action in PAGES:
+                    return None
                 if body["action"] == Action.RESOLVE:
-                    return False
+                    break
                 if state == State.SENT and Action(body["action"]) in PAGES:
-                    return True
-        return False
+                    return None
+        return None if action in PAGES else "the page that this would end was never accepted"
 
     async def _page(self, row: OutboxRow, action: Action) -> Page:
         body = row.body

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from brain.charter import Event, Pattern, Priority, catalogue
-from brain.consumers.soc.alerts import SEVERITIES, Fires, HealingEnded, Resolves, Signal
+from brain.consumers.soc.alerts import SEVERITIES, Fires, HealingEnded, Resolves, Signal, worst
 
 SOURCE = "soc_service"
 """What this consumer's own events carry as their source; they never make alerts."""
@@ -88,7 +88,8 @@ def _threat(
     return Fires(
         key=threat_id,
         name=kind,
-        severity=_severity(payload.get("severity"), "MEDIUM"),
+        # Somebody says that a person is needed: no route that asks for HIGH must miss that.
+        severity=worst([_severity(payload.get("severity"), "MEDIUM"), *(["HIGH"] if status == "ESCALATED" else [])]),
         labels={
             "kind": "threat",
             "threat_id": threat_id,

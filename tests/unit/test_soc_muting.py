@@ -1,0 +1,73 @@
+"""Inhibition never goes round in a circle: of whatever explains what, somebody is told of something."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brain.consumers.soc.alerts import SEVERITIES, Alert
+from brain.consumers.soc.matchers import parse_matchers
+from brain.consumers.soc.muting import Inhibition, inhibited
+
+
+def alert(id: str, **labels: str) -> Alert:
+    return Alert(
+        id=id,
+        key=id,
+        name="n",
+        severity=labels.pop("severity", "HIGH"),
+        labels={"kind": "threat", **labels},
+        summary="",
+        event="threat.detected",
+        correlation_id=labels.get("story", "s"),
+        latest_story="s",
+        first_at=0.0,
+        fired_at=0.0,
+        last_at=0.0,
+    )
+
+
+def rule(name: str, source: str, target: str, *equal: str) -> Inhibition:
+    return Inhibition(name, parse_matchers([source]), parse_matchers([target]), equal)
+
+
+def test_two_rules_that_go_in_a_circle_leave_the_first_ones_source() -> None:
+    a, b = alert("a", kind="health"), alert("b", kind="threat")
+    rules = [rule("1", "kind=threat", "kind=health"), rule("2", "kind=health", "kind=threat")]
+    assert inhibited([a, b], rules) == {"a": "b"}
+    assert inhibited([a, b], rules[::-1]) == {"b": "a"}
+
+
+def test_alerts_that_are_both_sides_of_one_rule_leave_each_other_alone() -> None:
+    alerts = [alert("a"), alert("b"), alert("c", kind="health")]
+    assert inhibited(alerts, [rule("1", "kind=threat", "kind=~threat|health")]) == {"c": "a"}
+
+
+def test_an_empty_label_is_not_shared() -> None:
+    alerts = [alert("a", kind="health", agent=""), alert("b", agent="")]
+    assert inhibited(alerts, [rule("1", "kind=health", "kind=threat", "agent")]) == {}
+
+
+MATCHERS = st.sampled_from(["x=1", "x=2", "y=1", "y!=1", "severity=HIGH", "severity!=LOW", "z=~1|2"])
+ALERTS = st.lists(
+    st.tuples(st.sampled_from("012"), st.sampled_from("012"), st.sampled_from("012"), st.sampled_from(SEVERITIES)),
+    min_size=1,
+    max_size=8,
+)
+RULES = st.lists(st.tuples(MATCHERS, MATCHERS, st.sampled_from([(), ("z",)])), max_size=6)
+
+
+@given(ALERTS, RULES)
+def test_whoever_is_inhibited_is_so_by_someone_who_is_told(
+    values: list[tuple[str, str, str, str]], rules: list[tuple[str, str, tuple[str, ...]]]
+) -> None:
+    alerts = [alert(str(n), x=x, y=y, z=z, severity=severity) for n, (x, y, z, severity) in enumerate(values)]
+    made = [rule(str(n), source, target, *equal) for n, (source, target, equal) in enumerate(rules)]
+    found = inhibited(alerts, made)
+    assert len(found) < len(alerts)
+    for target in found:
+        seen = {target}
+        while (source := found.get(target)) is not None:
+            assert source not in seen, "a circle"
+            seen.add(source)
+            target = source
