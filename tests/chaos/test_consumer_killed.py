@@ -84,7 +84,7 @@ async def test_an_event_that_kills_its_consumer_becomes_a_dead_letter(
         assert deaths == letter.attempts == 5
         assert worker.is_alive()
         assert await stream.redrive("effects") == 1  # it kills again: it went back to its group
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while worker.is_alive():
                 await asyncio.sleep(0.01)
         kill(worker)

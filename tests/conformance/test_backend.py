@@ -71,7 +71,7 @@ def test_wait_wakes_for_an_append(backend: Backend) -> None:
     thread = threading.Thread(target=wait)
     thread.start()
     fill(backend, 1, start=1)
-    assert woken.wait(5)
+    assert woken.wait(60)
     thread.join()
 
 
@@ -242,7 +242,7 @@ def test_appends_and_groups_from_many_threads(backend: Backend) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert not failures
     every = seen[0] + seen[1]
     assert sorted(every) == sorted(f"{name} {i}".encode() for name in "xyz" for i in range(50) for _ in range(4))

@@ -72,7 +72,7 @@ async def letters(stream: EventStream) -> list[Event]:
     consuming = asyncio.create_task(stream.run_consumers())
     for event in events:
         await stream.publish(event)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not await settled(stream):
             await asyncio.sleep(0.02)
     consuming.cancel()
@@ -124,7 +124,7 @@ async def test_redrive_by_position_reaches_that_group_alone(
     seen: dict[str, list[int]] = {"billing": [], "mailing": []}
     consumers = [asyncio.create_task(collect(stream, group, seen[group])) for group in seen]
     await stream.publish(make(3))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(seen["billing"]) < 3 or not seen["mailing"]:
             await asyncio.sleep(0.01)
     for consumer in consumers:

@@ -18,7 +18,7 @@ from brain.threats.api import open_module as open_threats
 async def story(stream: EventStream, last: str, correlation_id: str) -> list[str]:
     """The types of a story's events, in order, up to the first of type `last`."""
     types = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for event in stream.subscribe("*", after=""):
             if event.correlation_id == correlation_id:
                 types.append(event.type)
@@ -59,7 +59,7 @@ async def test_an_incident_is_healed_in_its_story(
             HealthEvent(HealthSeverity.CRITICAL, HealthKind.AGENT_FAILURE, "billing", "gone", correlation_id="story-2")
         )
         published = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for event in stream.subscribe("immune.event_published", after=""):
                 published.append(event)
                 if event.payload["kind"] == "SELF_HEALING_ACTION":

@@ -21,7 +21,7 @@ def make(number: int, event_type: str = "test.happened", **payload: Any) -> Even
 
 async def take(events: AsyncGenerator[Event, None], count: int) -> list[Event]:
     found = []
-    async with asyncio.timeout(10), aclosing(events) as source:
+    async with asyncio.timeout(60), aclosing(events) as source:
         async for event in source:
             found.append(event)
             if len(found) == count:
@@ -30,7 +30,7 @@ async def take(events: AsyncGenerator[Event, None], count: int) -> list[Event]:
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while True:
             result = condition()
             if result if isinstance(result, bool) else await result:
@@ -82,7 +82,7 @@ async def test_subscribe_sees_what_matches_from_now_on(stream: EventStream) -> N
 async def test_live_resumes_after_a_position(stream: EventStream) -> None:
     positions = [await stream.publish(make(n)) for n in range(5)]
     seen = []
-    async with asyncio.timeout(10), aclosing(stream.live(after=positions[1])) as live:
+    async with asyncio.timeout(60), aclosing(stream.live(after=positions[1])) as live:
         async for stored in live:
             seen.append((stored.position, stored.event.payload["n"]))
             if len(seen) == 3:

@@ -242,7 +242,7 @@ def test_watch_imports_again_when_the_file_changes(brain: Command, policy: Path,
         policy.write_text(CHANGED)
         assert process.stdout.readline() == "1 created, 1 updated, 1 deleted, 0 unchanged\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
     finally:
         process.kill()
         process.wait()

@@ -44,7 +44,7 @@ class Served:
 
     async def letters(self, count: int) -> list[dict[str, object]]:
         """The dead letters of `picky`, once there are `count`."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(found := await self.get("/api/dead-letters", group="picky")) != count:
                 await asyncio.sleep(0.02)
         return found
@@ -100,7 +100,7 @@ async def test_chosen_letters_are_redriven_and_the_others_discarded(served: Serv
     chosen = {"group": "picky", "positions": [letters[2]["position"], letters[0]["position"]]}
     answer = await served.client.post("/api/dead-letters/redrive", json=chosen)
     assert answer.json() == {"group": "picky", "count": 2}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(served.handler.seen) < 2:
             await asyncio.sleep(0.02)
     assert served.handler.seen == [0, 2]

@@ -20,7 +20,7 @@ EVENTS, KILLED_AT = 20, 7
 def worker(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "support.inbox_worker", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "redis"])

@@ -147,7 +147,7 @@ async def test_replay(server: tuple[EventStream, httpx.AsyncClient]) -> None:
     await client.post(RULES, json=ALLOW)
     for _ in range(3):
         await client.post("/api/policy/evaluate", json=ASKED)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(await stream.read("policy.rule_evaluated")) < 3:
             await asyncio.sleep(0.01)
     report = (await client.post("/api/policy/replay", json={"rules": [RULE]})).json()

@@ -27,7 +27,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**kept, "PATH": f"{tools}:{kept['PATH']}", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1", "LC_ALL": "C.UTF-8"}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_the_tour(tmp_path: Path, environment: dict[str, str]) -> None:
     folder = tmp_path / "tour"
     folder.mkdir()
@@ -53,7 +53,7 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
         subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return ""
     done = subprocess.run(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180
     )
     return done.stdout
 

@@ -19,7 +19,7 @@ def event(number: int) -> Event:
 
 async def publish(stream: EventStream, numbers: range) -> None:
     receipts = [stream.publish(event(number)) for number in numbers]
-    await asyncio.wait_for(asyncio.gather(*receipts), 10)
+    await asyncio.wait_for(asyncio.gather(*receipts), 60)
 
 
 def hold(stream: EventStream) -> None:
@@ -97,7 +97,7 @@ async def test_a_group_that_began_now_misses_nothing_when_it_is_made_anew(
         await asyncio.to_thread(redis_server.kill)
         receipts = [stream.publish(event(number)) for number in range(3, 6)]
         await asyncio.to_thread(redis_server.restart, empty=True)
-        await asyncio.wait_for(asyncio.gather(*receipts), 10)
+        await asyncio.wait_for(asyncio.gather(*receipts), 60)
         await asyncio.to_thread(until, lambda: {3, 4, 5} <= set(numbers))
         consuming.cancel()
         await asyncio.gather(consuming, return_exceptions=True)

@@ -77,7 +77,7 @@ def traceparent(span: ReadableSpan) -> str:
 
 async def run_until(stream: EventStream, done: asyncio.Event) -> None:
     task = asyncio.create_task(stream.run_consumers())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await done.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -37,7 +37,7 @@ class Command:
     def __call__(self, *arguments: str | Path) -> Ran:
         out, err = self.folder / ".out", self.folder / ".err"
         process = spawn(_run, self.folder, [*map(str, arguments)], out, err)
-        process.join(60)
+        process.join(120)
         if process.exitcode is None:
             process.kill()
         return Ran(process.exitcode, out.read_text(), err.read_text())

@@ -33,5 +33,5 @@ def kill(process: BaseProcess) -> None:
     """SIGKILL, and wait for the end."""
     if process.pid is not None and process.is_alive():
         os.kill(process.pid, signal.SIGKILL)
-    process.join(10)
+    process.join(60)
     assert not process.is_alive()

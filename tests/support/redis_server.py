@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -15,15 +16,22 @@ import redis
 
 BINARY = os.environ.get("REDIS_SERVER") or shutil.which("redis-server") or shutil.which("valkey-server")
 """The program all tests use: REDIS_SERVER names another version, or Valkey where both are installed."""
+_chance = random.SystemRandom()
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A free port that nobody is given by chance while its server is down: below those of outgoing connections."""
+    while True:
+        port = _chance.randrange(12_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Look until it is so; a server that is starting or down counts as not yet."""
     deadline = time.monotonic() + seconds
     while True:
@@ -76,7 +84,7 @@ class RedisServer:
 
     def client(self) -> redis.Redis:
         """A connection of the test's own, beside what it tests."""
-        return redis.Redis(port=self.port, password=self.password, socket_timeout=1, protocol=2, retry=None)
+        return redis.Redis(port=self.port, password=self.password, socket_timeout=10, protocol=2, retry=None)
 
     def is_primary(self) -> bool:
         with self.client() as client:
@@ -86,7 +94,7 @@ class RedisServer:
         """SIGKILL, and wait for the end."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
             self.process = None
 
     def restart(self, *, empty: bool = False) -> None:

@@ -26,7 +26,7 @@ async def running_server(settings: Settings) -> AsyncIterator[tuple[Running, htt
     """A server in this event loop, and a client of it."""
     async with (
         running(settings) as server,
-        httpx.AsyncClient(base_url=server.url, timeout=20, trust_env=False) as client,
+        httpx.AsyncClient(base_url=server.url, timeout=60, trust_env=False) as client,
     ):
         yield server, client
 
@@ -36,7 +36,7 @@ def brain(
 ) -> subprocess.CompletedProcess[str]:
     """Run `brain ARGUMENTS` in a folder to its end."""
     return subprocess.run(
-        [*BRAIN, *arguments], cwd=folder, env=_environment(environment), capture_output=True, text=True, timeout=90
+        [*BRAIN, *arguments], cwd=folder, env=_environment(environment), capture_output=True, text=True, timeout=180
     )
 
 
@@ -60,7 +60,7 @@ class ServeProcess:
         return self._process.pid
 
     def __enter__(self) -> ServeProcess:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not self._answers():
             assert self._process.poll() is None, f"brain serve ended: {self.log()}"
             assert time.monotonic() < deadline, f"brain serve does not answer: {self.log()}"
@@ -73,19 +73,19 @@ class ServeProcess:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/healthz", timeout=5, trust_env=False).is_success
+            return httpx.get(f"{self.url}/healthz", timeout=20, trust_env=False).is_success
         except httpx.HTTPError:
             return False
 
     def kill(self) -> None:
         """SIGKILL, and wait for the end."""
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(30)
+        return self._process.wait(90)
 
     def log(self) -> str:
         """What it wrote to standard error."""

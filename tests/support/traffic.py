@@ -34,7 +34,7 @@ async def through(
             await publish(1)
         running.result()
         await publish(more)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(received) < len(accepted):
                 await asyncio.sleep(_PAUSE * 5)
         consuming.cancel()

@@ -62,7 +62,7 @@ async def test_a_plain_function_does_not_block_the_loop(recording_stream: Record
     loop = asyncio.get_running_loop()
 
     def plain(incident: HealthEvent) -> str:
-        asyncio.run_coroutine_threadsafe(released.wait(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(released.wait(), loop).result(60)
         return "done by hand"
 
     fleet = Fleet(recording_stream, plain)

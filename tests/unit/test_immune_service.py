@@ -128,7 +128,7 @@ async def test_work_goes_on_quickly_without_a_working_stream(stream: Publisher |
     service = ImmuneService(stream)
     began = time.monotonic()
     assert await service.publish_event(event("CRITICAL")) == 1
-    assert time.monotonic() - began < 2 * PUBLISH_TIMEOUT + 0.5
+    assert time.monotonic() - began < 2 * PUBLISH_TIMEOUT + 2
     assert service.health_summary().total == 1
     expected = {} if stream is None else {"immune.event_published": 1, "immune.critical_event": 1}
     assert dict(failures - before) == expected

@@ -166,23 +166,23 @@ def test_of_two_consumers_at_the_same_moment_one_has_the_effect(db: sqlite3.Conn
             own.execute("INSERT INTO effects VALUES (?)", (event.id,))
             outcomes.append(fresh)
             claimed.set()
-            release.wait(10)
+            release.wait(60)
         own.close()
 
     def quick() -> None:
-        own = sqlite3.connect(path, timeout=10)
+        own = sqlite3.connect(path, timeout=60)
         outcomes.append(handle(own, Inbox(own, consumer="billing"), event))
         own.close()
 
     threads = [threading.Thread(target=slow), threading.Thread(target=quick)]
     threads[0].start()
-    assert claimed.wait(10)
+    assert claimed.wait(60)
     threads[1].start()
     threads[1].join(0.1)
     assert threads[1].is_alive(), "waits until the first one has committed"
     release.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert outcomes == [True, False]
     assert effects(path) == [event.id]
 

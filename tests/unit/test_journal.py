@@ -61,7 +61,7 @@ def test_reader_follows_a_writer_over_segments(tmp_path: Path) -> None:
         if number % 50 == 0:
             journal.prepare()
     done.set()
-    thread.join(30)
+    thread.join(60)
     assert seen == list(range(20_000))
     journal.close()
 

@@ -197,7 +197,7 @@ async def test_work_goes_on_whatever_the_stream_does(stream: Any) -> None:
     assert not engine.evaluate(CONTEXT).allowed
     engine.disable_rule("guests")
     engine.delete_rule("guests")
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 2
     await asyncio.sleep(0)
     if stream is not None and not isinstance(stream, Hanging):
         assert failures.total() - before == 5  # three changes, one decision, one denial

@@ -147,7 +147,7 @@ def test_a_guard_waits_for_a_person(engine: PolicyEngine, stream: RecordingStrea
     asked = threading.Event()
 
     def person() -> None:
-        asked.wait(5)
+        asked.wait(60)
         (request,) = engine.approvals.list("PENDING")
         getattr(engine.approvals, answer)(request.id, by="ann", reason="I looked")
 

@@ -53,7 +53,7 @@ async def test_policy_decides_without_a_working_stream(broken: Broken) -> None:
     engine.add_rule(guests_rule())
     decision = engine.evaluate(CONTEXT)
     engine.disable_rule("guests")
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 2
     assert (decision.allowed, decision.rule_id) == (False, "guests")
     assert not engine.rules()[0].enabled
     # An engine is not async: it cannot wait to see that a coroutine hangs.
@@ -66,7 +66,7 @@ async def test_threats_are_handled_without_a_working_stream(broken: Broken) -> N
     began = time.monotonic()
     threat = await service.create_threat("port_scan", "10.0.0.9")
     await service.update_threat_status(threat.id, "MITIGATED")
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 2
     assert (await service.get_threat(threat.id)).status == "MITIGATED"
     assert (await service.get_stats()).mitigated == 1
     assert broken.lost() - before == (0 if broken.kind == "absent" else 3)
@@ -77,7 +77,7 @@ async def test_health_is_recorded_without_a_working_stream(broken: Broken) -> No
     service = ImmuneService(event_stream=broken.stream)
     began = time.monotonic()
     number = await service.publish_event(HealthEvent(HealthSeverity.CRITICAL, HealthKind.ERROR_SPIKE, "api", "errors"))
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 2
     assert number == 1
     assert service.health_summary().by_severity["CRITICAL"] == 1
     assert broken.lost() - before == (0 if broken.kind == "absent" else 2)

@@ -143,7 +143,7 @@ async def test_work_goes_on_quickly_without_a_working_stream(stream: Publisher |
     threat = await service.create_threat("t", "s")
     threat = await service.update_threat_status(threat.id, "MITIGATED")
     assert threat.status is Status.MITIGATED
-    assert time.monotonic() - began < 3 * PUBLISH_TIMEOUT + 0.5
+    assert time.monotonic() - began < 3 * PUBLISH_TIMEOUT + 2
     expected = (
         {} if stream is None else dict.fromkeys(("threat.detected", "threat.status_changed", "threat.mitigated"), 1)
     )

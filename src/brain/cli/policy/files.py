@@ -37,10 +37,10 @@ def check(
     as_json: JsonOption = False,
     stream: StreamOption = None,
 ) -> None:
-    """Refuse a file with faults, each with its line; then say what is odd about the rules, as far as can be proved:
+    """Refuse a file with faults, each with its line; then say what is odd about its rules, as far as can be proved.
 
-    rules that can never win or never match, contradictions on equal priority, duplicates, unused fields, patterns that
-    match everything, rules past their time.
+    What is odd: rules that can never win or never match, contradictions on equal priority, duplicates, unused fields,
+    patterns that match everything, rules past their time.
     """
     from brain.policy.analysis import analyse
     from brain.policy.files import read_policy
