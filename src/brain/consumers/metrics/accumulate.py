@@ -149,7 +149,14 @@ def _add_health(increments: Increments, bucket: int, position: str, event: Event
         return
     increments.health.append(
         HealthRow(
-            event.id, position, event.timestamp, severity, kind, text(payload.get("module")), outcome, story_of(event)
+            text(event.id),
+            position,
+            event.timestamp,
+            severity,
+            kind,
+            text(payload.get("module")),
+            outcome,
+            story_of(event),
         )
     )
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, select
 
 from brain.charter import Event
 from brain.consumers.metrics import series, tables
-from brain.consumers.metrics.accumulate import Cell, Increments, accumulate, bucket_of, exemplar_of
+from brain.consumers.metrics.accumulate import Cell, Increments, accumulate, bucket_of, exemplar_of, text
 from brain.consumers.metrics.lifecycle import ThreatRow, advance, threat_id_of
 from brain.consumers.metrics.ranked import Row, add_ranked, fits
 from brain.stream.backends import position_key
@@ -38,7 +38,7 @@ def fold(connection: Connection, events: Sequence[tuple[str, Event]]) -> None:
     """Add the events, given with their positions in stream order, to all tables."""
     if not events:
         return
-    tables.insert_missing(connection, tables.origin, {"id": 1, "event_id": events[0][1].id})
+    tables.insert_missing(connection, tables.origin, {"id": 1, "event_id": text(events[0][1].id)})
     increments = accumulate(events)
     depends_on = _fold_threats(connection, increments)
     since = kept_since(connection)

@@ -48,7 +48,7 @@ class StreamSource:
                     return
                 event = _decoded(position, data)
                 if event is not None and event.id not in seen:
-                    self._whole = self._whole or event.id == self._origin
+                    self._whole = self._whole or text(event.id) == self._origin
                     seen[event.id] = None
                     yield position, event
             while len(seen) > REMEMBERED:
