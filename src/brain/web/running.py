@@ -7,6 +7,7 @@ import errno
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from brain.settings import Settings
 from brain.store import Store, open_store
 from brain.stream import EventStream
 
+THREADS = 32
+"""Threads for what blocks: mostly they wait, for a database's lock or a disk. asyncio's own number is cores and four."""
 DRAIN_SECONDS = 5
 """How long requests in work may take to end when the server stops."""
 
@@ -41,6 +44,7 @@ async def running(settings: Settings, *, any_port: bool = False) -> AsyncIterato
     Raises InvalidInput when the address cannot be had, Unavailable when stream or store do not answer.
     """
     check_exposure(settings)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "brain"))
     with closing(_listen(settings.host, settings.port, any_port)) as listener:
         async with EventStream.open(settings.stream) as stream:
             with closing(open_store(settings.store_url)) as store:

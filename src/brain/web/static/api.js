@@ -13,6 +13,9 @@ export class Problem extends Error {
 /** Fires `required` when the server wants the API key, `opened` once it was given. */
 export const session = new EventTarget();
 
+/** How long an answer to a GET may take: what asks again and again must not wait for ever for one lost answer. */
+const GET_MS = 30_000;
+
 let clockOffset = 0;
 
 /** The server's time in Unix seconds, as far as its answers tell. */
@@ -57,8 +60,14 @@ function noteClock(date) {
 export async function get(path, parameters = {}, signal = undefined) {
   const given = Object.entries(parameters).flatMap(([name, value]) => [value].flat().map((one) => [name, one]));
   const query = new URLSearchParams(given).toString();
-  const response = await request(query ? `${path}?${query}` : path, { signal });
-  return response.json();
+  const timeout = AbortSignal.timeout(GET_MS);
+  const response = await request(query ? `${path}?${query}` : path, { signal: signal ? AbortSignal.any([signal, timeout]) : timeout });
+  try {
+    return await response.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem(0, "No connection", "The server's answer broke off.");
+  }
 }
 
 /** Any other method with a JSON body; the parsed answer, or null when there is none. */
