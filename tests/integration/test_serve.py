@@ -96,8 +96,10 @@ def test_the_log_is_json_lines_without_secrets(tmp_path: Path) -> None:
         assert refused.status_code == 401
         assert server.stop() == 0
         lines = [json.loads(line) for line in server.log().splitlines()]
-    assert [line["event"] for line in lines] == ["listening", "request refused", "stopping"]
-    assert lines[0]["url"] == server.url
+    told = {line["event"]: line for line in lines}
+    made = "made the key of the audit log; keep a copy of it"
+    assert told.keys() == {made, "listening", "request refused", "stopping"}
+    assert told["listening"]["url"] == server.url
     assert "s3cret" not in server.log()
 
 

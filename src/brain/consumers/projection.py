@@ -11,6 +11,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import NamedTuple
 
 import msgspec
@@ -26,6 +27,8 @@ from brain.stream.backends import DeadLetter, Entry, NoGroup, position_key
 
 log = Log("brain.projection")
 
+_ID_CHARACTERS = 200
+
 METADATA = sa.MetaData()
 POSITIONS = sa.Table(
     "consumer_positions",
@@ -38,7 +41,7 @@ SEEN = sa.Table(
     "consumer_seen",
     METADATA,
     sa.Column("name", sa.String(100), primary_key=True),
-    sa.Column("event_id", sa.String(200), primary_key=True),
+    sa.Column("event_id", sa.String(_ID_CHARACTERS), primary_key=True),
     sa.Column("number", sa.BigInteger, nullable=False),
     sa.Index("consumer_seen_number", "name", "number"),
 )
@@ -168,7 +171,7 @@ class Projection:
 
     def _fresh(self, db: sa.Connection, items: Sequence[Item]) -> list[Item]:
         """Those never applied before, each once."""
-        ids = [item.event.id for item in items if item.event is not None]
+        ids = [_key(item.event) for item in items if item.event is not None]
         number = db.execute(sa.select(POSITIONS.c.applied).where(POSITIONS.c.name == self.group)).scalar_one()
         claim = sa.text(_CLAIM[db.dialect.name])
         values = {"name": self.group, "number": number, "ids": msgspec.json.encode(list(dict.fromkeys(ids))).decode()}
@@ -177,8 +180,8 @@ class Projection:
         for item in items:
             if item.event is None:
                 found.append(item)
-            elif item.event.id in fresh_ids:
-                fresh_ids.discard(item.event.id)
+            elif (key := _key(item.event)) in fresh_ids:
+                fresh_ids.discard(key)
                 found.append(item)
         db.execute(sa.delete(SEEN).where(SEEN.c.name == self.group, SEEN.c.number < number - REMEMBERED))
         return found
@@ -244,6 +247,11 @@ class Projection:
         if position != reported and (now or time.monotonic() - at > _ADVANCE_AFTER):
             await self._stream.call(self._stream.backend.advance, self.group, position)
             self._advanced = (position, time.monotonic())
+
+
+def _key(event: Event) -> str:
+    """The event's id; a digest in the place of one that is longer than an index takes."""
+    return event.id if len(event.id) <= _ID_CHARACTERS else f"sha256 {sha256(event.id.encode()).hexdigest()}"
 
 
 def _item(entry: Entry) -> Item:

@@ -21,7 +21,7 @@ from brain.store import Store, open_store
 from brain.stream import EventStream
 
 THREADS = 32
-"""Threads for what blocks: mostly they wait, for a database's lock or a disk. asyncio's own number is cores and four."""
+"""For what blocks, which mostly waits for a lock or a disk; asyncio by itself has as many as cores, and four."""
 DRAIN_SECONDS = 5
 """How long requests in work may take to end when the server stops."""
 
