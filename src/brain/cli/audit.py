@@ -146,8 +146,11 @@ def checkpoint(stream: StreamOption = None, database: DatabaseOption = None, out
 @app.command()
 def key(stream: StreamOption = None, database: DatabaseOption = None) -> None:
     """Print the log's public key, with which others verify proofs and checkpoints."""
+    from brain.consumers.audit.note import Signer
+
     with opened(stream, database) as custody:
-        typer.echo(str(custody.verifier()))
+        known = custody.known_key()
+    typer.echo(str(known.verifier if isinstance(known, Signer) else known))
 
 
 @app.command()
