@@ -154,7 +154,11 @@ async def test_labels_stay_few_whatever_clients_send(tmp_path: Path) -> None:
     assert len(found) < 600
 
 
-async def test_series_and_summary_say_what_the_events_say(tmp_path: Path) -> None:
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+async def test_series_and_summary_say_what_the_events_say(
+    database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = "" if database == "sqlite" else request.getfixturevalue("postgres").url
     now = time.time()
     about = {"threat_id": "thr_1", "type": "scan", "severity": "CRITICAL", "source": "203.0.113.7"}
     waiting = {**about, "threat_id": "thr_2", "severity": "LOW"}
@@ -175,7 +179,7 @@ async def test_series_and_summary_say_what_the_events_say(tmp_path: Path) -> Non
         event("immune.event_published", 500, failing),
         event("threat.status_changed", 400, {**about, "new_status": "RESOLVED", "changed_at": now - 400}),
     ]
-    async with serving(tmp_path, events) as client:
+    async with serving(tmp_path, events, database=url) as client:
         summary = (await client.get("/api/metrics/summary", params={"since": "1h"})).raise_for_status().json()
 
         async def series(name: str, by: str | None = None, **more: Any) -> dict[str, list[list[float]]]:

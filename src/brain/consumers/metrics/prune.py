@@ -27,6 +27,6 @@ def prune(connection: Connection, keep: Mapping[int, float], now: float) -> int:
     _, minute, hour = series.STEPS
     connection.execute(delete(tables.health).where(tables.health.c.at < since[minute] - HEALTH_WINDOW))
     threats = tables.threats.c
-    ended = or_(threats.resolved_at.is_not(None), threats.status == "IGNORED")
+    ended = or_(threats.closed_at.is_not(None), threats.detected_at.is_(None))
     connection.execute(delete(tables.threats).where(ended, threats.updated_at < since[hour]))
     return gone

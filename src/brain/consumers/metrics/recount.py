@@ -137,8 +137,8 @@ def _compare(
     old = kept.get(3600, 0)
 
     def known(row: RowMapping) -> bool:
-        gone = (row["resolved_at"] is not None or row["status"] == "IGNORED") and row["updated_at"] < old
-        return not gone and source.has_threat(row)
+        ended = row["closed_at"] is not None or row["detected_at"] is None
+        return not (ended and row["updated_at"] < old) and source.has_threat(row)
 
     _compare_rows(stored, recounted, tables.threats, (), verdict, known, _hidden(source))
 
