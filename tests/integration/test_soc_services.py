@@ -29,8 +29,12 @@ def told(stand_ins: StandIns) -> Counter[tuple[str, str]]:
     return Counter((message["dedup_key"], message["action"]) for message in stand_ins.webhook.messages.values())
 
 
-async def test_a_threat_is_paged_taken_on_and_resolved_everywhere(tmp_path: Path, stand_ins: StandIns) -> None:
-    async with running(tmp_path, stand_ins, public_url="https://brain.example/") as soc:
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+async def test_a_threat_is_paged_taken_on_and_resolved_everywhere(
+    database: str, tmp_path: Path, stand_ins: StandIns, request: pytest.FixtureRequest
+) -> None:
+    url = None if database == "sqlite" else request.getfixturevalue("postgres").url
+    async with running(tmp_path, stand_ins, url, public_url="https://brain.example/") as soc:
         threat = await soc.threats.create_threat("ssh_brute_force", "203.0.113.77", "HIGH", "80 failed passwords")
         await until(lambda: len(stand_ins.webhook.messages) == 1)
         await soc.threats.update_threat_status(threat.id, "INVESTIGATING")

@@ -62,10 +62,12 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, stand_ins: StandIns, **settings: Any) -> AsyncIterator[Running]:
+async def running(
+    folder: Path, stand_ins: StandIns, database: str | None = None, **settings: Any
+) -> AsyncIterator[Running]:
     """Everything at work inside the block, on the files in `folder`; stand-ins must be running."""
     url = f"sqlite:///{folder}/brain.db"
-    engine = open_database(f"sqlite:///{folder}/brain-consumers.db")
+    engine = open_database(database or f"sqlite:///{folder}/brain-consumers.db")
     async with EventStream.open(url) as stream:
         store = open_store(url)
         soc = SocSettings(**paging(stand_ins.url, **settings))

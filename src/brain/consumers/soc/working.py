@@ -13,7 +13,7 @@ from prometheus_client.core import Metric
 
 from brain.connectors import slack
 from brain.connectors.sender import Patience, Sender
-from brain.consumers import House, outbox
+from brain.consumers import House, outbox, projection
 from brain.consumers.database import OUTAGE, create_tables, reading
 from brain.consumers.outbox import Dispatcher, Dispatching, outbox_families
 from brain.consumers.projection import POSITIONS, Projection
@@ -39,8 +39,8 @@ _FORGET_EVERY = 3600.0
 
 def make_tables(database: sa.Engine) -> None:
     """Make the tables that are missing. Blocks."""
-    create_tables(database, METADATA)
-    create_tables(database, outbox.metadata)
+    for metadata in (METADATA, outbox.metadata, projection.METADATA):
+        create_tables(database, metadata)
 
 
 class Work:
@@ -56,9 +56,9 @@ class Work:
         self._clock = clock
         self._news = asyncio.Event()
         self._forgot_at = 0.0
-        projection = AlertProjection(configuration, clock)
+        alerts = AlertProjection(configuration, clock)
         self._projection = Projection(
-            house, GROUP, projection.apply, pattern=configuration.reading.patterns, committed=self._news.set
+            house, GROUP, alerts.apply, pattern=configuration.reading.patterns, committed=self._news.set
         )
         limits = {
             name: slack.PER_MINUTE for name, kind in configuration.notifiers.items() if isinstance(kind, SlackNotifier)
