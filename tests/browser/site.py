@@ -119,7 +119,7 @@ class Site:
 
     def threat(self, source: str, severity: str = "HIGH", description: str = "80 failed passwords", **more: Any) -> Any:
         """Report a threat; publishes `threat.detected`."""
-        body = {"type": "ssh_brute_force", "source": source, "severity": severity, "description": description, **more}
+        body = {"type": "ssh_brute_force", "source": source, "severity": severity, "description": description} | more
         return self.post("/threats", body)
 
     def move(self, threat_id: str, status: str) -> Any:
