@@ -48,9 +48,19 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture
-def own_site(tmp_path: Path) -> Iterator[Site]:
-    """A server of the test's own, to be killed and restarted."""
+def fresh_site(tmp_path: Path) -> Iterator[Site]:
+    """A server of the test's own."""
     server = Site(tmp_path)
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def own_site(tmp_path: Path) -> Iterator[Site]:
+    """A server of the test's own in a process of its own, to be killed and restarted."""
+    server = Site(tmp_path, own_process=True)
     try:
         yield server.start()
     finally:

@@ -1,4 +1,4 @@
-"""A real `brain serve` in a process of its own, and the things agents and operators do to it over HTTP."""
+"""A real server, and the things agents and operators do to it over HTTP."""
 
 from __future__ import annotations
 
@@ -11,24 +11,31 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from pydantic import SecretStr
 
+from brain.settings import Settings
 from support.redis_server import free_port
-from support.server import BRAIN
+from support.server import BRAIN, ServeThread
 
 STARTING_SECONDS = 60
 PATIENCE = 60
 
 
 class Site:
-    """The server at `url`, its state in `folder`; `key` is the API key it wants, if any."""
+    """The server at `url`, its state in `folder`; `key` is the API key it wants, if any.
 
-    def __init__(self, folder: Path, key: str | None = None) -> None:
+    It runs in a thread of this process, or in a process of its own, which can be killed and started again.
+    """
+
+    def __init__(self, folder: Path, key: str | None = None, *, own_process: bool = False) -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.stream = f"sqlite:///{folder}/brain.db"
         self._key = key
+        self._own_process = own_process
         self._process: subprocess.Popen[bytes] | None = None
+        self._thread: ServeThread | None = None
         self.client = httpx.Client(
             base_url=f"{self.url}/api",
             headers={"Authorization": f"Bearer {key}"} if key else {},
@@ -37,9 +44,15 @@ class Site:
         )
 
     def start(self) -> Site:
+        if self._own_process:
+            self._start_process()
+        else:
+            key = SecretStr(self._key) if self._key else None
+            self._thread = ServeThread(Settings(stream=self.stream, port=self.port, api_key=key)).start()
+        return self
+
+    def _start_process(self) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BRAIN_")}
-        if self._key:
-            environment["BRAIN_API_KEY"] = self._key
         command = [*BRAIN, "serve", "--port", str(self.port), "--stream", self.stream]
         log = (self.folder / "serve.log").open("ab")
         self._process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
@@ -48,7 +61,7 @@ class Site:
         while True:
             try:
                 if httpx.get(f"{self.url}/healthz", timeout=2, trust_env=False).is_success:
-                    return self
+                    return
             except httpx.TransportError:
                 pass
             assert self._process.poll() is None, (self.folder / "serve.log").read_text()
@@ -64,6 +77,8 @@ class Site:
 
     def close(self) -> None:
         self.kill()
+        if self._thread is not None:
+            self._thread.stop()
         self.client.close()
 
     def get(self, path: str, **parameters: Any) -> Any:
@@ -104,7 +119,7 @@ class Site:
 
     def threat(self, source: str, severity: str = "HIGH", description: str = "80 failed passwords", **more: Any) -> Any:
         """Report a threat; publishes `threat.detected`."""
-        body = {"type": "ssh_brute_force", "source": source, "severity": severity, "description": description, **more}
+        body = {"type": "ssh_brute_force", "source": source, "severity": severity, "description": description} | more
         return self.post("/threats", body)
 
     def move(self, threat_id: str, status: str) -> Any:

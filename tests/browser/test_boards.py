@@ -14,15 +14,15 @@ NO_REGULAR_REFRESH = "{ const set = setTimeout; window.setTimeout = (f, ms) => (
 """The page never asks again by the clock alone: what changes on it was noticed through an event."""
 
 
-def test_the_overview_counts_by_severity_and_gives_the_score_its_reasons(tab: Page, own_site: Site) -> None:
-    own_site.health("CRITICAL", "AGENT_FAILURE", "billing-agent", "billing-agent has not answered for 30 s")
-    own_site.health("WARNING", "ERROR_SPIKE", "search-agent", "31 errors in a minute")
-    own_site.health("INFO", "SELF_HEALING_ACTION", "search-agent", "cache cleared")
-    own_site.threat("203.0.113.1", "CRITICAL")
-    own_site.threat("203.0.113.2", "LOW")
+def test_the_overview_counts_by_severity_and_gives_the_score_its_reasons(tab: Page, fresh_site: Site) -> None:
+    fresh_site.health("CRITICAL", "AGENT_FAILURE", "billing-agent", "billing-agent has not answered for 30 s")
+    fresh_site.health("WARNING", "ERROR_SPIKE", "search-agent", "31 errors in a minute")
+    fresh_site.health("INFO", "SELF_HEALING_ACTION", "search-agent", "cache cleared")
+    fresh_site.threat("203.0.113.1", "CRITICAL")
+    fresh_site.threat("203.0.113.2", "LOW")
     tab.add_init_script(NO_REGULAR_REFRESH)
-    open_page(tab, own_site)
-    summary = own_site.get("/immune/health")
+    open_page(tab, fresh_site)
+    summary = fresh_site.get("/immune/health")
     tile = tab.locator(".tile", has=tab.get_by_role("heading", name="Health score"))
     expect(tile).to_contain_text(f"{summary['score']}of 100")
     reasons = tab.locator(".panel", has=tab.get_by_role("heading", name="Why this score"))
@@ -34,7 +34,7 @@ def test_the_overview_counts_by_severity_and_gives_the_score_its_reasons(tab: Pa
     expect(threats.locator("li")).to_have_text(["CRITICAL 1", "HIGH 0", "MEDIUM 0", "LOW 1"])
     expect(tab).to_have_title("(2) Overview · BRAiN EventStream")
 
-    own_site.health("CRITICAL", "AGENT_FAILURE", "import-agent", "gone")  # noticed through its event
+    fresh_site.health("CRITICAL", "AGENT_FAILURE", "import-agent", "gone")  # noticed through its event
     expect(health.locator("li").first).to_have_text("CRITICAL 2")
 
 
@@ -132,13 +132,13 @@ def evaluations(site: Site) -> int:
     return len(site.get("/events", pattern="policy.rule_evaluated", limit=1000)["events"])
 
 
-def test_a_candidate_rule_is_tried_on_the_decisions_on_record(tab: Page, own_site: Site) -> None:
-    own_site.rule("staff", "ALLOW", ("agent_role", "==", "staff"), name="Staff may do all")
+def test_a_candidate_rule_is_tried_on_the_decisions_on_record(tab: Page, fresh_site: Site) -> None:
+    fresh_site.rule("staff", "ALLOW", ("agent_role", "==", "staff"), name="Staff may do all")
     for number in range(6):
-        own_site.ask(f"bot-{number % 2}", ("read", "delete", "write")[number % 3])
-    own_site.ask("stranger", "read", role="nobody")
-    own_site.settle()
-    open_page(tab, own_site, "#/policy")
+        fresh_site.ask(f"bot-{number % 2}", ("read", "delete", "write")[number % 3])
+    fresh_site.ask("stranger", "read", role="nobody")
+    fresh_site.settle()
+    open_page(tab, fresh_site, "#/policy")
     tab.get_by_role("link", name="Try a change of Staff may do all").click()
     expect(tab).to_have_url(re.compile("try=staff"))
     panel = tab.get_by_role("region", name="Try a rule against history")
@@ -170,4 +170,4 @@ def test_a_candidate_rule_is_tried_on_the_decisions_on_record(tab: Page, own_sit
     panel.get_by_label("Decisions of").select_option("the last hour")
     panel.get_by_role("button", name="Try", exact=True).click()
     expect(result.locator(".changes li")).to_have_text(["0 newly denied", "1 newly allowed", "0 another effect"])
-    assert [rule["id"] for rule in own_site.get("/policy/rules")] == ["staff"]
+    assert [rule["id"] for rule in fresh_site.get("/policy/rules")] == ["staff"]

@@ -51,15 +51,15 @@ def test_a_stream_made_anew_is_shown_from_its_own_beginning(tab: Page, own_site:
     expect(tab.locator(".event-row", has_text="old-life")).to_have_count(0)
 
 
-def test_a_hidden_tab_lets_go_of_its_connection_and_catches_up(tab: Page, own_site: Site) -> None:
+def test_a_hidden_tab_lets_go_of_its_connection_and_catches_up(tab: Page, fresh_site: Site) -> None:
     tab.clock.install()
     tab.add_init_script("Object.defineProperty(document, 'hidden', {get: () => window.away === true})")
-    open_page(tab, own_site, "#/events")
+    open_page(tab, fresh_site, "#/events")
     turn = "(away) => { window.away = away; document.dispatchEvent(new Event('visibilitychange')); }"
     tab.evaluate(turn, True)
     tab.clock.run_for(61_000)
     expect(tab.locator(".badge")).to_have_attribute("data-state", "asleep")
-    own_site.ask("while-asleep")
+    fresh_site.ask("while-asleep")
     tab.evaluate(turn, False)
     expect(tab.locator(".badge")).to_have_attribute("data-state", "live")
     tab.clock.run_for(1000)

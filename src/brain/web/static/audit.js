@@ -46,7 +46,7 @@ export function mountAudit(root, { audit, entries }) {
     ["Logged", (entry) => age(entry.appended_at)],
     ["Event", (entry) => entry.event_id ? h("a", { href: router.href({ event: entry.event_id }), "data-focus": "event" }, entry.type) : "no event"],
     ["What it says", (entry) => saying(entry)],
-    ["Leaf hash", (entry) => h("code", { title: entry.leaf_hash }, `${entry.leaf_hash.slice(0, 12)}…`)],
+    ["Leaf hash", (entry) => h("code", { class: "hash", title: entry.leaf_hash }, `${entry.leaf_hash.slice(0, 12)}…`)],
     ["Proof", (entry) => (entry.event_id ? proofButton(entry.event_id) : "–")],
   ]);
   const none = h("p", { class: "empty" });

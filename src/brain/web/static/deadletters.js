@@ -22,7 +22,7 @@ export function mountDeadLetters(root, { groups, letters }) {
   const summary = h("p", { class: "view-note" });
   const table = createTable("Consumer groups", [
     ["Group", (group) => h("a", { href: router.href({ group: group.name }), "data-focus": "group" }, group.name)],
-    ["Reads", (group) => h("code", {}, group.pattern)],
+    ["Reads", (group) => h("code", {}, group.pattern.replaceAll(",", ", "))],
     ["Lag", (group) => count(group.lag), true],
     ["In work", (group) => count(group.pending), true],
     ["Dead letters", (group) => h("span", { class: "chip", "data-level": group.dead ? "CRITICAL" : "GOOD" }, count(group.dead)), true],

@@ -66,7 +66,6 @@ function groupContent(groups) {
   return {
     figure: count(last?.lag ?? 0),
     unit: last?.lag ? `events behind: ${last.name}` : "events behind",
-    level: dead ? "CRITICAL" : "",
     counts: [],
     share: dead ? ["CRITICAL", 100] : ["GOOD", groups.length ? 100 : 0],
     note: `${plural(dead, "dead letter")} in ${plural(groups.length, "group")}`,
