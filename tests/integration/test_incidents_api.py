@@ -86,7 +86,9 @@ async def test_the_api_opens_moves_gives_notes_and_lists(client: httpx.AsyncClie
     assert (await client.post(f"{where}/owner", json={"owner": "ann"})).json()["owner"] == "ann"
     noted = await client.post(f"{where}/notes", json={"text": "the tax table is old", "by": "ann"})
     assert noted.status_code == 201
-    assert [entry["kind"] for entry in noted.json()["timeline"]][:2] == ["note", "owner"]
+    # Tickets are made meanwhile, whenever their systems answer.
+    by_people = [entry["kind"] for entry in noted.json()["timeline"] if entry["kind"] != "ticket"]
+    assert by_people[:2] == ["note", "owner"]
     assert (await client.get("/api/incidents", params={"state": "ON_HOLD"})).json()[0]["id"] == opened["id"]
     assert (await client.get("/api/incidents", params={"state": ["NEW", "CLOSED"]})).json() == []
     assert (await client.get("/api/incidents/inc_0")).status_code == 404

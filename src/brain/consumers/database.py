@@ -20,6 +20,8 @@ BUSY_SECONDS = 30
 OUTAGE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, Unavailable)
 """What a database that is away, locked or full raises: to be tried again later."""
 
+_made: weakref.WeakKeyDictionary[sa.Engine, set[sa.MetaData]] = weakref.WeakKeyDictionary()
+
 
 def default_database(stream: str) -> str:
     """The database's URL where none is set: a file beside the stream's SQLite file, kept nowhere for `memory://`."""
@@ -56,11 +58,15 @@ def open_database(url: str) -> sa.Engine:
 
 
 def create_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
-    """Make the tables that are missing; several processes may do so at once."""
+    """Make the tables that are missing; several processes may do so at once. Looked at once by an engine."""
+    made = _made.setdefault(engine, set())
+    if metadata in made:
+        return
     with engine.begin() as db:
         if db.dialect.name == "postgresql":
             db.execute(sa.text("SELECT pg_advisory_xact_lock(7272601)"))
         metadata.create_all(db)
+    made.add(metadata)
 
 
 @contextmanager
