@@ -8,17 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
 from brain import Event, EventStream
 from brain.consumers.database import open_database
-from brain.consumers.metrics import tables
-from brain.consumers.metrics.opening import reading_tables
 from brain.consumers.metrics.recount import Verdict, verify
-from brain.consumers.metrics.series import EVENTS_BY_TYPE, TOTAL
 from brain.consumers.metrics.sources import StreamSource
 from support import metrics_worker
-from support.metrics_tables import contents, folded, open_tables
+from support.metrics_tables import contents, folded, open_tables, total
 from support.metrics_traffic import Traffic
 from support.processes import kill, spawn
 from support.waiting import until
@@ -76,13 +73,6 @@ async def test_the_series_equal_a_recount(
         expected = contents(folded(open_tables(), published))
         del expected["metrics_kept"]
         assert found == expected
-
-
-def total(engine: Engine) -> int:
-    table = tables.points.c
-    with reading_tables(engine) as connection:
-        counts = select(table.count).where(table.step == TOTAL, table.series == EVENTS_BY_TYPE)
-        return sum(connection.execute(counts).scalars())
 
 
 def recount(stream: EventStream, engine: Engine) -> Verdict:

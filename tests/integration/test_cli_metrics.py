@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import time
 from pathlib import Path
@@ -10,13 +9,9 @@ from pathlib import Path
 import pytest
 
 from brain import EventStream
-from brain.consumers.metrics.recount import verify
-from brain.consumers.metrics.sources import StreamSource
-from brain.errors import NotFound
-from brain.stream.backends import open_backend
 from support import metrics_worker
 from support.command import Command
-from support.metrics_tables import open_tables
+from support.metrics_tables import open_tables, total
 from support.metrics_traffic import Traffic
 from support.processes import kill, spawn
 from support.waiting import until
@@ -30,18 +25,10 @@ async def counted(tmp_path: Path) -> Path:
         for receipt in [stream.publish(event) for event in Traffic(1, start=time.time() - 3000, hours=0.8).events(300)]:
             await receipt
     worker = spawn(metrics_worker.run, str(tmp_path), stream_url, database)
-    engine, backend = open_tables(database), open_backend(stream_url)
-
-    def done() -> bool:
-        try:
-            return verify(engine, lambda stored: StreamSource(backend, stored)).events == 300
-        except NotFound:
-            return False
-
-    await until(lambda: asyncio.to_thread(done))
+    engine = open_tables(database)
+    await until(lambda: total(engine) == 300)
     kill(worker)
     engine.dispose()
-    backend.close()
     return tmp_path
 
 

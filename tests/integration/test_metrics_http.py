@@ -186,6 +186,8 @@ async def test_series_and_summary_say_what_the_events_say(
             asked = {"name": name, "since": "1h", "step": 60, **({"by": by} if by else {}), **more}
             answer = (await client.get("/api/metrics/series", params=asked)).raise_for_status().json()
             assert answer["step"] == asked["step"]
+            assert (answer["open"] is not None) == name.startswith("mtt")
+            assert answer["open"] is None or answer["open"]["oldest_id"] == "thr_2"
             return {next(iter(line["labels"].values()), ""): line["points"] for line in answer["series"]}
 
         assert summary["events"] == len(events)

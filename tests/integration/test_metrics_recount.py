@@ -16,13 +16,13 @@ from brain.consumers import House, open_consumer
 from brain.consumers.audit.tables import entries
 from brain.consumers.database import create_tables, open_database
 from brain.consumers.metrics import tables
-from brain.consumers.metrics.opening import reading_tables
 from brain.consumers.metrics.recount import Verdict, verify
-from brain.consumers.metrics.series import EVENTS_BY_TYPE, STEPS, TOTAL
+from brain.consumers.metrics.series import EVENTS_BY_TYPE, STEPS
 from brain.consumers.metrics.sources import AuditSource, StreamSource
 from brain.errors import NotFound
 from brain.settings import Settings
 from brain.store import open_store
+from support.metrics_tables import total
 from support.metrics_traffic import Traffic
 from support.waiting import until
 
@@ -67,15 +67,8 @@ async def kept(stream: EventStream, database: str, folder: Path, names: tuple[st
 
 async def counted(engine: Engine, number: int) -> None:
     """Wait until so many events are counted."""
-    table = tables.points.c
-
-    def total() -> int:
-        with reading_tables(engine) as connection:
-            query = select(table.count).where(table.step == TOTAL, table.series == EVENTS_BY_TYPE)
-            return sum(connection.execute(query).scalars())
-
-    await until(lambda: total() >= number)
-    assert total() == number
+    await until(lambda: total(engine) >= number)
+    assert total(engine) == number
 
 
 def from_stream(stream: EventStream, engine: Engine) -> Verdict:

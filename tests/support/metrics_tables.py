@@ -10,6 +10,8 @@ from brain.charter import Event
 from brain.consumers.database import create_tables, open_database
 from brain.consumers.metrics import tables
 from brain.consumers.metrics.fold import fold
+from brain.consumers.metrics.opening import reading_tables
+from brain.consumers.metrics.series import EVENTS_BY_TYPE, TOTAL
 
 
 def open_tables(url: str = "memory://") -> Engine:
@@ -37,6 +39,14 @@ def _rows(connection: Connection, table: Any) -> set[tuple[Any, ...]]:
     rows = [tuple(row) for row in connection.execute(select(table))]
     assert len(rows) == len(set(rows))
     return set(rows)
+
+
+def total(engine: Engine) -> int:
+    """How many events are counted; waits for no writer."""
+    table = tables.points.c
+    with reading_tables(engine) as connection:
+        counts = select(table.count).where(table.step == TOTAL, table.series == EVENTS_BY_TYPE)
+        return sum(connection.execute(counts).scalars())
 
 
 def counted(engine: Engine, series: str, step: int) -> dict[tuple[int, str], tuple[int, int]]:

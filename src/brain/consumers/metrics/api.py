@@ -18,6 +18,7 @@ from brain.consumers.metrics.families import families
 from brain.consumers.metrics.opening import reading_tables
 from brain.consumers.metrics.settings import MetricsSettings
 from brain.consumers.metrics.spans import Span, span
+from brain.consumers.metrics.state import open_threats_at
 from brain.consumers.metrics.summary import Summary, summarise_span
 from brain.consumers.metrics.work import count, prune_regularly
 from brain.errors import InvalidInput
@@ -44,6 +45,17 @@ class LineView(BaseModel):
     )
 
 
+class OpenView(BaseModel):
+    """The threats that wait to be mitigated."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    count: int = Field(description="How many.")
+    mean_age_seconds: float | None = Field(description="How old they are in the mean; null without any.")
+    oldest_age_seconds: float | None = Field(description="How old the oldest is; null without any.")
+    oldest_id: str | None = Field(description="The id of the oldest; null without any.")
+
+
 class SeriesView(BaseModel):
     """A series over time."""
 
@@ -57,6 +69,7 @@ class SeriesView(BaseModel):
                     "until": 1703001320,
                     "step": 60,
                     "series": [{"labels": {"effect": "DENY"}, "points": [[1703001200, 4], [1703001260, 0]]}],
+                    "open": None,
                 }
             ]
         }
@@ -68,6 +81,9 @@ class SeriesView(BaseModel):
     until: int = Field(description="Where the last step ends, in Unix seconds.")
     step: int = Field(description="Seconds between two points.")
     series: list[LineView] = Field(description="The lines, the largest first, and `other` last.")
+    open: OpenView | None = Field(
+        description="With a mean time: the threats that were still open at the end, and are in none yet; else null."
+    )
 
 
 class DenialRateView(BaseModel):
@@ -79,17 +95,6 @@ class DenialRateView(BaseModel):
     decisions: int = Field(description="How many decisions there were.")
     denials: int = Field(description="How many of them were denials.")
     denial_rate: float = Field(description="The share of denials, from 0 to 1.")
-
-
-class OpenView(BaseModel):
-    """The threats that wait to be mitigated."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    count: int = Field(description="How many.")
-    mean_age_seconds: float | None = Field(description="How old they are in the mean; null without any.")
-    oldest_age_seconds: float | None = Field(description="How old the oldest is; null without any.")
-    oldest_id: str | None = Field(description="The id of the oldest; null without any.")
 
 
 class SummaryView(BaseModel):
@@ -181,13 +186,18 @@ def metrics_router(engine: Engine, settings: MetricsSettings, clock: Callable[[]
         """Counted in the bucket of each event's own timestamp, however late it came."""
         asked = wanted(since, until, step)
 
-        def read() -> tuple[str, list[query.Line]]:
+        def read() -> SeriesView:
+            now = clock()
             with reading_tables(engine) as connection:
-                return query.lines(connection, name, by, asked, top, clock())
+                label, lines = query.lines(connection, name, by, asked, top, now)
+                waiting = None
+                if name in query.STAGE_SERIES:
+                    waiting = OpenView.model_validate(open_threats_at(connection, [min(float(asked.until), now)])[0])
+            views = [LineView.model_validate(line) for line in lines]
+            times = {"since": asked.since, "until": asked.until, "step": asked.step}
+            return SeriesView(name=name, by=label, series=views, open=waiting, **times)
 
-        label, lines = await asyncio.to_thread(read)
-        views = [LineView.model_validate(line) for line in lines]
-        return SeriesView(name=name, by=label, since=asked.since, until=asked.until, step=asked.step, series=views)
+        return await asyncio.to_thread(read)
 
     @router.get("/summary", summary="The figures of a span of time")
     async def summary(since: SinceQuery = None, until: UntilQuery = None) -> SummaryView:
