@@ -153,6 +153,11 @@ def _is_news(alert: Alert, known: Mark | None) -> bool:
     return known is None or _rank(alert.mark) > _rank(known.mark)
 
 
+def _same_call(alert: Alert, known: Mark) -> bool:
+    """Whether the notifier was told of this very call for a person, however bad it was then."""
+    return _rank(known.mark)[:2] == (alert.period, alert.demand)
+
+
 def _rank(mark: str) -> tuple[int, ...]:
     return tuple(map(int, mark.split(".")))
 
@@ -188,8 +193,8 @@ def _noted(before: Told, action: Action, heard: Sequence[Alert], now: float) -> 
                 mark = known.get(alert.id)
                 if _is_news(alert, mark):
                     # What gets worse has been waiting for somebody since it was first told.
-                    same = mark is not None and _rank(mark.mark)[:2] == (alert.period, alert.demand)
-                    marks[alert.id] = Mark(alert.mark, mark.at if same and mark is not None else now)
+                    since = mark.at if mark is not None and _same_call(alert, mark) else now
+                    marks[alert.id] = Mark(alert.mark, since)
             return replace(told, standing=Standing.OPEN, marks=marks, acknowledged=False)
 
 
@@ -204,10 +209,10 @@ def _wanted(
     names = list(route.to)
     since = min(
         (
-            entry.marks[alert.id].at
+            mark.at
             for entry in told.values()
             for alert in asking
-            if not _is_news(alert, entry.marks.get(alert.id))
+            if (mark := entry.marks.get(alert.id)) is not None and _same_call(alert, mark)
         ),
         default=None,
     )
