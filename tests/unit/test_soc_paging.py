@@ -10,6 +10,7 @@ from brain.consumers.soc.alerts import Alert
 from brain.consumers.soc.events import EVENTS
 from brain.consumers.soc.signals import Reading
 from brain.errors import Conflict, InvalidInput, NotFound
+from brain.immune import healing
 from brain.stream.events import RETENTION_BLOCKED
 from support.soc import Soc, pager
 
@@ -435,3 +436,11 @@ def test_what_gets_worse_is_escalated_from_when_it_was_first_told() -> None:
     desk.see(desk.detected(severity="CRITICAL"))
     assert desk.tick() == [("pager", "update")]
     assert desk.tick(100) == [("chat", "trigger")]
+
+
+def test_by_default_a_page_waits_for_the_actions_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(healing.ACTIONS, healing.HealthKind.ERROR_SPIKE, lambda incident: "restarted")
+    desk = Soc()
+    desk.see(desk.critical("billing", "s1", kind="ERROR_SPIKE"), desk.critical("search", "s2"))
+    assert only_held(desk) == {"billing"}
+    assert desk.tick(10) == [("pager", "trigger")]
