@@ -22,10 +22,12 @@ def alert_families(database: sa.Engine, outages: int, bare: int) -> Sequence[Met
         CounterMetricFamily("brain_soc_database_errors", "Times the database failed", outages),
         CounterMetricFamily("brain_soc_pages_without_story", "Pages sent without what happened before", bare),
     ]
+    counts: dict[str, int] = {}
     query = sa.select(ALERTS.c.severity, sa.func.count()).where(ALERTS.c.state == AlertState.FIRING.value)
     try:
         with reading(database).begin() as db:
-            counts: dict[str, int] = dict(db.execute(query.group_by(ALERTS.c.severity)).tuples().all())
+            for row in db.execute(query.group_by(ALERTS.c.severity)):
+                counts[row[0]] = row[1]
     except OUTAGE as error:
         log.warning("no table for a scrape: the database does not answer", error=str(error))
         return families
