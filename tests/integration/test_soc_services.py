@@ -106,7 +106,7 @@ async def test_who_refused_the_page_is_not_told_the_end(tmp_path: Path, stand_in
         await until(lambda: states() == ["sent", "refused"])
         events = [event async for event in soc.stream.replay("alert.*")]
         assert [event.type for event in events] == ["alert.notification_failed"]
-        assert soc.desk.retry("gone") == 1  # too late: it is over
+        assert soc.retry("gone") == 1  # too late: it is over
         await until(lambda: states() == ["sent", "sent"])
     assert stand_ins.slack.received == []
 
@@ -118,7 +118,7 @@ async def test_what_was_refused_can_be_sent_once_more(tmp_path: Path, stand_ins:
         await soc.threats.create_threat("scan", "203.0.113.1", "HIGH")
         await until(lambda: soc.desk.notifiers()[0][2].refused == 1)
     async with running(tmp_path, stand_ins, routes=routes) as soc:
-        assert soc.desk.retry("chat") == 1
+        assert soc.retry("chat") == 1
         await until(lambda: len(stand_ins.slack.received) == 1)
         await until(lambda: soc.desk.notifiers()[1][2].sent == 1)
 
@@ -156,7 +156,10 @@ async def test_a_page_carries_the_decisions_behind_it_and_their_proofs(tmp_path:
             await client.post("/api/policy/evaluate", json=request, headers={"X-Correlation-Id": "story-7"})
         await until(lambda: len(stand_ins.webhook.messages) == 1)
         (page,) = stand_ins.webhook.messages.values()
+        metrics = (await client.get("/metrics")).text
         proof = (await client.get(f"/api/audit/proof/{page['decisions'][0]['event_id']}")).json()
+    assert 'brain_soc_alerts_firing{severity="MEDIUM"} 1.0' in metrics
+    assert 'brain_soc_outbox_messages{channel="hook",state="sent"} 1.0' in metrics
     assert len(page["decisions"]) == 5
     for decision in page["decisions"]:
         assert (decision["agent"], decision["effect"], decision["rule_id"]) == ("a1", "DENY", "guests")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Engine
+
 from brain import EventStream, ImmuneService, ThreatService
-from brain.consumers import House
+from brain.consumers import House, outbox
 from brain.consumers.database import open_database
 from brain.consumers.soc.configuration import configuration
 from brain.consumers.soc.operations import Desk
@@ -55,6 +58,12 @@ class Running:
     threats: ThreatService
     immune: ImmuneService
     desk: Desk
+    database: Engine
+
+    def retry(self, notifier: str) -> int:
+        """As `brain outbox retry soc --channel NOTIFIER`."""
+        with self.database.begin() as db:
+            return outbox.retry_refused(db, consumer="soc", now=time.time(), channel=notifier)
 
     def unsaid(self) -> int:
         """Messages that are decided and not sent."""
@@ -76,7 +85,9 @@ async def running(
         async with Work.open(house, config) as work:
             tasks = [asyncio.create_task(loop()) for loop in work.loops]
             try:
-                yield Running(stream, ThreatService(stream, store), ImmuneService(stream, store), Desk(engine, config))
+                yield Running(
+                    stream, ThreatService(stream, store), ImmuneService(stream, store), Desk(engine, config), engine
+                )
             finally:
                 for task in tasks:
                     task.cancel()

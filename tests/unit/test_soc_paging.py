@@ -10,6 +10,7 @@ from brain.consumers.soc.alerts import Alert
 from brain.consumers.soc.events import EVENTS
 from brain.consumers.soc.signals import Reading
 from brain.errors import Conflict, InvalidInput, NotFound
+from brain.immune import healing
 from brain.stream.events import RETENTION_BLOCKED
 from support.soc import Soc, pager
 
@@ -410,3 +411,36 @@ def test_new_routes_take_what_fires_already_and_lost_ones_are_brought_to_their_e
     assert desk.tick() == [("pager", "trigger")]
     desk.see(desk.mitigated())
     assert sorted(desk.tick()) == [("chat", "resolve"), ("pager", "resolve")]
+
+
+def test_who_is_added_to_a_route_is_told_of_what_fires() -> None:
+    desk = soc({"name": "all", "to": []})
+    desk.see(desk.detected())
+    assert desk.tick(100) == []
+    desk.start({"notifiers": {"pager": pager()}, "routes": [{"name": "all", "to": ["pager"]}]})
+    assert desk.tick() == [("pager", "trigger")]
+
+
+def test_worse_is_news_and_milder_is_not() -> None:
+    desk = Soc({"notifiers": {"pager": pager()}, "routes": [{"name": "all", "to": ["pager"]}]})
+    for severity, said in (("MEDIUM", "trigger"), ("CRITICAL", "update"), ("LOW", None), ("CRITICAL", None)):
+        desk.see(desk.detected(severity=severity))
+        assert desk.tick(60) == ([("pager", said)] if said is not None else [])
+
+
+def test_what_gets_worse_is_escalated_from_when_it_was_first_told() -> None:
+    desk = soc({"name": "all", "to": ["pager"], "escalate": [{"after": 300, "to": ["chat"]}]})
+    desk.see(desk.detected(severity="MEDIUM"))
+    assert desk.tick(10) == [("pager", "trigger")]
+    desk.tick(200)
+    desk.see(desk.detected(severity="CRITICAL"))
+    assert desk.tick() == [("pager", "update")]
+    assert desk.tick(100) == [("chat", "trigger")]
+
+
+def test_by_default_a_page_waits_for_the_actions_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(healing.ACTIONS, healing.HealthKind.ERROR_SPIKE, lambda incident: "restarted")
+    desk = Soc()
+    desk.see(desk.critical("billing", "s1", kind="ERROR_SPIKE"), desk.critical("search", "s2"))
+    assert only_held(desk) == {"billing"}
+    assert desk.tick(10) == [("pager", "trigger")]

@@ -103,22 +103,6 @@ def notifiers(stream: StreamOption = None, database: DatabaseOption = None, as_j
         typer.echo("no notifiers", err=True)
 
 
-@app.command()
-def retry(
-    notifier: Annotated[str, typer.Argument(metavar="NOTIFIER", help="A name that `brain alerts notifiers` shows.")],
-    stream: StreamOption = None,
-    database: DatabaseOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Send what a service refused once more, after what it refused for was put right."""
-    with desk(stream, database) as (opened, _):
-        count = opened.retry(notifier)
-    if as_json:
-        print_json({"notifier": notifier, "retried": count})
-    else:
-        typer.echo(f"{count} to be sent to {notifier} once more")
-
-
 @app.command("check-config")
 def check_config(as_json: JsonOption = False) -> None:
     """Check the table [soc] of brain.toml, secrets included, and print what it comes to. Exit code 2 for any fault."""

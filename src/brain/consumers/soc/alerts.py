@@ -62,7 +62,7 @@ class Alert:
 
     @property
     def mark(self) -> str:
-        """What a notifier has to be told once: another mark is news."""
+        """What a notifier has to be told once: period, demand and severity; a greater one is news."""
         return f"{self.period}.{self.demand}.{SEVERITIES.index(self.severity)}"
 
     @property

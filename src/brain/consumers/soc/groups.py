@@ -135,7 +135,7 @@ def _page(
 ) -> tuple[Action | None, float | None]:
     """The page that is due, or when one will be."""
     known = before.marks if before.standing is not Standing.CLOSED else {}
-    fresh = any(alert.id not in known or known[alert.id].mark != alert.mark for alert in asking)
+    fresh = any(_is_news(alert, known.get(alert.id)) for alert in asking)
     speaking = before.standing is Standing.OPEN
     if fresh:
         ready = min(alert.fired_at for alert in firing) + route.group_wait
@@ -148,9 +148,23 @@ def _page(
     return (news, None) if now >= ready else (None, ready)
 
 
+def _is_news(alert: Alert, known: Mark | None) -> bool:
+    """Whether the alert fires anew, asks anew, or is worse than the notifier was told; milder is no news."""
+    return known is None or _rank(alert.mark) > _rank(known.mark)
+
+
+def _same_call(alert: Alert, known: Mark) -> bool:
+    """Whether the notifier was told of this very call for a person, however bad it was then."""
+    return _rank(known.mark)[:2] == (alert.period, alert.demand)
+
+
+def _rank(mark: str) -> tuple[int, ...]:
+    return tuple(map(int, mark.split(".")))
+
+
 def _demanding(alert: Alert, known: Mark | None) -> bool:
     """Whether somebody has asked for a person since the notifier was told: that waits for no interval."""
-    return known is not None and known.mark.split(".")[:2] == [str(alert.period), str(alert.demand - 1)]
+    return known is not None and _rank(known.mark)[:2] == (alert.period, alert.demand - 1)
 
 
 def _closing(firing: Sequence[Alert], before: Told) -> Action | None:
@@ -176,8 +190,11 @@ def _noted(before: Told, action: Action, heard: Sequence[Alert], now: float) -> 
             known = before.marks if before.standing is not Standing.CLOSED else {}
             marks = dict(known)
             for alert in heard:
-                if alert.id not in known or known[alert.id].mark != alert.mark:
-                    marks[alert.id] = Mark(alert.mark, now)
+                mark = known.get(alert.id)
+                if _is_news(alert, mark):
+                    # What gets worse has been waiting for somebody since it was first told.
+                    since = mark.at if mark is not None and _same_call(alert, mark) else now
+                    marks[alert.id] = Mark(alert.mark, since)
             return replace(told, standing=Standing.OPEN, marks=marks, acknowledged=False)
 
 
@@ -192,10 +209,10 @@ def _wanted(
     names = list(route.to)
     since = min(
         (
-            entry.marks[alert.id].at
+            mark.at
             for entry in told.values()
             for alert in asking
-            if alert.id in entry.marks and entry.marks[alert.id].mark == alert.mark
+            if (mark := entry.marks.get(alert.id)) is not None and _same_call(alert, mark)
         ),
         default=None,
     )

@@ -152,11 +152,6 @@ class Desk:
             for name in dict.fromkeys([*known, *states])
         ]
 
-    def retry(self, notifier: str) -> int:
-        """Send once more what the notifier's service refused, now that it would accept that; how many messages."""
-        with self._writing() as db:
-            return outbox.retry_refused(db, consumer=CONSUMER, now=self._clock(), channel=notifier)
-
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
         with reachable(self._database):

@@ -50,10 +50,11 @@ def due(db: sa.Connection, now: float) -> bool:
 
 
 def reroute(db: sa.Connection, configuration: Configuration) -> None:
-    """Put what fires into the groups of routes that are new in the settings. Every group is due after a start."""
+    """Put what fires into the groups of routes that are new in the settings, and have every group looked at anew."""
     alone(db)
     book.join_groups(db, book.firing(db), configuration.routes)
     book.touch(db, GROUPS.c.due_at.is_not(None))
+    book.touch_firing(db)
 
 
 def forget(db: sa.Connection, before: float) -> None:

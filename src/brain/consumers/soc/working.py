@@ -18,6 +18,7 @@ from brain.consumers.database import OUTAGE, create_tables, reading
 from brain.consumers.outbox import Dispatcher, Dispatching, outbox_families
 from brain.consumers.projection import POSITIONS, Projection
 from brain.consumers.soc.configuration import Configuration
+from brain.consumers.soc.families import alert_families
 from brain.consumers.soc.notices import CONSUMER
 from brain.consumers.soc.notifier_settings import SlackNotifier
 from brain.consumers.soc.projecting import AlertProjection
@@ -63,10 +64,11 @@ class Work:
         limits = {
             name: slack.PER_MINUTE for name, kind in configuration.notifiers.items() if isinstance(kind, SlackNotifier)
         }
+        self._sending = Sending(house, configuration, sender, clock)
         self._dispatcher = Dispatcher(
             house.database,
             CONSUMER,
-            Sending(house, configuration, sender, clock).deliver,
+            self._sending.deliver,
             how=Dispatching(
                 per_minute=None,
                 channel_per_minute=limits,
@@ -95,7 +97,8 @@ class Work:
 
     def families(self) -> Sequence[Metric]:
         """What this consumer adds to `/metrics`. Blocks."""
-        return outbox_families(self._dispatcher)
+        own = alert_families(self._house.database, self.outages, self._sending.bare)
+        return [*own, *outbox_families(self._dispatcher)]
 
     async def _tick_on(self) -> None:
         await self._patiently(self._make_tables)
