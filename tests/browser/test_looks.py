@@ -237,9 +237,9 @@ def test_the_picture_for_the_readme_shows_live_events(
     assert len(lines) == 900
     # A blank or broken page has a handful of different lines; this one has text on most of them.
     assert len(set(lines)) > 400
-    for view in VIEWS if keep else ["incidents"]:
+    for view in [view for view in VIEWS if view != "overview"] if keep else ["incidents"]:
         shown(tab, busy_site, view)
-        if view not in ("overview", "dead-letters"):
+        if view != "dead-letters":
             opened(tab, view)
         tab.set_viewport_size({"width": 1200, "height": 1400 if view == "policy" else 720})
         tab.evaluate("scrollTo(0, 0)")

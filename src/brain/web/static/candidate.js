@@ -21,7 +21,7 @@ const TEMPLATE = {
   conditions: [{ field: "action", operator: "==", value: "delete" }, { field: "environment.hour", operator: ">", value: 18 }],
 };
 
-/** The panel; `update(parameters, rules)` takes the rule that `try=` names into the form. */
+/** The panel; `update(parameters, rules)` takes the rule that `try=` names into the form, `show()` goes there. */
 export function createCandidate() {
   const text = h("textarea", { id: "candidate-rules", rows: 11, spellcheck: "false", placeholder: JSON.stringify(TEMPLATE, null, 2) });
   const period = h("select", { id: "candidate-period" }, PERIODS.map(([value, words]) => h("option", { value, selected: value === WEEK }, words)));
@@ -42,6 +42,11 @@ export function createCandidate() {
   );
   let shown = "";
 
+  function go() {
+    element.scrollIntoView({ block: "nearest" });
+    text.focus({ preventScroll: true });
+  }
+
   async function tryOut() {
     result.replaceChildren(h("p", { class: "view-note" }, "Deciding anew…"));
     const done = await refusal.attempt(async () => {
@@ -55,6 +60,7 @@ export function createCandidate() {
 
   return {
     element,
+    show: go,
     update({ try: id }, rules) {
       const rule = rules?.find((one) => one.id === id);
       if (!rule || shown === id) return;
@@ -62,8 +68,7 @@ export function createCandidate() {
       text.value = JSON.stringify(rule, null, 2);
       result.replaceChildren();
       refusal.clear();
-      element.scrollIntoView({ block: "nearest" });
-      text.focus({ preventScroll: true });
+      go();
     },
   };
 }

@@ -36,7 +36,7 @@ export function createInspector(live, recent) {
   });
 
   document.addEventListener("keydown", (key) => {
-    if (key.key === "Escape" && element.open && !key.target.matches("input, textarea, select")) close();
+    if (key.key === "Escape" && element.open && !document.querySelector("dialog.ask") && !key.target.matches("input, textarea, select")) close();
   });
   element.addEventListener("cancel", (event) => (event.preventDefault(), close()));
   WIDE.addEventListener("change", () => element.open && (element.close(), open()));

@@ -25,12 +25,13 @@ export function mountPolicy(root, { rules: source }) {
   root.append(
     h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "Policy"), summary),
     h("div", { class: "policy" },
-      h("section", { class: "panel", "aria-labelledby": "rules-title" },
+      h("div", { class: "side" }, h("section", { class: "panel", "aria-labelledby": "rules-title" },
         h("header", { class: "panel-head" }, h("h2", { id: "rules-title" }, "Rules, the first that matches decides"),
+          h("button", { class: "button small", onclick: candidate.show }, "Try a new rule"),
           h("form", { class: "filters", role: "search", "aria-label": "Filter rules", onsubmit: (event) => event.preventDefault() },
             h("label", {}, h("span", {}, "Contains"), search))),
-        stale.element, refusal.element, list, none),
-      h("div", { class: "side" }, explain.element, candidate.element)),
+        stale.element, refusal.element, list, none), candidate.element),
+      explain.element),
   );
 
   const show = () => {
