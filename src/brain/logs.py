@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-import structlog
-from structlog.typing import Processor
+if TYPE_CHECKING:
+    from structlog.typing import Processor
 
 unwritten = 0
 """Log records that could not be written: where there is no room for an event there may be none for the log either."""
@@ -17,7 +18,8 @@ class Log:
     """A structlog logger whose failing is counted in `unwritten` and never raised into the code that logs."""
 
     def __init__(self, name: str) -> None:
-        self._logger = structlog.get_logger(name)
+        self._name = name
+        self._logger: Any = None  # made when there is something to say: importing structlog takes 0.3 s
 
     def debug(self, message: str, **values: Any) -> None:
         """Of use to who develops."""
@@ -42,9 +44,18 @@ class Log:
     def _write(self, method: str, message: str, values: dict[str, Any]) -> None:
         global unwritten
         try:
+            if self._logger is None:
+                self._logger = load().get_logger(self._name)
             getattr(self._logger, method)(message, **values)
         except Exception:  # noqa: BLE001  (there is nowhere left to say it; counted)
             unwritten += 1
+
+
+def load() -> ModuleType:
+    """Import structlog now, where that does not hold up what will have to be logged."""
+    import structlog
+
+    return structlog
 
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -55,6 +66,7 @@ def configure_logs(level: str = "warning", form: str = "auto") -> None:
 
     `form` is console, json, or auto: console when standard error is a terminal. Standard output is for results only.
     """
+    structlog = load()
     console = sys.stderr.isatty() if form == "auto" else form == "console"
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -13,6 +13,7 @@ import pytest
 
 from brain import Delivering, Event, EventStream, InvalidInput, correlation
 from brain.errors import EnvelopeError
+from brain.stream import query
 
 
 def make(number: int, event_type: str = "test.happened", **payload: Any) -> Event:
@@ -299,6 +300,32 @@ async def test_ranges_by_time_position_and_direction(stream: EventStream) -> Non
     assert await numbers(before=positions[5], limit=2, newest_first=True) == [4, 3]
     replayed = [event.payload["n"] async for event in stream.replay("test.b", since=1_700_000_010.0)]
     assert replayed == [10, 12, 14, 16, 18]
+
+
+async def test_a_look_back_ends_where_nothing_so_new_can_be(
+    stream: EventStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(query, "_SLACK", 0.0)
+    for n in range(600):
+        receipt = stream.publish(make(n))
+    await receipt
+    await asyncio.sleep(0.05)
+    since = time.time()
+    await asyncio.sleep(0.05)
+    await stream.publish(make(600))
+    pages: list[int] = []
+    read_back = stream.backend.read_back
+
+    def counted(before: str, limit: int) -> Any:
+        pages.append(limit)
+        return read_back(before, limit)
+
+    monkeypatch.setattr(stream.backend, "read_back", counted)
+    for pattern, expected in (("*", [600]), ("test.happened", [600]), ("test.never", [])):
+        found = await stream.read(pattern, since=since, limit=100, newest_first=True)
+        assert [stored.event.payload["n"] for stored in found] == expected
+        assert pages.pop() == 100
+        assert not pages, "no further page is looked at"
 
 
 async def test_bad_input_is_named(stream: EventStream) -> None:

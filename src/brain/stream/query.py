@@ -61,9 +61,9 @@ def decode(entries: Sequence[Entry], pattern: Pattern) -> Iterator[Stored]:
 def read(backend: Backend, wanted: Wanted, after: str, before: str, limit: int, newest_first: bool) -> list[Stored]:
     """At most `limit` wanted events with `after` < position < `before` ("" for no bound)."""
     found: list[Stored] = []
-    low, high = position_key(after), position_key(before)
-    if wanted.since is not None and not newest_first:
+    if wanted.since is not None:
         after = max(after, backend.position_at(wanted.since - _SLACK), key=position_key)
+    low, high = position_key(after), position_key(before)
     while len(found) < limit:
         page = max(50, min(_PAGE, limit))
         entries = backend.read_back(before, page) if newest_first else backend.read(after, page)
@@ -78,6 +78,9 @@ def read(backend: Backend, wanted: Wanted, after: str, before: str, limit: int, 
         if len(entries) < page:
             return found
         before = after = entries[-1].position
+        last = position_key(before)
+        if (newest_first and last <= low) or (not newest_first and high and last >= high):
+            return found
     return found
 
 

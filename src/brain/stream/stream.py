@@ -436,6 +436,7 @@ class _Where(NamedTuple):
 
 def _open(url: str, journal: str | Path | None, durability: str, lease: float) -> EventStream:
     power = durability == "power"
+    logs.load()
     backend = open_backend(url, power=power)
     if url.startswith("memory:"):
         return EventStream(url, backend, lease)
