@@ -57,7 +57,10 @@ class Served:
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])
-async def served(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Served]:
+async def served(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Served]:
+    monkeypatch.chdir(tmp_path)  # where journals for Redis lie: what a test before left in one is shipped anew
     url = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path / 'brain.db'}"}.get(request.param)
     url = url or str(request.getfixturevalue("redis_url"))
     handler = Handler()

@@ -193,6 +193,15 @@ def check_position(position: str) -> str:
     return position
 
 
+def position_number(position: str) -> int:
+    """The position in a backend that counts its events, 0 for "". Raises InvalidInput for one of another backend."""
+    if not position:
+        return 0
+    if not position.isdecimal():
+        raise InvalidInput(f"position: {position!r} is none of this stream; take one that an earlier answer gave")
+    return int(position)
+
+
 def open_backend(url: str, *, power: bool = False) -> Backend:
     """The backend at `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db` or a Redis URL (docs/redis.md).
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup
+from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
 
 
 @dataclass(slots=True)
@@ -72,13 +72,13 @@ class MemoryBackend:
 
     def read(self, after: str, limit: int, group: str | None = None) -> list[Entry]:
         with self._changed:
-            rows = islice(self._log, self._index_after(_number(after)), None)
+            rows = islice(self._log, self._index_after(position_number(after)), None)
             wanted = (row for row in rows if row.only_group in (None, group))
             return [Entry(str(row.position), row.data) for row in islice(wanted, limit)]
 
     def read_back(self, before: str, limit: int) -> list[Entry]:
         with self._changed:
-            end = self._index_after(_number(before) - 1) if before else len(self._log)
+            end = self._index_after(position_number(before) - 1) if before else len(self._log)
             public = (row for row in islice(reversed(self._log), len(self._log) - end, None) if row.only_group is None)
             return [Entry(str(row.position), row.data) for row in islice(public, limit)]
 
@@ -92,11 +92,11 @@ class MemoryBackend:
 
     def wait(self, after: str, timeout: float) -> bool:
         with self._changed:
-            return self._changed.wait_for(lambda: self._last > _number(after), timeout)
+            return self._changed.wait_for(lambda: self._last > position_number(after), timeout)
 
     def create_group(self, group: str, pattern: str, start: str) -> None:
         with self._changed:
-            known = self._groups.setdefault(group, _Group(pattern, _number(start)))
+            known = self._groups.setdefault(group, _Group(pattern, position_number(start)))
             known.pattern = pattern
 
     def drop_group(self, group: str) -> None:
@@ -122,7 +122,7 @@ class MemoryBackend:
 
     def advance(self, group: str, position: str) -> None:
         with self._changed:
-            self._group(group).read_to = _number(position)
+            self._group(group).read_to = position_number(position)
 
     def join(self, group: str, consumer: str) -> None:
         with self._changed:
@@ -209,7 +209,7 @@ class MemoryBackend:
 
     def trim(self, up_to: str) -> int:
         with self._changed:
-            count = self._index_after(_number(up_to))
+            count = self._index_after(position_number(up_to))
             del self._log[:count]
             return count
 
@@ -242,12 +242,8 @@ class MemoryBackend:
 
     def _take_dead(self, group: str, positions: Sequence[str] | None) -> list[DeadLetter]:
         dead = self._group(group).dead
-        wanted = dead.keys() if positions is None else {int(position) for position in positions}
+        wanted = dead.keys() if positions is None else {position_number(position) for position in positions}
         return [dead.pop(position) for position in sorted(wanted & dead.keys())]
-
-
-def _number(position: str) -> int:
-    return int(position) if position else 0
 
 
 def _position(number: int) -> str:

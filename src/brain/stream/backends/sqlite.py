@@ -19,7 +19,7 @@ import msgspec
 
 from brain.errors import Unavailable
 from brain.store.sqlite import sqlite_path, use_wal
-from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup
+from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (position INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB NOT NULL, only_group TEXT);
@@ -107,7 +107,7 @@ class SQLiteBackend:
         rows = self._query(
             "SELECT position, data FROM events WHERE position > ? AND (only_group IS NULL OR only_group = ?) "
             "ORDER BY position LIMIT ?",
-            int(after or 0),
+            position_number(after),
             group,
             limit,
         )
@@ -117,7 +117,7 @@ class SQLiteBackend:
         rows = self._query(
             "SELECT position, data FROM events WHERE position < ? AND only_group IS NULL "
             "ORDER BY position DESC LIMIT ?",
-            int(before) if before else 1 << 62,
+            position_number(before) if before else 1 << 62,
             limit,
         )
         return [Entry(str(position), data) for position, data in rows]
@@ -131,7 +131,7 @@ class SQLiteBackend:
         return str(rows[0][0] or "")
 
     def wait(self, after: str, timeout: float) -> bool:
-        position = int(after or 0)
+        position = position_number(after)
         deadline = time.monotonic() + timeout
         while True:
             with self._appended:
@@ -152,7 +152,7 @@ class SQLiteBackend:
         with self._transaction() as db:
             db.execute(
                 "INSERT INTO groups VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET pattern = excluded.pattern",
-                (group, pattern, int(start or 0)),
+                (group, pattern, position_number(start)),
             )
 
     def drop_group(self, group: str) -> None:
@@ -287,7 +287,7 @@ class SQLiteBackend:
 
     def _take_dead(self, db: sqlite3.Connection, group: str, positions: Sequence[str] | None) -> list[bytes]:
         self._check_group(db, group)
-        chosen = json.dumps([int(position) for position in positions]) if positions is not None else None
+        chosen = json.dumps([position_number(position) for position in positions]) if positions is not None else None
         rows = db.execute(
             "DELETE FROM dead_letters WHERE grp = ?1 AND (?2 IS NULL OR position IN (SELECT value FROM json_each(?2))) "
             "RETURNING position, letter",
