@@ -22,11 +22,11 @@ export function mountDeadLetters(root, { groups, letters }) {
   const summary = h("p", { class: "view-note" });
   const table = createTable("Consumer groups", [
     ["Group", (group) => h("a", { href: router.href({ group: group.name }), "data-focus": "group" }, group.name)],
-    ["Reads", (group) => h("code", {}, group.pattern.replaceAll(",", ", "))],
     ["Lag", (group) => count(group.lag), true],
-    ["In work", (group) => count(group.pending), true],
     ["Dead letters", (group) => h("span", { class: "chip", "data-level": group.dead ? "CRITICAL" : "GOOD" }, count(group.dead)), true],
+    ["In work", (group) => count(group.pending), true],
     ["Consumers", (group) => count(group.consumers), true],
+    ["Reads", (group) => h("code", {}, group.pattern.replaceAll(",", ", "))],
   ]);
   const noGroups = h("p", { class: "empty" }, "No group reads the stream yet.");
   const chosen = h("select", { onchange: () => router.change({ group: chosen.value }) });

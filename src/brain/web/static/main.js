@@ -78,7 +78,7 @@ function show({ detail: { view: name, parameters } }) {
     const here = link.dataset.view === chosen;
     if (here) {
       link.setAttribute("aria-current", "page");
-      link.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a narrow screen the views are one long line
+      link.scrollIntoView({ block: "nearest", inline: "center" }); // on a narrow screen the views are one long line
       link.href = router.href({ event: null, story: null }, chosen); // coming back finds the filters as they were
     } else link.removeAttribute("aria-current");
   }
