@@ -19,10 +19,13 @@ settings.register_profile("long", settings.get_profile("default"), max_examples=
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What a test leaves in the current folder (an audit log's key, a database) is not left in the repository."""
-    os.chdir(tmp_path_factory.mktemp("elsewhere"))
+@pytest.fixture(autouse=True)
+def _folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test leaves in the current folder (a journal, a database, a key) is neither the next one's nor anybody's.
+
+    A journal above all: the next stream on the same, emptied Redis would ship its events anew.
+    """
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="session")
