@@ -66,8 +66,8 @@ async def test_one_page_a_story(tmp_path: Path) -> None:
         engine = open_database(f"sqlite:///{tmp_path}/brain-consumers.db")
         desk = Desk(engine, configuration(SocSettings(**soc)))
 
-        def done() -> bool:
-            shown = desk.alerts(limit=1000)
+        async def done() -> bool:
+            shown = await asyncio.to_thread(desk.alerts, None, 1000)
             begun = {key for key, action in _told(stand_ins) if action == "trigger"}
             ended = {key for key, action in _told(stand_ins) if action == "resolve"}
             paged = {entry.alert.key for entry in shown if entry.alert.firing}
@@ -77,7 +77,7 @@ async def test_one_page_a_story(tmp_path: Path) -> None:
                 len(shown) == len(active) + 1 and paged <= begun and over and begun & mitigated <= ended and not waits
             )
 
-        await until(lambda: asyncio.to_thread(done), 90)
+        await until(done, 90)
         await asyncio.to_thread(kill, worker)
         alerts = desk.alerts(limit=1000)
         engine.dispose()
