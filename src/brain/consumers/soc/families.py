@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from brain.consumers.database import OUTAGE, reading
+from brain.consumers.database import OUTAGE, create_tables, reading
 from brain.consumers.soc.alerts import SEVERITIES, AlertState
-from brain.consumers.soc.tables import ALERTS
+from brain.consumers.soc.tables import ALERTS, METADATA
 from brain.logs import Log
 
 log = Log("brain.soc")
@@ -25,11 +25,12 @@ def alert_families(database: sa.Engine, outages: int, bare: int) -> Sequence[Met
     counts: dict[str, int] = {}
     query = sa.select(ALERTS.c.severity, sa.func.count()).where(ALERTS.c.state == AlertState.FIRING.value)
     try:
+        create_tables(database, METADATA)
         with reading(database).begin() as db:
             for row in db.execute(query.group_by(ALERTS.c.severity)):
                 counts[row[0]] = row[1]
     except OUTAGE as error:
-        log.warning("no table for a scrape: the database does not answer", error=str(error))
+        log.warning("alerts are missing from a scrape: the database does not answer", error=str(error))
         return families
     for severity in SEVERITIES:
         firing.add_metric([severity], counts.get(severity, 0))
