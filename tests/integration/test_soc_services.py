@@ -64,7 +64,7 @@ async def test_services_that_are_down_for_the_whole_run_lose_and_double_nothing(
     mode: str, tmp_path: Path, stand_ins: StandIns
 ) -> None:
     stand_ins.fail(mode, seconds=1)  # type: ignore[arg-type]
-    async with running(tmp_path, stand_ins) as soc:
+    async with running(tmp_path, stand_ins, send_timeout=8.0) as soc:
         ids = [(await soc.threats.create_threat("scan", f"203.0.113.{n}", "HIGH")).id for n in range(12)]
         await until(lambda: sum(bool(shown.notices) for shown in soc.desk.alerts()) == 12)
         for id in ids[:6]:
@@ -72,7 +72,7 @@ async def test_services_that_are_down_for_the_whole_run_lose_and_double_nothing(
         await until(lambda: len(soc.desk.alerts("firing")) == 6)
     assert stand_ins.webhook.messages == {}
     stand_ins.recover()
-    async with running(tmp_path, stand_ins) as soc:  # and everything was restarted meanwhile
+    async with running(tmp_path, stand_ins, send_timeout=8.0) as soc:  # and everything was restarted meanwhile
         await until(lambda: len(told(stand_ins)) == 18 and soc.unsaid() == 0, 60)
     assert told(stand_ins) == Counter({(id, "trigger"): 1 for id in ids} | {(id, "resolve"): 1 for id in ids[:6]})
     assert len(stand_ins.slack.received) == 18
