@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -64,7 +65,7 @@ async def test_services_that_are_down_for_the_whole_run_lose_and_double_nothing(
     mode: str, tmp_path: Path, stand_ins: StandIns
 ) -> None:
     stand_ins.fail(mode, seconds=1)  # type: ignore[arg-type]
-    async with running(tmp_path, stand_ins) as soc:
+    async with running(tmp_path, stand_ins, send_timeout=8.0) as soc:
         ids = [(await soc.threats.create_threat("scan", f"203.0.113.{n}", "HIGH")).id for n in range(12)]
         await until(lambda: sum(bool(shown.notices) for shown in soc.desk.alerts()) == 12)
         for id in ids[:6]:
@@ -72,7 +73,7 @@ async def test_services_that_are_down_for_the_whole_run_lose_and_double_nothing(
         await until(lambda: len(soc.desk.alerts("firing")) == 6)
     assert stand_ins.webhook.messages == {}
     stand_ins.recover()
-    async with running(tmp_path, stand_ins) as soc:  # and everything was restarted meanwhile
+    async with running(tmp_path, stand_ins, send_timeout=8.0) as soc:  # and everything was restarted meanwhile
         await until(lambda: len(told(stand_ins)) == 18 and soc.unsaid() == 0, 60)
     assert told(stand_ins) == Counter({(id, "trigger"): 1 for id in ids} | {(id, "resolve"): 1 for id in ids[:6]})
     assert len(stand_ins.slack.received) == 18
@@ -169,7 +170,13 @@ async def test_a_page_carries_the_decisions_behind_it_and_their_proofs(tmp_path:
     assert page["decisions"][0]["proof"]["leaf_hash"] == proof["leaf_hash"]
     assert [step["kind"] for step in page["timeline"]] == ["policy.rule_evaluated"] * 5 + ["threat.detected"]
     (sent,) = [one.body for one in stand_ins.pagerduty.received]
-    assert sent["payload"]["custom_details"]["decisions"] == page["decisions"]
+    # Each message is proven against the checkpoint that is the newest when it is sent.
+    shown = sent["payload"]["custom_details"]["decisions"]
+    assert [_leaf(decision) for decision in shown] == [_leaf(decision) for decision in page["decisions"]]
+
+
+def _leaf(decision: dict[str, Any]) -> tuple[str, int, str]:
+    return decision["event_id"], decision["proof"]["index"], decision["proof"]["leaf_hash"]
 
 
 async def test_a_page_is_held_while_healing_runs_and_sent_when_it_fails(tmp_path: Path, stand_ins: StandIns) -> None:
