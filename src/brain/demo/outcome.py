@@ -40,8 +40,8 @@ async def look_back(api: Api, stand_ins: StandIns, seconds: float) -> Outcome:
                 await asyncio.sleep(0.1)
     except TimeoutError:
         log.warning("the consumers lag behind the stream", seconds=seconds)
-    verified = await api.call("POST", "audit/verify", {})
     summary = await api.call("GET", "metrics/summary")
+    verified = await api.call("POST", "audit/verify", {})
     return Outcome(
         audit_size=verified["size"],
         audit_verified=verified["ok"],
