@@ -47,7 +47,7 @@ def test_a_stream_made_anew_is_shown_from_its_own_beginning(tab: Page, own_site:
         leftover.rmdir() if leftover.is_dir() else leftover.unlink()
     own_site.start()
     own_site.ask("new-life")
-    expect(tab.locator(".event-row", has_text="new-life").first).to_be_visible(timeout=15_000)
+    expect(tab.locator(".event-row", has_text="new-life").first).to_be_visible(timeout=60_000)
     expect(tab.locator(".event-row", has_text="old-life")).to_have_count(0)
 
 
