@@ -19,6 +19,17 @@ settings.register_profile("long", settings.get_profile("default"), max_examples=
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+WITH_PROCESSES = ("browser", "chaos", "integration")
+"""Folders whose tests start servers, browsers and processes, and so hang on how fast the machine is at that moment."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give a test with processes of its own a second try; the summary names each that needed it. Others get none."""
+    for item in items:
+        if item.path.parent.name in WITH_PROCESSES:
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.fixture(autouse=True)
 def _folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test leaves in the current folder (a journal, a database, a key) is neither the next one's nor anybody's.
