@@ -5,32 +5,54 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from brain.errors import InvalidInput, Unavailable
-from brain.store import Document
-from brain.store.rules import check_key, check_version
+from brain.store import LOGGED_CHANGES, MARKS_KEPT, START, Change, Document, Mark, Reading, Step, Written
+from brain.store.rules import Planned, SingleChanges, by_collection, check_key, new_token, planned
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another writer of the file before raising Unavailable."""
 
+_FEW = 50
+"""Up to so many keys are looked up one by one; for more, all versions of the collection are read at once."""
+_PRUNED_EVERY = 100  # revisions
+
+# The last two tables are younger than the first two: a file without them is given them, and keeps its documents.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents (
     collection TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, data BLOB NOT NULL,
     PRIMARY KEY (collection, key)
 );
 CREATE TABLE IF NOT EXISTS document_revisions (collection TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS document_marks (
+    collection TEXT NOT NULL, revision INTEGER NOT NULL, token TEXT NOT NULL, logged INTEGER NOT NULL,
+    PRIMARY KEY (collection, revision, token)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS document_log (
+    collection TEXT NOT NULL, revision INTEGER NOT NULL, key TEXT NOT NULL,
+    PRIMARY KEY (collection, revision, key)
+) WITHOUT ROWID;
+"""
+_MARK = """
+SELECT revision, coalesce((SELECT token FROM document_marks
+    WHERE collection = of.collection AND revision = of.revision AND logged >= 0), '')
+FROM document_revisions AS of WHERE collection = ?
 """
 _COUNT_CHANGE = """
-INSERT INTO document_revisions VALUES (?, 1) ON CONFLICT (collection) DO UPDATE SET revision = revision + 1
+INSERT INTO document_revisions VALUES (?1, ?2) ON CONFLICT (collection) DO UPDATE SET revision = ?2
 """
 _PUT = """
-INSERT INTO documents VALUES (?, ?, 1, ?)
-ON CONFLICT (collection, key) DO UPDATE SET version = version + 1, data = excluded.data
-RETURNING version
+INSERT INTO documents VALUES (?, ?, ?, ?)
+ON CONFLICT (collection, key) DO UPDATE SET version = excluded.version, data = excluded.data
 """
+_OLDEST_KEPT = """
+SELECT revision FROM document_marks WHERE collection = ? ORDER BY revision DESC LIMIT 1 OFFSET ?
+"""
+_ALL = "SELECT key, version, data FROM documents WHERE collection = ? ORDER BY key"
+_JOINED = -1  # in `logged`: a revision of another line
 
 
 def sqlite_path(url: str) -> Path:
@@ -44,42 +66,42 @@ def sqlite_path(url: str) -> Path:
     return Path(name)
 
 
-class SQLiteStore:
+class SQLiteStore(SingleChanges):
     """A Store in the file at `url`. Raises InvalidInput for a bad URL, Unavailable when the file cannot be used."""
 
     def __init__(self, url: str) -> None:
         self._path = sqlite_path(url)
         self._writing = threading.Lock()
-        self._reading = threading.Lock()
-        # Two connections, so that a reader never waits behind a writer that waits for another process.
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
+        # Reading has connections of its own: one at a time for each thread that reads, so that none waits for a writer
+        # or for another who reads much.
         with self._named_errors():
             self._writer = self._connect()
             self._writer.executescript(_SCHEMA)
-            self._reader = self._connect()
 
     def get(self, collection: str, key: str) -> Document | None:
         check_key(collection, key)
         rows = self._read("SELECT key, version, data FROM documents WHERE collection = ? AND key = ?", collection, key)
         return rows[0] if rows else None
 
-    def put(self, collection: str, key: str, data: bytes, expected: int | None = None) -> int:
-        check_key(collection, key)
-        with self._transaction() as write:
-            if expected is not None:
-                check_version(collection, key, self._version(write, collection, key), expected)
-            version: int = write.execute(_PUT, (collection, key, data)).fetchone()[0]
-            write.execute(_COUNT_CHANGE, (collection,))
-        return version
+    def write(self, changes: Sequence[Change], joins: Mapping[str, Sequence[Mark]] = {}) -> Written:
+        groups = by_collection(changes)
+        with self._transaction() as connection:
+            plans = {
+                name: planned(groups.get(name, []), _versions(connection, name, groups.get(name, [])))
+                for name in {**groups, **joins}
+            }
+            steps = {name: _apply(connection, name, plan, joins.get(name, ())) for name, plan in plans.items()}
+        return Written([plans[one.collection].versions[one.key] for one in changes], steps)
 
-    def delete(self, collection: str, key: str, expected: int | None = None) -> bool:
-        check_key(collection, key)
-        with self._transaction() as write:
-            if expected is not None:
-                check_version(collection, key, self._version(write, collection, key), expected)
-            cursor = write.execute("DELETE FROM documents WHERE collection = ? AND key = ?", (collection, key))
-            if cursor.rowcount:
-                write.execute(_COUNT_CHANGE, (collection,))
-        return cursor.rowcount > 0
+    def read(self, collection: str, since: Mark | None = None) -> Reading:
+        with self._reading() as connection:
+            connection.execute("BEGIN")
+            try:
+                return _since(connection, collection, since)
+            finally:
+                connection.execute("COMMIT")
 
     def scan(
         self, collection: str, *, start: str = "", limit: int | None = None, newest_first: bool = False
@@ -92,17 +114,16 @@ class SQLiteStore:
             -1 if limit is None else limit,
         )
 
-    def revision(self, collection: str) -> int:
-        with self._named_errors(), self._reading:
-            row = self._reader.execute(
-                "SELECT revision FROM document_revisions WHERE collection = ?", (collection,)
-            ).fetchone()
-        return int(row[0]) if row else 0
+    def mark(self, collection: str) -> Mark:
+        with self._reading() as connection:
+            return _mark(connection, collection)
 
     def close(self) -> None:
-        with self._writing, self._reading:
+        with self._writing:
+            self._closed = True
             self._writer.close()
-            self._reader.close()
+            while self._idle:
+                self._idle.pop().close()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -113,15 +134,26 @@ class SQLiteStore:
         return connection
 
     def _read(self, statement: str, *values: str | int) -> list[Document]:
-        with self._named_errors(), self._reading:
-            return [Document(*row) for row in self._reader.execute(statement, values)]
+        with self._reading() as connection:
+            return [Document(*row) for row in connection.execute(statement, values)]
 
-    @staticmethod
-    def _version(connection: sqlite3.Connection, collection: str, key: str) -> int:
-        row = connection.execute(
-            "SELECT version FROM documents WHERE collection = ? AND key = ?", (collection, key)
-        ).fetchone()
-        return int(row[0]) if row else 0
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection that nobody else uses meanwhile."""
+        with self._named_errors():
+            if self._closed:
+                raise sqlite3.ProgrammingError("the store is closed")
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = self._connect()
+            try:
+                yield connection
+            finally:
+                if self._closed:
+                    connection.close()
+                else:
+                    self._idle.append(connection)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -142,6 +174,83 @@ class SQLiteStore:
             yield
         except sqlite3.Error as error:
             raise Unavailable(f"SQLite file {self._path}: {error}; check the path, its rights and the disk") from error
+
+
+def _mark(connection: sqlite3.Connection, collection: str) -> Mark:
+    row = connection.execute(_MARK, (collection,)).fetchone()
+    return Mark(*row) if row else START
+
+
+def _versions(connection: sqlite3.Connection, collection: str, changes: Sequence[Change]) -> dict[str, int]:
+    """The present versions of the keys that the changes are about; those that are absent are left out."""
+    if len(changes) > _FEW:
+        return dict(connection.execute("SELECT key, version FROM documents WHERE collection = ?", (collection,)))
+    found = {}
+    for change in changes:
+        row = connection.execute(
+            "SELECT version FROM documents WHERE collection = ? AND key = ?", (collection, change.key)
+        ).fetchone()
+        if row:
+            found[change.key] = int(row[0])
+    return found
+
+
+def _apply(connection: sqlite3.Connection, collection: str, plan: Planned, joins: Sequence[Mark]) -> Step:
+    before = _mark(connection, collection)
+    changed = [*(key for key, _, _ in plan.puts), *plan.deletes]
+    if not (changed or joins):
+        return Step(before, before)
+    connection.executemany(_PUT, [(collection, *row) for row in plan.puts])
+    connection.executemany(
+        "DELETE FROM documents WHERE collection = ? AND key = ?", [(collection, key) for key in plan.deletes]
+    )
+    after = Mark(max(before.revision, *(mark.revision for mark in joins), 0) + 1, new_token())
+    logged = len(changed) <= LOGGED_CHANGES and not joins
+    connection.execute(_COUNT_CHANGE, (collection, after.revision))
+    rows = [*((collection, *mark, _JOINED) for mark in joins), (collection, *after, int(logged))]
+    connection.executemany("INSERT OR IGNORE INTO document_marks VALUES (?, ?, ?, ?)", rows)
+    if logged:
+        rows_of_log = [(collection, after.revision, key) for key in changed]
+        connection.executemany("INSERT INTO document_log VALUES (?, ?, ?)", rows_of_log)
+    if joins or after.revision % _PRUNED_EVERY == 0:
+        _prune(connection, collection)
+    return Step(before, after)
+
+
+def _prune(connection: sqlite3.Connection, collection: str) -> None:
+    row = connection.execute(_OLDEST_KEPT, (collection, MARKS_KEPT)).fetchone()
+    if row:
+        for table in ("document_marks", "document_log"):
+            connection.execute(f"DELETE FROM {table} WHERE collection = ? AND revision <= ?", (collection, row[0]))
+
+
+def _since(connection: sqlite3.Connection, collection: str, since: Mark | None) -> Reading:
+    mark = _mark(connection, collection)
+    if since == mark:
+        return Reading(mark, continues=True, whole=False)
+    continues = since is not None and _goes_on(connection, collection, since, mark)
+    from_revision = since.revision if since is not None and continues else 0
+    rows = connection.execute(
+        "SELECT revision, token, logged FROM document_marks WHERE collection = ? AND revision > ? ORDER BY revision",
+        (collection, from_revision),
+    ).fetchall()
+    marks = [Mark(revision, token) for revision, token, _ in rows]
+    if not continues or sum(logged == 1 for _, _, logged in rows) != mark.revision - from_revision:
+        documents = [Document(*row) for row in connection.execute(_ALL, (collection,))]
+        return Reading(mark, continues, True, documents, marks=marks)
+    query = """SELECT DISTINCT log.key, version, data FROM document_log AS log LEFT JOIN documents AS of
+        ON of.collection = log.collection AND of.key = log.key WHERE log.collection = ? AND log.revision > ?"""
+    changed = connection.execute(query, (collection, from_revision)).fetchall()
+    documents = [Document(*row) for row in changed if row[1] is not None]
+    return Reading(mark, True, False, documents, [row[0] for row in changed if row[1] is None], marks)
+
+
+def _goes_on(connection: sqlite3.Connection, collection: str, since: Mark, mark: Mark) -> bool:
+    """Whether the store has the revision `since`, made by the same write."""
+    if not since.token:
+        return mark.revision >= since.revision
+    query = "SELECT 1 FROM document_marks WHERE collection = ? AND revision = ? AND token = ?"
+    return connection.execute(query, (collection, *since)).fetchone() is not None
 
 
 def use_wal(connection: sqlite3.Connection) -> None:
