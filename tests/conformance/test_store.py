@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from brain.errors import Conflict, InvalidInput
-from brain.store import START, Change, Document, Mark, Store, open_store
+from brain.store import START, Document, DocumentChange, Mark, Store, open_store
 from support.old_stores import fill_old_store
 
 STORES = ["memory", "sqlite", "redis"]
@@ -215,18 +215,19 @@ def test_many_can_open_a_new_place_at_once(url: str) -> None:
     store.close()
 
 
-def put(key: str, data: bytes = b"", **more: int) -> Change:
-    return Change("c", key, data, **more)
+def put(key: str, data: bytes = b"", **more: int) -> DocumentChange:
+    return DocumentChange("c", key, data, **more)
 
 
-def gone(key: str, **more: int) -> Change:
-    return Change("c", key, None, **more)
+def gone(key: str, **more: int) -> DocumentChange:
+    return DocumentChange("c", key, None, **more)
 
 
 @all_stores
 def test_a_write_makes_all_its_changes_of_several_collections_or_none(store: Store) -> None:
     store.put("c", "old", b"1")
-    written = store.write([put("a", b"1", expected=0), gone("old", expected=1), gone("none"), Change("d", "a", b"2")])
+    other = DocumentChange("d", "a", b"2")
+    written = store.write([put("a", b"1", expected=0), gone("old", expected=1), gone("none"), other])
     assert list(written.versions) == [1, 1, 0, 1]
     assert set(written.steps) == {"c", "d"}
     assert [store.scan("c"), store.scan("d")] == [[Document("a", 1, b"1")], [Document("a", 1, b"2")]]
@@ -235,7 +236,7 @@ def test_a_write_makes_all_its_changes_of_several_collections_or_none(store: Sto
         assert step.after.revision > step.before.revision
     marks = [store.mark("c"), store.mark("d")]
     with pytest.raises(Conflict, match="d/b: expected version 3, but it is absent"):
-        store.write([put("b"), gone("a"), Change("d", "b", b"", 3)])
+        store.write([put("b"), gone("a"), DocumentChange("d", "b", b"", 3)])
     with pytest.raises(InvalidInput, match="'b' is there twice"):
         store.write([put("b"), gone("b")])
     assert [store.mark("c"), store.mark("d")] == marks
@@ -374,7 +375,7 @@ def test_a_store_of_an_earlier_version_keeps_its_documents(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["cluster"], indirect=True)
 def test_a_cluster_takes_writes_of_every_size(store: Store) -> None:
-    first = store.write([put("a"), Change("d", "b", b"")]).steps["c"].after
+    first = store.write([put("a"), DocumentChange("d", "b", b"")]).steps["c"].after
     store.write([put(f"{key:04d}", b"x", expected=0) for key in range(1_200)])
     assert len(store.read("c", first).documents) == 1_201
     store.delete("c", "a")

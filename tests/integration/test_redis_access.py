@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from brain.errors import Unavailable
-from brain.store import Change, Mark, open_store
+from brain.store import DocumentChange, Mark, open_store
 from brain.stream.backends import Backend, DeadLetter, open_backend
 from support.certificates import make_certificates
 from support.redis_server import RedisServer, StartRedis, free_port
@@ -177,7 +177,7 @@ def use_everything(url: str) -> None:
     store.revision("c")
     store.delete("c", "k")
     mark = store.mark("c")
-    store.write([Change("c", str(number), b"") for number in range(501)], {"c": [Mark(5, "other")]})
+    store.write([DocumentChange("c", str(number), b"") for number in range(501)], {"c": [Mark(5, "other")]})
     assert store.read("c", mark).whole
     assert not store.read("c", Mark(5, "stranger")).continues
     mark = store.mark("c")

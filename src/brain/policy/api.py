@@ -13,7 +13,6 @@ from urllib.parse import quote
 import msgspec
 from fastapi import APIRouter, Body, Query, Response, status
 
-from brain.errors import NotFound
 from brain.policy.analysis import analyse
 from brain.policy.api_models import (
     AllowedAction,
@@ -41,7 +40,7 @@ from brain.policy.api_models import (
 from brain.policy.approvals import Approval, Status
 from brain.policy.engine import PolicyEngine
 from brain.policy.files import rules_from
-from brain.policy.models import KILL_SWITCH, Rule
+from brain.policy.models import Rule
 from brain.policy.replay import Replay, overlaid, replay
 from brain.policy.schema import policy_schema
 from brain.store import Store
@@ -220,11 +219,16 @@ def _measures(router: APIRouter, engine: PolicyEngine) -> None:
         """End an agent's containment."""
         await asyncio.to_thread(engine.lift, agent_id, by=by)
 
+    @router.get("/measures", response_model=list[VersionView])
+    async def measures(
+        limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 50,
+    ) -> list[dict[str, Any]]:
+        """The last changes of containments and the kill switch, newest first: who, when and why."""
+        return [change.to_dict() for change in await asyncio.to_thread(engine.measures, limit)]
+
     def switch() -> dict[str, Any]:
-        try:
-            return {"on": True, "rule": engine.get_rule(KILL_SWITCH).to_dict()}
-        except NotFound:
-            return {"on": False, "rule": None}
+        rule = engine.kill_switch_in_force()
+        return {"on": rule is not None, "rule": rule.to_dict() if rule is not None else None}
 
     @router.get("/kill-switch", response_model=KillSwitchView)
     async def kill_switch() -> dict[str, Any]:

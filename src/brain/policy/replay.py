@@ -11,9 +11,8 @@ from typing import Any
 import msgspec
 
 from brain.policy.compiler import DECISION
-from brain.policy.containment import is_temporary_id
 from brain.policy.decisions import Decision
-from brain.policy.models import Effect, Rule
+from brain.policy.models import Effect, Rule, is_temporary_id
 from brain.policy.recorder import recorded_context
 from brain.policy.ruleset import RuleSet
 from brain.policy.values import spread_agent

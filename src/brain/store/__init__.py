@@ -27,7 +27,7 @@ class Document(NamedTuple):
     data: bytes
 
 
-class Change(NamedTuple):
+class DocumentChange(NamedTuple):
     """One put of a document, or with `data` None its deletion.
 
     `expected` is the version that must be there now (0: the key must be absent; None: whatever is there). `version` is
@@ -106,7 +106,7 @@ class Store(Protocol):
     def delete(self, collection: str, key: str, expected: int | None = None) -> bool:
         """Remove the key; whether it was there. Raises Conflict as `put` does."""
 
-    def write(self, changes: Sequence[Change], joins: Mapping[str, Sequence[Mark]] = {}) -> Written:
+    def write(self, changes: Sequence[DocumentChange], joins: Mapping[str, Sequence[Mark]] = {}) -> Written:
         """Make all the changes, of one or several collections, in one step that readers see whole or not at all.
 
         `joins` names, by collection, revisions of another line whose state these changes take up: a reader that knows

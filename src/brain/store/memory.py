@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import islice, takewhile
 
-from brain.store import LOGGED_CHANGES, MARKS_KEPT, START, Change, Document, Mark, Reading, Step, Written
+from brain.store import LOGGED_CHANGES, MARKS_KEPT, START, Document, DocumentChange, Mark, Reading, Step, Written
 from brain.store.rules import Planned, SingleChanges, by_collection, check_key, new_token, planned
 
 
@@ -68,7 +68,7 @@ class MemoryStore(SingleChanges):
         with self._lock:
             return self._collection(collection).documents.get(key)
 
-    def write(self, changes: Sequence[Change], joins: Mapping[str, Sequence[Mark]] = {}) -> Written:
+    def write(self, changes: Sequence[DocumentChange], joins: Mapping[str, Sequence[Mark]] = {}) -> Written:
         groups = by_collection(changes)
         with self._lock:
             plans = {}

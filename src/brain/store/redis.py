@@ -17,7 +17,7 @@ from brain.errors import Unavailable
 from brain.redis_client.connect import connect
 from brain.redis_client.errors import named_errors
 from brain.redis_client.url import parse
-from brain.store import Change, Document, Mark, Reading, Step, Written
+from brain.store import Document, DocumentChange, Mark, Reading, Step, Written
 from brain.store.redis_scripts import PARTS, READ, SCAN, STAGE, WHOLE, WRITE
 from brain.store.rules import SingleChanges, by_collection, check_key, check_version, new_token
 
@@ -55,7 +55,7 @@ class RedisStore(SingleChanges):
             found = cast(bytes | None, self._client.hget(self._key("data", collection), key))
         return None if found is None else _document(key.encode(), found)
 
-    def write(self, changes: Sequence[Change], joins: Mapping[str, Sequence[Mark]] = {}) -> Written:
+    def write(self, changes: Sequence[DocumentChange], joins: Mapping[str, Sequence[Mark]] = {}) -> Written:
         names = list({**by_collection(changes), **joins})
         header: dict[str, Any] = {
             "count": len(changes),
@@ -153,7 +153,7 @@ class RedisStore(SingleChanges):
         return f"{self._prefix}:{part}:{collection}"
 
 
-def _parts(changes: Sequence[Change], places: Mapping[str, int]) -> Iterator[bytes | str | int]:
+def _parts(changes: Sequence[DocumentChange], places: Mapping[str, int]) -> Iterator[bytes | str | int]:
     for collection, key, data, expected, version in changes:
         yield places[collection]
         yield key

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import NamedTuple
 
 from brain.errors import Conflict, InvalidInput
-from brain.store import Change, Mark, Written
+from brain.store import DocumentChange, Mark, Written
 
 
 class SingleChanges(ABC):
     """`put`, `delete` and `revision` for a store that has `write` and `mark`."""
 
     @abstractmethod
-    def write(self, changes: Sequence[Change], joins: Mapping[str, Sequence[Mark]] = {}) -> Written:
+    def write(self, changes: Sequence[DocumentChange], joins: Mapping[str, Sequence[Mark]] = {}) -> Written:
         """As Store says."""
 
     @abstractmethod
@@ -24,11 +26,11 @@ class SingleChanges(ABC):
 
     def put(self, collection: str, key: str, data: bytes, expected: int | None = None) -> int:
         """As Store says."""
-        return self.write([Change(collection, key, data, expected)]).versions[0]
+        return self.write([DocumentChange(collection, key, data, expected)]).versions[0]
 
     def delete(self, collection: str, key: str, expected: int | None = None) -> bool:
         """As Store says."""
-        return self.write([Change(collection, key, None, expected)]).versions[0] > 0
+        return self.write([DocumentChange(collection, key, None, expected)]).versions[0] > 0
 
     def revision(self, collection: str) -> int:
         """As Store says."""
@@ -54,9 +56,9 @@ def check_version(collection: str, key: str, found: int, expected: int | None) -
     raise Conflict(f"{collection}/{key}: expected {wanted}, but it is {present}; read it again and retry")
 
 
-def by_collection(changes: Sequence[Change]) -> dict[str, list[Change]]:
+def by_collection(changes: Sequence[DocumentChange]) -> dict[str, list[DocumentChange]]:
     """The changes of each collection. Raises InvalidInput for a bad key, and for one that is there twice."""
-    found: dict[str, list[Change]] = {}
+    found: dict[str, list[DocumentChange]] = {}
     seen = set()
     for change in changes:
         check_key(change.collection, change.key)
@@ -75,7 +77,7 @@ class Planned(NamedTuple):
     versions: Mapping[str, int]
 
 
-def planned(changes: Sequence[Change], present: Mapping[str, int]) -> Planned:
+def planned(changes: Sequence[DocumentChange], present: Mapping[str, int]) -> Planned:
     """What the changes of one collection come to where keys have these versions now. Raises Conflict."""
     puts: list[tuple[str, int, bytes]] = []
     deletes = []
@@ -92,6 +94,21 @@ def planned(changes: Sequence[Change], present: Mapping[str, int]) -> Planned:
     return Planned(puts, deletes, versions)
 
 
+class _Tokens:
+    """Random once for each process, then counted: asking the system each time lets all other threads go first."""
+
+    def __init__(self) -> None:
+        self.renew()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        self.process, self.number = secrets.token_hex(8), count()
+
+
+_tokens = _Tokens()
+
+
 def new_token() -> str:
-    """What tells a revision from the same number in another line."""
-    return secrets.token_hex(8)
+    """What tells a revision from the same number in another line: no two writes ever have the same."""
+    return f"{_tokens.process}{next(_tokens.number):x}"

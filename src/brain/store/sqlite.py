@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from brain.errors import InvalidInput, Unavailable
-from brain.store import LOGGED_CHANGES, MARKS_KEPT, START, Change, Document, Mark, Reading, Step, Written
+from brain.store import LOGGED_CHANGES, MARKS_KEPT, START, Document, DocumentChange, Mark, Reading, Step, Written
 from brain.store.rules import Planned, SingleChanges, by_collection, check_key, new_token, planned
 
 BUSY_TIMEOUT = 5.0
@@ -85,7 +85,7 @@ class SQLiteStore(SingleChanges):
         rows = self._read("SELECT key, version, data FROM documents WHERE collection = ? AND key = ?", collection, key)
         return rows[0] if rows else None
 
-    def write(self, changes: Sequence[Change], joins: Mapping[str, Sequence[Mark]] = {}) -> Written:
+    def write(self, changes: Sequence[DocumentChange], joins: Mapping[str, Sequence[Mark]] = {}) -> Written:
         groups = by_collection(changes)
         with self._transaction() as connection:
             plans = {
@@ -181,7 +181,7 @@ def _mark(connection: sqlite3.Connection, collection: str) -> Mark:
     return Mark(*row) if row else START
 
 
-def _versions(connection: sqlite3.Connection, collection: str, changes: Sequence[Change]) -> dict[str, int]:
+def _versions(connection: sqlite3.Connection, collection: str, changes: Sequence[DocumentChange]) -> dict[str, int]:
     """The present versions of the keys that the changes are about; those that are absent are left out."""
     if len(changes) > _FEW:
         return dict(connection.execute("SELECT key, version FROM documents WHERE collection = ?", (collection,)))
