@@ -18,6 +18,8 @@ from brain.store import MARKS_KEPT, Document, DocumentChange, Mark, Reading, Ste
 
 log = Log("brain.store")
 
+GONE_KEPT = 1_000
+"""How many deleted documents are remembered, to be known again when a store brings them back."""
 RETRY_SECONDS = 1.0
 """Between two attempts to write back what a store has lost while it takes no writes."""
 
@@ -68,6 +70,7 @@ class Mirror:
         self._limit = limit
         self._entries = entries
         self._restored = restored
+        self._gone: dict[str, Document] = {}  # the documents deleted last, as they were
         self._mark: Mark | None = None
         self._marks: deque[Mark] = deque(maxlen=MARKS_KEPT)
         self._lost_at: Mark | None = None
@@ -91,7 +94,7 @@ class Mirror:
         for change, version in zip(changes, versions, strict=True):
             if change.collection != self._collection:
                 continue
-            self.documents.pop(change.key, None)
+            self._remove(change.key)
             if change.data is not None:
                 self.documents[change.key] = Document(change.key, version, change.data)
         self._forget_oldest()
@@ -114,15 +117,21 @@ class Mirror:
 
     def _apply(self, changed: Mapping[str, Document], deleted: Sequence[str]) -> Look | None:
         for key in (*deleted, *changed):
-            self.documents.pop(key, None)
+            self._remove(key)
         self.documents.update(changed)
         self._forget_oldest()
         return Look(changed, deleted) if changed or deleted else None
 
+    def _remove(self, key: str) -> None:
+        if key in self.documents:
+            self._gone.pop(key, None)
+            self._gone[key] = self.documents.pop(key)
+
     def _forget_oldest(self) -> None:
-        if self._limit is not None and len(self.documents) > self._limit:
-            for key in list(islice(self.documents, len(self.documents) - self._limit)):
-                del self.documents[key]
+        for kept, limit in ((self.documents, self._limit), (self._gone, GONE_KEPT)):
+            if limit is not None and len(kept) > limit:
+                for key in list(islice(kept, len(kept) - limit)):
+                    del kept[key]
 
     def _must_wait(self) -> bool:
         """Whether the store is as it was at the last attempt to restore it, which was a moment ago."""
@@ -197,7 +206,8 @@ class Mirror:
         """What the store has lost of what is known here.
 
         A document that was changed there since, to a higher version, stands; so do deletions, and documents that are
-        new there. Where it is not known what was changed there, what is here and not there was lost.
+        new there. Where it is not known what was changed there, what is here and not there was lost, and so were the
+        deletions that were seen here.
         """
         back: dict[str, Document] = {}
         for key, ours in self.documents.items():
@@ -208,7 +218,9 @@ class Mirror:
                     back[key] = ours
             elif other.data != ours.data and (not changed or other.version <= ours.version):
                 back[key] = ours._replace(version=max(ours.version, other.version + 1))
-        gone = []
-        if changed_there is not None and self._limit is None:
-            gone = [key for key in theirs if key not in self.documents and key not in changed_there]
+        more = [key for key in theirs if key not in self.documents] if self._limit is None else []
+        if changed_there is not None:
+            gone = [key for key in more if key not in changed_there]
+        else:
+            gone = [key for key in more if key in self._gone and self._gone[key].data == theirs[key].data]
         return Restoration(back, gone, {key: theirs[key] for key in (*back, *gone) if key in theirs})
