@@ -11,6 +11,7 @@ from brain.policy import Condition, PolicyEngine, Rule
 from brain.store import Document, DocumentChange, Store, open_store
 from brain.store.mirror import Look, Mirror, Restoration
 from brain.testing import RecordingStream
+from brain.threats import ThreatService
 from support.clock import Clock
 from support.rewinding import empty, keep
 
@@ -186,3 +187,23 @@ def test_the_stricter_holds_until_the_store_takes_it_back(store: Store, url: str
             assert not allowed(each, action="pay")
             assert not allowed(each, action="read")
             assert [one.id for one in each.containments()] == ["containment:a1"]
+
+
+@all_stores
+async def test_threats_and_their_moves_are_there_afterwards(store: Store, url: str) -> None:
+    stream = RecordingStream()
+    service = ThreatService(stream, store)
+    old = await service.create_threat("t", "1.2.3.4")
+    rewind = keep(url, store)
+    await service.update_threat_status(old.id, "ESCALATED", "why")
+    new = await service.create_threat("t", "5.6.7.8")
+    for lose in (rewind, lambda: empty(url, store)):
+        lose()
+        await service.refresh()
+        again = ThreatService(store=store)
+        for each in (service, again):
+            assert (await each.get_threat(old.id)).status == "ESCALATED"
+            assert await each.get_threat(new.id) == new
+    assert service.losses == 2
+    restored = stream.get_events_by_type("threat.store_restored")
+    assert sorted(restored[0].payload["ids"]) == sorted([old.id, new.id])
