@@ -35,7 +35,7 @@ def test_an_event_with_a_number_that_json_lacks_is_refused_and_names_its_place(
 
 def test_meta_is_held_to_the_same() -> None:
     event = Event(type="host.measured", source="host_service", payload={}, meta={"cost": nan})
-    with pytest.raises(EnvelopeError, match="meta.cost: nan"):
+    with pytest.raises(EnvelopeError, match=r"meta\.cost: nan"):
         event.encode()
 
 
