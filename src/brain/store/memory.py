@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from itertools import islice
 
-from brain.store import Document
+from brain.store import Document, forking
 from brain.store.rules import check_key, check_version
 
 
@@ -19,11 +18,12 @@ class _Collection:
 
 
 class MemoryStore:
-    """A Store in memory; thread-safe."""
+    """A Store in memory; thread-safe. A forked child has a copy of its own."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = forking.ForkLock()
         self._collections: dict[str, _Collection] = {}
+        forking.register(self._lock)
 
     def get(self, collection: str, key: str) -> Document | None:
         check_key(collection, key)

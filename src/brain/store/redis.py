@@ -13,7 +13,7 @@ from typing import cast
 from brain.redis_client.connect import connect
 from brain.redis_client.errors import named_errors
 from brain.redis_client.url import parse
-from brain.store import Document
+from brain.store import Document, forking
 from brain.store.rules import check_key, check_version
 
 REPLY_TIMEOUT = 2.0
@@ -74,11 +74,8 @@ class RedisStore:
     def __init__(self, url: str) -> None:
         self._place = parse(url)
         self._prefix = f"{{{self._place.stream}}}:store"
-        # Nothing is tried twice: a change that timed out may have been made, and would meet its own traces.
-        self._client = connect(self._place, REPLY_TIMEOUT)
-        self._put = self._client.register_script(_PUT)
-        self._delete = self._client.register_script(_DELETE)
-        self._scan = self._client.register_script(_SCAN)
+        self._connect()
+        forking.register(self)
         with self._named_errors():
             self._client.ping()
 
@@ -136,6 +133,23 @@ class RedisStore:
 
     def close(self) -> None:
         self._client.close()
+
+    def before_fork(self) -> None:
+        """Nothing to do: a child drops its copies of the sockets, and the parent's stay connected."""
+
+    def after_fork_in_parent(self) -> None:
+        """Nothing to do."""
+
+    def after_fork_in_child(self) -> None:
+        """Use sockets of this process's own, and none of the parent's locks."""
+        self._connect()
+
+    def _connect(self) -> None:
+        # Nothing is tried twice: a change that timed out may have been made, and would meet its own traces.
+        self._client = connect(self._place, REPLY_TIMEOUT)
+        self._put = self._client.register_script(_PUT)
+        self._delete = self._client.register_script(_DELETE)
+        self._scan = self._client.register_script(_SCAN)
 
     def _named_errors(self) -> AbstractContextManager[None]:
         return named_errors(self._place)

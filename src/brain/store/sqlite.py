@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from brain.errors import InvalidInput, Unavailable
 from brain.store import Document
+from brain.store.connection import LockedConnection
 from brain.store.rules import check_key, check_version
 
 BUSY_TIMEOUT = 5.0
@@ -49,13 +49,12 @@ class SQLiteStore:
 
     def __init__(self, url: str) -> None:
         self._path = sqlite_path(url)
-        self._writing = threading.Lock()
-        self._reading = threading.Lock()
         # Two connections, so that a reader never waits behind a writer that waits for another process.
         with self._named_errors():
-            self._writer = self._connect()
-            self._writer.executescript(_SCHEMA)
-            self._reader = self._connect()
+            self._writer = LockedConnection(self._connect)
+            with self._writer as db:
+                db.executescript(_SCHEMA)
+            self._reader = LockedConnection(self._connect)
 
     def get(self, collection: str, key: str) -> Document | None:
         check_key(collection, key)
@@ -93,16 +92,13 @@ class SQLiteStore:
         )
 
     def revision(self, collection: str) -> int:
-        with self._named_errors(), self._reading:
-            row = self._reader.execute(
-                "SELECT revision FROM document_revisions WHERE collection = ?", (collection,)
-            ).fetchone()
+        with self._named_errors(), self._reader as db:
+            row = db.execute("SELECT revision FROM document_revisions WHERE collection = ?", (collection,)).fetchone()
         return int(row[0]) if row else 0
 
     def close(self) -> None:
-        with self._writing, self._reading:
-            self._writer.close()
-            self._reader.close()
+        self._writer.close()
+        self._reader.close()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -113,8 +109,8 @@ class SQLiteStore:
         return connection
 
     def _read(self, statement: str, *values: str | int) -> list[Document]:
-        with self._named_errors(), self._reading:
-            return [Document(*row) for row in self._reader.execute(statement, values)]
+        with self._named_errors(), self._reader as db:
+            return [Document(*row) for row in db.execute(statement, values)]
 
     @staticmethod
     def _version(connection: sqlite3.Connection, collection: str, key: str) -> int:
@@ -126,14 +122,14 @@ class SQLiteStore:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """One write transaction; IMMEDIATE, so that what it reads cannot be overtaken before it writes."""
-        with self._named_errors(), self._writing:
-            self._writer.execute("BEGIN IMMEDIATE")
+        with self._named_errors(), self._writer as db:
+            db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._writer
-                self._writer.execute("COMMIT")
+                yield db
+                db.execute("COMMIT")
             except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
 
     @contextmanager
