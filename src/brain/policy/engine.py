@@ -16,6 +16,7 @@ from brain.policy.containment import containment_rule, kill_switch_rule, rule_id
 from brain.policy.decisions import Decision
 from brain.policy.explain import Explanation, explain
 from brain.policy.follower import Follower
+from brain.policy.freshness import FreshRules, LastLook, Rules, StaleRules, checked_limit
 from brain.policy.history import Change, Version
 from brain.policy.importing import Imported, check_import, differences
 from brain.policy.models import CONTAINMENT, KILL_SWITCH, Effect, Rule, changes
@@ -34,9 +35,11 @@ class PolicyEngine:
     """Decides what agents may do. Thread-safe: `evaluate` takes no lock and sees one whole set of rules.
 
     With a `store` the rules outlive the process, and engines of other processes on the same store follow a change
-    within `follow_interval` seconds and a read (None: not at all); `close()` ends that. While the store is away,
-    decisions go on with the rules known last, and changes raise Unavailable. Below 1, `sample_allowed` is the share of
-    ALLOW decisions whose event is published; all others always are. `clock` gives Unix seconds.
+    within `follow_interval` seconds and a read (None: only by `refresh` and `tick`); `close()` ends that. While the
+    store is away, decisions go on with the rules known last, and changes raise Unavailable. With `max_rules_age`,
+    everything is denied while the last successful look at the store is more than so many seconds ago. Below 1,
+    `sample_allowed` is the share of ALLOW decisions whose event is published; all others always are. `clock` gives Unix
+    seconds, `monotonic` seconds by a clock that nobody sets. A forked child follows on its own.
     """
 
     def __init__(
@@ -48,6 +51,8 @@ class PolicyEngine:
         sample_allowed: float = 1.0,
         clock: Callable[[], float] = time.time,
         follow_interval: float | None = 0.05,
+        max_rules_age: float | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         if not 0 <= sample_allowed <= 1:
             raise InvalidInput(f"sample_allowed: {sample_allowed!r} is not a share between 0 and 1")
@@ -56,11 +61,18 @@ class PolicyEngine:
         self._sampled = sample_allowed if sample_allowed < 1 else None
         self._random = Random().random
         kept = store or MemoryStore()
+        self._look = LastLook(monotonic)
         self._book = Rulebook(event_stream, kept, _effect(default_effect), clock)
         self.approvals = Approvals(kept, event_stream, clock)
-        self._interval = follow_interval if store is not None else _IDLE_INTERVAL
-        self._follower: Follower | None = None
-        if store is not None:
+        self._shared = store is not None
+        interval = follow_interval if self._shared else _IDLE_INTERVAL
+        self._follower = Follower(self, interval, monotonic) if interval is not None else None
+        self._rules: Rules = self._book
+        if max_rules_age is not None:
+            limit = checked_limit(max_rules_age, interval)
+            if self._shared:
+                self._rules = FreshRules(self._book, self._look, limit, self._check_follower)
+        if self._shared:
             self._follow()
 
     @property
@@ -76,9 +88,9 @@ class PolicyEngine:
             context = _check_context(context)
         if "agent" in context:
             context = spread_agent(context)
-        rules = self._book.current
+        rules = self._rules.current
         if not rules.plain and self._clock() >= rules.due:
-            rules = self._book.advance()
+            rules = self._rules.advance()
         find, record = rules.find, self._record
         if record is None:
             return find(context)[DECISION]
@@ -117,11 +129,12 @@ class PolicyEngine:
 
     def explain(self, context: Mapping[str, Any]) -> Explanation:
         """Why `evaluate` decides as it does: every rule considered, each condition with the value it met. No event."""
-        return explain(self._now(), spread_agent(_check_context(context)), self._clock())
+        rules, context = self._now(), spread_agent(_check_context(context))
+        return rules.explanation() if isinstance(rules, StaleRules) else explain(rules, context, self._clock())
 
     def _now(self) -> RuleSet:
-        rules = self._book.current
-        return rules if rules.plain or self._clock() < rules.due else self._book.advance()
+        rules = self._rules.current
+        return rules if rules.plain or self._clock() < rules.due else self._rules.advance()
 
     # Rules
 
@@ -292,29 +305,55 @@ class PolicyEngine:
 
     def refresh(self) -> bool:
         """Take over what other processes changed in the store; whether there was anything. Raises Unavailable."""
-        return self._book.refresh()
+        began = self._look.monotonic()
+        changed = self._book.refresh()
+        self._look.succeeded(began)
+        return changed
 
     def tick(self) -> None:
-        """What is due now and then: follow other processes; end containments and approvals whose time is over."""
-        self.refresh()
+        """What is due now and then: follow other processes; end containments and approvals whose time is over.
+
+        Raises Unavailable when the store does not answer, InvalidInput when it holds a rule that cannot be read.
+        """
+        unreadable: InvalidInput | None = None
+        try:
+            self.refresh()
+        except InvalidInput as error:  # what is for a time ends all the same
+            unreadable = error
         self.expire()
         self.approvals.tick()
+        if unreadable is not None:
+            raise unreadable
 
-    def _follow(self) -> None:
-        """Call `tick` in a thread of its own from now on, until `close`."""
-        if self._follower is None and self._interval is not None:
-            self._follower = Follower(self, self._interval)
+    @property
+    def rules_age(self) -> float:
+        """Seconds since the last successful look at the store; 0 for an engine that shares its rules with nobody."""
+        self._check_follower()
+        return self._look.age if self._shared else 0.0
 
     @property
     def follow_failures(self) -> int:
-        """How often the store did not answer while its rules were followed."""
+        """How many looks at the store have failed, for whatever reason."""
         return self._follower.failures if self._follower is not None else 0
 
+    @property
+    def follower_restarts(self) -> int:
+        """How often the thread that follows the store was found dead, and replaced."""
+        return self._follower.restarts if self._follower is not None else 0
+
     def close(self) -> None:
-        """Stop following the store and the clock."""
+        """Stop following the store and the clock. Waits for a look under way, so at most for one."""
         if self._follower is not None:
             self._follower.stop()
-            self._follower = None
+
+    def _follow(self) -> None:
+        """Call `tick` in a thread of its own from now on, until `close`."""
+        if self._follower is not None:
+            self._follower.start()
+
+    def _check_follower(self) -> None:
+        if self._follower is not None:
+            self._follower.check()
 
     def __enter__(self) -> PolicyEngine:
         return self

@@ -21,7 +21,7 @@ from brain.policy.history import Change, History
 from brain.policy.models import Effect, Rule, changes
 from brain.policy.ruleset import RuleSet
 from brain.policy.store import RuleStore, Stored
-from brain.store import Store
+from brain.store import Store, forking
 from brain.stream.publisher import Publisher, emit
 
 log = Log("brain.policy")
@@ -31,7 +31,7 @@ _RENEWED_EVERY = 200  # changes, after which the others are told again that more
 Plan = Callable[[Mapping[str, Rule]], list[Change]]
 
 
-class Rulebook:
+class Rulebook(forking.Part):
     """`current` is the immutable set that decisions read; every change replaces it as a whole."""
 
     def __init__(self, stream: Publisher | None, store: Store, default: Effect, clock: Callable[[], float]) -> None:
@@ -44,6 +44,7 @@ class Rulebook:
         self._swapping = threading.Lock()  # held for the replacement of `current` alone, which decisions may wait for
         self._stored: dict[str, Stored] = {}
         self._revision: int | None = None
+        forking.register(self)
         self.refresh()
 
     def commit(self, plan: Plan, *, by: str | None = None, note: str = "", switch: bool = False) -> list[Change]:
@@ -159,8 +160,10 @@ class Rulebook:
             stored = self._store.load(self._stored)
             if stored is None:
                 return False
-            removed = [old.rule for rule_id, old in self._stored.items() if old is not stored.get(rule_id)]
-            added = [new.rule for rule_id, new in stored.items() if new is not self._stored.get(rule_id)]
+            known = self.current.rules
+            wanted = {rule_id: new.rule for rule_id, new in stored.items()}
+            removed = [old for rule_id, old in known.items() if old is not wanted.get(rule_id)]
+            added = [new for rule_id, new in wanted.items() if new is not known.get(rule_id)]
             self._stored = stored
             self._revision = revision
             if removed or added:
@@ -172,3 +175,10 @@ class Rulebook:
         own, self._store.writes = self._store.writes, 0
         if self._revision is not None and self._store.revision() == self._revision + own:
             self._revision += own
+
+    def after_fork_in_child(self) -> None:
+        """Have locks of this process's own, and read all at the next look: a thread may have been at work."""
+        self._lock = threading.RLock()
+        self._swapping = threading.Lock()
+        self._revision = None
+        self._store.has_begun, self._store.writes = False, 0

@@ -11,7 +11,7 @@ _abandoned: list[sqlite3.Connection] = []
 """Connections that a thread of the parent was using when it forked: this process neither uses nor closes them."""
 
 
-class LockedConnection:
+class LockedConnection(forking.Part):
     """A connection for one thread at a time: `with connection as db`. Safe to use before and after a fork, by both.
 
     It is closed before a fork, and each process opens its own at the next use. Opening one in the child is not enough:
@@ -24,8 +24,10 @@ class LockedConnection:
         self._connect = connect
         self._lock = forking.ForkLock()
         self._closed = False
-        self._connection: sqlite3.Connection | None = connect()
+        self._connection: sqlite3.Connection | None = None
         forking.register(self)
+        with self:  # opened only now, and behind the lock, so that no fork can overlook it
+            pass
 
     def __enter__(self) -> sqlite3.Connection:
         self._lock.__enter__()

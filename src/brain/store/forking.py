@@ -11,7 +11,6 @@ import os
 import threading
 from collections.abc import Callable
 from itertools import count
-from typing import Protocol
 from weakref import WeakValueDictionary
 
 from brain.logs import Log
@@ -22,8 +21,8 @@ PATIENCE = 10.0
 """Seconds that a fork waits for another thread to be done with a part: more than any one call to a store takes."""
 
 
-class Part(Protocol):
-    """What registers here. The three are called in the order of registering; what they raise is logged, not raised."""
+class Part:
+    """What registers here. Parts are called in the order of registering; what they raise is logged, not raised."""
 
     def before_fork(self) -> None:
         """Stand still: take the locks, give up what both processes would share."""
@@ -76,7 +75,7 @@ if hasattr(os, "register_at_fork"):  # where there is no fork (Windows) there is
     os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
 
 
-class ForkLock:
+class ForkLock(Part):
     """A lock that a fork waits for, up to PATIENCE seconds, so that what it protects is never copied half changed."""
 
     def __init__(self) -> None:

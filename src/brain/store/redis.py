@@ -65,7 +65,7 @@ return {keys, redis.call('HMGET', KEYS[1], unpack(keys))}
 """
 
 
-class RedisStore:
+class RedisStore(forking.Part):
     """A Store in the Redis at `url`. Raises InvalidInput for a bad URL, Unavailable when the server does not answer.
 
     After Unavailable a change may or may not have happened: read again before repeating it.
@@ -134,14 +134,8 @@ class RedisStore:
     def close(self) -> None:
         self._client.close()
 
-    def before_fork(self) -> None:
-        """Nothing to do: a child drops its copies of the sockets, and the parent's stay connected."""
-
-    def after_fork_in_parent(self) -> None:
-        """Nothing to do."""
-
     def after_fork_in_child(self) -> None:
-        """Use sockets of this process's own, and none of the parent's locks."""
+        """Use sockets of this process's own, and none of the parent's locks; the parent's sockets stay connected."""
         self._connect()
 
     def _connect(self) -> None:
