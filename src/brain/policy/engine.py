@@ -71,7 +71,7 @@ class PolicyEngine:
         if max_rules_age is not None:
             limit = checked_limit(max_rules_age, interval)
             if self._shared:
-                self._rules = FreshRules(self._book, self._look, limit, self._check_follower)
+                self._rules = FreshRules(self._book, self._look, limit, self._follower)
         if self._shared:
             self._follow()
 
@@ -328,7 +328,8 @@ class PolicyEngine:
     @property
     def rules_age(self) -> float:
         """Seconds since the last successful look at the store; 0 for an engine that shares its rules with nobody."""
-        self._check_follower()
+        if self._follower is not None:
+            self._follower.check()
         return self._look.age if self._shared else 0.0
 
     @property
@@ -350,10 +351,6 @@ class PolicyEngine:
         """Call `tick` in a thread of its own from now on, until `close`."""
         if self._follower is not None:
             self._follower.start()
-
-    def _check_follower(self) -> None:
-        if self._follower is not None:
-            self._follower.check()
 
     def __enter__(self) -> PolicyEngine:
         return self

@@ -12,6 +12,7 @@ from brain.logs import Log
 from brain.policy.compiler import Index
 from brain.policy.decisions import Decision
 from brain.policy.explain import Explanation
+from brain.policy.follower import Follower
 from brain.policy.models import Effect
 from brain.policy.ruleset import RuleSet
 
@@ -67,15 +68,15 @@ class StaleRules(RuleSet):
 class FreshRules:
     """The rules for as long as the last successful look is at most `limit` seconds old, and a denial beyond that.
 
-    Each decision asks, so it counts on no thread. `on_stale` is called for each that finds the rules too old.
+    Each decision asks, so it counts on no thread; one that finds the rules too old has the follower's thread checked.
     """
 
-    def __init__(self, rules: Rules, look: LastLook, limit: float, on_stale: Callable[[], None]) -> None:
+    def __init__(self, rules: Rules, look: LastLook, limit: float, follower: Follower | None) -> None:
         self._rules = rules
         self._look = look
         self._monotonic = look.monotonic
         self._limit = limit
-        self._on_stale = on_stale
+        self._follower = follower
         self._stale = StaleRules(limit)
         self._logged: float | None = None  # the look whose age was logged
 
@@ -84,7 +85,8 @@ class FreshRules:
         """The rules, or what denies everything."""
         if self._monotonic() - self._look.at <= self._limit:
             return self._rules.current
-        self._on_stale()
+        if self._follower is not None:
+            self._follower.check()
         if self._logged != self._look.at:
             self._logged = self._look.at
             log.error("the rules may be out of date, every action is denied", age=self._look.age, limit=self._limit)
