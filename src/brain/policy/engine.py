@@ -68,6 +68,7 @@ class PolicyEngine:
         interval = follow_interval if self._shared else _IDLE_INTERVAL
         self._follower = Follower(self, interval, monotonic) if interval is not None else None
         self._rules: Rules = self._book
+        self.max_rules_age = max_rules_age
         if max_rules_age is not None:
             limit = checked_limit(max_rules_age, interval)
             if self._shared:
