@@ -22,7 +22,10 @@ PATIENCE = 10.0
 
 
 class Part:
-    """What registers here. Parts are called in the order of registering; what they raise is logged, not raised."""
+    """What registers here, after the parts that it uses: it is called before them at a fork, and after them then.
+
+    What a part raises is logged, not raised.
+    """
 
     def before_fork(self) -> None:
         """Stand still: take the locks, give up what both processes would share."""
@@ -40,14 +43,14 @@ _registering = threading.Lock()  # held through a fork: two threads do not fork 
 
 
 def register(part: Part) -> None:
-    """Call `part` round each fork from now on, for as long as it lives. A part registers after those that it uses."""
+    """Call `part` round each fork from now on, for as long as it lives."""
     with _registering:
         _parts[next(_numbers)] = part
 
 
 def _before() -> None:
     _registering.acquire()
-    for part in list(_parts.values()):
+    for part in reversed(list(_parts.values())):
         _call(part.before_fork)
 
 
