@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from math import inf
 from random import Random
 from time import perf_counter_ns
 from typing import Any
@@ -61,18 +62,18 @@ class PolicyEngine:
         self._sampled = sample_allowed if sample_allowed < 1 else None
         self._random = Random().random
         kept = store or MemoryStore()
-        self._look = LastLook(monotonic)
+        self.max_rules_age = max_rules_age
+        self._look = LastLook(
+            monotonic, inf if max_rules_age is None else checked_limit(max_rules_age, follow_interval)
+        )
         self._book = Rulebook(event_stream, kept, _effect(default_effect), clock)
         self.approvals = Approvals(kept, event_stream, clock)
         self._shared = store is not None
         interval = follow_interval if self._shared else _IDLE_INTERVAL
         self._follower = Follower(self, interval, monotonic) if interval is not None else None
         self._rules: Rules = self._book
-        self.max_rules_age = max_rules_age
-        if max_rules_age is not None:
-            limit = checked_limit(max_rules_age, interval)
-            if self._shared:
-                self._rules = FreshRules(self._book, self._look, limit, self._follower)
+        if max_rules_age is not None and self._shared:
+            self._rules = FreshRules(self._book, self._look, self._follower)
         if self._shared:
             self._follow()
 

@@ -31,11 +31,16 @@ class Rules(Protocol):
 
 
 class LastLook:
-    """The moment of the last successful look at the store, by a clock that nobody sets."""
+    """The moment of the last successful look at the store, by a clock that nobody sets.
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    What was seen `at` that moment is taken as known `until` so many seconds later as `limit` says.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic, limit: float = inf) -> None:
         self.monotonic = monotonic
+        self.limit = limit
         self.at = monotonic()
+        self.until = self.at + limit
 
     @property
     def age(self) -> float:
@@ -44,7 +49,9 @@ class LastLook:
 
     def succeeded(self, began: float) -> None:
         """A look that began at that moment found all that was stored before it."""
-        self.at = max(self.at, began)
+        if began > self.at:
+            self.at = began
+            self.until = began + self.limit
 
 
 class StaleRules(RuleSet):
@@ -66,30 +73,29 @@ class StaleRules(RuleSet):
 
 
 class FreshRules:
-    """The rules for as long as the last successful look is at most `limit` seconds old, and a denial beyond that.
+    """The rules for as long as the last successful look lets them be taken as known, and a denial beyond that.
 
     Each decision asks, so it counts on no thread; one that finds the rules too old has the follower's thread checked.
     """
 
-    def __init__(self, rules: Rules, look: LastLook, limit: float, follower: Follower | None) -> None:
+    def __init__(self, rules: Rules, look: LastLook, follower: Follower | None) -> None:
         self._rules = rules
         self._look = look
         self._monotonic = look.monotonic
-        self._limit = limit
         self._follower = follower
-        self._stale = StaleRules(limit)
+        self._stale = StaleRules(look.limit)
         self._logged: float | None = None  # the look whose age was logged
 
     @property
     def current(self) -> RuleSet:
         """The rules, or what denies everything."""
-        if self._monotonic() - self._look.at <= self._limit:
+        if self._monotonic() <= self._look.until:
             return self._rules.current
         if self._follower is not None:
             self._follower.check()
         if self._logged != self._look.at:
             self._logged = self._look.at
-            log.error("the rules may be out of date, every action is denied", age=self._look.age, limit=self._limit)
+            log.error("the rules may be out of date, every action is denied", age=self._look.age)
         return self._stale
 
     def advance(self) -> RuleSet:
