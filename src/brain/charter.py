@@ -17,6 +17,7 @@ from enum import StrEnum
 from functools import cache, cached_property
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from math import isfinite
 from random import Random
 from time import time
 from typing import Any, Generic, TypeVar
@@ -133,9 +134,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def encode(self) -> bytes:
         """The envelope as JSON bytes. Raises EnvelopeError when the payload or meta cannot be written as JSON."""
         try:
-            return _encode(self)
+            data = _encode(self)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise EnvelopeError(f"payload or meta: cannot be written as JSON: {error}") from error
+        if data.count(b"null") > (self.target is None) + (self.meta["correlation_id"] is None):
+            _check_numbers(self)
+        return data
 
     @staticmethod
     def decode(data: bytes | str) -> Event:
@@ -200,6 +204,20 @@ def _check_values(event: Event) -> None:
         raise EnvelopeError(f"timestamp: {event.timestamp!r} is not a time in Unix seconds")
     if event.target is not None and not isinstance(event.target, str):
         raise EnvelopeError(f"target: must be a string or null, not {type(event.target).__name__}")
+
+
+def _check_numbers(event: Event) -> None:
+    """The encoder writes NaN and infinities as null: refuse them instead, since the value would be lost unseen."""
+    for field in ("payload", "meta"):
+        waiting: list[tuple[str, Any]] = [(field, msgspec.to_builtins(getattr(event, field)))]
+        while waiting:
+            place, value = waiting.pop()
+            if isinstance(value, float) and not isfinite(value):
+                raise EnvelopeError(f"{place}: {value} is no number of JSON; leave it out, or give it as a text")
+            if isinstance(value, dict):
+                waiting += [(f"{place}.{key}", member) for key, member in value.items()]
+            elif isinstance(value, list):
+                waiting += [(f"{place}[{number}]", member) for number, member in enumerate(value)]
 
 
 class Priority(StrEnum):

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -41,10 +42,12 @@ from brain.policy.approvals import Approval, Status
 from brain.policy.engine import PolicyEngine
 from brain.policy.files import rules_from
 from brain.policy.models import Rule
+from brain.policy.prometheus import families, readiness
 from brain.policy.replay import Replay, overlaid, replay
 from brain.policy.schema import policy_schema
 from brain.store import Store
 from brain.stream import EventStream
+from brain.web.modules import Module, ModuleSettings
 
 _WEEK = 7 * 86_400.0
 
@@ -52,11 +55,11 @@ By = Annotated[str | None, Query(max_length=200, description="Who makes the chan
 
 
 @asynccontextmanager
-async def open_module(stream: EventStream, store: Store) -> AsyncIterator[APIRouter]:
+async def open_module(stream: EventStream, store: Store, settings: ModuleSettings) -> AsyncIterator[Module]:
     """The policy router over rules kept in `store`, its events going to `stream`."""
-    engine = await asyncio.to_thread(PolicyEngine, stream, store=store)
+    engine = await asyncio.to_thread(PolicyEngine, stream, store=store, max_rules_age=settings.max_rules_age)
     try:
-        yield make_router(engine, stream)
+        yield Module(make_router(engine, stream), partial(families, engine), {"rules": partial(readiness, engine)})
     finally:
         await asyncio.to_thread(engine.close)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from math import inf
 from random import Random
 from time import perf_counter_ns
 from typing import Any
@@ -16,6 +17,7 @@ from brain.policy.containment import reserved, reserved_id
 from brain.policy.decisions import Decision
 from brain.policy.explain import Explanation, explain
 from brain.policy.follower import Follower
+from brain.policy.freshness import FreshRules, LastLook, Rules, StaleRules, checked_limit
 from brain.policy.history import Change, Version
 from brain.policy.importing import Imported, check_import, differences
 from brain.policy.measures import Measures
@@ -35,9 +37,11 @@ class PolicyEngine:
     """Decides what agents may do. Thread-safe: `evaluate` takes no lock and sees one whole set of rules.
 
     With a `store` the rules outlive the process, and engines of other processes on the same store follow a change
-    within `follow_interval` seconds and a read (None: not at all); `close()` ends that. While the store is away,
-    decisions go on with the rules known last, and changes raise Unavailable. Below 1, `sample_allowed` is the share of
-    ALLOW decisions whose event is published; all others always are. `clock` gives Unix seconds.
+    within `follow_interval` seconds and a read (None: only by `refresh` and `tick`); `close()` ends that. While the
+    store is away, decisions go on with the rules known last, and changes raise Unavailable. With `max_rules_age`,
+    everything is denied while the last successful look at the store is more than so many seconds ago. Below 1,
+    `sample_allowed` is the share of ALLOW decisions whose event is published; all others always are. `clock` gives Unix
+    seconds, `monotonic` seconds by a clock that nobody sets. A forked child follows on its own.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class PolicyEngine:
         sample_allowed: float = 1.0,
         clock: Callable[[], float] = time.time,
         follow_interval: float | None = 0.05,
+        max_rules_age: float | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         if not 0 <= sample_allowed <= 1:
             raise InvalidInput(f"sample_allowed: {sample_allowed!r} is not a share between 0 and 1")
@@ -58,14 +64,24 @@ class PolicyEngine:
         self._random = Random().random
         kept = store or MemoryStore()
         default = _effect(default_effect)
+        self.max_rules_age = max_rules_age
+        self._look = LastLook(
+            monotonic, inf if max_rules_age is None else checked_limit(max_rules_age, follow_interval)
+        )
         self._standing = Standing(default, clock)
         self._measures = Measures(event_stream, kept, clock, self._standing.set_measures)
         self._book = Rulebook(event_stream, kept, clock, default, self._standing.set_rules)
         self._measures.adopt(self._book)
         self.approvals = Approvals(kept, event_stream, clock)
-        self._interval = follow_interval if store is not None else _IDLE_INTERVAL
-        self._followers: list[Follower] = []
-        if store is not None:
+        self._shared = store is not None
+        interval = follow_interval if self._shared else _IDLE_INTERVAL
+        # Measures are followed by a thread of their own: the other may be reading and compiling many rules.
+        followed = (self, self._measures) if interval is not None else ()
+        self._followers = [Follower(one, interval or 0.0, monotonic) for one in followed]
+        self._rules: Rules = self._standing
+        if max_rules_age is not None and self._shared:
+            self._rules = FreshRules(self._standing, self._look, self._followers[0])
+        if self._shared:
             self._follow()
 
     @property
@@ -81,9 +97,9 @@ class PolicyEngine:
             context = _check_context(context)
         if "agent" in context:
             context = spread_agent(context)
-        rules = self._standing.current
+        rules = self._rules.current
         if not rules.plain and self._clock() >= rules.due:
-            rules = self._standing.advance()
+            rules = self._rules.advance()
         find, record = rules.find, self._record
         if record is None:
             return find(context)[DECISION]
@@ -122,11 +138,12 @@ class PolicyEngine:
 
     def explain(self, context: Mapping[str, Any]) -> Explanation:
         """Why `evaluate` decides as it does: every rule considered, each condition with the value it met. No event."""
-        return explain(self._now(), spread_agent(_check_context(context)), self._clock())
+        rules, context = self._now(), spread_agent(_check_context(context))
+        return rules.explanation() if isinstance(rules, StaleRules) else explain(rules, context, self._clock())
 
     def _now(self) -> InForce:
-        rules = self._standing.current
-        return rules if rules.plain or self._clock() < rules.due else self._standing.advance()
+        rules = self._rules.current
+        return rules if rules.plain or self._clock() < rules.due else self._rules.advance()
 
     # Rules
 
@@ -297,41 +314,60 @@ class PolicyEngine:
 
     def refresh(self) -> bool:
         """Take over what other processes changed in the store; whether there was anything. Raises Unavailable."""
-        seen = self._measures.refresh()
+        began = self._look.monotonic()
+        changed = self._measures.refresh()
         if self._book.refresh():
             self._measures.adopt(self._book)
-            seen = True
-        return seen
+            changed = True
+        self._look.succeeded(began)
+        return changed
 
     def tick(self) -> None:
-        """What is due now and then: follow other processes; end containments and approvals whose time is over."""
-        self.refresh()
+        """What is due now and then: follow other processes; end containments and approvals whose time is over.
+
+        Raises Unavailable when the store does not answer, InvalidInput when it holds a rule that cannot be read.
+        """
+        unreadable: InvalidInput | None = None
+        try:
+            self.refresh()
+        except InvalidInput as error:  # what is for a time ends all the same
+            unreadable = error
         self.expire()
         self.approvals.tick()
+        if unreadable is not None:
+            raise unreadable
 
-    def _follow(self) -> None:
-        """Follow the store and the clock in threads from now on, until `close`.
-
-        Measures are followed by a thread of their own: the other may be reading and compiling many rules.
-        """
-        if not self._followers and self._interval is not None:
-            self._followers = [Follower(self._measures, self._interval), Follower(self, self._interval)]
+    @property
+    def rules_age(self) -> float:
+        """Seconds since the last successful look at the store; 0 for an engine that shares its rules with nobody."""
+        for follower in self._followers:
+            follower.check()
+        return self._look.age if self._shared else 0.0
 
     @property
     def follow_failures(self) -> int:
-        """How often the store did not answer while its rules were followed."""
-        return sum(one.failures for one in self._followers)
+        """How many looks at the store have failed, for whatever reason."""
+        return sum(follower.failures for follower in self._followers)
 
     @property
     def losses(self) -> int:
         """How often the store came back with less than was known here: rules and measures together."""
         return self._book.mirror.losses + self._measures.losses
 
+    @property
+    def follower_restarts(self) -> int:
+        """How often the thread that follows the store was found dead, and replaced."""
+        return sum(follower.restarts for follower in self._followers)
+
     def close(self) -> None:
-        """Stop following the store and the clock."""
-        followers, self._followers = self._followers, []
-        for one in followers:
-            one.stop()
+        """Stop following the store and the clock. Waits for a look under way, so at most for one."""
+        for follower in self._followers:
+            follower.stop()
+
+    def _follow(self) -> None:
+        """Look at the store and the clock in threads of their own from now on, until `close`."""
+        for follower in self._followers:
+            follower.start()
 
     def __enter__(self) -> PolicyEngine:
         return self

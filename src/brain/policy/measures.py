@@ -119,10 +119,6 @@ class Measures:
         """How often the store came back with fewer measures than are known here."""
         return self._book.mirror.losses
 
-    def renew_locks(self) -> None:
-        """For a forked child: a thread of the parent may have held them."""
-        self._book.renew_locks()
-
     def _in_force(self) -> list[Rule]:
         now = self._clock()
         return [rule for rule in self.rules.values() if is_measure(rule) and rule.active_at(now)]

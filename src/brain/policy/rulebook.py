@@ -22,7 +22,7 @@ from brain.policy.history import VERSIONS, Change, History
 from brain.policy.models import Effect, Rule, changes
 from brain.policy.ruleset import RuleSet
 from brain.policy.store import RULES, decoded, encoded
-from brain.store import Document, DocumentChange, Store
+from brain.store import Document, DocumentChange, Store, forking
 from brain.store.mirror import Mirror, Restoration
 from brain.stream.publisher import Publisher, emit
 
@@ -48,7 +48,7 @@ class Shelf(NamedTuple):
 POLICY = Shelf()
 
 
-class Rulebook:
+class Rulebook(forking.Part):
     """`rules` by id, as known here. Every change gives `apply` the compiled sets that decisions must go by.
 
     Making one reads the whole collection: raises Unavailable when that is not possible, InvalidInput naming a document
@@ -65,19 +65,24 @@ class Rulebook:
         shelf: Shelf = POLICY,
     ) -> None:
         self.history = History(store, clock, shelf.history)
-        self.mirror = Mirror(store, shelf.collection, entries=self._entries, restored=self._restored)
         self._stream = stream
         self._store = store
         self._clock = clock
         self._default = default
         self._apply = apply
         self._shelf = shelf
+        self.mirror = self._new_mirror()
+        self._still = False
         self._lock = threading.RLock()  # held while the store is asked, however long it takes to answer
         self._set = RuleSet.of((), clock(), default)
         self._beside: Mapping[str, Document] | None = None
         self._other_sets: list[RuleSet] = []
         self._untaken: dict[str, Document | None] = {}  # seen in the store, not in force here yet; None: is to go
+        forking.register(self)
         self.refresh()
+
+    def _new_mirror(self) -> Mirror:
+        return Mirror(self._store, self._shelf.collection, entries=self._entries, restored=self._restored)
 
     @property
     def rules(self) -> Mapping[str, Rule]:
@@ -130,9 +135,21 @@ class Rulebook:
                 self._untaken.update(dict.fromkeys(look.deleted))
             return self._take_over() if self._untaken else False
 
-    def renew_locks(self) -> None:
-        """For a forked child: a thread of the parent may have held them."""
+    def before_fork(self) -> None:
+        """Wait for a thread that is changing something, so that nothing is copied half changed."""
+        self._still = self._lock.acquire(timeout=forking.PATIENCE)
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        if self._still:
+            self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Go on with a lock of this process's own; if a thread was changing something, read all again at the next look."""
         self._lock = threading.RLock()
+        if not self._still:
+            self._untaken = dict.fromkeys(self.rules)
+            self.mirror = self._new_mirror()
 
     def _take_over(self) -> bool:
         """Put in force what was seen in the store."""

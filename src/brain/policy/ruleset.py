@@ -11,6 +11,7 @@ from typing import Any
 
 from brain.policy.compiler import DECISION, Entry, Find, Index
 from brain.policy.models import RESTRICTIVENESS, Effect, Mode, Rule
+from brain.store import forking
 
 
 class RuleSet:
@@ -128,13 +129,14 @@ class InForce:
         return InForce(*([each.advanced(now) for each in group] for group in (self.sets, self.measures)))
 
 
-class Standing:
+class Standing(forking.Part):
     """`current` is what decisions go by; it is replaced as a whole, whichever part of it changes."""
 
     def __init__(self, default: Effect, clock: Callable[[], float]) -> None:
         self.current = InForce([RuleSet.of((), clock(), default)])
         self._clock = clock
         self._swapping = threading.Lock()  # held for the replacement alone, never while rules are compiled
+        forking.register(self)
 
     def set_rules(self, rules: Sequence[RuleSet]) -> None:
         """Decide by these rules from now on."""

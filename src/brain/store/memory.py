@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import islice, takewhile
 
-from brain.store import LOGGED_CHANGES, MARKS_KEPT, START, Document, DocumentChange, Mark, Reading, Step, Written
+from brain.store import (
+    LOGGED_CHANGES,
+    MARKS_KEPT,
+    START,
+    Document,
+    DocumentChange,
+    Mark,
+    Reading,
+    Step,
+    Written,
+    forking,
+)
 from brain.store.rules import Planned, SingleChanges, by_collection, check_key, new_token, planned
 
 
@@ -57,11 +67,12 @@ class _Collection:
 
 
 class MemoryStore(SingleChanges):
-    """A Store in memory; thread-safe."""
+    """A Store in memory; thread-safe. A forked child has a copy of its own."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = forking.ForkLock()
         self._collections: dict[str, _Collection] = {}
+        forking.register(self._lock)
 
     def get(self, collection: str, key: str) -> Document | None:
         check_key(collection, key)

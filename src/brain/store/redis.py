@@ -17,7 +17,7 @@ from brain.errors import Unavailable
 from brain.redis_client.connect import connect
 from brain.redis_client.errors import named_errors
 from brain.redis_client.url import parse
-from brain.store import Document, DocumentChange, Mark, Reading, Step, Written
+from brain.store import Document, DocumentChange, Mark, Reading, Step, Written, forking
 from brain.store.redis_scripts import PARTS, READ, SCAN, STAGE, WHOLE, WRITE
 from brain.store.rules import SingleChanges, by_collection, check_key, check_version, new_token
 
@@ -32,7 +32,7 @@ _STAGED = 500
 _QUIET_READS = 3  # attempts to read a collection by pieces while nobody changes it
 
 
-class RedisStore(SingleChanges):
+class RedisStore(SingleChanges, forking.Part):
     """A Store in the Redis at `url`. Raises InvalidInput for a bad URL, Unavailable when the server does not answer.
 
     After Unavailable a change may or may not have happened: read again before repeating it.
@@ -41,11 +41,8 @@ class RedisStore(SingleChanges):
     def __init__(self, url: str) -> None:
         self._place = parse(url)
         self._prefix = f"{{{self._place.stream}}}:store"
-        # Nothing is tried twice: a change that timed out may have been made, and would meet its own traces.
-        self._client = connect(self._place, REPLY_TIMEOUT)
-        script = self._client.register_script
-        self._scan, self._read, self._whole = script(SCAN), script(READ), script(WHOLE)
-        self._write, self._stage = script(WRITE), script(STAGE)
+        self._connect()
+        forking.register(self)
         with self._named_errors():
             self._client.ping()
 
@@ -145,6 +142,17 @@ class RedisStore(SingleChanges):
 
     def close(self) -> None:
         self._client.close()
+
+    def after_fork_in_child(self) -> None:
+        """Use sockets of this process's own, and none of the parent's locks; the parent's sockets stay connected."""
+        self._connect()
+
+    def _connect(self) -> None:
+        # Nothing is tried twice: a change that timed out may have been made, and would meet its own traces.
+        self._client = connect(self._place, REPLY_TIMEOUT)
+        script = self._client.register_script
+        self._scan, self._read, self._whole = script(SCAN), script(READ), script(WHOLE)
+        self._write, self._stage = script(WRITE), script(STAGE)
 
     def _named_errors(self) -> AbstractContextManager[None]:
         return named_errors(self._place)

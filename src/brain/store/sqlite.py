@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from brain.errors import InvalidInput, Unavailable
 from brain.store import LOGGED_CHANGES, MARKS_KEPT, START, Document, DocumentChange, Mark, Reading, Step, Written
+from brain.store.connection import LockedConnection
 from brain.store.rules import Planned, SingleChanges, by_collection, check_key, new_token, planned
 
 BUSY_TIMEOUT = 5.0
@@ -71,14 +71,14 @@ class SQLiteStore(SingleChanges):
 
     def __init__(self, url: str) -> None:
         self._path = sqlite_path(url)
-        self._writing = threading.Lock()
-        self._idle: list[sqlite3.Connection] = []
-        self._closed = False
-        # Reading has connections of its own: one at a time for each thread that reads, so that none waits for a writer
-        # or for another who reads much.
+        # Three connections: who reads a little waits neither for a writer that waits for another process, nor for one
+        # who reads much.
         with self._named_errors():
-            self._writer = self._connect()
-            self._writer.executescript(_SCHEMA)
+            self._writer = LockedConnection(self._connect)
+            with self._writer as db:
+                db.executescript(_SCHEMA)
+            self._reader = LockedConnection(self._connect)
+            self._bulk_reader = LockedConnection(self._connect)
 
     def get(self, collection: str, key: str) -> Document | None:
         check_key(collection, key)
@@ -96,12 +96,14 @@ class SQLiteStore(SingleChanges):
         return Written([plans[one.collection].versions[one.key] for one in changes], steps)
 
     def read(self, collection: str, since: Mark | None = None) -> Reading:
-        with self._reading() as connection:
-            connection.execute("BEGIN")
-            try:
-                return _since(connection, collection, since)
-            finally:
-                connection.execute("COMMIT")
+        with self._snapshot(self._reader) as db:
+            mark = _mark(db, collection)
+            if since == mark:
+                return Reading(mark, continues=True, whole=False)
+            if since is not None and (changed := _changes(db, collection, since, mark)):
+                return changed
+        with self._snapshot(self._bulk_reader) as db:
+            return _everything(db, collection, since)
 
     def scan(
         self, collection: str, *, start: str = "", limit: int | None = None, newest_first: bool = False
@@ -115,15 +117,12 @@ class SQLiteStore(SingleChanges):
         )
 
     def mark(self, collection: str) -> Mark:
-        with self._reading() as connection:
-            return _mark(connection, collection)
+        with self._named_errors(), self._reader as db:
+            return _mark(db, collection)
 
     def close(self) -> None:
-        with self._writing:
-            self._closed = True
-            self._writer.close()
-            while self._idle:
-                self._idle.pop().close()
+        for connection in (self._writer, self._reader, self._bulk_reader):
+            connection.close()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -134,38 +133,30 @@ class SQLiteStore(SingleChanges):
         return connection
 
     def _read(self, statement: str, *values: str | int) -> list[Document]:
-        with self._reading() as connection:
-            return [Document(*row) for row in connection.execute(statement, values)]
+        with self._named_errors(), self._reader as db:
+            return [Document(*row) for row in db.execute(statement, values)]
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection that nobody else uses meanwhile."""
-        with self._named_errors():
-            if self._closed:
-                raise sqlite3.ProgrammingError("the store is closed")
+    def _snapshot(self, connection: LockedConnection) -> Iterator[sqlite3.Connection]:
+        """All that is read within is of one moment."""
+        with self._named_errors(), connection as db:
+            db.execute("BEGIN")
             try:
-                connection = self._idle.pop()
-            except IndexError:
-                connection = self._connect()
-            try:
-                yield connection
+                yield db
             finally:
-                if self._closed:
-                    connection.close()
-                else:
-                    self._idle.append(connection)
+                db.execute("COMMIT")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """One write transaction; IMMEDIATE, so that what it reads cannot be overtaken before it writes."""
-        with self._named_errors(), self._writing:
-            self._writer.execute("BEGIN IMMEDIATE")
+        with self._named_errors(), self._writer as db:
+            db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._writer
-                self._writer.execute("COMMIT")
+                yield db
+                db.execute("COMMIT")
             except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
 
     @contextmanager
@@ -224,25 +215,34 @@ def _prune(connection: sqlite3.Connection, collection: str) -> None:
             connection.execute(f"DELETE FROM {table} WHERE collection = ? AND revision <= ?", (collection, row[0]))
 
 
-def _since(connection: sqlite3.Connection, collection: str, since: Mark | None) -> Reading:
-    mark = _mark(connection, collection)
-    if since == mark:
-        return Reading(mark, continues=True, whole=False)
-    continues = since is not None and _goes_on(connection, collection, since, mark)
-    from_revision = since.revision if since is not None and continues else 0
-    rows = connection.execute(
-        "SELECT revision, token, logged FROM document_marks WHERE collection = ? AND revision > ? ORDER BY revision",
-        (collection, from_revision),
-    ).fetchall()
-    marks = [Mark(revision, token) for revision, token, _ in rows]
-    if not continues or sum(logged == 1 for _, _, logged in rows) != mark.revision - from_revision:
-        documents = [Document(*row) for row in connection.execute(_ALL, (collection,))]
-        return Reading(mark, continues, True, documents, marks=marks)
+def _changes(connection: sqlite3.Connection, collection: str, since: Mark, mark: Mark) -> Reading | None:
+    """What changed since then; None when the whole must be read."""
+    if not _goes_on(connection, collection, since, mark):
+        return None
+    rows = _marks_after(connection, collection, since.revision)
+    if sum(logged == 1 for _, _, logged in rows) != mark.revision - since.revision:
+        return None
     query = """SELECT DISTINCT log.key, version, data FROM document_log AS log LEFT JOIN documents AS of
         ON of.collection = log.collection AND of.key = log.key WHERE log.collection = ? AND log.revision > ?"""
-    changed = connection.execute(query, (collection, from_revision)).fetchall()
+    changed = connection.execute(query, (collection, since.revision)).fetchall()
     documents = [Document(*row) for row in changed if row[1] is not None]
-    return Reading(mark, True, False, documents, [row[0] for row in changed if row[1] is None], marks)
+    deleted = [row[0] for row in changed if row[1] is None]
+    return Reading(mark, True, False, documents, deleted, [Mark(*row[:2]) for row in rows])
+
+
+def _everything(connection: sqlite3.Connection, collection: str, since: Mark | None) -> Reading:
+    mark = _mark(connection, collection)
+    continues = since is not None and _goes_on(connection, collection, since, mark)
+    rows = _marks_after(connection, collection, since.revision if since is not None and continues else 0)
+    documents = [Document(*row) for row in connection.execute(_ALL, (collection,))]
+    return Reading(mark, continues, True, documents, marks=[Mark(*row[:2]) for row in rows])
+
+
+def _marks_after(connection: sqlite3.Connection, collection: str, revision: int) -> list[tuple[int, str, int]]:
+    return connection.execute(
+        "SELECT revision, token, logged FROM document_marks WHERE collection = ? AND revision > ? ORDER BY revision",
+        (collection, revision),
+    ).fetchall()
 
 
 def _goes_on(connection: sqlite3.Connection, collection: str, since: Mark, mark: Mark) -> bool:

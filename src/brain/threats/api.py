@@ -16,6 +16,7 @@ from brain.store import Store
 from brain.threats.detections import GROUP, DenialDetection
 from brain.threats.models import Severity, Status, Threat
 from brain.threats.service import REASON_CHARACTERS, ThreatService
+from brain.web.modules import Module, ModuleSettings
 
 if TYPE_CHECKING:
     from brain.stream import EventStream
@@ -174,13 +175,13 @@ def _view(threat: Threat) -> ThreatView:
 
 
 @asynccontextmanager
-async def open_module(stream: EventStream, store: Store) -> AsyncIterator[APIRouter]:
+async def open_module(stream: EventStream, store: Store, _: ModuleSettings) -> AsyncIterator[Module]:
     """The threats module on a server's stream and store, detections included."""
     service = ThreatService(stream, store)
     stream.consumer(GROUP, "policy.action_denied", DenialDetection(service).handle)
     looking = asyncio.create_task(_keep_looking(service), name="threats-look")
     try:
-        yield threats_router(service)
+        yield Module(threats_router(service))
     finally:
         looking.cancel()
         await asyncio.wait({looking})

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from brain.errors import Unavailable
-from brain.store import START, DocumentChange, Mark, Store
+from brain.store import START, DocumentChange, Mark, Store, forking
 from brain.store.mirror import Mirror, Restoration
 from brain.threats.models import Threat
 
@@ -27,7 +26,8 @@ class ThreatStore:
         self._store = store
         self._known: tuple[Mark, Sequence[Threat]] = (START, ())
         self._mirror = Mirror(store, COLLECTION, limit=REMEMBERED, restored=restored)
-        self._looking = threading.Lock()
+        self._looking = forking.ForkLock()
+        forking.register(self._looking)
 
     @property
     def losses(self) -> int:
