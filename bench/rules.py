@@ -135,8 +135,8 @@ def _in_a_process(target: Any, url: str) -> float:
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows for people."""
     return "\n".join(
-        f"{row['rules']:>7,} rules on {row['store']:<6} import {row['import_s']:6.2f} s  start {row['start_s']:5.2f} s  "
-        f"a change is seen after {row['seen_ms']:6.0f} ms (slowest {row['seen_slowest_ms']:.0f})"
+        f"{row['rules']:>7,} rules on {row['store']:<6} import {row['import_s']:6.2f} s  start {row['start_s']:5.2f} s "
+        f"one change is seen after {row['seen_ms']:5.0f} ms (slowest {row['seen_slowest_ms']:.0f})"
         for row in rows
     )
 

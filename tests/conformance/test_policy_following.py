@@ -454,8 +454,8 @@ def test_a_look_that_hangs_for_ever_denies_too(tmp_path: Path) -> None:
     goes_on = threading.Event()
     with PolicyEngine(store=store, max_rules_age=0.3) as engine:
         engine.add_rule(allowing("a"))
-        revision = store.revision
-        store.revision = lambda collection: goes_on.wait(DEADLINE) and revision(collection)  # type: ignore[method-assign]
+        read = store.read
+        store.read = lambda *given: goes_on.wait(DEADLINE) and read(*given)  # type: ignore[method-assign]
         until(lambda: not allows(engine, "a"))
         assert follower_thread().is_alive()
         assert engine.follower_restarts == 0
@@ -466,7 +466,7 @@ def test_a_look_that_hangs_for_ever_denies_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["sqlite", "redis"], indirect=True)
 def test_one_cheap_read_a_look_and_close_waits_for_one_at_most(store: Store) -> None:
     reads: dict[str, int] = {}
-    for name in ("revision", "scan", "get", "put", "delete"):
+    for name in ("read", "mark", "scan", "get", "write"):
         method = getattr(store, name)
 
         def counted(*given: Any, name: str = name, method: Callable[..., Any] = method, **more: Any) -> Any:
@@ -476,10 +476,10 @@ def test_one_cheap_read_a_look_and_close_waits_for_one_at_most(store: Store) -> 
         setattr(store, name, counted)
     engine = PolicyEngine(store=store, follow_interval=0.001)
     engine.add_rule(allowing("a"))
-    until(lambda: reads.get("revision policy.approvals", 0) > 5)
+    until(lambda: reads.get("mark policy.approvals", 0) > 5)
     reads.clear()
-    until(lambda: reads.get("revision policy.rules", 0) > 50)
+    until(lambda: reads.get("read policy.rules", 0) > 50)
     engine.close()
-    assert set(reads) == {"revision policy.rules", "revision policy.approvals"}
-    assert abs(reads["revision policy.rules"] - reads["revision policy.approvals"]) <= 1
+    assert set(reads) == {"read policy.measures", "read policy.rules", "mark policy.approvals"}
+    assert abs(reads["read policy.rules"] - reads["mark policy.approvals"]) <= 1
     assert "policy-follower" not in [thread.name for thread in threading.enumerate()]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from brain.charter import EventType
 from brain.errors import Conflict, InvalidInput
+from brain.policy.collecting import no_collection
 from brain.policy.events import (
     RULE_CREATED,
     RULE_DELETED,
@@ -79,7 +80,8 @@ class Rulebook(forking.Part):
         self._other_sets: list[RuleSet] = []
         self._untaken: dict[str, Document | None] = {}  # seen in the store, not in force here yet; None: is to go
         forking.register(self)
-        self.refresh()
+        with no_collection():
+            self.refresh()
 
     def _new_mirror(self) -> Mirror:
         return Mirror(self._store, self._shelf.collection, entries=self._entries, restored=self._restored)
@@ -133,7 +135,10 @@ class Rulebook(forking.Part):
             if look is not None:
                 self._untaken.update(look.documents)
                 self._untaken.update(dict.fromkeys(look.deleted))
-            return self._take_over() if self._untaken else False
+            if not self._untaken:
+                return False
+            with no_collection():
+                return self._take_over()
 
     def before_fork(self) -> None:
         """Wait for a thread that is changing something, so that nothing is copied half changed."""
@@ -145,7 +150,7 @@ class Rulebook(forking.Part):
             self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        """Go on with a lock of this process's own; if a thread was changing something, read all again at the next look."""
+        """Go on with a lock of its own; if a thread was changing something, read all again at the next look."""
         self._lock = threading.RLock()
         if not self._still:
             self._untaken = dict.fromkeys(self.rules)
@@ -172,7 +177,8 @@ class Rulebook(forking.Part):
         return bool(removed or added)
 
     def _changed(self, removed: Sequence[Rule], added: Sequence[Rule]) -> RuleSet:
-        return self._set.changed(removed, added, self._clock())
+        with no_collection():
+            return self._set.changed(removed, added, self._clock())
 
     def _put_in_force(self, rules: RuleSet) -> None:
         self._set = rules
