@@ -1,4 +1,4 @@
-"""An importer that is killed at any moment, clocks an hour apart: every process sees whole sets, and obeys a stop order.
+"""An importer killed at any moment, clocks an hour apart: every process sees whole sets, and obeys a stop order.
 
 By default a few rounds with few rules; `make test-long` does 200 rounds with 50,000.
 """
