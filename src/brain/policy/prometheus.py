@@ -30,6 +30,9 @@ def families(engine: PolicyEngine) -> Sequence[Metric]:
         CounterMetricFamily(
             "brain_policy_follower_restarts", "Times a dead follower thread was replaced", engine.follower_restarts
         ),
+        CounterMetricFamily(
+            "brain_policy_store_losses", "Times the store came back with less than was known here", engine.losses
+        ),
     ]
 
 
