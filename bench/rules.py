@@ -137,8 +137,8 @@ def _in_a_process(target: Any, url: str) -> tuple[float, float]:
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows for people."""
     return "\n".join(
-        f"{row['rules']:>7,} rules on {row['store']:<6} import {row['import_s']:.2f} s ({row['import_cpu_s']:.2f} of the "
-        f"processor), start {row['start_s']:.2f} s ({row['start_cpu_s']:.2f}), one change is seen after "
+        f"{row['rules']:>7,} rules on {row['store']:<6} import {row['import_s']:.2f} s ({row['import_cpu_s']:.2f} of "
+        f"the processor), start {row['start_s']:.2f} s ({row['start_cpu_s']:.2f}), one change is seen after "
         f"{row['seen_ms']:.0f} ms (slowest {row['seen_slowest_ms']:.0f})"
         for row in rows
     )

@@ -380,3 +380,5 @@ def test_a_cluster_takes_writes_of_every_size(store: Store) -> None:
     assert len(store.read("c", first).documents) == 1_201
     store.delete("c", "a")
     assert len(store.read("c").documents) == 1_200
+    store.write([gone(f"{key:04d}", expected=1) for key in range(1_200)])
+    assert store.read("c").documents == []

@@ -178,6 +178,7 @@ def use_everything(url: str) -> None:
     store.delete("c", "k")
     mark = store.mark("c")
     store.write([DocumentChange("c", str(number), b"") for number in range(501)], {"c": [Mark(5, "other")]})
+    store.write([DocumentChange("c", f"n{number}", b"", 0) for number in range(501)])
     assert store.read("c", mark).whole
     assert not store.read("c", Mark(5, "stranger")).continues
     mark = store.mark("c")

@@ -18,8 +18,8 @@ from brain.redis_client.connect import connect
 from brain.redis_client.errors import named_errors
 from brain.redis_client.url import parse
 from brain.store import Document, DocumentChange, Mark, Reading, Step, Written, forking
-from brain.store.redis_scripts import PARTS, READ, SCAN, STAGE, WHOLE, WRITE
-from brain.store.rules import SingleChanges, by_collection, check_key, check_version, new_token
+from brain.store.redis_scripts import COPY, FILL, PARTS, READ, SCAN, STAGE, VERSIONS, WHOLE, WRITE
+from brain.store.rules import SingleChanges, by_collection, check_key, check_version, new_token, planned
 
 REPLY_TIMEOUT = 2.0
 """Seconds before a silent server means Unavailable. The URL may say otherwise: `?socket_timeout=0.5`."""
@@ -29,6 +29,7 @@ T = TypeVar("T")
 _CHUNK = 1_000
 _STAGED = 500
 """A write of more changes is sent by pieces to a list of its own, and made in one step when all are there."""
+_QUIET_TRIES = 3  # attempts to change a copy of a collection while nobody changes the collection
 _QUIET_READS = 3  # attempts to read a collection by pieces while nobody changes it
 
 
@@ -53,35 +54,88 @@ class RedisStore(SingleChanges, forking.Part):
         return None if found is None else _document(key.encode(), found)
 
     def write(self, changes: Sequence[DocumentChange], joins: Mapping[str, Sequence[Mark]] = {}) -> Written:
-        names = list({**by_collection(changes), **joins})
-        header: dict[str, Any] = {
-            "count": len(changes),
-            "staged": len(changes) > _STAGED,
-            "collections": [
-                {"name": name, "token": new_token(), "joins": [[str(mark[0]), mark[1]] for mark in joins.get(name, ())]}
-                for name in names
-            ],
-        }
+        """As the port says. Many changes of a collection are made to a copy by pieces, which then takes its place."""
+        groups = by_collection(changes)
+        many = next((name for name, of in groups.items() if len(of) > _STAGED and _all_expected(of)), None)
+        for _ in range(_QUIET_TRIES if many is not None else 0):
+            written = self._write_by_switch(cast(str, many), groups, changes, joins)
+            if written is not None:
+                return written
+        outcome, *rest = self._run_write(list({**groups, **joins}), changes, joins, len(changes) > _STAGED)
+        if outcome != b"written":
+            raise Unavailable(f"{self._place.where} lost the changes while they came; nothing is changed, try again")
+        return Written(rest[0], rest[1])
+
+    def _write_by_switch(
+        self,
+        many: str,
+        groups: Mapping[str, Sequence[DocumentChange]],
+        changes: Sequence[DocumentChange],
+        joins: Mapping[str, Sequence[Mark]],
+    ) -> Written | None:
+        """The server stops for moments only. None when another changed the collection meanwhile."""
+        names = list({**groups, **joins})
+        at = self.mark(many)
+        copies = [f"{self._prefix}:staging:{new_token()}:{part}" for part in ("data", "keys")]
+        of = [self._key(part, many) for part in ("data", "keys")]
+        plan = planned(groups[many], self._versions(many, groups[many]))
+        with self._named_errors():
+            self._copy([*of, *copies])
+            for puts in _batched(plan.puts, _CHUNK // 4):
+                values = [part for key, version, data in puts for part in (key, b"%d:%b" % (version, data))]
+                self._fill(copies, [len(puts), *values])
+            for some in _batched(plan.deletes, _CHUNK):
+                self._fill(copies, [0, *some])
+        grows = sum(one.data is not None and one.expected == 0 for one in groups[many]) - len(plan.deletes)
+        switch = {"collection": names.index(many) + 1, "revision": str(at.revision), "token": at.token, "grows": grows}
+        others = [one for one in changes if one.collection != many]
+        outcome, *rest = self._run_write(names, others, joins, False, switch, copies)
+        if outcome != b"written":
+            return None
+        versions = iter(rest[0])
+        made = [plan.versions[one.key] if one.collection == many else next(versions) for one in changes]
+        return Written(made, rest[1])
+
+    def _versions(self, collection: str, changes: Sequence[DocumentChange]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for some in _batched([change.key for change in changes], _CHUNK):
+            with self._named_errors():
+                found.update(zip(some, cast(list[int], self._find([self._key("data", collection)], some)), strict=True))
+        return found
+
+    def _run_write(
+        self,
+        names: Sequence[str],
+        changes: Sequence[DocumentChange],
+        joins: Mapping[str, Sequence[Mark]],
+        staged: bool,
+        switch: Mapping[str, Any] | None = None,
+        copies: Sequence[str] = (),
+    ) -> list[Any]:
+        """The outcome of the script, with versions and steps when it has written. Raises Conflict."""
+        collections = [
+            {"name": name, "token": new_token(), "joins": [[str(mark[0]), mark[1]] for mark in joins.get(name, ())]}
+            for name in names
+        ]
+        header = {"count": len(changes), "staged": staged, "collections": collections}
+        header |= {"switch": switch} if switch is not None else {}
         staging = f"{self._prefix}:staging:{new_token()}"
         keys = [f"{self._prefix}:revisions", staging]
         keys += [self._key(part, name) for name in names for part in ("data", "keys", "marks", "log")]
         # Staging takes the parts away, so that none is left to go with the script.
         parts = _parts(changes, {name: place for place, name in enumerate(names, 1)})
         with self._named_errors():
-            if header["staged"]:
+            if staged:
                 for some in _batched(parts, PARTS * 200):
                     self._stage([staging], some)
-            outcome, *rest = cast(Any, self._write(keys, [json.dumps(header), *parts]))
+            outcome, *rest = cast(Any, self._write([*keys, *copies], [json.dumps(header), *parts]))
         if outcome == b"conflict":
             place, version = rest
             refused = changes[place - 1]
             check_version(refused.collection, refused.key, version, refused.expected)
         if outcome != b"written":
-            raise Unavailable(
-                f"{self._place.where} lost the changes while they were sent; nothing was changed, try again"
-            )
-        versions, steps = rest
-        return Written(versions, {name: _step(step) for name, step in zip(names, steps, strict=True)})
+            return [outcome]
+        return [outcome, rest[0], {name: _step(step) for name, step in zip(names, rest[1], strict=True)}]
 
     def read(self, collection: str, since: Mark | None = None) -> Reading:
         known = since if since is not None else ("", "")
@@ -153,12 +207,17 @@ class RedisStore(SingleChanges, forking.Part):
         script = self._client.register_script
         self._scan, self._read, self._whole = script(SCAN), script(READ), script(WHOLE)
         self._write, self._stage = script(WRITE), script(STAGE)
+        self._find, self._copy, self._fill = script(VERSIONS), script(COPY), script(FILL)
 
     def _named_errors(self) -> AbstractContextManager[None]:
         return named_errors(self._place)
 
     def _key(self, part: str, collection: str) -> str:
         return f"{self._prefix}:{part}:{collection}"
+
+
+def _all_expected(changes: Sequence[DocumentChange]) -> bool:
+    return all(change.expected is not None for change in changes)
 
 
 def _parts(changes: Sequence[DocumentChange], places: Mapping[str, int]) -> Iterator[bytes | str | int]:

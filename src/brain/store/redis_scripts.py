@@ -16,8 +16,40 @@ redis.call('RPUSH', KEYS[1], unpack(ARGV))
 redis.call('EXPIRE', KEYS[1], 60)
 """
 
+# The versions of keys. KEYS: data.
+VERSIONS = """
+local found = {}
+for place, value in ipairs(redis.call('HMGET', KEYS[1], unpack(ARGV))) do
+    found[place] = value and tonumber(string.match(value, '^%d+')) or 0
+end
+return found
+"""
+
+# A copy of a collection, to be changed by pieces and put in its place by WRITE. KEYS: data, keys, and their copies.
+COPY = """
+for place = 1, 2 do
+    if redis.call('EXISTS', KEYS[place]) == 1 then redis.call('COPY', KEYS[place], KEYS[place + 2]) end
+end
+"""
+
+# KEYS: the copies of data and keys. ARGV: number of puts, then key and value of each, then the keys to remove.
+FILL = """
+local puts = tonumber(ARGV[1])
+for place = 2, puts * 2, 2 do
+    redis.call('HSET', KEYS[1], ARGV[place], ARGV[place + 1])
+    redis.call('ZADD', KEYS[2], 0, ARGV[place])
+end
+for place = puts * 2 + 2, #ARGV do
+    redis.call('HDEL', KEYS[1], ARGV[place])
+    redis.call('ZREM', KEYS[2], ARGV[place])
+end
+redis.call('EXPIRE', KEYS[1], 60)
+redis.call('EXPIRE', KEYS[2], 60)
+"""
+
 # KEYS: revisions, staging, then for each collection: data, keys, marks, log. ARGV: header, then the changes unless they
-# are staged. A revision starts at the server's clock, so that it still grows after the server came back empty.
+# are staged. With `switch`, the copy of one collection takes its place, if nobody has changed it meanwhile; the keys of
+# the copy come last. A revision starts at the server's clock, so that it still grows after the server came back empty.
 WRITE = (
     f"""
 local PARTS, STEP, KEPT, LOGGED = {PARTS}, 300, {MARKS_KEPT}, {LOGGED_CHANGES}
@@ -65,6 +97,23 @@ each(function(from, to, list)
 end)
 if conflict then return {'conflict', conflict, versions[conflict]} end
 
+local switch = header.switch
+if switch then
+    local data, keys = keys_of(switch.collection)
+    local name = header.collections[switch.collection].name
+    local found = redis.call('HMGET', KEYS[1], name, name .. '\\0token')
+    if (found[1] or '0') ~= switch.revision or (found[2] or '') ~= switch.token then return {'moved'} end
+    local size = redis.call('HLEN', KEYS[#KEYS - 1])
+    if size ~= redis.call('HLEN', data) + switch.grows then return {'moved'} end
+    redis.call('UNLINK', data, keys)
+    if size > 0 then
+        redis.call('RENAME', KEYS[#KEYS - 1], data)
+        redis.call('RENAME', KEYS[#KEYS], keys)
+        redis.call('PERSIST', data)
+        redis.call('PERSIST', keys)
+    end
+end
+
 local changed = {}
 for collection = 1, #header.collections do changed[collection] = {} end
 each(function(from, to, list)
@@ -108,7 +157,8 @@ for collection, of in ipairs(header.collections) do
     local found = redis.call('HMGET', KEYS[1], name, name .. '\\0token')
     local revision, token = found[1] or '0', found[2] or ''
     local before = {revision, token}
-    if #all > 0 or #joins > 0 then
+    local switched = switch and switch.collection == collection
+    if #all > 0 or #joins > 0 or switched then
         local last = tonumber(revision)
         if not found[1] then
             local now = redis.call('TIME')
@@ -122,7 +172,7 @@ for collection, of in ipairs(header.collections) do
         redis.call('ZADD', marks, revision, token)
         redis.call('ZREMRANGEBYRANK', marks, 0, -(KEPT + 1))
         local floor = nil
-        if #joins == 0 and #all <= LOGGED then
+        if #joins == 0 and #all <= LOGGED and not switched then
             for _, key in ipairs(all) do redis.call('ZADD', log, revision, key) end
             local extra = redis.call('ZCARD', log) - KEPT
             if extra > 0 then
