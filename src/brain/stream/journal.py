@@ -50,20 +50,26 @@ class Journal:
     def __init__(self, folder: Path, segment_size: int = SEGMENT_SIZE, *, power: bool = False) -> None:
         self.folder = folder
         self._power = power  # a segment is forced out before the next one is begun
-        self.next_seq = 0
         self.last_critical = -1  # the number of the last CRITICAL record appended, -1 for none
-        # The segment being written (its first sequence number) and how many of its bytes hold whole records. One value,
-        # replaced as a whole: a reader in another thread must never see half of a change.
-        self.tail = (-1, 0)
+        # The segment being written (its first sequence number), how many of its bytes hold whole records, and the
+        # number of the next record. One value, replaced as a whole: a reader in another thread never sees half of a
+        # change, and an exception that a signal handler raises in the middle of `append` leaves none behind.
+        self.tail = (-1, 0, 0)
         self._size = segment_size
         self._map: mmap.mmap | None = None
         self._fd = -1
         self._spare: Path | None = None
+        self._spares = 0
         # Made under a name that nobody adopts, and given its own once it is locked.
         new = folder.with_name(f".new-{folder.name}")
         new.mkdir(parents=True)
         self._lock = lock_folder(new)
         new.rename(folder)
+
+    @property
+    def next_seq(self) -> int:
+        """The number of the record that is appended next."""
+        return self.tail[2]
 
     @property
     def max_record(self) -> int:
@@ -72,9 +78,8 @@ class Journal:
 
     def append(self, data: bytes, critical: bool) -> int:
         """Write one record and return its sequence number. Raises JournalFull when no segment can be had."""
-        seq = self.next_seq
         length = len(data)
-        first, start = self.tail
+        first, start, seq = self.tail
         end = start + 16 + length
         if self._map is None or end > self._size:
             self._rotate()
@@ -84,8 +89,7 @@ class Journal:
             number |= _CRITICAL
             self.last_critical = seq
         self._map[start:end] = _HEADER.pack(length, crc32(data, seq & 0xFFFFFFFF), number) + data  # type: ignore[index]
-        self.tail = (first, end)
-        self.next_seq = seq + 1
+        self.tail = (first, end, seq + 1)
         return seq
 
     def duplicate(self) -> int:
@@ -95,7 +99,8 @@ class Journal:
     def prepare(self) -> None:
         """Make the next segment ahead of time, so that `append` does not wait for it; called off the hot path."""
         if self._spare is None and self._map is not None and self.tail[1] > self._size // 2:
-            spare = self.folder / "spare"
+            self._spares += 1  # a name of its own each: the one before may be on its way to become a segment
+            spare = self.folder / f"spare{self._spares}"
             try:
                 fd = _allocate(spare, self._size)
             except JournalFull:
@@ -104,11 +109,12 @@ class Journal:
             self._spare = spare
 
     def _rotate(self) -> None:
-        path = segment_path(self.folder, self.next_seq)
-        if self._spare is not None:
-            os.rename(self._spare, path)
+        seq = self.tail[2]
+        path = segment_path(self.folder, seq)
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            os.rename(spare, path)
             fd = os.open(path, os.O_RDWR)
-            self._spare = None
         else:
             fd = _allocate(path, self._size)
         if self._map is not None:
@@ -117,7 +123,7 @@ class Journal:
             self._close_segment()
         self._fd = fd
         self._map = mmap.mmap(fd, self._size)
-        self.tail = (self.next_seq, 0)
+        self.tail = (seq, 0, seq)
 
     def _close_segment(self) -> None:
         if self._map is not None:
@@ -199,7 +205,7 @@ class Reader:
         """The records of the next chunk that has any; empty at the end."""
         while True:
             # Asked before reading: a segment that was no longer written to then is complete when read now.
-            current, committed = self._writer.tail if self._writer is not None else (1 << 63, 0)
+            current, committed, _ = self._writer.tail if self._writer is not None else (1 << 63, 0, 0)
             growing = self._first >= current
             chunk = self._chunk(committed if self._first == current else 0 if growing else None)
             if chunk:

@@ -14,8 +14,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from brain.errors import Unavailable
 from brain.logs import Log
@@ -202,7 +204,8 @@ class Shipper:
         self._own = Shipment(journal.folder, backend, journal)
         self._orphans: list[Shipment] = []
         self._next_housekeeping = 0.0
-        self._wake = threading.Event()
+        # A queue, since its `put` may interrupt itself: an Event's lock would hang a signal handler that publishes.
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._stopping = threading.Event()
         self._drained = threading.Event()
         self._receipts = threading.Lock()
@@ -226,12 +229,13 @@ class Shipper:
         self._thread.start()
 
     def wake(self) -> None:
-        """There is something new in the journal; needed only while `idle`."""
-        self._wake.set()
+        """There is something new in the journal; needed only while `idle`. May interrupt itself."""
+        self._wake.put(None)
 
     def position_of(self, seq: int, critical: bool) -> Future[str]:
         """The stream position of the record once it is stored; "" when that was so long ago that it is forgotten."""
         future: Future[str] = Future()
+        future.set_running_or_notify_cancel()  # nobody can cancel it from now on: a waiter that gives up harms no other
         with self._receipts:
             for seqs, positions in self._positions:
                 if seq in seqs:
@@ -247,11 +251,11 @@ class Shipper:
         """Ship what is left for at most `timeout` seconds, then end the thread; whether all was stored."""
         deadline = time.monotonic() + timeout
         self._drained.clear()
-        self._wake.set()
+        self.wake()
         if self._own.waiting:
             self._drained.wait(timeout)
         self._stopping.set()
-        self._wake.set()
+        self.wake()
         self._thread.join(max(0.1, deadline - time.monotonic()))
         everything = not self._own.waiting
         self._journal.close()
@@ -296,9 +300,15 @@ class Shipper:
             if not worked:
                 self.idle = True
                 if self._journal.next_seq <= self._own.next:
-                    self._wake.wait(_HOUSEKEEPING)
+                    self._sleep()
                 self.idle = False
-                self._wake.clear()
+
+    def _sleep(self) -> None:
+        """Wait for `wake`, or until it is time for housekeeping."""
+        with suppress(Empty):
+            self._wake.get(timeout=_HOUSEKEEPING)
+            while True:  # all that came meanwhile ask for the same
+                self._wake.get_nowait()
 
     def _turn(self) -> bool:
         records, positions = self._own.ship()
