@@ -88,6 +88,7 @@ class EventStream:
         self._journal = journal
         self._shipper = Shipper(backend, root, journal, self.bell.ring) if journal and root else None
         self._direct = 0
+        self._append = journal.append if journal is not None else self._append_directly
         self._executor = ThreadPoolExecutor(16, "brain-stream")
         self._watcher: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -132,9 +133,6 @@ class EventStream:
             if len(data) > MAX_EVENT:
                 raise EnvelopeError(f"payload: the event has {len(data)} bytes, {MAX_EVENT} are allowed")
             critical = event_type in self._critical
-            journal, shipper = self._journal, self._shipper
-            if journal is None or shipper is None:
-                return self._publish_directly(event_id, data)
             with self._publishing:
                 if self._closed:
                     raise Closed("the stream is closed in this process; open one of its own")
@@ -143,20 +141,23 @@ class EventStream:
                     return Receipt(event_id, self, LATE, critical)
                 self._appending = True
                 try:
-                    seq = journal.append(data, critical)
+                    seq = self._append(data, critical)
                 finally:
                     self._appending = False
                     if self._late:
-                        self._append_late(journal.append)
+                        self._append_late()
             if self._power:
                 self._force_out(seq)
         except Exception as error:  # noqa: BLE001  (as above)
             return self._refuse(event_id, error)
-        if shipper.idle:
+        shipper = self._shipper
+        if shipper is None:
+            self.bell.ring()
+        elif shipper.idle:
             shipper.wake()
         return Receipt(event_id, self, seq, critical)
 
-    def _append_late(self, append: Callable[[bytes, bool], int]) -> None:
+    def _append_late(self) -> None:
         """Take in what a signal handler, finaliser or trace function published in the middle of an append."""
         while self._late:
             self._appending = True  # from here on others only add to the line
@@ -164,7 +165,7 @@ class EventStream:
                 if self._late:  # one that came just before has not taken in all of them
                     event_id, data, critical = self._late[0]
                     try:
-                        self._late_numbers.append((event_id, append(data, critical)))
+                        self._late_numbers.append((event_id, self._append(data, critical)))
                     except Exception as error:  # noqa: BLE001  (publishing never raises; counted, logged)
                         self._refuse(event_id, error)
                     self._late.popleft()
@@ -186,28 +187,11 @@ class EventStream:
                 os.close(fd)
             self._forced = max(self._forced, upto)
 
-    def _publish_directly(self, event_id: str, data: bytes) -> Receipt:
-        """Into a backend in this very memory, where a journal would protect nothing."""
-        with self._publishing:
-            if self._closed:
-                raise Closed("the stream is closed")
-            if self._appending:
-                self._late.append((event_id, data, False))
-                return Receipt(event_id, self, LATE, False)
-            position = self._append_directly(data, False)
-            if self._late:
-                self._append_late(self._append_directly)
-        self.bell.ring()
-        return Receipt(event_id, self, position, False)
-
     def _append_directly(self, data: bytes, critical: bool) -> int:
-        self._appending = True
-        try:
-            mark = self.backend.mark("direct")
-            (position,) = self.backend.append("direct", mark, str(int(mark or 0) + 1), [data])
-            self._direct += 1
-        finally:
-            self._appending = False
+        """Into a backend in this very memory, where a journal would protect nothing."""
+        mark = self.backend.mark("direct")
+        (position,) = self.backend.append("direct", mark, str(int(mark or 0) + 1), [data])
+        self._direct += 1
         return int(position)
 
     def _refuse(self, event_id: str, error: Exception) -> Receipt:
