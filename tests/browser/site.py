@@ -14,7 +14,7 @@ import httpx
 from pydantic import SecretStr
 
 from brain.settings import Settings
-from support.redis_server import free_port
+from support.ports import free_port
 from support.server import BRAIN, ServeThread
 
 STARTING_SECONDS = 60

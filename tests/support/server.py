@@ -17,7 +17,7 @@ import httpx
 
 from brain.settings import Settings
 from brain.web.running import Running, running
-from support.redis_server import free_port
+from support.ports import free_port
 
 BRAIN = (sys.executable, "-c", "from brain.cli import main; main()")
 """The command `brain`, run by this interpreter."""
