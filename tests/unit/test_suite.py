@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,8 @@ def test_the_rules_find_what_breaks_them() -> None:
     assert sorted(str(place) for place in sleeps("a.py", FAULTY)) == ["a.py:7 test_late", "a.py:9 inner"]
 
 
+PLUGINS = ("-p", "pytest_rerunfailures", "-p", "xdist.plugin", "-p", "no:cacheprovider")
+
 FLAKY = """
 import pytest
 tries = set()
@@ -129,8 +132,9 @@ def run_pytest(folder: Path, allowed: str, *options: str) -> subprocess.Complete
         f"from support.second_tries import SECOND_TRY; SECOND_TRY[{allowed!r}] = 'to see it'\n"
         "pytest_plugins = ['support.second_tries']\n"
     )
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(folder), *options]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-m", "pytest", *PLUGINS, "--rootdir", str(folder), *options]
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 
 
 def test_no_two_processes_are_given_the_same_port() -> None:
