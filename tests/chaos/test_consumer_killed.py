@@ -11,16 +11,17 @@ import pytest
 from brain import Event, EventStream
 from support import group_worker
 from support.processes import kill, spawn
+from support.sizes import sizes
 from support.waiting import until
 
-KILLS = 200
 SEED = 20261125
 LEASE = 0.3
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
-async def test_each_event_has_one_effect(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("kills", sizes(40, 200))
+async def test_each_event_has_one_effect(kind: str, kills: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     url = f"sqlite:///{tmp_path}/brain.db" if kind == "sqlite" else request.getfixturevalue("redis_url")
     effects = str(tmp_path / "effects.db")
     connection = group_worker.open_effects(effects)
@@ -38,7 +39,7 @@ async def test_each_event_has_one_effect(kind: str, tmp_path: Path, request: pyt
 
         publish(500)
         workers = [spawn(group_worker.run, *arguments) for _ in range(2)]
-        for _ in range(KILLS):
+        for _ in range(kills):
             publish(chance.randrange(100))
             await asyncio.sleep(chance.uniform(0.02, 0.12))
             victim = chance.randrange(2)
@@ -55,7 +56,7 @@ async def test_each_event_has_one_effect(kind: str, tmp_path: Path, request: pyt
             kill(worker)
         dead = await stream.dead_letters()
     found = [row[0] for row in connection.execute("SELECT event_id FROM effects")]
-    print(f"{kind}: {KILLS} kills, {len(ids)} events, {len(found)} effects, {len(dead)} dead letters")
+    print(f"{kind}: {kills} kills, {len(ids)} events, {len(found)} effects, {len(dead)} dead letters")
     assert sorted(found) == sorted(ids)
     assert dead == []
 

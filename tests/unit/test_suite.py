@@ -42,7 +42,6 @@ LASTS = "how long the trouble lasts is what is tested"
 LOOKS = "looks again and again, with a deadline"
 
 MAY_SLEEP = {
-    "browser/site.py::_start_process": LOOKS,
     "browser/site.py::until": LOOKS,
     "chaos/test_audit_killed.py::test_each_event_is_logged_once_and_in_order": RANDOM,
     "chaos/test_consumer_killed.py::test_each_event_has_one_effect": RANDOM,
