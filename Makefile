@@ -1,14 +1,22 @@
-.PHONY: demo test test-long lint bench docs setup setup-test
+.PHONY: demo check test test-long lint bench docs setup setup-test
 BIN := .venv/bin
+# More workers than two cores: the tests wait for servers and time-outs much of the time.
+WORKERS ?= 4
+PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup
 
 demo: setup
 	$(BIN)/brain demo
 
+# Lint, types and the unit tests: within a minute.
+check: setup-test lint
+	$(PYTEST) tests/unit
+
+# All that guards a promise; what is marked `long` only in its small cut.
 test: setup-test lint
-	$(BIN)/pytest -q
+	HYPOTHESIS_PROFILE=ci $(PYTEST)
 
 test-long: setup-test
-	HYPOTHESIS_PROFILE=long $(BIN)/pytest -q -m "long or not long" --timeout 3600
+	HYPOTHESIS_PROFILE=long $(PYTEST) -m "long or not long" --timeout 3600
 
 lint: setup
 	$(BIN)/ruff check .
