@@ -28,6 +28,7 @@ FOLDERS = ("chaos", "browser", "integration", "conformance", "unit")
 """Slow ones first, so that no worker is left with a long test at the end."""
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the folders, and keep on one worker what shares a server or a browser (`--dist loadgroup`)."""
     items.sort(key=lambda item: FOLDERS.index(item.path.parent.name))

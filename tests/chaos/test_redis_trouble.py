@@ -65,6 +65,7 @@ class Load:
         return list(dict.fromkeys(self.seen))
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("trouble", ["killed", "emptied", "frozen"])
 async def test_nothing_is_lost_and_publishing_goes_on(trouble: str, tmp_path: Path, redis_server: RedisServer) -> None:
