@@ -10,7 +10,7 @@ demo: setup
 
 # Lint, types and the unit tests: within a minute.
 check: setup-test lint
-	$(PYTEST) $(PARALLEL) tests/unit
+	$(PYTEST) -n 2 tests/unit
 
 # All that guards a promise; what is marked `long` only in its small cut.
 test: setup-test lint
