@@ -232,6 +232,7 @@ async def test_replay_decides_by_the_rules_valid_at_the_time(stream: EventStream
         assert report.changed["newly_denied"] == denied
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 async def test_replay_is_quick(stream: EventStream, tmp_path: Path) -> None:
     """At least 100,000 decisions a second is the goal of the benchmark; here only that nothing is quadratic."""
