@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.stdio import stdio_client
+from mcp.server import MCPServer
+from pydantic import BaseModel, Field
 
 from brain.policy import Guard, Rule
 from brain.policy.guards_mcp import guard_server
@@ -254,6 +257,59 @@ async def test_numbers_that_are_not_finite_are_refused(written: str) -> None:
             assert [method for method, _ in reached if method == "tools/call"] == []
 
 
+@pytest.mark.parametrize("era", ERAS)
+async def test_what_is_nested_too_deep_is_refused(era: str) -> None:
+    deep: Any = 1
+    for _ in range(200):
+        deep = [deep]
+    for make in (everything, own):
+        reached: list[tuple[str, Any]] = []
+        async with guarded(make(reached), era, ALL) as (client, _):
+            result = await client.call_tool("refund", {"amount": 5, "tags": deep})
+            assert "nested more than" in result.content[0].text
+            with pytest.raises(MCPError, match="nested more than"):
+                await send(client, "resources/read", {"uri": "memo://a", "extra": deep})
+        assert reached == []
+
+
+class Line(BaseModel):
+    price: float = Field(0, alias="unitPrice")
+
+
+class Order(BaseModel):
+    lines: list[Line] = []
+    total: float = 0
+    ceiling: float = Field(900, validation_alias="maxTotal")
+
+
+async def test_rules_see_into_models_by_either_name_of_a_field() -> None:
+    got: list[Order] = []
+    server: MCPServer[Any] = MCPServer("orders", log_level="CRITICAL")
+
+    @server.tool()
+    def order(order: Order) -> str:
+        got.append(order)
+        return "ordered"
+
+    cases: list[tuple[str, dict[str, Any], bool]] = [
+        ("params.order.total", {"total": "501"}, False),
+        ("params.order.total", {"total": 499}, True),
+        ("params.order.maxTotal", {}, False),
+        ("params.order.ceiling", {}, False),
+        ("params.order.maxTotal", {"maxTotal": 5}, True),
+    ]
+    for field, arguments, allowed in cases:
+        del got[:]
+        async with guarded(server, "2026", ALL, rule("d", "DENY", (field, ">", 500), priority=5)) as (client, stream):
+            result = await client.call_tool("order", {"order": arguments})
+            assert (not result.is_error) is allowed
+            assert len(got) == allowed
+            await client.call_tool("order", {"order": json.dumps({"lines": [{"unitPrice": 7}], "maxTotal": 5})})
+            assert calls(stream)[-1]["order"]["lines"] == [{"price": 7.0, "unitPrice": 7.0}]
+            assert got[-1].lines[0].price == 7
+        del server.middleware[-1]
+
+
 async def test_a_prompt_is_decided_on_what_its_function_gets() -> None:
     reached: list[tuple[str, Any]] = []
     often = rule("often", "DENY", ("params.times", ">", 10), priority=5)
@@ -284,10 +340,11 @@ async def test_one_event_a_call_over_http(make: Any) -> None:
 @pytest.mark.parametrize("era", ERAS)
 async def test_over_stdio(era: Era, kind: str, tmp_path: Path) -> None:
     path = tmp_path / "reached.json"
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    root = Path(__file__).parent.parent.parent
+    env = {**os.environ, "PYTHONPATH": f"{root / 'src'}:{root / 'tests'}"}
     arguments = ["-m", "support.mcp_servers", kind, str(path)]
     started = StdioServerParameters(command=sys.executable, args=arguments, env=env)
-    async with Client(started, mode=ERAS[era]) as client:
+    async with Client(stdio_client(started), mode=ERAS[era]) as client:
         assert (await client.call_tool("refund", {"amount": 5})).content[0].text
         denied = await client.call_tool("refund", {"amount": 900})
         assert denied.content[0].text.startswith("Action denied: denied by rule 'large'")

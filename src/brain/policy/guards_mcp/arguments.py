@@ -42,16 +42,16 @@ def prepared(
     return filled
 
 
-def check_values(arguments: Mapping[str, Any]) -> None:
-    """Raises ArgumentsRefused for a number that is not finite, and for what is nested beyond MAX_DEPTH."""
+def check_values(arguments: Mapping[str, Any], levels: int = MAX_DEPTH) -> None:
+    """Raises ArgumentsRefused for a number that is not finite, and for what is nested more than `levels` deep."""
     pending: list[tuple[str, int, Any]] = [("", 0, arguments)]
     while pending:
         path, depth, value = pending.pop()
         if isinstance(value, float) and not math.isfinite(value):
             raise ArgumentsRefused(f"{path}: {value} is not a number that JSON can hold")
         if isinstance(value, (Mapping, list, tuple)):
-            if depth > MAX_DEPTH:
-                raise ArgumentsRefused(f"{path[:80]}: is nested more than {MAX_DEPTH} levels deep")
+            if depth > levels:
+                raise ArgumentsRefused(f"{path[:80]}: is nested more than {levels} levels deep")
             members = value.items() if isinstance(value, Mapping) else enumerate(value)
             pending += [(f"{path}.{name}" if path else str(name), depth + 1, member) for name, member in members]
 

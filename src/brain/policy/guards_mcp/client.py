@@ -77,10 +77,11 @@ class GuardedClient:
     async def _schema(self, name: str) -> Mapping[str, Any]:
         listed, schema = self._schemas.get(name, (0.0, {}))
         if not listed or time.monotonic() - listed > _SCHEMAS_LAST:
+            self._schemas.clear()
             async for page in self._pages(self._client.list_tools, {}):
                 self._note(page.tools)
             listed, schema = self._schemas.get(name, (0.0, {}))
-        if not listed or time.monotonic() - listed > _SCHEMAS_LAST:
+        if not listed:
             raise ArgumentsRefused(f"the server lists no tool {name!r}, so what its arguments mean is not known")
         return schema
 

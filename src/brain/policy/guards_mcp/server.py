@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from brain.policy.guards import ActionDenied, Agent, Guard
-from brain.policy.guards_mcp.arguments import UnknownArguments, check_values, prepared
+from brain.policy.guards_mcp.arguments import MAX_DEPTH, UnknownArguments, check_values, prepared
 from brain.policy.guards_mcp.asking import Asker, denied_by_fault, facts, failures, log, said
 from brain.policy.guards_mcp.installed import require_mcp
 from brain.policy.guards_mcp.methods import (
@@ -83,6 +83,10 @@ class _Gate:
             return await self._notification(ctx, call_next)
         if ctx.method in PASSED:
             return await call_next(ctx)
+        try:
+            check_values(ctx.params or {}, MAX_DEPTH + 2)
+        except ArgumentsRefused as error:
+            return _refused(ctx, error)
         ctx = replace(ctx, params=copy.deepcopy(dict(ctx.params or {})))  # nobody else changes it while we ask
         if ctx.method == "tools/call":
             return await self._tool_call(ctx, call_next)
@@ -188,6 +192,15 @@ class _Gate:
     def _shown(self, listing: Listing, item: Mapping[str, Any]) -> bool:
         name = item.get(listing.field)
         return isinstance(name, str) and self.asker.may(self._names.item(listing, name))
+
+
+def _refused(ctx: ServerRequestContext[Any, Any], error: ArgumentsRefused) -> dict[str, Any]:
+    from mcp import MCPError
+    from mcp_types import INVALID_PARAMS
+
+    if ctx.method == "tools/call":
+        return refusal(ctx.protocol_version, said(error))
+    raise MCPError(code=INVALID_PARAMS, message=said(error)) from None
 
 
 async def _page(

@@ -38,7 +38,7 @@ class OwnTools:
         """The call, when it may be made. Raises ActionDenied, ArgumentsRefused."""
         tool = self._manager.get_tool(name)
         values = arguments if tool is None else _values(tool, arguments)
-        await self._asker.ask(self._names.tool(name, values))
+        await self._asker.ask(self._names.tool(name, _named(values)))
         return Decided(tool, arguments, values)
 
     async def run(self, decided: Decided, request: Callable[[], Awaitable[T]]) -> T:
@@ -112,6 +112,26 @@ def _values(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:
         raise ArgumentsRefused(f"tool {tool.name}: its own check of the arguments failed") from error
     return values
+
+
+def _named(value: Any) -> Any:
+    """Models as objects with each field under its own name and under the name that the tool's schema shows."""
+    from pydantic import BaseModel
+
+    if isinstance(value, BaseModel):
+        fields = {name: _named(getattr(value, name)) for name in type(value).model_fields}
+        shown = {_shown(info) or name: fields[name] for name, info in type(value).model_fields.items()}
+        return {**(value.model_extra or {}), **fields, **shown}
+    if type(value) is dict:
+        return {name: _named(member) for name, member in value.items()}
+    if type(value) in (list, tuple):
+        return [_named(member) for member in value]
+    return value
+
+
+def _shown(info: Any) -> str | None:
+    alias = info.validation_alias if info.validation_alias is not None else info.alias
+    return alias if isinstance(alias, str) else info.alias
 
 
 def _validates_itself(tool: Tool) -> bool:
