@@ -379,6 +379,8 @@ async def test_rules_hold_by_either_name_of_a_tool() -> None:
         ([rule("a", "ALLOW", ("action", "!=", "mcp.tool.call"))], False),
         ([rule("a", "ALLOW", ("action", "matches", "[^s].*"))], False),
         ([rule("a", "ALLOW", ("action", "contains", "tool"))], False),
+        ([rule("a", "ALLOW", ("action", "contains", "close"))], True),
+        ([rule("a", "ALLOW", ("action", "contains", "mcp.tool"))], True),
         ([rule("a", "ALLOW", ("action", "<", "n"))], False),
         ([rule("a", "ALLOW", ("action", "!=", "shop.other"))], True),
         (
@@ -415,6 +417,34 @@ async def test_a_tool_cannot_be_named_as_an_action_of_ours() -> None:
     server.add_tool(lambda: "ran", name="mcp.prompt.get")
     async with guarded(server, "2026", rule("a", "ALLOW", ("action", "==", "mcp.prompt.get"))) as (client, _):
         assert (await client.call_tool("mcp.prompt.get", {})).is_error
+
+
+async def test_a_uri_is_decided_as_it_is_written_and_as_it_is_read() -> None:
+    """`own` reads `memo://%73ecret` as its template's `secret`."""
+    exact = ("resource", "==", "memo://a%20b")
+    cases: list[tuple[list[Rule], str, bool]] = [
+        ([ALL, rule("d", "DENY", ("resource", "==", "memo://secret"), priority=5)], "memo://secret", False),
+        ([ALL, rule("d", "DENY", ("resource", "==", "memo://secret"), priority=5)], "memo://%73ecret", False),
+        ([ALL, rule("d", "DENY", ("resource", "matches", "memo://sec"), priority=5)], "memo://s%65cret", False),
+        ([ALL, rule("d", "DENY", ("resource", "==", "memo://%73ecret"), priority=5)], "memo://%73ecret", False),
+        ([rule("a", "ALLOW", ("resource", "!=", "memo://secret"))], "memo://%73ecret", False),
+        ([rule("a", "ALLOW", ("resource", "matches", "memo://[^s]"))], "memo://%73ecret", False),
+        ([rule("a", "ALLOW", ("resource", "matches", "memo://[^s]"))], "memo://%61b", True),
+        ([rule("a", "ALLOW", ("resource", "matches", "memo://"))], "memo://a%20b", True),
+        ([rule("a", "ALLOW", exact)], "memo://a%20b", True),
+        ([rule("a", "ALLOW", exact), rule("d", "DENY", ("resource", "==", "memo://a b"))], "memo://a%20b", False),
+    ]
+    for rules, uri, allowed in cases:
+        reached: list[tuple[str, Any]] = []
+        async with guarded(own(reached), "2026", *rules) as (client, stream):
+            if allowed:
+                await client.read_resource(uri)
+                assert decided(stream) == [("mcp.resource.read", uri)]
+            else:
+                with pytest.raises(MCPError) as caught:
+                    await client.read_resource(uri)
+                assert caught.value.error.code == -32001
+        assert len(reached) == allowed
 
 
 # Faults

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from brain.errors import BrainError
 from brain.logs import Log
 from brain.policy.decisions import Decision
 from brain.policy.guards import ActionDenied, Agent, Guard
-from brain.policy.guards_mcp.methods import Ask
+from brain.policy.guards_mcp.methods import Ask, Form
 from brain.policy.guards_mcp.schemas import ArgumentsRefused
 from brain.policy.models import Condition, Effect, Operator, Rule
+from brain.policy.patterns import matcher
 
 log = Log("brain.guards_mcp")
 failures: Counter[str] = Counter()
@@ -47,35 +49,37 @@ class Asker:
             return False
 
     async def _ask(self, ask: Ask) -> None:
-        if len(ask.actions) == 1:
-            await self._check(ask, ask.actions[0])
+        forms = ask.forms
+        if len(forms) == 1:
+            await self._check(ask, forms[0])
             return
-        passed: set[str] = set()
+        passed: set[Form] = set()
         while True:  # a person's answer takes time: what the other names say by then counts, too
-            action, decision = self._strictest(ask)
-            if action in passed and decision.allowed:
+            form, decision = self._strictest(ask)
+            if form in passed and decision.allowed:
                 return
-            await self._check(ask, action)
-            passed.add(action)
+            await self._check(ask, form)
+            passed.add(form)
 
-    async def _check(self, ask: Ask, action: str) -> None:
-        await self._guard.check_async(action, ask.resource, ask.params, self._agent)
+    async def _check(self, ask: Ask, form: Form) -> None:
+        action, resource = form
+        await self._guard.check_async(action, resource, ask.params, self._agent)
 
-    def _strictest(self, ask: Ask) -> tuple[str, Decision]:
-        """The name by which the rule of highest precedence decides, and its decision. Raises ActionDenied in doubt."""
-        answers = [(self._place(decision), action, decision) for action, decision in self._answers(ask)]
-        _place, action, decision = min(answers, key=lambda answer: answer[0])
-        others = [other for _, _, other in answers if other.rule_id != decision.rule_id]
-        if not decision.allowed or not others or self._is_about(decision, action):
-            return action, decision
-        refusing = [(other, answer) for _, other, answer in answers if not answer.allowed]
+    def _strictest(self, ask: Ask) -> tuple[Form, Decision]:
+        """The names by which the rule of highest precedence decides, and its decision. Raises ActionDenied in doubt."""
+        answers = [(form, self._preview(ask, form)) for form in ask.forms]
+        form, decision = min(answers, key=lambda answer: self._place(answer[1]))
+        others = [other for _, other in answers if other.rule_id != decision.rule_id]
+        if not decision.allowed or not others or self._is_about(decision, ask):
+            return form, decision
+        refusing = [answer for answer in answers if not answer[1].allowed]
         if not refusing:
             raise ActionDenied(f"{decision.reason}; but that rule does not allow it by each of its names", decision)
         return refusing[0]
 
-    def _answers(self, ask: Ask) -> list[tuple[str, Decision]]:
-        contexts = [self._guard.context(action, ask.resource, ask.params, self._agent) for action in ask.actions]
-        return [(context["action"], self._guard.engine.preview(context)) for context in contexts]
+    def _preview(self, ask: Ask, form: Form) -> Decision:
+        action, resource = form
+        return self._guard.engine.preview(self._guard.context(action, resource, ask.params, self._agent))
 
     def _place(self, decision: Decision) -> tuple[int, int, int, str]:
         """Where the decision stands in the line of precedence: the smallest counts."""
@@ -94,12 +98,12 @@ class Asker:
         except BrainError:
             return None
 
-    def _is_about(self, decision: Decision, action: str) -> bool:
-        """Whether the rule that allows means that name, and not merely fails to exclude it (`action != ...`)."""
+    def _is_about(self, decision: Decision, ask: Ask) -> bool:
+        """Whether the rule that allows means the names it matches, and not merely fails to exclude them (`!=`)."""
         rule = self._rule(decision)
         if rule is None:
             return decision.rule_id is None
-        return all(_means(condition, action) for condition in rule.conditions if condition.field == "action")
+        return all(_means(condition, ask) for condition in rule.conditions)
 
 
 def denied_by_fault(kind: str, action: str, error: Exception) -> ActionDenied:
@@ -112,12 +116,18 @@ def denied_by_fault(kind: str, action: str, error: Exception) -> ActionDenied:
 _undecided = Decision(allowed=False, effect=Effect.DENY, rule_id=None, rule_name=None, reason="it could not be decided")
 
 
-def _means(condition: Condition, action: str) -> bool:
-    if condition.operator in (Operator.EQ, Operator.IN):
+def _means(condition: Condition, ask: Ask) -> bool:
+    """Whether the condition says which of the several names it is about; true when there are not several."""
+    names: Mapping[str, tuple[str | None, ...]] = {"action": ask.actions, "resource": ask.resources}
+    if len(names.get(condition.field, ())) < 2 or condition.operator in (Operator.EQ, Operator.IN):
         return True
-    if condition.operator not in (Operator.MATCHES, Operator.CONTAINS):
+    if condition.field == "resource" or condition.operator not in (Operator.MATCHES, Operator.CONTAINS):
         return False
-    return not action.startswith("mcp.") or str(condition.value).lstrip("^(?:").startswith("mcp")
+    if str(condition.value).lstrip("^(?:").startswith("mcp"):
+        return True
+    # What none of our own names holds is about the tool's own name.
+    holds = matcher(condition.value) if condition.operator is Operator.MATCHES else lambda name: condition.value in name
+    return not any(holds(name) for name in ask.actions if name.startswith("mcp."))
 
 
 def said(denied: ActionDenied | ArgumentsRefused) -> str:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import unquote
 
 TOOL_CALL = "mcp.tool.call"
 ToolAction = Literal["both", "mcp.tool.call", "name"]
 """What the action of a tool's call is: `mcp.tool.call`, the tool's own name, or either."""
+
+Form = tuple[str, str | None]
+"""Action and resource."""
 
 PASSED = frozenset({"ping"})
 LIFECYCLE = frozenset(
@@ -28,11 +32,16 @@ class Malformed(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is decided on: `actions` are the names that a rule may call it by, the first is the one on record."""
+    """What is decided on: `actions` and `resources` are the names that a rule may call it by, the usual ones first."""
 
     actions: tuple[str, ...]
-    resource: str | None = None
+    resources: tuple[str | None, ...] = (None,)
     params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def forms(self) -> list[Form]:
+        """Each name of the action with each of the resource."""
+        return [(action, resource) for action in self.actions for resource in self.resources]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +74,11 @@ class Names:
         own = f"{self.prefix}{name}"
         both = (TOOL_CALL,) if own.startswith("mcp.") else (TOOL_CALL, own)
         chosen = {"both": both, "mcp.tool.call": (TOOL_CALL,), "name": (own,)}[self.tool_action]
-        return Ask(chosen, own, arguments)
+        return Ask(chosen, (own,), arguments)
 
     def prompt(self, name: str, arguments: Mapping[str, Any]) -> Ask:
         """The rendering of a prompt."""
-        return Ask(("mcp.prompt.get",), f"{self.prefix}{name}", arguments)
+        return Ask(("mcp.prompt.get",), (f"{self.prefix}{name}",), arguments)
 
     def item(self, listing: Listing, name: str) -> Ask:
         """The use of an item of a list, before its arguments are known."""
@@ -77,7 +86,9 @@ class Names:
             return self.tool(name, {})
         if listing.method == "prompts/get":
             return self.prompt(name, {})
-        return Ask(("mcp.resource.read" if listing.method == "resources/read" else "mcp.task.get",), name)
+        if listing.method == "resources/read":
+            return Ask(("mcp.resource.read",), written(name))
+        return Ask(("mcp.task.get",), (name,))
 
 
 def asks(method: str, params: Mapping[str, Any], names: Names) -> list[Ask] | None:
@@ -107,20 +118,33 @@ def mapping_of(params: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value
 
 
+def written(uri: str) -> tuple[str, ...]:
+    """The uri as it is, and as a server may read it: with its %-signs decoded."""
+    decoded = unquote(uri, errors="replace")
+    return (uri,) if decoded == uri else (uri, decoded)
+
+
 def _rest(params: Mapping[str, Any], *without: str) -> dict[str, Any]:
     return {name: value for name, value in params.items() if name not in ("_meta", "cursor", *without)}
 
 
 def _whole(action: str) -> Describe:
     def describe(params: Mapping[str, Any], names: Names) -> Iterator[Ask]:
-        yield Ask((action,), None, _rest(params))
+        yield Ask((action,), (None,), _rest(params))
 
     return describe
 
 
-def _of(action: str, key: str) -> Describe:
+def _of_uri(action: str) -> Describe:
     def describe(params: Mapping[str, Any], names: Names) -> Iterator[Ask]:
-        yield Ask((action,), text_of(params, key), _rest(params, key, "requestState"))
+        yield Ask((action,), written(text_of(params, "uri")), _rest(params, "uri", "requestState"))
+
+    return describe
+
+
+def _of_task(action: str) -> Describe:
+    def describe(params: Mapping[str, Any], names: Names) -> Iterator[Ask]:
+        yield Ask((action,), (text_of(params, "taskId"),), _rest(params, "taskId", "requestState"))
 
     return describe
 
@@ -140,9 +164,9 @@ def _listen(params: Mapping[str, Any], names: Names) -> Iterator[Ask]:
     if uris is not None and not (isinstance(uris, list) and all(isinstance(uri, str) for uri in uris)):
         raise Malformed("notifications.resourceSubscriptions: must be a list of uris")
     if not uris:
-        yield Ask(("mcp.subscription.listen",), None, wanted)
+        yield Ask(("mcp.subscription.listen",), (None,), wanted)
     for uri in uris or ():
-        yield Ask(("mcp.subscription.listen", "mcp.resource.subscribe"), uri, wanted)
+        yield Ask(("mcp.subscription.listen", "mcp.resource.subscribe"), written(uri), wanted)
 
 
 def _completion(params: Mapping[str, Any], names: Names) -> Iterator[Ask]:
@@ -152,7 +176,7 @@ def _completion(params: Mapping[str, Any], names: Names) -> Iterator[Ask]:
         use, resource = "mcp.prompt.get", f"{names.prefix}{text_of(ref, 'name')}"
     else:
         use, resource = "mcp.resource.read", text_of(ref, "uri")
-    yield Ask(("mcp.completion", use), resource, _rest(params, "ref"))
+    yield Ask(("mcp.completion", use), (resource,), _rest(params, "ref"))
 
 
 _METHODS: Mapping[str, Describe] = {
@@ -162,17 +186,17 @@ _METHODS: Mapping[str, Describe] = {
     "tools/call": _tool_call,
     "resources/list": _whole("mcp.resource.list"),
     "resources/templates/list": _whole("mcp.resource.template.list"),
-    "resources/read": _of("mcp.resource.read", "uri"),
-    "resources/subscribe": _of("mcp.resource.subscribe", "uri"),
-    "resources/unsubscribe": _of("mcp.resource.unsubscribe", "uri"),
+    "resources/read": _of_uri("mcp.resource.read"),
+    "resources/subscribe": _of_uri("mcp.resource.subscribe"),
+    "resources/unsubscribe": _of_uri("mcp.resource.unsubscribe"),
     "subscriptions/listen": _listen,
     "prompts/list": _whole("mcp.prompt.list"),
     "prompts/get": _prompt_get,
     "completion/complete": _completion,
     "logging/setLevel": _whole("mcp.logging.set_level"),
-    "tasks/get": _of("mcp.task.get", "taskId"),
-    "tasks/result": _of("mcp.task.result", "taskId"),
-    "tasks/cancel": _of("mcp.task.cancel", "taskId"),
-    "tasks/update": _of("mcp.task.update", "taskId"),
+    "tasks/get": _of_task("mcp.task.get"),
+    "tasks/result": _of_task("mcp.task.result"),
+    "tasks/cancel": _of_task("mcp.task.cancel"),
+    "tasks/update": _of_task("mcp.task.update"),
     "tasks/list": _whole("mcp.task.list"),
 }

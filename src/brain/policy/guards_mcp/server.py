@@ -124,7 +124,8 @@ class _Gate:
             params = {**params, "arguments": self.own_tools.prompt_arguments(params)}
         found = asks(ctx.method, params, self._names)
         if found is None and ctx.method in self._methods:
-            return [Ask((self._methods[ctx.method],), None, {k: v for k, v in params.items() if k != "_meta"})]
+            given = {name: value for name, value in params.items() if name != "_meta"}
+            return [Ask((self._methods[ctx.method],), params=given)]
         if found is None:
             raise denied_by_fault("mcp_unknown_method", ctx.method, LookupError("no action is known for the method"))
         return found
