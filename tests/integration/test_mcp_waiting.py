@@ -107,3 +107,20 @@ async def test_a_preview_is_no_event() -> None:
     assert engine.preview(context) == engine.evaluate(context)
     assert len(stream.get_events_by_type("policy.rule_evaluated")) == 1
     engine.close()
+
+
+async def test_a_call_goes_through_once_when_it_is_repeated_after_the_answer() -> None:
+    reached: list[tuple[str, Any]] = []
+    engine, _ = engine_of(ALL, ASK)
+    server = own(reached)
+    guard_server(Guard(engine, agent="a1", on_approval="raise"), server)
+    async with Client(server) as client:
+        asked = await client.call_tool("refund", {"amount": 5})
+        [approval] = engine.approvals.list("PENDING")
+        assert approval.id in asked.content[0].text
+        engine.approvals.grant(approval.id, by="ann")
+        assert (await client.call_tool("refund", {"amount": 6})).is_error
+        assert not (await client.call_tool("refund", {"amount": "5"})).is_error
+        assert (await client.call_tool("refund", {"amount": 5})).is_error
+    assert [got["amount"] for _, got in reached] == [5]
+    engine.close()
