@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-CACHE = Path(os.environ.get("BRAIN_TEST_ENVIRONMENTS", ROOT / ".test-environments"))
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "brain-tests"
 """Where the environments stay; a second run takes a second."""
 
 GUARDS = """
@@ -32,15 +33,21 @@ engine.close()
 
 def environment(*packages: str) -> Path:
     """The interpreter of an environment with the product's dependencies and these packages; made once, then kept."""
-    wanted = (ROOT / "pyproject.toml").read_text() + " ".join(packages)
-    home = CACHE / hashlib.sha256(wanted.encode()).hexdigest()[:16]
+    wanted = "\n".join([sys.version, (ROOT / "pyproject.toml").read_text(), *packages])
+    home = CACHE / f"mcp-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
     python = home / "bin" / "python"
-    if not (home / "ready").exists():
-        install = ["pip", "install", "--quiet", "--python", str(python), "-r", str(ROOT / "pyproject.toml")]
-        for command in (["venv", "--quiet", "--clear", "--python", sys.executable, str(home)], [*install, *packages]):
-            made = subprocess.run([uv(), *command], capture_output=True, text=True, timeout=240, check=False)
-            assert made.returncode == 0, made.stderr
-        (home / "ready").touch()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with home.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / "complete").exists():
+            install = ["pip", "install", "--quiet", "--python", str(python), "-r", str(ROOT / "pyproject.toml")]
+            for command in (
+                ["venv", "--quiet", "--clear", "--python", sys.executable, str(home)],
+                [*install, *packages],
+            ):
+                made = subprocess.run([uv(), *command], capture_output=True, text=True, timeout=240, check=False)
+                assert made.returncode == 0, made.stderr
+            (home / "complete").touch()
     return python
 
 
@@ -52,7 +59,8 @@ def uv() -> str:
 
 def run(python: Path, *arguments: str) -> str:
     """What it prints, with our code as it is here."""
-    env = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BRAIN_", "PYTEST_", "COV_"))}
+    env = {**kept, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"}
     done = subprocess.run([str(python), *arguments], capture_output=True, text=True, env=env, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
