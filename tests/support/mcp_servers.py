@@ -19,6 +19,7 @@ from pydantic import ConfigDict, TypeAdapter
 from brain.policy import Condition, Guard, PolicyEngine, Rule
 from brain.policy.guards_mcp import guard_server
 from brain.testing import RecordingStream
+from support.waiting import until
 
 REFUND = {
     "type": "object",
@@ -210,9 +211,7 @@ async def over_http(server: Any) -> AsyncIterator[str]:
     running = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="on"))
     task = asyncio.create_task(running.serve())
     try:
-        async with asyncio.timeout(30):
-            while not running.started:
-                await asyncio.sleep(0.01)
+        await until(lambda: running.started)
         yield f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}/mcp"
     finally:
         running.should_exit = True
