@@ -1,14 +1,25 @@
-.PHONY: demo test test-long lint bench docs setup setup-test
+.PHONY: demo check test test-long lint bench docs setup setup-test
 BIN := .venv/bin
+# More workers than two cores: the tests wait for servers and time-outs much of the time.
+WORKERS ?= 4
+PARALLEL := -n $(WORKERS) --dist loadgroup
+PYTEST := $(BIN)/pytest -q
 
 demo: setup
 	$(BIN)/brain demo
 
+# Lint, types and the unit tests: within a minute.
+check: setup-test lint
+	$(PYTEST) -n 2 tests/unit
+
+# All that guards a promise; what is marked `long` only in its small cut.
 test: setup-test lint
-	$(BIN)/pytest -q
+	HYPOTHESIS_PROFILE=ci $(PYTEST) $(PARALLEL) -m "not long and not alone"
+	$(PYTEST) -m "alone and not long"
 
 test-long: setup-test
-	HYPOTHESIS_PROFILE=long $(BIN)/pytest -q -m "long or not long" --timeout 3600
+	HYPOTHESIS_PROFILE=long $(PYTEST) $(PARALLEL) -m "not alone" --timeout 3600
+	$(PYTEST) -m "alone" --timeout 3600
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,4 +1,7 @@
-"""Fixtures for all tests: a real Redis and a real PostgreSQL of the session, emptied for each test that asks for it."""
+"""Fixtures for all tests: a real Redis and a real PostgreSQL of the session, emptied for each test that asks for it.
+
+With pytest-xdist each worker is a session: it has servers, ports and folders of its own.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +16,33 @@ from support.postgres_server import PostgresServer
 from support.redis_groups import Cluster
 from support.redis_server import RedisServer, StartRedis
 
-# HYPOTHESIS_PROFILE=long, as `make test-long` sets it, tries fifty times as many cases.
+pytest_plugins = ["support.second_tries"]
+
+# docs/testing.md says which profile is for what.
 settings.register_profile("default", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("long", settings.get_profile("default"), max_examples=5_000)
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
+settings.register_profile("long", settings.get_profile("default"), max_examples=5_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+FOLDERS = ("chaos", "browser", "integration", "conformance", "unit")
+"""Slow ones first, so that no worker is left with a long test at the end."""
 
-WITH_PROCESSES = ("browser", "chaos", "integration")
-"""Folders whose tests start servers, browsers and processes, and so hang on how fast the machine is at that moment."""
 
-
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give a test with processes of its own a second try; the summary names each that needed it. Others get none."""
+    """Order the folders, and keep on one worker what shares a server or a browser (`--dist loadgroup`)."""
+    items.sort(key=lambda item: FOLDERS.index(item.path.parent.name))
     for item in items:
-        if item.path.parent.name in WITH_PROCESSES:
-            item.add_marker(pytest.mark.flaky(reruns=1))
+        if item.path.parent.name == "browser":  # two browsers would fight for the processor
+            item.add_marker(pytest.mark.xdist_group("browser"))
+        elif _shares(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def _shares(item: pytest.Item) -> bool:
+    """Whether the test asks for a fixture that its whole file shares."""
+    fixtures = item._fixtureinfo.name2fixturedefs.values() if isinstance(item, pytest.Function) else ()
+    return any(found[-1].scope == "module" for found in fixtures if found)
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +12,9 @@ import httpx
 from pydantic import SecretStr
 
 from brain.settings import Settings
-from support.redis_server import free_port
-from support.server import BRAIN, ServeThread
+from support.ports import free_port
+from support.server import ServeProcess, ServeThread
 
-STARTING_SECONDS = 60
 PATIENCE = 60
 
 
@@ -34,7 +31,7 @@ class Site:
         self.stream = f"sqlite:///{folder}/brain.db"
         self._key = key
         self._own_process = own_process
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ServeProcess | None = None
         self._thread: ServeThread | None = None
         self.client = httpx.Client(
             base_url=f"{self.url}/api",
@@ -45,34 +42,17 @@ class Site:
 
     def start(self) -> Site:
         if self._own_process:
-            self._start_process()
+            options = ("--stream", self.stream)
+            self._process = ServeProcess(self.folder, *options, port=self.port).__enter__()
         else:
             key = SecretStr(self._key) if self._key else None
             self._thread = ServeThread(Settings(stream=self.stream, port=self.port, api_key=key)).start()
         return self
 
-    def _start_process(self) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("BRAIN_")}
-        command = [*BRAIN, "serve", "--port", str(self.port), "--stream", self.stream]
-        log = (self.folder / "serve.log").open("ab")
-        self._process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
-        log.close()
-        deadline = time.monotonic() + STARTING_SECONDS
-        while True:
-            try:
-                if httpx.get(f"{self.url}/healthz", timeout=2, trust_env=False).is_success:
-                    return
-            except httpx.TransportError:
-                pass
-            assert self._process.poll() is None, (self.folder / "serve.log").read_text()
-            assert time.monotonic() < deadline, f"brain serve was not ready within {STARTING_SECONDS} s"
-            time.sleep(0.02)
-
     def kill(self) -> None:
         """SIGKILL, and wait for the end."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
             self._process = None
 
     def close(self) -> None:

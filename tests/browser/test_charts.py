@@ -47,9 +47,9 @@ def test_charts_show_what_was_counted_in_words_and_as_tables(tab: Page, busy: Si
     expect(chart(tab, "Health score").locator("li")).to_have_text(f"Health score {score}")
     expect(chart(tab, "Time to mitigate (MTTM)")).to_contain_text("1 open, mean age")
 
-    tab.get_by_role("link", name="24 h").click()
+    tab.get_by_role("link", name="24 h", exact=True).click()
     expect(tab).to_have_url(re.compile("range=24h"))
-    expect(tab.get_by_role("link", name="24 h")).to_have_attribute("aria-current", "true")
+    expect(tab.get_by_role("link", name="24 h", exact=True)).to_have_attribute("aria-current", "true")
     expect(decisions.locator("li")).to_have_text(["ALLOW 6", "DENY 3"])
     busy.ask("agent-late", role="nobody")  # the charts keep themselves current
     expect(decisions.locator("li")).to_have_text(["ALLOW 6", "DENY 4"])

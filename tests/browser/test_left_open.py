@@ -82,10 +82,12 @@ def watch_flood(tab: Page, site: Site, browser: Browser, count: int, rate: float
     expect(tab.locator(".event-row", has_text="after-the-flood").first).to_be_visible()
 
 
+@pytest.mark.alone
 def test_a_tab_stays_small_and_answers_while_20_000_events_arrive(tab: Page, own_site: Site, chromium: Browser) -> None:
     watch_flood(tab, own_site, chromium, 20_000, 4_000)
 
 
+@pytest.mark.alone
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_tab_stays_small_and_answers_while_200_000_events_arrive(

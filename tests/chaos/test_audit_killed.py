@@ -18,16 +18,17 @@ from brain.consumers.audit.verify import verify
 from brain.consumers.database import open_database, reading
 from support import audit_worker
 from support.processes import kill, spawn
+from support.sizes import sizes
 from support.waiting import until
 
-KILLS = {"sqlite": 50, "redis and postgresql": 10}
 SEED = 20261125
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", list(KILLS))
+@pytest.mark.parametrize("kind", ["sqlite", "redis and postgresql"])
+@pytest.mark.parametrize("kills", sizes(10, 50))
 async def test_each_event_is_logged_once_and_in_order(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+    kind: str, kills: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if kind == "sqlite":
         url, database_url = f"sqlite:///{tmp_path}/brain.db", f"sqlite:///{tmp_path}/brain-consumers.db"
@@ -55,7 +56,7 @@ async def test_each_event_is_logged_once_and_in_order(
         arguments = (str(tmp_path), url, database_url)
         worker = spawn(audit_worker.run, *arguments)
         killed_at_work = 0
-        for number in range(KILLS[kind]):
+        for number in range(kills):
             if number % 2:  # while it starts
                 publish(chance.randrange(200))
                 await asyncio.sleep(chance.uniform(0, 0.3))
@@ -73,9 +74,9 @@ async def test_each_event_is_logged_once_and_in_order(
         assert await stream.dead_letters() == []
     found = [entry.data for entry in each(database, Wanted())]
     report = verify(database, custody.log().signer)
-    print(f"{kind}: {KILLS[kind]} kills, {killed_at_work} with events left to log; {len(published)} events, {report}")
+    print(f"{kind}: {kills} kills, {killed_at_work} with events left to log; {len(published)} events, {report}")
     assert found == published
     assert (report.ok, report.size) == (True, len(published))
     assert report.checkpoints > 1
-    assert killed_at_work > KILLS[kind] // 4
+    assert killed_at_work > kills // 4
     database.dispose()

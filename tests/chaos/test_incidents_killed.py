@@ -20,9 +20,9 @@ from brain.store import open_store
 from support import incident_worker
 from support.incident_house import mirrored, waiting
 from support.processes import kill, spawn
+from support.sizes import sizes
 from support.waiting import until
 
-KILLS = 50
 SEED = 20261125
 
 
@@ -34,7 +34,8 @@ def toml(values: dict[str, Any], table: str = "") -> str:
 
 
 @pytest.mark.timeout(240)
-async def test_one_ticket_a_story_in_each_system(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", sizes(15, 50))
+async def test_one_ticket_a_story_in_each_system(kills: int, tmp_path: Path) -> None:
     stand_ins = StandIns()
     stand_ins.jira.index_seconds = 0.3  # its search lags behind, as Jira's does
     chance = random.Random(SEED)
@@ -66,7 +67,7 @@ async def test_one_ticket_a_story_in_each_system(tmp_path: Path) -> None:
                 await threats.update_threat_status(rest[0], "MITIGATED", "blocked at the edge")
 
         worker = spawn(incident_worker.run, str(tmp_path))
-        for _ in range(KILLS):
+        for _ in range(kills):
             await load()
             await asyncio.sleep(chance.uniform(0.1, 0.7))
             assert worker.is_alive()
@@ -87,7 +88,7 @@ async def test_one_ticket_a_story_in_each_system(tmp_path: Path) -> None:
         store.close()
 
     stories = {*active, *(["flood"] if flooded else [])}
-    print(f"{KILLS} kills, {len(stories)} stories, {len(opened)} openings stored, {_requests(stand_ins)}")
+    print(f"{kills} kills, {len(stories)} stories, {len(opened)} openings stored, {_requests(stand_ins)}")
     assert Counter(incident["correlation_id"] for incident in found) == Counter(stories)
     assert sorted(incident["number"] for incident in found) == list(range(1, len(found) + 1))
     assert {event.payload["incident_id"] for event in opened} == {incident["id"] for incident in found}

@@ -18,13 +18,15 @@ from support import metrics_worker
 from support.metrics_tables import contents, folded, open_tables, total
 from support.metrics_traffic import Traffic
 from support.processes import kill, spawn
+from support.sizes import sizes
 from support.waiting import until
 
 SEED = 20261125
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(("kind", "kills"), [("sqlite", 50), ("redis and postgresql", 20)])
+@pytest.mark.parametrize("kind", ["sqlite", "redis and postgresql"])
+@pytest.mark.parametrize("kills", sizes(12, 50))
 async def test_the_series_equal_a_recount(
     kind: str, kills: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

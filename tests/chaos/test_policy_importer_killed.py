@@ -21,27 +21,23 @@ from brain.policy import PolicyEngine
 from brain.store import open_store
 from support.policy_worker import import_in_turns, lettered, show_sets
 from support.processes import kill, spawn
+from support.redis_server import StartRedis
+from support.sizes import sizes
 
 KINDS = ((0.0, False), (3600.0, False), (-3600.0, True))
 """Clock's skew, and whether it is a forked child: one process that watches for each."""
 
 
+@pytest.mark.alone
+@pytest.mark.parametrize(("rules", "count", "longest"), sizes((400, 5, 1.0), (50_000, 200, 12.0)))
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
-def test_every_process_sees_whole_sets_and_obeys(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    url = request.getfixturevalue("redis_url") if kind == "redis" else f"sqlite:///{tmp_path}/brain.db"
-    late = rounds(url, rules=400, count=5, longest=1.0)
-    assert statistics.median(late) < 0.2, late
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("kind", ["sqlite", "redis"])
-def test_with_many_rules_and_rounds(kind: str, tmp_path: Path, start_redis: Any, capsys: Any) -> None:
+def test_every_process_sees_whole_sets_and_obeys(
+    kind: str, rules: int, count: int, longest: float, tmp_path: Path, start_redis: StartRedis, capsys: Any
+) -> None:
     url = start_redis().url if kind == "redis" else f"sqlite:///{tmp_path}/brain.db"
-    late = rounds(url, rules=50_000, count=200, longest=12.0)
+    late = rounds(url, rules, count, longest)
     with capsys.disabled():
-        print(
-            f"\n{kind}: the kill switch held after {statistics.median(late):.3f} s (median), {max(late):.3f} (slowest)"
-        )
+        print(f"\n{kind}: stopped after {statistics.median(late):.3f} s (median), {max(late):.3f} s (slowest)")
     assert statistics.median(late) < 0.2, late
 
 

@@ -20,15 +20,16 @@ from brain.demo.stand_ins import StandIns
 from brain.store import open_store
 from support import soc_worker
 from support.processes import kill, spawn
+from support.sizes import sizes
 from support.soc_house import paging
 from support.waiting import until
 
-KILLS = 50
 SEED = 20261125
 
 
 @pytest.mark.timeout(240)
-async def test_one_page_a_story(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", sizes(15, 50))
+async def test_one_page_a_story(kills: int, tmp_path: Path) -> None:
     stand_ins = StandIns()
     chance = random.Random(SEED)
     url = f"sqlite:///{tmp_path}/brain.db"
@@ -57,7 +58,7 @@ async def test_one_page_a_story(tmp_path: Path) -> None:
                 await threats.update_threat_status(rest[0], "MITIGATED", "blocked at the edge")
 
         worker = spawn(soc_worker.run, str(tmp_path))
-        for _ in range(KILLS):
+        for _ in range(kills):
             await load()
             await asyncio.sleep(chance.uniform(0.2, 1.0))
             assert worker.is_alive()
@@ -86,7 +87,7 @@ async def test_one_page_a_story(tmp_path: Path) -> None:
     said = _told(stand_ins)
     triggers = [alert["triggers"] for alert in stand_ins.pagerduty.alerts]
     resent = Counter(triggers)
-    print(f"{KILLS} kills, {len(active) + 1} stories, {sum(said.values())} messages, triggers a page: {dict(resent)}")
+    print(f"{kills} kills, {len(active) + 1} stories, {sum(said.values())} messages, triggers a page: {dict(resent)}")
     assert Counter(shown.alert.key for shown in alerts) == Counter([*active, "health billing ERROR_SPIKE"])
     assert {count for (_, action), count in said.items() if action in ("trigger", "resolve")} == {1}
     begun = {key for key, action in said if action == "trigger"}

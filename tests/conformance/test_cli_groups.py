@@ -15,6 +15,7 @@ import pytest
 from brain import Delivering, Event, EventStream, correlation
 from brain.charter import in_the_wake_of
 from brain.cli import main
+from support.waiting import until
 
 
 class Answer(NamedTuple):
@@ -72,9 +73,7 @@ async def letters(stream: EventStream) -> list[Event]:
     consuming = asyncio.create_task(stream.run_consumers())
     for event in events:
         await stream.publish(event)
-    async with asyncio.timeout(60):
-        while not await settled(stream):
-            await asyncio.sleep(0.02)
+    await until(lambda: settled(stream))
     consuming.cancel()
     await asyncio.gather(consuming, return_exceptions=True)
     return events
@@ -124,9 +123,7 @@ async def test_redrive_by_position_reaches_that_group_alone(
     seen: dict[str, list[int]] = {"billing": [], "mailing": []}
     consumers = [asyncio.create_task(collect(stream, group, seen[group])) for group in seen]
     await stream.publish(make(3))
-    async with asyncio.timeout(60):
-        while len(seen["billing"]) < 3 or not seen["mailing"]:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(seen["billing"]) >= 3 and bool(seen["mailing"]))
     for consumer in consumers:
         consumer.cancel()
     await asyncio.gather(*consumers, return_exceptions=True)

@@ -18,6 +18,7 @@ from brain.policy.measures import Measures
 from brain.store import Store, open_store
 from support.clock import Clock
 from support.old_stores import fill_old_store
+from support.waiting import wait_until
 
 all_stores = pytest.mark.parametrize("url", ["memory", "sqlite", "redis"], indirect=True)
 shared_stores = pytest.mark.parametrize("url", ["sqlite", "redis"], indirect=True)
@@ -157,6 +158,7 @@ def test_measures_of_an_earlier_version_are_taken_out_of_the_rules(url: str) -> 
         store.close()
 
 
+@pytest.mark.alone
 @shared_stores
 def test_a_kill_switch_holds_while_others_take_over_many_rules(url: str) -> None:
     """The other process compiles 3,000 rules again and again; stop orders do not wait for that."""
@@ -177,13 +179,11 @@ def test_a_kill_switch_holds_while_others_take_over_many_rules(url: str) -> None
         while not done.is_set() or not late:
             one.kill_switch(reason="r")
             started = time.monotonic()
-            while other.kill_switch_in_force() is None:
-                time.sleep(0.001)
+            wait_until(lambda: other.kill_switch_in_force() is not None, every=0.001)
             late.append(time.monotonic() - started)
             assert not other.evaluate({"action": "r1"}).allowed
             one.lift_kill_switch()
-            while other.kill_switch_in_force() is not None:
-                time.sleep(0.001)
+            wait_until(lambda: other.kill_switch_in_force() is None)
         thread.join()
     for store in stores:
         store.close()

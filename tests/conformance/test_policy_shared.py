@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from brain.policy.replay import Replay, overlaid, replay
 from brain.store import Store
 from brain.testing import RecordingStream
 from support.clock import Clock
+from support.waiting import until
 
 
 def rule(rule_id: str, effect: str = "ALLOW", *held: tuple[str, str, Any], **more: Any) -> Rule:
@@ -146,9 +146,11 @@ def test_a_request_nobody_waits_for_expires_once_for_all(store: Store) -> None:
 
 async def recorded(stream: EventStream, count: int) -> None:
     """Wait until so many decisions can be read."""
-    async with asyncio.timeout(60):
-        while len(await stream.read("policy.rule_evaluated", limit=count)) < count:
-            await asyncio.sleep(0.02)
+
+    async def stored() -> bool:
+        return len(await stream.read("policy.rule_evaluated", limit=count)) == count
+
+    await until(stored)
 
 
 async def test_replay_shows_what_would_have_changed(stream: EventStream) -> None:
@@ -209,6 +211,7 @@ async def test_replay_decides_by_the_rules_valid_at_the_time(stream: EventStream
         assert report.changed["newly_denied"] == denied
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 async def test_replay_is_quick(stream: EventStream, tmp_path: Path) -> None:
     """At least 100,000 decisions a second is the goal of the benchmark; here only that nothing is quadratic."""
@@ -225,6 +228,4 @@ async def test_replay_is_quick(stream: EventStream, tmp_path: Path) -> None:
 
 
 async def recorded_all(stream: EventStream) -> None:
-    async with asyncio.timeout(60):
-        while stream.stats()["backlog"]:
-            await asyncio.sleep(0.02)
+    await until(lambda: not stream.stats()["backlog"], 60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from brain import Delivering, Event, EventStream, InvalidInput, correlation
 from brain.errors import EnvelopeError
 from brain.stream import query
+from support.waiting import until
 
 
 def make(number: int, event_type: str = "test.happened", **payload: Any) -> Event:
@@ -28,15 +29,6 @@ async def take(events: AsyncGenerator[Event, None], count: int) -> list[Event]:
             if len(found) == count:
                 break
     return found
-
-
-async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            result = condition()
-            if result if isinstance(result, bool) else await result:
-                return
-            await asyncio.sleep(0.01)
 
 
 async def test_a_published_event_comes_back_as_it_was(stream: EventStream) -> None:

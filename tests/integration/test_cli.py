@@ -17,6 +17,7 @@ from brain.charter import Event
 from brain.cli import main
 from brain.stream import Delivering, EventStream
 from support.server import BRAIN, ServeProcess, brain
+from support.waiting import until
 
 
 class Ended(NamedTuple):
@@ -160,9 +161,12 @@ def test_doctor_says_what_to_do_about_dead_letters(cli: Cli, url: str) -> None:
 
         stream.consumer("soc", "a.*", broken, Delivering(max_attempts=1))
         running = asyncio.create_task(stream.run_consumers())
-        async with asyncio.timeout(60):
-            while len(await stream.dead_letters("soc")) < 2:
-                pass
+
+        async def given_up() -> bool:
+            (group,) = await stream.groups()
+            return len(await stream.dead_letters("soc")) == 2 and group.pending == group.lag == 0
+
+        await until(given_up)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from brain.demo.tally import CORE_TYPES
-from support.redis_server import free_port
+from support.ports import free_port
 from support.server import BRAIN, brain
 
 

@@ -16,6 +16,7 @@ from brain.settings import Settings
 from brain.stream import EventStream
 from brain.stream.consumer import Delivering
 from support.server import running_server
+from support.waiting import until
 
 BROKEN = b'{"not": "an event"}'
 ONCE = Delivering(max_attempts=2, retry_delay=0.01)
@@ -44,9 +45,13 @@ class Served:
 
     async def letters(self, count: int) -> list[dict[str, object]]:
         """The dead letters of `picky`, once there are `count`."""
-        async with asyncio.timeout(60):
-            while len(found := await self.get("/api/dead-letters", group="picky")) != count:
-                await asyncio.sleep(0.02)
+        found: list[dict[str, object]] = []
+
+        async def there() -> bool:
+            found[:] = await self.get("/api/dead-letters", group="picky")
+            return len(found) == count
+
+        await until(there)
         return found
 
     async def get(self, path: str, **parameters: str) -> list[dict[str, object]]:
@@ -103,9 +108,7 @@ async def test_chosen_letters_are_redriven_and_the_others_discarded(served: Serv
     chosen = {"group": "picky", "positions": [letters[2]["position"], letters[0]["position"]]}
     answer = await served.client.post("/api/dead-letters/redrive", json=chosen)
     assert answer.json() == {"group": "picky", "count": 2}
-    async with asyncio.timeout(60):
-        while len(served.handler.seen) < 2:
-            await asyncio.sleep(0.02)
+    await until(lambda: len(served.handler.seen) == 2)
     assert served.handler.seen == [0, 2]
     assert [letter["position"] for letter in await served.letters(1)] == [letters[1]["position"]]
     answer = await served.client.post("/api/dead-letters/discard", json={"group": "picky", "positions": None})

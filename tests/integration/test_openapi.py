@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from support.server import ServeProcess
 
-EXAMPLES = 150 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 12
+EXAMPLES = 150 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 6
 LIVE = "/api/events/live"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,6 +15,7 @@ from brain.settings import Settings
 from brain.store.memory import MemoryStore
 from support.http import client_of
 from support.server import running_server
+from support.waiting import until
 
 RULE: dict[str, Any] = {
     "id": "guests",
@@ -147,9 +147,11 @@ async def test_replay(server: tuple[EventStream, httpx.AsyncClient]) -> None:
     await client.post(RULES, json=ALLOW)
     for _ in range(3):
         await client.post("/api/policy/evaluate", json=ASKED)
-    async with asyncio.timeout(60):
-        while len(await stream.read("policy.rule_evaluated")) < 3:
-            await asyncio.sleep(0.01)
+
+    async def stored() -> bool:
+        return len(await stream.read("policy.rule_evaluated")) == 3
+
+    await until(stored)
     report = (await client.post("/api/policy/replay", json={"rules": [RULE]})).json()
     assert (report["decisions"], report["newly_denied"], report["by_agent"]) == (3, 3, {"a": {"newly_denied": 3}})
     assert report["examples"][0]["context"] == {**ASKED, "environment": {}, "params": {}}

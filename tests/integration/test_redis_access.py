@@ -12,7 +12,8 @@ from brain.errors import Unavailable
 from brain.store import DocumentChange, Mark, open_store
 from brain.stream.backends import Backend, DeadLetter, open_backend
 from support.certificates import make_certificates
-from support.redis_server import RedisServer, StartRedis, free_port
+from support.ports import free_port
+from support.redis_server import RedisServer, StartRedis
 
 DOCS = Path(__file__).parents[2] / "docs" / "redis.md"
 

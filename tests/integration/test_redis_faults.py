@@ -19,7 +19,8 @@ from brain.errors import Unavailable
 from brain.stream.backends import DeadLetter, MarkMismatch, NoGroup, position_key
 from brain.stream.backends.redis import RedisBackend
 from brain.stream.backends.redis_health import weaknesses
-from support.redis_server import RedisServer, StartRedis, free_port, until
+from support.ports import free_port
+from support.redis_server import RedisServer, StartRedis, until
 
 Change = Callable[[RedisServer, redis.Redis], object]
 

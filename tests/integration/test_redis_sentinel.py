@@ -10,8 +10,9 @@ import pytest
 from brain.errors import Unavailable
 from brain.store import open_store
 from brain.stream.backends import open_backend
+from support.ports import free_port
 from support.redis_groups import Watched
-from support.redis_server import free_port, until
+from support.redis_server import until
 from support.traffic import through
 
 

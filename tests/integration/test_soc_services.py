@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -158,8 +157,12 @@ async def test_a_page_carries_the_decisions_behind_it_and_their_proofs(tmp_path:
             await client.post("/api/policy/evaluate", json=request, headers={"X-Correlation-Id": "story-7"})
         await until(lambda: len(stand_ins.webhook.messages) == 1)
         (page,) = stand_ins.webhook.messages.values()
-        while 'brain_soc_outbox_messages{channel="hook",state="sent"} 1.0' not in (await client.get("/metrics")).text:
-            await asyncio.sleep(0.05)  # until the test's own deadline
+
+        async def counted_as_sent() -> bool:
+            shown = (await client.get("/metrics")).text
+            return 'brain_soc_outbox_messages{channel="hook",state="sent"} 1.0' in shown
+
+        await until(counted_as_sent)
         assert 'brain_soc_alerts_firing{severity="MEDIUM"} 1.0' in (await client.get("/metrics")).text
         await until(lambda: len(stand_ins.pagerduty.received) == 1)
         proof = (await client.get(f"/api/audit/proof/{page['decisions'][0]['event_id']}")).json()

@@ -10,7 +10,8 @@ import pytest
 
 from brain.errors import InvalidInput, Unavailable
 from brain.store import Store, open_store
-from support.redis_server import RedisServer, free_port, until
+from support.ports import free_port
+from support.redis_server import RedisServer, until
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +37,25 @@ class Command:
 
     def __call__(self, *arguments: str | Path) -> Ran:
         out, err = self.folder / ".out", self.folder / ".err"
-        process = spawn(_run, self.folder, [*map(str, arguments)], out, err)
+        process = start(self.folder, arguments, out, err, {"NO_COLOR": "1"})
         process.join(120)
         if process.exitcode is None:
             process.kill()
         return Ran(process.exitcode, out.read_text(), err.read_text())
 
 
-def _run(folder: Path, arguments: Sequence[str], out: Path, err: Path) -> None:
+def start(
+    folder: Path, arguments: Sequence[str | Path], out: Path, err: Path, environment: Mapping[str, str]
+) -> BaseProcess:
+    """Start `brain` in the folder, without what this environment sets of it; its output goes to the two files."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("BRAIN_")}
+    return spawn(_run, folder, [*map(str, arguments)], out, err, {**own, **environment})
+
+
+def _run(folder: Path, arguments: Sequence[str], out: Path, err: Path, environment: Mapping[str, str]) -> None:
     os.chdir(folder)
-    for name in [name for name in os.environ if name.startswith("BRAIN_")]:
-        del os.environ[name]
-    os.environ["NO_COLOR"] = "1"
+    os.environ.clear()
+    os.environ.update(environment)
     for path, descriptor in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     sys.argv = ["brain", *arguments]

@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
+
+import httpcore
 import pydantic.v1  # which FastAPI loads when it is first given a route
 import rich.progress
 import rich.table
 import typer.rich_utils
 
-from brain import catalogue, cli, logs, settings
+import brain.cli
+import brain.demo
+from brain import catalogue, logs, settings
 from brain.consumers.audit import api as audit_api
 from brain.consumers.audit import export, verify
 from brain.consumers.incidents import api as incidents_api
 from brain.consumers.metrics import api as metrics_api
 from brain.consumers.soc import api as soc_api
+from brain.immune import api as immune_api
+from brain.policy import api as policy_api
 from brain.store import redis, sqlite
+from brain.stream.backends import sqlite as stream_sqlite
+from brain.threats import api as threats_api
 from brain.web import running
 from support import audit_worker, group_worker, incident_worker, metrics_worker, producer, soc_worker
 
+for package in (brain.cli, brain.demo):
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        import_module(found.name)
 catalogue()
 __all__ = [
     "audit_api",
     "audit_worker",
-    "cli",
     "export",
     "group_worker",
+    "httpcore",
+    "immune_api",
     "incident_worker",
     "incidents_api",
     "logs",
     "metrics_api",
     "metrics_worker",
+    "policy_api",
     "producer",
     "pydantic",
     "redis",
@@ -38,6 +53,8 @@ __all__ = [
     "soc_api",
     "soc_worker",
     "sqlite",
+    "stream_sqlite",
+    "threats_api",
     "typer",
     "verify",
 ]

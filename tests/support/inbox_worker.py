@@ -15,6 +15,7 @@ import sys
 
 from brain import Event, EventStream
 from brain.stream.inbox import Inbox
+from support.waiting import until
 
 GROUP = "billing"
 LEASE = 0.6
@@ -50,8 +51,7 @@ async def main(url: str, effects: str, point: str = "", number: str = "-1") -> N
     async with EventStream.open(url, journal=f"{effects}.journal", lease=LEASE) as stream:
         stream.consumer(GROUP, "*", worker.handle)
         consuming = asyncio.create_task(stream.run_consumers())
-        while not await finished(stream):
-            await asyncio.sleep(0.02)
+        await until(lambda: finished(stream))
         consuming.cancel()
         await asyncio.gather(consuming, return_exceptions=True)
     print(worker.found_handled)

@@ -26,10 +26,6 @@ from support.vendors import (
     webhook_settings,
 )
 
-LEASE = 2.0
-HOW = Dispatching(
-    wait=0.02, max_wait=0.5, poll=0.2, per_minute=None, timeout=LEASE * 0.75, lease=LEASE, grace=0, concurrency=3
-)
 SETTLE = 0.6
 CHANNELS = ("pagerduty", "slack", "webhook", "jira", "servicenow")
 
@@ -73,11 +69,21 @@ class Delivery:
             return str(db.execute(select(outbox.c.answer).where(where)).scalar_one()["id"])
 
 
-async def send_all(database: str, url: str) -> None:
-    """Until cancelled."""
+async def send_all(database: str, url: str, answer_within: float = 1.0) -> None:
+    """Until cancelled. A service that has not answered in so many seconds is asked again."""
     engine = open_database(database)
-    async with Sender(Patience(attempts=2, timeout=1.0, wait=0.02, max_wait=0.2)) as sender:
-        await Dispatcher(engine, "soc", Delivery(sender, url, engine).deliver, how=HOW).run()
+    how = Dispatching(
+        wait=0.02,
+        max_wait=0.5,
+        poll=0.2,
+        per_minute=None,
+        timeout=1.5 * answer_within,
+        lease=2 * answer_within,
+        grace=0,
+        concurrency=3,
+    )
+    async with Sender(Patience(attempts=2, timeout=answer_within, wait=0.02, max_wait=0.2)) as sender:
+        await Dispatcher(engine, "soc", Delivery(sender, url, engine).deliver, how=how).run()
 
 
 def run(database: str, url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from multiprocessing.connection import Connection
+from typing import Any
 
 from brain.policy import Condition, PolicyEngine, Rule
 from brain.store import open_store
@@ -30,6 +31,13 @@ def change_rules(url: str, pipe: Connection) -> None:
         engine.add_rule(Rule(id=action, name=action, effect="ALLOW", conditions=[Condition("action", "==", action)]))
         pipe.send(action)
     store.close()
+
+
+def _received(pipe: Connection) -> Any:
+    try:
+        return pipe.recv()
+    except EOFError:  # the test is over
+        return None
 
 
 def import_in_turns(url: str, count: int) -> None:
@@ -67,7 +75,7 @@ def show_sets(url: str, pipe: Connection, skew: float, forked: bool) -> None:
             os.waitpid(child, 0)
             return
         pipe.send("ready")
-        while (asked := pipe.recv()) is not None:
+        while (asked := _received(pipe)) is not None:
             if asked == "set":
                 rules = [rule for rule in engine.rules() if not rule.is_temporary]
                 pipe.send((sorted({rule.description for rule in rules}), len(rules)))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from redis.crc import key_slot
 
-from support.redis_server import RedisServer, free_port, until
+from support.ports import free_port
+from support.redis_server import RedisServer, until
 
 
 class Cluster:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -14,21 +12,10 @@ from pathlib import Path
 
 import redis
 
+from support.ports import free_port
+
 BINARY = os.environ.get("REDIS_SERVER") or shutil.which("redis-server") or shutil.which("valkey-server")
 """The program all tests use: REDIS_SERVER names another version, or Valkey where both are installed."""
-_chance = random.SystemRandom()
-
-
-def free_port() -> int:
-    """A free port that nobody is given by chance while its server is down: below those of outgoing connections."""
-    while True:
-        port = _chance.randrange(12_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 
 import httpx
 
 from brain.settings import Settings
 from brain.web.running import Running, running
-from support.redis_server import free_port
+from support.command import start
+from support.ports import free_port
+from support.processes import kill
 
 BRAIN = (sys.executable, "-c", "from brain.cli import main; main()")
 """The command `brain`, run by this interpreter."""
@@ -84,42 +87,45 @@ class ServeThread:
 def brain(
     *arguments: str, folder: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `brain ARGUMENTS` in a folder to its end."""
-    return subprocess.run(
-        [*BRAIN, *arguments], cwd=folder, env=_environment(environment), capture_output=True, text=True, timeout=180
-    )
+    """Run `brain ARGUMENTS` in a folder to its end, in a process of its own."""
+    with tempfile.TemporaryDirectory() as outside:
+        out, err = Path(outside) / "out", Path(outside) / "err"
+        process = start(folder, arguments, out, err, environment or {})
+        process.join(180)
+        if process.exitcode is None:
+            kill(process)
+            raise subprocess.TimeoutExpired(arguments, 180, out.read_text(), err.read_text())
+        return subprocess.CompletedProcess(arguments, process.exitcode, out.read_text(), err.read_text())
 
 
 class ServeProcess:
     """`brain serve` in a process of its own, which can be killed."""
 
-    def __init__(self, folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
-        self.port = free_port()
+    def __init__(
+        self, folder: Path, *options: str, port: int = 0, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._log = (folder / f"serve-{self.port}.log").open("w+")
-        self._process = subprocess.Popen(
-            [*BRAIN, "serve", "--port", str(self.port), *options],
-            cwd=folder,
-            env=_environment(environment),
-            stdout=subprocess.DEVNULL,
-            stderr=self._log,
+        self._log = folder / f"serve-{self.port}-{next(_runs)}.log"
+        self._process = start(
+            folder, ("serve", "--port", str(self.port), *options), Path(os.devnull), self._log, environment or {}
         )
 
     @property
     def pid(self) -> int:
+        assert self._process.pid is not None
         return self._process.pid
 
     def __enter__(self) -> ServeProcess:
         deadline = time.monotonic() + 120
         while not self._answers():
-            assert self._process.poll() is None, f"brain serve ended: {self.log()}"
+            assert self._process.is_alive(), f"brain serve ended: {self.log()}"
             assert time.monotonic() < deadline, f"brain serve does not answer: {self.log()}"
             time.sleep(0.02)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        self._log.close()
 
     def _answers(self) -> bool:
         try:
@@ -129,19 +135,18 @@ class ServeProcess:
 
     def kill(self) -> None:
         """SIGKILL, and wait for the end."""
-        self._process.kill()
-        self._process.wait(60)
+        kill(self._process)
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(90)
+        self._process.terminate()
+        self._process.join(90)
+        assert self._process.exitcode is not None, "brain serve goes on after SIGTERM"
+        return self._process.exitcode
 
     def log(self) -> str:
         """What it wrote to standard error."""
-        return Path(self._log.name).read_text()
+        return self._log.read_text()
 
 
-def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith("BRAIN_")}
-    return {**own, **(more or {})}
+_runs = count()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from brain import Event, EventStream
+from support.waiting import until
 
 _PAUSE = 0.002
 
@@ -34,9 +35,7 @@ async def through(
             await publish(1)
         running.result()
         await publish(more)
-        async with asyncio.timeout(60):
-            while len(received) < len(accepted):
-                await asyncio.sleep(_PAUSE * 5)
+        await until(lambda: len(received) == len(accepted), 60)
         consuming.cancel()
         await asyncio.gather(consuming, return_exceptions=True)
     return accepted, list(received)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 """Seconds; a condition that holds is seen within milliseconds, so only a failing test waits for so long."""
+EVERY = 0.01
+"""Seconds between two looks."""
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float = DEADLINE) -> None:
@@ -16,4 +19,13 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float 
             result = condition()
             if result if isinstance(result, bool) else await result:
                 return
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(EVERY)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = DEADLINE, every: float = EVERY) -> None:
+    """The same for code without an event loop. Raises TimeoutError after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{condition} did not hold within {seconds} s")
+        time.sleep(every)

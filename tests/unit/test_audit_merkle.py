@@ -164,6 +164,8 @@ def test_what_proves_nothing(old: int, new: int, old_root: bytes, new_root: byte
 
 def test_trees_of_the_same_size_and_root_are_consistent() -> None:
     verify_consistency(3, 3, ROOT, ROOT, [])
+    with pytest.raises(BadProof):
+        verify_consistency(3, 3, ROOT, mth(LEAVES[:2]), [])
 
 
 @pytest.mark.parametrize(

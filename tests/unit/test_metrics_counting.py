@@ -14,7 +14,7 @@ from brain.consumers.metrics import series
 from brain.consumers.metrics.accumulate import LABEL_CHARACTERS, text
 from brain.consumers.metrics.prune import prune
 from brain.consumers.metrics.ranked import DENIAL, LIMIT, Row, add_ranked, fits
-from support.metrics_tables import contents, counted, folded, open_tables
+from support.metrics_tables import contents, counted, folded, open_tables, total
 from support.metrics_traffic import START, Traffic
 
 LEVELS = (series.TOTAL, *series.STEPS)
@@ -167,7 +167,9 @@ def test_any_value_makes_a_label(value: object, label: str) -> None:
 )
 def test_no_payload_can_stop_the_counting(payload: dict[str, object], kind: str) -> None:
     event = Event(type=kind, source="vendor_service", timestamp=START, payload=payload)
+    before = total(_shared)
     folded(_shared, [event])
+    assert total(_shared) == before + 1
 
 
 _shared = open_tables()

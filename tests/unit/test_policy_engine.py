@@ -15,6 +15,7 @@ from brain.policy import Condition, PolicyEngine, Rule
 from brain.testing import RecordingStream
 from support.clock import Clock
 from support.policy_reference import decide
+from support.waiting import wait_until
 
 
 def rule(rule_id: str, effect: str = "ALLOW", *held: tuple[str, str, Any], **more: Any) -> Rule:
@@ -261,10 +262,7 @@ def test_a_containment_ends_by_itself_with_its_event() -> None:
     stream = RecordingStream()
     with PolicyEngine(stream) as engine:
         engine.contain("a1", ttl=0.1, reason="r")
-        deadline = time.monotonic() + 60
-        while not stream.get_events_by_type("policy.rule_deleted"):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(lambda: bool(stream.get_events_by_type("policy.rule_deleted")))
         assert engine.rules() == []
 
 

@@ -1,4 +1,4 @@
-"""Guards in front of functions, tools, HTTP applications and MCP servers."""
+"""Guards in front of functions, tools, and HTTP applications."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from brain.errors import InvalidInput
 from brain.policy import Condition, PolicyEngine, Rule
 from brain.policy.guards import ActionDenied, ApprovalRequired, Guard, acting_as
 from brain.policy.guards_http import PolicyMiddleware, requires
-from brain.policy.guards_mcp import GuardedClient, guard_server
 from brain.testing import RecordingStream
 
 
@@ -271,33 +270,3 @@ def test_an_asgi_middleware(engine: PolicyEngine) -> None:
         with pytest.raises(WebSocketDisconnect) as closed, client.websocket_connect("/live"):
             pass
         assert closed.value.code == 1008
-
-
-async def test_an_mcp_servers_tools(engine: PolicyEngine, stream: RecordingStream) -> None:
-    from mcp import Client
-    from mcp.server import MCPServer
-
-    server = MCPServer("shop")
-    calls: list[int] = []
-
-    @server.tool()
-    def refund(amount: int) -> str:
-        calls.append(amount)
-        return f"refunded {amount}"
-
-    guard_server(Guard(engine, agent=SUPPORT), server, prefix="shop.")
-    async with Client(server) as client:
-        assert len((await client.list_tools()).tools) == 1
-        answer = await client.call_tool("refund", {"amount": 5})
-        assert not answer.is_error
-        denied = await client.call_tool("refund", {"amount": 500})
-        assert denied.is_error
-        assert "denied by rule 'big'" in denied.content[0].text
-        payload = stream.get_events_by_type("policy.rule_evaluated")[-1].payload
-        assert (payload["action"], payload["params"]) == ("shop.refund", {"amount": 500})
-
-        agents = GuardedClient(Guard(engine, agent={"agent_id": "a2"}), client)
-        assert len((await agents.list_tools()).tools) == 1
-        with pytest.raises(ActionDenied):
-            await agents.call_tool("refund", {"amount": 5})
-    assert calls == [5]

@@ -13,7 +13,7 @@ from brain import EventStream, HealthEvent, ImmuneService, PolicyEngine, ThreatS
 from brain.immune import HealthKind, HealthSeverity
 from brain.stream.publisher import Publisher, failures
 from support.policies import CONTEXT, guests_rule
-from support.redis_server import free_port
+from support.ports import free_port
 from support.streams import HangingStream, RaisingStream
 
 

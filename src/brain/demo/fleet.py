@@ -15,6 +15,9 @@ from brain.errors import BrainError
 
 Say = Callable[[str], None]
 
+PAGED_WITHIN = 5.0
+"""Seconds that an attack goes on while the page about it is under way."""
+
 
 class DemoFailed(BrainError):
     """The server answered the fleet with something it should not."""
@@ -217,10 +220,25 @@ class Fleet:
             self._say(f"{intruder.name} attacks from {address}; threat {threat['id']}")
             await self._move(threat, "INVESTIGATING", "the denials are of one agent")
             await self._move(threat, "ESCALATED", "it has a valid token")
+            await self._paged(threat)
             await self._move(threat, "MITIGATED", "the token is revoked")
             await self._move(threat, "RESOLVED", "the token's owner is told")
             self._say(f"threat {threat['id']} was escalated, mitigated and resolved")
             await self._pace.pause(1, 3)
+
+    async def _paged(self, threat: Mapping[str, Any]) -> None:
+        """Wait until whoever is on call was paged, who then acts; at most PAGED_WITHIN, for nobody may be on call."""
+        try:
+            async with asyncio.timeout(PAGED_WITHIN):
+                while not await self._was_paged(threat):  # noqa: ASYNC110  (asked over HTTP, as anybody would)
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            self._say(f"nobody was paged about threat {threat['id']} within {PAGED_WITHIN:g} s")
+
+    async def _was_paged(self, threat: Mapping[str, Any]) -> bool:
+        alerts = await self._api.call("GET", "alerts", may_fail_with=404) or ()
+        about = [alert for alert in alerts if alert["key"] == threat["id"]]
+        return any(page["state"] == "sent" for alert in about for page in alert["notifications"])
 
     async def _false_alarms(self) -> None:
         while not self._pace.over:

@@ -136,6 +136,10 @@ class PolicyEngine:
                     allowed.append((action, resource))
         return allowed
 
+    def preview(self, context: Mapping[str, Any]) -> Decision:
+        """What `evaluate` would decide now. A question, not an attempt: no event. Raises InvalidInput as `evaluate`."""
+        return self._now().find(spread_agent(_check_context(context)))[DECISION]
+
     def explain(self, context: Mapping[str, Any]) -> Explanation:
         """Why `evaluate` decides as it does: every rule considered, each condition with the value it met. No event."""
         rules, context = self._now(), spread_agent(_check_context(context))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from brain.logs import Log
@@ -17,31 +17,27 @@ class Bell:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._listeners: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        # Replaced as a whole: `ring` takes no lock, since it may interrupt itself (a signal handler that publishes).
+        self._listeners: Mapping[asyncio.Event, asyncio.AbstractEventLoop] = {}
 
     @contextmanager
     def listen(self) -> Iterator[asyncio.Event]:
         """An event of the running loop that every ring sets; the listener clears it before it looks."""
         event = asyncio.Event()
+        loop = asyncio.get_running_loop()
         with self._lock:
-            self._listeners[event] = asyncio.get_running_loop()
+            self._listeners = {**self._listeners, event: loop}
         try:
             yield event
         finally:
             with self._lock:
-                self._listeners.pop(event, None)
+                self._listeners = {each: its for each, its in self._listeners.items() if each is not event}
 
     def ring(self) -> None:
         """Wake all listeners; those whose loop has ended meanwhile are passed over."""
-        if self._listeners:
-            with self._lock:
-                listeners = list(self._listeners.items())
-            for event, loop in listeners:
-                if event.is_set():
-                    continue
+        for event, loop in self._listeners.items():
+            if not event.is_set():
                 try:
                     loop.call_soon_threadsafe(event.set)
                 except RuntimeError:
-                    log.debug("a listener's loop has ended without a word")
-                    with self._lock:
-                        self._listeners.pop(event, None)
+                    log.debug("the event loop of a listener has ended")

@@ -1,9 +1,12 @@
 """The local append-only journal that `publish()` writes to before it returns.
 
 A journal is a folder of segments owned by one process, which holds a lock on it. A segment is a preallocated,
-memory-mapped file of records; a record is a 16-byte header (length, CRC-32, sequence number with the priority bit) and
-the encoded event. Writing through the map is a copy into the page cache: it survives the death of the process without a
-system call, and without giving up the interpreter lock. See docs/decisions/0002-journal.md.
+memory-mapped file of records; a record is a 16-byte header (length, CRC-32 of header and data, sequence number with the
+priority bit) and the encoded event. Writing through the map is a copy into the page cache: it survives the death of the
+process without a system call, and without giving up the interpreter lock. See docs/decisions/0002-journal.md.
+
+Damage costs the damaged records and no more: the reader goes on at the next valid record, and a gap in the numbers says
+how many are lost (`damage.py` keeps count).
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import re
 import shutil
 import struct
 from pathlib import Path
@@ -19,14 +23,14 @@ from zlib import crc32
 import msgspec
 
 from brain.errors import BrainError
-from brain.logs import Log
-
-log = Log("brain.journal")
+from brain.stream.damage import DamageLog
 
 SEGMENT_SIZE = 8 << 20
 _HEADER = struct.Struct("<IIQ")
 _CRITICAL = 1 << 63
 _CHUNK = 1 << 20
+_JOURNAL = re.compile(r"[0-9a-f]{16}").fullmatch
+_SEGMENT = re.compile(r"\d{16}\.seg").fullmatch
 
 
 class JournalFull(BrainError):
@@ -50,20 +54,26 @@ class Journal:
     def __init__(self, folder: Path, segment_size: int = SEGMENT_SIZE, *, power: bool = False) -> None:
         self.folder = folder
         self._power = power  # a segment is forced out before the next one is begun
-        self.next_seq = 0
         self.last_critical = -1  # the number of the last CRITICAL record appended, -1 for none
-        # The segment being written (its first sequence number) and how many of its bytes hold whole records. One value,
-        # replaced as a whole: a reader in another thread must never see half of a change.
-        self.tail = (-1, 0)
+        # The segment being written (its first sequence number), how many of its bytes hold whole records, and the
+        # number of the next record. One value, replaced as a whole: a reader in another thread never sees half of a
+        # change, and an exception that a signal handler raises in the middle of `append` leaves none behind.
+        self.tail = (-1, 0, 0)
         self._size = segment_size
         self._map: mmap.mmap | None = None
         self._fd = -1
         self._spare: Path | None = None
+        self._spares = 0
         # Made under a name that nobody adopts, and given its own once it is locked.
         new = folder.with_name(f".new-{folder.name}")
         new.mkdir(parents=True)
         self._lock = lock_folder(new)
         new.rename(folder)
+
+    @property
+    def next_seq(self) -> int:
+        """The number of the record that is appended next."""
+        return self.tail[2]
 
     @property
     def max_record(self) -> int:
@@ -72,9 +82,8 @@ class Journal:
 
     def append(self, data: bytes, critical: bool) -> int:
         """Write one record and return its sequence number. Raises JournalFull when no segment can be had."""
-        seq = self.next_seq
         length = len(data)
-        first, start = self.tail
+        first, start, seq = self.tail
         end = start + 16 + length
         if self._map is None or end > self._size:
             self._rotate()
@@ -83,9 +92,8 @@ class Journal:
         if critical:
             number |= _CRITICAL
             self.last_critical = seq
-        self._map[start:end] = _HEADER.pack(length, crc32(data, seq & 0xFFFFFFFF), number) + data  # type: ignore[index]
-        self.tail = (first, end)
-        self.next_seq = seq + 1
+        self._map[start:end] = _HEADER.pack(length, crc32(data, _seed(length, number)), number) + data  # type: ignore[index]
+        self.tail = (first, end, seq + 1)
         return seq
 
     def duplicate(self) -> int:
@@ -95,7 +103,8 @@ class Journal:
     def prepare(self) -> None:
         """Make the next segment ahead of time, so that `append` does not wait for it; called off the hot path."""
         if self._spare is None and self._map is not None and self.tail[1] > self._size // 2:
-            spare = self.folder / "spare"
+            self._spares += 1  # a name of its own each: the one before may be on its way to become a segment
+            spare = self.folder / f"spare{self._spares}"
             try:
                 fd = _allocate(spare, self._size)
             except JournalFull:
@@ -104,11 +113,12 @@ class Journal:
             self._spare = spare
 
     def _rotate(self) -> None:
-        path = segment_path(self.folder, self.next_seq)
-        if self._spare is not None:
-            os.rename(self._spare, path)
+        seq = self.tail[2]
+        path = segment_path(self.folder, seq)
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            os.rename(spare, path)
             fd = os.open(path, os.O_RDWR)
-            self._spare = None
         else:
             fd = _allocate(path, self._size)
         if self._map is not None:
@@ -117,7 +127,7 @@ class Journal:
             self._close_segment()
         self._fd = fd
         self._map = mmap.mmap(fd, self._size)
-        self.tail = (self.next_seq, 0)
+        self.tail = (seq, 0, seq)
 
     def _close_segment(self) -> None:
         if self._map is not None:
@@ -135,13 +145,23 @@ class Journal:
             self._lock = None
 
 
+def _seed(length: int, number: int) -> int:
+    """What the checksum of the data starts with, so that it covers the header too."""
+    return (length * 2_654_435_761 ^ number ^ number >> 32) & 0xFFFFFFFF
+
+
+def _is_whole(data: bytes, crc: int, length: int, number: int) -> bool:
+    """Whether the checksum fits; that of the first version covered the data and the number alone."""
+    return crc32(data, _seed(length, number)) == crc or crc32(data, number & 0xFFFFFFFF) == crc
+
+
 class Reader:
     """Reads the records of a journal in order, from a sequence number on; also while another thread appends."""
 
-    def __init__(self, folder: Path, writer: Journal | None = None) -> None:
+    def __init__(self, folder: Path, writer: Journal | None = None, damage: DamageLog | None = None) -> None:
         self.folder = folder
         self.next_seq = 0
-        self.corrupt = 0
+        self.damage = damage or DamageLog(folder.parent)
         self._writer = writer
         self._fd = -1
         self._first = -1  # the first sequence number of the open segment; -1 when none is open
@@ -156,6 +176,9 @@ class Reader:
         self._ready = []
         firsts = segments(self.folder)
         if firsts:
+            if firsts[0] > seq > 0:  # at 0 nothing is known: what came before may have been stored and deleted
+                self._lost(firsts[0], None)
+            self._scanned = max(seq, firsts[0])
             self._open(max((first for first in firsts if first <= seq), default=firsts[0]))
 
     def read(self, limit: int, max_bytes: int = 4 << 20) -> list[Record]:
@@ -199,7 +222,7 @@ class Reader:
         """The records of the next chunk that has any; empty at the end."""
         while True:
             # Asked before reading: a segment that was no longer written to then is complete when read now.
-            current, committed = self._writer.tail if self._writer is not None else (1 << 63, 0)
+            current, committed, _ = self._writer.tail if self._writer is not None else (1 << 63, 0, 0)
             growing = self._first >= current
             chunk = self._chunk(committed if self._first == current else 0 if growing else None)
             if chunk:
@@ -217,19 +240,20 @@ class Reader:
             if length == 0 or stop > end:
                 break
             data = chunk[position + 16 : stop]
+            if not _is_whole(data, crc, length, number):
+                break
             position = stop
             seq = number & ~_CRITICAL
-            if crc32(data, seq & 0xFFFFFFFF) != crc:
-                self._damaged(chunk[stop : stop + 4])
-            elif seq >= wanted:
-                wanted = seq + 1
+            if seq > wanted:
+                self._lost(seq, self._first)
+            if seq >= wanted:
+                wanted = self._scanned = seq + 1
                 records.append(Record(seq, number >= _CRITICAL, data))
         self._offset += position
-        self._scanned = wanted
         return records
 
     def _chunk(self, committed: int | None) -> bytes:
-        """Bytes from here on that hold at least one whole record; empty when the open segment holds no more.
+        """Bytes from here on that begin with a whole record; empty when the open segment holds no more.
 
         `committed` bounds the part that may be looked at; None: the segment is complete.
         """
@@ -237,22 +261,55 @@ class Reader:
             return b""
         end = os.fstat(self._fd).st_size if committed is None else committed
         chunk = os.pread(self._fd, max(0, min(_CHUNK, end - self._offset)), self._offset)
-        if len(chunk) < 16:
-            return b""
-        length: int = _HEADER.unpack_from(chunk)[0]
-        if length == 0 or self._offset + 16 + length > end:
-            return b""
-        return chunk if len(chunk) >= 16 + length else os.pread(self._fd, 16 + length, self._offset)
+        if len(chunk) >= 16:
+            length, crc, number = _HEADER.unpack_from(chunk)
+            if length and self._offset + 16 + length <= end:
+                if len(chunk) < 16 + length:
+                    chunk = os.pread(self._fd, 16 + length, self._offset)
+                if _is_whole(chunk[16 : 16 + length], crc, length, number):
+                    return chunk
+        return self._resynchronised(end)
 
-    def _damaged(self, following: bytes) -> None:
-        """A checksum is wrong: the torn tail of a dead process when nothing follows, a loss to damage otherwise."""
-        if self._writer is not None or following not in (b"", b"\0\0\0\0"):
-            self.corrupt += 1
-            log.error("journal record damaged, skipped", journal=self.folder.name, segment=self._first)
+    def _resynchronised(self, end: int) -> bytes:
+        """Bytes from the next valid record of the open segment on; empty when none follows."""
+        rest = os.pread(self._fd, max(0, end - self._offset), self._offset)
+        written = rest.rstrip(b"\0")
+        if not written:
+            return b""
+        for match in _numbers(self._scanned).finditer(written, 9):
+            position = match.start() - 8
+            length, crc, number = _HEADER.unpack_from(rest, position)
+            stop = position + 16 + length
+            if length and stop <= len(rest) and _is_whole(rest[position + 16 : stop], crc, length, number):
+                self._offset += position
+                return rest[position:]
+        if self._writer is not None or not self._is_torn(rest):
+            self._lost(self._scanned + 1, self._first)
+            self._offset = end
+        return b""
+
+    @staticmethod
+    def _is_torn(rest: bytes) -> bool:
+        """Whether this looks like what a process left that died while it wrote: a record without its end, then nothing.
+
+        What `publish` did not return for was never promised.
+        """
+        if len(rest) < 16:
+            return False
+        stop = 16 + int(_HEADER.unpack_from(rest)[0])
+        return 16 < stop <= len(rest) and rest[stop - 1] == 0 and not rest[stop:].strip(b"\0")
+
+    def _lost(self, before: int, segment: int | None) -> None:
+        """The records from where the reader stands up to number `before` are lost."""
+        path = segment_path(self.folder, segment) if segment is not None and segment >= 0 else None
+        self.damage.record(self.folder.name, self._scanned, before - self._scanned, path)
 
     def _open_next(self) -> bool:
         following = [first for first in segments(self.folder) if first > self._first]
         if following:
+            if following[0] > self._scanned and self._first >= 0:
+                self._lost(following[0], self._first)
+                self._scanned = following[0]
             self._open(following[0])
         return bool(following)
 
@@ -270,8 +327,20 @@ class Reader:
 
 
 def segments(folder: Path) -> list[int]:
-    """The first sequence numbers of the segments in the folder, in order."""
-    return sorted(int(name[:-4]) for name in os.listdir(folder) if name.endswith(".seg"))
+    """The first sequence numbers of the segments in the folder, in order; files of other names are passed over."""
+    return sorted(int(name[:-4]) for name in os.listdir(folder) if _SEGMENT(name))
+
+
+def _numbers(least: int) -> re.Pattern[bytes]:
+    """Finds where a record's number may stand that is at least `least` and not far from it."""
+    high = {(least >> 24) & 0xFFFFFFFF, ((least >> 24) + 1) & 0xFFFFFFFF}
+    middle = b"|".join(re.escape(one.to_bytes(4, "little")) for one in sorted(high))
+    return re.compile(b"(?=[\\s\\S]{3}(?:" + middle + b")[\\x00\\x80])")
+
+
+def is_journal_name(name: str) -> bool:
+    """Whether a folder of this name is a journal: 16 hex digits; all else beside it belongs to somebody else."""
+    return _JOURNAL(name) is not None
 
 
 def segment_path(folder: Path, first: int) -> Path:

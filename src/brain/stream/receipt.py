@@ -9,6 +9,9 @@ import msgspec
 
 from brain.errors import BrainError
 
+LATE = -2
+"""The `seq` of an event that interrupted another publish of its thread, and is journalled when that one goes on."""
+
 
 class Keeper(Protocol):
     """Who knows where an accepted event ended up: the stream."""

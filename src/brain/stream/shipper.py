@@ -14,20 +14,33 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from brain.errors import Unavailable
 from brain.logs import Log
 from brain.stream.backends import Backend, MarkMismatch, position_key
+from brain.stream.damage import DamageLog
 from brain.stream.delays import Delays
-from brain.stream.journal import Journal, Reader, Record, lock_folder, remove, segment_path, segments
+from brain.stream.journal import (
+    Journal,
+    Reader,
+    Record,
+    is_journal_name,
+    lock_folder,
+    remove,
+    segment_path,
+    segments,
+)
 
 log = Log("brain.shipper")
 
 BATCH = 2000  # records in one append
 BACKLOG = 5000  # records waiting from which on CRITICAL ones go first
 KEPT_SEGMENTS = 16  # stored segments kept for a backend that may come back empty
+ORPHANS = 64  # journals of ended processes taken up at a time; each needs up to three descriptors
 _HOUSEKEEPING = 0.5  # seconds
 _REMEMBERED = 64  # batches whose positions are known to receipts that are awaited late
 
@@ -35,7 +48,14 @@ _REMEMBERED = 64  # batches whose positions are known to receipts that are await
 class Shipment:
     """One journal on its way: its reader, its mark, and the batch under way."""
 
-    def __init__(self, folder: Path, backend: Backend, writer: Journal | None, lock: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        backend: Backend,
+        damage: DamageLog,
+        writer: Journal | None = None,
+        lock: int | None = None,
+    ) -> None:
         self.name = folder.name
         self.folder = folder
         self.next = 0  # n of the mark
@@ -43,17 +63,13 @@ class Shipment:
         self._backend = backend
         self._writer = writer
         self._lock = lock
-        self._reader = Reader(folder, writer)
-        self._ahead = Reader(folder, writer)
+        self._reader = Reader(folder, writer, damage)
+        self._ahead = Reader(folder, writer, damage)
         self._mark: str | None = None  # what the backend is known to have stored; None: must ask
         self._batch: tuple[str, list[Record]] | None = None
         self._full: deque[tuple[int, str]] = deque()  # stored segments: first number, stream position when stored
         self._removed = False
         self._complete_at: str | None = None  # the stream's tail when the last record had been stored
-
-    @property
-    def corrupt(self) -> int:
-        return self._reader.corrupt
 
     def ship(self) -> tuple[list[Record], list[str]]:
         """Store one batch; the records and their positions, both empty when there was nothing. Raises Unavailable."""
@@ -199,10 +215,13 @@ class Shipper:
         self._root = root
         self._journal = journal
         self._on_stored = on_stored
-        self._own = Shipment(journal.folder, backend, journal)
+        self.damage = DamageLog(root)
+        self._own = Shipment(journal.folder, backend, self.damage, journal)
+        self._passed_over: set[str] = set()  # names in the folder that are no journals we may take up
         self._orphans: list[Shipment] = []
         self._next_housekeeping = 0.0
-        self._wake = threading.Event()
+        # A queue, since its `put` may interrupt itself: an Event's lock would hang a signal handler that publishes.
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._stopping = threading.Event()
         self._drained = threading.Event()
         self._receipts = threading.Lock()
@@ -218,20 +237,21 @@ class Shipper:
 
     @property
     def corrupt(self) -> int:
-        """Journal records lost to damage."""
-        return self._own.corrupt + sum(orphan.corrupt for orphan in self._orphans)
+        """Journal records lost to damage in this folder, by whichever process noticed, until its report is removed."""
+        return self.damage.total
 
     def start(self) -> None:
         """Begin shipping."""
         self._thread.start()
 
     def wake(self) -> None:
-        """There is something new in the journal; needed only while `idle`."""
-        self._wake.set()
+        """There is something new in the journal; needed only while `idle`. May interrupt itself."""
+        self._wake.put(None)
 
     def position_of(self, seq: int, critical: bool) -> Future[str]:
         """The stream position of the record once it is stored; "" when that was so long ago that it is forgotten."""
         future: Future[str] = Future()
+        future.set_running_or_notify_cancel()  # nobody can cancel it from now on: a waiter that gives up harms no other
         with self._receipts:
             for seqs, positions in self._positions:
                 if seq in seqs:
@@ -247,11 +267,11 @@ class Shipper:
         """Ship what is left for at most `timeout` seconds, then end the thread; whether all was stored."""
         deadline = time.monotonic() + timeout
         self._drained.clear()
-        self._wake.set()
+        self.wake()
         if self._own.waiting:
             self._drained.wait(timeout)
         self._stopping.set()
-        self._wake.set()
+        self.wake()
         self._thread.join(max(0.1, deadline - time.monotonic()))
         everything = not self._own.waiting
         self._journal.close()
@@ -296,9 +316,15 @@ class Shipper:
             if not worked:
                 self.idle = True
                 if self._journal.next_seq <= self._own.next:
-                    self._wake.wait(_HOUSEKEEPING)
+                    self._sleep()
                 self.idle = False
-                self._wake.clear()
+
+    def _sleep(self) -> None:
+        """Wait for `wake`, or until it is time for housekeeping."""
+        with suppress(Empty):
+            self._wake.get(timeout=_HOUSEKEEPING)
+            while True:  # all that came meanwhile ask for the same
+                self._wake.get_nowait()
 
     def _turn(self) -> bool:
         records, positions = self._own.ship()
@@ -338,18 +364,30 @@ class Shipper:
         for orphan in list(self._orphans):
             if orphan.recall():
                 orphan.trim(self._safe)
-            if orphan.finish(self._safe, force=len(self._orphans) > KEPT_SEGMENTS):
+            if orphan.finish(self._safe, force=len(self._orphans) >= KEPT_SEGMENTS):
                 self._orphans.remove(orphan)
+                self._next_housekeeping = 0.0  # there is room for another
         self._adopt_orphans()
 
     def _adopt_orphans(self) -> None:
-        known = {self._own.name, *(orphan.name for orphan in self._orphans)}
-        for folder in self._root.iterdir():
-            if folder.name not in known and not folder.name.startswith(".") and folder.is_dir():
-                lock = lock_folder(folder)
-                if lock is not None:
-                    log.info("taking up the journal of a process that ended", journal=folder.name)
-                    self._orphans.append(Shipment(folder, self._backend, None, lock))
+        """Take up journals of processes that ended, a bounded number at a time; of the rest as these are finished."""
+        known = {self._own.name, *(orphan.name for orphan in self._orphans), *self._passed_over}
+        for name in os.listdir(self._root):
+            if len(self._orphans) >= ORPHANS:
+                break
+            if name not in known and is_journal_name(name):
+                self._adopt(self._root / name)
+
+    def _adopt(self, folder: Path) -> None:
+        try:
+            lock = lock_folder(folder)
+        except OSError as error:  # a stray file, or a folder of somebody else: the journals beside it must not wait
+            self._passed_over.add(folder.name)
+            log.error("journal cannot be taken up, passed over", journal=str(folder), error=str(error))
+            return
+        if lock is not None:
+            log.info("taking up the journal of a process that ended", journal=folder.name)
+            self._orphans.append(Shipment(folder, self._backend, self.damage, lock=lock))
 
     def _safe(self) -> str | None:
         """The position up to which every group has acknowledged; None when there is no group to wait for."""

@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
@@ -28,7 +28,7 @@ from brain.stream.consumer import Consumer, Delivering, Handler
 from brain.stream.delays import Delays
 from brain.stream.journal import Journal
 from brain.stream.query import Stored
-from brain.stream.receipt import Receipt
+from brain.stream.receipt import LATE, Receipt
 from brain.stream.shipper import Shipper
 from brain.stream.subscription import consume
 from brain.stream.tracing import SDK, publish_traced
@@ -41,6 +41,7 @@ T = TypeVar("T")
 MAX_EVENT = 1 << 20
 """Bytes; a larger event is refused."""
 _SAY_EVERY = 1.0  # seconds between two log lines about the same reason of refusal
+_LATE_REMEMBERED = 1_000  # events that interrupted a publish and whose receipts may still be awaited
 DURABILITIES = ("process", "power")
 
 _open_streams: WeakSet[EventStream] = WeakSet()
@@ -76,14 +77,18 @@ class EventStream:
         self._critical = frozenset(
             name for name, declared in catalogue().items() if declared.priority is Priority.CRITICAL
         )
-        self._publishing = threading.Lock()
+        self._publishing = threading.RLock()
+        self._appending = False  # the thread that holds the lock is in the middle of an append
+        self._late: deque[tuple[str, bytes, bool]] = deque()  # published meanwhile by what interrupted that thread
+        self._late_numbers: deque[tuple[str, int]] = deque(maxlen=_LATE_REMEMBERED)
         self._closed = False
         self._power = power
-        self._forcing = threading.Lock()
+        self._forcing = threading.RLock()
         self._forced = 0
         self._journal = journal
         self._shipper = Shipper(backend, root, journal, self.bell.ring) if journal and root else None
         self._direct = 0
+        self._append = journal.append if journal is not None else self._append_directly
         self._executor = ThreadPoolExecutor(16, "brain-stream")
         self._watcher: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -128,20 +133,44 @@ class EventStream:
             if len(data) > MAX_EVENT:
                 raise EnvelopeError(f"payload: the event has {len(data)} bytes, {MAX_EVENT} are allowed")
             critical = event_type in self._critical
-            journal, shipper = self._journal, self._shipper
-            if journal is None or shipper is None:
-                return self._publish_directly(event_id, data)
             with self._publishing:
                 if self._closed:
                     raise Closed("the stream is closed in this process; open one of its own")
-                seq = journal.append(data, critical)
+                if self._appending:
+                    self._late.append((event_id, data, critical))
+                    return Receipt(event_id, self, LATE, critical)
+                self._appending = True
+                try:
+                    seq = self._append(data, critical)
+                finally:
+                    self._appending = False
+                    if self._late:
+                        self._append_late()
             if self._power:
                 self._force_out(seq)
         except Exception as error:  # noqa: BLE001  (as above)
             return self._refuse(event_id, error)
-        if shipper.idle:
+        shipper = self._shipper
+        if shipper is None:
+            self.bell.ring()
+        elif shipper.idle:
             shipper.wake()
         return Receipt(event_id, self, seq, critical)
+
+    def _append_late(self) -> None:
+        """Take in what a signal handler, finaliser or trace function published in the middle of an append."""
+        while self._late:
+            self._appending = True  # from here on others only add to the line
+            try:
+                if self._late:  # one that came just before has not taken in all of them
+                    event_id, data, critical = self._late[0]
+                    try:
+                        self._late_numbers.append((event_id, self._append(data, critical)))
+                    except Exception as error:  # noqa: BLE001  (publishing never raises; counted, logged)
+                        self._refuse(event_id, error)
+                    self._late.popleft()
+            finally:
+                self._appending = False
 
     def _force_out(self, seq: int) -> None:
         """Return when the record is on stable storage; one fdatasync serves all that were appended before it began."""
@@ -156,18 +185,14 @@ class EventStream:
                 os.fdatasync(fd)
             finally:
                 os.close(fd)
-            self._forced = upto
+            self._forced = max(self._forced, upto)
 
-    def _publish_directly(self, event_id: str, data: bytes) -> Receipt:
+    def _append_directly(self, data: bytes, critical: bool) -> int:
         """Into a backend in this very memory, where a journal would protect nothing."""
-        with self._publishing:
-            if self._closed:
-                raise Closed("the stream is closed")
-            mark = str(self._direct) if self._direct else ""
-            self._direct += 1
-            (position,) = self.backend.append("direct", mark, str(self._direct), [data])
-        self.bell.ring()
-        return Receipt(event_id, self, int(position), False)
+        mark = self.backend.mark("direct")
+        (position,) = self.backend.append("direct", mark, str(int(mark or 0) + 1), [data])
+        self._direct += 1
+        return int(position)
 
     def _refuse(self, event_id: str, error: Exception) -> Receipt:
         reason = type(error).__name__
@@ -184,10 +209,19 @@ class EventStream:
         """Wait until the event of the receipt is stored; its position. Raises what the event was refused with."""
         if receipt.refused is not None:
             raise receipt.refused
+        seq = receipt.seq if receipt.seq != LATE else self._late_number(receipt.event_id)
         if self._shipper is None:
-            return str(receipt.seq)
-        position = await asyncio.wrap_future(self._shipper.position_of(receipt.seq, receipt.critical))
+            return str(seq)
+        position = await asyncio.wrap_future(self._shipper.position_of(seq, receipt.critical))
         return position or await self.call(query.find_back, self.backend, receipt.event_id)
+
+    def _late_number(self, event_id: str) -> int:
+        """The number under which an event was journalled that had interrupted another publish."""
+        with self._publishing:  # the publish that was interrupted is over then
+            for known, seq in reversed(self._late_numbers):
+                if known == event_id:
+                    return seq
+        raise Unavailable(f"event {event_id}: its place in the journal is no longer known; look it up by its id")
 
     def subscribe(
         self,
@@ -406,7 +440,7 @@ class EventStream:
 
     def _forked(self) -> None:
         """In a forked child: the journal and its lock stay the parent's."""
-        self._publishing = threading.Lock()
+        self._publishing = threading.RLock()
         self._closed = True
 
 

@@ -1,0 +1,249 @@
+"""`publish()` called by what interrupts another publish of the same thread: signal handlers, finalisers, tracers.
+
+Each of them runs between two steps of whatever the thread is doing. A lock that such code takes a second time would
+hang for good, and half a change that it sees would lose an event. Every test counts the stored events at its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from random import Random
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from brain import Event, EventStream
+from brain.stream import journal
+from brain.stream.receipt import LATE, Receipt
+
+HANG_SECONDS = 60.0
+
+
+class Interrupted(BaseException):
+    """What a signal handler may raise into whatever it interrupts."""
+
+
+def event(origin: str, number: int) -> Event:
+    return Event(type=f"{origin}.happened", source="host_service", payload={"number": number, "text": "x" * 100})
+
+
+async def stored(stream: EventStream) -> Counter[tuple[str, int]]:
+    """How often each published event is in the stream, once everything has been shipped."""
+    await stream.publish(event("last", 0))
+    return Counter([(one.type, one.payload["number"]) async for one in stream.replay("*")])
+
+
+@pytest.fixture
+def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interruptions then fall into the change of segments too."""
+    monkeypatch.setattr(journal.Journal.__init__, "__defaults__", (16_384,))
+
+
+@pytest.fixture(params=["memory://", "sqlite:///brain.db"])
+def url(request: pytest.FixtureRequest, small_segments: None) -> str:
+    return str(request.param)
+
+
+@contextmanager
+def interrupting(handle: Callable[[], None]) -> Iterator[None]:
+    """Inside this block `handle` is called by a signal in the main thread, at random moments, again and again."""
+    main, stopped, random = threading.main_thread().ident, threading.Event(), Random(7)
+    assert main is not None
+
+    def send() -> None:
+        while not stopped.wait(random.uniform(0, 2e-4)):
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: handle())
+    interval = sys.getswitchinterval()
+    sender = threading.Thread(target=send)
+    sys.setswitchinterval(1e-5)
+    sender.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        while sender.is_alive():  # a signal that raises may end the joining too
+            with suppress(Interrupted):
+                sender.join()
+        sys.setswitchinterval(interval)
+        signal.signal(signal.SIGUSR1, before)
+
+
+async def test_signal_handlers_publish_in_the_middle_of_publishing(url: str) -> None:
+    handled: list[Receipt] = []
+    async with EventStream.open(url) as stream:
+        published, numbers = 0, count()
+        with interrupting(lambda: handled.append(stream.publish(event("signal", next(numbers))))):
+            while len(handled) < 1_000:
+                assert stream.publish(event("plain", published)).refused is None
+                published += 1
+        assert all(receipt.refused is None for receipt in handled)
+        found = await stored(stream)
+        positions = [await receipt for receipt in handled[-500:]]
+    assert found == Counter(
+        [("signal.happened", number) for number in range(len(handled))]
+        + [("plain.happened", number) for number in range(published)]
+        + [("last.happened", 0)]
+    )
+    assert len(set(positions)) == 500
+
+
+class Finalised:
+    """Publishes when it is collected, as a library's object with a `__del__` may."""
+
+    def __init__(self, publish: Callable[[], None]) -> None:
+        self._publish = publish
+        self._itself = self  # a circle, so that the collector finds it at a moment of its own choosing
+
+    def __del__(self) -> None:
+        self._publish()
+
+
+async def test_finalisers_publish_in_the_middle_of_publishing(url: str) -> None:
+    finalised: list[Receipt] = []
+    numbers = count()
+    before = gc.get_threshold()
+    async with EventStream.open(url) as stream:
+
+        def publish() -> None:
+            finalised.append(stream.publish(event("finaliser", next(numbers))))
+
+        gc.set_threshold(5)
+        try:
+            for number in range(1_000):
+                Finalised(publish)
+                assert stream.publish(event("plain", number)).refused is None
+        finally:
+            gc.set_threshold(*before)
+        gc.collect()
+        found = await stored(stream)
+    assert len(finalised) == 1_000
+    assert found == Counter(
+        [(f"{origin}.happened", number) for origin in ("finaliser", "plain") for number in range(1_000)]
+        + [("last.happened", 0)]
+    )
+
+
+async def test_a_trace_function_publishes_at_every_step_of_a_publish(url: str) -> None:
+    """The finest of all interruptions: before every bytecode of `publish` and of what it calls, once each."""
+    traced: list[Receipt] = []
+    plain = 0
+    async with EventStream.open(url) as stream:
+
+        def trace(frame: FrameType, what: str, argument: Any) -> Any:
+            if "brain" not in frame.f_code.co_filename:
+                return None
+            frame.f_trace_opcodes = True
+            if what == "opcode":
+                traced.append(stream.publish(event("trace", len(traced))))
+            return trace
+
+        for _ in range(40):
+            sys.settrace(trace)
+            try:
+                stream.publish(event("plain", plain))
+            finally:
+                sys.settrace(None)
+            plain += 1
+        assert len(traced) > 1_000
+        late = [receipt for receipt in traced if receipt.seq == LATE]
+        assert late, "no interruption fell into the middle of an append"
+        found = await stored(stream)
+        assert await late[-1]
+    assert found == Counter(
+        [("trace.happened", number) for number in range(len(traced))]
+        + [("plain.happened", number) for number in range(plain)]
+        + [("last.happened", 0)]
+    )
+
+
+async def test_an_exception_out_of_a_signal_handler_leaves_the_journal_whole(small_segments: None) -> None:
+    """What a handler raises (KeyboardInterrupt, a time-out) ends that publish; those around it are kept, once.
+
+    On `memory://` this is not promised: there it may leave the lock of the one list of events taken.
+    """
+    returned: list[int] = []
+    armed = False
+
+    def handle() -> None:
+        nonlocal armed
+        if armed:
+            armed = False
+            raise Interrupted
+
+    async with EventStream.open("sqlite:///brain.db") as stream:
+        number = interrupted = 0
+        with interrupting(handle):
+            while interrupted < 300:
+                try:
+                    armed = True
+                    while armed:
+                        number += 1
+                        if stream.publish(event("plain", number)).refused is None:
+                            returned.append(number)
+                except Interrupted:
+                    interrupted += 1
+        found = await stored(stream)
+    doubled = [key for key, count in found.items() if count > 1]
+    missing = [number for number in returned if ("plain.happened", number) not in found]
+    assert (doubled, missing) == ([], [])
+
+
+async def test_a_waiter_that_gives_up_leaves_the_others_of_its_batch_alone(redis_server: Any) -> None:
+    """Redis is away while the receipts are awaited; half of the waiters are cancelled before it comes back."""
+    redis_server.kill()
+    stream = await EventStream.open(redis_server.url)
+    try:
+        receipts = [stream.publish(event("plain", number)) for number in range(20)]
+        waiting = [asyncio.ensure_future(_position(receipt)) for receipt in receipts]
+        await asyncio.sleep(0)
+        for task in waiting[::2]:
+            task.cancel()
+        redis_server.start()
+        kept = await asyncio.wait_for(asyncio.gather(*waiting[1::2]), HANG_SECONDS)
+        assert len(set(kept)) == 10
+        assert all(task.cancelled() for task in waiting[::2])
+    finally:
+        await stream.close()
+
+
+async def _position(receipt: Receipt) -> str:
+    return await receipt
+
+
+async def test_threads_go_on_while_the_main_thread_is_interrupted(url: str) -> None:
+    """The lock is free again after every interruption: other threads publish beside, and end."""
+    numbers = count()  # a handler may interrupt itself
+    async with EventStream.open(url) as stream:
+
+        def handle() -> None:
+            stream.publish(event("signal", next(numbers)))
+
+        threads = [
+            threading.Thread(target=lambda name=name: [stream.publish(event(name, n)) for n in range(500)])
+            for name in ("left", "right")
+        ]
+        with interrupting(handle):
+            for thread in threads:
+                thread.start()
+            for number in range(500):
+                stream.publish(event("main", number))
+            for thread in threads:
+                await asyncio.to_thread(thread.join, HANG_SECONDS)
+        assert not any(thread.is_alive() for thread in threads)
+        found = await stored(stream)
+    assert found == Counter(
+        [(f"{name}.happened", number) for name in ("left", "right", "main") for number in range(500)]
+        + [("signal.happened", number) for number in range(next(numbers))]
+        + [("last.happened", 0)]
+    )

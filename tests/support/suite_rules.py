@@ -1,0 +1,81 @@
+"""What every test file must keep to, read off its syntax tree: tests that can fail, and no sleep as synchronisation."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+CHECKS = {"raises", "warns", "fail", "expect", "run_state_machine_as_test", "assert_outcomes"}
+"""Calls of libraries that fail a test."""
+SLEEPS = {"sleep", "asyncio.sleep", "time.sleep", "anyio.sleep"}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Place:
+    """A function and the line in question; `str` of it is what a reader can open."""
+
+    file: str
+    function: str
+    line: int
+
+    @property
+    def key(self) -> str:
+        """What an allow-list names: it survives a change of lines."""
+        return f"{self.file}::{self.function}"
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} {self.function}"
+
+
+def without_assertion(sources: Mapping[str, str]) -> list[Place]:
+    """The tests in `sources` (text by file name) that neither check anything nor call one of ours that does."""
+    functions = [(file, one) for file, text in sources.items() for one in _functions(ast.parse(text))]
+    checking = set(CHECKS)
+    while more := {one.name for _, one in functions if one.name not in checking and _checks(one, checking)}:
+        checking |= more
+    return [
+        Place(file, one.name, one.lineno)
+        for file, one in functions
+        if one.name.startswith("test_") and one.name not in checking
+    ]
+
+
+def sleeps(file: str, text: str) -> list[Place]:
+    """Where functions of the file sleep. `sleep(0)` only lets others run, and does not count."""
+    return [
+        Place(file, one.name, call.lineno)
+        for one in _functions(ast.parse(text))
+        for call in _own(one)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in SLEEPS and not _is_zero(call)
+    ]
+
+
+def _functions(tree: ast.AST) -> Iterator[Function]:
+    return (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def _own(function: Function) -> Iterator[ast.AST]:
+    """The nodes of a function without those of the functions in it."""
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        if not isinstance(node := waiting.pop(), Function):
+            yield node
+            waiting += ast.iter_child_nodes(node)
+
+
+def _checks(function: Function, checking: set[str]) -> bool:
+    return any(
+        isinstance(node, ast.Assert) or (isinstance(node, ast.Call) and _name(node.func) in checking)
+        for node in ast.walk(function)
+    )
+
+
+def _name(called: ast.expr) -> str:
+    return called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+
+
+def _is_zero(call: ast.Call) -> bool:
+    return isinstance(call.args[0], ast.Constant) and call.args[0].value == 0
