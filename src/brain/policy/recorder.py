@@ -107,7 +107,7 @@ class _Envelope(msgspec.Struct, gc=False):
     meta: Mapping[str, Any]
 
 
-_USUAL = PLAIN | {dict}
+_PLAIN = PLAIN.issuperset
 _encode = msgspec.json.Encoder().encode
 
 
@@ -127,7 +127,10 @@ def _quick(stream: EventStream, carefully: Record) -> Record:
             agent_id, agent_role = context["agent_id"], context["agent_role"]
             action, resource = context["action"], context["resource"]
             environment, params = context["environment"], context["params"]
-            if not (_USUAL.issuperset(map(type, context.values())) and is_plain(params) and is_plain(environment)):
+            usual = type(agent_id) is str and type(agent_role) is str and type(action) is str and type(resource) is str
+            usual = usual and type(params) is dict and _PLAIN(map(type, params.values()))
+            usual = usual and type(environment) is dict and (not environment or is_plain(environment))
+            if not usual and not all(map(is_plain, context.values())):
                 return carefully(context, entry, took_us, shadow)
             evaluated = _Evaluated(
                 agent_id,
