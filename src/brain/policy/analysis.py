@@ -75,7 +75,10 @@ def _alone(rule: Rule, now: float, known: Sequence[str]) -> Iterable[Finding]:
             yield Finding("never-matches", rule.id, None, f"nothing is in the empty list for {condition.field}")
     for one, other in combinations(rule.conditions, 2):
         if excludes(one, other):
-            yield Finding("never-matches", rule.id, None, f"its conditions exclude each other: {one}, and {other}")
+            where = " (it matches only where a value cannot be compared)" if rule.effect.is_strict else ""
+            yield Finding(
+                "never-matches", rule.id, None, f"its conditions exclude each other: {one}, and {other}{where}"
+            )
     if rule.has_expired(now):
         yield Finding("expired", rule.id, None, "its validity is over")
 
@@ -97,8 +100,11 @@ def _never_win(rules: Sequence[Rule]) -> Iterable[Finding]:
     for rule in rules:
         for other in index.candidates(rule):
             if other.order < rule.order and _always_valid_with(other, rule) and _covers(other, rule):
+                certain = "can never win: wherever it matches"
+                if not _covers_doubts(other, rule):
+                    certain = "wins only where a value cannot be compared: wherever it matches for certain"
                 message = (
-                    f"can never win: wherever it matches, {other.id!r} ({other.effect}, priority {other.priority}) "
+                    f"{certain}, {other.id!r} ({other.effect}, priority {other.priority}) "
                     "matches too and goes before it"
                 )
                 yield Finding("never-wins", rule.id, other.id, message)
@@ -152,6 +158,13 @@ class _Filed:
 
 def _covers(wide: Rule, narrow: Rule) -> bool:
     return all_imply(narrow.conditions, wide.conditions)
+
+
+def _covers_doubts(wide: Rule, narrow: Rule) -> bool:
+    """Whether `wide`, which covers `narrow`, also matches where that counts as matched by an unknown condition."""
+    if not narrow.effect.is_strict or not wide.conditions:
+        return True
+    return wide.effect.is_strict and all_imply(narrow.conditions, wide.conditions, doubtful=True)
 
 
 def _always_valid_with(wide: Rule, narrow: Rule) -> bool:

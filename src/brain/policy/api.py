@@ -196,7 +196,7 @@ def _sets(router: APIRouter, engine: PolicyEngine, stream: EventStream) -> None:
         """What candidate rules would have changed in the recorded decisions; nothing is changed."""
         candidates = rules_from([rule.model_dump() for rule in body.rules])
         rules = candidates if body.alone else overlaid(engine.rules(), candidates)
-        replaying = Replay(rules, engine.default_effect, examples=body.examples)
+        replaying = Replay(rules, engine.default_effect, examples=body.examples, mismatch=engine.mismatch)
         since = body.since if body.since is not None else time.time() - _WEEK
         async with one_at_a_time:
             report = await replay(stream, replaying, since=since, until=body.until)

@@ -11,7 +11,7 @@ from typing import Any
 
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.policy.approvals import Approvals
-from brain.policy.compiler import DECISION
+from brain.policy.compiler import DECISION, Mismatch
 from brain.policy.containment import containment_rule, kill_switch_rule, rule_id_for
 from brain.policy.decisions import Decision
 from brain.policy.explain import Explanation, explain
@@ -37,6 +37,9 @@ class PolicyEngine:
     within `follow_interval` seconds and a read (None: not at all); `close()` ends that. While the store is away,
     decisions go on with the rules known last, and changes raise Unavailable. Below 1, `sample_allowed` is the share of
     ALLOW decisions whose event is published; all others always are. `clock` gives Unix seconds.
+
+    A condition whose value cannot be compared with the rule's is unknown: a DENY or AUDIT rule then counts as matched,
+    an ALLOW or WARN rule as not. With `mismatch="false"` the condition is false, as in the first version.
     """
 
     def __init__(
@@ -45,18 +48,21 @@ class PolicyEngine:
         *,
         store: Store | None = None,
         default_effect: Effect | str = Effect.DENY,
+        mismatch: Mismatch = "unknown",
         sample_allowed: float = 1.0,
         clock: Callable[[], float] = time.time,
         follow_interval: float | None = 0.05,
     ) -> None:
         if not 0 <= sample_allowed <= 1:
             raise InvalidInput(f"sample_allowed: {sample_allowed!r} is not a share between 0 and 1")
+        if mismatch not in ("unknown", "false"):
+            raise InvalidInput(f"mismatch: {mismatch!r} is neither unknown nor false")
         self._record = recorder(event_stream) if event_stream is not None else None
         self._clock = clock
         self._sampled = sample_allowed if sample_allowed < 1 else None
         self._random = Random().random
         kept = store or MemoryStore()
-        self._book = Rulebook(event_stream, kept, _effect(default_effect), clock)
+        self._book = Rulebook(event_stream, kept, _effect(default_effect), clock, mismatch)
         self.approvals = Approvals(kept, event_stream, clock)
         self._interval = follow_interval if store is not None else _IDLE_INTERVAL
         self._follower: Follower | None = None
@@ -68,11 +74,16 @@ class PolicyEngine:
         """What is decided when no rule matches."""
         return self._book.current.index.default[DECISION].effect
 
+    @property
+    def mismatch(self) -> Mismatch:
+        """What a condition is whose value cannot be compared with the rule's."""
+        return self._book.current.index.mismatch
+
     # Decisions
 
     def evaluate(self, context: Mapping[str, Any]) -> Decision:
         """The decision for `context`; its event is published. Raises InvalidInput when `context` is no mapping."""
-        if context.__class__ is not dict:
+        if type(context) is not dict:
             context = _check_context(context)
         if "agent" in context:
             context = spread_agent(context)
@@ -329,7 +340,7 @@ class PolicyEngine:
 
 def _check_context(context: Mapping[str, Any]) -> dict[str, Any]:
     """The context as a plain dict, which reading a missing key does not change."""
-    if context.__class__ is dict:
+    if type(context) is dict:
         return context
     if not isinstance(context, Mapping):
         raise InvalidInput(f"context: must be an object with agent_id, action, ..., not {type(context).__name__}")

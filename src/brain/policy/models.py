@@ -35,6 +35,11 @@ class Effect(StrEnum):
         """Whether an action with this effect may go on."""
         return self is not Effect.DENY
 
+    @property
+    def is_strict(self) -> bool:
+        """Whether a rule with this effect counts as matched where it cannot be known: DENY and AUDIT."""
+        return self in (Effect.DENY, Effect.AUDIT)
+
 
 RESTRICTIVENESS = {Effect.DENY: 0, Effect.AUDIT: 1, Effect.WARN: 2, Effect.ALLOW: 3}
 """Which effect wins between rules of equal priority: the lowest number."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from brain.charter import EventType
 from brain.errors import BrainError, Conflict
 from brain.logs import Log
+from brain.policy.compiler import Mismatch
 from brain.policy.events import (
     RULE_CREATED,
     RULE_DELETED,
@@ -34,8 +35,15 @@ Plan = Callable[[Mapping[str, Rule]], list[Change]]
 class Rulebook:
     """`current` is the immutable set that decisions read; every change replaces it as a whole."""
 
-    def __init__(self, stream: Publisher | None, store: Store, default: Effect, clock: Callable[[], float]) -> None:
-        self.current = RuleSet.of((), clock(), default)
+    def __init__(
+        self,
+        stream: Publisher | None,
+        store: Store,
+        default: Effect,
+        clock: Callable[[], float],
+        mismatch: Mismatch = "unknown",
+    ) -> None:
+        self.current = RuleSet.of((), clock(), default, mismatch)
         self.history = History(store, clock)
         self._stream = stream
         self._store = RuleStore(store, clock)

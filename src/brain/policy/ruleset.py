@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from math import inf
 
-from brain.policy.compiler import DECISION, Index
+from brain.policy.compiler import DECISION, Index, Mismatch
 from brain.policy.models import Effect, Mode, Rule
 
 
@@ -36,15 +36,15 @@ class RuleSet:
         self.plain = self.shadow is None and self.due == inf
 
     @staticmethod
-    def of(rules: Iterable[Rule], now: float, default: Effect) -> RuleSet:
+    def of(rules: Iterable[Rule], now: float, default: Effect, mismatch: Mismatch = "unknown") -> RuleSet:
         """The set of these rules as of `now`, compiled from nothing."""
         by_id = {rule.id: rule for rule in rules}
         active = [rule for rule in by_id.values() if rule.active_at(now)]
         timed = {rule.id: rule for rule in by_id.values() if _is_timed(rule)}
         return RuleSet(
             by_id,
-            Index.of((rule for rule in active if rule.mode is Mode.ENFORCE), default),
-            Index.of((rule for rule in active if rule.mode is Mode.SHADOW), default),
+            Index.of((rule for rule in active if rule.mode is Mode.ENFORCE), default, mismatch),
+            Index.of((rule for rule in active if rule.mode is Mode.SHADOW), default, mismatch),
             timed,
             frozenset(rule.id for rule in active if rule.id in timed),
             now,
@@ -57,7 +57,7 @@ class RuleSet:
             del rules[rule.id]
         rules.update((rule.id, rule) for rule in added)
         if len(removed) + len(added) > 100 + len(rules) // 4:
-            return RuleSet.of(rules.values(), now, self.index.default[DECISION].effect)
+            return RuleSet.of(rules.values(), now, self.index.default[DECISION].effect, self.index.mismatch)
         gone = {rule.id for rule in removed}
         timed = {id: rule for id, rule in self._timed.items() if id not in gone}
         timed |= {rule.id: rule for rule in added if _is_timed(rule)}
