@@ -248,7 +248,7 @@ def test_the_middleware_sees_texts_and_the_path_that_is_routed_by(
     app = FastAPI()
 
     @app.get("/secret")
-    async def secret(amount: list[int] = Query()) -> list[int]:  # noqa: B008
+    async def secret(amount: list[int] = Query()) -> list[int]:
         return amount
 
     app.add_middleware(PolicyMiddleware, guard=Guard(engine), agent=lambda connection: "a1", exempt=["/open"])

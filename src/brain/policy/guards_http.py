@@ -20,7 +20,7 @@ from brain.policy.guards.endpoint import endpoint_params
 from brain.policy.guards.web import query_texts, routed_path
 from brain.policy.normal import normalise
 
-Identify = Callable[[HTTPConnection], Agent | None | Awaitable[Agent | None]]
+Identify = Callable[[HTTPConnection], Agent | Awaitable[Agent | None] | None]
 """Who sent a request: an id or a mapping, perhaps after awaiting; the application knows how it authenticates.
 
 None is nobody, and refused; say ANONYMOUS where anybody may come."""
