@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, ParamSpec, TypeVar
+from weakref import WeakSet
 
 from brain.errors import InvalidInput
 from brain.logs import Log
@@ -21,6 +22,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 log = Log("brain.policy")
+
+_silent: WeakSet[PolicyEngine] = WeakSet()
+"""Engines without a stream of which that was said."""
 
 NO_AGENT = (
     "the guard does not know who acts: no agent_id; give the guard or the call an `agent`, or act inside"
@@ -53,8 +57,9 @@ class Guard:
         self._agent = agent
         self._environment = environment
         self._asking = Asking(engine, waits=on_approval == "wait", timeout=approval_timeout)
-        if not engine.records:
-            log.warning("the engine has no event stream: this guard decides, and records nothing")
+        if not engine.records and engine not in _silent:
+            _silent.add(engine)
+            log.warning("guards of an engine without event_stream decide, and record nothing")
 
     def context(
         self,

@@ -13,7 +13,9 @@ class ActionDeniedHTTP(ActionDenied, HTTPException):
     """ActionDenied, as Starlette's and FastAPI's error handling know it."""
 
     def __init__(self, message: str, decision: Decision, approval: Approval | None = None) -> None:
-        super().__init__(message, decision, approval)
+        Exception.__init__(self, message)  # ActionDenied's would go on to HTTPException's, which takes other arguments
+        self.decision = decision
+        self.approval = approval
         self.status_code = self.status
         self.detail = message
         self.headers = None
