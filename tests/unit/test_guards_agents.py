@@ -67,7 +67,7 @@ def test_ways_to_name_the_agent() -> None:
     assert Guard(ENGINE, agent=lambda: "a1")("work")(lambda: 1)() == 1
     with acting_as("mallory"):
         assert "mallory" in refusal_of(Guard(ENGINE, agent=lambda: None)("work")(lambda: 1))  # type: ignore[arg-type, return-value]
-    with pytest.raises(InvalidInput, match="agent: .* is not a mapping"):
+    with pytest.raises(InvalidInput, match=r"agent: .* is not a mapping"):
         Guard(ENGINE, agent=["a1"]).check("work")  # type: ignore[arg-type]
 
 

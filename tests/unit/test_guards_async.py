@@ -89,10 +89,10 @@ def test_a_guarded_generator_is_a_generator(guard: Guard) -> None:
     assert next(delegating) == 3
     delegating.close()
     assert begun[2:] == [3, -1]
+    failed = guarded(4, begun)
+    next(failed)
     with pytest.raises(ZeroDivisionError):
-        generator = guarded(4, begun)
-        next(generator)
-        generator.throw(ZeroDivisionError)
+        failed.throw(ZeroDivisionError)
     denied = guarded(900, begun)
     with pytest.raises(ActionDenied):
         next(denied)

@@ -73,7 +73,7 @@ def _spread(own: Named, extra: Mapping[str, Any]) -> Named:
     if not extra:
         return own
     hidden = {name: value for name, value in extra.items() if name in own or name == EXTRA}
-    named = {**extra, **own}
+    named = own | {name: value for name, value in extra.items() if name not in hidden}
     if hidden:
         named[EXTRA] = hidden
     return named
@@ -87,18 +87,14 @@ class Binding:
 
     def __init__(self, wrapper: Callable[..., Any]) -> None:
         self._wrapper = wrapper
-        self._known: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+        self._methods: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+        self._class_methods: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 
     def is_bound_to(self, first: object) -> bool:
         """Whether `first` is what the wrapper is bound to."""
-        kind = type(first)
-        try:
-            held = self._known[kind]
-        except KeyError:
-            held = self._known[kind] = any(self._is_method(one) for each in kind.__mro__ for one in vars(each).values())
-        if held or not isinstance(first, type):
-            return held
-        return any(self._is_class_method(one) for each in first.__mro__ for one in vars(each).values())
+        if _any(type(first), self._is_method, self._methods):
+            return True
+        return isinstance(first, type) and _any(first, self._is_class_method, self._class_methods)
 
     def _is_method(self, attribute: object) -> bool:
         """Whether reading the attribute from an instance binds the wrapper to it."""
@@ -113,6 +109,17 @@ class Binding:
 
     def _leads_here(self, function: object) -> bool:
         """Whether it is the wrapper, or a decorator's function round it."""
-        while function is not None and function is not self._wrapper:
-            function = getattr(function, "__wrapped__", None)
-        return function is self._wrapper
+        if not callable(function):
+            return False
+        try:
+            return inspect.unwrap(function, stop=lambda one: one is self._wrapper) is self._wrapper
+        except ValueError:  # one that wraps itself
+            return False
+
+
+def _any(kind: type, test: Callable[[object], bool], known: WeakKeyDictionary[type, bool]) -> bool:
+    """Whether the test holds for an attribute of the class, or of one that it inherits from."""
+    found = known.get(kind)
+    if found is None:
+        found = known[kind] = any(test(one) for each in kind.__mro__ for one in list(vars(each).values()))
+    return found
