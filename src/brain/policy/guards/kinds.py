@@ -56,5 +56,5 @@ def wraps_coroutine_function(function: Callable[..., Any]) -> bool:
 def _is_coroutine_function(function: Callable[..., Any]) -> bool:
     if inspect.iscoroutinefunction(function):
         return True
-    # Before 3.12 only asyncio knows its own mark; from 3.14 on its function is deprecated.
-    return sys.version_info < (3, 12) and asyncio.iscoroutinefunction(function)
+    # asyncio has a mark of its own, which inspect does not know; from 3.14 on its function is deprecated.
+    return sys.version_info < (3, 14) and asyncio.iscoroutinefunction(function)
