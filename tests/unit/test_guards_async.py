@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import subprocess
 import sys
 import threading
 from collections.abc import AsyncGenerator, Generator, Iterator
@@ -245,6 +246,13 @@ async def test_a_marked_function_is_async(guard: Guard) -> None:
 
     marked = inspect.markcoroutinefunction(lambda amount: pay(amount))
     assert inspect.iscoroutinefunction(guard("pay")(marked))
+
+
+def test_a_program_without_logs_set_up_keeps_its_standard_output() -> None:
+    program = "from brain.policy import Guard, PolicyEngine; Guard(PolicyEngine()); print('result')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "result\n"
+    assert "record nothing" in done.stderr
 
 
 def test_a_guard_without_a_stream_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:

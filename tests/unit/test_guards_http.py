@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
+from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
 from brain.policy import ANONYMOUS, Condition, Guard, PolicyEngine, Rule, acting_as
@@ -221,6 +222,23 @@ def test_web_sockets(engine: PolicyEngine, stream: RecordingStream, needs: Any) 
             with pytest.raises(WebSocketDisconnect) as closed, client.websocket_connect(path):
                 pass
             assert (closed.value.code, closed.value.reason) == (1008, "Action denied"), path
+
+
+def test_a_denied_web_socket_without_any_set_up(engine: PolicyEngine) -> None:
+    app = FastAPI()
+    done = []
+
+    @app.websocket("/guarded/{room}")
+    @Guard(engine, agent="a1")("listen", params=["room"])
+    async def guarded(socket: WebSocket, room: int) -> None:
+        done.append(room)
+
+    deny(engine, ("params.room", "==", 13))
+    with TestClient(app) as client:
+        with pytest.raises(WebSocketDenialResponse) as denied, client.websocket_connect("/guarded/13"):
+            pass
+        assert denied.value.status_code == 403
+    assert done == []
 
 
 HOSTS = ("good.example/open?x=", "good.example/open#", "good.example", "[::1]:80")
