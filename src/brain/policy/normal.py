@@ -69,7 +69,7 @@ class Opaque:
         return self.text
 
 
-def normalise(value: object) -> Any:
+def normalise(value: Any) -> Any:
     """`value` as rules see it: None, bool, str, numbers, lists, dicts with text keys, and Opaque. Never raises.
 
     A number is an int or a float where one of these is exactly it, else a Decimal or a Fraction. What the answer holds
@@ -79,7 +79,7 @@ def normalise(value: object) -> Any:
     if kind in PLAIN:
         return value
     if kind is dict and _is_flat(value):
-        return dict(value)  # type: ignore[call-overload]
+        return dict(value)
     return _Walk().read(value, MAX_DEPTH)
 
 
@@ -87,7 +87,7 @@ def unwrap(value: Any) -> Any:
     """One layer of `normalise`: the members of the list or dict are as they were. Never raises."""
     for _ in range(MAX_DEPTH):  # an enum may hold an enum, a model of one value a model
         kind = type(value)
-        if kind in _FLAT or kind is list or kind is Opaque or (kind is dict and _TEXTS.issuperset(map(type, value))):
+        if kind in _FLAT or kind is list or kind is Opaque or (kind is dict and has_text_keys(value)):
             return value
         try:
             found = _reader(kind)(value)  # type: ignore[arg-type]
@@ -99,9 +99,14 @@ def unwrap(value: Any) -> Any:
     return Opaque(value)
 
 
+def has_text_keys(value: Mapping[Any, Any]) -> bool:
+    """Whether all keys of the dict are texts, as they nearly always are."""
+    return _TEXTS.issuperset(map(type, value))
+
+
 def _is_flat(value: Any) -> bool:
     """Whether the dict, as most are, has texts as keys and plain members."""
-    return _TEXTS.issuperset(map(type, value)) and _FLAT.issuperset(map(type, value.values()))
+    return has_text_keys(value) and _FLAT.issuperset(map(type, value.values()))
 
 
 class _Walk:
