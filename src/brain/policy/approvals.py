@@ -6,9 +6,11 @@ import hashlib
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from enum import StrEnum
-from math import inf
+from fractions import Fraction
+from math import inf, isfinite
 from typing import Any
 
 import msgspec
@@ -24,6 +26,7 @@ from brain.policy.events import (
     APPROVAL_USED,
     ApprovalStep,
 )
+from brain.policy.normal import Opaque, normalise
 from brain.policy.plain import plain
 from brain.store import Document, Store
 from brain.stream.publisher import Publisher, emit
@@ -79,16 +82,19 @@ class Approvals:
         self._due = inf
 
     def request(self, decision: Decision, context: Mapping[str, Any], timeout: float = DEFAULT_TIMEOUT) -> Approval:
-        """Ask for a person's agreement to what `decision` let through; an answer counts for `timeout` seconds."""
+        """Ask for a person's agreement to what `decision` let through; an answer counts for `timeout` seconds.
+
+        Raises InvalidInput for a timeout out of bounds, and for a context with a value that can only be shown.
+        """
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= MAX_TIMEOUT:
             raise InvalidInput(f"timeout: {timeout!r} is not a number of seconds above 0 and up to 30 days")
         now = self._clock()
-        asked = plain(context)
+        asked = _approvable(context)
         approval = Approval(
             # By time, so that the newest are found without reading all.
             id=f"apr_{int(now * 1000):013d}_{secrets.token_hex(6)}",
             status=Status.PENDING,
-            context=asked,
+            context=plain(_shown(asked)),
             fingerprint=fingerprint(asked),
             rule_id=decision.rule_id,
             rule_name=decision.rule_name,
@@ -138,7 +144,7 @@ class Approvals:
 
     def find(self, context: Mapping[str, Any]) -> Approval | None:
         """The newest request for exactly this context that is still pending or granted, or None."""
-        wanted = fingerprint(plain(context))
+        wanted = fingerprint(context)
         for document in self._store.scan(COLLECTION, newest_first=True):
             approval = _read(document)
             if approval.requested_at < self._clock() - MAX_TIMEOUT:
@@ -227,9 +233,65 @@ class Approvals:
 
 
 def fingerprint(context: Mapping[str, Any]) -> str:
-    """What tells one action from another: who, what, on what, with which parameters."""
-    parts = [context.get(name) for name in ("agent_id", "agent_role", "action", "resource", "params")]
-    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+    """What tells one action from another: the whole context, each value with its type. Raises InvalidInput."""
+    return hashlib.sha256(canonical(_approvable(context)).encode(errors="surrogatepass")).hexdigest()
+
+
+def unapprovable(context: Mapping[str, Any]) -> str | None:
+    """Why nobody can approve this normalised context: a value of it can only be shown. None when somebody can."""
+    for path, value in _leaves("", context):
+        if isinstance(value, Opaque):
+            return (
+                f"{path}: {value.text[:100]} can only be shown, not compared, so nobody can approve it;"
+                " pass plain values, or choose with the guard's `params` what is decided on"
+            )
+    return None
+
+
+def _approvable(context: Mapping[str, Any]) -> dict[str, Any]:
+    asked: dict[str, Any] = normalise(context)
+    if why := unapprovable(asked):
+        raise InvalidInput(why)
+    return asked
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The values inside a normalised one, each with its dotted path."""
+    if isinstance(value, (dict, list)):
+        for name, member in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(f"{path}.{name}" if path else str(name), member)
+    else:
+        yield path, value
+
+
+def canonical(value: Any) -> str:
+    """A text that two normalised values share only when they are the same, of the same type, whatever their order."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key!r}:{canonical(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(canonical, value)) + "]"
+    if isinstance(value, Fraction):
+        return f"Fraction:{value.numerator:x}/{value.denominator:x}"
+    exact = f"{value:x}" if type(value) is int else repr(value)  # the decimal digits of a big int are refused by Python
+    return f"{type(value).__name__}:{exact}"
+
+
+def _shown(value: Any) -> Any:
+    """A normalised value as JSON that a person can read: numbers that JSON cannot hold are texts."""
+    if isinstance(value, dict):
+        return {key: _shown(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_shown(member) for member in value]
+    number = isinstance(value, (Decimal, Fraction)) or (isinstance(value, float) and not isfinite(value))
+    big = type(value) is int and not -(2**63) <= value < 2**64
+    return _digits(value) if number or big else value
+
+
+def _digits(number: Any) -> str:
+    try:
+        return str(number)
+    except ValueError:  # more digits than Python writes
+        return canonical(number)
 
 
 def _read(document: Document) -> Approval:

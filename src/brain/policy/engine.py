@@ -13,19 +13,20 @@ from brain.errors import Conflict, InvalidInput, NotFound
 from brain.policy.approvals import Approvals
 from brain.policy.compiler import DECISION, Mismatch
 from brain.policy.containment import containment_rule, kill_switch_rule, rule_id_for
-from brain.policy.decisions import Decision
+from brain.policy.decisions import Decision, refusal
+from brain.policy.events import ACTION_DENIED
 from brain.policy.explain import Explanation, explain
 from brain.policy.follower import Follower
 from brain.policy.history import Change, Version
 from brain.policy.importing import Imported, check_import, differences
 from brain.policy.models import CONTAINMENT, KILL_SWITCH, Effect, Rule, changes
-from brain.policy.recorder import recorder
+from brain.policy.recorder import denial_payload, recorder
 from brain.policy.rulebook import Rulebook
 from brain.policy.ruleset import RuleSet
 from brain.policy.values import spread_agent
 from brain.store import Store
 from brain.store.memory import MemoryStore
-from brain.stream.publisher import Publisher
+from brain.stream.publisher import Publisher, emit
 
 _IDLE_INTERVAL = 0.25  # seconds between looks at temporary rules when there is no other process to follow
 
@@ -57,6 +58,7 @@ class PolicyEngine:
             raise InvalidInput(f"sample_allowed: {sample_allowed!r} is not a share between 0 and 1")
         if mismatch not in ("unknown", "false"):
             raise InvalidInput(f"mismatch: {mismatch!r} is neither unknown nor false")
+        self._stream = event_stream
         self._record = recorder(event_stream) if event_stream is not None else None
         self._clock = clock
         self._sampled = sample_allowed if sample_allowed < 1 else None
@@ -100,6 +102,16 @@ class PolicyEngine:
         if self._sampled is None or decision.effect is not Effect.ALLOW or self._random() < self._sampled:
             record(context, entry, took_us, rules.shadow.find(context) if rules.shadow is not None else None)
         return decision
+
+    @property
+    def records(self) -> bool:
+        """Whether decisions are published as events: it was made with a stream."""
+        return self._stream is not None
+
+    def refuse(self, context: Mapping[str, Any], reason: str) -> Decision:
+        """A denial that no rule decided, of what cannot be decided on; its `policy.action_denied` is published."""
+        emit(self._stream, ACTION_DENIED, denial_payload(context, reason))
+        return refusal(reason)
 
     def evaluate_many(self, contexts: Iterable[Mapping[str, Any]]) -> list[Decision]:
         """The decisions for the contexts, in their order; each is recorded as by `evaluate`."""

@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from sys import modules
 from time import time
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from brain.charter import Event, current_meta, mint_id
 from brain.logs import Log
 from brain.policy.compiler import DECISION, ORDER, Entry
+from brain.policy.events import ActionDenied
 from brain.policy.normal import PLAIN
-from brain.policy.plain import Mark, is_plain, restored, written
+from brain.policy.plain import Mark, is_plain, plain, restored, written
 from brain.stream import EventStream
 from brain.stream.publisher import Publisher, failures, publish_safely
 from brain.stream.tracing import SDK
@@ -166,6 +167,12 @@ def _quick(stream: EventStream, carefully: Record) -> Record:
 def _shadow_outcome(shadow: Entry) -> dict[str, Any]:
     facts = shadow[DECISION].facts()
     return {name: facts[name] for name in _SHADOW_FACTS}
+
+
+def denial_payload(context: Mapping[str, Any], reason: str) -> ActionDenied:
+    """The payload of `policy.action_denied` for a denial that no rule decided."""
+    known = plain({name: context.get(name) for name in ("agent_id", "agent_role", "action", "resource")})
+    return cast(ActionDenied, {**known, "rule_id": None, "rule_name": None, "reason": reason})
 
 
 def _context_payload(given: Mapping[str, Any]) -> dict[str, Any]:
