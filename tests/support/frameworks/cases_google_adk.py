@@ -6,6 +6,7 @@ import copy
 import functools
 import json
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from google.adk.tools.mcp_tool import McpToolset
 from google.genai import types
 from mcp import StdioServerParameters
 from pydantic import Field
-from rules import FORCED, LARGE, new_guard, ran
+from rules import FORCED, LARGE, example, new_guard, ran
 
 from brain.errors import InvalidInput
 
@@ -94,8 +95,12 @@ class Scripted(BaseLlm):
 
 async def read(tools: list[Any], *calls: tuple[str, Any]) -> list[Any]:
     """What the model reads for its calls, made in one go; the run goes on to its end."""
-    model = Scripted(model="scripted", calls=list(calls), seen=[])
-    runner = InMemoryRunner(LlmAgent(name="support", model=model, tools=tools), app_name="app")
+    model = Scripted(model="scripted", calls=list(calls))
+    return await run(LlmAgent(name="support", model=model, tools=tools), model)
+
+
+async def run(agent: LlmAgent, model: Scripted) -> list[Any]:
+    runner = InMemoryRunner(agent, app_name="app")
     session = await runner.session_service.create_session(app_name="app", user_id="u", state={"user": "ann"})
     message = types.Content(role="user", parts=[types.Part(text="go")])
     events = [event async for event in runner.run_async(user_id="u", session_id=session.id, new_message=message)]
@@ -203,6 +208,11 @@ async def test_other_failures_go_the_frameworks_way() -> None:
         await read([guarded], ("fails", {"amount": 5}))
     (answer,) = await read([guarded], ("fails", {}))
     assert "mandatory input parameters" in answer["error"]
+
+
+async def test_the_example_in_the_docs(tmp_path: Path) -> None:
+    model = Scripted(model="scripted", calls=[("refund", {"amount": 900})])
+    assert await run(example("google_adk", tmp_path, model), model) == [DENIED]
 
 
 def test_what_does_not_run_here_is_refused() -> None:

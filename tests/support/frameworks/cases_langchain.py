@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -15,7 +16,7 @@ from langchain_core.tools import BaseTool, InjectedToolArg, StructuredTool, Tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.prebuilt import InjectedState, create_react_agent
 from pydantic import BaseModel, Field
-from rules import FORCED, LARGE, new_guard, ran
+from rules import FORCED, LARGE, example, new_guard, ran
 
 from brain.errors import InvalidInput
 
@@ -85,8 +86,12 @@ class Scripted(FakeMessagesListChatModel):
 async def read(tools: list[Any], *calls: tuple[str, Any], make: Any = create_react_agent) -> list[Any]:
     """The messages that the model reads for its calls, made in one go; the run goes on to its end."""
     made = [{"name": name, "args": args, "id": f"c{index}"} for index, (name, args) in enumerate(calls)]
-    model = Scripted(responses=[AIMessage("", tool_calls=made), AIMessage("done")], seen=[])
-    result = await make(model, tools).ainvoke({"messages": [HumanMessage("go")]}, {"configurable": {"user": "ann"}})
+    model = Scripted(responses=[AIMessage("", tool_calls=made), AIMessage("done")])
+    return await run(make(model, tools), model)
+
+
+async def run(agent: Any, model: Scripted) -> list[Any]:
+    result = await agent.ainvoke({"messages": [HumanMessage("go")]}, {"configurable": {"user": "ann"}})
     assert result["messages"][-1].content == "done"
     return [message for message in model.seen[-1] if isinstance(message, ToolMessage)]
 
@@ -207,6 +212,12 @@ async def test_other_failures_go_the_frameworks_way() -> None:
     assert guarded.invoke({"amount": 5}) == "no such account"
     with pytest.raises(ToolException):
         guard.tool(StructuredTool.from_function(fails)).invoke({"amount": 5})
+
+
+async def test_the_example_in_the_docs(tmp_path: Path) -> None:
+    call = {"name": "refund", "args": {"amount": "900"}, "id": "c"}
+    model = Scripted(responses=[AIMessage("", tool_calls=[call]), AIMessage("done")])
+    assert texts(await run(example("langchain", tmp_path, model), model)) == [(f"Action denied: {LARGE}", "error")]
 
 
 def test_a_graph_is_refused() -> None:

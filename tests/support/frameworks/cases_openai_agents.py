@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from agents import Agent, FunctionTool, RunContextWrapper, Runner, WebSearchTool, function_tool, tool_namespace
 from agents.testing import ScriptedModel, assistant_message, function_call
-from rules import FORCED, LARGE, new_guard, ran
+from rules import FORCED, LARGE, example, new_guard, ran
 
 from brain.errors import InvalidInput
 
@@ -53,7 +54,10 @@ async def read(tools: list[Any], *calls: tuple[str, Any], streamed: bool = False
         for index, (name, arguments) in enumerate(calls)
     ]
     model = ScriptedModel([made, [assistant_message("done")]])
-    agent = Agent(name="support", model=model, tools=tools)
+    return await run(Agent(name="support", model=model, tools=tools), model, streamed)
+
+
+async def run(agent: Any, model: ScriptedModel, streamed: bool = False) -> list[Any]:
     if streamed:
         result: Any = Runner.run_streamed(agent, "go", context={"user": "ann"})
         async for _ in result.stream_events():
@@ -87,7 +91,7 @@ async def test_decided_on_converted_values_and_defaults_with_context() -> None:
         f"Action denied: {FORCED}",
         "closed b for ann",
     ]
-    assert ran == [("refund", 7, "GBP"), ("close", "b", False, "ann")]
+    assert sorted(ran) == [("close", "b", False, "ann"), ("refund", 7, "GBP")]
 
 
 async def test_the_tool_stays_what_it_is() -> None:
@@ -171,6 +175,12 @@ async def test_an_agent_as_a_tool() -> None:
     tool = inner.as_tool("ask", "Ask the other")
     guard = new_guard()
     assert await read([guard.tool(tool)], ("ask", {"input": "x"})) == ["inner done"]
+
+
+async def test_the_example_in_the_docs(tmp_path: Path) -> None:
+    call = function_call("refund", json.dumps({"amount": "900"}), call_id="c")
+    model = ScriptedModel([[call], [assistant_message("done")]])
+    assert await run(example("openai_agents", tmp_path, model), model) == [f"Action denied: {LARGE}"]
 
 
 def test_a_hosted_tool_is_refused() -> None:

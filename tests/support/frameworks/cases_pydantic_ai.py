@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent, ModelRetry, RunContext, Tool
+from pydantic_ai.mcp import MCPToolset
 from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart, ToolReturnPart
 from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.native_tools import WebSearchTool
@@ -23,7 +25,7 @@ from pydantic_ai.toolsets import (
     WrapperToolset,
 )
 from pydantic_core import SchemaValidator, core_schema
-from rules import FORCED, LARGE, new_guard, ran
+from rules import FORCED, LARGE, example, new_guard, ran
 
 from brain.errors import InvalidInput
 
@@ -62,19 +64,30 @@ def order(what: Order) -> str:
     return f"ordered {what.amount}"
 
 
-def read(calls: list[tuple[str, Any]], **options: Any) -> list[tuple[Any, str]]:
-    """What the model reads for its calls, made in one go, with the outcome; the run goes on to its end."""
-    seen: list[Any] = []
+class Scripted:
+    """A model that makes the calls in one go and then says done."""
 
-    def model(messages: Any, info: Any) -> ModelResponse:
-        seen.append(messages)
-        if len(seen) > 1:
+    def __init__(self, calls: list[tuple[str, Any]]) -> None:
+        self.calls = calls
+        self.seen: list[Any] = []
+        self.model = FunctionModel(self.answer)
+
+    def answer(self, messages: Any, info: Any) -> ModelResponse:
+        self.seen.append(messages)
+        if len(self.seen) > 1:
             return ModelResponse([TextPart("done")])
-        return ModelResponse([ToolCallPart(name, args, f"c{index}") for index, (name, args) in enumerate(calls)])
+        return ModelResponse([ToolCallPart(name, args, f"c{index}") for index, (name, args) in enumerate(self.calls)])
 
-    agent = Agent(FunctionModel(model), deps_type=str, **options)
+
+def read(calls: list[tuple[str, Any]], **options: Any) -> list[tuple[Any, str]]:
+    """What the model reads for its calls, with the outcome; the run goes on to its end."""
+    scripted = Scripted(calls)
+    return run(Agent(scripted.model, deps_type=str, **options), scripted)
+
+
+def run(agent: Any, scripted: Scripted) -> list[tuple[Any, str]]:
     assert agent.run_sync("go", deps="ann").output == "done"
-    return [(part.content, part.outcome) for part in seen[-1][-1].parts if isinstance(part, ToolReturnPart)]
+    return [(part.content, part.outcome) for part in scripted.seen[-1][-1].parts if isinstance(part, ToolReturnPart)]
 
 
 CALLS: list[tuple[str, Any]] = [
@@ -225,10 +238,17 @@ def test_other_failures_go_the_frameworks_way() -> None:
         read([("fails", {"amount": 2})], tools=[guarded])
 
 
+def test_the_example_in_the_docs(tmp_path: Path) -> None:
+    scripted = Scripted([("refund", {"amount": "900"})])
+    assert run(example("pydantic_ai", tmp_path, scripted.model), scripted) == [READ[1]]
+
+
 def test_what_runs_elsewhere_is_refused() -> None:
     with pytest.raises(InvalidInput, match="ExternalToolset run elsewhere"):
         new_guard().tool(ExternalToolset([]))
     with pytest.raises(InvalidInput, match=r"native_tools.*WebSearchTool .* cannot be guarded"):
         new_guard().tool(WebSearchTool())
+    with pytest.raises(InvalidInput, match=r"MCPToolset are run by an MCP server.*guards_mcp"):
+        new_guard().tool(CombinedToolset([MCPToolset("http://localhost:1/mcp")]))
     with pytest.raises(InvalidInput, match="holds several tools"):
         new_guard().tool(FunctionToolset(), name="x")

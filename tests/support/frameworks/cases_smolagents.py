@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
-from rules import FORCED, LARGE, new_guard, ran
+from rules import FORCED, LARGE, example, new_guard, ran
 from smolagents import CodeAgent, Tool, ToolCallingAgent, ToolCollection, tool
 from smolagents.models import ChatMessage, ChatMessageToolCall, ChatMessageToolCallFunction, MessageRole, Model
 
@@ -192,6 +193,12 @@ def test_other_failures_go_the_frameworks_way() -> None:
 
     arguments = {"account": "a", "force": False}
     assert read([new_guard().tool(Fails())], ("close", arguments)) == read([Fails()], ("close", arguments))
+
+
+def test_the_example_in_the_docs(tmp_path: Path) -> None:
+    model = Scripted([("refund", {"amount": 900}), ("final_answer", {"answer": "done"})])
+    assert example("smolagents", tmp_path, model).run("go") == "done"
+    assert f"Action denied: {LARGE}" in model.seen[1]
 
 
 def test_what_is_no_tool_here_is_refused() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp.types import Tool as McpTool
-from rules import FORCED, LARGE, new_guard, ran
+from rules import FORCED, LARGE, example, new_guard, ran
 from strands import Agent, ToolContext, tool
 from strands.models.model import Model
 from strands.tools.decorator import DecoratedFunctionTool
@@ -107,11 +108,14 @@ class Scripted(Model):
 async def read(tools: list[Any], *calls: tuple[str, Any]) -> list[tuple[str, str]]:
     """What the model reads for its calls, made in one go, with the status; the run goes on to its end."""
     model = Scripted(list(calls))
-    agent = Agent(model=model, tools=tools, callback_handler=None)
+    return await run(Agent(model=model, tools=tools, callback_handler=None), model)
+
+
+async def run(agent: Agent, model: Scripted) -> list[tuple[str, str]]:
     result = await agent.invoke_async("go", invocation_state={"user": "ann"})
     assert "done" in str(result)
     found = {block["toolResult"]["toolUseId"]: block["toolResult"] for block in model.seen[-1][-1]["content"]}
-    ordered = [found[f"c{index}"] for index in range(len(calls))]
+    ordered = [found[f"c{index}"] for index in range(len(model.calls))]
     return [(each["content"][0]["text"], each["status"]) for each in ordered]
 
 
@@ -218,6 +222,11 @@ async def test_other_failures_go_the_frameworks_way() -> None:
     assert isinstance(guarded, DecoratedFunctionTool)
     outputs = await read([guarded], ("fails", {"amount": 5}), ("fails", {"amount": "x"}))
     assert outputs == await read([fails], ("fails", {"amount": 5}), ("fails", {"amount": "x"}))
+
+
+async def test_the_example_in_the_docs(tmp_path: Path) -> None:
+    model = Scripted([("refund", {"amount": "900"})])
+    assert await run(example("strands", tmp_path, model), model) == [DENIED]
 
 
 def test_what_is_no_tool_here_is_refused() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import runpy
+from pathlib import Path
 from typing import Any
 
 from brain.policy import Condition, Guard, PolicyEngine, Rule
@@ -28,6 +31,15 @@ def new_guard(**options: Any) -> Guard:
     """A guard for agent a1, with no call recorded yet."""
     ran.clear()
     return Guard(new_engine(), **{"agent": "a1", "on_approval": "raise", **options})
+
+
+def example(framework: str, folder: Path, model: Any) -> Any:
+    """The agent that the framework's example in docs/frameworks.md makes with our guard and the given model."""
+    page = (Path(__file__).parents[3] / "docs" / "frameworks.md").read_text()
+    (block,) = re.findall(rf"^```python\n(# {framework}\n.*?)^```$", page, re.M | re.S)
+    written = folder / f"{framework}_example.py"
+    written.write_text(block)
+    return runpy.run_path(str(written), {"guard": new_guard(), "model": model})["agent"]
 
 
 def _rule(name: str, effect: str, condition: Condition, **metadata: Any) -> Rule:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
+import functools
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from brain.policy.guards.binding import binder
+from brain.policy.guards.denials import ActionDenied
+
 if TYPE_CHECKING:
-    from brain.policy.guards.guard import ActionDenied, Guard
+    from brain.policy.guards.guard import Guard
 
 
 def denial_text(denied: ActionDenied) -> str:
@@ -32,12 +35,13 @@ class ToolAction:
         they are not among the params; `resource` and `agent`, when they are functions, see them all the same.
         """
         hidden = frozenset(context)
-        signature = inspect.signature(function)
+        inner = function
+        while isinstance(inner, functools.partial):  # the guard calls `params` with what the inner function gets
+            inner = inner.func
+        bind = binder(inner)
 
         def params(*args: Any, **kwargs: Any) -> Mapping[str, Any]:
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            return {name: value for name, value in _named(bound).items() if name not in hidden}
+            return {name: value for name, value in bind(*args, **kwargs).items() if name not in hidden}
 
         decorate = self.guard(self.name, resource=self.resource, params=params, agent=self.agent)
         return decorate(function)
@@ -58,7 +62,7 @@ class ToolAction:
 
         return decided
 
-    def _resource_of(self, **arguments: Any) -> str | None:
+    def _resource_of(self, /, **arguments: Any) -> str | None:
         if callable(self.resource):
             return self.resource(**arguments)
         return None if self.resource is None else self.resource.format_map(arguments)
@@ -66,14 +70,3 @@ class ToolAction:
 
 def _as_given(**arguments: Any) -> Mapping[str, Any]:
     return arguments
-
-
-def _named(bound: inspect.BoundArguments) -> dict[str, Any]:
-    """The arguments by name; those of `**kwargs` beside the others."""
-    named: dict[str, Any] = {}
-    for name, value in bound.arguments.items():
-        if bound.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
-            named |= value
-        else:
-            named[name] = value
-    return named

@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from brain.errors import InvalidInput
+from brain.policy.guards.denials import ActionDenied
 from brain.policy.guards.frameworks.action import ToolAction, denial_text
 from brain.policy.guards.frameworks.objects import name_of_type, with_methods
+from brain.policy.guards.kinds import Kind, kind_of
 
 if TYPE_CHECKING:
     from google.adk.tools.base_tool import BaseTool
@@ -73,8 +75,6 @@ def _guarded_run(action: ToolAction, tool: BaseTool) -> BaseTool:
 
     @functools.wraps(cls.run_async)
     async def run_async(self: Any, *, args: dict[str, Any], tool_context: Any) -> Any:
-        from brain.policy.guards import ActionDenied
-
         run = action.arguments(lambda given: cls.run_async(self, args=given, tool_context=tool_context))
         try:
             return await run(args)
@@ -91,7 +91,6 @@ def _answer(denied: Any) -> dict[str, str]:
 
 def _answering(function: Callable[..., Any], decided: Callable[..., Any]) -> Callable[..., Any]:
     """`decided`, which is `function` guarded, of the same kind: a denial is its answer."""
-    from brain.policy.guards import ActionDenied
 
     async def stream(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -107,22 +106,21 @@ def _answering(function: Callable[..., Any], decided: Callable[..., Any]) -> Cal
         except ActionDenied as denied:
             yield _answer(denied)
 
-    async def run(*args: Any, **kwargs: Any) -> Any:
+    async def answered(result: Awaitable[Any]) -> Any:
         try:
-            result = decided(*args, **kwargs)
-            return await result if inspect.isawaitable(result) else result
+            return await result
         except ActionDenied as denied:
             return _answer(denied)
+
+    async def run(*args: Any, **kwargs: Any) -> Any:
+        return await answered(decided(*args, **kwargs))
 
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            return decided(*args, **kwargs)
+            result = decided(*args, **kwargs)
         except ActionDenied as denied:
             return _answer(denied)
+        return answered(result) if inspect.isawaitable(result) else result
 
-    inner = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
-    if inspect.isasyncgenfunction(inner):
-        return functools.wraps(function)(stream)
-    if inspect.isgeneratorfunction(inner):
-        return functools.wraps(function)(generate)
-    return functools.wraps(function)(run if inspect.iscoroutinefunction(inner) else call)
+    kinds = {Kind.ASYNC_GENERATOR: stream, Kind.GENERATOR: generate, Kind.COROUTINE: run, Kind.PLAIN: call}
+    return functools.wraps(function)(kinds[kind_of(function)])

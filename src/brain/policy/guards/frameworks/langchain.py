@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from brain.errors import InvalidInput
+from brain.policy.guards.denials import ActionDenied
 from brain.policy.guards.frameworks.action import ToolAction, denial_text
 from brain.policy.guards.frameworks.objects import with_methods, without_methods
 
@@ -69,8 +70,6 @@ def _context(tool: BaseTool, function: Callable[..., Any]) -> set[str]:
 
 
 def _answering(run: Callable[..., Any]) -> Callable[..., Any]:
-    from brain.policy.guards import ActionDenied
-
     @functools.wraps(run)
     def answering(self: BaseTool, *args: Any, tool_call_id: str | None = None, **kwargs: Any) -> Any:
         try:
@@ -82,8 +81,6 @@ def _answering(run: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _answering_async(run: Callable[..., Any]) -> Callable[..., Any]:
-    from brain.policy.guards import ActionDenied
-
     @functools.wraps(run)
     async def answering(self: BaseTool, *args: Any, tool_call_id: str | None = None, **kwargs: Any) -> Any:
         try:

@@ -11,6 +11,7 @@ from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from brain.errors import InvalidInput
+from brain.policy.guards.denials import ActionDenied
 from brain.policy.guards.frameworks.action import ToolAction, denial_text
 
 if TYPE_CHECKING:
@@ -63,7 +64,6 @@ def _with_guarded_function(action: ToolAction, invoke: Any) -> Invoke:
 
 def _answering(invoke: Invoke) -> Invoke:
     """`invoke`, whose denial is its output: the SDK's own text for a failure withholds the reason."""
-    from brain.policy.guards import ActionDenied
 
     @functools.wraps(invoke)
     async def answering(ctx: Any, input: str) -> Any:

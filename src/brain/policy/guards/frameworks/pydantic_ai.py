@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from brain.errors import InvalidInput
+from brain.policy.guards.denials import ActionDenied
 from brain.policy.guards.frameworks.action import ToolAction, denial_text
 from brain.policy.guards.frameworks.objects import name_of_type, with_methods
 
@@ -106,8 +107,6 @@ def _failing(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, whose denial is a failure of the tool that the model reads and that ends nothing."""
     from pydantic_ai import ToolFailed
 
-    from brain.policy.guards import ActionDenied
-
     @functools.wraps(function)
     def failing(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -120,8 +119,6 @@ def _failing(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _failing_async(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     from pydantic_ai import ToolFailed
-
-    from brain.policy.guards import ActionDenied
 
     @functools.wraps(function)
     async def failing(*args: Any, **kwargs: Any) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from brain.errors import InvalidInput
+from brain.policy.guards.denials import ActionDenied
 from brain.policy.guards.frameworks.action import ToolAction, denial_text
 from brain.policy.guards.frameworks.objects import name_of_type, with_methods
 
@@ -54,8 +55,6 @@ def _guarded_method(action: ToolAction, cls: type[Tool], name: str) -> Any:
 
 
 def _answering(call: Callable[..., Any]) -> Callable[..., Any]:
-    from brain.policy.guards import ActionDenied
-
     @functools.wraps(call)
     def answering(self: Tool, *args: Any, sanitize_inputs_outputs: bool = False, **kwargs: Any) -> Any:
         try:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from brain.errors import InvalidInput
+from brain.policy.guards.denials import ActionDenied
 from brain.policy.guards.frameworks.action import ToolAction, denial_text
 from brain.policy.guards.frameworks.objects import name_of_type, with_methods
 
@@ -51,8 +52,6 @@ def _guarded_function(action: ToolAction, tool: Any) -> Any:
 
 def _readable(event: Any) -> Any:
     """The event; when it is the denial, which Strands shows as any error, with our text."""
-    from brain.policy.guards import ActionDenied
-
     denied = getattr(event, "exception", None)
     if isinstance(denied, ActionDenied):
         event.tool_result["content"] = [{"text": denial_text(denied)}]
@@ -65,8 +64,6 @@ def _guarded_stream(action: ToolAction, tool: AgentTool) -> AgentTool:
 
     async def stream(self: Any, tool_use: Any, invocation_state: dict[str, Any], **kwargs: Any) -> AsyncIterator[Any]:
         from strands.types._events import ToolResultEvent
-
-        from brain.policy.guards import ActionDenied
 
         async def begin(arguments: dict[str, Any]) -> Any:
             return cls.stream(self, {**tool_use, "input": arguments}, invocation_state, **kwargs)
