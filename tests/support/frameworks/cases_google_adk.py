@@ -20,7 +20,7 @@ from google.adk.tools.mcp_tool import McpToolset
 from google.genai import types
 from mcp import StdioServerParameters
 from pydantic import Field
-from rules import FORCED, LARGE, example, new_guard, ran
+from rules import FORCED, LARGE, SMALL, example, new_guard, ran, stricter
 
 from brain.errors import InvalidInput
 
@@ -188,6 +188,34 @@ async def test_copies_stay_guarded() -> None:
     for tool, name in ((FunctionTool(refund), "refund"), (RefundTool(), "refund_tool")):
         assert await read([copy.copy(guard.tool(tool))], (name, {"amount": 900})) == [DENIED]
     assert ran == []
+
+
+async def test_two_guards() -> None:
+    first = new_guard()
+    for each in (FunctionTool(refund), RefundTool()):
+        for guarded in (stricter().tool(first.tool(each)), first.tool(stricter().tool(each))):
+            outputs = await read([guarded], (each.name, {"amount": 200}), (each.name, {"amount": 5}))
+            assert outputs == [{"error": f"Action denied: {SMALL}"}, {"refunded": 5}]
+            assert dump(guarded) == dump(each)
+    assert len(ran) == 4
+
+
+async def test_a_subclass_that_runs_in_a_way_of_its_own() -> None:
+    class Own(FunctionTool):
+        async def run_async(self, *, args: dict[str, Any], tool_context: ToolContext) -> Any:
+            ran.append(("own", args))
+            return {"done": True}
+
+    def close(account: str, force: bool = True) -> dict[str, Any]:
+        """Close an account."""
+        raise NotImplementedError
+
+    seen: list[Any] = []
+    guarded = new_guard().tool(Own(close), resource=lambda account, force: seen.append(account))
+    outputs = await read([guarded], ("close", {"account": "a"}), ("close", {"account": "b", "force": False}))
+    assert outputs == [{"error": f"Action denied: {FORCED}"}, {"done": True}]
+    assert seen == ["a", "b"]
+    assert ran == [("own", {"account": "b", "force": False})]
 
 
 async def test_an_approval_is_named() -> None:

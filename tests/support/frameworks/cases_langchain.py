@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 from pathlib import Path
@@ -16,7 +17,7 @@ from langchain_core.tools import BaseTool, InjectedToolArg, StructuredTool, Tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.prebuilt import InjectedState, create_react_agent
 from pydantic import BaseModel, Field
-from rules import FORCED, LARGE, example, new_guard, ran
+from rules import FORCED, LARGE, SMALL, example, new_guard, ran, stricter
 
 from brain.errors import InvalidInput
 
@@ -176,6 +177,16 @@ async def test_artifacts_and_configuration_are_kept() -> None:
     assert texts(messages) == [("report for ann", "success"), (f"Action denied: {LARGE}", "error")]
 
 
+def test_two_guards() -> None:
+    first = new_guard()
+    for each in (refund, RefundTool(), BothWays()):
+        for guarded in (stricter().tool(first.tool(each)), first.tool(stricter().tool(each))):
+            texts = [guarded.invoke({"amount": amount, "force": False}) for amount in (200, 5)]
+            assert texts[0] == f"Action denied: {SMALL}"
+            assert texts[1].startswith("refunded 5")
+    assert len(ran) == 6
+
+
 async def test_an_approval_is_named() -> None:
     guard = new_guard()
     (message,) = await read([guard.tool(payout)], ("payout", {"amount": 5}))
@@ -218,6 +229,23 @@ async def test_the_example_in_the_docs(tmp_path: Path) -> None:
     call = {"name": "refund", "args": {"amount": "900"}, "id": "c"}
     model = Scripted(responses=[AIMessage("", tool_calls=[call]), AIMessage("done")])
     assert texts(await run(example("langchain", tmp_path, model), model)) == [(f"Action denied: {LARGE}", "error")]
+
+
+def test_a_class_that_is_entered_past_its_run_is_refused() -> None:
+    class Own(RefundTool):
+        def invoke(self, *args: Any, **kwargs: Any) -> Any:
+            return "done"
+
+    with pytest.raises(InvalidInput, match="has invoke of its own"):
+        new_guard().tool(Own())
+
+    class Half(StructuredTool):
+        async def _arun(self, *args: Any, **kwargs: Any) -> Any:
+            ran.append("half")
+
+    guarded = new_guard().tool(Half.from_function(lambda amount: amount, name="half", description="x"))
+    assert asyncio.run(guarded.ainvoke({"amount": 900})) == f"Action denied: {LARGE}"
+    assert ran == []
 
 
 def test_a_graph_is_refused() -> None:

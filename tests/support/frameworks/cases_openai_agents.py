@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from agents import Agent, FunctionTool, RunContextWrapper, Runner, WebSearchTool, function_tool, tool_namespace
 from agents.testing import ScriptedModel, assistant_message, function_call
-from rules import FORCED, LARGE, example, new_guard, ran
+from rules import FORCED, LARGE, SMALL, example, new_guard, ran, stricter
 
 from brain.errors import InvalidInput
 
@@ -113,6 +113,17 @@ async def test_copies_stay_guarded() -> None:
         assert await read([each], (each.name, {"amount": 900})) == [f"Action denied: {LARGE}"]
     assert copies[2].on_invoke_tool is not refund.on_invoke_tool
     assert ran == []
+
+
+async def test_two_guards() -> None:
+    first = new_guard()
+    for each in (refund, RAW):
+        calls = [(each.name, {"amount": amount, "force": False}) for amount in (900, 200, 5)]
+        denied = [f"Action denied: {LARGE}", f"Action denied: {SMALL}"]
+        for guarded in (stricter().tool(first.tool(each)), first.tool(stricter().tool(each))):
+            outputs = await read([guarded], *calls)
+            assert [output in denied for output in outputs] == [True, True, False]
+    assert len(ran) == 4
 
 
 async def test_an_approval_is_named() -> None:

@@ -25,7 +25,7 @@ from pydantic_ai.toolsets import (
     WrapperToolset,
 )
 from pydantic_core import SchemaValidator, core_schema
-from rules import FORCED, LARGE, example, new_guard, ran
+from rules import FORCED, LARGE, SMALL, example, new_guard, ran, stricter
 
 from brain.errors import InvalidInput
 
@@ -215,6 +215,18 @@ def test_copies_stay_guarded() -> None:
     for copied in (copy.copy(guarded), replace(guarded)):
         assert read([("refund", {"amount": 900})], tools=[copied]) == [READ[1]]
     assert ran == []
+
+
+def test_two_guards() -> None:
+    first = new_guard()
+    calls = [("refund", {"amount": 200}), ("refund", {"amount": 5})]
+    denied = (f"Action denied: {SMALL}", "failed")
+    tool, toolset = Tool(refund), FunctionToolset([refund])
+    for guarded in (stricter().tool(first.tool(tool)), first.tool(stricter().tool(tool))):
+        assert read(calls, tools=[guarded]) == [denied, READ[0]]
+    for guarded in (stricter().tool(first.tool(toolset)), first.tool(stricter().tool(toolset))):
+        assert read(calls, toolsets=[guarded]) == [denied, READ[0]]
+    assert len(ran) == 4
 
 
 def test_an_approval_is_named() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rules import FORCED, LARGE, example, new_guard, ran
+from rules import FORCED, LARGE, SMALL, example, new_guard, ran, stricter
 from smolagents import CodeAgent, Tool, ToolCallingAgent, ToolCollection, tool
 from smolagents.models import ChatMessage, ChatMessageToolCall, ChatMessageToolCallFunction, MessageRole, Model
 
@@ -175,6 +175,15 @@ def test_source_that_would_run_without_the_guard_is_not_given() -> None:
             guarded.to_dict()
         with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
             pickle.dumps(guarded)
+
+
+def test_two_guards() -> None:
+    first = new_guard()
+    guarded = [stricter().tool(first.tool(refund)), first.tool(stricter().tool(refund))]
+    for each in guarded:
+        assert f"Action denied: {SMALL}" in read([each], ("refund", {"amount": 200}))[0]
+        assert each(5) == "refunded 5 EUR"
+    assert len(ran) == 2
 
 
 def test_an_approval_is_named() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from mcp.types import Tool as McpTool
-from rules import FORCED, LARGE, example, new_guard, ran
+from rules import FORCED, LARGE, SMALL, example, new_guard, ran, stricter
 from strands import Agent, ToolContext, tool
 from strands.models.model import Model
 from strands.tools.decorator import DecoratedFunctionTool
@@ -200,6 +200,16 @@ async def test_copies_stay_guarded() -> None:
     guarded = new_guard().tool(refund)
     assert await read([copy.copy(guarded)], ("refund", {"amount": 900})) == [DENIED]
     assert ran == []
+
+
+async def test_two_guards() -> None:
+    first = new_guard()
+    for each in (refund, PythonAgentTool("refund", {**SPEC, "name": "refund"}, module_tool)):
+        for guarded in (stricter().tool(first.tool(each)), first.tool(stricter().tool(each))):
+            outputs = await read([guarded], ("refund", {"amount": 200}), ("refund", {"amount": 5}))
+            assert outputs[0] == (f"Action denied: {SMALL}", "error")
+            assert outputs[1][1] == "success"
+    assert len(ran) == 4
 
 
 async def test_an_approval_is_named() -> None:

@@ -11,6 +11,7 @@ from brain.policy import Condition, Guard, PolicyEngine, Rule
 
 LARGE = "denied by rule 'large' (large, priority 0)"
 FORCED = "denied by rule 'forced' (forced, priority 0)"
+SMALL = "denied by rule 'small' (small, priority 0)"
 ran: list[tuple[Any, ...]] = []
 """What the tools were really called with; a case empties it first."""
 
@@ -31,6 +32,13 @@ def new_guard(**options: Any) -> Guard:
     """A guard for agent a1, with no call recorded yet."""
     ran.clear()
     return Guard(new_engine(), **{"agent": "a1", "on_approval": "raise", **options})
+
+
+def stricter() -> Guard:
+    """Another guard, which also denies amounts above 100."""
+    engine = new_engine()
+    engine.add_rule(_rule("small", "DENY", Condition(field="params.amount", operator=">", value=100)))
+    return Guard(engine, agent="a1", on_approval="raise")
 
 
 def example(framework: str, folder: Path, model: Any) -> Any:

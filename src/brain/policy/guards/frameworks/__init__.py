@@ -66,21 +66,25 @@ def guarded(guard: Guard, tool: Any, *, name: str | None, resource: Any, agent: 
 
 
 def tool_name(tool: Any) -> str:
-    """The name that a framework's tool, or a guarded function, goes by; a toolset's is its class's."""
-    if _found(type(tool), _TOOLSETS):
-        return str(getattr(tool, "id", None) or type(tool).__name__)
-    for attribute in ("__guarded_action__", "tool_name", "name"):
-        name = getattr(tool, attribute, None)
-        if isinstance(name, str):
-            return name
-    raise InvalidInput(f"name: {name_of_type(tool)} has no name; give one")
+    """The name that a framework's tool, or a guarded function, goes by."""
+    attributes = ("tool_name", "name") if _found(type(tool), _TOOLS) else ("__guarded_action__",)
+    names = [name for attribute in attributes if isinstance(name := getattr(tool, attribute, None), str)]
+    if not names:
+        raise InvalidInput(f"name: {name_of_type(tool)} has no name; give one")
+    return names[0]
 
 
 def by_name(tools: Iterable[Any]) -> dict[str, Any]:
-    """Guarded tools by name. Raises InvalidInput when two have the same one: a mapping would lose one of them."""
+    """Guarded tools by name, toolsets by their ids or classes.
+
+    Raises InvalidInput when two tools have the same name: a mapping would lose one of them.
+    """
     named: dict[str, Any] = {}
     for tool in tools:
-        name = tool_name(tool)
+        if _found(type(tool), _TOOLSETS):
+            name = getattr(tool, "id", None) or f"{type(tool).__name__} {len(named) + 1}"
+        else:
+            name = tool_name(tool)
         if name in named:
             raise InvalidInput(f"tools: two are called {name!r}; give them names of their own, as a mapping")
         named[name] = tool

@@ -31,7 +31,8 @@ def guarded(action: ToolAction, tool: BaseTool) -> BaseTool:
             f"tool: {name_of_type(tool)} {tool.name!r} is run by the model's provider, so no guard can stop it here; "
             "leave it out, or give the agent a function tool in its place"
         )
-    if isinstance(tool, FunctionTool):
+    runner = next(base for base in type(tool).__mro__ if "run_async" in vars(base))
+    if isinstance(tool, FunctionTool) and runner.__module__.startswith("google.adk."):
         return _guarded_function(action, tool)
     return _guarded_run(action, tool)
 
@@ -71,13 +72,17 @@ def _guarded_function(action: ToolAction, tool: Any) -> Any:
 
 
 def _guarded_run(action: ToolAction, tool: BaseTool) -> BaseTool:
+    """The tool decided on what `run_async` gets, with the defaults of the function that it may have."""
     cls = type(tool)
+    function = getattr(tool, "func", None)
+    parameters = inspect.signature(function).parameters if callable(function) else {}
+    defaults = {name: one.default for name, one in parameters.items() if one.default is not one.empty}
 
     @functools.wraps(cls.run_async)
     async def run_async(self: Any, *, args: dict[str, Any], tool_context: Any) -> Any:
         run = action.arguments(lambda given: cls.run_async(self, args=given, tool_context=tool_context))
         try:
-            return await run(args)
+            return await run({**defaults, **args})
         except ActionDenied as denied:
             return _answer(denied)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from brain.errors import InvalidInput
 from brain.policy.guards.denials import ActionDenied
 from brain.policy.guards.frameworks.action import ToolAction, denial_text
-from brain.policy.guards.frameworks.objects import with_methods, without_methods
+from brain.policy.guards.frameworks.objects import name_of_type, with_methods, without_methods
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -26,16 +26,25 @@ def guarded(action: ToolAction, tool: BaseTool) -> BaseTool:
                 f"tool: {tool.name!r} is run by an MCP server, which converts its arguments; "
                 "guard that server, or its client, with brain.policy.guards_mcp"
             )
-    run, arun = type(tool).run, type(tool).arun
-    answers = {"run": _answering(run), "arun": _answering_async(arun)}
-    if isinstance(tool, (StructuredTool, Tool)) and type(tool)._run in (StructuredTool._run, Tool._run):
-        functions = {
-            name: action.function(function, _context(tool, function))
-            for name in ("func", "coroutine")
-            if (function := getattr(tool, name)) is not None
-        }
-        return with_methods(tool.model_copy(update=functions), **answers)
-    return with_methods(tool, **answers, **_methods(action, tool))
+    cls = type(tool)
+    _refuse_own_entries(cls)
+    answers = {"run": _answering(cls.run), "arun": _answering_async(cls.arun)}
+    runs_functions = any(cls._run is base._run and cls._arun is base._arun for base in (StructuredTool, Tool))
+    if not runs_functions:
+        return with_methods(tool, **answers, **_methods(action, tool))
+    functions = {
+        name: action.function(function, _context(tool, function))
+        for name in ("func", "coroutine")
+        if (function := getattr(tool, name)) is not None
+    }
+    return with_methods(tool.model_copy(update=functions), **answers)
+
+
+def _refuse_own_entries(cls: type[BaseTool]) -> None:
+    """A class may enter a tool in ways of its own, past `_run` and `_arun`, where the guard is."""
+    for name in ("invoke", "ainvoke", "run", "arun"):
+        if not inspect.unwrap(getattr(cls, name)).__module__.startswith("langchain_core."):
+            raise InvalidInput(f"tool: {name_of_type(cls)} has {name} of its own; put what it does into _run or _arun")
 
 
 def _methods(action: ToolAction, tool: BaseTool) -> dict[str, Callable[..., Any]]:
@@ -64,9 +73,13 @@ def _context(tool: BaseTool, function: Callable[..., Any]) -> set[str]:
     """The parameters that LangChain and LangGraph fill in: state, store, runtime, callbacks, configuration."""
     from langchain_core.tools.base import _get_runnable_config_param
 
-    names = set(inspect.signature(function).parameters)
+    fields = getattr(tool.args_schema, "model_fields", ())
+    names = {*inspect.signature(function).parameters, *fields, *tool._injected_args_keys}
     chosen = set(tool._filter_injected_args(dict.fromkeys(names)))
-    return (names - chosen) | {name for name in [_get_runnable_config_param(function)] if name}
+    filled = (names - chosen) | {name for name in [_get_runnable_config_param(function)] if name}
+    schema = tool.args_schema
+    shown = schema.get("properties", {}) if isinstance(schema, dict) else tool.args
+    return filled - set(shown)
 
 
 def _answering(run: Callable[..., Any]) -> Callable[..., Any]:

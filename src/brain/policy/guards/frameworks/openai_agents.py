@@ -37,7 +37,7 @@ def guarded(action: ToolAction, tool: FunctionTool) -> FunctionTool:
         copied.on_invoke_tool = _on_json(action, copied, invoker)
         return copied
     is_function = hasattr(inner, "__agents_function_tool_wrapped_callable__")
-    invoke = _with_guarded_function(action, inner) if is_function else _on_json(action, copied, inner)
+    invoke = _with_guarded_function(action, inspect.unwrap(inner)) if is_function else _on_json(action, copied, inner)
     rebuilt = type(invoker)(_answering(invoke), invoker._on_handled_error, function_tool=copied)
     rebuilt.__dict__.update({name: value for name, value in vars(invoker).items() if name.startswith("__")})
     copied.on_invoke_tool = rebuilt
@@ -59,7 +59,8 @@ def _with_guarded_function(action: ToolAction, invoke: Any) -> Invoke:
     made = FunctionType(
         invoke.__code__, invoke.__globals__, invoke.__name__, invoke.__defaults__, tuple(cells.values())
     )
-    return functools.update_wrapper(made, invoke)
+    made.__dict__.update(vars(invoke))
+    return made
 
 
 def _answering(invoke: Invoke) -> Invoke:

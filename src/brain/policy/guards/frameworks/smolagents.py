@@ -30,7 +30,7 @@ def guarded(action: ToolAction, tool: Tool) -> Tool:
             f"tool: {tool.name!r} is run by an MCP server, which converts its arguments; "
             "guard that server, or its client, with brain.policy.guards_mcp"
         )
-    if cls.__call__ not in (Tool.__call__, PipelineTool.__call__):
+    if inspect.unwrap(cls.__call__) not in (Tool.__call__, PipelineTool.__call__):
         raise InvalidInput(f"tool: {name_of_type(tool)} has a __call__ of its own; put what it does into forward")
     inner = "encode" if isinstance(tool, PipelineTool) else "forward"
     own = vars(tool).get(inner)  # some wrappers set it on the object
@@ -47,11 +47,17 @@ def _guarded_method(action: ToolAction, cls: type[Tool], name: str) -> Any:
     found = inspect.getattr_static(cls, name)
     if not isinstance(found, staticmethod):
         return action.function(found, {"self"})
-    # `@tool` keeps the function as a static method that claims to take `self`.
     shown = found.__func__
-    decided = action.function(getattr(shown, "__wrapped__", shown))
-    forward = functools.wraps(shown)(lambda *args, **kwargs: decided(*args, **kwargs))
-    return staticmethod(forward)
+    parameters = list(inspect.signature(shown).parameters.values())
+    if parameters and parameters[0].name == "self":  # `@tool` makes a static method that claims to take it
+        del parameters[0]
+
+    def taken(*args: Any, **kwargs: Any) -> Any:
+        return shown(*args, **kwargs)
+
+    setattr(taken, "__signature__", inspect.Signature(parameters))  # noqa: B010  (a function's type has no such name)
+    decided = action.function(taken)
+    return staticmethod(functools.wraps(shown)(lambda *args, **kwargs: decided(*args, **kwargs)))
 
 
 def _answering(call: Callable[..., Any]) -> Callable[..., Any]:

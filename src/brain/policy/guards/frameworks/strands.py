@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
+import inspect
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from brain.errors import InvalidInput
@@ -24,7 +27,7 @@ def guarded(action: ToolAction, tool: AgentTool) -> AgentTool:
             f"tool: {name_of_type(tool)} {tool.tool_name!r} is run by an MCP server, which converts its arguments; "
             "guard that server, or its client, with brain.policy.guards_mcp"
         )
-    if isinstance(tool, DecoratedFunctionTool) and type(tool).stream is DecoratedFunctionTool.stream:
+    if isinstance(tool, DecoratedFunctionTool) and inspect.unwrap(type(tool).stream) is DecoratedFunctionTool.stream:
         return _guarded_function(action, tool)
     return _guarded_stream(action, tool)
 
@@ -35,9 +38,11 @@ def _guarded_function(action: ToolAction, tool: Any) -> Any:
     names = metadata.signature.parameters
     function = action.function(tool._tool_func, [name for name in names if metadata._is_special_parameter(name)])
 
+    @functools.wraps(cls.stream)
     async def stream(self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        async for event in cls.stream(self, *args, **kwargs):
-            yield _readable(event)
+        async with aclosing(cls.stream(self, *args, **kwargs)) as events:
+            async for event in events:
+                yield _readable(event)
 
     def bound(self: Any, instance: Any, owner: type | None = None) -> Any:
         method = cls.__get__(self, instance, owner)
@@ -75,7 +80,8 @@ def _guarded_stream(action: ToolAction, tool: AgentTool) -> AgentTool:
             result = {"toolUseId": tool_use.get("toolUseId", "unknown"), "status": "error", "content": content}
             yield ToolResultEvent(result, exception=denied)
             return
-        async for event in events:
-            yield event
+        async with aclosing(events):
+            async for event in events:
+                yield event
 
     return with_methods(tool, stream=stream)
