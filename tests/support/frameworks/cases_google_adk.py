@@ -23,6 +23,7 @@ from pydantic import Field
 from rules import FORCED, LARGE, SMALL, example, new_guard, ran, stricter
 
 from brain.errors import InvalidInput
+from brain.policy import acting_as
 
 
 def refund(amount: int, currency: str = "EUR") -> dict[str, Any]:
@@ -145,6 +146,7 @@ async def test_long_running_and_generators() -> None:
     assert [output.get("error", output.get("result", {})) for output in outputs[1:3]] == [DENIED["error"]] * 2
     assert outputs[3:] == [{"refunded": 5}, {"result": "streamed 5"}, {"result": "stepped 5"}]
     assert sorted(ran) == [("refund", 5, "EUR"), ("steps", 5), ("stream", 5)]
+    assert [item async for item in tools[1].func(amount=900)] == [DENIED]
     assert isinstance(tools[0], LongRunningFunctionTool)
     assert tools[0].is_long_running
 
@@ -188,6 +190,12 @@ async def test_copies_stay_guarded() -> None:
     for tool, name in ((FunctionTool(refund), "refund"), (RefundTool(), "refund_tool")):
         assert await read([copy.copy(guard.tool(tool))], (name, {"amount": 900})) == [DENIED]
     assert ran == []
+
+
+async def test_who_acts_is_known_inside() -> None:
+    tool = new_guard(agent=None).tool(FunctionTool(refund))
+    with acting_as("a1"):
+        assert await read([tool], ("refund", {"amount": 5})) == [{"refunded": 5}]
 
 
 async def test_two_guards() -> None:

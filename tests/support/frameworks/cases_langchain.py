@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field
 from rules import FORCED, LARGE, SMALL, example, new_guard, ran, stricter
 
 from brain.errors import InvalidInput
+from brain.policy import acting_as
 
 
 @tool
@@ -175,6 +176,15 @@ async def test_artifacts_and_configuration_are_kept() -> None:
     messages = await read([new_guard().tool(report)], ("report", {"amount": 5}), ("report", {"amount": 900}))
     assert messages[0].artifact == {"amount": 5}
     assert texts(messages) == [("report for ann", "success"), (f"Action denied: {LARGE}", "error")]
+
+
+async def test_who_acts_is_known_inside() -> None:
+    guard = new_guard(agent=None)
+    with acting_as("a1"):
+        messages = await read([guard.tool(refund)], ("refund", {"amount": 5}))
+        messages += await read([guard.tool(RefundTool())], ("refund_tool", {"amount": 5, "force": False}))
+        assert guard.tool(refund).batch([{"amount": 6}, {"amount": 7}]) == ["refunded 6 EUR", "refunded 7 EUR"]
+    assert texts(messages) == [("refunded 5 EUR", "success"), ("refunded 5 in run 1", "success")]
 
 
 def test_two_guards() -> None:

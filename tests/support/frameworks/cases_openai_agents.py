@@ -14,6 +14,7 @@ from agents.testing import ScriptedModel, assistant_message, function_call
 from rules import FORCED, LARGE, SMALL, example, new_guard, ran, stricter
 
 from brain.errors import InvalidInput
+from brain.policy import acting_as
 
 
 @function_tool
@@ -113,6 +114,14 @@ async def test_copies_stay_guarded() -> None:
         assert await read([each], (each.name, {"amount": 900})) == [f"Action denied: {LARGE}"]
     assert copies[2].on_invoke_tool is not refund.on_invoke_tool
     assert ran == []
+
+
+async def test_who_acts_is_known_inside() -> None:
+    tool = new_guard(agent=None).tool(refund)
+    with acting_as("a1"):
+        assert await read([tool], ("refund", {"amount": 5})) == ["refunded 5 EUR"]
+    assert "agent" in (await read([tool], ("refund", {"amount": 5})))[0]
+    assert len(ran) == 1
 
 
 async def test_two_guards() -> None:

@@ -28,6 +28,7 @@ from pydantic_core import SchemaValidator, core_schema
 from rules import FORCED, LARGE, SMALL, example, new_guard, ran, stricter
 
 from brain.errors import InvalidInput
+from brain.policy import acting_as
 
 
 def refund(amount: int, currency: str = "EUR") -> str:
@@ -215,6 +216,12 @@ def test_copies_stay_guarded() -> None:
     for copied in (copy.copy(guarded), replace(guarded)):
         assert read([("refund", {"amount": 900})], tools=[copied]) == [READ[1]]
     assert ran == []
+
+
+def test_who_acts_is_known_inside() -> None:
+    tool = new_guard(agent=None).tool(Tool(refund))
+    with acting_as("a1"):
+        assert read([("refund", {"amount": 5})], tools=[tool]) == [READ[0]]
 
 
 def test_two_guards() -> None:

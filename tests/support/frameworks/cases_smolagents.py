@@ -13,7 +13,7 @@ from smolagents import CodeAgent, Tool, ToolCallingAgent, ToolCollection, tool
 from smolagents.models import ChatMessage, ChatMessageToolCall, ChatMessageToolCallFunction, MessageRole, Model
 
 from brain.errors import InvalidInput
-from brain.policy import ActionDenied
+from brain.policy import ActionDenied, acting_as
 
 
 @tool
@@ -88,9 +88,9 @@ def read(tools: list[Any], *calls: tuple[str, Any]) -> list[str]:
     return model.seen[1:]
 
 
-def run_code(tools: list[Any], *steps: str) -> list[str]:
+def run_code(tools: list[Any], *steps: str, **options: Any) -> list[str]:
     model = Scripted([*steps, "final_answer('done')"])
-    agent = CodeAgent(tools=tools, model=model, verbosity_level=0)
+    agent = CodeAgent(tools=tools, model=model, verbosity_level=0, **options)
     assert agent.run("go") == "done"
     return model.seen[1:]
 
@@ -175,6 +175,16 @@ def test_source_that_would_run_without_the_guard_is_not_given() -> None:
             guarded.to_dict()
         with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
             pickle.dumps(guarded)
+
+
+def test_who_acts_is_known_inside() -> None:
+    tool = new_guard(agent=None).tool(refund)
+    with acting_as("a1"):
+        assert "refunded 5 EUR" in read([tool], ("refund", {"amount": 5}))[0]
+        assert "Action denied: " in run_code([tool], "refund(6)")[0]  # a thread that knows no agent runs the code
+        same_thread = {"executor_kwargs": {"timeout_seconds": None}}
+        assert "refunded 7 EUR" in run_code([tool], "refund(7)", **same_thread)[0]
+    assert [amount for _, amount, _ in ran] == [5, 7]
 
 
 def test_two_guards() -> None:

@@ -19,7 +19,7 @@ from strands.tools.mcp.mcp_agent_tool import MCPAgentTool
 from strands.tools.tools import PythonAgentTool
 
 from brain.errors import InvalidInput
-from brain.policy import ActionDenied
+from brain.policy import ActionDenied, acting_as
 
 
 @tool
@@ -200,6 +200,16 @@ async def test_copies_stay_guarded() -> None:
     guarded = new_guard().tool(refund)
     assert await read([copy.copy(guarded)], ("refund", {"amount": 900})) == [DENIED]
     assert ran == []
+
+
+async def test_who_acts_is_known_inside() -> None:
+    tool = new_guard(agent=None).tool(refund)
+    with acting_as("a1"):
+        assert await read([tool], ("refund", {"amount": 5})) == [("refunded 5 EUR", "success")]
+        agent = Agent(model=Scripted([("refund", {"amount": 6})]), tools=[tool], callback_handler=None)
+        agent("go")
+        assert agent.tool.refund(amount=7)["status"] == "success"
+    assert [amount for _, amount, _ in ran] == [5, 6, 7]
 
 
 async def test_two_guards() -> None:

@@ -21,6 +21,7 @@ from brain.policy.normal import normalise
 
 P = ParamSpec("P")
 T = TypeVar("T")
+F = TypeVar("F")
 
 log = Log("brain.policy")
 
@@ -144,12 +145,12 @@ class Guard:
 
     def tool(
         self,
-        function: Callable[P, T],
+        function: F,
         *,
         name: str | None = None,
         resource: str | Callable[..., str | None] | None = None,
         agent: Agent | Callable[..., Agent] | None = None,
-    ) -> Callable[P, T]:
+    ) -> F:
         """An agent's tool, guarded: its name is the action, its arguments are the params.
 
         A tool object of a framework (docs/frameworks.md) comes back as the same kind of object, guarded inside; there a
@@ -157,15 +158,15 @@ class Guard:
         """
         tool = frameworks.guarded(self, function, name=name, resource=resource, agent=agent)
         if tool is not None:
-            return cast(Callable[P, T], tool)
+            return cast(F, tool)
         action = name or getattr(function, "name", None) or getattr(function, "__name__", None)
         if not isinstance(action, str):
             raise InvalidInput(f"name: {function!r} has no name; give one")
-        return self._wrapped(function, Description(action, resource, None, agent))
+        return cast(F, self._wrapped(cast(Any, function), Description(action, resource, None, agent)))
 
     def tools(
-        self, tools: Iterable[Callable[..., Any]] | Mapping[str, Callable[..., Any]], *, agent: Agent | None = None
-    ) -> dict[str, Callable[..., Any]]:
+        self, tools: Iterable[Any] | Mapping[str, Any], *, agent: Agent | Callable[..., Agent] | None = None
+    ) -> dict[str, Any]:
         """Several tools and toolsets, guarded, by name."""
         if isinstance(tools, Mapping):
             return {name: self.tool(function, name=name, agent=agent) for name, function in tools.items()}

@@ -57,7 +57,7 @@ def guarded(guard: Guard, tool: Any, *, name: str | None, resource: Any, agent: 
             f"tool: {name_of_type(tool)} is no tool whose calls run here as a function's do, so it cannot be guarded; "
             "give the function tools that it stands for, or ask Guard.check where it acts"
         )
-    if not callable(tool):
+    if not callable(tool) and not isinstance(tool, classmethod):
         raise InvalidInput(
             f"tool: {name_of_type(tool)} cannot be called; give a function, a callable object, or a tool object of "
             "openai-agents, LangChain, Pydantic AI, Strands, Google ADK or smolagents"
