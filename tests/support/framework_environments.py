@@ -22,10 +22,10 @@ ROOT = Path(__file__).parents[2]
 CASES = Path(__file__).parent / "frameworks"
 FRAMEWORKS: Mapping[str, Sequence[str]] = {
     "google_adk": ("google-adk==2.13.0", "mcp>=2"),
-    "langchain": ("langchain-core==1.8.3", "langgraph==1.2.24", "langchain==1.5.2"),
+    "langchain": ("langchain-core==1.8.3", "langgraph==1.2.24", "langchain==1.5.2", "langchain-mcp-adapters==0.3.2"),
     "openai_agents": ("openai-agents==0.24.0",),
     "pydantic_ai": ("pydantic-ai-slim[mcp]==2.68.0",),
-    "smolagents": ("smolagents==1.26.0",),
+    "smolagents": ("smolagents[mcp]==1.26.0", "mcp<2"),
     "strands": ("strands-agents==1.62.0",),
 }
 _TOOLS = ("pytest>=8.4", "pytest-asyncio>=1.0")

@@ -112,11 +112,6 @@ async def run(agent: LlmAgent, model: Scripted) -> list[Any]:
 DENIED = {"error": f"Action denied: {LARGE}"}
 
 
-def is_denied(answer: Any) -> bool:
-    """Whether it is the denial of a text, which cannot be compared with a number: nothing is said of how."""
-    return str(answer["error"]).startswith("Action denied: denied by rule 'large'")
-
-
 async def test_allowed_runs_and_denied_is_read() -> None:
     tools = list(new_guard().tools([FunctionTool(refund), FunctionTool(close)]).values())
     outputs = await read(
@@ -128,12 +123,6 @@ async def test_allowed_runs_and_denied_is_read() -> None:
     )
     assert outputs == [{"refunded": 5}, DENIED, {"error": f"Action denied: {FORCED}"}, {"closed": "b"}]
     assert sorted(ran) == [("close", "b", False, "ann"), ("refund", 5, "EUR")]
-
-
-async def test_a_text_for_a_number_reaches_the_tool_as_a_text_and_is_decided_as_one() -> None:
-    (answer,) = await read([new_guard().tool(FunctionTool(refund))], ("refund", {"amount": "900"}))
-    assert is_denied(answer)
-    assert ran == []
 
 
 async def test_long_running_and_generators() -> None:

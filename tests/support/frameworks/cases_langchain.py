@@ -15,7 +15,9 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tools import BaseTool, InjectedToolArg, StructuredTool, Tool, ToolException, tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_mcp_adapters.tools import convert_mcp_tool_to_langchain_tool
 from langgraph.prebuilt import InjectedState, create_react_agent
+from mcp.types import Tool as McpTool
 from pydantic import BaseModel, Field
 from rules import FORCED, LARGE, SMALL, example, new_guard, ran, stricter
 
@@ -258,6 +260,11 @@ def test_a_class_that_is_entered_past_its_run_is_refused() -> None:
     assert ran == []
 
 
-def test_a_graph_is_refused() -> None:
+def test_what_is_no_tool_here_is_refused() -> None:
+    server: Any = {"transport": "stdio", "command": "none", "args": []}
+    described = McpTool(name="there", inputSchema={"properties": {}})
+    there = convert_mcp_tool_to_langchain_tool(None, described, connection=server)
+    with pytest.raises(InvalidInput, match=r"'there' is run by an MCP server.*guards_mcp"):
+        new_guard().tool(there)
     with pytest.raises(InvalidInput, match=r"langgraph\..* cannot be guarded"):
         new_guard().tool(create_react_agent(Scripted(responses=[AIMessage("x")]), [refund]))

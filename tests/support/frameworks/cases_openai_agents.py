@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from agents import Agent, FunctionTool, RunContextWrapper, Runner, WebSearchTool, function_tool, tool_namespace
+from agents.mcp import MCPServerStdio, MCPUtil
 from agents.testing import ScriptedModel, assistant_message, function_call
+from mcp.types import Tool as McpTool
 from rules import FORCED, LARGE, SMALL, example, new_guard, ran, stricter
 
 from brain.errors import InvalidInput
@@ -209,5 +211,6 @@ def test_a_hosted_tool_is_refused() -> None:
 
 
 def test_an_mcp_tool_is_refused() -> None:
+    described = McpTool(name="there", input_schema={"type": "object", "properties": {}})
     with pytest.raises(InvalidInput, match=r"run by an MCP server.*guards_mcp"):
-        new_guard().tool(dataclasses.replace(RAW, _mcp_tool_binding=("server", "raw", None)))
+        new_guard().tool(MCPUtil.to_function_tool(described, MCPServerStdio({"command": "none"}), False))

@@ -152,6 +152,17 @@ def test_a_toolset_made_for_each_run(per_run_step: bool) -> None:
     assert sorted(ran) == RAN
 
 
+def test_a_made_toolset_of_a_class_of_ones_own() -> None:
+    from pydantic_ai.toolsets._dynamic import DynamicToolset
+
+    class Own(DynamicToolset[Any]):
+        pass
+
+    made = Own(lambda ctx: FunctionToolset([refund, close]))
+    assert read(CALLS, toolsets=[new_guard().tool(made)]) == READ
+    assert sorted(ran) == RAN
+
+
 class Fresh(AbstractToolset[Any]):
     """A toolset without functions, which gives another one to each run."""
 

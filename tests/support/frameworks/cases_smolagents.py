@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp.types import Tool as McpTool
+from mcpadapt.smolagents_adapter import SmolAgentsAdapter
 from rules import FORCED, LARGE, SMALL, example, new_guard, ran, stricter
 from smolagents import CodeAgent, Tool, ToolCallingAgent, ToolCollection, tool
 from smolagents.models import ChatMessage, ChatMessageToolCall, ChatMessageToolCallFunction, MessageRole, Model
@@ -123,15 +125,13 @@ def test_a_code_agent_reads_the_denial_as_an_error_of_its_code() -> None:
         tools,
         "print(refund(5))",
         "money = refund(amount=900)\nprint('paid')",
-        "refund('900')",
         "close('a')",
         "print(close('b', force=False))",
     )
     assert "refunded 5 EUR" in seen[0]
     assert f"Action denied: {LARGE}" in seen[1]
-    assert "Action denied: denied by rule 'large'" in seen[2]
-    assert f"Action denied: {FORCED}" in seen[3]
-    assert "closed b ready 1" in seen[4]
+    assert f"Action denied: {FORCED}" in seen[2]
+    assert "closed b ready 1" in seen[3]
     assert ran == [("refund", 5, "EUR"), ("close", "b", False)]
 
 
@@ -227,6 +227,9 @@ def test_what_is_no_tool_here_is_refused() -> None:
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             return None
 
+    there = SmolAgentsAdapter().adapt(lambda arguments: None, McpTool(name="there", inputSchema={"properties": {}}))
+    with pytest.raises(InvalidInput, match=r"'there' is run by an MCP server.*guards_mcp"):
+        guard.tool(there)
     with pytest.raises(InvalidInput, match="has a __call__ of its own"):
         guard.tool(Odd())
     with pytest.raises(InvalidInput, match=r"ToolCollection .* cannot be guarded"):

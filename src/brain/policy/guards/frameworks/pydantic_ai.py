@@ -44,19 +44,17 @@ def guarded_toolset(actions: Actions, toolset: AbstractToolset[Any]) -> Abstract
             f"tool: the tools of {name_of_type(toolset)} are run by an MCP server, which converts their arguments; "
             "guard that server, or its client, with brain.policy.guards_mcp"
         )
+    of_the_framework = type(toolset).__module__.startswith("pydantic_ai.")
     copied = copy.copy(toolset)
-    if isinstance(toolset, DynamicToolset):
+    if of_the_framework and isinstance(toolset, DynamicToolset):
         copied.toolset_func = _guarded_factory(actions, toolset.toolset_func)
-        return copied
-    if not type(toolset).__module__.startswith("pydantic_ai."):
-        return _guarded_leaf(actions, toolset)
-    if isinstance(toolset, WrapperToolset):
+    elif of_the_framework and isinstance(toolset, WrapperToolset):
         copied.wrapped = guarded_toolset(actions, toolset.wrapped)
-        return copied
-    if isinstance(toolset, CombinedToolset):
+    elif of_the_framework and isinstance(toolset, CombinedToolset):
         copied.toolsets = [guarded_toolset(actions, each) for each in toolset.toolsets]
-        return copied
-    return _guarded_leaf(actions, toolset)
+    else:
+        return _guarded_leaf(actions, toolset)
+    return copied
 
 
 def _guarded_leaf(actions: Actions, toolset: AbstractToolset[Any]) -> AbstractToolset[Any]:
