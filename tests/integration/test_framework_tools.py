@@ -29,9 +29,9 @@ def test_no_framework_is_imported_by_a_guard() -> None:
         "assert guard.tool(lambda amount: amount, name='x')(5) == 5\n"
         "loaded = {name.split('.')[0] for name in sys.modules}\n"
         "print(sorted(loaded & {'agents', 'langchain_core', 'pydantic_ai', 'strands', 'smolagents', 'google'}))\n"
-        "print([name for name in sys.modules if name.startswith('brain.policy.guards.frameworks.')])\n"
+        "print(sorted(name for name in sys.modules if name.startswith('brain.policy.guards.frameworks.')))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     first, second = done.stdout.splitlines()[-2:]
     assert first == "[]"
-    assert second == "['brain.policy.guards.frameworks.objects', 'brain.policy.guards.frameworks.action']"
+    assert second == "['brain.policy.guards.frameworks.action', 'brain.policy.guards.frameworks.objects']"

@@ -224,6 +224,13 @@ async def test_an_approval_is_named() -> None:
     assert await read([guard.tool(FunctionTool(payout))], ("payout", {"amount": 5})) == [{"paid": 5}]
 
 
+async def test_a_guard_in_the_event_loops_thread_does_not_wait() -> None:
+    guard = new_guard(on_approval="wait")
+    (answer,) = await read([guard.tool(FunctionTool(payout))], ("payout", {"amount": 5}))
+    assert answer["error"].startswith("Approval required: ")
+    assert ran == []
+
+
 async def test_other_failures_go_the_frameworks_way() -> None:
     def fails(amount: int) -> str:
         raise ZeroDivisionError

@@ -278,7 +278,7 @@ def test_what_runs_elsewhere_is_refused() -> None:
         new_guard().tool(ExternalToolset([]))
     with pytest.raises(InvalidInput, match=r"native_tools.*WebSearchTool .* cannot be guarded"):
         new_guard().tool(WebSearchTool())
-    with pytest.raises(InvalidInput, match=r"MCPToolset are run by an MCP server.*guards_mcp"):
+    with pytest.raises(InvalidInput, match=r"MCPToolset is run by an MCP server.*guards_mcp"):
         new_guard().tool(CombinedToolset([MCPToolset("http://localhost:1/mcp")]))
     with pytest.raises(InvalidInput, match="holds several tools"):
         new_guard().tool(FunctionToolset(), name="x")

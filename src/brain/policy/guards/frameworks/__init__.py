@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from brain.errors import InvalidInput
 from brain.policy.guards.frameworks.action import ToolAction
-from brain.policy.guards.frameworks.objects import name_of_type
+from brain.policy.guards.frameworks.objects import is_from, name_of_type
 
 if TYPE_CHECKING:
     from brain.policy.guards.guard import Guard
@@ -52,7 +52,7 @@ def guarded(guard: Guard, tool: Any, *, name: str | None, resource: Any, agent: 
                 lambda one: guarded(guard, one, name=None, resource=resource, agent=agent), tool
             )
         return _module(module).guarded_toolset(action, tool)
-    if _of_a_framework(cls):
+    if _of_a_framework(tool):
         raise InvalidInput(
             f"tool: {name_of_type(tool)} is no tool whose calls run here as a function's do, so it cannot be guarded; "
             "give the function tools that it stands for, or ask Guard.check where it acts"
@@ -100,8 +100,8 @@ def _found(cls: type, known: dict[str, str]) -> str | None:
     return next((known[path] for base in cls.__mro__ if (path := name_of_type(base)) in known), None)
 
 
-def _of_a_framework(cls: type) -> bool:
+def _of_a_framework(tool: object) -> bool:
     packages: tuple[str, ...] = _PACKAGES
     if hasattr(sys.modules.get("agents"), "FunctionTool"):  # a common name, so only when it is the SDK's
         packages = (*packages, "agents")
-    return any(f"{base.__module__}.".startswith(f"{package}.") for base in cls.__mro__ for package in packages)
+    return any(is_from(tool, package) for package in packages)

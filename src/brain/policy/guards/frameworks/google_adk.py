@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from brain.errors import InvalidInput
 from brain.policy.guards.denials import ActionDenied
 from brain.policy.guards.frameworks.action import ToolAction, denial_text
-from brain.policy.guards.frameworks.objects import name_of_type, with_methods
+from brain.policy.guards.frameworks.objects import is_from, name_of_type, run_by_mcp, with_methods
 from brain.policy.guards.kinds import Kind, kind_of
 
 if TYPE_CHECKING:
@@ -50,11 +50,8 @@ def guarded_toolset(guard_tool: Callable[[BaseTool], BaseTool], toolset: BaseToo
 
 
 def _refuse_mcp(tool: BaseTool | BaseToolset) -> None:
-    if any(cls.__module__.startswith("google.adk.tools.mcp_tool") for cls in type(tool).__mro__):
-        raise InvalidInput(
-            f"tool: {name_of_type(tool)} is run by an MCP server, which converts its arguments; "
-            "guard that server, or its client, with brain.policy.guards_mcp"
-        )
+    if is_from(tool, "google.adk.tools.mcp_tool"):
+        raise run_by_mcp(name_of_type(tool))
 
 
 def _guarded_function(action: ToolAction, tool: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from brain.errors import InvalidInput
 from brain.policy.guards.denials import ActionDenied
 from brain.policy.guards.frameworks.action import ToolAction, denial_text
-from brain.policy.guards.frameworks.objects import name_of_type, with_methods, without_methods
+from brain.policy.guards.frameworks.objects import name_of_type, run_by_mcp, with_methods, without_methods
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -22,10 +22,7 @@ def guarded(action: ToolAction, tool: BaseTool) -> BaseTool:
 
     for function in (getattr(tool, "func", None), getattr(tool, "coroutine", None)):
         if getattr(function, "__module__", "").startswith("langchain_mcp_adapters"):
-            raise InvalidInput(
-                f"tool: {tool.name!r} is run by an MCP server, which converts its arguments; "
-                "guard that server, or its client, with brain.policy.guards_mcp"
-            )
+            raise run_by_mcp(repr(tool.name))
     cls = type(tool)
     _refuse_own_entries(cls)
     answers = {"run": _answering(cls.run), "arun": _answering_async(cls.arun)}
@@ -52,7 +49,7 @@ def _methods(action: ToolAction, tool: BaseTool) -> dict[str, Callable[..., Any]
     from langchain_core.tools import BaseTool
 
     cls = type(tool)
-    decided_run = action.function(cls._run, {"self", *_context(tool, tool._run)})
+    decided_run = action.function(cls._run, _context(tool, cls._run) | _first(cls._run))
 
     @functools.wraps(cls._run)
     def _run(self: BaseTool, *args: Any, **kwargs: Any) -> Any:
@@ -60,13 +57,18 @@ def _methods(action: ToolAction, tool: BaseTool) -> dict[str, Callable[..., Any]
 
     if cls._arun is BaseTool._arun:  # it runs `_run`
         return {"_run": _run}
-    decided_arun = action.function(cls._arun, {"self", *_context(tool, tool._arun)})
+    decided_arun = action.function(cls._arun, _context(tool, cls._arun) | _first(cls._arun))
 
     @functools.wraps(cls._arun)
     async def _arun(self: BaseTool, *args: Any, **kwargs: Any) -> Any:
         return await decided_arun(without_methods(self, cls), *args, **kwargs)
 
     return {"_run": _run, "_arun": _arun}
+
+
+def _first(method: Callable[..., Any]) -> set[str]:
+    """The name that a method has for its object."""
+    return set(list(inspect.signature(method).parameters)[:1])
 
 
 def _context(tool: BaseTool, function: Callable[..., Any]) -> set[str]:

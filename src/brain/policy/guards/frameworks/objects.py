@@ -46,3 +46,16 @@ def name_of_type(value: object) -> str:
     """The full name of a value's class, or of the class itself, for messages."""
     cls = value if isinstance(value, type) else type(value)
     return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def run_by_mcp(tool: str) -> InvalidInput:
+    """The refusal of a tool whose arguments an MCP server converts after any decision made here."""
+    return InvalidInput(
+        f"tool: {tool} is run by an MCP server, which converts its arguments; "
+        "guard that server, or its client, with brain.policy.guards_mcp"
+    )
+
+
+def is_from(value: object, package: str) -> bool:
+    """Whether the value's class, or one of its bases, is defined in the package or module."""
+    return any(f"{cls.__module__}.".startswith(f"{package}.") for cls in type(value).__mro__)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from brain.errors import InvalidInput
 from brain.policy.guards.denials import ActionDenied
 from brain.policy.guards.frameworks.action import ToolAction, denial_text
+from brain.policy.guards.frameworks.objects import run_by_mcp
 
 if TYPE_CHECKING:
     from agents import FunctionTool
@@ -26,10 +27,7 @@ def guarded(action: ToolAction, tool: FunctionTool) -> FunctionTool:
     A tool with an invoker of its own is decided on the JSON that it gets, with the schema's defaults filled in.
     """
     if tool._mcp_tool_binding is not None:
-        raise InvalidInput(
-            f"tool: {tool.name!r} is run by an MCP server, which converts its arguments; "
-            "guard that server, or its client, with brain.policy.guards_mcp"
-        )
+        raise run_by_mcp(repr(tool.name))
     copied = copy.copy(tool)
     invoker: Any = copied.on_invoke_tool
     inner = getattr(invoker, "_invoke_tool_impl", None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from brain.errors import InvalidInput
 from brain.policy.guards.denials import ActionDenied
 from brain.policy.guards.frameworks.action import ToolAction, denial_text
-from brain.policy.guards.frameworks.objects import name_of_type, with_methods
+from brain.policy.guards.frameworks.objects import is_from, name_of_type, run_by_mcp, with_methods
 
 if TYPE_CHECKING:
     from pydantic_ai import Tool
@@ -39,11 +39,8 @@ def guarded_toolset(actions: Actions, toolset: AbstractToolset[Any]) -> Abstract
 
     if isinstance(toolset, ExternalToolset):
         raise InvalidInput(f"tool: the tools of {name_of_type(toolset)} run elsewhere; ask Guard.check where they run")
-    if any(cls.__module__.startswith("pydantic_ai.mcp") for cls in type(toolset).__mro__):
-        raise InvalidInput(
-            f"tool: the tools of {name_of_type(toolset)} are run by an MCP server, which converts their arguments; "
-            "guard that server, or its client, with brain.policy.guards_mcp"
-        )
+    if is_from(toolset, "pydantic_ai.mcp"):
+        raise run_by_mcp(name_of_type(toolset))
     of_the_framework = type(toolset).__module__.startswith("pydantic_ai.")
     copied = copy.copy(toolset)
     if of_the_framework and isinstance(toolset, DynamicToolset):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from brain.errors import InvalidInput
 from brain.policy.guards.denials import ActionDenied
 from brain.policy.guards.frameworks.action import ToolAction, denial_text
-from brain.policy.guards.frameworks.objects import name_of_type, with_methods
+from brain.policy.guards.frameworks.objects import is_from, name_of_type, run_by_mcp, with_methods
 
 if TYPE_CHECKING:
     from smolagents import Tool
@@ -25,11 +25,8 @@ def guarded(action: ToolAction, tool: Tool) -> Tool:
     from smolagents.tools import PipelineTool
 
     cls = type(tool)
-    if any(base.__module__.startswith("mcpadapt") for base in cls.__mro__):
-        raise InvalidInput(
-            f"tool: {tool.name!r} is run by an MCP server, which converts its arguments; "
-            "guard that server, or its client, with brain.policy.guards_mcp"
-        )
+    if is_from(tool, "mcpadapt"):
+        raise run_by_mcp(repr(tool.name))
     if inspect.unwrap(cls.__call__) not in (Tool.__call__, PipelineTool.__call__):
         raise InvalidInput(f"tool: {name_of_type(tool)} has a __call__ of its own; put what it does into forward")
     inner = "encode" if isinstance(tool, PipelineTool) else "forward"
@@ -46,7 +43,7 @@ def guarded(action: ToolAction, tool: Tool) -> Tool:
 def _guarded_method(action: ToolAction, cls: type[Tool], name: str) -> Any:
     found = inspect.getattr_static(cls, name)
     if not isinstance(found, staticmethod):
-        return action.function(found, {"self"})
+        return action.function(found, list(inspect.signature(found).parameters)[:1])
     shown = found.__func__
     parameters = list(inspect.signature(shown).parameters.values())
     if parameters and parameters[0].name == "self":  # `@tool` makes a static method that claims to take it

@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from brain.errors import InvalidInput
 from brain.policy.guards.denials import ActionDenied
 from brain.policy.guards.frameworks.action import ToolAction, denial_text
-from brain.policy.guards.frameworks.objects import name_of_type, with_methods
+from brain.policy.guards.frameworks.objects import is_from, run_by_mcp, with_methods
 
 if TYPE_CHECKING:
     from strands.types.tools import AgentTool
@@ -22,11 +21,8 @@ def guarded(action: ToolAction, tool: AgentTool) -> AgentTool:
     """The tool, guarded: `@tool` inside, where Strands has validated the arguments; others on what they are sent."""
     from strands.tools.decorator import DecoratedFunctionTool
 
-    if any(cls.__module__.startswith("strands.tools.mcp") for cls in type(tool).__mro__):
-        raise InvalidInput(
-            f"tool: {name_of_type(tool)} {tool.tool_name!r} is run by an MCP server, which converts its arguments; "
-            "guard that server, or its client, with brain.policy.guards_mcp"
-        )
+    if is_from(tool, "strands.tools.mcp"):
+        raise run_by_mcp(repr(tool.tool_name))
     if isinstance(tool, DecoratedFunctionTool) and inspect.unwrap(type(tool).stream) is DecoratedFunctionTool.stream:
         return _guarded_function(action, tool)
     return _guarded_stream(action, tool)
