@@ -125,6 +125,12 @@ async def test_allowed_runs_and_denied_is_read() -> None:
     assert sorted(ran) == [("close", "b", False, "ann"), ("refund", 5, "EUR")]
 
 
+async def test_a_text_for_a_number_reaches_the_tool_as_a_text_and_is_decided_as_one() -> None:
+    (answer,) = await read([new_guard().tool(FunctionTool(refund))], ("refund", {"amount": "900"}))
+    assert answer["error"].startswith("Action denied: denied by rule 'large'")
+    assert ran == []
+
+
 async def test_long_running_and_generators() -> None:
     guard = new_guard()
     tools = [guard.tool(LongRunningFunctionTool(refund)), guard.tool(FunctionTool(stream))]

@@ -125,13 +125,15 @@ def test_a_code_agent_reads_the_denial_as_an_error_of_its_code() -> None:
         tools,
         "print(refund(5))",
         "money = refund(amount=900)\nprint('paid')",
+        "refund('900')",
         "close('a')",
         "print(close('b', force=False))",
     )
     assert "refunded 5 EUR" in seen[0]
     assert f"Action denied: {LARGE}" in seen[1]
-    assert f"Action denied: {FORCED}" in seen[2]
-    assert "closed b ready 1" in seen[3]
+    assert "Action denied: denied by rule 'large'" in seen[2]
+    assert f"Action denied: {FORCED}" in seen[3]
+    assert "closed b ready 1" in seen[4]
     assert ran == [("refund", 5, "EUR"), ("close", "b", False)]
 
 
