@@ -136,7 +136,7 @@ async def test_tools(engine: PolicyEngine) -> None:
         await tools["fetch"](101)
     assert guard.tools({"plus": add})["plus"](1) == 2
     assert guard.tool(max, name="max")(3, 4) == 4
-    with pytest.raises(InvalidInput, match="has no name"):
+    with pytest.raises(InvalidInput, match="cannot be called"):
         guard.tool(object())  # type: ignore[arg-type]
 
 

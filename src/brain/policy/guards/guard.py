@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 from weakref import WeakSet
 
 from brain.errors import InvalidInput
@@ -11,6 +11,7 @@ from brain.logs import Log
 from brain.policy.approvals import DEFAULT_TIMEOUT
 from brain.policy.decisions import Decision
 from brain.policy.engine import PolicyEngine
+from brain.policy.guards import frameworks
 from brain.policy.guards.acting import Agent, acting_agent, agent_fields
 from brain.policy.guards.asking import Asking, Question
 from brain.policy.guards.denials import action_denied
@@ -20,6 +21,7 @@ from brain.policy.normal import normalise
 
 P = ParamSpec("P")
 T = TypeVar("T")
+F = TypeVar("F")
 
 log = Log("brain.policy")
 
@@ -143,26 +145,33 @@ class Guard:
 
     def tool(
         self,
-        function: Callable[P, T],
+        function: F,
         *,
         name: str | None = None,
         resource: str | Callable[..., str | None] | None = None,
         agent: Agent | Callable[..., Agent] | None = None,
-    ) -> Callable[P, T]:
-        """An agent's tool, guarded: its name is the action, its arguments are the params."""
+    ) -> F:
+        """An agent's tool, guarded: its name is the action, its arguments are the params.
+
+        A tool object of a framework (docs/frameworks.md) comes back as the same kind of object, guarded inside; there a
+        denial is the tool's result. Raises InvalidInput for what cannot be guarded.
+        """
+        tool = frameworks.guarded(self, function, name=name, resource=resource, agent=agent)
+        if tool is not None:
+            return cast(F, tool)
         action = name or getattr(function, "name", None) or getattr(function, "__name__", None)
         if not isinstance(action, str):
             raise InvalidInput(f"name: {function!r} has no name; give one")
-        return self._wrapped(function, Description(action, resource, None, agent))
+        return cast(F, self._wrapped(cast(Any, function), Description(action, resource, None, agent)))
 
     def tools(
-        self, tools: Iterable[Callable[..., Any]] | Mapping[str, Callable[..., Any]], *, agent: Agent | None = None
-    ) -> dict[str, Callable[..., Any]]:
-        """Several tools, guarded, by name."""
+        self, tools: Iterable[Any] | Mapping[str, Any], *, agent: Agent | Callable[..., Agent] | None = None
+    ) -> dict[str, Any]:
+        """Several tools and toolsets, guarded, by name."""
         if isinstance(tools, Mapping):
             return {name: self.tool(function, name=name, agent=agent) for name, function in tools.items()}
         guarded = [self.tool(function, agent=agent) for function in tools]
-        return {getattr(each, "__guarded_action__"): each for each in guarded}  # noqa: B009  (set by wrapped)
+        return frameworks.by_name(guarded)
 
     def _wrapped(self, function: Callable[P, T], description: Description) -> Callable[P, T]:
         return wrapped(function, description, self._begin)
