@@ -16,7 +16,7 @@ from typing import NamedTuple, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from brain import logs
-from brain.charter import Event, Pattern, Priority, catalogue
+from brain.charter import Event, Pattern, Priority, catalogue, check_bounds
 from brain.errors import BrainError, EnvelopeError, InvalidInput, Unavailable
 from brain.logs import Log
 from brain.redis_client.url import parse
@@ -38,8 +38,6 @@ log = Log("brain.stream")
 A = ParamSpec("A")
 T = TypeVar("T")
 
-MAX_EVENT = 1 << 20
-"""Bytes; a larger event is refused."""
 _SAY_EVERY = 1.0  # seconds between two log lines about the same reason of refusal
 _LATE_REMEMBERED = 1_000  # events that interrupted a publish and whose receipts may still be awaited
 DURABILITIES = ("process", "power")
@@ -130,8 +128,7 @@ class EventStream:
     def publish_encoded(self, event_id: str, event_type: str, data: bytes) -> Receipt:
         """As `publish`, for an event whose encoded envelope is known to be right: for hot paths of our own modules."""
         try:
-            if len(data) > MAX_EVENT:
-                raise EnvelopeError(f"payload: the event has {len(data)} bytes, {MAX_EVENT} are allowed")
+            check_bounds(data)
             critical = event_type in self._critical
             with self._publishing:
                 if self._closed:

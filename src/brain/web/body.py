@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from typing import Any
 
 import msgspec
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from brain import limits
+from brain.json_places import fault_in
 from brain.web.problems import problem
 
 READ_SECONDS = 30.0
@@ -22,8 +26,8 @@ _HAVE_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 class BodyReader:
     """ASGI middleware: 413 over the limit (counted while reading, whatever Content-Length says), 408 when it does not
-    come, 415 when it is not JSON by name and 400 when it is not JSON in fact (numbers outside JSON, broken UTF-8 and
-    lone surrogates included, which the usual parser lets through).
+    come, 415 when it is not JSON by name and 400 when it is not JSON in fact (numbers outside JSON, broken UTF-8, lone
+    surrogates, and keys given twice included, which the usual parser lets through), or nested too deeply.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
@@ -92,9 +96,32 @@ class BodyReader:
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json" and not media_type.endswith("+json"):
             return problem(415, "Unsupported Media Type", "send the body as JSON, with Content-Type: application/json")
-        try:
-            msgspec.json.decode(body)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-            return problem(400, "Invalid JSON", f"the body is not valid JSON: {reason}")
-        return None
+        fault = json_fault(body)
+        return None if fault is None else problem(400, "Invalid JSON", f"the body is not valid JSON: {fault}", [fault])
+
+
+def json_fault(body: bytes) -> str | None:
+    """Why a body is not taken as JSON, with the place in it where there is one; None for one that is."""
+    if limits.too_deep(body, limits.BODY_DEPTH):
+        place = fault_in(body, limits.BODY_DEPTH) or "the body: is nested too deeply"
+        return f"{place}; {limits.BODY_DEPTH} levels are allowed"
+    try:
+        msgspec.json.decode(body)
+        json.loads(body, object_pairs_hook=_distinct)
+    except _GivenTwice as error:
+        return fault_in(body, limits.BODY_DEPTH) or f"{error}: is given twice"
+    except (ValueError, RecursionError) as error:  # msgspec's DecodeError is one, as is UnicodeDecodeError
+        return fault_in(body, limits.BODY_DEPTH) or str(error)
+    return None
+
+
+class _GivenTwice(Exception):
+    """A key that an object has twice: readers differ in which of the values they take."""
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        raise _GivenTwice(next(key[:100] for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
+    return found
