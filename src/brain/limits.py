@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from brain.json_places import nesting
+from brain.json_text import nesting
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ FIELD_PARTS = _bound(
     "parts",
     "Twice what the nesting of a value permits; the code made from a rule nests once for each part.",
 )
-PATTERN = _bound("A pattern of `matches`", 10_000, "characters", "RE2 compiles what is longer into more than 8 MB.")
+PATTERN = _bound("A pattern of `matches`", 10_000, "characters", "It bounds the time that RE2 takes to refuse one.")
 
 CONDITIONS = _bound("Conditions of a rule", 1_000, "conditions", "The rule is one function; split it.")
 ALLOW_BYTES = _bound(
@@ -135,6 +135,13 @@ COUNT = _bound(
 PRIORITY = _bound("A rule's priority, above or below 0", 2**31 - 1, "", "32 bits, the highest for measures.")
 MOMENT = _bound("A time in Unix seconds, excluded", 10**11, "seconds", "The year 5138; milliseconds would be beyond.")
 SECONDS = _bound("How long a measure holds", 366 * 86_400, "seconds", "A year; what is to stay is a rule.")
+
+
+def table() -> str:
+    """The bounds as the table in docs/limits.md."""
+    lines = ["| of what | at most | why |", "| --- | --- | --- |"]
+    lines += [f"| {one.of} | {one.most:,} {one.unit} ".rstrip() + f" | {one.why} |" for one in BOUNDS]
+    return "\n".join(lines) + "\n"
 
 
 _SCALARS = frozenset({int, float, bool, type(None)})

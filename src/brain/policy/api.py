@@ -41,8 +41,8 @@ from brain.policy.api_models import (
 )
 from brain.policy.approvals import Approval, Status
 from brain.policy.engine import PolicyEngine
-from brain.policy.files import rules_from
-from brain.policy.models import KILL_SWITCH, Rule
+from brain.policy.files import rule_from, rules_from, written
+from brain.policy.models import EVERYONE, KILL_SWITCH
 from brain.policy.replay import Replay, overlaid, replay
 from brain.policy.schema import policy_schema
 from brain.store import Store
@@ -115,33 +115,35 @@ def _rules(router: APIRouter, engine: PolicyEngine) -> None:
         """All rules in order of precedence."""
         rules = engine.rules()
         rules = [rule for rule in rules if enabled is None or rule.enabled == enabled]
-        return _json([rule.to_dict() for rule in rules if tag is None or tag in rule.tags])
+        return _json([written(rule) for rule in rules if tag is None or tag in rule.tags])
 
     @router.post("/rules", status_code=status.HTTP_201_CREATED, response_model=RuleView)
     async def create_rule(body: RuleBody, response: Response, by: By = None) -> dict[str, Any]:
         """Add a rule."""
         plain = body.model_dump()
-        rule = Rule.from_dict({**plain, "id": body.id or f"rule_{secrets.token_hex(6)}"})
+        rule = rule_from({**plain, "id": body.id or f"rule_{secrets.token_hex(6)}"})
         await asyncio.to_thread(engine.add_rule, rule, by=by)
         response.headers["Location"] = f"/api/policy/rules/{quote(rule.id, safe='')}"
-        return rule.to_dict()
+        return written(rule)
 
     @router.get("/rules/{rule_id}", response_model=RuleView)
     async def get_rule(rule_id: RuleIdPath) -> dict[str, Any]:
         """One rule."""
-        return engine.get_rule(rule_id).to_dict()
+        return written(engine.get_rule(rule_id))
 
     @router.put("/rules/{rule_id}", response_model=RuleView)
     async def replace_rule(rule_id: RuleIdPath, body: RuleReplacement, by: By = None) -> dict[str, Any]:
         """Replace a rule."""
-        rule = Rule.from_dict({**body.model_dump(), "id": body.id or rule_id})
-        return (await asyncio.to_thread(engine.update_rule, rule_id, rule, by=by)).to_dict()
+        rule = rule_from({**body.model_dump(), "id": body.id or rule_id})
+        return written(await asyncio.to_thread(engine.update_rule, rule_id, rule, by=by))
 
     @router.patch("/rules/{rule_id}", response_model=RuleView)
     async def change_rule(rule_id: RuleIdPath, body: RulePatch, by: By = None) -> dict[str, Any]:
         """Change fields of a rule."""
         changed = body.model_dump(exclude_unset=True)
-        return (await asyncio.to_thread(engine.update_rule, rule_id, changed, by=by)).to_dict()
+        if not changed.keys().isdisjoint(("effect", "conditions", EVERYONE)):
+            rule_from({**engine.get_rule(rule_id).to_dict(), **changed})
+        return written(await asyncio.to_thread(engine.update_rule, rule_id, changed, by=by))
 
     @router.delete("/rules/{rule_id}", status_code=status.HTTP_204_NO_CONTENT)
     async def delete_rule(rule_id: RuleIdPath, by: By = None) -> None:
@@ -151,12 +153,12 @@ def _rules(router: APIRouter, engine: PolicyEngine) -> None:
     @router.post("/rules/{rule_id}/enable", response_model=RuleView)
     async def enable_rule(rule_id: RuleIdPath, by: By = None) -> dict[str, Any]:
         """Let a rule take part in decisions."""
-        return (await asyncio.to_thread(engine.enable_rule, rule_id, by=by)).to_dict()
+        return written(await asyncio.to_thread(engine.enable_rule, rule_id, by=by))
 
     @router.post("/rules/{rule_id}/disable", response_model=RuleView)
     async def disable_rule(rule_id: RuleIdPath, by: By = None) -> dict[str, Any]:
         """Leave a rule out of decisions."""
-        return (await asyncio.to_thread(engine.disable_rule, rule_id, by=by)).to_dict()
+        return written(await asyncio.to_thread(engine.disable_rule, rule_id, by=by))
 
 
 def _sets(router: APIRouter, engine: PolicyEngine, stream: EventStream) -> None:
@@ -189,7 +191,7 @@ def _sets(router: APIRouter, engine: PolicyEngine, stream: EventStream) -> None:
     @router.get("/versions/{version}/rules", response_model=list[RuleView])
     async def rules_at(version: VersionPath) -> Response:
         """The rules as they were just after that version."""
-        return _json([rule.to_dict() for rule in await asyncio.to_thread(engine.rules_at, version)])
+        return _json([written(rule) for rule in await asyncio.to_thread(engine.rules_at, version)])
 
     @router.post("/versions/{version}/rollback", response_model=ImportedView)
     async def rollback(version: VersionPath, by: By = None) -> dict[str, Any]:
@@ -212,13 +214,13 @@ def _measures(router: APIRouter, engine: PolicyEngine) -> None:
     @router.get("/containments", response_model=list[RuleView])
     async def containments() -> Response:
         """The agents that are contained, as the rules that do it."""
-        return _json([rule.to_dict() for rule in engine.containments()])
+        return _json([written(rule) for rule in engine.containments()])
 
     @router.post("/containments", status_code=status.HTTP_201_CREATED, response_model=RuleView)
     async def contain(body: ContainmentBody) -> dict[str, Any]:
         """Deny an agent everything for a time; anew for one that is contained already."""
         rule = await asyncio.to_thread(engine.contain, body.agent_id, ttl=body.ttl, reason=body.reason, by=body.by)
-        return rule.to_dict()
+        return written(rule)
 
     @router.delete("/containments/{agent_id:path}", status_code=status.HTTP_204_NO_CONTENT)
     async def lift(agent_id: AgentIdPath, by: By = None) -> None:
@@ -227,7 +229,7 @@ def _measures(router: APIRouter, engine: PolicyEngine) -> None:
 
     def switch() -> dict[str, Any]:
         try:
-            return {"on": True, "rule": engine.get_rule(KILL_SWITCH).to_dict()}
+            return {"on": True, "rule": written(engine.get_rule(KILL_SWITCH))}
         except NotFound:
             return {"on": False, "rule": None}
 

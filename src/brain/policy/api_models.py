@@ -47,6 +47,7 @@ class _RuleFields(_Strict):
     name: RuleName = Field(description="What people call the rule.")
     effect: EffectText = Field(description="ALLOW, DENY, WARN or AUDIT.")
     conditions: Conditions = Field(default=[], description="All must hold; none: the rule always matches.")
+    everyone: bool = Field(default=False, description="Said of an ALLOW that has no conditions on purpose.")
     priority: Priority = Field(default=0, description="The matching rule with the highest priority decides.")
     enabled: bool = Field(default=True, description="Whether the rule takes part in decisions.")
     description: Text = Field(default="", description="Shown in the reason of its decisions.")
@@ -78,6 +79,7 @@ class RulePatch(_Strict):
     name: RuleName | None = None
     effect: EffectText | None = None
     conditions: Conditions | None = None
+    everyone: bool | None = None
     priority: Priority | None = None
     enabled: bool | None = None
     description: Text | None = None

@@ -15,6 +15,8 @@ from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenDict, FrozenList, fi
 
 MAX_PRIORITY = limits.PRIORITY
 MAX_CONDITIONS = limits.CONDITIONS
+EVERYONE = "everyone"
+"""A key of rules as files and requests write them: `everyone: true` says that the rule has no conditions on purpose."""
 CONTAINMENT, KILL_SWITCH = "containment", "kill-switch"
 TEMPORARY_TAGS = frozenset({CONTAINMENT, KILL_SWITCH})
 """Tags of rules that are measures of the moment, made and ended by `contain`, `lift` and the kill switch."""
@@ -75,8 +77,6 @@ class Condition:
     def __post_init__(self) -> None:
         faults = _field_faults(self.field)
         operator = _member(Operator, self.operator, "operator", faults)
-        if isinstance(self.operator, str) and not self.operator.strip():
-            faults[-1] += ' (in YAML, write ">" with its quotes)'
         value = _frozen("value", self.value, faults)
         if operator is not None and not faults:
             faults += _value_faults(operator, value)
@@ -158,8 +158,9 @@ def _value_faults(operator: Operator, value: Any) -> list[str]:
 class Rule:
     """One rule: when all its conditions hold, its effect is a candidate, and the highest priority decides.
 
-    A rule without conditions matches everything. `not_before` and `expires_at` are Unix seconds; outside of them the
-    rule does not take part. Raises InvalidInput with every fault listed.
+    A rule without conditions matches everything; a file or a request must say so of an ALLOW, by `everyone: true`.
+    `not_before` and `expires_at` are Unix seconds; outside of them the rule does not take part. Raises InvalidInput
+    with every fault listed.
     """
 
     id: str
@@ -246,7 +247,8 @@ class Rule:
             for name in plain
             if name not in _RULE_KEYS
         ]
-        known = {name: value for name, value in plain.items() if name in _RULE_KEYS}
+        faults += everyone_faults(plain)
+        known = {name: value for name, value in plain.items() if name in _RULE_KEYS and name != EVERYONE}
         try:
             rule = Rule(**{"id": "?", "name": "?", "effect": "DENY", **known})
         except InvalidInput as error:
@@ -256,7 +258,22 @@ class Rule:
         return rule
 
 
-_RULE_KEYS = tuple(each.name for each in fields(Rule))
+_RULE_KEYS = (*(each.name for each in fields(Rule)), EVERYONE)
+
+
+def everyone_faults(plain: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the key `everyone` of a written rule, which says that it has no conditions on purpose."""
+    said = plain.get(EVERYONE, False)
+    if not isinstance(said, bool):
+        return [f"{EVERYONE}: {limits.shown(said)} is not true or false"]
+    if said and plain.get("conditions"):
+        return [f"{EVERYONE}: is said of a rule that has conditions; leave out one of them"]
+    return []
+
+
+def lets_everyone(rule: Rule) -> bool:
+    """Whether the rule allows everybody everything: a written one must say so, for `conditions` is soon forgotten."""
+    return rule.effect is Effect.ALLOW and not rule.conditions
 
 
 def changes(old: Rule, new: Rule) -> dict[str, dict[str, Any]]:

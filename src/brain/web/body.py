@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import Any
 
-import msgspec
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brain import limits
-from brain.json_places import fault_in
+from brain.json_text import json_fault
 from brain.web.problems import problem
 
 READ_SECONDS = 30.0
@@ -96,32 +93,5 @@ class BodyReader:
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json" and not media_type.endswith("+json"):
             return problem(415, "Unsupported Media Type", "send the body as JSON, with Content-Type: application/json")
-        fault = json_fault(body)
+        fault = json_fault(body, limits.BODY_DEPTH)
         return None if fault is None else problem(400, "Invalid JSON", f"the body is not valid JSON: {fault}", [fault])
-
-
-def json_fault(body: bytes) -> str | None:
-    """Why a body is not taken as JSON, with the place in it where there is one; None for one that is."""
-    if limits.too_deep(body, limits.BODY_DEPTH):
-        place = fault_in(body, limits.BODY_DEPTH) or "the body: is nested too deeply"
-        return f"{place}; {limits.BODY_DEPTH} levels are allowed"
-    try:
-        msgspec.json.decode(body)
-        json.loads(body, object_pairs_hook=_distinct)
-    except _GivenTwice as error:
-        return fault_in(body, limits.BODY_DEPTH) or f"{error}: is given twice"
-    except (ValueError, RecursionError) as error:  # msgspec's DecodeError is one, as is UnicodeDecodeError
-        return fault_in(body, limits.BODY_DEPTH) or str(error)
-    return None
-
-
-class _GivenTwice(Exception):
-    """A key that an object has twice: readers differ in which of the values they take."""
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        raise _GivenTwice(next(key[:100] for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
-    return found

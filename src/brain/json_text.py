@@ -1,11 +1,15 @@
-"""Where in a JSON text something is, found without reading the text: for texts that cannot be read."""
+"""JSON texts: whether one keeps to JSON as every reader takes it, and where in it a fault is."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from itertools import accumulate
 from math import isinf
+from typing import Any
+
+import msgspec
 
 _TOKEN = re.compile(
     rb'(?P<key>"(?:[^"\\]|\\.)*+"(?=\s*+:))|(?P<text>"(?:[^"\\]|\\.)*+"?)|(?P<open>[{\[])|(?P<close>[}\]])'
@@ -19,6 +23,35 @@ _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in _STEPS)
 _PLACE_CHARACTERS = 200
 _WRONG = {"deep": "is nested too deeply", "twice": "is given twice"}
 _LONGEST_INTEGER = 4_300  # digits, beyond which Python does not convert
+
+
+def json_fault(data: bytes, most_depth: int) -> str | None:
+    """Why a text is not taken as JSON, beginning with the place in it where there is one; None for one that is.
+
+    Refused are also: numbers that JSON cannot hold, lone surrogates, a key given twice, and nesting beyond the depth.
+    """
+    if data.count(b"{") + data.count(b"[") > most_depth and nesting(data) > most_depth:
+        return f"{fault_in(data, most_depth) or 'is nested too deeply'}; {most_depth} levels are allowed"
+    try:
+        msgspec.json.decode(data)
+        json.loads(data, object_pairs_hook=_distinct)
+    except _GivenTwice as error:
+        return fault_in(data, most_depth) or f"{error}: is given twice"
+    except (ValueError, RecursionError) as error:  # msgspec's DecodeError is one, as is UnicodeDecodeError
+        return fault_in(data, most_depth) or str(error)
+    return None
+
+
+class _GivenTwice(Exception):
+    """A key that an object has twice: readers differ in which of the values they take."""
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _GivenTwice(next(key[:100] for key in found if keys.count(key) > 1))
+    return found
 
 
 def nesting(data: bytes) -> int:
