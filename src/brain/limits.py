@@ -158,6 +158,12 @@ def fault_of(value: object, most_bytes: int = VALUE_BYTES) -> str | None:
     return size_fault(value, most_bytes)
 
 
+def context_faults(context: Mapping[str, object]) -> list[tuple[str, str]]:
+    """What is wrong with the members of a decision's context, each with its name; see `fault_of`."""
+    found = [(str(name), fault_of(value, CONTEXT_BYTES)) for name, value in context.items()]
+    return [(name, fault) for name, fault in found if fault is not None]
+
+
 def size_fault(value: object, most_bytes: int) -> str | None:
     """What is wrong with the size of a value whose members are right; None when nothing is. Never raises."""
     try:

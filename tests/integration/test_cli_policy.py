@@ -132,7 +132,7 @@ def test_eval(brain: Command, policy: Path, tmp_path: Path) -> None:
     assert brain("policy", "eval", READ, "--rules", policy).code == 0
     assert brain("policy", "eval", READ, "--dry-run").code == 0
     assert len(events(tmp_path, "policy.rule_evaluated")) == 3
-    for bad in ("{", "[]", '"x"'):
+    for bad in ("{", "[]", '"x"', '{"a": 1, "a": 2}', '{"a": 1e400}', '{"a": ' + "[" * 33 + "]" * 33 + "}"):
         ran = brain("policy", "eval", bad)
         assert ran.code == 2
         assert ran.err.startswith("error: CONTEXT: ")

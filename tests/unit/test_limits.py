@@ -85,6 +85,17 @@ async def test_an_event_that_is_nested_too_deeply_is_refused_when_published_and_
             Event.decode(written + b"}")
 
 
+async def test_the_events_of_a_rule_of_full_depth_are_published() -> None:
+    async with EventStream.open("memory://") as stream:
+        engine = PolicyEngine(stream)
+        held = [Condition("params.a", "==", nested(limits.DEPTH))]  # type: ignore[arg-type]
+        engine.add_rule(Rule(id="r", name="r", effect="DENY", conditions=held, metadata={"k": nested(31)}))  # type: ignore[arg-type]
+        engine.update_rule("r", conditions=[], metadata={})
+        engine.update_rule("r", conditions=[one.to_dict() for one in held])
+        assert stream.stats()["refused"] == 0
+        assert len(await stream.read("policy.rule_*")) == 3
+
+
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_a_context_of_any_depth_is_decided_in_process_without_an_error(depth: int) -> None:
     engine = PolicyEngine()
