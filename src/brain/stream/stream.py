@@ -15,7 +15,7 @@ from sys import modules
 from typing import NamedTuple, ParamSpec, TypeVar
 from weakref import WeakSet
 
-from brain import logs
+from brain import limits, logs
 from brain.charter import Event, Pattern, Priority, catalogue, check_bounds
 from brain.errors import BrainError, EnvelopeError, InvalidInput, Unavailable
 from brain.logs import Log
@@ -38,6 +38,7 @@ log = Log("brain.stream")
 A = ParamSpec("A")
 T = TypeVar("T")
 
+_MOST, _DEEPEST = limits.EVENT_BYTES, limits.EVENT_DEPTH
 _SAY_EVERY = 1.0  # seconds between two log lines about the same reason of refusal
 _LATE_REMEMBERED = 1_000  # events that interrupted a publish and whose receipts may still be awaited
 DURABILITIES = ("process", "power")
@@ -128,7 +129,9 @@ class EventStream:
     def publish_encoded(self, event_id: str, event_type: str, data: bytes) -> Receipt:
         """As `publish`, for an event whose encoded envelope is known to be right: for hot paths of our own modules."""
         try:
-            check_bounds(data)
+            # As nearly all events are, it is neither large nor has it brackets enough to be deep.
+            if len(data) > _MOST or data.count(b"{") + data.count(b"[") > _DEEPEST:
+                check_bounds(data)
             critical = event_type in self._critical
             with self._publishing:
                 if self._closed:
