@@ -183,10 +183,8 @@ _encode: Callable[[Event], bytes] = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Wire).decode
 
 
-def check_bounds(data: bytes) -> None:
-    """Raise EnvelopeError when an encoded envelope is larger, or nested deeper, than events may be."""
-    if len(data) > limits.EVENT_BYTES:
-        raise EnvelopeError(f"payload: the event has {len(data)} bytes, {limits.EVENT_BYTES} are allowed")
+def check_depth(data: bytes) -> None:
+    """Raise EnvelopeError when an encoded envelope is nested deeper than events may be."""
     if limits.too_deep(data, limits.EVENT_DEPTH):
         raise EnvelopeError(f"payload or meta: is nested deeper than {limits.EVENT_DEPTH} levels; flatten it")
 
