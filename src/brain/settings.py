@@ -18,6 +18,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from brain import limits
 from brain.consumers import check_consumers
 from brain.consumers.audit.settings import AuditSettings
 from brain.consumers.incidents.settings import IncidentSettings
@@ -54,7 +55,7 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Host names (comma-separated), besides loopback, that requests may name"
     )
-    body_limit: int = Field(default=1 << 20, ge=1024, description="Largest request body, in bytes")
+    body_limit: int = Field(default=limits.BODY_BYTES, ge=1024, description="Largest request body, in bytes")
     live_limit: int = Field(default=200, ge=1, description="Most clients that may follow events/live at the same time")
     retention_days: float | None = Field(default=90.0, gt=0, description="Days that events are kept in the stream")
     retention_bytes: int | None = Field(default=None, gt=0, description="About how many bytes the stream may take")

@@ -30,6 +30,7 @@ from brain.policy.normal import Opaque, normalise
 from brain.policy.plain import plain
 from brain.store import Document, Store
 from brain.stream.publisher import Publisher, emit
+from brain.unreadable import readable
 
 COLLECTION = "policy.approvals"
 DEFAULT_TIMEOUT = 300.0
@@ -114,8 +115,7 @@ class Approvals:
         """The newest requests first, all or those of one status. Raises InvalidInput for an unknown status."""
         wanted = _status(status) if status is not None else None
         found = []
-        for document in self._store.scan(COLLECTION, newest_first=True):
-            approval = self._current(document)
+        for approval in self._readable(self._current, newest_first=True):
             if wanted is None or approval.status is wanted:
                 found.append(approval)
                 if len(found) == limit:
@@ -145,11 +145,10 @@ class Approvals:
     def find(self, context: Mapping[str, Any]) -> Approval | None:
         """The newest request for exactly this context that is still pending or granted, or None."""
         wanted = fingerprint(context)
-        for document in self._store.scan(COLLECTION, newest_first=True):
-            approval = _read(document)
+        for approval in self._readable(_read, newest_first=True):
             if approval.requested_at < self._clock() - MAX_TIMEOUT:
                 return None
-            if approval.fingerprint == wanted and self._current(document).status in _OPEN:
+            if approval.fingerprint == wanted and self.get(approval.id).status in _OPEN:
                 return approval
         return None
 
@@ -167,8 +166,7 @@ class Approvals:
             return
         self._revision = revision
         self._due = inf
-        for document in self._store.scan(COLLECTION):
-            approval = self._current(document)
+        for approval in self._readable(self._current):
             if approval.status in _OPEN:
                 self._due = min(self._due, approval.expires_at)
             elif approval.requested_at < self._clock() - KEPT_SECONDS:
@@ -190,6 +188,11 @@ class Approvals:
         granted = status is Status.GRANTED
         self._announce(APPROVAL_GRANTED if granted else APPROVAL_REFUSED, answered, reason)
         return answered
+
+    def _readable(self, read: Callable[[Document], Approval], *, newest_first: bool = False) -> Iterator[Approval]:
+        """What `read` makes of each stored request; one that cannot be read is left out, and that is said."""
+        found = self._store.scan(COLLECTION, newest_first=newest_first)
+        return readable(COLLECTION, ((document.key, document) for document in found), read)
 
     def _current(self, document: Document) -> Approval:
         """The request, after it was marked as expired if its time is over; one of all processes announces that."""

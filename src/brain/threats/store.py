@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from brain.errors import InvalidInput
 from brain.store import Store
 from brain.threats.models import Threat
+from brain.unreadable import FAULTS, collecting, left_out, readable
 
 COLLECTION = "threats"
 
@@ -20,22 +22,31 @@ class ThreatStore:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: tuple[int, Sequence[Threat]] = (0, ())
+        self._known: tuple[int, Sequence[Threat], Sequence[str]] = (0, (), ())
 
     def get(self, threat_id: str) -> tuple[Threat, int] | None:
-        """The threat with its version, or None."""
+        """The threat with its version, or None. Raises InvalidInput when what is stored cannot be read."""
         found = self._store.get(COLLECTION, threat_id)
-        return None if found is None else (_decode(found.data), found.version)
+        if found is None:
+            return None
+        try:
+            return _decode(found.data), found.version
+        except FAULTS as error:
+            raise InvalidInput(f"stored threat {threat_id!r} cannot be read: {error}") from error
 
     def put(self, threat: Threat, expected: int) -> None:
         """Store it over the version `expected` (0: it must be new). Raises Conflict when that was overtaken."""
         self._store.put(COLLECTION, threat.id, _encode(threat), expected)
 
     def all(self) -> Sequence[Threat]:
-        """Every threat, the latest detected first; decoded anew only after a change, so that polling is cheap."""
+        """Every threat that can be read, the latest detected first; decoded only after a change: polling is cheap."""
         revision = self._store.revision(COLLECTION)  # read first: what changes meanwhile is then read again next time
         if revision != self._known[0]:
-            threats = [_decode(document.data) for document in self._store.scan(COLLECTION)]
+            items = [(document.key, document.data) for document in self._store.scan(COLLECTION)]
+            with collecting() as unreadable:
+                threats = list(readable(COLLECTION, items, _decode))
             threats.sort(key=lambda threat: (threat.detected_at, threat.id), reverse=True)
-            self._known = (revision, threats)
+            self._known = (revision, threats, unreadable)
+        for name in self._known[2]:
+            left_out(COLLECTION, name.partition("/")[2], "as before")
         return self._known[1]
