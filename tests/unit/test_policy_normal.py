@@ -187,7 +187,7 @@ ROWS: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "seen"), ROWS, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(("value", "seen"), ROWS, ids=[f"{type(row[0]).__name__}-{n}" for n, row in enumerate(ROWS)])
 def test_each_kind_of_value_is_seen_as_the_table_says(value: object, seen: object) -> None:
     found = normalise(value)
     assert found == seen
