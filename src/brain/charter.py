@@ -24,6 +24,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from brain import limits
 from brain.errors import EnvelopeError, InvalidInput
 
 VERSION = "1.0"
@@ -146,8 +147,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """The event written in `data`. Raises EnvelopeError, naming the field, when it is no whole valid envelope."""
         try:
             wire = _decode(data)
-        except msgspec.DecodeError as error:  # also its child ValidationError
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise EnvelopeError(f"envelope: {error}") from error
+        except RecursionError as error:
+            raise EnvelopeError(f"payload: is nested deeper than {limits.EVENT_DEPTH} levels") from error
         meta = wire.meta
         if "version" not in meta or "correlation_id" not in meta:
             raise EnvelopeError("meta: needs the keys correlation_id (string or null) and version")
@@ -178,6 +181,12 @@ class _Wire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 _encode: Callable[[Event], bytes] = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Wire).decode
+
+
+def check_depth(data: bytes) -> None:
+    """Raise EnvelopeError when an encoded envelope is nested deeper than events may be."""
+    if limits.too_deep(data, limits.EVENT_DEPTH):
+        raise EnvelopeError(f"payload or meta: is nested deeper than {limits.EVENT_DEPTH} levels; flatten it")
 
 
 def _complete_meta(event: Event) -> None:

@@ -6,11 +6,27 @@ on the command line each of them ends with exit code 2.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 
-class BrainError(Exception):
-    """The root: whatever this package raises on purpose."""
+class Portable(Exception):
+    """An exception that can be pickled and copied with all its attributes, whatever its class demands to be made."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[E], args: tuple[Any, ...], attributes: Mapping[str, Any]) -> E:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
+
+
+class BrainError(Portable):
+    """The root: whatever this package raises on purpose. It can be pickled and copied, to cross processes."""
 
     status = 500
     title = "Internal error"

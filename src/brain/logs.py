@@ -44,9 +44,14 @@ class Log:
     def _write(self, method: str, message: str, values: dict[str, Any]) -> None:
         global unwritten
         try:
-            if self._logger is None:
-                self._logger = load().get_logger(self._name)
-            getattr(self._logger, method)(message, **values)
+            logger = self._logger
+            if logger is None:
+                structlog = load()
+                if structlog.is_configured():
+                    logger = self._logger = structlog.get_logger(self._name)
+                else:  # structlog alone writes to standard output, which is for a program's results
+                    logger = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
+            getattr(logger, method)(message, **values)
         except Exception:  # noqa: BLE001  (there is nowhere left to say it; counted)
             unwritten += 1
 

@@ -40,6 +40,7 @@ from brain.web.groups_api import groups_router
 from brain.web.health import health_router
 from brain.web.live import Live, live_router
 from brain.web.modules import Module
+from brain.web.unreadable import NamesUnreadable
 
 log = Log("brain.server")
 
@@ -127,6 +128,7 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
         app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     # The last one added is the first to see a request.
+    app.add_middleware(NamesUnreadable)
     app.add_middleware(BodyReader, limit=settings.body_limit)
     app.add_middleware(Guard, settings=settings, sessions=sessions)
     app.add_middleware(problems.LastResort)

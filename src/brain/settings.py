@@ -18,6 +18,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from brain import limits
 from brain.consumers import check_consumers
 from brain.consumers.audit.settings import AuditSettings
 from brain.consumers.incidents.settings import IncidentSettings
@@ -54,7 +55,7 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Host names (comma-separated), besides loopback, that requests may name"
     )
-    body_limit: int = Field(default=1 << 20, ge=1024, description="Largest request body, in bytes")
+    body_limit: int = Field(default=limits.BODY_BYTES, ge=1024, description="Largest request body, in bytes")
     live_limit: int = Field(default=200, ge=1, description="Most clients that may follow events/live at the same time")
     max_rules_age: float | None = Field(
         default=None,

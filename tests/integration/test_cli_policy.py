@@ -105,7 +105,9 @@ def test_a_file_with_faults_is_refused(brain: Command, tmp_path: Path) -> None:
 def test_check_finds_what_is_odd(brain: Command, policy: Path) -> None:
     assert brain("policy", "check", policy).out == f"{policy}: 2 rules, no faults, 0 findings\n"
     policy.write_text(
-        POLICY + "  - {id: again, name: Again, effect: DENY, priority: -1}\n  - {id: z, name: Z, effect: ALLOW}\n"
+        POLICY
+        + "  - {id: again, name: Again, effect: DENY, priority: -1}\n"
+        + "  - {id: z, name: Z, effect: ALLOW, everyone: true}\n"
     )
     ran = brain("policy", "check", policy)
     assert ran.code == 0
@@ -130,7 +132,7 @@ def test_eval(brain: Command, policy: Path, tmp_path: Path) -> None:
     assert brain("policy", "eval", READ, "--rules", policy).code == 0
     assert brain("policy", "eval", READ, "--dry-run").code == 0
     assert len(events(tmp_path, "policy.rule_evaluated")) == 3
-    for bad in ("{", "[]", '"x"'):
+    for bad in ("{", "[]", '"x"', '{"a": 1, "a": 2}', '{"a": 1e400}', '{"a": ' + "[" * 33 + "]" * 33 + "}"):
         ran = brain("policy", "eval", bad)
         assert ran.code == 2
         assert ran.err.startswith("error: CONTEXT: ")
@@ -157,7 +159,7 @@ def test_policy_tests(brain: Command, policy: Path, tmp_path: Path) -> None:
     assert ran.out.endswith("1 passed, 1 failed\n")
     assert ElementTree.parse(tmp_path / "out.xml").getroot().get("failures") == "1"
     other = tmp_path / "other.yaml"
-    other.write_text("rules: [{id: a, name: a, effect: ALLOW}]")
+    other.write_text("rules: [{id: a, name: a, effect: ALLOW, everyone: true}]")
     assert brain("policy", "test", cases, "--rules", other).out == "2 passed, 0 failed\n"
     assert [row["passed"] for row in brain("policy", "test", cases, "--json").json] == [True, False]
 

@@ -24,7 +24,7 @@ RULE: dict[str, Any] = {
     "conditions": [{"field": "agent_role", "operator": "==", "value": "guest"}],
     "priority": 5,
 }
-ALLOW = {"id": "all", "name": "All", "effect": "ALLOW"}
+ALLOW = {"id": "all", "name": "All", "effect": "ALLOW", "everyone": True}
 ASKED = {"agent_id": "a", "agent_role": "guest", "action": "read", "tenant": "t1"}
 RULES = "/api/policy/rules"
 
@@ -52,7 +52,7 @@ async def test_a_rules_life(client: httpx.AsyncClient) -> None:
     assert (await client.post(f"{RULES}/guests/disable")).json()["enabled"] is False
     assert (await client.get(RULES, params={"enabled": True})).json() == []
     assert (await client.post(f"{RULES}/guests/enable")).json()["enabled"] is True
-    replaced = (await client.put(f"{RULES}/guests", json={"name": "All", "effect": "ALLOW", "tags": ["t"]})).json()
+    replaced = (await client.put(f"{RULES}/guests", json={**ALLOW, "id": None, "tags": ["t"]})).json()
     assert (replaced["conditions"], replaced["tags"], replaced["id"]) == ([], ["t"], "guests")
     assert len((await client.get(RULES, params={"tag": "t"})).json()) == 1
     assert (await client.delete(f"{RULES}/guests")).status_code == 204
@@ -79,6 +79,31 @@ async def test_decisions_and_explanations(client: httpx.AsyncClient) -> None:
     question = {"agent": {"agent_role": "admin"}, "actions": ["read", "write"], "resources": ["db"]}
     allowed = (await client.post("/api/policy/allowed-actions", json=question)).json()
     assert allowed == [{"action": "read", "resource": "db"}, {"action": "write", "resource": "db"}]
+
+
+async def test_an_allow_without_conditions_must_say_that_it_is_for_everyone(client: httpx.AsyncClient) -> None:
+    forgotten = {"id": "all", "name": "All", "effect": "ALLOW"}
+    await client.post(RULES, json=RULE)
+    for method, path, body in (
+        ("POST", "/rules", forgotten),
+        ("POST", "/rules", {**forgotten, "conditions": []}),
+        ("PUT", "/rules/guests", {**forgotten, "id": "guests"}),
+        ("PATCH", "/rules/guests", {"effect": "allow", "conditions": []}),
+        ("POST", "/import", {"rules": [RULE, forgotten]}),
+        ("POST", "/replay", {"rules": [forgotten]}),
+    ):
+        answer = await client.request(method, f"/api/policy{path}", json=body)
+        assert answer.status_code == 422, (path, body)
+        assert "conditions: are missing" in answer.json()["faults"][0]
+    assert [rule["id"] for rule in (await client.get(RULES)).json()] == ["guests"]
+    made = await client.post(RULES, json={**forgotten, "everyone": True})
+    assert (made.status_code, made.json()["everyone"]) == (201, True)
+    assert (await client.patch(f"{RULES}/all", json={"priority": 7})).json()["everyone"] is True
+    again = await client.put(f"{RULES}/all", json=(await client.get(f"{RULES}/all")).json())
+    assert (again.status_code, again.json()["priority"]) == (200, 7)
+    narrower = await client.patch(f"{RULES}/all", json={"conditions": RULE["conditions"]})
+    assert (narrower.status_code, narrower.json()["everyone"]) == (200, False)
+    assert (await client.patch(f"{RULES}/all", json={"everyone": True})).status_code == 422
 
 
 async def test_bad_input_is_refused(client: httpx.AsyncClient) -> None:
@@ -127,7 +152,8 @@ async def test_sets_and_versions(client: httpx.AsyncClient) -> None:
     rules = [RULE, ALLOW]
     done = (await client.post("/api/policy/import", json={"rules": rules}, params={"by": "ann"})).json()
     assert done == {"created": ["guests", "all"], "updated": [], "deleted": [], "unchanged": 0}
-    bad = [RULE, {**ALLOW, "effect": "NO"}, {**ALLOW, "conditions": [{"field": "a", "operator": "?", "value": 1}]}]
+    unknown = {"conditions": [{"field": "a", "operator": "?", "value": 1}], "everyone": False}
+    bad = [RULE, {**ALLOW, "effect": "NO"}, {**ALLOW, **unknown}]
     refused = await client.post("/api/policy/import", json={"rules": bad, "replace": True})
     assert (refused.status_code, len(refused.json()["faults"])) == (422, 2)
     done = (await client.post("/api/policy/import", json={"rules": [ALLOW], "replace": True})).json()

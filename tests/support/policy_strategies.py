@@ -1,11 +1,23 @@
-"""Random rules, and contexts that come close to them, for the policy module's property tests."""
+"""Random rules, contexts that come close to them, for the policy module's property tests."""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
+import enum
+import math
+from collections import UserDict, defaultdict, deque, namedtuple
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import PurePosixPath
 from typing import Any
+from uuid import UUID
 
+import attrs
+import msgspec
 from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from brain.policy import Condition, Effect, Operator, Rule
 from brain.policy.values import path_of, thaw
@@ -35,7 +47,109 @@ values = st.one_of(
     scalars,
     st.lists(scalars, max_size=3),
     st.dictionaries(st.sampled_from(["a", "b", "amount"]), scalars, max_size=2),
-    st.sampled_from([[1], [True], [[1]], [[True]], {"a": 1}, {"a": True}, {"a": {"b": [0]}}]),
+    st.sampled_from([[1], [True], [[1]], [[True]], {"a": 1}, {"a": True}, {"a": {"b": [0]}}]).map(copy.deepcopy),
+)
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Whole(int):
+    pass
+
+
+class Real(float):
+    pass
+
+
+@dataclasses.dataclass
+class Record:
+    a: Any = None
+    amount: Any = None
+    name: Any = None
+
+
+@attrs.define
+class Attributes:
+    a: Any = None
+    amount: Any = None
+    name: Any = None
+
+
+class Struct(msgspec.Struct):
+    a: Any = None
+    amount: Any = None
+    name: Any = None
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    a: Any = None
+    amount: Any = None
+    name: Any = None
+
+
+Named = namedtuple("Named", "a amount name", defaults=(None, None, None))
+
+
+class Broken:
+    """Whose every comparison raises."""
+
+    def _refuse(self, *others: object) -> Any:
+        raise RuntimeError("no")
+
+    __eq__ = __hash__ = __lt__ = __gt__ = __contains__ = __bool__ = _refuse  # type: ignore[assignment]
+
+
+def _enum_of(value: Any) -> Any:
+    return enum.Enum("Choice", {"ONE": value}).ONE  # type: ignore[attr-defined]
+
+
+def _object_of(kind: Any) -> st.SearchStrategy[Any]:
+    return st.dictionaries(st.sampled_from(["a", "amount", "name"]), scalars, max_size=2).map(lambda them: kind(**them))
+
+
+odd_numbers = st.sampled_from(
+    [
+        Decimal("5000"),
+        Decimal("0.5"),
+        Decimal("0.1"),
+        Decimal("1"),
+        Decimal("1.00000000000000000001"),
+        Decimal("Infinity"),
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        Decimal("1E+5000"),
+        Fraction(1, 2),
+        Fraction(1, 3),
+        Fraction(2),
+        Whole(1),
+        Real(0.5),
+        float("inf"),
+        -float("inf"),
+        float("nan"),
+        10**30,
+        -(2**70),
+    ]
+)
+odd_values = st.one_of(
+    odd_numbers,
+    odd_numbers,
+    st.sampled_from(WORDS).map(Text),
+    st.sampled_from([*WORDS, 0, 1, 2, 0.5]).map(_enum_of),
+    st.sampled_from(WORDS).map(str.encode),
+    st.just(b"\xff"),
+    st.builds(Broken),
+    st.sampled_from([object(), SecretStr("a"), 1j, Record, deque(["a", 1]), PurePosixPath("db/x"), date.min]),
+    st.sampled_from([UUID(int=1), datetime.min]),
+    st.lists(scalars, max_size=3).map(tuple),
+    st.frozensets(st.sampled_from(WORDS), max_size=3),
+    st.sampled_from([Record, Attributes, Struct, Model, Named, UserDict]).flatmap(_object_of),
+    st.builds(lambda: defaultdict(dict, a=1)),
+    st.sampled_from([{1: "a"}, {_enum_of("amount"): 1}, [object()], {"a": float("nan")}, [Decimal("0.1")]]).map(
+        copy.copy
+    ),
 )
 
 
@@ -73,15 +187,23 @@ def rule_sets(draw: st.DrawFn) -> list[Rule]:
 
 
 @st.composite
-def contexts(draw: st.DrawFn, rules: list[Rule]) -> dict[str, Any]:
-    """A context: some fields at random, then the fields of some rules made to fit their conditions, or nearly."""
+def contexts(draw: st.DrawFn, rules: list[Rule], *, odd: bool = False) -> dict[str, Any]:
+    """A context: some fields at random, then the fields of some rules made to fit their conditions, or nearly.
+
+    With `odd` some values are of types that JSON lacks.
+    """
     context: dict[str, Any] = {}
     for field in draw(st.sampled_from([(), ("action",), ("action", "agent_role", "resource"), ("params", "tenant")])):
         context[field] = draw(values)
     aimed = [draw(st.sampled_from(rules)) for _ in range(draw(st.sampled_from([1, 2, 3])))] if rules else []
     for rule in aimed:
         for condition in rule.conditions:
-            _put(context, path_of(condition.field), draw(_near(condition)))
+            near = _near(condition)
+            if odd:
+                near = st.one_of(near, near.map(_dressed), odd_values)
+            _put(context, path_of(condition.field), draw(near))
+    if odd and "params" in context and draw(st.booleans()):
+        context["params"] = _dressed(context["params"])
     if draw(st.integers(0, 4)) == 0 and "agent_role" in context:
         context["agent"] = {"role": context.pop("agent_role")}
     return context
@@ -102,6 +224,23 @@ def _near(condition: Condition) -> st.SearchStrategy[Any]:
         fitting = [value]
     like = [_twin(one) for one in fitting] + [_more(one) for one in fitting[:1]]
     return st.sampled_from([*like, *fitting, *fitting]) if fitting else values
+
+
+def _dressed(value: Any) -> Any:
+    """The value as one of another type that rules see alike."""
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, str):
+        return _enum_of(Text(value))
+    if isinstance(value, int):
+        return Decimal(value)
+    if isinstance(value, float):
+        return Fraction(repr(value)) if math.isfinite(value) else Real(value)
+    if isinstance(value, list):
+        return deque(_dressed(one) for one in value)
+    if isinstance(value, dict):
+        return UserDict({Text(key): _dressed(member) for key, member in value.items()})
+    return value
 
 
 def _twin(value: Any) -> Any:

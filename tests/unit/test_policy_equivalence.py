@@ -30,21 +30,27 @@ def outcome(engine: PolicyEngine, context: dict[str, Any]) -> tuple[str, str | N
 @given(data=st.data())
 def test_engine_equals_reference(data: st.DataObject) -> None:
     rules = data.draw(rule_sets())
-    asked = data.draw(st.lists(contexts(rules), min_size=4, max_size=8))
+    odd = data.draw(st.booleans())
+    asked = data.draw(st.lists(contexts(rules, odd=odd), min_size=4, max_size=8))
     default = data.draw(st.sampled_from(list(Effect)))
-    engine = PolicyEngine(default_effect=default)
+    mismatch = data.draw(st.sampled_from(["unknown", "unknown", "false"]))
+    engine = PolicyEngine(default_effect=default, mismatch=mismatch)
     for rule in rules:
         engine.add_rule(rule)
-    at_once = RuleSet.of(rules, 1.0, default)
+    at_once = RuleSet.of(rules, 1.0, default, mismatch)
     for context in asked:
-        expected = decide(rules, spread_agent(context), default)
+        expected = decide(rules, context, default, mismatch)
         assert outcome(engine, context) == expected
         loaded = at_once.find(spread_agent(context))[DECISION]
         assert (loaded.effect, loaded.rule_id) == expected
-    assert engine.explain(asked[0]).decision is engine.evaluate(asked[0])
+    explained = engine.explain(asked[0])
+    assert explained.decision == engine.evaluate(asked[0])
+    assert [rule.rule_id for rule in explained.rules if rule.outcome == "won"] == [
+        rule_id for rule_id in [explained.decision.rule_id] if rule_id is not None
+    ]
     if rules:
         gone = data.draw(st.sampled_from(rules))
         engine.delete_rule(gone.id)
         left = [rule for rule in rules if rule is not gone]
         for context in asked:
-            assert outcome(engine, context) == decide(left, spread_agent(context), default)
+            assert outcome(engine, context) == decide(left, context, default, mismatch)

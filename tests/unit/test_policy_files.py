@@ -93,6 +93,30 @@ def test_other_faults(text: str, fault: str) -> None:
     assert faults(text)[0].startswith(fault)
 
 
+@pytest.mark.parametrize("conditions", [None, []])
+def test_an_allow_without_conditions_must_say_that_it_is_for_everyone(conditions: list[object] | None) -> None:
+    given = {"id": "a", "name": "a", "effect": "ALLOW"} | ({} if conditions is None else {"conditions": conditions})
+    fault = (
+        "p.yaml:1: [0].conditions: are missing, and so this ALLOW lets everybody do everything; "
+        "add conditions, or say `everyone: true`"
+    )
+    assert faults(json.dumps([given])) == [fault]
+    (rule,) = parse_policy(json.dumps([{**given, "everyone": True}])).rules
+    assert rule == Rule(id="a", name="a", effect="ALLOW")  # type: ignore[arg-type]
+    assert "everyone: true" in dump_policy([rule])
+    for effect in ("DENY", "WARN", "AUDIT"):
+        (rule,) = parse_policy(json.dumps([{**given, "effect": effect}])).rules
+        assert "everyone" not in dump_policy([rule])
+    assert faults(json.dumps([{**given, "everyone": False}])) == [fault]
+    assert "[0].everyone: 'yes' is not true or false" in faults(json.dumps([{**given, "everyone": "yes"}]))[0]
+    held = [{"field": "action", "operator": "==", "value": "read"}]
+    both = faults(json.dumps([{**given, "conditions": held, "everyone": True}]))
+    assert both == ["p.yaml:1: [0].everyone: is said of a rule that has conditions; leave out one of them"]
+    for written, valid in ((given, False), ({**given, "everyone": True}, True), ({**given, "conditions": held}, True)):
+        schema = jsonschema.Draft202012Validator(policy_schema())
+        assert schema.is_valid([written]) is valid
+
+
 def test_plain_words_and_times_are_texts_as_in_yaml_1_2() -> None:
     words = [
         "no",

@@ -27,11 +27,20 @@ T = TypeVar("T")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run async work to its end; Ctrl-C ends the command with exit code 130."""
+    """Run async work to its end; Ctrl-C ends the command with exit code 130.
+
+    What is stored and could not be read is named on standard error.
+    """
+    from brain.unreadable import collecting
+
     try:
-        return asyncio.run(work)
+        with collecting() as unreadable:
+            return asyncio.run(work)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+    finally:
+        for name in unreadable:
+            typer.echo(f"left out: {name} is stored and cannot be read by this version; see the log", err=True)
 
 
 def print_json(value: object) -> None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from brain.errors import InvalidInput, Unavailable
 from brain.redis_client.url import masked
 from brain.store.sqlite import sqlite_path, use_wal
+from brain.unreadable import FAULTS, left_out
+
+_ROW_FAULTS = (*FAULTS, sa.exc.StatementError)
+
+T = TypeVar("T")
 
 BUSY_SECONDS = 30
 """How long a transaction waits for another writer of the SQLite file."""
@@ -67,6 +72,29 @@ def create_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
             db.execute(sa.text("SELECT pg_advisory_xact_lock(7272601)"))
         metadata.create_all(db)
     made.add(metadata)
+
+
+def readable_rows(
+    db: sa.Connection, query: sa.Select[Any], key: sa.Column[Any], read: Callable[[sa.Row[Any]], T]
+) -> list[T]:
+    """What `read` makes of each row of the query; those that cannot be read are left out, and that is said.
+
+    `key` is the primary key of the table that the query is about.
+    """
+    try:
+        return [read(row) for row in db.execute(query)]
+    except _ROW_FAULTS as error:  # one row spoils the whole: now one by one
+        if isinstance(error, OUTAGE):
+            raise
+    found = []
+    for wanted in db.execute(query.with_only_columns(key)).scalars().all():
+        try:
+            found.append(read(db.execute(query.where(key == wanted)).one()))
+        except _ROW_FAULTS as error:
+            if isinstance(error, OUTAGE):
+                raise
+            left_out(key.table.name, str(wanted), error)
+    return found
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from brain import limits
 from brain.charter import VERSION, EventType
 from brain.event_docs import Module, example_event
 
@@ -37,7 +38,8 @@ def asyncapi_document(modules: Sequence[Module]) -> dict[str, Any]:
         "info": {
             "title": "BRAiN EventStream",
             "version": f"{VERSION}.0",
-            "description": "The events of policy, threats and health, each in the envelope of Charter v1.0.",
+            "description": "The events of policy, threats and health, each in the envelope of Charter v1.0, of at most "
+            f"{limits.EVENT_BYTES} bytes and {limits.EVENT_DEPTH} levels.",
         },
         "defaultContentType": "application/json",
         "servers": {

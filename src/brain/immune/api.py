@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from brain import limits
+from brain.fields import Object, Text
 from brain.immune.healing import GROUP, Healing
 from brain.immune.health import HealthStatus
 from brain.immune.models import HealthEvent, HealthKind, HealthSeverity
@@ -37,11 +39,11 @@ class NewHealthEvent(BaseModel):
 
     severity: HealthSeverity = Field(description="How much it matters.")
     kind: HealthKind = Field(description="Which kind of event it is.")
-    module: str = Field(min_length=1, max_length=200, description="Which module, agent or service it is about.")
-    message: str = Field(max_length=10_000, description="What happened, for a person to read.")
-    details: dict[str, Any] = Field(default_factory=dict, description="The reporter's own data, at most 64 KiB.")
+    module: str = Field(min_length=1, max_length=limits.ID, description="Which module, agent or service it is about.")
+    message: Text = Field(description="What happened, for a person to read.")
+    details: Object = Field(default_factory=dict, description="The reporter's own data, at most 64 KiB.")
     correlation_id: str | None = Field(
-        None, min_length=1, max_length=200, description="The story it belongs to; null begins one."
+        None, min_length=1, max_length=limits.STORY, description="The story it belongs to; null begins one."
     )
 
 
@@ -125,7 +127,9 @@ def immune_router(service: ImmuneService) -> APIRouter:
     async def listing(
         severity: Annotated[HealthSeverity | None, Query(description="Only this severity.")] = None,
         kind: Annotated[HealthKind | None, Query(description="Only this kind.")] = None,
-        module: Annotated[str | None, Query(description="Only about this module.", examples=["billing-agent"])] = None,
+        module: Annotated[
+            str | None, Query(max_length=limits.ID, description="Only about this module.", examples=["billing-agent"])
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=10_000, description="At most so many.")] = 100,
     ) -> list[HealthEventView]:
         """Those that fit all filters, the newest first."""

@@ -7,9 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from brain import limits
 from brain.errors import InvalidInput
-
-DETAILS_BYTES = 65_536
 
 
 class HealthSeverity(StrEnum):
@@ -53,11 +52,12 @@ class HealthEvent(msgspec.Struct, frozen=True):
         faults: list[str] = []
         msgspec.structs.force_setattr(self, "severity", _named(HealthSeverity, self.severity, "severity", faults))
         msgspec.structs.force_setattr(self, "kind", _named(HealthKind, self.kind, "kind", faults))
-        for field, value, least, most in (("module", self.module, 1, 200), ("message", self.message, 0, 10_000)):
-            if not isinstance(value, str) or not least <= len(value.strip()) <= most:
+        texts = (("module", self.module, 1, limits.ID), ("message", self.message, 0, limits.TEXT))
+        for field, value, least, most in texts:
+            if not limits.is_length(value, least, most):
                 faults.append(f"{field}: needs {least} to {most} characters of text")
-        if self.correlation_id is not None and not isinstance(self.correlation_id, str):
-            faults.append("correlation_id: needs text, or nothing")
+        if self.correlation_id is not None and not limits.is_length(self.correlation_id, 0, limits.TEXT):
+            faults.append(f"correlation_id: needs at most {limits.TEXT} characters of text, or nothing")
         if self.details:
             faults += _details_faults(self.details)
         if faults:
@@ -71,17 +71,12 @@ def _named(kind: type[E], value: object, field: str, faults: list[str]) -> E | N
     try:
         return kind(str(value).upper())
     except ValueError:
-        faults.append(f"{field}: {value!r} is not one of {', '.join(kind)}")
+        faults.append(f"{field}: {limits.shown(value)} is not one of {', '.join(kind)}")
         return None
 
 
 def _details_faults(details: object) -> list[str]:
     if not isinstance(details, dict):
         return [f"details: must be an object, not {type(details).__name__}"]
-    try:
-        size = len(msgspec.json.encode(details))
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        return [f"details: cannot be written as JSON: {error}"]
-    if size > DETAILS_BYTES:
-        return [f"details: {size} bytes as JSON are more than the {DETAILS_BYTES} allowed; keep a reference instead"]
-    return []
+    fault = limits.fault_of(details)
+    return [f"details: {fault}"] if fault is not None else []

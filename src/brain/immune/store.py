@@ -6,6 +6,7 @@ import msgspec
 
 from brain.immune.models import HealthEvent
 from brain.store import Store
+from brain.unreadable import readable
 
 COLLECTION = "immune"
 COUNTER = "immune.counter"
@@ -35,18 +36,23 @@ class HealthStore:
         return numbered
 
     def newest(self, limit: int) -> list[HealthEvent]:
-        """At most `limit` events, the newest first."""
-        found = self._store.scan(COLLECTION, limit=min(limit, self._keep), newest_first=True)
-        return [_decode(document.data) for document in found]
+        """At most `limit` events, the newest first; those that cannot be read are left out."""
+        return self._newest(limit)[0]
 
     def since(self, cutoff: float) -> list[HealthEvent]:
         """The kept events not older than `cutoff` (Unix seconds), the newest first."""
         size = 256
         while True:
-            events = self.newest(size)
-            if len(events) < size or events[-1].timestamp < cutoff:
+            events, looked = self._newest(size)
+            if looked < size or (events and events[-1].timestamp < cutoff):
                 return [event for event in events if event.timestamp >= cutoff]
             size *= 4
+
+    def _newest(self, limit: int) -> tuple[list[HealthEvent], int]:
+        """The events that can be read of the newest `limit`, and how many there are."""
+        found = self._store.scan(COLLECTION, limit=min(limit, self._keep), newest_first=True)
+        items = [(document.key, document.data) for document in found]
+        return list(readable(COLLECTION, items, _decode)), len(items)
 
     def _sweep(self, number: int) -> None:
         """Remove all beyond `keep`: what a run left that kept more or was killed, and what was stored very late."""

@@ -3,10 +3,12 @@
 from brain.policy.decisions import Decision
 from brain.policy.engine import PolicyEngine
 from brain.policy.explain import Explanation
-from brain.policy.guards import ActionDenied, ApprovalRequired, Guard, acting_as
+from brain.policy.guards import ANONYMOUS, ActingExecutor, ActionDenied, ApprovalRequired, Guard, acting_as, carry
 from brain.policy.models import Condition, Effect, Mode, Operator, Rule
 
 __all__ = [
+    "ANONYMOUS",
+    "ActingExecutor",
     "ActionDenied",
     "ApprovalRequired",
     "Condition",
@@ -19,4 +21,5 @@ __all__ = [
     "PolicyEngine",
     "Rule",
     "acting_as",
+    "carry",
 ]

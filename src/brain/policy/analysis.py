@@ -13,7 +13,9 @@ import msgspec
 
 from brain.policy.compiler import filed, signature_values
 from brain.policy.implication import all_imply, can_hold_together, excludes, matches_everything
-from brain.policy.models import Effect, Mode, Operator, Rule
+from brain.policy.models import Condition, Effect, Mode, Operator, Rule
+from brain.policy.openness import each_open
+from brain.policy.predicates import holds
 from brain.policy.values import Path, path_of
 
 KNOWN_FIELDS = ("agent_id", "agent_role", "action", "resource", "environment", "params")
@@ -24,8 +26,17 @@ KINDS = (
     "duplicate",
     "unused-field",
     "matches-everything",
+    "open-end",
+    "open-start",
     "expired",
 )
+_NAMES = ("agent_id", "agent_role", "action")  # fields whose values are no paths
+_LONGEST_PATTERN = 1_000
+_OPEN = {
+    "open-end": "the pattern {0!r} on {1} is open at its end: it lets {2!r} through; end it with $, and say what comes "
+    "before, as in orders/[^/]+$",
+    "open-start": "the pattern {0!r} on {1} begins with anything: it lets {2!r} through; say how the text begins",
+}
 _PAIRWISE = 300  # rules of one priority up to which every pair is compared; above, only those that share their keys
 
 
@@ -73,11 +84,33 @@ def _alone(rule: Rule, now: float, known: Sequence[str]) -> Iterable[Finding]:
             yield Finding("matches-everything", rule.id, None, message)
         if condition.operator is Operator.IN and not condition.value:
             yield Finding("never-matches", rule.id, None, f"nothing is in the empty list for {condition.field}")
+    yield from _open_patterns(rule)
     for one, other in combinations(rule.conditions, 2):
         if excludes(one, other):
-            yield Finding("never-matches", rule.id, None, f"its conditions exclude each other: {one}, and {other}")
+            where = " (it matches only where a value cannot be compared)" if rule.effect.is_strict else ""
+            yield Finding(
+                "never-matches", rule.id, None, f"its conditions exclude each other: {one}, and {other}{where}"
+            )
     if rule.has_expired(now):
         yield Finding("expired", rule.id, None, "its validity is over")
+
+
+def _open_patterns(rule: Rule) -> Iterable[Finding]:
+    """Patterns of an ALLOW that let more through than they seem to: `matches` is anchored at the start alone."""
+    for condition in rule.conditions:
+        if rule.effect is not Effect.ALLOW or condition.operator is not Operator.MATCHES:
+            continue
+        path = path_of(condition.field)
+        about = [one for one in rule.conditions if path_of(one.field) == path]
+        if matches_everything(condition.value) or len(condition.value) > _LONGEST_PATTERN:
+            continue
+
+        def fits(text: str, about: list[Condition] = about) -> bool:
+            return all(holds(one, text) for one in about)
+
+        is_path = path[-1] not in _NAMES or "/" in condition.value
+        for kind, text in each_open(condition.value, is_path, fits):
+            yield Finding(kind, rule.id, None, _OPEN[kind].format(condition.value, condition.field, text))
 
 
 def _duplicates(rules: Sequence[Rule]) -> Iterable[Finding]:
@@ -97,8 +130,11 @@ def _never_win(rules: Sequence[Rule]) -> Iterable[Finding]:
     for rule in rules:
         for other in index.candidates(rule):
             if other.order < rule.order and _always_valid_with(other, rule) and _covers(other, rule):
+                certain = "can never win: wherever it matches"
+                if not _covers_doubts(other, rule):
+                    certain = "wins only where a value cannot be compared: wherever it matches for certain"
                 message = (
-                    f"can never win: wherever it matches, {other.id!r} ({other.effect}, priority {other.priority}) "
+                    f"{certain}, {other.id!r} ({other.effect}, priority {other.priority}) "
                     "matches too and goes before it"
                 )
                 yield Finding("never-wins", rule.id, other.id, message)
@@ -152,6 +188,13 @@ class _Filed:
 
 def _covers(wide: Rule, narrow: Rule) -> bool:
     return all_imply(narrow.conditions, wide.conditions)
+
+
+def _covers_doubts(wide: Rule, narrow: Rule) -> bool:
+    """Whether `wide`, which covers `narrow`, also matches where that counts as matched by an unknown condition."""
+    if not narrow.effect.is_strict or not wide.conditions:
+        return True
+    return wide.effect.is_strict and all_imply(narrow.conditions, wide.conditions, doubtful=True)
 
 
 def _always_valid_with(wide: Rule, narrow: Rule) -> bool:

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import msgspec
-from fastapi import APIRouter, Body, Query, Response, status
+from fastapi import APIRouter, Body, Path, Query, Response, status
 
+from brain import limits
 from brain.policy.analysis import analyse
 from brain.policy.api_models import (
     AllowedAction,
@@ -40,8 +41,8 @@ from brain.policy.api_models import (
 )
 from brain.policy.approvals import Approval, Status
 from brain.policy.engine import PolicyEngine
-from brain.policy.files import rules_from
-from brain.policy.models import Rule
+from brain.policy.files import rule_from, rules_from, written
+from brain.policy.models import EVERYONE
 from brain.policy.prometheus import families, readiness
 from brain.policy.replay import Replay, overlaid, replay
 from brain.policy.schema import policy_schema
@@ -51,7 +52,11 @@ from brain.web.modules import Module, ModuleSettings
 
 _WEEK = 7 * 86_400.0
 
-By = Annotated[str | None, Query(max_length=200, description="Who makes the change; recorded with it.")]
+By = Annotated[str | None, Query(max_length=limits.ID, description="Who makes the change; recorded with it.")]
+RuleIdPath = Annotated[str, Path(max_length=limits.ID, description="The rule's id.")]
+VersionPath = Annotated[int, Path(ge=0, le=limits.COUNT, description="The version's number; 0: before the first.")]
+ApprovalIdPath = Annotated[str, Path(max_length=limits.ID, description="The request's id.")]
+AgentIdPath = Annotated[str, Path(max_length=limits.TEXT, description="The agent's id.")]
 
 
 @asynccontextmanager
@@ -107,53 +112,55 @@ def _rules(router: APIRouter, engine: PolicyEngine) -> None:
     @router.get("/rules", response_model=list[RuleView])
     async def list_rules(
         enabled: Annotated[bool | None, Query(description="Only enabled, or only disabled, rules.")] = None,
-        tag: Annotated[str | None, Query(description="Only rules with this tag.")] = None,
-    ) -> list[dict[str, Any]]:
+        tag: Annotated[str | None, Query(max_length=limits.TYPE, description="Only rules with this tag.")] = None,
+    ) -> Response:
         """All rules in order of precedence."""
         rules = engine.rules()
         rules = [rule for rule in rules if enabled is None or rule.enabled == enabled]
-        return [rule.to_dict() for rule in rules if tag is None or tag in rule.tags]
+        return _json([written(rule) for rule in rules if tag is None or tag in rule.tags])
 
     @router.post("/rules", status_code=status.HTTP_201_CREATED, response_model=RuleView)
     async def create_rule(body: RuleBody, response: Response, by: By = None) -> dict[str, Any]:
         """Add a rule."""
         plain = body.model_dump()
-        rule = Rule.from_dict({**plain, "id": body.id or f"rule_{secrets.token_hex(6)}"})
+        rule = rule_from({**plain, "id": body.id or f"rule_{secrets.token_hex(6)}"})
         await asyncio.to_thread(engine.add_rule, rule, by=by)
         response.headers["Location"] = f"/api/policy/rules/{quote(rule.id, safe='')}"
-        return rule.to_dict()
+        return written(rule)
 
     @router.get("/rules/{rule_id}", response_model=RuleView)
-    async def get_rule(rule_id: str) -> dict[str, Any]:
+    async def get_rule(rule_id: RuleIdPath) -> dict[str, Any]:
         """One rule."""
-        return engine.get_rule(rule_id).to_dict()
+        return written(engine.get_rule(rule_id))
 
     @router.put("/rules/{rule_id}", response_model=RuleView)
-    async def replace_rule(rule_id: str, body: RuleReplacement, by: By = None) -> dict[str, Any]:
+    async def replace_rule(rule_id: RuleIdPath, body: RuleReplacement, by: By = None) -> dict[str, Any]:
         """Replace a rule."""
-        rule = Rule.from_dict({**body.model_dump(), "id": body.id or rule_id})
-        return (await asyncio.to_thread(engine.update_rule, rule_id, rule, by=by)).to_dict()
+        rule = rule_from({**body.model_dump(), "id": body.id or rule_id})
+        return written(await asyncio.to_thread(engine.update_rule, rule_id, rule, by=by))
 
     @router.patch("/rules/{rule_id}", response_model=RuleView)
-    async def change_rule(rule_id: str, body: RulePatch, by: By = None) -> dict[str, Any]:
+    async def change_rule(rule_id: RuleIdPath, body: RulePatch, by: By = None) -> dict[str, Any]:
         """Change fields of a rule."""
         changed = body.model_dump(exclude_unset=True)
-        return (await asyncio.to_thread(engine.update_rule, rule_id, changed, by=by)).to_dict()
+        if not changed.keys().isdisjoint(("effect", "conditions", EVERYONE)):
+            rule_from({**engine.get_rule(rule_id).to_dict(), **changed})
+        return written(await asyncio.to_thread(engine.update_rule, rule_id, changed, by=by))
 
     @router.delete("/rules/{rule_id}", status_code=status.HTTP_204_NO_CONTENT)
-    async def delete_rule(rule_id: str, by: By = None) -> None:
+    async def delete_rule(rule_id: RuleIdPath, by: By = None) -> None:
         """Remove a rule."""
         await asyncio.to_thread(engine.delete_rule, rule_id, by=by)
 
     @router.post("/rules/{rule_id}/enable", response_model=RuleView)
-    async def enable_rule(rule_id: str, by: By = None) -> dict[str, Any]:
+    async def enable_rule(rule_id: RuleIdPath, by: By = None) -> dict[str, Any]:
         """Let a rule take part in decisions."""
-        return (await asyncio.to_thread(engine.enable_rule, rule_id, by=by)).to_dict()
+        return written(await asyncio.to_thread(engine.enable_rule, rule_id, by=by))
 
     @router.post("/rules/{rule_id}/disable", response_model=RuleView)
-    async def disable_rule(rule_id: str, by: By = None) -> dict[str, Any]:
+    async def disable_rule(rule_id: RuleIdPath, by: By = None) -> dict[str, Any]:
         """Leave a rule out of decisions."""
-        return (await asyncio.to_thread(engine.disable_rule, rule_id, by=by)).to_dict()
+        return written(await asyncio.to_thread(engine.disable_rule, rule_id, by=by))
 
 
 def _sets(router: APIRouter, engine: PolicyEngine, stream: EventStream) -> None:
@@ -179,17 +186,17 @@ def _sets(router: APIRouter, engine: PolicyEngine, stream: EventStream) -> None:
     @router.get("/versions", response_model=list[VersionView])
     async def versions(
         limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 50,
-    ) -> list[dict[str, Any]]:
+    ) -> Response:
         """The newest versions of the rule set, newest first."""
-        return [version.to_dict() for version in await asyncio.to_thread(engine.versions, limit)]
+        return _json([version.to_dict() for version in await asyncio.to_thread(engine.versions, limit)])
 
     @router.get("/versions/{version}/rules", response_model=list[RuleView])
-    async def rules_at(version: int) -> list[dict[str, Any]]:
+    async def rules_at(version: VersionPath) -> Response:
         """The rules as they were just after that version."""
-        return [rule.to_dict() for rule in await asyncio.to_thread(engine.rules_at, version)]
+        return _json([written(rule) for rule in await asyncio.to_thread(engine.rules_at, version)])
 
     @router.post("/versions/{version}/rollback", response_model=ImportedView)
-    async def rollback(version: int, by: By = None) -> dict[str, Any]:
+    async def rollback(version: VersionPath, by: By = None) -> dict[str, Any]:
         """Make the rules again what they were just after that version."""
         return (await asyncio.to_thread(engine.rollback, version, by=by))._asdict()
 
@@ -198,7 +205,7 @@ def _sets(router: APIRouter, engine: PolicyEngine, stream: EventStream) -> None:
         """What candidate rules would have changed in the recorded decisions; nothing is changed."""
         candidates = rules_from([rule.model_dump() for rule in body.rules])
         rules = candidates if body.alone else overlaid(engine.rules(), candidates)
-        replaying = Replay(rules, engine.default_effect, examples=body.examples)
+        replaying = Replay(rules, engine.default_effect, examples=body.examples, mismatch=engine.mismatch)
         since = body.since if body.since is not None else time.time() - _WEEK
         async with one_at_a_time:
             report = await replay(stream, replaying, since=since, until=body.until)
@@ -207,18 +214,18 @@ def _sets(router: APIRouter, engine: PolicyEngine, stream: EventStream) -> None:
 
 def _measures(router: APIRouter, engine: PolicyEngine) -> None:
     @router.get("/containments", response_model=list[RuleView])
-    async def containments() -> list[dict[str, Any]]:
+    async def containments() -> Response:
         """The agents that are contained, as the rules that do it."""
-        return [rule.to_dict() for rule in engine.containments()]
+        return _json([written(rule) for rule in engine.containments()])
 
     @router.post("/containments", status_code=status.HTTP_201_CREATED, response_model=RuleView)
     async def contain(body: ContainmentBody) -> dict[str, Any]:
         """Deny an agent everything for a time; anew for one that is contained already."""
         rule = await asyncio.to_thread(engine.contain, body.agent_id, ttl=body.ttl, reason=body.reason, by=body.by)
-        return rule.to_dict()
+        return written(rule)
 
     @router.delete("/containments/{agent_id:path}", status_code=status.HTTP_204_NO_CONTENT)
-    async def lift(agent_id: str, by: By = None) -> None:
+    async def lift(agent_id: AgentIdPath, by: By = None) -> None:
         """End an agent's containment."""
         await asyncio.to_thread(engine.lift, agent_id, by=by)
 
@@ -231,7 +238,7 @@ def _measures(router: APIRouter, engine: PolicyEngine) -> None:
 
     def switch() -> dict[str, Any]:
         rule = engine.kill_switch_in_force()
-        return {"on": rule is not None, "rule": rule.to_dict() if rule is not None else None}
+        return {"on": rule is not None, "rule": written(rule) if rule is not None else None}
 
     @router.get("/kill-switch", response_model=KillSwitchView)
     async def kill_switch() -> dict[str, Any]:
@@ -261,20 +268,25 @@ def _approvals(router: APIRouter, engine: PolicyEngine) -> None:
         return [_shown(one) for one in await asyncio.to_thread(engine.approvals.list, status, limit)]
 
     @router.get("/approvals/{approval_id}", response_model=ApprovalView)
-    async def approval(approval_id: str) -> Any:
+    async def approval(approval_id: ApprovalIdPath) -> Any:
         """One request for approval."""
         return _shown(await asyncio.to_thread(engine.approvals.get, approval_id))
 
     @router.post("/approvals/{approval_id}/grant", response_model=ApprovalView)
-    async def grant(approval_id: str, body: AnswerBody) -> Any:
+    async def grant(approval_id: ApprovalIdPath, body: AnswerBody) -> Any:
         """Agree to the action."""
         return _shown(await asyncio.to_thread(engine.approvals.grant, approval_id, by=body.by, reason=body.reason))
 
     @router.post("/approvals/{approval_id}/refuse", response_model=ApprovalView)
-    async def refuse(approval_id: str, body: AnswerBody) -> Any:
+    async def refuse(approval_id: ApprovalIdPath, body: AnswerBody) -> Any:
         """Refuse the action."""
         return _shown(await asyncio.to_thread(engine.approvals.refuse, approval_id, by=body.by, reason=body.reason))
 
 
 def _shown(approval: Approval) -> Any:
     return msgspec.to_builtins(approval)
+
+
+def _json(value: object) -> Response:
+    """An answer of rules that were checked when they were made: they need not be checked again, each by each."""
+    return Response(msgspec.json.encode(value), media_type="application/json")

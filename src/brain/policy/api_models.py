@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from brain import limits
+from brain.fields import ContextObject, ContextValue, Moment, Name, Object, Text, Value, within
 from brain.policy.events import RULE_CREATED, RULE_EVALUATED
 
 _EXAMPLE_RULE: Any = RULE_CREATED.example["rule"]
@@ -24,73 +26,95 @@ class _Strict(BaseModel):
 class ConditionBody(_Strict):
     """One comparison of a field of the context with a value."""
 
-    field: str = Field(description="A dotted path into the context; `agent.role` is `agent_role`.")
-    operator: str = Field(description="One of ==, !=, >, <, contains, matches, in.")
-    value: Any = Field(description="What the field is compared with.")
+    field: str = Field(
+        max_length=limits.FIELD,
+        description=f"A dotted path into the context, of at most {limits.FIELD_PARTS} parts; `agent.role` is "
+        "`agent_role`.",
+    )
+    operator: str = Field(max_length=limits.TYPE, description="One of ==, !=, >, <, contains, matches, in.")
+    value: Value = Field(description="What the field is compared with.")
+
+
+Conditions = Annotated[list[ConditionBody], Field(max_length=limits.CONDITIONS)]
+Priority = Annotated[int, Field(ge=-limits.PRIORITY, le=limits.PRIORITY)]
+Tags = Annotated[list[Annotated[str, Field(min_length=1, max_length=limits.TYPE)]], Field(max_length=limits.TAGS)]
+RuleId = Annotated[str, Field(max_length=limits.ID)]
+RuleName = Annotated[str, Field(max_length=limits.NAME)]
+EffectText = Annotated[str, Field(max_length=limits.TYPE)]
 
 
 class _RuleFields(_Strict):
-    name: str = Field(description="What people call the rule.")
-    effect: str = Field(description="ALLOW, DENY, WARN or AUDIT.")
-    conditions: list[ConditionBody] = Field(default=[], description="All must hold; none: the rule always matches.")
-    priority: int = Field(default=0, description="The matching rule with the highest priority decides.")
+    name: RuleName = Field(description="What people call the rule.")
+    effect: EffectText = Field(description="ALLOW, DENY, WARN or AUDIT.")
+    conditions: Conditions = Field(default=[], description="All must hold; none: the rule always matches.")
+    everyone: bool = Field(default=False, description="Said of an ALLOW that has no conditions on purpose.")
+    priority: Priority = Field(default=0, description="The matching rule with the highest priority decides.")
     enabled: bool = Field(default=True, description="Whether the rule takes part in decisions.")
-    description: str = Field(default="", description="Shown in the reason of its decisions.")
-    metadata: dict[str, Any] = Field(default={}, description="Whatever belongs to the rule.")
+    description: Text = Field(default="", description="Shown in the reason of its decisions.")
+    metadata: Object = Field(default={}, description="Whatever belongs to the rule.")
     mode: Literal["enforce", "shadow"] = Field(default="enforce", description="shadow: recorded, never applied.")
-    tags: list[str] = Field(default=[], description="For finding rules again.")
-    not_before: float | None = Field(default=None, description="Takes part from here on; Unix seconds.")
-    expires_at: float | None = Field(default=None, description="Takes part until then; Unix seconds.")
+    tags: Tags = Field(default=[], description="For finding rules again.")
+    not_before: Moment | None = Field(default=None, description="Takes part from here on; Unix seconds.")
+    expires_at: Moment | None = Field(default=None, description="Takes part until then; Unix seconds.")
 
 
 class RuleBody(_RuleFields):
     """A new rule; without an id it is given one."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE_RULE]})
-    id: str | None = Field(default=None, description="Its id; minted when left out.")
+    id: RuleId | None = Field(default=None, description="Its id; minted when left out.")
 
 
 class RuleReplacement(_RuleFields):
     """A whole rule, put in the place of the one with the id in the path."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE_RULE]})
-    id: str | None = Field(default=None, description="The id in the path, or nothing.")
+    id: RuleId | None = Field(default=None, description="The id in the path, or nothing.")
 
 
 class RulePatch(_Strict):
     """Fields of a rule to change; what is left out stays."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"priority": 200}]})
-    name: str | None = None
-    effect: str | None = None
-    conditions: list[ConditionBody] | None = None
-    priority: int | None = None
+    name: RuleName | None = None
+    effect: EffectText | None = None
+    conditions: Conditions | None = None
+    everyone: bool | None = None
+    priority: Priority | None = None
     enabled: bool | None = None
-    description: str | None = None
-    metadata: dict[str, Any] | None = None
+    description: Text | None = None
+    metadata: Object | None = None
     mode: Literal["enforce", "shadow"] | None = None
-    tags: list[str] | None = None
-    not_before: float | None = None
-    expires_at: float | None = None
+    tags: Tags | None = None
+    not_before: Moment | None = None
+    expires_at: Moment | None = None
 
 
 class RuleView(_RuleFields):
     """A rule as it is."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE_RULE]})
-    id: str = Field(description="Its id.")
+    id: RuleId = Field(description="Its id.")
 
 
 class ContextBody(BaseModel):
     """What an agent asks for; further fields may be given, and rules may refer to them."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [_EXAMPLE_CONTEXT]})
-    agent_id: str | None = Field(default=None, description="Who asks.")
-    agent_role: str | None = Field(default=None, description="Its role.")
-    action: str = Field(description="What it wants to do.")
-    resource: str | None = Field(default=None, description="What it wants to do it to.")
-    environment: dict[str, Any] = Field(default={}, description="Circumstances of the request.")
-    params: dict[str, Any] = Field(default={}, description="The action's parameters.")
+    __pydantic_extra__: dict[str, ContextValue]
+    agent_id: Text | None = Field(default=None, description="Who asks.")
+    agent_role: Text | None = Field(default=None, description="Its role.")
+    action: Text = Field(description="What it wants to do.")
+    resource: Text | None = Field(default=None, description="What it wants to do it to.")
+    environment: ContextObject = Field(default={}, description="Circumstances of the request.")
+    params: ContextObject = Field(default={}, description="The action's parameters.")
+
+    @model_validator(mode="after")
+    def _fits_into_an_event(self) -> ContextBody:
+        fault = limits.size_fault(self.context(), limits.CONTEXT_BYTES)
+        if fault is not None:
+            raise ValueError(f"the context as a whole: {fault}")
+        return self
 
     def context(self) -> dict[str, Any]:
         """The context for the engine; a field left out of the body is absent from it."""
@@ -130,7 +154,7 @@ class ContextsBody(_Strict):
         extra="forbid", json_schema_extra={"examples": [{"contexts": [_EXAMPLE_CONTEXT, _EXAMPLE_CONTEXT]}]}
     )
 
-    contexts: list[ContextBody] = Field(min_length=1, max_length=1000, description="At most 1,000.")
+    contexts: list[ContextBody] = Field(min_length=1, max_length=limits.QUESTIONS, description="At most 1,000.")
 
 
 class AllowedActionsBody(_Strict):
@@ -142,9 +166,17 @@ class AllowedActionsBody(_Strict):
             "examples": [{"agent": {"agent_role": "guest"}, "actions": ["read", "delete"], "resources": ["db/orders"]}]
         },
     )
-    agent: dict[str, Any] = Field(description="The part of the context that stays the same: agent_id, agent_role, ...")
-    actions: list[str] = Field(min_length=1, max_length=1000, description="The actions in question.")
-    resources: list[str] | None = Field(default=None, max_length=1000, description="The resources; null: none named.")
+    agent: Object = Field(description="The part of the context that stays the same: agent_id, agent_role, ...")
+    actions: list[Text] = Field(min_length=1, max_length=limits.QUESTIONS, description="The actions in question.")
+    resources: list[Text] | None = Field(
+        default=None, max_length=limits.QUESTIONS, description="The resources; null: none named."
+    )
+
+    @model_validator(mode="after")
+    def _not_too_many_pairs(self) -> AllowedActionsBody:
+        if len(self.actions) * len(self.resources or [None]) > limits.PAIRS:
+            raise ValueError(f"actions times resources are more than {limits.PAIRS:,} pairs; ask for fewer at once")
+        return self
 
 
 class AllowedAction(BaseModel):
@@ -158,7 +190,7 @@ class ImportBody(_Strict):
     """A set of rules to take over."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"rules": [_EXAMPLE_RULE]}]})
-    rules: list[RuleView] = Field(max_length=100_000, description="New ones are added, changed ones updated.")
+    rules: list[RuleView] = Field(max_length=limits.RULES, description="New ones are added, changed ones updated.")
     replace: bool = Field(default=False, description="Also delete all rules that are not among them.")
 
 
@@ -203,10 +235,10 @@ class ContainmentBody(_Strict):
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"agent_id": "agent-7", "ttl": 900, "reason": "stolen key"}]}
     )
-    agent_id: str = Field(min_length=1, description="Who is stopped.")
-    ttl: float = Field(gt=0, description="For how many seconds.")
-    reason: str = Field(min_length=1, description="Why.")
-    by: str | None = Field(default=None, description="Who says so.")
+    agent_id: Text = Field(min_length=1, description="Who is stopped.")
+    ttl: float = Field(gt=0, le=limits.SECONDS, description="For how many seconds.")
+    reason: Text = Field(min_length=1, description="Why.")
+    by: Name | None = Field(default=None, description="Who says so.")
 
 
 class KillSwitchBody(_Strict):
@@ -215,10 +247,14 @@ class KillSwitchBody(_Strict):
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"allow": ["agent-ops"], "reason": "incident 12"}]}
     )
-    allow: list[str] = Field(default=[], max_length=1000, description="Agents for whom the rules go on to decide.")
-    ttl: float | None = Field(default=None, gt=0, description="For how many seconds; null: until it is lifted.")
-    reason: str = Field(min_length=1, description="Why.")
-    by: str | None = Field(default=None, description="Who says so.")
+    allow: Annotated[list[Text], within(limits.ALLOW_BYTES)] = Field(
+        default=[], max_length=limits.QUESTIONS, description="Agents for whom the rules go on to decide."
+    )
+    ttl: float | None = Field(
+        default=None, gt=0, le=limits.SECONDS, description="For how many seconds; null: until it is lifted."
+    )
+    reason: Text = Field(min_length=1, description="Why.")
+    by: Name | None = Field(default=None, description="Who says so.")
 
 
 class KillSwitchView(BaseModel):
@@ -248,8 +284,8 @@ class AnswerBody(_Strict):
     """A person's answer."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"by": "ann", "reason": "checked"}]})
-    by: str = Field(min_length=1, max_length=200, description="Who answers.")
-    reason: str = Field(default="", max_length=10_000, description="Why.")
+    by: Name = Field(min_length=1, description="Who answers.")
+    reason: Text = Field(default="", description="Why.")
 
 
 class ReplayBody(_Strict):
@@ -258,10 +294,10 @@ class ReplayBody(_Strict):
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"rules": [_EXAMPLE_RULE], "since": 1703001234.5}]}
     )
-    rules: list[RuleView] = Field(max_length=100_000, description="The candidates.")
+    rules: list[RuleView] = Field(max_length=limits.RULES, description="The candidates.")
     alone: bool = Field(default=False, description="They are the whole set; else they are laid over the present rules.")
-    since: float | None = Field(default=None, ge=0, description="From when, Unix seconds; null: seven days ago.")
-    until: float | None = Field(default=None, ge=0, description="Until when, Unix seconds; null: now.")
+    since: Moment | None = Field(default=None, description="From when, Unix seconds; null: seven days ago.")
+    until: Moment | None = Field(default=None, description="Until when, Unix seconds; null: now.")
     examples: int = Field(default=5, ge=0, le=100, description="How many differences of each kind to show.")
 
 

@@ -6,9 +6,11 @@ import hashlib
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from enum import StrEnum
-from math import inf
+from fractions import Fraction
+from math import inf, isfinite
 from typing import Any
 
 import msgspec
@@ -24,9 +26,11 @@ from brain.policy.events import (
     APPROVAL_USED,
     ApprovalStep,
 )
+from brain.policy.normal import Opaque, normalise
 from brain.policy.plain import plain
 from brain.store import Document, Store, forking
 from brain.stream.publisher import Publisher, emit
+from brain.unreadable import readable
 
 COLLECTION = "policy.approvals"
 DEFAULT_TIMEOUT = 300.0
@@ -80,16 +84,19 @@ class Approvals(forking.Part):
         forking.register(self)
 
     def request(self, decision: Decision, context: Mapping[str, Any], timeout: float = DEFAULT_TIMEOUT) -> Approval:
-        """Ask for a person's agreement to what `decision` let through; an answer counts for `timeout` seconds."""
+        """Ask for a person's agreement to what `decision` let through; an answer counts for `timeout` seconds.
+
+        Raises InvalidInput for a timeout out of bounds, and for a context with a value that can only be shown.
+        """
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= MAX_TIMEOUT:
             raise InvalidInput(f"timeout: {timeout!r} is not a number of seconds above 0 and up to 30 days")
         now = self._clock()
-        asked = plain(context)
+        asked = _approvable(context)
         approval = Approval(
             # By time, so that the newest are found without reading all.
             id=f"apr_{int(now * 1000):013d}_{secrets.token_hex(6)}",
             status=Status.PENDING,
-            context=asked,
+            context=plain(_shown(asked)),
             fingerprint=fingerprint(asked),
             rule_id=decision.rule_id,
             rule_name=decision.rule_name,
@@ -109,8 +116,7 @@ class Approvals(forking.Part):
         """The newest requests first, all or those of one status. Raises InvalidInput for an unknown status."""
         wanted = _status(status) if status is not None else None
         found = []
-        for document in self._store.scan(COLLECTION, newest_first=True):
-            approval = self._current(document)
+        for approval in self._readable(self._current, newest_first=True):
             if wanted is None or approval.status is wanted:
                 found.append(approval)
                 if len(found) == limit:
@@ -139,12 +145,11 @@ class Approvals(forking.Part):
 
     def find(self, context: Mapping[str, Any]) -> Approval | None:
         """The newest request for exactly this context that is still pending or granted, or None."""
-        wanted = fingerprint(plain(context))
-        for document in self._store.scan(COLLECTION, newest_first=True):
-            approval = _read(document)
+        wanted = fingerprint(context)
+        for approval in self._readable(_read, newest_first=True):
             if approval.requested_at < self._clock() - MAX_TIMEOUT:
                 return None
-            if approval.fingerprint == wanted and self._current(document).status in _OPEN:
+            if approval.fingerprint == wanted and self.get(approval.id).status in _OPEN:
                 return approval
         return None
 
@@ -167,8 +172,7 @@ class Approvals(forking.Part):
             return
         self._revision = revision
         self._due = inf
-        for document in self._store.scan(COLLECTION):
-            approval = self._current(document)
+        for approval in self._readable(self._current):
             if approval.status in _OPEN:
                 self._due = min(self._due, approval.expires_at)
             elif approval.requested_at < self._clock() - KEPT_SECONDS:
@@ -190,6 +194,11 @@ class Approvals(forking.Part):
         granted = status is Status.GRANTED
         self._announce(APPROVAL_GRANTED if granted else APPROVAL_REFUSED, answered, reason)
         return answered
+
+    def _readable(self, read: Callable[[Document], Approval], *, newest_first: bool = False) -> Iterator[Approval]:
+        """What `read` makes of each stored request; one that cannot be read is left out, and that is said."""
+        found = self._store.scan(COLLECTION, newest_first=newest_first)
+        return readable(COLLECTION, ((document.key, document) for document in found), read)
 
     def _current(self, document: Document) -> Approval:
         """The request, after it was marked as expired if its time is over; one of all processes announces that."""
@@ -233,9 +242,65 @@ class Approvals(forking.Part):
 
 
 def fingerprint(context: Mapping[str, Any]) -> str:
-    """What tells one action from another: who, what, on what, with which parameters."""
-    parts = [context.get(name) for name in ("agent_id", "agent_role", "action", "resource", "params")]
-    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+    """What tells one action from another: the whole context, each value with its type. Raises InvalidInput."""
+    return hashlib.sha256(canonical(_approvable(context)).encode(errors="surrogatepass")).hexdigest()
+
+
+def unapprovable(context: Mapping[str, Any]) -> str | None:
+    """Why nobody can approve this normalised context: a value of it can only be shown. None when somebody can."""
+    for path, value in _leaves("", context):
+        if isinstance(value, Opaque):
+            return (
+                f"{path}: {value.text[:100]} can only be shown, not compared, so nobody can approve it;"
+                " pass plain values, or choose with the guard's `params` what is decided on"
+            )
+    return None
+
+
+def _approvable(context: Mapping[str, Any]) -> dict[str, Any]:
+    asked: dict[str, Any] = normalise(context)
+    if why := unapprovable(asked):
+        raise InvalidInput(why)
+    return asked
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The values inside a normalised one, each with its dotted path."""
+    if isinstance(value, (dict, list)):
+        for name, member in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(f"{path}.{name}" if path else str(name), member)
+    else:
+        yield path, value
+
+
+def canonical(value: Any) -> str:
+    """A text that two normalised values share only when they are the same, of the same type, whatever their order."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key!r}:{canonical(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(canonical, value)) + "]"
+    if isinstance(value, Fraction):
+        return f"Fraction:{value.numerator:x}/{value.denominator:x}"
+    exact = f"{value:x}" if type(value) is int else repr(value)  # the decimal digits of a big int are refused by Python
+    return f"{type(value).__name__}:{exact}"
+
+
+def _shown(value: Any) -> Any:
+    """A normalised value as JSON that a person can read: numbers that JSON cannot hold are texts."""
+    if isinstance(value, dict):
+        return {key: _shown(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_shown(member) for member in value]
+    number = isinstance(value, (Decimal, Fraction)) or (isinstance(value, float) and not isfinite(value))
+    big = type(value) is int and not -(2**63) <= value < 2**64
+    return _digits(value) if number or big else value
+
+
+def _digits(number: Any) -> str:
+    try:
+        return str(number)
+    except ValueError:  # more digits than Python writes
+        return canonical(number)
 
 
 def _read(document: Document) -> Approval:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from brain import limits
 from brain.errors import InvalidInput
 from brain.policy.documents import load
 from brain.policy.explain import Explanation
@@ -116,7 +117,9 @@ def _faults(one: Any) -> list[tuple[str, str]]:
     if not isinstance(one.get("name", ""), str):
         faults.append(("name", f"must be a text, not {one['name']!r}"))
     if "context" in one and not isinstance(one["context"], dict):
-        faults.append(("context", f"must be an object, not {one['context']!r}"))
+        faults.append(("context", f"must be an object, not {limits.shown(one['context'])}"))
+    elif isinstance(one.get("context"), dict):
+        faults += [(f"context.{name}", fault) for name, fault in limits.context_faults(one["context"])]
     expect = one.get("expect", {})
     wanted = expect if isinstance(expect, dict) else {"effect": expect}
     faults += [

@@ -8,18 +8,20 @@ A change makes a new index that shares everything it does not touch with the old
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 from math import inf, prod
 from sys import intern
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from brain.policy.decisions import Decision, decision_of, default_decision
 from brain.policy.models import Condition, Effect, Operator, Rule
-from brain.policy.predicates import Test, test_of
-from brain.policy.values import Path, path_of, resolve, step
+from brain.policy.normal import PLAIN, Opaque, unwrap
+from brain.policy.predicates import Doubt, Test, test_of, weigh
+from brain.policy.values import MISSING, Path, path_of, resolve, step
 
 HOT: tuple[Path, ...] = (("agent_role",), ("action",), ("resource",), ("agent_id",))
 """Fields that make up a signature when a rule fixes them; a rule that fixes none is filed by one other field."""
@@ -31,17 +33,21 @@ Order = tuple[float, int, str]
 Key = tuple[Any, ...]
 Signature = tuple[Path, ...]
 
-Entry = tuple[Test | None, Any, Order, Decision, Any]
+Entry = tuple[Test | None, Any, Order, Decision, Any, Sequence[Condition]]
 """One rule where it is filed; a plain tuple, whose members Python reaches several times as fast as named ones.
 
-The test (None when the keys alone say that the rule matches), its operand, the rule's order, its decision, and what is
-asked next when the test fails (None: nothing).
+The test (None when the keys alone say that the rule matches), its operand, the rule's order, its decision, what is
+asked next when the test fails (None: nothing), and all conditions of the rule.
 """
 TEST: Final = 0
 OPERAND: Final = 1
 ORDER: Final = 2
 DECISION: Final = 3
 NEXT: Final = 4
+CONDITIONS: Final = 5
+
+Mismatch = Literal["unknown", "false"]
+"""What a condition is whose value cannot be compared with the rule's."""
 
 Find = Callable[[Mapping[str, Any]], Entry]
 
@@ -58,16 +64,17 @@ class Table:
 class Index:
     """An immutable compiled set of rules. `find(context)` gives the entry that decides, and never raises."""
 
-    __slots__ = ("default", "find", "tables")
+    __slots__ = ("default", "find", "mismatch", "tables")
 
-    def __init__(self, tables: Iterable[Table], default: Entry) -> None:
+    def __init__(self, tables: Iterable[Table], default: Entry, mismatch: Mismatch) -> None:
+        self.mismatch = mismatch
         self.tables = tuple(sorted(tables, key=lambda table: table.best))
         self.default = default
         make = _factory(tuple(table.paths for table in self.tables))
         self.find = make(default, self._find_carefully, [(table.root, table.best) for table in self.tables])
 
     @staticmethod
-    def of(rules: Iterable[Rule], default: Effect = Effect.DENY) -> Index:
+    def of(rules: Iterable[Rule], default: Effect = Effect.DENY, mismatch: Mismatch = "unknown") -> Index:
         """The index of these rules, all of which take part."""
         by_signature: dict[Signature, dict[Key, list[Entry]]] = {}
         for rule in rules:
@@ -76,7 +83,7 @@ class Index:
             for key in keys:
                 places.setdefault(key, []).append(entry)
         tables = [_table(paths, places) for paths, places in by_signature.items() if places]
-        return Index(tables, _default_entry(default))
+        return Index(tables, _default_entry(default), mismatch)
 
     def changed(self, without: Iterable[Rule], plus: Iterable[Rule]) -> Index:
         """The index without some rules that are in it, and with some that are not."""
@@ -102,22 +109,64 @@ class Index:
             for key in keys:
                 root = _refiled(root, key, new=entry)
             tables[paths] = Table(paths, root, min(entry[ORDER], old.best) if old else entry[ORDER])
-        return Index(tables.values(), self.default)
+        return Index(tables.values(), self.default, self.mismatch)
 
     def _find_carefully(self, context: Mapping[str, Any]) -> Entry:
-        """As `find`, for any context: a field may be missing, or its value not be hashable, so nothing is filed so."""
-        found = self.default
+        """As `find`, for any context: a field may be missing, and a value of any type, or such as cannot be compared.
+
+        An unknown DENY or AUDIT rule counts as matched, an unknown ALLOW or WARN as not; the reason says so.
+        """
+        found, matched, passed_over = self.default, None, []
         for table in self.tables:
-            entry = table.root
-            for path in table.paths:
-                entry = entry.get(_hashable(resolve(path, context))) if entry is not None else None
-            while entry is not None and entry[ORDER] < found[ORDER]:
-                test = entry[TEST]
-                if test is None or test(context, entry[OPERAND]):
-                    found = entry
-                    break
-                entry = entry[NEXT]
+            for first, certain in _chains(table, context):
+                entry = first
+                while entry is not None and entry[ORDER] < found[ORDER]:
+                    answer = _weigh_entry(entry, context, certain)
+                    if isinstance(answer, Doubt):
+                        if self.mismatch == "false":
+                            answer = False
+                        elif not entry[DECISION].effect.is_strict:
+                            passed_over.append((entry[ORDER], entry[DECISION], answer))
+                    if answer is True or (isinstance(answer, Doubt) and entry[DECISION].effect.is_strict):
+                        found, matched = entry, answer
+                        break
+                    entry = entry[NEXT]
+        if isinstance(matched, Doubt):
+            return _because(found, f"matched because {matched}")
+        outranking = [one for one in passed_over if one[0] < found[ORDER]]
+        if outranking:
+            _, decision, doubt = min(outranking, key=lambda one: one[0])
+            return _because(found, f"rule {decision.rule_name!r} ({decision.rule_id}) does not match because {doubt}")
         return found
+
+
+def _chains(table: Table, context: Mapping[str, Any]) -> list[tuple[Entry, bool]]:
+    """The chains of a table's rules that may match, each with whether their keys are certain to be the context's."""
+    nodes: list[tuple[Any, bool]] = [(table.root, True)]
+    for path in table.paths:
+        value = unwrap(resolve(path, context))
+        if type(value) is Opaque or value != value:  # any of the keys, for all that is known
+            nodes = [(below, False) for node, _ in nodes for below in node.values()]
+        elif isinstance(value, (list, dict)):
+            return []
+        else:
+            nodes = [(node[value], certain) for node, certain in nodes if value in node]
+    return nodes
+
+
+def _weigh_entry(entry: Entry, context: Mapping[str, Any], certain: bool) -> bool | Doubt:
+    if certain:
+        test = entry[TEST]
+        try:
+            return test is None or test(context, entry[OPERAND])
+        except Exception:  # noqa: BLE001, S110  (Unknown, or what a value of the caller's own type raises: asked below)
+            pass
+    return weigh(entry[CONDITIONS], context)
+
+
+def _because(entry: Entry, why: str) -> Entry:
+    test, operand, order, decision, after, conditions = entry
+    return (test, operand, order, replace(decision, reason=f"{decision.reason} ({why})"), after, conditions)
 
 
 def _order(entry: Entry) -> Order:
@@ -127,8 +176,8 @@ def _order(entry: Entry) -> Order:
 def _linked(entries: Sequence[Entry]) -> Entry | None:
     """The first of these entries, which are in order, each linked to the one after it."""
     first: Entry | None = None
-    for test, operand, order, decision, _ in reversed(entries):
-        first = (test, operand, order, decision, first)
+    for test, operand, order, decision, _, conditions in reversed(entries):
+        first = (test, operand, order, decision, first, conditions)
     return first
 
 
@@ -175,22 +224,14 @@ def _best(node: Any) -> Order:
     return order
 
 
-def _hashable(value: Any) -> Any:
-    try:
-        hash(value)
-    except Exception:  # noqa: BLE001  (a value of the caller's own type may raise anything)
-        return None
-    return value
-
-
 def _default_entry(effect: Effect) -> Entry:
-    return (None, None, (inf, 9, ""), default_decision(effect), None)
+    return (None, None, (inf, 9, ""), default_decision(effect), None, ())
 
 
 def filed(rule: Rule) -> tuple[Signature, list[Key], Entry]:
     """Where the rule belongs: the signature, the keys it is filed under, and its entry there."""
     keys_by_path, rest = _signature(rule)
-    entry: Entry = (*test_of(rest), rule.order, decision_of(rule), None)
+    entry: Entry = (*test_of(rest), rule.order, decision_of(rule), None, rule.conditions)
     return tuple(keys_by_path), list(product(*keys_by_path.values())), entry
 
 
@@ -248,40 +289,70 @@ def _ambiguous(value: Any) -> bool:
 def _factory(shape: tuple[Signature, ...]) -> Callable[..., Find]:
     """A function that makes `find` for tables of these signatures: straight code, one walk down each table.
 
-    It takes for granted that the fields are there. When one is not, `gently` begins anew and asks for each; when a
-    value cannot be hashed, `carefully` does.
+    It takes for granted that the fields are there; when one is not, `gently` begins anew and asks for each. When a
+    value is of an odd type, or cannot be compared, `carefully` does.
     """
+    shared = {path for path, uses in Counter(path for paths in shape for path in paths).items() if uses > 1}
     lines = ["def make(default, carefully, tables):"]
     lines += [f"    root{number}, best{number} = tables[{number}]" for number in range(len(shape))]
     for name, read in (("gently", "c.get({!r})"), ("find", "c[{!r}]")):
         lines += [f"    def {name}(c):", "        found = default", "        try:", "            e = None"]
+        reads = {path: _reading(path, read) for paths in shape for path in paths}
         for number, paths in enumerate(shape):
             # Tables are sorted by their best rule: once that cannot win, none of the following can.
             if number:
                 lines.append(f"            if best{number} > found[2]: return found")
-            lines += ["            " + line for line in _descent(number, paths, read)]
+            lines += [
+                "            " + line for line in (*_hoisted(paths, shared, reads), *_descent(number, paths, reads))
+            ]
         if name == "find":
             lines += ["        except KeyError:", "            return gently(c)"]
         lines += ["        except Exception:", "            return carefully(c)", "        return found"]
     lines.append("    return find")
-    names: dict[str, Any] = {"step": step}
-    exec(compile("\n".join(lines), f"<policy index of {len(shape)} tables>", "exec"), names)
-    make: Callable[..., Find] = names["make"]
+    known: dict[str, Any] = {"step": step, "kind": type, "plain": PLAIN | {type(MISSING)}}
+    exec(compile("\n".join(lines), f"<policy index of {len(shape)} tables>", "exec"), known)
+    make: Callable[..., Find] = known["make"]
     return make
 
 
-def _descent(number: int, paths: Signature, read: str) -> list[str]:
+def _reading(path: Path, read: str) -> str:
+    value = read.format(path[0])
+    for key in path[1:]:
+        value = f"step({value}, {key!r})"
+    return value
+
+
+def _odd(value: str) -> str:
+    """Whether a value is of a type that may equal a key without being found under it, such as an enum."""
+    return f"kind({value}) is not str and kind({value}) not in plain"
+
+
+def _hoisted(paths: Signature, shared: Collection[Path], reads: dict[Path, str]) -> list[str]:
+    """Lines that read, once for all tables to come, the fields that several tables ask for."""
+    lines = []
+    for path in paths:
+        if path in shared and not reads[path].isidentifier():
+            name = f"v{sum(map(str.isidentifier, reads.values()))}"
+            lines += [f"{name} = {reads[path]}", f"if {_odd(name)}: return carefully(c)"]
+            reads[path] = name
+    return lines
+
+
+def _descent(number: int, paths: Signature, reads: Mapping[Path, str]) -> list[str]:
+    """Lines that walk down one table. A value that finds its equal is that; only one that does not may be odd."""
     lines = [f"e = root{number}"]
     indent = ""
     for path in paths:
-        value = read.format(path[0])
-        for key in path[1:]:
-            value = f"step({value}, {key!r})"
-        lines.append(f"{indent}e = e.get({value})")
-        lines.append(f"{indent}if e is not None:")
+        # What takes a call to read is kept in a name; any other value is sooner read again, when nothing is found.
+        read = reads[path] if len(path) == 1 or reads[path].isidentifier() else f"v := {reads[path]}"
+        lines += [f"{indent}e = e.get({read})", f"{indent}if e is not None:"]
         indent += "    "
     ahead = "while e is not None:" if number == 0 else "while e is not None and e[2] < found[2]:"
     lines += [indent + ahead, f"{indent}    test = e[0]"]
     lines += [f"{indent}    if test is None or test(c, e[1]):", f"{indent}        found = e", f"{indent}        break"]
     lines.append(f"{indent}    e = e[4]")
+    for path in reversed(paths):
+        indent = indent[4:]
+        if not reads[path].isidentifier():
+            lines.append(f"{indent}elif {_odd(reads[path] if len(path) == 1 else 'v')}: return carefully(c)")
     return lines

@@ -77,3 +77,8 @@ def default_decision(effect: Effect) -> Decision:
         warnings=FrozenList([reason]) if effect is Effect.WARN else NO_MEMBERS,
         requires_audit=effect is Effect.AUDIT,
     )
+
+
+def refusal(reason: str) -> Decision:
+    """A denial that no rule decided."""
+    return Decision(allowed=False, effect=Effect.DENY, rule_id=None, rule_name=None, reason=reason)

@@ -12,8 +12,11 @@ from typing import Any, ClassVar
 
 import yaml
 
+from brain import limits
 from brain.errors import InvalidInput
+from brain.policy.yaml_faults import BLOCK, explained, too_deep
 
+_BLOCKS = (">", "|")
 _MAX_NODES = 5_000_000
 _PLACE = re.compile(r"([A-Za-z_][\w-]*)|\[(\d+)\]")
 
@@ -76,10 +79,28 @@ class Document:
 
     def line(self, place: str) -> int:
         """The line, from 1, of a place such as `rules[2].conditions[0].value`, or of the closest around it."""
+        return int(self._node(place).start_mark.line) + 1
+
+    def _node(self, place: str) -> yaml.Node:
         node = self.root
         for name, number in _PLACE.findall(place):
             node = _child(node, int(number) if number else name)
-        return int(node.start_mark.line) + 1
+        return node
+
+    def hint(self, place: str) -> str:
+        """What to add to a fault about the text at this place: YAML may have read another text than was meant."""
+        node = self._node(place)
+        return f" ({BLOCK})" if isinstance(node, yaml.ScalarNode) and node.style in _BLOCKS else ""
+
+    def swallowed_by(self, place: str) -> str | None:
+        """The place of the text of several lines beside this missing key that has the key's line in it, if one has."""
+        parent, _, name = place.rpartition(".")
+        node = self._node(parent)
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if isinstance(value, yaml.ScalarNode) and value.style in _BLOCKS and f"{name}:" in value.value:
+                    return f"{parent}.{key.value}"
+        return None
 
     def at(self, place: str) -> str:
         """`file:line` of a place."""
@@ -95,6 +116,8 @@ class Document:
 def load(path: Path) -> Document:
     """The document in the file. Raises InvalidInput when it cannot be read."""
     try:
+        if path.stat().st_size > limits.FILE_BYTES:
+            raise InvalidInput(f"{path}: is larger than {limits.FILE_BYTES} bytes; split it")
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from error
@@ -114,10 +137,11 @@ def load_text(text: str, name: str) -> Document:
         if _size(root, {}) > _MAX_NODES:
             raise InvalidInput(f"{name}:1: with its aliases written out it has more than {_MAX_NODES:,} values")
         plain = _json_or_flow(text) if is_json else yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InvalidInput(f"{name}:{line}: not readable: {error.problem}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"{name}:{explained(error, text)}") from error
+    except RecursionError as error:
+        raise InvalidInput(f"{name}:{too_deep(text, 2 * limits.DEPTH)}") from error
+    except ValueError as error:
         raise InvalidInput(f"{name}:1: not readable: {error}") from error
     return Document(name, plain, root, tuple(_twice(root, name, set())))
 
@@ -143,7 +167,7 @@ def _child(node: yaml.Node, key: str | int) -> yaml.Node:
 
 class _Placed(yaml.ScalarNode):
     def __init__(self, key: yaml.Node, value: yaml.Node) -> None:
-        super().__init__(value.tag, value.value, key.start_mark, value.end_mark)
+        super().__init__(value.tag, value.value, key.start_mark, value.end_mark, getattr(value, "style", None))
 
 
 def _size(node: yaml.Node, known: dict[int, float]) -> float:

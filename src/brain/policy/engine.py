@@ -12,9 +12,10 @@ from typing import Any
 
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.policy.approvals import Approvals
-from brain.policy.compiler import DECISION
+from brain.policy.compiler import DECISION, Mismatch
 from brain.policy.containment import reserved, reserved_id
-from brain.policy.decisions import Decision
+from brain.policy.decisions import Decision, refusal
+from brain.policy.events import ACTION_DENIED
 from brain.policy.explain import Explanation, explain
 from brain.policy.follower import Follower
 from brain.policy.freshness import FreshRules, LastLook, Rules, StaleRules, checked_limit
@@ -22,13 +23,13 @@ from brain.policy.history import Change, Version
 from brain.policy.importing import Imported, check_import, differences
 from brain.policy.measures import Measures
 from brain.policy.models import Effect, Rule, changes, is_temporary_id
-from brain.policy.recorder import recorder
+from brain.policy.recorder import denial_payload, recorder
 from brain.policy.rulebook import Rulebook
-from brain.policy.ruleset import InForce, Standing
+from brain.policy.ruleset import InForce, RuleSet, Standing
 from brain.policy.values import spread_agent
 from brain.store import Store
 from brain.store.memory import MemoryStore
-from brain.stream.publisher import Publisher
+from brain.stream.publisher import Publisher, emit
 
 _IDLE_INTERVAL = 0.25  # seconds between looks at temporary rules when there is no other process to follow
 
@@ -42,6 +43,9 @@ class PolicyEngine:
     everything is denied while the last successful look at the store is more than so many seconds ago. Below 1,
     `sample_allowed` is the share of ALLOW decisions whose event is published; all others always are. `clock` gives Unix
     seconds, `monotonic` seconds by a clock that nobody sets. A forked child follows on its own.
+
+    A condition whose value cannot be compared with the rule's is unknown: a DENY or AUDIT rule then counts as matched,
+    an ALLOW or WARN rule as not. With `mismatch="false"` the condition is false, as in the first version.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class PolicyEngine:
         *,
         store: Store | None = None,
         default_effect: Effect | str = Effect.DENY,
+        mismatch: Mismatch = "unknown",
         sample_allowed: float = 1.0,
         clock: Callable[[], float] = time.time,
         follow_interval: float | None = 0.05,
@@ -58,19 +63,22 @@ class PolicyEngine:
     ) -> None:
         if not 0 <= sample_allowed <= 1:
             raise InvalidInput(f"sample_allowed: {sample_allowed!r} is not a share between 0 and 1")
+        if mismatch not in ("unknown", "false"):
+            raise InvalidInput(f"mismatch: {mismatch!r} is neither unknown nor false")
+        self._stream = event_stream
         self._record = recorder(event_stream) if event_stream is not None else None
         self._clock = clock
         self._sampled = sample_allowed if sample_allowed < 1 else None
         self._random = Random().random
         kept = store or MemoryStore()
-        default = _effect(default_effect)
         self.max_rules_age = max_rules_age
         self._look = LastLook(
             monotonic, inf if max_rules_age is None else checked_limit(max_rules_age, follow_interval)
         )
-        self._standing = Standing(default, clock)
+        nothing = RuleSet.of((), clock(), _effect(default_effect), mismatch)
+        self._standing = Standing(nothing, clock)
         self._measures = Measures(event_stream, kept, clock, self._standing.set_measures)
-        self._book = Rulebook(event_stream, kept, clock, default, self._standing.set_rules)
+        self._book = Rulebook(event_stream, kept, clock, nothing, self._standing.set_rules)
         self._measures.adopt(self._book)
         self.approvals = Approvals(kept, event_stream, clock)
         self._shared = store is not None
@@ -89,11 +97,16 @@ class PolicyEngine:
         """What is decided when no rule matches."""
         return self._standing.current.index.default[DECISION].effect
 
+    @property
+    def mismatch(self) -> Mismatch:
+        """What a condition is whose value cannot be compared with the rule's."""
+        return self._standing.current.index.mismatch
+
     # Decisions
 
     def evaluate(self, context: Mapping[str, Any]) -> Decision:
         """The decision for `context`; its event is published. Raises InvalidInput when `context` is no mapping."""
-        if context.__class__ is not dict:
+        if type(context) is not dict:
             context = _check_context(context)
         if "agent" in context:
             context = spread_agent(context)
@@ -110,6 +123,16 @@ class PolicyEngine:
         if self._sampled is None or decision.effect is not Effect.ALLOW or self._random() < self._sampled:
             record(context, entry, took_us, rules.shadow.find(context) if rules.shadow is not None else None)
         return decision
+
+    @property
+    def records(self) -> bool:
+        """Whether decisions are published as events: it was made with a stream."""
+        return self._stream is not None
+
+    def refuse(self, context: Mapping[str, Any], reason: str) -> Decision:
+        """A denial that no rule decided, of what cannot be decided on; its `policy.action_denied` is published."""
+        emit(self._stream, ACTION_DENIED, denial_payload(context, reason))
+        return refusal(reason)
 
     def evaluate_many(self, contexts: Iterable[Mapping[str, Any]]) -> list[Decision]:
         """The decisions for the contexts, in their order; each is recorded as by `evaluate`."""
@@ -382,7 +405,7 @@ class PolicyEngine:
 
 def _check_context(context: Mapping[str, Any]) -> dict[str, Any]:
     """The context as a plain dict, which reading a missing key does not change."""
-    if context.__class__ is dict:
+    if type(context) is dict:
         return context
     if not isinstance(context, Mapping):
         raise InvalidInput(f"context: must be an object with agent_id, action, ..., not {type(context).__name__}")

@@ -21,6 +21,13 @@ class ShadowOutcome(TypedDict):
     allowed: Annotated[bool, Meta(description="Whether the action would have gone on.")]
 
 
+class NotJSON(TypedDict):
+    """A value of the context that JSON cannot hold: in its place is a text, which says what it was."""
+
+    path: Annotated[list[str | int], Meta(description="Where it is: keys, and places in lists, from the context on.")]
+    kind: Annotated[str, Meta(description="`number`, `opaque` (no rule sees it), or `escaped` (no valid text).")]
+
+
 class RuleEvaluated(TypedDict):
     """One decision, with the context it was made in, so that it can be made again under other rules."""
 
@@ -40,6 +47,7 @@ class RuleEvaluated(TypedDict):
     extra: NotRequired[Annotated[dict[str, Any], Meta(description="Further fields of the context, if it had any.")]]
     shadow: NotRequired[Annotated[ShadowOutcome, Meta(description="What a shadow rule would have decided instead.")]]
     absent: NotRequired[Annotated[list[str], Meta(description="Which of the six fields the context did not have.")]]
+    not_json: NotRequired[Annotated[list[NotJSON], Meta(description="Which texts stand for values that JSON lacks.")]]
 
 
 class ActionDenied(TypedDict):

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from brain.policy.compiler import DECISION
+from brain.policy.compiler import DECISION, Mismatch
 from brain.policy.decisions import Decision, default_decision
 from brain.policy.models import Condition, Effect, Mode, Rule
+from brain.policy.normal import normalise
+from brain.policy.plain import plain
 from brain.policy.predicates import holds
 from brain.policy.ruleset import InForce
 from brain.policy.values import MISSING, path_of, resolve, thaw
@@ -16,7 +18,11 @@ from brain.policy.values import MISSING, path_of, resolve, thaw
 
 @dataclass(frozen=True, slots=True)
 class ConditionTrace:
-    """One condition, the value its field had (`present` is False when the context has no such field), the outcome."""
+    """One condition, the value its field had (`present` is False when the context has no such field), the outcome.
+
+    `actual` is what rules see of the value. `unknown` says that it cannot be compared with the rule's; then `holds` is
+    False.
+    """
 
     field: str
     operator: str
@@ -24,10 +30,12 @@ class ConditionTrace:
     actual: Any
     present: bool
     holds: bool
+    unknown: bool = False
 
     def __str__(self) -> str:
         actual = repr(self.actual) if self.present else "missing"
-        return f"{self.field} {self.operator} {self.expected!r}: {'holds' if self.holds else 'fails'}, it is {actual}"
+        outcome = "cannot be compared" if self.unknown else "holds" if self.holds else "fails"
+        return f"{self.field} {self.operator} {self.expected!r}: {outcome}, it is {actual}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class Explanation:
             "decision": self.decision.to_dict(),
             "why": self.why,
             "considered": len(self.rules),
-            "rules": [_plain(rule) for rule in shown],
+            "rules": [_to_plain(rule) for rule in shown],
         }
 
     def text(self, limit: int = 10) -> str:
@@ -75,7 +83,7 @@ class Explanation:
     def _closest(self, limit: int) -> list[RuleTrace]:
         def distance(rule: RuleTrace) -> tuple[int, int]:
             asleep = rule.outcome in ("disabled", "not yet valid", "expired")
-            failed = sum(not condition.holds for condition in rule.conditions)
+            failed = sum(not (condition.holds or condition.unknown) for condition in rule.conditions)
             return (0 if rule.matched and not asleep else 1, failed)
 
         return sorted(self.rules, key=distance)[:limit]
@@ -84,13 +92,13 @@ class Explanation:
 def explain(rules: InForce, context: Mapping[str, Any], now: float) -> Explanation:
     """The explanation under this set of rules as of `now`."""
     decision = rules.find(context)[DECISION]
-    traces = [_trace(rule, decision.rule_id, context, now) for rule in rules.ordered]
+    traces = [_trace(rule, decision.rule_id, context, now, rules.index.mismatch) for rule in rules.ordered]
     return Explanation(decision, _why(decision, traces, rules.index.default[DECISION].effect), tuple(traces))
 
 
-def _trace(rule: Rule, winner: str | None, context: Mapping[str, Any], now: float) -> RuleTrace:
-    conditions = tuple(_condition(condition, context) for condition in rule.conditions)
-    matched = all(condition.holds for condition in conditions)
+def _trace(rule: Rule, winner: str | None, context: Mapping[str, Any], now: float, mismatch: Mismatch) -> RuleTrace:
+    conditions = tuple(_condition(condition, context, mismatch) for condition in rule.conditions)
+    matched = all(one.holds or (one.unknown and rule.effect.is_strict) for one in conditions)
     return RuleTrace(
         rule_id=rule.id,
         name=rule.name,
@@ -116,15 +124,17 @@ def _outcome(rule: Rule, matched: bool, winner: str | None, now: float) -> str:
     return "won" if rule.id == winner else "matched, outranked"
 
 
-def _condition(condition: Condition, context: Mapping[str, Any]) -> ConditionTrace:
+def _condition(condition: Condition, context: Mapping[str, Any], mismatch: Mismatch) -> ConditionTrace:
     value = resolve(path_of(condition.field), context)
+    known = holds(condition, value)
     return ConditionTrace(
         field=condition.field,
         operator=str(condition.operator),
         expected=condition.value,
-        actual=None if value is MISSING else value,
+        actual=None if value is MISSING else normalise(value),
         present=value is not MISSING,
-        holds=holds(condition, value),
+        holds=known is True,
+        unknown=known is None and mismatch == "unknown",
     )
 
 
@@ -145,7 +155,7 @@ def _why(decision: Decision, traces: list[RuleTrace], default: Effect) -> str:
     return f"{len(lost) + 1} of {len(traces)} rules matched; {winner.name!r} decides because {reason}."
 
 
-def _plain(rule: RuleTrace) -> dict[str, Any]:
+def _to_plain(rule: RuleTrace) -> dict[str, Any]:
     return {
         "rule_id": rule.rule_id,
         "name": rule.name,
@@ -158,9 +168,10 @@ def _plain(rule: RuleTrace) -> dict[str, Any]:
                 "field": one.field,
                 "operator": one.operator,
                 "expected": thaw(one.expected),
-                "actual": one.actual,
+                "actual": plain(one.actual),
                 "present": one.present,
                 "holds": one.holds,
+                "unknown": one.unknown,
             }
             for one in rule.conditions
         ],

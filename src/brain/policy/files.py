@@ -10,9 +10,10 @@ from typing import Any
 
 from brain.errors import InvalidInput
 from brain.policy.documents import Document, dump_yaml, load, load_text
-from brain.policy.models import Rule
+from brain.policy.models import EVERYONE, Rule, lets_everyone
 
 VERSION = 1
+_FORGOTTEN = "conditions: are missing, and so this ALLOW lets everybody do everything"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,29 @@ def parse_policy(text: str, name: str = "policy") -> PolicyFile:
     return _parsed(load_text(text, name))
 
 
+def rule_from(plain: object) -> Rule:
+    """The rule as a file or a request writes it. Raises InvalidInput as Rule.from_dict does, and for an ALLOW that has
+    neither conditions nor `everyone: true`.
+    """
+    rule = Rule.from_dict(plain)
+    if lets_everyone(rule) and not (isinstance(plain, Mapping) and plain.get(EVERYONE)):
+        fault = f"{_FORGOTTEN}; add conditions, or say `{EVERYONE}: true`"
+        raise InvalidInput(f"rule {rule.id!r} is not valid: {fault}", [fault])
+    return rule
+
+
+def written(rule: Rule) -> dict[str, Any]:
+    """The rule as `rule_from` reads it."""
+    return {**rule.to_dict(), EVERYONE: lets_everyone(rule)}
+
+
 def rules_from(listed: Sequence[object]) -> list[Rule]:
     """The rules written as plain objects. Raises InvalidInput with every fault of every rule, each with its place."""
     rules: list[Rule] = []
     faults: list[str] = []
     for number, one in enumerate(listed):
         try:
-            rules.append(Rule.from_dict(one))
+            rules.append(rule_from(one))
         except InvalidInput as error:
             faults += [f"rules[{number}].{fault}" for fault in error.faults]
     if faults:
@@ -66,11 +83,9 @@ def _parsed(document: Document) -> PolicyFile:
     for number, one in enumerate(listed):
         place = f"{prefix}[{number}]"
         try:
-            rule = Rule.from_dict(one)
+            rule = rule_from(one)
         except InvalidInput as error:
-            for fault in error.faults:
-                where = f"{place}.{fault}" if isinstance(one, dict) else f"{place}: {fault}"
-                faults.append(f"{document.at(where.partition(':')[0])}: {where}")
+            faults += [_placed(document, place, one, fault) for fault in error.faults]
             continue
         if rule.id in lines:
             faults.append(f"{document.at(place)}: {place}.id: {rule.id!r} is taken by line {lines[rule.id]}")
@@ -78,6 +93,15 @@ def _parsed(document: Document) -> PolicyFile:
         lines.setdefault(rule.id, document.line(place))
     document.refuse(faults)
     return PolicyFile(tuple(rules), lines)
+
+
+def _placed(document: Document, place: str, rule: object, fault: str) -> str:
+    """The fault of a rule with its line."""
+    where = f"{place}.{fault}" if isinstance(rule, dict) else f"{place}: {fault}"
+    at = where.partition(":")[0]
+    if fault.endswith(": is missing") and (text := document.swallowed_by(at)) is not None:
+        return f"{document.at(text)}: {text}: has swallowed the lines below it{document.hint(text)}"
+    return f"{document.at(at)}: {where}{document.hint(at)}"
 
 
 def dump_policy(rules: Iterable[Rule], *, as_json: bool = False) -> str:
@@ -89,9 +113,6 @@ def dump_policy(rules: Iterable[Rule], *, as_json: bool = False) -> str:
 
 
 def _brief(rule: Rule) -> dict[str, Any]:
-    default = Rule(id=rule.id, name=rule.name, effect=rule.effect).to_dict()
-    return {
-        key: value
-        for key, value in rule.to_dict().items()
-        if key in ("id", "name", "effect", "conditions") or value != default[key]
-    }
+    default = written(Rule(id=rule.id, name=rule.name, effect="DENY"))  # type: ignore[arg-type]
+    always = ("id", "name", "effect") if lets_everyone(rule) else ("id", "name", "effect", "conditions")
+    return {key: value for key, value in written(rule).items() if key in always or value != default[key]}

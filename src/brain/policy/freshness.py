@@ -63,7 +63,7 @@ class StaleRules(InForce):
             f"{limit:g} s ago (max_rules_age); see the log"
         )
         denial = Decision(allowed=False, effect=Effect.DENY, rule_id=None, rule_name=None, reason=self.reason)
-        everything = Index((), (None, None, (inf, 9, ""), denial, None))
+        everything = Index((), (None, None, (inf, 9, ""), denial, None, ()), "unknown")
         super().__init__([RuleSet({}, everything, everything, {}, frozenset(), 0.0)])
         self.denial = denial
 

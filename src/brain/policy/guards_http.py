@@ -1,47 +1,88 @@
-"""Guards for HTTP: a FastAPI dependency, and an ASGI middleware in front of any application."""
+"""Guards for HTTP: FastAPI dependencies, an ASGI middleware in front of any application, and denials as problems."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
-from fastapi import HTTPException, Request
+from fastapi import HTTPException, WebSocketException
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from brain.policy.decisions import Decision
-from brain.policy.guards import ActionDenied, Agent, Guard
+from brain.policy.guards import ActionDenied, Agent, Guard, acting_as
+from brain.policy.guards.endpoint import endpoint_params
+from brain.policy.guards.web import query_texts, routed_path
+from brain.policy.normal import normalise
 
-Identify = Callable[[HTTPConnection], Agent | Awaitable[Agent]]
-"""Who sent a request: an id or a mapping, perhaps after awaiting; the application knows how it authenticates."""
+Identify = Callable[[HTTPConnection], Agent | Awaitable[Agent | None] | None]
+"""Who sent a request: an id or a mapping, perhaps after awaiting; the application knows how it authenticates.
+
+None is nobody, and refused; say ANONYMOUS where anybody may come."""
+
+_POLICY_VIOLATION = 1008  # the code that a denied web socket is closed with (RFC 6455)
 
 
 def requires(
-    guard: Guard, action: str, *, agent: Identify, resource: str | None = None
-) -> Callable[[Request], Awaitable[Decision]]:
+    guard: Guard,
+    action: str,
+    *,
+    agent: Identify,
+    resource: str | None = None,
+    params: Collection[str] | None = None,
+) -> Callable[[HTTPConnection], Awaitable[Decision]]:
     """A FastAPI dependency: `Depends(requires(guard, "orders.delete", agent=who, resource="order/{order_id}"))`.
 
-    In `resource`, `{name}` stands for a path parameter; the params are those of path and query. A denial is answered
-    with 403 and the decision as its detail.
+    The params are the endpoint's own parameters, parsed as it gets them: a number is a number, a body its model. With
+    `params` only those named are decided on and recorded. In `resource`, `{name}` stands for a parameter; without it,
+    the path is the resource. A denial is answered with 403 and the decision as its detail; a web socket is closed with
+    code 1008.
     """
 
-    async def decide(request: Request) -> Decision:
-        named = dict(request.path_params)
-        params = {**request.query_params, **named}
-        target = resource.format_map(named) if resource is not None else request.url.path
+    async def decide(connection: HTTPConnection) -> Decision:
+        given = normalise(await endpoint_params(connection))
+        chosen = given if params is None else {name: given[name] for name in params}
+        target = resource.format_map(given) if resource is not None else routed_path(connection)
         try:
-            return await guard.check_async(action, target, params, await _who(agent, request))
+            return await guard.check_async(action, target, chosen, await _who(agent, connection))
         except ActionDenied as denied:
-            raise HTTPException(403, detail=_problem(denied)) from denied
+            if connection.scope["type"] == "websocket":
+                raise WebSocketException(_POLICY_VIOLATION, denied.title) from denied
+            raise HTTPException(denied.status, detail=_problem(denied)) from denied
 
     return decide
+
+
+def acting(agent: Identify) -> Callable[[HTTPConnection], AsyncIterator[None]]:
+    """A FastAPI dependency inside which guards decide for the sender: `dependencies=[Depends(acting(who))]`.
+
+    FastAPI runs a synchronous dependency in a thread with a copy of the context, so `acting_as` in one is not seen by
+    the endpoint; this is seen, by endpoints of both kinds.
+    """
+
+    async def act(connection: HTTPConnection) -> AsyncIterator[None]:
+        with acting_as(await _who(agent, connection)):
+            yield
+
+    return act
+
+
+def install(app: Starlette) -> None:
+    """Answer denials in `app` with 403 as application/problem+json; web sockets are closed with code 1008."""
+    handler: Any = _answer
+    app.add_exception_handler(ActionDenied, handler)
 
 
 class PolicyMiddleware:
     """ASGI middleware: every request is decided first, as action `http.<method>` on its path as resource.
 
+    The path is the one that the application routes by, without its `root_path`; the params are those of the query, as
+    texts, a repeated one as a list: what they mean is known to the endpoint alone, so decide on values with `requires`.
     `action` and `resource` may be functions of the connection. Paths in `exempt` pass undecided. Denied requests are
     answered with 403 as application/problem+json; denied web sockets are closed with code 1008.
     """
@@ -60,30 +101,33 @@ class PolicyMiddleware:
         self._guard = guard
         self._agent = agent
         self._action = action or _default_action
-        self._resource = resource or (lambda connection: connection.url.path)
+        self._resource = resource or routed_path
         self._exempt = frozenset(exempt)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or scope["path"] in self._exempt:
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
-        try:
-            await self._guard.check_async(
-                self._action(connection),
-                self._resource(connection),
-                dict(connection.query_params),
-                await _who(self._agent, connection),
-            )
-        except ActionDenied as denied:
-            await _refuse(scope, send, denied)
-            return
+        if routed_path(connection) not in self._exempt:
+            try:
+                await self._guard.check_async(
+                    self._action(connection),
+                    self._resource(connection),
+                    query_texts(connection),
+                    await _who(self._agent, connection),
+                )
+            except ActionDenied as denied:
+                await _refuse(scope, receive, send, denied)
+                return
         await self._app(scope, receive, send)
 
 
 async def _who(identify: Identify, connection: HTTPConnection) -> Agent:
+    """The sender; a mapping without an id, which a guard refuses, when the application does not know it."""
     found = identify(connection)
-    return await found if inspect.isawaitable(found) else found
+    known = await found if inspect.isawaitable(found) else found
+    return known if known is not None else {}
 
 
 def _default_action(connection: HTTPConnection) -> str:
@@ -101,11 +145,20 @@ def _problem(denied: ActionDenied) -> Mapping[str, Any]:
     }
 
 
-async def _refuse(scope: Scope, send: Send, denied: ActionDenied) -> None:
+def _response(denied: ActionDenied) -> Response:
+    return Response(msgspec.json.encode(_problem(denied)), denied.status, media_type="application/problem+json")
+
+
+async def _answer(connection: HTTPConnection, error: Exception) -> Response | None:
+    assert isinstance(error, ActionDenied)
+    if not isinstance(connection, WebSocket):
+        return _response(error)
+    await connection.close(_POLICY_VIOLATION, error.title)
+    return None
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, denied: ActionDenied) -> None:
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008, "reason": denied.title})
+        await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": denied.title})
         return
-    body = msgspec.json.encode(_problem(denied))
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": denied.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await _response(denied)(scope, receive, send)

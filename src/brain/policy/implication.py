@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from brain.policy import patterns
 from brain.policy.models import Condition, Operator
 from brain.policy.predicates import holds
-from brain.policy.values import is_greater, is_less, path_of, same
+from brain.policy.values import is_less, path_of, same
 
 _ORDERING = (Operator.GT, Operator.LT)
 _SAMPLES = ("", "\n", "\x00 z", "Ä", "a", "9", "_/.", "ZZ~")
 
 
-def all_imply(given: Sequence[Condition], wanted: Sequence[Condition]) -> bool:
-    """Whether every context in which all of `given` hold is one in which all of `wanted` hold."""
-    return all(any(implies(one, other) for one in given) for other in wanted)
+def all_imply(given: Sequence[Condition], wanted: Sequence[Condition], *, doubtful: bool = False) -> bool:
+    """Whether every context in which all of `given` hold is one in which all of `wanted` hold.
+
+    With `doubtful` also: whether none of `wanted` is false where none of `given` is, though some be unknown.
+    """
+    return all(any(implies(one, other, doubtful=doubtful) for one in given) for other in wanted)
 
 
 def can_hold_together(one: Sequence[Condition], other: Sequence[Condition]) -> bool:
@@ -26,21 +29,22 @@ def can_hold_together(one: Sequence[Condition], other: Sequence[Condition]) -> b
     return not any(excludes(left, right) for left in one for right in other)
 
 
-def implies(given: Condition, wanted: Condition) -> bool:
-    """Whether `wanted` holds wherever `given` does."""
+def implies(given: Condition, wanted: Condition, *, doubtful: bool = False) -> bool:
+    """Whether `wanted` holds wherever `given` does; with `doubtful` also, whether it is false only where `given` is."""
     if path_of(given.field) != path_of(wanted.field):
         return False
     if given.operator == wanted.operator and same(given.value, wanted.value):
         return True
     values = _possible(given)
     if values is not None:
-        return all(holds(wanted, value) for value in values)
+        return all(holds(wanted, value) is True for value in values)
     if given.operator is Operator.GT and wanted.operator is Operator.GT:
-        return same(given.value, wanted.value) or is_greater(given.value, wanted.value)
+        return same(given.value, wanted.value) or holds(wanted, given.value) is True
     if given.operator is Operator.LT and wanted.operator is Operator.LT:
-        return same(given.value, wanted.value) or is_less(given.value, wanted.value)
-    if wanted.operator is Operator.NE:
-        return excludes(given, Condition(given.field, Operator.EQ, wanted.value))
+        return same(given.value, wanted.value) or holds(wanted, given.value) is True
+    if wanted.operator is Operator.NE:  # false for one value alone
+        there = holds(given, wanted.value)
+        return there is False or (there is None and not doubtful)
     if wanted.operator is Operator.MATCHES and _wants_text(given):
         narrow = patterns.literal_prefix(given.value) if given.operator is Operator.MATCHES else None
         wide = patterns.literal_prefix(wanted.value)
@@ -55,7 +59,7 @@ def excludes(one: Condition, other: Condition) -> bool:
     for left, right in ((one, other), (other, one)):
         values = _possible(left)
         if values is not None:
-            return not any(holds(right, value) for value in values)
+            return not any(holds(right, value) is True for value in values)
     if one.operator in _ORDERING and other.operator in _ORDERING:
         if isinstance(one.value, str) is not isinstance(other.value, str):
             return True

@@ -40,7 +40,7 @@ class Measures:
     ) -> None:
         self._clock = clock
         shelf = Shelf(MEASURES, HISTORY, all_or_none=False)
-        self._book = Rulebook(stream, store, clock, Effect.DENY, apply, shelf)
+        self._book = Rulebook(stream, store, clock, RuleSet.of((), clock(), Effect.DENY), apply, shelf)
 
     @property
     def rules(self) -> Mapping[str, Rule]:

@@ -8,17 +8,21 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from brain import limits
 from brain.errors import InvalidInput
 from brain.policy import patterns
-from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenList, fits_ordering, freeze, is_text, same, thaw
+from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenDict, FrozenList, fits_ordering, freeze, is_text, same, thaw
 
-MAX_PRIORITY = 2**31 - 1
-MAX_CONDITIONS = 1_000
+MAX_PRIORITY = limits.PRIORITY
+MAX_CONDITIONS = limits.CONDITIONS
+EVERYONE = "everyone"
+"""A key of rules as files and requests write them: `everyone: true` says that the rule has no conditions on purpose."""
 CONTAINMENT, KILL_SWITCH = "containment", "kill-switch"
 TEMPORARY_TAGS = frozenset({CONTAINMENT, KILL_SWITCH})
 """Tags of measures of the moment, made and ended by `contain`, `lift` and the kill switch; no rule may have them."""
 
-_ID = re.compile(r"[^\s/\x00-\x1f\x7f](?:[^/\x00-\x1f\x7f]{0,198}[^\s/\x00-\x1f\x7f])?").fullmatch
+_SHORT, _FEW = 1_000, 8  # a rule of so few conditions, all but one with values so short, is small enough
+_ID = re.compile(rf"[^\s/\x00-\x1f\x7f](?:[^/\x00-\x1f\x7f]{{0,{limits.ID - 2}}}[^\s/\x00-\x1f\x7f])?").fullmatch
 _FIELD = re.compile(r"[^.\s\x00-\x1f]+(\.[^.\x00-\x1f]+)*").fullmatch
 
 
@@ -34,6 +38,11 @@ class Effect(StrEnum):
     def allows(self) -> bool:
         """Whether an action with this effect may go on."""
         return self is not Effect.DENY
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether a rule with this effect counts as matched where it cannot be known: DENY and AUDIT."""
+        return self in (Effect.DENY, Effect.AUDIT)
 
 
 RESTRICTIVENESS = {Effect.DENY: 0, Effect.AUDIT: 1, Effect.WARN: 2, Effect.ALLOW: 3}
@@ -71,20 +80,11 @@ class Condition:
     value: Any
 
     def __post_init__(self) -> None:
-        faults: list[str] = []
-        if not isinstance(self.field, str) or not _FIELD(self.field) or not is_text(self.field):
-            faults.append(f"field: {self.field!r} is not a dotted path such as agent_role or params.amount")
+        faults = _field_faults(self.field)
         operator = _member(Operator, self.operator, "operator", faults)
-        if isinstance(self.operator, str) and not self.operator.strip():
-            faults[-1] += ' (in YAML, write ">" with its quotes)'
-        value = None
-        try:
-            value = freeze(self.value)
-        except ValueError as error:
-            faults.append(f"value: {error}; use JSON values")
-        else:
-            if operator is not None:
-                faults += _value_faults(operator, value)
+        value = _frozen("value", self.value, faults)
+        if operator is not None and not faults:
+            faults += _value_faults(operator, value)
         if faults:
             raise InvalidInput("the condition is not valid: " + "; ".join(faults), faults)
         object.__setattr__(self, "operator", operator)
@@ -101,14 +101,57 @@ class Condition:
         return {"field": self.field, "operator": str(self.operator), "value": thaw(self.value)}
 
 
+def _field_faults(field: object) -> list[str]:
+    if not isinstance(field, str):
+        return [f"field: {limits.shown(field)} is not a dotted path such as agent_role or params.amount"]
+    if len(field) > limits.FIELD or field.count(".") >= limits.FIELD_PARTS:
+        most = f"{limits.FIELD_PARTS} parts or {limits.FIELD:,} characters"
+        return [f"field: {limits.shown(field)} has more than {most}; give the value a shorter path"]
+    if not _FIELD(field) or not is_text(field):
+        return [f"field: {limits.shown(field)} is not a dotted path such as agent_role or params.amount"]
+    return []
+
+
+def _frozen(name: str, value: object, faults: list[str]) -> Any:
+    """The value as an immutable copy; None with a fault when it is no JSON value, or beyond a bound."""
+    if type(value) is str and len(value) < _SHORT and is_text(value):
+        return value  # as nearly all values of conditions are
+    if not value and type(value) is dict:
+        return NO_ITEMS
+    fault = limits.fault_of(value) if not isinstance(value, (set, frozenset)) else None
+    if fault is None:
+        try:
+            return freeze(value)
+        except ValueError as error:
+            fault = f"{error}; use JSON values"
+    faults.append(f"{name}: {fault}")
+    return None
+
+
+def _may_be_large(conditions: Sequence[Condition]) -> bool:
+    """Whether so many conditions may make a rule larger than is allowed: else it need not be measured."""
+    long = 0
+    for one in conditions:
+        kind = type(one.value)
+        long += len(one.value) >= _SHORT if kind is str else kind in (FrozenList, FrozenDict)
+    return long > 1 or len(conditions) > _FEW
+
+
+def shown_key(key: object) -> str:
+    """A key for a message: as it is when it is a text, cut to a line."""
+    return key[:200] if isinstance(key, str) else limits.shown(key)
+
+
 def _value_faults(operator: Operator, value: Any) -> list[str]:
     if operator in (Operator.GT, Operator.LT) and not fits_ordering(value):
-        return [f"value: {operator} compares with a number or a string, not with {value!r}"]
+        return [f"value: {operator} compares with a number or a string, not with {limits.shown(value)}"]
     if operator is Operator.IN and not isinstance(value, list):
-        return [f"value: in needs a list of values, not {value!r}"]
+        return [f"value: in needs a list of values, not {limits.shown(value)}"]
     if operator is Operator.MATCHES:
         if not isinstance(value, str):
-            return [f"value: matches needs a pattern as a string, not {value!r}"]
+            return [f"value: matches needs a pattern as a string, not {limits.shown(value)}"]
+        if len(value) > limits.PATTERN:
+            return [f"value: a pattern of {len(value):,} characters is longer than {limits.PATTERN:,}; split the rule"]
         try:
             patterns.check(value)
         except patterns.PatternError as error:
@@ -120,8 +163,9 @@ def _value_faults(operator: Operator, value: Any) -> list[str]:
 class Rule:
     """One rule: when all its conditions hold, its effect is a candidate, and the highest priority decides.
 
-    A rule without conditions matches everything. `not_before` and `expires_at` are Unix seconds; outside of them the
-    rule does not take part. Raises InvalidInput with every fault listed.
+    A rule without conditions matches everything; a file or a request must say so of an ALLOW, by `everyone: true`.
+    `not_before` and `expires_at` are Unix seconds; outside of them the rule does not take part. Raises InvalidInput
+    with every fault listed.
     """
 
     id: str
@@ -145,22 +189,22 @@ class Rule:
         put(self, "conditions", _conditions(self.conditions, faults))
         put(self, "tags", _tags(self.tags, faults))
         if type(self.priority) is not int or abs(self.priority) > MAX_PRIORITY:
-            faults.append(f"priority: {self.priority!r} is not a whole number between ±{MAX_PRIORITY}")
+            faults.append(f"priority: {limits.shown(self.priority)} is not a whole number between ±{MAX_PRIORITY}")
         if not isinstance(self.enabled, bool):
-            faults.append(f"enabled: {self.enabled!r} is not true or false")
+            faults.append(f"enabled: {limits.shown(self.enabled)} is not true or false")
         if not isinstance(self.metadata, Mapping):
-            faults.append(f"metadata: must be an object, not {self.metadata!r}")
+            faults.append(f"metadata: must be an object, not {limits.shown(self.metadata)}")
         else:
-            try:
-                put(self, "metadata", freeze(self.metadata))
-            except ValueError as error:
-                faults.append(f"metadata: {error}; use JSON values")
+            put(self, "metadata", _frozen("metadata", self.metadata, faults))
         for name in ("not_before", "expires_at"):
             put(self, name, _moment(name, getattr(self, name), faults))
         if self.not_before and self.expires_at and self.not_before >= self.expires_at:
             faults.append(f"expires_at: {self.expires_at} is not after not_before ({self.not_before})")
+        if not faults and _may_be_large(self.conditions):
+            fault = limits.size_fault(self.to_dict(), limits.RULE_BYTES)
+            faults += [f"conditions: with all of them the rule is too large: {fault}, or split it"] if fault else []
         if faults:
-            raise InvalidInput(f"rule {self.id!r} is not valid: " + "; ".join(faults), faults)
+            raise InvalidInput(f"rule {limits.shown(self.id)} is not valid: " + "; ".join(faults), faults)
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -201,24 +245,40 @@ class Rule:
     def from_dict(plain: object) -> Rule:
         """The rule written as `to_dict` writes it. Raises InvalidInput with every fault listed, unknown keys too."""
         if not isinstance(plain, Mapping):
-            raise InvalidInput(f"a rule is an object with id, name and effect, not {plain!r}")
+            raise InvalidInput(f"a rule is an object with id, name and effect, not {limits.shown(plain)}")
         faults = [f"{name}: is missing" for name in ("id", "name", "effect") if name not in plain]
         faults += [
-            f"{name}: is no key of a rule; known are {', '.join(_RULE_KEYS)}"
+            f"{shown_key(name)}: is no key of a rule; known are {', '.join(_RULE_KEYS)}"
             for name in plain
             if name not in _RULE_KEYS
         ]
-        known = {name: value for name, value in plain.items() if name in _RULE_KEYS}
+        faults += everyone_faults(plain)
+        known = {name: value for name, value in plain.items() if name in _RULE_KEYS and name != EVERYONE}
         try:
             rule = Rule(**{"id": "?", "name": "?", "effect": "DENY", **known})
         except InvalidInput as error:
             faults += error.faults
         if faults:
-            raise InvalidInput(f"rule {plain.get('id')!r} is not valid: " + "; ".join(faults), faults)
+            raise InvalidInput(f"rule {limits.shown(plain.get('id'))} is not valid: " + "; ".join(faults), faults)
         return rule
 
 
-_RULE_KEYS = tuple(each.name for each in fields(Rule))
+_RULE_KEYS = (*(each.name for each in fields(Rule)), EVERYONE)
+
+
+def everyone_faults(plain: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the key `everyone` of a written rule, which says that it has no conditions on purpose."""
+    said = plain.get(EVERYONE, False)
+    if not isinstance(said, bool):
+        return [f"{EVERYONE}: {limits.shown(said)} is not true or false"]
+    if said and plain.get("conditions"):
+        return [f"{EVERYONE}: is said of a rule that has conditions; leave out one of them"]
+    return []
+
+
+def lets_everyone(rule: Rule) -> bool:
+    """Whether the rule allows everybody everything: a written one must say so, for `conditions` is soon forgotten."""
+    return rule.effect is Effect.ALLOW and not rule.conditions
 
 
 def changes(old: Rule, new: Rule) -> dict[str, dict[str, Any]]:
@@ -239,26 +299,26 @@ def _member(kind: type[M], value: object, name: str, faults: list[str]) -> M | N
     for member in kind:
         if isinstance(value, str) and member.value.lower() == value.lower():
             return member
-    faults.append(f"{name}: {value!r} is unknown; use one of {', '.join(member.value for member in kind)}")
+    faults.append(f"{name}: {limits.shown(value)} is unknown; use one of {', '.join(member.value for member in kind)}")
     return None
 
 
 def _text_faults(rule: Rule) -> list[str]:
     faults = []
     if not isinstance(rule.id, str) or not _ID(rule.id) or not is_text(rule.id):
-        faults.append(f"id: {rule.id!r} is not a text of 1 to 200 printable characters without /")
-    for name, limit in (("name", 500), ("description", 10_000)):
+        faults.append(f"id: {limits.shown(rule.id)} is not a text of 1 to {limits.ID} printable characters without /")
+    for name, limit in (("name", limits.NAME), ("description", limits.TEXT)):
         text = getattr(rule, name)
         if not isinstance(text, str) or len(text) > limit:
             faults.append(f"{name}: must be a text of at most {limit} characters")
         elif not is_text(text):
-            faults.append(f"{name}: {text!r} is no valid text: it has a lone surrogate")
+            faults.append(f"{name}: {limits.shown(text)} is no valid text: it has a lone surrogate")
     return faults
 
 
 def _conditions(given: object, faults: list[str]) -> Sequence[Condition]:
     if not isinstance(given, (list, tuple)):
-        faults.append(f"conditions: must be a list, not {given!r}")
+        faults.append(f"conditions: must be a list, not {limits.shown(given)}")
         return NO_MEMBERS
     if len(given) > MAX_CONDITIONS:
         faults.append(f"conditions: {len(given)} are more than {MAX_CONDITIONS}; split the rule")
@@ -266,7 +326,9 @@ def _conditions(given: object, faults: list[str]) -> Sequence[Condition]:
     made = []
     for place, one in enumerate(given):
         if not isinstance(one, (Condition, Mapping)):
-            faults.append(f"conditions[{place}]: must be an object with field, operator and value, not {one!r}")
+            faults.append(
+                f"conditions[{place}]: must be an object with field, operator and value, not {limits.shown(one)}"
+            )
             continue
         try:
             made.append(one if isinstance(one, Condition) else condition_from(one))
@@ -279,7 +341,11 @@ def condition_from(plain: Mapping[str, Any]) -> Condition:
     """The condition written as `{"field", "operator", "value"}`. Raises InvalidInput with every fault listed."""
     names = ("field", "operator", "value")
     faults = [f"{name}: is missing" for name in names if name not in plain]
-    faults += [f"{name}: is no key of a condition; known are {', '.join(names)}" for name in plain if name not in names]
+    faults += [
+        f"{shown_key(name)}: is no key of a condition; known are {', '.join(names)}"
+        for name in plain
+        if name not in names
+    ]
     if faults:
         raise InvalidInput("the condition is not valid: " + "; ".join(faults), faults)
     return Condition(plain["field"], plain["operator"], plain["value"])
@@ -287,9 +353,12 @@ def condition_from(plain: Mapping[str, Any]) -> Condition:
 
 def _tags(given: object, faults: list[str]) -> Sequence[str]:
     if not isinstance(given, (list, tuple)) or not all(
-        isinstance(tag, str) and 0 < len(tag) <= 100 and is_text(tag) for tag in given
+        isinstance(tag, str) and 0 < len(tag) <= limits.TYPE and is_text(tag) for tag in given
     ):
-        faults.append(f"tags: must be a list of texts of 1 to 100 characters, not {given!r}")
+        faults.append(f"tags: must be a list of texts of 1 to {limits.TYPE} characters, not {limits.shown(given)}")
+        return NO_MEMBERS
+    if len(given) > limits.TAGS:
+        faults.append(f"tags: {len(given)} are more than {limits.TAGS}")
         return NO_MEMBERS
     return FrozenList(dict.fromkeys(given)) if given else NO_MEMBERS
 
@@ -297,7 +366,7 @@ def _tags(given: object, faults: list[str]) -> Sequence[str]:
 def _moment(name: str, given: object, faults: list[str]) -> float | None:
     if given is None:
         return None
-    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < 1e11:
-        faults.append(f"{name}: {given!r} is not a time in Unix seconds")
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < limits.MOMENT:
+        faults.append(f"{name}: {limits.shown(given)} is not a time in Unix seconds")
         return None
     return float(given)

@@ -9,6 +9,8 @@ from typing import Any
 
 import re2
 
+from brain.policy.values import Unknown
+
 _options = re2.Options()
 _options.log_errors = False
 _options.never_capture = True  # only whether it matches is asked; captures cost time
@@ -23,7 +25,10 @@ class PatternError(ValueError):
 
 @lru_cache(maxsize=10_000)
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """A function telling whether a string begins with a match of `pattern`. Raises PatternError."""
+    """A function telling whether a string begins with a match of `pattern`. Raises PatternError.
+
+    The function raises Unknown for what is no valid text, such as a file's name that is not UTF-8.
+    """
     low, start = _compiled(pattern), re2._re2.RE2.Anchor.ANCHOR_START
     literal = literal_prefix(pattern)
     if literal is not None:
@@ -33,7 +38,7 @@ def matcher(pattern: str) -> Callable[[str], bool]:
         try:
             data = value.encode()
         except UnicodeEncodeError:  # a lone surrogate: no text that RE2 knows
-            return False
+            raise Unknown from None
         # The wrapper's own match() maps offsets back to characters, which costs six times as much.
         spans: list[tuple[int, int]] = low.Match(start, data, 0, len(data))
         return spans[0][0] == 0
@@ -41,6 +46,7 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     return matches
 
 
+@lru_cache(maxsize=10_000)
 def literal_prefix(pattern: str) -> str | None:
     """The text that the value must begin with, when that is all the pattern says; else None."""
     simple = _PREFIX.fullmatch(pattern)

@@ -1,45 +1,128 @@
-"""Any value as plain JSON: what an event can carry of what people's code passes around."""
+"""Any value as plain JSON: what an event can carry of what people's code passes around, and what it was then."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from fractions import Fraction
+from math import inf, isfinite
+from typing import Any, Final, Literal
 
 import msgspec
 
-_MAX_TEXT = 1_000
+from brain.policy.normal import PLAIN, Opaque, normalise
+from brain.policy.values import is_text
+
+_LONGEST_NUMBER = 10_000  # bits; Python does not write much longer ones, and no rule has one of more than 64
+
+
+class Mark(msgspec.Struct, gc=False, frozen=True):
+    """Where in a plain value a text stands for what JSON lacks; `escaped` are texts with lone surrogates."""
+
+    path: list[str | int]
+    kind: Literal["number", "escaped", "opaque"]
 
 
 def plain(value: object) -> Any:
-    """`value` as JSON values; what JSON cannot hold becomes its `repr`, shortened. Never raises."""
-    try:
-        return msgspec.json.decode(_encode(value))
-    except Exception:  # noqa: BLE001  (values of the caller's own types may raise anything)
-        return _slowly(value, 20)
+    """What rules see of `value`, as JSON values; what JSON cannot hold becomes a text. Never raises."""
+    return written(value)[0]
 
 
-_encode = msgspec.json.Encoder(enc_hook=lambda value: _text(value)).encode
+def written(value: object) -> tuple[Any, list[Mark]]:
+    """What rules see of `value`, as JSON values, and which texts in it stand for what JSON lacks. Never raises."""
+    marks: list[Mark] = []
+    return _json(normalise(value), [], marks), marks
 
 
-def _slowly(value: object, depth: int) -> Any:
-    """Member by member, for what the encoder does not take: keys that are no strings, numbers beyond 64 bits, loops."""
-    if depth and isinstance(value, Mapping):
-        return {_key(key): _slowly(member, depth - 1) for key, member in value.items()}
-    if depth and isinstance(value, (list, tuple, set, frozenset)):
-        return [_slowly(member, depth - 1) for member in value]
-    try:
-        return msgspec.json.decode(_encode(value))
-    except Exception:  # noqa: BLE001  (as above)
-        return _text(value)
+def restored(value: Any, marks: Iterable[Mark]) -> Any:
+    """What rules saw, from what `written` made of it. Changes `value`; a mark that fits nothing is passed over."""
+    whole = [value]
+    for mark in marks:
+        holder: Any = whole
+        *way, last = (0, *mark.path)
+        try:
+            for key in way:
+                holder = holder[key]
+            text = holder[last]
+            holder[last] = _RESTORED[mark.kind](text)
+        except (LookupError, TypeError, ValueError, ArithmeticError):  # an event of somebody else's making
+            continue
+    return whole[0]
 
 
-def _key(key: object) -> str:
-    return key if isinstance(key, str) and key.isprintable() else _text(key)
+class Shown:
+    """Stands for a value of which only its text is known."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
 
 
-def _text(value: object) -> str:
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001  (as above)
-        text = f"<{type(value).__name__}>"
-    return text.encode(errors="replace").decode()[:_MAX_TEXT]
+def _json(value: Any, path: list[str | int], marks: list[Mark]) -> Any:
+    """A normalised value as JSON."""
+    kind = type(value)
+    if kind is dict:
+        return {_valid(key): _json(member, [*path, _valid(key)], marks) for key, member in value.items()}
+    if kind is list:
+        return [_json(member, [*path, place], marks) for place, member in enumerate(value)]
+    if kind is str:
+        plain = value.isascii() or is_text(value)
+    elif kind is int:
+        plain = value.bit_length() <= _LONGEST_NUMBER
+    else:
+        plain = value is None or kind is bool or (kind is float and isfinite(value))
+    if plain:
+        return value
+    return _text_for(value, path, marks)
+
+
+def _text_for(value: Any, path: list[str | int], marks: list[Mark]) -> str:
+    """The text that stands for what JSON lacks, and its mark."""
+    if isinstance(value, str):
+        marks.append(Mark(path, "escaped"))
+        return value.encode("unicode_escape").decode()
+    if isinstance(value, int):
+        value = inf if value > 0 else -inf  # as much as any rule can tell
+    if isinstance(value, (float, Decimal, Fraction)):
+        try:
+            text = str(value)
+        except ValueError:  # Python writes no number of more than some thousand digits
+            pass
+        else:
+            marks.append(Mark(path, "number"))
+            return text
+    marks.append(Mark(path, "opaque"))
+    return Opaque(value).text if type(value) is not Opaque else str(value.text)
+
+
+def _number(text: str) -> Any:
+    if "/" in text:
+        return Fraction(text)
+    number = Decimal(text)
+    return number if number.is_finite() else float(text)
+
+
+def _valid(text: str) -> str:
+    """The text as UTF-8 can hold it: a lone surrogate becomes a question mark."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+_RESTORED: Final[dict[str, Callable[[str], Any]]] = {
+    "number": _number,
+    "escaped": lambda text: text.encode().decode("unicode_escape"),
+    "opaque": lambda text: Opaque(Shown(text)),
+}
+
+
+def is_plain(value: Any) -> bool:
+    """Whether the value is JSON as it stands, all the way down: then `written` has nothing to add."""
+    kind = type(value)
+    if kind is dict:
+        return PLAIN.issuperset(map(type, value.values())) or all(map(is_plain, value.values()))
+    if kind is list:
+        return PLAIN.issuperset(map(type, value)) or all(map(is_plain, value))
+    return kind in PLAIN or (kind is float and isfinite(value))

@@ -1,38 +1,92 @@
-"""Conditions as prepared functions of a context, which never raise: `test(context, operand) -> bool`.
+"""Conditions as prepared functions of a context: `test(context, operand) -> bool`.
 
 One function is generated for each shape (operators and fields), and shared by all rules of that shape; what differs
 from rule to rule is its operand. So a hundred thousand rules need a handful of functions, which stay in the cache.
+They raise Unknown at a value that cannot be compared: then `weigh` asks for each condition whether it is known.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from brain.policy import patterns
 from brain.policy.models import Condition, Operator
-from brain.policy.values import MISSING, Path, contains, is_greater, is_less, path_of, same, step
+from brain.policy.normal import Opaque, normalise
+from brain.policy.values import (
+    MISSING,
+    Path,
+    Unknown,
+    contains,
+    equals,
+    is_among,
+    is_greater,
+    is_less,
+    matches,
+    path_of,
+    resolve,
+    step,
+)
 
 Test = Callable[[Mapping[str, Any], Any], bool]
 
-# How `v` (the field's value) is compared with `x` (the operand); `kind(v)` is exact, so `true` is no int here.
+# How `v` (the field's value) is compared with `x` (the operand). `kind(v)` is exact, so `true` is no int here; all that
+# is neither the usual type nor missing is left to a function. A NaN alone differs from itself.
+_NUMBER = "v {0} x if (k := kind(v)) is int else (v {0} x or v != v and unknown()) if k is float else {1}(v, x)"
 _EXPRESSIONS = {
-    "text equals": "v == x if kind(v) is str else same(v, x)",
-    "equals": "same(v, x)",
-    "differs": "not same(v, x)",
-    "number greater": "v > x if (k := kind(v)) is int or k is float else v is not MISSING and is_greater(v, x)",
-    "number less": "v < x if (k := kind(v)) is int or k is float else v is not MISSING and is_less(v, x)",
+    "text equals": "v == x if kind(v) is str else equals(v, x)",
+    "equals": "equals(v, x)",
+    "text differs": "v != x if kind(v) is str else not equals(v, x)",
+    "differs": "not equals(v, x)",
+    "number greater": _NUMBER.format(">", "is_greater"),
+    "number less": _NUMBER.format("<", "is_less"),
     "text greater": "v > x if kind(v) is str else is_greater(v, x)",
     "text less": "v < x if kind(v) is str else is_less(v, x)",
+    "text contains": "x in v if kind(v) is str else contains(v, x)",
     "contains": "contains(v, x)",
-    "text in": "v in x if kind(v) is str else any(same(v, one) for one in x)",
-    "in": "any(same(v, one) for one in x)",
-    "matches": "isinstance(v, str) and x(v)",
+    "text in": "v in x if kind(v) is str else is_among(v, x)",
+    "in": "is_among(v, x)",
+    "begins": "v.startswith(x) if kind(v) is str else matches(v, lambda text: text.startswith(x))",
+    "matches": "x(v) if kind(v) is str else matches(v, x)",
 }
 
 Shape = tuple[tuple[str, Path], ...]
+
+_MAX_SHOWN = 100  # characters of a value in a reason
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A condition of which nobody can tell whether it holds, and the value that it met."""
+
+    condition: Condition
+    value: Any
+
+    def __str__(self) -> str:
+        one = self.condition
+        shown = f"{_shown(normalise(self.value))} {one.operator} {_shown(one.value)}"
+        return f"{one.field} could not be compared: {shown}"
+
+
+def _shown(value: Any) -> str:
+    text = Opaque(value).text
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
+def weigh(conditions: Iterable[Condition], context: Mapping[str, Any]) -> bool | Doubt:
+    """Whether all `conditions` hold; when none is false but of one nobody can tell, that one. Never raises."""
+    doubt: Doubt | None = None
+    for condition in conditions:
+        value = resolve(path_of(condition.field), context)
+        known = holds(condition, value)
+        if known is False:
+            return False
+        if known is None and doubt is None:
+            doubt = Doubt(condition, value)
+    return doubt or True
 
 
 def test_of(conditions: Sequence[Condition]) -> tuple[Test | None, Any]:
@@ -45,10 +99,13 @@ def test_of(conditions: Sequence[Condition]) -> tuple[Test | None, Any]:
     return _generated(shape), operands[0] if len(operands) == 1 else operands
 
 
-def holds(condition: Condition, value: Any) -> bool:
-    """Whether `condition` holds for a value its field resolved to; MISSING satisfies only `!=`."""
+def holds(condition: Condition, value: Any) -> bool | None:
+    """Whether `condition` holds for the value of its field, or MISSING; None when nobody can tell. Never raises."""
     name, operand = _prepared(condition)
-    return _generated(((name, ("value",)),))({} if value is MISSING else {"value": value}, operand)
+    try:
+        return _generated(((name, ("value",)),))({} if value is MISSING else {"value": value}, operand)
+    except Exception:  # noqa: BLE001  (Unknown, or whatever a value of the caller's own type raises)
+        return None
 
 
 def _prepared(condition: Condition) -> tuple[str, Any]:
@@ -57,15 +114,16 @@ def _prepared(condition: Condition) -> tuple[str, Any]:
         case Operator.EQ:
             return ("text equals" if text else "equals"), value
         case Operator.NE:
-            return "differs", value
+            return ("text differs" if text else "differs"), value
         case Operator.GT:
             return ("text greater" if text else "number greater"), value
         case Operator.LT:
             return ("text less" if text else "number less"), value
         case Operator.CONTAINS:
-            return "contains", value
+            return ("text contains" if text else "contains"), value
         case Operator.MATCHES:
-            return "matches", patterns.matcher(value)
+            literal = patterns.literal_prefix(value)
+            return ("begins", literal) if literal is not None else ("matches", patterns.matcher(value))
         case Operator.IN if all(type(member) is str for member in value):
             return "text in", dict.fromkeys(value)
     return "in", value
@@ -74,11 +132,12 @@ def _prepared(condition: Condition) -> tuple[str, Any]:
 @lru_cache(maxsize=10_000)
 def _generated(shape: Shape) -> Test:
     """The test takes for granted that the fields are there; when one is not, `gently` begins anew and asks for each."""
-    lines = _lines("gently", shape, "c.get({!r}, MISSING)", "v.get({!r}, MISSING)", "")
-    lines += _lines("test", shape, "c[{!r}]", "v[{!r}]", "    ")
+    lines = _lines("gently", shape, "c.get({!r}, MISSING)", "step(v, {!r})", "")
+    lines += _lines("test", shape, "c[{!r}]", "v[{!r}] if kind(v) is dict else step(v, {!r})", "    ")
     lines += ["    except KeyError:", "        return gently(c, x)"]
-    names: dict[str, Any] = {"kind": type, "MISSING": MISSING, "same": same, "step": step, "contains": contains}
-    names |= {"is_greater": is_greater, "is_less": is_less}
+    names: dict[str, Any] = {"kind": type, "MISSING": MISSING, "unknown": _unknown, "step": step, "equals": equals}
+    names |= {"is_greater": is_greater, "is_less": is_less, "is_among": is_among}
+    names |= {"contains": contains, "matches": matches}
     exec(compile("\n".join(lines), f"<policy conditions: {', '.join(name for name, _ in shape)}>", "exec"), names)
     test: Test = names["test"]
     return test
@@ -94,10 +153,14 @@ def _lines(name: str, shape: Shape, read: str, descend: str, indent: str) -> lis
         body.append(f"{', '.join(f'x{number}' for number in range(len(shape)))} = x")
     for number, (compared, path) in enumerate(shape):
         body.append(f"v = {read.format(path[0])}")
-        body += [f"v = {descend.format(key)} if kind(v) is dict else step(v, {key!r})" for key in path[1:]]
+        body += [f"v = {descend.format(key, key)}" for key in path[1:]]
         expression = _EXPRESSIONS[compared]
         if several:
             expression = re.sub(r"\bx\b", f"x{number}", expression)
         last = number == len(shape) - 1
         body.append(f"return {expression}" if last else f"if not ({expression}): return False")
     return lines + [f"    {indent}{line}" for line in body]
+
+
+def _unknown() -> bool:
+    raise Unknown

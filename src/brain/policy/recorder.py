@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from sys import modules
 from time import time
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from brain.charter import Event, current_meta, mint_id
 from brain.logs import Log
 from brain.policy.compiler import DECISION, ORDER, Entry
-from brain.policy.plain import plain
+from brain.policy.events import ActionDenied
+from brain.policy.normal import PLAIN
+from brain.policy.plain import Mark, is_plain, plain, restored, written
 from brain.stream import EventStream
 from brain.stream.publisher import Publisher, failures, publish_safely
 from brain.stream.tracing import SDK
@@ -105,6 +108,7 @@ class _Envelope(msgspec.Struct, gc=False):
     meta: Mapping[str, Any]
 
 
+_PLAIN = PLAIN.issuperset
 _encode = msgspec.json.Encoder().encode
 
 
@@ -123,13 +127,19 @@ def _quick(stream: EventStream, carefully: Record) -> Record:
         try:
             agent_id, agent_role = context["agent_id"], context["agent_role"]
             action, resource = context["action"], context["resource"]
+            environment, params = context["environment"], context["params"]
+            usual = type(agent_id) is str and type(agent_role) is str and type(action) is str and type(resource) is str
+            usual = usual and type(params) is dict and _PLAIN(map(type, params.values()))
+            usual = usual and type(environment) is dict and (not environment or is_plain(environment))
+            if not usual and not all(map(is_plain, context.values())):
+                return carefully(context, entry, took_us, shadow)
             evaluated = _Evaluated(
                 agent_id,
                 agent_role,
                 action,
                 resource,
-                context["environment"],
-                context["params"],
+                environment,
+                params,
                 rule_id,
                 rule_name,
                 decision.effect,
@@ -159,8 +169,14 @@ def _shadow_outcome(shadow: Entry) -> dict[str, Any]:
     return {name: facts[name] for name in _SHADOW_FACTS}
 
 
+def denial_payload(context: Mapping[str, Any], reason: str) -> ActionDenied:
+    """The payload of `policy.action_denied` for a denial that no rule decided."""
+    known = plain({name: context.get(name) for name in ("agent_id", "agent_role", "action", "resource")})
+    return cast(ActionDenied, {**known, "rule_id": None, "rule_name": None, "reason": reason})
+
+
 def _context_payload(given: Mapping[str, Any]) -> dict[str, Any]:
-    context: dict[str, Any] = plain(given)
+    context, marks = written(given)
     payload: dict[str, Any] = {name: context.get(name) for name in CONTEXT_FIELDS}
     absent = [name for name in CONTEXT_FIELDS if name not in context]
     if absent:
@@ -169,11 +185,15 @@ def _context_payload(given: Mapping[str, Any]) -> dict[str, Any]:
     extra = {name: value for name, value in context.items() if name not in _KNOWN}
     if extra:
         payload["extra"] = extra
+    if marks:
+        payload["not_json"] = [{"path": mark.path, "kind": mark.kind} for mark in marks]
     return payload
 
 
 def recorded_context(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The context a `policy.rule_evaluated` payload was recorded in."""
+    """The context a `policy.rule_evaluated` payload was recorded in, as rules saw it."""
     absent = payload.get("absent", ())
     context = {name: payload[name] for name in CONTEXT_FIELDS if name in payload and name not in absent}
-    return {**context, **payload.get("extra", {})}
+    context |= payload.get("extra", {})
+    marks = payload.get("not_json")
+    return restored(deepcopy(context), msgspec.convert(marks, list[Mark])) if marks else context

@@ -10,10 +10,11 @@ from typing import Any
 
 import msgspec
 
-from brain.policy.compiler import DECISION
+from brain.policy.compiler import DECISION, Mismatch
 from brain.policy.decisions import Decision
 from brain.policy.models import Effect, Rule, is_temporary_id
-from brain.policy.recorder import recorded_context
+from brain.policy.plain import Mark, plain
+from brain.policy.recorder import CONTEXT_FIELDS, recorded_context
 from brain.policy.ruleset import RuleSet
 from brain.policy.values import spread_agent
 from brain.stream import EventStream
@@ -35,6 +36,7 @@ class _Payload(msgspec.Struct, gc=False):
     params: Any = None
     extra: dict[str, Any] | None = None
     absent: list[str] | None = None
+    not_json: list[Mark] | None = None
 
 
 class _Recorded(msgspec.Struct, gc=False):
@@ -98,10 +100,18 @@ class Replay:
     `examples` is how many differences of each kind are kept in full.
     """
 
-    def __init__(self, rules: Iterable[Rule], default: Effect = Effect.DENY, *, examples: int = 5) -> None:
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        default: Effect = Effect.DENY,
+        *,
+        examples: int = 5,
+        mismatch: Mismatch = "unknown",
+    ) -> None:
         self.report = Report()
         self._rules = [rule for rule in rules if not rule.is_temporary]
         self._default = default
+        self._mismatch: Mismatch = mismatch
         self._examples = examples
         self._set: RuleSet | None = None
         self._last = 0.0
@@ -138,7 +148,7 @@ class Replay:
         rules = self._set
         if rules is None or (timestamp < self._last and not rules.plain):
             # Events of several producers are only nearly in order of time: an earlier one is decided by earlier rules.
-            rules = self._set = RuleSet.of(self._rules, timestamp, self._default)
+            rules = self._set = RuleSet.of(self._rules, timestamp, self._default, self._mismatch)
         elif timestamp >= rules.due:
             rules = self._set = rules.advanced(timestamp)
         self._last = timestamp
@@ -164,7 +174,7 @@ class Replay:
                     kind=kind,
                     event_id=recorded.id,
                     timestamp=recorded.timestamp,
-                    context=_context(before),
+                    context=plain(_context(before)),
                     before={"effect": before.effect, "rule_id": before.rule_id},
                     after={"effect": str(after.effect), "rule_id": after.rule_id, "reason": after.reason},
                 )
@@ -204,7 +214,7 @@ def overlaid(current: Sequence[Rule], candidates: Sequence[Rule]) -> list[Rule]:
 
 
 def _context(payload: _Payload) -> dict[str, Any]:
-    if payload.absent is None and payload.extra is None:
+    if payload.absent is None and payload.extra is None and payload.not_json is None:
         return {
             "agent_id": payload.agent_id,
             "agent_role": payload.agent_role,
@@ -214,8 +224,7 @@ def _context(payload: _Payload) -> dict[str, Any]:
             "params": payload.params,
         }
     found = {name: value for name, value in msgspec.structs.asdict(payload).items() if value is not None}
-    names = ("agent_id", "agent_role", "action", "resource", "environment", "params")
-    return dict(spread_agent(recorded_context({**dict.fromkeys(names), **found})))
+    return dict(spread_agent(recorded_context({**dict.fromkeys(CONTEXT_FIELDS), **found})))
 
 
 def _ordered(counts: dict[str, Counter[str]]) -> dict[str, dict[str, int]]:

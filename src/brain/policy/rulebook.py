@@ -20,7 +20,7 @@ from brain.policy.events import (
     RuleUpdated,
 )
 from brain.policy.history import VERSIONS, Change, History
-from brain.policy.models import Effect, Rule, changes
+from brain.policy.models import Rule, changes
 from brain.policy.ruleset import RuleSet
 from brain.policy.store import RULES, decoded, encoded
 from brain.store import Document, DocumentChange, Store, forking
@@ -50,7 +50,7 @@ POLICY = Shelf()
 
 
 class Rulebook(forking.Part):
-    """`rules` by id, as known here. Every change gives `apply` the compiled sets that decisions must go by.
+    """`rules` by id, `nothing` at first. Every change gives `apply` the compiled sets that decisions must go by.
 
     Making one reads the whole collection: raises Unavailable when that is not possible, InvalidInput naming a document
     that is no valid rule.
@@ -61,7 +61,7 @@ class Rulebook(forking.Part):
         stream: Publisher | None,
         store: Store,
         clock: Callable[[], float],
-        default: Effect,
+        nothing: RuleSet,
         apply: Callable[[Sequence[RuleSet]], None],
         shelf: Shelf = POLICY,
     ) -> None:
@@ -69,13 +69,13 @@ class Rulebook(forking.Part):
         self._stream = stream
         self._store = store
         self._clock = clock
-        self._default = default
+        self._nothing = nothing
         self._apply = apply
         self._shelf = shelf
         self.mirror = self._new_mirror()
         self._still = False
         self._lock = threading.RLock()  # held while the store is asked, however long it takes to answer
-        self._set = RuleSet.of((), clock(), default)
+        self._set = nothing
         self._beside: Mapping[str, Document] | None = None
         self._other_sets: list[RuleSet] = []
         self._untaken: dict[str, Document | None] = {}  # seen in the store, not in force here yet; None: is to go
@@ -192,7 +192,7 @@ class Rulebook(forking.Part):
         self._beside, self._other_sets = beside, []
         if beside is not None:
             rules = [decoded(key, one.data) for key, one in beside.items() if key != CHANGING]
-            self._other_sets = [RuleSet.of(rules, self._clock(), self._default)]
+            self._other_sets = [self._nothing.changed([], rules, self._clock())]
         self._put_in_force(self._set)
 
     # Storing

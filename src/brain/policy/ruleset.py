@@ -9,7 +9,7 @@ from functools import cached_property, reduce
 from math import inf
 from typing import Any
 
-from brain.policy.compiler import DECISION, Entry, Find, Index
+from brain.policy.compiler import DECISION, Entry, Find, Index, Mismatch
 from brain.policy.models import RESTRICTIVENESS, Effect, Mode, Rule
 from brain.store import forking
 
@@ -40,15 +40,15 @@ class RuleSet:
         self.plain = self.shadow is None and self.due == inf
 
     @staticmethod
-    def of(rules: Iterable[Rule], now: float, default: Effect) -> RuleSet:
+    def of(rules: Iterable[Rule], now: float, default: Effect, mismatch: Mismatch = "unknown") -> RuleSet:
         """The set of these rules as of `now`, compiled from nothing."""
         by_id = {rule.id: rule for rule in rules}
         active = [rule for rule in by_id.values() if rule.active_at(now)]
         timed = {rule.id: rule for rule in by_id.values() if _is_timed(rule)}
         return RuleSet(
             by_id,
-            Index.of((rule for rule in active if rule.mode is Mode.ENFORCE), default),
-            Index.of((rule for rule in active if rule.mode is Mode.SHADOW), default),
+            Index.of((rule for rule in active if rule.mode is Mode.ENFORCE), default, mismatch),
+            Index.of((rule for rule in active if rule.mode is Mode.SHADOW), default, mismatch),
             timed,
             frozenset(rule.id for rule in active if rule.id in timed),
             now,
@@ -63,7 +63,7 @@ class RuleSet:
             del rules[rule.id]
         rules.update((rule.id, rule) for rule in added)
         if len(removed) + len(added) > 100 + len(rules) // 4:
-            return RuleSet.of(rules.values(), now, self.index.default[DECISION].effect)
+            return RuleSet.of(rules.values(), now, self.index.default[DECISION].effect, self.index.mismatch)
         gone = {rule.id for rule in removed}
         timed = {id: rule for id, rule in self._timed.items() if id not in gone}
         timed |= {rule.id: rule for rule in added if _is_timed(rule)}
@@ -132,8 +132,8 @@ class InForce:
 class Standing(forking.Part):
     """`current` is what decisions go by; it is replaced as a whole, whichever part of it changes."""
 
-    def __init__(self, default: Effect, clock: Callable[[], float]) -> None:
-        self.current = InForce([RuleSet.of((), clock(), default)])
+    def __init__(self, rules: RuleSet, clock: Callable[[], float]) -> None:
+        self.current = InForce([rules])
         self._clock = clock
         self._swapping = threading.Lock()  # held for the replacement alone, never while rules are compiled
         forking.register(self)

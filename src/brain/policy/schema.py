@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from brain.policy.models import MAX_CONDITIONS, MAX_PRIORITY, Effect, Mode, Operator
+from brain import limits
+from brain.policy.models import EVERYONE, Effect, Mode, Operator
+
+_BOUNDS = {"x-max-depth": limits.DEPTH, "x-max-bytes": limits.VALUE_BYTES}
+"""For which JSON Schema has no keywords."""
 
 
 def policy_schema() -> dict[str, Any]:
@@ -26,36 +30,42 @@ def policy_schema() -> dict[str, Any]:
             },
             {"$ref": "#/$defs/rules"},
         ],
-        "$defs": {"rules": {"type": "array", "items": _rule()}, "condition": _condition()},
+        "$defs": {"rules": {"type": "array", "items": _rule(), "maxItems": limits.RULES}, "condition": _condition()},
     }
 
 
 def _rule() -> dict[str, Any]:
-    moment = {"type": ["number", "null"], "minimum": 0}
+    moment = {"type": ["number", "null"], "minimum": 0, "exclusiveMaximum": limits.MOMENT}
+    allows = {"properties": {"effect": {"const": Effect.ALLOW.value}, EVERYONE: {"const": False}}}
     return {
         "type": "object",
         "properties": {
-            "id": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^/]+$"},
-            "name": {"type": "string", "maxLength": 500, "description": "What people call the rule."},
+            "id": {"type": "string", "minLength": 1, "maxLength": limits.ID, "pattern": "^[^/]+$"},
+            "name": {"type": "string", "maxLength": limits.NAME, "description": "What people call the rule."},
             "effect": {"enum": [effect.value for effect in Effect], "description": "WARN and AUDIT allow."},
             "conditions": {
                 "type": "array",
                 "items": {"$ref": "#/$defs/condition"},
-                "maxItems": MAX_CONDITIONS,
+                "maxItems": limits.CONDITIONS,
                 "description": "All must hold; without any the rule always matches.",
             },
             "priority": {
                 "type": "integer",
-                "minimum": -MAX_PRIORITY,
-                "maximum": MAX_PRIORITY,
+                "minimum": -limits.PRIORITY,
+                "maximum": limits.PRIORITY,
                 "default": 0,
                 "description": "The matching rule with the highest priority decides.",
             },
             "enabled": {"type": "boolean", "default": True},
-            "description": {"type": "string", "maxLength": 10_000, "description": "Part of the reason of decisions."},
+            "description": {
+                "type": "string",
+                "maxLength": limits.TEXT,
+                "description": "Part of the reason of decisions.",
+            },
             "metadata": {
                 "type": "object",
                 "description": "Free, but for what guards read.",
+                **_BOUNDS,
                 "properties": {
                     "requires_approval": {
                         "type": "boolean",
@@ -69,12 +79,24 @@ def _rule() -> dict[str, Any]:
                 "default": "enforce",
                 "description": "shadow: evaluated and recorded, never applied.",
             },
-            "tags": {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 100}},
+            EVERYONE: {
+                "type": "boolean",
+                "default": False,
+                "description": "Said of an ALLOW that has no conditions on purpose.",
+            },
+            "tags": {
+                "type": "array",
+                "items": {"type": "string", "minLength": 1, "maxLength": limits.TYPE},
+                "maxItems": limits.TAGS,
+            },
             "not_before": {**moment, "description": "Takes part from here on; Unix seconds."},
             "expires_at": {**moment, "description": "Takes part until then; Unix seconds."},
         },
         "required": ["id", "name", "effect"],
         "additionalProperties": False,
+        "if": allows,
+        "then": {"properties": {"conditions": {"minItems": 1}}, "required": ["conditions"]},
+        "x-max-bytes": limits.RULE_BYTES,
     }
 
 
@@ -88,15 +110,28 @@ def _condition() -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {
-            "field": {"type": "string", "minLength": 1, "description": "A dotted path into the context."},
+            "field": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": limits.FIELD,
+                "pattern": f"^[^.]+(\\.[^.]+){{0,{limits.FIELD_PARTS - 1}}}$",
+                "description": "A dotted path into the context.",
+            },
             "operator": {"enum": [operator.value for operator in Operator]},
-            "value": {"description": "What the field is compared with."},
+            "value": {"description": "What the field is compared with.", **_BOUNDS},
         },
         "required": ["field", "operator", "value"],
         "additionalProperties": False,
         "allOf": [
             when([">", "<"], {"type": ["number", "string"]}),
             when(["in"], {"type": "array"}),
-            when(["matches"], {"type": "string", "description": "An RE2 pattern, anchored at the start."}),
+            when(
+                ["matches"],
+                {
+                    "type": "string",
+                    "maxLength": limits.PATTERN,
+                    "description": "An RE2 pattern, anchored at the start.",
+                },
+            ),
         ],
     }

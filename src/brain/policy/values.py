@@ -1,15 +1,26 @@
-"""What rules compare: frozen JSON values, dotted fields, and equality under which `true` is not `1`."""
+"""What rules compare: frozen JSON values, dotted fields, and any value of a context with the JSON value of a rule.
+
+A comparison is true, false, or raises Unknown. `true` is not `1`, and a number equals one of another type.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, NoReturn
+
+from brain.policy.normal import Opaque, has_text_keys, unwrap
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__slots__": ()})()
 """What a field that is not in the context resolves to."""
 
 Path = tuple[str, ...]
+
+
+class Unknown(Exception):
+    """A value that is there cannot be compared with the rule's, so nobody can tell whether the condition holds."""
 
 
 def _refuse(self: object, *args: object, **more: object) -> NoReturn:
@@ -112,10 +123,7 @@ def same(left: Any, right: Any) -> bool:
             and len(left) == len(right)
             and all(same(member, right.get(key, MISSING)) for key, member in left.items())
         )
-    try:
-        return bool(left == right)
-    except Exception:  # noqa: BLE001  (a value of the caller's own type may raise anything; then it is not equal)
-        return False
+    return bool(left == right)
 
 
 def path_of(field: str) -> Path:
@@ -126,23 +134,37 @@ def path_of(field: str) -> Path:
     return keys
 
 
-def step(value: object, key: str) -> Any:
-    """What `key` holds in `value`, or MISSING when `value` is no mapping or has no such key."""
-    return value.get(key, MISSING) if isinstance(value, Mapping) else MISSING
+def step(value: Any, key: str) -> Any:
+    """What `key` holds in `value`: MISSING when it has no such field, the Opaque value when nobody can tell."""
+    if type(value) is dict:
+        found = value.get(key, MISSING)
+        if found is not MISSING or not value or has_text_keys(value):
+            return found
+    elif value is MISSING:
+        return value
+    layer = unwrap(value)
+    if type(layer) is dict:
+        return layer.get(key, MISSING)
+    return layer if type(layer) is Opaque else MISSING
 
 
 def resolve(path: Path, context: Mapping[str, Any]) -> Any:
-    """The value at `path` in a context that `spread_agent` has seen, or MISSING."""
-    value: Any = context
-    for key in path:
+    """The value at `path` in a context that `spread_agent` has seen, MISSING, or the Opaque value on the way."""
+    value: Any = context.get(path[0], MISSING)
+    for key in path[1:]:
         value = step(value, key)
     return value
 
 
 def spread_agent(context: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A context given with a nested `agent: {role: ...}` as one with `agent_role`; keys that are there already stay."""
-    agent = context.get("agent")
-    if not isinstance(agent, Mapping):
+    """A context given with a nested `agent: {role: ...}` as one with `agent_role`; keys that are there already stay.
+
+    Of an agent that is Opaque nobody knows the id or the role, so these are Opaque too.
+    """
+    agent = unwrap(context.get("agent"))
+    if type(agent) is Opaque:
+        return {"agent_id": agent, "agent_role": agent, **context}
+    if type(agent) is not dict:
         return context
     return {**{f"agent_{key}": value for key, value in agent.items()}, **context}
 
@@ -153,28 +175,119 @@ def fits_ordering(value: object) -> bool:
 
 
 def is_greater(left: Any, right: Any) -> bool:
-    """`left > right` for numbers among numbers and strings among strings; False, never an error, for anything else."""
-    return _ordered(left, right, lambda: left > right)
+    """`left > right` for numbers among numbers and texts among texts; False for MISSING. Raises Unknown for others."""
+    if left is MISSING:
+        return False
+    left, right = _comparable(left, right)
+    return bool(left > right)
 
 
 def is_less(left: Any, right: Any) -> bool:
     """`left < right`, as `is_greater`."""
-    return _ordered(left, right, lambda: left < right)
+    if left is MISSING:
+        return False
+    left, right = _comparable(left, right)
+    return bool(left < right)
 
 
-def _ordered(left: Any, right: Any, compare: Callable[[], Any]) -> bool:
-    if isinstance(left, bool) or isinstance(left, str) is not isinstance(right, str):
+def _comparable(left: Any, right: Any) -> tuple[Any, Any]:
+    left = unwrap(left)
+    if isinstance(left, str) and isinstance(right, str):
+        return left, right
+    if is_number(left) and is_number(right) and left == left:
+        return left, _written(right, type(left))
+    raise Unknown
+
+
+def is_number(value: object) -> bool:
+    """Whether an unwrapped value is a number; a boolean is none."""
+    return isinstance(value, (int, float, Decimal, Fraction)) and not isinstance(value, bool)
+
+
+def _written(number: Any, kind: type) -> Any:
+    """The number of a rule for a comparison with one of type `kind`: a decimal is compared with what was written."""
+    return kind(repr(number)) if kind is Decimal or kind is Fraction else number
+
+
+def equals(left: Any, right: Any) -> bool:
+    """Whether any value is the same as the JSON value of a rule; False for MISSING.
+
+    Raises Unknown where nobody can tell: it depends on a NaN or on an Opaque value.
+    """
+    if left is MISSING:
         return False
-    try:
-        return bool(compare())
-    except Exception:  # noqa: BLE001  (types that do not compare make the condition false)
-        return False
+    left = unwrap(left)
+    if type(left) is Opaque:
+        raise Unknown
+    if is_number(left):
+        if not is_number(right):
+            return False
+        if left != left:
+            raise Unknown
+        return bool(left == _written(right, type(left)))
+    if type(left) is list:
+        if not isinstance(right, list) or len(left) != len(right):
+            return False
+        return _every(zip(left, right, strict=True))
+    if type(left) is dict:
+        if not isinstance(right, dict) or left.keys() != right.keys():
+            return False
+        return _every((member, right[key]) for key, member in left.items())
+    return type(left) is type(right) and bool(left == right)
+
+
+def _every(pairs: Iterable[tuple[Any, Any]]) -> bool:
+    """Whether all pairs are equal; one that is not outweighs one of which nobody can tell."""
+    unknown = False
+    for left, right in pairs:
+        try:
+            if not equals(left, right):
+                return False
+        except Unknown:
+            unknown = True
+    if unknown:
+        raise Unknown
+    return True
+
+
+def is_among(left: Any, choices: Iterable[Any]) -> bool:
+    """Whether any value equals one of the JSON values; False for MISSING. Raises Unknown where nobody can tell."""
+    return _some((left, choice) for choice in choices)
+
+
+def _some(pairs: Iterable[tuple[Any, Any]]) -> bool:
+    """Whether any pair is equal; one that is outweighs one of which nobody can tell."""
+    unknown = False
+    for left, right in pairs:
+        try:
+            if equals(left, right):
+                return True
+        except Unknown:
+            unknown = True
+    if unknown:
+        raise Unknown
+    return False
 
 
 def contains(container: Any, member: Any) -> bool:
-    """A substring of a string, a member of a list, tuple or set, or a key of a mapping; False for anything else."""
-    if isinstance(container, str):
+    """A substring of a text, a member of a list, or a key of an object; False for MISSING. Raises Unknown else."""
+    if container is MISSING:
+        return False
+    container = unwrap(container)
+    if isinstance(container, str) and isinstance(member, str):
+        return member in container
+    if type(container) is dict:
         return isinstance(member, str) and member in container
-    if isinstance(container, (list, tuple, set, frozenset, Mapping)):
-        return any(same(one, member) for one in container)
-    return False
+    if type(container) is list:
+        return _some((one, member) for one in container)
+    raise Unknown
+
+
+def matches(value: Any, test: Callable[[str], bool]) -> bool:
+    """Whether the text passes the pattern's test; False for MISSING. Raises Unknown for what is no text."""
+    if value is MISSING:
+        return False
+    value = unwrap(value)
+    if isinstance(value, str):
+        return test(value)
+    raise Unknown

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 log = Log("brain.query")
 
 _PAGE = 2000
+_EVERY = Pattern("*")
 _SLACK = 3600.0
 """Seconds by which an event may have been stored before its own timestamp says (clocks of several machines differ)."""
 
@@ -115,7 +116,7 @@ def find_back(backend: Backend, event_id: str) -> str:
     before = ""
     while entries := backend.read_back(before, _PAGE):
         for position, data in entries:
-            if sign in data and Event.decode(data).id == event_id:
+            if sign in data and any(one.event.id == event_id for one in decode([Entry(position, data)], _EVERY)):
                 return position
         before = entries[-1].position
     return ""

@@ -15,8 +15,8 @@ from sys import modules
 from typing import NamedTuple, ParamSpec, TypeVar
 from weakref import WeakSet
 
-from brain import logs
-from brain.charter import Event, Pattern, Priority, catalogue
+from brain import limits, logs
+from brain.charter import Event, Pattern, Priority, catalogue, check_depth
 from brain.errors import BrainError, EnvelopeError, InvalidInput, Unavailable
 from brain.logs import Log
 from brain.redis_client.url import parse
@@ -38,8 +38,6 @@ log = Log("brain.stream")
 A = ParamSpec("A")
 T = TypeVar("T")
 
-MAX_EVENT = 1 << 20
-"""Bytes; a larger event is refused."""
 _SAY_EVERY = 1.0  # seconds between two log lines about the same reason of refusal
 _LATE_REMEMBERED = 1_000  # events that interrupted a publish and whose receipts may still be awaited
 DURABILITIES = ("process", "power")
@@ -123,6 +121,8 @@ class EventStream:
             return traced
         try:
             event_id, event_type, data = event.id, event.type, event.encode()
+            if data.count(b"{") + data.count(b"[") > limits.EVENT_DEPTH:  # else it cannot be too deep, as nearly all
+                check_depth(data)
         except Exception as error:  # noqa: BLE001  (publishing never raises; counted, logged, named in the receipt)
             return self._refuse(str(getattr(event, "id", "")), error)
         return self.publish_encoded(event_id, event_type, data)
@@ -130,8 +130,8 @@ class EventStream:
     def publish_encoded(self, event_id: str, event_type: str, data: bytes) -> Receipt:
         """As `publish`, for an event whose encoded envelope is known to be right: for hot paths of our own modules."""
         try:
-            if len(data) > MAX_EVENT:
-                raise EnvelopeError(f"payload: the event has {len(data)} bytes, {MAX_EVENT} are allowed")
+            if len(data) > limits.EVENT_BYTES:
+                raise EnvelopeError(f"payload: the event has {len(data)} bytes, {limits.EVENT_BYTES} are allowed")
             critical = event_type in self._critical
             with self._publishing:
                 if self._closed:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from brain import limits
 from brain.errors import BrainError
+from brain.fields import Object, Text
 from brain.logs import Log
 from brain.store import Store
 from brain.threats.detections import GROUP, DenialDetection
@@ -39,11 +41,15 @@ class NewThreat(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
-    type: str = Field(min_length=1, max_length=100, description="What kind of threat, such as `ssh_brute_force`.")
-    source: str = Field(min_length=1, max_length=500, description="Whom or what it comes from: an address, an agent.")
+    type: str = Field(
+        min_length=1, max_length=limits.TYPE, description="What kind of threat, such as `ssh_brute_force`."
+    )
+    source: str = Field(
+        min_length=1, max_length=limits.NAME, description="Whom or what it comes from: an address, an agent."
+    )
     severity: Severity = Field(Severity.MEDIUM, description="How bad it is.")
-    description: str = Field("", max_length=10_000, description="What was seen, for a person to read.")
-    metadata: dict[str, Any] = Field(default_factory=dict, description="The detector's own data, at most 64 KiB.")
+    description: Text = Field("", description="What was seen, for a person to read.")
+    metadata: Object = Field(default_factory=dict, description="The detector's own data, at most 64 KiB.")
 
 
 class NewStatus(BaseModel):
@@ -124,7 +130,7 @@ class ThreatStatsView(BaseModel):
     active_oldest_id: str | None = Field(description="The id of the oldest active one.")
 
 
-ThreatIdPath = Annotated[str, Path(description="The threat's id.", examples=[EXAMPLE_ID])]
+ThreatIdPath = Annotated[str, Path(max_length=limits.ID, description="The threat's id.", examples=[EXAMPLE_ID])]
 
 
 def threats_router(service: ThreatService) -> APIRouter:
@@ -140,10 +146,19 @@ def threats_router(service: ThreatService) -> APIRouter:
 
     @router.get("", summary="List threats")
     async def listing(
-        status: Annotated[list[Status] | None, Query(description="Only these statuses; may be repeated.")] = None,
-        severity: Annotated[list[Severity] | None, Query(description="Only these severities; may be repeated.")] = None,
-        type: Annotated[str | None, Query(description="Only this type.", examples=["ssh_brute_force"])] = None,
-        source: Annotated[str | None, Query(description="Only from this source.", examples=["203.0.113.77"])] = None,
+        status: Annotated[
+            list[Status] | None, Query(max_length=limits.FILTERS, description="Only these statuses; may be repeated.")
+        ] = None,
+        severity: Annotated[
+            list[Severity] | None,
+            Query(max_length=limits.FILTERS, description="Only these severities; may be repeated."),
+        ] = None,
+        type: Annotated[
+            str | None, Query(max_length=limits.TYPE, description="Only this type.", examples=["ssh_brute_force"])
+        ] = None,
+        source: Annotated[
+            str | None, Query(max_length=limits.NAME, description="Only from this source.", examples=["203.0.113.77"])
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=10_000, description="At most so many.")] = 100,
     ) -> list[ThreatView]:
         """Those that fit all filters, the latest detected first."""

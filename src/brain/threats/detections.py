@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from brain import limits
 from brain.charter import Event
 from brain.threats.models import Severity
 from brain.threats.service import ThreatService
@@ -49,7 +50,7 @@ class DenialDetection:
         name = event.payload.get("agent_id")
         if not isinstance(name, str) or not name:
             return  # nobody to blame
-        name = name[:500]
+        name = name[: limits.NAME]
         agent = self._agent(name)
         if event.id in agent.reported:
             return
@@ -87,9 +88,14 @@ def _sighting(name: str, batch: Mapping[str, float], last: Event) -> Sighting:
         describe=lambda counts: f"{counts['denials']} actions of this agent were denied",
         metadata={
             "first_seen": min(batch.values()),
-            "agent_role": last.payload.get("agent_role"),
-            "last_action": last.payload.get("action"),
-            "last_resource": last.payload.get("resource"),
-            "last_rule_id": last.payload.get("rule_id"),
+            "agent_role": _short(last.payload.get("agent_role")),
+            "last_action": _short(last.payload.get("action")),
+            "last_resource": _short(last.payload.get("resource")),
+            "last_rule_id": _short(last.payload.get("rule_id")),
         },
     )
+
+
+def _short(value: object) -> str | None:
+    """What the agent sent, as a text that fits beside the others into the threat's metadata."""
+    return None if value is None else str(value)[: limits.REASON]

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from brain import limits
 from brain.errors import Conflict, InvalidInput
 
 
@@ -68,7 +69,7 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
     `source` is whom or what it comes from (an address, an agent's id). `readings` holds counts of evidence by the
     input they were read from, so that reading an input again changes nothing; their sums are `metadata["evidence"]`.
     `mitigated_at` is None while the threat is open or its mitigation did not hold. `history` keeps the last HISTORY
-    moves.
+    moves. Severity may be given by name. Raises InvalidInput listing every fault.
     """
 
     id: str
@@ -85,6 +86,23 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
     mitigated_at: float | None = None
     readings: dict[str, dict[str, int]] = {}
     history: tuple[Move, ...] = ()
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name}: needs {least} to {most} characters of text"
+            for name, least, most in _TEXTS
+            if not limits.is_length(getattr(self, name), least, most)
+        ]
+        try:
+            msgspec.structs.force_setattr(self, "severity", parse(Severity, self.severity, "severity"))
+        except InvalidInput as error:
+            faults += error.faults
+        if not isinstance(self.metadata, dict):
+            faults.append(f"metadata: must be an object, not {type(self.metadata).__name__}")
+        elif self.metadata and (fault := limits.fault_of(self.metadata)) is not None:
+            faults.append(f"metadata: {fault}")
+        if faults:
+            raise InvalidInput(f"threat refused: {'; '.join(faults)}", faults)
 
     @property
     def allowed_moves(self) -> tuple[Status, ...]:
@@ -104,6 +122,7 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 HISTORY = 100
+_TEXTS = (("type", 1, limits.TYPE), ("source", 1, limits.NAME), ("description", 0, limits.TEXT))
 ACTIVE = frozenset({Status.OPEN, Status.INVESTIGATING, Status.ESCALATED})
 
 
@@ -135,7 +154,7 @@ def parse(kind: type[E], value: str, field: str) -> E:
     try:
         return kind(value.upper())
     except (ValueError, AttributeError) as error:
-        raise InvalidInput(f"{field}: {value!r} is not one of {', '.join(kind)}") from error
+        raise InvalidInput(f"{field}: {limits.shown(value)} is not one of {', '.join(kind)}") from error
 
 
 def moved(threat: Threat, new: Status, reason: str, now: float) -> Threat:

@@ -7,10 +7,9 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count, islice
-from typing import Any
+from typing import Any, cast
 
-import msgspec
-
+from brain import limits
 from brain.charter import current_meta
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.store import Store
@@ -23,8 +22,7 @@ from brain.threats.models import Severity, Status, Threat, ThreatStats, moved, p
 from brain.threats.sightings import Recorded, Sighting, first_threat, joined, positive, threat_id
 from brain.threats.store import ThreatStore
 
-METADATA_BYTES = 65_536
-REASON_CHARACTERS = 1_000
+REASON_CHARACTERS = limits.REASON
 _SHOWN = 100  # ids in the event of a restoration
 
 
@@ -78,15 +76,12 @@ class ThreatService:
         Its story's id is the context's correlation id (`with brain.correlation(...)`), else its own id.
         Raises InvalidInput listing every fault.
         """
-        faults = list(_faults(type, source, severity, description, metadata or {}))
-        if faults:
-            raise InvalidInput(f"threat refused: {'; '.join(faults)}", faults)
         now = self._clock()
         id = f"thr_{secrets.token_hex(8)}"
         threat = Threat(
             id=id,
             type=type,
-            severity=parse(Severity, severity, "severity"),
+            severity=cast(Severity, severity),  # a name becomes one, or a fault beside the others
             source=source,
             description=description,
             metadata=dict(metadata or {}),
@@ -146,6 +141,8 @@ class ThreatService:
         new = parse(Status, status, "status")
         if len(reason) > REASON_CHARACTERS:
             raise InvalidInput(f"reason: {len(reason)} characters are more than the {REASON_CHARACTERS} allowed")
+        if not limits.is_text(reason):
+            raise InvalidInput("reason: is no valid text: it has a lone surrogate")
         threat = await asyncio.to_thread(self._move, id, new, reason)
         await announce_move(self.event_stream, threat)
         return threat
@@ -207,26 +204,3 @@ def _several(value: str | Iterable[str] | None) -> Iterable[str]:
     if value is None:
         return ()
     return (value,) if isinstance(value, str) else value
-
-
-def _faults(
-    type: str, source: str, severity: Severity | str, description: str, metadata: Mapping[str, Any]
-) -> Iterable[str]:
-    for field, value, least, most in (
-        ("type", type, 1, 100),
-        ("source", source, 1, 500),
-        ("description", description, 0, 10_000),
-    ):
-        if not isinstance(value, str) or not least <= len(value.strip()) <= most:
-            yield f"{field}: needs {least} to {most} characters of text"
-    try:
-        parse(Severity, severity, "severity")
-    except InvalidInput as error:
-        yield str(error)
-    try:
-        size = len(msgspec.json.encode(metadata))
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        yield f"metadata: cannot be written as JSON: {error}"
-    else:
-        if size > METADATA_BYTES:
-            yield f"metadata: {size} bytes as JSON are more than the {METADATA_BYTES} allowed; keep a reference instead"

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from brain import limits
 from brain.threats.models import SEVERITIES, Severity, Threat
 
 READINGS = 200
@@ -67,8 +68,8 @@ def first_threat(id: str, sighting: Sighting, counts: Mapping[str, int], correla
         id=id,
         type=sighting.type,
         severity=sighting.grade(counts),
-        source=sighting.source,
-        description=sighting.describe(counts),
+        source=sighting.source[: limits.NAME],
+        description=sighting.describe(counts)[: limits.TEXT],
         metadata={**sighting.metadata, "evidence": dict(counts)},
         correlation_id=correlation_id,
         detected_at=now,
@@ -89,7 +90,7 @@ def joined(threat: Threat, sighting: Sighting, counts: Mapping[str, int], now: f
     return msgspec.structs.replace(
         threat,
         severity=max(threat.severity, sighting.grade(totals), key=SEVERITIES.index),
-        description=sighting.describe(totals),
+        description=sighting.describe(totals)[: limits.TEXT],
         metadata={**threat.metadata, **sighting.metadata, "evidence": totals},
         last_seen=max(threat.last_seen, sighting.last_seen),
         updated_at=max(now, threat.updated_at),

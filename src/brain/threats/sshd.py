@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from brain import limits
 from brain.threats.models import Severity
 from brain.threats.sightings import Sighting
 from brain.threats.syslog import SyslogParser
@@ -218,8 +219,8 @@ def sighting(log: SshdLog, finding: Finding) -> Sighting:
         describe=describe,
         metadata={
             "first_seen": finding.first_seen,
-            "users": [user for user, _ in finding.users.most_common(10)],
+            "users": [user[: limits.ID] for user, _ in finding.users.most_common(10)],
             "users_tried": len(finding.users),
-            "hosts": sorted(finding.hosts)[:10],
+            "hosts": [host[: limits.ID] for host in sorted(finding.hosts)[:10]],
         },
     )

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from brain.errors import Unavailable
+from brain.errors import InvalidInput, Unavailable
 from brain.store import START, DocumentChange, Mark, Store, forking
 from brain.store.mirror import Mirror, Restoration
 from brain.threats.models import Threat
+from brain.unreadable import FAULTS, collecting, left_out, readable
 
 COLLECTION = "threats"
 REMEMBERED = 10_000
@@ -24,7 +25,7 @@ class ThreatStore:
 
     def __init__(self, store: Store, restored: Callable[[Restoration], None] = lambda _: None) -> None:
         self._store = store
-        self._known: tuple[Mark, Sequence[Threat]] = (START, ())
+        self._known: tuple[Mark, Sequence[Threat], Sequence[str]] = (START, (), ())
         self._mirror = Mirror(store, COLLECTION, limit=REMEMBERED, restored=restored)
         self._looking = forking.ForkLock()
         forking.register(self._looking)
@@ -42,10 +43,15 @@ class ThreatStore:
                 raise Unavailable("the store came back with fewer threats than are known, and does not take them back")
 
     def get(self, threat_id: str) -> tuple[Threat, int] | None:
-        """The threat with its version, or None."""
+        """The threat with its version, or None. Raises InvalidInput when what is stored cannot be read."""
         self.look()
         found = self._store.get(COLLECTION, threat_id)
-        return None if found is None else (_decode(found.data), found.version)
+        if found is None:
+            return None
+        try:
+            return _decode(found.data), found.version
+        except FAULTS as error:
+            raise InvalidInput(f"stored threat {threat_id!r} cannot be read: {error}") from error
 
     def put(self, threat: Threat, expected: int) -> None:
         """Store it over the version `expected` (0: it must be new). Raises Conflict when that was overtaken."""
@@ -55,11 +61,15 @@ class ThreatStore:
             self._mirror.wrote([change], written.versions, written.steps[COLLECTION])
 
     def all(self) -> Sequence[Threat]:
-        """Every threat, the latest detected first; decoded anew only after a change, so that polling is cheap."""
+        """Every threat that can be read, the latest detected first; decoded only after a change: polling is cheap."""
         self.look()
         mark = self._store.mark(COLLECTION)  # read first: what changes meanwhile is then read again next time
         if mark != self._known[0]:
-            threats = [_decode(document.data) for document in self._store.scan(COLLECTION)]
+            items = [(document.key, document.data) for document in self._store.scan(COLLECTION)]
+            with collecting() as unreadable:
+                threats = list(readable(COLLECTION, items, _decode))
             threats.sort(key=lambda threat: (threat.detected_at, threat.id), reverse=True)
-            self._known = (mark, threats)
+            self._known = (mark, threats, unreadable)
+        for name in self._known[2]:
+            left_out(COLLECTION, name.partition("/")[2], "as before")
         return self._known[1]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-import msgspec
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from brain import limits
+from brain.json_text import json_fault
 from brain.web.problems import problem
 
 READ_SECONDS = 30.0
@@ -22,8 +23,8 @@ _HAVE_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 class BodyReader:
     """ASGI middleware: 413 over the limit (counted while reading, whatever Content-Length says), 408 when it does not
-    come, 415 when it is not JSON by name and 400 when it is not JSON in fact (numbers outside JSON, broken UTF-8 and
-    lone surrogates included, which the usual parser lets through).
+    come, 415 when it is not JSON by name and 400 when it is not JSON in fact (numbers outside JSON, broken UTF-8, lone
+    surrogates, and keys given twice included, which the usual parser lets through), or nested too deeply.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
@@ -92,9 +93,5 @@ class BodyReader:
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json" and not media_type.endswith("+json"):
             return problem(415, "Unsupported Media Type", "send the body as JSON, with Content-Type: application/json")
-        try:
-            msgspec.json.decode(body)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-            return problem(400, "Invalid JSON", f"the body is not valid JSON: {reason}")
-        return None
+        fault = json_fault(body, limits.BODY_DEPTH)
+        return None if fault is None else problem(400, "Invalid JSON", f"the body is not valid JSON: {fault}", [fault])

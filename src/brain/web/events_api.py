@@ -13,10 +13,12 @@ from fastapi import APIRouter, Query, Response
 from fastapi import Path as PathParameter
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from brain import limits
 from brain.charter import Event, EventType, Pattern, catalogue
 from brain.errors import NotFound
 from brain.stream import EventStream, Stored
 from brain.stream.backends import Backend
+from brain.stream.query import decode
 from brain.times import parse_time
 
 PAGE = 1000
@@ -28,6 +30,7 @@ SEARCHED = 100_000
 SLACK = 3600.0
 """Seconds by which the order of events' timestamps may differ from their order in the stream."""
 
+_EVERY = Pattern("*")
 _MINTED = re.compile(r"evt_[a-z][a-z0-9_]*_([0-9]{1,14})_[0-9a-f]{12,}").fullmatch
 
 _EXAMPLE: dict[str, JsonValue] = {
@@ -94,11 +97,17 @@ class CatalogueEntry(BaseModel):
 
 
 PatternQuery = Annotated[
-    list[str],
-    Query(description="Event types wanted, `*` for any characters; repeated or comma-separated", examples=["threat.*"]),
+    list[Annotated[str, Field(max_length=limits.REASON)]],
+    Query(
+        max_length=limits.FILTERS,
+        description="Event types wanted, `*` for any characters; repeated or comma-separated",
+        examples=["threat.*"],
+    ),
 ]
+TimeText = Annotated[str, Field(max_length=limits.TYPE)]
+Story = Annotated[str, Field(max_length=limits.STORY)]
 _TIME = "an age (90s, 15m, 1h, 7d), an ISO 8601 time, or Unix seconds"
-_PLACE = Query(description="A position, as an earlier answer gave it", examples=["1024"])
+_PLACE = Query(max_length=limits.TYPE, description="A position, as an earlier answer gave it", examples=["1024"])
 
 
 def parse_pattern(texts: list[str]) -> Pattern:
@@ -113,13 +122,15 @@ def events_router(stream: EventStream, clock: Callable[[], float] = time.time) -
     @router.get("", response_model=EventPage, summary="Query recorded events, newest first unless asked otherwise")
     async def query_events(
         pattern: PatternQuery = ["*"],  # noqa: B006  (FastAPI copies it)
-        since: Annotated[str | None, Query(description=f"Not before: {_TIME}", examples=["1h"])] = None,
-        until: Annotated[str | None, Query(description=f"Before: {_TIME}", examples=["2024-12-28T09:30:00Z"])] = None,
+        since: Annotated[TimeText | None, Query(description=f"Not before: {_TIME}", examples=["1h"])] = None,
+        until: Annotated[
+            TimeText | None, Query(description=f"Before: {_TIME}", examples=["2024-12-28T09:30:00Z"])
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=PAGE, description="Most events in the answer")] = 100,
         before: Annotated[str | None, _PLACE] = None,
         after: Annotated[str | None, _PLACE] = None,
         newest_first: Annotated[bool, Query(description="Order of the answer")] = True,
-        correlation_id: Annotated[str | None, Query(description="Only events of this story")] = None,
+        correlation_id: Annotated[Story | None, Query(description="Only events of this story")] = None,
     ) -> Response:
         now = clock()
         wanted = Selection(
@@ -138,7 +149,9 @@ def events_router(stream: EventStream, clock: Callable[[], float] = time.time) -
 
     @router.get("/{event_id}", response_model=StoredEvent, summary="One event by its id")
     async def get_event(
-        event_id: Annotated[str, PathParameter(description="The envelope's id", examples=[str(_EXAMPLE["id"])])],
+        event_id: Annotated[
+            str, PathParameter(max_length=limits.NAME, description="The envelope's id", examples=[str(_EXAMPLE["id"])])
+        ],
     ) -> Response:
         return _json((await find_event(stream, event_id))._asdict())
 
@@ -218,8 +231,11 @@ def _search_back(backend: Backend, event_id: str) -> Stored | None:
     before = ""
     while entries := backend.read_back(before, PAGE):
         for entry in entries:
-            if sign in entry.data and (event := Event.decode(entry.data)).id == event_id:
-                return Stored(entry.position, event)
+            if sign not in entry.data:
+                continue
+            for stored in decode([entry], _EVERY):
+                if stored.event.id == event_id:
+                    return stored
         before = entries[-1].position
     return None
 

@@ -9,6 +9,7 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from brain import limits
 from brain.charter import Event
 from brain.errors import EnvelopeError, NotFound
 from brain.stream import EventStream
@@ -60,9 +61,9 @@ class Letters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
-    group: str = Field(min_length=1, max_length=100, description="The group.")
-    positions: list[str] | None = Field(
-        min_length=1, max_length=10_000, description="Their positions; null: all that the group has."
+    group: str = Field(min_length=1, max_length=limits.TYPE, description="The group.")
+    positions: list[Annotated[str, Field(max_length=limits.TYPE)]] | None = Field(
+        min_length=1, max_length=limits.POSITIONS, description="Their positions; null: all that the group has."
     )
 
 
@@ -89,7 +90,9 @@ def groups_router(stream: EventStream) -> APIRouter:
         summary="List what groups gave up on",
     )
     async def list_letters(
-        group: Annotated[str | None, Query(description="Only of this group", examples=["soc"])] = None,
+        group: Annotated[
+            str | None, Query(max_length=limits.TYPE, description="Only of this group", examples=["soc"])
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=LETTERS, description="Most letters in the answer")] = 100,
     ) -> Response:
         """In stream order: the order in which a redrive delivers them."""

@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 from starlette.types import Receive, Scope, Send
 
+from brain import limits
 from brain.charter import Pattern
 from brain.errors import Unavailable
 from brain.logs import Log
@@ -138,8 +139,12 @@ def live_router(live: Live) -> APIRouter:
     )
     async def follow_events(
         pattern: PatternQuery = ["*"],  # noqa: B006  (FastAPI copies it)
-        after: Annotated[str | None, Query(description="Start after this position", examples=["1024"])] = None,
-        last_event_id: Annotated[str | None, Header(description="As `after`, and before it")] = None,
+        after: Annotated[
+            str | None, Query(max_length=limits.TYPE, description="Start after this position", examples=["1024"])
+        ] = None,
+        last_event_id: Annotated[
+            str | None, Header(max_length=limits.TYPE, description="As `after`, and before it")
+        ] = None,
     ) -> Response:
         return await live.answer(parse_pattern(pattern), last_event_id or after)
 

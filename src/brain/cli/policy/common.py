@@ -81,13 +81,22 @@ def engine_of(file: Path) -> PolicyEngine:
 
 
 def read_context(text: str) -> dict[str, Any]:
-    """The object written in `text`; `-` reads standard input. Raises InvalidInput."""
-    try:
-        context = json.loads(sys.stdin.read() if text == "-" else text)
-    except ValueError as error:
-        raise InvalidInput(f"CONTEXT: not valid JSON: {error}") from error
+    """The object written in `text`; `-` reads standard input. Raises InvalidInput, naming the field out of bounds."""
+    from brain import limits
+    from brain.json_text import json_fault
+
+    written = sys.stdin.read(limits.BODY_BYTES + 1) if text == "-" else text
+    data = written.encode(errors="surrogateescape")
+    if len(data) > limits.BODY_BYTES:
+        raise InvalidInput(f"CONTEXT: is larger than {limits.BODY_BYTES} bytes")
+    if (fault := json_fault(data, limits.BODY_DEPTH)) is not None:
+        raise InvalidInput(f"CONTEXT: not valid JSON: {fault}")
+    context = json.loads(data)
     if not isinstance(context, dict):
         raise InvalidInput('CONTEXT: must be an object such as {"agent_id": "a1", "action": "read"}')
+    faults = [f"{name}: {fault}" for name, fault in limits.context_faults(context)]
+    if faults:
+        raise InvalidInput(f"CONTEXT: {'; '.join(faults)}", faults)
     return context
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from brain import limits
 from brain.web.events_api import Envelope
 
 EXAMPLE_ID = "evt_policy_1703001234567_9f3ac81b2d40a1c7"
@@ -43,7 +44,7 @@ class VerifyRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{}, {"checkpoint": _NOTE}]})
 
     checkpoint: str | None = Field(
-        None, max_length=65_536, description="A checkpoint kept elsewhere, which the log must continue."
+        None, max_length=limits.CHECKPOINT, description="A checkpoint kept elsewhere, which the log must continue."
     )
 
 

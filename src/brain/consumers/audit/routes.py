@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Response
+from pydantic import Field
 from sqlalchemy import select
 
+from brain import limits
 from brain.consumers.audit import proofs
 from brain.consumers.audit.api_models import (
     EXAMPLE_ID,
@@ -29,7 +31,7 @@ from brain.consumers.audit.verify import Report, verify
 from brain.consumers.database import reachable, reading
 from brain.errors import Conflict, NotFound
 from brain.times import parse_time
-from brain.web.events_api import parse_pattern
+from brain.web.events_api import Story, TimeText, parse_pattern
 from brain.web.problems import MEDIA_TYPE
 
 PAGE = 1000
@@ -52,16 +54,28 @@ def audit_router(custody: Custody) -> APIRouter:
     @router.get("/entries", response_model=list[EntryView], summary="Search the log, newest first")
     async def search(
         pattern: Annotated[
-            list[str] | None,
-            Query(description="Event types wanted; repeated or comma-separated", examples=["threat.*"]),
+            list[Annotated[str, Field(max_length=limits.REASON)]] | None,
+            Query(
+                max_length=limits.FILTERS,
+                description="Event types wanted; repeated or comma-separated",
+                examples=["threat.*"],
+            ),
         ] = None,
-        since: Annotated[str | None, Query(description=f"Not before: {_TIME}", examples=["1h"])] = None,
-        until: Annotated[str | None, Query(description=f"Before: {_TIME}", examples=["2024-12-28T09:30:00Z"])] = None,
-        agent: Annotated[str | None, Query(description="Only about this agent", examples=["agent-7"])] = None,
-        threat: Annotated[str | None, Query(description="Only about this threat")] = None,
-        correlation_id: Annotated[str | None, Query(description="Only events of this story")] = None,
-        text: Annotated[str | None, Query(description="Only events that hold this text, in whatever case")] = None,
-        before: Annotated[int | None, Query(ge=0, le=1 << 53, description="Only entries before this index")] = None,
+        since: Annotated[TimeText | None, Query(description=f"Not before: {_TIME}", examples=["1h"])] = None,
+        until: Annotated[
+            TimeText | None, Query(description=f"Before: {_TIME}", examples=["2024-12-28T09:30:00Z"])
+        ] = None,
+        agent: Annotated[
+            str | None, Query(max_length=limits.TEXT, description="Only about this agent", examples=["agent-7"])
+        ] = None,
+        threat: Annotated[str | None, Query(max_length=limits.ID, description="Only about this threat")] = None,
+        correlation_id: Annotated[Story | None, Query(description="Only events of this story")] = None,
+        text: Annotated[
+            str | None, Query(max_length=limits.REASON, description="Only events that hold this text, in whatever case")
+        ] = None,
+        before: Annotated[
+            int | None, Query(ge=0, le=limits.COUNT, description="Only entries before this index")
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=PAGE, description="Most entries in the answer")] = 100,
     ) -> Response:
         """Those that fit all filters. For what follows, give the last index as `before`."""
@@ -86,7 +100,7 @@ def audit_router(custody: Custody) -> APIRouter:
 
     @router.get("/proof/{event_id}", response_model=InclusionProofView, summary="The proof that an event is logged")
     async def proof(
-        event_id: Annotated[str, Path(description="The event's id", max_length=500, examples=[EXAMPLE_ID])],
+        event_id: Annotated[str, Path(description="The event's id", max_length=limits.NAME, examples=[EXAMPLE_ID])],
     ) -> Response:
         """A file for `brain audit verify-proof`, which needs no more than it and the public key."""
         found = await asyncio.to_thread(_prove, custody, event_id)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from brain import limits
 from brain.consumers import Consumer, House
 from brain.consumers.incidents.api_models import (
     EXAMPLE_ID,
@@ -26,7 +27,7 @@ from brain.consumers.incidents.webhooks import EXAMPLE_WEBHOOK, Webhooks
 from brain.consumers.incidents.work import IncidentWork
 from brain.web.problems import MEDIA_TYPE
 
-IncidentIdPath = Annotated[str, Path(description="The incident's id.", examples=[EXAMPLE_ID])]
+IncidentIdPath = Annotated[str, Path(max_length=limits.ID, description="The incident's id.", examples=[EXAMPLE_ID])]
 
 _WEBHOOK_BODY: dict[str, Any] = {
     "requestBody": {
@@ -55,8 +56,12 @@ def incidents_router(service: IncidentService, webhooks: Webhooks) -> APIRouter:
 
     @router.get("", summary="List incidents")
     async def listing(
-        state: Annotated[list[State] | None, Query(description="Only these states; may be repeated.")] = None,
-        correlation_id: Annotated[str | None, Query(description="Only those of this story.")] = None,
+        state: Annotated[
+            list[State] | None, Query(max_length=limits.FILTERS, description="Only these states; may be repeated.")
+        ] = None,
+        correlation_id: Annotated[
+            str | None, Query(max_length=limits.STORY, description="Only those of this story.")
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 100,
     ) -> list[Summary]:
         """The latest opened first."""
@@ -100,7 +105,8 @@ def incidents_router(service: IncidentService, webhooks: Webhooks) -> APIRouter:
         responses=_BAD_SIGNATURE,
     )
     async def webhook(
-        system: Annotated[str, Path(description="`jira` or `servicenow`.", examples=["jira"])], request: Request
+        system: Annotated[str, Path(max_length=limits.TYPE, description="`jira` or `servicenow`.", examples=["jira"])],
+        request: Request,
     ) -> Looked:
         """For the ticket systems themselves: needs no API key, and the signature of the webhook's secret instead.
 

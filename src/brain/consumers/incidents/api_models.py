@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from brain import limits
 from brain.consumers.incidents.models import Severity, State
 from brain.consumers.incidents.service import TEXT
 
@@ -25,14 +26,19 @@ class NewIncident(BaseModel):
         title="Customers report wrong invoices", severity="HIGH", text="three calls since nine", owner="ann", by="bob"
     )
 
-    title: str = Field(min_length=1, max_length=250, pattern=_TEXT, description="What it is about, in one line.")
+    title: str = Field(
+        min_length=1, max_length=limits.TITLE, pattern=_TEXT, description="What it is about, in one line."
+    )
     severity: Severity = Field(Severity.MEDIUM, description="How bad it is.")
     text: str = Field("", max_length=TEXT, description="What is known, for the first entry of the timeline.")
     correlation_id: str | None = Field(
-        None, min_length=1, max_length=500, description="The story it is about; left out, it begins one of its own."
+        None,
+        min_length=1,
+        max_length=limits.STORY,
+        description="The story it is about; left out, it begins one of its own.",
     )
-    owner: str | None = Field(None, max_length=200, description="Who looks after it.")
-    by: str | None = Field(None, max_length=200, description="Who opened it.")
+    owner: str | None = Field(None, max_length=limits.ID, description="Who looks after it.")
+    by: str | None = Field(None, max_length=limits.ID, description="Who opened it.")
 
 
 class NewState(BaseModel):
@@ -41,8 +47,8 @@ class NewState(BaseModel):
     model_config = _example(state="IN_PROGRESS", note="looking at the logins of that night", by="ann")
 
     state: State = Field(description="The state to move to; an incident's `allowed_states` lists those possible now.")
-    note: str = Field("", max_length=1000, description="Why, for the timeline and the tickets.")
-    by: str | None = Field(None, max_length=200, description="Who moved it.")
+    note: str = Field("", max_length=limits.REASON, description="Why, for the timeline and the tickets.")
+    by: str | None = Field(None, max_length=limits.ID, description="Who moved it.")
 
 
 class NewOwner(BaseModel):
@@ -50,8 +56,8 @@ class NewOwner(BaseModel):
 
     model_config = _example(owner="ann", by="bob")
 
-    owner: str | None = Field(max_length=200, description="A name; null for nobody.")
-    by: str | None = Field(None, max_length=200, description="Who gave it to them.")
+    owner: str | None = Field(max_length=limits.ID, description="A name; null for nobody.")
+    by: str | None = Field(None, max_length=limits.ID, description="Who gave it to them.")
 
 
 class NewNote(BaseModel):
@@ -60,7 +66,7 @@ class NewNote(BaseModel):
     model_config = _example(text="the address belongs to a hosting provider; told them", by="ann")
 
     text: str = Field(min_length=1, max_length=TEXT, pattern=_TEXT, description="What is to be known.")
-    by: str | None = Field(None, max_length=200, description="Who wrote it.")
+    by: str | None = Field(None, max_length=limits.ID, description="Who wrote it.")
 
 
 class MirrorView(BaseModel):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
+from brain import limits
 from brain.consumers.database import reachable, reading
 from brain.consumers.incidents import views
 from brain.consumers.incidents.ledger import Ledger, Why, find_incident
@@ -20,7 +21,7 @@ from brain.errors import Conflict, InvalidInput, NotFound
 
 T = TypeVar("T")
 
-TEXT = 2000
+TEXT = limits.NOTE
 """Characters of a note."""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, select
 
+from brain.consumers.database import readable_rows
 from brain.consumers.incidents import tables
 from brain.consumers.incidents.ledger import incident_of
 from brain.consumers.incidents.models import STORY, State, plain
@@ -21,9 +22,9 @@ def listing(engine: Engine, states: Sequence[State], story: str | None, limit: i
     if story is not None:
         query = query.where(table.c.story == plain(story, STORY))
     with engine.begin() as db:
-        rows = db.execute(query).all()
-        mirrors = _mirrors(db, [row.id for row in rows])
-    return [{**_head(row), "mirrors": mirrors.get(row.id, [])} for row in rows]
+        heads = readable_rows(db, query, table.c.id, _head)
+        mirrors = _mirrors(db, [head["id"] for head in heads])
+    return [{**head, "mirrors": mirrors.get(head["id"], [])} for head in heads]
 
 
 def incident(engine: Engine, id: str) -> dict[str, Any] | None:

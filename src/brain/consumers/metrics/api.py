@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine
 
+from brain import limits
 from brain.consumers import Consumer, House
 from brain.consumers.metrics import query
 from brain.consumers.metrics.families import families
@@ -23,13 +24,14 @@ from brain.consumers.metrics.summary import Summary, summarise_span
 from brain.consumers.metrics.work import count, prune_regularly
 from brain.errors import InvalidInput
 from brain.times import parse_time
+from brain.web.events_api import TimeText
 
 _TIME = "an age (90s, 15m, 1h, 7d), an ISO 8601 time, or Unix seconds"
 SinceQuery = Annotated[
-    str | None, Query(description=f"From: {_TIME}; an hour before `until` when left out.", examples=["24h"])
+    TimeText | None, Query(description=f"From: {_TIME}; an hour before `until` when left out.", examples=["24h"])
 ]
 UntilQuery = Annotated[
-    str | None, Query(description=f"To: {_TIME}; now when left out.", examples=["2024-12-28T09:30:00Z"])
+    TimeText | None, Query(description=f"To: {_TIME}; now when left out.", examples=["2024-12-28T09:30:00Z"])
 ]
 
 
@@ -166,10 +168,16 @@ def metrics_router(engine: Engine, settings: MetricsSettings, clock: Callable[[]
 
     @router.get("/series", summary="A series over time")
     async def series(
-        name: Annotated[str, Query(description=f"Which series: {', '.join(query.NAMES)}.", examples=["decisions"])],
+        name: Annotated[
+            str,
+            Query(
+                max_length=limits.TYPE, description=f"Which series: {', '.join(query.NAMES)}.", examples=["decisions"]
+            ),
+        ],
         by: Annotated[
             str | None,
             Query(
+                max_length=limits.TYPE,
                 description="What it is split by: events by type, module or severity; decisions by effect, agent or "
                 "action; denials and denial_rate by agent or action; the first of these when left out.",
                 examples=["effect"],

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
+from brain import limits
 from brain.consumers import Consumer, House
 from brain.consumers.soc.announce import announce_acknowledged, announce_closed, announce_silence
 from brain.consumers.soc.api_models import (
@@ -33,8 +34,8 @@ from brain.consumers.soc.pages import Step, story_of, timeline
 from brain.consumers.soc.working import Work
 from brain.stream import EventStream
 
-AlertIdPath = Annotated[str, Path(description="The alert's id.", examples=[ALERT_ID])]
-SilenceIdPath = Annotated[str, Path(description="The silence's id.", examples=[SILENCE_ID])]
+AlertIdPath = Annotated[str, Path(max_length=limits.ID, description="The alert's id.", examples=[ALERT_ID])]
+SilenceIdPath = Annotated[str, Path(max_length=limits.ID, description="The silence's id.", examples=[SILENCE_ID])]
 
 
 def soc_router(desk: Desk, stream: EventStream, clock: Callable[[], float] = time.time) -> APIRouter:

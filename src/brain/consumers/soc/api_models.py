@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from brain import limits
 from brain.consumers.outbox import ChannelState
 from brain.consumers.soc.matchers import MATCHER_CHARACTERS
 from brain.consumers.soc.muting import Silence
@@ -44,11 +45,13 @@ class NewSilence(BaseModel):
 
     matchers: list[Annotated[str, Field(max_length=MATCHER_CHARACTERS)]] = Field(
         min_length=1,
-        max_length=50,
+        max_length=limits.MATCHERS,
         description="All of them must fit: `label=value`, `label!=value`, `label=~pattern` or `label!~pattern`.",
     )
-    starts_at: float | None = Field(None, ge=0, lt=1e11, description="From when, in Unix seconds; left out: now.")
-    ends_at: float = Field(ge=0, lt=1e11, description="Until when, in Unix seconds; excluded.")
+    starts_at: float | None = Field(
+        None, ge=0, lt=limits.MOMENT, description="From when, in Unix seconds; left out: now."
+    )
+    ends_at: float = Field(ge=0, lt=limits.MOMENT, description="Until when, in Unix seconds; excluded.")
     by: str = Field(min_length=1, max_length=NAME_CHARACTERS, description="Who wants it.")
     reason: str = Field(min_length=1, max_length=REASON_CHARACTERS, description="Why.")
 

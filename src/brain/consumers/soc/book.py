@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from brain.consumers.database import readable_rows
 from brain.consumers.soc.alerts import Alert, AlertState
 from brain.consumers.soc.groups import Mark, Standing, Told
 from brain.consumers.soc.matchers import parse_matchers
@@ -34,7 +35,7 @@ class Group:
 
 def find_alerts(db: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Alert]:
     """The alerts that fulfil all conditions, in no order."""
-    return [_alert(row) for row in db.execute(sa.select(*_ALERT_COLUMNS).where(*where)).mappings()]
+    return readable_rows(db, sa.select(*_ALERT_COLUMNS).where(*where), ALERTS.c.id, _alert)
 
 
 def find_newest(db: sa.Connection, state: str | None, limit: int) -> list[Alert]:
@@ -42,7 +43,7 @@ def find_newest(db: sa.Connection, state: str | None, limit: int) -> list[Alert]
     query = sa.select(*_ALERT_COLUMNS).order_by(ALERTS.c.last_at.desc(), ALERTS.c.id).limit(limit)
     if state is not None:
         query = query.where(ALERTS.c.state == state)
-    return [_alert(row) for row in db.execute(query).mappings()]
+    return readable_rows(db, query, ALERTS.c.id, _alert)
 
 
 def firing(db: sa.Connection) -> list[Alert]:
@@ -168,20 +169,21 @@ def silences(db: sa.Connection, ending_after: float | None = None) -> list[Silen
     query = sa.select(SILENCES).order_by(SILENCES.c.created_at.desc(), SILENCES.c.id)
     if ending_after is not None:
         query = query.where(SILENCES.c.ends_at > ending_after)
-    return [
-        Silence(
-            id=row.id,
-            matchers=parse_matchers(row.matchers),
-            starts_at=row.starts_at,
-            ends_at=row.ends_at,
-            by=row.by,
-            reason=row.reason,
-            created_at=row.created_at,
-        )
-        for row in db.execute(query)
-    ]
+    return readable_rows(db, query, SILENCES.c.id, _silence)
 
 
-def _alert(row: sa.RowMapping) -> Alert:
-    values: dict[str, Any] = {name: row[name] for name in _FIELDS}
+def _silence(row: sa.Row[Any]) -> Silence:
+    return Silence(
+        id=row.id,
+        matchers=parse_matchers(row.matchers),
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        by=row.by,
+        reason=row.reason,
+        created_at=row.created_at,
+    )
+
+
+def _alert(row: sa.Row[Any]) -> Alert:
+    values: dict[str, Any] = {name: row._mapping[name] for name in _FIELDS}
     return Alert(**{**values, "state": AlertState(values["state"])})

@@ -14,10 +14,11 @@ from typing import Any
 
 import re2
 
+from brain import limits
 from brain.errors import InvalidInput
 
 _WRITTEN = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.\-]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL).fullmatch
-MATCHER_CHARACTERS = 1_000
+MATCHER_CHARACTERS = limits.MATCHER
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from brain import limits
 from brain.consumers import outbox
 from brain.consumers.database import create_tables, reachable, reading
 from brain.consumers.soc import book
@@ -22,8 +23,8 @@ from brain.consumers.soc.notices import CONSUMER
 from brain.consumers.soc.tables import ALERTS, MEMBERS, METADATA, NOTICES, SILENCES, alone, upsert
 from brain.errors import Conflict, InvalidInput, NotFound
 
-NAME_CHARACTERS = 200
-REASON_CHARACTERS = 1_000
+NAME_CHARACTERS = limits.ID
+REASON_CHARACTERS = limits.REASON
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Desk:
                 check()
             except InvalidInput as error:
                 faults += error.faults
-        if not max(start, now) < ends_at < 1e11:
+        if not max(start, now) < ends_at < limits.MOMENT:
             faults.append("ends_at: must be after starts_at, and not past")
         if faults:
             raise InvalidInput(f"silence refused: {'; '.join(faults)}", faults)

@@ -1,5 +1,16 @@
 """Guards: the engine's decision in front of people's own functions and of agents' tools."""
 
-from brain.policy.guards.guard import ActionDenied, Agent, ApprovalRequired, Guard, acting_as
+from brain.policy.guards.acting import ANONYMOUS, ActingExecutor, Agent, acting_as, carry
+from brain.policy.guards.denials import ActionDenied, ApprovalRequired
+from brain.policy.guards.guard import Guard
 
-__all__ = ["ActionDenied", "Agent", "ApprovalRequired", "Guard", "acting_as"]
+__all__ = [
+    "ANONYMOUS",
+    "ActingExecutor",
+    "ActionDenied",
+    "Agent",
+    "ApprovalRequired",
+    "Guard",
+    "acting_as",
+    "carry",
+]

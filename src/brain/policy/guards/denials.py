@@ -1,0 +1,50 @@
+"""What a guard raises when an action may not be done."""
+
+from __future__ import annotations
+
+import sys
+
+from brain.errors import BrainError
+from brain.policy.approvals import Approval
+from brain.policy.decisions import Decision
+
+
+class ActionDenied(BrainError):
+    """The policy does not allow the action: `decision` says why, `approval` what a person was asked, if one was.
+
+    Raised in a program that uses Starlette or FastAPI, it is an HTTPException of theirs too, so that an endpoint that
+    does not catch it answers 403. It can be pickled and copied.
+    """
+
+    status = 403
+    title = "Action denied"
+
+    def __init__(self, message: str, decision: Decision, approval: Approval | None = None) -> None:
+        super().__init__(message)
+        self.decision = decision
+        self.approval = approval
+
+
+class ApprovalRequired(ActionDenied):
+    """The action has to wait for a person: `approval` is the request. Once granted, the same call goes through."""
+
+    title = "Approval required"
+    approval: Approval
+
+
+def action_denied(message: str, decision: Decision, approval: Approval | None = None) -> ActionDenied:
+    """The ActionDenied to raise: in a program that has loaded Starlette one that its error handling knows."""
+    if "starlette.exceptions" not in sys.modules:
+        return ActionDenied(message, decision, approval)
+    from brain.policy.guards.web_denials import ActionDeniedHTTP
+
+    return ActionDeniedHTTP(message, decision, approval)
+
+
+def approval_required(message: str, decision: Decision, approval: Approval) -> ApprovalRequired:
+    """The ApprovalRequired to raise, likewise."""
+    if "starlette.exceptions" not in sys.modules:
+        return ApprovalRequired(message, decision, approval)
+    from brain.policy.guards.web_denials import ApprovalRequiredHTTP
+
+    return ApprovalRequiredHTTP(message, decision, approval)

@@ -1,0 +1,87 @@
+"""How the arguments of a call become what is decided on: action, resource, params and agent."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from brain.errors import InvalidInput
+from brain.policy.guards.acting import Agent
+from brain.policy.guards.binding import Binding, Named, binder
+
+Described = tuple[str, str | None, Any, Agent | None]
+Describe = Callable[[tuple[Any, ...], Mapping[str, Any]], Described]
+"""A function of a call's arguments that gives action, resource, params and agent."""
+
+
+class Description:
+    """What a guard was given to describe the calls of a function with."""
+
+    def __init__(
+        self,
+        action: str,
+        resource: str | Callable[..., str | None] | None,
+        params: Iterable[str] | Callable[..., Mapping[str, Any]] | None,
+        agent: Agent | Callable[..., Agent] | None,
+    ) -> None:
+        self.action = action
+        self._resource = resource
+        self._params = params if callable(params) or params is None else tuple(params)
+        self._agent = agent
+
+    def of(self, function: Callable[..., Any], wrapper: Callable[..., Any]) -> Describe:
+        """How calls of `function` through `wrapper` are described."""
+        bind, binding = binder(function), Binding(wrapper)
+        action, resource, wanted, agent = self.action, self._resource, self._params, self._agent
+        given = _as_given(function)
+
+        def describe(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Described:
+            named = bind(*args, **kwargs)
+            on, who = resource, agent
+            if on is not None:
+                on = given(on, args, kwargs) if callable(on) else on.format_map(named)
+            if who is not None and callable(who):
+                who = given(who, args, kwargs) or {}  # nobody: refused, and not taken for whom the guard acts else
+            if wanted is None:
+                if args and binding.is_bound_to(args[0]):
+                    named = _without_first(named, args[0])
+                return action, on, named, who
+            if callable(wanted):
+                return action, on, given(wanted, args, kwargs), who
+            return action, on, _chosen(named, wanted, action), who
+
+        return describe
+
+
+def _as_given(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Calls another function with what `function` gets: what a partial adds included."""
+
+    def call(other: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        made, inner = other, function
+        layers = []
+        while isinstance(inner, functools.partial):
+            layers.append(inner)
+            inner = inner.func
+        for layer in reversed(layers):
+            made = functools.partial(made, *layer.args, **layer.keywords)
+        return made(*args, **kwargs)
+
+    return call
+
+
+def _without_first(named: Named, first: object) -> Named:
+    """The arguments but for the one that a method is bound to."""
+    for name, value in named.items():
+        if value is first:
+            return {other: each for other, each in named.items() if other != name}
+        if isinstance(value, tuple) and value and value[0] is first:
+            return {**named, name: value[1:]}
+    return named
+
+
+def _chosen(named: Named, wanted: tuple[str, ...], action: str) -> Named:
+    absent = [name for name in wanted if name not in named]
+    if absent:
+        raise InvalidInput(f"params: {', '.join(absent)} is not among the arguments of {action}: {', '.join(named)}")
+    return {name: named[name] for name in wanted}

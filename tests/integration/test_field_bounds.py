@@ -1,0 +1,120 @@
+"""Every field and parameter of every JSON route of a real server, with values at and beyond each of its bounds.
+
+Beyond a bound: an answer 4xx that names the field, and nothing is stored. At it: accepted, or refused for another
+reason. Never an answer 5xx, never silence; and every list answers afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from brain.settings import Settings
+from support.field_cases import Request, Walk
+from support.server import running_server
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+JSON = {"Content-Type": "application/json"}
+STATE = (
+    "/api/policy/rules",
+    "/api/policy/versions",
+    "/api/policy/containments",
+    "/api/policy/kill-switch",
+    "/api/policy/approvals",
+    "/api/threats?limit=1000",
+    "/api/immune/events?limit=1000",
+    "/api/silences",
+)
+"""What requests may change; the rest follows from it."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('bounds') / 'brain.db'}"
+    async with running_server(Settings(stream=url, store=url, port=0)) as (_, client):
+        yield client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def walk(client: httpx.AsyncClient) -> Walk:
+    rule = {"id": "kept", "name": "kept", "effect": "DENY", "conditions": []}
+    threat = {"type": "scan", "source": "203.0.113.7"}
+    silence = {"matchers": ["agent=a1"], "ends_at": 4e9, "by": "ann", "reason": "moved"}
+    made = [
+        await client.post(path, json=body)
+        for path, body in (
+            ("/api/policy/rules", rule),
+            ("/api/threats", threat),
+            ("/api/silences", silence),
+            ("/api/incidents", {"title": "invoices"}),
+        )
+    ]
+    assert [answer.status_code for answer in made] == [201] * 4
+    known = {
+        "rule_id": "kept",
+        "threat_id": made[1].json()["id"],
+        "silence_id": made[2].json()["id"],
+        "incident_id": made[3].json()["id"],
+        "version": "1",
+        "approval_id": "apr_none",
+        "alert_id": "alr_none",
+        "agent_id": "nobody",
+        "event_id": "evt_policy_1703001234567_9f3ac81b2d40a1c7",
+        "system": "jira",
+    }
+    return Walk((await client.get("/openapi.json")).json(), known)
+
+
+async def sent(client: httpx.AsyncClient, request: Request) -> httpx.Response:
+    return await client.request(
+        request.method, request.path, content=request.body, headers=JSON if request.body is not None else None
+    )
+
+
+async def state(client: httpx.AsyncClient) -> list[Any]:
+    return [(await client.get(path)).json() for path in STATE]
+
+
+async def test_beyond_a_bound_is_refused_naming_the_field_and_nothing_is_stored(
+    client: httpx.AsyncClient, walk: Walk
+) -> None:
+    before = await state(client)
+    wrong = []
+    count = 0
+    for request in walk.requests():
+        if not request.named:
+            continue
+        answer = await sent(client, request)
+        count += 1
+        if not 400 <= answer.status_code < 500:
+            wrong.append(f"{request} -> {answer.status_code} {answer.text[:200]}")
+        elif answer.status_code not in (404, 413) and request.named not in str(answer.json()["faults"]):
+            wrong.append(f"{request} -> not named: {answer.text[:300]}")
+    assert not wrong, f"{len(wrong)} of {count}:\n" + "\n".join(wrong[:60])
+    assert count > 1_000
+    assert await state(client) == before
+    assert not walk.unbounded, f"no bound is stated for {sorted(set(walk.unbounded))}"
+
+
+async def test_at_a_bound_no_answer_is_a_fault_of_the_server_and_all_lists_answer(
+    client: httpx.AsyncClient, walk: Walk
+) -> None:
+    wrong = []
+    answered: dict[str, bool] = {}
+    for request in walk.requests():
+        if request.named:
+            continue
+        answer = await sent(client, request)
+        if answer.status_code >= 500:
+            wrong.append(f"{request} -> {answer.status_code} {answer.text[:200]}")
+    for path in walk.lists():
+        answer = await client.get(path)
+        answered[path] = answer.status_code == 200
+    assert not wrong, f"{len(wrong)}:\n" + "\n".join(wrong[:60])
+    assert len(answered) > 15
+    assert all(answered.values()), answered

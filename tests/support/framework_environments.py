@@ -1,0 +1,93 @@
+"""An environment for each agent framework, made with uv at its first use and kept for later runs.
+
+Their versions conflict with each other and with ours, so none of them is in the project's own environment.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CASES = Path(__file__).parent / "frameworks"
+FRAMEWORKS: Mapping[str, Sequence[str]] = {
+    "google_adk": ("google-adk==2.13.0", "mcp>=2"),
+    "langchain": ("langchain-core==1.8.3", "langgraph==1.2.24", "langchain==1.5.2", "langchain-mcp-adapters==0.3.2"),
+    "openai_agents": ("openai-agents==0.24.0",),
+    "pydantic_ai": ("pydantic-ai-slim[mcp]==2.68.0",),
+    "smolagents": ("smolagents[mcp]==1.26.0", "mcp<2"),
+    "strands": ("strands-agents==1.62.0",),
+}
+_TOOLS = ("pytest>=8.4", "pytest-asyncio>=1.0")
+
+
+def environment(framework: str) -> Path:
+    """The folder of the framework's environment, which has our dependencies too. Fails the test when uv cannot make it.
+
+    It is in $XDG_CACHE_HOME/brain-tests, for this version of Python and these requirements; a registry is asked once.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = sorted([*FRAMEWORKS[framework], *project["dependencies"], *_TOOLS])
+    key = hashlib.sha256("\n".join([sys.version, *wanted]).encode()).hexdigest()[:12]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "brain-tests"
+    folder = cache / f"{framework}-{key}"
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_suffix(".lock")):
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _uv(framework, cache, "venv", "--quiet", "--python", sys.executable, str(folder))
+            _uv(framework, cache, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *wanted)
+            (folder / "complete").touch()
+    return folder
+
+
+def run_cases(framework: str, timeout: float) -> str:
+    """What pytest prints for the framework's cases, run in its environment; fails the test unless all of them pass."""
+    python = environment(framework) / "bin" / "python"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BRAIN_", "PYTEST_", "COV_"))}
+    quiet = {"OPENAI_AGENTS_DISABLE_TRACING": "1", "LANGSMITH_TRACING": "false", "HF_HUB_OFFLINE": "1"}
+    path = os.pathsep.join([str(ROOT / "src"), str(CASES)])
+    command = [str(python), "-m", "pytest", "-c", str(CASES / "pytest.ini"), "--noconftest"]
+    done = subprocess.run(
+        [*command, str(CASES / f"cases_{framework}.py")],
+        env={**kept, **quiet, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+    )
+    if done.returncode:
+        pytest.fail(f"the cases for {framework} fail:\n{done.stdout}", pytrace=False)
+    return done.stdout
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Two runs of the tests at once make an environment once."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _uv(framework: str, folder: Path, *arguments: str) -> None:
+    uv = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
+    if not Path(uv).exists():
+        pytest.fail(f"uv is neither on the PATH nor at {uv}, where scripts/setup puts it: run that", pytrace=False)
+    done = subprocess.run(
+        [uv, *arguments], cwd=folder, env={**os.environ, "UV_PYTHON_DOWNLOADS": "never"}, capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.fail(
+            f"the environment for {framework} cannot be made; its packages come from a registry, once:\n{done.stderr}",
+            pytrace=False,
+        )
