@@ -7,7 +7,7 @@ import platform
 import sys
 from pathlib import Path
 
-from bench import audit, policy, stream
+from bench import audit, policy, rules, stream
 
 _PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
@@ -15,6 +15,7 @@ _PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 def main() -> None:
     lines = [stream.line(row) for row in stream.run()]
     table = policy.table(policy.run())
+    many = rules.table(rules.run())
     logged = [audit.line(row) for row in audit.run()]
     machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     text = (
@@ -22,6 +23,7 @@ def main() -> None:
         f"\nThis run: {machine}.\n\n## The stream\n\n"
         "In brackets each round of ours; beside it the raw limit measured in the same run.\n\n"
         "```\n" + "\n".join(lines) + "\n```\n\n## Policy decisions\n\n```\n" + table.strip() + "\n```\n"
+        "\n## Many rules in a store\n\n```\n" + many + "\n```\n"
         "\n## The audit log\n\n```\n" + "\n".join(logged) + "\n```\n"
     )
     _PAGE.write_text(text, "utf-8")

@@ -32,7 +32,7 @@ def run() -> list[dict[str, Any]]:
     """One row for each line of the budget."""
     rows = [_row("publish(), journalled", "us, median", "3 us", _publish_cost(), best=min)]
     rows.append(_ratio("to SQLite, sustained", "executemany by 1,000", 0.5, _sqlite_raw, _sustained("sqlite")))
-    with _redis_server() as url:
+    with redis_server() as url:
         rows.append(_ratio("to Redis, sustained", "pipeline of 500 XADD", 0.8, _redis_raw, _sustained(url)))
         rows.append(_ratio("group on Redis, no-op", "XREADGROUP+XACK by 1,000", 0.4, _read_raw, _consume(url)))
         rows += _faststream_rows(url, rows)
@@ -252,7 +252,7 @@ def _stream(url: str, folder: Path) -> Any:
 
 
 @contextmanager
-def _redis_server() -> Iterator[str]:
+def redis_server() -> Iterator[str]:
     binary = shutil.which("redis-server") or shutil.which("valkey-server")
     assert binary, "the benchmark needs redis-server; run `scripts/setup test`"
     with tempfile.TemporaryDirectory() as folder:

@@ -39,6 +39,7 @@ from brain.web.events_api import events_router
 from brain.web.groups_api import groups_router
 from brain.web.health import health_router
 from brain.web.live import Live, live_router
+from brain.web.modules import Module
 from brain.web.unreadable import NamesUnreadable
 
 log = Log("brain.server")
@@ -67,14 +68,23 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
     consumers: list[asyncio.Task[None]] = []
     families: list[Callable[[], Sequence[Metric]]] = []
 
+    def consumers_state() -> str:
+        failed = any(task.done() and not task.cancelled() and task.exception() is not None for task in consumers)
+        return "stopped; see the log" if failed else "ok"
+
+    parts: dict[str, Callable[[], str]] = {"consumers": consumers_state}
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as modules:
             for package in module_packages():
-                router = await modules.enter_async_context(
-                    importlib.import_module(f"{package}.api").open_module(stream, store)
+                module: Module = await modules.enter_async_context(
+                    importlib.import_module(f"{package}.api").open_module(stream, store, settings)
                 )
-                app.include_router(router, prefix="/api")
+                app.include_router(module.router, prefix="/api")
+                parts.update(module.checks)
+                if module.families is not None:
+                    families.append(module.families)
             house = modules.enter_context(open_house(stream, store, settings))
             for name in consumer_packages():
                 consumer = await modules.enter_async_context(open_consumer(name, house))
@@ -107,15 +117,12 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
     problems.install(app)
     openapi.install(app, with_key=sessions is not None)
 
-    def consumers_failed() -> bool:
-        return any(task.done() and not task.cancelled() and task.exception() is not None for task in consumers)
-
     api = APIRouter(prefix="/api")
     api.include_router(live_router(live))
     api.include_router(events_router(stream))
     api.include_router(groups_router(stream))
     app.include_router(api)
-    app.include_router(health_router(stream, store, consumers_failed, lambda: live.clients, families))
+    app.include_router(health_router(stream, store, parts, lambda: live.clients, families))
     app.router.routes += [Route("/", _page), *(login_routes(sessions) if sessions else [])]
     if STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=STATIC), name="static")

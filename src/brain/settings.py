@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     )
     body_limit: int = Field(default=limits.BODY_BYTES, ge=1024, description="Largest request body, in bytes")
     live_limit: int = Field(default=200, ge=1, description="Most clients that may follow events/live at the same time")
+    max_rules_age: float | None = Field(
+        default=None,
+        gt=0.05,
+        allow_inf_nan=False,
+        description="Age of the rules, in seconds, beyond which all is denied",
+    )
     retention_days: float | None = Field(default=90.0, gt=0, description="Days that events are kept in the stream")
     retention_bytes: int | None = Field(default=None, gt=0, description="About how many bytes the stream may take")
     retention_count: int | None = Field(default=None, gt=0, description="How many events the stream may keep")

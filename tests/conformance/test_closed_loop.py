@@ -11,6 +11,7 @@ from brain import EventStream, HealthEvent, PolicyEngine, correlation
 from brain.immune import HealthKind, HealthSeverity, ImmuneService
 from brain.immune.api import open_module as open_immune
 from brain.immune.healing import ACTIONS
+from brain.settings import Settings
 from brain.store import Store
 from brain.threats.api import open_module as open_threats
 
@@ -29,7 +30,7 @@ async def story(stream: EventStream, last: str, correlation_id: str) -> list[str
 
 async def test_repeated_denials_become_one_threat_in_the_story_of_the_last(stream: EventStream, store: Store) -> None:
     async with AsyncExitStack() as modules:
-        await modules.enter_async_context(open_threats(stream, store))
+        await modules.enter_async_context(open_threats(stream, store, Settings()))
         running = asyncio.create_task(stream.run_consumers())
         engine = PolicyEngine(event_stream=stream)
         with correlation("story-1"):
@@ -53,7 +54,7 @@ async def test_an_incident_is_healed_in_its_story(
 
     monkeypatch.setitem(ACTIONS, HealthKind.AGENT_FAILURE, restart)
     async with AsyncExitStack() as modules:
-        await modules.enter_async_context(open_immune(stream, store))
+        await modules.enter_async_context(open_immune(stream, store, Settings()))
         running = asyncio.create_task(stream.run_consumers())
         await ImmuneService(stream, store).publish_event(
             HealthEvent(HealthSeverity.CRITICAL, HealthKind.AGENT_FAILURE, "billing", "gone", correlation_id="story-2")

@@ -13,7 +13,7 @@ import pytest
 
 from brain.errors import Conflict, InvalidInput, Unavailable
 from brain.policy import Condition, PolicyEngine, Rule
-from brain.policy.store import COLLECTION
+from brain.policy.store import RULES
 from brain.store import Store, open_store
 from support.redis_server import RedisServer
 from support.waiting import wait_until
@@ -125,7 +125,7 @@ def test_many_threads_change_one_rule_and_lose_nothing(opened: Callable[[], Stor
 
 
 def test_a_document_that_is_no_rule_is_named(opened: Callable[[], Store]) -> None:
-    opened().put(COLLECTION, "broken", b'{"id": "broken"}')
+    opened().put(RULES, "broken", b'{"id": "broken"}')
     with pytest.raises(InvalidInput, match=r"stored rule 'broken' cannot be read.*effect: is missing"):
         PolicyEngine(store=opened())
 

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from brain.errors import Conflict, InvalidInput
-from brain.store import Document, Store, open_store
+from brain.store import START, Document, DocumentChange, Mark, Store, open_store
+from support.old_stores import fill_old_store
 
 STORES = ["memory", "sqlite", "redis"]
 SHARED = ["sqlite", "redis"]
@@ -212,3 +213,172 @@ def test_many_can_open_a_new_place_at_once(url: str) -> None:
     store = open_store(url)
     assert len(store.scan("c")) == 16
     store.close()
+
+
+def put(key: str, data: bytes = b"", **more: int) -> DocumentChange:
+    return DocumentChange("c", key, data, **more)
+
+
+def gone(key: str, **more: int) -> DocumentChange:
+    return DocumentChange("c", key, None, **more)
+
+
+@all_stores
+def test_a_write_makes_all_its_changes_of_several_collections_or_none(store: Store) -> None:
+    store.put("c", "old", b"1")
+    other = DocumentChange("d", "a", b"2")
+    written = store.write([put("a", b"1", expected=0), gone("old", expected=1), gone("none"), other])
+    assert list(written.versions) == [1, 1, 0, 1]
+    assert set(written.steps) == {"c", "d"}
+    assert [store.scan("c"), store.scan("d")] == [[Document("a", 1, b"1")], [Document("a", 1, b"2")]]
+    for name, step in written.steps.items():
+        assert step.after == store.mark(name)
+        assert step.after.revision > step.before.revision
+    marks = [store.mark("c"), store.mark("d")]
+    with pytest.raises(Conflict, match="d/b: expected version 3, but it is absent"):
+        store.write([put("b"), gone("a"), DocumentChange("d", "b", b"", 3)])
+    with pytest.raises(InvalidInput, match="'b' is there twice"):
+        store.write([put("b"), gone("b")])
+    assert [store.mark("c"), store.mark("d")] == marks
+    assert [len(store.scan("c")), len(store.scan("d"))] == [1, 1]
+    assert list(store.write([put("a", version=7)]).versions) == [7]
+    assert store.get("c", "a") == Document("a", 7, b"")
+
+
+@all_stores
+def test_a_write_that_changes_nothing_makes_no_revision(store: Store) -> None:
+    store.put("c", "a", b"")
+    mark = store.mark("c")
+    assert store.write([gone("b")]).steps["c"] == (mark, mark)
+    assert store.write([]).steps == {}
+    assert store.mark("c") == mark
+
+
+@all_stores
+def test_a_write_of_thousands_is_one_revision_and_complete(store: Store) -> None:
+    keys = [f"{number:05d}" for number in range(3_217)]
+    step = store.write([put(key, key.encode() * 3, expected=0) for key in keys]).steps["c"]
+    first = store.read("c")
+    assert (first.mark, first.whole) == (step.after, True)
+    assert list(first.documents) == [Document(key, 1, key.encode() * 3) for key in keys]
+    with pytest.raises(Conflict, match="c/03000: expected to be absent, but it is version 1"):
+        store.write([put(f"n{key}", expected=0) for key in keys] + [put("03000", expected=0)])
+    assert store.mark("c") == step.after
+    written = store.write([gone(key) for key in keys[:3_000]] + [put(key, expected=1) for key in keys[3_000:]])
+    assert list(written.versions) == [1] * 3_000 + [2] * 217
+    again = store.read("c", first.mark)
+    assert (again.continues, again.whole, len(again.documents)) == (True, True, 217)
+    assert again.marks == [written.steps["c"].after]
+
+
+@all_stores
+def test_a_reader_is_given_what_changed_since(store: Store) -> None:
+    nothing = store.read("c")
+    assert (nothing.mark, nothing.whole, list(nothing.documents)) == (START, True, [])
+    for key in "abc":
+        store.put("c", key, key.encode())
+    first = store.read("c")
+    assert first.whole
+    assert not store.read("c", first.mark).whole
+    assert list(store.read("c", first.mark).documents) == []
+    store.put("c", "b", b"B")
+    store.delete("c", "a")
+    store.write([put("d"), put("e")])
+    store.delete("c", "e")
+    now = store.read("c", first.mark)
+    assert (now.continues, now.whole) == (True, False)
+    assert sorted(now.documents) == [Document("b", 2, b"B"), Document("d", 1, b"")]
+    assert sorted(now.deleted) == ["a", "e"]
+    assert len(now.marks) == 4
+    assert (now.marks[-1], now.mark) == (store.mark("c"), store.mark("c"))
+    assert store.read("c", now.mark) == (now.mark, True, False, (), (), ())
+
+
+@all_stores
+def test_a_reader_of_another_line_is_told_apart(store: Store) -> None:
+    for key in "abc":
+        store.put("c", key, b"")
+    known = store.mark("c")
+    for stranger in (Mark(known.revision, "0123"), Mark(known.revision + 5, "0123"), Mark(known.revision - 1, "0123")):
+        reading = store.read("c", stranger)
+        assert (reading.continues, reading.whole, len(reading.documents)) == (False, True, 3)
+        assert reading.marks[-1] == known
+    other = [Mark(known.revision + 3, "aaaa"), Mark(known.revision + 4, "bbbb")]
+    step = store.write([put("back", version=9)], {"c": other}).steps["c"]
+    assert step.after.revision > other[-1].revision
+    for mark in (known, *other):
+        reading = store.read("c", mark)
+        assert (reading.continues, reading.whole, len(reading.documents)) == (True, True, 4)
+    store.put("c", "next", b"")
+    assert [one.key for one in store.read("c", step.after).documents] == ["next"]
+    assert not store.read("c", Mark(other[0].revision, "bbbb")).continues
+    assert store.write([], {"c": [Mark(1, "cccc")]}).steps["c"].after == store.mark("c") != step.after
+
+
+@all_stores
+def test_a_reader_far_behind_reads_everything(store: Store) -> None:
+    store.put("c", "k", b"")
+    first = store.mark("c")
+    for _ in range(12):
+        store.write([put(f"k{number}") for number in range(100)])
+    assert not (changed := store.read("c", first)).whole
+    assert len(changed.documents) == 100
+    store.write([put(f"k{number}") for number in range(101)])
+    everything = store.read("c", first)
+    assert (everything.continues, everything.whole, len(everything.documents)) == (True, True, 102)
+
+
+@shared_stores
+def test_a_reader_sees_whole_writes_only(url: str) -> None:
+    """Two writers replace all of a collection again and again; whatever is read is of one write."""
+    stores = [open_store(url) for _ in range(3)]
+    stores[0].write([put(f"{key:04d}", b"start") for key in range(1_500)])
+    done: list[int] = []
+
+    def replace(number: int) -> None:
+        for turn in range(6):
+            data = f"{number}-{turn}".encode()
+            stores[number].write([put(f"{key:04d}", data) for key in range(1_500)])
+        done.append(number)
+
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(replace, number) for number in (0, 1)]
+        known, seen = None, 0
+        while len(done) < 2 or seen == 0:
+            reading = stores[2].read("c", known)
+            if reading.whole:
+                assert len({document.data for document in reading.documents}) == 1
+                assert len(reading.documents) == 1_500
+                seen += 1
+            known = reading.mark
+        for one in running:
+            one.result()
+    for each in stores:
+        each.close()
+
+
+@shared_stores
+def test_a_store_of_an_earlier_version_keeps_its_documents(url: str) -> None:
+    fill_old_store(url, {"c": {"a": (1, b"one"), "b": (4, b"12:34")}, "d": {"k": (2, b"")}})
+    store = open_store(url)
+    assert list(store.scan("c")) == [Document("a", 1, b"one"), Document("b", 4, b"12:34")]
+    first = store.read("c")
+    assert (first.mark.token, list(first.documents)) == ("", list(store.scan("c")))
+    assert first.mark.revision > 0
+    assert store.put("c", "b", b"new", expected=4) == 5
+    then = store.read("c", first.mark)
+    assert (then.continues, then.whole) == (True, False)
+    assert list(then.documents) == [Document("b", 5, b"new")]
+    assert store.get("d", "k") == Document("k", 2, b"")
+    store.close()
+
+
+@pytest.mark.parametrize("url", ["cluster"], indirect=True)
+def test_a_cluster_takes_writes_of_every_size(store: Store) -> None:
+    first = store.write([put("a"), DocumentChange("d", "b", b"")]).steps["c"].after
+    store.write([put(f"{key:04d}", b"x", expected=0) for key in range(1_200)])
+    assert len(store.read("c", first).documents) == 1_201
+    store.delete("c", "a")
+    assert len(store.read("c").documents) == 1_200
+    store.write([gone(f"{key:04d}", expected=1) for key in range(1_200)])
+    assert store.read("c").documents == []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from brain.errors import Unavailable
-from brain.store import open_store
+from brain.store import DocumentChange, Mark, open_store
 from brain.stream.backends import Backend, DeadLetter, open_backend
 from support.certificates import make_certificates
 from support.ports import free_port
@@ -177,6 +177,14 @@ def use_everything(url: str) -> None:
     store.scan("c", newest_first=True)
     store.revision("c")
     store.delete("c", "k")
+    mark = store.mark("c")
+    store.write([DocumentChange("c", str(number), b"") for number in range(501)], {"c": [Mark(5, "other")]})
+    store.write([DocumentChange("c", f"n{number}", b"", 0) for number in range(501)])
+    assert store.read("c", mark).whole
+    assert not store.read("c", Mark(5, "stranger")).continues
+    mark = store.mark("c")
+    store.put("c", "k", b"2")
+    assert not store.read("c", mark).whole
     store.close()
 
 

@@ -255,7 +255,7 @@ def test_containment() -> None:
             engine.contain("a1", **{"ttl": 5, "reason": "r", **wrong})
     with pytest.raises(InvalidInput) as caught:
         engine.import_rules([contained])
-    assert "is a containment" in caught.value.faults[0]
+    assert "id: 'containment:a1' is kept for containments" in caught.value.faults[0]
 
 
 def test_a_containment_ends_by_itself_with_its_event() -> None:

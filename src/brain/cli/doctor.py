@@ -14,6 +14,8 @@ from brain.cli.common import JsonOption, StreamOption, print_json_array, run
 from brain.errors import BrainError
 
 if TYPE_CHECKING:
+    import httpx
+
     from brain.settings import Settings
     from brain.stream import EventStream
 
@@ -54,12 +56,11 @@ async def _examine(settings: Settings) -> list[Finding]:
     findings = [_settings(settings)]
     missing = _missing_database(settings.stream)
     if missing is not None:
-        return [*findings, missing, await _server(settings)]
+        return [*findings, missing, *await _server(settings)]
     findings += await _stream(settings)
     findings.append(await _store(settings))
     findings.append(await _database(settings))
-    findings.append(await _server(settings))
-    return findings
+    return findings + await _server(settings)
 
 
 def _settings(settings: Settings) -> Finding:
@@ -205,7 +206,7 @@ async def _database(settings: Settings) -> Finding:
     return Finding("database", "ok", "answers")
 
 
-async def _server(settings: Settings) -> Finding:
+async def _server(settings: Settings) -> list[Finding]:
     import httpx
 
     url = f"http://{settings.host}:{settings.port}"
@@ -215,20 +216,41 @@ async def _server(settings: Settings) -> Finding:
             ready = await client.get("/readyz")
             metrics = await client.get("/metrics")
     except httpx.HTTPError:
-        return Finding("server", "note", f"none answers at {url}", "start one with brain serve, if there should be one")
+        return [
+            Finding("server", "note", f"none answers at {url}", "start one with brain serve, if there should be one")
+        ]
     if metrics.status_code != 200:
         remedy = "another program has this port, or the API key is not that of the server"
-        return Finding("server", "bad", f"{url}/metrics was answered with {metrics.status_code}", remedy)
-    failed = sum(
-        float(line.rpartition(" ")[2])
-        for line in metrics.text.splitlines()
-        if line.startswith(("brain_publish_failures_total", "brain_stream_events_refused_total"))
-    )
+        return [Finding("server", "bad", f"{url}/metrics was answered with {metrics.status_code}", remedy)]
+    rules = _rules(ready, metrics.text)
+    failed = _total(metrics.text, "brain_publish_failures_total", "brain_stream_events_refused_total")
     if ready.status_code != 200:
-        return Finding("server", "bad", f"{url} is not ready: {ready.text}", "see its log")
+        return [*rules, Finding("server", "bad", f"{url} is not ready: {ready.text}", "see its log")]
     if failed:
-        return Finding("server", "bad", f"{failed:.0f} events of {url} were not published", "see its log for each")
-    return Finding("server", "ok", f"{url} is ready, and every event was published")
+        return [
+            *rules,
+            Finding("server", "bad", f"{failed:.0f} events of {url} were not published", "see its log for each"),
+        ]
+    return [*rules, Finding("server", "ok", f"{url} is ready, and every event was published")]
+
+
+def _rules(ready: httpx.Response, metrics: str) -> list[Finding]:
+    """Whether the server follows the stored rules; nothing when it has none."""
+    state = ready.json().get("checks", {}).get("rules")
+    if state is None:
+        return []
+    failed = _total(metrics, "brain_policy_follow_failures_total")
+    if state == "ok":
+        age = _total(metrics, "brain_policy_rules_age_seconds")
+        return [Finding("rules", "ok", f"the server read them {age:.1f} s ago; {failed:.0f} looks have failed")]
+    remedy = "see the server's log; check that the store answers, and that each stored rule can be read"
+    return [Finding("rules", "bad", f"the server: {state}; {failed:.0f} looks have failed", remedy)]
+
+
+def _total(metrics: str, *names: str) -> float:
+    """The sum of all series of these names."""
+    lines = (line for line in metrics.splitlines() if line.partition("{")[0].partition(" ")[0] in names)
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
 def _print(findings: list[Finding]) -> None:

@@ -17,6 +17,7 @@ from brain.immune.health import HealthStatus
 from brain.immune.models import HealthEvent, HealthKind, HealthSeverity
 from brain.immune.service import ImmuneService
 from brain.store import Store
+from brain.web.modules import Module, ModuleSettings
 
 if TYPE_CHECKING:
     from brain.stream import EventStream
@@ -146,8 +147,8 @@ def immune_router(service: ImmuneService) -> APIRouter:
 
 
 @asynccontextmanager
-async def open_module(stream: EventStream, store: Store) -> AsyncIterator[APIRouter]:
+async def open_module(stream: EventStream, store: Store, _: ModuleSettings) -> AsyncIterator[Module]:
     """The immune module on a server's stream and store, healing included."""
     service = ImmuneService(stream, store)
     stream.consumer(GROUP, "immune.critical_event", Healing(service, store).handle)
-    yield immune_router(service)
+    yield Module(immune_router(service))

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -14,7 +15,6 @@ import msgspec
 from fastapi import APIRouter, Body, Path, Query, Response, status
 
 from brain import limits
-from brain.errors import NotFound
 from brain.policy.analysis import analyse
 from brain.policy.api_models import (
     AllowedAction,
@@ -42,11 +42,13 @@ from brain.policy.api_models import (
 from brain.policy.approvals import Approval, Status
 from brain.policy.engine import PolicyEngine
 from brain.policy.files import rule_from, rules_from, written
-from brain.policy.models import EVERYONE, KILL_SWITCH
+from brain.policy.models import EVERYONE
+from brain.policy.prometheus import families, readiness
 from brain.policy.replay import Replay, overlaid, replay
 from brain.policy.schema import policy_schema
 from brain.store import Store
 from brain.stream import EventStream
+from brain.web.modules import Module, ModuleSettings
 
 _WEEK = 7 * 86_400.0
 
@@ -58,11 +60,11 @@ AgentIdPath = Annotated[str, Path(max_length=limits.TEXT, description="The agent
 
 
 @asynccontextmanager
-async def open_module(stream: EventStream, store: Store) -> AsyncIterator[APIRouter]:
+async def open_module(stream: EventStream, store: Store, settings: ModuleSettings) -> AsyncIterator[Module]:
     """The policy router over rules kept in `store`, its events going to `stream`."""
-    engine = await asyncio.to_thread(PolicyEngine, stream, store=store)
+    engine = await asyncio.to_thread(PolicyEngine, stream, store=store, max_rules_age=settings.max_rules_age)
     try:
-        yield make_router(engine, stream)
+        yield Module(make_router(engine, stream), partial(families, engine), {"rules": partial(readiness, engine)})
     finally:
         await asyncio.to_thread(engine.close)
 
@@ -227,11 +229,16 @@ def _measures(router: APIRouter, engine: PolicyEngine) -> None:
         """End an agent's containment."""
         await asyncio.to_thread(engine.lift, agent_id, by=by)
 
+    @router.get("/measures", response_model=list[VersionView])
+    async def measures(
+        limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 50,
+    ) -> list[dict[str, Any]]:
+        """The last changes of containments and the kill switch, newest first: who, when and why."""
+        return [change.to_dict() for change in await asyncio.to_thread(engine.measures, limit)]
+
     def switch() -> dict[str, Any]:
-        try:
-            return {"on": True, "rule": written(engine.get_rule(KILL_SWITCH))}
-        except NotFound:
-            return {"on": False, "rule": None}
+        rule = engine.kill_switch_in_force()
+        return {"on": rule is not None, "rule": written(rule) if rule is not None else None}
 
     @router.get("/kill-switch", response_model=KillSwitchView)
     async def kill_switch() -> dict[str, Any]:

@@ -28,7 +28,7 @@ from brain.policy.events import (
 )
 from brain.policy.normal import Opaque, normalise
 from brain.policy.plain import plain
-from brain.store import Document, Store
+from brain.store import Document, Store, forking
 from brain.stream.publisher import Publisher, emit
 from brain.unreadable import readable
 
@@ -68,7 +68,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     answered_at: float | None = None
 
 
-class Approvals:
+class Approvals(forking.Part):
     """Requests for approval in a Store, shared by all processes on it. Every step publishes its event.
 
     Methods raise Unavailable when the store does not answer.
@@ -81,6 +81,7 @@ class Approvals:
         self._answered = threading.Condition()
         self._revision: int | None = None
         self._due = inf
+        forking.register(self)
 
     def request(self, decision: Decision, context: Mapping[str, Any], timeout: float = DEFAULT_TIMEOUT) -> Approval:
         """Ask for a person's agreement to what `decision` let through; an answer counts for `timeout` seconds.
@@ -158,6 +159,11 @@ class Approvals:
             while (approval := self.get(approval_id)).status is Status.PENDING:
                 self._answered.wait(min(poll, max(0.001, approval.expires_at - self._clock())))
         return approval
+
+    def after_fork_in_child(self) -> None:
+        """Have a lock of this process's own, and go through all requests at the next tick."""
+        self._answered = threading.Condition()
+        self._revision = None
 
     def tick(self) -> None:
         """Mark requests past their time as EXPIRED, and forget those answered long ago; cheap when nothing is due."""

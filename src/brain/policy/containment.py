@@ -5,7 +5,16 @@ from __future__ import annotations
 import hashlib
 
 from brain.errors import InvalidInput
-from brain.policy.models import CONTAINMENT, KILL_SWITCH, MAX_PRIORITY, Condition, Effect, Operator, Rule
+from brain.policy.models import (
+    CONTAINMENT,
+    KILL_SWITCH,
+    MAX_PRIORITY,
+    TEMPORARY_TAGS,
+    Condition,
+    Effect,
+    Operator,
+    Rule,
+)
 
 MAX_TTL = 366 * 86_400.0
 _MAX_ID = 200
@@ -19,9 +28,32 @@ def rule_id_for(agent_id: str) -> str:
     return f"{CONTAINMENT}:sha256:{hashlib.sha256(agent_id.encode(errors='surrogatepass')).hexdigest()}"
 
 
-def is_temporary_id(rule_id: str) -> bool:
-    """Whether it is the id of a containment or of the kill switch."""
-    return rule_id == KILL_SWITCH or rule_id.startswith(f"{CONTAINMENT}:")
+def is_measure(rule: Rule) -> bool:
+    """Whether it is a measure as this module makes them, not only something under the id of one."""
+    tag = KILL_SWITCH if rule.id == KILL_SWITCH else CONTAINMENT
+    return rule.is_temporary and rule.effect is Effect.DENY and tag in rule.tags and rule.priority == MAX_PRIORITY
+
+
+def reserved(rule: Rule) -> list[str]:
+    """The faults of a rule that takes the id or a tag of measures: each names the field and what to use instead."""
+    faults = []
+    if rule.is_temporary:
+        faults.append(reserved_id(rule.id))
+    for tag in sorted(TEMPORARY_TAGS.intersection(rule.tags)):
+        faults.append(f"tags: {rule.id!r} has the tag {tag!r}, which is kept for {_MADE_BY[tag]}; take another tag")
+    return faults
+
+
+def reserved_id(rule_id: str) -> str:
+    """The fault of a change to what is kept for measures."""
+    kind = KILL_SWITCH if rule_id == KILL_SWITCH else CONTAINMENT
+    return f"id: {rule_id!r} is kept for {_MADE_BY[kind]}; rules have other ids"
+
+
+_MADE_BY = {
+    CONTAINMENT: "containments, which `brain policy contain` makes and `brain policy lift` ends",
+    KILL_SWITCH: "the kill switch, which `brain policy kill-switch on` and `off` work",
+}
 
 
 def containment_rule(agent_id: str, ttl: float, reason: str, by: str | None, now: float) -> Rule:

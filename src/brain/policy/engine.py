@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from math import inf
 from random import Random
 from time import perf_counter_ns
 from typing import Any
@@ -12,17 +13,19 @@ from typing import Any
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.policy.approvals import Approvals
 from brain.policy.compiler import DECISION, Mismatch
-from brain.policy.containment import containment_rule, kill_switch_rule, rule_id_for
+from brain.policy.containment import reserved, reserved_id
 from brain.policy.decisions import Decision, refusal
 from brain.policy.events import ACTION_DENIED
 from brain.policy.explain import Explanation, explain
 from brain.policy.follower import Follower
+from brain.policy.freshness import FreshRules, LastLook, Rules, StaleRules, checked_limit
 from brain.policy.history import Change, Version
 from brain.policy.importing import Imported, check_import, differences
-from brain.policy.models import CONTAINMENT, KILL_SWITCH, Effect, Rule, changes
+from brain.policy.measures import Measures
+from brain.policy.models import Effect, Rule, changes, is_temporary_id
 from brain.policy.recorder import denial_payload, recorder
 from brain.policy.rulebook import Rulebook
-from brain.policy.ruleset import RuleSet
+from brain.policy.ruleset import InForce, RuleSet, Standing
 from brain.policy.values import spread_agent
 from brain.store import Store
 from brain.store.memory import MemoryStore
@@ -35,9 +38,11 @@ class PolicyEngine:
     """Decides what agents may do. Thread-safe: `evaluate` takes no lock and sees one whole set of rules.
 
     With a `store` the rules outlive the process, and engines of other processes on the same store follow a change
-    within `follow_interval` seconds and a read (None: not at all); `close()` ends that. While the store is away,
-    decisions go on with the rules known last, and changes raise Unavailable. Below 1, `sample_allowed` is the share of
-    ALLOW decisions whose event is published; all others always are. `clock` gives Unix seconds.
+    within `follow_interval` seconds and a read (None: only by `refresh` and `tick`); `close()` ends that. While the
+    store is away, decisions go on with the rules known last, and changes raise Unavailable. With `max_rules_age`,
+    everything is denied while the last successful look at the store is more than so many seconds ago. Below 1,
+    `sample_allowed` is the share of ALLOW decisions whose event is published; all others always are. `clock` gives Unix
+    seconds, `monotonic` seconds by a clock that nobody sets. A forked child follows on its own.
 
     A condition whose value cannot be compared with the rule's is unknown: a DENY or AUDIT rule then counts as matched,
     an ALLOW or WARN rule as not. With `mismatch="false"` the condition is false, as in the first version.
@@ -53,6 +58,8 @@ class PolicyEngine:
         sample_allowed: float = 1.0,
         clock: Callable[[], float] = time.time,
         follow_interval: float | None = 0.05,
+        max_rules_age: float | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         if not 0 <= sample_allowed <= 1:
             raise InvalidInput(f"sample_allowed: {sample_allowed!r} is not a share between 0 and 1")
@@ -64,22 +71,36 @@ class PolicyEngine:
         self._sampled = sample_allowed if sample_allowed < 1 else None
         self._random = Random().random
         kept = store or MemoryStore()
-        self._book = Rulebook(event_stream, kept, _effect(default_effect), clock, mismatch)
+        self.max_rules_age = max_rules_age
+        self._look = LastLook(
+            monotonic, inf if max_rules_age is None else checked_limit(max_rules_age, follow_interval)
+        )
+        nothing = RuleSet.of((), clock(), _effect(default_effect), mismatch)
+        self._standing = Standing(nothing, clock)
+        self._measures = Measures(event_stream, kept, clock, self._standing.set_measures)
+        self._book = Rulebook(event_stream, kept, clock, nothing, self._standing.set_rules)
+        self._measures.adopt(self._book)
         self.approvals = Approvals(kept, event_stream, clock)
-        self._interval = follow_interval if store is not None else _IDLE_INTERVAL
-        self._follower: Follower | None = None
-        if store is not None:
+        self._shared = store is not None
+        interval = follow_interval if self._shared else _IDLE_INTERVAL
+        # Measures are followed by a thread of their own: the other may be reading and compiling many rules.
+        followed = (self, self._measures) if interval is not None else ()
+        self._followers = [Follower(one, interval or 0.0, monotonic) for one in followed]
+        self._rules: Rules = self._standing
+        if max_rules_age is not None and self._shared:
+            self._rules = FreshRules(self._standing, self._look, self._followers[0] if self._followers else None)
+        if self._shared:
             self._follow()
 
     @property
     def default_effect(self) -> Effect:
         """What is decided when no rule matches."""
-        return self._book.current.index.default[DECISION].effect
+        return self._standing.current.index.default[DECISION].effect
 
     @property
     def mismatch(self) -> Mismatch:
         """What a condition is whose value cannot be compared with the rule's."""
-        return self._book.current.index.mismatch
+        return self._standing.current.index.mismatch
 
     # Decisions
 
@@ -89,9 +110,9 @@ class PolicyEngine:
             context = _check_context(context)
         if "agent" in context:
             context = spread_agent(context)
-        rules = self._book.current
+        rules = self._rules.current
         if not rules.plain and self._clock() >= rules.due:
-            rules = self._book.advance()
+            rules = self._rules.advance()
         find, record = rules.find, self._record
         if record is None:
             return find(context)[DECISION]
@@ -144,24 +165,29 @@ class PolicyEngine:
 
     def explain(self, context: Mapping[str, Any]) -> Explanation:
         """Why `evaluate` decides as it does: every rule considered, each condition with the value it met. No event."""
-        return explain(self._now(), spread_agent(_check_context(context)), self._clock())
+        rules, context = self._now(), spread_agent(_check_context(context))
+        return rules.explanation() if isinstance(rules, StaleRules) else explain(rules, context, self._clock())
 
-    def _now(self) -> RuleSet:
-        rules = self._book.current
-        return rules if rules.plain or self._clock() < rules.due else self._book.advance()
+    def _now(self) -> InForce:
+        rules = self._rules.current
+        return rules if rules.plain or self._clock() < rules.due else self._rules.advance()
 
     # Rules
 
     def rules(self) -> list[Rule]:
-        """All rules in order of precedence: the first that matches decides."""
-        return list(self._book.current.ordered)
+        """All rules and measures in order of precedence: the first that matches decides."""
+        return list(self._standing.current.ordered)
 
     def get_rule(self, rule_id: str) -> Rule:
-        """The rule with that id. Raises NotFound."""
-        return _known(self._book.current.rules, rule_id)
+        """The rule or measure with that id. Raises NotFound."""
+        return _known(self._standing.current.rules, rule_id)
 
     def add_rule(self, rule: Rule, *, by: str | None = None, note: str = "") -> Rule:
-        """Add a rule. Raises Conflict when its id is taken, Unavailable when the store does not answer."""
+        """Add a rule. Raises Conflict when its id is taken, Unavailable when the store does not answer.
+
+        Raises InvalidInput for an id or a tag that is kept for measures, as all changes of rules do.
+        """
+        _check_not_reserved(rule)
 
         def plan(rules: Mapping[str, Rule]) -> list[Change]:
             if rule.id in rules:
@@ -207,7 +233,7 @@ class PolicyEngine:
     def delete_rule(self, rule_id: str, *, by: str | None = None, note: str = "") -> Rule:
         """Remove the rule; what it was. Raises NotFound."""
         done = self._book.commit(
-            lambda rules: [Change(_known(rules, rule_id), None)], by=by, note=note or f"delete {rule_id}"
+            lambda rules: [Change(_changeable(rules, rule_id), None)], by=by, note=note or f"delete {rule_id}"
         )
         return done[0].rule
 
@@ -218,20 +244,21 @@ class PolicyEngine:
         self, rule_id: str, apply: Callable[[Rule], Rule], by: str | None, note: str, *, switch: bool = False
     ) -> Rule:
         def plan(rules: Mapping[str, Rule]) -> list[Change]:
-            old = _known(rules, rule_id)
+            old = _changeable(rules, rule_id)
             new = apply(old)
+            _check_not_reserved(new)
             return [Change(old, new)] if changes(old, new) else []
 
         done = self._book.commit(plan, by=by, note=note, switch=switch)
-        return done[-1].rule if done else self.get_rule(rule_id)
+        return done[0].rule if done else self.get_rule(rule_id)
 
     def import_rules(
         self, rules: Iterable[Rule], *, replace_all: bool = False, by: str | None = None, note: str = ""
     ) -> Imported:
         """Add the rules that are new and update those that differ; with `replace_all` also delete all others.
 
-        Decisions see all of it or nothing of it. Containments and the kill switch are left alone.
-        Raises InvalidInput when two rules have the same id, or one is a containment.
+        Decisions see all of it or nothing of it, in every process. Containments and the kill switch are left alone.
+        Raises InvalidInput when two rules have the same id, or one has an id or a tag that is kept for measures.
         """
         given = list(rules)
         check_import(given)
@@ -255,8 +282,7 @@ class PolicyEngine:
 
     def rules_at(self, version: int) -> list[Rule]:
         """The rules as they were just after that version, in order of precedence. Raises NotFound."""
-        lasting = {rule.id: rule for rule in self._book.current.rules.values() if not rule.is_temporary}
-        return sorted(self._book.history.rules_at(version, lasting).values(), key=lambda rule: rule.order)
+        return sorted(self._book.history.rules_at(version, self._book.rules).values(), key=lambda rule: rule.order)
 
     def rollback(self, version: int, *, by: str | None = None) -> Imported:
         """Make the rules again what they were just after that version; itself a new version. Raises NotFound."""
@@ -267,27 +293,21 @@ class PolicyEngine:
     # Measures of the moment
 
     def contain(self, agent_id: str, *, ttl: float, reason: str, by: str | None = None) -> Rule:
-        """Deny the agent everything for `ttl` seconds, above all other rules; anew for one that is contained already.
+        """Deny the agent everything for `ttl` seconds, above all rules; anew for one that is contained already.
 
-        The rule deletes itself, with its event, when the time is over. Raises InvalidInput.
+        The measure deletes itself, with its event, when the time is over. Raises InvalidInput.
         """
-        rule = containment_rule(agent_id, ttl, reason, by, self._clock())
-        self._put(rule, by, reason)
+        rule = self._measures.contain(agent_id, ttl=ttl, reason=reason, by=by)
         self._follow()
         return rule
 
     def containments(self) -> list[Rule]:
         """The containments in force, the one that ends first at the top."""
-        now = self._clock()
-        found = [rule for rule in self._book.current.temporary if CONTAINMENT in rule.tags and rule.active_at(now)]
-        return sorted(found, key=lambda rule: rule.expires_at or 0)
+        return self._measures.containments()
 
     def lift(self, agent_id: str, *, by: str | None = None, reason: str = "lifted") -> Rule:
         """End the agent's containment; what it was. Raises NotFound."""
-        rule_id = rule_id_for(agent_id)
-        if rule_id not in self._book.current.rules:
-            raise NotFound(f"agent {agent_id!r} is not contained; `brain policy containments` shows who is")
-        return self.delete_rule(rule_id, by=by, note=reason)
+        return self._measures.lift(agent_id, by=by, reason=reason)
 
     def kill_switch(
         self, *, reason: str, allow: Iterable[str] = (), ttl: float | None = None, by: str | None = None
@@ -296,52 +316,85 @@ class PolicyEngine:
 
         With a `ttl` it ends by itself after so many seconds. Raises InvalidInput.
         """
-        rule = kill_switch_rule(tuple(allow), ttl, reason, by, self._clock())
-        self._put(rule, by, reason)
+        rule = self._measures.kill_switch(allow, ttl=ttl, reason=reason, by=by)
         if ttl is not None:
             self._follow()
         return rule
 
+    def kill_switch_in_force(self) -> Rule | None:
+        """The kill switch while it is on; None while it is off."""
+        return self._measures.kill_switch_in_force()
+
     def lift_kill_switch(self, *, by: str | None = None, reason: str = "lifted") -> Rule:
         """Let the rules decide again; what the kill switch was. Raises NotFound when it is not on."""
-        if KILL_SWITCH not in self._book.current.rules:
-            raise NotFound("the kill switch is not on")
-        return self.delete_rule(KILL_SWITCH, by=by, note=reason)
+        return self._measures.lift_kill_switch(by=by, reason=reason)
 
-    def _put(self, rule: Rule, by: str | None, note: str) -> None:
-        self._book.commit(lambda rules: [Change(rules.get(rule.id), rule)], by=by, note=note)
+    def measures(self, limit: int = 50) -> list[Version]:
+        """The last changes of containments and the kill switch, newest first: who, when and why."""
+        return self._measures.history(limit)
 
     def expire(self) -> list[Rule]:
-        """Delete the containments whose time is over, now instead of soon; which they were."""
-        return self._book.expire()
+        """Delete the measures whose time is over, now instead of soon; which they were."""
+        return self._measures.expire()
 
     # The shared set
 
     def refresh(self) -> bool:
         """Take over what other processes changed in the store; whether there was anything. Raises Unavailable."""
-        return self._book.refresh()
+        began = self._look.monotonic()
+        changed = self._measures.refresh()
+        if self._book.refresh():
+            self._measures.adopt(self._book)
+            changed = True
+        self._look.succeeded(began)
+        return changed
 
     def tick(self) -> None:
-        """What is due now and then: follow other processes; end containments and approvals whose time is over."""
-        self.refresh()
+        """What is due now and then: follow other processes; end containments and approvals whose time is over.
+
+        Raises Unavailable when the store does not answer, InvalidInput when it holds a rule that cannot be read.
+        """
+        unreadable: InvalidInput | None = None
+        try:
+            self.refresh()
+        except InvalidInput as error:  # what is for a time ends all the same
+            unreadable = error
         self.expire()
         self.approvals.tick()
+        if unreadable is not None:
+            raise unreadable
 
-    def _follow(self) -> None:
-        """Call `tick` in a thread of its own from now on, until `close`."""
-        if self._follower is None and self._interval is not None:
-            self._follower = Follower(self, self._interval)
+    @property
+    def rules_age(self) -> float:
+        """Seconds since the last successful look at the store; 0 for an engine that shares its rules with nobody."""
+        for follower in self._followers:
+            follower.check()
+        return self._look.age if self._shared else 0.0
 
     @property
     def follow_failures(self) -> int:
-        """How often the store did not answer while its rules were followed."""
-        return self._follower.failures if self._follower is not None else 0
+        """How many looks at the store have failed, for whatever reason."""
+        return sum(follower.failures for follower in self._followers)
+
+    @property
+    def losses(self) -> int:
+        """How often the store came back with less than was known here: rules and measures together."""
+        return self._book.mirror.losses + self._measures.losses
+
+    @property
+    def follower_restarts(self) -> int:
+        """How often the thread that follows the store was found dead, and replaced."""
+        return sum(follower.restarts for follower in self._followers)
 
     def close(self) -> None:
-        """Stop following the store and the clock."""
-        if self._follower is not None:
-            self._follower.stop()
-            self._follower = None
+        """Stop following the store and the clock. Waits for a look under way, so at most for one."""
+        for follower in self._followers:
+            follower.stop()
+
+    def _follow(self) -> None:
+        """Look at the store and the clock in threads of their own from now on, until `close`."""
+        for follower in self._followers:
+            follower.start()
 
     def __enter__(self) -> PolicyEngine:
         return self
@@ -357,6 +410,19 @@ def _check_context(context: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(context, Mapping):
         raise InvalidInput(f"context: must be an object with agent_id, action, ..., not {type(context).__name__}")
     return dict(context)
+
+
+def _check_not_reserved(rule: Rule) -> None:
+    faults = reserved(rule)
+    if faults:
+        raise InvalidInput(f"rule {rule.id!r} is not acceptable: {'; '.join(faults)}", faults)
+
+
+def _changeable(rules: Mapping[str, Rule], rule_id: str) -> Rule:
+    """The rule with that id. Raises NotFound, or InvalidInput when it is no rule but a measure."""
+    if rule_id not in rules and is_temporary_id(rule_id):
+        raise InvalidInput(f"rule {rule_id!r} cannot be changed: {reserved_id(rule_id)}", [reserved_id(rule_id)])
+    return _known(rules, rule_id)
 
 
 def _known(rules: Mapping[str, Rule], rule_id: str) -> Rule:

@@ -100,6 +100,15 @@ class ApprovalStep(TypedDict):
     by: NotRequired[Annotated[str, Meta(description="Who answered.")]]
 
 
+class StoreRestored(TypedDict):
+    """A store came back with less than this process knew, and was given back what it had lost."""
+
+    collection: Annotated[str, Meta(description="policy.rules or policy.measures.")]
+    restored: Annotated[int, Meta(description="How many rules were written back.")]
+    deleted: Annotated[int, Meta(description="How many rules were deleted again.")]
+    ids: Annotated[list[str], Meta(description="Their ids, those written back first; at most 100.")]
+
+
 _RULE: dict[str, Any] = {
     "id": "guests-delete",
     "name": "Guests may not delete",
@@ -209,6 +218,16 @@ RULE_DISABLED = EventType(
     example=_DISABLED,
 )
 
+STORE_RESTORED = EventType(
+    name="policy.store_restored",
+    module="policy",
+    payload=StoreRestored,
+    priority=Priority.CRITICAL,
+    frequency=Frequency.LOW,
+    purpose="The store had lost rules or measures (an older snapshot, a failover); they were written back.",
+    example={"collection": "policy.rules", "restored": 2, "deleted": 0, "ids": ["guests-delete", "refunds-large"]},
+)
+
 _APPROVAL: ApprovalStep = {
     "approval_id": "apr_5b8d0c2f9a31",
     "agent_id": "agent-7",
@@ -277,6 +296,7 @@ EVENTS: tuple[EventType[Any], ...] = (
     RULE_DELETED,
     RULE_ENABLED,
     RULE_DISABLED,
+    STORE_RESTORED,
     ACTION_DENIED,
     APPROVAL_REQUESTED,
     APPROVAL_GRANTED,

@@ -12,7 +12,7 @@ from brain.policy.models import Condition, Effect, Mode, Rule
 from brain.policy.normal import normalise
 from brain.policy.plain import plain
 from brain.policy.predicates import holds
-from brain.policy.ruleset import RuleSet
+from brain.policy.ruleset import InForce
 from brain.policy.values import MISSING, path_of, resolve, thaw
 
 
@@ -89,7 +89,7 @@ class Explanation:
         return sorted(self.rules, key=distance)[:limit]
 
 
-def explain(rules: RuleSet, context: Mapping[str, Any], now: float) -> Explanation:
+def explain(rules: InForce, context: Mapping[str, Any], now: float) -> Explanation:
     """The explanation under this set of rules as of `now`."""
     decision = rules.find(context)[DECISION]
     traces = [_trace(rule, decision.rule_id, context, now, rules.index.mismatch) for rule in rules.ordered]

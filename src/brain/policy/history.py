@@ -1,20 +1,20 @@
-"""Versions of the whole rule set: each change is one, kept as what it changed, so that any can be restored."""
+"""Versions of a set of rules: each change is one, kept as what it changed, so that any can be restored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
 
-from brain.errors import Conflict, NotFound
+from brain.errors import NotFound
 from brain.policy.models import Rule
-from brain.store import Store
+from brain.policy.store import StoredRule, sealed, trusted_rule, unsealed
+from brain.store import Document, DocumentChange, Store
 
-COLLECTION = "policy.versions"
+VERSIONS = "policy.versions"
 KEPT = 1_000
-_ATTEMPTS = 20
 
 
 class Change(NamedTuple):
@@ -55,40 +55,53 @@ class Version:
         }
 
 
+class _StoredChange(msgspec.Struct, gc=False):
+    old: StoredRule | None
+    new: StoredRule | None
+
+
+class _StoredVersion(msgspec.Struct):
+    version: int
+    at: float
+    by: str | None
+    note: str
+    changes: list[_StoredChange]
+
+
 class History:
     """The versions in a Store, the newest KEPT of them. Methods raise Unavailable when it does not answer."""
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float], collection: str = VERSIONS) -> None:
         self._store = store
         self._clock = clock
+        self._collection = collection
 
-    def append(self, changes: Iterable[Change], by: str | None, note: str) -> Version:
-        """Record what was changed as the next version."""
-        for _ in range(_ATTEMPTS):
-            newest = self._store.scan(COLLECTION, limit=1, newest_first=True)
-            number = int(newest[0].key) + 1 if newest else 1
-            version = Version(number, self._clock(), by, note, tuple(changes))
-            try:
-                self._store.put(COLLECTION, _key(number), msgspec.json.encode(version.to_dict()), expected=0)
-            except Conflict:  # another process took the number
-                continue
-            if number > KEPT:
-                self._store.delete(COLLECTION, _key(number - KEPT))
-            return version
-        raise Conflict("the rules are being changed by many others at once; try again")
+    def entry(self, changes: Sequence[Change], by: str | None, note: str) -> list[DocumentChange]:
+        """What records these changes as the next version; to be stored in the same step as the changes.
+
+        Storing it raises Conflict when another process took the number: then ask for the entry again.
+        """
+        newest = self._store.scan(self._collection, limit=1, newest_first=True)
+        number = int(newest[0].key) + 1 if newest else 1
+        made = [{"old": old, "new": new} for old, new in changes]
+        plain = {"version": number, "at": self._clock(), "by": by, "note": note, "changes": made}
+        data = sealed(msgspec.json.encode(plain))
+        entry = [DocumentChange(self._collection, _key(number), data, expected=0)]
+        if number > KEPT:
+            entry.append(DocumentChange(self._collection, _key(number - KEPT), None))
+        return entry
 
     def versions(self, limit: int = 50) -> list[Version]:
         """The newest versions, newest first."""
-        found = self._store.scan(COLLECTION, limit=limit, newest_first=True)
-        return [_version(document.data) for document in found]
+        return [_version(document) for document in self._store.scan(self._collection, limit=limit, newest_first=True)]
 
     def rules_at(self, number: int, now: Mapping[str, Rule]) -> dict[str, Rule]:
         """The rules as they were just after version `number`, worked out backwards from the rules `now`.
 
         Number 0 stands for before the first version. Raises NotFound when it is not kept, or has not been yet.
         """
-        later = [_version(document.data) for document in self._store.scan(COLLECTION, start=_key(number + 1))]
-        here = self._store.scan(COLLECTION, start=_key(number), limit=1)
+        later = [_version(document) for document in self._store.scan(self._collection, start=_key(number + 1))]
+        here = self._store.scan(self._collection, start=_key(number), limit=1)
         exists = bool(here) and int(here[0].key) == number
         if number < 0 or not (exists or (number == 0 and (not later or later[0].number == 1))):
             raise NotFound(f"there is no version {number}; `brain policy versions` shows those that are kept")
@@ -106,8 +119,16 @@ def _key(number: int) -> str:
     return f"{number:012d}"
 
 
-def _version(data: bytes) -> Version:
-    plain = msgspec.json.decode(data)
+def _version(document: Document) -> Version:
+    text, trusted = unsealed(document.data)
+    if trusted:
+        stored = msgspec.json.decode(text, type=_StoredVersion)
+        changes = tuple(
+            Change(*(None if side is None else trusted_rule(side) for side in (change.old, change.new)))
+            for change in stored.changes
+        )
+        return Version(stored.version, stored.at, stored.by, stored.note, changes)
+    plain = msgspec.json.decode(text)
     changes = tuple(
         Change(*(Rule.from_dict(change[side]) if change[side] else None for side in ("old", "new")))
         for change in plain["changes"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from brain.errors import InvalidInput
+from brain.policy.containment import reserved
 from brain.policy.history import Change
 from brain.policy.models import Rule, changes
 
@@ -20,24 +21,23 @@ class Imported(NamedTuple):
 
 
 def check_import(given: list[Rule]) -> None:
-    """Raises InvalidInput when two rules have the same id, or one is a containment."""
+    """Raises InvalidInput when two rules have the same id, or one has an id or a tag that is kept for measures."""
     seen: set[str] = set()
     faults = []
     for rule in given:
         if rule.id in seen:
             faults.append(f"id: {rule.id!r} is there twice")
-        if rule.is_temporary:
-            faults.append(f"tags: {rule.id!r} is a containment; `brain policy contain` makes those")
+        faults += reserved(rule)
         seen.add(rule.id)
     if faults:
         raise InvalidInput("the rules are not valid", faults)
 
 
 def differences(known: Mapping[str, Rule], wanted: Mapping[str, Rule], replace_all: bool) -> list[Change]:
-    """What makes `known` into `wanted`; rules that are not wanted go only with `replace_all`, containments never."""
+    """What makes `known` into `wanted`; rules that are not wanted go only with `replace_all`."""
     found = [Change(known.get(rule_id), rule) for rule_id, rule in wanted.items()]
     found = [change for change in found if change.old is None or changes(change.old, change.rule)]
     if replace_all:
-        gone = [rule for rule in known.values() if rule.id not in wanted and not rule.is_temporary]
+        gone = [rule for rule in known.values() if rule.id not in wanted]
         found += [Change(rule, None) for rule in gone]
     return found

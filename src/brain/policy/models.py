@@ -19,7 +19,7 @@ EVERYONE = "everyone"
 """A key of rules as files and requests write them: `everyone: true` says that the rule has no conditions on purpose."""
 CONTAINMENT, KILL_SWITCH = "containment", "kill-switch"
 TEMPORARY_TAGS = frozenset({CONTAINMENT, KILL_SWITCH})
-"""Tags of rules that are measures of the moment, made and ended by `contain`, `lift` and the kill switch."""
+"""Tags of measures of the moment, made and ended by `contain`, `lift` and the kill switch; no rule may have them."""
 
 _SHORT, _FEW = 1_000, 8  # a rule of so few conditions, all but one with values so short, is small enough
 _ID = re.compile(rf"[^\s/\x00-\x1f\x7f](?:[^/\x00-\x1f\x7f]{{0,{limits.ID - 2}}}[^\s/\x00-\x1f\x7f])?").fullmatch
@@ -222,7 +222,7 @@ class Rule:
     @property
     def is_temporary(self) -> bool:
         """Whether it is a containment or the kill switch: no part of the policy, its versions, exports and imports."""
-        return not TEMPORARY_TAGS.isdisjoint(self.tags)
+        return is_temporary_id(self.id)
 
     def has_expired(self, now: float) -> bool:
         """Whether its validity is over at `now` (Unix seconds)."""
@@ -285,6 +285,11 @@ def changes(old: Rule, new: Rule) -> dict[str, dict[str, Any]]:
     """What differs, by field: `{"priority": {"old": 1, "new": 2}}`."""
     before, after = old.to_dict(), new.to_dict()
     return {name: {"old": before[name], "new": after[name]} for name in before if not same(before[name], after[name])}
+
+
+def is_temporary_id(rule_id: str) -> bool:
+    """Whether it is the id of a containment or of the kill switch; no rule may have such."""
+    return rule_id == KILL_SWITCH or rule_id.startswith(f"{CONTAINMENT}:")
 
 
 M = TypeVar("M", Effect, Operator, Mode)

@@ -11,9 +11,8 @@ from typing import Any
 import msgspec
 
 from brain.policy.compiler import DECISION, Mismatch
-from brain.policy.containment import is_temporary_id
 from brain.policy.decisions import Decision
-from brain.policy.models import Effect, Rule
+from brain.policy.models import Effect, Rule, is_temporary_id
 from brain.policy.plain import Mark, plain
 from brain.policy.recorder import CONTEXT_FIELDS, recorded_context
 from brain.policy.ruleset import RuleSet

@@ -1,118 +1,241 @@
-"""The rules of an engine: changed here, kept in the store, announced on the stream, equal to what others share."""
+"""The rules of one collection: changed here, kept in the store, announced on the stream, equal to what others share."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from brain.charter import EventType
-from brain.errors import BrainError, Conflict
-from brain.logs import Log
-from brain.policy.compiler import Mismatch
+from brain.errors import Conflict, InvalidInput
+from brain.policy.collecting import no_collection
 from brain.policy.events import (
     RULE_CREATED,
     RULE_DELETED,
     RULE_DISABLED,
     RULE_ENABLED,
     RULE_UPDATED,
+    STORE_RESTORED,
     RuleChange,
     RuleUpdated,
 )
-from brain.policy.history import Change, History
-from brain.policy.models import Effect, Rule, changes
+from brain.policy.history import VERSIONS, Change, History
+from brain.policy.models import Rule, changes
 from brain.policy.ruleset import RuleSet
-from brain.policy.store import RuleStore, Stored
-from brain.store import Store
+from brain.policy.store import RULES, decoded, encoded
+from brain.store import Document, DocumentChange, Store, forking
+from brain.store.mirror import Mirror, Restoration
 from brain.stream.publisher import Publisher, emit
 
-log = Log("brain.policy")
-
-_ATTEMPTS = 5
-_RENEWED_EVERY = 200  # changes, after which the others are told again that more are to come
+_ATTEMPTS = 20
+_SHOWN = 100  # ids in the event of a restoration
+CHANGING = "/changing"
+"""The key of a marker that earlier versions left in the store while they changed many rules. It means nothing now."""
 Plan = Callable[[Mapping[str, Rule]], list[Change]]
 
 
-class Rulebook:
-    """`current` is the immutable set that decisions read; every change replaces it as a whole."""
+class Shelf(NamedTuple):
+    """Which rules a Rulebook holds: their collection, and that of their history.
+
+    `all_or_none`: while one stored rule cannot be read, no change is taken over. Measures are taken over one by one:
+    what stops somebody must not wait for the remedy of another.
+    """
+
+    collection: str = RULES
+    history: str = VERSIONS
+    all_or_none: bool = True
+
+
+POLICY = Shelf()
+
+
+class Rulebook(forking.Part):
+    """`rules` by id, `nothing` at first. Every change gives `apply` the compiled sets that decisions must go by.
+
+    Making one reads the whole collection: raises Unavailable when that is not possible, InvalidInput naming a document
+    that is no valid rule.
+    """
 
     def __init__(
         self,
         stream: Publisher | None,
         store: Store,
-        default: Effect,
         clock: Callable[[], float],
-        mismatch: Mismatch = "unknown",
+        nothing: RuleSet,
+        apply: Callable[[Sequence[RuleSet]], None],
+        shelf: Shelf = POLICY,
     ) -> None:
-        self.current = RuleSet.of((), clock(), default, mismatch)
-        self.history = History(store, clock)
+        self.history = History(store, clock, shelf.history)
         self._stream = stream
-        self._store = RuleStore(store, clock)
+        self._store = store
         self._clock = clock
+        self._nothing = nothing
+        self._apply = apply
+        self._shelf = shelf
+        self.mirror = self._new_mirror()
+        self._still = False
         self._lock = threading.RLock()  # held while the store is asked, however long it takes to answer
-        self._swapping = threading.Lock()  # held for the replacement of `current` alone, which decisions may wait for
-        self._stored: dict[str, Stored] = {}
-        self._revision: int | None = None
-        self.refresh()
+        self._set = nothing
+        self._beside: Mapping[str, Document] | None = None
+        self._other_sets: list[RuleSet] = []
+        self._untaken: dict[str, Document | None] = {}  # seen in the store, not in force here yet; None: is to go
+        forking.register(self)
+        with no_collection():
+            self.refresh()
+
+    def _new_mirror(self) -> Mirror:
+        return Mirror(self._store, self._shelf.collection, entries=self._entries, restored=self._restored)
+
+    @property
+    def rules(self) -> Mapping[str, Rule]:
+        """The rules by id."""
+        return self._set.rules
 
     def commit(self, plan: Plan, *, by: str | None = None, note: str = "", switch: bool = False) -> list[Change]:
-        """Carry out what `plan` makes of the present rules; the changes made. `switch`: it only enables or disables.
+        """Carry out what `plan` makes of the present rules, in one step; the changes made.
 
-        When another process was quicker with one of the rules, `plan` is asked again about what it left.
-        Raises Conflict when that happens again and again, Unavailable when the store does not answer.
+        When another process was quicker, `plan` is asked again about what it left. `switch`: it only enables or
+        disables. Raises Conflict when that happens again and again, Unavailable when the store does not answer.
         """
-        made: list[Change] = []
         with self._lock:
             for _ in range(_ATTEMPTS):
-                wanted = plan(self.current.rules)
-                done: list[Change] = []
+                wanted = plan(self.rules)
+                if not wanted:
+                    return []
+                changed = self._changed([one.old for one in wanted if one.old], [one.new for one in wanted if one.new])
                 try:
-                    self._store_all(wanted, done)
-                    return made + done
+                    self._write(wanted, by, note)
                 except Conflict:
-                    made += done
-                finally:
-                    self._take_over(done, by, note, switch)
-                self.refresh()
+                    self.refresh()
+                    continue
+                self._put_in_force(changed)
+                for change in wanted:
+                    self._announce(change, by, note, switch)
+                return wanted
         raise Conflict(f"rule {wanted[0].rule.id!r} was changed by others {_ATTEMPTS} times meanwhile; try again")
 
-    def _store_all(self, wanted: list[Change], done: list[Change]) -> None:
-        """Store the changes, each put into `done` when it is stored. Raises Conflict for one that was overtaken."""
-        if len(wanted) == 1:
-            self._store_one(wanted[0])
-            done += wanted
+    def drop(self, keys: Iterable[str]) -> None:
+        """Remove documents that have no place here, without a version or an event. Raises Conflict, Unavailable."""
+        with self._lock:
+            known = {key: self.mirror.documents[key] for key in keys if key in self.mirror.documents}
+            self._make([DocumentChange(self._shelf.collection, key, None, one.version) for key, one in known.items()])
+            self._put_in_force(self._changed([self.rules[key] for key in known if key in self.rules], []))
+
+    def refresh(self) -> bool:
+        """Take over what other processes changed in the store; whether there was anything.
+
+        Raises Unavailable when the store does not answer, InvalidInput when it holds a rule that cannot be read: then
+        the rules known last stay in force.
+        """
+        with self._lock:
+            try:
+                look = self.mirror.look()
+            finally:
+                self._weigh_both()
+            if look is not None:
+                self._untaken.update(look.documents)
+                self._untaken.update(dict.fromkeys(look.deleted))
+            if not self._untaken:
+                return False
+            with no_collection():
+                return self._take_over()
+
+    def before_fork(self) -> None:
+        """Wait for a thread that is changing something, so that nothing is copied half changed."""
+        self._still = self._lock.acquire(timeout=forking.PATIENCE)
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        if self._still:
+            self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Go on with a lock of its own; if a thread was changing something, read all again at the next look."""
+        self._lock = threading.RLock()
+        if not self._still:
+            self._untaken = dict.fromkeys(self.rules)
+            self.mirror = self._new_mirror()
+
+    def _take_over(self) -> bool:
+        """Put in force what was seen in the store."""
+        found: dict[str, Rule | None] = {}
+        faults = []
+        for key, document in self._untaken.items():
+            try:
+                found[key] = None if document is None or key == CHANGING else decoded(key, document.data)
+            except InvalidInput as error:
+                faults.append(error)
+        if faults and self._shelf.all_or_none:
+            raise faults[0]
+        self._untaken = {key: one for key, one in self._untaken.items() if key not in found}
+        removed = [self.rules[key] for key in found if key in self.rules]
+        added = [rule for rule in found.values() if rule is not None]
+        if removed or added:
+            self._put_in_force(self._changed(removed, added))
+        if faults:
+            raise faults[0]
+        return bool(removed or added)
+
+    def _changed(self, removed: Sequence[Rule], added: Sequence[Rule]) -> RuleSet:
+        with no_collection():
+            return self._set.changed(removed, added, self._clock())
+
+    def _put_in_force(self, rules: RuleSet) -> None:
+        self._set = rules
+        self._apply([rules, *self._other_sets])
+
+    def _weigh_both(self) -> None:
+        """Let the stricter hold of what is known and of what the store has, for as long as it has lost something."""
+        beside = self.mirror.beside
+        if beside is self._beside:
             return
-        for number, change in enumerate(wanted):
-            if number % _RENEWED_EVERY == 0:
-                self._store.begin()
-            self._store_one(change)
-            done.append(change)
+        self._beside, self._other_sets = beside, []
+        if beside is not None:
+            rules = [decoded(key, one.data) for key, one in beside.items() if key != CHANGING]
+            self._other_sets = [self._nothing.changed([], rules, self._clock())]
+        self._put_in_force(self._set)
 
-    def _store_one(self, change: Change) -> None:
-        rule_id = change.rule.id
-        before = self._stored.get(rule_id)
-        expected = before.version if before is not None else 0
-        if change.new is not None:
-            self._stored[rule_id] = self._store.put(change.new, expected)
-        else:
-            if not self._store.delete(rule_id, expected):
-                raise Conflict(f"rule {rule_id!r} is gone already")
-            del self._stored[rule_id]
+    # Storing
 
-    def _take_over(self, done: list[Change], by: str | None, note: str, switch: bool) -> None:
-        """Decide by what is stored now, record the version, announce the changes."""
-        if done:
-            self._swap([change.old for change in done if change.old], [change.new for change in done if change.new])
-        try:
-            if self._store.has_begun:
-                self._store.end()
-            lasting = [change for change in done if not change.rule.is_temporary]
-            if lasting:
-                self.history.append(lasting, by, note)
-            self._skip_own_revisions()
-        except BrainError as error:  # the rules themselves are stored; what is missing is one entry of their history
-            log.error("the change is not in the history", note=note, error=str(error))
-        for change in done:
-            self._announce(change, by, note, switch)
+    def _write(self, wanted: Sequence[Change], by: str | None, note: str) -> None:
+        known = self.mirror.documents
+        changes = []
+        for change in wanted:
+            rule_id, new = change.rule.id, change.new
+            expected = known[rule_id].version if rule_id in known else 0
+            data = encoded(new) if new is not None else None
+            changes.append(DocumentChange(self._shelf.collection, rule_id, data, expected))
+        self._make([*changes, *self.history.entry(wanted, by, note)])
+
+    def _make(self, changes: Sequence[DocumentChange]) -> None:
+        if changes:
+            written = self._store.write(changes)
+            self.mirror.wrote(changes, written.versions, written.steps[self._shelf.collection])
+            for change in changes:
+                self._untaken.pop(change.key, None)
+
+    def _entries(self, restoration: Restoration) -> Sequence[DocumentChange]:
+        """The version that a restoration is: the history works backwards from the rules as they are now."""
+        made = []
+        for key in (*restoration.documents, *restoration.deleted):
+            change = Change(_readable(restoration.instead.get(key)), _readable(restoration.documents.get(key)))
+            if change != (None, None):
+                made.append(change)
+        return self.history.entry(made, None, "the store had lost this; written back")
+
+    def _restored(self, restoration: Restoration) -> None:
+        emit(
+            self._stream,
+            STORE_RESTORED,
+            {
+                "collection": self._shelf.collection,
+                "restored": len(restoration.documents),
+                "deleted": len(restoration.deleted),
+                "ids": [*restoration.documents, *restoration.deleted][:_SHOWN],
+            },
+        )
+
+    # Announcing
 
     def _announce(self, change: Change, by: str | None, note: str, switch: bool) -> None:
         old, new = change
@@ -135,48 +258,10 @@ class Rulebook:
                 switched: EventType[RuleChange] = RULE_ENABLED if new.enabled else RULE_DISABLED
                 emit(self._stream, switched, payload)
 
-    def _swap(self, removed: list[Rule], added: list[Rule]) -> None:
-        with self._swapping:
-            self.current = self.current.changed(removed, added, self._clock())
 
-    def advance(self) -> RuleSet:
-        """The set as of now, after rules began or ceased to be valid by the clock."""
-        with self._swapping:
-            now = self._clock()
-            if now >= self.current.due:
-                self.current = self.current.advanced(now)
-            return self.current
-
-    def expire(self) -> list[Rule]:
-        """Delete the temporary rules whose time is over; which they were. One process of those that share them does."""
-        now = self._clock()
-        if not any(rule.has_expired(now) for rule in self.current.temporary):
-            return []
-
-        def plan(rules: Mapping[str, Rule]) -> list[Change]:
-            return [Change(rule, None) for rule in self.current.temporary if rule.has_expired(now)]
-
-        return [change.rule for change in self.commit(plan, note="its time was over")]
-
-    def refresh(self) -> bool:
-        """Take over what other processes changed in the store; whether there was anything. Raises Unavailable."""
-        with self._lock:
-            revision = self._store.revision()
-            if revision == self._revision:
-                return False
-            stored = self._store.load(self._stored)
-            if stored is None:
-                return False
-            removed = [old.rule for rule_id, old in self._stored.items() if old is not stored.get(rule_id)]
-            added = [new.rule for rule_id, new in stored.items() if new is not self._stored.get(rule_id)]
-            self._stored = stored
-            self._revision = revision
-            if removed or added:
-                self._swap(removed, added)
-            return bool(removed or added)
-
-    def _skip_own_revisions(self) -> None:
-        """When the revision grew by this engine's own changes alone, there is nothing to read again."""
-        own, self._store.writes = self._store.writes, 0
-        if self._revision is not None and self._store.revision() == self._revision + own:
-            self._revision += own
+def _readable(document: Document | None) -> Rule | None:
+    """The document's rule; None when it has none that can be read, which is said where rules are taken over."""
+    try:
+        return None if document is None or document.key == CHANGING else decoded(document.key, document.data)
+    except InvalidInput:
+        return None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+import threading
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, reduce
 from math import inf
+from typing import Any
 
-from brain.policy.compiler import DECISION, Index, Mismatch
-from brain.policy.models import Effect, Mode, Rule
+from brain.policy.compiler import DECISION, Entry, Find, Index, Mismatch
+from brain.policy.models import RESTRICTIVENESS, Effect, Mode, Rule
+from brain.store import forking
 
 
 class RuleSet:
@@ -52,6 +56,8 @@ class RuleSet:
 
     def changed(self, removed: Sequence[Rule], added: Sequence[Rule], now: float) -> RuleSet:
         """The set without the rules `removed`, which are in it, and with `added`, which are not."""
+        if now >= self.due:
+            return self.advanced(now).changed(removed, added, now)
         rules = dict(self.rules)
         for rule in removed:
             del rules[rule.id]
@@ -73,16 +79,6 @@ class RuleSet:
         live = (self._live - {rule.id for rule in out}) | {rule.id for rule in into}
         return self._reindexed(self.rules, out, into, self._timed, live, now)
 
-    @cached_property
-    def temporary(self) -> list[Rule]:
-        """Containments and the kill switch."""
-        return [rule for rule in self.rules.values() if rule.is_temporary]
-
-    @cached_property
-    def ordered(self) -> list[Rule]:
-        """All rules in order of precedence."""
-        return sorted(self.rules.values(), key=lambda rule: rule.order)
-
     def _is_indexed(self, rule: Rule) -> bool:
         return rule.id in self._live if _is_timed(rule) else rule.enabled
 
@@ -101,6 +97,96 @@ class RuleSet:
             plus = [rule for rule in into if rule.mode is mode]
             indexes.append(index.changed(without, plus) if without or plus else index)
         return RuleSet(rules, indexes[0], indexes[1], timed, live, now)
+
+
+class InForce:
+    """All that decisions go by at one moment: the measures, which come first, and the rules.
+
+    There are several sets of either while a store has lost what this process knows: then the stricter answer holds.
+    `due`, `find` and `shadow` are as a RuleSet's.
+    """
+
+    def __init__(self, rules: Sequence[RuleSet], measures: Sequence[RuleSet] = ()) -> None:
+        self.sets, self.measures = tuple(rules), tuple(measures)
+        self.index = rules[0].index
+        self.find = reduce(_above, reversed(self.measures), reduce(_stricter, (each.find for each in rules)))
+        self.shadow = rules[0].shadow
+        self.due = min(each.due for each in (*self.sets, *self.measures))
+        self.plain = self.shadow is None and self.due == inf
+
+    @cached_property
+    def rules(self) -> Mapping[str, Rule]:
+        """Rules and measures by id."""
+        return ChainMap(*(dict(each.rules) for each in (*self.measures[:1], self.sets[0])))
+
+    @cached_property
+    def ordered(self) -> list[Rule]:
+        """Rules and measures in order of precedence."""
+        return sorted(self.rules.values(), key=lambda rule: rule.order)
+
+    def advanced(self, now: float) -> InForce:
+        """The same rules and measures as of `now`."""
+        return InForce(*([each.advanced(now) for each in group] for group in (self.sets, self.measures)))
+
+
+class Standing(forking.Part):
+    """`current` is what decisions go by; it is replaced as a whole, whichever part of it changes."""
+
+    def __init__(self, rules: RuleSet, clock: Callable[[], float]) -> None:
+        self.current = InForce([rules])
+        self._clock = clock
+        self._swapping = threading.Lock()  # held for the replacement alone, never while rules are compiled
+        forking.register(self)
+
+    def set_rules(self, rules: Sequence[RuleSet]) -> None:
+        """Decide by these rules from now on."""
+        with self._swapping:
+            self.current = InForce(rules, self.current.measures)
+
+    def set_measures(self, measures: Sequence[RuleSet]) -> None:
+        """Let these measures hold from now on."""
+        with self._swapping:
+            self.current = InForce(self.current.sets, measures)
+
+    def advance(self) -> InForce:
+        """The set as of now, after rules began or ceased to be valid by the clock."""
+        with self._swapping:
+            now = self._clock()
+            if now >= self.current.due:
+                self.current = self.current.advanced(now)
+            return self.current
+
+    def after_fork_in_child(self) -> None:
+        """Have a lock of this process's own: a thread of the parent may have held the old one."""
+        self._swapping = threading.Lock()
+
+
+def _above(below: Find, measures: RuleSet) -> Find:
+    """What the measures decide, and where they decide nothing, what `below` does."""
+    if not measures.index.tables:
+        return below
+    first, nothing = measures.find, measures.index.default
+
+    def find(context: Mapping[str, Any]) -> Entry:
+        entry = first(context)
+        return entry if entry is not nothing else below(context)
+
+    return find
+
+
+def _stricter(one: Find, other: Find) -> Find:
+    """The stricter of two answers."""
+
+    def find(context: Mapping[str, Any]) -> Entry:
+        entry, instead = one(context), other(context)
+        return entry if _strictness(entry) <= _strictness(instead) else instead
+
+    return find
+
+
+def _strictness(entry: Entry) -> tuple[int, bool]:
+    decision = entry[DECISION]
+    return RESTRICTIVENESS[decision.effect], not decision.requires_approval
 
 
 def _is_timed(rule: Rule) -> bool:

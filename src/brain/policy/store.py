@@ -1,86 +1,98 @@
-"""Where rules outlive the process: one document a rule, in a collection that several processes share."""
+"""How rules are written into documents, and read again.
+
+A document that this version has written ends with a seal: the number of its format and a checksum. Its rule was checked
+when it was made, so reading it makes no check twice. What has no such seal, from an earlier version or another hand, is
+checked whole.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import re
+from typing import Any, get_type_hints
+from zlib import crc32
 
 import msgspec
 
 from brain.errors import InvalidInput
-from brain.policy.models import Rule
-from brain.store import Document, Store
+from brain.policy.models import Condition, Rule
+from brain.policy.values import NO_MEMBERS, FrozenList, freeze
 
-COLLECTION = "policy.rules"
-_CHANGING = "/changing"  # no rule's id: those have no slash
-_CHANGING_SECONDS = 10
+RULES = "policy.rules"
+MEASURES = "policy.measures"
 
+_FORMAT = b"1"
+"""Raise it whenever Rule begins to refuse what it took before: then what is stored is checked once more."""
+_SEAL = len(b"\n1:00000000")
+_ANY_SEAL = re.compile(rb"\n\d+:[0-9a-f]{8}\Z")
 
-class Stored(NamedTuple):
-    """A rule and its document. A version alone is not enough: a key deleted and made again starts anew at 1."""
-
-    version: int
-    data: bytes
-    rule: Rule
+_encode = msgspec.json.Encoder().encode
 
 
-class RuleStore:
-    """Rules in a Store. Methods raise Unavailable when it does not answer, Conflict when a version was overtaken."""
+def _plain_struct(kind: Any, name: str, **other: Any) -> type[msgspec.Struct]:
+    """The fields of a dataclass as a struct: decoded by their types, and without its checks."""
+    hints = {**get_type_hints(kind), **other}
+    return msgspec.defstruct(name, [(field, hints[field]) for field in kind.__dataclass_fields__], gc=False)
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
-        self._store = store
-        self._clock = clock
-        self.has_begun = False
-        self.writes = 0
-        """By how much the revision grew because of this object since it was set to 0."""
 
-    def revision(self) -> int:
-        """Grows with every change by any process."""
-        return self._store.revision(COLLECTION)
+_StoredCondition: Any = _plain_struct(Condition, "StoredCondition")
+StoredRule: Any = _plain_struct(Rule, "StoredRule", conditions=list[_StoredCondition])
+"""A rule as a sealed document holds it."""
 
-    def load(self, known: dict[str, Stored]) -> dict[str, Stored] | None:
-        """All rules by id; documents that are as `known` are not parsed again. None while many are being changed.
+_decode = msgspec.json.Decoder(StoredRule).decode
+_new = object.__new__
+_condition_slots = [(name, getattr(Condition, name).__set__) for name in Condition.__dataclass_fields__]
+_rule_slots = [(name, getattr(Rule, name).__set__) for name in Rule.__dataclass_fields__]
 
-        Raises InvalidInput naming a document that is no valid rule: leaving a rule out could allow what it denies.
-        """
-        documents = list(self._store.scan(COLLECTION))
-        if documents and documents[0].key == _CHANGING:
-            if self._clock() < msgspec.json.decode(documents[0].data, type=float) + _CHANGING_SECONDS:
-                return None
-            del documents[0]  # who was changing them has not lived to the end
-        return {document.key: self._read(document, known) for document in documents}
 
-    @staticmethod
-    def _read(document: Document, known: dict[str, Stored]) -> Stored:
-        before = known.get(document.key)
-        if before is not None and before.version == document.version and before.data == document.data:
-            return before
-        try:
-            plain: Any = msgspec.json.decode(document.data)
-            return Stored(document.version, document.data, Rule.from_dict(plain))
-        except (msgspec.DecodeError, InvalidInput) as error:
-            raise InvalidInput(f"stored rule {document.key!r} cannot be read: {error}") from error
+def sealed(data: bytes) -> bytes:
+    """The document's text with its seal."""
+    return b"%b\n%b:%08x" % (data, _FORMAT, crc32(data))
 
-    def put(self, rule: Rule, expected: int) -> Stored:
-        """Store the rule over version `expected` (0: it must be new)."""
-        data = msgspec.json.encode(rule.to_dict())
-        stored = Stored(self._store.put(COLLECTION, rule.id, data, expected), data, rule)
-        self.writes += 1
-        return stored
 
-    def delete(self, rule_id: str, expected: int) -> bool:
-        """Remove the rule at version `expected`; whether it was there."""
-        deleted = self._store.delete(COLLECTION, rule_id, expected)
-        self.writes += deleted
-        return deleted
+def unsealed(data: bytes) -> tuple[bytes, bool]:
+    """The document's text, and whether its seal says that this version has written it so."""
+    text, seal = data[:-_SEAL], data[-_SEAL:]
+    if seal[:1] == b"\n" and seal == b"\n%b:%08x" % (_FORMAT, crc32(text)):
+        return text, True
+    return _ANY_SEAL.sub(b"", data), False
 
-    def begin(self) -> None:
-        """Say that many rules are being changed, so that nobody takes over half of them; holds for some seconds."""
-        self._store.put(COLLECTION, _CHANGING, msgspec.json.encode(self._clock()))
-        self.has_begun = True
-        self.writes += 1
 
-    def end(self) -> None:
-        """Say that the change begun is complete."""
-        self.has_begun = False
-        self.writes += self._store.delete(COLLECTION, _CHANGING)
+def encoded(rule: Rule) -> bytes:
+    """The rule's document."""
+    return sealed(_encode(rule))
+
+
+def decoded(key: str, data: bytes) -> Rule:
+    """The rule in the document. Raises InvalidInput, naming the key, when it is not valid or has another id."""
+    text, trusted = unsealed(data)
+    try:
+        rule = trusted_rule(_decode(text)) if trusted else Rule.from_dict(msgspec.json.decode(text))
+    except (msgspec.DecodeError, InvalidInput, RecursionError) as error:
+        raise InvalidInput(f"stored rule {key!r} cannot be read: {error}") from error
+    if rule.id != key:
+        raise InvalidInput(f"stored rule {key!r} cannot be read: id: it says {rule.id!r}; store it under its own id")
+    return rule
+
+
+def trusted_rule(stored: Any) -> Rule:
+    """The rule of a StoredRule, without any check."""
+    rule = _new(Rule)
+    for name, put in _rule_slots:
+        put(rule, getattr(stored, name))
+    _set_conditions(rule, FrozenList(map(_trusted_condition, stored.conditions)) if stored.conditions else NO_MEMBERS)
+    _set_metadata(rule, freeze(stored.metadata))
+    _set_tags(rule, FrozenList(stored.tags) if stored.tags else NO_MEMBERS)
+    return rule
+
+
+def _trusted_condition(stored: Any) -> Condition:
+    condition = _new(Condition)
+    for name, put in _condition_slots:
+        put(condition, getattr(stored, name))
+    if isinstance(stored.value, (list, dict)):
+        _set_value(condition, freeze(stored.value))
+    return condition
+
+
+_set_conditions, _set_metadata, _set_tags = (dict(_rule_slots)[name] for name in ("conditions", "metadata", "tags"))
+_set_value = dict(_condition_slots)["value"]

@@ -2,59 +2,98 @@
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_left, insort
-from collections.abc import Sequence
-from itertools import islice
+from collections import deque
+from collections.abc import Mapping, Sequence
+from itertools import islice, takewhile
 
-from brain.store import Document
-from brain.store.rules import check_key, check_version
+from brain.store import (
+    LOGGED_CHANGES,
+    MARKS_KEPT,
+    START,
+    Document,
+    DocumentChange,
+    Mark,
+    Reading,
+    Step,
+    Written,
+    forking,
+)
+from brain.store.rules import Planned, SingleChanges, by_collection, check_key, new_token, planned
 
 
 class _Collection:
     def __init__(self) -> None:
         self.documents: dict[str, Document] = {}
         self.keys: list[str] = []
-        self.revision = 0
+        self.mark = START
+        self.marks: deque[tuple[Mark, Sequence[str] | None]] = deque(maxlen=MARKS_KEPT)
+        """The last revisions with the keys that each changed; None when those are not kept."""
+
+    def apply(self, plan: Planned, joins: Sequence[Mark]) -> Step:
+        before = self.mark
+        if not (plan.puts or plan.deletes or joins):
+            return Step(before, before)
+        for key, version, data in plan.puts:
+            if key not in self.documents:
+                insort(self.keys, key)
+            self.documents[key] = Document(key, version, bytes(data))
+        for key in plan.deletes:
+            del self.documents[key]
+            del self.keys[bisect_left(self.keys, key)]
+        changed = [*(key for key, _, _ in plan.puts), *plan.deletes]
+        self.marks.extend((mark, None) for mark in joins)
+        self.mark = Mark(max(before.revision, *(mark.revision for mark in joins), 0) + 1, new_token())
+        self.marks.append((self.mark, None if joins or len(changed) > LOGGED_CHANGES else changed))
+        return Step(before, self.mark)
+
+    def since(self, since: Mark | None) -> Reading:
+        if since == self.mark:
+            return Reading(self.mark, continues=True, whole=False)
+        later = list(takewhile(lambda one: one[0] != since, reversed(self.marks)))[::-1]
+        marks = [mark for mark, _ in later]
+        if since is None or (since != START and len(later) == len(self.marks)):
+            return Reading(self.mark, False, True, self._ordered(), marks=marks)
+        keys: dict[str, None] = {}
+        for _, changed in later:
+            if changed is None:
+                return Reading(self.mark, True, True, self._ordered(), marks=marks)
+            keys.update(dict.fromkeys(changed))
+        documents = [self.documents[key] for key in keys if key in self.documents]
+        return Reading(self.mark, True, False, documents, [key for key in keys if key not in self.documents], marks)
+
+    def _ordered(self) -> Sequence[Document]:
+        return [self.documents[key] for key in self.keys]
 
 
-class MemoryStore:
-    """A Store in memory; thread-safe."""
+class MemoryStore(SingleChanges):
+    """A Store in memory; thread-safe. A forked child has a copy of its own."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = forking.ForkLock()
         self._collections: dict[str, _Collection] = {}
+        forking.register(self._lock)
 
     def get(self, collection: str, key: str) -> Document | None:
         check_key(collection, key)
         with self._lock:
             return self._collection(collection).documents.get(key)
 
-    def put(self, collection: str, key: str, data: bytes, expected: int | None = None) -> int:
-        check_key(collection, key)
+    def write(self, changes: Sequence[DocumentChange], joins: Mapping[str, Sequence[Mark]] = {}) -> Written:
+        groups = by_collection(changes)
         with self._lock:
-            of = self._collection(collection)
-            known = of.documents.get(key)
-            version = known.version if known else 0
-            check_version(collection, key, version, expected)
-            if known is None:
-                insort(of.keys, key)
-            of.documents[key] = Document(key, version + 1, bytes(data))
-            of.revision += 1
-            return version + 1
+            plans = {}
+            for name in {**groups, **joins}:
+                documents, group = self._collection(name).documents, groups.get(name, [])
+                plans[name] = planned(
+                    group, {one.key: documents[one.key].version for one in group if one.key in documents}
+                )
+            steps = {name: self._collection(name).apply(plan, joins.get(name, ())) for name, plan in plans.items()}
+        return Written([plans[one.collection].versions[one.key] for one in changes], steps)
 
-    def delete(self, collection: str, key: str, expected: int | None = None) -> bool:
-        check_key(collection, key)
+    def read(self, collection: str, since: Mark | None = None) -> Reading:
         with self._lock:
-            of = self._collection(collection)
-            known = of.documents.get(key)
-            check_version(collection, key, known.version if known else 0, expected)
-            if known is None:
-                return False
-            del of.documents[key]
-            del of.keys[bisect_left(of.keys, key)]
-            of.revision += 1
-            return True
+            return self._collection(collection).since(since)
 
     def scan(
         self, collection: str, *, start: str = "", limit: int | None = None, newest_first: bool = False
@@ -66,9 +105,9 @@ class MemoryStore:
             chosen = islice(reversed(places) if newest_first else places, limit)
             return [of.documents[of.keys[place]] for place in chosen]
 
-    def revision(self, collection: str) -> int:
+    def mark(self, collection: str) -> Mark:
         with self._lock:
-            return self._collection(collection).revision
+            return self._collection(collection).mark
 
     def close(self) -> None:
         """Nothing to release; the documents stay readable."""

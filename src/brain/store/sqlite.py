@@ -3,34 +3,56 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from brain.errors import InvalidInput, Unavailable
-from brain.store import Document
-from brain.store.rules import check_key, check_version
+from brain.store import LOGGED_CHANGES, MARKS_KEPT, START, Document, DocumentChange, Mark, Reading, Step, Written
+from brain.store.connection import LockedConnection
+from brain.store.rules import Planned, SingleChanges, by_collection, check_key, new_token, planned
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another writer of the file before raising Unavailable."""
 
+_FEW = 50
+"""Up to so many keys are looked up one by one; for more, all versions of the collection are read at once."""
+_PRUNED_EVERY = 100  # revisions
+
+# The last two tables are younger than the first two: a file without them is given them, and keeps its documents.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents (
     collection TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, data BLOB NOT NULL,
     PRIMARY KEY (collection, key)
 );
 CREATE TABLE IF NOT EXISTS document_revisions (collection TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS document_marks (
+    collection TEXT NOT NULL, revision INTEGER NOT NULL, token TEXT NOT NULL, logged INTEGER NOT NULL,
+    PRIMARY KEY (collection, revision, token)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS document_log (
+    collection TEXT NOT NULL, revision INTEGER NOT NULL, key TEXT NOT NULL,
+    PRIMARY KEY (collection, revision, key)
+) WITHOUT ROWID;
+"""
+_MARK = """
+SELECT revision, coalesce((SELECT token FROM document_marks
+    WHERE collection = of.collection AND revision = of.revision AND logged >= 0), '')
+FROM document_revisions AS of WHERE collection = ?
 """
 _COUNT_CHANGE = """
-INSERT INTO document_revisions VALUES (?, 1) ON CONFLICT (collection) DO UPDATE SET revision = revision + 1
+INSERT INTO document_revisions VALUES (?1, ?2) ON CONFLICT (collection) DO UPDATE SET revision = ?2
 """
 _PUT = """
-INSERT INTO documents VALUES (?, ?, 1, ?)
-ON CONFLICT (collection, key) DO UPDATE SET version = version + 1, data = excluded.data
-RETURNING version
+INSERT INTO documents VALUES (?, ?, ?, ?)
+ON CONFLICT (collection, key) DO UPDATE SET version = excluded.version, data = excluded.data
 """
+_OLDEST_KEPT = """
+SELECT revision FROM document_marks WHERE collection = ? ORDER BY revision DESC LIMIT 1 OFFSET ?
+"""
+_ALL = "SELECT key, version, data FROM documents WHERE collection = ? ORDER BY key"
+_JOINED = -1  # in `logged`: a revision of another line
 
 
 def sqlite_path(url: str) -> Path:
@@ -44,42 +66,44 @@ def sqlite_path(url: str) -> Path:
     return Path(name)
 
 
-class SQLiteStore:
+class SQLiteStore(SingleChanges):
     """A Store in the file at `url`. Raises InvalidInput for a bad URL, Unavailable when the file cannot be used."""
 
     def __init__(self, url: str) -> None:
         self._path = sqlite_path(url)
-        self._writing = threading.Lock()
-        self._reading = threading.Lock()
-        # Two connections, so that a reader never waits behind a writer that waits for another process.
+        # Three connections: who reads a little waits neither for a writer that waits for another process, nor for one
+        # who reads much.
         with self._named_errors():
-            self._writer = self._connect()
-            self._writer.executescript(_SCHEMA)
-            self._reader = self._connect()
+            self._writer = LockedConnection(self._connect)
+            with self._writer as db:
+                db.executescript(_SCHEMA)
+            self._reader = LockedConnection(self._connect)
+            self._bulk_reader = LockedConnection(self._connect)
 
     def get(self, collection: str, key: str) -> Document | None:
         check_key(collection, key)
         rows = self._read("SELECT key, version, data FROM documents WHERE collection = ? AND key = ?", collection, key)
         return rows[0] if rows else None
 
-    def put(self, collection: str, key: str, data: bytes, expected: int | None = None) -> int:
-        check_key(collection, key)
-        with self._transaction() as write:
-            if expected is not None:
-                check_version(collection, key, self._version(write, collection, key), expected)
-            version: int = write.execute(_PUT, (collection, key, data)).fetchone()[0]
-            write.execute(_COUNT_CHANGE, (collection,))
-        return version
+    def write(self, changes: Sequence[DocumentChange], joins: Mapping[str, Sequence[Mark]] = {}) -> Written:
+        groups = by_collection(changes)
+        with self._transaction() as connection:
+            plans = {
+                name: planned(groups.get(name, []), _versions(connection, name, groups.get(name, [])))
+                for name in {**groups, **joins}
+            }
+            steps = {name: _apply(connection, name, plan, joins.get(name, ())) for name, plan in plans.items()}
+        return Written([plans[one.collection].versions[one.key] for one in changes], steps)
 
-    def delete(self, collection: str, key: str, expected: int | None = None) -> bool:
-        check_key(collection, key)
-        with self._transaction() as write:
-            if expected is not None:
-                check_version(collection, key, self._version(write, collection, key), expected)
-            cursor = write.execute("DELETE FROM documents WHERE collection = ? AND key = ?", (collection, key))
-            if cursor.rowcount:
-                write.execute(_COUNT_CHANGE, (collection,))
-        return cursor.rowcount > 0
+    def read(self, collection: str, since: Mark | None = None) -> Reading:
+        with self._snapshot(self._reader) as db:
+            mark = _mark(db, collection)
+            if since == mark:
+                return Reading(mark, continues=True, whole=False)
+            if since is not None and (changed := _changes(db, collection, since, mark)):
+                return changed
+        with self._snapshot(self._bulk_reader) as db:
+            return _everything(db, collection, since)
 
     def scan(
         self, collection: str, *, start: str = "", limit: int | None = None, newest_first: bool = False
@@ -92,17 +116,13 @@ class SQLiteStore:
             -1 if limit is None else limit,
         )
 
-    def revision(self, collection: str) -> int:
-        with self._named_errors(), self._reading:
-            row = self._reader.execute(
-                "SELECT revision FROM document_revisions WHERE collection = ?", (collection,)
-            ).fetchone()
-        return int(row[0]) if row else 0
+    def mark(self, collection: str) -> Mark:
+        with self._named_errors(), self._reader as db:
+            return _mark(db, collection)
 
     def close(self) -> None:
-        with self._writing, self._reading:
-            self._writer.close()
-            self._reader.close()
+        for connection in (self._writer, self._reader, self._bulk_reader):
+            connection.close()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -113,27 +133,30 @@ class SQLiteStore:
         return connection
 
     def _read(self, statement: str, *values: str | int) -> list[Document]:
-        with self._named_errors(), self._reading:
-            return [Document(*row) for row in self._reader.execute(statement, values)]
+        with self._named_errors(), self._reader as db:
+            return [Document(*row) for row in db.execute(statement, values)]
 
-    @staticmethod
-    def _version(connection: sqlite3.Connection, collection: str, key: str) -> int:
-        row = connection.execute(
-            "SELECT version FROM documents WHERE collection = ? AND key = ?", (collection, key)
-        ).fetchone()
-        return int(row[0]) if row else 0
+    @contextmanager
+    def _snapshot(self, connection: LockedConnection) -> Iterator[sqlite3.Connection]:
+        """All that is read within is of one moment."""
+        with self._named_errors(), connection as db:
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                db.execute("COMMIT")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """One write transaction; IMMEDIATE, so that what it reads cannot be overtaken before it writes."""
-        with self._named_errors(), self._writing:
-            self._writer.execute("BEGIN IMMEDIATE")
+        with self._named_errors(), self._writer as db:
+            db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._writer
-                self._writer.execute("COMMIT")
+                yield db
+                db.execute("COMMIT")
             except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
 
     @contextmanager
@@ -142,6 +165,92 @@ class SQLiteStore:
             yield
         except sqlite3.Error as error:
             raise Unavailable(f"SQLite file {self._path}: {error}; check the path, its rights and the disk") from error
+
+
+def _mark(connection: sqlite3.Connection, collection: str) -> Mark:
+    row = connection.execute(_MARK, (collection,)).fetchone()
+    return Mark(*row) if row else START
+
+
+def _versions(connection: sqlite3.Connection, collection: str, changes: Sequence[DocumentChange]) -> dict[str, int]:
+    """The present versions of the keys that the changes are about; those that are absent are left out."""
+    if len(changes) > _FEW:
+        return dict(connection.execute("SELECT key, version FROM documents WHERE collection = ?", (collection,)))
+    found = {}
+    for change in changes:
+        row = connection.execute(
+            "SELECT version FROM documents WHERE collection = ? AND key = ?", (collection, change.key)
+        ).fetchone()
+        if row:
+            found[change.key] = int(row[0])
+    return found
+
+
+def _apply(connection: sqlite3.Connection, collection: str, plan: Planned, joins: Sequence[Mark]) -> Step:
+    before = _mark(connection, collection)
+    changed = [*(key for key, _, _ in plan.puts), *plan.deletes]
+    if not (changed or joins):
+        return Step(before, before)
+    connection.executemany(_PUT, [(collection, *row) for row in plan.puts])
+    connection.executemany(
+        "DELETE FROM documents WHERE collection = ? AND key = ?", [(collection, key) for key in plan.deletes]
+    )
+    after = Mark(max(before.revision, *(mark.revision for mark in joins), 0) + 1, new_token())
+    logged = len(changed) <= LOGGED_CHANGES and not joins
+    connection.execute(_COUNT_CHANGE, (collection, after.revision))
+    rows = [*((collection, *mark, _JOINED) for mark in joins), (collection, *after, int(logged))]
+    connection.executemany("INSERT OR IGNORE INTO document_marks VALUES (?, ?, ?, ?)", rows)
+    if logged:
+        rows_of_log = [(collection, after.revision, key) for key in changed]
+        connection.executemany("INSERT INTO document_log VALUES (?, ?, ?)", rows_of_log)
+    if joins or after.revision % _PRUNED_EVERY == 0:
+        _prune(connection, collection)
+    return Step(before, after)
+
+
+def _prune(connection: sqlite3.Connection, collection: str) -> None:
+    row = connection.execute(_OLDEST_KEPT, (collection, MARKS_KEPT)).fetchone()
+    if row:
+        for table in ("document_marks", "document_log"):
+            connection.execute(f"DELETE FROM {table} WHERE collection = ? AND revision <= ?", (collection, row[0]))
+
+
+def _changes(connection: sqlite3.Connection, collection: str, since: Mark, mark: Mark) -> Reading | None:
+    """What changed since then; None when the whole must be read."""
+    if not _goes_on(connection, collection, since, mark):
+        return None
+    rows = _marks_after(connection, collection, since.revision)
+    if sum(logged == 1 for _, _, logged in rows) != mark.revision - since.revision:
+        return None
+    query = """SELECT DISTINCT log.key, version, data FROM document_log AS log LEFT JOIN documents AS of
+        ON of.collection = log.collection AND of.key = log.key WHERE log.collection = ? AND log.revision > ?"""
+    changed = connection.execute(query, (collection, since.revision)).fetchall()
+    documents = [Document(*row) for row in changed if row[1] is not None]
+    deleted = [row[0] for row in changed if row[1] is None]
+    return Reading(mark, True, False, documents, deleted, [Mark(*row[:2]) for row in rows])
+
+
+def _everything(connection: sqlite3.Connection, collection: str, since: Mark | None) -> Reading:
+    mark = _mark(connection, collection)
+    continues = since is not None and _goes_on(connection, collection, since, mark)
+    rows = _marks_after(connection, collection, since.revision if since is not None and continues else 0)
+    documents = [Document(*row) for row in connection.execute(_ALL, (collection,))]
+    return Reading(mark, continues, True, documents, marks=[Mark(*row[:2]) for row in rows])
+
+
+def _marks_after(connection: sqlite3.Connection, collection: str, revision: int) -> list[tuple[int, str, int]]:
+    return connection.execute(
+        "SELECT revision, token, logged FROM document_marks WHERE collection = ? AND revision > ? ORDER BY revision",
+        (collection, revision),
+    ).fetchall()
+
+
+def _goes_on(connection: sqlite3.Connection, collection: str, since: Mark, mark: Mark) -> bool:
+    """Whether the store has the revision `since`, made by the same write."""
+    if not since.token:
+        return mark.revision >= since.revision
+    query = "SELECT 1 FROM document_marks WHERE collection = ? AND revision = ? AND token = ?"
+    return connection.execute(query, (collection, *since)).fetchone() is not None
 
 
 def use_wal(connection: sqlite3.Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,15 +11,21 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from brain import limits
+from brain.errors import BrainError
 from brain.fields import Object, Text
+from brain.logs import Log
 from brain.store import Store
 from brain.threats.detections import GROUP, DenialDetection
 from brain.threats.models import Severity, Status, Threat
 from brain.threats.service import REASON_CHARACTERS, ThreatService
+from brain.web.modules import Module, ModuleSettings
 
 if TYPE_CHECKING:
     from brain.stream import EventStream
 
+log = Log("brain.threats")
+
+LOOK_SECONDS = 0.5
 EXAMPLE_ID = "thr_4f1a09be27c3d815"
 _EXAMPLE: dict[str, Any] = {
     "type": "ssh_brute_force",
@@ -183,8 +190,23 @@ def _view(threat: Threat) -> ThreatView:
 
 
 @asynccontextmanager
-async def open_module(stream: EventStream, store: Store) -> AsyncIterator[APIRouter]:
+async def open_module(stream: EventStream, store: Store, _: ModuleSettings) -> AsyncIterator[Module]:
     """The threats module on a server's stream and store, detections included."""
     service = ThreatService(stream, store)
     stream.consumer(GROUP, "policy.action_denied", DenialDetection(service).handle)
-    yield threats_router(service)
+    looking = asyncio.create_task(_keep_looking(service), name="threats-look")
+    try:
+        yield Module(threats_router(service))
+    finally:
+        looking.cancel()
+        await asyncio.wait({looking})
+
+
+async def _keep_looking(service: ThreatService) -> None:
+    """Look at the store now and then, so that what it has lost is written back without anybody asking."""
+    while True:
+        try:
+            await service.refresh()
+        except BrainError as error:
+            log.error("threats not looked at", error=str(error))
+        await asyncio.sleep(LOOK_SECONDS)

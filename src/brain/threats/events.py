@@ -65,6 +65,13 @@ class ThreatMitigated(AboutThreat):
     ]
 
 
+class StoreRestored(TypedDict):
+    """A store came back with fewer threats than this process knew, and was given back what it had lost."""
+
+    restored: Annotated[int, Meta(description="How many threats were written back.")]
+    ids: Annotated[list[str], Meta(description="Their ids; at most 100.")]
+
+
 DETECTED = EventType(
     name="threat.detected",
     module="threats",
@@ -137,4 +144,14 @@ MITIGATED = EventType(
     },
 )
 
-EVENTS: tuple[EventType[Any], ...] = (DETECTED, STATUS_CHANGED, ESCALATED, MITIGATED)
+STORE_RESTORED = EventType(
+    name="threat.store_restored",
+    module="threats",
+    payload=StoreRestored,
+    priority=Priority.CRITICAL,
+    frequency=Frequency.LOW,
+    purpose="The store had lost threats or their moves (an older snapshot, a failover); they were written back.",
+    example={"restored": 1, "ids": ["thr_4f1a09be27c3d815"]},
+)
+
+EVENTS: tuple[EventType[Any], ...] = (DETECTED, STATUS_CHANGED, ESCALATED, MITIGATED, STORE_RESTORED)

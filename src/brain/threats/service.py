@@ -14,13 +14,16 @@ from brain.charter import current_meta
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.store import Store
 from brain.store.memory import MemoryStore
-from brain.stream.publisher import Publisher
+from brain.store.mirror import Restoration
+from brain.stream.publisher import Publisher, emit
 from brain.threats.announce import announce_detected, announce_move
+from brain.threats.events import STORE_RESTORED
 from brain.threats.models import Severity, Status, Threat, ThreatStats, moved, parse, statistics
 from brain.threats.sightings import Recorded, Sighting, first_threat, joined, positive, threat_id
 from brain.threats.store import ThreatStore
 
 REASON_CHARACTERS = limits.REASON
+_SHOWN = 100  # ids in the event of a restoration
 
 
 class ThreatService:
@@ -42,7 +45,23 @@ class ThreatService:
 
     def use_store(self, store: Store | None) -> None:
         """Keep threats in this store from now on; None starts an empty one in memory. Nothing is copied over."""
-        self._threats = ThreatStore(MemoryStore() if store is None else store)
+        self._threats = ThreatStore(MemoryStore() if store is None else store, self._announce_restored)
+
+    async def refresh(self) -> None:
+        """Learn what other processes changed, and write back what the store has lost since.
+
+        Every other method does so too; a server calls this now and then, so that nothing waits for somebody to ask.
+        """
+        await asyncio.to_thread(self._threats.look)
+
+    @property
+    def losses(self) -> int:
+        """How often the store came back with less than was known here."""
+        return self._threats.losses
+
+    def _announce_restored(self, restoration: Restoration) -> None:
+        ids = list(restoration.documents)
+        emit(self.event_stream, STORE_RESTORED, {"restored": len(ids), "ids": ids[:_SHOWN]})
 
     async def create_threat(
         self,

@@ -1,31 +1,50 @@
-"""The threats' collection in a Store: a thin typed face."""
+"""The threats' collection in a Store: a thin typed face, which remembers what the store might lose."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from brain.errors import InvalidInput
-from brain.store import Store
+from brain.errors import InvalidInput, Unavailable
+from brain.store import START, DocumentChange, Mark, Store, forking
+from brain.store.mirror import Mirror, Restoration
 from brain.threats.models import Threat
 from brain.unreadable import FAULTS, collecting, left_out, readable
 
 COLLECTION = "threats"
+REMEMBERED = 10_000
+"""So many of the threats that changed last does a process write back to a store that came back without them."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Threat).decode
 
 
 class ThreatStore:
-    """Threats by id. Raises what Store raises."""
+    """Threats by id. Raises what Store raises, and Unavailable while the store does not take back what it has lost."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, restored: Callable[[Restoration], None] = lambda _: None) -> None:
         self._store = store
-        self._known: tuple[int, Sequence[Threat], Sequence[str]] = (0, (), ())
+        self._known: tuple[Mark, Sequence[Threat], Sequence[str]] = (START, (), ())
+        self._mirror = Mirror(store, COLLECTION, limit=REMEMBERED, restored=restored)
+        self._looking = forking.ForkLock()
+        forking.register(self._looking)
+
+    @property
+    def losses(self) -> int:
+        """How often the store came back with less than is known here."""
+        return self._mirror.losses
+
+    def look(self) -> None:
+        """Learn what is new in the store, and write back what it has lost."""
+        with self._looking:
+            self._mirror.look()
+            if self._mirror.beside is not None:
+                raise Unavailable("the store came back with fewer threats than are known, and does not take them back")
 
     def get(self, threat_id: str) -> tuple[Threat, int] | None:
         """The threat with its version, or None. Raises InvalidInput when what is stored cannot be read."""
+        self.look()
         found = self._store.get(COLLECTION, threat_id)
         if found is None:
             return None
@@ -36,17 +55,21 @@ class ThreatStore:
 
     def put(self, threat: Threat, expected: int) -> None:
         """Store it over the version `expected` (0: it must be new). Raises Conflict when that was overtaken."""
-        self._store.put(COLLECTION, threat.id, _encode(threat), expected)
+        change = DocumentChange(COLLECTION, threat.id, _encode(threat), expected)
+        with self._looking:
+            written = self._store.write([change])
+            self._mirror.wrote([change], written.versions, written.steps[COLLECTION])
 
     def all(self) -> Sequence[Threat]:
         """Every threat that can be read, the latest detected first; decoded only after a change: polling is cheap."""
-        revision = self._store.revision(COLLECTION)  # read first: what changes meanwhile is then read again next time
-        if revision != self._known[0]:
+        self.look()
+        mark = self._store.mark(COLLECTION)  # read first: what changes meanwhile is then read again next time
+        if mark != self._known[0]:
             items = [(document.key, document.data) for document in self._store.scan(COLLECTION)]
             with collecting() as unreadable:
                 threats = list(readable(COLLECTION, items, _decode))
             threats.sort(key=lambda threat: (threat.detected_at, threat.id), reverse=True)
-            self._known = (revision, threats, unreadable)
+            self._known = (mark, threats, unreadable)
         for name in self._known[2]:
             left_out(COLLECTION, name.partition("/")[2], "as before")
         return self._known[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
@@ -45,11 +45,13 @@ class Readiness(BaseModel):
 def health_router(
     stream: EventStream,
     store: Store,
-    consumers_failed: Callable[[], bool],
+    parts: Mapping[str, Callable[[], str]],
     live_clients: Callable[[], int],
     families: Sequence[Callable[[], Sequence[Metric]]],
 ) -> APIRouter:
-    """The routes of this file; `families` add to `/metrics`, each in a blocking call."""
+    """The routes of this file. `parts` add to `/readyz`, each in a quick call that answers "ok" or what is wrong;
+    `families` add to `/metrics`, each in a blocking call.
+    """
     router = APIRouter(tags=["operation"])
 
     @router.get("/healthz", summary="The process lives")
@@ -61,7 +63,7 @@ def health_router(
         checks = {
             "stream": await _probe("stream", lambda: stream.read(limit=1)),
             "store": await _probe("store", lambda: asyncio.to_thread(store.revision, "readyz")),
-            "consumers": "stopped; see the log" if consumers_failed() else "ok",
+            **{part: ask() for part, ask in parts.items()},
         }
         ready = all(state == "ok" for state in checks.values())
         return JSONResponse({"status": "ready" if ready else "unready", "checks": checks}, 200 if ready else 503)

@@ -18,6 +18,7 @@ from brain.errors import InvalidInput
 if TYPE_CHECKING:
     from brain.policy import PolicyEngine, Rule
     from brain.policy.importing import Imported
+    from brain.policy.measures import Measures
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Rules as YAML or JSON.")]
 RulesOption = Annotated[
@@ -45,6 +46,26 @@ async def opened(url: str | None, *, publishing: bool = True) -> AsyncIterator[P
             return
         async with EventStream.open(settings.stream) as stream:
             yield PolicyEngine(stream, store=store, follow_interval=None)
+    finally:
+        store.close()
+
+
+@asynccontextmanager
+async def opened_measures(url: str | None, *, publishing: bool = True) -> AsyncIterator[Measures]:
+    """The containments and the kill switch, without the rules: no stored rule can stop a stop order."""
+    from brain.policy.measures import Measures
+    from brain.settings import load_settings
+    from brain.store import open_store
+    from brain.stream import EventStream
+
+    settings = load_settings(stream=url, store=url)
+    store = open_store(settings.store_url)
+    try:
+        if not publishing:
+            yield Measures(None, store)
+            return
+        async with EventStream.open(settings.stream) as stream:
+            yield Measures(stream, store)
     finally:
         store.close()
 

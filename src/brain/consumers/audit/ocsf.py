@@ -44,7 +44,7 @@ def ocsf(entry: Entry) -> dict[str, Any]:
         return _base(entry, 0, 0, 0, 0)
     if event.type in ("policy.rule_evaluated", "policy.action_denied"):
         return _decision(entry, event)
-    if event.type.startswith("threat."):
+    if event.type.startswith("threat.") and event.type != "threat.store_restored":
         return _threat(entry, event)
     if event.type.startswith("incident."):
         return _incident(entry, event)

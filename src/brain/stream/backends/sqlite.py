@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from brain.errors import Unavailable
+from brain.store.connection import LockedConnection
 from brain.store.sqlite import sqlite_path, use_wal
 from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
 
@@ -42,24 +43,21 @@ _POLL = 0.002  # seconds between looks for events that another process stored
 
 
 class SQLiteBackend:
-    """One writing and one reading connection, each behind a lock."""
+    """A writing, a reading and a polling connection, each behind a lock."""
 
     durable = True
 
     def __init__(self, url: str, *, power: bool = False) -> None:
         self.path = sqlite_path(url)
-        self._writing = threading.Lock()
-        self._reading = threading.Lock()
-        self._polling = threading.Lock()
         self._appended = threading.Condition()
         self._timed = 0.0
         try:
-            self._writer = _connect(self.path, power)
+            self._writer = LockedConnection(lambda: _connect(self.path, power))
             with self._transaction() as db:
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)
-            self._reader = _connect(self.path, power)
-            self._poller = _connect(self.path, power)
+            self._reader = LockedConnection(lambda: _connect(self.path, power))
+            self._poller = LockedConnection(lambda: _connect(self.path, power))
         except sqlite3.Error as error:
             raise Unavailable(f"stream: cannot open the SQLite file {self.path.name}: {error}") from error
         self._last = int(self.tail() or 0)
@@ -138,8 +136,8 @@ class SQLiteBackend:
                 if self._last > position or self._appended.wait_for(lambda: self._last > position, _POLL):
                     return True
             try:
-                with self._polling:
-                    row = self._poller.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+                with self._poller as db:
+                    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
             except sqlite3.Error as error:
                 raise Unavailable(f"stream: {self.path.name}: {error}") from error
             if row and row[0] > position:
@@ -316,16 +314,13 @@ class SQLiteBackend:
             return count
 
     def close(self) -> None:
-        # Closing a connection while another thread is inside it ends the process with a segmentation fault.
-        with self._writing, self._reading, self._polling:
-            for connection in (self._writer, self._reader, self._poller):
-                connection.close()
+        for connection in (self._writer, self._reader, self._poller):
+            connection.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._writing:
-            db = self._writer
-            try:
+        try:
+            with self._writer as db:
                 db.execute("BEGIN IMMEDIATE")
                 try:
                     yield db
@@ -334,15 +329,15 @@ class SQLiteBackend:
                     if db.in_transaction:
                         db.execute("ROLLBACK")
                     raise
-            except sqlite3.Error as error:
-                raise Unavailable(f"stream: {self.path.name}: {error}") from error
+        except sqlite3.Error as error:
+            raise Unavailable(f"stream: {self.path.name}: {error}") from error
 
     def _query(self, statement: str, *values: object) -> list[Any]:
-        with self._reading:
-            try:
-                return self._reader.execute(statement, values).fetchall()
-            except sqlite3.Error as error:
-                raise Unavailable(f"stream: {self.path.name}: {error}") from error
+        try:
+            with self._reader as db:
+                return db.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise Unavailable(f"stream: {self.path.name}: {error}") from error
 
     def _ring(self, last: int) -> None:
         with self._appended:
