@@ -191,3 +191,25 @@ def test_threats_and_health_in_a_child(store: Store) -> None:
     found = asyncio.run(threats.list_threats(status="INVESTIGATING"))
     assert {threat.id for threat in found} == {before[0], after[0]}
     assert len(immune.get_recent_events()) == 2
+
+
+@shared
+def test_threats_in_children_of_a_busy_parent(store: Store) -> None:
+    threats, ended = ThreatService(store=store), threading.Event()
+
+    def look() -> None:
+        while not ended.is_set():
+            asyncio.run(threats.create_threat("scan", "10.0.0.1"))
+
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(10):
+            made = in_child(lambda: asyncio.run(threats.create_threat("of-child", "10.0.0.2")).id)
+            assert asyncio.run(threats.get_threat(made)).source == "10.0.0.2"
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert len(asyncio.run(threats.list_threats(type="of-child"))) == 10

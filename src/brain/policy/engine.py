@@ -340,12 +340,22 @@ class PolicyEngine:
     # The shared set
 
     def refresh(self) -> bool:
-        """Take over what other processes changed in the store; whether there was anything. Raises Unavailable."""
+        """Take over what other processes changed in the store; whether there was anything.
+
+        Raises Unavailable when the store does not answer, InvalidInput when it holds what cannot be read; a measure
+        that cannot be read keeps no rule back.
+        """
         began = self._look.monotonic()
-        changed = self._measures.refresh()
+        changed, unreadable = False, None
+        try:
+            changed = self._measures.refresh()
+        except InvalidInput as error:
+            unreadable = error
         if self._book.refresh():
             self._measures.adopt(self._book)
             changed = True
+        if unreadable is not None:
+            raise unreadable
         self._look.succeeded(began)
         return changed
 
