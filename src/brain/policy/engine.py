@@ -88,7 +88,7 @@ class PolicyEngine:
         self._followers = [Follower(one, interval or 0.0, monotonic) for one in followed]
         self._rules: Rules = self._standing
         if max_rules_age is not None and self._shared:
-            self._rules = FreshRules(self._standing, self._look, self._followers[0] if self._followers else None)
+            self._rules = FreshRules(self._standing, self._look, self._followers)
         if self._shared:
             self._follow()
 

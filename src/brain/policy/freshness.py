@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Protocol
 
@@ -75,14 +75,14 @@ class StaleRules(InForce):
 class FreshRules:
     """The rules for as long as the last successful look lets them be taken as known, and a denial beyond that.
 
-    Each decision asks, so it counts on no thread; one that finds the rules too old has the follower's thread checked.
+    Each decision asks, so it counts on no thread; one that finds the rules too old has the followers checked.
     """
 
-    def __init__(self, rules: Rules, look: LastLook, follower: Follower | None) -> None:
+    def __init__(self, rules: Rules, look: LastLook, followers: Sequence[Follower]) -> None:
         self._rules = rules
         self._look = look
         self._monotonic = look.monotonic
-        self._follower = follower
+        self._followers = followers
         self._stale = StaleRules(look.limit)
         self._logged: float | None = None  # the look whose age was logged
 
@@ -91,8 +91,8 @@ class FreshRules:
         """The rules, or what denies everything."""
         if self._monotonic() <= self._look.until:
             return self._rules.current
-        if self._follower is not None:
-            self._follower.check()
+        for follower in self._followers:
+            follower.check()
         if self._logged != self._look.at:
             self._logged = self._look.at
             log.error("the rules may be out of date, every action is denied", age=self._look.age)
