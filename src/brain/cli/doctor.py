@@ -59,6 +59,7 @@ async def _examine(settings: Settings) -> list[Finding]:
         return [*findings, missing, *await _server(settings)]
     findings += await _stream(settings)
     findings.append(await _store(settings))
+    findings += await _rules(settings)
     findings.append(await _database(settings))
     return findings + await _server(settings)
 
@@ -178,6 +179,29 @@ async def _store(settings: Settings) -> Finding:
     except (BrainError, TimeoutError) as error:
         return Finding("store", "bad", str(error) or "does not answer", _reach(settings.store_url))
     return Finding("store", "ok", "answers")
+
+
+async def _rules(settings: Settings) -> list[Finding]:
+    """The stored rules that this version cannot read: an engine does not start with one."""
+    from brain.policy.reading import StoredRules, read_rules
+    from brain.store import open_store
+
+    def ask() -> StoredRules:
+        with closing(open_store(settings.store_url)) as store:
+            return read_rules(store)
+
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            found = await asyncio.to_thread(ask)
+    except (BrainError, TimeoutError):
+        return []  # the store's own finding says it
+    bad = [
+        Finding(
+            "rules", "bad", str(fault).partition("; `")[0], f"brain policy delete {key}; until then no engine starts"
+        )
+        for key, fault in found.faults.items()
+    ]
+    return bad or [Finding("rules", "ok", f"{len(found.rules)} stored, and all can be read")]
 
 
 async def _database(settings: Settings) -> Finding:

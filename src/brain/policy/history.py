@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from brain.errors import NotFound
+from brain.errors import InvalidInput, NotFound
 from brain.policy.models import Rule
 from brain.policy.store import StoredRule, sealed, trusted_rule, unsealed
 from brain.store import Document, DocumentChange, Store
+from brain.unreadable import FAULTS, readable
 
 VERSIONS = "policy.versions"
 KEPT = 1_000
@@ -92,15 +93,17 @@ class History:
         return entry
 
     def versions(self, limit: int = 50) -> list[Version]:
-        """The newest versions, newest first."""
-        return [_version(document) for document in self._store.scan(self._collection, limit=limit, newest_first=True)]
+        """The newest versions, newest first; those that cannot be read are left out."""
+        found = self._store.scan(self._collection, limit=limit, newest_first=True)
+        return list(readable(self._collection, ((document.key, document) for document in found), _version))
 
     def rules_at(self, number: int, now: Mapping[str, Rule]) -> dict[str, Rule]:
         """The rules as they were just after version `number`, worked out backwards from the rules `now`.
 
-        Number 0 stands for before the first version. Raises NotFound when it is not kept, or has not been yet.
+        Number 0 stands for before the first version. Raises NotFound when it is not kept, or has not been yet, and
+        InvalidInput when a later version cannot be read: then nobody knows.
         """
-        later = [_version(document) for document in self._store.scan(self._collection, start=_key(number + 1))]
+        later = [_readable_version(document) for document in self._store.scan(self._collection, start=_key(number + 1))]
         here = self._store.scan(self._collection, start=_key(number), limit=1)
         exists = bool(here) and int(here[0].key) == number
         if number < 0 or not (exists or (number == 0 and (not later or later[0].number == 1))):
@@ -117,6 +120,13 @@ class History:
 
 def _key(number: int) -> str:
     return f"{number:012d}"
+
+
+def _readable_version(document: Document) -> Version:
+    try:
+        return _version(document)
+    except FAULTS as error:
+        raise InvalidInput(f"version {int(document.key)} cannot be read: {error}; roll back to it, or later") from error
 
 
 def _version(document: Document) -> Version:

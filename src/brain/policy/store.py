@@ -67,11 +67,15 @@ def decoded(key: str, data: bytes) -> Rule:
     text, trusted = unsealed(data)
     try:
         rule = trusted_rule(_decode(text)) if trusted else Rule.from_dict(msgspec.json.decode(text))
-    except (msgspec.DecodeError, InvalidInput, RecursionError) as error:
-        raise InvalidInput(f"stored rule {key!r} cannot be read: {error}") from error
+    except (msgspec.DecodeError, InvalidInput, RecursionError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"stored rule {key!r} cannot be read: {error}; {_remedy(key)}") from error
     if rule.id != key:
-        raise InvalidInput(f"stored rule {key!r} cannot be read: id: it says {rule.id!r}; store it under its own id")
+        raise InvalidInput(f"stored rule {key!r} cannot be read: id: it says {rule.id!r}; {_remedy(key)}")
     return rule
+
+
+def _remedy(key: str) -> str:
+    return f"`brain policy delete {key}` removes it"
 
 
 def trusted_rule(stored: Any) -> Rule:

@@ -6,8 +6,8 @@ import getpass
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from brain.policy import PolicyEngine, Rule
     from brain.policy.importing import Imported
     from brain.policy.measures import Measures
+    from brain.store import Store
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Rules as YAML or JSON.")]
 RulesOption = Annotated[
@@ -48,6 +49,30 @@ async def opened(url: str | None, *, publishing: bool = True) -> AsyncIterator[P
             yield PolicyEngine(stream, store=store, follow_interval=None)
     finally:
         store.close()
+
+
+@contextmanager
+def opened_store(url: str | None) -> Iterator[Store]:
+    """The store of the rules, without an engine: for what must work though a stored rule cannot be read."""
+    from brain.settings import load_settings
+    from brain.store import open_store
+
+    store = open_store(load_settings(stream=url, store=url).store_url)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def stored_rules(url: str | None) -> list[Rule]:
+    """The stored rules that can be read; the others are named on standard error, each with its remedy."""
+    from brain.policy.reading import read_rules
+
+    with opened_store(url) as store:
+        rules, faults = read_rules(store)
+    for fault in faults.values():
+        say(f"left out: {fault}", err=True)
+    return rules
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from brain.cli.common import JsonOption, StreamOption, print_json_array, run
-from brain.cli.policy.common import ByOption, counts, moment, opened, print_rules, say, user
+from brain.cli.policy.common import ByOption, counts, moment, opened, opened_store, print_rules, say, stored_rules, user
 
 RuleArgument = Annotated[str, typer.Argument(metavar="RULE", help="The rule's id.")]
 
@@ -29,15 +29,11 @@ def list_(
 ) -> None:
     """The stored rules in order of precedence."""
 
-    async def work() -> None:
-        async with opened(stream, publishing=False) as engine:
-            rules = [rule for rule in engine.rules() if tag is None or tag in rule.tags]
-        if as_json:
-            print_json_array(rule.to_dict() for rule in rules)
-        else:
-            print_rules(rules)
-
-    run(work())
+    rules = [rule for rule in stored_rules(stream) if tag is None or tag in rule.tags]
+    if as_json:
+        print_json_array(rule.to_dict() for rule in rules)
+    else:
+        print_rules(rules)
 
 
 def enable(rule: RuleArgument, by: ByOption = None, stream: StreamOption = None) -> None:
@@ -63,7 +59,13 @@ def disable(rule: RuleArgument, by: ByOption = None, stream: StreamOption = None
 
 
 def delete(rule: RuleArgument, by: ByOption = None, stream: StreamOption = None) -> None:
-    """Remove a rule; `rollback` can bring it back."""
+    """Remove a rule; `rollback` can bring it back, unless it is one that this version cannot read."""
+    from brain.policy.reading import read_rules, remove_unreadable
+
+    with opened_store(stream) as store:
+        if rule in read_rules(store).faults:
+            say(f"{rule} is deleted; no version has it: {remove_unreadable(store, rule)}")
+            return
 
     async def work() -> None:
         async with opened(stream) as engine:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from brain.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
-from brain.cli.policy.common import ByOption, FileArgument, counts, opened, say, user
+from brain.cli.policy.common import ByOption, FileArgument, counts, opened, say, stored_rules, user
 from brain.errors import BrainError, InvalidInput
 
 if TYPE_CHECKING:
-    from brain.policy import PolicyEngine
+    from brain.policy import PolicyEngine, Rule
 
 _WATCH_SECONDS = 0.2
 
@@ -115,13 +115,13 @@ def export(
     """Print the stored rules as a policy file: YAML, or JSON with --json or for a file named *.json."""
     from brain.policy.files import dump_policy
 
-    async def work() -> str:
+    async def then(number: int) -> list[Rule]:
         async with opened(stream, publishing=False) as engine:
-            rules = engine.rules() if version is None else engine.rules_at(version)
-            lasting = [rule for rule in rules if not rule.is_temporary]
-            return dump_policy(lasting, as_json=as_json or (output is not None and output.suffix == ".json"))
+            return engine.rules_at(number)
 
-    text = run(work())
+    rules = stored_rules(stream) if version is None else run(then(version))
+    lasting = [rule for rule in rules if not rule.is_temporary]
+    text = dump_policy(lasting, as_json=as_json or (output is not None and output.suffix == ".json"))
     if output is None:
         typer.echo(text, nl=False)
     else:
