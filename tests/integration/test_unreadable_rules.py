@@ -92,7 +92,7 @@ def test_the_commands_that_mend_it_work(brain: Command, tmp_path: Path, spoil: C
     told = brain("doctor", "--json")
     assert told.code == 1
     (finding,) = [one for one in told.json if one["part"] == "rules"]
-    assert (finding["state"], finding["remedy"]) == ("bad", "brain policy delete deep; no engine starts before")
+    assert (finding["state"], finding["remedy"]) == ("bad", "brain policy delete deep; until then no engine starts")
     assert "'deep'" in finding["finding"]
     deleted = brain("policy", "delete", "deep")
     assert deleted.code == 0
