@@ -91,7 +91,7 @@ def test_the_commands_that_mend_it_work(brain: Command, tmp_path: Path, spoil: C
     assert "stored rule 'deep'" in exported.err
     told = brain("doctor", "--json")
     assert told.code == 1
-    (finding,) = [one for one in told.json if one["part"] == "rules"]
+    (finding,) = [one for one in told.json if one["part"] == "stored rules"]
     assert (finding["state"], finding["remedy"]) == ("bad", "brain policy delete deep; until then no engine starts")
     assert "'deep'" in finding["finding"]
     deleted = brain("policy", "delete", "deep")

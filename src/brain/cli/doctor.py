@@ -59,7 +59,7 @@ async def _examine(settings: Settings) -> list[Finding]:
         return [*findings, missing, *await _server(settings)]
     findings += await _stream(settings)
     findings.append(await _store(settings))
-    findings += await _rules(settings)
+    findings += await _unreadable_rules(settings)
     findings.append(await _database(settings))
     return findings + await _server(settings)
 
@@ -181,7 +181,7 @@ async def _store(settings: Settings) -> Finding:
     return Finding("store", "ok", "answers")
 
 
-async def _rules(settings: Settings) -> list[Finding]:
+async def _unreadable_rules(settings: Settings) -> list[Finding]:
     """The stored rules that this version cannot read: an engine does not start with one."""
     from brain.policy.reading import StoredRules, read_rules
     from brain.store import open_store
@@ -197,11 +197,14 @@ async def _rules(settings: Settings) -> list[Finding]:
         return []  # the store's own finding says it
     bad = [
         Finding(
-            "rules", "bad", str(fault).partition("; `")[0], f"brain policy delete {key}; until then no engine starts"
+            "stored rules",
+            "bad",
+            str(fault).partition("; `")[0],
+            f"brain policy delete {key}; until then no engine starts",
         )
         for key, fault in found.faults.items()
     ]
-    return bad or [Finding("rules", "ok", f"{len(found.rules)} stored, and all can be read")]
+    return bad or [Finding("stored rules", "ok", f"{len(found.rules)} stored, and all can be read")]
 
 
 async def _database(settings: Settings) -> Finding:
