@@ -166,7 +166,7 @@ def test_a_candidate_rule_is_tried_on_the_decisions_on_record(tab: Page, fresh_s
     text.fill('{"name": "bad", "effect": "MAYBE", "conditions": []}')
     panel.get_by_role("button", name="Try", exact=True).click()
     expect(panel.get_by_role("alert")).to_contain_text("effect")
-    text.fill('{"effect": "ALLOW"}')
+    text.fill('{"effect": "ALLOW", "everyone": true}')
     panel.get_by_label("Decisions of").select_option("the last hour")
     panel.get_by_role("button", name="Try", exact=True).click()
     expect(result.locator(".changes li")).to_have_text(["0 newly denied", "1 newly allowed", "0 another effect"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import sqlite3
@@ -45,6 +46,13 @@ def until(condition: Callable[[], bool]) -> float:
         assert time.monotonic() < began + DEADLINE, "it never came"
         time.sleep(0.001)
     return time.monotonic() - began
+
+
+@pytest.fixture(autouse=True)
+def _no_followers_of_other_tests() -> None:
+    """A follower ends with its engine, and an engine that a test left behind when it is collected."""
+    gc.collect()
+    until(lambda: all(thread.name != "policy-follower" for thread in threading.enumerate()))
 
 
 def allowing(action: str) -> Rule:
@@ -134,11 +142,13 @@ def test_a_child_changes_rules_and_the_parent_obeys(engine: PolicyEngine) -> Non
 
 @forks
 def test_a_child_of_an_engine_without_a_store_ends_its_containments() -> None:
-    engine = PolicyEngine(default_effect="ALLOW")
-    engine.contain("a1", ttl=0.2, reason="r")
+    clock = Clock()
+    engine = PolicyEngine(default_effect="ALLOW", clock=clock)
+    engine.contain("a1", ttl=60, reason="r")
 
     def work() -> object:
         refused = not engine.evaluate({"agent_id": "a1"}).allowed
+        clock.advance(60)
         until(lambda: engine.rules() == [])
         return refused
 

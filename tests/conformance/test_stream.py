@@ -298,13 +298,16 @@ async def test_a_look_back_ends_where_nothing_so_new_can_be(
     stream: EventStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(query, "_SLACK", 0.0)
-    for n in range(600):
-        receipt = stream.publish(make(n))
+    for n in range(599):
+        stream.publish(make(n))
+    receipt = stream.publish(make(599))
     await receipt
+    monkeypatch.setattr(stream.backend, "_timed", 0.0, raising=False)  # SQLite notes the time once a second
+    await stream.publish(make(600))
     await asyncio.sleep(0.05)
     since = time.time()
     await asyncio.sleep(0.05)
-    await stream.publish(make(600))
+    await stream.publish(make(601))
     pages: list[int] = []
     read_back = stream.backend.read_back
 
@@ -313,7 +316,7 @@ async def test_a_look_back_ends_where_nothing_so_new_can_be(
         return read_back(before, limit)
 
     monkeypatch.setattr(stream.backend, "read_back", counted)
-    for pattern, expected in (("*", [600]), ("test.happened", [600]), ("test.never", [])):
+    for pattern, expected in (("*", [601]), ("test.happened", [601]), ("test.never", [])):
         found = await stream.read(pattern, since=since, limit=100, newest_first=True)
         assert [stored.event.payload["n"] for stored in found] == expected
         assert pages.pop() == 100

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from support.command import Command
 from support.server import ServeThread, running_server
 from support.waiting import until
 
-ALLOW = {"id": "all", "name": "All", "effect": "ALLOW"}
+ALLOW = {"id": "all", "name": "All", "effect": "ALLOW", "everyone": True}
 ASKED = {"agent_id": "a1", "agent_role": "guest", "action": "read"}
 Server = tuple[httpx.AsyncClient, Store]
 
@@ -108,8 +107,12 @@ async def test_all_is_denied_beyond_max_rules_age(server: Server) -> None:
     assert "every action is denied" in (await ready(client))[1]
     explained = (await client.post("/api/policy/explain", json=ASKED)).json()
     assert explained["decision"] == decision
-    denied = (await client.get("/api/events", params={"type": "policy.action_denied"})).json()
-    assert decision["reason"] in json.dumps(denied)
+
+    async def is_recorded() -> bool:
+        denied = await client.get("/api/events", params={"pattern": "policy.action_denied"})
+        return decision["reason"] in denied.text
+
+    await until(is_recorded)
     mend_rules(store)
     await until(lambda: is_ready(client))
     assert (await client.post("/api/policy/evaluate", json=ASKED)).json()["rule_id"] == "all"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
 import pytest
 
 from brain import Event, ThreatService
 from brain.charter import in_the_wake_of
 from brain.errors import Unavailable
+from brain.store import DocumentChange, Mark, Written
 from brain.store.memory import MemoryStore
 from brain.testing import RecordingStream, make_event
 from brain.threats import Severity, Threat
@@ -87,10 +91,12 @@ async def test_a_batch_that_could_not_be_stored_is_stored_once_when_tried_again(
     class Away(MemoryStore):
         away = True
 
-        def put(self, collection: str, key: str, data: bytes, expected: int | None = None) -> int:
+        def write(
+            self, changes: Sequence[DocumentChange], joins: Mapping[str, Sequence[Mark]] = MappingProxyType({})
+        ) -> Written:
             if self.away:
                 raise Unavailable("away")
-            return super().put(collection, key, data, expected)
+            return super().write(changes, joins)
 
     store = Away()
     service = ThreatService(store=store)

@@ -346,18 +346,22 @@ class PolicyEngine:
         that cannot be read keeps no rule back.
         """
         began = self._look.monotonic()
-        changed, unreadable = False, None
-        try:
-            changed = self._measures.refresh()
-        except InvalidInput as error:
-            unreadable = error
-        if self._book.refresh():
-            self._measures.adopt(self._book)
-            changed = True
-        if unreadable is not None:
-            raise unreadable
+        changed, unreadable = False, []
+        for look in (self._measures.refresh, self._refresh_rules):
+            try:
+                changed |= look()
+            except InvalidInput as error:
+                unreadable.append(str(error))
+        if unreadable:
+            raise InvalidInput("; ".join(unreadable), unreadable)
         self._look.succeeded(began)
         return changed
+
+    def _refresh_rules(self) -> bool:
+        if not self._book.refresh():
+            return False
+        self._measures.adopt(self._book)
+        return True
 
     def tick(self) -> None:
         """What is due now and then: follow other processes; end containments and approvals whose time is over.
