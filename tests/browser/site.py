@@ -90,7 +90,7 @@ class Site:
         """Make the rule; its name is its id unless `more` gives another."""
         listed = [{"field": field, "operator": operator, "value": value} for field, operator, value in conditions]
         rule = {"id": rule_id, "name": rule_id, "effect": effect, "conditions": listed, "priority": priority, **more}
-        self.post("/policy/rules", rule)
+        self.post("/policy/rules", rule if listed or effect != "ALLOW" else {**rule, "everyone": True})
 
     def ask(self, agent: str, action: str = "read", role: str = "staff", **more: Any) -> Any:
         """Ask for a decision as an agent does; publishes `policy.rule_evaluated`, and a denial if it is one."""
