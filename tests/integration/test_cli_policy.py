@@ -147,6 +147,19 @@ def test_single_rules(brain: Command, policy: Path) -> None:
     missing = brain("policy", "delete", "read")
     assert missing.code == 2
     assert missing.err == "error: there is no rule 'read'; `brain policy list` shows those there are\n"
+    reserved = brain("policy", "delete", "containment:a1")
+    assert reserved.code == 2
+    assert reserved.err.count("is kept for containments") == reserved.err.count("\n") == 1
+
+
+def test_check_refuses_what_import_would_refuse(brain: Command, policy: Path) -> None:
+    policy.write_text(POLICY.replace("id: read", "id: kill-switch"))
+    for command in ("check", "import"):
+        ran = brain("policy", command, policy)
+        assert ran.code == 2
+        assert f"{policy}:10: rules[1].id: 'kill-switch' is kept for the kill switch" in ran.err
+    policy.write_text(POLICY)
+    assert brain("policy", "check", policy).out == f"{policy}: 2 rules, no faults, 0 findings\n"
 
 
 def test_policy_tests(brain: Command, policy: Path, tmp_path: Path) -> None:
