@@ -138,6 +138,20 @@ def test_eval(brain: Command, policy: Path, tmp_path: Path) -> None:
         assert ran.err.startswith("error: CONTEXT: ")
 
 
+def test_texts_beyond_their_bounds_are_refused(brain: Command) -> None:
+    for name in ("agent_id", "agent_role", "action", "resource"):
+        ran = brain("policy", "eval", json.dumps({"action": "read", name: "x" * 10_001}))
+        fault = f"{name}: 10,001 characters are more than the 10,000 allowed; shorten it"
+        assert (ran.code, ran.err) == (2, f"error: CONTEXT: {fault}\n")
+        assert brain("policy", "eval", json.dumps({"action": "read", name: "x" * 10_000})).code == 0
+    for option, most in (("--reason", 10_000), ("--by", 200)):
+        given = {"--reason": "leak", "--by": "ann", option: "x" * (most + 1)}
+        ran = brain("policy", "contain", "a1", *(part for pair in given.items() for part in pair))
+        fault = f"{option[2:]}: {most + 1:,} characters are more than the {most:,} allowed; shorten it"
+        assert (ran.code, ran.err) == (2, f"error: {fault}\n")
+    assert brain("policy", "containments", "--json").json == []
+
+
 def test_single_rules(brain: Command, policy: Path) -> None:
     brain("policy", "import", policy)
     assert brain("policy", "disable", "read").out == "read is disabled\n"
