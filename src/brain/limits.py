@@ -91,10 +91,15 @@ TYPE = _bound("A threat's type, and a rule's tag", 100, "characters", "It is a l
 NAME = _bound("A rule's name, and a threat's source", 500, "characters", "It is shown in one line of a table.")
 STORY = _bound("A correlation id in a request", 500, "characters", "It is an index of the consumers' tables.")
 TITLE = _bound("An incident's title", 250, "characters", "Ticket systems take no more.")
-REASON = _bound("A reason, and the note of a move", 1_000, "characters", "It is shown with every event about it.")
+REASON = _bound(
+    "The reason of a move, a silence or a hold; the note of a move",
+    1_000,
+    "characters",
+    "It is shown with every event about it.",
+)
 NOTE = _bound("A note on an incident", 2_000, "characters", "It is a comment in ticket systems.")
 TEXT = _bound(
-    "A description, a message, and a text of a context's own fields (agent_id, action, resource, ...)",
+    "A description, a message, the reason of a measure or an answer, a text of a context's own fields (agent_id, ...)",
     10_000,
     "characters",
     "A few pages: more than a person reads.",
@@ -161,7 +166,18 @@ def fault_of(value: object, most_bytes: int = VALUE_BYTES) -> str | None:
 def context_faults(context: Mapping[str, object]) -> list[tuple[str, str]]:
     """What is wrong with the members of a decision's context, each with its name; see `fault_of`."""
     found = [(str(name), fault_of(value, CONTEXT_BYTES)) for name, value in context.items()]
+    found += [(name, text_fault(context.get(name), TEXT)) for name in _CONTEXT_TEXTS]
     return [(name, fault) for name, fault in found if fault is not None]
+
+
+def text_fault(value: object, most: int) -> str | None:
+    """What is wrong with the length of a text; None when nothing is, or when it is no text."""
+    if isinstance(value, str) and len(value) > most:
+        return f"{len(value):,} characters are more than the {most:,} allowed; shorten it"
+    return None
+
+
+_CONTEXT_TEXTS = ("agent_id", "agent_role", "action", "resource")
 
 
 def size_fault(value: object, most_bytes: int) -> str | None:

@@ -98,6 +98,15 @@ def test_a_rule_is_switched_off_and_on_and_decisions_follow(tab: Page, site: Sit
     expect(tab.get_by_role("switch", name="Enabled: pay-allow")).not_to_be_checked()
 
 
+def test_a_containment_is_shown_and_cannot_be_changed_as_a_rule(tab: Page, site: Site) -> None:
+    site.post("/policy/containments", {"agent_id": "leaky", "reason": "leaked token", "ttl": 600})
+    open_page(tab, site, "#/policy")
+    row = tab.locator(".rule", has_text="Containment of leaky")
+    expect(row).to_contain_text("a measure: brain policy lift ends it")
+    expect(row.get_by_role("switch")).to_be_disabled()
+    expect(row.get_by_role("link", name="Try a change")).to_have_count(0)
+
+
 def test_a_decision_is_explained(tab: Page, site: Site) -> None:
     site.rule("ship-limit", "DENY", ("action", "==", "ship"), ("params.weight", ">", 500), priority=50)
     site.rule("ship-ok", "ALLOW", ("action", "==", "ship"), priority=1)

@@ -138,6 +138,20 @@ def test_eval(brain: Command, policy: Path, tmp_path: Path) -> None:
         assert ran.err.startswith("error: CONTEXT: ")
 
 
+def test_texts_beyond_their_bounds_are_refused(brain: Command) -> None:
+    for name in ("agent_id", "agent_role", "action", "resource"):
+        ran = brain("policy", "eval", json.dumps({"action": "read", name: "x" * 10_001}))
+        fault = f"{name}: 10,001 characters are more than the 10,000 allowed; shorten it"
+        assert (ran.code, ran.err) == (2, f"error: CONTEXT: {fault}\n")
+        assert brain("policy", "eval", json.dumps({"action": "read", name: "x" * 10_000})).code == 0
+    for option, most in (("--reason", 10_000), ("--by", 200)):
+        given = {"--reason": "leak", "--by": "ann", option: "x" * (most + 1)}
+        ran = brain("policy", "contain", "a1", *(part for pair in given.items() for part in pair))
+        fault = f"{option[2:]}: {most + 1:,} characters are more than the {most:,} allowed; shorten it"
+        assert (ran.code, ran.err) == (2, f"error: {fault}\n")
+    assert brain("policy", "containments", "--json").json == []
+
+
 def test_single_rules(brain: Command, policy: Path) -> None:
     brain("policy", "import", policy)
     assert brain("policy", "disable", "read").out == "read is disabled\n"
@@ -147,6 +161,19 @@ def test_single_rules(brain: Command, policy: Path) -> None:
     missing = brain("policy", "delete", "read")
     assert missing.code == 2
     assert missing.err == "error: there is no rule 'read'; `brain policy list` shows those there are\n"
+    reserved = brain("policy", "delete", "containment:a1")
+    assert reserved.code == 2
+    assert reserved.err.count("is kept for containments") == reserved.err.count("\n") == 1
+
+
+def test_check_refuses_what_import_would_refuse(brain: Command, policy: Path) -> None:
+    policy.write_text(POLICY.replace("id: read", "id: kill-switch"))
+    for command in ("check", "import"):
+        ran = brain("policy", command, policy)
+        assert ran.code == 2
+        assert f"{policy}:10: rules[1].id: 'kill-switch' is kept for the kill switch" in ran.err
+    policy.write_text(POLICY)
+    assert brain("policy", "check", policy).out == f"{policy}: 2 rules, no faults, 0 findings\n"
 
 
 def test_policy_tests(brain: Command, policy: Path, tmp_path: Path) -> None:

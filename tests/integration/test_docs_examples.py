@@ -66,7 +66,7 @@ def test_the_readme_proves_what_happened(tmp_path: Path) -> None:
 
 
 def test_the_settings_in_the_readme_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "brain.toml").write_text(readme_block("Get told.", "toml"))
+    (tmp_path / "brain.toml").write_text(readme_block("Get alerts.", "toml"))
     monkeypatch.chdir(tmp_path)
     settings = load_settings()
     assert list(settings.soc.notifiers) == ["pager"]

@@ -68,6 +68,13 @@ async def test_every_fault_of_a_body_is_listed(client: httpx.AsyncClient) -> Non
     assert {fault.partition(":")[0] for fault in problem["faults"]} == {"type", "source", "severity", "extra"}
 
 
+async def test_fields_that_are_missing_or_unknown_are_said_in_plain_words(client: httpx.AsyncClient) -> None:
+    problem = problem_of(await client.post("/api/policy/evaluate?colour=red", json={"agent_id": "a"}), 422)
+    assert problem["faults"] == ["action: is missing"]
+    problem = problem_of(await client.post("/api/policy/rules", json={**RULE, "condtions": []}), 422)
+    assert problem["faults"] == ["condtions: is unknown; /openapi.json lists the fields of this request"]
+
+
 async def test_a_rule_id_that_is_taken_is_a_conflict(client: httpx.AsyncClient) -> None:
     rule = {**RULE, "id": "taken"}
     assert (await client.post("/api/policy/rules", json=rule)).status_code == 201

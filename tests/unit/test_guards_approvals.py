@@ -242,6 +242,20 @@ async def test_an_async_tool_in_whatever_wrapping_waits_without_blocking(engine:
     assert await task == [1]
 
 
+@pytest.mark.parametrize(("field", "most"), [("by", 200), ("reason", 10_000)])
+def test_an_answer_beyond_its_bounds_is_refused_and_the_request_stays_open(
+    engine: PolicyEngine, field: str, most: int
+) -> None:
+    with pytest.raises(ApprovalRequired) as asked:
+        Guard(engine, agent=AGENT, on_approval="raise").tool(lambda note: note, name="pay")("x")
+    found = asked.value.approval.id
+    for answer in (engine.approvals.grant, engine.approvals.refuse):
+        with pytest.raises(InvalidInput, match=f"{field}: {most + 1:,} characters are more than the {most:,} allowed"):
+            answer(found, **{"by": "ann", field: "x" * (most + 1)})
+    assert engine.approvals.get(found).status is Status.PENDING
+    assert engine.approvals.grant(found, **{"by": "ann", field: "x" * most}).status is Status.GRANTED
+
+
 async def test_a_plain_function_in_an_event_loop_raises_instead_of_waiting(engine: PolicyEngine) -> None:
     guard = Guard(engine, agent=AGENT)
     guarded = guard("pay")(lambda items: pay_async(items))

@@ -185,6 +185,18 @@ def test_params_that_are_no_arguments_are_a_fault(guard: Guard) -> None:
         guard("pay", params=lambda amount: [amount])(lambda amount: amount)(5)  # type: ignore[arg-type, return-value]
 
 
+@pytest.mark.parametrize("template", ["order/{id}", "order/{}", "order/{amount.id}", "order/{amount"])
+def test_a_resource_that_does_not_fit_the_arguments_is_a_fault(guard: Guard, template: str) -> None:
+    with pytest.raises(InvalidInput, match=r"resource: 'order/.*' does not fit the arguments of pay \(amount\): "):
+        guard("pay", resource=template)(lambda amount: amount)(5)
+
+
+@pytest.mark.parametrize("action", [lambda amount: amount, "", 5, None])
+def test_an_action_that_is_no_text_is_refused_when_the_guard_is_put_on(guard: Guard, action: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"action: .* is not the name of an action; write @guard\("):
+        guard(action)
+
+
 def test_a_call_that_does_not_fit_is_the_callers_type_error(guard: Guard) -> None:
     @guard("pay")
     def pay(amount: int) -> int:

@@ -16,6 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
+from brain.errors import InvalidInput
 from brain.policy import ANONYMOUS, Condition, Guard, PolicyEngine, Rule, acting_as
 from brain.policy.guards_http import PolicyMiddleware, acting, install, requires
 from brain.testing import RecordingStream
@@ -372,3 +373,16 @@ def test_dependencies_in_which_an_agent_acts(engine: PolicyEngine, stream: Recor
             assert "does not know who acts" in refused.json()["detail"]
         deny(engine, ("agent_id", "==", "mallory"))
         assert [client.get(f"/{name}/def").status_code for name in dependencies] == [403, 403, 403]
+
+
+def test_names_that_no_request_has_are_named(engine: PolicyEngine) -> None:
+    app, guard = FastAPI(), Guard(engine, agent="a1")
+
+    @app.get("/a", dependencies=[Depends(requires(guard, "orders", agent=lambda _: "a1", resource="order/{id}"))])
+    @app.get("/b", dependencies=[Depends(requires(guard, "orders", agent=lambda _: "a1", params=["id"]))])
+    def read(amount: int = 0) -> None: ...
+
+    with pytest.raises(InvalidInput, match=r"resource: 'order/\{id\}' does not fit the arguments of orders \(amount\)"):
+        TestClient(app).get("/a")
+    with pytest.raises(InvalidInput, match="params: id is not among the arguments of orders: amount"):
+        TestClient(app).get("/b")

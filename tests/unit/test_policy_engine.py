@@ -299,3 +299,12 @@ def test_an_import_is_all_or_nothing() -> None:
     assert (done.deleted, done.unchanged) == (["a"], 1)
     with pytest.raises(Conflict):
         engine.add_rule(rule("b"))
+
+
+def test_a_url_in_place_of_a_stream_or_store_is_refused() -> None:
+    with pytest.raises(
+        InvalidInput, match=r"event_stream: 'memory://' is a text; give what `EventStream.open` returns"
+    ):
+        PolicyEngine("memory://")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match=r"store: 'memory://' is a text; give what `open_store` returns"):
+        PolicyEngine(store="memory://")  # type: ignore[arg-type]

@@ -59,8 +59,8 @@ def faults(text: str) -> list[str]:
 def test_ten_faults_are_ten_messages_with_their_lines() -> None:
     found = {fault.split(": ")[0] + " " + fault.split(": ")[1]: fault for fault in faults(TEN_FAULTS)}
     assert list(found) == [
-        "p.yaml:2 colour",
         "p.yaml:1 version",
+        "p.yaml:2 colour",
         "p.yaml:6 rules[0].effect",
         "p.yaml:7 rules[0].priority",
         "p.yaml:8 rules[1].name",
@@ -78,6 +78,7 @@ def test_ten_faults_are_ten_messages_with_their_lines() -> None:
     ("text", "fault"),
     [
         ("", "p.yaml:1: is empty"),
+        ("version: 2\nrules: []", "p.yaml:1: version: 2 is unknown; write `version: 1`"),
         ("rules: 3", "p.yaml:1: not a policy file: it needs `rules`, a list"),
         ("a: [1", "p.yaml:1: not readable: expected ',' or ']', but got '<stream end>'"),
         ("rules:\n  - 7", "p.yaml:2: rules[0]: a rule is an object with id, name and effect, not 7"),
@@ -91,6 +92,33 @@ def test_ten_faults_are_ten_messages_with_their_lines() -> None:
 )
 def test_other_faults(text: str, fault: str) -> None:
     assert faults(text)[0].startswith(fault)
+
+
+def test_ids_and_tags_of_measures_are_faults_of_a_file() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_policy(
+            """\
+rules:
+  - {id: "containment:a1", name: A, effect: DENY}
+  - id: b
+    name: B
+    effect: DENY
+    tags: [night, kill-switch]
+""",
+            "p.yaml",
+        )
+    found = [fault.partition(", which")[0] for fault in caught.value.faults]
+    assert found == [
+        "p.yaml:2: rules[0].id: 'containment:a1' is kept for containments",
+        "p.yaml:6: rules[1].tags: 'b' has the tag 'kill-switch'",
+    ]
+
+
+def test_faults_come_in_the_order_of_their_lines() -> None:
+    text = "rules:\n- id: a\n  mode: x\n  priority: high\n  effect: DENY\n  description: [a]\n  name: A\n"
+    with pytest.raises(InvalidInput) as caught:
+        parse_policy(text, "p:1.yaml")
+    assert [fault.removeprefix("p:1.yaml:")[:1] for fault in caught.value.faults] == ["3", "4", "6"]
 
 
 @pytest.mark.parametrize("conditions", [None, []])
@@ -149,7 +177,7 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be read"):
         read_policy(tmp_path / "none.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InvalidInput, match="cannot be read"):
+    with pytest.raises(InvalidInput, match=r"is not UTF-8 text: byte 0xff at position 0; save it as UTF-8"):
         read_policy(tmp_path / "binary.yaml")
 
 

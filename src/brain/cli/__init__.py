@@ -64,6 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         root()(arguments)
     except BrainError as error:
-        faults = [fault for fault in getattr(error, "faults", ()) if fault != str(error)]
+        faults = [fault for fault in getattr(error, "faults", ()) if fault not in str(error)]
         print(f"error: {error}", *(f"  {fault}" for fault in faults), sep="\n", file=sys.stderr)
         sys.exit(USAGE_EXIT)

@@ -105,7 +105,7 @@ def notifiers(stream: StreamOption = None, database: DatabaseOption = None, as_j
 
 @app.command("check-config")
 def check_config(as_json: JsonOption = False) -> None:
-    """Check the table [soc] of brain.toml, secrets included, and print what it comes to. Exit code 2 for any fault."""
+    """Check the table `soc` of brain.toml, secrets included, and print what it comes to. Exit code 2 for any fault."""
     from brain.consumers.soc.configuration import configuration, secret_faults
     from brain.errors import InvalidInput
     from brain.settings import load_settings

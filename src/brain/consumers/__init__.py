@@ -75,7 +75,8 @@ def check_consumers(names: Sequence[str]) -> None:
     """Raises InvalidInput for a name that no installed consumer has."""
     known = consumer_packages()
     if unknown := [name for name in names if name not in known]:
-        raise InvalidInput(f"consumers: there is no {', '.join(unknown)}; there are {', '.join(known)}")
+        names = ", ".join(map(repr, unknown))
+        raise InvalidInput(f"consumers: {names} is not installed; there are {', '.join(known)}")
 
 
 def open_consumer(name: str, house: House) -> AbstractAsyncContextManager[Consumer]:

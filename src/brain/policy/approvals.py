@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from brain import limits
 from brain.charter import EventType
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.policy.decisions import Decision
@@ -124,7 +125,9 @@ class Approvals(forking.Part):
         return found
 
     def grant(self, approval_id: str, *, by: str, reason: str = "") -> Approval:
-        """A person's yes. Raises NotFound, and Conflict when it is answered already, or too late."""
+        """A person's yes. Raises NotFound, Conflict when it is answered already, or too late, and InvalidInput for a
+        text beyond its bound.
+        """
         return self._answer(approval_id, Status.GRANTED, by, reason)
 
     def refuse(self, approval_id: str, *, by: str, reason: str = "") -> Approval:
@@ -181,6 +184,9 @@ class Approvals(forking.Part):
     def _answer(self, approval_id: str, status: Status, by: str, reason: str) -> Approval:
         if not by.strip():
             raise InvalidInput("by: is empty; say who answers")
+        for name, text, most in (("by", by, limits.ID), ("reason", reason, limits.TEXT)):
+            if (fault := limits.text_fault(text, most)) is not None:
+                raise InvalidInput(f"{name}: {fault}")
         document = self._document(approval_id)
         approval = self._current(document)
         answered = msgspec.structs.replace(

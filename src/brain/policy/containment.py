@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from brain import limits
 from brain.errors import InvalidInput
 from brain.policy.models import (
     CONTAINMENT,
@@ -67,7 +68,7 @@ def containment_rule(agent_id: str, ttl: float, reason: str, by: str | None, now
         conditions=[Condition("agent_id", Operator.EQ, agent_id)],
         priority=MAX_PRIORITY,
         description=_reason(reason),
-        metadata={"agent_id": agent_id, "since": now, **({"by": by} if by else {})},
+        metadata={"agent_id": agent_id, "since": now, **_by(by)},
         tags=[CONTAINMENT],
         expires_at=now + _ttl(ttl),
     )
@@ -82,7 +83,7 @@ def kill_switch_rule(allow: tuple[str, ...], ttl: float | None, reason: str, by:
         conditions=[Condition("agent_id", Operator.NE, agent_id) for agent_id in allow],
         priority=MAX_PRIORITY,
         description=_reason(reason),
-        metadata={"allow": list(allow), "since": now, **({"by": by} if by else {})},
+        metadata={"allow": list(allow), "since": now, **_by(by)},
         tags=[KILL_SWITCH],
         expires_at=None if ttl is None else now + _ttl(ttl),
     )
@@ -94,7 +95,15 @@ def _ttl(ttl: float) -> float:
     return float(ttl)
 
 
+def _by(by: str | None) -> dict[str, str]:
+    if (fault := limits.text_fault(by, limits.ID)) is not None:
+        raise InvalidInput(f"by: {fault}")
+    return {"by": by} if by else {}
+
+
 def _reason(reason: str) -> str:
     if not isinstance(reason, str) or not reason.strip():
         raise InvalidInput("reason: is empty; say why, for those who will ask")
+    if (fault := limits.text_fault(reason, limits.TEXT)) is not None:
+        raise InvalidInput(f"reason: {fault}")
     return reason

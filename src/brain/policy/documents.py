@@ -107,10 +107,13 @@ class Document:
         return f"{self.name}:{self.line(place)}"
 
     def refuse(self, faults: Sequence[str]) -> None:
-        """Raise InvalidInput when there are faults."""
+        """Raise InvalidInput when there are faults: it lists them in the order of their lines."""
         if faults:
             many = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-            raise InvalidInput(f"{self.name}: {many}; nothing was taken from it", faults)
+            raise InvalidInput(f"{self.name}: {many}; nothing was taken from it", sorted(faults, key=self._line_of))
+
+    def _line_of(self, fault: str) -> int:
+        return int(fault.removeprefix(f"{self.name}:").partition(":")[0])
 
 
 def load(path: Path) -> Document:
@@ -122,7 +125,8 @@ def load(path: Path) -> Document:
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"{path}: cannot be read: {error}") from error
+        fault = f"is not UTF-8 text: byte {error.object[error.start]:#x} at position {error.start}; save it as UTF-8"
+        raise InvalidInput(f"{path}: {fault}") from error
     return load_text(text, str(path))
 
 

@@ -61,6 +61,7 @@ class PolicyEngine:
         max_rules_age: float | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        _check_opened(event_stream, store)
         if not 0 <= sample_allowed <= 1:
             raise InvalidInput(f"sample_allowed: {sample_allowed!r} is not a share between 0 and 1")
         if mismatch not in ("unknown", "false"):
@@ -415,6 +416,14 @@ class PolicyEngine:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _check_opened(event_stream: object, store: object) -> None:
+    """Raises InvalidInput for a URL where an opened stream or store is expected."""
+    if isinstance(event_stream, str):
+        raise InvalidInput(f"event_stream: {event_stream!r} is a text; give what `EventStream.open` returns")
+    if isinstance(store, str):
+        raise InvalidInput(f"store: {store!r} is a text; give what `open_store` returns")
 
 
 def _check_context(context: Mapping[str, Any]) -> dict[str, Any]:

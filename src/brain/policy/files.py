@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from brain.errors import InvalidInput
+from brain.policy.containment import reserved
 from brain.policy.documents import Document, dump_yaml, load, load_text
 from brain.policy.models import EVERYONE, Rule, lets_everyone
 
@@ -76,7 +77,9 @@ def _parsed(document: Document) -> PolicyFile:
         unknown = [str(key) for key in plain if key not in ("version", "description", "rules")]
         faults += [f"{document.at(key)}: {key}: unknown; known are version, description, rules" for key in unknown]
         if plain.get("version", VERSION) != VERSION:
-            faults.append(f"{document.at('version')}: version: {plain['version']!r} is not {VERSION}")
+            faults.append(
+                f"{document.at('version')}: version: {plain['version']!r} is unknown; write `version: {VERSION}`"
+            )
     faults += document.faults
     rules: list[Rule] = []
     lines: dict[str, int] = {}
@@ -89,6 +92,7 @@ def _parsed(document: Document) -> PolicyFile:
             continue
         if rule.id in lines:
             faults.append(f"{document.at(place)}: {place}.id: {rule.id!r} is taken by line {lines[rule.id]}")
+        faults += [_placed(document, place, one, fault) for fault in reserved(rule)]
         rules.append(rule)
         lines.setdefault(rule.id, document.line(place))
     document.refuse(faults)

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 
 from brain.policy.decisions import Decision
 from brain.policy.guards import ActionDenied, Agent, Guard, acting_as
+from brain.policy.guards.description import chosen, filled
 from brain.policy.guards.endpoint import endpoint_params
 from brain.policy.guards.web import query_texts, routed_path
 from brain.policy.normal import normalise
@@ -46,10 +47,10 @@ def requires(
 
     async def decide(connection: HTTPConnection) -> Decision:
         given = normalise(await endpoint_params(connection))
-        chosen = given if params is None else {name: given[name] for name in params}
-        target = resource.format_map(given) if resource is not None else routed_path(connection)
+        seen = given if params is None else chosen(given, params, action)
+        target = filled(resource, given, action) if resource is not None else routed_path(connection)
         try:
-            return await guard.check_async(action, target, chosen, await _who(agent, connection))
+            return await guard.check_async(action, target, seen, await _who(agent, connection))
         except ActionDenied as denied:
             if connection.scope["type"] == "websocket":
                 raise WebSocketException(_POLICY_VIOLATION, denied.title) from denied

@@ -107,10 +107,17 @@ async def _validation_error(request: Request, error: Exception) -> Response:
     return problem(InvalidInput.status, InvalidInput.title, detail, faults)
 
 
+_OWN_WORDS = {
+    "extra_forbidden": "is unknown; /openapi.json lists the fields of this request",
+    "missing": "is missing",
+}
+"""For kinds of pydantic's faults: what is said in their place."""
+
+
 def _fault(found: dict[str, Any]) -> str:
     where, *path = found["loc"]
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-    message = found["msg"].removeprefix("Value error, ")
+    message = _OWN_WORDS.get(found["type"]) or found["msg"].removeprefix("Value error, ")
     if where == "body":
         return f"{name or 'body'}: {message}"
     return f"{name} ({where} parameter): {message}"

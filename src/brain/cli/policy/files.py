@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,9 +66,13 @@ def check(
             where = f"{file}:{lines[one.rule_id]}: " if file is not None else ""
             other = f" (line {lines[one.other_id]})" if one.other_id is not None and one.other_id in lines else ""
             say(f"{where}{one.kind}: rule {one.rule_id!r}: {one.message}{other}")
-        say(f"{file or 'stored rules'}: {len(rules)} rules, no faults, {len(found)} findings")
+        say(f"{file or 'stored rules'}: {_counted(rules, 'rule')}, no faults, {_counted(found, 'finding')}")
     if found and strict:
         raise typer.Exit(1)
+
+
+def _counted(things: Sized, name: str) -> str:
+    return f"1 {name}" if len(things) == 1 else f"{len(things)} {name}s"
 
 
 def import_(

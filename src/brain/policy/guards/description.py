@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from brain.errors import InvalidInput
@@ -25,6 +25,9 @@ class Description:
         params: Iterable[str] | Callable[..., Mapping[str, Any]] | None,
         agent: Agent | Callable[..., Agent] | None,
     ) -> None:
+        """Raises InvalidInput for an action that is no text, such as the function under a bare `@guard`."""
+        if not isinstance(action, str) or not action:
+            raise InvalidInput(f'action: {action!r} is not the name of an action; write @guard("payments.refund")')
         self.action = action
         self._resource = resource
         self._params = params if callable(params) or params is None else tuple(params)
@@ -40,7 +43,7 @@ class Description:
             named = bind(*args, **kwargs)
             on, who = resource, agent
             if on is not None:
-                on = given(on, args, kwargs) if callable(on) else on.format_map(named)
+                on = given(on, args, kwargs) if callable(on) else filled(on, named, action)
             if who is not None and callable(who):
                 who = given(who, args, kwargs) or {}  # nobody: refused, and not taken for whom the guard acts else
             if wanted is None:
@@ -49,7 +52,7 @@ class Description:
                 return action, on, named, who
             if callable(wanted):
                 return action, on, given(wanted, args, kwargs), who
-            return action, on, _chosen(named, wanted, action), who
+            return action, on, chosen(named, wanted, action), who
 
         return describe
 
@@ -80,8 +83,19 @@ def _without_first(named: Named, first: object) -> Named:
     return named
 
 
-def _chosen(named: Named, wanted: tuple[str, ...], action: str) -> Named:
+def filled(template: str, named: Mapping[str, Any], action: str) -> str:
+    """The resource that a template and arguments make. Raises InvalidInput when they do not fit."""
+    try:
+        return template.format_map(named)
+    except (LookupError, ValueError, AttributeError, TypeError) as error:
+        fault = f"{template!r} does not fit the arguments of {action} ({', '.join(named) or 'none'}): {error}"
+        raise InvalidInput(f"resource: {fault}") from error
+
+
+def chosen(named: Mapping[str, Any], wanted: Collection[str], action: str) -> dict[str, Any]:
+    """Only the wanted arguments. Raises InvalidInput for one that there is not."""
     absent = [name for name in wanted if name not in named]
     if absent:
-        raise InvalidInput(f"params: {', '.join(absent)} is not among the arguments of {action}: {', '.join(named)}")
+        names = ", ".join(named) or "none"
+        raise InvalidInput(f"params: {', '.join(absent)} is not among the arguments of {action}: {names}")
     return {name: named[name] for name in wanted}

@@ -11,6 +11,7 @@ import { router } from "./router.js";
 import { staleNotice } from "./stale.js";
 
 const MOST = 500;
+const MEASURES = ["containment", "kill-switch"]; // tags that no rule can have
 
 /** The view `#/policy`. */
 export function mountPolicy(root, { rules: source }) {
@@ -72,8 +73,9 @@ export function mountPolicy(root, { rules: source }) {
 }
 
 function ruleRow(rule, flip) {
+  const measure = rule.tags.some((tag) => MEASURES.includes(tag));
   const toggle = h("button", {
-    class: "switch", role: "switch", "aria-checked": String(rule.enabled), "aria-label": `Enabled: ${rule.name}`, "data-focus": "switch",
+    disabled: measure, class: "switch", role: "switch", "aria-checked": String(rule.enabled), "aria-label": `Enabled: ${rule.name}`, "data-focus": "switch",
     onclick: async () => {
       toggle.setAttribute("aria-checked", String(!rule.enabled));
       if (!(await flip(!rule.enabled))) toggle.setAttribute("aria-checked", String(rule.enabled));
@@ -84,7 +86,7 @@ function ruleRow(rule, flip) {
     h("div", { class: "rule-main" },
       h("p", { class: "card-head" }, h("span", { class: "chip", "data-level": rule.effect }, rule.effect), h("b", {}, rule.name),
         h("span", { class: "card-age" }, `priority ${rule.priority}`),
-        h("a", { class: "story-link", href: router.href({ try: rule.id }), "data-focus": "try", "aria-label": `Try a change of ${rule.name}` }, "Try a change")),
+        measure ? null : h("a", { class: "story-link", href: router.href({ try: rule.id }), "data-focus": "try", "aria-label": `Try a change of ${rule.name}` }, "Try a change")),
       conditionList(rule.conditions),
       h("p", { class: "card-text" }, h("code", {}, rule.id), ...notes(rule))),
   );
@@ -92,6 +94,8 @@ function ruleRow(rule, flip) {
 
 function notes(rule) {
   const found = [];
+  if (rule.tags.includes("containment")) found.push(" · a measure: brain policy lift ends it");
+  if (rule.tags.includes("kill-switch")) found.push(" · a measure: brain policy kill-switch off ends it");
   if (rule.mode === "shadow") found.push(" · shadow: recorded, not applied");
   if (rule.expires_at) found.push(" · expires ", new Date(rule.expires_at * 1000).toLocaleString());
   if (rule.not_before && rule.not_before > Date.now() / 1000) found.push(" · from ", new Date(rule.not_before * 1000).toLocaleString());

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from brain.policy.guards.binding import binder
 from brain.policy.guards.denials import ActionDenied
+from brain.policy.guards.description import filled
 
 if TYPE_CHECKING:
     from brain.policy.guards.guard import Guard
@@ -65,7 +66,7 @@ class ToolAction:
     def _resource_of(self, /, **arguments: Any) -> str | None:
         if callable(self.resource):
             return self.resource(**arguments)
-        return None if self.resource is None else self.resource.format_map(arguments)
+        return None if self.resource is None else filled(self.resource, arguments, self.name)
 
 
 def _as_given(**arguments: Any) -> Mapping[str, Any]:
