@@ -190,6 +190,27 @@ def test_doctor_without_a_database_makes_none(cli: Cli, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_doctor_says_that_a_folder_cannot_be_written(cli: Cli, tmp_path: Path) -> None:
+    for stream, named in (
+        ("sqlite:////proc/brain.db", "the folder /proc cannot be written"),  # not even by root
+        (f"sqlite:///{tmp_path}/none/brain.db", f"the folder {tmp_path}/none cannot be written"),
+    ):
+        ended = cli("doctor", "--stream", stream)
+        assert ended.code == 1
+        assert named in ended.out
+        assert "make it writable" in ended.out
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_misspelt_variable_ends_a_command_with_the_name_that_was_meant(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRAIN_APIKEY", "x")
+    ended = cli("doctor")
+    assert ended.code == 2
+    assert "BRAIN_APIKEY in the environment: no such setting; did you mean BRAIN_API_KEY?" in ended.err
+
+
 def test_doctor_reports_a_redis_that_is_away(cli: Cli) -> None:
     ended = cli("doctor", "--stream", "redis://127.0.0.1:1/0", "--json")
     findings = {row["part"]: row for row in json.loads(ended.out)}
