@@ -156,11 +156,12 @@ async def publish(settings: Settings, announce: Any) -> None:
 
 
 async def _test(name: str, settings: Settings) -> dict[str, Any]:
-    from brain.connectors.sender import Refused, Sender
+    from brain.connectors.sender import Refused, Sender, TryLater
     from brain.consumers.soc.groups import Action
     from brain.consumers.soc.notifiers import say
     from brain.consumers.soc.pages import Page
     from brain.errors import InvalidInput, NotFound
+    from brain.logs import overheard
 
     notifier = settings.soc.notifiers.get(name)
     if notifier is None:
@@ -182,9 +183,10 @@ async def _test(name: str, settings: Settings) -> dict[str, Any]:
                 test=True,
             )
             try:
-                answers[action.value] = await say(notifier, page, sender, time.time)
-            except Refused as error:
-                raise InvalidInput(str(error)) from error
+                with overheard("stamina"), overheard("apprise") as said:  # retries, and what apprise knows of a failure
+                    answers[action.value] = await say(notifier, page, sender, time.time)
+            except (Refused, TryLater) as error:
+                raise InvalidInput(": ".join([str(error), *said[-1:]])) from error
     return answers
 
 

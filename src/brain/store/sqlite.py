@@ -12,6 +12,7 @@ from brain.errors import InvalidInput, Unavailable
 from brain.store import LOGGED_CHANGES, MARKS_KEPT, START, Document, DocumentChange, Mark, Reading, Step, Written
 from brain.store.connection import LockedConnection
 from brain.store.rules import Planned, SingleChanges, by_collection, check_key, new_token, planned
+from brain.store.sqlite_faults import explained
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another writer of the file before raising Unavailable."""
@@ -164,7 +165,7 @@ class SQLiteStore(SingleChanges):
         try:
             yield
         except sqlite3.Error as error:
-            raise Unavailable(f"SQLite file {self._path}: {error}; check the path, its rights and the disk") from error
+            raise Unavailable(explained(self._path, error)) from error
 
 
 def _mark(connection: sqlite3.Connection, collection: str) -> Mark:
