@@ -196,7 +196,7 @@ def test_tail_on_a_redis_that_is_away_says_so_once_and_what_to_do(tmp_path: Path
     err = tmp_path / "err"
     process = start(tmp_path, ("events", "tail", "--stream", "redis://127.0.0.1:1/0"), tmp_path / "out", err, {})
     try:
-        wait_until(lambda: err.read_text() != "")
+        wait_until(lambda: err.exists() and err.read_text() != "")
         process.join(6)  # it goes on; by then it has tried some fifty times
         assert process.is_alive()
     finally:

@@ -138,9 +138,12 @@ def desk(stream: str | None, database: str | None) -> Iterator[tuple[Desk, Setti
     from brain.consumers.soc.configuration import configuration
     from brain.consumers.soc.operations import Desk
     from brain.settings import load_settings
+    from brain.store.ours import check_exists
 
     settings = load_settings(stream=stream, store=stream, database=database)
-    engine = open_database(settings.database or default_database(settings.stream))
+    url = settings.database or default_database(settings.stream)
+    check_exists(url)
+    engine = open_database(url)
     try:
         yield Desk(engine, configuration(settings.soc)), settings
     finally:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from brain.errors import InvalidInput, Unavailable
 from brain.redis_client.url import masked
+from brain.store.ours import claim
 from brain.store.sqlite import sqlite_path, use_wal
 from brain.store.sqlite_faults import explained
 from brain.unreadable import FAULTS, left_out
@@ -123,6 +124,7 @@ def _sqlite(path: str) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def connected(connection: Any, record: object) -> None:
+        claim(connection, Path(path))
         use_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")

@@ -19,6 +19,7 @@ import msgspec
 
 from brain.errors import Unavailable
 from brain.store.connection import LockedConnection
+from brain.store.ours import claim
 from brain.store.sqlite import sqlite_path, use_wal
 from brain.store.sqlite_faults import explained
 from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
@@ -357,6 +358,7 @@ class SQLiteBackend:
 
 def _connect(path: Path, power: bool) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False, cached_statements=64)
+    claim(db, path)
     use_wal(db)
     db.execute(f"PRAGMA synchronous={'FULL' if power else 'NORMAL'}")
     return db
