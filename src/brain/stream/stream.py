@@ -434,12 +434,12 @@ class EventStream:
                     self.bell.ring()
                 elif self.backend.wait(position, 0.5):
                     position = None
-            except Unavailable as error:
-                self.outage.met("watching", error)
-                position = None
-                self._stopping.wait(0.2)
             except Exception as error:  # noqa: BLE001  (the thread must live on; the backend's state is logged)
-                if not self._stopping.is_set():
+                if self._stopping.is_set():
+                    return  # the backend was closed under it
+                if isinstance(error, Unavailable):
+                    self.outage.met("watching", error)
+                else:
                     log.warning("cannot watch the backend", error=str(error))
                 position = None
                 self._stopping.wait(0.2)
