@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -101,3 +103,28 @@ def configure_logs(level: str = "warning", form: str = "auto") -> None:
     root.setLevel(_LEVELS[level])
     for chatty in ("uvicorn", "httpx", "httpcore", "asyncio"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, _LEVELS[level]))
+
+
+@contextmanager
+def overheard(*loggers: str) -> Iterator[list[str]]:
+    """What libraries log by these names inside the block: collected, oldest first, and written nowhere."""
+    heard: list[str] = []
+    handler = _Collecting(heard)
+    kept = [(found, found.handlers[:], found.propagate) for found in map(logging.getLogger, loggers)]
+    for found, _, _ in kept:
+        found.handlers[:], found.propagate = [handler], False
+    try:
+        yield heard
+    finally:
+        for found, handlers, propagate in kept:
+            found.handlers[:], found.propagate = handlers, propagate
+
+
+class _Collecting(logging.Handler):
+    def __init__(self, into: list[str]) -> None:
+        super().__init__()
+        self._into = into
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the record's text."""
+        self._into.append(record.getMessage())

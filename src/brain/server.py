@@ -40,6 +40,7 @@ from brain.web.groups_api import groups_router
 from brain.web.health import health_router
 from brain.web.live import Live, live_router
 from brain.web.modules import Module
+from brain.web.paths import KnownParameters, Paths
 from brain.web.unreadable import NamesUnreadable
 
 log = Log("brain.server")
@@ -114,7 +115,8 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
         redoc_url=None,
     )
     app.state.live = live
-    problems.install(app)
+    paths = Paths(app)
+    problems.install(app, paths.methods)
     openapi.install(app, with_key=sessions is not None)
 
     api = APIRouter(prefix="/api")
@@ -129,6 +131,7 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
 
     # The last one added is the first to see a request.
     app.add_middleware(NamesUnreadable)
+    app.add_middleware(KnownParameters, paths=paths)
     app.add_middleware(BodyReader, limit=settings.body_limit)
     app.add_middleware(Guard, settings=settings, sessions=sessions)
     app.add_middleware(problems.LastResort)

@@ -5,6 +5,7 @@ What a command line option or a caller gives goes before all of them. docs/setti
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,6 +27,7 @@ from brain.consumers.metrics.settings import MetricsSettings
 from brain.consumers.soc.settings import SocSettings
 from brain.errors import InvalidInput
 from brain.redis_client.url import SCHEMES, masked
+from brain.setting_names import names_at, remedy, secret_variables, unknown_variables
 from brain.stream.retention import Retention
 
 FILE = "brain.toml"
@@ -34,7 +36,10 @@ _SCHEMES = ("memory", "sqlite", *SCHEMES)
 
 
 class Settings(BaseSettings):
-    """What a process of BRAiN needs to know. Unknown names in `brain.toml` are refused; they would be silent typos."""
+    """What a process of BRAiN needs to know. Unknown names in `brain.toml` are refused; they would be silent typos.
+
+    `load_settings` refuses unknown variables that begin with `BRAIN_` as well.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -136,15 +141,21 @@ def load_settings(**given: Any) -> Settings:
     Raises InvalidInput that lists every fault, with the name of the setting, where it came from and what is accepted.
     """
     given = {name: value for name, value in given.items() if value is not None}
+    unknown = unknown_variables(os.environ, PREFIX, Settings)
     try:
-        return Settings(**given)
+        settings = Settings(**given)
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"{FILE}: not a valid TOML file: {error}") from error
     except OSError as error:
         raise InvalidInput(f"{FILE}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        faults = [_fault(found["loc"], found["msg"], given) for found in error.errors(include_url=False)]
-        raise InvalidInput("the settings are not usable", faults) from error
+        faults = [_fault(found["loc"], found["type"], found["msg"], given) for found in error.errors(include_url=False)]
+        raise InvalidInput("the settings are not usable", [*faults, *unknown.values()]) from error
+    for variable in secret_variables(settings):
+        unknown.pop(variable, None)
+    if unknown:
+        raise InvalidInput("the settings are not usable", list(unknown.values()))
+    return settings
 
 
 def without_password(url: str) -> str:
@@ -152,10 +163,13 @@ def without_password(url: str) -> str:
     return masked(url)
 
 
-def _fault(place: tuple[int | str, ...], message: str, given: dict[str, Any]) -> str:
-    name = str(place[0])
-    if name not in Settings.model_fields:
-        return f"{name} in {FILE}: no such setting; there are {', '.join(sorted(Settings.model_fields))}"
+def _fault(place: tuple[int | str, ...], kind: str, message: str, given: dict[str, Any]) -> str:
     path = ".".join(map(str, place))
-    where = path if name in given else f"{path} (from {PREFIX}{'__'.join(map(str, place)).upper()} or {FILE})"
+    known = names_at(Settings, place[:-1]) if kind == "extra_forbidden" else []
+    if len(place) == 1 and known:
+        return f"{path} in {FILE}: no such setting; {remedy(path, known)}"
+    variable = f"{PREFIX}{'__'.join(map(str, place)).upper()}"
+    where = path if str(place[0]) in given else f"{path} (from {variable} or {FILE})"
+    if known:
+        return f"{where}: no such setting; {remedy(str(place[-1]), known)}"
     return f"{where}: {message.removeprefix('Value error, ')}"

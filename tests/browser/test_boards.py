@@ -180,3 +180,41 @@ def test_a_candidate_rule_is_tried_on_the_decisions_on_record(tab: Page, fresh_s
     panel.get_by_role("button", name="Try", exact=True).click()
     expect(result.locator(".changes li")).to_have_text(["0 newly denied", "1 newly allowed", "0 another effect"])
     assert [rule["id"] for rule in fresh_site.get("/policy/rules")] == ["staff"]
+
+
+def test_the_score_is_not_called_healthy_beside_an_open_critical_threat(tab: Page, fresh_site: Site) -> None:
+    open_page(tab, fresh_site)
+    tile = tab.locator(".tile", has=tab.get_by_role("heading", name="Health score"))
+    expect(tile).to_contain_text("HEALTHY")
+    threat = fresh_site.threat("203.0.113.9", "CRITICAL")
+    expect(tile).to_contain_text("1 CRITICAL threat open, which the score does not count")
+    expect(tile).not_to_contain_text("HEALTHY")
+    expect(tile.locator(".tile-figure")).to_have_attribute("data-level", "")
+    fresh_site.move(threat["id"], "MITIGATED")
+    expect(tile).to_contain_text("HEALTHY")
+
+
+def test_a_decision_has_a_colour_of_its_own(tab: Page, fresh_site: Site) -> None:
+    fresh_site.rule("readers", "ALLOW", ("action", "==", "read"))
+    fresh_site.ask("agent-good", "read")
+    fresh_site.ask("agent-bad", "delete")
+    fresh_site.threat("203.0.113.10", "CRITICAL")
+    open_page(tab, fresh_site, "#/events")
+
+    def colour(text: str) -> str:
+        row = tab.locator(".event-row", has_text=text).first
+        return str(row.locator(".chip").evaluate("chip => getComputedStyle(chip).color"))
+
+    expect(tab.locator(".event-row", has_text="threat.detected")).to_have_count(1)
+    rows = tab.locator(".event-row", has_text="policy.rule_evaluated")
+    expect(rows.filter(has_text="agent-good")).to_have_attribute("data-level", "ALLOW")
+    expect(rows.filter(has_text="agent-bad")).to_have_attribute("data-level", "DENY")
+    denied = tab.locator(".event-row", has_text="policy.action_denied")
+    expect(denied).to_have_attribute("data-level", "DENY")
+    assert len({colour("agent-good"), colour("policy.action_denied"), colour("threat.detected")}) == 3
+
+
+def test_counts_by_priority_say_so(tab: Page, site: Site) -> None:
+    open_page(tab, site)
+    tile = tab.locator(".tile", has=tab.get_by_role("heading", name="Live events"))
+    expect(tile).to_contain_text("a second, by priority")

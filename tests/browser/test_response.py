@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from browser.page import open_page
 from browser.site import Site
@@ -62,6 +62,40 @@ def test_an_incident_is_worked_on_and_tells_its_story(tab: Page, attacked: Site)
     expect(tab.get_by_role("row", name=re.compile("agent-rogue"))).to_contain_text("bob")
     tab.go_back()
     expect(heading).to_contain_text("agent-rogue")
+
+
+def test_an_incident_is_never_shown_under_anothers_address(tab: Page, attacked: Site) -> None:
+    ids = []
+    for number in (1, 2):
+        ids.append(attacked.post("/incidents", {"title": f"made by hand {number}", "severity": "LOW"})["id"])
+    open_page(tab, attacked, f"#/incidents?id={ids[0]}")
+    article = tab.locator(".incident")
+    heading = article.get_by_role("heading", level=2)
+    expect(heading).to_contain_text("made by hand 1")
+    held: list[Route] = []
+    tab.route(f"**/api/incidents/{ids[1]}", lambda route: held.append(route))
+    tab.evaluate("id => { location.hash = `#/incidents?id=${id}`; }", ids[1])
+    expect(heading).to_have_text("Incident")
+    expect(article.get_by_role("region", name="Timeline")).to_be_hidden()
+    for control in (
+        article.get_by_role("button", name="Assign"),
+        article.get_by_label("Owner"),
+        article.locator(".facts"),
+    ):
+        expect(control).to_be_hidden()
+    attacked.until(lambda: tab.wait_for_timeout(1) or held, "asked for")
+    held[0].continue_()
+    tab.unroute(f"**/api/incidents/{ids[1]}")
+    expect(heading).to_contain_text("made by hand 2")
+    expect(article.get_by_role("button", name="Assign")).to_be_visible()
+
+
+def test_an_unknown_incident_has_no_forms(tab: Page, attacked: Site) -> None:
+    open_page(tab, attacked, "#/incidents?id=inc_0000000000000000")
+    article = tab.locator(".incident")
+    expect(article.get_by_role("heading", level=2)).to_have_text("There is no incident with this id.")
+    expect(article.get_by_role("button")).to_have_count(0)
+    expect(article.get_by_role("textbox")).to_have_count(0)
 
 
 def test_the_decisions_behind_an_incident_come_with_their_audit_proofs(

@@ -210,7 +210,7 @@ def test_a_group_is_removed_only_on_purpose(letters: list[Event], brain: Brain) 
     assert brain("groups", "--json", "remove", "mailing", "--yes").code == 2
 
 
-def test_no_groups_yet(brain: Brain) -> None:
+def test_no_groups_yet(stream: EventStream, brain: Brain) -> None:
     assert brain("groups") == Answer(0, "", "no groups\n")
     assert brain("groups", "--json").json == []
 

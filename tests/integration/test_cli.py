@@ -16,8 +16,10 @@ import structlog
 from brain.charter import Event
 from brain.cli import main
 from brain.stream import Delivering, EventStream
+from support.command import start
+from support.processes import kill
 from support.server import BRAIN, ServeProcess, brain
-from support.waiting import until
+from support.waiting import until, wait_until
 
 
 class Ended(NamedTuple):
@@ -188,6 +190,79 @@ def test_doctor_without_a_database_makes_none(cli: Cli, tmp_path: Path) -> None:
     assert ended.code == 0
     assert "there is no brain.db yet" in ended.out
     assert not list(tmp_path.iterdir())
+
+
+def test_tail_on_a_redis_that_is_away_says_so_once_and_what_to_do(tmp_path: Path) -> None:
+    err = tmp_path / "err"
+    process = start(tmp_path, ("events", "tail", "--stream", "redis://127.0.0.1:1/0"), tmp_path / "out", err, {})
+    try:
+        wait_until(lambda: err.exists() and err.read_text() != "")
+        process.join(6)  # it goes on; by then it has tried some fifty times
+        assert process.is_alive()
+    finally:
+        kill(process)
+    (line,) = err.read_text().splitlines()
+    assert "Redis at 127.0.0.1:1 cannot be reached" in line
+    assert "check that it runs, and the address" in line
+
+
+@pytest.mark.parametrize(
+    ("command", "made", "told"),
+    [
+        (("policy", "list"), "folder", "it is a folder; name a file"),
+        (("events", "replay"), "folder", "it is a folder; name a file"),
+        (("events", "replay"), "text", "it is no SQLite database, or damaged"),
+        (("threats", "list"), "text", "it is no SQLite database, or damaged"),
+        (("incidents", "list"), "text", "it is no SQLite database, or damaged"),
+    ],
+)
+def test_an_error_of_sqlite_names_the_path_and_the_reason(
+    cli: Cli, tmp_path: Path, command: tuple[str, ...], made: str, told: str
+) -> None:
+    for name in ("it.db", "it-consumers.db"):
+        if made == "folder":
+            (tmp_path / name).mkdir()
+        else:
+            (tmp_path / name).write_text("this is a letter, and no database at all\n" * 50)
+    ended = cli(*command, "--stream", "sqlite:///it.db")
+    assert ended.code == 2
+    assert f"{tmp_path}/it" in ended.err
+    assert told in ended.err
+
+
+@pytest.mark.parametrize("kind", ["apprise", "webhook"])
+def test_a_test_page_that_fails_prints_one_line(tmp_path: Path, kind: str) -> None:
+    address = {
+        "apprise": 'url = "json://127.0.0.1:1/x"',
+        "webhook": 'url = "http://127.0.0.1:1/x"\nkey = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"',
+    }
+    (tmp_path / "brain.toml").write_text(f'[soc.notifiers.it]\nkind = "{kind}"\n{address[kind]}\n')
+    ended = brain("alerts", "test", "it", folder=tmp_path)
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "onnect" in line  # the reason
+
+
+def test_doctor_says_that_a_folder_cannot_be_written(cli: Cli, tmp_path: Path) -> None:
+    for stream, named in (
+        ("sqlite:////proc/brain.db", "the folder /proc cannot be written"),  # not even by root
+        (f"sqlite:///{tmp_path}/none/brain.db", f"the folder {tmp_path}/none cannot be written"),
+    ):
+        ended = cli("doctor", "--stream", stream)
+        assert ended.code == 1
+        assert named in ended.out
+        assert "make it writable" in ended.out
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_misspelt_variable_ends_a_command_with_the_name_that_was_meant(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRAIN_APIKEY", "x")
+    ended = cli("doctor")
+    assert ended.code == 2
+    assert "BRAIN_APIKEY in the environment: no such setting; did you mean BRAIN_API_KEY?" in ended.err
 
 
 def test_doctor_reports_a_redis_that_is_away(cli: Cli) -> None:

@@ -68,4 +68,5 @@ def test_verify_says_what_is_missing(brain: Command) -> None:
     for source in ("stream", "audit"):
         refused = brain("metrics", "verify", "--source", source)
         assert (refused.code, refused.out) == (2, "")
-        assert "brain worker metrics" in refused.err
+        assert "there is no database" in refused.err
+        assert "brain worker NAME" in refused.err

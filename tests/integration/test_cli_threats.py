@@ -91,6 +91,7 @@ def test_stats(brain: Command, ids: list[str]) -> None:
 
 
 def test_without_any_threats(brain: Command) -> None:
+    open_store(f"sqlite:///{brain.folder}/brain.db").close()
     assert brain("threats", "list", "--json").json == []
     assert brain("threats", "list").err == "no threats\n"
     assert "mttm seconds: none" in brain("threats", "stats").out

@@ -10,8 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from brain.demo import api_client
+from brain.demo.fleet import Api, Pace
 from brain.demo.tally import CORE_TYPES
 from support.ports import free_port
+from support.scripted import Reply, ScriptedServer
 from support.server import BRAIN, brain
 
 
@@ -22,7 +25,7 @@ def test_all_core_types_are_seen_and_a_second_run_works_on_the_same_state(
     options = ("--stream", request.getfixturevalue("redis_url")) if backend == "redis" else ()
     totals = []
     for _ in range(2):
-        ended = brain("demo", "--seconds", "4", "--json", *options, folder=tmp_path)
+        ended = brain("demo", "--seconds", "4", "--json", "--folder", ".", *options, folder=tmp_path)
         assert ended.returncode == 0, ended.stderr
         report = json.loads(ended.stdout)
         assert report["missing"] == []
@@ -46,7 +49,7 @@ def test_all_core_types_are_seen_and_a_second_run_works_on_the_same_state(
 
 
 def test_it_prints_a_table_and_takes_its_rules_away(tmp_path: Path) -> None:
-    ended = brain("demo", "--seconds", "3", folder=tmp_path)
+    ended = brain("demo", "--seconds", "3", "--folder", ".", folder=tmp_path)
     assert ended.returncode == 0, ended.stderr
     for name in (*CORE_TYPES, "MTTM"):
         assert name in ended.stdout
@@ -55,6 +58,59 @@ def test_it_prints_a_table_and_takes_its_rules_away(tmp_path: Path) -> None:
     deleted = json.loads(brain("events", "replay", "-p", "policy.rule_deleted", "--json", folder=tmp_path).stdout)
     ids = [sorted(event["payload"]["rule_id"] for event in events) for events in (created, deleted)]
     assert ids[0] == ids[1]
+
+
+def test_it_leaves_the_current_folder_and_the_stream_of_the_settings_alone(tmp_path: Path) -> None:
+    real, temporary = tmp_path / "real", tmp_path / "temporary"
+    for folder in (real, temporary):
+        folder.mkdir()
+    (real / "brain.toml").write_text('stream = "sqlite:///brain.db"\n[audit]\nkey_file = "real.key"\n')
+    environment = {"BRAIN_DATABASE": "sqlite:///real.db", "TMPDIR": str(temporary)}
+    ended = brain("demo", "--seconds", "3", "--json", folder=real, environment=environment)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["missing"] == []
+    assert [path.name for path in real.iterdir()] == ["brain.toml"]
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_second_run_in_a_folder_gives_no_ticket_number_again(tmp_path: Path) -> None:
+    made: list[str] = []
+    for _ in range(2):
+        assert brain("demo", "--seconds", "3", "--folder", "kept", folder=tmp_path).returncode == 0
+        incidents = json.loads(brain("incidents", "list", "--json", folder=tmp_path / "kept").stdout)
+        shown = [
+            json.loads(brain("incidents", "show", str(one["id"]), "--json", folder=tmp_path / "kept").stdout)
+            for one in incidents
+        ]
+        made = [mirror["key"] for one in shown for mirror in one["mirrors"] if mirror["key"]]
+    assert len(made) >= 4
+    assert len(set(made)) == len(made)
+
+
+@pytest.mark.asyncio
+async def test_the_fleet_goes_on_where_the_server_closes_connections_that_are_kept() -> None:
+    async with ScriptedServer() as server, api_client(server.url, {}) as client:
+        server.replies += [Reply(200, "[]", {"Connection": "keep-alive"}) for _ in range(20)]
+        for _ in range(20):
+            assert await Api(client).call("GET", "alerts") == []
+
+
+@pytest.mark.asyncio
+async def test_the_fleet_asks_again_while_a_part_of_the_server_does_not_answer() -> None:
+    async with ScriptedServer() as server, api_client(server.url, {}) as client:
+        server.replies += [Reply(503, headers={"Retry-After": "0"}), Reply(503, headers={"Retry-After": "0"})]
+        server.replies += [Reply(200, "[]")]
+        assert await Api(client).call("POST", "threats", {}) == []
+        assert len(server.requests) == 3
+
+
+def test_a_long_demo_slows_down() -> None:
+    now = [0.0]
+    pace = Pace(7, clock=lambda: now[0])
+    slowness = {}
+    for now[0] in (0.0, 600.0, 1200.0, 86_400.0):
+        slowness[now[0]] = pace.slowness
+    assert slowness == {0.0: 1.0, 600.0: 1.0, 1200.0: 2.0, 86_400.0: 10.0}
 
 
 def test_without_seconds_it_serves_until_it_is_interrupted(tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ def test_a_program_of_the_readme(number: int, tmp_path: Path) -> None:
 
 
 def test_the_readme_proves_what_happened(tmp_path: Path) -> None:
-    assert brain("demo", "--seconds", "3", "--json", folder=tmp_path).returncode == 0
+    assert brain("demo", "--seconds", "3", "--json", "--folder", "demo", folder=tmp_path).returncode == 0
+    tmp_path = tmp_path / "demo"
     key = brain("audit", "key", folder=tmp_path).stdout.strip()
     event_id = ""
     for line in readme_block("Prove what happened.", "sh").splitlines():

@@ -111,7 +111,25 @@ async def test_what_is_not_there_is_a_404(client: httpx.AsyncClient, method: str
 async def test_another_method_is_a_405_that_names_the_possible_ones(client: httpx.AsyncClient) -> None:
     answer = await client.delete("/api/threats/stats")
     problem_of(answer, 405)
-    assert "GET" in answer.headers["allow"]
+    assert answer.headers["allow"] == "GET"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PATCH", "/api/policy/rules", "GET, POST"),
+        ("POST", "/api/policy/rules/r1", "DELETE, GET, PATCH, PUT"),
+        ("POST", "/api/policy/kill-switch", "DELETE, GET, PUT"),
+        ("DELETE", "/api/threats", "GET, POST"),
+        ("PUT", "/api/silences", "GET, POST"),
+    ],
+)
+async def test_a_405_names_every_method_of_the_path(
+    client: httpx.AsyncClient, method: str, path: str, allowed: str
+) -> None:
+    answer = await client.request(method, path, json={})
+    assert allowed in problem_of(answer, 405)["detail"]
+    assert answer.headers["allow"] == allowed
 
 
 @pytest.mark.parametrize(
@@ -183,6 +201,62 @@ async def test_a_client_that_waits_for_100_continue_is_refused_before_it_sends(c
 async def test_a_bad_parameter_is_named(client: httpx.AsyncClient, query: str, named: str) -> None:
     problem = problem_of(await client.get(f"/api/events?{query}"), 422)
     assert named in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "remedy"),
+    [
+        ("GET", "/api/events?limt=5", "limt (query parameter): no such parameter; did you mean limit?"),
+        ("GET", "/api/events?correlationId=x", "did you mean correlation_id?"),
+        ("GET", "/api/threats?zzz=1", "there are limit, severity, source, status, type"),
+        ("GET", "/api/threats/stats?limit=1", "this path takes none"),
+        ("GET", "/api/events/live?patern=a", "did you mean pattern?"),
+        ("GET", "/api/incidents?State=open", "did you mean state?"),
+        ("POST", "/api/policy/rules?By=me", "did you mean by?"),
+        ("DELETE", "/api/policy/rules/r1?bye=me", "did you mean by?"),
+    ],
+)
+async def test_an_unknown_parameter_is_refused_with_the_nearest(
+    client: httpx.AsyncClient, method: str, path: str, remedy: str
+) -> None:
+    body = JSON if method == "POST" else {}
+    answer = await client.request(method, path, headers=body, content=b"{}" if body else None)
+    assert remedy in problem_of(answer, 422)["detail"]
+
+
+async def test_every_path_of_the_api_refuses_an_unknown_parameter(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    asked = [
+        (method, path)
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if path.startswith("/api/") and not operation.get("x-any-query")
+    ]
+    assert len(asked) > 50
+    for method, path in asked:
+        url = re.sub(r"{\w+}", "7", path)
+        answer = await client.request(method, url, params={"no_such": "1"}, headers=JSON, content=b"{}")
+        assert "no_such" in problem_of(answer, 422)["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/?utm_source=x",
+        "/static/app.css?v=1",
+        "/metrics?name[]=brain",
+        "/healthz?x=1",
+        "/readyz?x",
+        "/openapi.json?x=1",
+    ],
+)
+async def test_what_is_not_the_api_takes_any_parameter(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 200
+
+
+async def test_a_webhook_takes_the_parameters_that_its_system_adds(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/api/incidents/webhooks/jira?user_id=1&user_key=x", json={})
+    assert "webhook_secret" in problem_of(answer, 404)["detail"]
 
 
 @pytest.mark.parametrize("query", ["after=here", "pattern=A"])

@@ -272,3 +272,14 @@ async def test_the_docs_name_every_metric_and_setting(tmp_path: Path) -> None:
         assert f"| `{name}` | `BRAIN_METRICS__{name.upper()}`" in page
         (row,) = (line for line in page.splitlines() if line.startswith(f"| `{name}` |"))
         assert f"| {default} |" in row
+
+
+async def test_there_is_no_health_before_the_first_event(tmp_path: Path) -> None:
+    event = decision(1)
+    async with serving(tmp_path, [event]) as client:
+        answer = (await client.get("/api/metrics/series", params={"name": "health_score", "since": "24h"})).json()
+        [line] = answer["series"]
+        moments = [at for at, _ in line["points"]]
+        assert answer["since"] < event.timestamp - 80_000
+        assert moments[0] >= event.timestamp - answer["step"] - 60  # a bucket is as long as that
+        assert moments[-1] <= answer["until"]

@@ -82,6 +82,56 @@ def test_host_names_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None
     assert load_settings().allowed_hosts == ("brain.example.com", "other")
 
 
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [
+        ("BRAIN_APIKEY", "BRAIN_API_KEY"),
+        ("BRAIN_API_KEYS", "BRAIN_API_KEY"),
+        ("brain_sream", "BRAIN_STREAM"),
+        ("BRAIN_AUDIT_RETENTION_DAYS", "BRAIN_AUDIT__RETENTION_DAYS"),
+        ("BRAIN_SOCK__PUBLIC_URL", "BRAIN_SOC__PUBLIC_URL"),
+        ("BRAIN_AUDIT__KEYFILE", "key_file"),
+        ("BRAIN_INCIDENTS__JIRA__PROJCT", "project"),
+    ],
+)
+def test_a_misspelt_variable_is_refused_with_the_nearest_name(
+    misspelt: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(misspelt, "s3cret-value")
+    with pytest.raises(InvalidInput) as caught:
+        load_settings()
+    [fault] = [fault for fault in caught.value.faults if "no such setting" in fault]
+    assert misspelt in fault
+    assert f"did you mean {meant}?" in fault
+    assert "s3cret" not in fault
+
+
+def test_every_unknown_variable_is_listed_along_with_the_other_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRAIN_PORT", "x")
+    monkeypatch.setenv("BRAIN_ZZZZ", "x")
+    with pytest.raises(InvalidInput) as caught:
+        load_settings()
+    assert [fault.split()[0] for fault in caught.value.faults] == ["port", "BRAIN_ZZZZ"]
+    assert "BRAIN_API_KEY, BRAIN_AUDIT" in caught.value.faults[1]
+
+
+def test_a_variable_that_a_secret_is_read_from_is_known(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRAIN_PAGER_KEY", "x")
+    table = '[soc.notifiers.pager]\nkind = "pagerduty"\nrouting_key = {env = "BRAIN_PAGER_KEY"}\n'
+    (empty_folder / "brain.toml").write_text(table)
+    assert "pager" in load_settings().soc.notifiers
+
+
+def test_what_kubernetes_sets_for_services_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRAIN_REDIS_SERVICE_PORT", "6379")
+    with pytest.raises(InvalidInput):
+        load_settings()
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    for name in ("SERVICE_HOST", "PORT", "PORT_6379_TCP", "PORT_6379_TCP_ADDR"):
+        monkeypatch.setenv(f"BRAIN_REDIS_{name}", "x")
+    assert load_settings().port == 8765
+
+
 def test_every_setting_is_documented_with_its_default() -> None:
     page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
     rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}

@@ -8,9 +8,10 @@ import pytest
 import pytest_asyncio
 from fastapi.testclient import TestClient
 
-from brain import EventStream
+from brain import Event, EventStream
 from brain.consumers.soc.api import soc_router
 from brain.consumers.soc.api_models import NewSilence
+from brain.consumers.soc.signals import Fires, Reading, _denied
 from brain.threats.events import DETECTED
 from support.http import client_of
 from support.soc import Soc
@@ -110,3 +111,18 @@ def test_notifiers_are_listed_with_what_waits(soc: Soc, client: TestClient) -> N
     (pager,) = client.get("/api/notifiers").json()
     assert (pager["name"], pager["kind"], pager["waiting"], pager["sent"]) == ("pager", "pagerduty", 2, 0)
     assert pager["oldest_waiting_at"] == soc.clock()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"action": "shell.run", "resource": ""}, "agent-7 was denied shell.run"),
+        ({"action": "shell.run", "resource": None}, "agent-7 was denied shell.run"),
+        ({"action": "delete", "resource": "db"}, "agent-7 was denied delete on db"),
+    ],
+)
+def test_a_denial_names_nothing_that_was_not_asked_about(asked: dict[str, str | None], said: str) -> None:
+    event = Event(type="policy.action_denied", source="policy_service", payload={"agent_id": "agent-7", **asked})
+    (signal,) = _denied(Reading(), event)
+    assert isinstance(signal, Fires)
+    assert signal.summary == said

@@ -138,9 +138,12 @@ def desk(stream: str | None, database: str | None) -> Iterator[tuple[Desk, Setti
     from brain.consumers.soc.configuration import configuration
     from brain.consumers.soc.operations import Desk
     from brain.settings import load_settings
+    from brain.store.ours import check_exists
 
     settings = load_settings(stream=stream, store=stream, database=database)
-    engine = open_database(settings.database or default_database(settings.stream))
+    url = settings.database or default_database(settings.stream)
+    check_exists(url)
+    engine = open_database(url)
     try:
         yield Desk(engine, configuration(settings.soc)), settings
     finally:
@@ -156,11 +159,12 @@ async def publish(settings: Settings, announce: Any) -> None:
 
 
 async def _test(name: str, settings: Settings) -> dict[str, Any]:
-    from brain.connectors.sender import Refused, Sender
+    from brain.connectors.sender import Refused, Sender, TryLater
     from brain.consumers.soc.groups import Action
     from brain.consumers.soc.notifiers import say
     from brain.consumers.soc.pages import Page
     from brain.errors import InvalidInput, NotFound
+    from brain.logs import overheard
 
     notifier = settings.soc.notifiers.get(name)
     if notifier is None:
@@ -182,9 +186,10 @@ async def _test(name: str, settings: Settings) -> dict[str, Any]:
                 test=True,
             )
             try:
-                answers[action.value] = await say(notifier, page, sender, time.time)
-            except Refused as error:
-                raise InvalidInput(str(error)) from error
+                with overheard("stamina"), overheard("apprise") as said:  # retries, and what apprise knows of a failure
+                    answers[action.value] = await say(notifier, page, sender, time.time)
+            except (Refused, TryLater) as error:
+                raise InvalidInput(": ".join([str(error), *said[-1:]])) from error
     return answers
 
 

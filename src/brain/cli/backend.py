@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 def opened(stream: str | None) -> Iterator[Backend]:
     """The backend of the stream that `--stream`, the environment or the settings file name."""
     from brain.settings import load_settings
+    from brain.store.ours import check_exists
     from brain.stream.backends import open_backend
 
-    backend = open_backend(load_settings(stream=stream).stream)
+    url = load_settings(stream=stream).stream
+    check_exists(url)
+    backend = open_backend(url)
     try:
         yield backend
     finally:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.cli.common import JsonOption, StreamOption, print_json, run
+from brain.cli.common import JsonOption, print_json, run
+from brain.errors import InvalidInput
 
 if TYPE_CHECKING:
     from brain.demo.outcome import Outcome
@@ -14,7 +19,13 @@ if TYPE_CHECKING:
 
 
 def demo(
-    stream: StreamOption = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Keep everything in this folder, for another run or a look; else in one that is deleted."),
+    ] = None,
+    stream: Annotated[
+        str | None, typer.Option(metavar="URL", help="Another stream, such as redis://host:port/0; else in the folder.")
+    ] = None,
     seconds: Annotated[float | None, typer.Option(min=1, help="End after so many seconds; else at Ctrl-C.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; by default the usual, or any free one.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed tells the same story, but for timing.")] = 7,
@@ -22,20 +33,22 @@ def demo(
 ) -> None:
     """Serve, with agents that work, break rules, get attacked, fail and recover, all through the HTTP API.
 
-    Works on the same database as everything else (brain.db here, unless told otherwise) and takes its own rules away
-    at the end. Pages and tickets go to stand-ins on this machine, whatever the settings say. Exit code 0 means that a
-    subscriber saw all 13 core event types, and that the audit log proves itself.
+    Keeps its stream and databases in a folder of its own, never in those of the settings, and takes its own rules away
+    at the end. Pages and tickets go to stand-ins on this machine, whatever the settings say. It may run for days, more
+    slowly after ten minutes. Exit code 0 means that a subscriber saw all 13 core event types, and that the audit log
+    proves itself.
     """
     from brain.demo import run_demo
-    from brain.settings import load_settings
-
-    settings = load_settings(stream=stream, store=stream, port=port)
+    from brain.demo.services import settings_in
 
     def say(line: str) -> None:
         if not as_json:
             typer.echo(line, err=True)
 
-    tally, outcome = run(run_demo(settings, seconds=seconds, seed=seed, any_port=port is None, say=say))
+    with _own(folder) as kept_in:
+        say(f"Everything is kept in {kept_in}{'' if folder else ', and deleted at the end; --folder keeps it'}")
+        settings = settings_in(kept_in, stream=stream, port=port)
+        tally, outcome = run(run_demo(settings, seconds=seconds, seed=seed, any_port=port is None, say=say))
     if as_json:
         print_json({**tally.report(), **outcome.report()})
     else:
@@ -46,6 +59,20 @@ def demo(
         typer.echo("the audit log does not verify: see brain audit verify", err=True)
     if tally.missing or not outcome.audit_verified:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _own(folder: Path | None) -> Iterator[Path]:
+    """The folder that was asked for, made if need be; or a new one, which is deleted after the block."""
+    if folder is None:
+        with TemporaryDirectory(prefix="brain-demo-", ignore_cleanup_errors=True) as own:
+            yield Path(own)
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"folder: {folder} cannot be made: {error.strerror}; give another --folder") from error
+    yield folder
 
 
 def _print_table(tally: Tally, outcome: Outcome) -> None:

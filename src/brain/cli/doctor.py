@@ -57,6 +57,7 @@ async def _examine(settings: Settings) -> list[Finding]:
     missing = _missing_database(settings.stream)
     if missing is not None:
         return [*findings, missing, *await _server(settings)]
+    findings += _folder(settings.stream)
     findings += await _stream(settings)
     findings.append(await _store(settings))
     findings += await _unreadable_rules(settings)
@@ -83,12 +84,38 @@ def _missing_database(url: str) -> Finding | None:
     path = sqlite_path(url)
     if path.exists():
         return None
+    fault = _unwritable(path.parent)
+    if fault is not None:
+        remedy = "nothing can be published: make it writable for this user, or give another --stream"
+        return Finding("stream", "bad", f"there is no {path}, and {fault}", remedy)
     return Finding(
         "stream",
         "note",
         f"there is no {path} yet",
         "it is made when something is first published; or go to the folder it is in, or give --stream",
     )
+
+
+def _folder(url: str) -> list[Finding]:
+    """The folder of a stream in a file: SQLite and the journal make files beside it."""
+    from brain.store.sqlite import sqlite_path
+
+    if not url.startswith("sqlite:///"):
+        return []
+    fault = _unwritable(sqlite_path(url).parent)
+    remedy = "nothing can be published: make it writable for this user"
+    return [] if fault is None else [Finding("folder", "bad", fault, remedy)]
+
+
+def _unwritable(folder: Path) -> str | None:
+    """Why no file can be made in the folder; None when one can. Tries it, for permissions alone do not tell."""
+    import tempfile
+
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return f"the folder {folder.absolute()} cannot be written: {error.strerror}"
 
 
 async def _stream(settings: Settings) -> list[Finding]:

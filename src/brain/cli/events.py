@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from brain.cli.common import JsonOption, PatternOption, StreamOption, print_json
 
 if TYPE_CHECKING:
     from brain.charter import Event
+    from brain.stream import EventStream
 
 app = typer.Typer(help="The event stream: follow it, read it, and what its types are.", no_args_is_help=True)
 
@@ -100,11 +102,24 @@ def _stream_url(given: str | None) -> str:
     return load_settings(stream=given).stream
 
 
-async def _tail(url: str, patterns: list[str], after: str | None, limit: int | None, as_json: bool) -> None:
+@asynccontextmanager
+async def _reading(url: str) -> AsyncIterator[EventStream]:
+    """The stream without a journal, since nothing is published. Raises InvalidInput when there is no such file."""
+    from brain.store.ours import check_exists
     from brain.stream import EventStream
+    from brain.stream.backends import open_backend
 
+    check_exists(url)
+    stream = EventStream(url, open_backend(url), 5.0)
+    try:
+        yield stream
+    finally:
+        await stream.close()
+
+
+async def _tail(url: str, patterns: list[str], after: str | None, limit: int | None, as_json: bool) -> None:
     seen = 0
-    async with EventStream.open(url) as stream, aclosing(stream.subscribe(patterns, after=after)) as events:
+    async with _reading(url) as stream, aclosing(stream.subscribe(patterns, after=after)) as events:
         async for event in events:
             _put(event.encode().decode() if as_json else _line(event))
             sys.stdout.flush()
@@ -122,11 +137,9 @@ async def _replay(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    from brain.stream import EventStream
-
     seen = 0
     async with (
-        EventStream.open(url) as stream,
+        _reading(url) as stream,
         aclosing(stream.replay(patterns, since=since, until=until, after=after)) as events,
     ):
         async for event in events:

@@ -70,6 +70,7 @@ def open_incident(
         stream,
         database,
         lambda service: service.open(title, worth, text=text, correlation_id=correlation_id, owner=owner, by=by),
+        may_begin=True,
     )
     _report(opened, as_json, _print_state)
 
@@ -136,16 +137,24 @@ def _on(
 
 
 def _with_service(
-    stream: str | None, database: str | None, work: Callable[[IncidentService], Coroutine[Any, Any, T]]
+    stream: str | None,
+    database: str | None,
+    work: Callable[[IncidentService], Coroutine[Any, Any, T]],
+    *,
+    may_begin: bool = False,
 ) -> T:
     """Do it with a service on the database that the options and settings name."""
     from brain.consumers.database import default_database, open_database
     from brain.consumers.incidents.service import IncidentService
     from brain.consumers.incidents.work import make_tables
     from brain.settings import load_settings
+    from brain.store.ours import check_exists
 
     settings = load_settings(stream=stream, database=database)
-    engine = open_database(settings.database or default_database(settings.stream))
+    url = settings.database or default_database(settings.stream)
+    if not may_begin:
+        check_exists(url)
+    engine = open_database(url)
     try:
         make_tables(engine)
         return run(work(IncidentService(engine, settings.incidents)))

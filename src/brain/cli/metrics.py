@@ -106,9 +106,12 @@ def _database(stream: str | None, database: str | None) -> Iterator[tuple[Settin
     """The settings, and the consumers' database that they and the options name."""
     from brain.consumers.database import default_database, open_database
     from brain.settings import load_settings
+    from brain.store.ours import check_exists
 
     settings = load_settings(stream=stream, database=database)
-    engine = open_database(settings.database or default_database(settings.stream))
+    url = settings.database or default_database(settings.stream)
+    check_exists(url)
+    engine = open_database(url)
     try:
         yield settings, engine
     finally:

@@ -77,9 +77,12 @@ def opened(stream: str | None, database: str | None) -> Iterator[Connection]:
     from brain.consumers.database import create_tables, default_database, open_database, reachable
     from brain.consumers.outbox.table import metadata
     from brain.settings import load_settings
+    from brain.store.ours import check_exists
 
     settings = load_settings(stream=stream, database=database)
-    engine = open_database(settings.database or default_database(settings.stream))
+    url = settings.database or default_database(settings.stream)
+    check_exists(url)
+    engine = open_database(url)
     try:
         with reachable(engine):
             create_tables(engine, metadata)

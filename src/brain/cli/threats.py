@@ -100,9 +100,12 @@ async def _service(url: str | None, *, publish: bool) -> AsyncIterator[ThreatSer
     """A service on the state that the options and settings name; with a stream only when it will publish."""
     from brain.settings import load_settings
     from brain.store import open_store
+    from brain.store.ours import check_exists
     from brain.threats import ThreatService
 
     settings = load_settings(stream=url, store=url)
+    if not publish:
+        check_exists(settings.store_url)
     store = open_store(settings.store_url)
     try:
         if not publish:

@@ -48,7 +48,7 @@ class Apprise:
         service = await asyncio.to_thread(_service, self._settings)  # its import alone takes seconds
         kind = _TYPES.get(severity.upper(), "info")
         if not await service.async_notify(body=text or title, title=title, notify_type=kind):
-            raise TryLater(f"{SERVICE}: the service was not notified; it does not say why")
+            raise TryLater(f"{SERVICE}: the service was not notified")
         return Notified(service=str(service[0].service_name))
 
 

@@ -32,6 +32,11 @@ class Secret:
         self._env = env
         self._file = Path(file) if file else None
 
+    @property
+    def env(self) -> str | None:
+        """The environment variable that holds it, where one does."""
+        return self._env
+
     def reveal(self) -> str:
         """The value itself, for the request that needs it; white space around it in a file is not part of it.
 

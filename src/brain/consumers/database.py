@@ -6,13 +6,16 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from brain.errors import InvalidInput, Unavailable
 from brain.redis_client.url import masked
+from brain.store.ours import claim
 from brain.store.sqlite import sqlite_path, use_wal
+from brain.store.sqlite_faults import explained
 from brain.unreadable import FAULTS, left_out
 
 _ROW_FAULTS = (*FAULTS, sa.exc.StatementError)
@@ -67,7 +70,7 @@ def create_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
     made = _made.setdefault(engine, set())
     if metadata in made:
         return
-    with engine.begin() as db:
+    with reachable(engine), engine.begin() as db:
         if db.dialect.name == "postgresql":
             db.execute(sa.text("SELECT pg_advisory_xact_lock(7272601)"))
         metadata.create_all(db)
@@ -103,9 +106,15 @@ def reachable(engine: sa.Engine) -> Iterator[None]:
     try:
         yield
     except sa.exc.DBAPIError as error:
-        if isinstance(error, OUTAGE):
-            raise Unavailable(f"database {engine.url.render_as_string()}: {str(error.orig).splitlines()[0]}") from error
+        if isinstance(error, OUTAGE) or type(error) is sa.exc.DatabaseError:  # the last: the file is no database
+            raise Unavailable(_fault(engine, error)) from error
         raise
+
+
+def _fault(engine: sa.Engine, error: sa.exc.DBAPIError) -> str:
+    if engine.dialect.name == "sqlite" and engine.url.database and error.orig is not None:
+        return f"database: {explained(Path(engine.url.database), error.orig)}"
+    return f"database {engine.url.render_as_string()}: {str(error.orig).splitlines()[0]}"
 
 
 def _sqlite(path: str) -> sa.Engine:
@@ -115,6 +124,7 @@ def _sqlite(path: str) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def connected(connection: Any, record: object) -> None:
+        claim(connection, Path(path))
         use_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")

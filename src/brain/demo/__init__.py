@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
 import httpx
@@ -25,6 +25,12 @@ log = Log("brain.demo")
 CATCH_UP_SECONDS = 10
 """How long the subscriber may take to see what the fleet did last."""
 
+_TICKETS_SINCE = 1_767_225_600
+"""Tickets are numbered by the seconds since 2026: a later demo in the same folder must not give a number again."""
+
+_ANSWER_SECONDS = 600
+"""How long an answer may take. To verify the audit log of a demo that ran for a day takes minutes."""
+
 
 async def run_demo(
     settings: Settings, *, seconds: float | None, seed: int, any_port: bool, say: Callable[[str], None]
@@ -33,7 +39,7 @@ async def run_demo(
 
     `any_port` takes a free port when the settings' one is taken. Raises DemoFailed when the API answers with an error.
     """
-    stand_ins = StandIns()
+    stand_ins = StandIns(first=max(1, int(time.time()) - _TICKETS_SINCE))
     with stop_signals() as stop:
         async with (
             stand_ins.running() as outside,
@@ -47,7 +53,7 @@ async def run_demo(
             timer = asyncio.create_task(_end_after(pace, stop, seconds))
             key = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}"} if settings.api_key else {}
             try:
-                async with httpx.AsyncClient(base_url=server.url, headers=key, timeout=30, trust_env=False) as client:
+                async with api_client(server.url, key) as client:
                     api = Api(client)
                     await Fleet(api, pace, say, run=f"{int(time.time()):x}").live()
                     outcome = await look_back(api, stand_ins, CATCH_UP_SECONDS)
@@ -57,6 +63,16 @@ async def run_demo(
                 watching.cancel()
                 await asyncio.gather(timer, watching, return_exceptions=True)
             return tally, outcome
+
+
+def api_client(url: str, headers: Mapping[str, str]) -> httpx.AsyncClient:
+    """A client that opens a connection for each request.
+
+    A connection that is kept may be closed by the server while a request is on its way, and such a request cannot be
+    sent again safely: it may have been carried out.
+    """
+    limits = httpx.Limits(max_keepalive_connections=0)
+    return httpx.AsyncClient(base_url=url, headers=headers, timeout=_ANSWER_SECONDS, trust_env=False, limits=limits)
 
 
 async def _watch(events: AsyncGenerator[Event, None], tally: Tally) -> None:

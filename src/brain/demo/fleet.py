@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from random import Random
 from typing import Any
 
@@ -17,6 +19,13 @@ Say = Callable[[str], None]
 
 PAGED_WITHIN = 5.0
 """Seconds that an attack goes on while the page about it is under way."""
+
+AWAY_SECONDS = 60.0
+"""How long the fleet asks again while a part of the server does not answer (503)."""
+
+LIVELY_SECONDS = 600.0
+"""After as long again, pauses are twice as long, and so on up to SLOWEST: a day is a quarter of a million events."""
+SLOWEST = 10.0
 
 
 class DemoFailed(BrainError):
@@ -37,10 +46,15 @@ class Api:
         `story` is the correlation id of the events that come of the call.
         """
         headers = {"X-Correlation-Id": story} if story else None
-        try:
-            answer = await self._client.request(method, f"/api/{path}", json=body, headers=headers)
-        except httpx.HTTPError as error:
-            raise DemoFailed(f"{method} /api/{path} was not answered: {error!r}") from error
+        until = time.monotonic() + AWAY_SECONDS
+        while True:
+            try:
+                answer = await self._client.request(method, f"/api/{path}", json=body, headers=headers)
+            except httpx.HTTPError as error:
+                raise DemoFailed(f"{method} /api/{path} was not answered: {error!r}") from error
+            if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > until:
+                break
+            await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
         if answer.status_code == may_fail_with:
             return None
         if answer.is_error:
@@ -51,9 +65,11 @@ class Api:
 class Pace:
     """How fast the story goes, from one seeded source of chance; once it is over nobody waits any more."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.random = Random(seed)
         self._over = asyncio.Event()
+        self._clock = clock
+        self._began = clock()
 
     @property
     def over(self) -> bool:
@@ -64,10 +80,15 @@ class Pace:
         """Let everyone finish what they are at, without further waiting."""
         self._over.set()
 
+    @property
+    def slowness(self) -> float:
+        """What pauses are multiplied by: more the longer the demo runs, so that its database stays small."""
+        return min(SLOWEST, 1.0 + max(0.0, self._clock() - self._began - LIVELY_SECONDS) / LIVELY_SECONDS)
+
     async def pause(self, least: float, most: float) -> None:
-        """Wait between `least` and `most` seconds, or until it is over."""
+        """Wait between `least` and `most` seconds (times `slowness`), or until it is over."""
         try:
-            async with asyncio.timeout(self.random.uniform(least, most)):
+            async with asyncio.timeout(self.random.uniform(least, most) * self.slowness):
                 await self._over.wait()
         except TimeoutError:
             return

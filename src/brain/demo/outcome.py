@@ -46,8 +46,8 @@ async def look_back(api: Api, stand_ins: StandIns, seconds: float) -> Outcome:
         audit_size=verified["size"],
         audit_verified=verified["ok"],
         metrics_events=summary["events"],
-        alerts=len(await api.call("GET", "alerts")),
-        incidents=len(await api.call("GET", "incidents")),
+        alerts=len(await api.call("GET", "alerts?limit=1000")),
+        incidents=len(await api.call("GET", "incidents?limit=1000")),
         stand_ins=received(stand_ins),
     )
 

@@ -5,14 +5,39 @@ What the user has configured for real is put aside while the demo runs: a made-u
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel
 
 from brain.connectors.secret import Secret
+from brain.consumers.audit.settings import AuditSettings
 from brain.consumers.incidents.settings import IncidentSettings, JiraMirror, ServiceNowMirror
+from brain.consumers.metrics.settings import MetricsSettings
 from brain.consumers.soc.notifier_settings import PagerDutyNotifier, SlackNotifier, WebhookNotifier
 from brain.consumers.soc.settings import EscalationSettings, RouteSettings, SocSettings
 from brain.demo.stand_ins import StandIns, jira, servicenow, webhook
-from brain.settings import Settings
+from brain.settings import Settings, load_settings
+
+
+def settings_in(folder: Path, *, stream: str | None, port: int | None) -> Settings:
+    """The settings of a demo that keeps everything in this folder, but for a `stream` that was asked for.
+
+    Of the user's settings it takes those of the server alone: a demo must neither write to the real stream, log or
+    database, nor send figures to a real collector.
+    """
+    url = stream or f"sqlite:///{folder}/brain.db"
+    database = f"sqlite:///{folder}/brain-consumers.db"
+    settings = load_settings(stream=url, store=url, database=database, port=port)
+    defaults = Settings.model_fields
+    own: dict[str, object] = {
+        "audit": AuditSettings(),
+        "metrics": MetricsSettings(),
+        "consumers": defaults["consumers"].default,
+        "retention_days": defaults["retention_days"].default,
+        "retention_bytes": None,
+        "retention_count": None,
+    }
+    return settings.model_copy(update=own)
 
 
 def with_stand_ins(settings: Settings, url: str) -> Settings:

@@ -11,7 +11,9 @@ from pathlib import Path
 from brain.errors import InvalidInput, Unavailable
 from brain.store import LOGGED_CHANGES, MARKS_KEPT, START, Document, DocumentChange, Mark, Reading, Step, Written
 from brain.store.connection import LockedConnection
+from brain.store.ours import claim
 from brain.store.rules import Planned, SingleChanges, by_collection, check_key, new_token, planned
+from brain.store.sqlite_faults import explained
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another writer of the file before raising Unavailable."""
@@ -128,6 +130,7 @@ class SQLiteStore(SingleChanges):
         connection = sqlite3.connect(
             self._path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=32
         )
+        claim(connection, self._path)
         use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
@@ -164,7 +167,7 @@ class SQLiteStore(SingleChanges):
         try:
             yield
         except sqlite3.Error as error:
-            raise Unavailable(f"SQLite file {self._path}: {error}; check the path, its rights and the disk") from error
+            raise Unavailable(explained(self._path, error)) from error
 
 
 def _mark(connection: sqlite3.Connection, collection: str) -> Mark:

@@ -107,7 +107,7 @@ class Consumer:
             except Unavailable as error:
                 # An outage that begins in a running session is a new one: it is not waited for as long as the last.
                 delay = (0.05 if session.joined else min(2.0, max(0.05, delay * 2))) * random.uniform(0.5, 1.0)
-                log.warning("backend unavailable, trying again", group=self.group, error=str(error))
+                self._stream.outage.met(f"reading as group {self.group}", error)
                 await asyncio.sleep(delay)
 
     async def start_position(self) -> str:

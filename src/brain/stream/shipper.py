@@ -34,6 +34,7 @@ from brain.stream.journal import (
     segment_path,
     segments,
 )
+from brain.stream.outage import Outage
 
 log = Log("brain.shipper")
 
@@ -206,7 +207,9 @@ class Shipment:
 class Shipper:
     """Ships this process's own journal, and those that dead processes left in the same folder."""
 
-    def __init__(self, backend: Backend, root: Path, journal: Journal, on_stored: Callable[[], None]) -> None:
+    def __init__(
+        self, backend: Backend, root: Path, journal: Journal, on_stored: Callable[[], None], outage: Outage
+    ) -> None:
         self.idle = False
         self.failures = 0
         self.recovered = 0  # records of dead processes stored by this one
@@ -215,6 +218,7 @@ class Shipper:
         self._root = root
         self._journal = journal
         self._on_stored = on_stored
+        self._outage = outage
         self.damage = DamageLog(root)
         self._own = Shipment(journal.folder, backend, self.damage, journal)
         self._passed_over: set[str] = set()  # names in the folder that are no journals we may take up
@@ -302,7 +306,7 @@ class Shipper:
                 self.failures += 1
                 self.last_error = str(error)
                 delay = min(1.0, max(0.02, delay * 2)) * random.uniform(0.5, 1.0)
-                log.warning("backend unavailable, trying again", delay=round(delay, 3), error=str(error))
+                self._outage.met("storing", error)
                 self._stopping.wait(delay)
                 continue
             except Exception as error:

@@ -27,6 +27,7 @@ from brain.stream.bell import Bell
 from brain.stream.consumer import Consumer, Delivering, Handler
 from brain.stream.delays import Delays
 from brain.stream.journal import Journal
+from brain.stream.outage import Outage
 from brain.stream.query import Stored
 from brain.stream.receipt import LATE, Receipt
 from brain.stream.shipper import Shipper
@@ -69,6 +70,7 @@ class EventStream:
         self.backend = backend
         self.lease = lease
         self.bell = Bell()
+        self.outage = Outage()
         self.refused: Counter[str] = Counter()
         self._said: dict[str, float] = {}
         self.consumers: list[Consumer] = []
@@ -84,7 +86,7 @@ class EventStream:
         self._forcing = threading.RLock()
         self._forced = 0
         self._journal = journal
-        self._shipper = Shipper(backend, root, journal, self.bell.ring) if journal and root else None
+        self._shipper = Shipper(backend, root, journal, self.bell.ring, self.outage) if journal and root else None
         self._direct = 0
         self._append = journal.append if journal is not None else self._append_directly
         self._executor = ThreadPoolExecutor(16, "brain-stream")
@@ -254,7 +256,7 @@ class EventStream:
                 try:
                     entries = await self.call(self.backend.read, position, 500)
                 except Unavailable as error:
-                    log.warning("subscription waits for the backend", error=str(error))
+                    self.outage.met("reading", error)
                     entries = []
                 for stored in query.decode(entries, pattern):
                     yield stored
@@ -433,7 +435,11 @@ class EventStream:
                 elif self.backend.wait(position, 0.5):
                     position = None
             except Exception as error:  # noqa: BLE001  (the thread must live on; the backend's state is logged)
-                if not self._stopping.is_set():
+                if self._stopping.is_set():
+                    return  # the backend was closed under it
+                if isinstance(error, Unavailable):
+                    self.outage.met("watching", error)
+                else:
                     log.warning("cannot watch the backend", error=str(error))
                 position = None
                 self._stopping.wait(0.2)

@@ -40,7 +40,7 @@ async def consume(
             log.warning("joining the group anew", group=group, error=str(error))
         except Unavailable as error:
             delay = min(2.0, max(0.05, delay * 2))
-            log.warning("subscription waits for the backend", group=group, error=str(error))
+            stream.outage.met(f"reading as group {group}", error)
             await asyncio.sleep(delay)
         finally:
             await membership.leave()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -53,11 +53,18 @@ def problem(status: int, title: str, detail: str, faults: Sequence[str] = ()) ->
     return Response(msgspec.json.encode(body), status, media_type=MEDIA_TYPE)
 
 
-def install(app: FastAPI) -> None:
-    """Answer the errors that endpoints and the framework raise as problems."""
+def install(app: FastAPI, methods: Callable[[str], Collection[str]]) -> None:
+    """Answer the errors that endpoints and the framework raise as problems; `methods` gives those of a path."""
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (found := methods(request.url.path)):
+            error.headers = {**(error.headers or {}), "Allow": ", ".join(sorted(found))}
+        return _http_error(request, error)
+
     app.add_exception_handler(BrainError, _brain_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(HTTPException, http_error)
 
 
 class LastResort:
@@ -123,13 +130,12 @@ def _fault(found: dict[str, Any]) -> str:
     return f"{name} ({where} parameter): {message}"
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def _http_error(request: Request, error: HTTPException) -> Response:
     title = HTTPStatus(error.status_code).phrase
     allowed = (error.headers or {}).get("Allow")
     answers = {
         404: "there is nothing here; /openapi.json lists the paths",
-        405: f"{request.method} is not possible here; {allowed} is"
+        405: f"{request.method} is not possible here; possible: {allowed}"
         if allowed
         else f"{request.method} is not possible here",
     }

@@ -37,9 +37,12 @@ async def opened(url: str | None, *, publishing: bool = True) -> AsyncIterator[P
     from brain.policy import PolicyEngine
     from brain.settings import load_settings
     from brain.store import open_store
+    from brain.store.ours import check_exists
     from brain.stream import EventStream
 
     settings = load_settings(stream=url, store=url)
+    if not publishing:
+        check_exists(settings.store_url)
     store = open_store(settings.store_url)
     try:
         if not publishing:
@@ -56,8 +59,11 @@ def opened_store(url: str | None) -> Iterator[Store]:
     """The store of the rules, without an engine: for what must work though a stored rule cannot be read."""
     from brain.settings import load_settings
     from brain.store import open_store
+    from brain.store.ours import check_exists
 
-    store = open_store(load_settings(stream=url, store=url).store_url)
+    settings = load_settings(stream=url, store=url)
+    check_exists(settings.store_url)
+    store = open_store(settings.store_url)
     try:
         yield store
     finally:
@@ -81,9 +87,12 @@ async def opened_measures(url: str | None, *, publishing: bool = True) -> AsyncI
     from brain.policy.measures import Measures
     from brain.settings import load_settings
     from brain.store import open_store
+    from brain.store.ours import check_exists
     from brain.stream import EventStream
 
     settings = load_settings(stream=url, store=url)
+    if not publishing:
+        check_exists(settings.store_url)
     store = open_store(settings.store_url)
     try:
         if not publishing:

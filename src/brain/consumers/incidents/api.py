@@ -25,6 +25,7 @@ from brain.consumers.incidents.models import State
 from brain.consumers.incidents.service import IncidentService
 from brain.consumers.incidents.webhooks import EXAMPLE_WEBHOOK, Webhooks
 from brain.consumers.incidents.work import IncidentWork
+from brain.web.paths import ANY_QUERY
 from brain.web.problems import MEDIA_TYPE
 
 IncidentIdPath = Annotated[str, Path(max_length=limits.ID, description="The incident's id.", examples=[EXAMPLE_ID])]
@@ -101,7 +102,7 @@ def incidents_router(service: IncidentService, webhooks: Webhooks) -> APIRouter:
         "/webhooks/{system}",
         status_code=202,
         summary="Tell of a ticket's change",
-        openapi_extra=_WEBHOOK_BODY,
+        openapi_extra={**_WEBHOOK_BODY, **ANY_QUERY},  # Jira adds who made the change
         responses=_BAD_SIGNATURE,
     )
     async def webhook(

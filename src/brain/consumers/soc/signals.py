@@ -130,6 +130,11 @@ def _health_critical(reading: Reading, event: Event) -> Iterable[Signal]:
     )
 
 
+def _denial(agent: str, action: str, resource: str) -> str:
+    """What happened, without the parts that the question left out."""
+    return f"{agent} was denied {action or 'an action without a name'}{f' on {resource}' if resource else ''}"
+
+
 def _denied(reading: Reading, event: Event) -> Iterable[Signal]:
     payload = event.payload
     agent = _label(payload.get("agent_id"))
@@ -141,7 +146,7 @@ def _denied(reading: Reading, event: Event) -> Iterable[Signal]:
         name="policy_denials",
         severity="LOW",
         labels={"kind": "denials", "agent": agent},
-        summary=f"{agent} was denied {action} on {resource}"[:SUMMARY_CHARACTERS],
+        summary=_denial(agent, action, resource)[:SUMMARY_CHARACTERS],
         event=event.type,
         event_id=event.id,
         correlation_id=_story(event, event.id),

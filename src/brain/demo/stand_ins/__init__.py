@@ -31,14 +31,14 @@ __all__ = ["Jira", "PagerDuty", "ServiceNow", "Slack", "StandIn", "StandIns", "W
 
 
 class StandIns:
-    """One of each, and the application that has them below their names."""
+    """One of each, and the application that has them below their names. Tickets are numbered from `first`."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 1) -> None:
         self.pagerduty = PagerDuty()
         self.slack = Slack()
         self.webhook = WebhookSink()
-        self.jira = Jira()
-        self.servicenow = ServiceNow()
+        self.jira = Jira(first=first)
+        self.servicenow = ServiceNow(first)
         self.by_name: dict[str, StandIn] = {
             "pagerduty": self.pagerduty,
             "slack": self.slack,

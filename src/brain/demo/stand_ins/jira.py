@@ -30,12 +30,13 @@ _NO_ISSUE = "Issue does not exist or you do not have permission to see it."
 
 
 class Jira(StandIn):
-    """One project, OPS, with a workflow of three statuses."""
+    """One project, OPS, with a workflow of three statuses. `first` is the number of the first issue."""
 
-    def __init__(self, index_seconds: float = 0.0) -> None:
+    def __init__(self, index_seconds: float = 0.0, first: int = 1) -> None:
         self.issues: dict[str, dict[str, Any]] = {}
         """By key: fields as they were given, status, comments (plain texts), created (Unix seconds)."""
         self.index_seconds = index_seconds
+        self._first = first
         issue = "/rest/api/3/issue"
         super().__init__(
             "Jira Cloud",
@@ -74,7 +75,7 @@ class Jira(StandIn):
             return self._answer(request, body, *refusal)
         if faults := _field_faults(body):
             return self._answer(request, body, 400, {"errorMessages": [], "errors": faults})
-        number = len(self.issues) + 1
+        number = self._first + len(self.issues)
         key = f"{PROJECT}-{number}"
         self.issues[key] = {
             "id": str(10_000 + number),

@@ -32,7 +32,8 @@ _JOURNALS = ("work_notes", "comments")
 class ServiceNow(StandIn):
     """Incidents, numbered; a closed or cancelled one takes no more changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 1) -> None:
+        self._first = first
         self.incidents: dict[str, dict[str, Any]] = {}
         """By sys_id: the fields, `work_notes` and `comments` as lists of entries."""
         table = "/api/now/table/incident"
@@ -102,7 +103,7 @@ class ServiceNow(StandIn):
 
     def _insert(self, fields: dict[str, Any]) -> dict[str, Any]:
         record: dict[str, Any] = {name: [] if name in _JOURNALS else "" for name in _FIELDS}
-        number = f"INC{10_000 + len(self.incidents) + 1:07}"
+        number = f"INC{10_000 + self._first + len(self.incidents):07}"
         created = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
         record.update(sys_id=uuid.uuid4().hex, number=number, state="1", sys_created_on=created)
         _change(record, fields)

@@ -19,7 +19,9 @@ import msgspec
 
 from brain.errors import Unavailable
 from brain.store.connection import LockedConnection
+from brain.store.ours import claim
 from brain.store.sqlite import sqlite_path, use_wal
+from brain.store.sqlite_faults import explained
 from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
 
 _SCHEMA = """
@@ -59,7 +61,7 @@ class SQLiteBackend:
             self._reader = LockedConnection(lambda: _connect(self.path, power))
             self._poller = LockedConnection(lambda: _connect(self.path, power))
         except sqlite3.Error as error:
-            raise Unavailable(f"stream: cannot open the SQLite file {self.path.name}: {error}") from error
+            raise Unavailable(f"stream: {explained(self.path, error)}") from error
         self._last = int(self.tail() or 0)
 
     def append(
@@ -139,7 +141,7 @@ class SQLiteBackend:
                 with self._poller as db:
                     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
             except sqlite3.Error as error:
-                raise Unavailable(f"stream: {self.path.name}: {error}") from error
+                raise Unavailable(f"stream: {explained(self.path, error)}") from error
             if row and row[0] > position:
                 self._ring(row[0])
                 return True
@@ -330,14 +332,14 @@ class SQLiteBackend:
                         db.execute("ROLLBACK")
                     raise
         except sqlite3.Error as error:
-            raise Unavailable(f"stream: {self.path.name}: {error}") from error
+            raise Unavailable(f"stream: {explained(self.path, error)}") from error
 
     def _query(self, statement: str, *values: object) -> list[Any]:
         try:
             with self._reader as db:
                 return db.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            raise Unavailable(f"stream: {self.path.name}: {error}") from error
+            raise Unavailable(f"stream: {explained(self.path, error)}") from error
 
     def _ring(self, last: int) -> None:
         with self._appended:
@@ -356,6 +358,7 @@ class SQLiteBackend:
 
 def _connect(path: Path, power: bool) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False, cached_statements=64)
+    claim(db, path)
     use_wal(db)
     db.execute(f"PRAGMA synchronous={'FULL' if power else 'NORMAL'}")
     return db

@@ -10,7 +10,7 @@ const PLAIN = ["--low-fill", "--medium-fill", "--good-fill", "--high-fill", "--c
 /** Severities of threats and of health events stand in one chart, so that each has a colour of its own. */
 const LEVEL_FILL = {
   CRITICAL: "--critical-fill", HIGH: "--high-fill", MEDIUM: "--medium-fill", LOW: "--low-fill", WARNING: "--violet-fill", INFO: "--teal-fill",
-  DENY: "--critical-fill", WARN: "--high-fill", AUDIT: "--medium-fill", ALLOW: "--good-fill", none: "--plain-fill",
+  DENY: "--violet-fill", WARN: "--high-fill", AUDIT: "--medium-fill", ALLOW: "--good-fill", none: "--plain-fill",
 };
 
 const colourOf = (variable) => getComputedStyle(document.documentElement).getPropertyValue(variable).trim();

@@ -150,18 +150,26 @@ function newRow() {
   ));
 }
 
+/** A decision has the colour of its effect, whatever its priority; everything else that of its priority. */
+function levelOf(event, priority) {
+  if (event.type === "policy.action_denied") return "DENY";
+  return event.type === "policy.rule_evaluated" ? (event.payload.effect ?? "") : priority;
+}
+
 function fillRow(row, { event }) {
   const link = row.firstElementChild;
   const [time, chip, type, text] = link.children;
   const priority = priorityOf(event.type);
   link.href = router.href({ event: event.id });
   link.dataset.id = event.id;
-  link.dataset.level = priority;
+  const level = levelOf(event, priority);
+  link.dataset.level = level;
   link.toggleAttribute("aria-current", router.parameters.event === event.id);
   time.textContent = clockTime(event.timestamp);
   time.title = fullTime(event.timestamp);
   chip.textContent = priority || "NONE";
-  chip.dataset.level = priority;
+  chip.dataset.level = level;
+  chip.title = "priority";
   type.textContent = event.type;
   const said = describe(event);
   text.firstElementChild.textContent = said.mark;

@@ -18,7 +18,7 @@ export function createFlow(live, recent) {
   const parts = h("ul", { class: "tile-parts" });
   const element = h(
     "section", { class: "tile" }, h("h2", {}, h("a", { href: "#/events" }, "Live events")),
-    h("p", { class: "tile-head" }, figure, h("span", { class: "tile-unit" }, "a second")), chart, parts, note,
+    h("p", { class: "tile-head" }, figure, h("span", { class: "tile-unit" }, "a second, by priority")), chart, parts, note,
   );
 
   function renew() {

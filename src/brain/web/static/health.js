@@ -14,16 +14,23 @@ export function healthCounts(summary) {
   return SEVERITIES.map((severity) => [severity, summary.by_severity[severity] ?? 0]);
 }
 
-/** What the score's tile shows. */
-export function scoreContent(summary) {
+/** What the score's tile shows. It counts health events alone, so beside an open CRITICAL threat it is not called good. */
+export function scoreContent(summary, criticalThreats = 0) {
   const [first] = summary.reasons;
+  const note = first ? first.text : `Nothing wrong in the last ${period(summary)}.`;
+  if (criticalThreats && summary.status === "HEALTHY") {
+    return {
+      figure: String(summary.score), unit: "of 100", level: "", counts: [], share: ["", summary.score],
+      note: `${plural(criticalThreats, "CRITICAL threat")} open, which the score does not count. ${note}`,
+    };
+  }
   return {
     figure: String(summary.score),
     unit: `of 100 · ${summary.status}`,
     level: LEVELS[summary.status],
     counts: [],
     share: [LEVELS[summary.status], summary.score],
-    note: first ? first.text : `Nothing wrong in the last ${period(summary)}.`,
+    note,
   };
 }
 

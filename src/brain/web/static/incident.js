@@ -42,31 +42,34 @@ export function createIncident(source) {
     await source.refresh();
     return done;
   });
+  const acts = h("div", { class: "acts" },
+    h("div", { class: "act" }, h("label", { for: "incident-reason" }, "Reason"), reason, moves),
+    h("form", { class: "act", onsubmit: (event) => (event.preventDefault(), act(event.currentTarget, "owner", () => ({ owner: owner.value.trim() || null, by: person() }), "The owner is changed.")) },
+      h("label", { for: "incident-owner" }, "Owner"), owner, h("button", { class: "button small" }, "Assign")),
+    h("form", { class: "act", onsubmit: async (event) => {
+      event.preventDefault();
+      const text = note.value;
+      await act(event.currentTarget, "notes", () => ({ text, by: person() }), "The note is added.");
+      if (refusal.element.hidden) note.value = "";
+    } }, h("label", { for: "incident-note" }, "Note"), note, h("button", { class: "button small" }, "Add note")));
+  const inside = h("div", { class: "incident-parts" },
+    section("timeline", "Timeline", timeline),
+    h("div", { class: "side" },
+      section("decisions", "Decisions behind it", decisions), section("threats", "Threats", parts.threats),
+      section("health", "Health", parts.health), section("tickets", "Tickets", parts.tickets), section("events", "Events", parts.events)));
+  const body = [facts, acts, inside]; // shown once the answer about this address is here
   const element = h(
     "article", { class: "incident", hidden: true },
     h("p", {}, h("a", { href: "#/incidents", class: "back" }, "← All incidents")), stale.element,
-    h("section", { class: "panel", "aria-labelledby": "incident-title" }, head, facts,
-      h("div", { class: "acts" },
-        h("div", { class: "act" }, h("label", { for: "incident-reason" }, "Reason"), reason, moves),
-        h("form", { class: "act", onsubmit: (event) => (event.preventDefault(), act(event.currentTarget, "owner", () => ({ owner: owner.value.trim() || null, by: person() }), "The owner is changed.")) },
-          h("label", { for: "incident-owner" }, "Owner"), owner, h("button", { class: "button small" }, "Assign")),
-        h("form", { class: "act", onsubmit: async (event) => {
-          event.preventDefault();
-          const text = note.value;
-          await act(event.currentTarget, "notes", () => ({ text, by: person() }), "The note is added.");
-          if (refusal.element.hidden) note.value = "";
-        } }, h("label", { for: "incident-note" }, "Note"), note, h("button", { class: "button small" }, "Add note"))),
-      refusal.element),
-    h("div", { class: "incident-parts" },
-      section("timeline", "Timeline", timeline),
-      h("div", { class: "side" },
-        section("decisions", "Decisions behind it", decisions), section("threats", "Threats", parts.threats),
-        section("health", "Health", parts.health), section("tickets", "Tickets", parts.tickets), section("events", "Events", parts.events))),
+    h("section", { class: "panel", "aria-labelledby": "incident-title" }, head, facts, acts, refusal.element), inside,
   );
 
   function show(incident, problem) {
-    stale.show(problem);
-    if (!incident || incident.id !== router.parameters.id) return;
+    const unknown = problem?.status === 404;
+    stale.show(unknown ? null : problem);
+    if (unknown) blank("There is no incident with this id.");
+    if (unknown || !incident || incident.id !== router.parameters.id) return;
+    for (const part of body) part.hidden = false;
     keepFocus(element, () => {
       syncList(head, [incident], () => "head", title);
       syncList(facts, factsOf(incident), ([name]) => name, ([name, value]) => h("li", {}, `${name} `, h("b", {}, value)));
@@ -92,6 +95,14 @@ export function createIncident(source) {
     opened = incident.id;
   }
 
+  /** Nothing of any incident, and no forms, under this heading. */
+  function blank(words) {
+    head.replaceChildren(h("h2", { id: "incident-title", tabindex: -1 }, words));
+    for (const part of body) part.hidden = true;
+    for (const field of [reason, owner, note]) field.value = "";
+    refusal.clear();
+  }
+
   let stop = null;
   return {
     element,
@@ -100,7 +111,7 @@ export function createIncident(source) {
       if (!id) opened = "";
       if (!id) return void (stop = stop?.() ?? null);
       source.change({}, `/api/incidents/${encodeURIComponent(id)}`);
-      if (source.value?.id !== id) head.replaceChildren(h("h2", { id: "incident-title", tabindex: -1 }, "Incident"));
+      if (source.value?.id !== id) blank("Incident");
       stop ??= source.watch(show);
     },
     remove: () => stop?.(),
@@ -135,7 +146,7 @@ function entryRow(entry) {
 function decisionRow(decision) {
   return h("li", {},
     h("p", { class: "card-head" }, h("span", { class: "chip", "data-level": decision.effect }, decision.effect),
-      h("b", {}, decision.agent), `${decision.action} ${decision.resource}`, h("span", { class: "card-age" }, age(decision.at))),
+      h("b", {}, decision.agent), [decision.action, decision.resource].filter(Boolean).join(" "), h("span", { class: "card-age" }, age(decision.at))),
     h("p", { class: "card-text" }, decision.reason),
     h("p", { class: "actions" }, h("a", { href: router.href({ event: decision.event_id }), "data-focus": "event" }, "Event"),
       decision.proof ? h("span", { class: "view-note" }, `audit entry ${count(decision.proof.index)}`) : null, proofButton(decision.event_id)));

@@ -1,0 +1,82 @@
+"""Which names settings have, in the environment and in `brain.toml`; a misspelt one is refused with the nearest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from brain.connectors.secret import Secret
+from brain.nearest import nearest
+
+_SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
+"""What Kubernetes sets in each container for each Service of its namespace, so also for one named `brain-redis`."""
+
+
+def unknown_variables(environment: Mapping[str, str], prefix: str, model: type[BaseModel]) -> dict[str, str]:
+    """What is wrong with each variable that begins with `prefix` and sets nothing, by its name.
+
+    Inside a table (after `__`) the model itself refuses unknown names. Names are the same in either case, as pydantic
+    takes them.
+    """
+    tops = {f"{prefix}{name.upper()}": name for name in model.model_fields}
+    tables = {variable for variable, name in tops.items() if _table(model, name) is not None}
+    every = [*tops, *(f"{prefix}{'__'.join(path).upper()}" for path in _nested(model))]
+    found = {}
+    for given in environment:
+        name = given.upper()
+        if not name.startswith(prefix) or name in tops or name.partition("__")[0] in tables:
+            continue
+        if "KUBERNETES_SERVICE_HOST" in environment and _SERVICE_LINK.fullmatch(name):
+            continue
+        found[given] = f"{given} in the environment: no such setting; {remedy(name, every)}"
+    return found
+
+
+def remedy(name: str, known: Iterable[str]) -> str:
+    """What to write instead of a name that is not known."""
+    known = sorted(known)
+    near = nearest(name, known)
+    return f"did you mean {near}?" if near is not None else f"there are {', '.join(known)}"
+
+
+def names_at(model: type[BaseModel], path: Iterable[object]) -> list[str]:
+    """The names that a table of the settings has; none where the path leads to no table."""
+    table: type[BaseModel] | None = model
+    for name in path:
+        table = None if table is None else _table(table, str(name))
+    return [] if table is None else list(table.model_fields)
+
+
+def secret_variables(value: object) -> Iterator[str]:
+    """The environment variables that secrets inside these settings are read from."""
+    if isinstance(value, Secret):
+        if value.env is not None:
+            yield value.env
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from secret_variables(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from secret_variables(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from secret_variables(inner)
+
+
+def _nested(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name in model.model_fields:
+        table = _table(model, name)
+        if above:
+            yield (*above, name)
+        if table is not None:
+            yield from _nested(table, (*above, name))
+
+
+def _table(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """The model of a field that is a table, or may be one."""
+    field = model.model_fields.get(name)
+    kinds: tuple[Any, ...] = () if field is None else (field.annotation, *get_args(field.annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
