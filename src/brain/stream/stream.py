@@ -31,6 +31,7 @@ from brain.stream.query import Stored
 from brain.stream.receipt import LATE, Receipt
 from brain.stream.shipper import Shipper
 from brain.stream.subscription import consume
+from brain.stream.threads import run_alone
 from brain.stream.tracing import SDK, publish_traced
 
 log = Log("brain.stream")
@@ -309,10 +310,17 @@ class EventStream:
         return consumer
 
     async def run_consumers(self) -> None:
-        """Run all registered consumers until cancelled; then running handlers finish and the rest is released."""
+        """Run all registered consumers until cancelled; then running handlers finish and the rest is released.
+
+        One whose task ends all the same is started again and counted (`restarts` in `stats`); see `troubles`.
+        """
         async with asyncio.TaskGroup() as tasks:
             for consumer in self.consumers:
-                tasks.create_task(consumer.run())
+                tasks.create_task(consumer.kept.run())
+
+    def troubles(self) -> list[str]:
+        """What keeps groups consumed in this process from working, a sentence each; `/readyz` shows it."""
+        return [trouble for consumer in self.consumers for trouble in consumer.troubles()]
 
     async def groups(self) -> list[GroupInfo]:
         """The consumer groups with their lag. Raises Unavailable."""
@@ -351,8 +359,11 @@ class EventStream:
             "unlogged": logs.unwritten,
             "ship_failures": shipper.failures if shipper else 0,
             "delivered": sum(consumer.delivered for consumer in self.consumers),
+            "failed": sum(consumer.failed for consumer in self.consumers),
             "retried": sum(consumer.retried for consumer in self.consumers),
             "dead": sum(consumer.dead for consumer in self.consumers),
+            "hanging": sum(len(consumer.hanging) for consumer in self.consumers),
+            "restarts": sum(consumer.kept.ends for consumer in self.consumers),
         }
 
     @property
@@ -377,10 +388,16 @@ class EventStream:
                 return
             self._closed = True
         self._stopping.set()
-        if self._shipper is not None and not await asyncio.to_thread(self._shipper.stop, timeout):
+        if self._shipper is not None and not await run_alone(self._shipper.stop, timeout):
             log.warning("closed with a backlog; it is shipped at the next start", backlog=self.stats()["backlog"])
         self._executor.shutdown(wait=False, cancel_futures=True)
-        await asyncio.to_thread(self.backend.close)
+        for consumer in self.consumers:
+            consumer.close()
+        await run_alone(self.backend.close)
+
+    def is_closed(self) -> bool:
+        """Whether `close` has been called in this process."""
+        return self._closed
 
     async def __aenter__(self) -> EventStream:
         return self
@@ -452,7 +469,7 @@ class Opening:
         self._stream: EventStream | None = None
 
     def __await__(self) -> Generator[object, None, EventStream]:
-        return asyncio.to_thread(self._opening).__await__()
+        return run_alone(self._opening).__await__()
 
     async def __aenter__(self) -> EventStream:
         self._stream = await self
