@@ -20,7 +20,7 @@ from brain.charter import Event, Pattern, Priority, catalogue, check_depth
 from brain.errors import BrainError, EnvelopeError, InvalidInput, Unavailable
 from brain.logs import Log
 from brain.redis_client.url import parse
-from brain.store.sqlite import sqlite_path
+from brain.store.sqlite import absolute_url, sqlite_file
 from brain.stream import query
 from brain.stream.backends import Backend, DeadLetter, GroupInfo, check_position, open_backend
 from brain.stream.bell import Bell
@@ -85,7 +85,7 @@ class EventStream:
         self._forcing = threading.RLock()
         self._forced = 0
         self._journal = journal
-        self._shipper = Shipper(backend, root, journal, self.bell.ring) if journal and root else None
+        self._shipper = Shipper(backend, root, journal, self.bell.ring, self._look) if journal and root else None
         self._direct = 0
         self._append = journal.append if journal is not None else self._append_directly
         self._executor = ThreadPoolExecutor(16, "brain-stream")
@@ -172,6 +172,20 @@ class EventStream:
                     self._late.popleft()
             finally:
                 self._appending = False
+
+    def _look(self) -> bool:
+        """Have the journal look after its folder, as if it appended: what interrupts this publishes after it."""
+        assert self._journal is not None
+        with self._publishing:
+            if self._appending:  # this interrupts an append of the same thread
+                return False
+            self._appending = True
+            try:
+                return self._journal.look()
+            finally:
+                self._appending = False
+                if self._late:
+                    self._append_late()
 
     def _force_out(self, seq: int) -> None:
         """Return when the record is on stable storage; one fdatasync serves all that were appended before it began."""
@@ -456,7 +470,7 @@ class EventStream:
                 self._stopping.wait(0.2)
 
     def _forked(self) -> None:
-        """In a forked child: the journal and its lock stay the parent's."""
+        """In a forked child: the journal stays the parent's, and so does its lock (see `lock_folder`)."""
         self._publishing = threading.RLock()
         self._closed = True
 
@@ -492,7 +506,7 @@ def _open(url: str, journal: str | Path | None, durability: str, lease: float) -
     if url.startswith("memory:"):
         return EventStream(url, backend, lease)
     where = _journal_folder(url, journal)
-    stream = EventStream(url, backend, lease, Journal(where.folder, power=power), where.root, power=power)
+    stream = EventStream(absolute_url(url), backend, lease, Journal(where.folder, power=power), where.root, power=power)
     assert stream._shipper is not None
     stream._shipper.start()
     return stream
@@ -502,9 +516,10 @@ def _journal_folder(url: str, journal: str | Path | None) -> _Where:
     if journal is not None:
         root = Path(journal)
     elif url.startswith("sqlite:///"):
-        root = Path(f"{sqlite_path(url)}.journal")
+        root = Path(f"{sqlite_file(url)}.journal")
     else:
         root = Path(".brain") / "".join(letter if letter.isalnum() else "_" for letter in parse(url).identity)
+    root = Path(os.path.realpath(root))  # one root, whichever path leads there, and wherever this process goes
     return _Where(root, root / os.urandom(8).hex())
 
 
