@@ -272,7 +272,10 @@ class Session:
                 if waiting is not None and not delivery.retry:
                     waiting.append(delivery)
                     continue
-                await self._settle(lane, delivery, await self._handle(lane, delivery))
+                finished = await self._handle(lane, delivery)
+                # Asked here too, since nearly every event has nothing to settle.
+                if self._how.key is not None or delivery.redelivered or lane.now - self._flushed_at > _FLUSH_AFTER:
+                    await self._settle(lane, delivery, finished)
             if self._done and lane.queue.empty():
                 await self._flush()
             if self._draining:
