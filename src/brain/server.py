@@ -26,24 +26,22 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brain.consumers import consumer_packages, open_consumer, open_house
-from brain.logs import Log
 from brain.security import Guard, Sessions, check_exposure, login_routes
 from brain.settings import Settings
 from brain.store import Store
 from brain.stream import EventStream
+from brain.stream.kept import Kept
 from brain.stream.retention import keep
 from brain.web import openapi, problems
 from brain.web.body import BodyReader
 from brain.web.correlation import Correlation
 from brain.web.events_api import events_router
 from brain.web.groups_api import groups_router
-from brain.web.health import health_router
+from brain.web.health import first_of, health_router
 from brain.web.live import Live, live_router
 from brain.web.modules import Module
 from brain.web.paths import KnownParameters, Paths
 from brain.web.unreadable import NamesUnreadable
-
-log = Log("brain.server")
 
 STATIC = Path(__file__).parent / "web" / "static"
 
@@ -66,12 +64,11 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
     check_exposure(settings)
     sessions = Sessions(settings.api_key.get_secret_value()) if settings.api_key else None
     live = Live(stream, settings.live_limit)
-    consumers: list[asyncio.Task[None]] = []
+    kept: list[Kept] = []
     families: list[Callable[[], Sequence[Metric]]] = []
 
     def consumers_state() -> str:
-        failed = any(task.done() and not task.cancelled() and task.exception() is not None for task in consumers)
-        return "stopped; see the log" if failed else "ok"
+        return first_of([*stream.troubles(), *filter(None, (one.trouble() for one in kept))])
 
     parts: dict[str, Callable[[], str]] = {"consumers": consumers_state}
 
@@ -93,19 +90,17 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
                 if consumer.families is not None:
                     families.append(consumer.families)
                 if name in settings.consumers:
-                    consumers.extend(asyncio.create_task(work(), name=name) for work in consumer.work)
+                    kept.extend(Kept(f"consumer {name}", work) for work in consumer.work)
+            kept.append(Kept("retention", lambda: keep(stream, settings.retention)))
             app.openapi_schema = None
-            consumers.append(asyncio.create_task(stream.run_consumers()))
-            consumers.append(asyncio.create_task(keep(stream, settings.retention)))
-            for task in consumers:
-                task.add_done_callback(_log_end)
+            tasks = [asyncio.create_task(stream.run_consumers()), *(asyncio.create_task(one.run()) for one in kept)]
             try:
                 yield
             finally:
                 live.close()
-                for task in consumers:
+                for task in tasks:
                     task.cancel()
-                await asyncio.gather(*consumers, return_exceptions=True)
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     app = FastAPI(
         title="BRAiN EventStream",
@@ -148,11 +143,6 @@ def module_packages() -> list[str]:
 
 async def _page(request: Request) -> Response:
     return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
-
-
-def _log_end(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("a background task stopped", exc_info=error)
 
 
 class _SafeHeaders:

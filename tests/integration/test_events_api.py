@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from brain.web import events_api
 from brain.web.running import Running
 from support.redis_server import RedisServer
 from support.server import running_server
+from support.waiting import until
 
 Server = tuple[Running, httpx.AsyncClient]
 
@@ -171,6 +173,28 @@ async def test_probes_answer(server: Server) -> None:
     assert (await server[1].get("/healthz")).json() == {"status": "ok"}
     ready = await server[1].get("/readyz")
     assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+
+
+async def test_readiness_shows_a_consumer_whose_task_ended_and_that_it_works_again(server: Server) -> None:
+    tasks = [one for one in asyncio.all_tasks() if one.get_name() == "consumer audit"]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+    async def shown() -> bool:
+        unready = await server[1].get("/readyz")
+        said = unready.json()["checks"]["consumers"].split("; consumer")
+        expected = "consumer audit: its task ended by CancelledError and was started again; see the log"
+        return unready.status_code == 503 and len(said) == len(tasks) and said[0] == expected
+
+    await until(shown)
+    (event,) = await publish(server, 1)
+    again = f"/api/audit/proof/{event.id}"
+
+    async def logged() -> bool:
+        return (await server[1].get(again)).status_code == 200
+
+    await until(logged)
 
 
 async def test_readiness_ends_and_comes_back_with_redis(redis_server: RedisServer) -> None:

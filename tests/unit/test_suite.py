@@ -44,6 +44,7 @@ LOOKS = "looks again and again, with a deadline"
 MAY_SLEEP = {
     "browser/site.py::until": LOOKS,
     "chaos/test_audit_killed.py::test_each_event_is_logged_once_and_in_order": RANDOM,
+    "chaos/test_bad_handlers_beside.py::round_of": PACE,
     "chaos/test_consumer_killed.py::test_each_event_has_one_effect": RANDOM,
     "chaos/test_incidents_killed.py::test_one_ticket_a_story_in_each_system": RANDOM,
     "chaos/test_metrics_killed.py::test_the_series_equal_a_recount": RANDOM,

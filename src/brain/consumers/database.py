@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from brain.errors import InvalidInput, Unavailable
 from brain.redis_client.url import masked
 from brain.store.ours import claim
-from brain.store.sqlite import sqlite_path, use_wal
+from brain.store.sqlite import sqlite_file, use_wal
 from brain.store.sqlite_faults import explained
 from brain.unreadable import FAULTS, left_out
 
@@ -52,7 +52,7 @@ def open_database(url: str) -> sa.Engine:
         weakref.finalize(engine, folder.cleanup)
         return engine
     if scheme == "sqlite":
-        return _sqlite(str(sqlite_path(url)))
+        return _sqlite(str(sqlite_file(url)))
     if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
         try:
             return sa.create_engine(f"postgresql+psycopg{url[len(scheme) :]}", pool_pre_ping=True)

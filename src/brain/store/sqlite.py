@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from brain.errors import InvalidInput, Unavailable
+from brain.logs import Log
 from brain.store import LOGGED_CHANGES, MARKS_KEPT, START, Document, DocumentChange, Mark, Reading, Step, Written
 from brain.store.connection import LockedConnection
 from brain.store.ours import claim
 from brain.store.rules import Planned, SingleChanges, by_collection, check_key, new_token, planned
 from brain.store.sqlite_faults import explained
+
+log = Log("brain.sqlite")
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another writer of the file before raising Unavailable."""
@@ -68,15 +73,54 @@ def sqlite_path(url: str) -> Path:
     return Path(name)
 
 
+def sqlite_file(url: str) -> Path:
+    """The file of the URL whatever becomes of the current folder, and whichever symbolic link leads to it."""
+    return Path(os.path.realpath(sqlite_path(url)))
+
+
+def absolute_url(url: str) -> str:
+    """The URL with the path of an SQLite file made absolute; any other as it is."""
+    return f"sqlite:///{sqlite_path(url).absolute()}" if url.startswith("sqlite:///") else url
+
+
+class SQLiteFile:
+    """The file that was opened. Deleted or replaced, connections go on in what nobody will ever find again."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError when there is no such file."""
+        self._path = path
+        found = os.stat(path)
+        self._opened = (found.st_dev, found.st_ino)
+        self._said = False
+
+    def check(self) -> None:
+        """Raises Unavailable when the path does not lead to the opened file any more. Takes about a microsecond."""
+        try:
+            found = os.stat(self._path)
+        except OSError as error:
+            self._refuse(f"was deleted ({error.strerror})", error)
+        if (found.st_dev, found.st_ino) != self._opened:
+            self._refuse("was replaced by another")
+
+    def _refuse(self, fate: str, cause: OSError | None = None) -> NoReturn:
+        message = f"SQLite file {self._path}: {fate} while it was open; restart this process to go on in the new one"
+        if not self._said:
+            self._said = True
+            log.error("SQLite file lost", path=str(self._path), error=message)
+        raise Unavailable(message) from cause
+
+
 class SQLiteStore(SingleChanges):
     """A Store in the file at `url`. Raises InvalidInput for a bad URL, Unavailable when the file cannot be used."""
 
     def __init__(self, url: str) -> None:
-        self._path = sqlite_path(url)
+        self._path = sqlite_file(url)
+        self._file: SQLiteFile | None = None
         # Three connections: who reads a little waits neither for a writer that waits for another process, nor for one
         # who reads much.
         with self._named_errors():
             self._writer = LockedConnection(self._connect)
+            self._file = SQLiteFile(self._path)
             with self._writer as db:
                 db.executescript(_SCHEMA)
             self._reader = LockedConnection(self._connect)
@@ -164,9 +208,11 @@ class SQLiteStore(SingleChanges):
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
+        if self._file is not None:
+            self._file.check()
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise Unavailable(explained(self._path, error)) from error
 
 

@@ -27,6 +27,7 @@ _COUNTERS = {
     "recovered": "Events of dead processes that this one stored",
     "damaged": "Journal records lost to damage",
     "delivered": "Events handed to consumers with success",
+    "failed": "Attempts at an event that failed: the handler raised, or was over its time",
     "retried": "Deliveries tried again",
     "dead": "Events that became dead letters",
 }
@@ -50,6 +51,10 @@ def _of_process(stats: Mapping[str, int], delays: Delays | None) -> Iterator[Met
     for name, meaning in _COUNTERS.items():
         yield CounterMetricFamily(f"brain_stream_events_{name}", meaning, stats[name])
     yield CounterMetricFamily("brain_stream_ship_failures", "Batches not stored", stats["ship_failures"])
+    yield CounterMetricFamily(
+        "brain_consumer_restarts", "Consumer tasks that ended and were started again", stats["restarts"]
+    )
+    yield GaugeMetricFamily("brain_handlers_hanging", "Handlers that run on over their time", stats["hanging"])
     yield GaugeMetricFamily("brain_stream_backlog_events", "Events not stored yet", stats["backlog"])
     yield _failures()
     if delays is not None:

@@ -23,6 +23,7 @@ from zlib import crc32
 import msgspec
 
 from brain.errors import BrainError
+from brain.logs import Log
 from brain.stream.damage import DamageLog
 
 SEGMENT_SIZE = 8 << 20
@@ -31,6 +32,10 @@ _CRITICAL = 1 << 63
 _CHUNK = 1 << 20
 _JOURNAL = re.compile(r"[0-9a-f]{16}").fullmatch
 _SEGMENT = re.compile(r"\d{16}\.seg").fullmatch
+
+_locks: set[int] = set()  # descriptors of the locks that this process holds
+
+log = Log("brain.journal")
 
 
 class JournalFull(BrainError):
@@ -64,11 +69,7 @@ class Journal:
         self._fd = -1
         self._spare: Path | None = None
         self._spares = 0
-        # Made under a name that nobody adopts, and given its own once it is locked.
-        new = folder.with_name(f".new-{folder.name}")
-        new.mkdir(parents=True)
-        self._lock = lock_folder(new)
-        new.rename(folder)
+        self._lock = _make(folder)
 
     @property
     def next_seq(self) -> int:
@@ -96,6 +97,46 @@ class Journal:
         self.tail = (first, end, seq + 1)
         return seq
 
+    def look(self) -> bool:
+        """Mend what somebody did to the folder: whether readers have to seek again. Not beside an `append`.
+
+        A segment that was cut short gets its length back, before an `append` beyond its end makes the system end this
+        process (SIGBUS). A removed folder is made again, with the segment that is being written.
+        """
+        if self._lock is None:  # closed
+            return False
+        if self._map is not None and os.fstat(self._fd).st_size < self._size:
+            log.error("journal segment was cut short by somebody, mended", journal=self.folder.name)
+            _reserve(self._fd, self._size)
+        if self._is_there():
+            return False
+        self._make_again()
+        return True
+
+    def _is_there(self) -> bool:
+        try:
+            found = os.stat(self.folder / "lock")
+            if self._map is not None:
+                os.stat(segment_path(self.folder, self.tail[0]))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return self._lock is not None and found.st_ino == os.fstat(self._lock).st_ino
+
+    def _make_again(self) -> None:
+        """The folder anew, with what this process still has of it: the segment being written."""
+        log.error("journal folder was removed by somebody, made again", journal=str(self.folder))
+        if self._lock is not None:
+            unlock(self._lock)
+        self._lock = lock_folder(self.folder) if self.folder.is_dir() else _make(self.folder)
+        self._spare = None
+        if self._map is not None:
+            first, end, _ = self.tail
+            fd = _allocate(segment_path(self.folder, first), self._size)
+            os.pwrite(fd, os.pread(self._fd, end, 0), 0)
+            self._close_segment()
+            self._fd = fd
+            self._map = mmap.mmap(fd, self._size)
+
     def duplicate(self) -> int:
         """A descriptor of the segment being written, to be forced out and closed by the caller."""
         return os.dup(self._fd)
@@ -107,12 +148,14 @@ class Journal:
             spare = self.folder / f"spare{self._spares}"
             try:
                 fd = _allocate(spare, self._size)
-            except JournalFull:
-                return  # `append` will report it if it comes to that
+            except (JournalFull, FileNotFoundError):
+                return  # `append` will report it if it comes to that, and make a removed folder again
             os.close(fd)
             self._spare = spare
 
     def _rotate(self) -> None:
+        if not self._is_there():
+            self._make_again()
         seq = self.tail[2]
         path = segment_path(self.folder, seq)
         spare, self._spare = self._spare, None
@@ -141,8 +184,17 @@ class Journal:
         """Give up the folder; what is in it stays."""
         self._close_segment()
         if self._lock is not None:
-            os.close(self._lock)
+            unlock(self._lock)
             self._lock = None
+
+
+def _make(folder: Path) -> int | None:
+    """A new journal's folder, locked: made under a name that nobody adopts, and given its own once it is locked."""
+    new = folder.with_name(f".new-{folder.name}")
+    new.mkdir(parents=True)
+    lock = lock_folder(new)
+    new.rename(folder)
+    return lock
 
 
 def _seed(length: int, number: int) -> int:
@@ -349,14 +401,34 @@ def segment_path(folder: Path, first: int) -> Path:
 
 
 def lock_folder(folder: Path) -> int | None:
-    """A lock on the journal, held until the returned descriptor is closed or its process ends; None when taken."""
+    """A lock on the journal, held until `unlock` or the end of this process; None when it is taken.
+
+    A forked child does not keep it: there the descriptor is closed.
+    """
     fd = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
         return None
+    _locks.add(fd)
     return fd
+
+
+def unlock(lock: int) -> None:
+    """Give the lock back; nothing happens in a forked child, which has none."""
+    if lock in _locks:
+        _locks.discard(lock)
+        os.close(lock)
+
+
+def _close_inherited() -> None:
+    """A lock is shared with a child's copy of its descriptor, and would outlive the parent in it."""
+    while _locks:
+        os.close(_locks.pop())
+
+
+os.register_at_fork(after_in_child=_close_inherited)
 
 
 def remove(folder: Path) -> None:
@@ -368,11 +440,18 @@ def _allocate(path: Path, size: int) -> int:
     """A file of `size` zero bytes whose blocks are reserved, so that writing to its map cannot fail later."""
     fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
     try:
-        os.posix_fallocate(fd, 0, size)
-    except OSError as error:
+        _reserve(fd, size)
+    except JournalFull:
         os.close(fd)
         path.unlink(missing_ok=True)
+        raise
+    return fd
+
+
+def _reserve(fd: int, size: int) -> None:
+    try:
+        os.posix_fallocate(fd, 0, size)
+    except OSError as error:
         raise JournalFull(
             f"journal: no room for a segment of {size} bytes ({error.strerror}); free disk space"
         ) from error
-    return fd

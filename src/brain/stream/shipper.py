@@ -33,6 +33,7 @@ from brain.stream.journal import (
     remove,
     segment_path,
     segments,
+    unlock,
 )
 from brain.stream.outage import Outage
 
@@ -110,6 +111,10 @@ class Shipment:
         self._reader.seek(self.next)
         self._ahead.seek(self._next_critical)
         self._full.clear()
+
+    def look_again(self) -> None:
+        """The files were made again: open them by their names, where the backend says that it is."""
+        self._mark = self._batch = None
 
     def recall(self) -> bool:
         """Whether the backend still knows all that it has stored of this journal; what it forgot is shipped again.
@@ -200,7 +205,7 @@ class Shipment:
         self._reader.close()
         self._ahead.close()
         if self._lock is not None:
-            os.close(self._lock)
+            unlock(self._lock)
             self._lock = None
 
 
@@ -208,8 +213,15 @@ class Shipper:
     """Ships this process's own journal, and those that dead processes left in the same folder."""
 
     def __init__(
-        self, backend: Backend, root: Path, journal: Journal, on_stored: Callable[[], None], outage: Outage
+        self,
+        backend: Backend,
+        root: Path,
+        journal: Journal,
+        on_stored: Callable[[], None],
+        outage: Outage,
+        look: Callable[[], bool],
     ) -> None:
+        """`look` mends the folder of the journal, as Journal.look does, at a moment when nobody appends."""
         self.idle = False
         self.failures = 0
         self.recovered = 0  # records of dead processes stored by this one
@@ -219,6 +231,7 @@ class Shipper:
         self._journal = journal
         self._on_stored = on_stored
         self._outage = outage
+        self._look = look
         self.damage = DamageLog(root)
         self._own = Shipment(journal.folder, backend, self.damage, journal)
         self._passed_over: set[str] = set()  # names in the folder that are no journals we may take up
@@ -340,12 +353,30 @@ class Shipper:
             self._housekeeping()
         moved = bool(records)
         for orphan in list(self._orphans):
-            theirs, _ = orphan.ship()
-            if theirs:
-                self.recovered += len(theirs)
-                self._on_stored()
-                moved = True
+            moved |= self._guarded(orphan, self._ship_theirs)
         return moved
+
+    def _ship_theirs(self, orphan: Shipment) -> bool:
+        theirs, _ = orphan.ship()
+        self.recovered += len(theirs)
+        if theirs:
+            self._on_stored()
+        return bool(theirs)
+
+    def _guarded(self, orphan: Shipment, work: Callable[[Shipment], bool]) -> bool:
+        """Work on the journal of an ended process; one that cannot be worked on holds up nobody else's."""
+        try:
+            return work(orphan)
+        except Unavailable:
+            raise
+        except Exception as error:
+            self.failures += 1
+            self.last_error = f"journal {orphan.name}: {error!r}"
+            log.exception("journal of an ended process cannot be shipped, passed over", journal=str(orphan.folder))
+            self._passed_over.add(orphan.name)
+            self._orphans.remove(orphan)
+            orphan.close()
+            return False
 
     def _announce(self, records: list[Record], positions: list[str]) -> None:
         with self._receipts:
@@ -363,15 +394,20 @@ class Shipper:
 
     def _housekeeping(self) -> None:
         self._next_housekeeping = time.monotonic() + _HOUSEKEEPING
+        if self._look():
+            self._own.look_again()
         if self._own.recall():
             self._own.trim(self._safe)
         for orphan in list(self._orphans):
-            if orphan.recall():
-                orphan.trim(self._safe)
-            if orphan.finish(self._safe, force=len(self._orphans) >= KEPT_SEGMENTS):
+            if self._guarded(orphan, self._finish_theirs):
                 self._orphans.remove(orphan)
                 self._next_housekeeping = 0.0  # there is room for another
         self._adopt_orphans()
+
+    def _finish_theirs(self, orphan: Shipment) -> bool:
+        if orphan.recall():
+            orphan.trim(self._safe)
+        return orphan.finish(self._safe, force=len(self._orphans) >= KEPT_SEGMENTS)
 
     def _adopt_orphans(self) -> None:
         """Take up journals of processes that ended, a bounded number at a time; of the rest as these are finished."""

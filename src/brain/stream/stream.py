@@ -20,7 +20,7 @@ from brain.charter import Event, Pattern, Priority, catalogue, check_depth
 from brain.errors import BrainError, EnvelopeError, InvalidInput, Unavailable
 from brain.logs import Log
 from brain.redis_client.url import parse
-from brain.store.sqlite import sqlite_path
+from brain.store.sqlite import absolute_url, sqlite_file
 from brain.stream import query
 from brain.stream.backends import Backend, DeadLetter, GroupInfo, check_position, open_backend
 from brain.stream.bell import Bell
@@ -32,6 +32,7 @@ from brain.stream.query import Stored
 from brain.stream.receipt import LATE, Receipt
 from brain.stream.shipper import Shipper
 from brain.stream.subscription import consume
+from brain.stream.threads import run_alone
 from brain.stream.tracing import SDK, publish_traced
 
 log = Log("brain.stream")
@@ -86,7 +87,9 @@ class EventStream:
         self._forcing = threading.RLock()
         self._forced = 0
         self._journal = journal
-        self._shipper = Shipper(backend, root, journal, self.bell.ring, self.outage) if journal and root else None
+        self._shipper = (
+            Shipper(backend, root, journal, self.bell.ring, self.outage, self._look) if journal and root else None
+        )
         self._direct = 0
         self._append = journal.append if journal is not None else self._append_directly
         self._executor = ThreadPoolExecutor(16, "brain-stream")
@@ -173,6 +176,20 @@ class EventStream:
                     self._late.popleft()
             finally:
                 self._appending = False
+
+    def _look(self) -> bool:
+        """Have the journal look after its folder, as if it appended: what interrupts this publishes after it."""
+        assert self._journal is not None
+        with self._publishing:
+            if self._appending:  # this interrupts an append of the same thread
+                return False
+            self._appending = True
+            try:
+                return self._journal.look()
+            finally:
+                self._appending = False
+                if self._late:
+                    self._append_late()
 
     def _force_out(self, seq: int) -> None:
         """Return when the record is on stable storage; one fdatasync serves all that were appended before it began."""
@@ -311,10 +328,17 @@ class EventStream:
         return consumer
 
     async def run_consumers(self) -> None:
-        """Run all registered consumers until cancelled; then running handlers finish and the rest is released."""
+        """Run all registered consumers until cancelled; then running handlers finish and the rest is released.
+
+        One whose task ends all the same is started again and counted (`restarts` in `stats`); see `troubles`.
+        """
         async with asyncio.TaskGroup() as tasks:
             for consumer in self.consumers:
-                tasks.create_task(consumer.run())
+                tasks.create_task(consumer.kept.run())
+
+    def troubles(self) -> list[str]:
+        """What keeps groups consumed in this process from working, a sentence each; `/readyz` shows it."""
+        return [trouble for consumer in self.consumers for trouble in consumer.troubles()]
 
     async def groups(self) -> list[GroupInfo]:
         """The consumer groups with their lag. Raises Unavailable."""
@@ -353,8 +377,11 @@ class EventStream:
             "unlogged": logs.unwritten,
             "ship_failures": shipper.failures if shipper else 0,
             "delivered": sum(consumer.delivered for consumer in self.consumers),
+            "failed": sum(consumer.failed for consumer in self.consumers),
             "retried": sum(consumer.retried for consumer in self.consumers),
             "dead": sum(consumer.dead for consumer in self.consumers),
+            "hanging": sum(len(consumer.hanging) for consumer in self.consumers),
+            "restarts": sum(consumer.kept.ends for consumer in self.consumers),
         }
 
     @property
@@ -379,10 +406,16 @@ class EventStream:
                 return
             self._closed = True
         self._stopping.set()
-        if self._shipper is not None and not await asyncio.to_thread(self._shipper.stop, timeout):
+        if self._shipper is not None and not await run_alone(self._shipper.stop, timeout):
             log.warning("closed with a backlog; it is shipped at the next start", backlog=self.stats()["backlog"])
         self._executor.shutdown(wait=False, cancel_futures=True)
-        await asyncio.to_thread(self.backend.close)
+        for consumer in self.consumers:
+            consumer.close()
+        await run_alone(self.backend.close)
+
+    def is_closed(self) -> bool:
+        """Whether `close` has been called in this process."""
+        return self._closed
 
     async def __aenter__(self) -> EventStream:
         return self
@@ -445,7 +478,7 @@ class EventStream:
                 self._stopping.wait(0.2)
 
     def _forked(self) -> None:
-        """In a forked child: the journal and its lock stay the parent's."""
+        """In a forked child: the journal stays the parent's, and so does its lock (see `lock_folder`)."""
         self._publishing = threading.RLock()
         self._closed = True
 
@@ -458,7 +491,7 @@ class Opening:
         self._stream: EventStream | None = None
 
     def __await__(self) -> Generator[object, None, EventStream]:
-        return asyncio.to_thread(self._opening).__await__()
+        return run_alone(self._opening).__await__()
 
     async def __aenter__(self) -> EventStream:
         self._stream = await self
@@ -481,7 +514,7 @@ def _open(url: str, journal: str | Path | None, durability: str, lease: float) -
     if url.startswith("memory:"):
         return EventStream(url, backend, lease)
     where = _journal_folder(url, journal)
-    stream = EventStream(url, backend, lease, Journal(where.folder, power=power), where.root, power=power)
+    stream = EventStream(absolute_url(url), backend, lease, Journal(where.folder, power=power), where.root, power=power)
     assert stream._shipper is not None
     stream._shipper.start()
     return stream
@@ -491,9 +524,10 @@ def _journal_folder(url: str, journal: str | Path | None) -> _Where:
     if journal is not None:
         root = Path(journal)
     elif url.startswith("sqlite:///"):
-        root = Path(f"{sqlite_path(url)}.journal")
+        root = Path(f"{sqlite_file(url)}.journal")
     else:
         root = Path(".brain") / "".join(letter if letter.isalnum() else "_" for letter in parse(url).identity)
+    root = Path(os.path.realpath(root))  # one root, whichever path leads there, and wherever this process goes
     return _Where(root, root / os.urandom(8).hex())
 
 

@@ -25,6 +25,7 @@ log = Log("brain.health")
 PROBE_SECONDS = 2.0
 """How long a part may take to answer before it counts as not ready."""
 
+_TROUBLES = 5  # of one part, said one by one
 _OPENMETRICS = "application/openmetrics-text"
 _TEXT = "text/plain"
 
@@ -85,6 +86,12 @@ def health_router(
         return Response(encode(registry), headers={"Content-Type": media_type})
 
     return router
+
+
+def first_of(troubles: Sequence[str]) -> str:
+    """The first few of what is wrong with a part, in one text; "ok" when there is nothing."""
+    more = [f"and {len(troubles) - _TROUBLES} more"] if len(troubles) > _TROUBLES else []
+    return "; ".join([*troubles[:_TROUBLES], *more]) or "ok"
 
 
 async def _probe(part: str, ask: Callable[[], Awaitable[object]]) -> str:

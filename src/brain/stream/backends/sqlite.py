@@ -20,7 +20,7 @@ import msgspec
 from brain.errors import Unavailable
 from brain.store.connection import LockedConnection
 from brain.store.ours import claim
-from brain.store.sqlite import sqlite_path, use_wal
+from brain.store.sqlite import SQLiteFile, sqlite_file, use_wal
 from brain.store.sqlite_faults import explained
 from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
 
@@ -50,17 +50,18 @@ class SQLiteBackend:
     durable = True
 
     def __init__(self, url: str, *, power: bool = False) -> None:
-        self.path = sqlite_path(url)
+        self.path = sqlite_file(url)
         self._appended = threading.Condition()
         self._timed = 0.0
         try:
             self._writer = LockedConnection(lambda: _connect(self.path, power))
+            self._file = SQLiteFile(self.path)
             with self._transaction() as db:
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)
             self._reader = LockedConnection(lambda: _connect(self.path, power))
             self._poller = LockedConnection(lambda: _connect(self.path, power))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise Unavailable(f"stream: {explained(self.path, error)}") from error
         self._last = int(self.tail() or 0)
 
@@ -321,6 +322,7 @@ class SQLiteBackend:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._file.check()
         try:
             with self._writer as db:
                 db.execute("BEGIN IMMEDIATE")
@@ -335,6 +337,7 @@ class SQLiteBackend:
             raise Unavailable(f"stream: {explained(self.path, error)}") from error
 
     def _query(self, statement: str, *values: object) -> list[Any]:
+        self._file.check()
         try:
             with self._reader as db:
                 return db.execute(statement, values).fetchall()

@@ -1,0 +1,128 @@
+"""Threads of our own: a plain handler that hangs holds up neither the other groups nor the end of the process.
+
+The shared executors are no place for code that may never return: it takes their threads from everybody else, and they
+are waited for when the interpreter ends. These threads are daemons and belong to one purpose each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from queue import SimpleQueue
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
+
+from brain.logs import Log
+
+log = Log("brain.threads")
+
+A = ParamSpec("A")
+T = TypeVar("T")
+
+
+class Outcome(NamedTuple):
+    """What a call came to: its value, or what it raised, be it what no Future carries (StopIteration)."""
+
+    value: Any
+    error: BaseException | None
+
+
+class Call(Generic[T]):
+    """One call in a thread; `outcome` is set in the loop that asked for it, and never cancelled by who waits for it."""
+
+    def __init__(self, function: Callable[[], T], ended: Callable[[], None]) -> None:
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._context: Context = copy_context()
+        self._function = function
+        self._ended = ended
+
+    def run(self) -> None:
+        """Called by the thread."""
+        try:
+            outcome = Outcome(self._context.run(self._function), None)
+        except BaseException as error:  # noqa: BLE001  (carried to whoever waits)
+            outcome = Outcome(None, error)
+        try:
+            self._loop.call_soon_threadsafe(self._finish, outcome)
+        except RuntimeError:
+            log.warning("a call ended after its event loop had", error=repr(outcome.error))
+
+    def _finish(self, outcome: Outcome) -> None:
+        self._ended()
+        self.outcome.set_result(outcome)
+
+    async def wait(self) -> Outcome:
+        """The outcome; a waiter that is cancelled leaves the call as it is."""
+        return await asyncio.shield(self.outcome)
+
+
+class HandlerThreads:
+    """At most `count` threads of one group, for one event loop; each is made when it is first needed."""
+
+    def __init__(self, name: str, count: int) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._name = name
+        self._free = count  # threads that run nothing, those not made yet included
+        self._made = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
+        self._idle = 0  # threads made that run nothing
+
+    async def reserve(self) -> None:
+        """Wait for a thread that is free; it is kept for the `call` that must follow without another await."""
+        while not self._free:
+            turn = self.loop.create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._next()
+                raise
+        self._free -= 1
+
+    def call(self, function: Callable[[], T]) -> Call[T]:
+        """Run `function` in the thread that was reserved, with the context of this moment."""
+        call = Call(function, self._release)
+        if self._idle:
+            self._idle -= 1
+        else:
+            self._made += 1
+            threading.Thread(target=self._run, name=f"brain-{self._name}", daemon=True).start()
+        self._calls.put(call)
+        return call
+
+    def close(self) -> None:
+        """Let the threads end, each when its call has returned."""
+        for _ in range(self._made):
+            self._calls.put(None)
+
+    def _release(self) -> None:
+        self._free += 1
+        self._idle += 1
+        self._next()
+
+    def _next(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call.run()
+            del call
+
+
+async def run_alone(function: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> T:
+    """Run a blocking call in a thread of its own: it waits for no other call, and nothing waits for it at the end."""
+    call = Call(lambda: function(*args, **kwargs), lambda: None)
+    threading.Thread(target=call.run, name="brain-alone", daemon=True).start()
+    value, error = await call.wait()
+    if error is not None:
+        raise error
+    return value  # type: ignore[no-any-return]

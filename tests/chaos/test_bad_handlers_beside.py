@@ -1,0 +1,166 @@
+"""Groups with bad handlers beside good groups of the same process and of another: the good ones are not touched.
+
+How long the good ones take is compared with rounds without the bad ones, by turns, since the machine is not ours alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brain import Delivering, Event, EventStream
+from support.waiting import until
+
+COUNT = 600
+EVERY_BAD = 50  # one event in so many is one that the bad handlers cannot bear
+ROUNDS = 3
+
+_ELSEWHERE = """
+import asyncio, json, sys, time
+from brain import EventStream
+
+async def main():
+    taken = []
+    async with EventStream.open(sys.argv[1]) as stream:
+        async def handler(event):
+            taken.append(time.time() - event.timestamp)
+        stream.consumer("elsewhere", "test.*", handler)
+        task = asyncio.create_task(stream.run_consumers())
+        while not await stream.groups():
+            await asyncio.sleep(0.01)
+        print("ready", flush=True)
+        while len(taken) < int(sys.argv[2]):
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.wait({task})
+    print(json.dumps(taken))
+
+asyncio.run(main())
+"""
+
+
+def is_bad(event: Event) -> bool:
+    return event.payload["n"] % EVERY_BAD == 0
+
+
+def bad_handlers(released: threading.Event, freed: asyncio.Event) -> dict[str, Callable[[Event], Any]]:
+    """Eight kinds of them, each as a handler that only the bad events upset."""
+
+    async def lets_cancellation_out(event: Event) -> None:
+        if is_bad(event):
+            raise asyncio.CancelledError
+
+    async def swallows_cancellation(event: Event) -> None:
+        while is_bad(event) and not freed.is_set():
+            try:
+                await freed.wait()
+            except asyncio.CancelledError:
+                continue
+
+    async def over_its_time(event: Event) -> None:
+        if is_bad(event):
+            await asyncio.Event().wait()
+
+    async def exits(event: Event) -> None:
+        if is_bad(event):
+            sys.exit(1)
+
+    async def raises_what_is_no_exception(event: Event) -> None:
+        if is_bad(event):
+            raise GeneratorExit
+
+    def stops_an_iteration(event: Event) -> None:
+        if is_bad(event):
+            raise StopIteration
+
+    def hangs(event: Event) -> None:
+        if is_bad(event):
+            released.wait()
+
+    async def nothing(_: Event) -> None:
+        return
+
+    return {
+        "cancelled": lets_cancellation_out,
+        "swallowing": swallows_cancellation,
+        "late": over_its_time,
+        "exiting": exits,
+        "base": raises_what_is_no_exception,
+        "stopping": stops_an_iteration,
+        "hanging": hangs,
+        "keyed": nothing,
+    }
+
+
+@pytest.fixture
+def released() -> Iterator[threading.Event]:
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@asynccontextmanager
+async def elsewhere(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _ELSEWHERE, url, str(COUNT), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def p99(taken: list[float]) -> float:
+    assert len(taken) == COUNT
+    return sorted(taken)[COUNT * 99 // 100]
+
+
+async def round_of(url: str, released: threading.Event, *, with_bad: bool) -> tuple[float, float]:
+    """The 99th percentile of the seconds from publishing to handling: here, and in the other process."""
+    taken: list[float] = []
+
+    async def well(event: Event) -> None:
+        taken.append(time.time() - event.timestamp)
+
+    freed = asyncio.Event()
+    async with EventStream.open(url) as stream, elsewhere(url) as other:
+        assert other.stdout is not None
+        stream.consumer("good", "test.*", well)
+        for name, handler in bad_handlers(released, freed).items() if with_bad else ():
+            key = (lambda event: [] if is_bad(event) else 1) if name == "keyed" else None
+            how = Delivering(concurrency=4, timeout=0.3, grace=0.3, max_attempts=2, retry_delay=0.05, key=key)  # type: ignore[arg-type]
+            stream.consumer(name, "test.*", handler, how)
+        task = asyncio.create_task(stream.run_consumers())
+        assert await other.stdout.readline() == b"ready\n"
+        for n in range(COUNT):
+            stream.publish(Event(type="test.happened", source="test_service", payload={"n": n}))
+            await asyncio.sleep(0.005)
+        await until(lambda: len(taken) == COUNT)
+        there = json.loads(await other.stdout.readline())
+        assert stream.stats()["restarts"] == 0
+        assert not task.done()
+        freed.set()
+        task.cancel()
+        await asyncio.wait({task})
+    return p99(taken), p99(there)
+
+
+async def test_bad_handlers_touch_no_good_group(tmp_path: Path, released: threading.Event) -> None:
+    without, beside = [], []
+    for number in range(ROUNDS):
+        without.append(await round_of(f"sqlite:///{tmp_path / f'a{number}.db'}", released, with_bad=False))
+        beside.append(await round_of(f"sqlite:///{tmp_path / f'b{number}.db'}", released, with_bad=True))
+    for place in (0, 1):
+        alone, together = min(one[place] for one in without), min(one[place] for one in beside)
+        assert together < 2 * alone + 0.005, (place, without, beside)
