@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from posixpath import normpath
 from typing import Any
 
 from starlette.requests import HTTPConnection
@@ -19,6 +20,17 @@ def routed_path(connection: HTTPConnection) -> str:
     if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
         path = path[len(root) :]
     return path or "/"
+
+
+def readings(path: str) -> list[str]:
+    """The path, and where it differs the one that a server of files takes it for: without `//`, `.` and `..`."""
+    if not any(odd in path for odd in ("//", "/.", "\\")):
+        return [path]
+    plain = path.replace("\\", "/")
+    resolved = normpath(f"/{plain.lstrip('/')}")
+    if plain.endswith("/") and resolved != "/":
+        resolved += "/"
+    return [path] if resolved == path else [path, resolved]
 
 
 def query_texts(connection: HTTPConnection) -> dict[str, Any]:
