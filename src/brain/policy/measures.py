@@ -101,10 +101,10 @@ class Measures:
     def adopt(self, book: Rulebook) -> None:
         """Take measures out of the rules, where earlier versions kept them. They decide from there until that is done.
 
-        Of several processes one does it.
+        Of several processes one does it. Earlier versions, which would miss them, cannot read the rules from then on.
         """
         old = [rule for rule in book.rules.values() if rule.is_temporary and is_measure(rule)]
-        if not old and CHANGING not in book.mirror.documents:
+        if not old and not book.is_open_to_earlier:
             return
         try:
             for rule in old:
