@@ -66,7 +66,7 @@ class Measures:
 
     def kill_switch(self, allow: Iterable[str], *, ttl: float | None, reason: str, by: str | None = None) -> Rule:
         """Deny everything to all but the agents in `allow`, for `ttl` seconds or until lifted. Raises InvalidInput."""
-        return self._put(kill_switch_rule(tuple(allow), ttl, reason, by, self._clock()), by, reason)
+        return self._put(kill_switch_rule(allow, ttl, reason, by, self._clock()), by, reason)
 
     def lift_kill_switch(self, *, by: str | None = None, reason: str = "lifted") -> Rule:
         """Let the rules decide again; what the kill switch was. Raises NotFound when it is not on."""
