@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from posixpath import normpath
 from typing import Any
 
 from starlette.requests import HTTPConnection
+
+from brain.policy.guards.paths import resolved
 
 
 def routed_path(connection: HTTPConnection) -> str:
@@ -24,13 +25,7 @@ def routed_path(connection: HTTPConnection) -> str:
 
 def readings(path: str) -> list[str]:
     """The path, and where it differs the one that a server of files takes it for: without `//`, `.` and `..`."""
-    if not any(odd in path for odd in ("//", "/.", "\\")):
-        return [path]
-    plain = path.replace("\\", "/")
-    resolved = normpath(f"/{plain.lstrip('/')}")
-    if plain.endswith("/") and resolved != "/":
-        resolved += "/"
-    return [path] if resolved == path else [path, resolved]
+    return list(dict.fromkeys((path, resolved(path))))
 
 
 def query_texts(connection: HTTPConnection) -> dict[str, Any]:
