@@ -24,6 +24,7 @@ import structlog
 from brain.errors import InvalidInput, Unavailable
 from brain.policy import Condition, PolicyEngine, Rule
 from brain.policy.approvals import Status
+from brain.policy.collecting import no_collection
 from brain.policy.follower import REMINDER, Follower
 from brain.store import Reading, Store, forking, open_store
 from brain.testing import RecordingStream
@@ -542,3 +543,28 @@ def test_one_cheap_read_a_look_and_close_waits_for_one_at_most(store: Store) -> 
     rounds = reads["mark", "policy.approvals"]
     assert set(reads) == {("mark", "policy.approvals"), ("read", "policy.rules"), ("read", "policy.measures")}
     assert abs(reads["read", "policy.rules"] - rounds) <= 2
+
+
+def test_a_child_collects_garbage_though_a_thread_of_the_parent_did_not() -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def compile_rules() -> None:
+        with no_collection():
+            inside.set()
+            go_on.wait()
+
+    thread = threading.Thread(target=compile_rules)
+    thread.start()
+    inside.wait()
+    try:
+        assert in_child(lambda: [gc.isenabled(), _after_another_pause()]) == [True, True]
+    finally:
+        go_on.set()
+        thread.join()
+    assert gc.isenabled()
+
+
+def _after_another_pause() -> bool:
+    with no_collection():
+        pass
+    return gc.isenabled()

@@ -15,6 +15,8 @@ from brain.errors import InvalidInput, NotFound
 from brain.policy import Condition, PolicyEngine, Rule
 from brain.policy.containment import containment_rule, kill_switch_rule
 from brain.policy.measures import Measures
+from brain.policy.reading import read_rules, remove_unreadable
+from brain.policy.store import MARKER
 from brain.store import Store, open_store
 from support.clock import Clock
 from support.old_stores import fill_old_store
@@ -148,13 +150,34 @@ def test_measures_of_an_earlier_version_are_taken_out_of_the_rules(url: str) -> 
         assert [one.id for one in engine.rules()] == ["containment:a1", "kill-switch", "odd", "r"]
         assert engine.get_rule("containment:a1") == contained
         assert engine.kill_switch_in_force() == stopped
-        assert sorted(one.key for one in store.scan("policy.rules")) == ["odd", "r"]
+        assert sorted(one.key for one in store.scan("policy.rules")) == [MARKER, "odd", "r"]
         assert not engine.evaluate({"agent_id": "a1", "action": "r"}).allowed
     engine.lift("a1")
     engine.lift_kill_switch()
     assert engine.evaluate({"agent_id": "a1", "action": "r"}).allowed
     assert engine.update_rule("odd", tags=["other"]).tags == ["other"]
     for store in stores:
+        store.close()
+
+
+@shared_stores
+@pytest.mark.parametrize("measures", [True, False], ids=["with measures", "with rules only"])
+def test_an_earlier_version_does_not_start_once_this_one_has(url: str, measures: bool) -> None:
+    """It would read the rules that it has stored itself, and miss every measure."""
+    clock = Clock()
+    stored = [rule("r"), *([containment_rule("a1", 60, "leaked token", "ann", clock())] if measures else [])]
+    fill_old_store(url, {"policy.rules": {one.id: (3, msgspec.json.encode(one.to_dict())) for one in stored}})
+    for _ in range(2):
+        store = open_store(url)
+        engine = engine_on(store, clock)
+        with pytest.raises(msgspec.DecodeError):  # as that version reads each document
+            msgspec.json.decode(next(one.data for one in store.scan("policy.rules") if one.key == MARKER))
+        assert [one.key for one in store.scan("policy.rules")] == [MARKER, "r"]
+        assert [one.id for one in read_rules(store).rules] == [one.id for one in engine.rules()]
+        assert not read_rules(store).faults
+        with pytest.raises(NotFound):
+            remove_unreadable(store, MARKER)
+        engine.close()
         store.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import posixpath
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.server import MCPServer
+from mcp.server.mcpserver.resources import ResourceSecurity
 from pydantic import BaseModel, Field
 
 from brain.policy import Guard, Rule
@@ -445,6 +447,27 @@ async def test_a_uri_is_decided_as_it_is_written_and_as_it_is_read() -> None:
                     await client.read_resource(uri)
                 assert caught.value.error.code == -32001
         assert len(reached) == allowed
+
+
+@pytest.mark.parametrize(
+    "path", ["secret/x", "secret//x", "./secret/x", "/secret/x", "%2e/secret/x", "a%2F..%2Fsecret/x"]
+)
+async def test_a_uri_is_decided_as_a_server_of_files_reads_it(path: str) -> None:
+    server = own([])
+
+    @server.resource("disk://d/{+path}", security=ResourceSecurity(exempt_params={"path"}))
+    def read(path: str) -> str:
+        return posixpath.normpath(f"/{path}")
+
+    async with guarded(server, "2026", ALL) as (client, _):
+        found = await client.read_resource(f"disk://d/{path}")
+        assert found.contents[0].text.endswith("/secret/x")
+    secret = rule("d", "DENY", ("resource", "matches", "disk://d/secret"), priority=5)
+    async with guarded(server, "2026", ALL, secret) as (client, _):
+        with pytest.raises(MCPError) as caught:
+            await client.read_resource(f"disk://d/{path}")
+        assert caught.value.error.code == -32001
+        assert (await client.read_resource("disk://d/./open")).contents[0].text == "/open"
 
 
 # Faults

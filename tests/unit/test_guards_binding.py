@@ -7,6 +7,7 @@ import enum
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -330,3 +331,42 @@ def test_names_that_the_binder_uses_itself_are_free() -> None:
     def odd(spread: int, spread_: int, d0: int = 1, /, *d1: int, d2: int = 2, **d3: int) -> None: ...
 
     assert binder(odd)(3, 4, spread=5) == {"spread": 3, "spread_": 4, "d0": 1, "d1": (), "d2": 2, "**": {"spread": 5}}
+
+
+class Size(enum.Enum):
+    LARGE = "large"
+
+
+class Kind(str, enum.Enum):  # noqa: UP042
+    FILE = "file"
+
+
+class Quiet(int):
+    def __str__(self) -> str:
+        return "1"
+
+    __format__ = object.__format__
+
+
+@pytest.mark.parametrize(
+    ("value", "resource"),
+    [
+        (Size.LARGE, "of/large"),
+        (Kind.FILE, "of/file"),
+        (Quiet(9), "of/9"),
+        (9, "of/9"),
+        (date(2026, 1, 2), "of/2026-01-02"),
+    ],
+)
+def test_a_resource_names_what_rules_see_of_a_value(
+    guard: Guard, stream: RecordingStream, value: object, resource: str
+) -> None:
+    guard("read", resource="of/{value}")(lambda value: value)(value)
+    payload = stream.get_events_by_type("policy.rule_evaluated")[-1].payload
+    assert payload["resource"] == resource
+
+
+def test_a_resource_may_name_a_part_of_a_value(guard: Guard, stream: RecordingStream) -> None:
+    guard("read", resource="of/{day.year}/{day:%m}/{kind.value!s}")(lambda day, kind: day)(date(2026, 1, 2), Kind.FILE)
+    payload = stream.get_events_by_type("policy.rule_evaluated")[-1].payload
+    assert payload["resource"] == "of/2026/01/file"

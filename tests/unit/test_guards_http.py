@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
@@ -279,6 +281,56 @@ def test_the_middleware_sees_texts_and_the_path_that_is_routed_by(
             assert client.get(path).status_code == 403
         assert client.get("/apiary").status_code == 404
         assert decided(stream)["resource"] == "/apiary"
+
+
+@pytest.mark.parametrize(
+    "path", ["/files/secret/x.txt", "/files//secret/x.txt", "/files/%2e/secret/x.txt", "/files/a/%2e%2e/secret%2fx.txt"]
+)
+def test_a_path_is_decided_on_as_a_server_of_files_reads_it(engine: PolicyEngine, tmp_path: Path, path: str) -> None:
+    for name in ("secret", "open"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.txt").write_text(name)
+    app = FastAPI()
+    app.mount("/files", StaticFiles(directory=tmp_path))
+    with TestClient(app) as client:
+        assert client.get(path).text == "secret"
+    app = FastAPI()
+    app.add_middleware(PolicyMiddleware, guard=Guard(engine), agent=lambda c: "a1")
+    app.mount("/files", StaticFiles(directory=tmp_path))
+    deny(engine, ("resource", "matches", "/files/secret"))
+    with TestClient(app) as client:
+        assert client.get(path).status_code == 403
+        assert client.get("/files//open/x.txt").text == "open"
+
+
+def test_a_path_parameter_is_decided_on_as_it_is_resolved(engine: PolicyEngine, needs: Any) -> None:
+    app = FastAPI()
+
+    @app.get("/files/{name:path}", dependencies=[needs])
+    def read(name: str) -> str:
+        return name
+
+    deny(engine, ("resource", "==", "/files/secret"))
+    with TestClient(app) as client:
+        assert client.get("/files/%2e/secret").status_code == 403
+        assert client.get("/files//secret").status_code == 403
+        assert client.get("/files//open").json() == "/open"
+
+
+def test_the_middleware_round_an_application_knows_its_root_path(engine: PolicyEngine) -> None:
+    app = FastAPI()
+    app.root_path = "/api"
+
+    @app.get("/admin")
+    def admin() -> str:
+        return "done"
+
+    deny(engine, ("resource", "==", "/admin"))
+    with TestClient(app) as client:
+        assert client.get("/api/admin").json() == "done"
+    with TestClient(PolicyMiddleware(app, Guard(engine), agent=lambda c: "a1")) as client:
+        assert client.get("/api/admin").status_code == 403
+        assert client.get("/admin").status_code == 403
 
 
 def test_a_sender_who_is_not_known_is_refused(engine: PolicyEngine) -> None:

@@ -258,6 +258,25 @@ def test_containment() -> None:
     assert "id: 'containment:a1' is kept for containments" in caught.value.faults[0]
 
 
+def test_no_id_of_an_agent_stands_for_that_of_another() -> None:
+    engine = PolicyEngine(default_effect="ALLOW")
+    odd = engine.contain("a/1", ttl=60, reason="odd")
+    named = odd.id.removeprefix("containment:")
+    engine.contain(named, ttl=60, reason="called like that rule")
+    assert not engine.evaluate({"agent_id": "a/1"}).allowed
+    engine.lift(named)
+    assert not engine.evaluate({"agent_id": "a/1"}).allowed
+    engine.lift("a/1")
+    assert engine.evaluate({"agent_id": "a/1"}).allowed
+
+
+@pytest.mark.parametrize("allow", ["root", [1], [""], [None]])
+def test_a_kill_switch_lets_only_named_agents_through(allow: Any) -> None:
+    engine = PolicyEngine()
+    with pytest.raises(InvalidInput, match=r"allow: .* is not a list of agents' ids"):
+        engine.kill_switch(reason="incident", allow=allow)
+
+
 def test_a_containment_ends_by_itself_with_its_event() -> None:
     stream = RecordingStream()
     with PolicyEngine(stream) as engine:

@@ -22,6 +22,7 @@ import msgspec
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, RootModel, SecretStr, computed_field
 
+from brain.policy import Condition, PolicyEngine, Rule
 from brain.policy.normal import MAX_DEPTH, Opaque, normalise, unwrap
 
 
@@ -36,6 +37,17 @@ class Level(enum.IntEnum):
 class Role(enum.Enum):
     ADMIN = "admin"
     NESTED = Colour.RED
+
+
+class Renamed(str, enum.Enum):  # noqa: UP042
+    """Members that are texts, and have another value."""
+
+    def __new__(cls, text: str, value: str) -> Renamed:
+        member = str.__new__(cls, text)
+        member._value_ = value
+        return member
+
+    ADMIN = ("admin", "guest")
 
 
 class Bits(enum.Flag):
@@ -267,3 +279,14 @@ def test_the_answer_is_a_copy() -> None:
     given["lines"][0]["amount"] = 2
     given["lines"].append({})
     assert found == {"lines": [{"amount": 1}]}
+
+
+@pytest.mark.parametrize("field", ["agent_role", "params.role"])
+def test_a_member_that_is_a_text_is_that_text_however_rules_are_filed(field: str) -> None:
+    """A dictionary finds it by the text that it equals, so every other way must see the same."""
+    engine = PolicyEngine(default_effect="ALLOW")
+    engine.add_rule(Rule(id="deny", name="d", effect="DENY", conditions=[Condition(field, "==", "admin")]))
+    engine.add_rule(Rule(id="allow", name="a", effect="ALLOW", conditions=[Condition(field, "==", "guest")]))
+    for role in (Renamed.ADMIN, "admin"):
+        assert engine.evaluate({"agent_role": role, "params": {"role": role}}).rule_id == "deny"
+    assert normalise(Renamed.ADMIN) == "admin"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,19 @@ def no_collection() -> Iterator[None]:
     finally:
         if paused:
             with _changing:
-                _pauses -= 1
+                _pauses = max(0, _pauses - 1)
                 if _pauses == 0:
                     gc.enable()
+
+
+def _after_fork_in_child() -> None:
+    """Let the collector on: the thread of the parent that would do it is not here."""
+    global _changing, _pauses
+    _changing = threading.Lock()
+    if _pauses:
+        _pauses = 0
+        gc.enable()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 from brain import limits
 from brain.errors import InvalidInput
@@ -19,14 +20,16 @@ from brain.policy.models import (
 
 MAX_TTL = 366 * 86_400.0
 _MAX_ID = 200
+_HASHED = "sha256:"
 
 
 def rule_id_for(agent_id: str) -> str:
     """The id of the rule that contains this agent."""
     rule_id = f"{CONTAINMENT}:{agent_id}"
-    if len(rule_id) <= _MAX_ID and "/" not in agent_id and agent_id.isprintable() and agent_id == agent_id.strip():
+    plain = "/" not in agent_id and agent_id.isprintable() and agent_id == agent_id.strip()
+    if plain and len(rule_id) <= _MAX_ID and not agent_id.startswith(_HASHED):  # which is kept for the others
         return rule_id
-    return f"{CONTAINMENT}:sha256:{hashlib.sha256(agent_id.encode(errors='surrogatepass')).hexdigest()}"
+    return f"{CONTAINMENT}:{_HASHED}{hashlib.sha256(agent_id.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def is_measure(rule: Rule) -> bool:
@@ -74,16 +77,19 @@ def containment_rule(agent_id: str, ttl: float, reason: str, by: str | None, now
     )
 
 
-def kill_switch_rule(allow: tuple[str, ...], ttl: float | None, reason: str, by: str | None, now: float) -> Rule:
+def kill_switch_rule(allow: Iterable[str], ttl: float | None, reason: str, by: str | None, now: float) -> Rule:
     """The rule that denies everything to every agent that is not in `allow`. Raises InvalidInput."""
+    allowed = [] if isinstance(allow, str) else list(allow)
+    if isinstance(allow, str) or not all(isinstance(agent_id, str) and agent_id for agent_id in allowed):
+        raise InvalidInput(f"allow: {allow!r:.200} is not a list of agents' ids")
     return Rule(
         id=KILL_SWITCH,
         name="Kill switch",
         effect=Effect.DENY,
-        conditions=[Condition("agent_id", Operator.NE, agent_id) for agent_id in allow],
+        conditions=[Condition("agent_id", Operator.NE, agent_id) for agent_id in allowed],
         priority=MAX_PRIORITY,
         description=_reason(reason),
-        metadata={"allow": list(allow), "since": now, **_by(by)},
+        metadata={"allow": allowed, "since": now, **_by(by)},
         tags=[KILL_SWITCH],
         expires_at=None if ttl is None else now + _ttl(ttl),
     )

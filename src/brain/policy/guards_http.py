@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from typing import Any
 
 import msgspec
-from fastapi import HTTPException, WebSocketException
+from fastapi import FastAPI, HTTPException, WebSocketException
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -18,7 +18,7 @@ from brain.policy.decisions import Decision
 from brain.policy.guards import ActionDenied, Agent, Guard, acting_as
 from brain.policy.guards.description import chosen, filled
 from brain.policy.guards.endpoint import endpoint_params
-from brain.policy.guards.web import query_texts, routed_path
+from brain.policy.guards.web import query_texts, readings, routed_path
 from brain.policy.normal import normalise
 
 Identify = Callable[[HTTPConnection], Agent | Awaitable[Agent | None] | None]
@@ -48,9 +48,11 @@ def requires(
     async def decide(connection: HTTPConnection) -> Decision:
         given = normalise(await endpoint_params(connection))
         seen = given if params is None else chosen(given, params, action)
-        target = filled(resource, given, action) if resource is not None else routed_path(connection)
+        path = routed_path(connection)
+        targets = [filled(resource, given, action)] if resource is not None else readings(path)
         try:
-            return await guard.check_async(action, target, seen, await _who(agent, connection))
+            decisions = [await guard.check_async(action, one, seen, await _who(agent, connection)) for one in targets]
+            return decisions[0]
         except ActionDenied as denied:
             if connection.scope["type"] == "websocket":
                 raise WebSocketException(_POLICY_VIOLATION, denied.title) from denied
@@ -82,7 +84,8 @@ def install(app: Starlette) -> None:
 class PolicyMiddleware:
     """ASGI middleware: every request is decided first, as action `http.<method>` on its path as resource.
 
-    The path is the one that the application routes by, without its `root_path`; the params are those of the query, as
+    The path is the one that the application routes by, without its `root_path`; one with `//`, `.` or `..` in it is
+    decided on as it is resolved, too, for so a mounted server of files reads it. The params are those of the query, as
     texts, a repeated one as a list: what they mean is known to the endpoint alone, so decide on values with `requires`.
     `action` and `resource` may be functions of the connection. Paths in `exempt` pass undecided. Denied requests are
     answered with 403 as application/problem+json; denied web sockets are closed with code 1008.
@@ -99,29 +102,34 @@ class PolicyMiddleware:
         exempt: Collection[str] = (),
     ) -> None:
         self._app = app
+        self._root = app.root_path if isinstance(app, FastAPI) else ""  # it goes into the scope, but only further in
         self._guard = guard
         self._agent = agent
         self._action = action or _default_action
-        self._resource = resource or routed_path
+        self._resource = resource
         self._exempt = frozenset(exempt)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        connection = HTTPConnection(scope)
-        if routed_path(connection) not in self._exempt:
+        connection = HTTPConnection({**scope, "root_path": self._root} if self._root else scope)
+        path = routed_path(connection)
+        if path not in self._exempt:
             try:
-                await self._guard.check_async(
-                    self._action(connection),
-                    self._resource(connection),
-                    query_texts(connection),
-                    await _who(self._agent, connection),
+                await self._check(
+                    connection, readings(path) if self._resource is None else [self._resource(connection)]
                 )
             except ActionDenied as denied:
                 await _refuse(scope, receive, send, denied)
                 return
         await self._app(scope, receive, send)
+
+    async def _check(self, connection: HTTPConnection, resources: Collection[str]) -> None:
+        action, params = self._action(connection), query_texts(connection)
+        who = await _who(self._agent, connection)
+        for resource in resources:
+            await self._guard.check_async(action, resource, params, who)
 
 
 async def _who(identify: Identify, connection: HTTPConnection) -> Agent:

@@ -66,7 +66,7 @@ class Measures:
 
     def kill_switch(self, allow: Iterable[str], *, ttl: float | None, reason: str, by: str | None = None) -> Rule:
         """Deny everything to all but the agents in `allow`, for `ttl` seconds or until lifted. Raises InvalidInput."""
-        return self._put(kill_switch_rule(tuple(allow), ttl, reason, by, self._clock()), by, reason)
+        return self._put(kill_switch_rule(allow, ttl, reason, by, self._clock()), by, reason)
 
     def lift_kill_switch(self, *, by: str | None = None, reason: str = "lifted") -> Rule:
         """Let the rules decide again; what the kill switch was. Raises NotFound when it is not on."""
@@ -101,10 +101,10 @@ class Measures:
     def adopt(self, book: Rulebook) -> None:
         """Take measures out of the rules, where earlier versions kept them. They decide from there until that is done.
 
-        Of several processes one does it.
+        Of several processes one does it. Earlier versions, which would miss them, cannot read the rules from then on.
         """
         old = [rule for rule in book.rules.values() if rule.is_temporary and is_measure(rule)]
-        if not old and CHANGING not in book.mirror.documents:
+        if not old and not book.is_open_to_earlier:
             return
         try:
             for rule in old:

@@ -142,11 +142,11 @@ Reader = Callable[[Any], Any]
 @lru_cache(maxsize=4_096)
 def _reader(kind: type) -> Reader:
     """How values of this type are read; the first that fits."""
+    for base, plain in ((str, str.__str__), (int, int.__int__), (float, float.__float__)):
+        if issubclass(kind, base):  # a member of an enum, too: it equals that, and is found by that, whatever its value
+            return plain
     if issubclass(kind, Enum):
         return operator.attrgetter("_value_")
-    for base, plain in ((str, str.__str__), (int, int.__int__), (float, float.__float__)):
-        if issubclass(kind, base):
-            return plain
     if hasattr(kind, "get_secret_value"):
         return Opaque
     if issubclass(kind, (Decimal, Fraction)):

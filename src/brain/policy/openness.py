@@ -11,8 +11,9 @@ from brain.policy import patterns
 _ODD = ("\n", "/", "\x00", "é", "A", "0", " ", "_")
 _CLOSED = re.compile(r"(?:^|[^\\])(?:\\\\)*(?:\$|\\z)\)*$")
 
+_MOST = 100  # texts of one pattern
 _TOKEN = re.compile(
-    r"\\p\{\^?\w+\}|\\x\{[0-9a-fA-F]+\}|\\x[0-9a-fA-F]{2}|\\.|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]"
+    r"\\[pP]\{\^?\w+\}|\\[pP]\w|\\x\{[0-9a-fA-F]+\}|\\x[0-9a-fA-F]{2}|\\.|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]"
     r"|\(\?P?<\w+>|\(\?[a-zA-Z-]*:|\(\?[a-zA-Z-]+\)|\{\d+(?:,\d*)?\}|.",
     re.S,
 )
@@ -47,7 +48,7 @@ def open_start(pattern: str, is_path: bool, fits: Callable[[str], bool]) -> str 
 
 
 def _texts(pattern: str) -> list[str]:
-    """Short texts that the pattern matches, one for each of its outer alternatives; none when it is unclear."""
+    """Short texts that the pattern matches, one for each of its alternatives; none when it is unclear."""
     try:
         test = patterns.matcher(pattern)
         found, rest = _alternatives(_TOKEN.findall(pattern))
@@ -63,48 +64,47 @@ class _Unclear(Exception):
 def _alternatives(tokens: Sequence[str]) -> tuple[list[str], Sequence[str]]:
     """A text for each alternative up to the closing bracket or the end, and the tokens that are left."""
     found: list[str] = []
-    text = ""
+    texts = [""]
     while tokens:
         token, tokens = tokens[0], tokens[1:]
         if token == ")":
-            return [*found, text], [token, *tokens]
+            return [*found, *texts], [token, *tokens]
         if token == "|":
-            found.append(text)
-            text = ""
+            found += texts
+            texts = [""]
             continue
-        one, tokens = _one(token, tokens)
+        ones, tokens = _one(token, tokens)
         times, tokens = _times(tokens)
-        text += one * times
-    return [*found, text], tokens
+        texts = [text + one * times for text in texts for one in ones][:_MOST]
+    return [*found, *texts][:_MOST], tokens
 
 
-def _one(token: str, rest: Sequence[str]) -> tuple[str, Sequence[str]]:
+def _one(token: str, rest: Sequence[str]) -> tuple[list[str], Sequence[str]]:
+    """The texts of one token, more than one of a group with alternatives, and the tokens that are left."""
     if token.startswith("(?") and token.endswith(")"):
-        return "", rest  # flags
+        return [""], rest  # flags
     if token.startswith("("):
         inside, rest = _alternatives(rest)
         if not rest:
             raise _Unclear
-        return inside[0], rest[1:]
-    if token.startswith("["):
-        return _member(token), rest
+        return list(dict.fromkeys(inside)), rest[1:]
+    if token.startswith(("[", "\\p", "\\P", "\\x")):
+        return [_member(token)], rest
     if token.startswith("\\"):
-        return _escaped(token[1:]), rest
-    return {".": "x", "^": "", "$": ""}.get(token, token), rest
+        return [_escaped(token[1:])], rest
+    return [{".": "x", "^": "", "$": ""}.get(token, token)], rest
 
 
 def _escaped(name: str) -> str:
-    if name[0] in "px":
-        raise _Unclear
     if name in _EMPTY:
         return ""
     return _CLASSES.get(name, name)
 
 
 def _member(written: str) -> str:
-    """A text of one character that the class has."""
+    """A text of one character that the class, or escape, has."""
     fits = patterns.matcher(written)
-    return next(filter(fits, _PREFERRED), None) or next(filter(fits, map(chr, range(33, 127))), "")
+    return next(filter(fits, (*_PREFERRED, *map(chr, range(33, 0x2000)))), "")
 
 
 def _times(tokens: Sequence[str]) -> tuple[int, Sequence[str]]:

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from brain.errors import InvalidInput, NotFound
 from brain.policy.models import Rule
-from brain.policy.rulebook import CHANGING
-from brain.policy.store import MEASURES, RULES, decoded
+from brain.policy.store import MEASURES, RULES, decoded, is_rule
 from brain.store import Store
 from brain.unreadable import left_out
 
@@ -29,7 +28,7 @@ def read_rules(store: Store) -> StoredRules:
     faults: dict[str, InvalidInput] = {}
     for collection in (MEASURES, RULES):
         for document in store.read(collection).documents:
-            if document.key == CHANGING:
+            if not is_rule(document.key):
                 continue
             try:
                 rules.append(decoded(document.key, document.data))
@@ -44,7 +43,7 @@ def remove_unreadable(store: Store, rule_id: str) -> InvalidInput:
 
     Raises NotFound when there is none, and InvalidInput when it can be read: then an engine removes it.
     """
-    document = store.get(RULES, rule_id)
+    document = store.get(RULES, rule_id) if is_rule(rule_id) else None
     if document is None:
         raise NotFound(f"there is no rule {rule_id!r}; `brain policy list` shows those there are")
     try:

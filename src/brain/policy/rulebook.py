@@ -22,7 +22,7 @@ from brain.policy.events import (
 from brain.policy.history import VERSIONS, Change, History
 from brain.policy.models import Rule, changes
 from brain.policy.ruleset import RuleSet
-from brain.policy.store import RULES, decoded, encoded
+from brain.policy.store import MARKER, RULES, decoded, encoded, is_rule, is_sealed, sealed
 from brain.store import Document, DocumentChange, Store, forking
 from brain.store.mirror import Mirror, Restoration
 from brain.stream.publisher import Publisher, emit
@@ -73,6 +73,7 @@ class Rulebook(forking.Part):
         self._apply = apply
         self._shelf = shelf
         self.mirror = self._new_mirror()
+        self._unsealed = False  # whether a document came from an earlier version, or another hand
         self._still = False
         self._lock = threading.RLock()  # held while the store is asked, however long it takes to answer
         self._set = nothing
@@ -114,11 +115,23 @@ class Rulebook(forking.Part):
                 return wanted
         raise Conflict(f"rule {wanted[0].rule.id!r} was changed by others {_ATTEMPTS} times meanwhile; try again")
 
+    @property
+    def is_open_to_earlier(self) -> bool:
+        """Whether an earlier version has stored rules here, and would still read them."""
+        return self._unsealed and MARKER not in self.mirror.documents
+
     def drop(self, keys: Iterable[str]) -> None:
-        """Remove documents that have no place here, without a version or an event. Raises Conflict, Unavailable."""
+        """Remove documents that have no place here, without a version or an event, and leave the MARKER.
+
+        Raises Conflict, Unavailable.
+        """
         with self._lock:
             known = {key: self.mirror.documents[key] for key in keys if key in self.mirror.documents}
-            self._make([DocumentChange(self._shelf.collection, key, None, one.version) for key, one in known.items()])
+            name = self._shelf.collection
+            changes = [DocumentChange(name, key, None, one.version) for key, one in known.items()]
+            if MARKER not in self.mirror.documents:
+                changes.append(DocumentChange(name, MARKER, sealed(b"{}"), expected=0))
+            self._make(changes)
             self._put_in_force(self._changed([self.rules[key] for key in known if key in self.rules], []))
 
     def refresh(self) -> bool:
@@ -133,6 +146,7 @@ class Rulebook(forking.Part):
             finally:
                 self._weigh_both()
             if look is not None:
+                self._unsealed = self._unsealed or not all(is_sealed(one.data) for one in look.documents.values())
                 self._untaken.update(look.documents)
                 self._untaken.update(dict.fromkeys(look.deleted))
             if not self._untaken:
@@ -162,7 +176,7 @@ class Rulebook(forking.Part):
         faults = []
         for key, document in self._untaken.items():
             try:
-                found[key] = None if document is None or key == CHANGING else decoded(key, document.data)
+                found[key] = None if document is None or not is_rule(key) else decoded(key, document.data)
             except InvalidInput as error:
                 faults.append(error)
         if faults and self._shelf.all_or_none:
@@ -191,7 +205,7 @@ class Rulebook(forking.Part):
             return
         self._beside, self._other_sets = beside, []
         if beside is not None:
-            rules = [decoded(key, one.data) for key, one in beside.items() if key != CHANGING]
+            rules = [decoded(key, one.data) for key, one in beside.items() if is_rule(key)]
             self._other_sets = [self._nothing.changed([], rules, self._clock())]
         self._put_in_force(self._set)
 
@@ -262,6 +276,6 @@ class Rulebook(forking.Part):
 def _readable(document: Document | None) -> Rule | None:
     """The document's rule; None when it has none that can be read, which is said where rules are taken over."""
     try:
-        return None if document is None or document.key == CHANGING else decoded(document.key, document.data)
+        return None if document is None or not is_rule(document.key) else decoded(document.key, document.data)
     except InvalidInput:
         return None

@@ -20,6 +20,11 @@ from brain.policy.values import NO_MEMBERS, FrozenList, freeze
 RULES = "policy.rules"
 MEASURES = "policy.measures"
 
+MARKER = "/measures-apart"
+"""The key of a document beside the rules that earlier versions cannot read, and so do not start.
+
+They would read rules that one of them has stored, but not the measures, which are no longer among these."""
+
 _FORMAT = b"1"
 """Raise it whenever Rule begins to refuse what it took before: then what is stored is checked once more."""
 _SEAL = len(b"\n1:00000000")
@@ -55,6 +60,16 @@ def unsealed(data: bytes) -> tuple[bytes, bool]:
     if seal[:1] == b"\n" and seal == b"\n%b:%08x" % (_FORMAT, crc32(text)):
         return text, True
     return _ANY_SEAL.sub(b"", data), False
+
+
+def is_sealed(data: bytes) -> bool:
+    """Whether the document ends as one that this version, or a later one, has written."""
+    return data[-_SEAL : -_SEAL + 1] == b"\n"
+
+
+def is_rule(key: str) -> bool:
+    """Whether the document of that key among the rules is one: the id of a rule has no `/`."""
+    return not key.startswith("/")
 
 
 def encoded(rule: Rule) -> bytes:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Iterable, Mapping
+from enum import Enum
+from string import Formatter
 from typing import Any
 
 from brain.errors import InvalidInput
 from brain.policy.guards.acting import Agent
 from brain.policy.guards.binding import Binding, Named, binder
+from brain.policy.normal import PLAIN, unwrap
 
 Described = tuple[str, str | None, Any, Agent | None]
 Describe = Callable[[tuple[Any, ...], Mapping[str, Any]], Described]
@@ -57,6 +60,17 @@ class Description:
         return describe
 
 
+class _AsSeen(Formatter):
+    """Puts enums, and values of types that only begin as a text or number, into a text as rules see them."""
+
+    def convert_field(self, value: Any, conversion: Any) -> Any:
+        seen = unwrap(value) if isinstance(value, (Enum, str, int, float)) else value
+        return super().convert_field(seen, conversion)
+
+
+_as_seen = _AsSeen()
+
+
 def _as_given(function: Callable[..., Any]) -> Callable[..., Any]:
     """Calls another function with what `function` gets: what a partial adds included."""
 
@@ -86,7 +100,9 @@ def _without_first(named: Named, first: object) -> Named:
 def filled(template: str, named: Mapping[str, Any], action: str) -> str:
     """The resource that a template and arguments make. Raises InvalidInput when they do not fit."""
     try:
-        return template.format_map(named)
+        if PLAIN.issuperset(map(type, named.values())):
+            return template.format_map(named)
+        return _as_seen.vformat(template, (), named)
     except (LookupError, ValueError, AttributeError, TypeError) as error:
         fault = f"{template!r} does not fit the arguments of {action} ({', '.join(named) or 'none'}): {error}"
         raise InvalidInput(f"resource: {fault}") from error

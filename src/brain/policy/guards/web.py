@@ -6,6 +6,8 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
+from brain.policy.guards.paths import resolved
+
 
 def routed_path(connection: HTTPConnection) -> str:
     """The path that the application routes by, below its own `root_path`; those of mounted applications stay in it.
@@ -19,6 +21,11 @@ def routed_path(connection: HTTPConnection) -> str:
     if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
         path = path[len(root) :]
     return path or "/"
+
+
+def readings(path: str) -> list[str]:
+    """The path, and where it differs the one that a server of files takes it for: without `//`, `.` and `..`."""
+    return list(dict.fromkeys((path, resolved(path))))
 
 
 def query_texts(connection: HTTPConnection) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import unquote
 
+from brain.policy.guards.paths import resolved
+
 TOOL_CALL = "mcp.tool.call"
 ToolAction = Literal["both", "mcp.tool.call", "name"]
 """What the action of a tool's call is: `mcp.tool.call`, the tool's own name, or either."""
@@ -119,9 +121,13 @@ def mapping_of(params: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def written(uri: str) -> tuple[str, ...]:
-    """The uri as it is, and as a server may read it: with its %-signs decoded."""
+    """The uri as it is, and as a server may read it: with its %-signs decoded, and its path resolved."""
     decoded = unquote(uri, errors="replace")
-    return (uri,) if decoded == uri else (uri, decoded)
+    scheme, found, rest = decoded.partition("://")
+    before, mark, query = rest.partition("?")
+    host, slash, path = before.partition("/")
+    read = f"{scheme}{found}{host}{resolved(slash + path)}{mark}{query}"
+    return tuple(dict.fromkeys((uri, decoded, read)))
 
 
 def _rest(params: Mapping[str, Any], *without: str) -> dict[str, Any]:
