@@ -38,7 +38,7 @@ def test_an_sqlite_file_in_no_folder(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     path = tmp_path / "brain.db"
     path.write_text("this is a letter, not a database " * 100)
-    with pytest.raises(Unavailable, match="file is not a database"):
+    with pytest.raises(Unavailable, match="it is no SQLite database"):
         open_store(f"sqlite:///{path}")
 
 
