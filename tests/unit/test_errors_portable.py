@@ -20,7 +20,7 @@ from brain.errors import BrainError, InvalidInput
 from brain.policy import ActionDenied, ApprovalRequired
 from brain.policy.approvals import Approval, Status
 from brain.policy.decisions import Decision, decision_of
-from brain.policy.models import Condition, Rule
+from brain.policy.models import Condition, Effect, Rule
 from support.guarded_work import forbidden_work
 
 RULE = Rule(
@@ -93,6 +93,19 @@ def test_it_comes_back_as_it_was(kind: type[Exception], way: str) -> None:
     assert vars(back) == vars(error)
     for name in ("status", "title"):
         assert getattr(back, name, None) == getattr(error, name, None)
+
+
+DENIALS = [kind for kind in CLASSES if issubclass(kind, ActionDenied)]
+
+
+@pytest.mark.parametrize("kind", DENIALS, ids=lambda kind: kind.__name__)
+def test_a_denial_is_made_anew_from_its_args_alone(kind: type[ActionDenied]) -> None:
+    """Celery's JSON results carry an exception as its class and its args."""
+    sent = kind("not for mallory", DECISION, APPROVAL)
+    back = kind(*sent.args)
+    assert (str(back), back.status, back.approval) == (str(sent), 403, None)
+    assert (back.decision.allowed, back.decision.effect, back.decision.rule_id) == (False, Effect.DENY, None)
+    assert back.decision.reason == "not for mallory"
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -7,22 +7,29 @@ import sys
 from brain.errors import BrainError
 from brain.policy.approvals import Approval
 from brain.policy.decisions import Decision
+from brain.policy.models import Effect
 
 
 class ActionDenied(BrainError):
     """The policy does not allow the action: `decision` says why, `approval` what a person was asked, if one was.
 
     Raised in a program that uses Starlette or FastAPI, it is an HTTPException of theirs too, so that an endpoint that
-    does not catch it answers 403. It can be pickled and copied.
+    does not catch it answers 403. It can be pickled and copied. Made from the message alone, as Celery's JSON results
+    make it, it keeps its class; its `decision` then says DENY and names no rule.
     """
 
     status = 403
     title = "Action denied"
 
-    def __init__(self, message: str, decision: Decision, approval: Approval | None = None) -> None:
+    def __init__(self, message: str, decision: Decision | None = None, approval: Approval | None = None) -> None:
         super().__init__(message)
-        self.decision = decision
+        self.decision = decision or denial_in_words(message)
         self.approval = approval
+
+
+def denial_in_words(message: str) -> Decision:
+    """The decision behind a denial of which only the message arrived."""
+    return Decision(allowed=False, effect=Effect.DENY, rule_id=None, rule_name=None, reason=message)
 
 
 class ApprovalRequired(ActionDenied):

@@ -6,15 +6,15 @@ from starlette.exceptions import HTTPException
 
 from brain.policy.approvals import Approval
 from brain.policy.decisions import Decision
-from brain.policy.guards.denials import ActionDenied, ApprovalRequired
+from brain.policy.guards.denials import ActionDenied, ApprovalRequired, denial_in_words
 
 
 class ActionDeniedHTTP(ActionDenied, HTTPException):
     """ActionDenied, as Starlette's and FastAPI's error handling know it."""
 
-    def __init__(self, message: str, decision: Decision, approval: Approval | None = None) -> None:
+    def __init__(self, message: str, decision: Decision | None = None, approval: Approval | None = None) -> None:
         Exception.__init__(self, message)  # ActionDenied's would go on to HTTPException's, which takes other arguments
-        self.decision = decision
+        self.decision = decision or denial_in_words(message)
         self.approval = approval
         self.status_code = self.status
         self.detail = message
