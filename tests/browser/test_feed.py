@@ -30,7 +30,7 @@ def test_recent_events_are_there_when_the_page_is_opened_later(tab: Page, site: 
     open_page(tab, site)
     row = tab.locator(".event-row", has_text="early-bird").filter(has_text="policy.action_denied")
     expect(row.locator(".chip")).to_have_text("CRITICAL")
-    expect(row).to_have_attribute("data-level", "CRITICAL")
+    expect(row).to_have_attribute("data-level", "DENY")
 
 
 def test_a_pattern_shows_only_its_types_and_stays_in_the_address(tab: Page, site: Site) -> None:

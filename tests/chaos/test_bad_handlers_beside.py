@@ -156,6 +156,7 @@ async def round_of(url: str, released: threading.Event, *, with_bad: bool) -> tu
     return p99(taken), p99(there)
 
 
+@pytest.mark.alone
 async def test_bad_handlers_touch_no_good_group(tmp_path: Path, released: threading.Event) -> None:
     without, beside = [], []
     for number in range(ROUNDS):
