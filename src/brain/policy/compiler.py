@@ -296,7 +296,7 @@ def _factory(shape: tuple[Signature, ...]) -> Callable[..., Find]:
     lines = ["def make(default, carefully, tables):"]
     lines += [f"    root{number}, best{number} = tables[{number}]" for number in range(len(shape))]
     for name, read in (("gently", "c.get({!r})"), ("find", "c[{!r}]")):
-        lines += [f"    def {name}(c):", "        found = default", "        try:", "            e = None"]
+        lines += [f"    def {name}(c):", "        try:", "            found = default"]
         reads = {path: _reading(path, read) for paths in shape for path in paths}
         for number, paths in enumerate(shape):
             # Tables are sorted by their best rule: once that cannot win, none of the following can.
@@ -340,17 +340,17 @@ def _hoisted(paths: Signature, shared: Collection[Path], reads: dict[Path, str])
 
 def _descent(number: int, paths: Signature, reads: Mapping[Path, str]) -> list[str]:
     """Lines that walk down one table. A value that finds its equal is that; only one that does not may be odd."""
-    lines = [f"e = root{number}"]
-    indent = ""
+    lines = [] if paths else [f"e = root{number}"]
+    indent, node = "", f"root{number}"
     for path in paths:
         # What takes a call to read is kept in a name; any other value is sooner read again, when nothing is found.
         read = reads[path] if len(path) == 1 or reads[path].isidentifier() else f"v := {reads[path]}"
-        lines += [f"{indent}e = e.get({read})", f"{indent}if e is not None:"]
-        indent += "    "
-    ahead = "while e is not None:" if number == 0 else "while e is not None and e[2] < found[2]:"
+        lines += [f"{indent}e = {node}.get({read})", f"{indent}if e is not None:"]
+        indent, node = indent + "    ", "e"
+    ahead = "while True:" if number == 0 else "while e[2] < found[2]:"
     lines += [indent + ahead, f"{indent}    test = e[0]"]
     lines += [f"{indent}    if test is None or test(c, e[1]):", f"{indent}        found = e", f"{indent}        break"]
-    lines.append(f"{indent}    e = e[4]")
+    lines += [f"{indent}    e = e[4]", f"{indent}    if e is None: break"]
     for path in reversed(paths):
         indent = indent[4:]
         if not reads[path].isidentifier():
