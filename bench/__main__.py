@@ -22,7 +22,8 @@ def main() -> None:
     logged = [audit.line(row) for row in audit.run()]
     machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     text = (
-        "# Benchmarks\n\nWritten by `make bench`, but for the last part. Machines are noisy: the ratios within one run count, not the figures."
+        "# Benchmarks\n\nWritten by `make bench`, but for the last part. Machines are noisy: the ratios within one run "
+        "count, not the figures."
         f"\nThis run: {machine}.\n\n## The stream\n\n"
         "In brackets each round of ours; beside it the raw limit measured in the same run.\n\n"
         "```\n" + "\n".join(lines) + "\n```\n\n## Policy decisions\n\n```\n" + table.strip() + "\n```\n"
