@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 from brain import limits
 from brain.errors import InvalidInput
+from brain.limits import is_text
 from brain.policy import patterns
-from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenDict, FrozenList, fits_ordering, freeze, is_text, same, thaw
+from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenDict, FrozenList, fits_ordering, freeze, same, thaw
 
 MAX_PRIORITY = limits.PRIORITY
 MAX_CONDITIONS = limits.CONDITIONS

@@ -10,8 +10,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from brain.limits import is_text
 from brain.policy.normal import PLAIN, Opaque, normalise
-from brain.policy.values import is_text
 
 _LONGEST_NUMBER = 10_000  # bits; Python does not write much longer ones, and no rule has one of more than 64
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NoReturn
 
+from brain.limits import is_text
 from brain.policy.normal import Opaque, has_text_keys, unwrap
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__slots__": ()})()
@@ -87,15 +88,6 @@ def freeze(value: object) -> Any:
                 raise ValueError(f"the key {key!r} is not a string")
         return FrozenDict((str(key), freeze(member)) for key, member in value.items())
     raise ValueError(f"a {type(value).__name__} is not a JSON value")
-
-
-def is_text(value: str) -> bool:
-    """Whether it can be written as UTF-8: it has no lone surrogate."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def thaw(value: Any) -> Any:

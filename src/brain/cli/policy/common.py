@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from brain.policy.importing import Imported
     from brain.policy.measures import Measures
     from brain.store import Store
+    from brain.stream import EventStream
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Rules as YAML or JSON.")]
 RulesOption = Annotated[
@@ -35,6 +36,14 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)").fullmatch
 async def opened(url: str | None, *, publishing: bool = True) -> AsyncIterator[PolicyEngine]:
     """The engine over the stored rules; its events go to the stream when `publishing`."""
     from brain.policy import PolicyEngine
+
+    async with _opened_parts(url, publishing) as (stream, store):
+        yield PolicyEngine(stream, store=store, follow_interval=None)
+
+
+@asynccontextmanager
+async def _opened_parts(url: str | None, publishing: bool) -> AsyncIterator[tuple[EventStream | None, Store]]:
+    """The stream, None unless `publishing`, and the store; what only reads makes no store."""
     from brain.settings import load_settings
     from brain.store import open_store
     from brain.store.ours import check_exists
@@ -46,10 +55,10 @@ async def opened(url: str | None, *, publishing: bool = True) -> AsyncIterator[P
     store = open_store(settings.store_url)
     try:
         if not publishing:
-            yield PolicyEngine(store=store, follow_interval=None)
+            yield None, store
             return
         async with EventStream.open(settings.stream) as stream:
-            yield PolicyEngine(stream, store=store, follow_interval=None)
+            yield stream, store
     finally:
         store.close()
 
@@ -85,23 +94,9 @@ def stored_rules(url: str | None) -> list[Rule]:
 async def opened_measures(url: str | None, *, publishing: bool = True) -> AsyncIterator[Measures]:
     """The containments and the kill switch, without the rules: no stored rule can stop a stop order."""
     from brain.policy.measures import Measures
-    from brain.settings import load_settings
-    from brain.store import open_store
-    from brain.store.ours import check_exists
-    from brain.stream import EventStream
 
-    settings = load_settings(stream=url, store=url)
-    if not publishing:
-        check_exists(settings.store_url)
-    store = open_store(settings.store_url)
-    try:
-        if not publishing:
-            yield Measures(None, store)
-            return
-        async with EventStream.open(settings.stream) as stream:
-            yield Measures(stream, store)
-    finally:
-        store.close()
+    async with _opened_parts(url, publishing) as (stream, store):
+        yield Measures(stream, store)
 
 
 def engine_of(file: Path) -> PolicyEngine:
