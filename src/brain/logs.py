@@ -21,7 +21,6 @@ class Log:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._logger: Any = None  # made when there is something to say: importing structlog takes 0.3 s
 
     def debug(self, message: str, **values: Any) -> None:
         """Of use to who develops."""
@@ -46,13 +45,11 @@ class Log:
     def _write(self, method: str, message: str, values: dict[str, Any]) -> None:
         global unwritten
         try:
-            logger = self._logger
-            if logger is None:
-                structlog = load()
-                if structlog.is_configured():
-                    logger = self._logger = structlog.get_logger(self._name)
-                else:  # structlog alone writes to standard output, which is for a program's results
-                    logger = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
+            structlog = load()  # when there is something to say: importing it takes 0.3 s
+            if structlog.is_configured():  # asked each time: a program may configure late, and take it back
+                logger = structlog.get_logger(self._name)
+            else:  # structlog alone writes to standard output, which is for a program's results
+                logger = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
             getattr(logger, method)(message, **values)
         except Exception:  # noqa: BLE001  (there is nowhere left to say it; counted)
             unwritten += 1

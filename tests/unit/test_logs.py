@@ -1,0 +1,47 @@
+"""Where log lines go: never to standard output, which is for a program's results."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from brain.logs import Log, configure_logs
+
+
+@pytest.fixture(autouse=True)
+def as_found() -> Iterator[None]:
+    """The process's own logs, put back at the end."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def test_without_a_set_up_lines_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    Log("x").error("disk full", path="a")
+    out, err = capsys.readouterr()
+    assert (out, "disk full" in err) == ("", True)
+
+
+def test_a_set_up_that_is_taken_back_leaves_standard_output_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """A logger that has written once through a set-up asks again before each line."""
+    log = Log("x")
+    configure_logs(form="json")
+    log.error("first")
+    assert '"event": "first"' in capsys.readouterr().err
+    structlog.reset_defaults()
+    log.error("second")
+    out, err = capsys.readouterr()
+    assert (out, "second" in err) == ("", True)
+
+
+def test_a_set_up_made_late_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    log = Log("x")
+    log.error("first")
+    capsys.readouterr()
+    configure_logs(form="json")
+    log.error("second")
+    assert '"event": "second"' in capsys.readouterr().err
