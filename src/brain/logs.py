@@ -46,10 +46,10 @@ class Log:
         global unwritten
         try:
             structlog = load()  # when there is something to say: importing it takes 0.3 s
-            if structlog.is_configured():  # asked each time: a program may configure late, and take it back
-                logger = structlog.get_logger(self._name)
-            else:  # structlog alone writes to standard output, which is for a program's results
+            if _writes_to_standard_output(structlog):  # asked each time: a program may configure late, and take it back
                 logger = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
+            else:
+                logger = structlog.get_logger(self._name)
             getattr(logger, method)(message, **values)
         except Exception:  # noqa: BLE001  (there is nowhere left to say it; counted)
             unwritten += 1
@@ -60,6 +60,15 @@ def load() -> ModuleType:
     import structlog
 
     return structlog
+
+
+def _writes_to_standard_output(structlog: ModuleType) -> bool:
+    """Whether nobody has said where log lines go: structlog then writes to standard output, which is for results.
+
+    `structlog.is_configured()` does not tell: it stays true after `structlog.testing.capture_logs()`.
+    """
+    factory = structlog.get_config()["logger_factory"]
+    return isinstance(factory, structlog.PrintLoggerFactory) and getattr(factory, "_file", sys.stdout) is None
 
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}

@@ -1,6 +1,7 @@
 """Where log lines go: never to standard output, which is for a program's results."""
 
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -45,3 +46,18 @@ def test_a_set_up_made_late_is_used(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs(form="json")
     log.error("second")
     assert '"event": "second"' in capsys.readouterr().err
+
+
+def test_what_structlog_captured_for_a_test_changes_nothing_afterwards(capsys: pytest.CaptureFixture[str]) -> None:
+    with structlog.testing.capture_logs() as captured:
+        Log("x").error("first")
+    assert [entry["event"] for entry in captured] == ["first"]
+    Log("x").error("second")
+    out, err = capsys.readouterr()
+    assert (out, "second" in err) == ("", True)
+
+
+def test_a_program_that_wants_its_lines_on_standard_output_has_them_there(capsys: pytest.CaptureFixture[str]) -> None:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stdout))
+    Log("x").error("first")
+    assert "first" in capsys.readouterr().out
