@@ -16,13 +16,13 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from brain import Event, EventStream
-from brain.consumers import House
-from brain.consumers.audit import proofs
-from brain.consumers.audit.log import AuditLog, open_log
-from brain.consumers.audit.tables import entries
-from brain.consumers.audit.verify import verify
-from brain.consumers.database import open_database, reading
-from brain.consumers.projection import Projection
+from brain.audit import proofs
+from brain.audit.log import AuditLog, open_log
+from brain.audit.tables import entries
+from brain.audit.verify import verify
+from brain.kit.database import open_database, reading
+from brain.kit.projection import Projection
+from brain.plugins import PluginContext
 from brain.settings import Settings
 from brain.store import open_store
 
@@ -137,7 +137,7 @@ async def _through(folder: Path) -> float:
         for event in _events(0, _THROUGH):
             receipt = stream.publish(event)
         await receipt
-        house = House(stream, open_store("memory://"), database, Settings(stream="memory://"))
+        house = PluginContext(stream, open_store("memory://"), database, Settings(stream="memory://"))
         started = time.perf_counter()
         task = asyncio.create_task(Projection(house, "audit", log.append).run())
         last = sa.select(sa.func.max(entries.c.idx))

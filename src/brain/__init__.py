@@ -9,8 +9,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from brain.charter import Event, EventType, Frequency, Pattern, Priority, catalogue, correlation, in_the_wake_of
+from brain.charter import Event, EventType, Frequency, Pattern, Priority, correlation, in_the_wake_of
 from brain.errors import BrainError, Conflict, EnvelopeError, InvalidInput, NotFound, Unavailable
+from brain.plugins import catalogue
 from brain.stream import Delivering, EventStream, Inbox
 
 if TYPE_CHECKING:

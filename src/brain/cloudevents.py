@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from brain.charter import VERSION, Event, catalogue
+from brain.charter import VERSION, Event
 from brain.errors import EnvelopeError, Unavailable
+from brain.plugins import catalogue
 from brain.stream.tracing import traceparent_in
 
 if TYPE_CHECKING:

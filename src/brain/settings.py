@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import os
 import tomllib
+import warnings
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model, field_validator
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -20,12 +25,8 @@ from pydantic_settings import (
 )
 
 from brain import limits
-from brain.consumers import check_consumers
-from brain.consumers.audit.settings import AuditSettings
-from brain.consumers.incidents.settings import IncidentSettings
-from brain.consumers.metrics.settings import MetricsSettings
-from brain.consumers.soc.settings import SocSettings
 from brain.errors import InvalidInput
+from brain.plugins import check_running, plugins
 from brain.redis_client.url import SCHEMES, masked
 from brain.setting_names import names_at, remedy, secret_variables, unknown_variables
 from brain.stream.retention import Retention
@@ -34,11 +35,15 @@ FILE = "brain.toml"
 PREFIX = "BRAIN_"
 _SCHEMES = ("memory", "sqlite", *SCHEMES)
 
+M = TypeVar("M", bound=BaseModel)
+V = TypeVar("V", str, str | None)
 
-class Settings(BaseSettings):
-    """What a process of BRAiN needs to know. Unknown names in `brain.toml` are refused; they would be silent typos.
 
-    `load_settings` refuses unknown variables that begin with `BRAIN_` as well.
+class CoreSettings(BaseSettings):
+    """What a process of BRAiN needs to know, whatever is installed; `Settings` has a table for each plug-in besides.
+
+    Unknown names in `brain.toml` are refused, since they would be silent typos; `load_settings` refuses unknown
+    variables that begin with `BRAIN_` as well.
     """
 
     model_config = SettingsConfigDict(
@@ -77,13 +82,17 @@ class Settings(BaseSettings):
         default="", description="URL of the consumers' tables: sqlite:///, postgresql://; beside the stream when empty"
     )
     consumers: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=("audit", "metrics", "soc", "incidents"),
-        description="Consumers (comma-separated) that `brain serve` runs; others are left to `brain worker`",
+        default_factory=lambda: tuple(plugin.name for plugin in plugins().values() if plugin.runs),
+        description="Plug-ins (comma-separated) whose tasks `brain serve` runs; others are left to `brain worker`",
     )
-    audit: AuditSettings = AuditSettings()
-    metrics: MetricsSettings = MetricsSettings()
-    soc: SocSettings = SocSettings()
-    incidents: IncidentSettings = IncidentSettings()
+
+    def table(self, model: type[M]) -> M:
+        """A plug-in's own table. Raises InvalidInput when no installed plug-in has one of this model."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, model):
+                return value
+        raise InvalidInput(f"settings: no installed plug-in has a table of {model.__module__}.{model.__name__}")
 
     @property
     def store_url(self) -> str:
@@ -111,7 +120,9 @@ class Settings(BaseSettings):
     @field_validator("consumers")
     @classmethod
     def _known_consumers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        check_consumers(names)
+        renamed = former_names()
+        names = tuple(renamed.get(name, name) for name in names)
+        check_running(names)
         return names
 
     @field_validator("api_key")
@@ -132,18 +143,75 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(FILE))
+        assert isinstance(env_settings, EnvSettingsSource)
+        env_settings.env_vars = _with_new_variables(env_settings.env_vars)
+        file = TomlConfigSettingsSource(settings_cls, Path(FILE))
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _with_new_tables(file.toml_data))
 
 
-def load_settings(**given: Any) -> Settings:
+if TYPE_CHECKING:
+    Settings = CoreSettings
+
+
+@cache
+def settings_model() -> type[CoreSettings]:
+    """The settings with a table for each installed plug-in. Raises InvalidInput for one that cannot be loaded."""
+    tables: dict[str, Any] = {}
+    for plugin in plugins().values():
+        model = plugin.settings_model()
+        if model is not None:
+            tables[plugin.name] = (model, Field(default_factory=model, description=plugin.purpose))
+    if taken := sorted(tables.keys() & CoreSettings.model_fields.keys()):
+        raise InvalidInput(f"plug-in {taken[0]!r}: a setting has this name already; the plug-in needs another")
+    return create_model("Settings", __base__=CoreSettings, __module__=__name__, **tables)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Settings":
+        return settings_model()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def former_names() -> dict[str, str]:
+    """What plug-ins were called, and what they are called now."""
+    return {old: plugin.name for plugin in plugins().values() for old in plugin.formerly}
+
+
+def _with_new_tables(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The file's tables under the names that plug-ins have now. Raises InvalidInput for one that is there twice."""
+    found = dict(data)
+    for old, new in former_names().items():
+        if old in found:
+            if new in found:
+                raise InvalidInput(f"{FILE}: both [{old}] and [{new}], its new name, are there; join them")
+            warnings.warn(f"{FILE}: [{old}] is called [{new}] now; rename it", FutureWarning, stacklevel=2)
+            found[new] = found.pop(old)
+    return found
+
+
+def _with_new_variables(environment: Mapping[str, V]) -> dict[str, V]:
+    """The environment with the names that plug-ins have now; what is set under a new name goes before an old one."""
+    found = dict(environment)
+    for old, new in former_names().items():
+        for variable in list(found):
+            before, after = f"{PREFIX}{old}__", f"{PREFIX}{new}__"
+            if variable.upper().startswith(before.upper()):
+                renamed = (after.upper() if variable.isupper() else after.lower()) + variable[len(before) :]
+                warnings.warn(f"{variable} in the environment is called {renamed} now", FutureWarning, stacklevel=2)
+                found.setdefault(renamed, found.pop(variable))
+    return found
+
+
+def load_settings(**given: Any) -> CoreSettings:
     """The settings of this process; `given` values that are not None go before environment and file.
 
     Raises InvalidInput that lists every fault, with the name of the setting, where it came from and what is accepted.
     """
     given = {name: value for name, value in given.items() if value is not None}
-    unknown = unknown_variables(os.environ, PREFIX, Settings)
+    model = settings_model()
+    unknown = unknown_variables(_with_new_variables(os.environ), PREFIX, model)
     try:
-        settings = Settings(**given)
+        settings = model(**given)
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"{FILE}: not a valid TOML file: {error}") from error
     except OSError as error:
@@ -165,7 +233,7 @@ def without_password(url: str) -> str:
 
 def _fault(place: tuple[int | str, ...], kind: str, message: str, given: dict[str, Any]) -> str:
     path = ".".join(map(str, place))
-    known = names_at(Settings, place[:-1]) if kind == "extra_forbidden" else []
+    known = names_at(settings_model(), place[:-1]) if kind == "extra_forbidden" else []
     if len(place) == 1 and known:
         return f"{path} in {FILE}: no such setting; {remedy(path, known)}"
     variable = f"{PREFIX}{'__'.join(map(str, place)).upper()}"

@@ -10,12 +10,12 @@ import pytest
 import sqlalchemy as sa
 
 from brain import Event, EventStream
-from brain.consumers.audit.custody import Custody
-from brain.consumers.audit.search import Wanted, each
-from brain.consumers.audit.settings import AuditSettings
-from brain.consumers.audit.tables import entries
-from brain.consumers.audit.verify import verify
-from brain.consumers.database import open_database, reading
+from brain.audit.custody import Custody
+from brain.audit.search import Wanted, each
+from brain.audit.settings import AuditSettings
+from brain.audit.tables import entries
+from brain.audit.verify import verify
+from brain.kit.database import open_database, reading
 from support import audit_worker
 from support.processes import kill, spawn
 from support.sizes import sizes

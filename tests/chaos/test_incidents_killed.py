@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from brain import EventStream, HealthEvent, ImmuneService, ThreatService
-from brain.consumers.database import open_database
-from brain.consumers.incidents.service import IncidentService
-from brain.consumers.incidents.settings import IncidentSettings
 from brain.demo.stand_ins import Jira, StandIns
+from brain.incidents.service import IncidentService
+from brain.incidents.settings import IncidentSettings
+from brain.kit.database import open_database
 from brain.store import open_store
 from support import incident_worker
 from support.incident_house import mirrored, waiting

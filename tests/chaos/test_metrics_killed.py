@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Engine
 
 from brain import Event, EventStream
-from brain.consumers.database import open_database
-from brain.consumers.metrics.recount import Verdict, verify
-from brain.consumers.metrics.sources import StreamSource
+from brain.kit.database import open_database
+from brain.metrics.recount import Verdict, verify
+from brain.metrics.sources import StreamSource
 from support import metrics_worker
 from support.metrics_tables import contents, folded, open_tables, total
 from support.metrics_traffic import Traffic

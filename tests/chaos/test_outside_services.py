@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, func, select
 
-from brain.consumers.database import create_tables, open_database
-from brain.consumers.outbox import metadata, outbox, put
 from brain.demo.stand_ins import StandIns
 from brain.demo.stand_ins.faults import Mode
+from brain.kit.database import create_tables, open_database
+from brain.kit.outbox import metadata, outbox, put
 from support.outbox_worker import CHANNELS, run, send_all
 from support.processes import kill, spawn
 from support.waiting import until

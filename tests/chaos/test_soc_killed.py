@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from brain import EventStream, HealthEvent, ImmuneService, ThreatService
-from brain.consumers.database import open_database
-from brain.consumers.soc.configuration import configuration
-from brain.consumers.soc.operations import Desk
-from brain.consumers.soc.settings import SocSettings
+from brain.alerting.configuration import configuration
+from brain.alerting.operations import Desk
+from brain.alerting.settings import SocSettings
 from brain.demo.stand_ins import StandIns
+from brain.kit.database import open_database
 from brain.store import open_store
 from support import soc_worker
 from support.processes import kill, spawn

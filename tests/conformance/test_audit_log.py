@@ -15,23 +15,23 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from brain import Event, EventStream
+from brain.audit import proofs
+from brain.audit.custody import Custody
+from brain.audit.log import AuditLog, newest_note, open_log
+from brain.audit.lookup import find_logged
+from brain.audit.merkle import BadProof, leaf_hash, root_of
+from brain.audit.note import BadNote, Checkpoint, Signer
+from brain.audit.retention import add_hold, check_retention, list_holds, prune, remove_hold
+from brain.audit.search import Entry, Wanted, each, find
+from brain.audit.settings import AuditSettings
+from brain.audit.tables import checkpoints, entries
+from brain.audit.tasks import open_component
+from brain.audit.tree import Tampered
+from brain.audit.verify import verify
 from brain.charter import Pattern
-from brain.consumers import House
-from brain.consumers.audit import proofs
-from brain.consumers.audit.api import open_consumer
-from brain.consumers.audit.custody import Custody
-from brain.consumers.audit.log import AuditLog, newest_note, open_log
-from brain.consumers.audit.lookup import find_logged
-from brain.consumers.audit.merkle import BadProof, leaf_hash, root_of
-from brain.consumers.audit.note import BadNote, Checkpoint, Signer
-from brain.consumers.audit.retention import add_hold, check_retention, list_holds, prune, remove_hold
-from brain.consumers.audit.search import Entry, Wanted, each, find
-from brain.consumers.audit.settings import AuditSettings
-from brain.consumers.audit.tables import checkpoints, entries
-from brain.consumers.audit.tree import Tampered
-from brain.consumers.audit.verify import verify
-from brain.consumers.database import open_database
 from brain.errors import Conflict, InvalidInput, NotFound
+from brain.kit.database import open_database
+from brain.plugins import PluginContext
 from brain.settings import Settings
 from brain.store import open_store
 from support.audit import KEY, ORIGIN, append, denial, filled, record, records
@@ -312,8 +312,8 @@ def test_lookup_for_other_consumers(database: sa.Engine) -> None:
 async def consuming(stream: EventStream, database: sa.Engine, **audit: Any) -> Any:
     """The consumer at work, twice over, as two processes would run it."""
     chosen = Settings(stream="memory://", audit=AuditSettings(**audit))
-    house = House(stream, open_store("memory://"), database, chosen)
-    async with open_consumer(house) as one, open_consumer(house) as other:
+    house = PluginContext(stream, open_store("memory://"), database, chosen)
+    async with open_component(house) as one, open_component(house) as other:
         tasks = [asyncio.create_task(work()) for consumer in (one, other) for work in consumer.work]
         try:
             yield

@@ -9,11 +9,11 @@ import pytest
 
 from brain import EventStream, HealthEvent, PolicyEngine, correlation
 from brain.immune import HealthKind, HealthSeverity, ImmuneService
-from brain.immune.api import open_module as open_immune
 from brain.immune.healing import ACTIONS
+from brain.immune.http import open_component as open_immune
 from brain.settings import Settings
 from brain.store import Store
-from brain.threats.api import open_module as open_threats
+from brain.threats.http import open_component as open_threats
 
 
 async def story(stream: EventStream, last: str, correlation_id: str) -> list[str]:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from brain.immune import HealthEvent, HealthKind, HealthSeverity, ImmuneService
-from brain.immune.store import COLLECTION
+from brain.immune.repository import COLLECTION
 from brain.store import open_store
 
 EVENT = HealthEvent(HealthSeverity.CRITICAL, HealthKind.ERROR_SPIKE, "api ≠ ü", "what", {"rate": [0.5, None]}, "story")

@@ -14,19 +14,22 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from brain import Event, HealthEvent, ImmuneService, ThreatService, correlation
-from brain.consumers import outbox
-from brain.consumers.database import create_tables, open_database
-from brain.consumers.incidents import tables
-from brain.consumers.incidents.models import MOVES, OPEN, SEVERITIES, State
-from brain.consumers.incidents.service import IncidentService
-from brain.consumers.incidents.settings import IncidentSettings
-from brain.consumers.incidents.taking import Taking
-from brain.consumers.incidents.threat_moves import move_threat
-from brain.consumers.projection import Item
+from brain.charter import IncidentState as State
+from brain.charter import ThreatStatus as Status
 from brain.errors import Conflict
+from brain.incidents import tables
+from brain.incidents.models import SEVERITIES
+from brain.incidents.projector import Taking
+from brain.incidents.service import IncidentService
+from brain.incidents.settings import IncidentSettings
+from brain.incidents.threat_moves import move_threat
+from brain.kit import outbox
+from brain.kit.database import create_tables, open_database
+from brain.kit.projection import Item
+from brain.lifecycle import INCIDENT_MOVES as MOVES
+from brain.lifecycle import OPEN_INCIDENT as OPEN
+from brain.lifecycle import THREAT_MOVES as THREAT_MOVES
 from brain.testing import RecordingStream
-from brain.threats.models import MOVES as THREAT_MOVES
-from brain.threats.models import Status
 from support.clock import Clock
 
 T = TypeVar("T")

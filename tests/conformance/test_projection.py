@@ -12,9 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from brain import Event, EventStream
-from brain.consumers import House
-from brain.consumers.database import create_tables, open_database
-from brain.consumers.projection import Item, Projection
+from brain.kit.database import create_tables, open_database
+from brain.kit.projection import Item, Projection
+from brain.plugins import PluginContext
 from brain.settings import Settings
 from brain.store import open_store
 from support.waiting import until
@@ -55,7 +55,7 @@ def written(engine: sa.Engine) -> list[bytes]:
 
 @asynccontextmanager
 async def running(stream: EventStream, engine: sa.Engine, apply: Any = write, **options: Any) -> Any:
-    house = House(stream, open_store("memory://"), engine, Settings(stream="memory://"))
+    house = PluginContext(stream, open_store("memory://"), engine, Settings(stream="memory://"))
     projection = Projection(house, "projected", apply, **options)
     task = asyncio.create_task(projection.run())
     try:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from brain.consumers.database import open_database
-from brain.consumers.soc.tables import ALERTS, GROUPS, MEMBERS, NOTICES, SILENCES, TOLD
-from brain.consumers.soc.ticking import forget, tick
+from brain.alerting.evaluation import forget, tick
+from brain.alerting.tables import ALERTS, GROUPS, MEMBERS, NOTICES, SILENCES, TOLD
+from brain.kit.database import open_database
 from support.soc import Soc, pager
 
 

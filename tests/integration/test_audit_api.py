@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from brain import EventStream
-from brain.consumers.audit.note import Checkpoint, Verifier
-from brain.consumers.audit.proofs import check
+from brain.audit.note import Checkpoint, Verifier
+from brain.audit.proofs import check
 from brain.settings import Settings
 from support.audit import denial
 from support.server import running_server

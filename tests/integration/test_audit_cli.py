@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from brain.consumers.audit.custody import Custody
-from brain.consumers.audit.keys import load_or_make_key
-from brain.consumers.audit.settings import AuditSettings
-from brain.consumers.audit.tree import Tampered
-from brain.consumers.database import open_database
+from brain.audit.custody import Custody
+from brain.audit.keys import load_or_make_key
+from brain.audit.settings import AuditSettings
+from brain.audit.tree import Tampered
+from brain.kit.database import open_database
 from support.audit import append, denial, records
 from support.command import Command
 

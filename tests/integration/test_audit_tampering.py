@@ -14,12 +14,12 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.consumers.audit.merkle import leaf_hash
-from brain.consumers.audit.note import Checkpoint
-from brain.consumers.audit.retention import prune
-from brain.consumers.audit.tree import Tampered
-from brain.consumers.audit.verify import Report, verify
-from brain.consumers.database import open_database
+from brain.audit.merkle import leaf_hash
+from brain.audit.note import Checkpoint
+from brain.audit.retention import prune
+from brain.audit.tree import Tampered
+from brain.audit.verify import Report, verify
+from brain.kit.database import open_database
 from support.audit import append, filled, records
 from support.clock import Clock
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-from brain.consumers.database import open_database
 from brain.demo.stand_ins import StandIns
+from brain.kit.database import open_database
 from support.command import Command
 from support.soc import Soc
 

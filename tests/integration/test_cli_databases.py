@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from brain.consumers.database import open_database
 from brain.errors import InvalidInput
+from brain.kit.database import open_database
 from brain.store import open_store
 from brain.store.ours import APPLICATION_ID
 from brain.stream import EventStream

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from brain import cli
-from brain.consumers.database import create_tables, open_database
-from brain.consumers.outbox import metadata, outbox, put
+from brain.kit.database import create_tables, open_database
+from brain.kit.outbox import metadata, outbox, put
 
 
 @pytest.fixture

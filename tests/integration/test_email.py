@@ -18,8 +18,8 @@ import pytest_asyncio
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from brain.connectors.email import Email, EmailSettings, Mail, compose, message_id
-from brain.connectors.secret import Secret
 from brain.connectors.sender import Refused, TryLater
+from brain.secret import Secret
 from support.certificates import make_certificates
 
 MAIL = Mail(to=["soc@example.com"], subject="A threat", text="what happened\n", dedup="thr_1:firing", thread="thr_1")

@@ -14,10 +14,10 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from brain.charter import Event
+from brain.server import events as events_api
+from brain.server.running import Running
 from brain.settings import Settings
 from brain.stream.publisher import failures
-from brain.web import events_api
-from brain.web.running import Running
 from support.redis_server import RedisServer
 from support.server import running_server
 from support.waiting import until

@@ -270,7 +270,7 @@ async def test_an_unexpected_error_gives_nothing_away_but_a_reference(
     def broken(_: object) -> None:
         raise RuntimeError("secret detail in /some/path.py")
 
-    monkeypatch.setattr("brain.web.events_api.catalogue_entry", broken)
+    monkeypatch.setattr("brain.server.events.catalogue_entry", broken)
     with capture_logs() as logs:
         problem = problem_of(await client.get("/api/events/catalogue"), 500)
     assert "secret" not in str(problem)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from brain.consumers.incidents.models import State
+from brain.charter import IncidentState as State
 from brain.demo.stand_ins import StandIns
 from support import incident_house, soc_house
 from support.waiting import until

@@ -11,9 +11,12 @@ import pytest
 import sqlalchemy as sa
 
 from brain import Condition, Event, HealthEvent, PolicyEngine, Rule, correlation
-from brain.consumers import open_consumer, outbox
-from brain.consumers.incidents.models import Severity, State
+from brain.charter import IncidentState as State
+from brain.charter import Severity
 from brain.errors import Conflict, InvalidInput, NotFound
+from brain.kit import outbox
+from brain.kit.context import open_plugin
+from brain.plugins import plugins
 from brain.settings import load_settings
 from support.command import Command
 from support.incident_house import Running, running
@@ -148,7 +151,7 @@ async def test_an_incident_carries_the_decisions_behind_it_and_their_proofs(at_w
     with correlation("story-9"):
         engine.evaluate({"agent_id": "agent-9", "action": "dump", "resource": "db"})
         await at_work.escalated("agent-7")
-    async with open_consumer("audit", at_work.house) as audit:
+    async with open_plugin(plugins()["audit"], at_work.house) as audit:
         tasks = [asyncio.create_task(work()) for work in audit.work]
         incident = await at_work.one("story-9")
         found = await at_work.becomes(

@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from brain.connectors.secret import Secret
 from brain.connectors.webhook import sign
-from brain.consumers.incidents.settings import IncidentSettings
 from brain.demo.stand_ins import StandIns
+from brain.incidents.settings import IncidentSettings
+from brain.secret import Secret
 from brain.settings import Settings
 from support.incident_house import WEBHOOK_SECRET, mirrored
 from support.server import running_server

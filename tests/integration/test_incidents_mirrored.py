@@ -12,8 +12,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from brain import HealthEvent
+from brain.charter import IncidentState as State
 from brain.connectors.sender import Patience
-from brain.consumers.incidents.models import State
 from brain.demo.stand_ins import StandIn, StandIns
 from brain.demo.stand_ins.faults import Fault, Faulty
 from support.incident_house import Running, mirrored, running

@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from brain.charter import Event
+from brain.server import live
+from brain.server.running import DRAIN_SECONDS, Running
 from brain.settings import Settings
 from brain.stream import EventStream
-from brain.web import live
-from brain.web.running import DRAIN_SECONDS, Running
 from support.server import running_server
 
 Server = tuple[Running, httpx.AsyncClient]

@@ -14,12 +14,13 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as plain_families
 
-from brain.charter import Event, catalogue
-from brain.consumers.database import open_database
-from brain.consumers.metrics.families import families
-from brain.consumers.metrics.settings import MetricsSettings
+from brain.charter import Event
+from brain.kit.database import open_database
+from brain.metrics.prometheus import families
+from brain.metrics.settings import MetricsSettings
+from brain.plugins import catalogue
+from brain.server.health import negotiated
 from brain.settings import Settings
-from brain.web.health import negotiated
 from support.metrics_traffic import Traffic
 from support.server import running_server
 from support.waiting import until

@@ -144,8 +144,8 @@ async def test_a_collector_gets_what_metrics_shows(receiver: Receiver, tmp_path:
 
 async def test_without_the_extra_it_is_refused_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.metric_exporter", None)
-    monkeypatch.delitem(sys.modules, "brain.consumers.metrics.otlp", raising=False)
-    monkeypatch.delattr("brain.consumers.metrics.otlp", raising=False)
+    monkeypatch.delitem(sys.modules, "brain.metrics.otlp", raising=False)
+    monkeypatch.delattr("brain.metrics.otlp", raising=False)
     sending = {"otlp_endpoint": "http://127.0.0.1:1/v1/metrics"}
     with pytest.raises(InvalidInput, match=r"brain-eventstream\[otlp\]"):
         async with running_server(Settings(stream="memory://", port=0, metrics=sending)):  # type: ignore[arg-type]

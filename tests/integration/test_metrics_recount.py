@@ -12,14 +12,15 @@ import pytest
 from sqlalchemy import Engine, delete, select, update
 
 from brain import Event, EventStream
-from brain.consumers import House, open_consumer
-from brain.consumers.audit.tables import entries
-from brain.consumers.database import create_tables, open_database
-from brain.consumers.metrics import tables
-from brain.consumers.metrics.recount import Verdict, verify
-from brain.consumers.metrics.series import EVENTS_BY_TYPE, STEPS
-from brain.consumers.metrics.sources import AuditSource, StreamSource
+from brain.audit.tables import entries
 from brain.errors import NotFound
+from brain.kit.context import open_plugin
+from brain.kit.database import create_tables, open_database
+from brain.metrics import tables
+from brain.metrics.recount import Verdict, verify
+from brain.metrics.series import EVENTS_BY_TYPE, STEPS
+from brain.metrics.sources import AuditSource, StreamSource
+from brain.plugins import PluginContext, plugins
 from brain.settings import Settings
 from brain.store import open_store
 from support.metrics_tables import total
@@ -51,10 +52,10 @@ async def kept(stream: EventStream, database: str, folder: Path, names: tuple[st
     """The consumers of these names at work."""
     engine = open_database(database)
     settings = Settings(stream="memory://", audit={"key_file": str(folder / "audit.key")})  # type: ignore[arg-type]
-    house = House(stream, open_store("memory://"), engine, settings)
+    house = PluginContext(stream, open_store("memory://"), engine, settings)
     tasks = []
     for name in names:
-        async with open_consumer(name, house) as consumer:
+        async with open_plugin(plugins()[name], house) as consumer:
             tasks += [asyncio.create_task(work()) for work in consumer.work]
     try:
         yield engine

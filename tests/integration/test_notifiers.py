@@ -10,12 +10,12 @@ import pytest_asyncio
 
 from brain.connectors.apprise import Apprise, AppriseSettings
 from brain.connectors.pagerduty import Alert, PagerDuty, enqueue, trigger_event
-from brain.connectors.secret import Secret
 from brain.connectors.sender import Patience, Refused, Sender, TryLater
 from brain.connectors.slack import Message, Slack
 from brain.connectors.webhook import Webhook
 from brain.demo.stand_ins import StandIns
 from brain.errors import InvalidInput
+from brain.secret import Secret
 from support.scripted import Reply, ScriptedServer
 from support.vendors import pagerduty_settings, slack_settings, webhook_settings
 

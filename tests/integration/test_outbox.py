@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import Connection, Engine, select
 
 from brain.connectors.sender import Refused, TryLater
-from brain.consumers.database import create_tables, open_database
-from brain.consumers.outbox import (
+from brain.kit.database import create_tables, open_database
+from brain.kit.outbox import (
     Dispatcher,
     Dispatching,
     OutboxRow,

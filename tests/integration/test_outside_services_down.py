@@ -12,12 +12,12 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from brain.consumers.database import open_database
-from brain.consumers.outbox import outbox
 from brain.demo.services import with_stand_ins
 from brain.demo.stand_ins import StandIns
+from brain.kit.database import open_database
+from brain.kit.outbox import outbox
+from brain.server.running import running
 from brain.settings import Settings
-from brain.web.running import running
 from support.waiting import until
 
 STORIES = 12

@@ -10,7 +10,7 @@ import pytest
 
 from brain import EventStream
 from brain.policy import PolicyEngine
-from brain.policy.api import make_router
+from brain.policy.http import make_router
 from brain.settings import Settings
 from brain.store.memory import MemoryStore
 from support.http import client_of

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from brain.errors import InvalidInput
-from brain.server import create_app
+from brain.server.app import create_app
 from brain.settings import Settings
 from brain.store import open_store
 from brain.stream import EventStream

@@ -147,7 +147,7 @@ async def test_what_is_over_before_the_start_is_told_to_nobody(tmp_path: Path, s
 
 async def test_a_page_carries_the_decisions_behind_it_and_their_proofs(tmp_path: Path, stand_ins: StandIns) -> None:
     settings = Settings(
-        stream=f"sqlite:///{tmp_path}/brain.db", port=0, soc=paging(stand_ins.url), consumers=("audit", "soc")
+        stream=f"sqlite:///{tmp_path}/brain.db", port=0, alerting=paging(stand_ins.url), consumers=("audit", "alerting")
     )
     rule = {"id": "guests", "name": "Guests", "effect": "DENY", "conditions": []}
     request = {"agent_id": "a1", "agent_role": "guest", "action": "drop", "resource": "db"}

@@ -8,11 +8,11 @@ import pytest
 import pytest_asyncio
 
 from brain.connectors.jira import Jira
-from brain.connectors.secret import Secret
 from brain.connectors.sender import Patience, Refused, Sender, TryLater
 from brain.connectors.servicenow import ServiceNow, correlation_id
 from brain.connectors.tickets import Desk, NewTicket
 from brain.demo.stand_ins import StandIns
+from brain.secret import Secret
 from support.scripted import Reply, ScriptedServer
 from support.vendors import jira_settings, servicenow_settings
 from support.waiting import until

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from brain import Event
-from brain.consumers.audit.log import AuditLog, open_log
+from brain.audit.log import AuditLog, open_log
 from support.clock import Clock
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -14,23 +14,29 @@ import typer.rich_utils
 import brain.cli
 import brain.demo
 from brain import catalogue, logs, settings
-from brain.consumers.audit import api as audit_api
-from brain.consumers.audit import export, verify
-from brain.consumers.incidents import api as incidents_api
-from brain.consumers.metrics import api as metrics_api
-from brain.consumers.soc import api as soc_api
-from brain.immune import api as immune_api
-from brain.policy import api as policy_api
+from brain.alerting import http as soc_api
+from brain.audit import export, verify
+from brain.audit import http as audit_api
+from brain.immune import http as immune_api
+from brain.incidents import http as incidents_api
+from brain.metrics import http as metrics_api
+from brain.plugins import plugins
+from brain.policy import http as policy_api
+from brain.server import running
 from brain.store import redis, sqlite
 from brain.stream.backends import sqlite as stream_sqlite
-from brain.threats import api as threats_api
-from brain.web import running
+from brain.threats import http as threats_api
 from support import audit_worker, group_worker, incident_worker, metrics_worker, producer, soc_worker
 
 for package in (brain.cli, brain.demo):
     for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         import_module(found.name)
 catalogue()
+for plugin in plugins().values():
+    plugin.opener()
+    for name in plugin.commands:
+        plugin.command(name)
+settings.settings_model()
 __all__ = [
     "audit_api",
     "audit_worker",

@@ -12,18 +12,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from brain import EventStream, ImmuneService, ThreatService
+from brain.audit.settings import AuditSettings
 from brain.connectors.sender import Patience
-from brain.consumers import House
-from brain.consumers.audit.settings import AuditSettings
-from brain.consumers.database import open_database, reading
-from brain.consumers.incidents import tables
-from brain.consumers.incidents.service import IncidentService
-from brain.consumers.incidents.settings import IncidentSettings
-from brain.consumers.incidents.work import IncidentWork
-from brain.consumers.outbox import outbox
 from brain.demo.stand_ins import StandIns
 from brain.demo.stand_ins import jira as jira_stand_in
 from brain.demo.stand_ins import servicenow as servicenow_stand_in
+from brain.incidents import tables
+from brain.incidents.service import IncidentService
+from brain.incidents.settings import IncidentSettings
+from brain.incidents.tasks import IncidentWork
+from brain.kit.database import open_database, reading
+from brain.kit.outbox import outbox
+from brain.plugins import PluginContext
 from brain.settings import Settings
 from brain.store import open_store
 from support.waiting import until
@@ -63,7 +63,7 @@ class Running:
     """What a test works with."""
 
     stream: EventStream
-    house: House
+    house: PluginContext
     threats: ThreatService
     immune: ImmuneService
     incidents: IncidentService
@@ -131,7 +131,7 @@ async def running(
         settings_of_all = Settings(
             stream=url, incidents=IncidentSettings(**table), audit=AuditSettings(key_file=folder / "audit.key")
         )
-        house = House(stream, store, engine, settings_of_all)
+        house = PluginContext(stream, store, engine, settings_of_all)
         async with IncidentWork.open(house, wait=0.1, patience=PATIENCE) as work:
             tasks = [asyncio.create_task(loop()) for loop in work.loops]
             service = IncidentService(engine, house.settings.incidents, changed=work.nudge)

@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, select
 
 from brain.charter import Event
-from brain.consumers.database import create_tables, open_database
-from brain.consumers.metrics import tables
-from brain.consumers.metrics.fold import fold
-from brain.consumers.metrics.opening import reading_tables
-from brain.consumers.metrics.series import EVENTS_BY_TYPE, TOTAL
+from brain.kit.database import create_tables, open_database
+from brain.metrics import tables
+from brain.metrics.projector import fold
+from brain.metrics.schema import reading_tables
+from brain.metrics.series import EVENTS_BY_TYPE, TOTAL
 
 
 def open_tables(url: str = "memory://") -> Engine:

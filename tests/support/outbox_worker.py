@@ -16,8 +16,8 @@ from brain.connectors.servicenow import ServiceNow
 from brain.connectors.slack import Message, Slack
 from brain.connectors.tickets import Desk, NewTicket
 from brain.connectors.webhook import Webhook
-from brain.consumers.database import open_database
-from brain.consumers.outbox import Dispatcher, Dispatching, OutboxRow, outbox
+from brain.kit.database import open_database
+from brain.kit.outbox import Dispatcher, Dispatching, OutboxRow, outbox
 from support.vendors import (
     jira_settings,
     pagerduty_settings,

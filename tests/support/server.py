@@ -16,8 +16,8 @@ from pathlib import Path
 
 import httpx
 
+from brain.server.running import Running, running
 from brain.settings import Settings
-from brain.web.running import Running, running
 from support.command import start
 from support.ports import free_port
 from support.processes import kill

@@ -7,16 +7,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from brain.alerting import tables
+from brain.alerting.configuration import configuration
+from brain.alerting.evaluation import due, reroute, tick
+from brain.alerting.operations import Desk
+from brain.alerting.projector import AlertProjection
+from brain.alerting.settings import SocSettings
 from brain.charter import Event, EventType
-from brain.consumers import outbox
-from brain.consumers.projection import Item
-from brain.consumers.soc import tables
-from brain.consumers.soc.configuration import configuration
-from brain.consumers.soc.operations import Desk
-from brain.consumers.soc.projecting import AlertProjection
-from brain.consumers.soc.settings import SocSettings
-from brain.consumers.soc.ticking import due, reroute, tick
 from brain.immune.events import CRITICAL_EVENT, EVENT_PUBLISHED
+from brain.kit import outbox
+from brain.kit.projection import Item
 from brain.policy.events import ACTION_DENIED
 from brain.threats.events import DETECTED, ESCALATED, MITIGATED, STATUS_CHANGED
 from support.clock import Clock

@@ -13,14 +13,15 @@ from typing import Any
 from sqlalchemy import Engine
 
 from brain import EventStream, ImmuneService, ThreatService
-from brain.consumers import House, outbox
-from brain.consumers.database import open_database
-from brain.consumers.soc.configuration import configuration
-from brain.consumers.soc.operations import Desk
-from brain.consumers.soc.settings import SocSettings
-from brain.consumers.soc.working import Work
+from brain.alerting.configuration import configuration
+from brain.alerting.operations import Desk
+from brain.alerting.settings import SocSettings
+from brain.alerting.tasks import Work
 from brain.demo.stand_ins import StandIns
 from brain.demo.stand_ins.webhook import WRITTEN_KEY
+from brain.kit import outbox
+from brain.kit.database import open_database
+from brain.plugins import PluginContext
 from brain.settings import Settings
 from brain.store import open_store
 
@@ -80,7 +81,7 @@ async def running(
     async with EventStream.open(url) as stream:
         store = open_store(url)
         soc = SocSettings(**paging(stand_ins.url, **settings))
-        house = House(stream, store, engine, Settings(stream=url, soc=soc))
+        house = PluginContext(stream, store, engine, Settings(stream=url, alerting=soc))
         config = configuration(soc)
         async with Work.open(house, config) as work:
             tasks = [asyncio.create_task(loop()) for loop in work.loops]

@@ -6,11 +6,11 @@ from typing import Any
 
 from brain.connectors.jira import JiraSettings
 from brain.connectors.pagerduty import PagerDutySettings
-from brain.connectors.secret import Secret
 from brain.connectors.servicenow import ServiceNowSettings
 from brain.connectors.slack import SlackSettings
 from brain.connectors.webhook import WebhookSettings
 from brain.demo.stand_ins import jira, servicenow, webhook
+from brain.secret import Secret
 
 
 def pagerduty_settings(url: str, **more: Any) -> PagerDutySettings:

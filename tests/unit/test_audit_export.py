@@ -13,14 +13,14 @@ import pytest
 from pyarrow import parquet
 
 from brain import Event
-from brain.charter import catalogue
-from brain.consumers.audit.cef import cef
-from brain.consumers.audit.entries import fields_of
-from brain.consumers.audit.export import COLUMNS, writer_of
-from brain.consumers.audit.merkle import leaf_hash
-from brain.consumers.audit.ocsf import ocsf
-from brain.consumers.audit.search import Entry
+from brain.audit.cef import cef
+from brain.audit.entries import fields_of
+from brain.audit.export import COLUMNS, writer_of
+from brain.audit.merkle import leaf_hash
+from brain.audit.ocsf import ocsf
+from brain.audit.search import Entry
 from brain.errors import InvalidInput
+from brain.plugins import catalogue
 from support.audit import denial
 
 FORGED = '=HYPERLINK("http://example.com")'

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.consumers.audit.merkle import (
+from brain.audit.merkle import (
     EMPTY_ROOT,
     BadProof,
     Frontier,

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from brain.charter import Pattern, catalogue
+from brain.charter import Pattern
 from brain.demo.tally import CORE_TYPES
-from brain.event_docs import CONSUMERS, modules
-from brain.event_docs.asyncapi import asyncapi_document
-from brain.event_docs.files import generated_files
-from brain.event_docs.markdown import type_text
+from brain.docs_gen import consumers, modules
+from brain.docs_gen.asyncapi import asyncapi_document
+from brain.docs_gen.files import generated_files
+from brain.docs_gen.markdown import type_text
+from brain.plugins import catalogue
 
 PROJECT = Path(__file__).parents[2]
 
@@ -68,7 +69,7 @@ def test_a_document_has_every_part_for_every_event(module: Any) -> None:
 
 
 def test_recommended_consumers_subscribe_to_types_that_exist() -> None:
-    for consumer in CONSUMERS:
+    for consumer in consumers():
         for pattern in consumer.patterns:
             assert any(Pattern(pattern).matches(name) for name in catalogue()), (consumer.name, pattern)
 

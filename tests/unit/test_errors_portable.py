@@ -16,11 +16,12 @@ import pytest
 import starlette.exceptions
 
 import brain
+from brain.charter import Effect
 from brain.errors import BrainError, InvalidInput
 from brain.policy import ActionDenied, ApprovalRequired
 from brain.policy.approvals import Approval, Status
 from brain.policy.decisions import Decision, decision_of
-from brain.policy.models import Condition, Effect, Rule
+from brain.policy.models import Condition, Rule
 from support.guarded_work import forbidden_work
 
 RULE = Rule(

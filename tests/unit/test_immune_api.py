@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from brain.immune import ImmuneService
-from brain.immune.api import immune_router
+from brain.immune.http import immune_router
 from brain.testing import RecordingStream
 from support.http import client_of
 

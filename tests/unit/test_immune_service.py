@@ -11,7 +11,7 @@ import pytest
 from brain.charter import correlation
 from brain.errors import InvalidInput
 from brain.immune import HealthEvent, HealthKind, HealthSeverity, ImmuneService
-from brain.immune.store import COLLECTION
+from brain.immune.repository import COLLECTION
 from brain.store.memory import MemoryStore
 from brain.stream.publisher import PUBLISH_TIMEOUT, Publisher, failures
 from brain.testing import RecordingStream

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain import Event
-from brain.consumers.incidents.models import (
-    MOVES,
-    OPEN,
+from brain.charter import IncidentState as State
+from brain.charter import Severity
+from brain.charter import ThreatStatus as Status
+from brain.errors import Conflict, InvalidInput
+from brain.incidents.models import (
     Incident,
     Return,
-    Severity,
-    State,
     comes_back,
     heeded,
     incident_id,
@@ -21,12 +21,11 @@ from brain.consumers.incidents.models import (
     parse_state,
     plain,
     story_of,
-    way,
     worst,
 )
-from brain.errors import Conflict, InvalidInput
-from brain.threats.models import MOVES as THREAT_MOVES
-from brain.threats.models import Status
+from brain.lifecycle import INCIDENT_MOVES as MOVES
+from brain.lifecycle import OPEN_INCIDENT as OPEN
+from brain.lifecycle import THREAT_MOVES as THREAT_MOVES
 
 STATES = st.sampled_from(State)
 
@@ -66,13 +65,13 @@ def test_a_move_is_made_or_refused_with_the_allowed_ones(old: State, new: State)
         return
     with pytest.raises(Conflict) as refused:
         moved(make(old), new, 200.0)
-    for allowed in MOVES[old] or ("none, the state is final",):
+    for allowed in MOVES[old] or ("none, that is final",):
         assert allowed in str(refused.value)
 
 
 @given(STATES, STATES)
 def test_a_way_is_made_of_allowed_moves(old: State, new: State) -> None:
-    steps = way(MOVES, old, new)
+    steps = MOVES.shortest_path(old, new)
     for before, after in zip((old, *steps), steps, strict=False):
         assert after in MOVES[before]
     reachable = old is not new and (new is not State.NEW and old is not State.CLOSED)
@@ -81,8 +80,8 @@ def test_a_way_is_made_of_allowed_moves(old: State, new: State) -> None:
 
 
 def test_the_way_of_a_threat_to_its_end_leads_through_its_mitigation() -> None:
-    assert way(THREAT_MOVES, Status.ESCALATED, Status.RESOLVED) == (Status.MITIGATED, Status.RESOLVED)
-    assert way(THREAT_MOVES, Status.RESOLVED, Status.OPEN) == ()
+    assert THREAT_MOVES.shortest_path(Status.ESCALATED, Status.RESOLVED) == (Status.MITIGATED, Status.RESOLVED)
+    assert THREAT_MOVES.shortest_path(Status.RESOLVED, Status.OPEN) == ()
 
 
 def test_a_story_that_comes_back_reopens_within_the_window_or_starts_anew() -> None:

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brain.charter import Event
-from brain.consumers.metrics import series
-from brain.consumers.metrics.accumulate import LABEL_CHARACTERS, text
-from brain.consumers.metrics.prune import prune
-from brain.consumers.metrics.ranked import DENIAL, LIMIT, Row, add_ranked, fits
+from brain.metrics import series
+from brain.metrics.accumulate import LABEL_CHARACTERS, text
+from brain.metrics.prune import prune
+from brain.metrics.ranked import DENIAL, LIMIT, Row, add_ranked, fits
 from support.metrics_tables import contents, counted, folded, open_tables, total
 from support.metrics_traffic import START, Traffic
 

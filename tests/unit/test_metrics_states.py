@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from brain.charter import Event
-from brain.consumers.metrics import series
-from brain.consumers.metrics.settings import MetricsSettings
-from brain.consumers.metrics.spans import Span, span
-from brain.consumers.metrics.state import health_scores, open_threats_at, resolution_rate
 from brain.errors import InvalidInput
 from brain.immune import HealthEvent, ImmuneService
+from brain.metrics import series
+from brain.metrics.settings import MetricsSettings
+from brain.metrics.state import health_scores, open_threats_at, resolution_rate
+from brain.metrics.time_range import Span, span
 from brain.testing import RecordingStream
 from support.clock import Clock
 from support.metrics_tables import counted, folded, open_tables

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from brain.charter import HealthSeverity, Severity
 from brain.connectors.pagerduty import (
     BODY_BYTES,
     Alert,
@@ -18,11 +19,9 @@ from brain.connectors.pagerduty import (
     severity_of,
     trigger_event,
 )
-from brain.connectors.secret import Secret
 from brain.demo.stand_ins import pagerduty as stand_in
 from brain.errors import InvalidInput
-from brain.immune.models import HealthSeverity
-from brain.threats.models import Severity
+from brain.secret import Secret
 from support.vendors import pagerduty_settings
 
 SETTINGS = pagerduty_settings("http://127.0.0.1:1", client_url="https://brain.example/")

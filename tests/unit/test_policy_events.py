@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from brain import EventStream
-from brain.charter import Event, catalogue, correlation
+from brain.charter import Event, correlation
+from brain.plugins import catalogue
 from brain.policy import Condition, PolicyEngine, Rule
 from brain.policy.recorder import recorded_context
 from brain.stream.publisher import failures

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from brain.connectors.secret import Secret
 from brain.errors import InvalidInput
+from brain.secret import Secret
 
 
 class Settings(BaseModel):

@@ -4,7 +4,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from brain.errors import InvalidInput
-from brain.security import SESSION_SECONDS, Sessions, check_exposure, is_loopback
+from brain.server.security import SESSION_SECONDS, Sessions, check_exposure, is_loopback
 from brain.settings import Settings
 
 

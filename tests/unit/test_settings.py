@@ -89,7 +89,7 @@ def test_host_names_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None
         ("BRAIN_API_KEYS", "BRAIN_API_KEY"),
         ("brain_sream", "BRAIN_STREAM"),
         ("BRAIN_AUDIT_RETENTION_DAYS", "BRAIN_AUDIT__RETENTION_DAYS"),
-        ("BRAIN_SOCK__PUBLIC_URL", "BRAIN_SOC__PUBLIC_URL"),
+        ("BRAIN_ALERTIN__PUBLIC_URL", "BRAIN_ALERTING__PUBLIC_URL"),
         ("BRAIN_AUDIT__KEYFILE", "key_file"),
         ("BRAIN_INCIDENTS__JIRA__PROJCT", "project"),
     ],
@@ -117,9 +117,9 @@ def test_every_unknown_variable_is_listed_along_with_the_other_faults(monkeypatc
 
 def test_a_variable_that_a_secret_is_read_from_is_known(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRAIN_PAGER_KEY", "x")
-    table = '[soc.notifiers.pager]\nkind = "pagerduty"\nrouting_key = {env = "BRAIN_PAGER_KEY"}\n'
+    table = '[alerting.notifiers.pager]\nkind = "pagerduty"\nrouting_key = {env = "BRAIN_PAGER_KEY"}\n'
     (empty_folder / "brain.toml").write_text(table)
-    assert "pager" in load_settings().soc.notifiers
+    assert "pager" in load_settings().alerting.notifiers
 
 
 def test_what_kubernetes_sets_for_services_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,11 +139,40 @@ def test_every_setting_is_documented_with_its_default() -> None:
     for name, field in Settings.model_fields.items():
         assert rows[name].startswith(f"| `{name}` | `BRAIN_{name.upper()}` |")
         default = rows[name].split("|")[3].strip()
-        if isinstance(field.default, BaseModel):
+        value = field.get_default(call_default_factory=True)
+        if isinstance(value, BaseModel):
             assert default == "a table"
+        elif name == "consumers":
+            assert default == "all installed"
+            assert value == ("alerting", "audit", "incidents", "metrics")
         elif isinstance(field.default, tuple) and field.default:
             assert default == f"`{','.join(field.default)}`"
         elif field.default:
             assert default == f"`{field.default}`"
         else:
             assert default in ("none", "the stream's URL", "beside the stream")
+
+
+def test_a_table_under_the_former_name_of_its_plug_in_is_read(empty_folder: Path) -> None:
+    (empty_folder / "brain.toml").write_text(
+        'consumers = ["audit", "soc"]\n[soc]\npublic_url = "https://brain.example"\n'
+    )
+    with pytest.warns(FutureWarning, match=r"\[soc\] is called \[alerting\]"):
+        settings = load_settings()
+    assert settings.alerting.public_url == "https://brain.example"
+    assert settings.consumers == ("audit", "alerting")
+
+
+def test_a_variable_under_the_former_name_is_read_and_the_new_name_goes_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRAIN_SOC__PUBLIC_URL", "https://old.example")
+    with pytest.warns(FutureWarning, match="BRAIN_SOC__PUBLIC_URL"):
+        assert load_settings().alerting.public_url == "https://old.example"
+    monkeypatch.setenv("BRAIN_ALERTING__PUBLIC_URL", "https://new.example")
+    with pytest.warns(FutureWarning, match="BRAIN_SOC__PUBLIC_URL"):
+        assert load_settings().alerting.public_url == "https://new.example"
+
+
+def test_both_names_of_a_table_are_refused(empty_folder: Path) -> None:
+    (empty_folder / "brain.toml").write_text("[soc]\n[alerting]\n")
+    with pytest.raises(InvalidInput, match="join them"):
+        load_settings()

@@ -9,9 +9,9 @@ import pytest_asyncio
 from fastapi.testclient import TestClient
 
 from brain import Event, EventStream
-from brain.consumers.soc.api import soc_router
-from brain.consumers.soc.api_models import NewSilence
-from brain.consumers.soc.signals import Fires, Reading, _denied
+from brain.alerting.http import soc_router
+from brain.alerting.http_models import NewSilence
+from brain.alerting.signals import Fires, Reading, _denied
 from brain.threats.events import DETECTED
 from support.http import client_of
 from support.soc import Soc

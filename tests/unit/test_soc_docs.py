@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from brain.consumers.soc import notifier_settings, settings
-from brain.consumers.soc.configuration import configuration
-from brain.consumers.soc.settings import SocSettings
+from brain.alerting import notifier_settings, settings
+from brain.alerting.configuration import configuration
+from brain.alerting.settings import SocSettings
 
 DOCS = (Path(__file__).parents[2] / "docs" / "soc.md").read_text()
 TABLES: list[Any] = [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from brain.consumers.soc.alerts import Alert, AlertState, acknowledged
-from brain.consumers.soc.groups import Action, Decision, Mark, Standing, Told, decide
-from brain.consumers.soc.routing import Route
+from brain.alerting.alerts import Alert, AlertState, acknowledged
+from brain.alerting.grouping import Action, Decision, Mark, Standing, Told, decide
+from brain.alerting.routing import Route
 
 ROUTE = Route(name="all", to=("pager",), group_wait=0.0)
 SAID_AND_OVER = {"pager": Told(standing=Standing.CLOSED, at=50.0, number=2)}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from brain.consumers.soc.matchers import parse_matcher, parse_matchers
+from brain.alerting.matchers import parse_matcher, parse_matchers
 from brain.errors import InvalidInput
 
 

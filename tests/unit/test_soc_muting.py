@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.consumers.soc.alerts import SEVERITIES, Alert
-from brain.consumers.soc.matchers import parse_matchers
-from brain.consumers.soc.muting import Inhibition, inhibited
+from brain.alerting.alerts import SEVERITIES, Alert
+from brain.alerting.matchers import parse_matchers
+from brain.alerting.muting import Inhibition, inhibited
 
 
 def alert(id: str, **labels: str) -> Alert:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from brain.consumers.soc.alerts import Alert
-from brain.consumers.soc.events import EVENTS
-from brain.consumers.soc.signals import Reading
+from brain.alerting.alerts import Alert
+from brain.alerting.events import EVENTS
+from brain.alerting.signals import Reading
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.immune import healing
 from brain.stream.events import RETENTION_BLOCKED

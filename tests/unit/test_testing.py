@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from brain.charter import Event, catalogue
+from brain.charter import Event
 from brain.errors import EnvelopeError, InvalidInput
+from brain.plugins import catalogue
 from brain.stream.publisher import emit
 from brain.testing import RecordingStream, make_event, one_of_each
 from brain.threats.events import DETECTED

@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 from brain.testing import RecordingStream
 from brain.threats import ThreatService
-from brain.threats.api import threats_router
+from brain.threats.http import threats_router
 from support.http import client_of
 
 NEW = {"type": "port_scan", "source": "10.0.0.9", "severity": "HIGH", "metadata": {"ports": 500}}

@@ -6,8 +6,11 @@ import itertools
 
 import pytest
 
+from brain.charter import Severity
+from brain.charter import ThreatStatus as Status
 from brain.errors import Conflict, InvalidInput
-from brain.threats.models import HISTORY, MOVES, Severity, Status, Threat, moved, parse, statistics
+from brain.lifecycle import THREAT_MOVES as MOVES
+from brain.threats.models import HISTORY, Threat, moved, parse, statistics
 
 
 def threat(**values: object) -> Threat:
@@ -47,7 +50,7 @@ def test_a_move_follows_the_table_or_is_refused_with_the_allowed_ones(old: Statu
         return
     with pytest.raises(Conflict) as caught:
         moved(before, new, "why", 1_060.0)
-    allowed = ", ".join(MOVES[old]) or "none, the status is final"
+    allowed = ", ".join(MOVES[old]) or "none, that is final"
     assert str(caught.value) == f"threat thr_1 is {old} and cannot move to {new}; allowed: {allowed}"
 
 

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 
 from brain import Event
 from brain.charter import current_meta
-from brain.web.correlation import Correlation
+from brain.server.correlation import Correlation
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

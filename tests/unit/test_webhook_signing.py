@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.connectors.secret import Secret
 from brain.connectors.webhook import BadSignature, message_id, sign, verify, verify_hub
 from brain.errors import InvalidInput
+from brain.secret import Secret
 
 KEY = Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 OTHER = Secret("another key of enough bytes")

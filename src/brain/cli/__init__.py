@@ -1,4 +1,4 @@
-"""The command `brain`. Each file beside this one is a command or a group of commands, found by its name.
+"""The command `brain`: the files beside this one, and the commands that plug-ins bring.
 
 A file `name.py` holds `app`, a typer.Typer, for a group, or a function of the file's name for a single command. Files
 import what is heavy inside their functions, so that `brain --help` stays quick.
@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from brain.errors import BrainError
+from brain.plugins import plugins
 
 USAGE_EXIT = 2
 """Exit code for whatever the user can set right: wrong usage, bad input, an unknown id, a part that does not answer."""
@@ -28,7 +29,7 @@ def _show_version(wanted: bool) -> None:
 
 
 def root() -> typer.Typer:
-    """The whole command line, with every command found in this folder."""
+    """The whole command line."""
     app = typer.Typer(
         name="brain",
         help="Policy decisions, threats, health and one durable event stream for fleets of agents and services.",
@@ -53,6 +54,13 @@ def root() -> typer.Typer:
             app.add_typer(group, name=name)
         elif callable(command := getattr(module, found.name, None)):
             app.command(name=name)(command)
+    for plugin in plugins().values():
+        for name in plugin.commands:
+            command = plugin.command(name)
+            if isinstance(command, typer.Typer):
+                app.add_typer(command, name=name)
+            else:
+                app.command(name=name)(command)
     return app
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.cli.backend import find_group, opened
-from brain.cli.common import JsonOption, StreamOption, print_json, print_json_array
+from brain.kit.cli.backend import find_group, opened
+from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array
 
 if TYPE_CHECKING:
     from brain.charter import Event
@@ -125,7 +125,7 @@ def _event(letter: DeadLetter) -> Event | None:
 
 
 def _print(letter: DeadLetter) -> None:
-    from brain.cli.text import moment, printable
+    from brain.kit.cli.text import moment, printable
 
     event = _event(letter)
     what = f"{event.type}  {event.id}" if event is not None else f"{len(letter.data)} bytes that are no event"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.cli.common import JsonOption, print_json, run
 from brain.errors import InvalidInput
+from brain.kit.cli.common import JsonOption, print_json, run
 
 if TYPE_CHECKING:
     from brain.demo.outcome import Outcome

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from brain.cli.common import JsonOption, StreamOption, print_json_array, run
 from brain.errors import BrainError
+from brain.kit.cli.common import JsonOption, StreamOption, print_json_array, run
 
 if TYPE_CHECKING:
     import httpx
@@ -237,7 +237,7 @@ async def _unreadable_rules(settings: Settings) -> list[Finding]:
 async def _database(settings: Settings) -> Finding:
     import sqlalchemy as sa
 
-    from brain.consumers.database import default_database, open_database, reachable
+    from brain.kit.database import default_database, open_database, reachable
 
     url = settings.database or default_database(settings.stream)
     if _missing_database(url) is not None:

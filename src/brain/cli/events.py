@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.cli.common import JsonOption, PatternOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.common import JsonOption, PatternOption, StreamOption, print_json, print_json_array, run
 
 if TYPE_CHECKING:
     from brain.charter import Event
@@ -66,10 +66,10 @@ def catalogue(
     ] = None,
 ) -> None:
     """Print every declared event type, or the documents generated from them."""
-    from brain.event_docs import modules
-    from brain.event_docs.asyncapi import asyncapi_document
-    from brain.event_docs.files import generated_files
-    from brain.event_docs.markdown import module_document
+    from brain.docs_gen import modules
+    from brain.docs_gen.asyncapi import asyncapi_document
+    from brain.docs_gen.files import generated_files
+    from brain.docs_gen.markdown import module_document
 
     documented = modules()
     if write is not None:
@@ -82,7 +82,7 @@ def catalogue(
     elif markdown:
         typer.echo("\n".join(module_document(module) for module in documented), nl=False)
     elif as_json:
-        from brain.web.events_api import catalogue_entry
+        from brain.server.events import catalogue_entry
 
         print_json_array(catalogue_entry(event) for module in documented for event in module.events)
     else:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from brain.cli.backend import find_group, opened
-from brain.cli.common import JsonOption, StreamOption, print_json_array
+from brain.kit.cli.backend import find_group, opened
+from brain.kit.cli.common import JsonOption, StreamOption, print_json_array
 
 app = typer.Typer(help="Consumer groups: list them (also without a command), or remove one.")
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from brain.cli.common import JsonOption, StreamOption, print_json, print_json_array
+from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from brain.consumers.outbox.listing import Listed
+    from brain.kit.outbox.listing import Listed
 
 app = typer.Typer(help="Messages to outside services: waiting, sent, refused.", no_args_is_help=True)
 
@@ -36,8 +36,8 @@ def list_rows(
     """Print messages, the latest first, with what went wrong last."""
     from dataclasses import asdict
 
-    from brain.consumers.outbox.listing import listing
-    from brain.consumers.outbox.table import State
+    from brain.kit.outbox.listing import listing
+    from brain.kit.outbox.table import State
 
     with opened(stream, database) as db:
         found = listing(db, consumer=consumer, state=None if state is None else State(state), limit=limit)
@@ -61,7 +61,7 @@ def retry(
     """Have refused messages sent again, once what was wrong has been put right."""
     import time
 
-    from brain.consumers.outbox.table import retry_refused
+    from brain.kit.outbox.table import retry_refused
 
     with opened(stream, database) as db:
         count = retry_refused(db, consumer=consumer, now=time.time(), channel=channel)
@@ -74,8 +74,8 @@ def retry(
 @contextmanager
 def opened(stream: str | None, database: str | None) -> Iterator[Connection]:
     """A transaction on the consumers' tables. Raises Unavailable when the database does not answer."""
-    from brain.consumers.database import create_tables, default_database, open_database, reachable
-    from brain.consumers.outbox.table import metadata
+    from brain.kit.database import create_tables, default_database, open_database, reachable
+    from brain.kit.outbox.table import metadata
     from brain.settings import load_settings
     from brain.store.ours import check_exists
 
@@ -93,8 +93,8 @@ def opened(stream: str | None, database: str | None) -> Iterator[Connection]:
 
 
 def _print(row: Listed) -> None:
-    from brain.cli.tables import printable
-    from brain.cli.text import moment
+    from brain.kit.cli.tables import printable
+    from brain.kit.cli.text import moment
 
     tries = "1 try" if row.attempts == 1 else f"{row.attempts} tries"
     when = f"sent {moment(row.sent_at)}" if row.sent_at is not None else f"put {moment(row.created_at)}"

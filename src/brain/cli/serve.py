@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.cli.common import StreamOption, run
+from brain.kit.cli.common import StreamOption, run
 
 if TYPE_CHECKING:
     from brain.settings import Settings
@@ -29,8 +29,8 @@ def serve(
 
 async def _serve(settings: Settings) -> None:
     from brain.logs import Log
+    from brain.server.running import running, stop_signals
     from brain.settings import without_password
-    from brain.web.running import running, stop_signals
 
     log = Log("brain.serve")
     with stop_signals() as stop:

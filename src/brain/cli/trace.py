@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from brain.cli import events
-from brain.cli.backend import opened
-from brain.cli.common import JsonOption, StreamOption, print_json_array
+from brain.kit.cli.backend import opened
+from brain.kit.cli.common import JsonOption, StreamOption, print_json_array
 
 if TYPE_CHECKING:
     from brain.stream.story import Step
@@ -57,7 +57,7 @@ def _row(step: Step) -> dict[str, object]:
 
 
 def _print(steps: list[Step]) -> None:
-    from brain.cli.text import moment, printable, summary
+    from brain.kit.cli.text import moment, printable, summary
 
     wide = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     names = [f"{_branch(step.last)}{step.event.type}" for step in steps]

@@ -1,4 +1,4 @@
-"""`brain worker NAME`: one consumer alone, without the HTTP server."""
+"""`brain worker NAME`: one plug-in alone, without the HTTP server."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.cli.common import StreamOption, run
+from brain.kit.cli.common import StreamOption, run
 
 if TYPE_CHECKING:
     from brain.settings import Settings
 
 
 def worker(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="audit, metrics, soc, incidents, or an installed one.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="audit, metrics, alerting, incidents, or an installed one.")
+    ],
     stream: StreamOption = None,
-    database: Annotated[str | None, typer.Option(metavar="URL", help="Where the consumer keeps its tables.")] = None,
+    database: Annotated[str | None, typer.Option(metavar="URL", help="Where it keeps its tables.")] = None,
 ) -> None:
-    """Run one consumer until SIGINT or SIGTERM, elsewhere or beside a server that leaves it out of `consumers`."""
-    from brain.consumers import check_consumers
+    """Run the tasks of one plug-in until SIGINT or SIGTERM, beside a server that leaves it out of `consumers`."""
     from brain.logs import configure_logs
-    from brain.settings import load_settings
+    from brain.plugins import check_running
+    from brain.settings import former_names, load_settings
 
-    check_consumers([name])
+    name = former_names().get(name, name)
+    check_running([name])
     settings = load_settings(stream=stream, store=stream, database=database)
     configure_logs(settings.log_level, settings.log_format)
     run(_work(name, settings))
@@ -32,20 +35,21 @@ def worker(
 async def _work(name: str, settings: Settings) -> None:
     from contextlib import closing
 
-    from brain.consumers import open_consumer, open_house
+    from brain.kit.context import open_plugin, plugin_context
     from brain.logs import Log
+    from brain.plugins import plugins
+    from brain.server.running import stop_signals
     from brain.settings import without_password
     from brain.store import open_store
     from brain.stream import EventStream
-    from brain.web.running import stop_signals
 
     log = Log("brain.worker")
     with stop_signals() as stop:
         async with EventStream.open(settings.stream) as stream:
-            with closing(open_store(settings.store_url)) as store, open_house(stream, store, settings) as house:
-                async with open_consumer(name, house) as consumer:
-                    tasks = [asyncio.create_task(work()) for work in consumer.work]
-                    log.info("working", consumer=name, stream=without_password(settings.stream))
+            with closing(open_store(settings.store_url)) as store, plugin_context(stream, store, settings) as context:
+                async with open_plugin(plugins()[name], context) as component:
+                    tasks = [asyncio.create_task(task()) for task in component.tasks]
+                    log.info("working", plugin=name, stream=without_password(settings.stream))
                     stopped = asyncio.create_task(stop.wait())
                     await asyncio.wait({stopped, *tasks}, return_when=asyncio.FIRST_COMPLETED)
                     for task in (stopped, *tasks):

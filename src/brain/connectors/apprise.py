@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from brain.connectors.secret import Secret
 from brain.connectors.sender import TryLater
 from brain.errors import InvalidInput
+from brain.secret import Secret
 
 if TYPE_CHECKING:
     import apprise

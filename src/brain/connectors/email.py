@@ -18,9 +18,9 @@ from typing import Literal, TypedDict
 import aiosmtplib
 from pydantic import BaseModel, ConfigDict, Field
 
-from brain.connectors.secret import Secret
 from brain.connectors.sender import Refused, TryLater
 from brain.connectors.texts import one_line
+from brain.secret import Secret
 
 SERVICE = "the mail server"
 _SUBJECT_CHARACTERS = 200

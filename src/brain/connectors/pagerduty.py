@@ -15,11 +15,11 @@ from typing import Any, Literal, TypedDict
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from brain.connectors.secret import Secret
 from brain.connectors.sender import Request, Sender, read_words
 from brain.connectors.texts import one_line, short_key, shorten
 from brain.connectors.urls import BaseUrl
 from brain.errors import InvalidInput
+from brain.secret import Secret
 
 SERVICE = "PagerDuty"
 BODY_BYTES = 512_000

@@ -16,12 +16,12 @@ from urllib.parse import quote
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from brain.connectors.secret import Secret
 from brain.connectors.sender import Request, Sender, TryLater, json_request, read_words
 from brain.connectors.texts import one_line, shorten
 from brain.connectors.tickets import NewTicket, Noted, State, Ticket, note_mark, ticket_key, unsure
 from brain.connectors.urls import BaseUrl
 from brain.errors import InvalidInput
+from brain.secret import Secret
 
 SERVICE = "ServiceNow"
 CORRELATION_CHARACTERS = 100

@@ -13,9 +13,9 @@ from typing import Any, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from brain.connectors.secret import Secret
 from brain.connectors.sender import Request, Sender, json_request
 from brain.connectors.texts import one_line, shorten
+from brain.secret import Secret
 
 SERVICE = "Slack"
 PER_MINUTE = 60

@@ -22,10 +22,10 @@ from typing import Any, TypedDict
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from brain.connectors.secret import Secret
 from brain.connectors.sender import Request, Sender, read_words
 from brain.connectors.texts import plain_key
 from brain.errors import BrainError, InvalidInput
+from brain.secret import Secret
 
 SERVICE = "the webhook"
 TOLERANCE = 300.0

@@ -16,9 +16,9 @@ from brain.demo.services import with_stand_ins
 from brain.demo.stand_ins import StandIns
 from brain.demo.tally import Tally
 from brain.logs import Log
+from brain.server.running import running, stop_signals
 from brain.settings import Settings
 from brain.stream import EventStream
-from brain.web.running import running, stop_signals
 
 log = Log("brain.demo")
 

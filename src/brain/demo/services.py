@@ -9,13 +9,13 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from brain.connectors.secret import Secret
-from brain.consumers.audit.settings import AuditSettings
-from brain.consumers.incidents.settings import IncidentSettings, JiraMirror, ServiceNowMirror
-from brain.consumers.metrics.settings import MetricsSettings
-from brain.consumers.soc.notifier_settings import PagerDutyNotifier, SlackNotifier, WebhookNotifier
-from brain.consumers.soc.settings import EscalationSettings, RouteSettings, SocSettings
+from brain.alerting.notifier_settings import PagerDutyNotifier, SlackNotifier, WebhookNotifier
+from brain.alerting.settings import EscalationSettings, RouteSettings, SocSettings
+from brain.audit.settings import AuditSettings
 from brain.demo.stand_ins import StandIns, jira, servicenow, webhook
+from brain.incidents.settings import IncidentSettings, JiraMirror, ServiceNowMirror
+from brain.metrics.settings import MetricsSettings
+from brain.secret import Secret
 from brain.settings import Settings, load_settings
 
 

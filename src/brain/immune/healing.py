@@ -17,9 +17,9 @@ import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TypeVar
 
-from brain.charter import Event
+from brain.charter import Event, HealthKind, HealthSeverity
 from brain.errors import InvalidInput
-from brain.immune.models import HealthEvent, HealthKind, HealthSeverity
+from brain.immune.models import HealthEvent
 from brain.immune.service import ImmuneService
 from brain.logs import Log
 from brain.store import Store

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from brain.immune.models import HealthEvent, HealthKind, HealthSeverity
+from brain.charter import HealthKind, HealthSeverity
+from brain.immune.models import HealthEvent
 
 
 class HealthStatus(StrEnum):

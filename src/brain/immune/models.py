@@ -8,26 +8,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from brain import limits
+from brain.charter import HealthKind, HealthSeverity
 from brain.errors import InvalidInput
-
-
-class HealthSeverity(StrEnum):
-    """How much a health event matters."""
-
-    INFO = "INFO"
-    WARNING = "WARNING"
-    CRITICAL = "CRITICAL"
-
-
-class HealthKind(StrEnum):
-    """What kind of thing happened."""
-
-    POLICY_VIOLATION = "POLICY_VIOLATION"
-    ERROR_SPIKE = "ERROR_SPIKE"
-    SELF_HEALING_ACTION = "SELF_HEALING_ACTION"
-    RESOURCE_EXHAUSTION = "RESOURCE_EXHAUSTION"
-    AGENT_FAILURE = "AGENT_FAILURE"
-    PERFORMANCE_DEGRADATION = "PERFORMANCE_DEGRADATION"
 
 
 class HealthEvent(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from brain.event_docs import Scenario
+from brain.docs_gen import Scenario
 from brain.immune import events
 
 OVERVIEW = """\

@@ -10,12 +10,12 @@ from itertools import islice
 
 import msgspec
 
-from brain.charter import current_meta
+from brain.charter import HealthKind, HealthSeverity, current_meta
 from brain.errors import InvalidInput
 from brain.immune.events import CRITICAL_EVENT, EVENT_PUBLISHED
 from brain.immune.health import HealthSummary, summarise
-from brain.immune.models import HealthEvent, HealthKind, HealthSeverity
-from brain.immune.store import KEEP, HealthStore
+from brain.immune.models import HealthEvent
+from brain.immune.repository import KEEP, HealthStore
 from brain.store import Store
 from brain.store.memory import MemoryStore
 from brain.stream.publisher import Publisher, emit_async

@@ -1,10 +1,11 @@
 """The policy module: rules, decisions on what agents may do, and guards that ask for them."""
 
+from brain.charter import Effect
 from brain.policy.decisions import Decision
 from brain.policy.engine import PolicyEngine
 from brain.policy.explain import Explanation
 from brain.policy.guards import ANONYMOUS, ActingExecutor, ActionDenied, ApprovalRequired, Guard, acting_as, carry
-from brain.policy.models import Condition, Effect, Mode, Operator, Rule
+from brain.policy.models import Condition, Mode, Operator, Rule
 
 __all__ = [
     "ANONYMOUS",

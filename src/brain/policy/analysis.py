@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
+from brain.charter import Effect
 from brain.policy.compiler import filed, signature_values
 from brain.policy.implication import all_imply, can_hold_together, excludes, matches_everything
-from brain.policy.models import Condition, Effect, Mode, Operator, Rule
+from brain.policy.models import Condition, Mode, Operator, Rule
 from brain.policy.openness import each_open
 from brain.policy.predicates import holds
 from brain.policy.values import Path, path_of

@@ -10,10 +10,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 from brain import limits
+from brain.charter import Effect
 from brain.errors import InvalidInput
 from brain.policy.documents import load
 from brain.policy.explain import Explanation
-from brain.policy.models import Effect
 
 _EXPECTED = ("effect", "allowed", "rule_id")
 

@@ -17,8 +17,9 @@ from math import inf, prod
 from sys import intern
 from typing import Any, Final, Literal
 
+from brain.charter import Effect
 from brain.policy.decisions import Decision, decision_of, default_decision
-from brain.policy.models import Condition, Effect, Operator, Rule
+from brain.policy.models import Condition, Operator, Rule
 from brain.policy.normal import PLAIN, Opaque, unwrap
 from brain.policy.predicates import Doubt, Test, test_of, weigh
 from brain.policy.values import MISSING, Path, path_of, resolve, step

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 
 from brain import limits
+from brain.charter import Effect
 from brain.errors import InvalidInput
 from brain.policy.models import (
     CONTAINMENT,
@@ -13,7 +14,6 @@ from brain.policy.models import (
     MAX_PRIORITY,
     TEMPORARY_TAGS,
     Condition,
-    Effect,
     Operator,
     Rule,
 )

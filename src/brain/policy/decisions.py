@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from brain.policy.models import Effect, Rule
+from brain.charter import Effect
+from brain.policy.models import Rule
 from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenList, thaw
 
 

@@ -10,6 +10,7 @@ from random import Random
 from time import perf_counter_ns
 from typing import Any
 
+from brain.charter import Effect
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.policy.approvals import Approvals
 from brain.policy.compiler import DECISION, Mismatch
@@ -22,7 +23,7 @@ from brain.policy.freshness import FreshRules, LastLook, Rules, StaleRules, chec
 from brain.policy.history import Change, Version
 from brain.policy.importing import Imported, check_import, differences
 from brain.policy.measures import Measures
-from brain.policy.models import Effect, Rule, changes, is_temporary_id
+from brain.policy.models import Rule, changes, is_temporary_id
 from brain.policy.recorder import denial_payload, recorder
 from brain.policy.rulebook import Rulebook
 from brain.policy.ruleset import InForce, RuleSet, Standing

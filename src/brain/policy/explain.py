@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from brain.charter import Effect
 from brain.policy.compiler import DECISION, Mismatch
 from brain.policy.decisions import Decision, default_decision
-from brain.policy.models import Condition, Effect, Mode, Rule
+from brain.policy.models import Condition, Mode, Rule
 from brain.policy.normal import normalise
 from brain.policy.plain import plain
 from brain.policy.predicates import holds

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Protocol
 
+from brain.charter import Effect
 from brain.errors import InvalidInput
 from brain.logs import Log
 from brain.policy.compiler import Index
 from brain.policy.decisions import Decision
 from brain.policy.explain import Explanation
 from brain.policy.follower import Follower
-from brain.policy.models import Effect
 from brain.policy.ruleset import InForce, RuleSet
 
 log = Log("brain.policy")

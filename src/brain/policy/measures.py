@@ -9,14 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from brain.charter import Effect
 from brain.errors import Conflict, NotFound
 from brain.logs import Log
 from brain.policy.containment import containment_rule, is_measure, kill_switch_rule, rule_id_for
 from brain.policy.history import Change, Version
-from brain.policy.models import KILL_SWITCH, Effect, Rule
+from brain.policy.models import KILL_SWITCH, Rule
+from brain.policy.repository import MEASURES
 from brain.policy.rulebook import CHANGING, Rulebook, Shelf
 from brain.policy.ruleset import RuleSet
-from brain.policy.store import MEASURES
 from brain.store import Store
 from brain.stream.publisher import Publisher
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from brain import limits
+from brain.charter import Effect
 from brain.errors import InvalidInput
 from brain.limits import is_text
 from brain.policy import patterns
@@ -25,25 +26,6 @@ TEMPORARY_TAGS = frozenset({CONTAINMENT, KILL_SWITCH})
 _SHORT, _FEW = 1_000, 8  # a rule of so few conditions, all but one with values so short, is small enough
 _ID = re.compile(rf"[^\s/\x00-\x1f\x7f](?:[^/\x00-\x1f\x7f]{{0,{limits.ID - 2}}}[^\s/\x00-\x1f\x7f])?").fullmatch
 _FIELD = re.compile(r"[^.\s\x00-\x1f]+(\.[^.\x00-\x1f]+)*").fullmatch
-
-
-class Effect(StrEnum):
-    """What a matching rule does. WARN and AUDIT allow."""
-
-    ALLOW = "ALLOW"
-    DENY = "DENY"
-    WARN = "WARN"
-    AUDIT = "AUDIT"
-
-    @property
-    def allows(self) -> bool:
-        """Whether an action with this effect may go on."""
-        return self is not Effect.DENY
-
-    @property
-    def is_strict(self) -> bool:
-        """Whether a rule with this effect counts as matched where it cannot be known: DENY and AUDIT."""
-        return self in (Effect.DENY, Effect.AUDIT)
 
 
 RESTRICTIVENESS = {Effect.DENY: 0, Effect.AUDIT: 1, Effect.WARN: 2, Effect.ALLOW: 3}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from brain.errors import InvalidInput, NotFound
 from brain.policy.models import Rule
-from brain.policy.store import MEASURES, RULES, decoded, is_rule
+from brain.policy.repository import MEASURES, RULES, decoded, is_rule
 from brain.store import Store
 from brain.unreadable import left_out
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
+from brain.charter import Effect
 from brain.policy.compiler import DECISION, Mismatch
 from brain.policy.decisions import Decision
-from brain.policy.models import Effect, Rule, is_temporary_id
+from brain.policy.models import Rule, is_temporary_id
 from brain.policy.plain import Mark, plain
 from brain.policy.recorder import CONTEXT_FIELDS, recorded_context
 from brain.policy.ruleset import RuleSet

@@ -21,8 +21,8 @@ from brain.policy.events import (
 )
 from brain.policy.history import VERSIONS, Change, History
 from brain.policy.models import Rule, changes
+from brain.policy.repository import MARKER, RULES, decoded, encoded, is_rule, is_sealed, sealed
 from brain.policy.ruleset import RuleSet
-from brain.policy.store import MARKER, RULES, decoded, encoded, is_rule, is_sealed, sealed
 from brain.store import Document, DocumentChange, Store, forking
 from brain.store.mirror import Mirror, Restoration
 from brain.stream.publisher import Publisher, emit

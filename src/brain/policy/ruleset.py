@@ -9,8 +9,9 @@ from functools import cached_property, reduce
 from math import inf
 from typing import Any
 
+from brain.charter import Effect
 from brain.policy.compiler import DECISION, Entry, Find, Index, Mismatch
-from brain.policy.models import RESTRICTIVENESS, Effect, Mode, Rule
+from brain.policy.models import RESTRICTIVENESS, Mode, Rule
 from brain.store import forking
 
 

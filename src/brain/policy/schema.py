@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from brain import limits
-from brain.policy.models import EVERYONE, Effect, Mode, Operator
+from brain.charter import Effect
+from brain.policy.models import EVERYONE, Mode, Operator
 
 _BOUNDS = {"x-max-depth": limits.DEPTH, "x-max-bytes": limits.VALUE_BYTES}
 """For which JSON Schema has no keywords."""

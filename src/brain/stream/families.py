@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.samples import Exemplar
 
-from brain.charter import catalogue
 from brain.errors import Unavailable
 from brain.logs import Log
+from brain.plugins import catalogue
 from brain.stream.backends import GroupInfo
 from brain.stream.delays import BOUNDS, Delays
 from brain.stream.publisher import failures

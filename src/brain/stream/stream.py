@@ -16,9 +16,10 @@ from typing import NamedTuple, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from brain import limits, logs
-from brain.charter import Event, Pattern, Priority, catalogue, check_depth
+from brain.charter import Event, Pattern, Priority, check_depth
 from brain.errors import BrainError, EnvelopeError, InvalidInput, Unavailable
 from brain.logs import Log
+from brain.plugins import catalogue
 from brain.redis_client.url import parse
 from brain.store.sqlite import absolute_url, sqlite_file
 from brain.stream import query

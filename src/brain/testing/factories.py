@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from brain.charter import Event, catalogue
+from brain.charter import Event
 from brain.errors import InvalidInput
+from brain.plugins import catalogue
 
 
 def make_event(

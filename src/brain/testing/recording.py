@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Generator, Sequence
 
-from brain.charter import Event, catalogue
+from brain.charter import Event
 from brain.errors import EnvelopeError
+from brain.plugins import catalogue
 
 
 class RecordingStream:

@@ -5,9 +5,12 @@ Use a ThreatService, or the functions here: a thin face over one service of this
 
 from __future__ import annotations
 
+from brain.charter import Severity
+from brain.charter import ThreatStatus as Status
+from brain.lifecycle import THREAT_MOVES as MOVES
 from brain.store import Store
 from brain.stream.publisher import Publisher
-from brain.threats.models import MOVES, Severity, Status, Threat, ThreatStats
+from brain.threats.models import Threat, ThreatStats
 from brain.threats.service import ThreatService
 
 __all__ = [

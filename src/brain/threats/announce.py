@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from brain.charter import ThreatStatus as Status
 from brain.stream.publisher import Publisher, emit_async
 from brain.threats.events import DETECTED, ESCALATED, MITIGATED, STATUS_CHANGED, AboutThreat
-from brain.threats.models import Status, Threat
+from brain.threats.models import Threat
 
 
 async def announce_detected(stream: Publisher | None, threat: Threat) -> None:

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from brain import limits
-from brain.charter import Event
-from brain.threats.models import Severity
+from brain.charter import Event, Severity
 from brain.threats.service import ThreatService
 from brain.threats.sightings import Sighting
 

@@ -3,55 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
 
 from brain import limits
-from brain.errors import Conflict, InvalidInput
-
-
-class Severity(StrEnum):
-    """How bad a threat is."""
-
-    LOW = "LOW"
-    MEDIUM = "MEDIUM"
-    HIGH = "HIGH"
-    CRITICAL = "CRITICAL"
-
-
-class Status(StrEnum):
-    """Where a threat stands."""
-
-    OPEN = "OPEN"
-    INVESTIGATING = "INVESTIGATING"
-    ESCALATED = "ESCALATED"
-    MITIGATED = "MITIGATED"
-    RESOLVED = "RESOLVED"
-    IGNORED = "IGNORED"
-
+from brain.charter import Severity
+from brain.charter import ThreatStatus as Status
+from brain.errors import InvalidInput
+from brain.lifecycle import ACTIVE_THREAT as ACTIVE
+from brain.lifecycle import THREAT_MOVES as MOVES
 
 SEVERITIES = tuple(Severity)
 """From the mildest to the worst."""
-
-MOVES: Mapping[Status, tuple[Status, ...]] = MappingProxyType(
-    {
-        Status.OPEN: (Status.INVESTIGATING, Status.ESCALATED, Status.MITIGATED, Status.IGNORED),
-        Status.INVESTIGATING: (Status.ESCALATED, Status.MITIGATED, Status.IGNORED),
-        Status.ESCALATED: (Status.INVESTIGATING, Status.MITIGATED, Status.IGNORED),
-        # Back to work when the mitigation did not hold.
-        Status.MITIGATED: (Status.INVESTIGATING, Status.ESCALATED, Status.RESOLVED),
-        # The end: the same attacker seen again is a new threat.
-        Status.RESOLVED: (),
-        # It was no false positive after all.
-        Status.IGNORED: (Status.OPEN,),
-    }
-)
-"""The allowed moves. RESOLVED is reached through MITIGATED alone, so that every resolved threat has its duration."""
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -123,7 +90,6 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
 
 HISTORY = 100
 _TEXTS = (("type", 1, limits.TYPE), ("source", 1, limits.NAME), ("description", 0, limits.TEXT))
-ACTIVE = frozenset({Status.OPEN, Status.INVESTIGATING, Status.ESCALATED})
 
 
 @dataclass(frozen=True)
@@ -159,9 +125,7 @@ def parse(kind: type[E], value: str, field: str) -> E:
 
 def moved(threat: Threat, new: Status, reason: str, now: float) -> Threat:
     """The threat after a move. Raises Conflict, listing the allowed moves, for one that is not in the table."""
-    if new not in MOVES[threat.status]:
-        allowed = ", ".join(MOVES[threat.status]) or "none, the status is final"
-        raise Conflict(f"threat {threat.id} is {threat.status} and cannot move to {new}; allowed: {allowed}")
+    MOVES.check(threat.id, threat.status, new)
     at = max(now, threat.detected_at)  # a clock set back must not give a negative duration
     return msgspec.structs.replace(
         threat,

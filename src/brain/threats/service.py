@@ -10,7 +10,8 @@ from itertools import count, islice
 from typing import Any, cast
 
 from brain import limits
-from brain.charter import current_meta
+from brain.charter import Severity, current_meta
+from brain.charter import ThreatStatus as Status
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.store import Store
 from brain.store.memory import MemoryStore
@@ -18,9 +19,9 @@ from brain.store.mirror import Restoration
 from brain.stream.publisher import Publisher, emit
 from brain.threats.announce import announce_detected, announce_move
 from brain.threats.events import STORE_RESTORED
-from brain.threats.models import Severity, Status, Threat, ThreatStats, moved, parse, statistics
+from brain.threats.models import Threat, ThreatStats, moved, parse, statistics
+from brain.threats.repository import ThreatStore
 from brain.threats.sightings import Recorded, Sighting, first_threat, joined, positive, threat_id
-from brain.threats.store import ThreatStore
 
 REASON_CHARACTERS = limits.REASON
 _SHOWN = 100  # ids in the event of a restoration

@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from brain import limits
-from brain.threats.models import SEVERITIES, Severity, Threat
+from brain.charter import Severity
+from brain.threats.models import SEVERITIES, Threat
 
 READINGS = 200
 """Readings kept apart in one threat; the oldest beyond are added up under EARLIER, to keep a threat's size bounded."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from brain import limits
-from brain.threats.models import Severity
+from brain.charter import Severity
 from brain.threats.sightings import Sighting
 from brain.threats.syslog import SyslogParser
 

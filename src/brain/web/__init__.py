@@ -1,1 +1,1 @@
-"""."""
+"""For modules made for the first version, during one release."""

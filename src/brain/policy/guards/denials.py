@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
+from brain.charter import Effect
 from brain.errors import BrainError
 from brain.policy.approvals import Approval
 from brain.policy.decisions import Decision
-from brain.policy.models import Effect
 
 
 class ActionDenied(BrainError):

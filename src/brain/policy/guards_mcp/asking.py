@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from brain.charter import Effect
 from brain.errors import BrainError
 from brain.logs import Log
 from brain.policy.decisions import Decision
 from brain.policy.guards import ActionDenied, Agent, Guard
 from brain.policy.guards_mcp.methods import Ask, Form
 from brain.policy.guards_mcp.schemas import ArgumentsRefused
-from brain.policy.models import Condition, Effect, Operator, Rule
+from brain.policy.models import Condition, Operator, Rule
 from brain.policy.patterns import matcher
 
 log = Log("brain.guards_mcp")

@@ -1,0 +1,100 @@
+"""This consumer's own events, published under the story of the alert that they are about."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from brain.alerting.alerts import Alert
+from brain.alerting.events import (
+    ACKNOWLEDGED,
+    CLOSED,
+    NOTIFICATION_FAILED,
+    NOTIFIED,
+    Notified,
+    SilenceChanged,
+)
+from brain.alerting.muting import Silence
+from brain.charter import Event, EventType
+from brain.kit.outbox import OutboxRow
+from brain.stream.publisher import Publisher, emit, publish_safely
+
+
+def announce_acknowledged(stream: Publisher | None, alert: Alert) -> None:
+    """Publish `alert.acknowledged`."""
+    emit(
+        stream,
+        ACKNOWLEDGED,
+        {
+            "alert_id": alert.id,
+            "key": alert.key,
+            "name": alert.name,
+            "by": alert.acknowledged_by or "",
+            "acknowledged_at": alert.acknowledged_at or alert.last_at,
+        },
+        meta={"correlation_id": alert.correlation_id},
+    )
+
+
+def announce_closed(stream: Publisher | None, alert: Alert) -> None:
+    """Publish `alert.closed`."""
+    emit(
+        stream,
+        CLOSED,
+        {
+            "alert_id": alert.id,
+            "key": alert.key,
+            "name": alert.name,
+            "by": alert.resolved_by,
+            "closed_at": alert.resolved_at or alert.last_at,
+        },
+        meta={"correlation_id": alert.correlation_id},
+    )
+
+
+def announce_silence(stream: Publisher | None, change: EventType[SilenceChanged], silence: Silence) -> None:
+    """Publish `alert.silence_added` or `alert.silence_removed`."""
+    payload: SilenceChanged = {
+        "silence_id": silence.id,
+        "matchers": [str(matcher) for matcher in silence.matchers],
+        "starts_at": silence.starts_at,
+        "ends_at": silence.ends_at,
+        "by": silence.by,
+        "reason": silence.reason,
+    }
+    emit(stream, change, payload)
+
+
+def announce_notified(stream: Publisher, row: OutboxRow) -> None:
+    """Publish `alert.notified`."""
+    _publish_once(stream, NOTIFIED, {**_notified(row), "attempts": row.attempts}, row)
+
+
+def announce_failed(stream: Publisher, row: OutboxRow, error: str) -> None:
+    """Publish `alert.notification_failed`."""
+    _publish_once(stream, NOTIFICATION_FAILED, {**_notified(row), "error": error}, row)
+
+
+def _notified(row: OutboxRow) -> Notified:
+    body = row.body
+    return {
+        "notifier": row.channel,
+        "action": body["action"],
+        "dedup_key": body["dedup_key"],
+        "alert_ids": [alert["id"] for alert in body["alerts"]],
+        "severity": body["severity"],
+        "summary": body["summary"],
+        "decided_at": row.created_at,
+    }
+
+
+def _publish_once(stream: Publisher, declared: EventType[Any], payload: Mapping[str, Any], row: OutboxRow) -> None:
+    """Under an id that is the row's own: when the row has to be sent again, consumers know the event again."""
+    alerts = row.body["alerts"]
+    event = declared.event(dict(payload), meta={"correlation_id": alerts[0]["correlation_id"] if alerts else None})
+    own = hashlib.sha256(f"{declared.name} {row.dedup} {row.created_at}".encode()).hexdigest()[:16]
+    known: Event = msgspec.structs.replace(event, id=f"evt_soc_{int(row.created_at * 1000)}_{own}")
+    publish_safely(stream, known)

@@ -1,0 +1,1 @@
+"""The commands of alerting: alerts and silences."""

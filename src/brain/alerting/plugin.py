@@ -1,0 +1,14 @@
+"""The alerting plug-in, declared."""
+
+from brain.plugins import Plugin
+
+PLUGIN = Plugin(
+    name="alerting",
+    purpose="Turns threats, denials and critical health events into alerts, and pages the people on call.",
+    events="brain.alerting.events",
+    settings="brain.alerting.settings:SocSettings",
+    listens=("threat.*", "policy.action_denied", "immune.critical_event"),
+    open="brain.alerting.http:open_component",
+    commands={"alerts": "brain.alerting.commands.alerts:app", "silences": "brain.alerting.commands.silences:app"},
+    formerly=("soc",),
+)

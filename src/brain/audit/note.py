@@ -1,0 +1,180 @@
+"""Signed notes and checkpoints: what a log's key says about its tree, in a form that witnesses and other tools read.
+
+Sources: C2SP signed-note (https://c2sp.org/signed-note) and tlog-checkpoint (https://c2sp.org/tlog-checkpoint). The
+text form of public keys is that of Go's golang.org/x/mod/sumdb/note: `<name>+<key id in hex>+<base64 of type and key>`.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from hashlib import sha256
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from brain.audit.merkle import SIZE
+from brain.errors import InvalidInput
+
+ED25519 = b"\x01"
+"""The signature type of an Ed25519 key, in its id and its text form."""
+MAX_NOTE = 64 << 10
+"""Bytes; far above what 16 signatures take, which a reader must accept."""
+
+_DASH = "— "
+_NAME = re.compile(r"[^\s+]+").fullmatch
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,18}").fullmatch
+
+
+class BadNote(InvalidInput):
+    """A note or checkpoint is malformed, or not signed by the key that it must be signed by."""
+
+    title = "The signed note is not good"
+
+
+def check_name(name: str) -> str:
+    """The name as given. Raises InvalidInput when it cannot name a key in a note."""
+    if not _NAME(name) or not name.isprintable():
+        raise InvalidInput(f"origin: {name!r} must be a name without spaces and +, such as example.com/audit")
+    return name
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """A named public key."""
+
+    name: str
+    key: bytes
+    """The 32 bytes of the Ed25519 public key."""
+
+    @property
+    def id(self) -> bytes:
+        """The four bytes that stand before each of its signatures."""
+        return sha256(self.name.encode() + b"\n" + ED25519 + self.key).digest()[:4]
+
+    def __str__(self) -> str:
+        return f"{self.name}+{self.id.hex()}+{b64encode(ED25519 + self.key).decode()}"
+
+    @staticmethod
+    def parse(text: str) -> Verifier:
+        """The key written as `<name>+<id>+<base64>`. Raises InvalidInput, saying what is wrong."""
+        remedy = "write it as `brain audit key` prints it: <name>+<8 hex digits>+<base64>"
+        parts = text.strip().split("+", 2)
+        if len(parts) != 3:
+            raise InvalidInput(f"public key: {text.strip()[:80]!r} is not one; {remedy}")
+        name, found_id, encoded = parts
+        raw = _base64(encoded)
+        if raw is None or raw[:1] != ED25519 or len(raw) != 33:
+            raise InvalidInput(f"public key: {encoded[:80]!r} is no Ed25519 key; {remedy}")
+        verifier = Verifier(check_name(name), raw[1:])
+        if verifier.id.hex() != found_id:
+            raise InvalidInput(f"public key: its id is {verifier.id.hex()}, not {found_id!r}: it was altered; {remedy}")
+        return verifier
+
+    def open(self, note: bytes) -> str:
+        """The text of the note, once its signature by this key is verified; other keys' signatures are passed over.
+
+        Raises BadNote.
+        """
+        text, signatures = _split(note)
+        mine = [signature[4:] for name, signature in signatures if name == self.name and signature[:4] == self.id]
+        if not mine:
+            names = ", ".join(sorted({name for name, _ in signatures}))
+            raise BadNote(f"signature: none is by the key {self.name}+{self.id.hex()}; the note is signed by {names}")
+        public = Ed25519PublicKey.from_public_bytes(self.key)
+        for signature in mine:
+            try:
+                public.verify(signature, text.encode())
+            except InvalidSignature:
+                raise BadNote(f"signature: that of {self.name} does not verify: the note was altered") from None
+        return text
+
+
+class Signer:
+    """A named private key."""
+
+    def __init__(self, name: str, private: Ed25519PrivateKey) -> None:
+        self._private = private
+        self.verifier = Verifier(check_name(name), private.public_key().public_bytes_raw())
+
+    def sign(self, text: str) -> bytes:
+        """The text, which must end in a newline, as a note signed by this key."""
+        signature = self._private.sign(text.encode())
+        line = f"{_DASH}{self.verifier.name} {b64encode(self.verifier.id + signature).decode()}\n"
+        return f"{text}\n{line}".encode()
+
+    def derive(self, purpose: bytes) -> bytes:
+        """A secret of 32 bytes for another purpose, which tells nothing about the key (HKDF, RFC 5869)."""
+        hkdf = HKDF(SHA256(), 32, salt=None, info=purpose + b"\n" + self.verifier.name.encode())
+        return hkdf.derive(self._private.private_bytes_raw())
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a log says about itself at one moment."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    def text(self) -> str:
+        """The text of the note."""
+        return f"{self.origin}\n{self.size}\n{b64encode(self.root).decode()}\n"
+
+    @staticmethod
+    def parse(text: str) -> Checkpoint:
+        """The checkpoint in a note's text; extension lines are passed over. Raises BadNote."""
+        lines = text.split("\n")
+        if len(lines) < 4 or not all(lines[:-1]) or lines[-1]:
+            raise BadNote("checkpoint: needs three lines: origin, size, and the root in base64")
+        origin, size, encoded = lines[:3]
+        if not _NUMBER(size):
+            raise BadNote(f"checkpoint: {size[:40]!r} is not a size")
+        root = _base64(encoded)
+        if root is None or len(root) != SIZE:
+            raise BadNote(f"checkpoint: {encoded[:80]!r} is not a root hash in base64")
+        return Checkpoint(origin, int(size), root)
+
+    @staticmethod
+    def open(note: bytes, key: Verifier) -> Checkpoint:
+        """The checkpoint in a note that `key` has signed for the log of its name. Raises BadNote."""
+        checkpoint = Checkpoint.parse(key.open(note))
+        if checkpoint.origin != key.name:
+            raise BadNote(f"checkpoint: is of the log {checkpoint.origin}, not of {key.name}")
+        return checkpoint
+
+
+def _split(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
+    """The text of a note, and the name and bytes of each signature, verified by nobody yet."""
+    if len(note) > MAX_NOTE:
+        raise BadNote(f"note: has {len(note)} bytes, {MAX_NOTE} are allowed")
+    try:
+        whole = note.decode()
+    except UnicodeDecodeError as error:
+        raise BadNote(f"note: is not UTF-8: {error}") from error
+    if any(letter < " " and letter != "\n" for letter in whole):
+        raise BadNote("note: holds a control character")
+    text, blank, lines = whole.rpartition("\n\n")
+    if not blank or not lines.endswith("\n"):
+        raise BadNote("note: needs a text, an empty line, and signature lines")
+    signatures = []
+    for line in lines[:-1].split("\n"):
+        name, space, encoded = line.removeprefix(_DASH).partition(" ")
+        signature = _base64(encoded)
+        if not line.startswith(_DASH) or not space or not _NAME(name) or signature is None or len(signature) < 5:
+            raise BadNote(f"note: {line[:80]!r} is not a signature line")
+        signatures.append((name, signature))
+    return text + "\n", signatures
+
+
+def _base64(text: str) -> bytes | None:
+    """The bytes, or None. Only the one canonical spelling counts: a text that was altered must not decode the same."""
+    try:
+        found = b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return found if b64encode(found).decode() == text else None

@@ -1,0 +1,13 @@
+"""The audit plug-in, declared."""
+
+from brain.plugins import Plugin
+
+PLUGIN = Plugin(
+    name="audit",
+    purpose="Keeps every event in a log that proves that none was changed, at least 90 days.",
+    events="brain.audit.events",
+    settings="brain.audit.settings:AuditSettings",
+    listens=("*",),
+    open="brain.audit.tasks:open_component",
+    commands={"audit": "brain.audit.commands:app"},
+)

@@ -1,0 +1,175 @@
+"""The envelope: a JSON object with exactly the keys id, type, source, target, timestamp, payload and meta.
+
+Source: the seed specification, "Charter v1.0 Compliance", and docs/charter.md.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from math import isfinite
+from random import Random
+from time import time
+from typing import Any
+
+import msgspec
+
+from brain import limits
+from brain.charter.context import CURRENT
+from brain.errors import EnvelopeError
+
+_ID = re.compile(r"evt_[a-z][a-z0-9_]*_[0-9]+_[0-9a-f]{12,}").fullmatch
+_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+").fullmatch
+_SOURCE = re.compile(r"[a-z][a-z0-9_]*_service").fullmatch
+
+_random = Random(os.urandom(32))
+_bits = _random.getrandbits
+# A forked child would otherwise mint the very ids its parent mints.
+os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))
+
+_well_formed: set[tuple[str, str]] = set()
+
+
+def mint_id(module: str, timestamp: float) -> str:
+    """An event id `evt_<module>_<unix milliseconds>_<64 random bits in hex>`."""
+    return f"evt_{module}_{int(timestamp * 1000)}_{_bits(64).to_bytes(8).hex()}"
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One event. `type`, `source` and `payload` must be given; what else is left out is minted or taken from context.
+
+    `timestamp` is in Unix seconds. `meta` holds at least `correlation_id` and `version`.
+    Raises EnvelopeError, naming the field, when a value does not keep to the Charter.
+    """
+
+    # gc=False: an event holds no reference back to itself, and the collector need not look at each one in flight.
+    id: str = ""
+    type: str
+    source: str
+    target: str | None = None
+    timestamp: float = 0.0
+    payload: dict[str, Any]
+    meta: dict[str, Any] = {}  # msgspec copies an empty default for each instance
+
+    def __post_init__(self) -> None:
+        if not self.timestamp:
+            msgspec.structs.force_setattr(self, "timestamp", time())
+        if "version" not in self.meta or "correlation_id" not in self.meta:
+            _complete_meta(self)
+        if (self.type, self.source) not in _well_formed:
+            _check_names(self)
+        if not self.id:
+            msgspec.structs.force_setattr(self, "id", mint_id(self.source[:-8], self.timestamp))
+        elif type(self.id) is not str or not _ID(self.id):
+            raise EnvelopeError(f"id: {self.id!r} is not of the form evt_<module>_<unix milliseconds>_<12+ hex digits>")
+        timestamp = self.timestamp
+        if (
+            type(self.payload) is not dict
+            or type(timestamp) is not float
+            or not 0.0 < timestamp < 1e11
+            or self.target is not None
+        ):
+            _check_values(self)
+
+    @property
+    def correlation_id(self) -> str | None:
+        """The id that all events of one story share, or None."""
+        value: str | None = self.meta["correlation_id"]
+        return value
+
+    def encode(self) -> bytes:
+        """The envelope as JSON bytes. Raises EnvelopeError when the payload or meta cannot be written as JSON."""
+        try:
+            data = _encode(self)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise EnvelopeError(f"payload or meta: cannot be written as JSON: {error}") from error
+        if data.count(b"null") > (self.target is None) + (self.meta["correlation_id"] is None):
+            _check_numbers(self)
+        return data
+
+    @staticmethod
+    def decode(data: bytes | str) -> Event:
+        """The event written in `data`. Raises EnvelopeError, naming the field, when it is no whole valid envelope."""
+        try:
+            wire = _decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise EnvelopeError(f"envelope: {error}") from error
+        except RecursionError as error:
+            raise EnvelopeError(f"payload: is nested deeper than {limits.EVENT_DEPTH} levels") from error
+        meta = wire.meta
+        if "version" not in meta or "correlation_id" not in meta:
+            raise EnvelopeError("meta: needs the keys correlation_id (string or null) and version")
+        if not wire.id:
+            raise EnvelopeError("id: is empty")
+        return Event(
+            id=wire.id,
+            type=wire.type,
+            source=wire.source,
+            target=wire.target,
+            timestamp=wire.timestamp,
+            payload=wire.payload,
+            meta=meta,
+        )
+
+
+class _Wire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The envelope as read: every key required, so that nothing missing is minted silently."""
+
+    id: str
+    type: str
+    source: str
+    target: str | None
+    timestamp: float
+    payload: dict[str, Any]
+    meta: dict[str, Any]
+
+
+_encode: Callable[[Event], bytes] = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Wire).decode
+
+
+def check_depth(data: bytes) -> None:
+    """Raise EnvelopeError when an encoded envelope is nested deeper than events may be."""
+    if limits.too_deep(data, limits.EVENT_DEPTH):
+        raise EnvelopeError(f"payload or meta: is nested deeper than {limits.EVENT_DEPTH} levels; flatten it")
+
+
+def _complete_meta(event: Event) -> None:
+    if not isinstance(event.meta, Mapping):
+        raise EnvelopeError(f"meta: must be an object, not {type(event.meta).__name__}")
+    msgspec.structs.force_setattr(event, "meta", {**CURRENT.get(), **event.meta})
+
+
+def _check_names(event: Event) -> None:
+    if not isinstance(event.type, str) or not _TYPE(event.type):
+        raise EnvelopeError(f"type: {event.type!r} is not of the form <subject>.<what_happened> in lower case")
+    if not isinstance(event.source, str) or not _SOURCE(event.source):
+        raise EnvelopeError(f"source: {event.source!r} is not of the form <module>_service in lower case")
+    if len(_well_formed) < 10_000:
+        _well_formed.add((event.type, event.source))
+
+
+def _check_values(event: Event) -> None:
+    if not isinstance(event.payload, dict):
+        raise EnvelopeError(f"payload: must be an object, not {type(event.payload).__name__}")
+    if isinstance(event.timestamp, int) and not isinstance(event.timestamp, bool):
+        msgspec.structs.force_setattr(event, "timestamp", float(event.timestamp))
+    if not isinstance(event.timestamp, float) or not 0 < event.timestamp < 1e11:
+        raise EnvelopeError(f"timestamp: {event.timestamp!r} is not a time in Unix seconds")
+    if event.target is not None and not isinstance(event.target, str):
+        raise EnvelopeError(f"target: must be a string or null, not {type(event.target).__name__}")
+
+
+def _check_numbers(event: Event) -> None:
+    """The encoder writes NaN and infinities as null: refuse them instead, since the value would be lost unseen."""
+    for field in ("payload", "meta"):
+        waiting: list[tuple[str, Any]] = [(field, msgspec.to_builtins(getattr(event, field)))]
+        while waiting:
+            place, value = waiting.pop()
+            if isinstance(value, float) and not isfinite(value):
+                raise EnvelopeError(f"{place}: {value} is no number of JSON; leave it out, or give it as a text")
+            if isinstance(value, dict):
+                waiting += [(f"{place}.{key}", member) for key, member in value.items()]
+            elif isinstance(value, list):
+                waiting += [(f"{place}[{number}]", member) for number, member in enumerate(value)]

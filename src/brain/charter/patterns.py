@@ -1,0 +1,42 @@
+"""Subscription patterns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from brain.errors import InvalidInput
+
+_PATTERN = re.compile(r"[a-z0-9_.*]+").fullmatch
+
+
+class Pattern:
+    """A compiled subscription pattern: `*` stands for any run of characters, dots included; several are ORed.
+
+    `threat.*`, `*.event_published`, `*`. Raises InvalidInput for a pattern that can match no type.
+    """
+
+    def __init__(self, pattern: str | Iterable[str]) -> None:
+        self.texts: tuple[str, ...] = (pattern,) if isinstance(pattern, str) else tuple(pattern)
+        for text in self.texts or ("",):
+            if not isinstance(text, str) or not _PATTERN(text):
+                raise InvalidInput(f"pattern: {text!r} is not made of a-z, 0-9, _, . and *; try threat.* or *")
+        alternatives = "|".join(re.escape(text).replace(r"\*", ".*") for text in self.texts)
+        self._match = re.compile(alternatives).fullmatch
+        self._known: dict[str, bool] = {}
+        self.matches_all = "*" in self.texts
+
+    def matches(self, event_type: str) -> bool:
+        """Whether an event of this type is wanted; remembered, so that a known type costs one look-up."""
+        known = self._known.get(event_type)
+        if known is None:
+            known = self._match(event_type) is not None
+            if len(self._known) < 10_000:
+                self._known[event_type] = known
+        return known
+
+    def __str__(self) -> str:
+        return ",".join(self.texts)
+
+    def __repr__(self) -> str:
+        return f"Pattern({str(self)!r})"

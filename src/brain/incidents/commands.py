@@ -1,0 +1,240 @@
+"""`brain incidents`: list, show, open and move incidents, give them to somebody, note on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
+
+if TYPE_CHECKING:
+    from brain.incidents.service import IncidentService
+
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The incident's id, inc_..., or its number.")]
+ByOption = Annotated[str | None, typer.Option(help="Who does it, for the timeline.")]
+DatabaseOption = Annotated[str | None, typer.Option(metavar="URL", help="Where the consumers keep their tables.")]
+
+Document = dict[str, Any]
+T = TypeVar("T")
+
+app = typer.Typer(help="Incidents: list, show, open, move, give and note.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_incidents(
+    state: Annotated[list[str] | None, typer.Option(help="Only this state; may be repeated.")] = None,
+    correlation_id: Annotated[str | None, typer.Option(help="Only those of this story.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    stream: StreamOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print incidents, the latest opened first."""
+    from brain.incidents.models import parse_state
+
+    states = [parse_state(name) for name in state or ()]
+    found = _with_service(stream, database, lambda service: service.list(states, correlation_id, limit))
+    if as_json:
+        print_json_array(found)
+    else:
+        _print_list(found)
+
+
+@app.command()
+def show(
+    id: IdArgument, stream: StreamOption = None, database: DatabaseOption = None, as_json: JsonOption = False
+) -> None:
+    """Print one incident with its timeline, threats, decisions and tickets."""
+    _report(_on(stream, database, id, lambda service, found: service.get(found)), as_json, _print_incident)
+
+
+@app.command("open")
+def open_incident(
+    title: Annotated[str, typer.Argument(metavar="TITLE", help="What it is about, in one line.")],
+    severity: Annotated[str, typer.Option(help="LOW, MEDIUM, HIGH or CRITICAL.")] = "MEDIUM",
+    text: Annotated[str, typer.Option(help="What is known.")] = "",
+    correlation_id: Annotated[str | None, typer.Option(help="The story it is about, if there is one.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Who looks after it.")] = None,
+    by: ByOption = None,
+    stream: StreamOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Open an incident by hand."""
+    from brain.incidents.models import parse_severity
+
+    worth = parse_severity(severity)
+    opened = _with_service(
+        stream,
+        database,
+        lambda service: service.open(title, worth, text=text, correlation_id=correlation_id, owner=owner, by=by),
+        may_begin=True,
+    )
+    _report(opened, as_json, _print_state)
+
+
+@app.command("state")
+def move(
+    id: IdArgument,
+    state: Annotated[str, typer.Argument(metavar="STATE", help="The state to move to, such as IN_PROGRESS.")],
+    note: Annotated[str, typer.Option(help="Why, for the timeline and the tickets.")] = "",
+    by: ByOption = None,
+    stream: StreamOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Move an incident to another state; its tickets and threats follow when a server or worker runs."""
+    from brain.incidents.models import parse_state
+
+    wanted = parse_state(state)
+    _report(
+        _on(stream, database, id, lambda service, found: service.move(found, wanted, note, by)), as_json, _print_state
+    )
+
+
+@app.command()
+def owner(
+    id: IdArgument,
+    name: Annotated[str, typer.Argument(metavar="OWNER", help="Who looks after it; an empty text for nobody.")],
+    by: ByOption = None,
+    stream: StreamOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give an incident to somebody."""
+    _report(
+        _on(stream, database, id, lambda service, found: service.assign(found, name or None, by)), as_json, _print_state
+    )
+
+
+@app.command()
+def note(
+    id: IdArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is to be known.")],
+    by: ByOption = None,
+    stream: StreamOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a note to an incident's timeline and tickets."""
+    _report(_on(stream, database, id, lambda service, found: service.note(found, text, by)), as_json, _print_state)
+
+
+def _on(
+    stream: str | None,
+    database: str | None,
+    id: str,
+    work: Callable[[IncidentService, str], Coroutine[Any, Any, Document]],
+) -> Document:
+    """Do it to the incident of that id, or of that number."""
+
+    async def found(service: IncidentService) -> Document:
+        return await work(service, await service.id_of(int(id)) if id.isdecimal() else id)
+
+    return _with_service(stream, database, found)
+
+
+def _with_service(
+    stream: str | None,
+    database: str | None,
+    work: Callable[[IncidentService], Coroutine[Any, Any, T]],
+    *,
+    may_begin: bool = False,
+) -> T:
+    """Do it with a service on the database that the options and settings name."""
+    from brain.incidents.service import IncidentService
+    from brain.incidents.settings import IncidentSettings
+    from brain.incidents.tasks import make_tables
+    from brain.kit.database import default_database, open_database
+    from brain.settings import load_settings
+    from brain.store.ours import check_exists
+
+    settings = load_settings(stream=stream, database=database)
+    url = settings.database or default_database(settings.stream)
+    if not may_begin:
+        check_exists(url)
+    engine = open_database(url)
+    try:
+        make_tables(engine)
+        return run(work(IncidentService(engine, settings.table(IncidentSettings))))
+    finally:
+        engine.dispose()
+
+
+def _report(incident: Document, as_json: bool, print_it: Callable[[Document], None]) -> None:
+    if as_json:
+        print_json(incident)
+    else:
+        print_it(incident)
+
+
+def _print_list(incidents: list[Document]) -> None:
+    from rich.table import Table
+
+    from brain.kit.cli.tables import cell, print_table
+    from brain.kit.cli.text import moment
+
+    table = Table("Number", "Incident", "Severity", "State", "Owner", "Opened", "Tickets", "Title")
+    for incident in incidents:
+        tickets = ", ".join(mirror["key"] or f"{mirror['system']}: none yet" for mirror in incident["mirrors"])
+        opened = moment(incident["opened_at"])
+        values = (incident["id"], incident["severity"], incident["state"], incident["owner"] or "", opened, tickets)
+        table.add_row(str(incident["number"]), *(cell(value) for value in (*values, incident["title"])))
+    if incidents:
+        print_table(table)
+    else:
+        typer.echo("no incidents", err=True)
+
+
+def _print_state(incident: Document) -> None:
+    from brain.kit.cli.tables import printable
+
+    allowed = ", ".join(incident["allowed_states"]) or "nothing: the state is final"
+    owner = f", {incident['owner']} looks after it" if incident["owner"] else ""
+    typer.echo(
+        printable(f"{incident['id']}: number {incident['number']}, {incident['state']}{owner}; may move to {allowed}")
+    )
+
+
+def _print_incident(incident: Document) -> None:
+    from brain.kit.cli.tables import printable
+    from brain.kit.cli.text import moment
+
+    lines = [
+        ("title", incident["title"]),
+        ("severity", incident["severity"]),
+        ("owner", incident["owner"] or "nobody"),
+        ("story", incident["correlation_id"]),
+        ("opened", moment(incident["opened_at"])),
+        ("resolved", moment(incident["resolved_at"]) if incident["resolved_at"] is not None else "no"),
+        ("agents", ", ".join(incident["agents"]) or "none"),
+        *(("ticket", _ticket(mirror)) for mirror in incident["mirrors"]),
+        *(("threat", "{id} {status}: {type} from {source}".format(**threat)) for threat in incident["threats"]),
+        *(("health", "{kind} of {module}: {state}".format(**problem)) for problem in incident["health"]),
+        *(("decision", _decision(decision)) for decision in incident["decisions"]),
+        *((moment(entry["at"]), _entry(entry)) for entry in reversed(incident["timeline"])),
+    ]
+    _print_state(incident)
+    for name, value in lines:
+        typer.echo(f"  {name}: {printable(value)}")
+
+
+def _ticket(mirror: Document) -> str:
+    trouble = f"; {mirror['error']}" if mirror["error"] else ""
+    return (
+        f"{mirror['system']} {mirror['key'] or 'none yet'} {mirror['state'] or ''} {mirror['url'] or ''}".rstrip()
+        + trouble
+    )
+
+
+def _decision(decision: Document) -> str:
+    proof = decision["proof"]
+    logged = f"; entry {proof['index']} of the audit log" if proof else ""
+    return "{effect}: {agent} {action} {resource}".format(**decision) + f" ({decision['rule_id'] or 'default'}){logged}"
+
+
+def _entry(entry: Document) -> str:
+    by = f" ({entry['by']})" if entry["by"] else ""
+    return f"{entry['text']}{by}" + (f" [{entry['count']} times]" if entry["count"] > 1 else "")

@@ -1,0 +1,13 @@
+"""The incidents plug-in, declared."""
+
+from brain.plugins import Plugin
+
+PLUGIN = Plugin(
+    name="incidents",
+    purpose="Opens one incident for each story that needs a person, and keeps its tickets in step.",
+    events="brain.incidents.events",
+    settings="brain.incidents.settings:IncidentSettings",
+    listens=("*",),
+    open="brain.incidents.http:open_component",
+    commands={"incidents": "brain.incidents.commands:app"},
+)

@@ -1,0 +1,1 @@
+"""What commands are made from: options, opening a stream, tables and texts."""

@@ -1,0 +1,67 @@
+"""What the routes of several plug-ins share: query parameters, the envelope's model, marks for OpenAPI."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from brain import limits
+from brain.charter import Pattern
+
+ANY_QUERY = {"x-any-query": True}
+"""For `openapi_extra=` of a route whose callers add query parameters of their own."""
+PROBLEM_TYPE = "application/problem+json"
+"""The media type of every error's answer (RFC 9457)."""
+TIME_FORMS = "an age (90s, 15m, 1h, 7d), an ISO 8601 time, or Unix seconds"
+"""How a time may be given, for descriptions."""
+
+PatternQuery = Annotated[
+    list[Annotated[str, Field(max_length=limits.REASON)]],
+    Query(
+        max_length=limits.FILTERS,
+        description="Event types wanted, `*` for any characters; repeated or comma-separated",
+        examples=["threat.*"],
+    ),
+]
+TimeText = Annotated[str, Field(max_length=limits.TYPE)]
+Story = Annotated[str, Field(max_length=limits.STORY)]
+
+EXAMPLE_EVENT: dict[str, JsonValue] = {
+    "id": "evt_policy_1703001234567_9f3ac81b2d40a1c7",
+    "type": "policy.action_denied",
+    "source": "policy_service",
+    "target": None,
+    "timestamp": 1703001234.567,
+    "payload": {"agent_id": "agent-7", "action": "delete"},
+    "meta": {"correlation_id": "story-42", "version": "1.0"},
+}
+
+
+class Meta(BaseModel):
+    """What belongs to the envelope, not to the subject; more keys may be there."""
+
+    model_config = ConfigDict(extra="allow")
+
+    correlation_id: str | None = Field(description="The id that all events of one story share")
+    version: str = Field(description="The Charter's version", examples=["1.0"])
+
+
+class Envelope(BaseModel):
+    """An event as the Charter v1.0 writes it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_EVENT]})
+
+    id: str = Field(description="evt_<module>_<unix milliseconds>_<random>")
+    type: str = Field(description="<subject>.<what_happened>")
+    source: str = Field(description="<module>_service")
+    target: str | None = Field(description="Whom or what it is for, when it is for one")
+    timestamp: float = Field(description="Unix seconds")
+    payload: dict[str, Any] = Field(description="What happened; its keys depend on the type, see events/catalogue")
+    meta: Meta
+
+
+def parse_pattern(texts: list[str]) -> Pattern:
+    """The pattern that a request's `pattern` parameters mean. Raises InvalidInput."""
+    return Pattern([text.strip() for given in texts for text in given.split(",")])

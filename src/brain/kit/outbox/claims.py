@@ -1,0 +1,90 @@
+"""Which row is next, who sends it, and what became of it: single statements, safe among several processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, or_, select, update
+
+from brain.kit.outbox.table import ERROR_CHARACTERS, OutboxRow, State, outbox, row_of, without_nul
+
+_CANDIDATES = 8  # rows looked at when others take the first ones away
+
+
+_earlier = outbox.alias("earlier")
+_HELD_BACK = (
+    select(_earlier.c.id)
+    .where(
+        _earlier.c.consumer == outbox.c.consumer,
+        _earlier.c.channel == outbox.c.channel,
+        _earlier.c.state == State.WAITING.value,
+        _earlier.c.key == outbox.c.key,
+        _earlier.c.id < outbox.c.id,
+    )
+    .correlate(outbox)
+    .exists()
+)
+"""An earlier row of the same key waits."""
+
+
+def due_channels(db: Connection, consumer: str) -> dict[str, float]:
+    """Each channel with rows that wait, and the Unix time from which the first of them may be sent."""
+    ready = func.min(func.coalesce(outbox.c.claimed_until, outbox.c.due_at)).label("ready")
+    found = db.execute(
+        select(outbox.c.channel, ready)
+        .where(outbox.c.consumer == consumer, outbox.c.state == State.WAITING.value, ~_HELD_BACK)
+        .group_by(outbox.c.channel)
+    )
+    return {row.channel: row.ready for row in found}
+
+
+def claim(db: Connection, consumer: str, channel: str, token: str, now: float, lease: float) -> OutboxRow | None:
+    """Take the next row that is due, for `lease` seconds, under `token`; None when there is none.
+
+    A row is next when no earlier one of its key waits. A claim that ran out (its process died) is taken over.
+    """
+    free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= now)
+    candidates = db.execute(
+        select(outbox)
+        .where(
+            outbox.c.consumer == consumer,
+            outbox.c.channel == channel,
+            outbox.c.state == State.WAITING.value,
+            outbox.c.due_at <= now,
+            free,
+            ~_HELD_BACK,
+        )
+        .order_by(outbox.c.due_at, outbox.c.id)
+        .limit(_CANDIDATES)
+    ).all()
+    for found in candidates:
+        taken = db.execute(
+            update(outbox)
+            .where(outbox.c.id == found.id, outbox.c.state == State.WAITING.value, free)
+            .values(claimed_by=token, claimed_until=now + lease, attempts=outbox.c.attempts + 1)
+        )
+        if taken.rowcount == 1:
+            return row_of(found)
+    return None
+
+
+def mark_sent(db: Connection, row: OutboxRow, token: str, answer: Mapping[str, Any], now: float) -> bool:
+    """Note that the service accepted the row; False when the claim was lost meanwhile."""
+    return _settle(db, row, token, {"state": State.SENT.value, "answer": dict(answer), "sent_at": now})
+
+
+def mark_refused(db: Connection, row: OutboxRow, token: str, error: str) -> bool:
+    """Note that the service will never accept the row; False when the claim was lost meanwhile."""
+    return _settle(db, row, token, {"state": State.REFUSED.value, "last_error": without_nul(error)[:ERROR_CHARACTERS]})
+
+
+def postpone(db: Connection, row: OutboxRow, token: str, error: str, due_at: float) -> bool:
+    """Give the row back, to be tried again from `due_at`; False when the claim was lost meanwhile."""
+    return _settle(db, row, token, {"due_at": due_at, "last_error": without_nul(error)[:ERROR_CHARACTERS]})
+
+
+def _settle(db: Connection, row: OutboxRow, token: str, values: Mapping[str, object]) -> bool:
+    mine = and_(outbox.c.id == row.id, outbox.c.claimed_by == token, outbox.c.state == State.WAITING.value)
+    changed = db.execute(update(outbox).where(mine).values(claimed_by=None, claimed_until=None, **values))
+    return changed.rowcount == 1

@@ -1,0 +1,312 @@
+"""The loop that sends the rows of one consumer's outbox."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from brain.connectors.sender import Refused
+from brain.errors import Unavailable
+from brain.kit.outbox import claims
+from brain.kit.outbox.table import OutboxRow, prune
+from brain.logs import Log
+
+log = Log("brain.outbox")
+
+T = TypeVar("T")
+Deliver = Callable[[OutboxRow], Awaitable[Mapping[str, Any]]]
+OnSent = Callable[[Connection, OutboxRow, Mapping[str, Any]], None]
+
+_MINUTE = 60.0
+_PRUNE_EVERY = 3600.0
+_SETTLING_TRIES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dispatching:
+    """How rows are sent; all times in seconds."""
+
+    concurrency: int = 4
+    """Rows of different keys that are sent at the same time in one channel."""
+    per_minute: int | None = 60
+    """Most tries a minute in one channel, by this process; None for no limit."""
+    channel_per_minute: Mapping[str, int] = field(default_factory=dict)
+    """The same for channels of their own limit, by name."""
+    timeout: float = 60.0
+    """A delivery that takes longer is cancelled, and tried again later."""
+    lease: float = 120.0
+    """How long a row belongs to the process that sends it; must be longer than `timeout`."""
+    wait: float = 1.0
+    """Before a row is tried again; it doubles with every further try."""
+    max_wait: float = 300.0
+    """The longest such wait. Tries go on for ever."""
+    grace: float = 5.0
+    """How long deliveries under way may take to end when the dispatcher stops."""
+    poll: float = 5.0
+    """How often the table is looked at when nothing woke the dispatcher: for rows that other processes put."""
+    keep: float | None = 90 * 86_400.0
+    """How long rows stay once they are sent, refused or cancelled; None for ever."""
+
+    def __post_init__(self) -> None:
+        if self.lease <= self.timeout:
+            raise ValueError("lease must be longer than timeout, or a row would be sent by two at once")
+
+
+@dataclass
+class _Channel:
+    """What one channel's workers share."""
+
+    name: str
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    tries: deque[float] = field(default_factory=deque)  # when, within the last minute; monotonic, as the next but one
+    failures: int = 0  # in a row, of the service and not of one message
+    paused_until: float = 0.0
+
+
+class Dispatcher:
+    """Sends the rows of `consumer`, each channel by itself, so that a slow or dead service holds up no other.
+
+    `deliver` sends one row and returns the service's answer, which is kept in the row; in the same transaction
+    `on_sent` may note what the answer says. It raises Refused when the service will never accept the row (it is kept,
+    counted and logged), Unavailable (TryLater with the service's `retry_after`) when the whole service is away, and
+    anything else when this one row cannot be sent: both are tried again, for ever, at growing intervals.
+    Several processes may run it for the same consumer; a row is sent by one of them.
+    """
+
+    def __init__(
+        self,
+        database: Engine,
+        consumer: str,
+        deliver: Deliver,
+        *,
+        on_sent: OnSent | None = None,
+        how: Dispatching | None = None,
+        clock: Callable[[], float] = time.time,
+        wake: asyncio.Event | None = None,
+    ) -> None:
+        self.consumer = consumer
+        self.counts: Counter[tuple[str, str]] = Counter()
+        """Since the start, by channel and outcome: sent, refused, postponed, or lost (another process took over)."""
+        self.database_errors = 0
+        self.wake = wake or asyncio.Event()
+        self.database = database
+        self._deliver = deliver
+        self._on_sent = on_sent
+        self._how = how or Dispatching()
+        self.clock = clock
+        self._channels: dict[str, _Channel] = {}
+        self._workers: list[asyncio.Task[None]] = []
+        self._sending: set[asyncio.Task[Any]] = set()
+        self._stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pruned_at = 0.0
+
+    def nudge(self) -> None:
+        """There are new rows: look at once. May be called from any thread; a Projection's `committed` may be this."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.wake.set)
+
+    async def run(self) -> None:
+        """Send until cancelled; deliveries under way then may still end.
+
+        A row whose delivery did not end stays claimed until its lease ends: it may have reached a service whose own
+        search does not show it yet, and asking that search too early would do the thing twice.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._stopping = False
+        try:
+            while True:
+                self.wake.clear()
+                pause = await self._look()
+                try:
+                    async with asyncio.timeout(pause):
+                        await self.wake.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            await self._stop()
+
+    async def _stop(self) -> None:
+        self._stopping = True
+        for worker in self._workers:
+            if worker not in self._sending:
+                worker.cancel()
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=self._how.grace)
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        self._workers.clear()
+        self._channels.clear()
+
+    async def _look(self) -> float:
+        """Ring the channels that have rows due; seconds until the next look. Raises what ended a worker."""
+        for worker in self._workers:
+            if worker.done():
+                worker.result()
+        try:
+            ready = await self._in_transaction(lambda db: claims.due_channels(db, self.consumer))
+            await self._prune()
+        except SQLAlchemyError as error:
+            self._database_failed("looking for rows", error)
+            return min(self._how.wait, self._how.poll)
+        now = self.clock()
+        for name, at in ready.items():
+            if at > now:
+                continue
+            if name not in self._channels:
+                channel = self._channels[name] = _Channel(name)
+                for _ in range(self._how.concurrency):
+                    self._workers.append(asyncio.create_task(self._work(channel)))
+                    self._workers[-1].add_done_callback(lambda _: self.wake.set())
+            self._channels[name].bell.set()
+        later = [at - now for at in ready.values() if at > now]
+        return max(0.001, min([self._how.poll, *later]))
+
+    async def _work(self, channel: _Channel) -> None:
+        this = asyncio.current_task()
+        assert this is not None
+        while not self._stopping:
+            channel.bell.clear()  # before looking, so that a row put meanwhile rings again
+            token = uuid.uuid4().hex
+            try:
+                async with channel.turn:
+                    await self._wait_for_turn(channel)
+                    row = await self._claim(channel, token)
+                if row is None:
+                    await channel.bell.wait()
+                    continue
+                self._sending.add(this)
+                await self._send(channel, row, token)
+            except SQLAlchemyError as error:
+                self._database_failed("taking a row", error)
+                await asyncio.sleep(self._how.wait)
+            finally:
+                self._sending.discard(this)
+
+    async def _claim(self, channel: _Channel, token: str) -> OutboxRow | None:
+        row = await self._in_transaction(
+            lambda db: claims.claim(db, self.consumer, channel.name, token, self.clock(), self._how.lease)
+        )
+        if row is not None:
+            channel.tries.append(time.monotonic())
+        return row
+
+    async def _wait_for_turn(self, channel: _Channel) -> None:
+        """Until the channel is not paused, and its tries of the last minute leave room for one more."""
+        limit = self._how.channel_per_minute.get(channel.name, self._how.per_minute)
+        while True:
+            now = time.monotonic()
+            while channel.tries and channel.tries[0] <= now - _MINUTE:
+                channel.tries.popleft()
+            until = channel.paused_until
+            if limit is not None and len(channel.tries) >= limit:
+                until = max(until, channel.tries[0] + _MINUTE)
+            if until <= now:
+                return
+            await asyncio.sleep(until - now)
+
+    async def _send(self, channel: _Channel, row: OutboxRow, token: str) -> None:
+        try:
+            async with asyncio.timeout(self._how.timeout):
+                answer = await self._deliver(row)
+        except Refused as error:
+            said = str(error)
+            log.error(
+                "a service refused a message", consumer=row.consumer, channel=row.channel, key=row.key, error=said
+            )
+            await self._settle(row, "refused", lambda db: claims.mark_refused(db, row, token, said))
+        except Unavailable as error:
+            await self._service_away(channel, row, token, str(error), getattr(error, "retry_after", None))
+        except TimeoutError:
+            await self._service_away(channel, row, token, f"no answer within {self._how.timeout:g} s", None)
+        except Exception as error:  # whatever it is, the row is kept and tried again
+            log.exception("a message cannot be sent", consumer=row.consumer, channel=row.channel, key=row.key)
+            await self._postpone(row, token, f"{type(error).__name__}: {error}", 0.0)
+        else:
+            channel.failures = 0
+            await self._note_answer(row, token, answer)
+
+    async def _note_answer(self, row: OutboxRow, token: str, answer: Mapping[str, Any]) -> None:
+        def note(db: Connection) -> bool:
+            if not claims.mark_sent(db, row, token, answer, self.clock()):
+                return False
+            if self._on_sent is not None:
+                self._on_sent(db, row, answer)
+            return True
+
+        try:
+            await self._settle(row, "sent", note)
+        except SQLAlchemyError:
+            raise
+        except Exception as error:  # the consumer's own hook: the row is sent again
+            log.exception("an answer cannot be noted", consumer=row.consumer, channel=row.channel, key=row.key)
+            await self._postpone(row, token, f"the answer cannot be noted: {type(error).__name__}: {error}", 0.0)
+
+    async def _service_away(
+        self, channel: _Channel, row: OutboxRow, token: str, error: str, retry_after: float | None
+    ) -> None:
+        """Leave the whole channel alone for a while; other rows are tried first then, so that none blocks the rest."""
+        channel.failures += 1
+        pause = max(self._backoff(channel.failures), retry_after or 0.0)
+        channel.paused_until = max(channel.paused_until, time.monotonic() + pause)
+        log.warning("a service is away", consumer=row.consumer, channel=row.channel, error=error, attempts=row.attempts)
+        await self._postpone(row, token, error, retry_after or 0.0)
+
+    async def _postpone(self, row: OutboxRow, token: str, error: str, at_least: float) -> None:
+        due_at = self.clock() + max(self._backoff(row.attempts), at_least)
+        await self._settle(row, "postponed", lambda db: claims.postpone(db, row, token, error, due_at))
+        self.wake.set()  # the next look has to come by then
+
+    async def _settle(self, row: OutboxRow, outcome: str, note: Callable[[Connection], bool]) -> None:
+        """Write what became of the row; tried a few times, since it is sent again when that cannot be written."""
+        for left in reversed(range(_SETTLING_TRIES)):
+            try:
+                kept = await self._in_transaction(note)
+            except SQLAlchemyError as error:
+                if not left:
+                    raise
+                self._database_failed("noting an outcome", error)
+                await asyncio.sleep(self._how.wait)
+            else:
+                self.counts[row.channel, outcome if kept else "lost"] += 1
+                return
+
+    async def _prune(self) -> None:
+        now = self.clock()
+        keep = self._how.keep
+        if keep is not None and now - self._pruned_at >= _PRUNE_EVERY:
+            self._pruned_at = now
+            await self._in_transaction(lambda db: prune(db, consumer=self.consumer, before=now - keep))
+
+    async def _in_transaction(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a thread and a transaction, to its end also when cancelled meanwhile."""
+
+        def transaction() -> T:
+            with self.database.begin() as db:
+                return work(db)
+
+        running = asyncio.ensure_future(asyncio.to_thread(transaction))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait({running})
+            raise
+
+    def _backoff(self, tries: int) -> float:
+        longest = min(self._how.max_wait, self._how.wait * 2.0 ** min(tries - 1, 30))
+        return longest * random.uniform(0.5, 1.0)
+
+    def _database_failed(self, doing: str, error: SQLAlchemyError) -> None:
+        self.database_errors += 1
+        log.warning("the database failed, trying again", consumer=self.consumer, doing=doing, error=str(error))

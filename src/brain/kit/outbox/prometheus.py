@@ -1,0 +1,46 @@
+"""An outbox as metric families for `/metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from brain.kit.database import OUTAGE, reading
+from brain.kit.outbox.dispatcher import Dispatcher
+from brain.kit.outbox.table import channels
+from brain.logs import Log
+
+log = Log("brain.outbox")
+
+
+def outbox_families(dispatcher: Dispatcher) -> Sequence[Metric]:
+    """What waits and was refused, from the table, and what this process did. Blocks.
+
+    Named after the consumer, since each has an outbox of its own; the label `channel` has a value for each service set.
+    """
+    prefix = f"brain_{dispatcher.consumer}_outbox"
+    kept = GaugeMetricFamily(f"{prefix}_messages", "Messages kept, by state", labels=["channel", "state"])
+    age = GaugeMetricFamily(
+        f"{prefix}_oldest_waiting", "Age of the oldest message that waits", labels=["channel"], unit="seconds"
+    )
+    tries = CounterMetricFamily(
+        f"{prefix}_deliveries", "Deliveries of this process, by outcome", labels=["channel", "outcome"]
+    )
+    errors = CounterMetricFamily(f"{prefix}_database_errors", "Times the database failed", dispatcher.database_errors)
+    for (channel, outcome), count in sorted(dispatcher.counts.items()):
+        tries.add_metric([channel, outcome], count)
+    try:
+        with reading(dispatcher.database).begin() as db:
+            found = channels(db, dispatcher.consumer)
+    except OUTAGE as error:
+        log.warning("no table for a scrape: the database does not answer", error=str(error))
+        return [tries, errors]
+    now = dispatcher.clock()
+    for state in found:
+        kept.add_metric([state.channel, "waiting"], state.waiting)
+        kept.add_metric([state.channel, "refused"], state.refused)
+        kept.add_metric([state.channel, "sent"], state.sent)
+        oldest = now if state.oldest_waiting_at is None else state.oldest_waiting_at
+        age.add_metric([state.channel], max(0.0, now - oldest))
+    return [kept, age, tries, errors]

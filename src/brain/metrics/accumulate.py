@@ -1,0 +1,214 @@
+"""What events add to the series: a pure function of the events, in their order.
+
+Every event counts in the bucket of its own timestamp, however late it comes. Payloads are read with care: a type is
+declared, but nothing keeps a third party from publishing it with something else inside.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from brain.charter import Effect, Event, HealthKind, HealthSeverity, Severity
+from brain.charter import ThreatStatus as Status
+from brain.metrics import series
+from brain.stream.tracing import traceparent_in
+
+LABEL_CHARACTERS = 200
+LONGEST = 10 * 365 * 86_400.0
+"""Seconds; a duration beyond ten years is counted as ten years, so that one absurd event cannot make a mean useless."""
+
+EFFECTS = tuple(map(str, Effect))
+SEVERITIES = tuple(dict.fromkeys(map(str, (*Severity, *HealthSeverity))))
+HEALTH_SEVERITIES = tuple(map(str, HealthSeverity))
+STATUSES = tuple(map(str, Status))
+KINDS = tuple(map(str, HealthKind))
+OUTCOMES = ("healed", "failed")
+_POINTS_OFF = frozenset({HealthSeverity.WARNING, HealthSeverity.CRITICAL})
+_ABOUT_THREATS = frozenset({"threat.detected", "threat.status_changed", "threat.mitigated"})
+
+
+@dataclass(slots=True)
+class Cell:
+    """What is added to a point."""
+
+    count: int = 0
+    sum: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """The last event that was counted in a point: its story, its trace, the observed value, its time (Unix seconds)."""
+
+    correlation_id: str
+    trace_id: str
+    value: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRow:
+    """A health event that the health score depends on; `at` is in Unix seconds."""
+
+    event_id: str
+    position: str
+    at: float
+    severity: str
+    kind: str
+    module: str
+    outcome: str
+    correlation_id: str
+
+
+@dataclass(slots=True)
+class Increments:
+    """What some events add.
+
+    `cells` are by the start of a bucket of 10 s (Unix seconds), series and label. `ranked` has the single observations
+    (bucket, label, value) of each series whose labels must be bounded, in order. `first` tells where in the stream the
+    first event of a bucket stands. `latest` is the last event of a point that has exemplars, with the observed value.
+    `threats` are the events whose effect depends on what is known of the threat: see brain.metrics.lifecycle.
+    """
+
+    cells: defaultdict[tuple[int, str, str], Cell] = field(default_factory=lambda: defaultdict(Cell))
+    ranked: defaultdict[str, list[tuple[int, str, int]]] = field(default_factory=lambda: defaultdict(list))
+    first: dict[int, str] = field(default_factory=dict)
+    latest: dict[tuple[str, str], tuple[Event, float]] = field(default_factory=dict)
+    health: list[HealthRow] = field(default_factory=list)
+    threats: list[tuple[str, Event]] = field(default_factory=list)
+
+    def add(self, bucket: int, name: str, label: str, value: int = 0) -> None:
+        """One observation."""
+        cell = self.cells[bucket, name, label]
+        cell.count += 1
+        cell.sum += value
+        if name in series.RANKED:
+            self.ranked[name].append((bucket, label, value))
+
+    def observe(self, event: Event, name: str, label: str, seconds: float) -> None:
+        """One duration, in the histogram of its series too."""
+        bucket = bucket_of(event.timestamp)
+        self.add(bucket, name, label, round(seconds * series.SCALE[name]))
+        bins, bound = series.bin_series(name), series.bin_of(name, seconds)
+        bin_label = f"{label} {bound}" if label else bound
+        self.add(bucket, bins, bin_label)
+        self.latest[bins, bin_label] = (event, seconds)
+
+
+def accumulate(events: Iterable[tuple[str, Event]]) -> Increments:
+    """What these events (with their positions) add, apart from what depends on the threats known before."""
+    increments = Increments()
+    for position, event in events:
+        bucket = bucket_of(event.timestamp)
+        increments.first.setdefault(bucket, position)
+        increments.add(bucket, series.EVENTS_BY_TYPE, text(event.type))
+        increments.add(bucket, series.EVENTS_BY_MODULE, text(event.source.removesuffix("_service")))
+        severity = event.payload.get("severity")
+        if severity is not None:
+            increments.add(bucket, series.EVENTS_BY_SEVERITY, one_of(SEVERITIES, severity))
+        if event.type == "policy.rule_evaluated":
+            _add_decision(increments, bucket, event)
+        elif event.type == "immune.event_published":
+            _add_health(increments, bucket, position, event)
+        elif event.type in _ABOUT_THREATS:
+            _add_threat(increments, bucket, position, event)
+    return increments
+
+
+def _add_decision(increments: Increments, bucket: int, event: Event) -> None:
+    payload = event.payload
+    effect = one_of(EFFECTS, payload.get("effect"))
+    denied = int(effect == Effect.DENY)
+    increments.add(bucket, series.DECISIONS_BY_EFFECT, effect)
+    increments.latest[series.DECISIONS_BY_EFFECT, effect] = (event, 1.0)
+    increments.add(bucket, series.DECISIONS_BY_AGENT, text(payload.get("agent_id")), denied)
+    increments.add(bucket, series.DECISIONS_BY_ACTION, text(payload.get("action")), denied)
+    took = number(payload.get("evaluation_time_us"), most=60e6)
+    if took is not None:
+        increments.observe(event, series.EVALUATION, "", took / 1e6)
+
+
+def _add_health(increments: Increments, bucket: int, position: str, event: Event) -> None:
+    payload = event.payload
+    severity, kind = one_of(HEALTH_SEVERITIES, payload.get("severity")), one_of(KINDS, payload.get("kind"))
+    increments.add(bucket, series.HEALTH_BY_SEVERITY, severity)
+    increments.add(bucket, series.HEALTH_BY_KIND, kind)
+    outcome = ""
+    if kind == HealthKind.SELF_HEALING_ACTION:
+        details = payload.get("details")
+        said = details.get("outcome") if isinstance(details, Mapping) else None
+        outcome = one_of(OUTCOMES, said)
+        increments.add(bucket, series.HEALING_BY_OUTCOME, outcome)
+    if severity == series.OTHER or kind == series.OTHER or not (outcome or severity in _POINTS_OFF):
+        return
+    increments.health.append(
+        HealthRow(
+            text(event.id),
+            position,
+            event.timestamp,
+            severity,
+            kind,
+            text(payload.get("module")),
+            outcome,
+            story_of(event),
+        )
+    )
+
+
+def _add_threat(increments: Increments, bucket: int, position: str, event: Event) -> None:
+    payload = event.payload
+    if event.type == "threat.detected":
+        increments.add(bucket, series.THREATS_BY_SEVERITY, one_of(SEVERITIES, payload.get("severity")))
+    elif event.type == "threat.status_changed":
+        increments.add(bucket, series.THREATS_BY_STATUS, one_of(STATUSES, payload.get("new_status")))
+    else:
+        took = number(payload.get("duration_seconds"))
+        if took is not None:
+            increments.observe(event, series.STAGE, series.MITIGATE, took)
+        return
+    if isinstance(payload.get("threat_id"), str):
+        increments.threats.append((position, event))
+
+
+def bucket_of(timestamp: float, step: int = series.STEPS[0]) -> int:
+    """The start of the bucket that the time (Unix seconds) falls into."""
+    return int(timestamp // step) * step
+
+
+def number(value: object, most: float = LONGEST) -> float | None:
+    """The value as a duration, at most `most`; None when it is no number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        return None
+    return float(min(value, most))
+
+
+def one_of(names: Sequence[str], value: object) -> str:
+    """The value when it is one of the names, else OTHER."""
+    return value if isinstance(value, str) and value in names else series.OTHER
+
+
+def text(value: object) -> str:
+    """The value as a label: at most LABEL_CHARACTERS, without NUL, which PostgreSQL does not take; NONE for nothing."""
+    if value.__class__ is str and 0 < len(value) <= LABEL_CHARACTERS and "\0" not in value:
+        return value  # nearly all of them, and this is the hot path
+    if value is None or value == "":
+        return series.NONE
+    written = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return written[:LABEL_CHARACTERS].replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def story_of(event: Event) -> str:
+    """The correlation id of the event's story, which is its own id when it has none."""
+    correlation_id: Any = event.meta["correlation_id"]
+    return text(correlation_id or event.id)
+
+
+def exemplar_of(event: Event, value: float) -> Exemplar:
+    """The event as an example of what was counted."""
+    parent = event.meta.get("traceparent")
+    parent = traceparent_in(parent) if isinstance(parent, str) else None
+    return Exemplar(story_of(event), parent.split("-")[1] if parent else "", value, event.timestamp)

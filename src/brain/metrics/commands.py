@@ -1,0 +1,184 @@
+"""`brain metrics`: show what was counted, and check it by a recount."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from brain.kit.cli.common import JsonOption, StreamOption, print_json
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from brain.metrics.recount import Verdict
+    from brain.metrics.summary import DenialRate, Summary
+    from brain.settings import Settings
+
+app = typer.Typer(help="Metrics: show them, and check them by a recount.", no_args_is_help=True)
+
+DatabaseOption = Annotated[
+    str | None, typer.Option("--database", metavar="URL", help="Where the consumers keep their tables.")
+]
+_TIME = "An age (90s, 1h, 7d), an ISO 8601 time or Unix seconds"
+
+
+class SourceName(StrEnum):
+    """What is recounted."""
+
+    STREAM = "stream"
+    AUDIT = "audit"
+
+
+@app.command()
+def show(
+    since: Annotated[str, typer.Option(metavar="TIME", help=f"From: {_TIME}.")] = "24h",
+    until: Annotated[str | None, typer.Option(metavar="TIME", help=f"To: {_TIME}; else now.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="At most so many agents and actions.")] = 10,
+    stream: StreamOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the figures of a span of time: events, decisions, denials, times to mitigate, open threats, health."""
+    from brain.metrics.schema import reading_tables
+    from brain.metrics.settings import MetricsSettings
+    from brain.metrics.summary import summarise_span
+    from brain.metrics.time_range import span
+    from brain.times import parse_time
+
+    now = time.time()
+    with _database(stream, database) as (settings, engine):
+        end = None if until is None else parse_time(until, now, "until")
+        asked = span(parse_time(since, now, "since"), end, None, now, settings.table(MetricsSettings))
+        with reading_tables(engine) as connection:
+            summary = summarise_span(connection, asked, now, top)
+    if as_json:
+        print_json(asdict(summary))
+    else:
+        _print_summary(summary)
+
+
+@app.command()
+def verify(
+    source: Annotated[
+        SourceName, typer.Option(help="What to recount: the stream, or the audit log.")
+    ] = SourceName.STREAM,
+    stream: StreamOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Recount everything and compare it with the stored series; exit code 1, with the differences, if any differ."""
+    with _database(stream, database) as (settings, engine):
+        verdict = _verify(settings, engine, source)
+    if as_json:
+        print_json({"ok": verdict.ok, **asdict(verdict)})
+    else:
+        _print_verdict(verdict)
+    if not verdict.ok:
+        raise typer.Exit(1)
+
+
+def _verify(settings: Settings, engine: Engine, source: SourceName) -> Verdict:
+    from rich.console import Console
+
+    from brain.kit.cli.backend import opened
+    from brain.metrics.recount import verify
+    from brain.metrics.sources import AuditSource, StreamSource
+
+    console = Console(stderr=True)
+    with console.status("recounting") as status:
+
+        def progress(events: int) -> None:
+            status.update(f"recounting: {events:,} events")
+
+        if source is SourceName.AUDIT:
+            return verify(engine, AuditSource, progress)
+        with opened(settings.stream) as backend:
+            return verify(engine, lambda stored: StreamSource(backend, stored), progress)
+
+
+@contextmanager
+def _database(stream: str | None, database: str | None) -> Iterator[tuple[Settings, Engine]]:
+    """The settings, and the consumers' database that they and the options name."""
+    from brain.kit.database import default_database, open_database
+    from brain.settings import load_settings
+    from brain.store.ours import check_exists
+
+    settings = load_settings(stream=stream, database=database)
+    url = settings.database or default_database(settings.stream)
+    check_exists(url)
+    engine = open_database(url)
+    try:
+        yield settings, engine
+    finally:
+        engine.dispose()
+
+
+def _print_summary(summary: Summary) -> None:
+    from brain.kit.cli.text import moment
+
+    waiting = summary.open
+    lines = [
+        ("from", moment(summary.since)),
+        ("to", moment(summary.until)),
+        ("events", f"{summary.events:,}"),
+        ("decisions", _counts(summary.decisions)),
+        ("denial rate", _percent(summary.denial_rate)),
+        ("denied agents", _rates(summary.denial_rate_by_agent)),
+        ("denied actions", _rates(summary.denial_rate_by_action)),
+        ("threats detected", _counts(summary.detected)),
+        ("mean time to detect", _seconds(summary.mttd_seconds)),
+        ("mean time to investigate", _seconds(summary.mtti_seconds)),
+        ("mean time to mitigate", _seconds(summary.mttm_seconds)),
+        ("mean time to resolve", _seconds(summary.mttr_seconds)),
+        ("resolved", _percent(summary.resolution_rate)),
+        (
+            "still open",
+            f"{waiting.count}, mean age {_seconds(waiting.mean_age_seconds)}, "
+            f"oldest {_seconds(waiting.oldest_age_seconds)} {waiting.oldest_id or ''}".rstrip(),
+        ),
+        ("healing", _counts(summary.healing)),
+        ("health score", str(summary.health_score)),
+    ]
+    for name, value in lines:
+        typer.echo(f"{name + ':':26}{value}")
+
+
+def _print_verdict(verdict: Verdict) -> None:
+    for difference in verdict.differences:
+        key = ", ".join(f"{name} {value}" for name, value in difference.key.items())
+        stored, recounted = (value or "missing" for value in (difference.stored, difference.recounted))
+        typer.echo(f"{difference.table}: {key}: stored {stored}, recounted {recounted}")
+    if verdict.differing > len(verdict.differences):
+        typer.echo(f"... and {verdict.differing - len(verdict.differences):,} more")
+    counted = f"{verdict.events:,} events recounted, {verdict.points:,} points compared"
+    left_out = (
+        f"; {verdict.incomplete:,} buckets left out, which are no longer recorded in whole"
+        if verdict.incomplete
+        else ""
+    )
+    typer.echo(f"{counted}{left_out}: {'equal' if verdict.ok else f'{verdict.differing:,} differences'}")
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
+
+
+def _rates(rates: list[DenialRate]) -> str:
+    from brain.kit.cli.text import printable
+
+    denied = (f"{printable(rate.name, 40)} {rate.denials:,} of {rate.decisions:,}" for rate in rates if rate.denials)
+    return ", ".join(denied) or "none"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _seconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:,.1f} s"

@@ -1,0 +1,213 @@
+"""Series as they are asked for: which there are, and their points."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from sqlalchemy import ColumnElement, Connection, func, select
+
+from brain.errors import InvalidInput
+from brain.metrics import series, tables
+from brain.metrics.series import OTHER
+from brain.metrics.state import health_scores, open_threats_at
+from brain.metrics.time_range import Span
+
+Sums = tuple[int, int]
+"""Count and sum of the observations of a stretch of time."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a series: its labels, and points (Unix seconds at which the step begins, value)."""
+
+    labels: dict[str, str]
+    points: list[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a series is read: from which stored series, as which value; `filled`: a step without observations is 0."""
+
+    stored: str
+    value: Callable[[Sums], float]
+    filled: bool
+
+
+def _count(sums: Sums) -> float:
+    return sums[0]
+
+
+def _sum(sums: Sums) -> float:
+    return sums[1]
+
+
+def _ratio(sums: Sums) -> float:
+    return sums[1] / sums[0]
+
+
+def _mean_of(scale: int) -> Callable[[Sums], float]:
+    return lambda sums: sums[1] / scale / sums[0]
+
+
+def _counted(stored: str) -> Kind:
+    return Kind(stored, _count, True)
+
+
+SERIES: Mapping[tuple[str, str], Kind] = MappingProxyType(
+    {
+        ("events", "type"): _counted(series.EVENTS_BY_TYPE),
+        ("events", "module"): _counted(series.EVENTS_BY_MODULE),
+        ("events", "severity"): _counted(series.EVENTS_BY_SEVERITY),
+        ("decisions", "effect"): _counted(series.DECISIONS_BY_EFFECT),
+        ("decisions", "agent"): _counted(series.DECISIONS_BY_AGENT),
+        ("decisions", "action"): _counted(series.DECISIONS_BY_ACTION),
+        ("denials", "agent"): Kind(series.DECISIONS_BY_AGENT, _sum, True),
+        ("denials", "action"): Kind(series.DECISIONS_BY_ACTION, _sum, True),
+        ("denial_rate", "agent"): Kind(series.DECISIONS_BY_AGENT, _ratio, False),
+        ("denial_rate", "action"): Kind(series.DECISIONS_BY_ACTION, _ratio, False),
+        ("evaluation_seconds", ""): Kind(series.EVALUATION, _mean_of(series.SCALE[series.EVALUATION]), False),
+        ("threats", "severity"): _counted(series.THREATS_BY_SEVERITY),
+        ("threat_moves", "status"): _counted(series.THREATS_BY_STATUS),
+        ("health_events", "severity"): _counted(series.HEALTH_BY_SEVERITY),
+        ("health_events", "kind"): _counted(series.HEALTH_BY_KIND),
+        ("healing", "outcome"): _counted(series.HEALING_BY_OUTCOME),
+    }
+)
+"""The series that are read off stored points, by name and label; those of stages and states are beside them."""
+
+STAGE_SERIES: Mapping[str, str] = MappingProxyType(
+    {
+        "mttd_seconds": series.DETECT,
+        "mtti_seconds": series.INVESTIGATE,
+        "mttm_seconds": series.MITIGATE,
+        "mttr_seconds": series.RESOLVE,
+    }
+)
+STATE_SERIES = ("health_score", "open_threats", "open_threats_oldest_age_seconds")
+MOST_STATES = 1000
+"""Most points of these, each of which is worked out anew."""
+NAMES = (*dict.fromkeys(name for name, _ in SERIES), *STAGE_SERIES, *STATE_SERIES)
+
+
+def labels_of(name: str) -> list[str]:
+    """By what the series may be split, the usual one first; empty when by nothing."""
+    return [by for known, by in SERIES if known == name and by]
+
+
+def lines(
+    connection: Connection, name: str, by: str | None, span: Span, top: int, now: float
+) -> tuple[str, list[Line]]:
+    """The label that the series is split by ("" for none), and its lines: the `top` largest, the rest as OTHER.
+
+    Raises InvalidInput for a name or label that there is not.
+    """
+    if name not in NAMES:
+        raise InvalidInput(f"name: there is no series {name!r}; there are {', '.join(NAMES)}")
+    allowed = labels_of(name)
+    if by and by not in allowed:
+        remedy = f"take {', '.join(allowed)}" if allowed else "leave it out"
+        raise InvalidInput(f"by: {name} is not kept by {by!r}; {remedy}")
+    if name in STATE_SERIES:
+        return "", [Line({}, list(_states(connection, name, span, now)))]
+    if name in STAGE_SERIES:
+        kind = Kind(series.STAGE, _mean_of(series.SCALE[series.STAGE]), False)
+        found = sums_by_label(connection, kind.stored, span, STAGE_SERIES[name])
+        return "", [Line({}, _points(kind, found.get(STAGE_SERIES[name], {}), span))]
+    label = by or (allowed[0] if allowed else "")
+    kind = SERIES[name, label]
+    found = top_of(sums_by_label(connection, kind.stored, span), top, _sum if kind.value is not _count else _count)
+    return label, [Line({label: value} if label else {}, _points(kind, sums, span)) for value, sums in found.items()]
+
+
+def sums_by_label(
+    connection: Connection, stored: str, span: Span, label: str | None = None
+) -> dict[str, dict[int, Sums]]:
+    """What was observed, by label and by the start of each step."""
+    table = tables.points.c
+    start: ColumnElement[int] = table.bucket - table.bucket % span.step
+    query = (
+        select(table.label, start, func.sum(table.count), func.sum(table.sum))
+        .where(table.step == span.stored, table.series == stored, *_within(span))
+        .group_by(table.label, start)
+    )
+    if label is not None:
+        query = query.where(table.label == label)
+    found: defaultdict[str, dict[int, Sums]] = defaultdict(dict)
+    for name, at, count, total in connection.execute(query):
+        found[name][int(at)] = (int(count), int(total))
+    return dict(found)
+
+
+def totals(connection: Connection, span: Span, names: Iterable[str]) -> dict[str, dict[str, Sums]]:
+    """What was observed in the whole span, by stored series and label."""
+    table = tables.points.c
+    query = (
+        select(table.series, table.label, func.sum(table.count), func.sum(table.sum))
+        .where(table.step == span.stored, table.series.in_(list(names)), *_within(span))
+        .group_by(table.series, table.label)
+    )
+    found: dict[str, dict[str, Sums]] = {name: {} for name in names}
+    for name, label, count, total in connection.execute(query):
+        found[name][label] = (int(count), int(total))
+    return found
+
+
+def top_of(
+    by_label: Mapping[str, dict[int, Sums]], top: int, rank: Callable[[Sums], float] = _count
+) -> dict[str, dict[int, Sums]]:
+    """The `top` labels with the largest totals, in that order; what is left is added up under OTHER, the last one."""
+
+    def weight(label: str) -> tuple[float, float, str]:
+        sums = by_label[label].values()
+        return -sum(map(rank, sums)), -sum(map(_count, sums)), label
+
+    order = sorted((label for label in by_label if label != OTHER), key=weight)
+    found = {label: by_label[label] for label in order[:top]}
+    rest: defaultdict[int, Sums] = defaultdict(lambda: (0, 0))
+    for label in (*order[top:], OTHER):
+        for at, (count, total) in by_label.get(label, {}).items():
+            rest[at] = (rest[at][0] + count, rest[at][1] + total)
+    return {**found, OTHER: dict(rest)} if rest else found
+
+
+def _within(span: Span) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return tables.points.c.bucket >= span.since, tables.points.c.bucket < span.until
+
+
+def _points(kind: Kind, sums: Mapping[int, Sums], span: Span) -> list[tuple[int, float]]:
+    if kind.filled:
+        return [(at, kind.value(sums.get(at, (0, 0)))) for at in span.starts]
+    return [(at, kind.value(sums[at])) for at in span.starts if at in sums]
+
+
+def _states(connection: Connection, name: str, span: Span, now: float) -> Iterable[tuple[int, float]]:
+    """The state at the end of each step that has begun; of the present step, the state now."""
+    starts = [at for at in span.starts if at <= now]
+    if len(starts) > MOST_STATES:
+        raise InvalidInput(f"step: {name} has at most {MOST_STATES} points in an answer; take a larger step")
+    ends = [min(float(at + span.step), now) for at in starts]
+    if name == "health_score":
+        first = _first_counted(connection)
+        known = [(at, end) for at, end in zip(starts, ends, strict=True) if first is not None and end > first]
+        starts, ends = [at for at, _ in known], [end for _, end in known]
+        return [(at, score) for at, (_, score) in zip(starts, health_scores(connection, ends), strict=True)]
+    found = list(zip(starts, open_threats_at(connection, ends), strict=True))
+    if name == "open_threats":
+        return [(at, threats.count) for at, threats in found]
+    return [(at, threats.oldest_age_seconds or 0.0) for at, threats in found]
+
+
+def _first_counted(connection: Connection) -> float | None:
+    """About when the first event was counted, before which nothing is known of the fleet; None when none was."""
+    table, kept = tables.buckets.c, tables.kept.c
+    since: dict[int, int] = dict(map(tuple, connection.execute(select(kept.step, kept.since))))
+    first: dict[int, int] = {
+        step: bucket
+        for step, bucket in connection.execute(select(table.step, func.min(table.bucket)).group_by(table.step))
+        if step
+    }
+    whole = [first[step] for step in sorted(first) if first[step] > since.get(step, 0)]  # nothing was deleted there
+    return whole[0] if whole else min(first.values(), default=None)

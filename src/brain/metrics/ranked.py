@@ -1,0 +1,72 @@
+"""How many labels a point may have, and which: the Space-Saving algorithm, with the remainder counted exactly.
+
+While there is room every label has a row of its own. A new label that finds none takes the place of the row that weighs
+least, which is added to the row OTHER; it inherits that row's weight as its `error`, so that it must really be frequent
+to stay. So sums over all rows are always exact, a label with more than 1/`limit` of the bucket's weight always has a
+row, and what a row may lack is at most its `error`. A denial weighs as much as DENIAL decisions, so that who is refused
+a lot stands out from who asks a lot.
+
+The result depends on the order of the observations and on nothing else: not on how they were batched. So a recount of
+the same stream gives the same rows. Source: Metwally, Agrawal, El Abbadi, "Efficient Computation of Frequent and Top-k
+Elements in Data Streams", ICDT 2005.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass
+
+from brain.metrics.series import OTHER
+
+LIMIT = 200
+"""Labels with rows of their own. Not a setting: points counted under another one would not equal a recount."""
+DENIAL = 10
+
+
+@dataclass(slots=True)
+class Row:
+    """A stored point: `error` is the weight it took over from the row whose place it took."""
+
+    count: int = 0
+    sum: int = 0
+    error: int = 0
+
+    @property
+    def weight(self) -> int:
+        """By which rows are ranked."""
+        return self.error + self.count + (DENIAL - 1) * self.sum
+
+
+def fits(rows: MutableMapping[str, Row], labels: Iterable[str], limit: int = LIMIT) -> bool:
+    """Whether these labels find room, so that they may be added in any order."""
+    return len((rows.keys() | set(labels)) - {OTHER}) <= limit
+
+
+def add_ranked(rows: MutableMapping[str, Row], observations: Iterable[tuple[str, int]], limit: int = LIMIT) -> None:
+    """Add observations (label, value) in order, giving rows of their own to at most `limit` labels besides OTHER."""
+    # The weights in the heap may be out of date, and then are too small: rows only gain. So the top is put right first.
+    heap = [(row.weight, label) for label, row in rows.items() if label != OTHER]
+    heapq.heapify(heap)
+    for label, value in observations:
+        row = rows.get(label)
+        if row is None:
+            row = rows[label] = Row()
+            if label != OTHER:
+                if len(heap) >= limit:
+                    row.error = _make_room(rows, heap)
+                heapq.heappush(heap, (row.error, label))
+        row.count += 1
+        row.sum += value
+
+
+def _make_room(rows: MutableMapping[str, Row], heap: list[tuple[int, str]]) -> int:
+    """Add the lightest row (of equal ones the first by label) to OTHER; its weight."""
+    while heap[0][0] < (weight := rows[heap[0][1]].weight):
+        heapq.heapreplace(heap, (weight, heap[0][1]))
+    weight, label = heapq.heappop(heap)
+    gone = rows.pop(label)
+    other = rows.setdefault(OTHER, Row())
+    other.count += gone.count
+    other.sum += gone.sum
+    return weight

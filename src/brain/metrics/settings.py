@@ -1,0 +1,33 @@
+"""The settings `[metrics]` of brain.toml."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from brain.secret import Secret
+
+
+class MetricsSettings(BaseModel):
+    """How long series are kept, how many labels they have, and where they are sent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keep_10s_hours: float = Field(default=24.0, ge=1, description="Hours that points of 10 s are kept")
+    keep_1m_days: float = Field(
+        default=30.0, ge=1, description="Days that points of 1 min, and what the health score is made of, are kept"
+    )
+    keep_1h_days: float = Field(
+        default=400.0, ge=1, description="Days that points of 1 h, and closed threats, are kept"
+    )
+    top: int = Field(
+        default=20, ge=1, le=1_000, description="Most agents and actions that /metrics and OTLP tell apart"
+    )
+    otlp_endpoint: str = Field(
+        default="",
+        pattern=r"^(https?://.+)?$",
+        description="URL that metrics are sent to by OTLP over HTTP, such as http://collector:4318/v1/metrics",
+    )
+    otlp_headers: dict[str, Secret] = Field(
+        default_factory=dict, description="Headers sent with them, such as Authorization"
+    )
+    otlp_interval_seconds: float = Field(default=15.0, ge=0.1, description="Seconds between two sendings")

@@ -1,0 +1,13 @@
+"""The one contract for plug-ins. A plug-in is an entry point of the group `brain.plugins` that names a `Plugin`:
+
+    [project.entry-points."brain.plugins"]
+    weather = "brain_weather.plugin:PLUGIN"
+
+Policy, threats, immune, audit, metrics, alerting and incidents are such plug-ins themselves. docs/plugins.md shows how
+to write, test and publish one.
+"""
+
+from brain.plugins.contract import Component, Plugin, PluginContext, View
+from brain.plugins.discovery import catalogue, check_running, plugins
+
+__all__ = ["Component", "Plugin", "PluginContext", "View", "catalogue", "check_running", "plugins"]

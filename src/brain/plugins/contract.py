@@ -1,0 +1,156 @@
+"""What a plug-in declares, what it is given, and what it gives back.
+
+What costs time to import is named as `"module:attribute"` and imported when it is needed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from brain.charter import EventType
+from brain.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from fastapi import APIRouter
+    from prometheus_client.core import Metric
+    from pydantic import BaseModel
+    from sqlalchemy import Engine
+
+    from brain.settings import Settings
+    from brain.store import Store
+    from brain.stream import EventStream
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}").fullmatch
+
+T = TypeVar("T")
+M = TypeVar("M", bound="BaseModel")
+
+
+@dataclass(frozen=True)
+class View:
+    """A view on the page: its title, where it stands, and the folder in the package that holds `view.js`.
+
+    `view.js` is an ES module that exports `show(element, api)`; docs/plugins.md has an example.
+    """
+
+    title: str
+    folder: str
+    """`"package:folder"`; its files are served below `/plugins/<name>/`."""
+    section: str = "Operate"
+    """The heading in the page's navigation: Now, Respond, Govern or Operate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """What a plug-in declares. Only `name` and `purpose` must be given."""
+
+    name: str
+    """Lower case; also the name of its settings table, of its consumer group (`brain.<name>`) and of its folder."""
+    purpose: str
+    """One sentence for the settings, the docs and `brain doctor`."""
+    events: str | None = None
+    """The module that declares its event types in `EVENTS`; a module `scenarios` beside it may tell their order."""
+    settings: str | None = None
+    """The pydantic model of its table in `brain.toml`, as `"module:Class"`; every field needs a default."""
+    listens: tuple[str, ...] = ()
+    """The patterns of the events that it consumes."""
+    open: str | None = None
+    """`"module:function"`: an async context manager that takes a PluginContext and gives a Component."""
+    commands: Mapping[str, str] = field(default_factory=dict)
+    """Commands of `brain`, by name, as `"module:attribute"`: a typer.Typer or a function."""
+    provides: Mapping[str, str] = field(default_factory=dict)
+    """What others may ask it for: the name of a protocol in `brain.kit.protocols`, and `"module:function"` that takes
+    a PluginContext and gives an object that keeps to it."""
+    view: View | None = None
+    formerly: tuple[str, ...] = ()
+    """Names that it had; settings under them are still read."""
+
+    def __post_init__(self) -> None:
+        if not _NAME(self.name):
+            raise InvalidInput(f"plug-in {self.name!r}: a name is lower case, begins with a letter and has at most 40")
+        if not self.purpose.strip():
+            raise InvalidInput(f"plug-in {self.name}: purpose is empty; say in one sentence what it is for")
+
+    @property
+    def group(self) -> str:
+        """The name of its consumer group, which nobody else may use."""
+        return f"brain.{self.name}"
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has work of its own on the stream, so that `brain worker` can run it."""
+        return bool(self.listens)
+
+    def event_types(self) -> tuple[EventType[Any], ...]:
+        """The event types that it declares. Raises InvalidInput when its module cannot be imported."""
+        return () if self.events is None else tuple(self._loaded("events", f"{self.events}:EVENTS"))
+
+    def settings_model(self) -> type[BaseModel] | None:
+        """The model of its settings table. Raises InvalidInput when it cannot be imported."""
+        model: type[BaseModel] | None = None if self.settings is None else self._loaded("settings", self.settings)
+        return model
+
+    def opener(self) -> Callable[[PluginContext], AbstractAsyncContextManager[Component]] | None:
+        """What opens it. Raises InvalidInput when it cannot be imported."""
+        opener: Callable[[PluginContext], AbstractAsyncContextManager[Component]] | None = (
+            None if self.open is None else self._loaded("open", self.open)
+        )
+        return opener
+
+    def command(self, name: str) -> Any:
+        """The command of that name: a typer.Typer or a function. Raises InvalidInput when it cannot be imported."""
+        return self._loaded(f"commands.{name}", self.commands[name])
+
+    def _loaded(self, where: str, reference: str) -> Any:
+        module, _, attribute = reference.partition(":")
+        try:
+            return getattr(import_module(module), attribute)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise InvalidInput(
+                f"plug-in {self.name}: {where} names {reference!r}, which is not there: {error}"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Component:
+    """An opened plug-in: its routes, mounted below /api; its tasks, each run until cancelled and restarted when it
+    ends; what it adds to `/metrics`, in a blocking call; and its parts in `/readyz`, each by a quick call that answers
+    "ok" or what is wrong.
+    """
+
+    router: APIRouter | None = None
+    tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    metrics: Callable[[], Sequence[Metric]] | None = None
+    checks: Mapping[str, Callable[[], str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PluginContext:
+    """What a plug-in is given when it is opened."""
+
+    stream: EventStream
+    store: Store
+    database: Engine
+    """The consumers' tables, by SQLAlchemy."""
+    settings: Settings
+    plugins: Mapping[str, Plugin] = field(default_factory=dict)
+    """The installed ones, by name."""
+
+    def table(self, model: type[M]) -> M:
+        """The plug-in's own settings. Raises InvalidInput when no installed plug-in has a table of this model."""
+        return self.settings.table(model)
+
+    def find(self, protocol: type[T]) -> T | None:
+        """An object that keeps to this protocol of `brain.kit.protocols`, from whichever plug-in provides it; None
+        without one. It is made anew for each call."""
+        for plugin in self.plugins.values():
+            if (reference := plugin.provides.get(protocol.__name__)) is not None:
+                made: T = plugin._loaded(f"provides.{protocol.__name__}", reference)(self)
+                return made
+        return None

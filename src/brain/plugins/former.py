@@ -1,0 +1,85 @@
+"""Plug-ins of the first version, read for one release: entry points of `brain.modules` and `brain.consumers`.
+
+Their package has an `api.py` with `open_module(stream, store, settings)` or `open_consumer(house)`. docs/plugins.md
+says how to turn one into a `brain.plugins` entry point.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from typing import Any
+
+from brain.plugins.contract import Component, Plugin, PluginContext
+
+GROUPS = ("brain.modules", "brain.consumers")
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """What `open_consumer` gave in the first version; also what `open_module` gave, without `work`."""
+
+    router: Any
+    work: Any = ()
+    families: Callable[[], Any] | None = None
+    checks: Any = field(default_factory=dict)
+
+
+class FormerPlugin(Plugin):
+    """A package of the first version, as a Plugin."""
+
+    def opener(self) -> Callable[[PluginContext], AbstractAsyncContextManager[Component]] | None:
+        """Opens the package's module or consumer."""
+        if self.open is None:
+            return None
+        api = import_module(self.open)
+
+        @asynccontextmanager
+        async def opened(context: PluginContext) -> AsyncIterator[Component]:
+            if self.runs:
+                opening = api.open_consumer(context)
+            else:
+                opening = api.open_module(context.stream, context.store, context.settings)
+            async with opening as found:
+                yield Component(
+                    found.router,
+                    tuple(getattr(found, "work", ())),
+                    getattr(found, "families", None),
+                    getattr(found, "checks", {}),
+                )
+
+        return opened
+
+
+def former_plugins() -> Iterator[Plugin]:
+    """What is installed under the old entry points, each with a DeprecationWarning."""
+    for group in GROUPS:
+        for point in entry_points(group=group):
+            warnings.warn(
+                f"entry point {point.name!r} of {group} ({point.value}): use the group brain.plugins; docs/plugins.md "
+                "says how. The next release no longer reads it.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            yield _plugin(point, consumes=group == "brain.consumers")
+
+
+def _plugin(point: EntryPoint, *, consumes: bool) -> FormerPlugin:
+    package = point.value
+    words = (import_module(package).__doc__ or "").strip().partition("\n")[0]
+    return FormerPlugin(
+        name=point.name,
+        purpose=words or f"{package}, made for the first version.",
+        events=_there(f"{package}.events"),
+        open=_there(f"{package}.api"),
+        listens=("*",) if consumes else (),
+    )
+
+
+def _there(module: str) -> str | None:
+    return module if find_spec(module) is not None else None

@@ -1,0 +1,72 @@
+"""Commands for approvals: `approvals`, `approve`, `refuse`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from brain.errors import InvalidInput
+from brain.kit.cli.common import JsonOption, StreamOption, print_json_array, run
+from brain.policy.commands.common import ByOption, moment, opened, say, user
+
+RequestArgument = Annotated[str, typer.Argument(metavar="APPROVAL", help="The request's id.")]
+WhyOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the group."""
+    app.command(name="approvals")(approvals)
+    app.command(name="approve")(approve)
+    app.command(name="refuse")(refuse)
+
+
+def approvals(
+    status: Annotated[str | None, typer.Option(help="Only PENDING, GRANTED, REFUSED, EXPIRED or USED ones.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
+    as_json: JsonOption = False,
+    stream: StreamOption = None,
+) -> None:
+    """Requests for approval, newest first."""
+
+    async def work() -> None:
+        async with opened(stream) as engine:
+            found = engine.approvals.list(status, limit)
+        if as_json:
+            print_json_array(msgspec.to_builtins(one) for one in found)
+            return
+        for one in found:
+            asked = one.context
+            what = f"{asked.get('agent_id')}: {asked.get('action')} {asked.get('resource') or ''}".rstrip()
+            say(f"{one.id}  {one.status}  {what}")
+            say(f"    {one.reason}; asked {moment(one.requested_at)}, until {moment(one.expires_at)} UTC")
+        if not found:
+            say("no requests")
+
+    run(work())
+
+
+def approve(
+    approval: RequestArgument, reason: WhyOption = "", by: ByOption = None, stream: StreamOption = None
+) -> None:
+    """Agree to the action that waits."""
+    _answer(approval, "grant", reason, by, stream)
+
+
+def refuse(approval: RequestArgument, reason: WhyOption = "", by: ByOption = None, stream: StreamOption = None) -> None:
+    """Refuse the action that waits."""
+    _answer(approval, "refuse", reason, by, stream)
+
+
+def _answer(approval: str, answer: str, reason: str, by: str | None, stream: str | None) -> None:
+    who = user(by)
+    if who is None:
+        raise InvalidInput("--by: nobody is logged in; say who answers")
+
+    async def work() -> None:
+        async with opened(stream) as engine:
+            give = engine.approvals.grant if answer == "grant" else engine.approvals.refuse
+            say(f"{approval} is {give(approval, by=who, reason=reason).status}")
+
+    run(work())

@@ -1,0 +1,181 @@
+"""What the policy commands share: the engine over the stored rules, and how rules are shown."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from brain.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from brain.policy import PolicyEngine, Rule
+    from brain.policy.importing import Imported
+    from brain.policy.measures import Measures
+    from brain.store import Store
+    from brain.stream import EventStream
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Rules as YAML or JSON.")]
+RulesOption = Annotated[
+    Path | None, typer.Option("--rules", metavar="FILE", help="Decide by this file instead of the stored rules.")
+]
+ByOption = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who does it; else the user logged in.")]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)").fullmatch
+
+
+@asynccontextmanager
+async def opened(url: str | None, *, publishing: bool = True) -> AsyncIterator[PolicyEngine]:
+    """The engine over the stored rules; its events go to the stream when `publishing`."""
+    from brain.policy import PolicyEngine
+
+    async with _opened_parts(url, publishing) as (stream, store):
+        yield PolicyEngine(stream, store=store, follow_interval=None)
+
+
+@asynccontextmanager
+async def _opened_parts(url: str | None, publishing: bool) -> AsyncIterator[tuple[EventStream | None, Store]]:
+    """The stream, None unless `publishing`, and the store; what only reads makes no store."""
+    from brain.settings import load_settings
+    from brain.store import open_store
+    from brain.store.ours import check_exists
+    from brain.stream import EventStream
+
+    settings = load_settings(stream=url, store=url)
+    if not publishing:
+        check_exists(settings.store_url)
+    store = open_store(settings.store_url)
+    try:
+        if not publishing:
+            yield None, store
+            return
+        async with EventStream.open(settings.stream) as stream:
+            yield stream, store
+    finally:
+        store.close()
+
+
+@contextmanager
+def opened_store(url: str | None) -> Iterator[Store]:
+    """The store of the rules, without an engine: for what must work though a stored rule cannot be read."""
+    from brain.settings import load_settings
+    from brain.store import open_store
+    from brain.store.ours import check_exists
+
+    settings = load_settings(stream=url, store=url)
+    check_exists(settings.store_url)
+    store = open_store(settings.store_url)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def stored_rules(url: str | None) -> list[Rule]:
+    """The stored rules that can be read; the others are named on standard error, each with its remedy."""
+    from brain.policy.reading import read_rules
+
+    with opened_store(url) as store:
+        rules, faults = read_rules(store)
+    for fault in faults.values():
+        say(f"left out: {fault}", err=True)
+    return rules
+
+
+@asynccontextmanager
+async def opened_measures(url: str | None, *, publishing: bool = True) -> AsyncIterator[Measures]:
+    """The containments and the kill switch, without the rules: no stored rule can stop a stop order."""
+    from brain.policy.measures import Measures
+
+    async with _opened_parts(url, publishing) as (stream, store):
+        yield Measures(stream, store)
+
+
+def engine_of(file: Path) -> PolicyEngine:
+    """An engine of the rules in a file alone."""
+    from brain.policy import PolicyEngine
+    from brain.policy.files import read_policy
+
+    engine = PolicyEngine()
+    engine.import_rules(read_policy(file).rules)
+    return engine
+
+
+def read_context(text: str) -> dict[str, Any]:
+    """The object written in `text`; `-` reads standard input. Raises InvalidInput, naming the field out of bounds."""
+    from brain import limits
+    from brain.json_text import json_fault
+
+    written = sys.stdin.read(limits.BODY_BYTES + 1) if text == "-" else text
+    data = written.encode(errors="surrogateescape")
+    if len(data) > limits.BODY_BYTES:
+        raise InvalidInput(f"CONTEXT: is larger than {limits.BODY_BYTES} bytes")
+    if (fault := json_fault(data, limits.BODY_DEPTH)) is not None:
+        raise InvalidInput(f"CONTEXT: not valid JSON: {fault}")
+    context = json.loads(data)
+    if not isinstance(context, dict):
+        raise InvalidInput('CONTEXT: must be an object such as {"agent_id": "a1", "action": "read"}')
+    faults = [f"{name}: {fault}" for name, fault in limits.context_faults(context)]
+    if faults:
+        raise InvalidInput(f"CONTEXT: {'; '.join(faults)}", faults)
+    return context
+
+
+def user(by: str | None) -> str | None:
+    """Who runs the command."""
+    if by is not None:
+        return by
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in some containers
+        return None
+
+
+def duration(text: str, name: str) -> float:
+    """The seconds that `90`, `90s`, `15m`, `2h` or `1d` mean. Raises InvalidInput."""
+    found = _DURATION(text.strip())
+    if not found:
+        raise InvalidInput(f"{name}: {text!r} is not a duration such as 90s, 15m, 2h or 1d")
+    return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+def print_rules(rules: Iterable[Rule]) -> None:
+    """A table of rules, for people."""
+    from rich.table import Table
+
+    from brain.kit.cli.tables import cell, print_table
+
+    table = Table("Priority", "Effect", "Id", "Name", "Conditions", "State")
+    for rule in rules:
+        state = ("enabled" if rule.enabled else "disabled") + (", shadow" if rule.mode == "shadow" else "")
+        conditions = "\n".join(cell(condition) for condition in rule.conditions)
+        table.add_row(str(rule.priority), rule.effect, cell(rule.id), cell(rule.name), conditions, state)
+    print_table(table)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines that may hold what agents sent, without what a terminal would take for a command."""
+    from brain.kit.cli.tables import printable
+
+    typer.echo("\n".join(map(printable, text.split("\n"))), err=err)
+
+
+def counts(done: Imported) -> str:
+    """What an import did, in words."""
+    made = (len(done.created), len(done.updated), len(done.deleted), done.unchanged)
+    return "{} created, {} updated, {} deleted, {} unchanged".format(*made)
+
+
+def moment(seconds: float | None) -> str:
+    """A time for people, UTC."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S") if seconds is not None else "-"

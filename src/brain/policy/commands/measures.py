@@ -1,0 +1,127 @@
+"""Commands for the moment: `contain`, `lift`, `containments`, `kill-switch`, `measures`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from brain.kit.cli.common import JsonOption, StreamOption, print_json_array, run
+from brain.policy.commands.common import ByOption, duration, moment, opened_measures, say, user
+
+AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id.")]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; shown with every denial.")]
+
+switch = typer.Typer(help="Deny everything to everybody but a list of agents.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the group."""
+    app.command(name="contain")(contain)
+    app.command(name="lift")(lift)
+    app.command(name="containments")(containments)
+    app.add_typer(switch, name="kill-switch")
+    app.command(name="measures")(history)
+
+
+def contain(
+    agent: AgentArgument,
+    reason: ReasonOption,
+    ttl: Annotated[str, typer.Option(metavar="DURATION", help="For how long: 90s, 15m, 2h, 1d.")] = "1h",
+    by: ByOption = None,
+    stream: StreamOption = None,
+) -> None:
+    """Deny an agent everything for a time, above all rules."""
+
+    async def work() -> None:
+        async with opened_measures(stream) as measures:
+            rule = measures.contain(agent, ttl=duration(ttl, "--ttl"), reason=reason, by=user(by))
+        say(f"{agent} is contained until {moment(rule.expires_at)} UTC")
+
+    run(work())
+
+
+def lift(agent: AgentArgument, by: ByOption = None, stream: StreamOption = None) -> None:
+    """End an agent's containment."""
+
+    async def work() -> None:
+        async with opened_measures(stream) as measures:
+            measures.lift(agent, by=user(by))
+        say(f"{agent} is free again")
+
+    run(work())
+
+
+def containments(as_json: JsonOption = False, stream: StreamOption = None) -> None:
+    """The agents that are contained."""
+
+    async def work() -> None:
+        async with opened_measures(stream, publishing=False) as measures:
+            rules = measures.containments()
+        if as_json:
+            print_json_array(rule.to_dict() for rule in rules)
+            return
+        for rule in rules:
+            say(f"{rule.metadata.get('agent_id', rule.id)}: until {moment(rule.expires_at)} UTC: {rule.description}")
+        if not rules:
+            say("nobody is contained")
+
+    run(work())
+
+
+def history(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
+    as_json: JsonOption = False,
+    stream: StreamOption = None,
+) -> None:
+    """What was done about agents, newest first: contained, stopped, lifted, over; by whom and why."""
+
+    async def work() -> None:
+        async with opened_measures(stream, publishing=False) as measures:
+            found = measures.history(limit)
+        if as_json:
+            print_json_array(version.to_dict() for version in found)
+            return
+        for version in found:
+            for old, new in version.changes:
+                rule, what = (new, "in force") if new is not None else (old, "ended")
+                by = f" by {version.by}" if version.by else ""
+                say(f"{moment(version.at)} UTC: {rule.id if rule else '?'} {what}{by}: {version.note}")
+
+    run(work())
+
+
+@switch.command()
+def on(
+    reason: ReasonOption,
+    allow: Annotated[
+        list[str] | None, typer.Option("--allow", metavar="AGENT", help="An agent the rules go on to decide for.")
+    ] = None,
+    ttl: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="For how long; until `off`, when left out.")
+    ] = None,
+    by: ByOption = None,
+    stream: StreamOption = None,
+) -> None:
+    """Deny everything to everybody but the agents given with --allow."""
+
+    async def work() -> None:
+        seconds = duration(ttl, "--ttl") if ttl is not None else None
+        async with opened_measures(stream) as measures:
+            rule = measures.kill_switch(allow or (), ttl=seconds, reason=reason, by=user(by))
+        until = f" until {moment(rule.expires_at)} UTC" if rule.expires_at is not None else ""
+        say(f"the kill switch is on{until}; allowed: {', '.join(allow or ()) or 'nobody'}")
+
+    run(work())
+
+
+@switch.command()
+def off(by: ByOption = None, stream: StreamOption = None) -> None:
+    """Let the rules decide again."""
+
+    async def work() -> None:
+        async with opened_measures(stream) as measures:
+            measures.lift_kill_switch(by=user(by))
+        say("the kill switch is off")
+
+    run(work())

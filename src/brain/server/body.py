@@ -1,0 +1,97 @@
+"""Request bodies: read whole before the endpoint runs, within a size and a time, and checked to be JSON."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from brain import limits
+from brain.json_text import json_fault
+from brain.server.problems import problem
+
+READ_SECONDS = 30.0
+"""How long a client may take to send a body."""
+
+DISCARDED = 16 << 20
+"""How much of a body that is too large is read before the connection is closed, in bytes."""
+
+_HAVE_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class BodyReader:
+    """ASGI middleware: 413 over the limit (counted while reading, whatever Content-Length says), 408 when it does not
+    come, 415 when it is not JSON by name and 400 when it is not JSON in fact (numbers outside JSON, broken UTF-8, lone
+    surrogates, and keys given twice included, which the usual parser lets through), or nested too deeply.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in _HAVE_BODY:
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                body = await self._read(headers, receive)
+        except TimeoutError:
+            late = problem(408, "Request Timeout", f"the body did not arrive within {READ_SECONDS:g} s")
+            await late(scope, receive, send)
+            return
+        if body is None:
+            return  # the client is gone
+        refusal = self._refusal(scope["path"], headers, body)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        given = False
+
+        async def replay() -> Message:
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, replay, send)
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
+        """The body, or a part of it that is over the limit; None when the client went away.
+
+        What is over the limit is still read, to a bound, and thrown away: a client that is cut off while it sends
+        would see a broken connection and not the answer.
+        """
+        length = headers.get("content-length", "")
+        declared = int(length) if length.isdecimal() else 0
+        if declared > self._limit and headers.get("expect", "").lower() == "100-continue":
+            return bytes(self._limit + 1)  # it has not begun to send, and need not
+        body = bytearray()
+        received = 0
+        while received <= DISCARDED:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            received += len(message.get("body", b""))
+            if len(body) <= self._limit:
+                body += message.get("body", b"")
+            if not message.get("more_body", False):
+                break
+        return bytes(body)
+
+    def _refusal(self, path: str, headers: Headers, body: bytes) -> Response | None:
+        if len(body) > self._limit:
+            answer = problem(413, "Content Too Large", f"the body is larger than {self._limit} bytes")
+            answer.headers["Connection"] = "close"
+            return answer
+        if not body or not path.startswith("/api/"):
+            return None
+        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json" and not media_type.endswith("+json"):
+            return problem(415, "Unsupported Media Type", "send the body as JSON, with Content-Type: application/json")
+        fault = json_fault(body, limits.BODY_DEPTH)
+        return None if fault is None else problem(400, "Invalid JSON", f"the body is not valid JSON: {fault}", [fault])

@@ -1,0 +1,151 @@
+"""`/api/events/live`: events as they happen, as server-sent events that a client resumes where it was cut off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+from starlette.types import Receive, Scope, Send
+
+from brain import limits
+from brain.charter import Pattern
+from brain.errors import Unavailable
+from brain.kit.http import PatternQuery, parse_pattern
+from brain.logs import Log
+from brain.stream import EventStream, Stored
+
+log = Log("brain.live")
+
+HEARTBEAT_SECONDS = 15.0
+"""A comment is sent this often, so that proxies and clients see that the line is alive."""
+
+SEND_SECONDS = 30.0
+"""A client that takes no byte for this long is dropped; it comes back with Last-Event-ID and loses nothing."""
+
+RETRY_MILLISECONDS = 1000
+"""How soon a browser that was cut off comes back."""
+
+_EXAMPLE = 'id: 1024\nevent: threat.detected\ndata: {"id":"evt_threats_1703001234567_9f3ac81b2d40a1c7", ...}\n\n'
+
+
+class Live:
+    """The clients that follow the stream now; `close()` ends them all, as the server's shutdown needs."""
+
+    def __init__(self, stream: EventStream, limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+        self._closing = asyncio.Event()
+        self.clients = 0
+
+    def close(self) -> None:
+        """End every client's answer, and take no new ones."""
+        self._closing.set()
+
+    async def answer(self, pattern: Pattern, after: str | None) -> Response:
+        """The endless answer to one client. Raises Unavailable when they are too many, InvalidInput for a bad place."""
+        if self.clients >= self._limit or self._closing.is_set():
+            raise Unavailable(f"{self.clients} clients follow events/live; the limit is {self._limit}")
+        if after is not None:
+            await self._stream.read(after=after, limit=1)  # a bad position must fail before the answer begins
+        return _LiveAnswer(self, pattern, after)
+
+    async def serve(
+        self, pattern: Pattern, after: str | None, receive: Receive, put: Callable[[bytes], Awaitable[None]]
+    ) -> None:
+        """Hand events to `put` until the client is gone, the server closes, or the stream does."""
+        self.clients += 1
+        tasks = [
+            asyncio.ensure_future(work)
+            for work in (self._events(pattern, after, put), _heartbeats(put), _gone(receive), self._closing.wait())
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.clients -= 1
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
+
+    async def _events(self, pattern: Pattern, after: str | None, put: Callable[[bytes], Awaitable[None]]) -> None:
+        async with aclosing(self._stream.live(list(pattern.texts), after=after)) as events:
+            async for stored in events:
+                await put(wire(stored))
+
+
+async def _heartbeats(put: Callable[[bytes], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+        await put(b": heartbeat\n\n")
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class _EventStream(Response):
+    media_type = "text/event-stream"
+
+
+class _LiveAnswer(_EventStream):
+    def __init__(self, live: Live, pattern: Pattern, after: str | None) -> None:
+        super().__init__(headers={"X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._live = live
+        self._pattern = pattern
+        self._after = after
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def put(data: bytes) -> None:
+            async with asyncio.timeout(SEND_SECONDS):
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        await put(f"retry: {RETRY_MILLISECONDS}\n\n".encode())
+        try:
+            await self._live.serve(self._pattern, self._after, receive, put)
+        except TimeoutError:
+            log.warning("live client dropped", reason=f"took nothing for {SEND_SECONDS:g} s")
+            return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def wire(stored: Stored) -> bytes:
+    """A stored event as one server-sent event."""
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (
+        stored.position.encode(),
+        stored.event.type.encode(),
+        stored.event.encode(),
+    )
+
+
+def live_router(live: Live) -> APIRouter:
+    """The route of this file."""
+    router = APIRouter(prefix="/events", tags=["events"])
+
+    @router.get(
+        "/live",
+        response_class=_EventStream,
+        summary="Follow the stream as server-sent events",
+        description="`id:` is the position, `event:` the type, `data:` the envelope. From now on, or after a position: "
+        "the `Last-Event-ID` header, which browsers send by themselves when they come back, or `after`.",
+        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}}},
+    )
+    async def follow_events(
+        pattern: PatternQuery = ["*"],  # noqa: B006  (FastAPI copies it)
+        after: Annotated[
+            str | None, Query(max_length=limits.TYPE, description="Start after this position", examples=["1024"])
+        ] = None,
+        last_event_id: Annotated[
+            str | None, Header(max_length=limits.TYPE, description="As `after`, and before it")
+        ] = None,
+    ) -> Response:
+        return await live.answer(parse_pattern(pattern), last_event_id or after)
+
+    return router

@@ -1,0 +1,97 @@
+"""The OpenAPI document: what FastAPI derives, with every error answer told as it really is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from brain.kit.http import PROBLEM_TYPE
+from brain.server.problems import Problem
+
+_DESCRIPTION = """\
+Policy decisions, threats, health and one durable event stream for fleets of agents and services.
+
+Errors are answered as `application/problem+json` (RFC 9457): `title`, `detail`, and `faults` that name every field at
+fault. When the server has an API key, every request carries it as `Authorization: Bearer KEY`.
+"""
+
+_ERRORS = {
+    "400": "The body is not valid JSON",
+    "401": "The API key is missing or wrong",
+    "403": "The request comes from a page of another origin",
+    "404": "Nothing has that id",
+    "409": "The request does not fit the present state",
+    "413": "The body is too large",
+    "415": "The body is not declared as JSON",
+    "421": "The Host header does not name this server",
+    "422": "A value is not acceptable; `faults` names each",
+    "503": "A part of the server does not answer; try again",
+}
+
+
+def answers(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Error answers of a route beyond those that its path and method tell, for `responses=`."""
+    return {code: _answer(str(code), None) for code in codes}
+
+
+def install(app: FastAPI, with_key: bool) -> None:
+    """Make `app.openapi()` give the document; `with_key` tells whether requests need the API key."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app, with_key)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI, with_key: bool) -> dict[str, Any]:
+    document = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes)
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for replaced in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(replaced, None)
+    schemas["Problem"] = Problem.model_json_schema()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            statuses = _statuses(path, method, operation, with_key)
+            responses = {code: told for code, told in operation["responses"].items() if not _is_default(told)}
+            operation["responses"] = responses | {
+                code: _answer(code, responses.get(code)) for code in statuses if not _has_content(responses.get(code))
+            }
+    if with_key:
+        components["securitySchemes"] = {"apiKey": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"apiKey": []}]
+    return document
+
+
+def _statuses(path: str, method: str, operation: dict[str, Any], with_key: bool) -> list[str]:
+    if not path.startswith("/api/"):
+        return ["421"]
+    found = ["421", "503"]
+    if with_key:
+        found += ["401"]
+    if operation.get("parameters") or "requestBody" in operation:
+        found += ["422"]
+    if "{" in path or method == "delete":  # what is to be deleted may not be there
+        found += ["404"]
+    if method != "get":
+        found += ["400", "403", "409", "413", "415"]
+    return sorted(found)
+
+
+def _is_default(told: dict[str, Any]) -> bool:
+    return "HTTPValidationError" in str(told.get("content", ""))
+
+
+def _has_content(told: dict[str, Any] | None) -> bool:
+    return told is not None and "content" in told
+
+
+def _answer(code: str, told: dict[str, Any] | None) -> dict[str, Any]:
+    return {
+        "description": (told or {}).get("description", _ERRORS[code]),
+        "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }

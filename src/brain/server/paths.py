@@ -1,0 +1,96 @@
+"""The paths of the API as its OpenAPI document lists them: their methods, and the query parameters of each.
+
+FastAPI ignores a query parameter that no endpoint names, so that a misspelt filter would answer with everything; and
+its 405 names the methods of one route only, where a path has several.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.datastructures import QueryParams
+from starlette.routing import compile_path
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from brain.errors import InvalidInput
+from brain.kit.http import ANY_QUERY
+from brain.nearest import nearest
+from brain.server.problems import problem
+
+
+@dataclass(frozen=True)
+class _Path:
+    pattern: re.Pattern[str]
+    queries: Mapping[str, frozenset[str] | None]
+    """By method: the names of the query parameters; None when any will do."""
+
+
+class Paths:
+    """The paths that an application serves now. Routes that are included later are found as well."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._document: dict[str, Any] | None = None
+        self._paths: tuple[_Path, ...] = ()
+
+    def methods(self, path: str) -> frozenset[str]:
+        """Every method that this path of a request has; none for a path that is not in the document."""
+        return frozenset(method for found in self._matching(path) for method in found.queries)
+
+    def unknown_parameters(self, method: str, path: str, query: QueryParams) -> list[str]:
+        """A fault for each query parameter that the endpoint does not have."""
+        queries = next((found.queries[method] for found in self._matching(path) if method in found.queries), None)
+        if queries is None:
+            return []
+        return [_fault(name, queries) for name in query if name not in queries]
+
+    def _matching(self, path: str) -> Iterator[_Path]:
+        document = self._app.openapi()
+        if document is not self._document:
+            self._document, self._paths = document, tuple(_read(document))
+        return (found for found in self._paths if found.pattern.match(path))
+
+
+class KnownParameters:
+    """ASGI middleware: 422 for a query parameter that an endpoint under `/api/` does not have, naming the nearest."""
+
+    def __init__(self, app: ASGIApp, paths: Paths) -> None:
+        self._app = app
+        self._paths = paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["query_string"] and scope["path"].startswith("/api/"):
+            query = QueryParams(scope["query_string"])
+            faults = self._paths.unknown_parameters(scope["method"], scope["path"], query)
+            if faults:
+                detail = faults[0] if len(faults) == 1 else f"{len(faults)} query parameters are not known"
+                await problem(InvalidInput.status, InvalidInput.title, detail, faults)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _read(document: Mapping[str, Any]) -> Iterator[_Path]:
+    for path, operations in document["paths"].items():
+        yield _Path(compile_path(path)[0], {method.upper(): _names(found) for method, found in operations.items()})
+
+
+def _names(operation: Mapping[str, Any]) -> frozenset[str] | None:
+    if ANY_QUERY.items() <= operation.items():
+        return None
+    return frozenset(found["name"] for found in operation.get("parameters", ()) if found["in"] == "query")
+
+
+def _fault(name: str, known: frozenset[str]) -> str:
+    shown = name if len(name) <= 50 else f"{name[:50]}..."
+    near = nearest(name, known)
+    if near is not None:
+        remedy = f"did you mean {near}?"
+    elif known:
+        remedy = f"there are {', '.join(sorted(known))}"
+    else:
+        remedy = "this path takes none"
+    return f"{shown} (query parameter): no such parameter; {remedy}"

@@ -1,0 +1,145 @@
+"""Every error answer as `application/problem+json` (RFC 9457), without traces, paths or internals."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Collection, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from brain.errors import BrainError, InvalidInput
+from brain.kit.http import PROBLEM_TYPE
+from brain.logs import Log
+
+log = Log("brain.web")
+
+_WORDS = re.compile(r"[^a-z0-9]+")
+
+
+class Problem(BaseModel):
+    """What went wrong with a request (RFC 9457)."""
+
+    type: str = Field(
+        description="Which problem this is, as a stable URN", examples=["urn:brain:problem:invalid-input"]
+    )
+    title: str = Field(description="The same in words", examples=["Invalid input"])
+    status: int = Field(description="The HTTP status", examples=[422])
+    detail: str = Field(description="What was wrong in this request", examples=["operator: 'like' is not an operator"])
+    faults: list[str] = Field(
+        description="Every fault found, each with the field's name and the remedy",
+        examples=[["operator: 'like' is not an operator; use ==, !=, >, <, contains, matches or in"]],
+    )
+
+
+def problem(status: int, title: str, detail: str, faults: Sequence[str] = ()) -> Response:
+    """An answer with this status."""
+    name = _WORDS.sub("-", title.lower()).strip("-")
+    body = {
+        "type": f"urn:brain:problem:{name}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "faults": list(faults) or [detail],
+    }
+    return Response(msgspec.json.encode(body), status, media_type=PROBLEM_TYPE)
+
+
+def install(app: FastAPI, methods: Callable[[str], Collection[str]]) -> None:
+    """Answer the errors that endpoints and the framework raise as problems; `methods` gives those of a path."""
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (found := methods(request.url.path)):
+            error.headers = {**(error.headers or {}), "Allow": ", ".join(sorted(found))}
+        return _http_error(request, error)
+
+    app.add_exception_handler(BrainError, _brain_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, http_error)
+
+
+class LastResort:
+    """ASGI middleware, the outermost: an unexpected error is logged under a reference and answered with that alone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            reference = secrets.token_hex(4)
+            log.exception("request failed", method=scope["method"], path=scope["path"], reference=reference)
+            if started:
+                raise  # the answer is half sent: only dropping the connection tells the client
+            detail = f"the request could not be served; the server's log has the cause under reference {reference}"
+            await problem(500, "Internal error", detail)(scope, receive, send)
+
+
+async def _brain_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, BrainError)
+    if error.status < 500:
+        return problem(error.status, error.title, str(error), getattr(error, "faults", ()))
+    # The message of a failing part may hold addresses and file names: it is for the log, not for the client.
+    log.error("request failed", method=request.method, path=request.url.path, error=str(error))
+    answer = problem(error.status, error.title, "a part of the server does not answer; see /readyz, and try again")
+    if error.status == 503:
+        answer.headers["Retry-After"] = "1"
+    return answer
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = [_fault(found) for found in error.errors()]
+    detail = faults[0] if len(faults) == 1 else f"{len(faults)} values are not acceptable"
+    return problem(InvalidInput.status, InvalidInput.title, detail, faults)
+
+
+_OWN_WORDS = {
+    "extra_forbidden": "is unknown; /openapi.json lists the fields of this request",
+    "missing": "is missing",
+}
+"""For kinds of pydantic's faults: what is said in their place."""
+
+
+def _fault(found: dict[str, Any]) -> str:
+    where, *path = found["loc"]
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    message = _OWN_WORDS.get(found["type"]) or found["msg"].removeprefix("Value error, ")
+    if where == "body":
+        return f"{name or 'body'}: {message}"
+    return f"{name} ({where} parameter): {message}"
+
+
+def _http_error(request: Request, error: HTTPException) -> Response:
+    title = HTTPStatus(error.status_code).phrase
+    allowed = (error.headers or {}).get("Allow")
+    answers = {
+        404: "there is nothing here; /openapi.json lists the paths",
+        405: f"{request.method} is not possible here; possible: {allowed}"
+        if allowed
+        else f"{request.method} is not possible here",
+    }
+    detail = error.detail if error.detail != title else answers.get(error.status_code, title)
+    answer = problem(error.status_code, title, detail)
+    answer.headers.update(error.headers or {})
+    return answer

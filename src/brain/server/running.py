@@ -1,0 +1,148 @@
+"""The application on a socket: started, and stopped in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+
+from brain.errors import InvalidInput
+from brain.server.app import create_app
+from brain.server.security import check_exposure
+from brain.settings import Settings
+from brain.store import Store, open_store
+from brain.stream import EventStream
+
+THREADS = 32
+"""For what blocks, which mostly waits for a lock or a disk; asyncio by itself has as many as cores, and four."""
+DRAIN_SECONDS = 5
+"""How long requests in work may take to end when the server stops."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers at `url`; `ended` is done when it stopped by itself."""
+
+    url: str
+    stream: EventStream
+    ended: asyncio.Task[None]
+
+
+@asynccontextmanager
+async def running(settings: Settings, *, any_port: bool = False) -> AsyncIterator[Running]:
+    """A whole server on the stream and store of `settings`, inside the block.
+
+    `any_port` takes a free port when that of `settings` is taken. At the end followers are let go, requests in work
+    finish, modules close, then the store, and the stream drains.
+    Raises InvalidInput when the address cannot be had, Unavailable when stream or store do not answer.
+    """
+    check_exposure(settings)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "brain"))
+    with closing(_listen(settings.host, settings.port, any_port)) as listener:
+        async with EventStream.open(settings.stream) as stream:
+            with closing(open_store(settings.store_url)) as store:
+                async with serving(stream, store, settings, listener) as server:
+                    yield server
+
+
+@asynccontextmanager
+async def serving(
+    stream: EventStream, store: Store, settings: Settings, listener: socket.socket
+) -> AsyncIterator[Running]:
+    """As `running`, over a stream, a store and a listening socket that the caller opened."""
+    app = create_app(stream, store, settings)
+    # The lifespan is entered here, so that what goes wrong in it is raised and not printed by uvicorn.
+    async with app.router.lifespan_context(app):
+        server = _Server(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=DRAIN_SECONDS,
+            )
+        )
+        work = asyncio.create_task(server.serve([listener]))
+        up = asyncio.create_task(server.up.wait())
+        await asyncio.wait({work, up}, return_when=asyncio.FIRST_COMPLETED)
+        up.cancel()
+        try:
+            yield Running(_url(listener), stream, work)
+        finally:
+            app.state.live.close()
+            server.should_exit = True
+            await work
+
+
+@contextmanager
+def stop_signals() -> Iterator[asyncio.Event]:
+    """An event that is set by SIGINT or SIGTERM inside the block; a second signal ends the process at once."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def received() -> None:
+        stop.set()
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+    for number in numbers:
+        loop.add_signal_handler(number, received)
+    try:
+        yield stop
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling, which tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
+def _listen(host: str, port: int, any_port: bool) -> socket.socket:
+    """A listening socket. Raises InvalidInput naming what to change."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise InvalidInput(f"host: {host!r} is not an address of this machine: {error.strerror}") from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        if any_port and error.errno == errno.EADDRINUSE:
+            return _listen(host, 0, any_port=False)
+        raise InvalidInput(f"port: cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
+    listener.setblocking(False)
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

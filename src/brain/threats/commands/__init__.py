@@ -1,0 +1,1 @@
+"""The commands of threats, and of what makes threats out of logs."""
