@@ -314,7 +314,7 @@ async def consuming(stream: EventStream, database: sa.Engine, **audit: Any) -> A
     chosen = Settings(stream="memory://", audit=AuditSettings(**audit))
     house = PluginContext(stream, open_store("memory://"), database, chosen)
     async with open_component(house) as one, open_component(house) as other:
-        tasks = [asyncio.create_task(work()) for consumer in (one, other) for work in consumer.work]
+        tasks = [asyncio.create_task(work()) for consumer in (one, other) for work in consumer.tasks]
         try:
             yield
         finally:

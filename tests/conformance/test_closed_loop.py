@@ -6,14 +6,21 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
+from sqlalchemy import create_engine
 
 from brain import EventStream, HealthEvent, PolicyEngine, correlation
 from brain.immune import HealthKind, HealthSeverity, ImmuneService
 from brain.immune.healing import ACTIONS
 from brain.immune.http import open_component as open_immune
+from brain.plugins import PluginContext
 from brain.settings import Settings
 from brain.store import Store
 from brain.threats.http import open_component as open_threats
+
+
+def parts(stream: EventStream, store: Store) -> PluginContext:
+    """What the two plug-ins are opened on; neither looks at a database."""
+    return PluginContext(stream, store, create_engine("sqlite://"), Settings())
 
 
 async def story(stream: EventStream, last: str, correlation_id: str) -> list[str]:
@@ -30,7 +37,7 @@ async def story(stream: EventStream, last: str, correlation_id: str) -> list[str
 
 async def test_repeated_denials_become_one_threat_in_the_story_of_the_last(stream: EventStream, store: Store) -> None:
     async with AsyncExitStack() as modules:
-        await modules.enter_async_context(open_threats(stream, store, Settings()))
+        await modules.enter_async_context(open_threats(parts(stream, store)))
         running = asyncio.create_task(stream.run_consumers())
         engine = PolicyEngine(event_stream=stream)
         with correlation("story-1"):
@@ -54,7 +61,7 @@ async def test_an_incident_is_healed_in_its_story(
 
     monkeypatch.setitem(ACTIONS, HealthKind.AGENT_FAILURE, restart)
     async with AsyncExitStack() as modules:
-        await modules.enter_async_context(open_immune(stream, store, Settings()))
+        await modules.enter_async_context(open_immune(parts(stream, store)))
         running = asyncio.create_task(stream.run_consumers())
         await ImmuneService(stream, store).publish_event(
             HealthEvent(HealthSeverity.CRITICAL, HealthKind.AGENT_FAILURE, "billing", "gone", correlation_id="story-2")
