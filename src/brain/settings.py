@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import tomllib
-import warnings
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -26,6 +25,7 @@ from pydantic_settings import (
 
 from brain import limits
 from brain.errors import InvalidInput
+from brain.logs import Log
 from brain.plugins import check_running, plugins
 from brain.redis_client.url import SCHEMES, masked
 from brain.setting_names import names_at, remedy, secret_variables, unknown_variables
@@ -34,6 +34,8 @@ from brain.stream.retention import Retention
 FILE = "brain.toml"
 PREFIX = "BRAIN_"
 _SCHEMES = ("memory", "sqlite", *SCHEMES)
+
+log = Log("brain.settings")
 
 M = TypeVar("M", bound=BaseModel)
 V = TypeVar("V", str, str | None)
@@ -184,7 +186,7 @@ def _with_new_tables(data: Mapping[str, Any]) -> dict[str, Any]:
         if old in found:
             if new in found:
                 raise InvalidInput(f"{FILE}: both [{old}] and [{new}], its new name, are there; join them")
-            warnings.warn(f"{FILE}: [{old}] is called [{new}] now; rename it", FutureWarning, stacklevel=2)
+            log.warning("a settings table has a new name; rename it", file=FILE, table=old, now=new)
             found[new] = found.pop(old)
     return found
 
@@ -197,7 +199,7 @@ def _with_new_variables(environment: Mapping[str, V]) -> dict[str, V]:
             before, after = f"{PREFIX}{old}__", f"{PREFIX}{new}__"
             if variable.upper().startswith(before.upper()):
                 renamed = (after.upper() if variable.isupper() else after.lower()) + variable[len(before) :]
-                warnings.warn(f"{variable} in the environment is called {renamed} now", FutureWarning, stacklevel=2)
+                log.warning("a variable has a new name; rename it", variable=variable, now=renamed.upper())
                 found.setdefault(renamed, found.pop(variable))
     return found
 

@@ -236,7 +236,7 @@ def test_a_test_page_that_fails_prints_one_line(tmp_path: Path, kind: str) -> No
         "apprise": 'url = "json://127.0.0.1:1/x"',
         "webhook": 'url = "http://127.0.0.1:1/x"\nkey = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"',
     }
-    (tmp_path / "brain.toml").write_text(f'[soc.notifiers.it]\nkind = "{kind}"\n{address[kind]}\n')
+    (tmp_path / "brain.toml").write_text(f'[alerting.notifiers.it]\nkind = "{kind}"\n{address[kind]}\n')
     ended = brain("alerts", "test", "it", folder=tmp_path)
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()

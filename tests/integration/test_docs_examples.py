@@ -70,5 +70,5 @@ def test_the_settings_in_the_readme_are_settings(tmp_path: Path, monkeypatch: py
     (tmp_path / "brain.toml").write_text(readme_block("Get alerts.", "toml"))
     monkeypatch.chdir(tmp_path)
     settings = load_settings()
-    assert list(settings.soc.notifiers) == ["pager"]
+    assert list(settings.alerting.notifiers) == ["pager"]
     assert settings.incidents.systems == ("jira",)

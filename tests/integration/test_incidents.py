@@ -152,7 +152,7 @@ async def test_an_incident_carries_the_decisions_behind_it_and_their_proofs(at_w
         engine.evaluate({"agent_id": "agent-9", "action": "dump", "resource": "db"})
         await at_work.escalated("agent-7")
     async with open_plugin(plugins()["audit"], at_work.house) as audit:
-        tasks = [asyncio.create_task(work()) for work in audit.work]
+        tasks = [asyncio.create_task(work()) for work in audit.tasks]
         incident = await at_work.one("story-9")
         found = await at_work.becomes(
             incident["id"], lambda found: bool(found["decisions"]) and all(one["proof"] for one in found["decisions"])

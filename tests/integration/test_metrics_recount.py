@@ -56,7 +56,7 @@ async def kept(stream: EventStream, database: str, folder: Path, names: tuple[st
     tasks = []
     for name in names:
         async with open_plugin(plugins()[name], house) as consumer:
-            tasks += [asyncio.create_task(work()) for work in consumer.work]
+            tasks += [asyncio.create_task(work()) for work in consumer.tasks]
     try:
         yield engine
     finally:

@@ -153,23 +153,26 @@ def test_every_setting_is_documented_with_its_default() -> None:
             assert default in ("none", "the stream's URL", "beside the stream")
 
 
-def test_a_table_under_the_former_name_of_its_plug_in_is_read(empty_folder: Path) -> None:
+def test_a_table_under_the_former_name_of_its_plug_in_is_read(
+    empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (empty_folder / "brain.toml").write_text(
         'consumers = ["audit", "soc"]\n[soc]\npublic_url = "https://brain.example"\n'
     )
-    with pytest.warns(FutureWarning, match=r"\[soc\] is called \[alerting\]"):
-        settings = load_settings()
+    settings = load_settings()
+    assert "now=alerting table=soc" in capsys.readouterr().err
     assert settings.alerting.public_url == "https://brain.example"
     assert settings.consumers == ("audit", "alerting")
 
 
-def test_a_variable_under_the_former_name_is_read_and_the_new_name_goes_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_under_the_former_name_is_read_and_the_new_name_goes_before(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("BRAIN_SOC__PUBLIC_URL", "https://old.example")
-    with pytest.warns(FutureWarning, match="BRAIN_SOC__PUBLIC_URL"):
-        assert load_settings().alerting.public_url == "https://old.example"
+    assert load_settings().alerting.public_url == "https://old.example"
+    assert "now=BRAIN_ALERTING__PUBLIC_URL variable=BRAIN_SOC__PUBLIC_URL" in capsys.readouterr().err
     monkeypatch.setenv("BRAIN_ALERTING__PUBLIC_URL", "https://new.example")
-    with pytest.warns(FutureWarning, match="BRAIN_SOC__PUBLIC_URL"):
-        assert load_settings().alerting.public_url == "https://new.example"
+    assert load_settings().alerting.public_url == "https://new.example"
 
 
 def test_both_names_of_a_table_are_refused(empty_folder: Path) -> None:

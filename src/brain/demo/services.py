@@ -32,7 +32,7 @@ def settings_in(folder: Path, *, stream: str | None, port: int | None) -> Settin
     own: dict[str, object] = {
         "audit": AuditSettings(),
         "metrics": MetricsSettings(),
-        "consumers": defaults["consumers"].default,
+        "consumers": defaults["consumers"].get_default(call_default_factory=True),
         "retention_days": defaults["retention_days"].default,
         "retention_bytes": None,
         "retention_count": None,
@@ -84,7 +84,7 @@ def with_stand_ins(settings: Settings, url: str) -> Settings:
             settle_seconds=0.5,
         ),
     )
-    changed: dict[str, BaseModel] = {"soc": soc, "incidents": incidents}
+    changed: dict[str, BaseModel] = {"alerting": soc, "incidents": incidents}
     return settings.model_copy(update=changed)
 
 
