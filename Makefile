@@ -33,6 +33,7 @@ bench:
 
 docs: setup
 	$(BIN)/brain events catalogue --write docs/events
+	$(BIN)/python scripts/draw_architecture.py
 
 setup:
 	@scripts/setup

@@ -1,7 +1,31 @@
-"""The errors of this package: one small hierarchy.
+"""The errors of this package: one small tree.
 
 Every message says what was wrong, where, and what to do. `status` is the HTTP status that the error is answered with;
 on the command line each of them ends with exit code 2.
+
+    BrainError                     500  whatever this package raises on purpose
+        InvalidInput               422  a value that was given is not acceptable
+            EnvelopeError          422  an event does not keep to the Charter
+            ArgumentsRefused       422  a tool's arguments do not fit its input schema
+            BadNote                422  a signed note is malformed, or signed by another key
+            BadProof               422  a proof does not prove what it should
+        NotFound                   404  no object has that id
+            NoGroup                404  the stream has no such consumer group
+        Conflict                   409  the request does not fit the present state
+        Unavailable                503  a part that is needed does not answer
+            Closed                 503  the stream is closed in this process
+            TryLater               503  an outside service cannot do it now
+            Tampered               503  the stored audit log contradicts itself
+        ActionDenied               403  the policy does not allow the action
+            ApprovalRequired       403  the action waits for a person
+            ActionDeniedHTTP       403  the same, as Starlette and FastAPI know it
+                ApprovalRequiredHTTP 403  likewise, and an ApprovalRequired
+        BadSignature               401  a message's signature is missing or does not fit
+        Refused                    502  an outside service will never accept the request
+        JournalFull                507  the disk leaves no room for another event
+        MarkMismatch               500  the backend knows another mark of the producer
+        Fenced                     500  the consumer's lease is gone; others have taken over
+        DemoFailed                 500  the server answered the demo with what it should not
 """
 
 from __future__ import annotations
