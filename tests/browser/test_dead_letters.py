@@ -24,7 +24,7 @@ def test_dead_letters_are_shown_redriven_and_discarded(tab: Page, site: Site) ->
         site.ask(f"stuck-{number}", role="nobody")
     site.settle()
     with Letters(site.stream, "reports", "policy.action_denied") as group:
-        group.bury(4, "TimeoutError: the report server did not answer", "stuck-")
+        group.dead_letter(4, "TimeoutError: the report server did not answer", "stuck-")
         open_page(tab, site, "#/dead-letters?group=reports")
         expect(cell(tab, "reports", 6).first).to_have_text("policy.action_denied")
         expect(cell(tab, "reports", 3).first).to_have_text("4")
@@ -74,7 +74,7 @@ def test_a_letter_that_somebody_else_dealt_with_is_refused_in_words(tab: Page, s
     site.ask("gone", role="nobody")
     site.settle()
     with Letters(site.stream, "invoices", "policy.action_denied") as group:
-        group.bury(1, "ValueError: no such invoice", "gone")
+        group.dead_letter(1, "ValueError: no such invoice", "gone")
         open_page(tab, site, "#/dead-letters?group=invoices")
         card = tab.locator(".letters .card")
         expect(card).to_be_visible()

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
-from brain.stream.backends import Backend, DeadLetter, Fenced, MarkMismatch, open_backend, position_key
+from brain.stream.backends import Backend, Fenced, MarkMismatch, open_backend, position_key
+from brain.stream.dead_letters import DeadLetter
 
 GROUP = "g"
 
@@ -62,13 +63,13 @@ class Backends(RuleBasedStateMachine):
         self.backend.expel(GROUP, name)
         self.present.discard(name)
         with pytest.raises(Fenced):
-            self.backend.beat(GROUP, name)
+            self.backend.heartbeat(GROUP, name)
         with pytest.raises(Fenced):
             self.backend.ack(GROUP, name, ["1-1" if "-" in self.backend.tail() else "1"])
 
     @rule(name=members)
-    def beat(self, name: str) -> None:
-        assert set(self.backend.beat(GROUP, name)) == self.present
+    def heartbeat(self, name: str) -> None:
+        assert set(self.backend.heartbeat(GROUP, name)) == self.present
 
     @rule(name=members, limit=st.integers(1, 7))
     def fetch(self, name: str, limit: int) -> None:
@@ -93,14 +94,14 @@ class Backends(RuleBasedStateMachine):
         self.held |= {position: (name, data) for position, (_, data) in orphaned.items()}
 
     @rule(name=members, data=st.data())
-    def bury(self, name: str, data: st.DataObject) -> None:
+    def dead_letter(self, name: str, data: st.DataObject) -> None:
         mine = sorted(position for position, (owner, _) in self.held.items() if owner == name)
         if not mine:
             return
         position = data.draw(st.sampled_from(mine))
         event = self.held.pop(position)[1]
         letter = DeadLetter(group=GROUP, position=position, data=event, error="e", attempts=1, buried_at=1.0)
-        self.backend.bury(letter, name)
+        self.backend.dead_letter(letter, name)
         self.dead[position] = event
 
     @rule()

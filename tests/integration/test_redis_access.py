@@ -10,7 +10,8 @@ import pytest
 
 from brain.errors import Unavailable
 from brain.store import DocumentChange, Mark, open_store
-from brain.stream.backends import Backend, DeadLetter, open_backend
+from brain.stream.backends import Backend, open_backend
+from brain.stream.dead_letters import DeadLetter
 from support.certificates import make_certificates
 from support.ports import free_port
 from support.redis_server import RedisServer, StartRedis
@@ -151,7 +152,7 @@ def use_everything(url: str) -> None:
     backend.create_group("g", "*", "")
     backend.join("g", "a")
     backend.join("g", "b")
-    backend.beat("g", "a")
+    backend.heartbeat("g", "a")
     backend.fetch("g", "a", 10)
     backend.expel("g", "a")
     assert len(backend.take_over("g", "b")) == 3
@@ -159,7 +160,7 @@ def use_everything(url: str) -> None:
     backend.ack("g", "b", positions[:1])
     for position in positions[1:]:
         letter = DeadLetter(group="g", position=position, data=b"b", error="boom", attempts=1, buried_at=1.0)
-        backend.bury(letter, "b")
+        backend.dead_letter(letter, "b")
     assert len(backend.dead_letters()) == 2
     assert backend.redrive("g", positions[1:2]) == 1
     assert backend.discard("g") == 1

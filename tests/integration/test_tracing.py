@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from brain import Delivering, Event, EventStream, correlation
+from brain import DeliveryOptions, Event, EventStream, correlation
 from brain.errors import EnvelopeError
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ async def test_a_failing_handler_marks_its_span(stream: EventStream, exporter: I
             raise ConnectionError("the database is away")
         done.set()
 
-    stream.consumer("g", "*", handler, Delivering(retry_delay=0.01))
+    stream.consumer("g", "*", handler, DeliveryOptions(retry_delay=0.01))
     stream.publish(make())
     await run_until(stream, done)
     failed, succeeded = [span for span in exporter.get_finished_spans() if span.name == "process test.happened"]

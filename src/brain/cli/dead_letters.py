@@ -11,7 +11,8 @@ from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_jso
 
 if TYPE_CHECKING:
     from brain.charter import Event
-    from brain.stream.backends import Backend, DeadLetter
+    from brain.stream.backends import Backend
+    from brain.stream.dead_letters import DeadLetter
 
 app = typer.Typer(help="Events that a consumer group gave up on.", no_args_is_help=True)
 

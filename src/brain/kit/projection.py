@@ -23,7 +23,8 @@ from brain.kit.database import OUTAGE, create_tables
 from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.stream import EventStream
-from brain.stream.backends import DeadLetter, Entry, NoGroup, position_key
+from brain.stream.backends import Entry, NoGroup, position_key
+from brain.stream.dead_letters import DeadLetter
 
 log = Log("brain.projection")
 
@@ -107,16 +108,16 @@ class Projection:
             try:
                 position = await asyncio.to_thread(self._begin)
                 await self._stream.call(self._stream.backend.create_group, self.group, str(self.pattern), position)
-                with self._stream.bell.listen() as bell:
+                with self._stream.changes.listen() as changed:
                     while True:
-                        bell.clear()
+                        changed.clear()
                         reached = await self._next(position)
                         delay = 0.0
                         if reached is not None:
                             position = reached
                         else:
                             await self._report(position, now=True)
-                            await self._stream.rung(bell)
+                            await self._stream.wait_for_change(changed)
             except NoGroup:
                 log.warning("group lost, making it anew", group=self.group)
             except OUTAGE as error:
@@ -207,11 +208,11 @@ class Projection:
             await asyncio.sleep(0.05 * 2**attempts * random.uniform(0.5, 1.0))
             return position
         del self._failures[entry.position]
-        await self._stream.call(self._bury, entry, words)
+        await self._stream.call(self._dead_letter, entry, words)
         self.dead += 1
         return await asyncio.to_thread(self._pass_over, position, entry.position)
 
-    def _bury(self, entry: Entry, words: str) -> None:
+    def _dead_letter(self, entry: Entry, words: str) -> None:
         backend, consumer = self._stream.backend, "projection"
         letter = DeadLetter(
             group=self.group,
@@ -222,7 +223,7 @@ class Projection:
             buried_at=time.time(),
         )
         backend.join(self.group, consumer)
-        backend.bury(letter, consumer)
+        backend.dead_letter(letter, consumer)
         backend.expel(self.group, consumer)
 
     def _pass_over(self, position: str, reached: str) -> str:

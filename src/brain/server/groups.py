@@ -15,7 +15,8 @@ from brain.errors import EnvelopeError, NotFound
 from brain.kit.http import Envelope
 from brain.server.openapi import answers
 from brain.stream import EventStream
-from brain.stream.backends import DeadLetter, NoGroup
+from brain.stream.backends import NoGroup
+from brain.stream.dead_letters import DeadLetter
 
 LETTERS = 1000
 """Most dead letters in one answer."""

@@ -23,7 +23,6 @@ from brain.errors import Unavailable
 from brain.logs import Log
 from brain.stream.backends import Backend, MarkMismatch, position_key
 from brain.stream.damage import DamageLog
-from brain.stream.delays import Delays
 from brain.stream.journal import (
     Journal,
     Reader,
@@ -36,6 +35,7 @@ from brain.stream.journal import (
     unlock,
 )
 from brain.stream.outage import Outage
+from brain.stream.store_delays import StoreDelays
 
 log = Log("brain.shipper")
 
@@ -244,7 +244,7 @@ class Shipper:
         self._receipts = threading.Lock()
         self._waiters: dict[int, list[Future[str]]] = {}
         self._positions: deque[tuple[Sequence[int], list[str]]] = deque(maxlen=_REMEMBERED)
-        self.delays = Delays()
+        self.store_delays = StoreDelays()
         self._thread = threading.Thread(target=self._run, name="brain-shipper", daemon=True)
 
     @property
@@ -319,7 +319,7 @@ class Shipper:
                 self.failures += 1
                 self.last_error = str(error)
                 delay = min(1.0, max(0.02, delay * 2)) * random.uniform(0.5, 1.0)
-                self._outage.met("storing", error)
+                self._outage.report("storing", error)
                 self._stopping.wait(delay)
                 continue
             except Exception as error:
@@ -347,7 +347,7 @@ class Shipper:
         records, positions = self._own.ship()
         if records:
             self._announce(records, positions)
-            self.delays.observe(records[0].data)
+            self.store_delays.observe(records[0].data)
         self._journal.prepare()
         if time.monotonic() >= self._next_housekeeping:
             self._housekeeping()

@@ -23,16 +23,17 @@ from brain.plugins import catalogue
 from brain.redis_client.url import parse
 from brain.store.sqlite import absolute_url, sqlite_file
 from brain.stream import query
-from brain.stream.backends import Backend, DeadLetter, GroupInfo, check_position, open_backend
-from brain.stream.bell import Bell
-from brain.stream.consumer import Consumer, Delivering, Handler
-from brain.stream.delays import Delays
+from brain.stream.backends import Backend, GroupInfo, check_position, open_backend
+from brain.stream.change_signal import ChangeSignal
+from brain.stream.consumer import Consumer, DeliveryOptions, Handler
+from brain.stream.dead_letters import DeadLetter
+from brain.stream.group import Group, loop_over
 from brain.stream.journal import Journal
 from brain.stream.outage import Outage
 from brain.stream.query import Stored
 from brain.stream.receipt import LATE, Receipt
 from brain.stream.shipper import Shipper
-from brain.stream.subscription import consume
+from brain.stream.store_delays import StoreDelays
 from brain.stream.threads import run_alone
 from brain.stream.tracing import SDK, publish_traced
 
@@ -71,7 +72,7 @@ class EventStream:
         self.url = url
         self.backend = backend
         self.lease = lease
-        self.bell = Bell()
+        self.changes = ChangeSignal()
         self.outage = Outage()
         self.refused: Counter[str] = Counter()
         self._said: dict[str, float] = {}
@@ -89,7 +90,7 @@ class EventStream:
         self._forced = 0
         self._journal = journal
         self._shipper = (
-            Shipper(backend, root, journal, self.bell.ring, self.outage, self._look) if journal and root else None
+            Shipper(backend, root, journal, self.changes.notify, self.outage, self._look) if journal and root else None
         )
         self._direct = 0
         self._append = journal.append if journal is not None else self._append_directly
@@ -158,7 +159,7 @@ class EventStream:
             return self._refuse(event_id, error)
         shipper = self._shipper
         if shipper is None:
-            self.bell.ring()
+            self.changes.notify()
         elif shipper.idle:
             shipper.wake()
         return Receipt(event_id, self, seq, critical)
@@ -260,7 +261,8 @@ class EventStream:
         """
         compiled = Pattern(pattern)
         if group is not None:
-            return consume(self, check_group(group), compiled, check_position(after or ""), max_attempts)
+            start = check_position(after) if after else "first"
+            return loop_over(Group(self, check_group(group), compiled, start, max_attempts))
         return query.events(self._live(compiled, self._tail_now() if after is None else check_position(after)))
 
     def live(self, pattern: str | Iterable[str] = "*", *, after: str | None = None) -> AsyncGenerator[Stored, None]:
@@ -268,20 +270,20 @@ class EventStream:
         return self._live(Pattern(pattern), self._tail_now() if after is None else check_position(after))
 
     async def _live(self, pattern: Pattern, position: str) -> AsyncGenerator[Stored, None]:
-        with self.bell.listen() as bell:
+        with self.changes.listen() as changed:
             while True:
-                bell.clear()
+                changed.clear()
                 try:
                     entries = await self.call(self.backend.read, position, 500)
                 except Unavailable as error:
-                    self.outage.met("reading", error)
+                    self.outage.report("reading", error)
                     entries = []
                 for stored in query.decode(entries, pattern):
                     yield stored
                 if entries:
                     position = entries[-1].position
                 else:
-                    await self.rung(bell)
+                    await self.wait_for_change(changed)
 
     async def read(
         self,
@@ -317,12 +319,12 @@ class EventStream:
             yield stored.event
 
     def consumer(
-        self, group: str, pattern: str | Iterable[str], handler: Handler, delivering: Delivering | None = None
+        self, group: str, pattern: str | Iterable[str], handler: Handler, delivering: DeliveryOptions | None = None
     ) -> Consumer:
         """Register a handler for a group; `run_consumers` runs it, as `brain serve` does.
 
         The handler, plain or async, gets an Event. When it raises or hangs, the event is tried again later while others
-        pass, and becomes a dead letter after the allowed attempts: see Delivering. Raises InvalidInput.
+        pass, and becomes a dead letter after the allowed attempts: see DeliveryOptions. Raises InvalidInput.
         """
         consumer = Consumer(self, check_group(group), Pattern(pattern), handler, delivering)
         self.consumers.append(consumer)
@@ -335,7 +337,7 @@ class EventStream:
         """
         async with asyncio.TaskGroup() as tasks:
             for consumer in self.consumers:
-                tasks.create_task(consumer.kept.run())
+                tasks.create_task(consumer.task.run())
 
     def troubles(self) -> list[str]:
         """What keeps groups consumed in this process from working, a sentence each; `/readyz` shows it."""
@@ -356,7 +358,7 @@ class EventStream:
     async def redrive(self, group: str, positions: Iterable[str] | None = None) -> int:
         """Deliver dead letters (None: all) once more, to this group alone; how many. Raises NoGroup."""
         count = await self.call(self.backend.redrive, group, _listed(positions))
-        self.bell.ring()
+        self.changes.notify()
         return count
 
     async def discard(self, group: str, positions: Iterable[str] | None = None) -> int:
@@ -379,16 +381,16 @@ class EventStream:
             "ship_failures": shipper.failures if shipper else 0,
             "delivered": sum(consumer.delivered for consumer in self.consumers),
             "failed": sum(consumer.failed for consumer in self.consumers),
-            "retried": sum(consumer.retried for consumer in self.consumers),
-            "dead": sum(consumer.dead for consumer in self.consumers),
+            "retried": sum(consumer.group.retried for consumer in self.consumers),
+            "dead": sum(consumer.group.dead for consumer in self.consumers),
             "hanging": sum(len(consumer.hanging) for consumer in self.consumers),
-            "restarts": sum(consumer.kept.ends for consumer in self.consumers),
+            "restarts": sum(consumer.task.ends for consumer in self.consumers),
         }
 
     @property
-    def delays(self) -> Delays | None:
+    def store_delays(self) -> StoreDelays | None:
         """How long this process's events took to the backend; None without a journal."""
-        return self._shipper.delays if self._shipper is not None else None
+        return self._shipper.store_delays if self._shipper is not None else None
 
     @property
     def journal_name(self) -> str:
@@ -428,12 +430,12 @@ class EventStream:
         """Run a blocking backend call off the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
 
-    async def rung(self, bell: asyncio.Event) -> None:
-        """Wait for the bell, or a second: an answer lost with a connection must not be waited for for ever."""
+    async def wait_for_change(self, changed: asyncio.Event) -> None:
+        """Wait until the stream has grown, or a second: a lost connection must not be waited for for ever."""
         self._watch()
         try:
             async with asyncio.timeout(1.0):
-                await bell.wait()
+                await changed.wait()
         except TimeoutError:
             return
 
@@ -465,14 +467,14 @@ class EventStream:
             try:
                 if position is None:
                     position = self.backend.tail()
-                    self.bell.ring()
+                    self.changes.notify()
                 elif self.backend.wait(position, 0.5):
                     position = None
             except Exception as error:  # noqa: BLE001  (the thread must live on; the backend's state is logged)
                 if self._stopping.is_set():
                     return  # the backend was closed under it
                 if isinstance(error, Unavailable):
-                    self.outage.met("watching", error)
+                    self.outage.report("watching", error)
                 else:
                     log.warning("cannot watch the backend", error=str(error))
                 position = None

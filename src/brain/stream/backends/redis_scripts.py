@@ -12,7 +12,7 @@ _MEMBER = (
     _ALWAYS
     + """
 if redis.call('HEXISTS', KEYS[2], ARGV[2]) == 0 then
-    return redis.error_reply('FENCED group ' .. ARGV[1] .. ': ' .. ARGV[2] .. ' is no member any more')
+    return redis.error_reply('FENCED group ' .. ARGV[1] .. ': ' .. ARGV[2] .. ' is not a member any more')
 end
 """
 )
@@ -47,12 +47,12 @@ redis.call('XGROUP', 'CREATECONSUMER', KEYS[1], ARGV[1], ARGV[2])
 redis.call('HSETNX', KEYS[2], ARGV[2], 0)
 return 1
 """,
-    "beat": _MEMBER
+    "heartbeat": _MEMBER
     + """
 redis.call('HINCRBY', KEYS[2], ARGV[2], 1)
 return redis.call('HGETALL', KEYS[2])
 """,
-    # KEYS members, ARGV consumer beat
+    # KEYS members, ARGV consumer heartbeats
     "expel": _ALWAYS
     + """
 if ARGV[2] == '' or redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HDEL', KEYS[1], ARGV[1]) end
@@ -83,6 +83,31 @@ for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
 end
 return taken
 """,
+    # KEYS events members, ARGV group consumer known reached count position... The member holds these of the `count`
+    # events from `known` to `reached`, where the group stands then; gives that, or where it stands when not at `known`.
+    "hold": _MEMBER
+    + """
+local stands, read
+for _, info in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+    local row = {}
+    for i = 1, #info, 2 do row[info[i]] = info[i + 1] end
+    if row['name'] == ARGV[1] then stands, read = row['last-delivered-id'], row['entries-read'] end
+end
+if not stands then return redis.error_reply('NOGROUP ' .. ARGV[1]) end
+if stands ~= ARGV[3] or ARGV[5] == '0' then return stands end
+for first = 6, #ARGV, 500 do
+    local claim = {'XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(ARGV, first, math.min(first + 499, #ARGV))}
+    claim[#claim + 1] = 'FORCE'
+    claim[#claim + 1] = 'JUSTID'
+    redis.call(unpack(claim))
+end
+if read then
+    redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], ARGV[4], 'ENTRIESREAD', read + tonumber(ARGV[5]))
+else
+    redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], ARGV[4])
+end
+return ARGV[4]
+""",
     # KEYS events members attempts, ARGV group consumer position...
     "ack": _MEMBER
     + """
@@ -101,7 +126,7 @@ redis.call('HSETNX', KEYS[2], ARGV[2], 1)
 return redis.call('HINCRBY', KEYS[2], ARGV[2], 1)
 """,
     # KEYS events members attempts dead, ARGV group consumer position letter
-    "bury": _MEMBER
+    "dead_letter": _MEMBER
     + """
 redis.call('HSET', KEYS[4], ARGV[3], ARGV[4])
 redis.call('HDEL', KEYS[3], ARGV[3])

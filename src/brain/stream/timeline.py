@@ -31,7 +31,7 @@ class Step:
     last: tuple[bool, ...]
 
 
-def find_story(backend: Backend, correlation_id: str, since: float | None = None) -> list[Stored]:
+def find_timeline(backend: Backend, correlation_id: str, since: float | None = None) -> list[Stored]:
     """The events of the story in stream order, as far back as `since` (Unix seconds; None: all). Blocks.
 
     The event that began a story without a correlation id lends it its own, and belongs to it.
