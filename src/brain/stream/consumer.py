@@ -6,16 +6,13 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from brain.charter import Event, Pattern
+from brain.charter import Event
 from brain.stream.group import Group
 from brain.stream.lanes import HandlerRun
 from brain.stream.tasks import RestartingTask
 from brain.stream.threads import HandlerThreads
-
-if TYPE_CHECKING:
-    from brain.stream.stream import EventStream
 
 Handler = Callable[[Event], Awaitable[object] | object]
 
@@ -58,16 +55,9 @@ class Consumer:
     KeyboardInterrupt in an async handler goes through, since that is how Python hands on Ctrl-C.
     """
 
-    def __init__(
-        self,
-        stream: EventStream,
-        group: str,
-        pattern: Pattern,
-        handler: Handler,
-        delivering: DeliveryOptions | None = None,
-    ) -> None:
-        self._how = how = delivering or DeliveryOptions()
-        self.group = Group(stream, group, pattern, how.start, how.max_attempts)
+    def __init__(self, group: Group, handler: Handler, how: DeliveryOptions) -> None:
+        self.group = group
+        self._how = how
         self.handler = handler
         self.is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
             getattr(handler, "__call__", None)  # noqa: B004  (an object with an async __call__)
@@ -76,7 +66,7 @@ class Consumer:
         self.hanging: dict[str, asyncio.Future[Any]] = {}
         """What still runs over its time, by the position of its event; done when it has ended."""
         self._threads: HandlerThreads | None = None
-        self.task = RestartingTask(f"group {group}", self.run, stream.is_closed)
+        self.task = RestartingTask(f"group {group.name}", self.run, group.stream.is_closed)
 
     async def run(self) -> None:
         """Consume until cancelled; a lost lease, a lost group and an absent backend are got over."""

@@ -26,6 +26,12 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     buried_at: float  # stored under this name: when the group gave up, in Unix seconds
 
 
+def unpack_letter(packed: bytes, group: str) -> DeadLetter:
+    """A stored letter; `group` is what its group is called now, whatever it was called when it gave up."""
+    letter = msgspec.msgpack.decode(packed, type=DeadLetter)
+    return letter if letter.group == group else msgspec.structs.replace(letter, group=group)
+
+
 class FailedAttempt(NamedTuple):
     """One line of a letter's history: when (Unix seconds; None when it is not known), and what went wrong."""
 

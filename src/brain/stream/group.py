@@ -11,12 +11,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Hashable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from brain.charter import Event, Pattern
-from brain.errors import EnvelopeError, Unavailable
+from brain.errors import EnvelopeError, InvalidInput, Unavailable
 from brain.logs import Log
 from brain.stream.backends import Fenced, Held, NoGroup
 from brain.stream.matching import type_filter
@@ -35,6 +36,22 @@ _LOOP_BATCH = 200  # events that a loop fetches at once
 _NO_LIMIT = 1 << 62
 
 
+RESERVED = "brain."
+"""What the names of the plug-ins' own groups begin with."""
+
+
+def check_group_name(group: str) -> str:
+    """The name as given, for a group of the user's. Raises InvalidInput for one that cannot be or is not to be had."""
+    if not group or len(group) > 100 or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in group):
+        raise InvalidInput(f"group: {group!r} must be 1 to 100 letters, digits, '-', '_' or '.'")
+    if group.startswith(RESERVED):
+        raise InvalidInput(
+            f"group {group!r} belongs to the plug-in {group.removeprefix(RESERVED)!r}, and a second reader would take "
+            "events away from it; choose another name, such as that of your service"
+        )
+    return group
+
+
 class Delivery(msgspec.Struct, gc=False):
     """One event handed to this member. `redelivered`: the attempt is counted at the backend before it is made."""
 
@@ -49,28 +66,49 @@ class Delivery(msgspec.Struct, gc=False):
     retry: bool = False  # comes from this member's own schedule of retries
 
 
-class Group:
-    """A group as this process consumes it: what outlives one membership. `start` is `first`, `now` or a position."""
+@dataclass(frozen=True, kw_only=True)
+class GroupOptions:
+    """`start` is where a new group begins: `first`, `now` or a position. `former` is the name that the group had."""
 
-    def __init__(
-        self, stream: EventStream, name: str, pattern: Pattern, start: str = "first", max_attempts: int = 5
-    ) -> None:
+    start: str = "first"
+    max_attempts: int = 5
+    former: str = ""
+
+
+class Group:
+    """A group as this process consumes it: what outlives one membership."""
+
+    def __init__(self, stream: EventStream, name: str, pattern: Pattern, options: GroupOptions) -> None:
         self.stream = stream
         self.name = name
         self.pattern = pattern
-        self.max_attempts = max_attempts
+        self.max_attempts = options.max_attempts
         self.wanted = type_filter(pattern)
         self.fenced = self.retried = self.dead = 0
         self.memberships: list[str] = []  # begun, and not known to have been given back
         self.outage = Backoff(0.05, 2.0)
-        self._start_at = start
+        self._options = options
+        self._former = options.former
         self._start: str | None = None
 
-    async def start_position(self) -> str:
-        """Where the group begins; `now` is the moment of the first try, also when the group has to be made again."""
+    async def prepare(self) -> str:
+        """Take over from the group's former name; where it begins, if it is new.
+
+        `now` is the moment of the first try, also when the group has to be made again.
+        """
+        if self._former:
+            await self.stream.call(self._take_former_name)
+            self._former = ""
         if self._start is None:
-            self._start = await self.stream.start_position(self._start_at)
+            self._start = await self.stream.start_position(self._options.start)
         return self._start
+
+    def _take_former_name(self) -> None:
+        """Rename the group that we had under the former name, told from a stranger's by its pattern."""
+        backend = self.stream.backend
+        ours = any(info.name == self._former and info.pattern == str(self.pattern) for info in backend.groups())
+        if ours and backend.rename_group(self._former, self.name):
+            log.info("a group has a new name", group=self.name, former=self._former)
 
     def session(self, max_in_flight: int = _NO_LIMIT) -> GroupSession:
         """A new membership, for one `async with`. More than `max_in_flight` events are not held at a time."""
@@ -125,7 +163,7 @@ class GroupSession:
     async def join(self) -> None:
         """Join the group, making it where there is none, and take over what no member holds."""
         group = self._group
-        start = await group.start_position()
+        start = await group.prepare()
         former = tuple(group.memberships)
         group.memberships.append(self._member.name)
         held = await self._stream.call(self._member.join, str(group.pattern), start, former)

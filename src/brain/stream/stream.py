@@ -27,7 +27,8 @@ from brain.stream.backends import Backend, GroupInfo, check_position, open_backe
 from brain.stream.change_signal import ChangeSignal
 from brain.stream.consumer import Consumer, DeliveryOptions, Handler
 from brain.stream.dead_letters import DeadLetter
-from brain.stream.group import Group, loop_over
+from brain.stream.decoded import DecodedEvents
+from brain.stream.group import Group, GroupOptions, check_group_name, loop_over
 from brain.stream.journal import Journal
 from brain.stream.outage import Outage
 from brain.stream.query import Stored
@@ -74,6 +75,7 @@ class EventStream:
         self.lease = lease
         self.changes = ChangeSignal()
         self.outage = Outage()
+        self.decoded = DecodedEvents()
         self.refused: Counter[str] = Counter()
         self._said: dict[str, float] = {}
         self.consumers: list[Consumer] = []
@@ -257,12 +259,13 @@ class EventStream:
         With a group, each event goes to one of its subscribers, at least once: it is acknowledged when the loop asks
         for the next one; leave the loop, by an error or `break`, and the last event is delivered again. A new group
         starts at the first event kept, or after the position `after`. Without a group, events published from this call
-        on (or stored after `after`) are seen once. Raises InvalidInput for a bad pattern or position.
+        on (or stored after `after`) are seen once. Raises InvalidInput for a bad pattern, position or group name;
+        names that begin with `brain.` belong to the plug-ins.
         """
         compiled = Pattern(pattern)
         if group is not None:
-            start = check_position(after) if after else "first"
-            return loop_over(Group(self, check_group(group), compiled, start, max_attempts))
+            options = GroupOptions(start=check_position(after) if after else "first", max_attempts=max_attempts)
+            return loop_over(Group(self, check_group_name(group), compiled, options))
         return query.events(self._live(compiled, self._tail_now() if after is None else check_position(after)))
 
     def live(self, pattern: str | Iterable[str] = "*", *, after: str | None = None) -> AsyncGenerator[Stored, None]:
@@ -324,9 +327,30 @@ class EventStream:
         """Register a handler for a group; `run_consumers` runs it, as `brain serve` does.
 
         The handler, plain or async, gets an Event. When it raises or hangs, the event is tried again later while others
-        pass, and becomes a dead letter after the allowed attempts: see DeliveryOptions. Raises InvalidInput.
+        pass, and becomes a dead letter after the allowed attempts: see DeliveryOptions. Raises InvalidInput, also for
+        the name of a plug-in's group.
         """
-        consumer = Consumer(self, check_group(group), Pattern(pattern), handler, delivering)
+        return self._register(check_group_name(group), Pattern(pattern), handler, delivering or DeliveryOptions())
+
+    def plugin_consumer(
+        self,
+        group: str,
+        pattern: str | Iterable[str],
+        handler: Handler,
+        delivering: DeliveryOptions | None = None,
+        former: str = "",
+    ) -> Consumer:
+        """As `consumer`, for a plug-in's own group, `Plugin.group`.
+
+        A group that the plug-in had under the name `former`, with this pattern, goes on under the new name.
+        """
+        return self._register(group, Pattern(pattern), handler, delivering or DeliveryOptions(), former)
+
+    def _register(
+        self, name: str, pattern: Pattern, handler: Handler, how: DeliveryOptions, former: str = ""
+    ) -> Consumer:
+        options = GroupOptions(start=how.start, max_attempts=how.max_attempts, former=former)
+        consumer = Consumer(Group(self, name, pattern, options), handler, how)
         self.consumers.append(consumer)
         return consumer
 
@@ -536,13 +560,6 @@ def _journal_folder(url: str, journal: str | Path | None) -> _Where:
 
 def _listed(positions: Iterable[str] | None) -> list[str] | None:
     return None if positions is None else [check_position(position) for position in positions]
-
-
-def check_group(group: str) -> str:
-    """The name as given. Raises InvalidInput when it is not made of letters, digits, `-`, `_` and `.`."""
-    if not group or len(group) > 100 or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in group):
-        raise InvalidInput(f"group: {group!r} must be 1 to 100 letters, digits, '-', '_' or '.'")
-    return group
 
 
 def _after_fork() -> None:

@@ -114,6 +114,13 @@ class Backend(Protocol):
     def drop_group(self, group: str) -> None:
         """Remove the group with its dead letters."""
 
+    def rename_group(self, old: str, new: str) -> bool:
+        """Give the group another name: its position, what it holds with the attempts at it, its dead letters.
+
+        One step. False, and nothing is done, when there is no group `old`, or one of the name `new` already.
+        Memberships end; what their members held is taken over under the new name.
+        """
+
     def groups(self) -> list[GroupInfo]:
         """All groups."""
 

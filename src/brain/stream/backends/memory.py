@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+import msgspec
+
 from brain.stream.backends import Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
 from brain.stream.dead_letters import DeadLetter
 from brain.stream.matching import Wanted
@@ -105,6 +107,18 @@ class MemoryBackend:
         with self._changed:
             if self._groups.pop(group, None) is None:
                 raise NoGroup(f"group {group!r} does not exist")
+
+    def rename_group(self, old: str, new: str) -> bool:
+        with self._changed:
+            if old not in self._groups or new in self._groups:
+                return False
+            self._groups[new] = group = self._groups.pop(old)
+            group.members.clear()
+            group.dead = {at: msgspec.structs.replace(letter, group=new) for at, letter in group.dead.items()}
+            for row in self._log:
+                if row.only_group == old:
+                    row.only_group = new
+            return True
 
     def groups(self) -> list[GroupInfo]:
         with self._changed:

@@ -17,7 +17,7 @@ import redis
 from brain.stream.backends import Entry, Fenced, GroupInfo, Held, NoGroup, position_key
 from brain.stream.backends.redis_health import weaknesses
 from brain.stream.backends.redis_link import Link
-from brain.stream.dead_letters import DeadLetter
+from brain.stream.dead_letters import DeadLetter, unpack_letter
 from brain.stream.matching import Wanted
 
 _LAST_SEQ = (1 << 64) - 1
@@ -119,6 +119,27 @@ class RedisBackend:
                 raise NoGroup(f"group {group!r} does not exist")
             self._redis.hdel(self._patterns, group)
             self._redis.delete(self._members(group), self._attempts(group), self._dead(group))
+
+    def rename_group(self, old: str, new: str) -> bool:
+        infos = {info.name: info for info in self.groups()}
+        if old not in infos or new in infos:
+            return False
+        # What was redriven for the old name and is still to be read carries that name for good: appended once more.
+        redriven = self._redriven(old, infos[old].read_to)
+        keys = [f"{self._tag}:{kind}:{name}" for kind in ("members", "attempts", "dead") for name in (old, new)]
+        with self._errors():
+            return bool(self._run("rename_group", [self._events, self._patterns, *keys], [old, new, *redriven]))
+
+    def _redriven(self, group: str, after: str) -> list[bytes]:
+        found: list[bytes] = []
+        while True:
+            start = f"({after}" if after else "-"
+            with self._errors():
+                rows: Any = self._redis.execute_command("XRANGE", self._events, start, "+", "COUNT", _SKIP)
+            if not rows:
+                return found
+            found += [row[1][1] for row in rows if len(row[1]) > 2 and _text(row[1][3]) == group]
+            after = rows[-1][0].decode()
 
     def groups(self) -> list[GroupInfo]:
         with self._errors():
@@ -244,7 +265,7 @@ class RedisBackend:
         with self._errors():
             names = [group] if group is not None else [info.name for info in self.groups()]
             found = [
-                msgspec.msgpack.decode(packed, type=DeadLetter)
+                unpack_letter(packed, name)
                 for name in names
                 for packed in cast(list[bytes], self._redis.hvals(self._dead(name)))
             ]

@@ -40,6 +40,43 @@ local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], ARGV[3], 'MKSTREA
 if made['err'] and not string.find(made['err'], 'BUSYGROUP', 1, true) then return made end
 return redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 """,
+    # KEYS events patterns members(old new) attempts(old new) dead(old new), ARGV old new data... What is held goes to a
+    # consumer that is no member, so that whoever joins first takes it over. `data` is appended for the group alone.
+    "rename_group": _ALWAYS
+    + """
+local found, events, old, new = {}, KEYS[1], ARGV[1], ARGV[2]
+for _, info in ipairs(redis.call('XINFO', 'GROUPS', events)) do
+    local row = {}
+    for i = 1, #info, 2 do row[info[i]] = info[i + 1] end
+    found[row['name']] = row
+end
+if not found[old] or found[new] then return 0 end
+local create = {'XGROUP', 'CREATE', events, new, found[old]['last-delivered-id']}
+if found[old]['entries-read'] then
+    create[6], create[7] = 'ENTRIESREAD', found[old]['entries-read']
+end
+redis.call(unpack(create))
+local start = '-'
+while true do
+    local held = redis.call('XPENDING', events, old, start, '+', 500)
+    if #held == 0 then break end
+    local claim = {'XCLAIM', events, new, old, 0}
+    for _, entry in ipairs(held) do claim[#claim + 1] = entry[1] end
+    start = '(' .. claim[#claim]
+    claim[#claim + 1] = 'FORCE'
+    claim[#claim + 1] = 'JUSTID'
+    redis.call(unpack(claim))
+end
+for i = 3, #ARGV do redis.call('XADD', events, '*', 'e', ARGV[i], 'g', new) end
+redis.call('HSET', KEYS[2], new, redis.call('HGET', KEYS[2], old) or '*')
+redis.call('HDEL', KEYS[2], old)
+redis.call('DEL', KEYS[3])
+for i = 5, 7, 2 do
+    if redis.call('EXISTS', KEYS[i]) == 1 then redis.call('RENAME', KEYS[i], KEYS[i + 1]) end
+end
+redis.call('XGROUP', 'DESTROY', events, old)
+return 1
+""",
     # KEYS events members, ARGV group consumer
     "join": _ALWAYS
     + """

@@ -23,7 +23,7 @@ from brain.store.ours import claim
 from brain.store.sqlite import SQLiteFile, sqlite_file, use_wal
 from brain.store.sqlite_faults import explained
 from brain.stream.backends import Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
-from brain.stream.dead_letters import DeadLetter
+from brain.stream.dead_letters import DeadLetter, unpack_letter
 from brain.stream.matching import Wanted
 
 _SCHEMA = """
@@ -165,6 +165,20 @@ class SQLiteBackend:
             for table in ("members", "pending", "dead_letters"):
                 db.execute(f"DELETE FROM {table} WHERE grp = ?", (group,))
 
+    def rename_group(self, old: str, new: str) -> bool:
+        with self._transaction() as db:
+            query = "SELECT name, read_to FROM groups WHERE name IN (?, ?)"
+            read_to: dict[str, int] = dict(db.execute(query, (old, new)).fetchall())
+            if old not in read_to or new in read_to:
+                return False
+            db.execute("UPDATE groups SET name = ? WHERE name = ?", (new, old))
+            db.execute("DELETE FROM members WHERE grp = ?", (old,))
+            for table in ("pending", "dead_letters"):
+                db.execute(f"UPDATE {table} SET grp = ? WHERE grp = ?", (new, old))
+            redriven = "UPDATE events SET only_group = ? WHERE only_group = ? AND position > ?"
+            db.execute(redriven, (new, old, read_to[old]))
+            return True
+
     def groups(self) -> list[GroupInfo]:
         tail = int(self.tail() or 0)
         rows = self._query(
@@ -274,14 +288,16 @@ class SQLiteBackend:
 
     def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
         rows = self._query(
-            "SELECT letter FROM dead_letters WHERE grp = coalesce(?, grp) ORDER BY position, grp LIMIT ?", group, limit
+            "SELECT grp, letter FROM dead_letters WHERE grp = coalesce(?, grp) ORDER BY position, grp LIMIT ?",
+            group,
+            limit,
         )
-        return [msgspec.msgpack.decode(row[0], type=DeadLetter) for row in rows]
+        return [unpack_letter(letter, name) for name, letter in rows]
 
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
         with self._transaction() as db:
             letters = self._take_dead(db, group, positions)
-            rows = [(msgspec.msgpack.decode(letter, type=DeadLetter).data, group) for letter in letters]
+            rows = [(unpack_letter(letter, group).data, group) for letter in letters]
             db.executemany("INSERT INTO events (data, only_group) VALUES (?, ?)", rows)
             last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
         self._ring(last[0] if last else 0)
