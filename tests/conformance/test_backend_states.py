@@ -31,6 +31,7 @@ class Backends(RuleBasedStateMachine):
         self.held: dict[str, tuple[str, bytes]] = {}  # position -> consumer, data
         self.dead: dict[str, bytes] = {}
         self.acknowledged: list[bytes] = []
+        self.passed_over: list[bytes] = []
         self.names = 0
         self.backend.create_group(GROUP, "*", "")
 
@@ -78,6 +79,18 @@ class Backends(RuleBasedStateMachine):
         assert len(entries) == min(limit, len(self.unread))
         del self.unread[: len(entries)]
         self.held |= {entry.position: (name, entry.data) for entry in entries}
+
+    @rule(name=members, limit=st.integers(1, 7), digit=st.integers(0, 9))
+    def fetch_all_that_is_wanted(self, name: str, limit: int, digit: int) -> None:
+        """What is not wanted is passed over, and held by nobody."""
+        found: list[bytes] = []
+        while entries := self.backend.fetch(GROUP, name, limit, lambda data: data.endswith(b"%d" % digit)):
+            assert len(entries) <= limit
+            found += [entry.data for entry in entries]
+            self.held |= {entry.position: (name, entry.data) for entry in entries}
+        assert found == [data for data in self.unread if data.endswith(b"%d" % digit)]
+        self.passed_over += [data for data in self.unread if not data.endswith(b"%d" % digit)]
+        self.unread.clear()
 
     @rule(name=members, data=st.data())
     def acknowledge(self, name: str, data: st.DataObject) -> None:
@@ -131,7 +144,7 @@ class Backends(RuleBasedStateMachine):
         rest = [one.data for one in self.backend.take_over(GROUP, "last")]
         rest += [entry.data for entry in self.backend.fetch(GROUP, "last", 10_000)]
         assert sorted(rest) == sorted([data for _, data in self.held.values()] + self.unread)
-        everything = rest + self.acknowledged + list(self.dead.values())
+        everything = rest + self.acknowledged + self.passed_over + list(self.dead.values())
         assert sorted(everything) == sorted(data for _, data in self.log)
 
 

@@ -7,6 +7,7 @@ turns: the position is locked while a batch is applied, and who comes second goe
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -50,7 +51,6 @@ REMEMBERED = 200_000
 """Event ids kept to tell a duplicate: what a producer may send again after Redis lost its memory is far less."""
 ATTEMPTS = 5
 """How often an event whose `apply` raises is tried alone before it becomes a dead letter."""
-_MEMBER = "projection"  # joins the group for a moment, to make a dead letter
 _STORE_AFTER = 30.0  # seconds for which the position is not written while nothing wanted comes
 _ADVANCE_AFTER = 0.5  # seconds between two reports of the position to the stream
 
@@ -110,7 +110,7 @@ class Projection:
         while True:
             try:
                 position = await asyncio.to_thread(self._begin)
-                await self._stream.call(self._stream.backend.create_group, self.group, str(self.pattern), position)
+                await self._stream.call(self._make_group, position)
                 with self._stream.changes.listen() as changed:
                     while True:
                         changed.clear()
@@ -146,6 +146,15 @@ class Projection:
         await self._report(reached)
         return reached
 
+    def _make_group(self, position: str) -> None:
+        """Make the group where there is none, and let go of what a stranger took from it: we read by position."""
+        backend, member = self._stream.backend, f"projection-{os.urandom(4).hex()}"
+        backend.create_group(self.group, str(self.pattern), position)
+        backend.join(self.group, member)
+        held = backend.take_over(self.group, member)
+        backend.ack(self.group, member, [one.position for one in held])
+        backend.expel(self.group, member)
+
     def _begin(self) -> str:
         """The projection's position; it begins at the start of what the stream keeps."""
         create_tables(self._database, METADATA)
@@ -164,20 +173,11 @@ class Projection:
         if known != {former}:
             return
         # The stream first: after a kill in between, the database still has the former name, and this is done again.
-        if self._stream.backend.rename_group(former, self.group):
-            self._let_go()
+        self._stream.backend.rename_group(former, self.group)
         with self._database.begin() as db:
             if db.execute(POSITIONS.update().where(name == former).values(name=self.group)).rowcount:
                 db.execute(SEEN.update().where(SEEN.c.name == former).values(name=self.group))
         log.info("a projection has a new name", group=self.group, former=former)
-
-    def _let_go(self) -> None:
-        """Acknowledge what a stranger held who read under our former name: we read by position, and hold nothing."""
-        backend = self._stream.backend
-        backend.join(self.group, _MEMBER)
-        held = backend.take_over(self.group, _MEMBER)
-        backend.ack(self.group, _MEMBER, [one.position for one in held])
-        backend.expel(self.group, _MEMBER)
 
     def _lock(self, db: sa.Connection) -> str:
         query = sa.select(POSITIONS.c.position).where(POSITIONS.c.name == self.group).with_for_update()
@@ -256,7 +256,7 @@ class Projection:
         return await asyncio.to_thread(self._pass_over, entry.position)
 
     def _dead_letter(self, entry: Entry, reason: str) -> None:
-        backend = self._stream.backend
+        backend, member = self._stream.backend, f"projection-{os.urandom(4).hex()}"
         letter = DeadLetter(
             group=self.group,
             position=entry.position,
@@ -265,9 +265,9 @@ class Projection:
             attempts=ATTEMPTS,
             buried_at=time.time(),
         )
-        backend.join(self.group, _MEMBER)
-        backend.dead_letter(letter, _MEMBER)
-        backend.expel(self.group, _MEMBER)
+        backend.join(self.group, member)
+        backend.dead_letter(letter, member)
+        backend.expel(self.group, member)
 
     def _pass_over(self, reached: str) -> str:
         with self._database.begin() as db:

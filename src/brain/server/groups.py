@@ -21,14 +21,14 @@ from brain.stream.dead_letters import DeadLetter
 LETTERS = 1000
 """Most dead letters in one answer."""
 
-_EXAMPLE: Any = {"group": "soc", "positions": ["1024", "1031"]}
+_EXAMPLE: Any = {"group": "billing", "positions": ["1024", "1031"]}
 
 
 class GroupView(BaseModel):
     """A consumer group: subscribers that share the work of one reader of the stream."""
 
-    name: str = Field(description="Its name.", examples=["soc"])
-    pattern: str = Field(description="The event types it wants, comma-separated.", examples=["threat.*"])
+    name: str = Field(description="Its name.", examples=["billing"])
+    pattern: str = Field(description="The event types it wants, comma-separated.", examples=["invoice.*"])
     read_to: str = Field(description="The last position handed out; empty before the first.")
     safe: str = Field(description="Everything up to this position is done.")
     lag: int = Field(description="How many events of the stream come after `read_to`.")
@@ -92,7 +92,7 @@ def groups_router(stream: EventStream) -> APIRouter:
     )
     async def list_letters(
         group: Annotated[
-            str | None, Query(max_length=limits.TYPE, description="Only of this group", examples=["soc"])
+            str | None, Query(max_length=limits.TYPE, description="Only of this group", examples=["billing"])
         ] = None,
         limit: Annotated[int, Query(ge=1, le=LETTERS, description="Most letters in the answer")] = 100,
     ) -> Response:

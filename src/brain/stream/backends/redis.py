@@ -233,17 +233,15 @@ class RedisBackend:
         Redis hands out whatever comes next: https://redis.io/docs/latest/commands/xreadgroup/ knows no filter. The
         script refuses when another member has moved the group meanwhile, and says to where.
         """
-        keys = [self._events, self._members(group)]
         while True:
             known = self._read_to.get(group, "0-0")
             rows: Any = self._redis.execute_command("XRANGE", self._events, f"({known}", "+", "COUNT", limit)
             found = [row for row in rows if _is_for(row, group) and wanted(row[1][1])]
             reached = rows[-1][0].decode() if rows else known
-            hold = [row[0] for row in found]
-            self._read_to[group] = now = _text(
-                self._run("hold", keys, [group, consumer, known, reached, len(rows), *hold])
-            )
-            if now == reached and (found or not rows):
+            args = [group, consumer, known, reached, len(rows), *(row[0] for row in found)]
+            done, stands = self._run("hold", [self._events, self._members(group)], args)
+            self._read_to[group] = _text(stands)
+            if done and (found or not rows):
                 return [Entry(position.decode(), fields[1]) for position, fields in found]
 
     def ack(self, group: str, consumer: str, positions: Sequence[str]) -> None:

@@ -121,7 +121,7 @@ end
 return taken
 """,
     # KEYS events members, ARGV group consumer known reached count position... The member holds these of the `count`
-    # events from `known` to `reached`, where the group stands then; gives that, or where it stands when not at `known`.
+    # events from `known` to `reached`. Gives whether the group stood at `known`, and where it stands now.
     "hold": _MEMBER
     + """
 local stands, read
@@ -131,7 +131,8 @@ for _, info in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
     if row['name'] == ARGV[1] then stands, read = row['last-delivered-id'], row['entries-read'] end
 end
 if not stands then return redis.error_reply('NOGROUP ' .. ARGV[1]) end
-if stands ~= ARGV[3] or ARGV[5] == '0' then return stands end
+if stands ~= ARGV[3] then return {0, stands} end
+if ARGV[5] == '0' then return {1, stands} end
 for first = 6, #ARGV, 500 do
     local claim = {'XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(ARGV, first, math.min(first + 499, #ARGV))}
     claim[#claim + 1] = 'FORCE'
@@ -143,7 +144,7 @@ if read then
 else
     redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], ARGV[4])
 end
-return ARGV[4]
+return {1, ARGV[4]}
 """,
     # KEYS events members attempts, ARGV group consumer position...
     "ack": _MEMBER
