@@ -31,7 +31,7 @@ from brain.stream.decoded import DecodedEvents
 from brain.stream.group import Group, GroupOptions, check_group_name, loop_over
 from brain.stream.journal import Journal
 from brain.stream.outage import Outage
-from brain.stream.query import Stored
+from brain.stream.query import EventQuery, Stored, Stretch
 from brain.stream.receipt import LATE, Receipt
 from brain.stream.shipper import Shipper
 from brain.stream.store_delays import StoreDelays
@@ -236,7 +236,10 @@ class EventStream:
         if self._shipper is None:
             return str(seq)
         position = await asyncio.wrap_future(self._shipper.position_of(seq, receipt.critical))
-        return position or await self.call(query.find_back, self.backend, receipt.event_id)
+        if position:
+            return position
+        found = await self.call(query.find_event, self.backend, receipt.event_id)
+        return found.position if found is not None else ""
 
     def _late_number(self, event_id: str) -> int:
         """The number under which an event was journalled that had interrupted another publish."""
@@ -273,6 +276,7 @@ class EventStream:
         return self._live(Pattern(pattern), self._tail_now() if after is None else check_position(after))
 
     async def _live(self, pattern: Pattern, position: str) -> AsyncGenerator[Stored, None]:
+        asked = EventQuery(pattern=pattern)
         with self.changes.listen() as changed:
             while True:
                 changed.clear()
@@ -281,7 +285,7 @@ class EventStream:
                 except Unavailable as error:
                     self.outage.report("reading", error)
                     entries = []
-                for stored in query.decode(entries, pattern):
+                for stored in asked.select(entries):
                     yield stored
                 if entries:
                     position = entries[-1].position
@@ -301,9 +305,9 @@ class EventStream:
         correlation_id: str | None = None,
     ) -> list[Stored]:
         """At most `limit` stored events between two positions and two times (Unix seconds; `until` is excluded)."""
-        wanted = query.Wanted(Pattern(pattern), since, until, correlation_id)
-        after, before = check_position(after or ""), check_position(before or "")
-        return await self.call(query.read, self.backend, wanted, after, before, limit, newest_first)
+        asked = EventQuery(pattern=Pattern(pattern), since=since, until=until, correlation_id=correlation_id)
+        stretch = Stretch(after=after or "", before=before or "", newest_first=newest_first)
+        return (await self.call(query.read, self.backend, asked, stretch, limit)).events
 
     async def replay(
         self,
@@ -317,8 +321,8 @@ class EventStream:
 
         Disturbs no group: nothing is held or acknowledged.
         """
-        wanted = query.Wanted(Pattern(pattern), since, until)
-        async for stored in query.replay(self, wanted, check_position(after or "")):
+        asked = EventQuery(pattern=Pattern(pattern), since=since, until=until)
+        async for stored in query.replay(self, asked, check_position(after or "")):
             yield stored.event
 
     def consumer(

@@ -1,27 +1,20 @@
-"""The story that one correlation id tells: its events from all modules, as a tree of causes."""
+"""The events that share a correlation id, from all modules, as a tree of causes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
-
-from brain.charter import Event, Pattern
-from brain.stream import query
+from brain.charter import Event
 from brain.stream.backends import Backend
-from brain.stream.query import Stored
-
-_PAGE = 2000
-_SLACK = 3600.0  # seconds by which events may be stored out of the order of their own clocks
-_ALL = Pattern("*")
+from brain.stream.query import EventQuery, Stored, scan
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One event of a story.
+    """One event of a timeline.
 
-    `depth` counts the causes above it that belong to the story; `last` says for each level down to its own whether no
-    sibling follows there, which is what drawing the tree needs. `delta` is in seconds since the story's first event.
+    `depth` counts the causes above it that belong to the timeline; `last` says for each level down to its own whether
+    no sibling follows there, which is what drawing the tree needs. `delta` is in seconds since the first event.
     """
 
     position: str
@@ -32,18 +25,11 @@ class Step:
 
 
 def find_timeline(backend: Backend, correlation_id: str, since: float | None = None) -> list[Stored]:
-    """The events of the story in stream order, as far back as `since` (Unix seconds; None: all). Blocks.
+    """The events with the correlation id in stream order, from `since` on (Unix seconds; None: all). Blocks.
 
-    The event that began a story without a correlation id lends it its own, and belongs to it.
+    An event that began the chain without a correlation id lends it its own, and belongs to it.
     """
-    after = backend.position_at(since - _SLACK) if since is not None else ""
-    sign = msgspec.json.encode(correlation_id)
-    found: list[Stored] = []
-    while entries := backend.read(after, _PAGE):
-        mentions = [entry for entry in entries if sign in entry.data]  # decoding all would take ten times as long
-        found += [stored for stored in query.decode(mentions, _ALL) if _belongs(stored.event, correlation_id)]
-        after = entries[-1].position
-    return found
+    return list(scan(backend, EventQuery(correlation_id=correlation_id, since=since)))
 
 
 def as_tree(events: list[Stored]) -> list[Step]:
@@ -71,7 +57,3 @@ def as_tree(events: list[Stored]) -> list[Step]:
             effects = caused.get(event.id, [])
             waiting += [(effect, (*last, effect is effects[-1])) for effect in reversed(effects)]
     return steps
-
-
-def _belongs(event: Event, correlation_id: str) -> bool:
-    return correlation_id in (event.correlation_id, event.id)
