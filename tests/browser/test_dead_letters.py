@@ -81,6 +81,6 @@ def test_a_letter_that_somebody_else_dealt_with_is_refused_in_words(tab: Page, s
         tab.route("**/api/dead-letters?*", lambda route: route.abort())
         site.post("/dead-letters/discard", {"group": "invoices", "positions": None})
         card.get_by_role("button", name="Redrive").click()
-        expect(tab.locator(".letters > .refusal")).to_contain_text("no dead letter of 'invoices'")
+        expect(tab.locator(".letters > .refusal")).to_contain_text("'invoices' has no dead letter")
         tab.unroute("**/api/dead-letters?*")
         expect(card).to_have_count(0)

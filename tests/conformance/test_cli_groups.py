@@ -153,7 +153,7 @@ def test_redrive_and_discard_of_all(letters: list[Event], brain: Brain) -> None:
         (("billing",), "give either positions, as `brain dead-letters list` shows them, or --all"),
         (("billing", "1", "--all"), "give either positions"),
         (("billing", "first"), "position: 'first' is not a position"),
-        (("billing", "POSITION", "999999999"), "no dead letter of 'billing' at 999999999"),
+        (("billing", "POSITION", "999999999"), "group 'billing' has no dead letter at 999999999"),
     ],
 )
 def test_bad_arguments_change_nothing(

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from brain.errors import NotFound
+from brain.charter import Event
+from brain.errors import EnvelopeError, NotFound
 
 HISTORY = 20
 """How many of the last failed attempts a letter names."""
@@ -24,6 +25,13 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     history: tuple[str, ...] = ()
     buried_at: float  # stored under this name: when the group gave up, in Unix seconds
+
+    def event(self) -> Event | None:
+        """The event; None when its bytes are what is wrong with it."""
+        try:
+            return Event.decode(self.data)
+        except EnvelopeError:
+            return None
 
 
 def unpack_letter(packed: bytes, group: str) -> DeadLetter:
