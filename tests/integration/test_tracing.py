@@ -242,6 +242,6 @@ async def test_a_span_processor_that_raises_stops_nothing(stream: EventStream, p
     (stored,) = await stream.read()
     assert "traceparent" not in stored.event.meta
     assert [entry["event"] for entry in logs if "span" in entry["event"]] == [
-        "event published without its span",
-        "event handled without its span",
+        "an event was published without its span",
+        "an event was handled without its span",
     ]

@@ -17,4 +17,4 @@ def test_the_old_name_of_the_delivery_options() -> None:
 
 def test_other_names_are_not_there() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Deliverable'"):
-        brain.stream.Deliverable
+        assert brain.stream.Deliverable

@@ -12,7 +12,7 @@ from fastapi import Path as PathParameter
 from pydantic import BaseModel, Field
 
 from brain import limits
-from brain.charter import EventType
+from brain.charter import EventType, Pattern
 from brain.errors import NotFound
 from brain.kit.http import EXAMPLE_EVENT, TIME_FORMS, Envelope, PatternQuery, Story, TimeText, parse_pattern
 from brain.plugins import catalogue
@@ -76,13 +76,7 @@ def events_router(stream: EventStream, clock: Callable[[], float] = time.time) -
         newest_first: Annotated[bool, Query(description="Order of the answer")] = True,
         correlation_id: Annotated[Story | None, Query(description="Only events of this story")] = None,
     ) -> Response:
-        now = clock()
-        asked = EventQuery(
-            pattern=parse_pattern(pattern),
-            since=parse_time(since, now, "since") if since is not None else None,
-            until=parse_time(until, now, "until") if until is not None else None,
-            correlation_id=correlation_id,
-        )
+        asked = _query(parse_pattern(pattern), since, until, correlation_id, clock())
         stretch = Stretch(after=after or "", before=before or "", newest_first=newest_first)
         page = await stream.call(read, stream.backend, asked, stretch, limit, SEARCHED)
         return _json({"events": [stored._asdict() for stored in page.events], "next": page.following})
@@ -104,6 +98,18 @@ def events_router(stream: EventStream, clock: Callable[[], float] = time.time) -
         return _json(found._asdict())
 
     return router
+
+
+def _query(
+    pattern: Pattern, since: str | None, until: str | None, correlation_id: str | None, now: float
+) -> EventQuery:
+    """The query that a request's parameters mean; ages are counted from `now`. Raises InvalidInput."""
+    return EventQuery(
+        pattern=pattern,
+        since=parse_time(since, now, "since") if since is not None else None,
+        until=parse_time(until, now, "until") if until is not None else None,
+        correlation_id=correlation_id,
+    )
 
 
 def catalogue_entry(declared: EventType[Any]) -> dict[str, Any]:

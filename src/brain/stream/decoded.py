@@ -10,7 +10,7 @@ from brain.charter import Event
 from brain.errors import EnvelopeError
 from brain.logs import Log
 from brain.stream.backends import Entry
-from brain.stream.matching import Wanted
+from brain.stream.matching import EventFilter
 
 log = Log("brain.stream")
 
@@ -38,7 +38,7 @@ class DecodedEvents:
         self._bytes = 0
         self._max_bytes = max_bytes
 
-    def decode(self, entries: Sequence[Entry], wanted: Wanted | None) -> list[StoredEvent]:
+    def decode(self, entries: Sequence[Entry], wanted: EventFilter | None) -> list[StoredEvent]:
         """Those of the entries that are wanted, decoded."""
         chosen = entries if wanted is None else [entry for entry in entries if wanted(entry.data)]
         if not chosen:
@@ -53,7 +53,7 @@ class DecodedEvents:
         try:
             found = StoredEvent(*entry, Event.decode(entry.data))
         except EnvelopeError as error:
-            log.warning("stored bytes are not an event", position=entry.position, error=str(error))
+            log.warning("stored bytes are not an event; passing them over", position=entry.position, error=str(error))
             found = StoredEvent(*entry, None)
         self._remember(found, known)
         return found

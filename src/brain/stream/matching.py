@@ -8,7 +8,7 @@ import msgspec
 
 from brain.charter import Pattern
 
-Wanted = Callable[[bytes], bool]
+EventFilter = Callable[[bytes], bool]
 """Says of an event's bytes whether they are wanted."""
 
 
@@ -19,7 +19,7 @@ class _Typed(msgspec.Struct, gc=False):
 _read = msgspec.json.Decoder(_Typed).decode
 
 
-def type_filter(pattern: Pattern) -> Wanted | None:
+def type_filter(pattern: Pattern) -> EventFilter | None:
     """Whether an event is of a type that the pattern matches; None for the pattern `*`, which wants everything.
 
     Bytes whose type cannot be read are wanted: whoever decodes them finds what is wrong, and says so.

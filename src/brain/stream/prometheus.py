@@ -40,7 +40,7 @@ async def stream_metrics(stream: EventStream) -> list[Metric]:
     try:
         groups = await stream.groups()
     except Unavailable as error:
-        log.warning("no groups for a scrape: the backend does not answer", error=str(error))
+        log.warning("the backend does not answer; this scrape has no series of groups", error=str(error))
         up.add_metric([], 0)
         return [*_of_process(stream.stats(), stream.store_delays), up]
     up.add_metric([], 1)

@@ -15,7 +15,7 @@ from brain.charter import Event, Pattern
 from brain.errors import EnvelopeError
 from brain.logs import Log
 from brain.stream.backends import Backend, Entry, check_position, position_key
-from brain.stream.matching import Wanted, type_filter
+from brain.stream.matching import EventFilter, type_filter
 
 if TYPE_CHECKING:
     from brain.stream.stream import EventStream
@@ -62,7 +62,7 @@ class EventQuery:
         )
 
     @cached_property
-    def may_match(self) -> Wanted:
+    def may_match(self) -> EventFilter:
         """Whether bytes may be an event that is asked for: told at a fraction of the cost of decoding them."""
         by_type = type_filter(self.pattern)
         sign = b""
@@ -78,7 +78,7 @@ class EventQuery:
             try:
                 event = Event.decode(data)
             except EnvelopeError as error:
-                log.warning("stored bytes are not an event", position=position, error=str(error))
+                log.warning("stored bytes are not an event; passing them over", position=position, error=str(error))
                 continue
             if self.matches(event):
                 yield Stored(position, event)

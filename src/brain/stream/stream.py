@@ -223,7 +223,9 @@ class EventStream:
         now = time.monotonic()
         if now - self._said.get(reason, 0.0) >= _SAY_EVERY:  # a full disk refuses thousands a second
             self._said[reason] = now
-            log.error("event refused", reason=reason, error=str(error), event_id=event_id, total=self.refused[reason])
+            log.error(
+                "an event was refused", reason=reason, error=str(error), event_id=event_id, total=self.refused[reason]
+            )
         if not isinstance(error, BrainError):
             error = EnvelopeError(f"event: cannot be published: {type(error).__name__}: {error}")
         return Receipt(event_id, self, -1, False, error)
@@ -438,7 +440,9 @@ class EventStream:
             self._closed = True
         self._stopping.set()
         if self._shipper is not None and not await run_alone(self._shipper.stop, timeout):
-            log.warning("closed with a backlog; it is shipped at the next start", backlog=self.stats()["backlog"])
+            log.warning(
+                "the stream was closed with a backlog; the next start ships it", backlog=self.stats()["backlog"]
+            )
         self._executor.shutdown(wait=False, cancel_futures=True)
         for consumer in self.consumers:
             consumer.close()
@@ -504,7 +508,7 @@ class EventStream:
                 if isinstance(error, Unavailable):
                     self.outage.report("watching", error)
                 else:
-                    log.warning("cannot watch the backend", error=str(error))
+                    log.warning("the backend cannot be watched for new events; trying again", error=str(error))
                 position = None
                 self._stopping.wait(0.2)
 

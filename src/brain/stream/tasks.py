@@ -55,7 +55,7 @@ class RestartingTask:
         self._ended_by = type(error).__name__ if error is not None else "returning"
         self._ended_at = time.monotonic()
         log.error(
-            "a task ended, starting it again", task=self._name, count=self.ends, error=repr(error), exc_info=error
+            "a task ended; starting it again", task=self._name, count=self.ends, error=repr(error), exc_info=error
         )
 
     def trouble(self) -> str:

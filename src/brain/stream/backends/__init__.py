@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from brain.errors import BrainError, InvalidInput, NotFound
 from brain.redis_client.url import SCHEMES, masked
 from brain.stream.dead_letters import DeadLetter
-from brain.stream.matching import Wanted
+from brain.stream.matching import EventFilter
 
 
 class Entry(NamedTuple):
@@ -139,7 +139,7 @@ class Backend(Protocol):
     def take_over(self, group: str, consumer: str) -> list[Held]:
         """Give the consumer all that is held by no present member."""
 
-    def fetch(self, group: str, consumer: str, limit: int, wanted: Wanted | None = None) -> list[Entry]:
+    def fetch(self, group: str, consumer: str, limit: int, wanted: EventFilter | None = None) -> list[Entry]:
         """The next events of the group, held by the consumer from now on; empty when there is none. Raises Fenced.
 
         Those that are not `wanted` are passed over: nothing is written for them.

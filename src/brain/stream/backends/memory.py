@@ -13,7 +13,7 @@ import msgspec
 
 from brain.stream.backends import Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
 from brain.stream.dead_letters import DeadLetter
-from brain.stream.matching import Wanted
+from brain.stream.matching import EventFilter
 
 
 @dataclass(slots=True)
@@ -166,7 +166,7 @@ class MemoryBackend:
                     taken.append(Held(str(position), self._at(position), pending.attempts))
             return taken
 
-    def fetch(self, group: str, consumer: str, limit: int, wanted: Wanted | None = None) -> list[Entry]:
+    def fetch(self, group: str, consumer: str, limit: int, wanted: EventFilter | None = None) -> list[Entry]:
         with self._changed:
             state = self._member(group, consumer)
             found = []

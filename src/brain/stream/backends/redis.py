@@ -18,7 +18,7 @@ from brain.stream.backends import Entry, Fenced, GroupInfo, Held, NoGroup, posit
 from brain.stream.backends.redis_health import weaknesses
 from brain.stream.backends.redis_link import Link
 from brain.stream.dead_letters import DeadLetter, unpack_letter
-from brain.stream.matching import Wanted
+from brain.stream.matching import EventFilter
 
 _LAST_SEQ = (1 << 64) - 1
 _MAX_ACK = 1000  # positions an acknowledging script is given at once; Lua's stack bounds it
@@ -204,7 +204,7 @@ class RedisBackend:
             )
             return [Held(_text(position), data, int(attempts)) for position, data, attempts in rows]
 
-    def fetch(self, group: str, consumer: str, limit: int, wanted: Wanted | None = None) -> list[Entry]:
+    def fetch(self, group: str, consumer: str, limit: int, wanted: EventFilter | None = None) -> list[Entry]:
         with self._errors():
             if wanted is None:
                 return self._fetch_all(group, consumer, limit)
@@ -227,7 +227,7 @@ class RedisBackend:
             if rows or not streams:
                 return [Entry(position.decode(), fields[1]) for position, fields in rows]
 
-    def _fetch_wanted(self, group: str, consumer: str, limit: int, wanted: Wanted) -> list[Entry]:
+    def _fetch_wanted(self, group: str, consumer: str, limit: int, wanted: EventFilter) -> list[Entry]:
         """Read ahead of the group, and have it hold the wanted ones of what was read and move beyond the rest.
 
         Redis hands out whatever comes next: https://redis.io/docs/latest/commands/xreadgroup/ knows no filter. The

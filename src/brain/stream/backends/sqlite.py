@@ -24,7 +24,7 @@ from brain.store.sqlite import SQLiteFile, sqlite_file, use_wal
 from brain.store.sqlite_faults import explained
 from brain.stream.backends import Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
 from brain.stream.dead_letters import DeadLetter, unpack_letter
-from brain.stream.matching import Wanted
+from brain.stream.matching import EventFilter
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (position INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB NOT NULL, only_group TEXT);
@@ -240,7 +240,7 @@ class SQLiteBackend:
                 )
             return [Held(str(position), data, attempts) for position, data, attempts in rows]
 
-    def fetch(self, group: str, consumer: str, limit: int, wanted: Wanted | None = None) -> list[Entry]:
+    def fetch(self, group: str, consumer: str, limit: int, wanted: EventFilter | None = None) -> list[Entry]:
         while True:
             with self._transaction() as db:
                 self._check_member(db, group, consumer)
