@@ -131,8 +131,12 @@ class GroupSession:
         self._room = asyncio.Event()
         self._taken_over: deque[Delivery] = deque()
         self._listening = group.stream.changes.listen()
+        self._matches = group.pattern.matches
         self._done: list[str] = []
-        self._flushed_at = 0.0
+        self.finish = self._done.append
+        """Given the position of an event that is handled: it is acknowledged with the next `flush`."""
+        self.flush_at = 0.0
+        """When the next `flush` is due, by the monotonic clock."""
         self._joined = False
         self._lease: asyncio.Task[None] | None = None
 
@@ -225,7 +229,7 @@ class GroupSession:
                 return None
         else:
             delivery.event = None  # a handler may change what it is given: a retry decodes the bytes again
-        if self._group.pattern.matches(event.type):
+        if self._matches(event.type):
             return event
         delivery.fault = ""  # a key of it is of no interest
         return None
@@ -235,7 +239,7 @@ class GroupSession:
         if delivery.fault:
             await self.dead_letter(delivery, delivery.fault)
         else:
-            self.finish(delivery)
+            self.finish(delivery.position)
 
     async def count_attempt(self, delivery: Delivery) -> bool:
         """Count the attempt at a redelivered event that is about to be made; False when it has had all of them."""
@@ -256,24 +260,16 @@ class GroupSession:
         self._group.dead += 1
         self._make_room(1)
 
-    def finish(self, delivery: Delivery) -> None:
-        """The event is handled: it is acknowledged with the next `flush`."""
-        self._done.append(delivery.position)
-
     @property
     def has_finished(self) -> bool:
         """Whether a `flush` would acknowledge something."""
         return bool(self._done)
 
-    def is_flush_due(self, now: float) -> bool:
-        """Whether finished events have waited long enough; `now` is monotonic."""
-        return now - self._flushed_at > FLUSH_AFTER
-
     async def flush(self) -> None:
         """Acknowledge what is finished. Raises Fenced, and then others handle it again."""
-        self._flushed_at = time.monotonic()
-        done, self._done = self._done, []
-        if done:
+        self.flush_at = time.monotonic() + FLUSH_AFTER
+        if done := self._done.copy():
+            self._done.clear()
             await self._stream.call(self._stream.backend.ack, self._group.name, self._member.name, done)
             self._make_room(len(done))
 
@@ -313,7 +309,7 @@ async def loop_over(group: Group) -> AsyncGenerator[Event, None]:
                     elif not delivery.redelivered or await session.count_attempt(delivery):
                         yield event
                         session.check_lease()
-                        session.finish(delivery)
-                    if delivery.redelivered or session.is_flush_due(time.monotonic()):
+                        session.finish(delivery.position)
+                    if delivery.redelivered or time.monotonic() > session.flush_at:
                         await session.flush()
                 await session.flush()

@@ -229,7 +229,7 @@ class HandlerRun:
                     continue
                 finished = await self._handle(lane, delivery)
                 # Asked here too, since nearly every event has nothing to settle.
-                if keyed or delivery.redelivered or session.is_flush_due(lane.now):
+                if keyed or delivery.redelivered or lane.now > session.flush_at:
                     await self._settle(lane, delivery, finished)
             if session.has_finished and lane.queue.empty():
                 await session.flush()
@@ -241,7 +241,7 @@ class HandlerRun:
         if self._how.key is not None:
             await self._release_key(lane, delivery, finished)
         # A redelivered one at once: were its consumer killed before, it would count one more attempt.
-        if delivery.redelivered or self._session.is_flush_due(lane.now):
+        if delivery.redelivered or lane.now > self._session.flush_at:
             await self._session.flush()
 
     async def _release_key(self, lane: _Lane, delivery: Delivery, finished: bool) -> None:
@@ -276,7 +276,7 @@ class HandlerRun:
                 consumer.hangs(delivery.position, running)
             return await self._failed(lane, delivery, error, running)
         consumer.delivered += 1
-        session.finish(delivery)
+        session.finish(delivery.position)
         return True
 
     async def _attempt(self, lane: _Lane, delivery: Delivery, event: Event) -> str:

@@ -253,13 +253,13 @@ class SQLiteBackend:
                     return []
                 found = rows if wanted is None else [row for row in rows if wanted(row[1])]
                 db.execute("UPDATE groups SET read_to = ? WHERE name = ?", (rows[-1][0], group))
-                if found:
-                    db.execute(
-                        "INSERT INTO pending SELECT ?, value, ?, 1 FROM json_each(?)",
-                        (group, consumer, f"[{','.join(str(position) for position, _ in found)}]"),
-                    )
-            if found:
-                return [Entry(str(position), data) for position, data in found]
+                entries = [Entry(str(position), data) for position, data in found]
+                if entries:
+                    held = f"[{','.join([entry.position for entry in entries])}]"
+                    statement = "INSERT INTO pending SELECT ?, value, ?, 1 FROM json_each(?)"
+                    db.execute(statement, (group, consumer, held))
+            if entries:
+                return entries
 
     def ack(self, group: str, consumer: str, positions: Sequence[str]) -> None:
         with self._transaction() as db:
