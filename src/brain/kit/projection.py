@@ -48,7 +48,7 @@ SEEN = sa.Table(
     sa.Index("consumer_seen_number", "name", "number"),
 )
 REMEMBERED = 200_000
-"""Event ids kept to tell a duplicate: what a producer may send again after Redis lost its memory is far less."""
+"""Event ids kept to find duplicates: what a producer may send again after Redis lost its memory is far less."""
 ATTEMPTS = 5
 """How often an event whose `apply` raises is tried alone before it becomes a dead letter."""
 _STORE_AFTER = 30.0  # seconds for which the position is not written while nothing wanted comes

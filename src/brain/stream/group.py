@@ -104,7 +104,7 @@ class Group:
         return self._start
 
     def _take_former_name(self) -> None:
-        """Rename the group that we had under the former name, told from a stranger's by its pattern."""
+        """Rename the group that we had under the former name; one with another pattern is a stranger's."""
         backend = self.stream.backend
         ours = any(info.name == self._former and info.pattern == str(self.pattern) for info in backend.groups())
         if ours and backend.rename_group(self._former, self.name):

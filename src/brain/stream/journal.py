@@ -123,7 +123,7 @@ class Journal:
         return self._lock is not None and found.st_ino == os.fstat(self._lock).st_ino
 
     def _make_again(self) -> None:
-        """The folder anew, with what this process still has of it: the segment being written."""
+        """Make the folder again, with what this process still has of it: the segment being written."""
         log.error("the journal's folder had been removed; it was made again", journal=str(self.folder))
         if self._lock is not None:
             unlock(self._lock)

@@ -387,7 +387,7 @@ def describe_error(error: BaseException) -> str:
         return str(error)
     try:
         text = str(error)
-    except BaseException as fault:  # noqa: BLE001  (an exception of the user's; said in its place)
+    except BaseException as fault:  # noqa: BLE001  (an exception of the user's; replaced by this text)
         text = f"(its text cannot be had: {type(fault).__name__})"
     return f"{type(error).__name__}: {text}"[:_ERROR_CHARACTERS].encode("utf-8", "backslashreplace").decode()
 

@@ -63,7 +63,7 @@ class EventQuery:
 
     @cached_property
     def may_match(self) -> EventFilter:
-        """Whether bytes may be an event that is asked for: told at a fraction of the cost of decoding them."""
+        """Whether bytes may be an event that is asked for, at a fraction of the cost of decoding them."""
         by_type = type_filter(self.pattern)
         sign = b""
         if self.correlation_id is not None and _PLAIN(self.correlation_id):

@@ -59,7 +59,7 @@ class RestartingTask:
         )
 
     def trouble(self) -> str:
-        """What to say of an end in the last minute; "" when all is well."""
+        """A sentence about an end in the last minute; "" when there was none."""
         if not self._ended_by or time.monotonic() - self._ended_at > SHOWN_SECONDS:
             return ""
         return f"{self._name}: its task ended by {self._ended_by} and was started again; see the log"

@@ -49,7 +49,7 @@ class Call(Generic[T]):
             self._loop.call_soon_threadsafe(self._finish, outcome)
         except RuntimeError:
             log.warning(
-                "a handler's thread ended after its event loop, and its outcome is lost", error=repr(outcome.error)
+                "a call in a thread ended after its event loop, and its outcome is lost", error=repr(outcome.error)
             )
 
     def _finish(self, outcome: Outcome) -> None:

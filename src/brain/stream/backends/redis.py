@@ -101,7 +101,7 @@ class RedisBackend:
     def wait(self, after: str, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
         while True:
-            # In turns shorter than the client's patience, so that a server that hangs is told from one with no news.
+            # In turns shorter than the client's timeout: a server that hangs differs from one with nothing new.
             turn = min(max(0.001, deadline - time.monotonic()), self._link.reply_timeout / 4)
             with self._errors():
                 if self._redis.xread({self._events: after or "0-0"}, count=1, block=max(1, int(turn * 1000))):
