@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -142,6 +142,18 @@ def _field(entry: list[bytes], name: bytes) -> bytes:
     return entry[entry.index(name) + 1]
 
 
+def use_a_group_with_a_pattern(backend: Backend, positions: Sequence[str]) -> None:
+    backend.create_group("picky", "some.*", "")
+    backend.join("picky", "a")
+    assert len(backend.fetch("picky", "a", 10, lambda data: data != b"a")) == 2
+    backend.count_attempt("picky", positions[1])
+    letter = DeadLetter(group="picky", position=positions[2], data=b"c", error="boom", attempts=1, buried_at=1.0)
+    backend.dead_letter(letter, "a")
+    assert backend.rename_group("picky", "brain.picky")
+    assert [letter.group for letter in backend.dead_letters("brain.picky")] == ["brain.picky"]
+    backend.drop_group("brain.picky")
+
+
 def use_everything(url: str) -> None:
     """Every command that the backend and the store ever send."""
     backend = open_backend(url)
@@ -165,6 +177,7 @@ def use_everything(url: str) -> None:
     assert backend.redrive("g", positions[1:2]) == 1
     assert backend.discard("g") == 1
     assert backend.groups()[0].consumers == 1
+    use_a_group_with_a_pattern(backend, positions)
     backend.advance("g", backend.tail())
     assert backend.trim(positions[0]) == 1
     backend.drop_group("g")

@@ -148,6 +148,13 @@ def test_a_full_server_takes_no_events_but_lets_groups_work_so_that_room_can_be_
         assert backend.count_attempt("g", positions[0]) == 2
         letter = DeadLetter(group="g", position=positions[0], data=b"x", error="boom", attempts=2, buried_at=1.0)
         backend.dead_letter(letter, "b")
+        backend.create_group("picky", "some.*", positions[89])
+        backend.join("picky", "a")
+        assert len(backend.fetch("picky", "a", 100, lambda data: True)) == 10
+        assert backend.rename_group("picky", "brain.picky")
+        backend.join("brain.picky", "b")
+        assert len(backend.take_over("brain.picky", "b")) == 10
+        backend.drop_group("brain.picky")
         backend.ack("g", "b", positions[1:])
         with pytest.raises(Unavailable, match="full"):
             backend.redrive("g")
