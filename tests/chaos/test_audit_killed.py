@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from brain import Event, EventStream
 from brain.audit.custody import Custody
-from brain.audit.search import Wanted, each
+from brain.audit.search import EntryQuery, each
 from brain.audit.settings import AuditSettings
 from brain.audit.tables import entries
 from brain.audit.verify import verify
@@ -72,7 +72,7 @@ async def test_each_event_is_logged_once_and_in_order(
         await until(lambda: logged() >= len(published), 90)
         kill(worker)
         assert await stream.dead_letters() == []
-    found = [entry.data for entry in each(database, Wanted())]
+    found = [entry.data for entry in each(database, EntryQuery())]
     report = verify(database, custody.log().signer)
     print(f"{kind}: {kills} kills, {killed_at_work} with events left to log; {len(published)} events, {report}")
     assert found == published

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from brain import Delivering, Event, EventStream
+from brain import DeliveryOptions, Event, EventStream
 from support.waiting import until
 
 COUNT = 600
@@ -151,7 +151,7 @@ async def round_of(url: str, released: threading.Event, *, with_bad: bool) -> tu
         for name, bad in bad_handlers(released, freed).items():
             handler = bad if with_bad else well_behaved(bad)
             key = (lambda event: [] if with_bad and is_bad(event) else 1) if name == "keyed" else None
-            how = Delivering(concurrency=4, timeout=0.3, grace=0.3, max_attempts=2, retry_delay=0.05, key=key)  # type: ignore[arg-type]
+            how = DeliveryOptions(concurrency=4, timeout=0.3, grace=0.3, max_attempts=2, retry_delay=0.05, key=key)  # type: ignore[arg-type]
             stream.consumer(name, "test.*", handler, how)
         task = asyncio.create_task(stream.run_consumers())
         assert await other.stdout.readline() == b"ready\n"

@@ -22,7 +22,7 @@ from brain.audit.lookup import find_logged
 from brain.audit.merkle import BadProof, leaf_hash, root_of
 from brain.audit.note import BadNote, Checkpoint, Signer
 from brain.audit.retention import add_hold, check_retention, list_holds, prune, remove_hold
-from brain.audit.search import Entry, Wanted, each, find
+from brain.audit.search import Entry, EntryQuery, each, find
 from brain.audit.settings import AuditSettings
 from brain.audit.tables import checkpoints, entries
 from brain.audit.tasks import open_component
@@ -65,7 +65,7 @@ def note_of(database: sa.Engine) -> bytes:
 
 def found(database: sa.Engine, **wanted: Any) -> list[int]:
     with database.connect() as connection:
-        return [entry.index for entry in find(connection, Wanted(**wanted))]
+        return [entry.index for entry in find(connection, EntryQuery(**wanted))]
 
 
 def test_exact_bytes_are_logged_in_order_and_signed_for(database: sa.Engine) -> None:
@@ -209,9 +209,9 @@ def test_searching(database: sa.Engine) -> None:
     assert found(database, agent="") == []
     assert found(database, agent="a\0") == []
     with database.connect() as connection:
-        page = find(connection, Wanted(), before=50, limit=3)
+        page = find(connection, EntryQuery(), before=50, limit=3)
     assert [entry.index for entry in page] == [49, 48, 47]
-    assert [entry.index for entry in each(database, Wanted(text="db/"))] == [n for n in range(60) if n % 17 != 16]
+    assert [entry.index for entry in each(database, EntryQuery(text="db/"))] == [n for n in range(60) if n % 17 != 16]
 
 
 def test_what_is_long_or_odd_is_logged_whole(database: sa.Engine) -> None:
@@ -248,7 +248,7 @@ def test_old_payloads_are_deleted_and_the_proofs_of_the_rest_hold(database: sa.E
     gone = proofs.check(proofs.encode(proofs.prove(database, denial(7).id)), log.signer.verifier)
     assert (gone.index, gone.event) == (7, None)
     with database.connect() as connection:
-        (entry,) = find(connection, Wanted(correlation_id=denial(7).id))
+        (entry,) = find(connection, EntryQuery(correlation_id=denial(7).id))
     assert (entry.data, entry.event, entry.type, entry.agent) == (None, None, "policy.action_denied", "agent-2")
     append(database, log, records(400, 3))
     assert verify(database, log.signer).ok
@@ -325,7 +325,7 @@ async def consuming(stream: EventStream, database: sa.Engine, **audit: Any) -> A
 
 
 def logged(database: sa.Engine) -> list[Entry]:
-    return list(each(database, Wanted()))
+    return list(each(database, EntryQuery()))
 
 
 def test_a_growing_log_is_verified_without_false_alarm(database: sa.Engine) -> None:

@@ -17,6 +17,7 @@ from brain.charter import Event
 from brain.server import events as events_api
 from brain.server.running import Running
 from brain.settings import Settings
+from brain.stream import query as stream_query
 from brain.stream.publisher import failures
 from support.redis_server import RedisServer
 from support.server import running_server
@@ -107,7 +108,7 @@ async def test_a_story_is_found_with_the_event_that_began_it(server: Server) -> 
 async def test_a_rare_type_in_a_long_stream_is_searched_in_bounded_steps(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events_api, "PAGE", 100)
+    monkeypatch.setattr(stream_query, "PAGE", 100)
     monkeypatch.setattr(events_api, "SEARCHED", 300)
     await publish(server, 1, "rare.event")
     await publish(server, 700)

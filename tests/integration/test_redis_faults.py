@@ -16,9 +16,10 @@ import redis
 
 from brain import Event, EventStream
 from brain.errors import Unavailable
-from brain.stream.backends import DeadLetter, MarkMismatch, NoGroup, position_key
+from brain.stream.backends import MarkMismatch, NoGroup, position_key
 from brain.stream.backends.redis import RedisBackend
 from brain.stream.backends.redis_health import weaknesses
+from brain.stream.dead_letters import DeadLetter
 from support.ports import free_port
 from support.redis_server import RedisServer, StartRedis, until
 
@@ -140,13 +141,20 @@ def test_a_full_server_takes_no_events_but_lets_groups_work_so_that_room_can_be_
         backend.create_group("g", "*", "")
         backend.join("g", "a")
         backend.join("g", "b")
-        backend.beat("g", "a")
+        backend.heartbeat("g", "a")
         assert len(backend.fetch("g", "a", 100)) == 100
         backend.expel("g", "a")
         assert len(backend.take_over("g", "b")) == 100
         assert backend.count_attempt("g", positions[0]) == 2
         letter = DeadLetter(group="g", position=positions[0], data=b"x", error="boom", attempts=2, buried_at=1.0)
-        backend.bury(letter, "b")
+        backend.dead_letter(letter, "b")
+        backend.create_group("picky", "some.*", positions[89])
+        backend.join("picky", "a")
+        assert len(backend.fetch("picky", "a", 100, lambda data: True)) == 10
+        assert backend.rename_group("picky", "brain.picky")
+        backend.join("brain.picky", "b")
+        assert len(backend.take_over("brain.picky", "b")) == 10
+        backend.drop_group("brain.picky")
         backend.ack("g", "b", positions[1:])
         with pytest.raises(Unavailable, match="full"):
             backend.redrive("g")

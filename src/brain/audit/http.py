@@ -24,7 +24,7 @@ from brain.audit.http_models import (
 )
 from brain.audit.local_checkpoint import read_note
 from brain.audit.log import newest_note
-from brain.audit.search import Entry, Wanted, find
+from brain.audit.search import Entry, EntryQuery, find
 from brain.audit.tables import entries
 from brain.audit.tree import StoredTree
 from brain.audit.verify import Report, verify
@@ -78,8 +78,8 @@ def audit_router(custody: Custody) -> APIRouter:
     ) -> Response:
         """Those that fit all filters. For what follows, give the last index as `before`."""
         now = custody.clock()
-        wanted = Wanted(
-            pattern=parse_pattern(pattern) if pattern else None,
+        query = EntryQuery(
+            pattern=parse_pattern(pattern or ["*"]),
             since=parse_time(since, now, "since") if since is not None else None,
             until=parse_time(until, now, "until") if until is not None else None,
             agent=agent,
@@ -87,7 +87,7 @@ def audit_router(custody: Custody) -> APIRouter:
             correlation_id=correlation_id,
             text=text,
         )
-        return _json([document(entry) for entry in await asyncio.to_thread(_find, custody, wanted, before, limit)])
+        return _json([document(entry) for entry in await asyncio.to_thread(_find, custody, query, before, limit)])
 
     @router.post("/verify", summary="Verify the whole log")
     async def verify_all(request: VerifyRequest) -> ReportView:
@@ -149,10 +149,10 @@ def _state(custody: Custody) -> LogView:
         )
 
 
-def _find(custody: Custody, wanted: Wanted, before: int | None, limit: int) -> list[Entry]:
+def _find(custody: Custody, query: EntryQuery, before: int | None, limit: int) -> list[Entry]:
     custody.prepare()
     with reachable(custody.database), reading(custody.database).connect() as connection:
-        return find(connection, wanted, before, limit)
+        return find(connection, query, before, limit)
 
 
 def _verify(custody: Custody, kept: bytes | None) -> Report:

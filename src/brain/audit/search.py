@@ -15,6 +15,7 @@ from brain.audit.tables import entries
 from brain.charter import Event, Pattern
 from brain.errors import EnvelopeError
 from brain.kit.database import reading
+from brain.stream.query import EventQuery
 
 _PAGE = 2000
 _ESCAPE = "\\"
@@ -59,27 +60,22 @@ class Entry:
             return None
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """Which entries are asked for; all that is given must fit.
+@dataclass(frozen=True, kw_only=True)
+class EntryQuery(EventQuery):
+    """Which entries are asked for: as for the stream, and by what the log has an index of.
 
-    `since` and `until` (excluded) are about the events' own times; `text` is found anywhere in an event, in whatever
-    case. A `correlation_id` also finds the event of that id, which began its story.
+    `text` is found anywhere in an event, in whatever case.
     """
 
-    pattern: Pattern | None = None
-    since: float | None = None
-    until: float | None = None
     agent: str | None = None
     threat: str | None = None
-    correlation_id: str | None = None
     text: str | None = None
 
     @cached_property
     def clauses(self) -> Sequence[ColumnElement[bool]]:
         """All but the text, for the database."""
         found: list[ColumnElement[bool]] = []
-        if self.pattern is not None and not self.pattern.matches_all:
+        if not self.pattern.matches_all:
             found.append(of_pattern(self.pattern))
         if self.since is not None:
             found.append(entries.c.at >= self.since)
@@ -109,17 +105,17 @@ def of_story(correlation_id: str) -> ColumnElement[bool]:
     return or_(entries.c.correlation_id == kept(correlation_id), entries.c.event_id == kept(correlation_id))
 
 
-def find(connection: Connection, wanted: Wanted, before: int | None = None, limit: int = 100) -> list[Entry]:
-    """At most `limit` wanted entries before the index `before`, the newest first."""
+def find(connection: Connection, query: EntryQuery, before: int | None = None, limit: int = 100) -> list[Entry]:
+    """At most `limit` of the entries asked for before the index `before`, the newest first."""
     found: list[Entry] = []
-    page = limit if wanted.text is None else max(limit, _PAGE)
+    page = limit if query.text is None else max(limit, _PAGE)
     while True:
-        clauses = [*wanted.clauses, *([entries.c.idx < before] if before is not None else [])]
-        query = select(*_COLUMNS).where(and_(True, *clauses)).order_by(entries.c.idx.desc()).limit(page)
-        rows: Sequence[Any] = connection.execute(query).all()
+        clauses = [*query.clauses, *([entries.c.idx < before] if before is not None else [])]
+        newest = select(*_COLUMNS).where(and_(True, *clauses)).order_by(entries.c.idx.desc()).limit(page)
+        rows: Sequence[Any] = connection.execute(newest).all()
         for row in rows:
             entry = Entry(*row)
-            if _has_text(entry, wanted):
+            if _has_text(entry, query):
                 found.append(entry)
                 if len(found) == limit:
                     return found
@@ -128,27 +124,27 @@ def find(connection: Connection, wanted: Wanted, before: int | None = None, limi
         before = rows[-1][0]
 
 
-def each(database: Engine, wanted: Wanted) -> Iterator[Entry]:
-    """All wanted entries, oldest first; in pages, each a short transaction of its own."""
+def each(database: Engine, query: EntryQuery) -> Iterator[Entry]:
+    """All entries asked for, oldest first; in pages, each a short transaction of its own."""
     after = -1
     while True:
-        clauses = [*wanted.clauses, entries.c.idx > after]
-        query = select(*_COLUMNS).where(and_(*clauses)).order_by(entries.c.idx).limit(_PAGE)
+        clauses = [*query.clauses, entries.c.idx > after]
+        following = select(*_COLUMNS).where(and_(*clauses)).order_by(entries.c.idx).limit(_PAGE)
         with reading(database).connect() as connection:
-            rows: Sequence[Any] = connection.execute(query).all()
+            rows: Sequence[Any] = connection.execute(following).all()
         for row in rows:
             entry = Entry(*row)
-            if _has_text(entry, wanted):
+            if _has_text(entry, query):
                 yield entry
         if len(rows) < _PAGE:
             return
         after = rows[-1][0]
 
 
-def _has_text(entry: Entry, wanted: Wanted) -> bool:
-    if wanted.text is None:
+def _has_text(entry: Entry, query: EntryQuery) -> bool:
+    if query.text is None:
         return True
-    return entry.data is not None and wanted.needle in entry.data.decode(errors="replace").lower()
+    return entry.data is not None and query.needle in entry.data.decode(errors="replace").lower()
 
 
 def _like(pattern: str) -> str:

@@ -20,7 +20,7 @@ from brain.stream.publisher import emit
 
 log = Log("brain.audit")
 
-GROUP = "audit"
+GROUP = "brain.audit"
 _RETRY = 1.0  # seconds
 
 
@@ -31,7 +31,7 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
 
     async def append() -> None:
         audit = await _opened(custody)
-        await Projection(context, GROUP, audit.append, committed=audit.committed).run()
+        await Projection(context, GROUP, audit.append, committed=audit.committed, former="audit").run()
 
     async def delete_old() -> None:
         audit = await _opened(custody)

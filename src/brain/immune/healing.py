@@ -26,7 +26,8 @@ from brain.store import Store
 
 log = Log("brain.healing")
 
-GROUP = "immune-healing"
+GROUP = "brain.immune"
+FORMER_GROUP = "immune-healing"
 COLLECTION = "immune.healed"
 TIMEOUT = 20.0
 """Seconds an action may take."""

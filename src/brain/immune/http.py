@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from brain import limits
 from brain.charter import HealthKind, HealthSeverity
 from brain.fields import Object, Text
-from brain.immune.healing import GROUP, Healing
+from brain.immune.healing import FORMER_GROUP, GROUP, Healing
 from brain.immune.health import HealthStatus
 from brain.immune.models import HealthEvent
 from brain.immune.service import ImmuneService
@@ -150,5 +150,7 @@ def immune_router(service: ImmuneService) -> APIRouter:
 async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """Health on a server's stream and store, healing included."""
     service = ImmuneService(context.stream, context.store)
-    context.stream.consumer(GROUP, "immune.critical_event", Healing(service, context.store).handle)
+    context.stream.plugin_consumer(
+        GROUP, "immune.critical_event", Healing(service, context.store).handle, former=FORMER_GROUP
+    )
     yield Component(immune_router(service))

@@ -40,7 +40,7 @@ from brain.logs import Log
 from brain.metrics.prometheus import families
 from brain.metrics.settings import MetricsSettings
 from brain.plugins import PluginContext
-from brain.stream.families import stream_families
+from brain.stream.prometheus import stream_metrics
 
 log = Log("brain.otlp")
 
@@ -60,7 +60,7 @@ async def export(context: PluginContext, clock: Callable[[], float] = time.time)
     failed = 0
     try:
         while True:
-            found = await stream_families(context.stream)
+            found = await stream_metrics(context.stream)
             found += await asyncio.to_thread(families, context.database, settings, clock)
             result = await asyncio.to_thread(exporter.export, as_otlp(found, clock()))
             if result is not MetricExportResult.SUCCESS:

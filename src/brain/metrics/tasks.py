@@ -20,7 +20,7 @@ from brain.plugins import PluginContext
 
 log = Log("brain.metrics")
 
-GROUP = "metrics"
+GROUP = "brain.metrics"
 RETRY, PRUNE_EVERY = 1.0, 60.0
 """Seconds."""
 
@@ -34,7 +34,7 @@ async def count(context: PluginContext) -> None:
         except OUTAGE as error:
             log.warning("counting waits for the database", error=str(error))
             await asyncio.sleep(RETRY)
-    await Projection(context, GROUP, apply).run()
+    await Projection(context, GROUP, apply, former="metrics").run()
 
 
 def apply(connection: Connection, items: Sequence[Item]) -> None:

@@ -15,7 +15,8 @@ from brain.charter import Event, Severity
 from brain.threats.service import ThreatService
 from brain.threats.sightings import Sighting
 
-GROUP = "threat-detections"
+GROUP = "brain.threats"
+FORMER_GROUP = "threat-detections"
 THREAT_TYPE = "policy_denials"
 SEVERITY_FROM = ((100, Severity.CRITICAL), (25, Severity.HIGH), (0, Severity.MEDIUM))
 """Severity by the number of denials over the threat's life."""

@@ -18,7 +18,7 @@ from brain.errors import BrainError
 from brain.fields import Object, Text
 from brain.logs import Log
 from brain.plugins import Component, PluginContext
-from brain.threats.detections import GROUP, DenialDetection
+from brain.threats.detections import FORMER_GROUP, GROUP, DenialDetection
 from brain.threats.models import Threat
 from brain.threats.service import REASON_CHARACTERS, ThreatService
 
@@ -192,7 +192,7 @@ def _view(threat: Threat) -> ThreatView:
 async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """Threats on a server's stream and store, detections included."""
     service = ThreatService(context.stream, context.store)
-    context.stream.consumer(GROUP, "policy.action_denied", DenialDetection(service).handle)
+    context.stream.plugin_consumer(GROUP, "policy.action_denied", DenialDetection(service).handle, former=FORMER_GROUP)
     yield Component(threats_router(service), tasks=(partial(_keep_looking, service),))
 
 

@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from brain.audit.custody import Custody
     from brain.audit.note import Verifier
-    from brain.audit.search import Wanted
+    from brain.audit.search import EntryQuery
     from brain.settings import Settings
 
 _TIME = "an age (90s, 15m, 1h, 7d), an ISO 8601 time, or Unix seconds."
@@ -88,15 +88,15 @@ def wanted_from(
     threat: str | None,
     correlation_id: str | None,
     text: str | None,
-) -> Wanted:
+) -> EntryQuery:
     """The filters as the command line gave them. Raises InvalidInput."""
-    from brain.audit.search import Wanted
+    from brain.audit.search import EntryQuery
     from brain.charter import Pattern
     from brain.times import parse_time
 
     now = time.time()
-    return Wanted(
-        pattern=Pattern(pattern) if pattern else None,
+    return EntryQuery(
+        pattern=Pattern(pattern or "*"),
         since=parse_time(since, now, "--since") if since is not None else None,
         until=parse_time(until, now, "--until") if until is not None else None,
         agent=agent,
