@@ -14,6 +14,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, and_, bindparam, delete, select
 
 from brain.charter import Event
+from brain.kit.sql import chunks, insert_missing, upsert
 from brain.metrics import series, tables
 from brain.metrics.accumulate import Cell, Increments, accumulate, bucket_of, exemplar_of, text
 from brain.metrics.lifecycle import ThreatRow, advance, threat_id_of
@@ -38,13 +39,13 @@ def fold(connection: Connection, events: Sequence[tuple[str, Event]]) -> None:
     """Add the events, given with their positions in stream order, to all tables."""
     if not events:
         return
-    tables.insert_missing(connection, tables.origin, {"id": 1, "event_id": text(events[0][1].id)})
+    insert_missing(connection, tables.origin, [{"id": 1, "event_id": text(events[0][1].id)}])
     increments = accumulate(events)
     depends_on = _fold_threats(connection, increments)
     since = kept_since(connection)
     for step in (series.TOTAL, *series.STEPS):
         _fold_step(connection, increments, depends_on, step, since.get(step, 0))
-    tables.upsert(
+    upsert(
         connection,
         tables.exemplars,
         [
@@ -52,7 +53,7 @@ def fold(connection: Connection, events: Sequence[tuple[str, Event]]) -> None:
             for (name, label), (event, value) in increments.latest.items()
         ],
     )
-    tables.upsert(connection, tables.health, [asdict(row) for row in increments.health])
+    upsert(connection, tables.health, [asdict(row) for row in increments.health])
 
 
 def kept_since(connection: Connection) -> dict[int, int]:
@@ -66,7 +67,7 @@ def _fold_threats(connection: Connection, increments: Increments) -> dict[int, s
         return {}
     ids = sorted({threat_id_of(event) for _, event in increments.threats})
     rows: dict[str, ThreatRow] = {}
-    for some in tables.chunks(ids):
+    for some in chunks(ids):
         found = connection.execute(select(tables.threats).where(tables.threats.c.threat_id.in_(some)))
         rows |= {row["threat_id"]: ThreatRow(**row) for row in found.mappings()}
     depends_on: dict[int, str] = {}
@@ -74,7 +75,7 @@ def _fold_threats(connection: Connection, increments: Increments) -> dict[int, s
         earliest = advance(rows, position, event, increments)
         bucket = bucket_of(event.timestamp)
         depends_on[bucket] = min(depends_on.get(bucket, earliest), earliest, key=position_key)
-    tables.upsert(connection, tables.threats, [asdict(row) for row in rows.values()])
+    upsert(connection, tables.threats, [asdict(row) for row in rows.values()])
     return depends_on
 
 
@@ -115,7 +116,7 @@ def _fold_step(
             changed.append({**_key(step, point, label), **figures})
     if gone:
         connection.execute(_DELETE_POINT, gone)
-    tables.upsert(connection, tables.points, changed)
+    upsert(connection, tables.points, changed)
     first: dict[int, str] = {}
     for positions in (increments.first, depends_on):
         for at, position in positions.items():
@@ -129,7 +130,7 @@ def _load(connection: Connection, step: int, wanted: set[int]) -> defaultdict[Po
     stored: defaultdict[Point, dict[str, Row]] = defaultdict(dict)
     table = tables.points.c
     columns = (table.bucket, table.series, table.label, table.count, table.sum, table.error)
-    for some in tables.chunks(sorted(wanted)):
+    for some in chunks(sorted(wanted)):
         for bucket, name, label, count, total, error in connection.execute(
             select(*columns).where(table.step == step, table.bucket.in_(some))
         ):
@@ -139,14 +140,14 @@ def _load(connection: Connection, step: int, wanted: set[int]) -> defaultdict[Po
 
 def _note_first(connection: Connection, step: int, first: dict[int, str]) -> None:
     table = tables.buckets.c
-    for some in tables.chunks(sorted(first)):
+    for some in chunks(sorted(first)):
         for bucket, position in connection.execute(
             select(table.bucket, table.first_position).where(table.step == step, table.bucket.in_(some))
         ):
             if position_key(position) <= position_key(first[bucket]):
                 del first[bucket]
     rows = [{"step": step, "bucket": bucket, "first_position": position} for bucket, position in first.items()]
-    tables.upsert(connection, tables.buckets, rows)
+    upsert(connection, tables.buckets, rows)
 
 
 def _key(step: int, point: Point, label: str) -> dict[str, object]:

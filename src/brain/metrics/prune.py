@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, delete, or_
 
+from brain.kit.sql import upsert
 from brain.metrics import series, tables
 from brain.metrics.projector import kept_since
 from brain.metrics.state import HEALTH_WINDOW
@@ -18,7 +19,7 @@ def prune(connection: Connection, keep: Mapping[int, float], now: float) -> int:
     """
     before = kept_since(connection)
     since = {step: max(before.get(step, 0), int((now - seconds) // step) * step) for step, seconds in keep.items()}
-    tables.upsert(connection, tables.kept, [{"step": step, "since": at} for step, at in since.items()])
+    upsert(connection, tables.kept, [{"step": step, "since": at} for step, at in since.items()])
     gone = 0
     for step, at in since.items():
         points, buckets = tables.points.c, tables.buckets.c

@@ -19,6 +19,7 @@ from brain.audit import tables as audit_tables
 from brain.charter import Event
 from brain.kit import projection
 from brain.kit.database import create_tables, open_database, reachable, reading
+from brain.kit.sql import chunks, upsert
 from brain.metrics import series, tables
 from brain.metrics.projector import fold, kept_since
 from brain.metrics.state import HEALTH_WINDOW
@@ -98,7 +99,7 @@ def verify(
                 create_tables(scratch, tables.metadata)
                 with scratch.begin() as recounted:
                     kept = kept_since(stored)
-                    tables.upsert(recounted, tables.kept, [{"step": step, "since": at} for step, at in kept.items()])
+                    upsert(recounted, tables.kept, [{"step": step, "since": at} for step, at in kept.items()])
                     _recount(recounted, source, verdict, progress)
                     _compare(stored, recounted, source, verdict, kept)
             finally:
@@ -127,7 +128,7 @@ def _compare(
 ) -> None:
     for step in (series.TOTAL, *series.STEPS):
         complete = _complete_buckets(stored, recounted, source, verdict, step)
-        for some in tables.chunks(complete):
+        for some in chunks(complete):
             points = tables.points.c
             these = (points.step == step, points.bucket.in_(some))
             verdict.points += _compare_rows(stored, recounted, tables.points, these, verdict)

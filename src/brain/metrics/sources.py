@@ -10,6 +10,7 @@ from brain.audit.tables import entries
 from brain.charter import Event
 from brain.errors import Conflict, EnvelopeError, NotFound, Unavailable
 from brain.kit.projection import POSITIONS, REMEMBERED, SEEN
+from brain.kit.sql import chunks
 from brain.logs import Log
 from brain.metrics import series, tables
 from brain.metrics.accumulate import bucket_of, text
@@ -99,7 +100,7 @@ class AuditSource:
         """The index of the last of these events in the log, None when one of them is not there."""
         wanted = list(self._stored.execute(ids).scalars())
         found: dict[str, int] = {}
-        for some in tables.chunks(wanted):
+        for some in chunks(wanted):
             query = select(entries.c.event_id, func.min(entries.c.idx)).where(entries.c.event_id.in_(some))
             found |= {row[0]: row[1] for row in self._stored.execute(query.group_by(entries.c.event_id))}
         return max(found.values()) if found and len(found) == len(wanted) else None
