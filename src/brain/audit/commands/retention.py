@@ -1,4 +1,4 @@
-"""`brain audit hold` and `brain audit prune`: what the log keeps, and what it lets go."""
+"""`brain audit hold` and `brain audit prune`: what the log keeps, and what is deleted."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def add(
     from brain.audit.retention import add_hold
 
     settings = load(stream, database)
-    with opened_with(settings) as custody:
+    with opened_with(settings) as (engine, _):
         hold = add_hold(
-            custody.database,
+            engine,
             time.time(),
             pattern=pattern,
             correlation_id=correlation_id,
@@ -61,8 +61,8 @@ def list_all(stream: StreamOption = None, database: DatabaseOption = None, as_js
     from brain.audit.retention import list_holds
     from brain.kit.cli.text import moment, printable
 
-    with opened(stream, database) as custody:
-        found = list_holds(custody.database)
+    with opened(stream, database) as (engine, _):
+        found = list_holds(engine)
     if as_json:
         print_json_array(asdict(hold) for hold in found)
         return
@@ -87,8 +87,8 @@ def remove(
     from brain.audit.retention import remove_hold
 
     settings = load(stream, database)
-    with opened_with(settings) as custody:
-        hold = remove_hold(custody.database, hold_id)
+    with opened_with(settings) as (engine, _):
+        hold = remove_hold(engine, hold_id)
     _publish(settings, HOLD_REMOVED, _payload(hold, by or getpass.getuser()))
     typer.echo(f"{hold.id} lifted")
 
@@ -106,16 +106,18 @@ def prune(
 ) -> None:
     """Delete payloads older than the retention and not held; their hashes stay, and proofs of the rest still hold."""
     from brain.audit.events import PAYLOADS_DELETED
+    from brain.audit.open import open_projector
     from brain.audit.retention import DAY, check_retention
     from brain.audit.retention import prune as prune_log
     from brain.audit.settings import AuditSettings
 
     settings = load(stream, database)
-    days = settings.table(AuditSettings).retention_days if older_than is None else older_than
-    check_retention(days, i_know or (older_than is None and settings.table(AuditSettings).i_know))
+    audit = settings.table(AuditSettings)
+    days = audit.retention_days if older_than is None else older_than
+    check_retention(days, i_know or (older_than is None and audit.i_know))
     now = time.time()
-    with opened_with(settings) as custody:
-        count = prune_log(custody.database, custody.log().sealing, days, now, dry=dry_run)
+    with opened_with(settings) as (engine, _):
+        count = prune_log(engine, open_projector(engine, audit).sealing, days, now, dry=dry_run)
     if count and not dry_run:
         _publish(settings, PAYLOADS_DELETED, {"count": count, "older_than": now - days * DAY, "retention_days": days})
     if as_json:
