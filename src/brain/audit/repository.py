@@ -90,7 +90,7 @@ def entries_in_order(
         after = rows[-1][0]
 
 
-class LoggedEvents:
+class AuditEventReader:
     """The events of the log in their order: the audit plug-in provides it as `AuditEvents`."""
 
     def __init__(self, context: PluginContext) -> None:

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, RowMapping, Table, select
 
-from brain.audit import tables as audit_tables
 from brain.charter import Event
 from brain.kit import projection
 from brain.kit.database import create_tables, open_database, reachable, reading
@@ -90,7 +89,7 @@ def verify(
     """
     verdict = Verdict()
     with reachable(engine):
-        for metadata in (tables.metadata, projection.METADATA, audit_tables.metadata):
+        for metadata in (tables.metadata, projection.METADATA):
             create_tables(engine, metadata)
         with snapshot(engine) as stored:
             source = open_source(stored)
