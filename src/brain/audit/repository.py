@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
@@ -34,14 +33,10 @@ ENTRY_COLUMNS = (
 )
 """The fields of an AuditEntry, in their order."""
 
-_made: WeakSet[Engine] = WeakSet()
-
 
 def make_tables(database: Engine) -> None:
     """Make the log's tables that are missing. Raises Unavailable."""
-    if database not in _made:  # looked at once, as it waits for writers
-        create_tables(database, metadata)
-        _made.add(database)
+    create_tables(database, metadata)
 
 
 def read_identity(database: Engine) -> Verifier | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from brain.metrics.recount import Verdict
-    from brain.metrics.summary import DenialRate, Summary
+    from brain.metrics.summary import DenialRate, MetricsSummary
     from brain.settings import Settings
 
 app = typer.Typer(help="Metrics: show them, and check them by a recount.", no_args_is_help=True)
@@ -45,20 +45,20 @@ def show(
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the figures of a span of time: events, decisions, denials, times to mitigate, open threats, health."""
+    """Print the figures of a range of time: events, decisions, denials, times to mitigate, open threats, health."""
     from brain.metrics.schema import reading_tables
     from brain.metrics.settings import MetricsSettings
-    from brain.metrics.summary import summarise_span
-    from brain.metrics.time_range import span
+    from brain.metrics.summary import summarise_range
+    from brain.metrics.time_range import time_range
     from brain.times import parse_time
 
     now = time.time()
     settings = _settings(stream, database)
     with _database(settings) as engine:
         end = None if until is None else parse_time(until, now, "until")
-        asked = span(parse_time(since, now, "since"), end, None, now, settings.table(MetricsSettings))
+        period = time_range(parse_time(since, now, "since"), end, None, now, settings.table(MetricsSettings))
         with reading_tables(engine) as connection:
-            summary = summarise_span(connection, asked, now, top)
+            summary = summarise_range(connection, period, now, top)
     if as_json:
         print_json(asdict(summary))
     else:
@@ -130,7 +130,7 @@ def _database(settings: Settings) -> Iterator[Engine]:
         engine.dispose()
 
 
-def _print_summary(summary: Summary) -> None:
+def _print_summary(summary: MetricsSummary) -> None:
     from brain.kit.cli.text import moment
 
     waiting = summary.open

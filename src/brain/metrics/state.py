@@ -1,11 +1,13 @@
-"""What holds at one moment: the health score, and the threats that are open; worked out from what is kept."""
+"""The state at one moment: the health score, and the open threats."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+from msgspec import Meta
 from sqlalchemy import Connection, func, or_, select
 
 from brain.charter import HealthKind, HealthSeverity, ThreatStatus
@@ -20,12 +22,12 @@ _SOLVED = (str(ThreatStatus.MITIGATED), str(ThreatStatus.RESOLVED))
 
 @dataclass(frozen=True)
 class OpenThreats:
-    """The threats that were active at a moment; ages in seconds, None when there were none."""
+    """The threats that wait to be mitigated."""
 
-    count: int
-    mean_age_seconds: float | None
-    oldest_age_seconds: float | None
-    oldest_id: str | None
+    count: Annotated[int, Meta(description="How many.")]
+    mean_age_seconds: Annotated[float | None, Meta(description="How old they are in the mean; null without any.")]
+    oldest_age_seconds: Annotated[float | None, Meta(description="How old the oldest is; null without any.")]
+    oldest_id: Annotated[str | None, Meta(description="The id of the oldest; null without any.")]
 
 
 def health_scores(connection: Connection, moments: Sequence[float]) -> Iterator[tuple[float, int]]:
