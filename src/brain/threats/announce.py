@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from brain.charter import ThreatStatus as Status
+from brain.charter import ThreatStatus
 from brain.stream.publisher import Publisher, emit_async
 from brain.threats.events import DETECTED, ESCALATED, MITIGATED, STATUS_CHANGED, AboutThreat
 from brain.threats.models import Threat
@@ -35,14 +35,14 @@ async def announce_move(stream: Publisher | None, threat: Threat) -> None:
         {**about, "old_status": move.old, "new_status": move.new, "reason": move.reason, "changed_at": move.at},
         meta=meta,
     )
-    if move.new is Status.ESCALATED:
+    if move.new is ThreatStatus.ESCALATED:
         await emit_async(
             stream,
             ESCALATED,
             {**about, "old_status": move.old, "reason": move.reason, "escalated_at": move.at},
             meta=meta,
         )
-    if move.new is Status.MITIGATED:
+    if move.new is ThreatStatus.MITIGATED:
         await emit_async(
             stream,
             MITIGATED,

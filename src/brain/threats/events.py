@@ -65,7 +65,7 @@ class ThreatMitigated(AboutThreat):
     ]
 
 
-class StoreRestored(TypedDict):
+class ThreatsRestored(TypedDict):
     """A store came back with fewer threats than this process knew, and was given back what it had lost."""
 
     restored: Annotated[int, Meta(description="How many threats were written back.")]
@@ -147,7 +147,7 @@ MITIGATED = EventType(
 STORE_RESTORED = EventType(
     name="threat.store_restored",
     module="threats",
-    payload=StoreRestored,
+    payload=ThreatsRestored,
     priority=Priority.CRITICAL,
     frequency=Frequency.LOW,
     purpose="The store had lost threats or their moves (an older snapshot, a failover); they were written back.",

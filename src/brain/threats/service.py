@@ -10,8 +10,8 @@ from itertools import count, islice
 from typing import Any, cast
 
 from brain import limits
-from brain.charter import Severity, current_meta
-from brain.charter import ThreatStatus as Status
+from brain.charter import Severity, ThreatStatus, current_meta
+from brain.charter.vocabulary import parse_name
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.store import Store
 from brain.store.memory import MemoryStore
@@ -19,7 +19,7 @@ from brain.store.mirror import Restoration
 from brain.stream.publisher import Publisher, emit
 from brain.threats.announce import announce_detected, announce_move
 from brain.threats.events import STORE_RESTORED
-from brain.threats.models import Threat, ThreatStats, moved, parse, statistics
+from brain.threats.models import Threat, ThreatStats, moved, statistics
 from brain.threats.repository import ThreatStore
 from brain.threats.sightings import Recorded, Sighting, first_threat, joined, positive, threat_id
 
@@ -112,17 +112,17 @@ class ThreatService:
 
     async def list_threats(
         self,
-        status: Status | str | Iterable[Status | str] | None = None,
+        status: ThreatStatus | str | Iterable[ThreatStatus | str] | None = None,
         severity: Severity | str | Iterable[Severity | str] | None = None,
         type: str | None = None,
         source: str | None = None,
         limit: int = 100,
     ) -> list[Threat]:
         """Threats that fit all filters, the latest detected first, at most `limit`. Raises InvalidInput."""
-        statuses = {parse(Status, value, "status") for value in _several(status)}
-        severities = {parse(Severity, value, "severity") for value in _several(severity)}
+        statuses = {parse_name(ThreatStatus, value, "status") for value in _several(status)}
+        severities = {parse_name(Severity, value, "severity") for value in _several(severity)}
         if limit < 1:
-            raise InvalidInput(f"limit: {limit} must be 1 or more")
+            raise InvalidInput(f"limit: {limit} is too small; use 1 or more")
         fitting = (
             threat
             for threat in await asyncio.to_thread(self._threats.all)
@@ -133,13 +133,13 @@ class ThreatService:
         )
         return list(islice(fitting, limit))
 
-    async def update_threat_status(self, id: str, status: Status | str, reason: str = "") -> Threat:
+    async def update_threat_status(self, id: str, status: ThreatStatus | str, reason: str = "") -> Threat:
         """Move the threat, and announce the move.
 
         Raises NotFound, InvalidInput for an unknown status, Conflict (listing the allowed moves) for a move that the
         table does not have.
         """
-        new = parse(Status, status, "status")
+        new = parse_name(ThreatStatus, status, "status")
         if len(reason) > REASON_CHARACTERS:
             raise InvalidInput(f"reason: {len(reason)} characters are more than the {REASON_CHARACTERS} allowed")
         if not limits.is_text(reason):
@@ -160,7 +160,7 @@ class ThreatService:
             )
         return found
 
-    def _move(self, id: str, new: Status, reason: str) -> Threat:
+    def _move(self, id: str, new: ThreatStatus, reason: str) -> Threat:
         while True:  # ends: each turn that is overtaken means that another move was made
             threat, version = self._found(id)
             after = moved(threat, new, reason, self._clock())
@@ -186,7 +186,7 @@ class ThreatService:
             if found is None:
                 break
             threat, version = found
-            if threat.status is not Status.RESOLVED:
+            if threat.status is not ThreatStatus.RESOLVED:
                 after = joined(threat, sighting, counts, self._clock())
                 if after is not threat:
                     self._threats.put(after, version)

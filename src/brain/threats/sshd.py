@@ -53,7 +53,7 @@ _ACCEPTED = re.compile(
 
 
 @dataclass
-class Finding:
+class SshdFinding:
     """What one source address did, in one log. Times are in Unix seconds."""
 
     address: str
@@ -95,10 +95,10 @@ class SshdLog:
     lines: int = 0
     unreadable: int = 0
     examples: list[tuple[int, str]] = field(default_factory=list)
-    by_address: dict[str, Finding] = field(default_factory=dict)
+    by_address: dict[str, SshdFinding] = field(default_factory=dict)
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[SshdFinding]:
         """One for each source address, the busiest first."""
         return sorted(self.by_address.values(), key=lambda finding: (-finding.attempts, finding.address))
 
@@ -160,11 +160,11 @@ def _take_message(log: SshdLog, message: str, host: str, timestamp: float) -> bo
     return True
 
 
-def _finding(log: SshdLog, address: str, host: str, timestamp: float) -> Finding:
+def _finding(log: SshdLog, address: str, host: str, timestamp: float) -> SshdFinding:
     address = _plain(address)
     finding = log.by_address.get(address)
     if finding is None:
-        finding = log.by_address[address] = Finding(address, timestamp, timestamp)
+        finding = log.by_address[address] = SshdFinding(address, timestamp, timestamp)
     finding.first_seen = min(finding.first_seen, timestamp)
     finding.last_seen = max(finding.last_seen, timestamp)
     finding.hosts.add(host)
@@ -182,7 +182,7 @@ def _plain(address: str) -> str:
     return address
 
 
-def _count_user(finding: Finding, user: str, times: int) -> None:
+def _count_user(finding: SshdFinding, user: str, times: int) -> None:
     if user in finding.users or len(finding.users) < USERS_KEPT:
         finding.users[user] += times
 
@@ -201,12 +201,12 @@ def describe(counts: Mapping[str, int]) -> str:
     return f"sshd log: {', '.join(said)}"
 
 
-def is_threat(finding: Finding, least_attempts: int = LEAST_ATTEMPTS) -> bool:
+def is_threat(finding: SshdFinding, least_attempts: int = LEAST_ATTEMPTS) -> bool:
     """Whether this is more than a mistake."""
     return finding.attempts >= least_attempts or finding.logins_after_failures > 0
 
 
-def sighting(log: SshdLog, finding: Finding) -> Sighting:
+def sighting(log: SshdLog, finding: SshdFinding) -> Sighting:
     """The finding as evidence for its attacker's threat."""
     return Sighting(
         key=f"{THREAT_TYPE} {finding.address}",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from brain.threats.sightings import Recorded
-    from brain.threats.sshd import Finding, SshdLog
+    from brain.threats.sshd import SshdFinding, SshdLog
 
 LONGEST_LINE = 65_536
 """Bytes read as one line at most: what is longer is no log."""
@@ -114,7 +114,7 @@ def _state(recorded: Recorded | None) -> str:
     return "new" if recorded.new else "grown" if recorded.changed else "known"
 
 
-def _row(finding: Finding, recorded: Recorded | None) -> Mapping[str, Any]:
+def _row(finding: SshdFinding, recorded: Recorded | None) -> Mapping[str, Any]:
     return {
         "source": finding.address,
         **finding.counts,
