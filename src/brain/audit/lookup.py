@@ -1,4 +1,4 @@
-"""Where an event stands in the audit log: for pages and incidents that carry the proof of a decision."""
+"""Lookup of one event in the audit log, for pages and incidents that carry the proof of a decision."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _NAME = re.compile(r"[^\s+]+").fullmatch
 
 
 class BadNote(InvalidInput):
-    """A note or checkpoint is malformed, or not signed by the key that it must be signed by."""
+    """A note or checkpoint is malformed, or not signed by the right key."""
 
     title = "The signed note is not good"
 
@@ -51,7 +51,7 @@ class Verifier:
 
     @property
     def id(self) -> bytes:
-        """The four bytes that stand before each of its signatures."""
+        """The four bytes before each of its signatures."""
         return sha256(self.name.encode() + b"\n" + ED25519 + self.key).digest()[:4]
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ class Verifier:
 
     @staticmethod
     def parse(text: str) -> Verifier:
-        """The key written as `<name>+<id>+<base64>`. Raises InvalidInput, saying what is wrong."""
+        """The key written as `<name>+<id>+<base64>`. Raises InvalidInput, naming the fault."""
         remedy = "write it as `brain audit key` prints it: <name>+<8 hex digits>+<base64>"
         parts = text.strip().split("+", 2)
         if len(parts) != 3:
@@ -106,7 +106,7 @@ class Signer:
         return f"{text}\n{line}".encode()
 
     def derive(self, purpose: bytes) -> bytes:
-        """A secret of 32 bytes for another purpose, which tells nothing about the key (HKDF, RFC 5869)."""
+        """A secret of 32 bytes for another purpose, which reveals nothing of the key (HKDF, RFC 5869)."""
         hkdf = HKDF(SHA256(), 32, salt=None, info=purpose + b"\n" + self.verifier.name.encode())
         return hkdf.derive(self._private.private_bytes_raw())
 

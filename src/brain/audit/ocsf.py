@@ -38,7 +38,7 @@ _CREATE, _UPDATE, _CLOSE, _OTHER = 1, 2, 3, 99
 
 
 def ocsf(entry: AuditEntry) -> dict[str, Any]:
-    """The entry as an OCSF event; of bytes that are deleted or no event, what the log still knows."""
+    """The entry as an OCSF event; for bytes that are deleted or no event, with the search fields alone."""
     event = entry.event
     if event is None:
         return _base(entry, 0, 0, 0, 0)

@@ -73,7 +73,7 @@ def projector_with_key(
         verifier = read_identity(database) or _begin(database, key, settings.origin)
     if verifier.key != key.public_key().public_bytes_raw():
         raise Conflict(
-            f"audit key: the log {verifier.name} was begun with another key; bring the file of that key here, or name "
+            f"audit key: the log {verifier.name} was begun with another key; copy the file of that key here, or name "
             "it in the setting audit.key_file"
         )
     if settings.origin and settings.origin != verifier.name:

@@ -48,8 +48,8 @@ class AuditProjector:
     def apply(self, connection: Connection, items: Sequence[Item]) -> None:
         """Append the items in their order, and sign the tree that has them.
 
-        Raises Tampered, and appends nothing, when what is stored is not what the last checkpoint was signed over: this
-        log signs no checkpoint that is inconsistent with an earlier one.
+        Raises Tampered, and appends nothing, when the stored entries do not fit the last checkpoint: this log signs no
+        checkpoint that is inconsistent with an earlier one.
         """
         if not items:
             return

@@ -115,7 +115,8 @@ def check(data: bytes, key: Verifier) -> Proven:
 def prove(database: Engine, event_id: str) -> InclusionProof:
     """The proof of the first entry with that event id, in the newest checkpoint's tree.
 
-    Raises NotFound when it is not logged, Tampered when what is stored does not lead to the checkpoint's root.
+    Raises NotFound when it is not logged, Tampered when the stored hashes do not lead to the
+    checkpoint's root.
     """
     key = log_verifier(database)
     with reading(database).connect() as connection:

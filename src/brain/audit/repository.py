@@ -1,4 +1,4 @@
-"""Reading the log's tables: its name and key, its newest checkpoint, and where events stand in it."""
+"""The repository: reads the log's name and key, its newest checkpoint, and its entries in order."""
 
 from __future__ import annotations
 

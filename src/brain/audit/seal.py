@@ -1,4 +1,4 @@
-"""Seals bind the log's rows together: with the log's key they tell which row was altered, inserted or removed."""
+"""Seals bind the log's rows together: with the log's key they show which row was altered, inserted or removed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _pack = msgspec.msgpack.Encoder().encode
 class Sealing:
     """Seals: keyed hashes, each over a row and the seal before it.
 
-    The holder of the log's key can tell by them which row was altered, inserted or removed. They cover the search
-    fields too, which no leaf hash covers. Whoever can write to the database but lacks the key cannot make one. Third
-    parties rely on the checkpoints; seals are for finding the place.
+    They show the holder of the log's key which row was altered, inserted or removed. They cover the search fields too,
+    which no leaf hash covers. Nobody can make a seal without the key. Third parties rely on the checkpoints; seals are
+    for finding the place.
     """
 
     def __init__(self, secret: bytes) -> None:

@@ -90,5 +90,5 @@ def each(database: Engine, query: AuditQuery) -> Iterator[AuditEntry]:
 
 
 def _like(pattern: str) -> str:
-    """The subscription pattern in SQL's terms, where `_` would stand for any character."""
+    """The subscription pattern for SQL's LIKE, where an unescaped `_` matches any character."""
     return pattern.replace("_", f"{_ESCAPE}_").replace("*", "%")

@@ -1,4 +1,4 @@
-"""The tasks of the audit plug-in: append the stream's events to the log, and delete what is old."""
+"""The tasks of the audit plug-in: append the stream's events to the log, and delete old payloads."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def _opened(context: PluginContext, settings: AuditSettings) -> AuditProje
 
 
 async def _delete_old(context: PluginContext, sealing: Sealing, days: float, now: float) -> None:
-    """Delete what is older than so many days, and publish that; after an outage the next round does it."""
+    """Delete payloads older than `days`, and publish that; after an outage the next round does it."""
     try:
         count = await asyncio.to_thread(prune, context.database, sealing, days, now)
     except OUTAGE as error:

@@ -1,4 +1,4 @@
-"""Verification: goes through the log, and finds the first entry that is not what the checkpoints were signed over."""
+"""Verification: goes through the log, and finds the first entry that does not fit the checkpoints."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ class _Walk:
         return (-1 if row[0] is None else row[0]) + 1, row[1] or 0
 
     def _checkpoints(self) -> dict[int, set[bytes]]:
-        """The roots of the good ones by size; what is wrong with the others goes to the faults."""
+        """The roots of the good ones by size; the others are noted as faults."""
         good: dict[int, set[bytes]] = {}
         for size, note in self._connection.execute(select(checkpoints.c.size, checkpoints.c.note)):
             try:
@@ -212,7 +212,7 @@ class _Walk:
 
     def _go(self, start: int, size: int, frontier: Frontier, seal: bytes, signed: dict[int, set[bytes]]) -> None:
         append, stored, sealing = frontier.append, self._nodes, self._sealing
-        vouched = start  # the entries before this one are what a good checkpoint was signed over
+        vouched = start  # a good checkpoint covers the entries before this one
         index = start
         for page in self._pages(start, size):
             for row in page:
@@ -314,7 +314,7 @@ def _ends_problem(size: int, signed_to: int) -> LogFault:
 
 
 def _cut_off(size: int, elsewhere: int) -> str:
-    return f"entry {size} is missing: a checkpoint kept elsewhere is of {elsewhere} entries"
+    return f"entry {size} is missing: a checkpoint outside the database has {elsewhere} entries"
 
 
 def _silent(done: int, total: int) -> None:

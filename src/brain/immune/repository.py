@@ -55,7 +55,7 @@ class HealthStore:
         return list(readable(COLLECTION, items, _decode)), len(items)
 
     def _sweep(self, number: int) -> None:
-        """Remove all beyond `keep`: what a run left that kept more or was killed, and what was stored very late."""
+        """Remove all beyond `keep`: a run may have kept more or been killed, and events may have been stored late."""
         while True:
             oldest = self._store.scan(COLLECTION, limit=500)
             surplus = [document.key for document in oldest if document.key <= _key(number - self._keep)]

@@ -68,9 +68,9 @@ class Increments:
     """What some events add.
 
     `cells` are by the start of a bucket of 10 s (Unix seconds), series and label. `ranked` has the single observations
-    (bucket, label, value) of each series whose labels must be bounded, in order. `first` tells where in the stream the
-    first event of a bucket stands. `latest` is the last event of a point that has exemplars, with the observed value.
-    `threats` are the events whose effect depends on what is known of the threat: see brain.metrics.threat_stages.
+    (bucket, label, value) of each series whose labels must be bounded, in order. `first` is the position
+    of a bucket's first event. `latest` is the last event of a point that has exemplars, with the observed value.
+    `threats` are the events whose effect depends on the threat's earlier events: see brain.metrics.threat_stages.
     """
 
     cells: defaultdict[tuple[int, str, str], Cell] = field(default_factory=lambda: defaultdict(Cell))
@@ -207,7 +207,7 @@ def correlation_of(event: Event) -> str:
 
 
 def exemplar_of(event: Event, value: float) -> Exemplar:
-    """The event as an example of what was counted."""
+    """The event as an example of those counted."""
     parent = event.meta.get("traceparent")
     parent = traceparent_in(parent) if isinstance(parent, str) else None
     return Exemplar(correlation_of(event), parent.split("-")[1] if parent else "", value, event.timestamp)

@@ -1,4 +1,4 @@
-"""`brain metrics`: show what was counted, and check it by a recount."""
+"""`brain metrics`: show the figures, and check them by a recount."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SourceName(StrEnum):
 def show(
     since: Annotated[str, typer.Option(metavar="TIME", help=f"From: {_TIME}.")] = "24h",
     until: Annotated[str | None, typer.Option(metavar="TIME", help=f"To: {_TIME}; else now.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="At most so many agents and actions.")] = 10,
+    top: Annotated[int, typer.Option(min=1, help="How many agents and actions at most.")] = 10,
     stream: StreamOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
@@ -169,7 +169,7 @@ def _print_verdict(verdict: Verdict) -> None:
         typer.echo(f"... and {verdict.differing - len(verdict.differences):,} more")
     counted = f"{verdict.events:,} events recounted, {verdict.points:,} points compared"
     left_out = (
-        f"; {verdict.incomplete:,} buckets left out, which are no longer recorded in whole"
+        f"; {verdict.incomplete:,} buckets left out: their events are no longer all recorded"
         if verdict.incomplete
         else ""
     )

@@ -53,7 +53,7 @@ _TIMEOUT = 10.0
 async def export(context: PluginContext, clock: Callable[[], float] = time.time) -> None:
     """Send every family to the endpoint of the settings at the interval of the settings, until cancelled.
 
-    A sending that fails is logged. The next one has all that it had, because all figures are cumulative.
+    A sending that fails is logged. The next one makes up for it, because all figures are cumulative.
     """
     settings = context.table(MetricsSettings)
     exporter = _exporter(settings)
@@ -65,7 +65,7 @@ async def export(context: PluginContext, clock: Callable[[], float] = time.time)
             result = await asyncio.to_thread(exporter.export, as_otlp(found, clock()))
             if result is not MetricExportResult.SUCCESS:
                 failed += 1
-                log.warning("metrics not sent", endpoint=settings.otlp_endpoint, failed=failed)
+                log.warning("metrics not sent, trying again", endpoint=settings.otlp_endpoint, failed=failed)
             await asyncio.sleep(settings.otlp_interval_seconds)
     finally:
         exporter.shutdown()

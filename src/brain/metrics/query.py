@@ -193,7 +193,7 @@ def totals(connection: Connection, period: TimeRange, names: Iterable[str]) -> d
 def top_of(
     by_label: Mapping[str, dict[int, Sums]], top: int, rank: Callable[[Sums], float] = _count
 ) -> dict[str, dict[int, Sums]]:
-    """The `top` labels with the largest totals, in that order; what is left is added up under OTHER, the last one."""
+    """The `top` labels with the largest totals, in that order; the rest is added up under OTHER, the last one."""
 
     def weight(label: str) -> tuple[float, float, str]:
         sums = by_label[label].values()

@@ -25,7 +25,7 @@ buckets = Table(
     Column("step", Integer, primary_key=True, autoincrement=False),
     Column("bucket", BigInteger, primary_key=True, autoincrement=False),
     Column("first_position", String(50), nullable=False),
-    comment="Where in the stream the first event stands that a bucket's points depend on",
+    comment="The position in the stream of the first event that a bucket's points depend on",
     sqlite_with_rowid=False,
 )
 kept = Table(
@@ -67,7 +67,7 @@ threats = Table(
     Column("closed_at", Double, index=True),
     Column("resolved_at", Double),
     Column("updated_at", Double, nullable=False),
-    comment="Threats as their events tell",
+    comment="Threats, as their events describe them",
 )
 health = Table(
     "metrics_health",

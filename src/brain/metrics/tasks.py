@@ -1,4 +1,4 @@
-"""The tasks of the metrics plug-in: count every event, delete what is too old, and send by OTLP where that is set."""
+"""The tasks of the metrics plug-in: count every event, delete old points, and send by OTLP if set."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def count(context: PluginContext) -> None:
 async def prune_regularly(
     engine: Engine, settings: MetricsSettings, every: float = PRUNE_EVERY, clock: Callable[[], float] = time.time
 ) -> None:
-    """Delete what is older than its retention, every so many seconds, until cancelled."""
+    """Delete points older than their retention, every `every` seconds, until cancelled."""
     while True:
         try:
             await asyncio.to_thread(_prune_once, engine, settings, clock())

@@ -1,4 +1,4 @@
-"""The stages of each threat: what is known of it, and how long its stages took."""
+"""The stages of each threat: their times, and how long they took."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _SEVERITIES = tuple(map(str, Severity))
 class ThreatRow:
     """A threat, as its events describe it. Times are in Unix seconds; None where no event gave one.
 
-    `first_position` is where its first event stands: what its later events add cannot be recounted from a stream that
-    begins after it. `investigated_at` is the first move to INVESTIGATING, `closed_at` the last move out of the active
-    statuses, `mitigated` whether that was a mitigation.
+    `first_position` is the position of its first event: a stream that begins after it cannot confirm what the
+    threat's later events add. `investigated_at` is the first move to INVESTIGATING, `closed_at` the last move out of
+    the active statuses.
     """
 
     threat_id: str

@@ -20,7 +20,7 @@ _NICE = (10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 4
 
 @dataclass(frozen=True)
 class TimeRange:
-    """From `since` to before `until` (Unix seconds, whole steps), in steps of so many seconds, out of `stored` ones."""
+    """From `since` to before `until` (Unix seconds), in steps of `step` seconds, read from buckets of `stored`."""
 
     since: int
     until: int
@@ -71,6 +71,6 @@ def time_range(
 
 
 def _finest_kept(age: float, settings: MetricsSettings) -> int:
-    """The finest stored step that reaches back so many seconds; the coarsest when none does."""
+    """The finest stored step that reaches `age` seconds back; the coarsest when none does."""
     kept = keep_seconds(settings)
     return next((stored for stored in STEPS if age <= kept[stored]), STEPS[-1])

@@ -1,4 +1,4 @@
-"""The events about a threat, each with its story's correlation id."""
+"""Publishes the events about a threat, each with its correlation id."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def announce_detected(stream: Publisher | None, threat: Threat) -> None:
 
 
 async def announce_move(stream: Publisher | None, threat: Threat) -> None:
-    """Publish `threat.status_changed` for the threat's last move, and what its new status calls for besides."""
+    """Publish `threat.status_changed` for the threat's last move, and the event of its new status besides."""
     move = threat.history[-1]
     about = _about(threat)
     meta = {"correlation_id": threat.correlation_id}

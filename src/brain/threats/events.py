@@ -1,4 +1,4 @@
-"""The events of the threats module: what is announced of a threat from its detection to its mitigation."""
+"""The events of the threats module: from the detection of a threat to its mitigation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Reason = Annotated[str, Meta(description="Why it was moved, in the words of whoe
 
 
 class AboutThreat(TypedDict):
-    """What every event about a threat tells of it."""
+    """The fields that every event about a threat has."""
 
     threat_id: ThreatId
     type: ThreatType
@@ -66,7 +66,7 @@ class ThreatMitigated(AboutThreat):
 
 
 class ThreatsRestored(TypedDict):
-    """A store came back with fewer threats than this process knew, and was given back what it had lost."""
+    """A store came back with fewer threats than this process knew, and they were restored."""
 
     restored: Annotated[int, Meta(description="How many threats were written back.")]
     ids: Annotated[list[str], Meta(description="Their ids; at most 100.")]

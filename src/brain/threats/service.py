@@ -1,4 +1,4 @@
-"""Threats from detection to resolution: kept in a store, announced on a stream."""
+"""The service: threats from detection to resolution, kept in a store and announced on a stream."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SHOWN = 100  # ids in the event of a restoration
 class ThreatService:
     """Creates, moves, lists and counts threats.
 
-    Without a store they live in memory; without a stream nothing is announced and all else works. `clock` gives Unix
+    Without a store they live in memory. Without a stream nothing is announced, and all else works. `clock` gives Unix
     seconds. Every method raises Unavailable when the store does not answer.
     """
 
@@ -49,15 +49,15 @@ class ThreatService:
         self._threats = ThreatStore(MemoryStore() if store is None else store, self._announce_restored)
 
     async def refresh(self) -> None:
-        """Learn what other processes changed, and write back what the store has lost since.
+        """Read what other processes changed, and restore what the store has lost since.
 
-        Every other method does so too; a server calls this now and then, so that nothing waits for somebody to ask.
+        Every other method does so too. A server calls this regularly, so that lost threats do not wait for a request.
         """
         await asyncio.to_thread(self._threats.look)
 
     @property
     def losses(self) -> int:
-        """How often the store came back with less than was known here."""
+        """How often the store came back with fewer threats than this process knew."""
         return self._threats.losses
 
     def _announce_restored(self, restoration: Restoration) -> None:
@@ -74,7 +74,7 @@ class ThreatService:
     ) -> Threat:
         """Keep a new threat, OPEN, and announce it as `threat.detected`.
 
-        Its story's id is the context's correlation id (`with brain.correlation(...)`), else its own id.
+        Its correlation id is the context's (`with brain.correlation(...)`), else its own id.
         Raises InvalidInput listing every fault.
         """
         now = self._clock()
@@ -141,23 +141,21 @@ class ThreatService:
         """
         new = parse_name(ThreatStatus, status, "status")
         if len(reason) > REASON_CHARACTERS:
-            raise InvalidInput(f"reason: {len(reason)} characters are more than the {REASON_CHARACTERS} allowed")
+            raise InvalidInput(f"reason: {len(reason)} characters are too many; use at most {REASON_CHARACTERS}")
         if not limits.is_text(reason):
-            raise InvalidInput("reason: is no valid text: it has a lone surrogate")
+            raise InvalidInput("reason: is no valid text: remove the lone surrogate")
         threat = await asyncio.to_thread(self._move, id, new, reason)
         await announce_move(self.event_stream, threat)
         return threat
 
     async def get_stats(self) -> ThreatStats:
-        """Counts, mean time to mitigate, and the ages of what is still active."""
+        """Counts, the mean time to mitigate, and the ages of the active threats."""
         return statistics(await asyncio.to_thread(self._threats.all), self._clock())
 
     def _found(self, id: str) -> tuple[Threat, int]:
         found = self._threats.get(id) if id else None
         if found is None:
-            raise NotFound(
-                f"no threat has the id {id!r}; `brain threats list` or GET /api/threats shows those there are"
-            )
+            raise NotFound(f"no threat has the id {id!r}; `brain threats list` or GET /api/threats shows all")
         return found
 
     def _move(self, id: str, new: ThreatStatus, reason: str) -> Threat:

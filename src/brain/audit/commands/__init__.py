@@ -37,7 +37,7 @@ app.add_typer(hold_app, name="hold")
 app.command()(prune)
 
 FALSE_EXIT = 1
-"""Exit code when the log or a proof is not what it should be."""
+"""Exit code when the log was altered or a proof does not hold."""
 
 
 @app.command()
@@ -164,7 +164,7 @@ def search(
     correlation_id: CorrelationOption = None,
     text: TextOption = None,
     before: Annotated[int | None, typer.Option(min=0, metavar="INDEX", help="Only entries before this one.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 100,
     as_json: JsonOption = False,
 ) -> None:
     """Print entries that fit all filters, the newest first."""

@@ -1,4 +1,4 @@
-"""`brain audit hold` and `brain audit prune`: what the log keeps, and what is deleted."""
+"""`brain audit hold` and `brain audit prune`: keep payloads, and delete old ones."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from brain.charter import EventType
     from brain.settings import Settings
 
-hold_app = typer.Typer(help="Legal holds: what is not deleted, whatever its age.", no_args_is_help=True)
+hold_app = typer.Typer(help="Legal holds: keep entries, whatever their age.", no_args_is_help=True)
 
 ByOption = Annotated[str | None, typer.Option(help="Who does this; else the name of this machine's user.")]
 
 
 @hold_app.command()
 def add(
-    reason: Annotated[str, typer.Option(help="Why; such as the case's number.")],
+    reason: Annotated[str, typer.Option(help="Why, such as the number of a case.")],
     pattern: Annotated[
         str | None, typer.Option("--pattern", "-p", help="Hold these event types; comma-separated.")
     ] = None,
-    correlation_id: Annotated[str | None, typer.Option("--correlation-id", "-c", help="Hold this story.")] = None,
+    correlation_id: Annotated[str | None, typer.Option("--correlation-id", "-c", help="Hold this id's events.")] = None,
     by: ByOption = None,
     stream: StreamOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Hold what matches the pattern, or the story of a correlation id. Publishes audit.hold_added."""
+    """Hold the events of a pattern or of a correlation id. Publishes audit.hold_added."""
     from brain.audit.events import HOLD_ADDED
     from brain.audit.retention import add_hold
 
@@ -57,7 +57,7 @@ def add(
 
 @hold_app.command("list")
 def list_all(stream: StreamOption = None, database: DatabaseOption = None, as_json: JsonOption = False) -> None:
-    """Print the holds that stand, the oldest first."""
+    """Print all holds, the oldest first."""
     from brain.audit.retention import list_holds
     from brain.kit.cli.text import moment, printable
 
@@ -67,7 +67,7 @@ def list_all(stream: StreamOption = None, database: DatabaseOption = None, as_js
         print_json_array(asdict(hold) for hold in found)
         return
     for hold in found:
-        what = hold.pattern or f"story {hold.correlation_id}"
+        what = hold.pattern or f"correlation id {hold.correlation_id}"
         typer.echo(
             f"{hold.id}  {moment(hold.made_at)}  {printable(what)}  by {printable(hold.by)}: {printable(hold.reason)}"
         )
@@ -82,7 +82,7 @@ def remove(
     stream: StreamOption = None,
     database: DatabaseOption = None,
 ) -> None:
-    """Lift a hold: what it held may be deleted from now on. Publishes audit.hold_removed."""
+    """Remove a hold: the payloads that it held may be deleted from now on. Publishes audit.hold_removed."""
     from brain.audit.events import HOLD_REMOVED
     from brain.audit.retention import remove_hold
 
@@ -99,12 +99,12 @@ def prune(
         typer.Option("--older-than", metavar="DAYS", help="Else the setting audit.retention_days."),
     ] = None,
     i_know: Annotated[bool, typer.Option("--i-know", help="Allow fewer than 90 days.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be deleted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count; delete nothing.")] = False,
     stream: StreamOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete payloads older than the retention and not held; their hashes stay, and proofs of the rest still hold."""
+    """Delete payloads older than the retention that no hold keeps. Their hashes stay, and all other proofs hold."""
     from brain.audit.events import PAYLOADS_DELETED
     from brain.audit.open import open_projector
     from brain.audit.retention import DAY, check_retention
