@@ -33,7 +33,7 @@ def view_of(
     views: Mapping[type, type[BaseModel]] = _NONE,
     example: Mapping[str, Any] | None = None,
 ) -> type[BaseModel]:
-    """The pydantic model of a struct or dataclass; `View.model_validate(object)` fills it from one.
+    """The pydantic model of a struct or dataclass; `View.model_validate(object)` fills it from an untagged one.
 
     `name` is what OpenAPI calls it, else the class's name and `View`. Its description is the first paragraph of the
     class's docstring; those of the fields are in `msgspec.Meta`, those of the `properties` to add in their docstrings.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -78,6 +79,6 @@ _SUMMARY: dict[str, Any] = {
     "healing": {"healed": 3},
     "health_score": 92,
 }
-OpenView = view_of(OpenThreats, "OpenView")
-SeriesView = view_of(Series, example=_SERIES)
-SummaryView = view_of(MetricsSummary, "SummaryView", example=_SUMMARY)
+_OPEN: Mapping[type, type[BaseModel]] = {OpenThreats: view_of(OpenThreats, "OpenView")}
+SeriesView = view_of(Series, views=_OPEN, example=_SERIES)
+SummaryView = view_of(MetricsSummary, "SummaryView", views=_OPEN, example=_SUMMARY)

@@ -10,7 +10,7 @@ from brain import limits
 from brain.charter import Severity, ThreatStatus
 from brain.fields import Object, Text
 from brain.kit.views import view_of
-from brain.threats.models import Move, Threat, ThreatStats
+from brain.threats.models import Threat, ThreatStats
 from brain.threats.service import REASON_CHARACTERS
 
 EXAMPLE_ID = "thr_4f1a09be27c3d815"
@@ -52,7 +52,6 @@ class NewStatus(BaseModel):
     reason: str = Field("", max_length=REASON_CHARACTERS, description="Why, for the record.")
 
 
-MoveView = view_of(Move)
 ThreatView = view_of(
     Threat,
     without=["readings"],
