@@ -124,7 +124,7 @@ def test_a_key_that_others_may_read_is_refused(brain: Command, folder: Path) -> 
 def test_a_worker_does_not_run_without_the_right_key(brain: Command, folder: Path) -> None:
     key = folder / "brain-audit.key"
     key.rename(folder / "elsewhere")
-    for remedy in ("a copy", "PEM", "chmod 600", "another key"):
+    for remedy in ("your copy", "PEM", "chmod 600", "another key"):
         if remedy == "PEM":
             key.write_text("no key")
             key.chmod(0o600)
@@ -150,7 +150,7 @@ def test_a_database_that_was_rolled_back(brain: Command, folder: Path) -> None:
     tamper(folder, "DELETE FROM audit_checkpoints WHERE size > 40")
     bad = brain("audit", "verify")
     assert bad.code == 1
-    assert f"entry 40 is missing: a checkpoint kept elsewhere is of {SIZE} entries" in bad.out
+    assert f"entry 40 is missing: a checkpoint outside the database has {SIZE} entries" in bad.out
     engine = open_database(f"sqlite:///{folder / 'brain-consumers.db'}")
     for log in (open_projector(engine, AuditSettings()) for _ in range(2)):
         with pytest.raises(Tampered, match="rolled back"):

@@ -30,7 +30,7 @@ PRUNED = 38
 SEED = 20261125
 BLOBS = ("payload", "leaf_hash", "seal")
 
-WORDS = {"delete": "is missing", "swap": "was swapped", "insert": "was put in"}
+WORDS = {"delete": "is missing", "swap": "was swapped", "insert": "was inserted"}
 
 Change = Callable[[sqlite3.Connection], object]
 

@@ -1,4 +1,4 @@
-"""The health events in a Store: numbered, in order of publishing, the newest KEEP of them."""
+"""The repository of health events in a Store: numbered in order of publishing; the newest KEEP stay."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(HealthEvent).decode
 
 
-class HealthStore:
+class HealthRepository:
     """Health events by number. Raises what Store raises. `keep` bounds how many stay, so that storage does not grow."""
 
     def __init__(self, store: Store, keep: int = KEEP) -> None:

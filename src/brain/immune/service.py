@@ -16,7 +16,7 @@ from brain.errors import InvalidInput
 from brain.immune.events import CRITICAL_EVENT, EVENT_PUBLISHED, CriticalHealthEvent, HealthEventPublished
 from brain.immune.health import HealthSummary, summarise
 from brain.immune.models import HealthEvent
-from brain.immune.repository import KEEP, HealthStore
+from brain.immune.repository import KEEP, HealthRepository
 from brain.store import Store
 from brain.store.memory import MemoryStore
 from brain.stream.publisher import Publisher, emit_async
@@ -37,7 +37,7 @@ class ImmuneService:
         keep: int = KEEP,
     ) -> None:
         self.event_stream = event_stream
-        self._events = HealthStore(MemoryStore() if store is None else store, keep)
+        self._events = HealthRepository(MemoryStore() if store is None else store, keep)
         self.clock = clock
 
     async def publish_event(self, event: HealthEvent) -> int:

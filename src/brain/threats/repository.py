@@ -20,7 +20,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Threat).decode
 
 
-class ThreatStore:
+class ThreatRepository:
     """Threats by id. Raises what Store raises, and Unavailable while lost threats cannot be restored."""
 
     def __init__(self, store: Store, restored: Callable[[Restoration], None] = lambda _: None) -> None:

@@ -20,7 +20,7 @@ from brain.stream.publisher import Publisher, emit
 from brain.threats.announce import announce_detected, announce_move
 from brain.threats.events import STORE_RESTORED
 from brain.threats.models import Threat, ThreatStats, moved, statistics
-from brain.threats.repository import ThreatStore
+from brain.threats.repository import ThreatRepository
 from brain.threats.sightings import Recorded, Sighting, first_threat, joined, positive, threat_id
 
 REASON_CHARACTERS = limits.REASON
@@ -46,7 +46,7 @@ class ThreatService:
 
     def use_store(self, store: Store | None) -> None:
         """Keep threats in this store from now on; None starts an empty one in memory. Nothing is copied over."""
-        self._threats = ThreatStore(MemoryStore() if store is None else store, self._announce_restored)
+        self._threats = ThreatRepository(MemoryStore() if store is None else store, self._announce_restored)
 
     async def refresh(self) -> None:
         """Read what other processes changed, and restore what the store has lost since.

@@ -57,7 +57,7 @@ def load(stream: str | None, database: str | None) -> Settings:
 def opened(stream: str | None, database: str | None) -> Iterator[tuple[Engine, AuditSettings]]:
     """The database of the log that the options and settings name, and the log's settings.
 
-    Raises NotFound when the log is not begun, Unavailable when the database does not answer.
+    Raises InvalidInput without a database file, NotFound when the log is not begun, Unavailable on an outage.
     """
     with opened_with(load(stream, database)) as found:
         yield found
@@ -68,16 +68,11 @@ def opened_with(settings: Settings) -> Iterator[tuple[Engine, AuditSettings]]:
     """The database of the log that the settings name, and the log's settings. Raises as `opened`."""
     from brain.audit.repository import log_verifier
     from brain.audit.settings import AuditSettings
-    from brain.errors import NotFound
     from brain.kit.database import default_database, open_database, reachable
-    from brain.store.sqlite import sqlite_path
+    from brain.store.ours import check_exists
 
     url = settings.database or default_database(settings.stream)
-    if url.startswith("sqlite:") and not sqlite_path(url).exists():
-        raise NotFound(
-            f"audit log: {sqlite_path(url)} does not exist; run `brain serve` or `brain worker audit` to begin the "
-            "log, or name its place with --database"
-        )
+    check_exists(url)
     engine = open_database(url)
     try:
         log_verifier(engine)
