@@ -5,6 +5,7 @@ With pytest-xdist each worker is a session: it has servers, ports and folders of
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,12 @@ def _shares(item: pytest.Item) -> bool:
     """Whether the test asks for a fixture that its whole file shares."""
     fixtures = item._fixtureinfo.name2fixturedefs.values() if isinstance(item, pytest.Function) else ()
     return any(found[-1].scope == "module" for found in fixtures if found)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what stays for the whole run: modules and items."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

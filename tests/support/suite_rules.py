@@ -32,13 +32,13 @@ class Place:
 
 def without_assertion(sources: Mapping[str, str]) -> list[Place]:
     """The tests in `sources` (text by file name) that neither check anything nor call one of ours that does."""
-    functions = [(file, one) for file, text in sources.items() for one in _functions(ast.parse(text))]
-    checking = set(CHECKS)
-    while more := {one.name for _, one in functions if one.name not in checking and _checks(one, checking)}:
+    functions = [(file, one, _calls(one)) for file, text in sources.items() for one in _functions(ast.parse(text))]
+    checking = {"assert", *CHECKS}
+    while more := {one.name for _, one, calls in functions if one.name not in checking and calls & checking}:
         checking |= more
     return [
         Place(file, one.name, one.lineno)
-        for file, one in functions
+        for file, one, _ in functions
         if one.name.startswith("test_") and one.name not in checking
     ]
 
@@ -66,11 +66,13 @@ def _own(function: Function) -> Iterator[ast.AST]:
             waiting += ast.iter_child_nodes(node)
 
 
-def _checks(function: Function, checking: set[str]) -> bool:
-    return any(
-        isinstance(node, ast.Assert) or (isinstance(node, ast.Call) and _name(node.func) in checking)
+def _calls(function: Function) -> set[str]:
+    """The names of what the function calls; an `assert` counts as a call of that name."""
+    return {
+        "assert" if isinstance(node, ast.Assert) else _name(node.func)
         for node in ast.walk(function)
-    )
+        if isinstance(node, ast.Assert | ast.Call)
+    }
 
 
 def _name(called: ast.expr) -> str:
