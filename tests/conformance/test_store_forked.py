@@ -69,19 +69,19 @@ async def test_a_child_outlives_its_parents_sqlite_file(tmp_path: Path) -> None:
         parent.receive()
         return keys(store)
 
-    stream = await EventStream.open(url)
-    with forked(work) as child:
-        assert child.receive() == ["a"]
-        await stream.close()
-        store.close()  # the last connection of all, were it not for the child's
-        child.send(["b", "d"])
-        assert [child.receive(), child.receive()] == [["a", "b"], ["a", "b", "d"]]
-        other = open_store(url)
-        assert keys(other) == ["a", "b", "d"]
-        other.put("c", "e", b"other")
-        child.send("written")
-        assert child.receive() == ["a", "b", "d", "e"]
-        other.close()
+    async with EventStream.open(url) as stream:
+        with forked(work) as child:
+            assert child.receive() == ["a"]
+            await stream.close()
+            store.close()  # the last connection of all, were it not for the child's
+            child.send(["b", "d"])
+            assert [child.receive(), child.receive()] == [["a", "b"], ["a", "b", "d"]]
+            other = open_store(url)
+            assert keys(other) == ["a", "b", "d"]
+            other.put("c", "e", b"other")
+            child.send("written")
+            assert child.receive() == ["a", "b", "d", "e"]
+            other.close()
 
 
 @pytest.mark.parametrize("url", ["memory", "sqlite", "redis"], indirect=True)
