@@ -17,11 +17,10 @@ import pytest
 
 from brain import Event, EventStream
 from brain.errors import Unavailable
-from brain.settings import Settings
 from brain.store import open_store
 from brain.stream import journal
 from brain.stream.journal import Journal, segments
-from support.server import running_server
+from support.server import running_server, without_consumers
 from support.waiting import until
 
 
@@ -232,7 +231,7 @@ async def test_a_database_deleted_or_replaced_under_the_stream_is_said(
 
 async def test_a_server_whose_database_was_deleted_is_not_ready(tmp_path: Path) -> None:
     path = tmp_path / "brain.db"
-    async with running_server(Settings(stream=f"sqlite:///{path}", port=0)) as (_, client):
+    async with running_server(without_consumers(f"sqlite:///{path}")) as (_, client):
         assert (await client.get("/readyz")).status_code == 200
         path.unlink()
         answer: httpx.Response = await client.get("/readyz")

@@ -15,9 +15,8 @@ import pytest
 from brain.charter import Event
 from brain.server import live
 from brain.server.running import DRAIN_SECONDS, Running
-from brain.settings import Settings
 from brain.stream import EventStream
-from support.server import running_server
+from support.server import running_server, without_consumers
 
 Server = tuple[Running, httpx.AsyncClient]
 
@@ -26,13 +25,13 @@ Server = tuple[Running, httpx.AsyncClient]
 async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Server]:
     url = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path / 'brain.db'}"}.get(request.param)
     url = url or str(request.getfixturevalue("redis_url"))
-    async with running_server(Settings(stream=url, port=0)) as server:
+    async with running_server(without_consumers(url)) as server:
         yield server
 
 
 @pytest.fixture
 async def one_server() -> AsyncIterator[Server]:
-    async with running_server(Settings(stream="memory://", port=0, live_limit=2)) as server:
+    async with running_server(without_consumers(live_limit=2)) as server:
         yield server
 
 
@@ -179,7 +178,7 @@ async def test_a_server_that_stops_lets_followers_go_at_once() -> None:
         ended.set()  # a whole answer: the connection was not torn
 
     async with httpx.AsyncClient(timeout=20, trust_env=False) as client:
-        async with running_server(Settings(stream="memory://", port=0)) as (running, _):
+        async with running_server(without_consumers()) as (running, _):
             client.base_url = httpx.URL(running.url)
             begun = asyncio.Event()
             task = asyncio.create_task(follow(client, begun))
@@ -194,7 +193,7 @@ async def test_a_server_that_stops_lets_followers_go_at_once() -> None:
 async def test_events_of_another_process_come_too(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'brain.db'}"
     async with (
-        running_server(Settings(stream=url, port=0)) as (_, client),
+        running_server(without_consumers(url)) as (_, client),
         following(client) as follower,
         EventStream.open(url) as elsewhere,
     ):

@@ -11,10 +11,9 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from brain.policy import prometheus
-from brain.settings import Settings
 from brain.store import Store, open_store
 from support.command import Command
-from support.server import ServeThread, running_server
+from support.server import ServeThread, running_server, without_consumers
 from support.waiting import until
 
 ALLOW = {"id": "all", "name": "All", "effect": "ALLOW", "everyone": True}
@@ -32,7 +31,7 @@ async def server(tmp_path: Path, limit: float | None) -> AsyncIterator[Server]:
     """A client of a server with one rule, and the server's store, opened once more."""
     url = f"sqlite:///{tmp_path / 'brain.db'}"
     store = open_store(url)
-    async with running_server(Settings(stream=url, port=0, max_rules_age=limit)) as (_, client):
+    async with running_server(without_consumers(url, max_rules_age=limit)) as (_, client):
         assert (await client.post("/api/policy/rules", json=ALLOW)).status_code == 201
         yield client, store
     store.close()
@@ -121,7 +120,7 @@ async def test_all_is_denied_beyond_max_rules_age(server: Server) -> None:
 def test_doctor_names_it(tmp_path: Path) -> None:
     url, doctor = f"sqlite:///{tmp_path / 'brain.db'}", Command(tmp_path)
     store = open_store(url)
-    server = ServeThread(Settings(stream=url, port=0, max_rules_age=1)).start()
+    server = ServeThread(without_consumers(url, max_rules_age=1)).start()
     try:
         (tmp_path / "brain.toml").write_text(f"port = {server.url.rpartition(':')[2]}\n")
         found = {row["part"]: row for row in doctor("doctor", "--json").json}
