@@ -17,6 +17,7 @@ from brain.server import live
 from brain.server.running import DRAIN_SECONDS, Running
 from brain.stream import EventStream
 from support.server import running_server, without_consumers
+from support.waiting import until
 
 Server = tuple[Running, httpx.AsyncClient]
 
@@ -72,9 +73,11 @@ async def following(client: httpx.AsyncClient, query: str = "", last_id: str = "
 
 async def nobody_follows(client: httpx.AsyncClient) -> None:
     """Wait until the server counts no live client."""
-    async with asyncio.timeout(60):
-        while "brain_live_clients 0.0" not in (await client.get("/metrics")).text:
-            pass
+
+    async def counted() -> bool:
+        return "brain_live_clients 0.0" in (await client.get("/metrics")).text
+
+    await until(counted)
 
 
 async def test_an_event_arrives_with_its_position_type_and_envelope(server: Server) -> None:

@@ -14,7 +14,7 @@ from brain.policy import prometheus
 from brain.store import Store, open_store
 from support.command import Command
 from support.server import ServeThread, running_server, without_consumers
-from support.waiting import until
+from support.waiting import until, wait_until
 
 ALLOW = {"id": "all", "name": "All", "effect": "ALLOW", "everyone": True}
 ASKED = {"agent_id": "a1", "agent_role": "guest", "action": "read"}
@@ -127,8 +127,7 @@ def test_doctor_names_it(tmp_path: Path) -> None:
         assert found["rules"]["state"] == "ok"
         assert "0 looks have failed" in found["rules"]["finding"]
         break_rules(store)
-        while httpx.get(f"{server.url}/readyz", timeout=60, trust_env=False).is_success:
-            pass
+        wait_until(lambda: not httpx.get(f"{server.url}/readyz", timeout=60, trust_env=False).is_success)
         ended = doctor("doctor", "--json")
         found = {row["part"]: row for row in ended.json}
         assert ended.code == 1
