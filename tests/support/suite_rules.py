@@ -1,4 +1,4 @@
-"""What every test file must keep to, read off its syntax tree: tests that can fail, and no sleep as synchronisation."""
+"""What every test file must keep to, read off its syntax tree: tests that can fail, no sleep as synchronisation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 CHECKS = {"raises", "warns", "fail", "expect", "run_state_machine_as_test", "assert_outcomes"}
 """Calls of libraries that fail a test."""
-SLEEPS = {"sleep", "asyncio.sleep", "time.sleep", "anyio.sleep"}
+SLEEPS = {"sleep", "wait_for_timeout"}
+"""Calls that wait for a time, whatever happens meanwhile: those of Python, anyio, trio and Playwright."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -49,7 +50,17 @@ def sleeps(file: str, text: str) -> list[Place]:
         Place(file, one.name, call.lineno)
         for one in _functions(ast.parse(text))
         for call in _own(one)
-        if isinstance(call, ast.Call) and ast.unparse(call.func) in SLEEPS and not _is_zero(call)
+        if isinstance(call, ast.Call) and _name(call.func) in SLEEPS and not _is_zero(call)
+    ]
+
+
+def spins(file: str, text: str) -> list[Place]:
+    """Where functions of the file look without a pause: it holds up what they wait for, and has no deadline."""
+    return [
+        Place(file, one.name, loop.lineno)
+        for one in _functions(ast.parse(text))
+        for loop in _own(one)
+        if isinstance(loop, ast.While) and all(isinstance(step, ast.Pass | ast.Continue) for step in loop.body)
     ]
 
 
