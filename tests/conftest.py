@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +16,8 @@ from hypothesis import HealthCheck, settings
 from support.postgres_server import PostgresServer
 from support.redis_groups import Cluster
 from support.redis_server import RedisServer, StartRedis
-from support.waiting import wait_until
 
-pytest_plugins = ["support.second_tries"]
+pytest_plugins = ["support.second_tries", "support.open_streams"]
 
 # docs/testing.md says which profile is for what.
 settings.register_profile("default", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -61,19 +59,6 @@ def _folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     A journal above all: the next stream on the same, emptied Redis would ship its events anew.
     """
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def _no_stream_left_open() -> Iterator[None]:
-    """A stream that a test leaves open goes on in the tests after it: it writes log lines, and draws random numbers."""
-    before = _shippers()
-    yield
-    wait_until(lambda: _shippers() <= before)  # one that is stuck in a call to a hung server ends with the server
-
-
-def _shippers() -> set[threading.Thread]:
-    """The threads of the streams that are open in this process."""
-    return {thread for thread in threading.enumerate() if thread.name == "brain-shipper"}
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -148,12 +149,35 @@ def test_a_test_cannot_give_itself_a_second_try(tmp_path: Path) -> None:
     assert "test_it marks itself flaky" in ran.stderr + ran.stdout
 
 
+LEAVES_A_STREAM_OPEN = """
+import asyncio, pytest
+from brain import EventStream
+
+async def opened(close):
+    stream = await EventStream.open("sqlite:///brain.db")
+    if close:
+        await stream.close()
+
+@pytest.mark.parametrize("close", [False, True])
+def test_it(close): assert asyncio.run(opened(close)) is None
+"""
+
+
+def test_a_stream_left_open_fails_the_test(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(LEAVES_A_STREAM_OPEN)
+    ran = run_pytest(tmp_path, "")
+    assert ran.returncode == 1, ran.stdout
+    assert "the test left a stream open" in ran.stdout
+    assert re.search(r"2 passed,.* 1 error in", ran.stdout), ran.stdout
+
+
 def run_pytest(folder: Path, allowed: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run pytest in the folder as this suite does, where the test named `allowed` may have a second try."""
     (folder / "conftest.py").write_text(
         f"import sys; sys.path.insert(0, {str(TESTS)!r})\n"
         f"from support.second_tries import SECOND_TRY; SECOND_TRY[{allowed!r}] = 'to see it'\n"
-        "pytest_plugins = ['support.second_tries']\n"
+        "import support.open_streams; support.open_streams.PATIENCE = 0.1\n"
+        "pytest_plugins = ['support.second_tries', 'support.open_streams']\n"
     )
     command = [sys.executable, "-m", "pytest", *PLUGINS, "--rootdir", str(folder), *options]
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
