@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from brain.connectors.jira import Jira
 from brain.connectors.pagerduty import Alert, PagerDuty
-from brain.connectors.sender import Patience, Sender, TryLater
+from brain.connectors.sender import RetryPolicy, Sender, TryLater
 from brain.connectors.servicenow import ServiceNow
 from brain.connectors.slack import Message, Slack
 from brain.connectors.tickets import NewTicket
@@ -29,8 +29,8 @@ from support.vendors import (
     webhook_settings,
 )
 
-PATIENCE = Patience(attempts=3, timeout=10, wait=0.01, max_wait=2)
-HASTY = Patience(attempts=3, timeout=1.0, wait=0.01, max_wait=2)
+PATIENCE = RetryPolicy(attempts=3, timeout=10, wait=0.01, max_wait=2)
+HASTY = RetryPolicy(attempts=3, timeout=1.0, wait=0.01, max_wait=2)
 VENDORS = ["pagerduty", "slack", "webhook", "jira", "servicenow"]
 
 

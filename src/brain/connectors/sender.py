@@ -63,7 +63,7 @@ class TryLater(Unavailable):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class RetryPolicy:
     """How long one sending may take; all times in seconds."""
 
     attempts: int = 3
@@ -156,13 +156,13 @@ class Sender:
 
     def __init__(
         self,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         *,
         clock: Callable[[], float] = time.time,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """`tls` where servers have certificates of an authority of one's own; they are always checked."""
-        self._patience = patience or Patience()
+        self._patience = patience or RetryPolicy()
         self._clock = clock
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(self._patience.timeout, connect=self._patience.connect_timeout),
@@ -177,7 +177,7 @@ class Sender:
     async def send(
         self, service: str, request: Request, *, words: Callable[[bytes], str] = read_words, retry: bool = True
     ) -> Answer:
-        """The service's answer, after up to `Patience.attempts` tries.
+        """The service's answer, after up to `RetryPolicy.attempts` tries.
 
         `service` names it in messages; `words` finds its own words in the body of a refusal. `retry=False` tries once.
         Raises Refused and TryLater as the file's head says.
