@@ -39,9 +39,9 @@ class Delivery:
         self._pagerduty = PagerDuty(sender, pagerduty_settings(url))
         self._slack = Slack(sender, slack_settings(url))
         self._webhook = Webhook(sender, webhook_settings(url), time.time)
-        self._systems: dict[str, TicketSystem] = {
-            "jira": Jira(sender, jira_settings(url, settle_seconds=SETTLE)),
-            "servicenow": ServiceNow(sender, servicenow_settings(url, settle_seconds=SETTLE)),
+        self._systems: dict[str, TicketSystem[Any]] = {
+            "jira": Jira(jira_settings(url, settle_seconds=SETTLE), sender),
+            "servicenow": ServiceNow(servicenow_settings(url, settle_seconds=SETTLE), sender),
         }
 
     async def deliver(self, row: OutboxRow) -> Mapping[str, Any]:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from brain.connectors import tickets
 from brain.connectors.jira import Jira
-from brain.connectors.registry import registered
+from brain.connectors.registry import Registry
 from brain.connectors.servicenow import ServiceNow
-from brain.connectors.tickets import GROUP, ticket_systems
+from brain.connectors.tickets import TicketSystem, ticket_systems
 from brain.errors import InvalidInput
 from brain.incidents.settings import IncidentSettings
 from support.installed import install
 
-MODULE = "class Tracker:\n    pass\n"
-
-
-@pytest.fixture
-def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that packages are installed in, for this test alone."""
-    monkeypatch.syspath_prepend(tmp_path)
-    for found in (registered, ticket_systems):
-        found.cache_clear()
-    yield tmp_path
-    for found in (registered, ticket_systems):
-        found.cache_clear()
+MODULE = (
+    "from brain.connectors.tickets import TicketSystem\n\n"
+    "class Tracker:\n    pass\n\n"
+    "class Unset(TicketSystem):\n    pass\n\n"
+    "class Wrong(TicketSystem):\n    settings_model = dict\n"
+)
 
 
 def test_ours_are_registered_as_those_of_other_packages_are() -> None:
@@ -39,19 +34,29 @@ def test_ours_are_registered_as_those_of_other_packages_are() -> None:
 @pytest.mark.parametrize(
     ("kind", "value", "fault"),
     [
-        ("jira", "tracker_of_a_test:Tracker", "two packages register the kind 'jira'; remove one of them"),
-        ("Tracker", "tracker_of_a_test:Tracker", "the kind 'Tracker' (tracker_of_a_test:Tracker) must be lower-case"),
-        ("t" * 21, "tracker_of_a_test:Tracker", "must be lower-case letters, digits and _, at most 20"),
-        ("tracker", "tracker_of_a_test:Trackr", "tracker_of_a_test:Trackr of the kind 'tracker' cannot be loaded"),
-        ("tracker", "no_such_module:Tracker", "no_such_module:Tracker of the kind 'tracker' cannot be loaded"),
-        ("tracker", "tracker_of_a_test:__name__", "of the kind 'tracker' must be a class"),
-        ("tracker", "tracker_of_a_test:Tracker", "of the kind 'tracker' needs a class attribute settings_model"),
+        ("jira", "tracker_of_a_test:Tracker", "remove one of the packages"),
+        (
+            "Tracker",
+            "brain.connectors.jira:Jira",
+            "kind 'Tracker': must be lower-case letters, digits and _, at most 20",
+        ),
+        ("t" * 21, "brain.connectors.jira:Jira", "must be lower-case letters, digits and _, at most 20"),
+        ("tracker", "tracker_of_a_test:Trackr", "tracker_of_a_test:Trackr cannot be loaded"),
+        ("tracker", "no_such_module:Tracker", "no_such_module:Tracker cannot be loaded"),
+        ("tracker", "tracker_of_a_test:Tracker", "is not a subclass of brain.connectors.tickets.TicketSystem"),
+        ("tracker", "tracker_of_a_test:Unset", "tracker_of_a_test.Unset needs settings_model, a subclass of"),
+        ("tracker", "tracker_of_a_test:Wrong", "tracker_of_a_test.Wrong needs settings_model, a subclass of"),
     ],
 )
-def test_a_package_that_cannot_be_used_is_named(packages: Path, kind: str, value: str, fault: str) -> None:
-    points = f'[project.entry-points."{GROUP}"]\n{kind} = "{value}"\n'
+def test_a_package_that_cannot_be_used_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, value: str, fault: str
+) -> None:
+    points = f'[project.entry-points."brain.ticket_systems"]\n{kind} = "{value}"\n'
     pyproject = f'[project]\nname = "tracker-of-a-test"\nversion = "1.0"\n{points}'
-    install(packages, pyproject, {"tracker_of_a_test.py": MODULE})
+    install(tmp_path, pyproject, {"tracker_of_a_test.py": MODULE})
+    monkeypatch.syspath_prepend(tmp_path)
+    registry: Registry[TicketSystem[Any]] = Registry("brain.ticket_systems", TicketSystem, "ticket system")
+    monkeypatch.setattr(tickets, "TICKET_SYSTEMS", registry)  # the installed ones are remembered in a process
     with pytest.raises(InvalidInput) as refused:
-        ticket_systems()
+        ticket_systems.__wrapped__()
     assert fault in str(refused.value)

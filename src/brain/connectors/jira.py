@@ -26,6 +26,7 @@ from brain.connectors.tickets import (
     NewTicket,
     Ticket,
     TicketSettings,
+    TicketSystem,
     comment_mark,
     ticket_key,
     webhook_ticket,
@@ -70,7 +71,7 @@ class JiraSettings(TicketSettings):
     )
 
 
-class Jira:
+class Jira(TicketSystem[JiraSettings]):
     """The TicketSystem over one project."""
 
     settings_model: ClassVar[type[TicketSettings]] = JiraSettings
@@ -80,9 +81,8 @@ class Jira:
         "issue": {"id": "10017", "key": "OPS-17"},
     }
 
-    def __init__(self, sender: Sender, settings: JiraSettings) -> None:
-        self._sender = sender
-        self._settings = settings
+    def __init__(self, settings: JiraSettings, sender: Sender) -> None:
+        super().__init__(settings, sender)
         self._made: dict[str, tuple[Ticket, float]] = {}
         """Issues of this process, and when each was created: Jira's search may not show them yet."""
 

@@ -1,48 +1,59 @@
-"""Services by kind: the classes that installed packages register for a protocol, ours among them.
-
-A package registers a class as an entry point `kind = "module:CLASS"` in the group of the protocol, and the kind is then
-a name in `brain.toml`. Nothing else lists the kinds.
-"""
+"""Connectors by kind. A kind is the name of an entry point, so that another package adds one without an edit here."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from functools import cache
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Generic, TypeVar
 
 from brain.errors import InvalidInput
 
-_KIND = re.compile(r"[a-z][a-z0-9_]{0,19}").fullmatch
+C = TypeVar("C")
 
 
-@cache
-def registered(group: str) -> Mapping[str, type[Any]]:
-    """The classes in this group of entry points by kind, in the order of the kinds.
+class Registry(Generic[C]):
+    """The classes that are registered in one group of entry points; each is imported when it is asked for."""
 
-    Raises InvalidInput, naming the entry point, for a kind that is no name, for one that two packages register, and for
-    a class that cannot be loaded.
-    """
-    found: dict[str, type[Any]] = {}
-    for point in entry_points(group=group):
-        if not _KIND(point.name):
+    def __init__(self, group: str, base: type[C], noun: str) -> None:
+        """`base` is what every class extends; `noun` names such a class in messages."""
+        self._group = group
+        self._base = base
+        self._noun = noun
+
+    @cached_property
+    def _points(self) -> dict[str, EntryPoint]:
+        found: dict[str, EntryPoint] = {}
+        for point in sorted(entry_points(group=self._group), key=lambda point: (point.name, point.value)):
+            if point.name in found and point.value != found[point.name].value:
+                raise InvalidInput(
+                    f"{self._noun} kind {point.name!r}: both {found[point.name].value} and {point.value} are "
+                    "installed under it; remove one of the packages"
+                )
+            found[point.name] = point
+        return found
+
+    def kinds(self) -> list[str]:
+        """The installed kinds, sorted. Raises InvalidInput when two packages have registered the same kind."""
+        return list(self._points)
+
+    def find(self, kind: str) -> type[C]:
+        """The class of this kind.
+
+        Raises InvalidInput for an unknown kind, with the known ones, and for a class that cannot be loaded.
+        """
+        if kind not in self._points:
+            known = ", ".join(self.kinds()) or "none"
+            raise InvalidInput(f"no {self._noun} of kind {kind!r} is installed; the installed kinds are {known}")
+        point = self._points[kind]
+        try:
+            found = point.load()
+        except Exception as error:
             raise InvalidInput(
-                f"{group}: the kind {point.name!r} ({point.value}) must be lower-case letters, digits and _, at most 20"
+                f"{self._noun} kind {kind!r}: {point.value} cannot be loaded: {error}; repair or remove its package"
+            ) from error
+        if not (isinstance(found, type) and issubclass(found, self._base)):
+            raise InvalidInput(
+                f"{self._noun} kind {kind!r}: {point.value} is not a subclass of "
+                f"{self._base.__module__}.{self._base.__name__}; repair or remove its package"
             )
-        if point.name in found:
-            raise InvalidInput(f"{group}: two packages register the kind {point.name!r}; remove one of them")
-        found[point.name] = _load(group, point)
-    return {kind: found[kind] for kind in sorted(found)}
-
-
-def _load(group: str, point: EntryPoint) -> type[Any]:
-    try:
-        loaded = point.load()
-    except Exception as error:
-        raise InvalidInput(
-            f"{group}: {point.value} of the kind {point.name!r} cannot be loaded: {error}; repair or remove the package"
-        ) from error
-    if not isinstance(loaded, type):
-        raise InvalidInput(f"{group}: {point.value} of the kind {point.name!r} must be a class; it is {loaded!r}")
-    return loaded
+        return found

@@ -18,12 +18,13 @@ import msgspec
 from pydantic import Field, model_validator
 
 from brain.charter import IncidentState
-from brain.connectors.sender import Request, Sender, TryLater, json_request, read_words
+from brain.connectors.sender import Request, TryLater, json_request, read_words
 from brain.connectors.tickets import (
     CommentResult,
     NewTicket,
     Ticket,
     TicketSettings,
+    TicketSystem,
     comment_mark,
     ticket_key,
     webhook_ticket,
@@ -74,15 +75,11 @@ class ServiceNowSettings(TicketSettings):
         return self
 
 
-class ServiceNow:
+class ServiceNow(TicketSystem[ServiceNowSettings]):
     """The TicketSystem over one instance."""
 
     settings_model: ClassVar[type[TicketSettings]] = ServiceNowSettings
     webhook_example: ClassVar[Mapping[str, Any]] = {"number": "INC0010017"}
-
-    def __init__(self, sender: Sender, settings: ServiceNowSettings) -> None:
-        self._sender = sender
-        self._settings = settings
 
     async def find(self, incident_id: str) -> Ticket | None:
         """The incident's record, the oldest if there are several; None when there is none."""

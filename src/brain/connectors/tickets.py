@@ -1,30 +1,36 @@
-"""The protocol of ticket systems, and the registry of them by kind.
+"""Ticket systems: services in which each incident has a ticket, registered by kind in the entry points
+`brain.ticket_systems`:
 
-A ticket system is one file: its settings and its class. The class is registered as an entry point of the group
-`brain.ticket_systems`, as Jira and ServiceNow are; docs/connectors.md shows one that another package adds.
+    [project.entry-points."brain.ticket_systems"]
+    tracker = "brain_tracker:Tracker"
+
+The table `[incidents.tracker]` is then checked by the model that the class names. Jira and ServiceNow are registered
+the same way. docs/connectors.md shows how to write one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Protocol, TypedDict
+from typing import Any, ClassVar, Generic, TypedDict, TypeVar
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from brain.charter import IncidentState
-from brain.connectors.registry import registered
+from brain.connectors.registry import Registry
 from brain.connectors.sender import Sender, TryLater
-from brain.errors import InvalidInput
+from brain.errors import InvalidInput, NotFound
 from brain.secret import Secret
 from brain.text import plain_key
 
-GROUP = "brain.ticket_systems"
-"""The entry points that name ticket systems."""
 KEY_CHARACTERS = 200
+"""Most characters of a ticket's key in a webhook."""
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,19}").fullmatch
 
 
 class TicketSettings(BaseModel):
@@ -83,64 +89,80 @@ class CommentResult(TypedDict):
     """Why it was not added; empty when it was."""
 
 
-class TicketSystem(Protocol):
-    """A system in which each incident has a ticket.
+S = TypeVar("S", bound=TicketSettings)
 
-    `ensure`, `comment`, `move` and `read` may be repeated: the same call a second time changes nothing. They raise
-    Refused when the system will never do what is asked, and TryLater when a later try may succeed.
+
+class TicketSystem(ABC, Generic[S]):
+    """A system in which each incident has a ticket. Subclasses set `settings_model` and define the abstract methods.
+
+    These may be repeated: the same call a second time changes nothing. They raise Refused when the system will never do
+    what is asked, and TryLater when a later try may succeed.
     """
 
     settings_model: ClassVar[type[TicketSettings]]
-    """The model of the table `[incidents.KIND]` in `brain.toml`."""
-    webhook_example: ClassVar[Mapping[str, Any]]
+    """The model of the table `[incidents.KIND]` in brain.toml."""
+    webhook_example: ClassVar[Mapping[str, Any]] = {}
     """A body of its webhooks, for the API's documentation."""
 
-    def __init__(self, sender: Sender, settings: Any) -> None:
-        """`settings` is an object of `settings_model`."""
-        ...
+    def __init__(self, settings: S, sender: Sender) -> None:
+        """`sender` makes HTTP requests with retries."""
+        self._settings = settings
+        self._sender = sender
 
+    @abstractmethod
     async def ensure(self, ticket: NewTicket) -> Ticket:
         """The ticket of this incident; made when there is none.
 
         The other calls take the ticket's id, because the system's search may show a new ticket late.
         """
-        ...
 
+    @abstractmethod
     async def comment(self, id: str, text: str, reference: str) -> CommentResult:
         """Add a comment, unless the ticket has one with this reference or is closed."""
-        ...
 
+    @abstractmethod
     async def move(self, id: str, state: IncidentState, reason: str = "") -> Ticket:
         """Set the ticket's status to the one for this state; a ticket that has it, or is closed, stays as it is.
 
         `reason` is for systems that require one with the status. The comments have it already.
         """
-        ...
 
+    @abstractmethod
     async def read(self, id: str) -> Ticket:
         """The ticket as it is now."""
-        ...
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: float) -> str:
         """Check the signature of a webhook that came at the Unix time `now`, and give the key of the ticket it names.
 
-        `headers` by lower-case name. Called only with a `webhook_secret`. Raises BadSignature, and InvalidInput for a
-        body that names no ticket.
+        `headers` by lower-case name. Called only with a `webhook_secret`. Raises BadSignature, InvalidInput for a body
+        that names no ticket, and NotFound for a system that sends no webhooks.
         """
-        ...
+        raise NotFound(f"{type(self).__name__} sends no webhooks; its tickets are polled")
+
+
+TICKET_SYSTEMS: Registry[TicketSystem[Any]] = Registry("brain.ticket_systems", TicketSystem, "ticket system")
+"""The installed ticket systems by kind."""
 
 
 @cache
-def ticket_systems() -> Mapping[str, type[TicketSystem]]:
-    """The installed ticket systems by kind. Raises InvalidInput for one that cannot be loaded or has no settings."""
-    found = registered(GROUP)
-    for kind, system in found.items():
-        model = getattr(system, "settings_model", None)
-        if not (isinstance(model, type) and issubclass(model, TicketSettings)):
-            raise InvalidInput(
-                f"{GROUP}: {system.__module__}.{system.__qualname__} of the kind {kind!r} needs a class attribute "
-                "settings_model, a subclass of brain.connectors.tickets.TicketSettings"
-            )
+def ticket_systems() -> Mapping[str, type[TicketSystem[Any]]]:
+    """The classes of all installed ticket systems by kind.
+
+    Raises InvalidInput for a class that cannot be loaded or names no settings, and for a kind that can be no table.
+    """
+    return {kind: _find(kind) for kind in TICKET_SYSTEMS.kinds()}
+
+
+def _find(kind: str) -> type[TicketSystem[Any]]:
+    if not _KIND(kind):
+        raise InvalidInput(f"ticket system kind {kind!r}: must be lower-case letters, digits and _, at most 20")
+    found = TICKET_SYSTEMS.find(kind)
+    model = getattr(found, "settings_model", None)
+    if not (isinstance(model, type) and issubclass(model, TicketSettings)):
+        raise InvalidInput(
+            f"ticket system kind {kind!r}: {found.__module__}.{found.__qualname__} needs settings_model, a subclass of "
+            f"{TicketSettings.__module__}.{TicketSettings.__name__}"
+        )
     return found
 
 

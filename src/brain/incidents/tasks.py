@@ -45,7 +45,7 @@ class IncidentTasks:
     def __init__(
         self,
         context: PluginContext,
-        systems: Mapping[str, TicketSystem],
+        systems: Mapping[str, TicketSystem[Any]],
         clock: Callable[[], float],
         wait: float = 1.0,
     ) -> None:
@@ -93,7 +93,7 @@ class IncidentTasks:
         await asyncio.to_thread(_prepare, context.database, clock())
         async with Sender(retries, clock=clock) as sender:
             chosen = context.table(IncidentSettings).systems
-            systems = {kind: ticket_systems()[kind](sender, table) for kind, table in chosen.items()}
+            systems = {kind: ticket_systems()[kind](table, sender) for kind, table in chosen.items()}
             yield cls(context, systems, clock, wait)
 
     @property

@@ -60,7 +60,7 @@ class TicketSync:
         self,
         database: Engine,
         settings: IncidentSettings,
-        systems: Mapping[str, TicketSystem],
+        systems: Mapping[str, TicketSystem[Any]],
         clock: Callable[[], float],
         changed: Callable[[], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -97,7 +97,7 @@ class TicketSync:
             await self._follow(job, await self._systems[kind].read(job.mirror.ticket_id))
             self._changed()
 
-    async def _bring_up_to_date(self, job: Update, system: TicketSystem) -> Mapping[str, Any]:
+    async def _bring_up_to_date(self, job: Update, system: TicketSystem[Any]) -> Mapping[str, Any]:
         done: list[str] = []
         if job.mirror.ticket_id is None:
             job = await self._create(job, system)
@@ -118,7 +118,7 @@ class TicketSync:
 
     # creating the ticket
 
-    async def _create(self, job: Update, system: TicketSystem) -> Update:
+    async def _create(self, job: Update, system: TicketSystem[Any]) -> Update:
         incident, mirror = job.incident, job.mirror
         if mirror.creating_since is not None:
             # A process died while it created the ticket, and the system's search may not show it yet.
@@ -217,7 +217,7 @@ class TicketSync:
 
     # commenting, and setting the state
 
-    async def _comment(self, job: Update, system: TicketSystem) -> bool:
+    async def _comment(self, job: Update, system: TicketSystem[Any]) -> bool:
         """Add the entries that the ticket has not, unless its last comment is too recent."""
         if job.mirror.comment_begun is not None:
             job = await self._add_comment(job, system, job.mirror.comment_begun)  # perhaps added, and not recorded
@@ -234,7 +234,7 @@ class TicketSync:
         await self._add_comment(job, system, job.last_entry)
         return True
 
-    async def _add_comment(self, job: Update, system: TicketSystem, upto: int) -> Update:
+    async def _add_comment(self, job: Update, system: TicketSystem[Any], upto: int) -> Update:
         text = await self._text(job, upto)
         if text is not None:
             await system.comment(job.mirror.ticket_id, text, f"{job.incident.id}:{upto}")
@@ -246,7 +246,7 @@ class TicketSync:
             lambda db: ticket_text.comment(db, job.incident, job.mirror.commented, upto, system=job.kind)
         )
 
-    async def _show_state(self, job: Update, system: TicketSystem) -> None:
+    async def _show_state(self, job: Update, system: TicketSystem[Any]) -> None:
         incident = job.incident
         reason = await self._in_transaction(lambda db: ticket_text.last_reason(db, incident))
         ticket = await system.move(job.mirror.ticket_id, incident.state, reason)

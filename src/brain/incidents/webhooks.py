@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from sqlalchemy import Engine, select
 
@@ -26,7 +27,7 @@ class TicketWebhooks:
         self,
         database: Engine,
         settings: IncidentSettings,
-        systems: Mapping[str, TicketSystem],
+        systems: Mapping[str, TicketSystem[Any]],
         clock: Callable[[], float],
         changed: Callable[[], None],
     ) -> None:
