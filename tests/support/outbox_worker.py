@@ -60,7 +60,7 @@ class Delivery:
             return {**await system.ensure(NewTicket(incident_id=row.key, title=row.key, description=""))}
         id = await asyncio.to_thread(self._opened, row)
         if do == "note":
-            return {**await system.comment(id, f"a note on {row.key}", row.dedup)}
+            return {"added": await system.comment(id, f"a note on {row.key}", row.dedup)}
         await system.comment(id, "it is over", row.dedup)
         return {**await system.move(id, IncidentState.RESOLVED, "it is over")}
 

@@ -22,7 +22,6 @@ from brain.charter import IncidentState
 from brain.connectors.adf import adf_to_text, text_to_adf
 from brain.connectors.sender import Refused, Request, Sender, TryLater, json_request, read_words
 from brain.connectors.tickets import (
-    CommentResult,
     NewTicket,
     Ticket,
     TicketSettings,
@@ -106,14 +105,17 @@ class Jira(TicketSystem[JiraSettings]):
         self._made[name] = issue, time.monotonic()
         return issue
 
-    async def comment(self, id: str, text: str, reference: str) -> CommentResult:
-        """Add a comment, unless one of the last hundred has this reference. Raises Refused and TryLater."""
+    async def comment(self, id: str, text: str, reference: str) -> bool:
+        """Add a comment, unless one of the last hundred has this reference; whether it was added.
+
+        Raises Refused and TryLater.
+        """
         mark = comment_mark(reference)
         page = await self._read(comments_request(self._settings, id), "comments")
         if any(mark in adf_to_text(comment.get("body")) for comment in page["comments"]):
-            return CommentResult(added=False, reason="the issue has the comment already")
+            return False
         await self._change(comment_request(self._settings, id, f"{text}\n\n{mark}"))
-        return CommentResult(added=True, reason="")
+        return True
 
     async def move(self, id: str, state: IncidentState, reason: str = "") -> Ticket:
         """Make the transition to the status for this state. Raises Refused and TryLater.

@@ -20,7 +20,6 @@ from pydantic import Field, model_validator
 from brain.charter import IncidentState
 from brain.connectors.sender import Request, TryLater, json_request, read_words
 from brain.connectors.tickets import (
-    CommentResult,
     NewTicket,
     Ticket,
     TicketSettings,
@@ -94,17 +93,18 @@ class ServiceNow(TicketSystem[ServiceNowSettings]):
             return found
         return self._ticket(await self._change(create_request(self._settings, ticket)), changed=True)
 
-    async def comment(self, id: str, text: str, reference: str) -> CommentResult:
-        """Add a work note, unless the record has one with this reference or is closed. Raises Refused and TryLater."""
+    async def comment(self, id: str, text: str, reference: str) -> bool:
+        """Add a work note, unless the record has one with this reference or is closed; whether it was added.
+
+        Raises Refused and TryLater.
+        """
         record = await self._send(notes_request(self._settings, id))
         state, notes = record["state"]["value"], record["work_notes"]["display_value"]
         mark = comment_mark(reference)
-        if mark in notes:
-            return CommentResult(added=False, reason="the record has the work note already")
-        if state in _CLOSED:
-            return CommentResult(added=False, reason=f"the record is {_NAMES[state].lower()}")
+        if mark in notes or state in _CLOSED:
+            return False
         await self._change(change_request(self._settings, id, {"work_notes": _with_mark(text, mark)}))
-        return CommentResult(added=True, reason="")
+        return True
 
     async def move(self, id: str, state: IncidentState, reason: str = "") -> Ticket:
         """Set the state; `reason` becomes the close notes of a record that is resolved or closed.

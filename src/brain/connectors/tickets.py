@@ -80,15 +80,6 @@ class Ticket(TypedDict):
     """Whether this call made or moved the ticket."""
 
 
-class CommentResult(TypedDict):
-    """Whether a comment was added."""
-
-    added: bool
-    """False when the ticket had the comment before, or is closed."""
-    reason: str
-    """Why it was not added; empty when it was."""
-
-
 S = TypeVar("S", bound=TicketSettings)
 
 
@@ -117,8 +108,8 @@ class TicketSystem(ABC, Generic[S]):
         """
 
     @abstractmethod
-    async def comment(self, id: str, text: str, reference: str) -> CommentResult:
-        """Add a comment, unless the ticket has one with this reference or is closed."""
+    async def comment(self, id: str, text: str, reference: str) -> bool:
+        """Add a comment, unless the ticket has one with this reference or is closed; whether it was added."""
 
     @abstractmethod
     async def move(self, id: str, state: IncidentState, reason: str = "") -> Ticket:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from brain.charter import VERSION, Event, EventType, IncidentState
 from brain.incidents.events import CLOSED, OPENED, REOPENED, RESOLVED, UPDATED, AboutIncident
-from brain.incidents.models import CONSUMER, EVENTS_CHANNEL, Change, Incident
+from brain.incidents.models import CONSUMER, EVENTS_CHANNEL, Incident, IncidentChange
 from brain.kit.outbox import put
 
 
@@ -28,7 +28,7 @@ class Announcement:
 
     db: Connection
     now: float
-    change: Change
+    change: IncidentChange
     threats: Sequence[str]
 
     def opened(self, incident: Incident) -> None:

@@ -68,7 +68,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class IncidentChange:
     """A change of an incident at a Unix time: the reason in words, the person or system that made it (None: the
     stream), and the id of the event that caused it."""
 

@@ -18,8 +18,8 @@ from brain.incidents import tables
 from brain.incidents.evidence import Evidence
 from brain.incidents.models import (
     CORRELATION_CHARACTERS,
-    Change,
     Incident,
+    IncidentChange,
     Recurrence,
     correlation_of,
     recurrence,
@@ -258,8 +258,8 @@ class _EventProjection:
     def _move(self, incident: Incident, state: IncidentState, text: str) -> Incident:
         return self._transaction.move(incident, state, self._change(text))
 
-    def _change(self, text: str) -> Change:
-        return Change(self._event.timestamp, clip_text(text), event_id=self._event.id)
+    def _change(self, text: str) -> IncidentChange:
+        return IncidentChange(self._event.timestamp, clip_text(text), event_id=self._event.id)
 
     def _keep_threat(self, threat: source.ThreatSubject, status: str, at: float) -> bool:
         """Record the threat's status; False when a newer one is known, since processes may overtake each other."""

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from brain import limits
 from brain.charter import IncidentState, Severity
 from brain.errors import Conflict, InvalidInput, NotFound
-from brain.incidents.models import CORRELATION_CHARACTERS, Change, Incident
+from brain.incidents.models import CORRELATION_CHARACTERS, Incident, IncidentChange
 from brain.incidents.proofs import DecisionProofs
 from brain.incidents.repository import Document, find_document, find_id, find_incident, list_documents
 from brain.incidents.settings import IncidentSettings
@@ -72,7 +72,7 @@ class IncidentService:
                     f"correlation_id: {correlation} has the open incident {before.id} (number {before.number}); "
                     "add a note to it instead"
                 )
-            opening = Change(transaction.now, text or "opened by hand", clip_text(by) or None)
+            opening = IncidentChange(transaction.now, text or "opened by hand", clip_text(by) or None)
             return transaction.open(correlation, title.strip(), severity, opening, clip_text(owner) or None)
 
         return await self._change(change)
@@ -81,7 +81,7 @@ class IncidentService:
         """Move an incident, and its threats with it. Raises NotFound, and Conflict (listing the allowed states)."""
         return await self._change(
             lambda transaction: transaction.move(
-                _found(transaction, id), state, Change(transaction.now, note, clip_text(by) or "a person")
+                _found(transaction, id), state, IncidentChange(transaction.now, note, clip_text(by) or "a person")
             )
         )
 
@@ -99,7 +99,7 @@ class IncidentService:
             raise InvalidInput(f"text: needs 1 to {limits.NOTE} characters")
         return await self._change(
             lambda transaction: transaction.add(
-                _found(transaction, id), "note", Change(transaction.now, text, clip_text(by) or None)
+                _found(transaction, id), "note", IncidentChange(transaction.now, text, clip_text(by) or None)
             )
         )
 

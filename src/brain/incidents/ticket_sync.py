@@ -20,7 +20,7 @@ from brain.connectors.sender import Refused, TryLater
 from brain.connectors.tickets import NewTicket, Ticket, TicketSystem
 from brain.errors import BrainError
 from brain.incidents import tables, ticket_text
-from brain.incidents.models import Change, Incident, next_state_from_ticket
+from brain.incidents.models import Incident, IncidentChange, next_state_from_ticket
 from brain.incidents.repository import find_incident
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.ticket_queue import enqueue
@@ -158,7 +158,7 @@ class TicketSync:
         )
         text = f"{ticket['key']} was {'created' if ticket['changed'] else 'found'} in {job.kind}"
         transaction = IncidentTransaction(db, self._settings, now)
-        transaction.add(incident, "ticket", Change(now, text, job.kind), comment=False)
+        transaction.add(incident, "ticket", IncidentChange(now, text, job.kind), comment=False)
         return _read(db, job.incident.id, job.kind)
 
     async def _replace(self, job: Update) -> Update:
@@ -209,10 +209,10 @@ class TicketSync:
         text = f"{ticket['key']} is {ticket['status']} in {job.kind}"
         steps = INCIDENT_MOVES.shortest_path(incident.state, target)
         if not steps:
-            stays = Change(transaction.now, f"{text}; the incident stays {incident.state}", job.kind)
+            stays = IncidentChange(transaction.now, f"{text}; the incident stays {incident.state}", job.kind)
             transaction.add(incident, "ticket", stays)
         for step in steps:
-            incident = transaction.move(incident, step, Change(transaction.now, text, job.kind))
+            incident = transaction.move(incident, step, IncidentChange(transaction.now, text, job.kind))
         return incident.state
 
     # commenting, and setting the state

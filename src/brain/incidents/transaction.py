@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, Table, func, insert, select, update
 from brain.charter import Event, IncidentState, Severity
 from brain.incidents import tables
 from brain.incidents.announce import Announcement
-from brain.incidents.models import Change, Incident, incident_id, moved, worst
+from brain.incidents.models import Incident, IncidentChange, incident_id, moved, worst
 from brain.incidents.repository import incident_of, insert_or_ignore
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.threat_moves import put_threat_moves
@@ -83,7 +83,7 @@ class IncidentTransaction:
     # changing
 
     def open(
-        self, correlation_id: str, title: str, severity: Severity, change: Change, owner: str | None = None
+        self, correlation_id: str, title: str, severity: Severity, change: IncidentChange, owner: str | None = None
     ) -> Incident:
         """Open a new incident, linked to the one that this correlation id had before."""
         before = self.current(correlation_id)
@@ -108,7 +108,7 @@ class IncidentTransaction:
         self._queue_tickets(incident, urgent=True)
         return incident
 
-    def move(self, incident: Incident, state: IncidentState, change: Change) -> Incident:
+    def move(self, incident: Incident, state: IncidentState, change: IncidentChange) -> Incident:
         """Move the incident, and its threats with it unless the stream moved it. Raises Conflict."""
         after = moved(incident, state, max(change.at, incident.updated_at))
         self._save(after)
@@ -121,7 +121,7 @@ class IncidentTransaction:
         self._queue_tickets(after, urgent=True)
         return after
 
-    def raise_severity(self, incident: Incident, severity: Severity, change: Change) -> Incident:
+    def raise_severity(self, incident: Incident, severity: Severity, change: IncidentChange) -> Incident:
         """Raise the severity; a severity that is not worse changes nothing."""
         if worst(incident.severity, severity) is incident.severity:
             return incident
@@ -137,14 +137,14 @@ class IncidentTransaction:
             return incident
         after = self._changed(incident, self.now, owner=owner)
         reason = f"assigned to {owner}" if owner else f"no longer assigned to {incident.owner}"
-        change = Change(after.updated_at, reason, by)
+        change = IncidentChange(after.updated_at, reason, by)
         self._add_entry(after.id, "owner", change)
         self._announcement(after, change).updated(after, "owner", incident.owner, owner)
         self._queue_tickets(after)
         return after
 
     def add(
-        self, incident: Incident, kind: str, change: Change, dedup_key: str = "", *, comment: bool = True
+        self, incident: Incident, kind: str, change: IncidentChange, dedup_key: str = "", *, comment: bool = True
     ) -> Incident:
         """Add an entry to the timeline; entries of one `dedup_key` that follow within a minute are counted as one.
 
@@ -173,11 +173,11 @@ class IncidentTransaction:
         self.db.execute(update(table).where(table.c.id == incident.id).values(**msgspec.structs.asdict(incident)))
         self._current[incident.correlation_id] = incident
 
-    def _note_change(self, after: Incident, kind: str, old: str, new: str, change: Change) -> None:
+    def _note_change(self, after: Incident, kind: str, old: str, new: str, change: IncidentChange) -> None:
         text = f"{old} -> {new}: {change.reason}" if change.reason else f"{old} -> {new}"
         self._add_entry(after.id, kind, replace(change, at=after.updated_at, reason=text))
 
-    def _add_entry(self, incident: str, kind: str, change: Change, dedup_key: str = "") -> bool:
+    def _add_entry(self, incident: str, kind: str, change: IncidentChange, dedup_key: str = "") -> bool:
         """Whether the change became an entry of its own, and was not counted in another."""
         text, dedup_key = change.reason, clip_text(dedup_key, 300)
         full = self._count(self._entries, tables.timeline, incident) >= MOST_ENTRIES
@@ -217,7 +217,7 @@ class IncidentTransaction:
         )
         return True
 
-    def _announcement(self, incident: Incident, change: Change) -> Announcement:
+    def _announcement(self, incident: Incident, change: IncidentChange) -> Announcement:
         threats = [row.threat for row in self.threats(incident.correlation_id)[:_MOST_THREATS]]
         return Announcement(self.db, self.now, change, threats)
 
