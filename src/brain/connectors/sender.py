@@ -220,7 +220,7 @@ class Sender:
     async def _try(self, service: str, request: Request, words: Callable[[bytes], str]) -> Answer:
         try:
             async with (
-                asyncio.timeout(self._retries.timeout),  # httpx's own time-outs begin anew with every piece
+                asyncio.timeout(self._retries.timeout),  # the time-outs of httpx start again with every piece
                 self._client.stream(
                     request.method,
                     request.url,

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class TicketJob:
     """An incident and its ticket in one system, as they were read in one transaction."""
 
     incident: Incident
@@ -97,7 +97,7 @@ class TicketSync:
             await self._follow(job, await self._systems[kind].read(job.mirror.ticket_id))
             self._changed()
 
-    async def _bring_up_to_date(self, job: Update, system: TicketSystem[Any]) -> Mapping[str, Any]:
+    async def _bring_up_to_date(self, job: TicketJob, system: TicketSystem[Any]) -> Mapping[str, Any]:
         done: list[str] = []
         if job.mirror.ticket_id is None:
             job = await self._create(job, system)
@@ -118,7 +118,7 @@ class TicketSync:
 
     # creating the ticket
 
-    async def _create(self, job: Update, system: TicketSystem[Any]) -> Update:
+    async def _create(self, job: TicketJob, system: TicketSystem[Any]) -> TicketJob:
         incident, mirror = job.incident, job.mirror
         if mirror.creating_since is not None:
             # A process died while it created the ticket, and the system's search may not show it yet.
@@ -140,7 +140,7 @@ class TicketSync:
             raise
         return await self._in_transaction(lambda db: self._store_created(db, job, ticket, upto))
 
-    def _store_created(self, db: Connection, job: Update, ticket: Ticket, upto: int) -> Update:
+    def _store_created(self, db: Connection, job: TicketJob, ticket: Ticket, upto: int) -> TicketJob:
         """Store which ticket it is; `upto` is the last entry of the timeline in its description."""
         incident = _read(db, job.incident.id, job.kind).incident
         now = self._clock()
@@ -161,7 +161,7 @@ class TicketSync:
         transaction.add(incident, "ticket", IncidentChange(now, text, job.kind), comment=False)
         return _read(db, job.incident.id, job.kind)
 
-    async def _replace(self, job: Update) -> Update:
+    async def _replace(self, job: TicketJob) -> TicketJob:
         """Forget a ticket that is closed; the next one is found by a key of its own."""
         log.info(
             "a ticket was closed in its system while its incident is open; another is created",
@@ -175,10 +175,10 @@ class TicketSync:
 
     # following the ticket's state
 
-    async def _follow(self, job: Update, ticket: Ticket) -> Update:
+    async def _follow(self, job: TicketJob, ticket: Ticket) -> TicketJob:
         """Let the incident follow the ticket's state, unless another process set or read it since the job was read."""
 
-        def follow(db: Connection) -> Update:
+        def follow(db: Connection) -> TicketJob:
             now = _read(db, job.incident.id, job.kind)
             mirror, before = now.mirror, job.mirror
             known = (before.status, before.shown, before.ticket_key)
@@ -189,7 +189,7 @@ class TicketSync:
 
         return await self._in_transaction(follow)
 
-    def _shown_after(self, db: Connection, job: Update, ticket: Ticket) -> IncidentState:
+    def _shown_after(self, db: Connection, job: TicketJob, ticket: Ticket) -> IncidentState:
         """Move the incident where the ticket's state is news; the incident's state that the ticket then shows."""
         state = IncidentState(ticket["state"])
         # The state that a workflow begins in is no news; that a ticket is done when it is first read, is.
@@ -199,7 +199,7 @@ class TicketSync:
         # A person's change of the ticket stays, also where the incident cannot follow it.
         return followed if job.is_shown else state
 
-    def _move_incident(self, db: Connection, job: Update, ticket: Ticket) -> IncidentState:
+    def _move_incident(self, db: Connection, job: TicketJob, ticket: Ticket) -> IncidentState:
         """Move the incident as the ticket's state asks; the incident's state after that."""
         incident = job.incident
         target = next_state_from_ticket(incident.state, IncidentState(job.mirror.shown), IncidentState(ticket["state"]))
@@ -217,7 +217,7 @@ class TicketSync:
 
     # commenting, and setting the state
 
-    async def _comment(self, job: Update, system: TicketSystem[Any]) -> bool:
+    async def _comment(self, job: TicketJob, system: TicketSystem[Any]) -> bool:
         """Add the entries that the ticket has not, unless its last comment is too recent."""
         if job.mirror.comment_begun is not None:
             job = await self._add_comment(job, system, job.mirror.comment_begun)  # perhaps added, and not recorded
@@ -234,19 +234,19 @@ class TicketSync:
         await self._add_comment(job, system, job.last_entry)
         return True
 
-    async def _add_comment(self, job: Update, system: TicketSystem[Any], upto: int) -> Update:
+    async def _add_comment(self, job: TicketJob, system: TicketSystem[Any], upto: int) -> TicketJob:
         text = await self._text(job, upto)
         if text is not None:
             await system.comment(job.mirror.ticket_id, text, f"{job.incident.id}:{upto}")
         await self._store(job, comment_begun=None, commented=upto, commented_at=self._clock())
         return await self._reread(job)
 
-    async def _text(self, job: Update, upto: int) -> str | None:
+    async def _text(self, job: TicketJob, upto: int) -> str | None:
         return await self._in_transaction(
             lambda db: ticket_text.comment(db, job.incident, job.mirror.commented, upto, system=job.kind)
         )
 
-    async def _show_state(self, job: Update, system: TicketSystem[Any]) -> None:
+    async def _show_state(self, job: TicketJob, system: TicketSystem[Any]) -> None:
         incident = job.incident
         reason = await self._in_transaction(lambda db: ticket_text.last_reason(db, incident))
         ticket = await system.move(job.mirror.ticket_id, incident.state, reason)
@@ -254,20 +254,20 @@ class TicketSync:
 
     # the database
 
-    async def _begin(self, incident: str, kind: str) -> Update:
+    async def _begin(self, incident: str, kind: str) -> TicketJob:
         """The job; changes made from now on queue an update of their own."""
 
-        def begin(db: Connection) -> Update:
+        def begin(db: Connection) -> TicketJob:
             job = _read(db, incident, kind)
             _set(db, job, queued=False)
             return job
 
         return await self._in_transaction(begin)
 
-    async def _reread(self, job: Update) -> Update:
+    async def _reread(self, job: TicketJob) -> TicketJob:
         return await self._in_transaction(lambda db: _read(db, job.incident.id, job.kind))
 
-    async def _store(self, job: Update, **values: Any) -> None:
+    async def _store(self, job: TicketJob, **values: Any) -> None:
         await self._in_transaction(lambda db: _set(db, job, **values))
 
     async def _in_transaction(self, work: Callable[[Connection], T]) -> T:
@@ -278,16 +278,16 @@ class TicketSync:
         return await asyncio.to_thread(transaction)
 
 
-def _read(db: Connection, incident: str, kind: str) -> Update:
+def _read(db: Connection, incident: str, kind: str) -> TicketJob:
     found = find_incident(db, incident)
     assert found is not None, "a row of the outbox is put with its incident"
     mirrors, timeline = tables.mirrors, tables.timeline
     mine = (mirrors.c.incident == incident) & (mirrors.c.system == kind)
     last = select(timeline.c.id).where(timeline.c.incident == incident).order_by(timeline.c.id.desc()).limit(1)
-    return Update(found, db.execute(select(mirrors).where(mine)).one(), db.execute(last).scalar() or 0)
+    return TicketJob(found, db.execute(select(mirrors).where(mine)).one(), db.execute(last).scalar() or 0)
 
 
-def _set(db: Connection, job: Update, **values: Any) -> None:
+def _set(db: Connection, job: TicketJob, **values: Any) -> None:
     table = tables.mirrors
     mine = (table.c.incident == job.incident.id) & (table.c.system == job.kind)
     db.execute(update(table).where(mine).values(**values))
