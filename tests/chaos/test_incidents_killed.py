@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from brain import EventStream, HealthEvent, ImmuneService, ThreatService
-from brain.demo.stand_ins import Jira, StandIns
+from brain.demo.stand_ins import JiraStandIn, StandIns
 from brain.incidents.service import IncidentService
 from brain.incidents.settings import IncidentSettings
 from brain.kit.database import open_database
@@ -112,5 +112,5 @@ def _jira_words(issue: dict[str, Any]) -> str:
 
 
 def _requests(stand_ins: StandIns) -> str:
-    jira: Jira = stand_ins.jira
+    jira: JiraStandIn = stand_ins.jira
     return f"{len(jira.received)} requests to Jira, {len(stand_ins.servicenow.received)} to ServiceNow"

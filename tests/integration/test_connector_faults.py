@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from brain.connectors.jira import Jira
 from brain.connectors.pagerduty import Alert, PagerDuty
-from brain.connectors.sender import Patience, Sender, TryLater
+from brain.connectors.sender import RetryPolicy, Sender, TryLater
 from brain.connectors.servicenow import ServiceNow
 from brain.connectors.slack import Message, Slack
 from brain.connectors.tickets import NewTicket
@@ -29,8 +29,8 @@ from support.vendors import (
     webhook_settings,
 )
 
-PATIENCE = Patience(attempts=3, timeout=10, wait=0.01, max_wait=2)
-HASTY = Patience(attempts=3, timeout=1.0, wait=0.01, max_wait=2)
+PATIENCE = RetryPolicy(attempts=3, timeout=10, wait=0.01, max_wait=2)
+HASTY = RetryPolicy(attempts=3, timeout=1.0, wait=0.01, max_wait=2)
 VENDORS = ["pagerduty", "slack", "webhook", "jira", "servicenow"]
 
 
@@ -82,12 +82,12 @@ def vendor(request: pytest.FixtureRequest, stand_ins: StandIns) -> Vendor:
         ),
         "jira": Vendor(
             stand_ins.jira,
-            lambda sender: Jira(sender, jira_settings(url)).ensure(ticket),
+            lambda sender: Jira(jira_settings(url), sender).ensure(ticket),
             lambda: len(stand_ins.jira.issues),
         ),
         "servicenow": Vendor(
             stand_ins.servicenow,
-            lambda sender: ServiceNow(sender, servicenow_settings(url)).ensure(ticket),
+            lambda sender: ServiceNow(servicenow_settings(url), sender).ensure(ticket),
             lambda: len(stand_ins.servicenow.incidents),
         ),
     }[str(request.param)]

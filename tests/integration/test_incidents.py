@@ -196,7 +196,7 @@ async def test_our_events_are_the_same_when_they_are_published_again(on_sqlite: 
     table = outbox.outbox
     with on_sqlite.house.database.begin() as db:  # as after a kill between publishing and noting it
         db.execute(sa.update(table).where(table.c.channel == "stream").values(state="waiting"))
-    on_sqlite.work.nudge()
+    on_sqlite.tasks.nudge()
     await on_sqlite.quiet()
     opened = [event async for event in on_sqlite.stream.replay("incident.opened")]
     assert len(opened) == 2

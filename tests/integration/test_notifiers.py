@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from brain.connectors.apprise import Apprise, AppriseSettings
 from brain.connectors.pagerduty import Alert, PagerDuty, enqueue, trigger_event
-from brain.connectors.sender import Patience, Refused, Sender, TryLater
+from brain.connectors.sender import Refused, RetryPolicy, Sender, TryLater
 from brain.connectors.slack import Message, Slack
 from brain.connectors.webhook import Webhook
 from brain.demo.stand_ins import StandIns
@@ -38,7 +38,7 @@ def stand_ins(running_stand_ins: StandIns) -> StandIns:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def sender() -> AsyncIterator[Sender]:
-    async with Sender(Patience(wait=0.01)) as made:
+    async with Sender(RetryPolicy(wait=0.01)) as made:
         yield made
 
 

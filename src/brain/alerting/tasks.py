@@ -20,7 +20,7 @@ from brain.alerting.prometheus import alert_families
 from brain.alerting.sending import Sending
 from brain.alerting.tables import METADATA
 from brain.connectors import slack
-from brain.connectors.sender import Patience, Sender
+from brain.connectors.sender import RetryPolicy, Sender
 from brain.kit import outbox, projection
 from brain.kit.database import OUTAGE, create_tables, reading
 from brain.kit.outbox import Dispatcher, Dispatching, outbox_families
@@ -91,7 +91,7 @@ class Work:
         cls, context: PluginContext, configuration: Configuration, clock: Callable[[], float] = time.time
     ) -> AsyncIterator[Work]:
         """The work, with connections that are given back at the end."""
-        patience = Patience(attempts=2, timeout=configuration.send_timeout / 4, wait=0.2)
+        patience = RetryPolicy(attempts=2, timeout=configuration.send_timeout / 4, wait=0.2)
         async with Sender(patience, clock=clock) as sender:
             yield cls(context, configuration, sender, clock)
 

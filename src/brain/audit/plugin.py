@@ -9,6 +9,9 @@ PLUGIN = Plugin(
     settings="brain.audit.settings:AuditSettings",
     listens=("*",),
     open="brain.audit.tasks:open_component",
-    provides={"AuditEvents": "brain.audit.repository:AuditEventReader"},
     commands={"audit": "brain.audit.commands:app"},
+    provides={
+        "AuditEvents": "brain.audit.repository:AuditEventReader",
+        "AuditProofs": "brain.audit.lookup:audit_proofs",
+    },
 )

@@ -19,8 +19,8 @@ import aiosmtplib
 from pydantic import BaseModel, ConfigDict, Field
 
 from brain.connectors.sender import Refused, TryLater
-from brain.connectors.texts import one_line
 from brain.secret import Secret
+from brain.text import one_line
 
 SERVICE = "the mail server"
 _SUBJECT_CHARACTERS = 200

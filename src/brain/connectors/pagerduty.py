@@ -16,10 +16,10 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from brain.connectors.sender import Request, Sender, read_words
-from brain.connectors.texts import one_line, short_key, shorten
 from brain.connectors.urls import BaseUrl
 from brain.errors import InvalidInput
 from brain.secret import Secret
+from brain.text import clip_text, one_line, short_key
 
 SERVICE = "PagerDuty"
 BODY_BYTES = 512_000
@@ -146,7 +146,7 @@ def trigger_event(settings: PagerDutySettings, alert: Alert) -> dict[str, Any]:
         event["client_url"] = client_url
     if alert.links:
         event["links"] = [
-            {"href": link.href, "text": shorten(link.text or link.href, _TEXT_CHARACTERS)}
+            {"href": link.href, "text": clip_text(link.text or link.href, _TEXT_CHARACTERS)}
             for link in alert.links[:_LINKS]
             if len(link.href) <= _URL_CHARACTERS
         ]

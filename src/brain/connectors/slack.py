@@ -14,8 +14,8 @@ from typing import Any, TypedDict
 from pydantic import BaseModel, ConfigDict, Field
 
 from brain.connectors.sender import Request, Sender, json_request
-from brain.connectors.texts import one_line, shorten
 from brain.secret import Secret
+from brain.text import clip_text, one_line
 
 SERVICE = "Slack"
 PER_MINUTE = 60
@@ -62,7 +62,7 @@ class Slack:
     async def post(self, message: Message) -> Posted:
         """Post it. Raises Refused (no such webhook, channel archived, bad message) and TryLater."""
         answer = await self._sender.send(SERVICE, post(self._settings, message))
-        return Posted(said=shorten(answer.body.decode("utf-8", "replace"), 100))
+        return Posted(said=clip_text(answer.body.decode("utf-8", "replace"), 100))
 
 
 def escape(text: str) -> str:
@@ -97,13 +97,13 @@ def content(message: Message) -> dict[str, Any]:
     if message.footer:
         blocks.append({"type": "context", "elements": [_markup(one_line(message.footer, 500), _SECTION)]})
     summary = f"{mark}{message.title}\n{message.text}".strip() or "(no text)"
-    return {"text": escape(shorten(summary, _TEXT // 5)), "blocks": blocks}
+    return {"text": escape(clip_text(summary, _TEXT // 5)), "blocks": blocks}
 
 
 def _markup(text: str, longest: int) -> dict[str, Any]:
     """A text object; cut before it is escaped, so that no `&amp;` is cut in two, and again if that made it too long."""
     cut = longest
-    while len(escaped := escape(shorten(text, cut))) > longest:
+    while len(escaped := escape(clip_text(text, cut))) > longest:
         cut -= max(1, (len(escaped) - longest) // 4)
     return {"type": "mrkdwn", "text": escaped}
 

@@ -23,9 +23,9 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from brain.connectors.sender import Request, Sender, read_words
-from brain.connectors.texts import plain_key
 from brain.errors import BrainError, InvalidInput
 from brain.secret import Secret
+from brain.text import plain_key
 
 SERVICE = "the webhook"
 TOLERANCE = 300.0

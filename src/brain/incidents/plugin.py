@@ -4,7 +4,7 @@ from brain.plugins import Plugin
 
 PLUGIN = Plugin(
     name="incidents",
-    purpose="Opens one incident for each story that needs a person, and keeps its tickets in step.",
+    purpose="Opens one incident for each correlation id that needs a person, and keeps its tickets up to date.",
     events="brain.incidents.events",
     settings="brain.incidents.settings:IncidentSettings",
     listens=("*",),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, cast
 
+from brain.errors import Unavailable
 from brain.kit.database import default_database, open_database
 from brain.plugins import Component, Plugin, PluginContext, plugins
 
@@ -28,22 +29,28 @@ def plugin_context(stream: EventStream, store: Store, settings: Settings) -> Ite
         database.dispose()
 
 
-@asynccontextmanager
-async def database_context(settings: Settings) -> AsyncIterator[PluginContext]:
-    """The context for commands that only read the consumers' database: its stream and store are empty.
+@contextmanager
+def tables_context(settings: Settings) -> Iterator[PluginContext]:
+    """The context for a command that needs the consumers' tables alone: stream and store are not opened.
 
-    Raises InvalidInput for a bad database URL.
+    What uses them raises Unavailable. Raises InvalidInput for a bad database URL.
     """
-    from brain.store import open_store
-    from brain.stream import EventStream
+    stream, store = cast("EventStream", _NotOpened("stream")), cast("Store", _NotOpened("store"))
+    database = open_database(settings.database or default_database(settings.stream))
+    try:
+        yield PluginContext(stream, store, database, settings, plugins())
+    finally:
+        database.dispose()
 
-    url = settings.database or default_database(settings.stream)
-    async with EventStream.open("memory://") as stream:
-        with (
-            closing(open_store("memory://")) as store,
-            plugin_context(stream, store, settings.model_copy(update={"database": url})) as context,
-        ):
-            yield context
+
+class _NotOpened:
+    """Takes the place of the stream or the store where a command does not open it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        raise Unavailable(f"{self._name}: this command does not open the {self._name}, and cannot use {attribute}")
 
 
 @asynccontextmanager

@@ -7,9 +7,10 @@ it asks `context.find(AuditProofs)`, and carries on without it where that gives 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from brain.charter import Event
+from brain.charter import Event, ThreatStatus
 
 
 class AuditedEvent(Protocol):
@@ -52,3 +53,42 @@ class AuditEvents(Protocol):
 
     def between(self, first: int, last: int) -> Iterator[AuditedEvent]:
         """The entries from index `first` to `last`, both included, in order."""
+
+
+@dataclass(frozen=True)
+class LoggedEvent:
+    """An event in the audit log: entry `index` of the tree of `size` entries with that root; hashes in hexadecimal."""
+
+    event_id: str
+    index: int
+    size: int
+    root: str
+    leaf_hash: str
+    proof: str
+    """The path of the whole proof below the server's address."""
+
+
+class AuditProofs(Protocol):
+    """Finds events in the audit log. The plug-in `audit` provides it."""
+
+    def find(self, event_id: str) -> LoggedEvent | None:
+        """Where the event is logged, proven against the newest checkpoint; None while it is not logged. Blocks.
+
+        Raises Unavailable when the database does not answer or the log was altered.
+        """
+        ...
+
+
+class ThreatMoves(Protocol):
+    """Reads and changes the status of threats. The plug-in `threats` provides it.
+
+    Both methods raise Unavailable when the store does not answer.
+    """
+
+    async def status(self, threat_id: str) -> ThreatStatus | None:
+        """The threat's status; None when no threat has this id."""
+        ...
+
+    async def move(self, threat_id: str, status: ThreatStatus, reason: str) -> None:
+        """Move the threat and publish that. Raises NotFound, and Conflict for a move that is not allowed."""
+        ...

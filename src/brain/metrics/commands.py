@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.kit.cli.common import JsonOption, StreamOption, print_json, run
+from brain.kit.cli.common import JsonOption, StreamOption, print_json
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -75,7 +74,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Recount everything and compare it with the stored series; exit code 1, with the differences, if any differ."""
-    verdict = run(_verify(_settings(stream, database), source))
+    verdict = _verify(_settings(stream, database), source)
     if as_json:
         print_json({"ok": verdict.ok, **asdict(verdict)})
     else:
@@ -84,26 +83,23 @@ def verify(
         raise typer.Exit(1)
 
 
-async def _verify(settings: Settings, source: SourceName) -> Verdict:
+def _verify(settings: Settings, source: SourceName) -> Verdict:
     from rich.console import Console
 
     from brain.kit.cli.backend import opened
-    from brain.kit.context import database_context
+    from brain.kit.context import tables_context
     from brain.metrics.recount import verify
     from brain.metrics.sources import StreamSource, audit_source
 
-    async with database_context(settings) as context:
-        with Console(stderr=True).status("recounting") as status:
+    with tables_context(settings) as context, Console(stderr=True).status("recounting") as status:
 
-            def progress(events: int) -> None:
-                status.update(f"recounting: {events:,} events")
+        def progress(events: int) -> None:
+            status.update(f"recounting: {events:,} events")
 
-            if source is SourceName.AUDIT:
-                return await asyncio.to_thread(verify, context.database, audit_source(context), progress)
-            with opened(settings.stream) as backend:
-                return await asyncio.to_thread(
-                    verify, context.database, lambda stored: StreamSource(backend, stored), progress
-                )
+        if source is SourceName.AUDIT:
+            return verify(context.database, audit_source(context), progress)
+        with opened(settings.stream) as backend:
+            return verify(context.database, lambda stored: StreamSource(backend, stored), progress)
 
 
 def _settings(stream: str | None, database: str | None) -> Settings:

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from brain.connectors.texts import short_key
+from brain.text import short_key
 
 ERROR_CHARACTERS = 1000
 """How much of an error is kept in a row."""

@@ -1,4 +1,4 @@
-"""What a ticket says: its title, its description, and comments that gather what the timeline has since."""
+"""The texts of a ticket: its title, its description, and comments with the timeline's further entries."""
 
 from __future__ import annotations
 
@@ -8,41 +8,45 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select
 
-from brain.incidents.models import Incident, plain
+from brain.incidents.models import Incident
 from brain.incidents.tables import decisions, threats, timeline
+from brain.text import clip_text
 
-_TOLD = ("state", "severity", "owner", "note", "threat", "health", "event")
+_COMMENTED_KINDS = ("state", "severity", "owner", "note", "threat", "health", "event")
 _LINES = 20
 """Entries of the timeline that one comment shows; it counts the others."""
 _DECISIONS = 10
 
 
 def title(incident: Incident) -> str:
-    """At most 200 characters."""
-    return plain(" ".join(f"Incident {incident.number}: {incident.title}".split()), 200)
+    """The ticket's title, of at most 200 characters."""
+    return clip_text(" ".join(f"Incident {incident.number}: {incident.title}".split()), 200)
 
 
 def description(db: Connection, incident: Incident, upto: int) -> str:
-    """The whole story so far."""
+    """The ticket's description, with the timeline up to this entry."""
     parts = [
         f"{incident.title}\nSeverity {incident.severity}, opened {_time(incident.opened_at)} by BRAiN EventStream.\n"
-        f"Incident {incident.id}, story {incident.story}."
+        f"Incident {incident.id}, correlation id {incident.correlation_id}."
     ]
     if incident.previous:
-        parts.append(f"The same story had the incident {incident.previous} before.")
-    mine = select(threats).where(threats.c.story == incident.story).order_by(threats.c.detected_at).limit(_LINES)
-    if rows := db.execute(mine).all():
+        parts.append(f"The same correlation id had the incident {incident.previous} before.")
+    mine = select(threats).where(threats.c.correlation_id == incident.correlation_id)
+    if rows := db.execute(mine.order_by(threats.c.detected_at).limit(_LINES)).all():
         parts.append(_list("Threats", [f"{row.threat}: {row.type} from {row.source}, {row.severity}" for row in rows]))
     behind = select(decisions).where(decisions.c.incident == incident.id).order_by(decisions.c.at.desc())
     if rows := db.execute(behind.limit(_DECISIONS)).all():
-        parts.append(_list("Policy decisions behind it, the last ones", [_decision(row) for row in rows]))
-    parts.append(_list("What happened", _entries(db, incident, 0, upto, None)[0]))
+        parts.append(_list("The last policy decisions", [_decision(row) for row in rows]))
+    parts.append(_list("Timeline", _entries(db, incident, 0, upto, None)[0]))
     return "\n\n".join(parts)
 
 
-def comment(db: Connection, incident: Incident, after: int, upto: int, *, without_by: str) -> str | None:
-    """What is new after one entry and up to another; None when nothing is. What the system did itself is left out."""
-    lines, more = _entries(db, incident, after, upto, without_by)
+def comment(db: Connection, incident: Incident, after: int, upto: int, *, system: str) -> str | None:
+    """The entries after one and up to another, for the ticket in this system; None when there are none.
+
+    Entries that came from the system itself are left out.
+    """
+    lines, more = _entries(db, incident, after, upto, system)
     if not lines:
         return None
     if more:
@@ -51,20 +55,19 @@ def comment(db: Connection, incident: Incident, after: int, upto: int, *, withou
 
 
 def last_reason(db: Connection, incident: Incident) -> str:
-    """Why the incident is in its state."""
+    """The reason of the incident's last move."""
     mine = (timeline.c.incident == incident.id) & (timeline.c.kind == "state")
     found = db.execute(select(timeline.c.text).where(mine).order_by(timeline.c.id.desc()).limit(1)).scalar()
     return str(found or incident.state)
 
 
-def _entries(
-    db: Connection, incident: Incident, after: int, upto: int, without_by: str | None
-) -> tuple[list[str], int]:
+def _entries(db: Connection, incident: Incident, after: int, upto: int, system: str | None) -> tuple[list[str], int]:
+    """The first entries in this range as lines, and how many more there are."""
     where = [timeline.c.incident == incident.id, timeline.c.id > after, timeline.c.id <= upto]
-    if without_by is None:
+    if system is None:
         where.append(timeline.c.kind != "ticket")
     else:
-        where += [timeline.c.kind.in_(_TOLD), or_(timeline.c.by.is_(None), timeline.c.by != without_by)]
+        where += [timeline.c.kind.in_(_COMMENTED_KINDS), or_(timeline.c.by.is_(None), timeline.c.by != system)]
     total = db.execute(select(func.count()).select_from(timeline).where(*where)).scalar_one()
     rows = db.execute(select(timeline).where(*where).order_by(timeline.c.id).limit(_LINES)).all()
     return [_line(row) for row in rows], total - len(rows)
@@ -73,12 +76,13 @@ def _entries(
 def _line(row: Row[Any]) -> str:
     by = f" ({row.by})" if row.by else ""
     times = f" [{row._mapping['count']} times]" if row._mapping["count"] > 1 else ""
-    return plain(f"{_time(row.at)} {row.text}{by}{times}", 500)
+    return clip_text(f"{_time(row.at)} {row.text}{by}{times}", 500)
 
 
 def _decision(row: Row[Any]) -> str:
     rule = f" by rule {row.rule_id}" if row.rule_id else ""
-    return plain(f"{_time(row.at)} {row.effect}{rule}: {row.agent} {row.action} {row.resource} ({row.event_id})", 500)
+    text = f"{_time(row.at)} {row.effect}{rule}: {row.agent} {row.action} {row.resource} ({row.event_id})"
+    return clip_text(text, 500)
 
 
 def _list(heading: str, lines: Sequence[str]) -> str:
