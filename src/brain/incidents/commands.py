@@ -147,7 +147,7 @@ def _with_service(
     from brain.incidents.service import IncidentService
     from brain.incidents.settings import IncidentSettings
     from brain.incidents.tasks import make_tables
-    from brain.kit.context import tables_context
+    from brain.kit.context import database_context
     from brain.kit.database import default_database
     from brain.kit.protocols import AuditProofs
     from brain.settings import load_settings
@@ -156,7 +156,7 @@ def _with_service(
     settings = load_settings(stream=stream, database=database)
     if not creates:
         check_exists(settings.database or default_database(settings.stream))
-    with tables_context(settings) as context:
+    with database_context(settings) as context:
         make_tables(context.database)
         service = IncidentService(context.database, context.table(IncidentSettings), proofs=context.find(AuditProofs))
         return run(method(service))

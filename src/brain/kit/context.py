@@ -30,17 +30,15 @@ def plugin_context(stream: EventStream, store: Store, settings: Settings) -> Ite
 
 
 @contextmanager
-def tables_context(settings: Settings) -> Iterator[PluginContext]:
-    """The context for a command that needs the consumers' tables alone: stream and store are not opened.
+def database_context(settings: Settings) -> Iterator[PluginContext]:
+    """The context for a command that needs the consumers' database alone: stream and store are not opened.
 
-    What uses them raises Unavailable. Raises InvalidInput for a bad database URL.
+    Whatever uses them raises Unavailable. Raises InvalidInput for a bad database URL.
     """
     stream, store = cast("EventStream", _NotOpened("stream")), cast("Store", _NotOpened("store"))
-    database = open_database(settings.database or default_database(settings.stream))
-    try:
-        yield PluginContext(stream, store, database, settings, plugins())
-    finally:
-        database.dispose()
+    database = settings.database or default_database(settings.stream)
+    with plugin_context(stream, store, settings.model_copy(update={"database": database})) as context:
+        yield context
 
 
 class _NotOpened:

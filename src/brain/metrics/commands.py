@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.kit.cli.common import JsonOption, StreamOption, print_json
+from brain.kit.cli.common import JsonOption, StreamOption, print_json, run
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -74,7 +75,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Recount everything and compare it with the stored series; exit code 1, with the differences, if any differ."""
-    verdict = _verify(_settings(stream, database), source)
+    verdict = run(_verify(_settings(stream, database), source))
     if as_json:
         print_json({"ok": verdict.ok, **asdict(verdict)})
     else:
@@ -83,23 +84,25 @@ def verify(
         raise typer.Exit(1)
 
 
-def _verify(settings: Settings, source: SourceName) -> Verdict:
+async def _verify(settings: Settings, source: SourceName) -> Verdict:
     from rich.console import Console
 
     from brain.kit.cli.backend import opened
-    from brain.kit.context import tables_context
+    from brain.kit.context import database_context
     from brain.metrics.recount import verify
     from brain.metrics.sources import StreamSource, audit_source
 
-    with tables_context(settings) as context, Console(stderr=True).status("recounting") as status:
+    with database_context(settings) as context, Console(stderr=True).status("recounting") as status:
 
         def progress(events: int) -> None:
             status.update(f"recounting: {events:,} events")
 
         if source is SourceName.AUDIT:
-            return verify(context.database, audit_source(context), progress)
+            return await asyncio.to_thread(verify, context.database, audit_source(context), progress)
         with opened(settings.stream) as backend:
-            return verify(context.database, lambda stored: StreamSource(backend, stored), progress)
+            return await asyncio.to_thread(
+                verify, context.database, lambda stored: StreamSource(backend, stored), progress
+            )
 
 
 def _settings(stream: str | None, database: str | None) -> Settings:
