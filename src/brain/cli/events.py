@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from brain.cli.trace import trace_events
 from brain.kit.cli.common import JsonOption, PatternOption, StreamOption, print_json, print_json_array, run
 
 if TYPE_CHECKING:
     from brain.charter import Event
     from brain.stream import EventStream
 
-app = typer.Typer(help="The event stream: follow it, read it, and what its types are.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 LimitOption = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="End after so many events.")]
 AfterOption = Annotated[str | None, typer.Option(metavar="POSITION", help="Start after this position.")]
@@ -94,6 +95,9 @@ def catalogue(
             for event in module.events:
                 table.add_row(event.name, event.priority, event.frequency, event.purpose)
         Console().print(table)
+
+
+app.command("trace")(trace_events)
 
 
 def _stream_url(given: str | None) -> str:

@@ -10,7 +10,7 @@ import typer
 from brain.kit.cli.backend import find_group, opened
 from brain.kit.cli.common import JsonOption, StreamOption, print_json_array
 
-app = typer.Typer(help="Consumer groups: list them (also without a command), or remove one.")
+app = typer.Typer()
 
 
 @app.callback(invoke_without_command=True)

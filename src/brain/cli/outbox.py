@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from brain.kit.outbox.listing import Listed
 
-app = typer.Typer(help="Messages to outside services: waiting, sent, refused.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 DatabaseOption = Annotated[
     str | None, typer.Option("--database", metavar="URL", help="Where the consumers keep their tables.")
@@ -93,8 +93,7 @@ def opened(stream: str | None, database: str | None) -> Iterator[Connection]:
 
 
 def _print(row: Listed) -> None:
-    from brain.kit.cli.tables import printable
-    from brain.kit.cli.text import moment
+    from brain.kit.cli.text import moment, printable
 
     tries = "1 try" if row.attempts == 1 else f"{row.attempts} tries"
     when = f"sent {moment(row.sent_at)}" if row.sent_at is not None else f"put {moment(row.created_at)}"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.cli import events
 from brain.kit.cli.backend import opened
 from brain.kit.cli.common import JsonOption, StreamOption, print_json_array
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from brain.stream.timeline import Step
 
 
-@events.app.command("trace")
 def trace_events(
     correlation_id: Annotated[str, typer.Argument(help="The id that the events of the story share.")],
     stream: StreamOption = None,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from brain.charter import EventType
 from brain.errors import InvalidInput
 from brain.plugins.contract import Plugin
 from brain.plugins.former import former_plugins
+
+if TYPE_CHECKING:
+    from brain.charter import EventType
 
 GROUP = "brain.plugins"
 
