@@ -38,6 +38,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     """`brain ...` run in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BRAIN_PORT", "1")
+    monkeypatch.setattr("brain.logs._pending", False)  # put back at the end
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
 

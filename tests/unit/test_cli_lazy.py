@@ -17,9 +17,10 @@ from brain.cli import LazyGroup, commands, root
 from brain.errors import InvalidInput
 from brain.plugins import Command, Plugin, plugins
 
-HEAVY = {"fastapi", "msgspec", "pydantic", "re2", "redis", "sqlalchemy", "sqlite3", "starlette", "uvicorn"}
+HEAVY = {"fastapi", "msgspec", "pydantic", "re2", "redis", "sqlalchemy", "sqlite3", "starlette", "structlog", "uvicorn"}
 """What costs time to import, and a line of help does not need."""
-DECLARED = {"brain", "brain.cli", "brain.errors", "brain.exports", "brain.plugins", "brain.plugins.contract"} | {
+DECLARED = {"brain", "brain.cli", "brain.errors", "brain.exports", "brain.logs", "brain.plugins"} | {
+    "brain.plugins.contract",
     "brain.plugins.discovery",
     "brain.plugins.former",
 }
@@ -69,7 +70,7 @@ def test_a_command_imports_what_it_needs_alone(tmp_path: Path) -> None:
         "brain.policy.plugin",
         "brain.immune.plugin",
     }
-    assert not {"fastapi", "uvicorn", "sqlalchemy", "redis"} & found
+    assert not {"fastapi", "uvicorn", "sqlalchemy", "redis", "structlog"} & found
 
 
 def test_each_command_loads_and_has_one_sentence_of_help() -> None:

@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
+from brain import logs
 from brain.errors import BrainError, InvalidInput
 from brain.plugins import Command, plugins
 
@@ -70,6 +71,8 @@ class LazyGroup(TyperGroup):
         declared, imported = self._known[name]
         command = _command(imported(), declared.help)
         command.name = name
+        if "structlog" in sys.modules:  # the command's modules may log by it directly
+            logs.load()
         return command
 
 
@@ -111,9 +114,7 @@ def root() -> typer.Typer:
             bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and end.")
         ] = False,
     ) -> None:
-        from brain.logs import configure_logs
-
-        configure_logs()
+        logs.configure_when_needed()
 
     return app
 
