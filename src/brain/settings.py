@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -26,7 +26,7 @@ from pydantic_settings import (
 from brain import limits
 from brain.errors import InvalidInput
 from brain.logs import Log
-from brain.plugins import check_running, plugins
+from brain.plugins import Plugin, check_running, plugins
 from brain.redis_client.url import SCHEMES, masked
 from brain.setting_names import names_at, remedy, secret_variables, unknown_variables
 from brain.stream.retention import Retention
@@ -158,8 +158,13 @@ if TYPE_CHECKING:
 @cache
 def settings_model() -> type[CoreSettings]:
     """The settings with a table for each installed plug-in. Raises InvalidInput for one that cannot be loaded."""
+    return model_with(plugins().values())
+
+
+def model_with(declared: Iterable[Plugin]) -> type[CoreSettings]:
+    """The settings with a table for each of these plug-ins. Raises InvalidInput for one that cannot be loaded."""
     tables: dict[str, Any] = {}
-    for plugin in plugins().values():
+    for plugin in declared:
         model = plugin.settings_model()
         if model is not None:
             tables[plugin.name] = (model, Field(default_factory=model, description=plugin.purpose))

@@ -101,7 +101,7 @@ class Sessions:
         return hmac.new(self._key, b"brain session until " + end.encode(errors="replace"), sha256).hexdigest()
 
 
-class Guard:
+class AccessControl:
     """ASGI middleware that applies the three rules of this file."""
 
     def __init__(self, app: ASGIApp, settings: Settings, sessions: Sessions | None) -> None:
