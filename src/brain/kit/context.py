@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from brain.errors import Unavailable
@@ -63,5 +63,10 @@ async def open_plugin(plugin: Plugin, context: PluginContext) -> AsyncIterator[C
     if opener is None:
         yield Component()
         return
-    async with opener(context) as component:
+    async with AsyncExitStack() as opened:
+        try:
+            component = await opened.enter_async_context(opener(context))
+        except Exception as error:
+            error.add_note(f"plug-in {plugin.name} was being opened by {plugin.open}")
+            raise
         yield component
