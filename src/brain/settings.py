@@ -154,6 +154,8 @@ class CoreSettings(BaseSettings):
 if TYPE_CHECKING:
     Settings = CoreSettings
 
+__all__ = ["CoreSettings", "load_settings", "without_password"]
+
 
 @cache
 def settings_model() -> type[CoreSettings]:

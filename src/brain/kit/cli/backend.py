@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from brain.stream.backends import Backend, GroupInfo
 
+__all__ = ["find_group", "opened"]
+
 
 @contextmanager
 def opened(stream: str | None) -> Iterator[Backend]:

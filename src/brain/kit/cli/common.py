@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+__all__ = ["JsonOption", "PatternOption", "StreamOption", "print_json", "print_json_array", "run"]
+
 StreamOption = Annotated[
     str | None,
     typer.Option(
@@ -17,11 +19,14 @@ StreamOption = Annotated[
         help="sqlite:///file.db, redis://host:port/0 or memory://; else BRAIN_STREAM, brain.toml, sqlite:///brain.db.",
     ),
 ]
+"""The option `--stream`: the stream's URL."""
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+"""The option `--json`."""
 PatternOption = Annotated[
     list[str] | None,
     typer.Option("--pattern", "-p", metavar="PATTERN", help="Event types wanted, such as threat.*; may be repeated."),
 ]
+"""The option `--pattern`: the event types wanted."""
 
 T = TypeVar("T")
 

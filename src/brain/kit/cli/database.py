@@ -13,9 +13,12 @@ if TYPE_CHECKING:
 
     from brain.settings import Settings
 
+__all__ = ["DatabaseOption", "opened_database"]
+
 DatabaseOption = Annotated[
     str | None, typer.Option("--database", metavar="URL", help="Where the consumers keep their tables.")
 ]
+"""The option `--database`: the URL of the consumers' tables."""
 
 
 @contextmanager

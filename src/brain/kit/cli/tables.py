@@ -9,6 +9,8 @@ from brain.kit.cli.text import printable
 if TYPE_CHECKING:
     from rich.table import Table
 
+__all__ = ["cell", "print_table"]
+
 PIPED_WIDTH = 200
 """Columns of a table that goes to a pipe or a file."""
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+__all__ = ["moment", "printable", "summary"]
+
 
 def moment(unix_seconds: float) -> str:
     """A time in UTC, to the millisecond."""
