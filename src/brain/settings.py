@@ -90,10 +90,11 @@ class CoreSettings(BaseSettings):
 
     def table(self, model: type[M]) -> M:
         """A plug-in's own table. Raises InvalidInput when no installed plug-in has one of this model."""
-        for name in type(self).model_fields:
-            value = getattr(self, name)
+        for value in vars(self).values():
             if isinstance(value, model):
                 return value
+        if any(plugin.settings_model() is model for plugin in plugins().values()):
+            return model()  # nothing is set in it
         raise InvalidInput(f"settings: no installed plug-in has a table of {model.__module__}.{model.__name__}")
 
     @property
@@ -214,17 +215,30 @@ def _with_new_variables(environment: Mapping[str, V]) -> dict[str, V]:
 def load_settings(**given: Any) -> CoreSettings:
     """The settings of this process; `given` values that are not None go before environment and file.
 
+    Only the tables of plug-ins that something is set in are imported; `table` makes the others of their defaults.
     Raises InvalidInput that lists every fault, with the name of the setting, where it came from and what is accepted.
     """
     given = {name: value for name, value in given.items() if value is not None}
-    model = settings_model()
-    unknown = unknown_variables(_with_new_variables(os.environ), PREFIX, model)
     try:
-        settings = model(**given)
+        set_in = _names_set(given)
+        model = model_with(plugin for plugin in plugins().values() if plugin.name in set_in)
+        if not unknown_variables(_with_new_variables(os.environ), PREFIX, model):
+            return model(**given)
+    except ValidationError:
+        pass  # read again with every table, so that each fault is named with the nearest of all settings
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"{FILE}: not a valid TOML file: {error}") from error
     except OSError as error:
         raise InvalidInput(f"{FILE}: cannot be read: {error.strerror}") from error
+    return _all_tables(given)
+
+
+def _all_tables(given: Mapping[str, Any]) -> CoreSettings:
+    """The settings with every table. Raises InvalidInput that lists every fault."""
+    model = settings_model()
+    unknown = unknown_variables(_with_new_variables(os.environ), PREFIX, model)
+    try:
+        settings = model(**given)
     except ValidationError as error:
         faults = [_fault(found["loc"], found["type"], found["msg"], given) for found in error.errors(include_url=False)]
         raise InvalidInput("the settings are not usable", [*faults, *unknown.values()]) from error
@@ -235,12 +249,22 @@ def load_settings(**given: Any) -> CoreSettings:
     return settings
 
 
+def _names_set(given: Mapping[str, Any]) -> set[str]:
+    """The settings and tables that a value is set in: given, in the environment or in the file."""
+    in_environment = {
+        variable[len(PREFIX) :].partition("__")[0].lower()
+        for variable in _with_new_variables(os.environ)
+        if variable.upper().startswith(PREFIX)
+    }
+    return {*given, *in_environment, *_with_new_tables(TomlConfigSettingsSource(CoreSettings, Path(FILE)).toml_data)}
+
+
 def without_password(url: str) -> str:
     """The URL as it may be shown and logged."""
     return masked(url)
 
 
-def _fault(place: tuple[int | str, ...], kind: str, message: str, given: dict[str, Any]) -> str:
+def _fault(place: tuple[int | str, ...], kind: str, message: str, given: Mapping[str, Any]) -> str:
     path = ".".join(map(str, place))
     known = names_at(settings_model(), place[:-1]) if kind == "extra_forbidden" else []
     if len(place) == 1 and known:

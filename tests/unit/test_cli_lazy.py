@@ -70,7 +70,21 @@ def test_a_command_imports_what_it_needs_alone(tmp_path: Path) -> None:
         "brain.policy.plugin",
         "brain.immune.plugin",
     }
-    assert not {"fastapi", "uvicorn", "sqlalchemy", "redis", "structlog"} & found
+    assert not {"fastapi", "uvicorn", "sqlalchemy", "redis", "structlog", "httpx"} & found
+    assert {name for name in ours if name.endswith(".settings")} == {"brain.settings"}
+
+
+def test_the_settings_import_the_tables_that_something_is_set_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "brain.toml").write_text("[audit]\nretention_days = 100\n")
+    monkeypatch.setenv("BRAIN_METRICS__TOP", "5")
+    found = imported(tmp_path, "events", "catalogue", "--help") | imported(tmp_path, "events", "tail")
+    assert {name for name in found if name.startswith("brain.") and name.endswith(".settings")} == {
+        "brain.settings",
+        "brain.audit.settings",
+        "brain.metrics.settings",
+    }
 
 
 def test_each_command_loads_and_has_one_sentence_of_help() -> None:

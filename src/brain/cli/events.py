@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -54,7 +54,8 @@ def replay(
     now = time.time()
     first = parse_time(since, now, "--since") if since is not None else None
     last = parse_time(until, now, "--until") if until is not None else None
-    run(_replay(_stream_url(stream), pattern or ["*"], first, last, after, limit, as_json))
+    wanted = {"pattern": pattern or ["*"], "since": first, "until": last, "after": after}
+    run(_replay(_stream_url(stream), wanted, limit, as_json))
 
 
 @app.command()
@@ -132,20 +133,10 @@ async def _tail(url: str, patterns: list[str], after: str | None, limit: int | N
                 return
 
 
-async def _replay(
-    url: str,
-    patterns: list[str],
-    since: float | None,
-    until: float | None,
-    after: str | None,
-    limit: int | None,
-    as_json: bool,
-) -> None:
+async def _replay(url: str, wanted: Mapping[str, Any], limit: int | None, as_json: bool) -> None:
+    """Print the events that `EventStream.replay` gives for these arguments."""
     seen = 0
-    async with (
-        _reading(url) as stream,
-        aclosing(stream.replay(patterns, since=since, until=until, after=after)) as events,
-    ):
+    async with _reading(url) as stream, aclosing(stream.replay(**wanted)) as events:
         async for event in events:
             if as_json:
                 sys.stdout.write("[" if seen == 0 else ",\n ")

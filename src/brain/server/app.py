@@ -61,13 +61,9 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
     )
     app.state.live = live
     openapi.install(app, with_key=sessions is not None)
-    for router in (
-        live_router(live),
-        events_router(stream),
-        groups_router(stream),
-        plugins_router(components.runs_here),
-    ):
+    for router in (live_router(live), events_router(stream), groups_router(stream)):
         app.include_router(router, prefix="/api")
+    app.include_router(plugins_router(components.runs_here), prefix="/api")
     app.include_router(health_router(stream, store, components, lambda: live.clients))
     app.router.routes += login_routes(sessions) if sessions else []
     mount_page(app)

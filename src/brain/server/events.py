@@ -74,9 +74,7 @@ def events_router(stream: EventStream, clock: Callable[[], float] = time.time) -
         before: Annotated[str | None, _PLACE] = None,
         after: Annotated[str | None, _PLACE] = None,
         newest_first: Annotated[bool, Query(description="Order of the answer")] = True,
-        correlation_id: Annotated[
-            CorrelationId | None, Query(description="Only of this correlation id")
-        ] = None,
+        correlation_id: Annotated[CorrelationId | None, Query(description="Only of this correlation id")] = None,
     ) -> Response:
         asked = _query(parse_pattern(pattern), since, until, correlation_id, clock())
         stretch = Stretch(after=after or "", before=before or "", newest_first=newest_first)
