@@ -42,10 +42,10 @@ V = TypeVar("V", str, str | None)
 
 
 class CoreSettings(BaseSettings):
-    """What a process of BRAiN needs to know, whatever is installed; `Settings` has a table for each plug-in besides.
+    """The settings that do not depend on what is installed; `Settings` also has a table for each plug-in.
 
-    Unknown names in `brain.toml` are refused, since they would be silent typos; `load_settings` refuses unknown
-    variables that begin with `BRAIN_` as well.
+    Unknown names in `brain.toml` are refused, since they are typing errors; `load_settings` also refuses unknown
+    variables that begin with `BRAIN_`.
     """
 
     model_config = SettingsConfigDict(
@@ -60,7 +60,7 @@ class CoreSettings(BaseSettings):
     stream: str = Field(
         default="sqlite:///brain.db", description="URL of the event stream: memory://, sqlite:///, redis://"
     )
-    store: str = Field(default="", description="URL of the modules' state; the stream's URL when empty")
+    store: str = Field(default="", description="URL of the state of plug-ins; the stream's URL when empty")
     api_key: SecretStr | None = Field(default=None, description="Bearer token that every request must carry, once set")
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on")
     port: int = Field(default=8765, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")
@@ -99,12 +99,12 @@ class CoreSettings(BaseSettings):
 
     @property
     def store_url(self) -> str:
-        """Where modules keep their state."""
+        """Where plug-ins keep their state."""
         return self.store or self.stream
 
     @property
     def retention(self) -> Retention:
-        """The stream's limits; what a group has not read is kept all the same."""
+        """The stream's limits; events that a group has not read are kept all the same."""
         age = None if self.retention_days is None else self.retention_days * 86_400
         return Retention(max_age=age, max_bytes=self.retention_bytes, max_count=self.retention_count)
 
@@ -183,7 +183,7 @@ def __getattr__(name: str) -> Any:
 
 
 def former_names() -> dict[str, str]:
-    """What plug-ins were called, and what they are called now."""
+    """The present names of plug-ins, by their former names."""
     return {old: plugin.name for plugin in plugins().values() for old in plugin.formerly}
 
 

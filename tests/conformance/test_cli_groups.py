@@ -146,7 +146,7 @@ def test_redrive_and_discard_of_all(letters: list[Event], brain: Brain) -> None:
 
 
 BAD_ARGUMENTS = {
-    ("nobody", "--all"): "group 'nobody' does not exist; there are billing, mailing",
+    ("nobody", "--all"): "group 'nobody' does not exist; the groups are billing, mailing",
     ("billing",): "give either positions, as `brain dead-letters list` shows them, or --all",
     ("billing", "1", "--all"): "give either positions",
     ("billing", "first"): "position: 'first' is not a position",

@@ -80,11 +80,11 @@ def test_a_plugin_that_is_not_installed_can_be_checked() -> None:
 @pytest.mark.parametrize(
     ("declared", "fault"),
     [
-        ({"events": "weather_declared.no"}, "events names 'weather_declared.no:EVENTS', which is not there"),
-        ({"settings": "weather_declared:No"}, "settings names 'weather_declared:No', which is not there"),
+        ({"events": "weather_declared.no"}, "events names 'weather_declared.no:EVENTS', which cannot be imported"),
+        ({"settings": "weather_declared:No"}, "settings names 'weather_declared:No', which cannot be imported"),
         ({"settings": "weather_declared:Loose"}, "weather_declared:Loose has no usable default for storm_at"),
         ({"settings": "weather_declared:Loose"}, "weather_declared:Loose takes unknown names"),
-        ({"open": "weather_declared:no"}, "open names 'weather_declared:no', which is not there"),
+        ({"open": "weather_declared:no"}, "open names 'weather_declared:no', which cannot be imported"),
         ({"open": "weather_declared:fails"}, "open: weather_declared:fails raised RuntimeError: no barometer"),
         ({"open": "weather_declared:answers_none"}, "the check 'weather' answers None, not a text"),
         ({"open": None}, "listens: events are wanted, but open names nothing that consumes them"),
@@ -125,7 +125,7 @@ def test_faults_of_events_are_named(monkeypatch: pytest.MonkeyPatch, events: lis
 @pytest.mark.parametrize(
     ("declared", "fault"),
     [
-        ({"name": "Weather"}, "plug-in 'Weather': a name is lower case"),
+        ({"name": "Weather"}, "plug-in 'Weather': a name has at most 40 lower-case letters"),
         ({"name": "weather", "purpose": " "}, "plug-in weather: purpose is empty"),
     ],
 )

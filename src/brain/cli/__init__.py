@@ -21,7 +21,7 @@ from brain.errors import BrainError, InvalidInput
 from brain.plugins import Command, plugins
 
 USAGE_EXIT = 2
-"""Exit code for whatever the user can set right: wrong usage, bad input, an unknown id, a part that does not answer."""
+"""Exit code for faults that the user can mend: wrong usage, bad input, an unknown id, a part that does not answer."""
 
 COMMANDS = {
     "dead-letters": Command("brain.cli.dead_letters:app", "Events that a consumer group gave up on."),
@@ -111,7 +111,7 @@ def root() -> typer.Typer:
     @app.callback()
     def options(
         version: Annotated[
-            bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and end.")
+            bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
         ] = False,
     ) -> None:
         logs.configure_when_needed()
@@ -122,7 +122,7 @@ def root() -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line (this process's, or these arguments) and exit.
 
-    Errors that the user can set right go to standard error, with exit code 2.
+    Faults that the user can mend go to standard error, with exit code 2.
     """
     try:
         root()(arguments)

@@ -1,4 +1,4 @@
-"""`brain events`: follow the stream, print what it holds, and print or write the catalogue of event types."""
+"""`brain events`: follow the stream, print its events, and print or write the catalogue of event types."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def replay(
     limit: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print recorded events, oldest first; disturbs no consumer."""
+    """Print recorded events, oldest first. Consumers are not affected."""
     from brain.times import parse_time
 
     now = time.time()

@@ -1,4 +1,4 @@
-"""The parts that plug-ins are opened on."""
+"""Opens plug-ins, and the parts that they are opened on."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class _NotOpened:
 async def open_plugin(plugin: Plugin, context: PluginContext) -> AsyncIterator[Component]:
     """The plug-in opened on these parts; an empty Component for one that opens nothing.
 
-    Raises InvalidInput when what it names is not there, and what its own opening raises.
+    Raises InvalidInput when its `open` cannot be imported, and whatever its opening raises.
     """
     opener = plugin.opener()
     if opener is None:

@@ -1,4 +1,4 @@
-"""What the routes of several plug-ins share: query parameters, the envelope's model, marks for OpenAPI."""
+"""Parts that routes of several plug-ins share: query parameters, the envelope's model, marks for OpenAPI."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ EXAMPLE_EVENT: dict[str, JsonValue] = {
 
 
 class Meta(BaseModel):
-    """What belongs to the envelope, not to the subject; more keys may be there."""
+    """Keys about the event itself, not about its subject; more keys may be there."""
 
     model_config = ConfigDict(extra="allow")
 

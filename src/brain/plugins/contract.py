@@ -88,7 +88,7 @@ class Plugin:
     purpose: str
     """One sentence for the settings, the docs and `brain doctor`."""
     events: str | None = None
-    """The module that declares its event types in `EVENTS`; a module `scenarios` beside it may tell their order."""
+    """The module that declares its event types in `EVENTS`; a module `scenarios` beside it may describe their order."""
     settings: str | None = None
     """The pydantic model of its table in `brain.toml`, as `"module:Class"`; every field needs a default."""
     listens: tuple[str, ...] = ()
@@ -102,11 +102,13 @@ class Plugin:
     a PluginContext and gives an object that keeps to it."""
     view: View | None = None
     formerly: tuple[str, ...] = ()
-    """Names that it had; settings under them are still read."""
+    """Its former names; settings under them are still read."""
 
     def __post_init__(self) -> None:
         if not _NAME(self.name):
-            raise InvalidInput(f"plug-in {self.name!r}: a name is lower case, begins with a letter and has at most 40")
+            raise InvalidInput(
+                f"plug-in {self.name!r}: a name has at most 40 lower-case letters, digits and _, a letter first"
+            )
         if not self.purpose.strip():
             raise InvalidInput(f"plug-in {self.name}: purpose is empty; say in one sentence what it is for")
 
@@ -151,15 +153,15 @@ class Plugin:
             return getattr(import_module(module), attribute)
         except (ImportError, AttributeError, ValueError) as error:
             raise InvalidInput(
-                f"plug-in {self.name}: {where} names {reference!r}, which is not there: {error}"
+                f"plug-in {self.name}: {where} names {reference!r}, which cannot be imported: {error}"
             ) from error
 
 
 @dataclass(frozen=True)
 class Component:
     """An opened plug-in: its routes, mounted below /api; its tasks, each run until cancelled and restarted when it
-    ends; what it adds to `/metrics`, in a blocking call; and its parts in `/readyz`, each by a quick call that answers
-    "ok" or what is wrong.
+    ends; what it adds to `/metrics`, in a blocking call; and its checks in `/readyz`, each a quick call that answers
+    "ok" or the fault.
     """
 
     router: APIRouter | None = None

@@ -46,10 +46,12 @@ def _load(point: EntryPoint) -> Plugin:
 
 
 def check_running(names: Sequence[str]) -> None:
-    """Raise InvalidInput for a name that no installed plug-in with work on the stream has."""
+    """Raise InvalidInput for a name of no installed plug-in that consumes events."""
     known = [plugin.name for plugin in plugins().values() if plugin.runs]
     if unknown := [name for name in names if name not in known]:
-        raise InvalidInput(f"consumers: {', '.join(map(repr, unknown))} is not installed; there are {', '.join(known)}")
+        raise InvalidInput(
+            f"consumers: {', '.join(map(repr, unknown))} is not installed; the installed ones are {', '.join(known)}"
+        )
 
 
 @cache

@@ -21,7 +21,7 @@ _TROUBLES = 5  # of all tasks, named one by one
 
 
 class Components:
-    """What the installed plug-ins give a server. `open` fills it, and empties nothing: an application runs once."""
+    """The installed plug-ins of one server. An application is opened once."""
 
     def __init__(self, stream: EventStream, store: Store, settings: Settings) -> None:
         self._stream = stream
@@ -35,7 +35,7 @@ class Components:
         return not plugin.runs or plugin.name in self._settings.consumers
 
     def checks(self) -> Mapping[str, Callable[[], str]]:
-        """The parts in `/readyz`: each a quick call that answers "ok" or what is wrong."""
+        """The parts in `/readyz`: each a quick call that answers "ok" or a fault."""
         found: dict[str, Callable[[], str]] = {"consumers": self._consumers}
         for component in self._opened:
             found |= component.checks
@@ -82,7 +82,7 @@ class Components:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _consumers(self) -> str:
-        """What is wrong with the tasks, the first few named; "ok" when nothing is."""
+        """The faults of the tasks, the first few named; "ok" when there are none."""
         troubles = [*self._stream.troubles(), *filter(None, (task.trouble() for task in self._tasks))]
         more = [f"and {len(troubles) - _TROUBLES} more"] if len(troubles) > _TROUBLES else []
         return "; ".join([*troubles[:_TROUBLES], *more]) or "ok"

@@ -1,4 +1,4 @@
-"""What commands share: their common options, and how they print."""
+"""Options that several commands have, and how they print."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ T = TypeVar("T")
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run async work to its end; Ctrl-C ends the command with exit code 130.
 
-    What is stored and could not be read is named on standard error.
+    Stored items that could not be read are named on standard error.
     """
     from brain.unreadable import collecting
 
