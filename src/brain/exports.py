@@ -15,11 +15,15 @@ from typing import Any
 def lazy(
     package: str, modules: Mapping[str, Sequence[str]], former: Mapping[str, str] | None = None
 ) -> Callable[[str], Any]:
-    """The `__getattr__` of a package: `modules` gives the names that each module offers.
+    """The `__getattr__` of a package: `modules` gives the names that each module offers, also as `"NAME as OTHER"`.
 
     `former` gives names of earlier releases and the names that replace them; each use is a DeprecationWarning.
     """
-    homes = {name: module for module, names in modules.items() for name in names}
+    homes: dict[str, tuple[str, str]] = {}
+    for module, names in modules.items():
+        for given in names:
+            original, _, alias = given.partition(" as ")
+            homes[alias or original] = module, original
 
     def get(name: str) -> Any:
         if former and name in former:
@@ -28,7 +32,8 @@ def lazy(
             return getattr(sys.modules[package], former[name])
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(homes[name]), name)
+        module, original = homes[name]
+        value = getattr(import_module(module), original)
         setattr(sys.modules[package], name, value)
         return value
 

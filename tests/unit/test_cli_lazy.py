@@ -116,4 +116,7 @@ def test_a_command_that_is_not_there_breaks_no_other(
     with pytest.raises(SystemExit) as ended:
         cli.main(["weather"])
     assert ended.value.code == 2
-    assert "plug-in weather: commands.weather names 'brain_no_such:app', which cannot be imported" in capsys.readouterr().err
+    assert (
+        "plug-in weather: commands.weather names 'brain_no_such:app', which cannot be imported"
+        in capsys.readouterr().err
+    )

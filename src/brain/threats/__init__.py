@@ -28,7 +28,8 @@ else:
     __getattr__ = lazy(
         __name__,
         {
-            "brain.charter": ["Severity"],
+            "brain.charter": ["Severity", "ThreatStatus as Status"],
+            "brain.lifecycle": ["THREAT_MOVES as MOVES"],
             "brain.threats.functions": [
                 "create_threat",
                 "get_stats",
@@ -38,7 +39,7 @@ else:
                 "set_store",
                 "update_threat_status",
             ],
-            "brain.threats.models": ["MOVES", "Status", "Threat", "ThreatStats"],
+            "brain.threats.models": ["Threat", "ThreatStats"],
             "brain.threats.service": ["ThreatService"],
         },
     )
