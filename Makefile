@@ -36,6 +36,7 @@ bench:
 docs: setup
 	$(BIN)/brain events catalogue --write docs/events
 	$(BIN)/python scripts/draw_architecture.py
+	$(BIN)/python scripts/list_api.py
 
 setup:
 	@scripts/setup

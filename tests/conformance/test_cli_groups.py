@@ -40,7 +40,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def brain(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Brain:
     monkeypatch.setenv("BRAIN_STREAM", "memory://")  # --stream goes before it
-    monkeypatch.setattr("brain.logs.configure_logs", lambda: None)  # the process's logs are pytest's
+    monkeypatch.setattr("brain.logs.configure_when_needed", lambda: None)  # the process's logs are pytest's
 
     def run(*arguments: str) -> Answer:
         capsys.readouterr()
@@ -146,7 +146,7 @@ def test_redrive_and_discard_of_all(letters: list[Event], brain: Brain) -> None:
 
 
 BAD_ARGUMENTS = {
-    ("nobody", "--all"): "group 'nobody' does not exist; there are billing, mailing",
+    ("nobody", "--all"): "group 'nobody' does not exist; the groups are billing, mailing",
     ("billing",): "give either positions, as `brain dead-letters list` shows them, or --all",
     ("billing", "1", "--all"): "give either positions",
     ("billing", "first"): "position: 'first' is not a position",

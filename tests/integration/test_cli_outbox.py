@@ -38,7 +38,7 @@ def test_messages_are_listed(database: str, capsys: pytest.CaptureFixture[str]) 
     assert run("outbox", "list") == 0
     out = capsys.readouterr().out
     assert "soc  slack  refused  k  2 tries, put 2023-12-19" in out
-    assert "error: Slack refused: \N{REPLACEMENT CHARACTER}[2Jno_team" in out
+    assert r"error: Slack refused: \x1b[2Jno_team" in out
     assert run("outbox", "list", "soc", "--state", "waiting", "--json") == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["channel"], row["state"], row["attempts"], row["sent_at"]) == ("jira", "waiting", 0, None)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 
-from brain.cli import root
+from brain.cli import LazyGroup, root
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -37,13 +38,13 @@ def commands() -> object:
 
 def fault(words: str) -> str | None:
     """The first word that names no command, where one is due."""
-    group = commands()
+    group: Any = commands()
     for word in words.split():
         if not hasattr(group, "commands"):
             return None  # an argument of the command
-        group = group.commands.get(word)
-        if group is None:
+        if word not in group.commands:
             return word
+        group = group.load(word) if isinstance(group, LazyGroup) else group.commands[word]
     return None
 
 

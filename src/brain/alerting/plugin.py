@@ -1,6 +1,6 @@
 """The alerting plug-in, declared."""
 
-from brain.plugins import Plugin
+from brain.plugins import Command, Plugin
 
 PLUGIN = Plugin(
     name="alerting",
@@ -9,6 +9,12 @@ PLUGIN = Plugin(
     settings="brain.alerting.settings:SocSettings",
     listens=("threat.*", "policy.action_denied", "immune.critical_event"),
     open="brain.alerting.http:open_component",
-    commands={"alerts": "brain.alerting.commands.alerts:app", "silences": "brain.alerting.commands.silences:app"},
+    commands={
+        "alerts": Command(
+            "brain.alerting.commands.alerts:app",
+            "Alerts: list, acknowledge and close them; check notifiers.",
+        ),
+        "silences": Command("brain.alerting.commands.silences:app", "Silences: mute alerts for a while."),
+    },
     formerly=("soc",),
 )

@@ -12,7 +12,7 @@ from brain.audit.proofs import InclusionProof
 from brain.audit.search import AuditQuery
 from brain.audit.verify import AuditReport
 from brain.charter import Event
-from brain.kit.http import TIME_FORMS, Envelope, Story, TimeText, parse_pattern
+from brain.kit.http import TIME_FORMS, CorrelationId, Envelope, TimeText, parse_pattern
 from brain.kit.views import view_of
 from brain.times import parse_time
 
@@ -49,7 +49,7 @@ class EntryFilters(BaseModel):
     until: TimeText | None = Field(None, description=f"Before: {TIME_FORMS}", examples=["2024-12-28T09:30:00Z"])
     agent: str | None = Field(None, max_length=limits.TEXT, description="Only about this agent", examples=["agent-7"])
     threat: str | None = Field(None, max_length=limits.ID, description="Only about this threat")
-    correlation_id: Story | None = Field(None, description="Only events of this story")
+    correlation_id: CorrelationId | None = Field(None, description="Only of this correlation id")
     text: str | None = Field(
         None, max_length=limits.REASON, description="Only events that hold this text, in whatever case"
     )

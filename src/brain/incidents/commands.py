@@ -19,7 +19,7 @@ DatabaseOption = Annotated[str | None, typer.Option(metavar="URL", help="The dat
 Document = dict[str, Any]
 T = TypeVar("T")
 
-app = typer.Typer(help="Incidents: list, show, open, move, assign, add notes.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")
@@ -188,7 +188,7 @@ def _print_list(incidents: list[Document]) -> None:
 
 
 def _print_state(incident: Document) -> None:
-    from brain.kit.cli.tables import printable
+    from brain.kit.cli.text import printable
 
     allowed = ", ".join(incident["allowed_states"]) or "no other state"
     owner = f", assigned to {incident['owner']}" if incident["owner"] else ""
@@ -198,8 +198,7 @@ def _print_state(incident: Document) -> None:
 
 
 def _print_incident(incident: Document) -> None:
-    from brain.kit.cli.tables import printable
-    from brain.kit.cli.text import moment
+    from brain.kit.cli.text import moment, printable
 
     lines = [
         ("title", incident["title"]),

@@ -1,6 +1,6 @@
 """The incidents plug-in, declared."""
 
-from brain.plugins import Plugin
+from brain.plugins import Command, Plugin
 
 PLUGIN = Plugin(
     name="incidents",
@@ -9,5 +9,7 @@ PLUGIN = Plugin(
     settings="brain.incidents.settings:IncidentSettings",
     listens=("*",),
     open="brain.incidents.http:open_component",
-    commands={"incidents": "brain.incidents.commands:app"},
+    commands={
+        "incidents": Command("brain.incidents.commands:app", "Incidents: list, show, open, move, assign, add notes."),
+    },
 )

@@ -1,9 +1,9 @@
-"""The parts that plug-ins are opened on."""
+"""Opens plug-ins, and the parts that they are opened on."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from brain.errors import Unavailable
@@ -55,11 +55,16 @@ class _NotOpened:
 async def open_plugin(plugin: Plugin, context: PluginContext) -> AsyncIterator[Component]:
     """The plug-in opened on these parts; an empty Component for one that opens nothing.
 
-    Raises InvalidInput when what it names is not there, and what its own opening raises.
+    Raises InvalidInput when its `open` cannot be imported, and whatever its opening raises.
     """
     opener = plugin.opener()
     if opener is None:
         yield Component()
         return
-    async with opener(context) as component:
+    async with AsyncExitStack() as opened:
+        try:
+            component = await opened.enter_async_context(opener(context))
+        except Exception as error:
+            error.add_note(f"plug-in {plugin.name} was being opened by {plugin.open}")
+            raise
         yield component

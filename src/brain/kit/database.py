@@ -18,6 +18,8 @@ from brain.store.sqlite import sqlite_file, use_wal
 from brain.store.sqlite_faults import explained
 from brain.unreadable import FAULTS, left_out
 
+__all__ = ["OUTAGE", "create_tables", "default_database", "open_database", "reachable", "readable_rows", "reading"]
+
 _ROW_FAULTS = (*FAULTS, sa.exc.StatementError)
 
 T = TypeVar("T")

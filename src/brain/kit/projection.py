@@ -27,6 +27,8 @@ from brain.stream.decoded import StoredEvent
 from brain.stream.matching import type_filter
 from brain.stream.retry import Backoff, retry_delay
 
+__all__ = ["Item", "Projection"]
+
 log = Log("brain.projection")
 
 _ID_CHARACTERS = 200

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from brain.metrics.summary import DenialRate, MetricsSummary
     from brain.settings import Settings
 
-app = typer.Typer(help="Metrics: show them, and check them by a recount.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 DatabaseOption = Annotated[
     str | None, typer.Option("--database", metavar="URL", help="Where the consumers keep their tables.")

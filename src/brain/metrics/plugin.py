@@ -1,6 +1,6 @@
 """The metrics plug-in, declared."""
 
-from brain.plugins import Plugin
+from brain.plugins import Command, Plugin
 
 PLUGIN = Plugin(
     name="metrics",
@@ -8,5 +8,7 @@ PLUGIN = Plugin(
     settings="brain.metrics.settings:MetricsSettings",
     listens=("*",),
     open="brain.metrics.tasks:open_component",
-    commands={"metrics": "brain.metrics.commands:app"},
+    commands={
+        "metrics": Command("brain.metrics.commands:app", "Metrics: show them, and check them by a recount."),
+    },
 )

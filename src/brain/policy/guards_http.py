@@ -21,6 +21,8 @@ from brain.policy.guards.endpoint import endpoint_params
 from brain.policy.guards.web import query_texts, readings, routed_path
 from brain.policy.normal import normalise
 
+__all__ = ["PolicyMiddleware", "acting", "install", "requires"]
+
 Identify = Callable[[HTTPConnection], Agent | Awaitable[Agent | None] | None]
 """Who sent a request: an id or a mapping, perhaps after awaiting; the application knows how it authenticates.
 

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from brain.alerting.operations import Desk, Shown
     from brain.settings import Settings
 
-app = typer.Typer(
-    help="SOC alerts: list, acknowledge, close them; check their settings and notifiers.", no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The alert's id, alr_...")]
 ByOption = Annotated[str, typer.Option("--by", metavar="NAME", envvar="USER", help="Who you are.")]
@@ -85,7 +83,7 @@ def close(
 def notifiers(stream: StreamOption = None, database: DatabaseOption = None, as_json: JsonOption = False) -> None:
     """Print what each notifier was sent, what waits to be sent, and what its service refused."""
     from brain.alerting.http_models import notifier_values
-    from brain.kit.cli.tables import printable
+    from brain.kit.cli.text import printable
 
     with desk(stream, database) as (opened, _):
         rows = [notifier_values(*entry) for entry in opened.notifiers()]
@@ -224,7 +222,7 @@ def _print_change(alert: Alert, line: str, as_json: bool) -> None:
     from brain.alerting.http_models import alert_values
     from brain.alerting.muting import Muted
     from brain.alerting.operations import Shown
-    from brain.kit.cli.tables import printable
+    from brain.kit.cli.text import printable
 
     if as_json:
         print_json(alert_values(Shown(alert, Muted(), ())))

@@ -10,7 +10,7 @@ import typer
 from brain.alerting.commands.alerts import ByOption, DatabaseOption, desk, publish
 from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
 
-app = typer.Typer(help="Silences: alerts that nobody is told of for a while.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")
@@ -22,8 +22,7 @@ def list_silences(
 ) -> None:
     """Print the silences in force and those to come, the latest added first."""
     from brain.alerting.http_models import silence_values
-    from brain.kit.cli.tables import printable
-    from brain.kit.cli.text import moment
+    from brain.kit.cli.text import moment, printable
 
     with desk(stream, database) as (opened, _):
         rows = [silence_values(silence, time.time()) for silence in opened.silences(ended=ended)]

@@ -6,7 +6,7 @@ import typer
 
 from brain.policy.commands import approving, deciding, editing, files, measures
 
-app = typer.Typer(help="Rules and decisions: what agents may do.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 for part in (deciding, files, editing, measures, approving):
     part.register(app)

@@ -22,7 +22,7 @@ LONGEST_LINE = 65_536
 ROWS = 50
 """Addresses shown in the table, the busiest first; `--json` gives all."""
 
-app = typer.Typer(help="Turn logs into threats.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
@@ -156,7 +156,7 @@ def _print_table(log: SshdLog, recorded: Mapping[str, Recorded]) -> None:
 
 
 def _print_summary(messages: Console, file: Path, log: SshdLog, recorded: Mapping[str, Recorded]) -> None:
-    from brain.kit.cli.tables import printable
+    from brain.kit.cli.text import printable
 
     states = [_state(made) for made in recorded.values()]
     line = f"{file}: {log.lines} lines, {len(log.findings)} addresses, {len(states)} threats"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The threat's id, thr_...")]
 
-app = typer.Typer(help="Threats: list, show, move and count them.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")
@@ -135,7 +135,7 @@ def _print_list(threats: list[Threat]) -> None:
 
 
 def _print_threat(threat: Threat) -> None:
-    from brain.kit.cli.tables import printable
+    from brain.kit.cli.text import printable
 
     lines = [
         ("type", threat.type),
