@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.kit.cli.common import JsonOption, StreamOption, print_json
+from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Metrics: show them, and check them by a recount.", no_args_is_help=True)
 
-DatabaseOption = Annotated[
-    str | None, typer.Option("--database", metavar="URL", help="Where the consumers keep their tables.")
-]
 _TIME = "An age (90s, 1h, 7d), an ISO 8601 time or Unix seconds"
 
 

@@ -17,6 +17,10 @@ StreamOption = Annotated[
         help="sqlite:///file.db, redis://host:port/0 or memory://; else BRAIN_STREAM, brain.toml, sqlite:///brain.db.",
     ),
 ]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option("--database", metavar="URL", help="The consumers' tables; else BRAIN_DATABASE, or beside the stream."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 PatternOption = Annotated[
     list[str] | None,
