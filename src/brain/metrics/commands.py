@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -14,8 +12,6 @@ import typer
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from brain.metrics.recount import Verdict
     from brain.metrics.summary import DenialRate, MetricsSummary
     from brain.settings import Settings
@@ -42,6 +38,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Print the figures of a range of time: events, decisions, denials, times to mitigate, open threats, health."""
+    from brain.kit.context import tables_context
     from brain.metrics.schema import reading_tables
     from brain.metrics.settings import MetricsSettings
     from brain.metrics.summary import summarise_range
@@ -50,10 +47,10 @@ def show(
 
     now = time.time()
     settings = _settings(stream, database)
-    with _database(settings) as engine:
+    with tables_context(settings) as context:
         end = None if until is None else parse_time(until, now, "until")
         period = time_range(parse_time(since, now, "since"), end, None, now, settings.table(MetricsSettings))
-        with reading_tables(engine) as connection:
+        with reading_tables(context.database) as connection:
             summary = summarise_range(connection, period, now, top)
     if as_json:
         print_json(asdict(summary))
@@ -109,18 +106,6 @@ def _settings(stream: str | None, database: str | None) -> Settings:
     url = settings.database or default_database(settings.stream)
     check_exists(url)
     return settings.model_copy(update={"database": url})
-
-
-@contextmanager
-def _database(settings: Settings) -> Iterator[Engine]:
-    """The consumers' database that these settings name."""
-    from brain.kit.database import open_database
-
-    engine = open_database(settings.database or "")
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _print_summary(summary: MetricsSummary) -> None:
