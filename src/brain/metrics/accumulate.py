@@ -16,6 +16,7 @@ import msgspec
 from brain.charter import Effect, Event, HealthKind, HealthSeverity, Severity, ThreatStatus
 from brain.metrics import series
 from brain.stream.tracing import traceparent_in
+from brain.text import clip_text
 
 LABEL_CHARACTERS = 200
 LONGEST = 10 * 365 * 86_400.0
@@ -197,7 +198,7 @@ def text(value: object) -> str:
     if value is None or value == "":
         return series.NONE
     written = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return written[:LABEL_CHARACTERS].replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return clip_text(written, LABEL_CHARACTERS, ellipsis="")
 
 
 def correlation_of(event: Event) -> str:

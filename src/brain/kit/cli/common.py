@@ -20,6 +20,10 @@ StreamOption = Annotated[
     ),
 ]
 """The option `--stream`: the stream's URL."""
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option("--database", metavar="URL", help="The consumers' tables; else BRAIN_DATABASE, or beside the stream."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 """The option `--json`."""
 PatternOption = Annotated[
