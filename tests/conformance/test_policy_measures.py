@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from brain.policy.store import MARKER
 
 from brain.errors import InvalidInput, NotFound
 from brain.policy import Condition, PolicyEngine, Rule
 from brain.policy.containment import containment_rule, kill_switch_rule
 from brain.policy.measures import Measures
-from brain.policy.reading import read_rules, remove_unreadable
-from brain.policy.repository import MARKER
+from brain.policy.stored_rules import read_rules, remove_unreadable
 from brain.store import Store, open_store
 from support.clock import Clock
 from support.old_stores import fill_old_store

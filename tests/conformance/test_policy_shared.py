@@ -12,7 +12,7 @@ import pytest
 from brain import EventStream
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.policy import Condition, PolicyEngine, Rule
-from brain.policy.approvals import Approvals, Status
+from brain.policy.approvals import Approvals, ApprovalStatus
 from brain.policy.replay import Replay, overlaid, replay
 from brain.store import Store
 from brain.testing import RecordingStream
@@ -99,7 +99,7 @@ def test_approvals(store: Store) -> None:
     assert elsewhere.find(CONTEXT) == first
     assert elsewhere.find({**CONTEXT, "params": {"n": 3}}) is None
     granted = elsewhere.grant(first.id, by="ann", reason="fine")
-    assert (granted.status, granted.answered_by, granted.answer) == (Status.GRANTED, "ann", "fine")
+    assert (granted.status, granted.answered_by, granted.answer) == (ApprovalStatus.GRANTED, "ann", "fine")
     with pytest.raises(Conflict, match="GRANTED already by ann"):
         approvals.refuse(first.id, by="bob")
     assert approvals.use(first.id)
@@ -107,7 +107,7 @@ def test_approvals(store: Store) -> None:
     clock.advance(60)
     with pytest.raises(Conflict, match="EXPIRED already"):
         approvals.grant(second.id, by="ann")
-    assert approvals.wait(second.id, 1).status is Status.EXPIRED
+    assert approvals.wait(second.id, 1).status is ApprovalStatus.EXPIRED
     assert [event.type.removeprefix("policy.approval_") for event in stream.events] == [
         "requested",
         "requested",

@@ -5,7 +5,8 @@ from brain.policy.decisions import Decision
 from brain.policy.engine import PolicyEngine
 from brain.policy.explain import Explanation
 from brain.policy.guards import ANONYMOUS, ActingExecutor, ActionDenied, ApprovalRequired, Guard, acting_as, carry
-from brain.policy.models import Condition, Mode, Operator, Rule
+from brain.policy.models import Condition, Mode, Rule
+from brain.policy.operators import Operator
 
 __all__ = [
     "ANONYMOUS",

@@ -27,8 +27,8 @@ from brain.policy.events import (
     APPROVAL_USED,
     ApprovalStep,
 )
-from brain.policy.normal import Opaque, normalise
-from brain.policy.plain import plain
+from brain.policy.json_safe import to_json_safe
+from brain.policy.normalisation import Opaque, normalise
 from brain.store import Document, Store, forking
 from brain.stream.publisher import Publisher, emit
 from brain.unreadable import readable
@@ -39,7 +39,7 @@ MAX_TIMEOUT = 30 * 86_400.0
 KEPT_SECONDS = 90 * 86_400.0
 
 
-class Status(StrEnum):
+class ApprovalStatus(StrEnum):
     """What became of a request so far. GRANTED becomes USED when the action is let through."""
 
     PENDING = "PENDING"
@@ -49,14 +49,14 @@ class Status(StrEnum):
     USED = "USED"
 
 
-_OPEN = (Status.PENDING, Status.GRANTED)
+_OPEN = (ApprovalStatus.PENDING, ApprovalStatus.GRANTED)
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
     """One request for a person's agreement, and its answer. Times are Unix seconds."""
 
     id: str
-    status: Status
+    status: ApprovalStatus
     context: dict[str, Any]
     fingerprint: str
     rule_id: str | None
@@ -96,8 +96,8 @@ class Approvals(forking.Part):
         approval = Approval(
             # By time, so that the newest are found without reading all.
             id=f"apr_{int(now * 1000):013d}_{secrets.token_hex(6)}",
-            status=Status.PENDING,
-            context=plain(_shown(asked)),
+            status=ApprovalStatus.PENDING,
+            context=to_json_safe(_shown(asked)),
             fingerprint=fingerprint(asked),
             rule_id=decision.rule_id,
             rule_name=decision.rule_name,
@@ -113,7 +113,7 @@ class Approvals(forking.Part):
         """The request as it is now; one past its time is EXPIRED. Raises NotFound."""
         return self._current(self._document(approval_id))
 
-    def list(self, status: Status | str | None = None, limit: int = 100) -> list[Approval]:
+    def list(self, status: ApprovalStatus | str | None = None, limit: int = 100) -> list[Approval]:
         """The newest requests first, all or those of one status. Raises InvalidInput for an unknown status."""
         wanted = _status(status) if status is not None else None
         found = []
@@ -128,19 +128,19 @@ class Approvals(forking.Part):
         """A person's yes. Raises NotFound, Conflict when it is answered already, or too late, and InvalidInput for a
         text beyond its bound.
         """
-        return self._answer(approval_id, Status.GRANTED, by, reason)
+        return self._answer(approval_id, ApprovalStatus.GRANTED, by, reason)
 
     def refuse(self, approval_id: str, *, by: str, reason: str = "") -> Approval:
         """A person's no. Raises as `grant`."""
-        return self._answer(approval_id, Status.REFUSED, by, reason)
+        return self._answer(approval_id, ApprovalStatus.REFUSED, by, reason)
 
     def use(self, approval_id: str) -> bool:
         """Take a granted approval for one action; False when it is not granted, too old, or taken already."""
         document = self._document(approval_id)
         approval = self._current(document)
-        if approval.status is not Status.GRANTED:
+        if approval.status is not ApprovalStatus.GRANTED:
             return False
-        used = msgspec.structs.replace(approval, status=Status.USED)
+        used = msgspec.structs.replace(approval, status=ApprovalStatus.USED)
         if not self._replaced(document, used):
             return False
         self._announce(APPROVAL_USED, used, used.answer or "")
@@ -159,7 +159,7 @@ class Approvals(forking.Part):
     def wait(self, approval_id: str, poll: float) -> Approval:
         """Block until the request is answered or past its time. An answer of another process is seen after `poll` s."""
         with self._answered:
-            while (approval := self.get(approval_id)).status is Status.PENDING:
+            while (approval := self.get(approval_id)).status is ApprovalStatus.PENDING:
                 self._answered.wait(min(poll, max(0.001, approval.expires_at - self._clock())))
         return approval
 
@@ -181,7 +181,7 @@ class Approvals(forking.Part):
             elif approval.requested_at < self._clock() - KEPT_SECONDS:
                 self._store.delete(COLLECTION, approval.id)
 
-    def _answer(self, approval_id: str, status: Status, by: str, reason: str) -> Approval:
+    def _answer(self, approval_id: str, status: ApprovalStatus, by: str, reason: str) -> Approval:
         if not by.strip():
             raise InvalidInput("by: is empty; say who answers")
         for name, text, most in (("by", by, limits.ID), ("reason", reason, limits.TEXT)):
@@ -192,12 +192,12 @@ class Approvals(forking.Part):
         answered = msgspec.structs.replace(
             approval, status=status, answered_by=by, answer=reason, answered_at=self._clock()
         )
-        if approval.status is not Status.PENDING or not self._replaced(document, answered):
+        if approval.status is not ApprovalStatus.PENDING or not self._replaced(document, answered):
             now = self.get(approval_id)
             raise Conflict(f"approval {approval_id} is {now.status} already" + _by(now))
         with self._answered:
             self._answered.notify_all()
-        granted = status is Status.GRANTED
+        granted = status is ApprovalStatus.GRANTED
         self._announce(APPROVAL_GRANTED if granted else APPROVAL_REFUSED, answered, reason)
         return answered
 
@@ -211,7 +211,7 @@ class Approvals(forking.Part):
         approval = _read(document)
         if approval.status not in _OPEN or self._clock() < approval.expires_at:
             return approval
-        expired = msgspec.structs.replace(approval, status=Status.EXPIRED)
+        expired = msgspec.structs.replace(approval, status=ApprovalStatus.EXPIRED)
         if self._replaced(document, expired):
             self._announce(APPROVAL_EXPIRED, expired, expired.reason)
             return expired
@@ -313,11 +313,11 @@ def _read(document: Document) -> Approval:
     return msgspec.json.decode(document.data, type=Approval)
 
 
-def _status(given: Status | str) -> Status:
+def _status(given: ApprovalStatus | str) -> ApprovalStatus:
     try:
-        return Status(given.upper())
+        return ApprovalStatus(given.upper())
     except ValueError:
-        known = ", ".join(status.value for status in Status)
+        known = ", ".join(status.value for status in ApprovalStatus)
         raise InvalidInput(f"status: {given!r} is unknown; use one of {known}") from None
 
 

@@ -8,15 +8,8 @@ from collections.abc import Iterable
 from brain import limits
 from brain.charter import Effect
 from brain.errors import InvalidInput
-from brain.policy.models import (
-    CONTAINMENT,
-    KILL_SWITCH,
-    MAX_PRIORITY,
-    TEMPORARY_TAGS,
-    Condition,
-    Operator,
-    Rule,
-)
+from brain.policy.models import CONTAINMENT, KILL_SWITCH, MAX_PRIORITY, TEMPORARY_TAGS, Condition, Rule
+from brain.policy.operators import Operator
 
 MAX_TTL = 366 * 86_400.0
 _MAX_ID = 200

@@ -50,7 +50,7 @@ class RuleEvaluated(TypedDict):
     not_json: NotRequired[Annotated[list[NotJSON], Meta(description="Which texts stand for values that JSON lacks.")]]
 
 
-class ActionDenied(TypedDict):
+class DeniedAction(TypedDict):
     """One refusal."""
 
     agent_id: Annotated[JSONValue, Meta(description="Who was refused: a string or null.")]
@@ -100,7 +100,7 @@ class ApprovalStep(TypedDict):
     by: NotRequired[Annotated[str, Meta(description="Who answered.")]]
 
 
-class StoreRestored(TypedDict):
+class RulesRestored(TypedDict):
     """A store came back with less than this process knew, and was given back what it had lost."""
 
     collection: Annotated[str, Meta(description="policy.rules or policy.measures.")]
@@ -158,7 +158,7 @@ RULE_EVALUATED = EventType(
 ACTION_DENIED = EventType(
     name="policy.action_denied",
     module="policy",
-    payload=ActionDenied,
+    payload=DeniedAction,
     priority=Priority.CRITICAL,
     frequency=Frequency.MEDIUM,
     purpose="An action was refused; repeated refusals of one agent are a sign of attack or of a fault.",
@@ -221,7 +221,7 @@ RULE_DISABLED = EventType(
 STORE_RESTORED = EventType(
     name="policy.store_restored",
     module="policy",
-    payload=StoreRestored,
+    payload=RulesRestored,
     priority=Priority.CRITICAL,
     frequency=Frequency.LOW,
     purpose="The store had lost rules or measures (an older snapshot, a failover); they were written back.",

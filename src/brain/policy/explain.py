@@ -9,11 +9,11 @@ from typing import Any
 from brain.charter import Effect
 from brain.policy.compiler import DECISION, Mismatch
 from brain.policy.decisions import Decision, default_decision
+from brain.policy.json_safe import to_json_safe
 from brain.policy.models import Condition, Mode, Rule
-from brain.policy.normal import normalise
-from brain.policy.plain import plain
+from brain.policy.normalisation import normalise
 from brain.policy.predicates import holds
-from brain.policy.ruleset import InForce
+from brain.policy.ruleset import RulesSnapshot
 from brain.policy.values import MISSING, path_of, resolve, thaw
 
 
@@ -90,7 +90,7 @@ class Explanation:
         return sorted(self.rules, key=distance)[:limit]
 
 
-def explain(rules: InForce, context: Mapping[str, Any], now: float) -> Explanation:
+def explain(rules: RulesSnapshot, context: Mapping[str, Any], now: float) -> Explanation:
     """The explanation under this set of rules as of `now`."""
     decision = rules.find(context)[DECISION]
     traces = [_trace(rule, decision.rule_id, context, now, rules.index.mismatch) for rule in rules.ordered]
@@ -169,7 +169,7 @@ def _to_plain(rule: RuleTrace) -> dict[str, Any]:
                 "field": one.field,
                 "operator": one.operator,
                 "expected": thaw(one.expected),
-                "actual": plain(one.actual),
+                "actual": to_json_safe(one.actual),
                 "present": one.present,
                 "holds": one.holds,
                 "unknown": one.unknown,

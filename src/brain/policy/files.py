@@ -10,8 +10,8 @@ from typing import Any
 
 from brain.errors import InvalidInput
 from brain.policy.containment import reserved
-from brain.policy.documents import Document, dump_yaml, load, load_text
 from brain.policy.models import EVERYONE, Rule, lets_everyone
+from brain.policy.yaml_documents import ParsedDocument, dump_yaml, load, load_text
 
 VERSION = 1
 _FORGOTTEN = "conditions: are missing, and so this ALLOW lets everybody do everything"
@@ -65,7 +65,7 @@ def rules_from(listed: Sequence[object]) -> list[Rule]:
     return rules
 
 
-def _parsed(document: Document) -> PolicyFile:
+def _parsed(document: ParsedDocument) -> PolicyFile:
     plain = document.plain
     faults: list[str] = []
     if isinstance(plain, list):
@@ -99,7 +99,7 @@ def _parsed(document: Document) -> PolicyFile:
     return PolicyFile(tuple(rules), lines)
 
 
-def _placed(document: Document, place: str, rule: object, fault: str) -> str:
+def _placed(document: ParsedDocument, place: str, rule: object, fault: str) -> str:
     """The fault of a rule with its line."""
     where = f"{place}.{fault}" if isinstance(rule, dict) else f"{place}: {fault}"
     at = where.partition(":")[0]

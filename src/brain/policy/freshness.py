@@ -14,7 +14,7 @@ from brain.policy.compiler import Index
 from brain.policy.decisions import Decision
 from brain.policy.explain import Explanation
 from brain.policy.follower import Follower
-from brain.policy.ruleset import InForce, RuleSet
+from brain.policy.ruleset import RuleSet, RulesSnapshot
 
 log = Log("brain.policy")
 
@@ -23,10 +23,10 @@ class Rules(Protocol):
     """Where decisions find the set that is in force."""
 
     @property
-    def current(self) -> InForce:
+    def current(self) -> RulesSnapshot:
         """The set as of the last change."""
 
-    def advance(self) -> InForce:
+    def advance(self) -> RulesSnapshot:
         """The set as of now, after rules began or ceased to be valid by the clock."""
 
 
@@ -54,7 +54,7 @@ class LastLook:
             self.until = began + self.limit
 
 
-class StaleRules(InForce):
+class StaleRules(RulesSnapshot):
     """Takes the place of rules that are older than `limit` seconds: denies everything, and says why."""
 
     def __init__(self, limit: float) -> None:
@@ -87,7 +87,7 @@ class FreshRules:
         self._logged: float | None = None  # the look whose age was logged
 
     @property
-    def current(self) -> InForce:
+    def current(self) -> RulesSnapshot:
         """The rules, or what denies everything."""
         if self._monotonic() <= self._look.until:
             return self._rules.current
@@ -98,7 +98,7 @@ class FreshRules:
             log.error("the rules may be out of date, every action is denied", age=self._look.age)
         return self._stale
 
-    def advance(self) -> InForce:
+    def advance(self) -> RulesSnapshot:
         """The rules as of now."""
         return self._rules.advance()
 

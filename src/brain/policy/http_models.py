@@ -36,7 +36,7 @@ class ConditionBody(_Strict):
 
 
 Conditions = Annotated[list[ConditionBody], Field(max_length=limits.CONDITIONS)]
-Priority = Annotated[int, Field(ge=-limits.PRIORITY, le=limits.PRIORITY)]
+RulePriority = Annotated[int, Field(ge=-limits.PRIORITY, le=limits.PRIORITY)]
 Tags = Annotated[list[Annotated[str, Field(min_length=1, max_length=limits.TYPE)]], Field(max_length=limits.TAGS)]
 RuleId = Annotated[str, Field(max_length=limits.ID)]
 RuleName = Annotated[str, Field(max_length=limits.NAME)]
@@ -48,7 +48,7 @@ class _RuleFields(_Strict):
     effect: EffectText = Field(description="ALLOW, DENY, WARN or AUDIT.")
     conditions: Conditions = Field(default=[], description="All must hold; none: the rule always matches.")
     everyone: bool = Field(default=False, description="Said of an ALLOW that has no conditions on purpose.")
-    priority: Priority = Field(default=0, description="The matching rule with the highest priority decides.")
+    priority: RulePriority = Field(default=0, description="The matching rule with the highest priority decides.")
     enabled: bool = Field(default=True, description="Whether the rule takes part in decisions.")
     description: Text = Field(default="", description="Shown in the reason of its decisions.")
     metadata: Object = Field(default={}, description="Whatever belongs to the rule.")
@@ -80,7 +80,7 @@ class RulePatch(_Strict):
     effect: EffectText | None = None
     conditions: Conditions | None = None
     everyone: bool | None = None
-    priority: Priority | None = None
+    priority: RulePriority | None = None
     enabled: bool | None = None
     description: Text | None = None
     metadata: Object | None = None

@@ -16,7 +16,7 @@ from brain.policy.containment import containment_rule, is_measure, kill_switch_r
 from brain.policy.history import Change, Version
 from brain.policy.models import KILL_SWITCH, Rule
 from brain.policy.repository import MEASURES
-from brain.policy.rulebook import CHANGING, Rulebook, Shelf
+from brain.policy.rule_repository import CHANGING, RuleCollection, RuleRepository
 from brain.policy.ruleset import RuleSet
 from brain.store import Store
 from brain.stream.publisher import Publisher
@@ -40,13 +40,13 @@ class Measures:
         apply: Callable[[Sequence[RuleSet]], None] = lambda _: None,
     ) -> None:
         self._clock = clock
-        shelf = Shelf(MEASURES, HISTORY, all_or_none=False)
-        self._book = Rulebook(stream, store, clock, RuleSet.of((), clock(), Effect.DENY), apply, shelf)
+        shelf = RuleCollection(MEASURES, HISTORY, all_or_none=False)
+        self._repository = RuleRepository(stream, store, clock, RuleSet.of((), clock(), Effect.DENY), apply, shelf)
 
     @property
     def rules(self) -> Mapping[str, Rule]:
         """The measures by the id of the rule that each is, those included whose time is over."""
-        return self._book.rules
+        return self._repository.rules
 
     def contain(self, agent_id: str, *, ttl: float, reason: str, by: str | None = None) -> Rule:
         """Deny the agent everything for `ttl` seconds; from now again for one that is contained already.
@@ -79,7 +79,7 @@ class Measures:
 
     def history(self, limit: int = 50) -> list[Version]:
         """The last changes of measures, newest first: who, why, and what was before and after."""
-        return self._book.history.versions(limit)
+        return self._repository.history.versions(limit)
 
     def expire(self) -> list[Rule]:
         """Delete the measures whose time is over; which they were. One process of those that share them does."""
@@ -88,18 +88,22 @@ class Measures:
             now = self._clock()
             return [Change(rule, None) for rule in rules.values() if rule.has_expired(now)]
 
-        return [change.rule for change in self._book.commit(plan, note="its time was over")] if plan(self.rules) else []
+        return (
+            [change.rule for change in self._repository.commit(plan, note="its time was over")]
+            if plan(self.rules)
+            else []
+        )
 
     def refresh(self) -> bool:
         """Take over what other processes changed in the store; whether there was anything."""
-        return self._book.refresh()
+        return self._repository.refresh()
 
     def tick(self) -> None:
         """Take over what others changed, and end what is over."""
         self.refresh()
         self.expire()
 
-    def adopt(self, book: Rulebook) -> None:
+    def adopt(self, book: RuleRepository) -> None:
         """Take measures out of the rules, where earlier versions kept them. They decide from there until that is done.
 
         Of several processes one does it. Earlier versions, which would miss them, cannot read the rules from then on.
@@ -118,14 +122,14 @@ class Measures:
     @property
     def losses(self) -> int:
         """How often the store came back with fewer measures than are known here."""
-        return self._book.mirror.losses
+        return self._repository.mirror.losses
 
     def _in_force(self) -> list[Rule]:
         now = self._clock()
         return [rule for rule in self.rules.values() if is_measure(rule) and rule.active_at(now)]
 
     def _put(self, rule: Rule, by: str | None, reason: str) -> Rule:
-        self._book.commit(lambda rules: [Change(rules.get(rule.id), rule)], by=by, note=reason)
+        self._repository.commit(lambda rules: [Change(rules.get(rule.id), rule)], by=by, note=reason)
         return rule
 
     def _end(self, rule_id: str, missing: str, by: str | None, reason: str) -> Rule:
@@ -134,4 +138,4 @@ class Measures:
                 raise NotFound(missing)
             return [Change(rules[rule_id], None)]
 
-        return self._book.commit(plan, by=by, note=reason)[0].rule
+        return self._repository.commit(plan, by=by, note=reason)[0].rule

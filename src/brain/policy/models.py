@@ -12,8 +12,8 @@ from brain import limits
 from brain.charter import Effect
 from brain.errors import InvalidInput
 from brain.limits import is_text
-from brain.policy import patterns
-from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenDict, FrozenList, fits_ordering, freeze, same, thaw
+from brain.policy.operators import Operator, value_faults
+from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenDict, FrozenList, freeze, same, thaw
 
 MAX_PRIORITY = limits.PRIORITY
 MAX_CONDITIONS = limits.CONDITIONS
@@ -30,18 +30,6 @@ _FIELD = re.compile(r"[^.\s\x00-\x1f]+(\.[^.\x00-\x1f]+)*").fullmatch
 
 RESTRICTIVENESS = {Effect.DENY: 0, Effect.AUDIT: 1, Effect.WARN: 2, Effect.ALLOW: 3}
 """Which effect wins between rules of equal priority: the lowest number."""
-
-
-class Operator(StrEnum):
-    """How a condition compares the field's value, on the left, with its own, on the right."""
-
-    EQ = "=="
-    NE = "!="
-    GT = ">"
-    LT = "<"
-    CONTAINS = "contains"
-    MATCHES = "matches"
-    IN = "in"
 
 
 class Mode(StrEnum):
@@ -67,7 +55,7 @@ class Condition:
         operator = _member(Operator, self.operator, "operator", faults)
         value = _frozen("value", self.value, faults)
         if operator is not None and not faults:
-            faults += _value_faults(operator, value)
+            faults += value_faults(operator, value)
         if faults:
             raise InvalidInput("the condition is not valid: " + "; ".join(faults), faults)
         object.__setattr__(self, "operator", operator)
@@ -123,23 +111,6 @@ def _may_be_large(conditions: Sequence[Condition]) -> bool:
 def shown_key(key: object) -> str:
     """A key for a message: as it is when it is a text, cut to a line."""
     return key[:200] if isinstance(key, str) else limits.shown(key)
-
-
-def _value_faults(operator: Operator, value: Any) -> list[str]:
-    if operator in (Operator.GT, Operator.LT) and not fits_ordering(value):
-        return [f"value: {operator} compares with a number or a string, not with {limits.shown(value)}"]
-    if operator is Operator.IN and not isinstance(value, list):
-        return [f"value: in needs a list of values, not {limits.shown(value)}"]
-    if operator is Operator.MATCHES:
-        if not isinstance(value, str):
-            return [f"value: matches needs a pattern as a string, not {limits.shown(value)}"]
-        if len(value) > limits.PATTERN:
-            return [f"value: a pattern of {len(value):,} characters is longer than {limits.PATTERN:,}; split the rule"]
-        try:
-            patterns.check(value)
-        except patterns.PatternError as error:
-            return [f"value: {error}"]
-    return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

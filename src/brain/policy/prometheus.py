@@ -15,7 +15,7 @@ each given up after the longest time that a store may take to answer.
 """
 
 
-def families(engine: PolicyEngine) -> Sequence[Metric]:
+def metrics(engine: PolicyEngine) -> Sequence[Metric]:
     """What the engine counted, at this moment."""
     return [
         GaugeMetricFamily(

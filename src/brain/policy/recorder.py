@@ -12,10 +12,10 @@ import msgspec
 
 from brain.charter import Event, current_meta, mint_id
 from brain.logs import Log
-from brain.policy.compiler import DECISION, ORDER, Entry
-from brain.policy.events import ActionDenied
-from brain.policy.normal import PLAIN
-from brain.policy.plain import Mark, is_plain, plain, restored, written
+from brain.policy.compiler import DECISION, ORDER, RuleEntry
+from brain.policy.events import DeniedAction
+from brain.policy.json_safe import Substitute, from_json_safe, is_json_safe, to_json_safe, to_json_safe_marked
+from brain.policy.normalisation import PLAIN
 from brain.stream import EventStream
 from brain.stream.publisher import Publisher, failures, publish_safely
 from brain.stream.tracing import SDK
@@ -31,10 +31,10 @@ _DENIAL = ("agent_id", "agent_role", "action", "resource", "rule_id", "rule_name
 _SHADOW_FACTS = ("rule_id", "rule_name", "effect", "allowed")
 
 
-Record = Callable[[Mapping[str, Any], Entry, float, Entry | None], None]
+RecordDecision = Callable[[Mapping[str, Any], RuleEntry, float, RuleEntry | None], None]
 
 
-def recorder(stream: Publisher) -> Record:
+def recorder(stream: Publisher) -> RecordDecision:
     """A function that publishes `policy.rule_evaluated`, and `policy.action_denied` when it was a denial.
 
     It takes the context, the entry that decided, the microseconds that took, and what the shadow rules say, which is
@@ -44,10 +44,10 @@ def recorder(stream: Publisher) -> Record:
     return _quick(stream, carefully) if type(stream) is EventStream else carefully
 
 
-def _careful(stream: Publisher) -> Record:
+def _careful(stream: Publisher) -> RecordDecision:
     """The recorder for any stream, and for any context."""
 
-    def record(context: Mapping[str, Any], entry: Entry, took_us: float, shadow: Entry | None) -> None:
+    def record(context: Mapping[str, Any], entry: RuleEntry, took_us: float, shadow: RuleEntry | None) -> None:
         try:
             decision = entry[DECISION]
             payload = {**decision.facts(), **_context_payload(context), "evaluation_time_us": took_us}
@@ -112,14 +112,14 @@ _PLAIN = PLAIN.issuperset
 _encode = msgspec.json.Encoder().encode
 
 
-def _quick(stream: EventStream, carefully: Record) -> Record:
+def _quick(stream: EventStream, carefully: RecordDecision) -> RecordDecision:
     """The recorder for our own stream, which takes the bytes of an event: no event is made only to be encoded.
 
     A context that has not just the six fields, or values that are no JSON, is left to `carefully`.
     """
     publish = stream.publish_encoded
 
-    def record(context: Mapping[str, Any], entry: Entry, took_us: float, shadow: Entry | None) -> None:
+    def record(context: Mapping[str, Any], entry: RuleEntry, took_us: float, shadow: RuleEntry | None) -> None:
         if len(context) != 6 or SDK in modules:  # who traces wants whole events
             return carefully(context, entry, took_us, shadow)
         decision = entry[DECISION]
@@ -130,8 +130,8 @@ def _quick(stream: EventStream, carefully: Record) -> Record:
             environment, params = context["environment"], context["params"]
             usual = type(agent_id) is str and type(agent_role) is str and type(action) is str and type(resource) is str
             usual = usual and type(params) is dict and _PLAIN(map(type, params.values()))
-            usual = usual and type(environment) is dict and (not environment or is_plain(environment))
-            if not usual and not all(map(is_plain, context.values())):
+            usual = usual and type(environment) is dict and (not environment or is_json_safe(environment))
+            if not usual and not all(map(is_json_safe, context.values())):
                 return carefully(context, entry, took_us, shadow)
             evaluated = _Evaluated(
                 agent_id,
@@ -164,19 +164,19 @@ def _quick(stream: EventStream, carefully: Record) -> Record:
     return record
 
 
-def _shadow_outcome(shadow: Entry) -> dict[str, Any]:
+def _shadow_outcome(shadow: RuleEntry) -> dict[str, Any]:
     facts = shadow[DECISION].facts()
     return {name: facts[name] for name in _SHADOW_FACTS}
 
 
-def denial_payload(context: Mapping[str, Any], reason: str) -> ActionDenied:
+def denial_payload(context: Mapping[str, Any], reason: str) -> DeniedAction:
     """The payload of `policy.action_denied` for a denial that no rule decided."""
-    known = plain({name: context.get(name) for name in ("agent_id", "agent_role", "action", "resource")})
-    return cast(ActionDenied, {**known, "rule_id": None, "rule_name": None, "reason": reason})
+    known = to_json_safe({name: context.get(name) for name in ("agent_id", "agent_role", "action", "resource")})
+    return cast(DeniedAction, {**known, "rule_id": None, "rule_name": None, "reason": reason})
 
 
 def _context_payload(given: Mapping[str, Any]) -> dict[str, Any]:
-    context, marks = written(given)
+    context, marks = to_json_safe_marked(given)
     payload: dict[str, Any] = {name: context.get(name) for name in CONTEXT_FIELDS}
     absent = [name for name in CONTEXT_FIELDS if name not in context]
     if absent:
@@ -196,4 +196,4 @@ def recorded_context(payload: Mapping[str, Any]) -> dict[str, Any]:
     context = {name: payload[name] for name in CONTEXT_FIELDS if name in payload and name not in absent}
     context |= payload.get("extra", {})
     marks = payload.get("not_json")
-    return restored(deepcopy(context), msgspec.convert(marks, list[Mark])) if marks else context
+    return from_json_safe(deepcopy(context), msgspec.convert(marks, list[Substitute])) if marks else context

@@ -13,8 +13,8 @@ import msgspec
 from brain.charter import Effect
 from brain.policy.compiler import DECISION, Mismatch
 from brain.policy.decisions import Decision
+from brain.policy.json_safe import Substitute, to_json_safe
 from brain.policy.models import Rule, is_temporary_id
-from brain.policy.plain import Mark, plain
 from brain.policy.recorder import CONTEXT_FIELDS, recorded_context
 from brain.policy.ruleset import RuleSet
 from brain.policy.values import spread_agent
@@ -37,7 +37,7 @@ class _Payload(msgspec.Struct, gc=False):
     params: Any = None
     extra: dict[str, Any] | None = None
     absent: list[str] | None = None
-    not_json: list[Mark] | None = None
+    not_json: list[Substitute] | None = None
 
 
 class _Recorded(msgspec.Struct, gc=False):
@@ -51,7 +51,7 @@ _decode = msgspec.json.Decoder(_Recorded).decode
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ReplayDifference:
     """One recorded decision that would have been another. `kind`: newly_denied, newly_allowed or effect_changed."""
 
     kind: str
@@ -63,7 +63,7 @@ class Difference:
 
 
 @dataclass
-class Report:
+class ReplayReport:
     """The result of a replay; `changed` counts by kind, the `by_...` counts say where."""
 
     decisions: int = 0
@@ -75,7 +75,7 @@ class Report:
     by_agent: dict[str, Counter[str]] = field(default_factory=dict)
     by_action: dict[str, Counter[str]] = field(default_factory=dict)
     by_rule: dict[str, Counter[str]] = field(default_factory=dict)
-    examples: list[Difference] = field(default_factory=list)
+    examples: list[ReplayDifference] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values; where most changed comes first."""
@@ -109,7 +109,7 @@ class Replay:
         examples: int = 5,
         mismatch: Mismatch = "unknown",
     ) -> None:
-        self.report = Report()
+        self.report = ReplayReport()
         self._rules = [rule for rule in rules if not rule.is_temporary]
         self._default = default
         self._mismatch: Mismatch = mismatch
@@ -171,11 +171,11 @@ class Replay:
             counts.setdefault(name if isinstance(name, str) else str(name), Counter())[kind] += 1
         if report.changed[kind] <= self._examples:
             report.examples.append(
-                Difference(
+                ReplayDifference(
                     kind=kind,
                     event_id=recorded.id,
                     timestamp=recorded.timestamp,
-                    context=plain(_context(before)),
+                    context=to_json_safe(_context(before)),
                     before={"effect": before.effect, "rule_id": before.rule_id},
                     after={"effect": str(after.effect), "rule_id": after.rule_id, "reason": after.reason},
                 )
@@ -189,7 +189,7 @@ async def replay(
     since: float | None = None,
     until: float | None = None,
     progress: Callable[[int, float | None], None] | None = None,
-) -> Report:
+) -> ReplayReport:
     """Feed it what the stream has recorded from `since` to `until` (Unix seconds), in pages, off the event loop.
 
     `progress` is called after each page with the number of decisions so far and the time of the newest.

@@ -6,7 +6,8 @@ from typing import Any
 
 from brain import limits
 from brain.charter import Effect
-from brain.policy.models import EVERYONE, Mode, Operator
+from brain.policy.models import EVERYONE, Mode
+from brain.policy.operators import Operator
 
 _BOUNDS = {"x-max-depth": limits.DEPTH, "x-max-bytes": limits.VALUE_BYTES}
 """For which JSON Schema has no keywords."""

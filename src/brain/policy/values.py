@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any, NoReturn
 
 from brain.limits import is_text
-from brain.policy.normal import Opaque, has_text_keys, unwrap
+from brain.policy.normalisation import Opaque, has_text_keys, unwrap
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__slots__": ()})()
 """What a field that is not in the context resolves to."""

@@ -17,8 +17,8 @@ from brain.errors import InvalidInput
 
 if TYPE_CHECKING:
     from brain.policy import PolicyEngine, Rule
-    from brain.policy.importing import Imported
     from brain.policy.measures import Measures
+    from brain.policy.rule_import import ImportResult
     from brain.store import Store
     from brain.stream import EventStream
 
@@ -81,7 +81,7 @@ def opened_store(url: str | None) -> Iterator[Store]:
 
 def stored_rules(url: str | None) -> list[Rule]:
     """The stored rules that can be read; the others are named on standard error, each with its remedy."""
-    from brain.policy.reading import read_rules
+    from brain.policy.stored_rules import read_rules
 
     with opened_store(url) as store:
         rules, faults = read_rules(store)
@@ -168,7 +168,7 @@ def say(text: str, *, err: bool = False) -> None:
     typer.echo("\n".join(map(printable, text.split("\n"))), err=err)
 
 
-def counts(done: Imported) -> str:
+def counts(done: ImportResult) -> str:
     """What an import did, in words."""
     made = (len(done.created), len(done.updated), len(done.deleted), done.unchanged)
     return "{} created, {} updated, {} deleted, {} unchanged".format(*made)

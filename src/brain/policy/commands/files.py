@@ -136,8 +136,8 @@ def export(
 def diff(file: FileArgument, as_json: JsonOption = False, stream: StreamOption = None) -> None:
     """What `import --replace` of the file would change in the stored rules. Exit code 1 when anything."""
     from brain.policy.files import read_policy
-    from brain.policy.importing import differences
     from brain.policy.models import changes
+    from brain.policy.rule_import import differences
 
     async def work() -> PolicyEngine:
         async with opened(stream, publishing=False) as engine:

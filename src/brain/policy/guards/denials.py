@@ -26,10 +26,22 @@ class ActionDenied(BrainError):
         self.decision = decision or denial_in_words(message)
         self.approval = approval
 
+    def ids(self) -> dict[str, str | None]:
+        """The ids of the rule that denied and of the request to a person, None where there is none."""
+        return {
+            "rule_id": self.decision.rule_id,
+            "approval_id": self.approval.id if self.approval is not None else None,
+        }
+
 
 def denial_in_words(message: str) -> Decision:
     """The decision behind a denial of which only the message arrived."""
     return Decision(allowed=False, effect=Effect.DENY, rule_id=None, rule_name=None, reason=message)
+
+
+def denial_text(denied: BrainError) -> str:
+    """The refusal as a text for whoever asked, such as a model: the error's title and the reason."""
+    return f"{denied.title}: {denied}"
 
 
 class ApprovalRequired(ActionDenied):

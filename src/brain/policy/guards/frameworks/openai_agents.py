@@ -11,8 +11,8 @@ from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from brain.errors import InvalidInput
-from brain.policy.guards.denials import ActionDenied
-from brain.policy.guards.frameworks.action import ToolAction, denial_text
+from brain.policy.guards.denials import ActionDenied, denial_text
+from brain.policy.guards.frameworks.action import ToolAction
 from brain.policy.guards.frameworks.objects import run_by_mcp
 
 if TYPE_CHECKING:

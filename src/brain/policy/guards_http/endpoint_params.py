@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError, WebSocketRequestValidatio
 from starlette.requests import HTTPConnection, Request
 
 from brain.errors import InvalidInput
-from brain.policy.guards.web import query_texts
+from brain.policy.guards_http.requests import query_texts
 
 _NO_BODY = inspect.signature(solve_dependencies).parameters["body"].default
 

@@ -13,7 +13,7 @@ _pauses = 0
 
 
 @contextmanager
-def no_collection() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Keep the collector off within, in all threads; memory without cycles is freed all the same."""
     global _pauses
     with _changing:

@@ -70,7 +70,7 @@ def disable(rule: RuleArgument, by: ByOption = None, stream: StreamOption = None
 
 def delete(rule: RuleArgument, by: ByOption = None, stream: StreamOption = None) -> None:
     """Remove a rule; `rollback` can bring it back, unless it is one that this version cannot read."""
-    from brain.policy.reading import read_rules, remove_unreadable
+    from brain.policy.stored_rules import read_rules, remove_unreadable
 
     with opened_store(stream) as store:
         if rule in read_rules(store).faults:

@@ -69,7 +69,7 @@ def dump_yaml(plain: object) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class ParsedDocument:
     """What a file says, and where it says it. `faults` are keys written twice, which would be lost otherwise."""
 
     name: str
@@ -116,7 +116,7 @@ class Document:
         return int(fault.removeprefix(f"{self.name}:").partition(":")[0])
 
 
-def load(path: Path) -> Document:
+def load(path: Path) -> ParsedDocument:
     """The document in the file. Raises InvalidInput when it cannot be read."""
     try:
         if path.stat().st_size > limits.FILE_BYTES:
@@ -130,7 +130,7 @@ def load(path: Path) -> Document:
     return load_text(text, str(path))
 
 
-def load_text(text: str, name: str) -> Document:
+def load_text(text: str, name: str) -> ParsedDocument:
     """The document in a text; JSON when it begins with a bracket or brace, else YAML. Raises InvalidInput."""
     is_json = text.lstrip()[:1] in ("{", "[")
     try:
@@ -147,7 +147,7 @@ def load_text(text: str, name: str) -> Document:
         raise InvalidInput(f"{name}:{too_deep(text, 2 * limits.DEPTH)}") from error
     except ValueError as error:
         raise InvalidInput(f"{name}:1: not readable: {error}") from error
-    return Document(name, plain, root, tuple(_twice(root, name, set())))
+    return ParsedDocument(name, plain, root, tuple(_twice(root, name, set())))
 
 
 def _json_or_flow(text: str) -> Any:

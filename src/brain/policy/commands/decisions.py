@@ -14,7 +14,7 @@ from brain.policy.commands.common import RulesOption, engine_of, moment, opened,
 
 if TYPE_CHECKING:
     from brain.policy import PolicyEngine
-    from brain.policy.replay import Report
+    from brain.policy.replay import ReplayReport
 
 
 def register(app: typer.Typer) -> None:
@@ -67,7 +67,7 @@ def run_tests(
     """Test rules: those of --rules, else of the policy file that FILE names, else the stored ones. 1 when any fails."""
     from brain.policy import cases
 
-    async def work() -> list[cases.Result]:
+    async def work() -> list[cases.CaseResult]:
         read = cases.read_cases(file)
         policy = rules or read.policy
         if policy is not None:
@@ -130,7 +130,9 @@ def replay(
         raise typer.Exit(1)
 
 
-async def _replay(candidate: Path, since: float, until: float, alone: bool, examples: int, url: str | None) -> Report:
+async def _replay(
+    candidate: Path, since: float, until: float, alone: bool, examples: int, url: str | None
+) -> ReplayReport:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
@@ -162,7 +164,7 @@ async def _replay(candidate: Path, since: float, until: float, alone: bool, exam
             return await replay(stream, replaying, since=since, until=until, progress=advance)
 
 
-def _print_report(report: Report) -> None:
+def _print_report(report: ReplayReport) -> None:
     plain = report.to_dict()
     span = f" from {moment(report.first)} to {moment(report.last)} UTC" if report.decisions else ""
     say(f"{report.decisions} decisions{span}")

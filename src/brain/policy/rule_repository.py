@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from brain.charter import EventType
 from brain.errors import Conflict, InvalidInput
-from brain.policy.collecting import no_collection
 from brain.policy.events import (
     RULE_CREATED,
     RULE_DELETED,
@@ -19,6 +18,7 @@ from brain.policy.events import (
     RuleChange,
     RuleUpdated,
 )
+from brain.policy.gc_pause import gc_paused
 from brain.policy.history import VERSIONS, Change, History
 from brain.policy.models import Rule, changes
 from brain.policy.repository import MARKER, RULES, decoded, encoded, is_rule, is_sealed, sealed
@@ -34,7 +34,7 @@ CHANGING = "/changing"
 Plan = Callable[[Mapping[str, Rule]], list[Change]]
 
 
-class Shelf(NamedTuple):
+class RuleCollection(NamedTuple):
     """Which rules a Rulebook holds: their collection, and that of their history.
 
     `all_or_none`: while one stored rule cannot be read, no change is taken over. Measures are taken over one by one:
@@ -46,10 +46,10 @@ class Shelf(NamedTuple):
     all_or_none: bool = True
 
 
-POLICY = Shelf()
+POLICY = RuleCollection()
 
 
-class Rulebook(forking.Part):
+class RuleRepository(forking.Part):
     """`rules` by id, `nothing` at first. Every change gives `apply` the compiled sets that decisions must go by.
 
     Making one reads the whole collection: raises Unavailable when that is not possible, InvalidInput naming a document
@@ -63,7 +63,7 @@ class Rulebook(forking.Part):
         clock: Callable[[], float],
         nothing: RuleSet,
         apply: Callable[[Sequence[RuleSet]], None],
-        shelf: Shelf = POLICY,
+        shelf: RuleCollection = POLICY,
     ) -> None:
         self.history = History(store, clock, shelf.history)
         self._stream = stream
@@ -81,7 +81,7 @@ class Rulebook(forking.Part):
         self._other_sets: list[RuleSet] = []
         self._untaken: dict[str, Document | None] = {}  # seen in the store, not in force here yet; None: is to go
         forking.register(self)
-        with no_collection():
+        with gc_paused():
             self.refresh()
 
     def _new_mirror(self) -> Mirror:
@@ -151,7 +151,7 @@ class Rulebook(forking.Part):
                 self._untaken.update(dict.fromkeys(look.deleted))
             if not self._untaken:
                 return False
-            with no_collection():
+            with gc_paused():
                 return self._take_over()
 
     def before_fork(self) -> None:
@@ -191,7 +191,7 @@ class Rulebook(forking.Part):
         return bool(removed or added)
 
     def _changed(self, removed: Sequence[Rule], added: Sequence[Rule]) -> RuleSet:
-        with no_collection():
+        with gc_paused():
             return self._set.changed(removed, added, self._clock())
 
     def _put_in_force(self, rules: RuleSet) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from brain.errors import InvalidInput
 from brain.logs import Log
-from brain.policy.guards.kinds import Kind, kind_of
+from brain.policy.guards.function_kinds import FunctionKind, kind_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,7 +70,7 @@ def carry(function: Callable[P, T]) -> Callable[P, T]:
     In this process all context variables are carried; to another process, which `function` must be picklable for, the
     agent is. Raises InvalidInput for coroutine functions and generators: tasks carry their context themselves.
     """
-    if kind_of(function) is not Kind.PLAIN:
+    if kind_of(function) is not FunctionKind.PLAIN:
         raise InvalidInput(f"function: {function!r} runs after the call; use acting_as where it runs")
     return _Carried(function, copy_context())
 

@@ -11,7 +11,7 @@ from brain.policy.history import Change
 from brain.policy.models import Rule, changes
 
 
-class Imported(NamedTuple):
+class ImportResult(NamedTuple):
     """The ids of the rules that an import made, changed and removed, and how many it found as wanted."""
 
     created: list[str]

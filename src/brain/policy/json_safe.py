@@ -11,30 +11,30 @@ from typing import Any, Final, Literal
 import msgspec
 
 from brain.limits import is_text
-from brain.policy.normal import PLAIN, Opaque, normalise
+from brain.policy.normalisation import PLAIN, Opaque, normalise
 
 _LONGEST_NUMBER = 10_000  # bits; Python does not write much longer ones, and no rule has one of more than 64
 
 
-class Mark(msgspec.Struct, gc=False, frozen=True):
+class Substitute(msgspec.Struct, gc=False, frozen=True):
     """Where in a plain value a text stands for what JSON lacks; `escaped` are texts with lone surrogates."""
 
     path: list[str | int]
     kind: Literal["number", "escaped", "opaque"]
 
 
-def plain(value: object) -> Any:
+def to_json_safe(value: object) -> Any:
     """What rules see of `value`, as JSON values; what JSON cannot hold becomes a text. Never raises."""
-    return written(value)[0]
+    return to_json_safe_marked(value)[0]
 
 
-def written(value: object) -> tuple[Any, list[Mark]]:
+def to_json_safe_marked(value: object) -> tuple[Any, list[Substitute]]:
     """What rules see of `value`, as JSON values, and which texts in it stand for what JSON lacks. Never raises."""
-    marks: list[Mark] = []
+    marks: list[Substitute] = []
     return _json(normalise(value), [], marks), marks
 
 
-def restored(value: Any, marks: Iterable[Mark]) -> Any:
+def from_json_safe(value: Any, marks: Iterable[Substitute]) -> Any:
     """What rules saw, from what `written` made of it. Changes `value`; a mark that fits nothing is passed over."""
     whole = [value]
     for mark in marks:
@@ -50,7 +50,7 @@ def restored(value: Any, marks: Iterable[Mark]) -> Any:
     return whole[0]
 
 
-class Shown:
+class _TextOnly:
     """Stands for a value of which only its text is known."""
 
     __slots__ = ("_text",)
@@ -62,7 +62,7 @@ class Shown:
         return self._text
 
 
-def _json(value: Any, path: list[str | int], marks: list[Mark]) -> Any:
+def _json(value: Any, path: list[str | int], marks: list[Substitute]) -> Any:
     """A normalised value as JSON."""
     kind = type(value)
     if kind is dict:
@@ -80,10 +80,10 @@ def _json(value: Any, path: list[str | int], marks: list[Mark]) -> Any:
     return _text_for(value, path, marks)
 
 
-def _text_for(value: Any, path: list[str | int], marks: list[Mark]) -> str:
+def _text_for(value: Any, path: list[str | int], marks: list[Substitute]) -> str:
     """The text that stands for what JSON lacks, and its mark."""
     if isinstance(value, str):
-        marks.append(Mark(path, "escaped"))
+        marks.append(Substitute(path, "escaped"))
         return value.encode("unicode_escape").decode()
     if isinstance(value, int):
         value = inf if value > 0 else -inf  # as much as any rule can tell
@@ -93,9 +93,9 @@ def _text_for(value: Any, path: list[str | int], marks: list[Mark]) -> str:
         except ValueError:  # Python writes no number of more than some thousand digits
             pass
         else:
-            marks.append(Mark(path, "number"))
+            marks.append(Substitute(path, "number"))
             return text
-    marks.append(Mark(path, "opaque"))
+    marks.append(Substitute(path, "opaque"))
     return Opaque(value).text if type(value) is not Opaque else str(value.text)
 
 
@@ -114,15 +114,15 @@ def _valid(text: str) -> str:
 _RESTORED: Final[dict[str, Callable[[str], Any]]] = {
     "number": _number,
     "escaped": lambda text: text.encode().decode("unicode_escape"),
-    "opaque": lambda text: Opaque(Shown(text)),
+    "opaque": lambda text: Opaque(_TextOnly(text)),
 }
 
 
-def is_plain(value: Any) -> bool:
+def is_json_safe(value: Any) -> bool:
     """Whether the value is JSON as it stands, all the way down: then `written` has nothing to add."""
     kind = type(value)
     if kind is dict:
-        return PLAIN.issuperset(map(type, value.values())) or all(map(is_plain, value.values()))
+        return PLAIN.issuperset(map(type, value.values())) or all(map(is_json_safe, value.values()))
     if kind is list:
-        return PLAIN.issuperset(map(type, value)) or all(map(is_plain, value))
+        return PLAIN.issuperset(map(type, value)) or all(map(is_json_safe, value))
     return kind in PLAIN or (kind is float and isfinite(value))
