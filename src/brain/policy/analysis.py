@@ -13,6 +13,7 @@ import msgspec
 
 from brain.charter import Effect
 from brain.policy.compiler import filed, signature_values
+from brain.policy.events import CONTEXT_FIELDS
 from brain.policy.implication import all_imply, can_hold_together, excludes, matches_everything
 from brain.policy.models import Condition, Mode, Rule
 from brain.policy.open_patterns import each_open
@@ -20,7 +21,6 @@ from brain.policy.operators import Operator
 from brain.policy.predicates import holds
 from brain.policy.values import Path, path_of
 
-KNOWN_FIELDS = ("agent_id", "agent_role", "action", "resource", "environment", "params")
 KINDS = (
     "never-wins",
     "never-matches",
@@ -58,7 +58,7 @@ def analyse(rules: Sequence[Rule], now: float, *, fields: Iterable[str] = ()) ->
     `fields` are top-level fields that contexts have besides the usual six.
     """
     live = [rule for rule in rules if rule.enabled and rule.mode is Mode.ENFORCE and not rule.has_expired(now)]
-    found = [finding for rule in rules for finding in _alone(rule, now, (*KNOWN_FIELDS, *fields))]
+    found = [finding for rule in rules for finding in _alone(rule, now, (*CONTEXT_FIELDS, *fields))]
     impossible = {finding.rule_id for finding in found if finding.kind == "never-matches"}
     live = [rule for rule in live if rule.id not in impossible]
     duplicates = list(_duplicates(rules))

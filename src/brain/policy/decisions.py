@@ -28,17 +28,6 @@ class Decision:
     requires_approval: bool = False
     metadata: Mapping[str, Any] = NO_ITEMS
 
-    def facts(self) -> dict[str, Any]:
-        """The payload of its event, but for the context and the time."""
-        return {
-            "rule_id": self.rule_id,
-            "rule_name": self.rule_name,
-            "effect": self.effect.value,
-            "allowed": self.allowed,
-            "reason": self.reason,
-            "warnings": list(self.warnings),
-        }
-
     def to_dict(self) -> dict[str, Any]:
         """The decision as plain JSON values."""
         plain = {each.name: getattr(self, each.name) for each in fields(self)}

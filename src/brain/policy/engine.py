@@ -15,6 +15,7 @@ from brain.errors import Conflict, InvalidInput, NotFound
 from brain.policy.approvals import Approvals
 from brain.policy.compiler import DECISION, Mismatch
 from brain.policy.containment import reserved, reserved_id
+from brain.policy.decision_record import refused
 from brain.policy.decisions import Decision, refusal
 from brain.policy.events import ACTION_DENIED
 from brain.policy.explain import Explanation, explain
@@ -22,8 +23,8 @@ from brain.policy.follower import Follower
 from brain.policy.freshness import FreshRules, LastLook, Rules, StaleRules, checked_limit
 from brain.policy.history import Change, Version
 from brain.policy.measures import Measures
-from brain.policy.models import Rule, changes, is_temporary_id
-from brain.policy.recorder import denial_payload, recorder
+from brain.policy.models import Effect, Rule, changes, is_temporary_id
+from brain.policy.recorder import recorder
 from brain.policy.rule_import import ImportResult, check_import, differences
 from brain.policy.rule_repository import RuleRepository
 from brain.policy.ruleset import RuleSet, RulesSnapshot, SnapshotHolder
@@ -133,7 +134,7 @@ class PolicyEngine:
 
     def refuse(self, context: Mapping[str, Any], reason: str) -> Decision:
         """A denial that no rule decided, of what cannot be decided on; its `policy.action_denied` is published."""
-        emit(self._stream, ACTION_DENIED, denial_payload(context, reason))
+        emit(self._stream, ACTION_DENIED, refused(context, reason))
         return refusal(reason)
 
     def evaluate_many(self, contexts: Iterable[Mapping[str, Any]]) -> list[Decision]:

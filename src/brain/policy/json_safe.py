@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from fractions import Fraction
 from math import inf, isfinite
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from brain.limits import is_text
 from brain.policy.normalisation import PLAIN, Opaque, normalise
@@ -16,11 +17,11 @@ from brain.policy.normalisation import PLAIN, Opaque, normalise
 _LONGEST_NUMBER = 10_000  # bits; Python does not write much longer ones, and no rule has one of more than 64
 
 
-class Substitute(msgspec.Struct, gc=False, frozen=True):
-    """Where in a plain value a text stands for what JSON lacks; `escaped` are texts with lone surrogates."""
+class NotJSON(msgspec.Struct, gc=False, frozen=True):
+    """A value of the context that JSON cannot hold: in its place is a text, which says what it was."""
 
-    path: list[str | int]
-    kind: Literal["number", "escaped", "opaque"]
+    path: Annotated[list[str | int], Meta(description="Where it is: keys, and places in lists, from the context on.")]
+    kind: Annotated[str, Meta(description="`number`, `opaque` (no rule sees it), or `escaped` (no valid text).")]
 
 
 def to_json_safe(value: object) -> Any:
@@ -28,23 +29,23 @@ def to_json_safe(value: object) -> Any:
     return to_json_safe_marked(value)[0]
 
 
-def to_json_safe_marked(value: object) -> tuple[Any, list[Substitute]]:
+def to_json_safe_marked(value: object) -> tuple[Any, list[NotJSON]]:
     """What rules see of `value`, as JSON values, and which texts in it stand for what JSON lacks. Never raises."""
-    marks: list[Substitute] = []
-    return _json(normalise(value), [], marks), marks
+    substitutes: list[NotJSON] = []
+    return _json(normalise(value), [], substitutes), substitutes
 
 
-def from_json_safe(value: Any, marks: Iterable[Substitute]) -> Any:
-    """What rules saw, from what `written` made of it. Changes `value`; a mark that fits nothing is passed over."""
+def from_json_safe(value: Any, substitutes: Iterable[NotJSON]) -> Any:
+    """What rules saw, from what `written` made of it. Changes `value`; one that fits nothing is passed over."""
     whole = [value]
-    for mark in marks:
+    for one in substitutes:
         holder: Any = whole
-        *way, last = (0, *mark.path)
+        *way, last = (0, *one.path)
         try:
             for key in way:
                 holder = holder[key]
             text = holder[last]
-            holder[last] = _RESTORED[mark.kind](text)
+            holder[last] = _RESTORED[one.kind](text)
         except (LookupError, TypeError, ValueError, ArithmeticError):  # an event of somebody else's making
             continue
     return whole[0]
@@ -62,13 +63,13 @@ class _TextOnly:
         return self._text
 
 
-def _json(value: Any, path: list[str | int], marks: list[Substitute]) -> Any:
+def _json(value: Any, path: list[str | int], substitutes: list[NotJSON]) -> Any:
     """A normalised value as JSON."""
     kind = type(value)
     if kind is dict:
-        return {_valid(key): _json(member, [*path, _valid(key)], marks) for key, member in value.items()}
+        return {_valid(key): _json(member, [*path, _valid(key)], substitutes) for key, member in value.items()}
     if kind is list:
-        return [_json(member, [*path, place], marks) for place, member in enumerate(value)]
+        return [_json(member, [*path, place], substitutes) for place, member in enumerate(value)]
     if kind is str:
         plain = value.isascii() or is_text(value)
     elif kind is int:
@@ -77,13 +78,13 @@ def _json(value: Any, path: list[str | int], marks: list[Substitute]) -> Any:
         plain = value is None or kind is bool or (kind is float and isfinite(value))
     if plain:
         return value
-    return _text_for(value, path, marks)
+    return _text_for(value, path, substitutes)
 
 
-def _text_for(value: Any, path: list[str | int], marks: list[Substitute]) -> str:
-    """The text that stands for what JSON lacks, and its mark."""
+def _text_for(value: Any, path: list[str | int], substitutes: list[NotJSON]) -> str:
+    """The text that stands for what JSON lacks, and its one."""
     if isinstance(value, str):
-        marks.append(Substitute(path, "escaped"))
+        substitutes.append(NotJSON(path, "escaped"))
         return value.encode("unicode_escape").decode()
     if isinstance(value, int):
         value = inf if value > 0 else -inf  # as much as any rule can tell
@@ -93,9 +94,9 @@ def _text_for(value: Any, path: list[str | int], marks: list[Substitute]) -> str
         except ValueError:  # Python writes no number of more than some thousand digits
             pass
         else:
-            marks.append(Substitute(path, "number"))
+            substitutes.append(NotJSON(path, "number"))
             return text
-    marks.append(Substitute(path, "opaque"))
+    substitutes.append(NotJSON(path, "opaque"))
     return Opaque(value).text if type(value) is not Opaque else str(value.text)
 
 
@@ -107,7 +108,7 @@ def _number(text: str) -> Any:
 
 
 def _valid(text: str) -> str:
-    """The text as UTF-8 can hold it: a lone surrogate becomes a question mark."""
+    """The text as UTF-8 can hold it: a lone surrogate becomes a question one."""
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,42 +12,18 @@ import msgspec
 
 from brain.charter import Effect
 from brain.policy.compiler import DECISION, Mismatch
+from brain.policy.decision_record import decode, recorded_context
 from brain.policy.decisions import Decision
-from brain.policy.json_safe import Substitute, to_json_safe
-from brain.policy.models import Rule, is_temporary_id
-from brain.policy.recorder import CONTEXT_FIELDS, recorded_context
+from brain.policy.events import RULE_EVALUATED
+from brain.policy.json_safe import to_json_safe
+from brain.policy.models import Effect, Rule, is_temporary_id
 from brain.policy.ruleset import RuleSet
 from brain.policy.values import spread_agent
 from brain.stream import EventStream
 
 _PAGE = 5_000
 _CLOCK_SLACK = 3_600.0  # seconds by which a producer's clock may be behind the backend's
-_TYPE = b'"policy.rule_evaluated"'
-
-
-class _Payload(msgspec.Struct, gc=False):
-    effect: str
-    allowed: bool
-    rule_id: str | None = None
-    agent_id: Any = None
-    agent_role: Any = None
-    action: Any = None
-    resource: Any = None
-    environment: Any = None
-    params: Any = None
-    extra: dict[str, Any] | None = None
-    absent: list[str] | None = None
-    not_json: list[Substitute] | None = None
-
-
-class _Recorded(msgspec.Struct, gc=False):
-    id: str
-    type: str
-    timestamp: float
-    payload: _Payload
-
-
-_decode = msgspec.json.Decoder(_Recorded).decode
+_TYPE = msgspec.json.encode(RULE_EVALUATED.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +101,11 @@ class Replay:
             if _TYPE not in data:
                 continue
             try:
-                recorded = _decode(data)
+                recorded = decode(data)
             except msgspec.DecodeError:
                 report.skipped += 1
                 continue
-            if recorded.type != "policy.rule_evaluated" or not low <= recorded.timestamp < high:
+            if recorded.type != RULE_EVALUATED.name or not low <= recorded.timestamp < high:
                 continue
             before = recorded.payload
             if before.rule_id is not None and is_temporary_id(before.rule_id):
@@ -155,7 +131,7 @@ class Replay:
         self._last = timestamp
         return rules
 
-    def _differs(self, recorded: _Recorded, after: Decision) -> None:
+    def _differs(self, recorded: Any, after: Decision) -> None:
         before = recorded.payload
         if before.allowed == after.allowed:
             kind = "effect_changed"
@@ -214,18 +190,10 @@ def overlaid(current: Sequence[Rule], candidates: Sequence[Rule]) -> list[Rule]:
     return list({rule.id: rule for rule in (*current, *candidates)}.values())
 
 
-def _context(payload: _Payload) -> dict[str, Any]:
-    if payload.absent is None and payload.extra is None and payload.not_json is None:
-        return {
-            "agent_id": payload.agent_id,
-            "agent_role": payload.agent_role,
-            "action": payload.action,
-            "resource": payload.resource,
-            "environment": payload.environment,
-            "params": payload.params,
-        }
-    found = {name: value for name, value in msgspec.structs.asdict(payload).items() if value is not None}
-    return dict(spread_agent(recorded_context({**dict.fromkeys(CONTEXT_FIELDS), **found})))
+def _context(payload: Any) -> Mapping[str, Any]:
+    """The context to decide on again."""
+    context = recorded_context(payload)
+    return spread_agent(context) if "agent" in context else context
 
 
 def _ordered(counts: dict[str, Counter[str]]) -> dict[str, dict[str, int]]:

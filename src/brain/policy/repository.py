@@ -8,13 +8,14 @@ checked whole.
 from __future__ import annotations
 
 import re
-from typing import Any, get_type_hints
+from typing import Any
 from zlib import crc32
 
 import msgspec
 
 from brain.errors import InvalidInput
 from brain.policy.models import Condition, Rule
+from brain.policy.structs import struct_of
 from brain.policy.values import NO_MEMBERS, FrozenList, freeze
 
 RULES = "policy.rules"
@@ -33,14 +34,8 @@ _ANY_SEAL = re.compile(rb"\n\d+:[0-9a-f]{8}\Z")
 _encode = msgspec.json.Encoder().encode
 
 
-def _plain_struct(kind: Any, name: str, **other: Any) -> type[msgspec.Struct]:
-    """The fields of a dataclass as a struct: decoded by their types, and without its checks."""
-    hints = {**get_type_hints(kind), **other}
-    return msgspec.defstruct(name, [(field, hints[field]) for field in kind.__dataclass_fields__], gc=False)
-
-
-_StoredCondition: Any = _plain_struct(Condition, "StoredCondition")
-StoredRule: Any = _plain_struct(Rule, "StoredRule", conditions=list[_StoredCondition])
+_StoredCondition: Any = struct_of(Condition, "StoredCondition")
+StoredRule: Any = struct_of(Rule, "StoredRule", conditions=list[_StoredCondition])
 """A rule as a sealed document holds it."""
 
 _decode = msgspec.json.Decoder(StoredRule).decode

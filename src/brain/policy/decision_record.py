@@ -1,0 +1,96 @@
+"""The record of a decision (the payload of `policy.rule_evaluated`): its one writer and its one reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from operator import attrgetter
+from typing import Any, cast
+
+import msgspec
+
+from brain.charter import Event
+from brain.policy.decisions import Decision, refusal
+from brain.policy.events import CONTEXT_FIELDS, DeniedAction, RuleEvaluated, ShadowOutcome
+from brain.policy.json_safe import from_json_safe, to_json_safe, to_json_safe_marked
+from brain.policy.structs import struct_of
+
+_any_context: Any = dict.fromkeys(CONTEXT_FIELDS, Any)
+Evaluated: Any = struct_of(RuleEvaluated, "Evaluated", **_any_context)
+"""The record as it is written: structs are made and written in half the time that dictionaries take."""
+Denied: Any = struct_of(DeniedAction, "Denied")
+_Shadow: Any = struct_of(ShadowOutcome, "Shadow")
+_Read: Any = struct_of(RuleEvaluated, "Read", lenient=True, required=("effect", "allowed"), **_any_context)
+
+RecordedDecision: Any = struct_of(Event, "RecordedDecision", only=("id", "type", "timestamp", "payload"), payload=_Read)
+"""An event of a decision as it is read; keys that other producers may have left out are None."""
+decode = msgspec.json.Decoder(RecordedDecision).decode
+
+_denied_fields = attrgetter(*Denied.__struct_fields__)
+_shadow_fields = attrgetter(*_Shadow.__struct_fields__)
+_context_fields = attrgetter(*CONTEXT_FIELDS)
+_known = frozenset(CONTEXT_FIELDS)
+
+
+def evaluated(context: Mapping[str, Any], decision: Decision, took_us: float, shadow: Decision | None) -> Any:
+    """The record of a decision on a context with exactly the six usual fields, all of them JSON as they stand.
+
+    `shadow` is the decision of the shadow rules where it would have come first. Raises KeyError for a missing field.
+    """
+    record = Evaluated(
+        context["agent_id"],
+        context["agent_role"],
+        context["action"],
+        context["resource"],
+        context["environment"],
+        context["params"],
+        decision.rule_id,
+        decision.rule_name,
+        decision.effect,
+        decision.allowed,
+        decision.reason,
+        decision.warnings,
+        took_us,
+    )
+    if shadow is not None:
+        record.shadow = _Shadow(*_shadow_fields(shadow))
+    return record
+
+
+def evaluated_any(given: Mapping[str, Any], decision: Decision, took_us: float, shadow: Decision | None) -> Any:
+    """The record of a decision on any context: what rules saw of it as JSON, and what was absent, extra or no JSON."""
+    context, substitutes = to_json_safe_marked(given)
+    blank: dict[str, Any] = {name: {} if name in ("environment", "params") else None for name in CONTEXT_FIELDS}
+    record = evaluated({**blank, **context}, decision, took_us, shadow)
+    if absent := [name for name in CONTEXT_FIELDS if name not in context]:
+        record.absent = absent
+    if extra := {name: value for name, value in context.items() if name not in _known}:
+        record.extra = extra
+    if substitutes:
+        record.not_json = substitutes
+    return record
+
+
+def denied(record: Any) -> Any:
+    """The payload of `policy.action_denied` that belongs to the record of a denial."""
+    return Denied(*_denied_fields(record))
+
+
+def refused(context: Mapping[str, Any], reason: str) -> DeniedAction:
+    """The payload of `policy.action_denied` for a denial that no rule decided."""
+    known = {name: to_json_safe(context.get(name)) for name in CONTEXT_FIELDS}
+    return cast(DeniedAction, msgspec.to_builtins(denied(evaluated(known, refusal(reason), 0.0, None))))
+
+
+def recorded_context(payload: Any) -> dict[str, Any]:
+    """The context that a record was made of, as rules saw it; `payload` is a mapping, or that of a RecordedDecision."""
+    record = msgspec.convert(payload, _Read) if isinstance(payload, Mapping) else payload
+    context: dict[str, Any] = dict(zip(CONTEXT_FIELDS, _context_fields(record), strict=True))
+    if record.absent is None and record.extra is None and record.not_json is None:
+        return context
+    for name in record.absent or ():
+        context.pop(name, None)
+    context |= record.extra or {}
+    if record.not_json:
+        context = from_json_safe(deepcopy(context), record.not_json)
+    return context
