@@ -172,16 +172,16 @@ def test_the_stricter_holds_until_the_store_takes_it_back(store: Store, url: str
                     engine.refresh()
                 assert not allowed(engine, agent_id="a1", action="read")
                 assert not allowed(engine, action="pay"), "denied by what is known here"
-                engine._book.mirror._retry_at = 0
+                engine._repository.mirror._retry_at = 0
                 with pytest.raises(Unavailable):
-                    engine._book.refresh()
+                    engine._repository.refresh()
                 assert not allowed(engine, action="read"), "denied by what the store has"
-                engine._measures._book.mirror._retry_at = 0
+                engine._measures._repository.mirror._retry_at = 0
         finally:
             client.config_set("min-replicas-to-write", 0)
-        engine._book.mirror._retry_at = engine._measures._book.mirror._retry_at = 0
+        engine._repository.mirror._retry_at = engine._measures._repository.mirror._retry_at = 0
         engine.refresh()
-        assert (engine._book.mirror.beside, engine._measures._book.mirror.beside) == (None, None)
+        assert (engine._repository.mirror.beside, engine._measures._repository.mirror.beside) == (None, None)
         again = engine_on(store)
         for each in (engine, again):
             assert not allowed(each, action="pay")

@@ -12,7 +12,8 @@ import msgspec
 from brain.charter import Event
 from brain.policy.decisions import Decision, refusal
 from brain.policy.events import CONTEXT_FIELDS, DeniedAction, RuleEvaluated, ShadowOutcome
-from brain.policy.json_safe import from_json_safe, to_json_safe, to_json_safe_marked
+from brain.policy.json_safe import from_json_safe, is_json_safe, to_json_safe, to_json_safe_marked
+from brain.policy.normalisation import PLAIN
 from brain.policy.structs import struct_of
 
 _any_context: Any = dict.fromkeys(CONTEXT_FIELDS, Any)
@@ -29,21 +30,32 @@ decode = msgspec.json.Decoder(RecordedDecision).decode
 _denied_fields = attrgetter(*Denied.__struct_fields__)
 _shadow_fields = attrgetter(*_Shadow.__struct_fields__)
 _context_fields = attrgetter(*CONTEXT_FIELDS)
+_EMPTY: Mapping[str, Any] = {name: {} if name in ("environment", "params") else None for name in CONTEXT_FIELDS}
 _known = frozenset(CONTEXT_FIELDS)
+_only_plain = PLAIN.issuperset
 
 
 def evaluated(context: Mapping[str, Any], decision: Decision, took_us: float, shadow: Decision | None) -> Any:
-    """The record of a decision on a context with exactly the six usual fields, all of them JSON as they stand.
+    """The record of a decision on a context of the six usual fields; None when a value is no JSON as it stands.
 
     `shadow` is the decision of the shadow rules where it would have come first. Raises KeyError for a missing field.
     """
+    agent_id, agent_role = context["agent_id"], context["agent_role"]
+    action, resource = context["action"], context["resource"]
+    environment, params = context["environment"], context["params"]
+    # Nearly always the types of the values alone tell that they are JSON.
+    usual = type(agent_id) is str and type(agent_role) is str and type(action) is str and type(resource) is str
+    usual = usual and type(params) is dict and _only_plain(map(type, params.values()))
+    usual = usual and type(environment) is dict and (not environment or is_json_safe(environment))
+    if not usual and not all(map(is_json_safe, context.values())):
+        return None
     record = Evaluated(
-        context["agent_id"],
-        context["agent_role"],
-        context["action"],
-        context["resource"],
-        context["environment"],
-        context["params"],
+        agent_id,
+        agent_role,
+        action,
+        resource,
+        environment,
+        params,
         decision.rule_id,
         decision.rule_name,
         decision.effect,
@@ -60,8 +72,8 @@ def evaluated(context: Mapping[str, Any], decision: Decision, took_us: float, sh
 def evaluated_any(given: Mapping[str, Any], decision: Decision, took_us: float, shadow: Decision | None) -> Any:
     """The record of a decision on any context: what rules saw of it as JSON, and what was absent, extra or no JSON."""
     context, substitutes = to_json_safe_marked(given)
-    blank: dict[str, Any] = {name: {} if name in ("environment", "params") else None for name in CONTEXT_FIELDS}
-    record = evaluated({**blank, **context}, decision, took_us, shadow)
+    usual = {name: context.get(name, empty) for name, empty in _EMPTY.items()}
+    record = evaluated(usual, decision, took_us, shadow)
     if absent := [name for name in CONTEXT_FIELDS if name not in context]:
         record.absent = absent
     if extra := {name: value for name, value in context.items() if name not in _known}:

@@ -15,8 +15,6 @@ from brain.policy.compiler import DECISION, ORDER, RuleEntry
 from brain.policy.decision_record import denied, evaluated, evaluated_any
 from brain.policy.decisions import Decision
 from brain.policy.events import ACTION_DENIED, RULE_EVALUATED
-from brain.policy.json_safe import is_json_safe
-from brain.policy.normalisation import PLAIN
 from brain.policy.structs import struct_of
 from brain.stream import EventStream
 from brain.stream.publisher import Publisher, failures, publish_safely
@@ -67,22 +65,6 @@ def _ahead(shadow: RuleEntry | None, entry: RuleEntry) -> Decision | None:
 
 _Envelope: Any = struct_of(Event, "Envelope", payload=Any)
 _encode = msgspec.json.Encoder().encode
-_only_plain = PLAIN.issuperset
-
-
-def _is_json_safe(context: Mapping[str, Any]) -> bool:
-    """Whether the six fields are JSON as they stand; nearly always told by the types of their values alone."""
-    environment, params = context["environment"], context["params"]
-    if (
-        type(params) is dict
-        and _only_plain(map(type, params.values()))
-        and type(environment) is dict
-        and (not environment or is_json_safe(environment))
-        and type(context["agent_id"]) is type(context["agent_role"]) is str
-        and type(context["action"]) is type(context["resource"]) is str
-    ):
-        return True
-    return all(map(is_json_safe, context.values()))
 
 
 def _quick(stream: EventStream, carefully: RecordDecision) -> RecordDecision:
@@ -96,9 +78,9 @@ def _quick(stream: EventStream, carefully: RecordDecision) -> RecordDecision:
         if len(context) != 6 or SDK in modules:  # who traces wants whole events
             return carefully(context, entry, took_us, shadow)
         try:
-            if not _is_json_safe(context):
+            made = evaluated(context, entry[DECISION], took_us, shadow and _ahead(shadow, entry))
+            if made is None:
                 return carefully(context, entry, took_us, shadow)
-            made = evaluated(context, entry[DECISION], took_us, _ahead(shadow, entry) if shadow is not None else None)
             now, meta = time(), current_meta()
             event_id = mint_id("policy", now)
             data = _encode(_Envelope(event_id, _EVALUATED, _SOURCE, None, now, made, meta))
