@@ -132,7 +132,7 @@ def test_a_child_changes_rules_and_the_parent_obeys(engine: PolicyEngine) -> Non
     def work() -> object:
         engine.add_rule(allowing("of-child"))
         engine.contain("a1", ttl=60, reason="r")
-        return engine.versions(1)[0].number
+        return engine.versions(1)[0].version
 
     engine.add_rule(allowing("before"))
     assert in_child(work) == 2

@@ -76,7 +76,7 @@ def test_measures_have_a_history_of_their_own(store: Store) -> None:
     assert engine.containments() == []
     engine.expire()
     seen = [
-        (one.number, one.by, one.note, one.changes[0].rule.id, one.changes[0].new is None) for one in engine.measures()
+        (one.version, one.by, one.note, one.changes[0].rule.id, one.changes[0].new is None) for one in engine.measures()
     ]
     assert seen == [
         (4, None, "its time was over", "containment:a1", True),

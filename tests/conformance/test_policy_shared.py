@@ -78,7 +78,7 @@ def test_versions_are_numbered_across_processes(store: Store) -> None:
     for turn in range(5):
         one.add_rule(rule(f"one{turn}"))
         other.add_rule(rule(f"other{turn}"))
-    assert [version.number for version in one.versions()] == list(range(10, 0, -1))
+    assert [version.version for version in one.versions()] == list(range(10, 0, -1))
     one.refresh()
     one.rollback(4)
     assert [each.id for each in one.rules()] == ["one0", "one1", "other0", "other1"]

@@ -149,7 +149,7 @@ def test_no_denial_becomes_permission(store: Store, url: str) -> None:
         assert restored[1].payload["ids"] == ["no-pay", "gone"]
         note = "the store had lost this; written back"
         assert [one.note for one in (*engine.versions(1), *engine.measures(1))] == [note, note]
-        assert engine.rules_at(engine.versions(1)[0].number - 1) != engine.rules_at(engine.versions(1)[0].number)
+        assert engine.rules_at(engine.versions(1)[0].version - 1) != engine.rules_at(engine.versions(1)[0].version)
 
 
 @pytest.mark.parametrize("url", ["redis"], indirect=True)

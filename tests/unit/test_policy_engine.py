@@ -204,7 +204,7 @@ def test_versions_and_rollback() -> None:
     engine.update_rule("a", priority=5)
     engine.delete_rule("b")
     engine.contain("x", ttl=100, reason="r")
-    assert [(one.number, one.note, one.by, len(one.changes)) for one in engine.versions()] == [
+    assert [(one.version, one.note, one.by, len(one.changes)) for one in engine.versions()] == [
         (4, "delete b", None, 1),
         (3, "update a", None, 1),
         (2, "two more", None, 2),

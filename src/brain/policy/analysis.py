@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import combinations
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from brain.charter import Effect
 from brain.policy.compiler import filed, signature_values
@@ -46,10 +47,10 @@ _PAIRWISE = 300  # rules of one priority up to which every pair is compared; abo
 class RuleFinding:
     """One oddity. `kind` is one of KINDS; `other_id` is the rule it is compared with."""
 
-    kind: str
-    rule_id: str
-    other_id: str | None
-    message: str
+    kind: Annotated[str, Meta(description="never-wins, never-matches, contradiction, duplicate, unused-field, ...")]
+    rule_id: Annotated[str, Meta(description="The rule it is about.")]
+    other_id: Annotated[str | None, Meta(description="The rule it is compared with.")]
+    message: Annotated[str, Meta(description="What is odd, in words.")]
 
 
 def analyse(rules: Sequence[Rule], now: float, *, fields: Iterable[str] = ()) -> list[RuleFinding]:

@@ -11,9 +11,10 @@ from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from math import inf, isfinite
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from brain import limits
 from brain.charter import EventType
@@ -57,15 +58,15 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     status: ApprovalStatus
-    context: dict[str, Any]
+    context: Annotated[dict[str, Any], Meta(description="What the agent wants to do.")]
     fingerprint: str
-    rule_id: str | None
+    rule_id: Annotated[str | None, Meta(description="The rule that asks for the approval.")]
     rule_name: str | None
-    reason: str
+    reason: Annotated[str, Meta(description="Why an approval is needed.")]
     requested_at: float
-    expires_at: float
+    expires_at: Annotated[float, Meta(description="Until when an answer counts; none in time is a refusal.")]
     answered_by: str | None = None
-    answer: str | None = None
+    answer: Annotated[str | None, Meta(description="What the person said.")] = None
     answered_at: float | None = None
 
 

@@ -5,6 +5,7 @@ A new operator needs a member of Operator, a branch in `prepared` with its expre
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -23,6 +24,20 @@ class Operator(StrEnum):
     CONTAINS = "contains"
     MATCHES = "matches"
     IN = "in"
+
+
+_ORDERED = {"type": ["number", "string"]}
+VALUE_SCHEMAS: Mapping[Operator, dict[str, Any]] = {
+    Operator.GT: _ORDERED,
+    Operator.LT: _ORDERED,
+    Operator.IN: {"type": "array"},
+    Operator.MATCHES: {
+        "type": "string",
+        "maxLength": limits.PATTERN,
+        "description": "An RE2 pattern, anchored at the start.",
+    },
+}
+"""As JSON Schema, which values conditions may have, as far as a schema can say; other operators take any."""
 
 
 def value_faults(operator: Operator, value: Any) -> list[str]:

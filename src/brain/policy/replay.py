@@ -6,9 +6,10 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from brain.charter import Effect
 from brain.policy.compiler import DECISION, Mismatch
@@ -26,31 +27,38 @@ _CLOCK_SLACK = 3_600.0  # seconds by which a producer's clock may be behind the 
 _TYPE = msgspec.json.encode(RULE_EVALUATED.name)
 
 
+ChangeKind = Literal["newly_denied", "newly_allowed", "effect_changed"]
+_Counts = dict[str, Counter[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class ReplayDifference:
     """One recorded decision that would have been another. `kind`: newly_denied, newly_allowed or effect_changed."""
 
-    kind: str
+    kind: ChangeKind
     event_id: str
     timestamp: float
     context: dict[str, Any]
-    before: dict[str, Any]
-    after: dict[str, Any]
+    before: Annotated[dict[str, Any], Meta(description="The recorded effect, and the rule that decided.")]
+    after: Annotated[dict[str, Any], Meta(description="The effect under the candidates, the rule, and its reason.")]
 
 
 @dataclass
 class ReplayReport:
     """The result of a replay; `changed` counts by kind, the `by_...` counts say where."""
 
-    decisions: int = 0
-    skipped: int = 0
-    """Decisions of a containment or the kill switch, which no policy would have changed; and unreadable ones."""
-    first: float | None = None
-    last: float | None = None
+    decisions: Annotated[int, Meta(description="How many recorded decisions were made again.")] = 0
+    skipped: Annotated[
+        int, Meta(description="Decisions of containments, the kill switch and rules out of date; unreadable ones.")
+    ] = 0
+    first: Annotated[float | None, Meta(description="The time of the first.")] = None
+    last: Annotated[float | None, Meta(description="The time of the last.")] = None
     changed: Counter[str] = field(default_factory=Counter)
-    by_agent: dict[str, Counter[str]] = field(default_factory=dict)
-    by_action: dict[str, Counter[str]] = field(default_factory=dict)
-    by_rule: dict[str, Counter[str]] = field(default_factory=dict)
+    by_agent: Annotated[_Counts, Meta(description="Changes by agent and kind.")] = field(default_factory=dict)
+    by_action: Annotated[_Counts, Meta(description="Changes by action and kind.")] = field(default_factory=dict)
+    by_rule: Annotated[_Counts, Meta(description="Changes by the rule that decides now, and kind.")] = field(
+        default_factory=dict
+    )
     examples: list[ReplayDifference] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -133,6 +141,7 @@ class Replay:
 
     def _differs(self, recorded: Any, after: Decision) -> None:
         before = recorded.payload
+        kind: ChangeKind
         if before.allowed == after.allowed:
             kind = "effect_changed"
         else:

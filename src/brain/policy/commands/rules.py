@@ -104,7 +104,7 @@ def versions(
         table = Table("Version", "Time (UTC)", "By", "Rules changed", "Note")
         for version in found:
             about = (cell(version.by or ""), str(len(version.changes)), cell(version.note))
-            table.add_row(str(version.number), moment(version.at), *about)
+            table.add_row(str(version.version), moment(version.at), *about)
         print_table(table)
 
     run(work())
