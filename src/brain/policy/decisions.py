@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from brain.policy.models import Effect, Rule
+from brain.charter import Effect
+from brain.policy.models import Rule
 from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenList
 
 

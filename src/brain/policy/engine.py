@@ -23,7 +23,7 @@ from brain.policy.follower import Follower
 from brain.policy.freshness import FreshRules, LastLook, Rules, StaleRules, checked_limit
 from brain.policy.history import Change, Version
 from brain.policy.measures import Measures
-from brain.policy.models import Effect, Rule, changes, is_temporary_id
+from brain.policy.models import Rule, changes, is_temporary_id
 from brain.policy.recorder import recorder
 from brain.policy.rule_import import ImportResult, check_import, differences
 from brain.policy.rule_repository import RuleRepository

@@ -6,10 +6,10 @@ from typing import Annotated, Any, NotRequired, TypedDict, TypeVar
 
 from msgspec import Meta
 
-from brain.charter import EventType, Frequency, Priority
+from brain.charter import Effect, EventType, Frequency, Priority
 from brain.policy.decisions import decision_of
 from brain.policy.json_safe import NotJSON
-from brain.policy.models import Condition, Effect, Rule
+from brain.policy.models import Condition, Rule
 from brain.policy.operators import Operator
 
 P = TypeVar("P")

@@ -9,6 +9,7 @@ from msgspec import Meta
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from brain import limits
+from brain.charter import Effect
 from brain.fields import ContextObject, ContextValue, Moment, Name, Object, Text, within
 from brain.policy.analysis import RuleFinding
 from brain.policy.approvals import Approval, ApprovalStatus
@@ -16,7 +17,7 @@ from brain.policy.decisions import Decision
 from brain.policy.events import CONTEXT_FIELDS, RULE_CREATED, RULE_EVALUATED
 from brain.policy.explain import Explanation
 from brain.policy.history import Change, Version
-from brain.policy.models import Condition, Effect, Mode, Rule
+from brain.policy.models import Condition, Mode, Rule
 from brain.policy.pydantic_models import model_of, names_of
 from brain.policy.replay import ReplayDifference, ReplayReport
 from brain.policy.rule_import import ImportResult

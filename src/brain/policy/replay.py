@@ -17,7 +17,7 @@ from brain.policy.decision_record import decode, recorded_context
 from brain.policy.decisions import Decision
 from brain.policy.events import RULE_EVALUATED
 from brain.policy.json_safe import to_json_safe
-from brain.policy.models import Effect, Rule, is_temporary_id
+from brain.policy.models import Rule, is_temporary_id
 from brain.policy.ruleset import RuleSet
 from brain.policy.values import spread_agent
 from brain.stream import EventStream

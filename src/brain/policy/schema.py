@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from brain import limits
-from brain.policy.models import EVERYONE, Effect, Rule
+from brain.charter import Effect
+from brain.policy.models import EVERYONE, Rule
 from brain.policy.operators import VALUE_SCHEMAS
 
 _METADATA = {
