@@ -25,8 +25,8 @@ from brain.policy.history import Change, Version
 from brain.policy.measures import Measures
 from brain.policy.models import Rule, changes, is_temporary_id
 from brain.policy.recorder import recorder
+from brain.policy.repository import RuleRepository
 from brain.policy.rule_import import ImportResult, check_import, differences
-from brain.policy.rule_repository import RuleRepository
 from brain.policy.ruleset import RuleSet, RulesSnapshot, SnapshotHolder
 from brain.policy.values import spread_agent
 from brain.store import Store

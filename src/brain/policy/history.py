@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Meta
 
 from brain.errors import InvalidInput, NotFound
+from brain.policy.codec import StoredRule, sealed, trusted_rule, unsealed
 from brain.policy.models import Rule
-from brain.policy.repository import StoredRule, sealed, trusted_rule, unsealed
 from brain.policy.structs import struct_of
 from brain.store import Document, DocumentChange, Store
 from brain.unreadable import FAULTS, readable

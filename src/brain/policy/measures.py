@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from brain.charter import Effect
 from brain.errors import Conflict, NotFound
 from brain.logs import Log
+from brain.policy.codec import MEASURES
 from brain.policy.containment import containment_rule, is_measure, kill_switch_rule, rule_id_for
 from brain.policy.history import Change, Version
 from brain.policy.models import KILL_SWITCH, Rule
-from brain.policy.repository import MEASURES
-from brain.policy.rule_repository import CHANGING, RuleCollection, RuleRepository
+from brain.policy.repository import CHANGING, RuleCollection, RuleRepository
 from brain.policy.ruleset import RuleSet
 from brain.store import Store
 from brain.stream.publisher import Publisher

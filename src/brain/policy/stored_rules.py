@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from brain.errors import InvalidInput, NotFound
+from brain.policy.codec import MEASURES, RULES, decoded, is_rule
 from brain.policy.models import Rule
-from brain.policy.repository import MEASURES, RULES, decoded, is_rule
 from brain.store import Store
 from brain.unreadable import left_out
 
