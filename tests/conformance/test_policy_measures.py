@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from brain.policy.store import MARKER
 
 from brain.errors import InvalidInput, NotFound
 from brain.policy import Condition, PolicyEngine, Rule
+from brain.policy.codec import MARKER
 from brain.policy.containment import containment_rule, kill_switch_rule
 from brain.policy.measures import Measures
 from brain.policy.stored_rules import read_rules, remove_unreadable

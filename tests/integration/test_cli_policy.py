@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -212,11 +213,24 @@ def test_replay(brain: Command, policy: Path, tmp_path: Path) -> None:
     assert brain("policy", "replay", "--candidate", candidate, "--since", "soon").code == 2
 
 
+def test_a_misspelt_field_of_a_context_is_named_with_the_nearest(brain: Command, policy: Path) -> None:
+    brain("policy", "import", policy)
+    ran = brain("policy", "eval", '{"agent_id": "a1", "agnet_role": "guest", "action": "read", "tenant": "t1"}')
+    assert ran.err == ("note: agnet_role in CONTEXT: no rule compares this field; did you mean agent_role?\n")
+    assert ran.out.startswith("ALLOW: ")
+    assert brain("policy", "eval", READ).err == ""
+
+
 def test_measures(brain: Command, policy: Path) -> None:
     brain("policy", "import", policy)
     ran = brain("policy", "contain", "a1", "--reason", "stolen key", "--ttl", "15m")
-    assert ran.out.startswith("a1 is contained until ")
-    assert "stolen key" in brain("policy", "eval", READ).out
+    assert re.fullmatch(r"a1 is contained until [-0-9]+ [:0-9]+ UTC, for 15m\n", ran.out)
+    shorter = brain("policy", "contain", "a1", "--reason", "again", "--ttl", "5")
+    assert re.search(r"for (15m|90\ds); an earlier containment ends later, and counts\n$", shorter.out), shorter.out
+    assert brain("policy", "contain", "a2", "--reason", "x", "--ttl", "5").out.endswith(" UTC, for 5s\n")
+    assert brain("policy", "lift", "a2").code == 0
+    assert "measure until" in brain("policy", "list").out
+    assert "again" in brain("policy", "eval", READ).out
     assert [rule["id"] for rule in brain("policy", "containments", "--json").json] == ["containment:a1"]
     assert "containment" not in brain("policy", "export").out
     assert brain("policy", "lift", "a1").out == "a1 is free again\n"
@@ -238,9 +252,10 @@ def test_approvals(brain: Command, tmp_path: Path) -> None:
     listed = brain("policy", "approvals").out
     assert all(one in listed for one in ids)
     assert "\x1b" not in listed
-    assert brain("policy", "approve", ids[0], "--by", "ann", "--reason", "fine").out == f"{ids[0]} is GRANTED\n"
+    assert brain("policy", "grant", ids[0], "--by", "ann", "--reason", "fine").out == f"{ids[0]} is GRANTED\n"
     assert brain("policy", "refuse", ids[1]).out == f"{ids[1]} is REFUSED\n"
-    assert brain("policy", "approve", ids[1]).code == 2
+    former = brain("policy", "approve", ids[1])
+    assert (former.code, "is REFUSED already" in former.err) == (2, True)
     assert [one["answered_by"] for one in brain("policy", "approvals", "--status", "granted", "--json").json] == ["ann"]
     assert approvals.get(ids[0]).answer == "fine"
     assert [event["type"] for event in events(tmp_path, "policy.approval_*")] == [

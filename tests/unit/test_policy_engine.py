@@ -258,6 +258,20 @@ def test_containment() -> None:
     assert "id: 'containment:a1' is kept for containments" in caught.value.faults[0]
 
 
+def test_a_shorter_containment_does_not_end_a_longer_one() -> None:
+    clock = Clock()
+    engine = PolicyEngine(clock=clock)
+    longer = engine.contain("a1", ttl=3600, reason="stolen key")
+    shorter = engine.contain("a1", ttl=5, reason="again", by="bob")
+    assert (shorter.expires_at, shorter.description) == (longer.expires_at, "again")
+    assert engine.containments() == [shorter]
+    assert engine.contain("a1", ttl=7200, reason="longer yet").expires_at == clock.now + 7200
+    engine.lift("a1")
+    assert engine.contain("a1", ttl=5, reason="anew").expires_at == clock.now + 5
+    clock.advance(6)
+    assert engine.contain("a1", ttl=1, reason="that one is over").expires_at == clock.now + 1
+
+
 def test_no_id_of_an_agent_stands_for_that_of_another() -> None:
     engine = PolicyEngine(default_effect="ALLOW")
     odd = engine.contain("a/1", ttl=60, reason="odd")

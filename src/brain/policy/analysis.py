@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import combinations
@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from brain.charter import Effect
+from brain.nearest import nearest
 from brain.policy.compiler import filed, signature_values
 from brain.policy.events import CONTEXT_FIELDS
 from brain.policy.implication import all_imply, can_hold_together, excludes, matches_everything
@@ -20,7 +21,7 @@ from brain.policy.models import Condition, Mode, Rule
 from brain.policy.open_patterns import each_open
 from brain.policy.operators import Operator
 from brain.policy.predicates import holds
-from brain.policy.values import Path, path_of
+from brain.policy.values import Path, path_of, resolve
 
 KINDS = (
     "never-wins",
@@ -69,6 +70,26 @@ def analyse(rules: Sequence[Rule], now: float, *, fields: Iterable[str] = ()) ->
     found += _contradictions(live)
     place = {rule.id: number for number, rule in enumerate(rules)}
     return sorted(found, key=lambda finding: place[finding.rule_id])
+
+
+def misspelt_fields(context: Mapping[str, Any], rules: Iterable[Rule]) -> list[tuple[str, str]]:
+    """The fields of a context that no rule and no usual context has, each with the known field that is near it.
+
+    A field that resembles none is left out: a context may have fields that no rule needs.
+    """
+    known: dict[Path, set[str]] = defaultdict(set, {(): {*CONTEXT_FIELDS, "agent"}})
+    for condition in (one for rule in rules for one in rule.conditions):
+        path = path_of(condition.field)
+        for depth, name in enumerate(path):
+            known[path[:depth]].add(name)
+    found = []
+    for parent, names in known.items():
+        held = resolve(parent, context) if parent else context
+        unknown = [name for name in held if name not in names] if isinstance(held, Mapping) else []
+        for name in unknown:
+            if isinstance(name, str) and (near := nearest(name, names)) is not None:
+                found.append((".".join((*parent, name)), ".".join((*parent, near))))
+    return found
 
 
 def _alone(rule: Rule, now: float, known: Sequence[str]) -> Iterable[RuleFinding]:

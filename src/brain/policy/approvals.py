@@ -253,21 +253,22 @@ def fingerprint(context: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(_approvable(context)).encode(errors="surrogatepass")).hexdigest()
 
 
+COMPARABLE_VALUES = "pass values of JSON, or choose with the guard's `params` the arguments that are decided on"
+"""The developer's remedy for a context that is `unapprovable`."""
+
+
 def unapprovable(context: Mapping[str, Any]) -> str | None:
     """Why nobody can approve this normalised context: a value of it can only be shown. None when somebody can."""
     for path, value in _leaves("", context):
         if isinstance(value, Opaque):
-            return (
-                f"{path}: {value.text[:100]} can only be shown, not compared, so nobody can approve it;"
-                " pass plain values, or choose with the guard's `params` what is decided on"
-            )
+            return f"{path}: {value.text[:100]} can only be shown, not compared, so nobody can approve it"
     return None
 
 
 def _approvable(context: Mapping[str, Any]) -> dict[str, Any]:
     asked: dict[str, Any] = normalise(context)
     if why := unapprovable(asked):
-        raise InvalidInput(why)
+        raise InvalidInput(f"{why}; {COMPARABLE_VALUES}")
     return asked
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 
 from brain import limits
 from brain.charter import Effect
@@ -68,6 +69,13 @@ def containment_rule(agent_id: str, ttl: float, reason: str, by: str | None, now
         tags=[CONTAINMENT],
         expires_at=now + _ttl(ttl),
     )
+
+
+def longer_of(old: Rule | None, new: Rule, now: float) -> Rule:
+    """The new containment, which ends no sooner than the old one if that is in force: only `lift` ends one early."""
+    if old is None or not (is_measure(old) and old.active_at(now)) or old.expires_at is None:
+        return new
+    return replace(new, expires_at=max(old.expires_at, new.expires_at or 0.0))
 
 
 def kill_switch_rule(allow: Iterable[str], ttl: float | None, reason: str, by: str | None, now: float) -> Rule:

@@ -72,6 +72,15 @@ def default_decision(effect: Effect) -> Decision:
     )
 
 
+OUT_OF_DATE = "denied because the rules may be out of date"
+"""How the reason of a denial begins that was made only because the rules were too old."""
+
+
+def is_out_of_date(rule_id: str | None, reason: str | None) -> bool:
+    """Whether a recorded decision was made because the rules were too old, and not by any policy."""
+    return rule_id is None and (reason or "").startswith(OUT_OF_DATE)
+
+
 def refusal(reason: str) -> Decision:
     """A denial that no rule decided."""
     return Decision(allowed=False, effect=Effect.DENY, rule_id=None, rule_name=None, reason=reason)

@@ -298,7 +298,7 @@ class PolicyEngine:
     # Measures of the moment
 
     def contain(self, agent_id: str, *, ttl: float, reason: str, by: str | None = None) -> Rule:
-        """Deny the agent everything for `ttl` seconds, above all rules; anew for one that is contained already.
+        """Deny the agent everything for `ttl` seconds, above all rules. Of two containments the longer one counts.
 
         The measure deletes itself, with its event, when the time is over. Raises InvalidInput.
         """

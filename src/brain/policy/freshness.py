@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Protocol
 
-from brain.charter import Effect
 from brain.errors import InvalidInput
 from brain.logs import Log
 from brain.policy.compiler import Index
-from brain.policy.decisions import Decision
+from brain.policy.decisions import OUT_OF_DATE, refusal
 from brain.policy.explain import Explanation
 from brain.policy.follower import Follower
 from brain.policy.ruleset import RuleSet, RulesSnapshot
@@ -59,10 +58,10 @@ class StaleRules(RulesSnapshot):
 
     def __init__(self, limit: float) -> None:
         self.reason = (
-            f"denied because the rules may be out of date: the last successful look at the store is more than "
+            f"{OUT_OF_DATE}: the last successful look at the store is more than "
             f"{limit:g} s ago (max_rules_age); see the log"
         )
-        denial = Decision(allowed=False, effect=Effect.DENY, rule_id=None, rule_name=None, reason=self.reason)
+        denial = refusal(self.reason)
         everything = Index((), (None, None, (inf, 9, ""), denial, None, ()), "unknown")
         super().__init__([RuleSet({}, everything, everything, {}, frozenset(), 0.0)])
         self.denial = denial

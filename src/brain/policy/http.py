@@ -225,7 +225,7 @@ def _measures(router: APIRouter, engine: PolicyEngine) -> None:
 
     @router.post("/containments", status_code=status.HTTP_201_CREATED, response_model=RuleView)
     async def contain(body: ContainmentBody) -> dict[str, Any]:
-        """Deny an agent everything for a time; anew for one that is contained already."""
+        """Deny an agent everything for a time. Of two containments the one that ends later counts."""
         rule = await asyncio.to_thread(engine.contain, body.agent_id, ttl=body.ttl, reason=body.reason, by=body.by)
         return written(rule)
 

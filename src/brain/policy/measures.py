@@ -13,7 +13,7 @@ from brain.charter import Effect
 from brain.errors import Conflict, NotFound
 from brain.logs import Log
 from brain.policy.codec import MEASURES
-from brain.policy.containment import containment_rule, is_measure, kill_switch_rule, rule_id_for
+from brain.policy.containment import containment_rule, is_measure, kill_switch_rule, longer_of, rule_id_for
 from brain.policy.history import Change, Version
 from brain.policy.models import KILL_SWITCH, Rule
 from brain.policy.repository import CHANGING, RuleCollection, RuleRepository
@@ -49,11 +49,12 @@ class Measures:
         return self._repository.rules
 
     def contain(self, agent_id: str, *, ttl: float, reason: str, by: str | None = None) -> Rule:
-        """Deny the agent everything for `ttl` seconds; from now again for one that is contained already.
+        """Deny the agent everything for `ttl` seconds. Of two containments the one that ends later counts.
 
-        Raises InvalidInput.
+        The measure as it is then, with the new reason. Raises InvalidInput.
         """
-        return self._put(containment_rule(agent_id, ttl, reason, by, self._clock()), by, reason)
+        made = containment_rule(agent_id, ttl, reason, by, self._clock())
+        return self._commit_measure(made.id, lambda old: longer_of(old, made, self._clock()), by, reason)
 
     def lift(self, agent_id: str, *, by: str | None = None, reason: str = "lifted") -> Rule:
         """End the agent's containment; what it was. Raises NotFound."""
@@ -129,8 +130,16 @@ class Measures:
         return [rule for rule in self.rules.values() if is_measure(rule) and rule.active_at(now)]
 
     def _put(self, rule: Rule, by: str | None, reason: str) -> Rule:
-        self._repository.commit(lambda rules: [Change(rules.get(rule.id), rule)], by=by, note=reason)
-        return rule
+        return self._commit_measure(rule.id, lambda _: rule, by, reason)
+
+    def _commit_measure(self, rule_id: str, make: Callable[[Rule | None], Rule], by: str | None, reason: str) -> Rule:
+        """Put what `make` makes of the present measure, if there is one, in its place."""
+
+        def plan(rules: Mapping[str, Rule]) -> list[Change]:
+            old = rules.get(rule_id)
+            return [Change(old, make(old))]
+
+        return self._repository.commit(plan, by=by, note=reason)[0].rule
 
     def _end(self, rule_id: str, missing: str, by: str | None, reason: str) -> Rule:
         def plan(rules: Mapping[str, Rule]) -> list[Change]:

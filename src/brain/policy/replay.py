@@ -14,7 +14,7 @@ from msgspec import Meta
 from brain.charter import Effect
 from brain.policy.compiler import DECISION, Mismatch
 from brain.policy.decision_record import decode, recorded_context
-from brain.policy.decisions import Decision
+from brain.policy.decisions import Decision, is_out_of_date
 from brain.policy.events import RULE_EVALUATED
 from brain.policy.json_safe import to_json_safe
 from brain.policy.models import Rule, is_temporary_id
@@ -116,7 +116,7 @@ class Replay:
             if recorded.type != RULE_EVALUATED.name or not low <= recorded.timestamp < high:
                 continue
             before = recorded.payload
-            if before.rule_id is not None and is_temporary_id(before.rule_id):
+            if _is_no_policy(before):
                 report.skipped += 1
                 continue
             report.decisions += 1
@@ -197,6 +197,13 @@ async def replay(
 def overlaid(current: Sequence[Rule], candidates: Sequence[Rule]) -> list[Rule]:
     """The current rules with the candidates over them: those of the same id are replaced, the others added."""
     return list({rule.id: rule for rule in (*current, *candidates)}.values())
+
+
+def _is_no_policy(before: Any) -> bool:
+    """Whether no policy made the decision, and none would have changed it."""
+    if before.rule_id is not None:
+        return is_temporary_id(before.rule_id)
+    return is_out_of_date(None, before.reason)
 
 
 def _context(payload: Any) -> Mapping[str, Any]:

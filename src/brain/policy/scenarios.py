@@ -36,7 +36,10 @@ SCENARIOS = (
         "A denial has an event of its own besides, for those who only want to know of refusals.",
         (
             (events.RULE_EVALUATED, "the decision, with effect DENY"),
-            (events.ACTION_DENIED, "who was refused what, and by which rule; no rule when the default effect denied"),
+            (
+                events.ACTION_DENIED,
+                "who was refused what, and by which rule; none for the default effect or a guard's refusal",
+            ),
         ),
     ),
     Scenario(

@@ -1,4 +1,4 @@
-"""Commands for approvals: `approvals`, `approve`, `refuse`."""
+"""Commands for approvals: `approvals`, `grant`, `refuse`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ WhyOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")
 def register(app: typer.Typer) -> None:
     """Add the commands to the group."""
     app.command(name="approvals")(approvals)
-    app.command(name="approve")(approve)
+    app.command(name="grant")(grant)
+    app.command(name="approve", hidden=True, deprecated=True)(grant)  # the former name, for one release
     app.command(name="refuse")(refuse)
 
 
@@ -47,9 +48,7 @@ def approvals(
     run(work())
 
 
-def approve(
-    approval: RequestArgument, reason: WhyOption = "", by: ByOption = None, stream: StreamOption = None
-) -> None:
+def grant(approval: RequestArgument, reason: WhyOption = "", by: ByOption = None, stream: StreamOption = None) -> None:
     """Agree to the action that waits."""
     _answer(approval, "grant", reason, by, stream)
 

@@ -143,8 +143,15 @@ def duration(text: str, name: str) -> float:
     """The seconds that `90`, `90s`, `15m`, `2h` or `1d` mean. Raises InvalidInput."""
     found = _DURATION(text.strip())
     if not found:
-        raise InvalidInput(f"{name}: {text!r} is not a duration such as 90s, 15m, 2h or 1d")
+        raise InvalidInput(f"{name}: {text!r} is not a duration; give one such as 30s, 5m, 1h or 1d")
     return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+def readable_duration(seconds: float) -> str:
+    """The duration in its largest whole unit, as `duration` reads it: `15m`, `90s`."""
+    whole = round(seconds)
+    unit = next(name for name in ("d", "h", "m", "s") if whole % _UNITS[name] == 0)
+    return f"{whole // _UNITS[unit]}{unit}"
 
 
 def print_rules(rules: Iterable[Rule]) -> None:
@@ -156,6 +163,8 @@ def print_rules(rules: Iterable[Rule]) -> None:
     table = Table("Priority", "Effect", "Id", "Name", "Conditions", "State")
     for rule in rules:
         state = ("enabled" if rule.enabled else "disabled") + (", shadow" if rule.mode == "shadow" else "")
+        if rule.is_temporary:
+            state = f"measure until {moment(rule.expires_at)}" if rule.expires_at else "measure"
         conditions = "\n".join(cell(condition) for condition in rule.conditions)
         table.add_row(str(rule.priority), rule.effect, cell(rule.id), cell(rule.name), conditions, state)
     print_table(table)

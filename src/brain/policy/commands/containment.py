@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from brain.kit.cli.common import JsonOption, StreamOption, print_json_array, run
-from brain.policy.commands.common import ByOption, duration, moment, opened_measures, say, user
+from brain.policy.commands.common import ByOption, duration, moment, opened_measures, readable_duration, say, user
+
+if TYPE_CHECKING:
+    from brain.policy import Rule
 
 AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id.")]
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; shown with every denial.")]
@@ -27,18 +30,28 @@ def register(app: typer.Typer) -> None:
 def contain(
     agent: AgentArgument,
     reason: ReasonOption,
-    ttl: Annotated[str, typer.Option(metavar="DURATION", help="For how long: 90s, 15m, 2h, 1d.")] = "1h",
+    ttl: Annotated[
+        str, typer.Option(metavar="DURATION", help="For how long: 30s, 5m, 1h, 1d; seconds without a unit.")
+    ] = "1h",
     by: ByOption = None,
     stream: StreamOption = None,
 ) -> None:
     """Deny an agent everything for a time, above all rules."""
 
     async def work() -> None:
+        seconds = duration(ttl, "--ttl")
         async with opened_measures(stream) as measures:
-            rule = measures.contain(agent, ttl=duration(ttl, "--ttl"), reason=reason, by=user(by))
-        say(f"{agent} is contained until {moment(rule.expires_at)} UTC")
+            rule = measures.contain(agent, ttl=seconds, reason=reason, by=user(by))
+        say(f"{agent} is contained until {moment(rule.expires_at)} UTC, {_remaining(rule, seconds)}")
 
     run(work())
+
+
+def _remaining(rule: Rule, asked: float) -> str:
+    """For how long the containment holds now, and why when that is longer than was asked."""
+    left = (rule.expires_at or 0.0) - rule.metadata["since"]
+    longer = "; an earlier containment ends later, and counts" if left > asked + 1 else ""
+    return f"for {readable_duration(left)}{longer}"
 
 
 def lift(agent: AgentArgument, by: ByOption = None, stream: StreamOption = None) -> None:
@@ -98,7 +111,7 @@ def on(
         list[str] | None, typer.Option("--allow", metavar="AGENT", help="An agent the rules go on to decide for.")
     ] = None,
     ttl: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="For how long; until `off`, when left out.")
+        str | None, typer.Option(metavar="DURATION", help="For how long: 30s, 5m, 1h, 1d; until `off`, when left out.")
     ] = None,
     by: ByOption = None,
     stream: StreamOption = None,
@@ -109,7 +122,7 @@ def on(
         seconds = duration(ttl, "--ttl") if ttl is not None else None
         async with opened_measures(stream) as measures:
             rule = measures.kill_switch(allow or (), ttl=seconds, reason=reason, by=user(by))
-        until = f" until {moment(rule.expires_at)} UTC" if rule.expires_at is not None else ""
+        until = f" until {moment(rule.expires_at)} UTC, for {readable_duration(seconds)}" if seconds else ""
         say(f"the kill switch is on{until}; allowed: {', '.join(allow or ()) or 'nobody'}")
 
     run(work())

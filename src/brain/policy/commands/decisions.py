@@ -34,9 +34,13 @@ def eval_(
     stream: StreamOption = None,
 ) -> None:
     """Decide on one context. The decision is recorded, unless by --rules, --explain or --dry-run."""
+    from brain.policy.analysis import misspelt_fields
+
     asked = read_context(context)
 
     def answer(engine: PolicyEngine) -> bool:
+        for field, near in misspelt_fields(asked, engine.rules()):
+            say(f"note: {field} in CONTEXT: no rule compares this field; did you mean {near}?", err=True)
         if explain:
             explanation = engine.explain(asked)
             print_json(explanation.to_dict()) if as_json else say(explanation.text())

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from brain.policy.approvals import Approval, ApprovalStatus, canonical, unapprovable
+from brain.policy.approvals import COMPARABLE_VALUES, Approval, ApprovalStatus, canonical, unapprovable
 from brain.policy.decisions import Decision
 from brain.policy.guards.denials import action_denied, approval_required
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Context = dict[str, Any]
 
+_REPEAT = (
+    "the guard cannot wait in a thread whose event loop runs: make the tool async, or repeat the call after the answer"
+)
 _POLL_SECONDS = 0.1  # how often a guard that waits looks for an answer given in another process
 _THREADS = 8  # for the approvals of one event loop's guards; each is held for one read or write of the store
 
@@ -41,7 +44,7 @@ class ApprovalGate:
         self, options: ApprovalOptions, decision: Decision, context: Context, again: Callable[[], Context]
     ) -> None:
         if (why := unapprovable(context)) is not None:
-            raise action_denied(f"{why} (approval required by: {decision.reason})", decision)
+            raise action_denied(f"{why} (approval required by: {decision.reason})", decision, remedy=COMPARABLE_VALUES)
         self.waits = options.waits
         self._engine = options.engine
         self._timeout = decision.metadata.get("approval_timeout", options.timeout)
@@ -95,9 +98,7 @@ class ApprovalGate:
         if earlier is None or earlier.status is not ApprovalStatus.PENDING:
             earlier = self._request()
         why = f"a person has to approve this ({earlier.id}): {self._decision.reason}"
-        if self.waits:
-            why += "; waiting would stop this thread's event loop: repeat the call after the answer"
-        raise approval_required(why, self._decision, earlier)
+        raise approval_required(why, self._decision, earlier, remedy=_REPEAT if self.waits else "")
 
     def _concluded(self, answer: Approval) -> Decision:
         """The decision after a person's answer. The rules are asked once more: they may have changed meanwhile."""

@@ -28,9 +28,10 @@ log = Log("brain.policy")
 _silent: WeakSet[PolicyEngine] = WeakSet()
 """Engines without a stream of which that was said."""
 
-NO_AGENT = (
-    "the guard does not know who acts: no agent_id; give the guard or the call an `agent`, or act inside"
-    " `acting_as(...)` (in another thread: `carry`); where nobody is to be known, name ANONYMOUS"
+NO_AGENT = "the guard does not know who acts: the call names no agent_id"
+_NAME_AGENT = (
+    "give the guard or the call an `agent`, or act inside `acting_as(...)` (in another thread: `carry`); "
+    "where the caller may be unknown, name ANONYMOUS"
 )
 
 
@@ -116,7 +117,7 @@ class Guard:
         """The decision that lets the call go on, or the question to be answered first. Raises ActionDenied."""
         context = self.context(*describe(args, kwargs))
         if context.get("agent_id") in (None, ""):
-            raise action_denied(NO_AGENT, self.engine.refuse(context, NO_AGENT))
+            raise action_denied(NO_AGENT, self.engine.refuse(context, NO_AGENT), remedy=_NAME_AGENT)
         decision = self.engine.evaluate(context)
         if not decision.allowed:
             raise action_denied(decision.reason, decision)

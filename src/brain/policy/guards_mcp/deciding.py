@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from brain.charter import Effect
 from brain.errors import BrainError
 from brain.logs import Log
-from brain.policy.decisions import Decision
+from brain.policy.decisions import Decision, refusal
 from brain.policy.guards import ActionDenied, Agent, Guard
 from brain.policy.guards_mcp.methods import ActionRequest, Form
 from brain.policy.models import Condition, Rule
@@ -113,7 +112,7 @@ def denied_by_fault(kind: str, action: str, error: Exception) -> ActionDenied:
     return ActionDenied("it could not be decided; the log of the guard says why", _undecided)
 
 
-_undecided = Decision(allowed=False, effect=Effect.DENY, rule_id=None, rule_name=None, reason="it could not be decided")
+_undecided = refusal("it could not be decided")
 
 
 def _means(condition: Condition, request: ActionRequest) -> bool:
