@@ -64,10 +64,7 @@ class PolicyEngine:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         _check_opened(event_stream, store)
-        if not 0 <= sample_allowed <= 1:
-            raise InvalidInput(f"sample_allowed: {sample_allowed!r} is not a share between 0 and 1")
-        if mismatch not in ("unknown", "false"):
-            raise InvalidInput(f"mismatch: {mismatch!r} is neither unknown nor false")
+        _check_options(sample_allowed, mismatch)
         self._stream = event_stream
         self._record = recorder(event_stream) if event_stream is not None else None
         self._clock = clock
@@ -85,15 +82,18 @@ class PolicyEngine:
         self._measures.adopt(self._repository)
         self.approvals = Approvals(kept, event_stream, clock)
         self._shared = store is not None
-        interval = follow_interval if self._shared else _IDLE_INTERVAL
-        # Measures are followed by a thread of their own: the other may be reading and compiling many rules.
-        followed = (self, self._measures) if interval is not None else ()
-        self._followers = [Follower(one, interval or 0.0, monotonic) for one in followed]
+        self._followers = self._new_followers(follow_interval if self._shared else _IDLE_INTERVAL)
         self._rules: Rules = self._snapshots
         if max_rules_age is not None and self._shared:
             self._rules = FreshRules(self._snapshots, self._look, self._followers)
         if self._shared:
             self._follow()
+
+    def _new_followers(self, interval: float | None) -> list[Follower]:
+        """A thread for the rules, and one for measures: the first may be reading and compiling many rules."""
+        if interval is None:
+            return []
+        return [Follower(one, interval, self._look.monotonic) for one in (self, self._measures)]
 
     @property
     def default_effect(self) -> Effect:
@@ -428,6 +428,14 @@ def _check_opened(event_stream: object, store: object) -> None:
         raise InvalidInput(f"event_stream: {event_stream!r} is a text; give what `EventStream.open` returns")
     if isinstance(store, str):
         raise InvalidInput(f"store: {store!r} is a text; give what `open_store` returns")
+
+
+def _check_options(sample_allowed: float, mismatch: str) -> None:
+    """Raises InvalidInput for an option of the engine that is out of bounds."""
+    if not 0 <= sample_allowed <= 1:
+        raise InvalidInput(f"sample_allowed: {sample_allowed!r} is not a share; give a number between 0 and 1")
+    if mismatch not in ("unknown", "false"):
+        raise InvalidInput(f"mismatch: {mismatch!r} is unknown; use unknown or false")
 
 
 def _check_context(context: Mapping[str, Any]) -> dict[str, Any]:

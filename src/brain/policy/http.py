@@ -79,8 +79,11 @@ def make_router(engine: PolicyEngine, stream: EventStream) -> APIRouter:
     router = APIRouter(prefix="/policy", tags=["policy"])
     _decisions(router, engine)
     _rules(router, engine)
+    _rule_changes(router, engine)
     _sets(router, engine, stream)
-    _measures(router, engine)
+    _versions(router, engine)
+    _containments(router, engine)
+    _kill_switch(router, engine)
     _approvals(router, engine)
     return router
 
@@ -138,6 +141,8 @@ def _rules(router: APIRouter, engine: PolicyEngine) -> None:
         """One rule."""
         return written(engine.get_rule(rule_id))
 
+
+def _rule_changes(router: APIRouter, engine: PolicyEngine) -> None:
     @router.put("/rules/{rule_id}", response_model=RuleView)
     async def replace_rule(rule_id: RuleIdPath, body: RuleReplacement, by: ByQuery = None) -> dict[str, Any]:
         """Replace a rule."""
@@ -188,6 +193,19 @@ def _sets(router: APIRouter, engine: PolicyEngine, stream: EventStream) -> None:
         """The JSON Schema of policy files."""
         return policy_schema()
 
+    @router.post("/replay", response_model=ReplayView)
+    async def replay_candidates(body: ReplayBody) -> dict[str, Any]:
+        """What candidate rules would have changed in the recorded decisions; nothing is changed."""
+        candidates = rules_from([rule.model_dump() for rule in body.rules])
+        rules = candidates if body.alone else overlaid(engine.rules(), candidates)
+        replaying = Replay(rules, engine.default_effect, examples=body.examples, mismatch=engine.mismatch)
+        since = body.since if body.since is not None else time.time() - _WEEK
+        async with one_at_a_time:
+            report = await replay(stream, replaying, since=since, until=body.until)
+        return report.to_dict()
+
+
+def _versions(router: APIRouter, engine: PolicyEngine) -> None:
     @router.get("/versions", response_model=list[VersionView])
     async def versions(
         limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 50,
@@ -205,19 +223,8 @@ def _sets(router: APIRouter, engine: PolicyEngine, stream: EventStream) -> None:
         """Make the rules again what they were just after that version."""
         return (await asyncio.to_thread(engine.rollback, version, by=by))._asdict()
 
-    @router.post("/replay", response_model=ReplayView)
-    async def replay_candidates(body: ReplayBody) -> dict[str, Any]:
-        """What candidate rules would have changed in the recorded decisions; nothing is changed."""
-        candidates = rules_from([rule.model_dump() for rule in body.rules])
-        rules = candidates if body.alone else overlaid(engine.rules(), candidates)
-        replaying = Replay(rules, engine.default_effect, examples=body.examples, mismatch=engine.mismatch)
-        since = body.since if body.since is not None else time.time() - _WEEK
-        async with one_at_a_time:
-            report = await replay(stream, replaying, since=since, until=body.until)
-        return report.to_dict()
 
-
-def _measures(router: APIRouter, engine: PolicyEngine) -> None:
+def _containments(router: APIRouter, engine: PolicyEngine) -> None:
     @router.get("/containments", response_model=list[RuleView])
     async def containments() -> Response:
         """The agents that are contained, as the rules that do it."""
@@ -241,6 +248,8 @@ def _measures(router: APIRouter, engine: PolicyEngine) -> None:
         """The last changes of containments and the kill switch, newest first: who, when and why."""
         return [change.to_dict() for change in await asyncio.to_thread(engine.measures, limit)]
 
+
+def _kill_switch(router: APIRouter, engine: PolicyEngine) -> None:
     def switch() -> dict[str, Any]:
         rule = engine.kill_switch_in_force()
         return {"on": rule is not None, "rule": written(rule) if rule is not None else None}
