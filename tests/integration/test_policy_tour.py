@@ -1,4 +1,4 @@
-"""The tour in docs/policy.md and docs/guards.md: files are written, programs and commands run, their output compared."""
+"""The tour in docs/policy.md and docs/guards.md: its commands run, and their output is compared."""
 
 from __future__ import annotations
 

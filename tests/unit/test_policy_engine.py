@@ -287,7 +287,7 @@ def test_no_id_of_an_agent_stands_for_that_of_another() -> None:
 @pytest.mark.parametrize("allow", ["root", [1], [""], [None]])
 def test_a_kill_switch_lets_only_named_agents_through(allow: Any) -> None:
     engine = PolicyEngine()
-    with pytest.raises(InvalidInput, match=r"allow: .* is not a list of agents' ids"):
+    with pytest.raises(InvalidInput, match=r"allow: .* is not a list of agents' ids; give a list of texts"):
         engine.kill_switch(reason="incident", allow=allow)
 
 

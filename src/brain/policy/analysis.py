@@ -1,4 +1,4 @@
-"""What is odd about a set of rules although each is valid: rules that never win, contradict, repeat, or misspell."""
+"""Findings about valid rules: those that never win, contradict or repeat others, or misspell a field."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _alone(rule: Rule, now: float, known: Sequence[str]) -> Iterable[RuleFinding
             message = f"the pattern {condition.value!r} on {condition.field} matches every text"
             yield RuleFinding("matches-everything", rule.id, None, message)
         if condition.operator is Operator.IN and not condition.value:
-            yield RuleFinding("never-matches", rule.id, None, f"nothing is in the empty list for {condition.field}")
+            yield RuleFinding("never-matches", rule.id, None, f"no value is in the empty list for {condition.field}")
     yield from _open_patterns(rule)
     for one, other in combinations(rule.conditions, 2):
         if excludes(one, other):
@@ -118,7 +118,7 @@ def _alone(rule: Rule, now: float, known: Sequence[str]) -> Iterable[RuleFinding
                 "never-matches", rule.id, None, f"its conditions exclude each other: {one}, and {other}{where}"
             )
     if rule.has_expired(now):
-        yield RuleFinding("expired", rule.id, None, "its validity is over")
+        yield RuleFinding("expired", rule.id, None, "its time is over: expires_at is past")
 
 
 def _open_patterns(rule: Rule) -> Iterable[RuleFinding]:

@@ -91,7 +91,7 @@ class Approvals(forking.Part):
         Raises InvalidInput for a timeout out of bounds, and for a context with a value that can only be shown.
         """
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= MAX_TIMEOUT:
-            raise InvalidInput(f"timeout: {timeout!r} is not a number of seconds above 0 and up to 30 days")
+            raise InvalidInput(f"timeout: {timeout!r} is out of bounds; give seconds, above 0 and at most 30 days")
         now = self._clock()
         asked = _approvable(context)
         approval = Approval(
@@ -184,7 +184,7 @@ class Approvals(forking.Part):
 
     def _answer(self, approval_id: str, status: ApprovalStatus, by: str, reason: str) -> Approval:
         if not by.strip():
-            raise InvalidInput("by: is empty; say who answers")
+            raise InvalidInput("by: is empty; give the name of the person who answers")
         for name, text, most in (("by", by, limits.ID), ("reason", reason, limits.TEXT)):
             if (fault := limits.text_fault(text, most)) is not None:
                 raise InvalidInput(f"{name}: {fault}")
@@ -221,7 +221,7 @@ class Approvals(forking.Part):
     def _document(self, approval_id: str) -> Document:
         document = self._store.get(COLLECTION, approval_id)
         if document is None:
-            raise NotFound(f"there is no approval {approval_id!r}; `brain policy approvals` shows those there are")
+            raise NotFound(f"there is no approval {approval_id!r}; `brain policy approvals` lists the requests")
         return document
 
     def _replaced(self, document: Document, approval: Approval) -> bool:

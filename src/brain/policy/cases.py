@@ -55,7 +55,7 @@ def read_cases(path: Path) -> CaseFile:
     document = load(path)
     plain = document.plain
     if not isinstance(plain, dict) or not isinstance(plain.get("cases"), list):
-        raise InvalidInput(f"{document.at('')}: not a file of policy tests: it needs `cases`, a list")
+        raise InvalidInput(f"{document.at('')}: is no file of policy tests; give it `cases`, a list")
     faults = list(document.faults)
     for key in plain:
         if key not in ("version", "policy", "description", "cases"):

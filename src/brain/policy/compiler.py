@@ -291,7 +291,7 @@ def _ambiguous(value: Any) -> bool:
 def _factory(shape: tuple[Signature, ...]) -> Callable[..., Find]:
     """A function that makes `find` for tables of these signatures: straight code, one walk down each table.
 
-    It takes for granted that the fields are there; when one is not, `gently` begins anew and asks for each. When a
+    It takes for granted that the fields are there; when one is not, `gently` starts again and asks for each. When a
     value is of an odd type, or cannot be compared, `carefully` does.
     """
     shared = {path for path, uses in Counter(path for paths in shape for path in paths).items() if uses > 1}

@@ -463,7 +463,7 @@ def _changeable(rules: Mapping[str, Rule], rule_id: str) -> Rule:
 def _known(rules: Mapping[str, Rule], rule_id: str) -> Rule:
     rule = rules.get(rule_id)
     if rule is None:
-        raise NotFound(f"there is no rule {rule_id!r}; `brain policy list` shows those there are")
+        raise NotFound(f"there is no rule {rule_id!r}; `brain policy list` lists the rules")
     return rule
 
 

@@ -1,4 +1,4 @@
-"""Why a decision falls as it does: each rule considered, each condition with the value it met."""
+"""Explains a decision: each rule, and each condition with the value of its field."""
 
 from __future__ import annotations
 

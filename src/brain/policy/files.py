@@ -61,7 +61,7 @@ def rules_from(listed: Sequence[object]) -> list[Rule]:
         except InvalidInput as error:
             faults += [f"rules[{number}].{fault}" for fault in error.faults]
     if faults:
-        raise InvalidInput("the rules are not valid; nothing was taken", faults)
+        raise InvalidInput("the rules are not valid; all of them are refused", faults)
     return rules
 
 
@@ -72,7 +72,7 @@ def _parsed(document: ParsedDocument) -> PolicyFile:
         listed, prefix = plain, ""
     else:
         if not isinstance(plain, dict) or not isinstance(plain.get("rules"), list):
-            raise InvalidInput(f"{document.at('')}: not a policy file: it needs `rules`, a list")
+            raise InvalidInput(f"{document.at('')}: is no policy file; give it `rules`, a list")
         listed, prefix = plain["rules"], "rules"
         unknown = [str(key) for key in plain if key not in ("version", "description", "rules")]
         faults += [f"{document.at(key)}: {key}: unknown; known are version, description, rules" for key in unknown]

@@ -1,4 +1,4 @@
-"""How old the rules of a process may be: known at any moment, and a denial of everything beyond a limit."""
+"""The age of a process's rules, and a denial of everything when it is beyond a limit."""
 
 from __future__ import annotations
 
@@ -94,7 +94,9 @@ class FreshRules:
             follower.check()
         if self._logged != self._look.at:
             self._logged = self._look.at
-            log.error("the rules may be out of date, every action is denied", age=self._look.age)
+            log.error(
+                "the rules may be out of date; every action is denied until the store answers", age=self._look.age
+            )
         return self._stale
 
     def advance(self) -> RulesSnapshot:

@@ -1,4 +1,4 @@
-"""Many objects made at once, none of them garbage: Python's collector looks through them in vain, again and again."""
+"""Pauses Python's garbage collector while many objects are made at once, none of which is garbage."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def _readable_version(document: Document) -> Version:
     try:
         return _version(document)
     except FAULTS as error:
-        raise InvalidInput(f"version {int(document.key)} cannot be read: {error}; roll back to it, or later") from error
+        raise InvalidInput(f"version {int(document.key)} cannot be read: {error}; roll back to it or later") from error
 
 
 def _version(document: Document) -> Version:

@@ -1,4 +1,4 @@
-"""HTTP: rules, decisions, and all that belongs to them, under `/policy`."""
+"""The HTTP routes under `/policy`: decisions, rules, measures and approvals."""
 
 from __future__ import annotations
 

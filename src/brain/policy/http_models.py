@@ -1,4 +1,4 @@
-"""What the policy module's HTTP routes take and give."""
+"""The bodies and answers of the policy routes."""
 
 from __future__ import annotations
 

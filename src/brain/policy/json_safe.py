@@ -1,4 +1,4 @@
-"""Any value as plain JSON: what an event can carry of what people's code passes around, and what it was then."""
+"""Any value as JSON that an event can carry, and back to what rules saw of it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def to_json_safe_marked(value: object) -> tuple[Any, list[NotJSON]]:
 
 
 def from_json_safe(value: Any, substitutes: Iterable[NotJSON]) -> Any:
-    """What rules saw, from what `written` made of it. Changes `value`; one that fits nothing is passed over."""
+    """What rules saw, from what `to_json_safe_marked` made of it. Changes `value`; one without a place is skipped."""
     whole = [value]
     for one in substitutes:
         holder: Any = whole
@@ -120,7 +120,7 @@ _RESTORED: Final[dict[str, Callable[[str], Any]]] = {
 
 
 def is_json_safe(value: Any) -> bool:
-    """Whether the value is JSON as it stands, all the way down: then `written` has nothing to add."""
+    """Whether the value is JSON as it stands, all the way down: then `to_json_safe` changes nothing."""
     kind = type(value)
     if kind is dict:
         return PLAIN.issuperset(map(type, value.values())) or all(map(is_json_safe, value.values()))

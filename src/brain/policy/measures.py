@@ -1,4 +1,4 @@
-"""Measures of the moment: containments and the kill switch, apart from the rules and above them.
+"""Measures: containments and the kill switch, kept apart from the rules and above them.
 
 They are in a small collection of their own, so that a stop order is stored, read and in force at once, whatever is
 being done to the rules meanwhile.
@@ -118,7 +118,7 @@ class Measures:
                     self._put(rule, None, "taken over from the rules, where an earlier version kept it")
             book.drop([CHANGING, *(rule.id for rule in old)])
         except Conflict as error:
-            log.info("another process takes the measures out of the rules", error=str(error))
+            log.info("another process moves the measures out of the rules", error=str(error))
 
     @property
     def losses(self) -> int:

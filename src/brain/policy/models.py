@@ -216,7 +216,7 @@ class Rule:
         return is_temporary_id(self.id)
 
     def has_expired(self, now: float) -> bool:
-        """Whether its validity is over at `now` (Unix seconds)."""
+        """Whether its time is over: expires_at is past at `now` (Unix seconds)."""
         return self.expires_at is not None and now >= self.expires_at
 
     def active_at(self, now: float) -> bool:
@@ -261,7 +261,7 @@ def everyone_faults(plain: Mapping[str, Any]) -> list[str]:
     if not isinstance(said, bool):
         return [f"{EVERYONE}: {limits.shown(said)} is not true or false"]
     if said and plain.get("conditions"):
-        return [f"{EVERYONE}: is said of a rule that has conditions; leave out one of them"]
+        return [f"{EVERYONE}: is true, but the rule has conditions; remove one of the two"]
     return []
 
 

@@ -1,4 +1,4 @@
-"""What a rule sees of any Python value; docs/policy.md has the table, and every way in uses it.
+"""What a rule sees of any Python value. docs/policy.md has the table; every entry point uses it.
 
 `unwrap` reads one layer of a value, which is all that a decision needs; `normalise` reads it as a whole.
 """

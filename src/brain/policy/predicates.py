@@ -90,7 +90,7 @@ def holds(condition: Condition, value: Any) -> bool | None:
 
 @lru_cache(maxsize=10_000)
 def _generated(shape: Shape) -> Test:
-    """The test takes for granted that the fields are there; when one is not, `gently` begins anew and asks for each."""
+    """The test expects that all fields are there; when one is missing, `gently` starts again and asks for each."""
     lines = _lines("gently", shape, "c.get({!r}, MISSING)", "step(v, {!r})", "")
     lines += _lines("test", shape, "c[{!r}]", "v[{!r}] if kind(v) is dict else step(v, {!r})", "    ")
     lines += ["    except KeyError:", "        return gently(c, x)"]

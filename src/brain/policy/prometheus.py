@@ -1,4 +1,4 @@
-"""Whether an engine follows its store, for those who operate it: metric families, and a part of `/readyz`."""
+"""Metrics of an engine and its part of `/readyz`: whether it follows its store."""
 
 from __future__ import annotations
 

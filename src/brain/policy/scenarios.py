@@ -1,4 +1,4 @@
-"""What docs/events says of this module beyond its declared types: what it is for, and how events follow each other."""
+"""The overview and the scenarios of docs/events/POLICY.md: how the events follow each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML and JSON files read so that every fault can be told with its line."""
+"""Reads YAML and JSON files, and knows the line of each value, for error messages."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class ParsedDocument:
         """Raise InvalidInput when there are faults: it lists them in the order of their lines."""
         if faults:
             many = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-            raise InvalidInput(f"{self.name}: {many}; nothing was taken from it", sorted(faults, key=self._line_of))
+            raise InvalidInput(f"{self.name}: {many}; the whole file is refused", sorted(faults, key=self._line_of))
 
     def _line_of(self, fault: str) -> int:
         return int(fault.removeprefix(f"{self.name}:").partition(":")[0])
@@ -154,7 +154,7 @@ def _json_or_flow(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return yaml.load(text, Loader=_Loader)  # YAML may begin so too; if it is neither, the line is told
+        return yaml.load(text, Loader=_Loader)  # YAML may begin so too; if it is neither, the error names the line
 
 
 def _child(node: yaml.Node, key: str | int) -> yaml.Node:

@@ -61,7 +61,7 @@ def refuse(approval: RequestArgument, reason: WhyOption = "", by: ByOption = Non
 def _answer(approval: str, answer: str, reason: str, by: str | None, stream: str | None) -> None:
     who = user(by)
     if who is None:
-        raise InvalidInput("--by: nobody is logged in; say who answers")
+        raise InvalidInput("--by: the user is unknown; give the name of the person who answers")
 
     async def work() -> None:
         async with opened(stream) as engine:

@@ -117,7 +117,7 @@ def read_context(text: str) -> dict[str, Any]:
     written = sys.stdin.read(limits.BODY_BYTES + 1) if text == "-" else text
     data = written.encode(errors="surrogateescape")
     if len(data) > limits.BODY_BYTES:
-        raise InvalidInput(f"CONTEXT: is larger than {limits.BODY_BYTES} bytes")
+        raise InvalidInput(f"CONTEXT: is larger than {limits.BODY_BYTES} bytes; shorten it")
     if (fault := json_fault(data, limits.BODY_DEPTH)) is not None:
         raise InvalidInput(f"CONTEXT: not valid JSON: {fault}")
     context = json.loads(data)

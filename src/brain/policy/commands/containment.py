@@ -1,4 +1,4 @@
-"""Commands for the moment: `contain`, `lift`, `containments`, `kill-switch`, `measures`."""
+"""Commands for measures: `contain`, `lift`, `containments`, `kill-switch`, `measures`."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def contain(
 
 
 def _remaining(rule: Rule, asked: float) -> str:
-    """For how long the containment holds now, and why when that is longer than was asked."""
-    left = (rule.expires_at or 0.0) - rule.metadata["since"]
-    longer = "; an earlier containment ends later, and counts" if left > asked + 1 else ""
-    return f"for {readable_duration(left)}{longer}"
+    """For how long the containment holds: as asked, or as an earlier one says that ends later."""
+    if (rule.expires_at or 0.0) > rule.metadata["since"] + asked:
+        return "the end of an earlier containment, which is later"
+    return f"for {readable_duration(asked)}"
 
 
 def lift(agent: AgentArgument, by: ByOption = None, stream: StreamOption = None) -> None:
@@ -60,7 +60,7 @@ def lift(agent: AgentArgument, by: ByOption = None, stream: StreamOption = None)
     async def work() -> None:
         async with opened_measures(stream) as measures:
             measures.lift(agent, by=user(by))
-        say(f"{agent} is free again")
+        say(f"{agent} is no longer contained")
 
     run(work())
 
@@ -77,7 +77,7 @@ def containments(as_json: JsonOption = False, stream: StreamOption = None) -> No
         for rule in rules:
             say(f"{rule.metadata.get('agent_id', rule.id)}: until {moment(rule.expires_at)} UTC: {rule.description}")
         if not rules:
-            say("nobody is contained")
+            say("no agent is contained")
 
     run(work())
 
@@ -123,7 +123,7 @@ def on(
         async with opened_measures(stream) as measures:
             rule = measures.kill_switch(allow or (), ttl=seconds, reason=reason, by=user(by))
         until = f" until {moment(rule.expires_at)} UTC, for {readable_duration(seconds)}" if seconds else ""
-        say(f"the kill switch is on{until}; allowed: {', '.join(allow or ()) or 'nobody'}")
+        say(f"the kill switch is on{until}; allowed: {', '.join(allow or ()) or 'none'}")
 
     run(work())
 

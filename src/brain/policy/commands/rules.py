@@ -74,7 +74,7 @@ def delete(rule: RuleArgument, by: ByOption = None, stream: StreamOption = None)
 
     with opened_store(stream) as store:
         if rule in read_rules(store).faults:
-            say(f"{rule} is deleted; no version has it: {remove_unreadable(store, rule)}")
+            say(f"{rule} is deleted; no version can bring it back: {remove_unreadable(store, rule)}")
             return
 
     async def work() -> None:

@@ -1,4 +1,4 @@
-"""Who acts: named for a block of code, and carried to where Python's own context does not reach."""
+"""The agent that acts in a block of code, and how to carry it to other threads and processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Agent = Mapping[str, Any] | str
 """An agent's id, or the fields of the context that say who acts: `agent_id`, `agent_role`, ..."""
 
 ANONYMOUS: Final = "anonymous"
-"""The id to name where it is meant that nobody is known: an id as any other, which rules can name too."""
+"""The id for callers that may be unknown. Rules can name it like any other id."""
 
 log = Log("brain.policy")
 lost = 0
@@ -35,7 +35,7 @@ def agent_fields(agent: Agent | None) -> Mapping[str, Any] | None:
 
 
 def acting_agent() -> Mapping[str, Any] | None:
-    """Whom `acting_as` named here; None when it named nobody."""
+    """The agent that `acting_as` named here; None when there is none."""
     return _acting.get()
 
 
@@ -58,7 +58,7 @@ def acting_as(agent: Agent, **more: Any) -> Iterator[None]:
         else:  # a generator that another context goes on with, such as a synchronous `yield` dependency of FastAPI
             lost += 1
             log.warning(
-                "acting_as ended in another context than it began in; what ran between did not know the agent",
+                "acting_as ended in another context than it began in, so the calls between did not know the agent",
                 agent_id=str(mine.get("agent_id")),
                 total=lost,
             )

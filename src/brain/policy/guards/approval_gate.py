@@ -107,7 +107,7 @@ class ApprovalGate:
             said = f": {answer.answer}" if answer.answer else ""
             raise action_denied(f"refused by {answer.answered_by}{said}", asked, answer)
         if answer.status is not ApprovalStatus.GRANTED:
-            raise action_denied(f"nobody approved it in time ({answer.id}): {asked.reason}", asked, answer)
+            raise action_denied(f"no answer came in time ({answer.id}): {asked.reason}", asked, answer)
         now = self._again()
         self._check_unchanged(now, answer)
         decision = self._engine.evaluate(now)
@@ -117,7 +117,7 @@ class ApprovalGate:
 
     def _use(self, answer: Approval) -> None:
         if not self._engine.approvals.use(answer.id):
-            raise action_denied(f"the approval counts no longer ({answer.id})", self._decision, answer)
+            raise action_denied(f"the approval was used or has expired ({answer.id})", self._decision, answer)
 
     def _check_unchanged(self, now: Context, answer: Approval | None = None) -> None:
         """What was approved is what runs. The environment may change: the rules are asked again with what it is."""

@@ -1,4 +1,4 @@
-"""What a guard raises when an action may not be done."""
+"""The errors that a guard raises for a denied action."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def denial_in_words(message: str) -> Decision:
 
 
 def denial_text(denied: BrainError) -> str:
-    """The refusal as a text for whoever asked, such as a model: the error's title and the reason."""
+    """The refusal as a text for the caller, such as a model: the error's title and the reason."""
     return f"{denied.title}: {denied}"
 
 

@@ -55,14 +55,14 @@ class Guard:
         approval_timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         if on_approval not in ("wait", "raise"):
-            raise InvalidInput(f"on_approval: {on_approval!r} is neither wait nor raise")
+            raise InvalidInput(f"on_approval: {on_approval!r} is unknown; use wait or raise")
         self.engine = engine
         self._agent = agent
         self._environment = environment
         self._approval_options = ApprovalOptions(engine, waits=on_approval == "wait", timeout=approval_timeout)
         if not engine.records and engine not in _silent:
             _silent.add(engine)
-            log.warning("guards of an engine without event_stream decide, and record nothing")
+            log.warning("a guard has an engine without event_stream, so its decisions are not recorded")
 
     def context(
         self,

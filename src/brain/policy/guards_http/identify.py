@@ -12,7 +12,7 @@ from brain.policy.guards import Agent
 Identify = Callable[[HTTPConnection], Agent | Awaitable[Agent | None] | None]
 """Who sent a request: an id or a mapping, perhaps after awaiting; the application knows how it authenticates.
 
-None is nobody, and refused; say ANONYMOUS where anybody may come."""
+None is an unknown sender, who is refused; give ANONYMOUS where senders may be unknown."""
 
 
 async def identified(identify: Identify, connection: HTTPConnection) -> Agent:

@@ -82,7 +82,7 @@ class GuardedClient:
                 self._note(page.tools)
             listed, schema = self._schemas.get(name, (0.0, {}))
         if not listed:
-            raise ArgumentsRefused(f"the server lists no tool {name!r}, so what its arguments mean is not known")
+            raise ArgumentsRefused(f"the server lists no tool {name!r}, so the arguments cannot be checked")
         return schema
 
     def _note(self, tools: Iterable[Any]) -> None:
@@ -162,7 +162,9 @@ class GuardedClient:
     def __getattr__(self, name: str) -> Any:
         if name in _PASSED:
             return getattr(self._client, name)
-        raise AttributeError(f"{name}: a GuardedClient has no such method, because no rule could decide it")
+        raise AttributeError(
+            f"{name}: a GuardedClient has no such method, because no rule could decide it; use its own"
+        )
 
     # Deciding
 

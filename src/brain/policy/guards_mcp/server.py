@@ -172,7 +172,7 @@ class _Gate:
             if page.get("nextCursor") in (None, cursor):
                 break
             cursor = page["nextCursor"]
-        raise ArgumentsRefused(f"the server lists no tool {name!r}, so what its arguments mean is not known")
+        raise ArgumentsRefused(f"the server lists no tool {name!r}, so the arguments cannot be checked")
 
     # Lists
 
@@ -223,7 +223,7 @@ def _wire(result: HandlerResult) -> dict[str, Any]:
 
 
 def _private(ctx: ServerRequestContext[Any, Any], result: HandlerResult) -> dict[str, Any]:
-    """The result as one that nobody may keep for another agent, nor for later."""
+    """The result, marked so that no client keeps it for another agent or for later."""
     page = _wire(result)
     if _is_modern(ctx.protocol_version):
         page.update(ttlMs=0, cacheScope="private")

@@ -31,7 +31,7 @@ class OwnTools:
         manager: Any = getattr(server, "_tool_manager", None)
         self._next: ContextVar[Decided | None] = ContextVar("brain_mcp_decided", default=None)
         if not hasattr(manager, "call_tool") or not hasattr(server, "_prompt_manager"):
-            raise InvalidInput("mcp: this release keeps its tools in a way that is not known here; use mcp 2.0 to 2.3")
+            raise InvalidInput("mcp: this release keeps its tools in another place than expected; use mcp 2.0 to 2.3")
         manager.call_tool = self._call_tool
         self._manager = manager
 
