@@ -232,13 +232,14 @@ class Approvals(forking.Part):
         return True
 
     def _announce(self, event_type: EventType[ApprovalStep], approval: Approval, reason: str) -> None:
+        asked = approval.context
         payload: ApprovalStep = {
             "approval_id": approval.id,
-            "agent_id": approval.context.get("agent_id"),
-            "agent_role": approval.context.get("agent_role"),
-            "action": approval.context.get("action"),
-            "resource": approval.context.get("resource"),
-            "params": approval.context.get("params", {}),
+            "agent_id": asked.get("agent_id"),
+            "agent_role": asked.get("agent_role"),
+            "action": asked.get("action"),
+            "resource": asked.get("resource"),
+            "params": asked.get("params", {}),
             "rule_id": approval.rule_id,
             "reason": reason,
             "expires_at": approval.expires_at,

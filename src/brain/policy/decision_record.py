@@ -21,7 +21,14 @@ Evaluated: Any = struct_of(RuleEvaluated, "Evaluated", **_any_context)
 """The record as it is written: structs are made and written in half the time that dictionaries take."""
 Denied: Any = struct_of(DeniedAction, "Denied")
 _Shadow: Any = struct_of(ShadowOutcome, "Shadow")
-_Read: Any = struct_of(RuleEvaluated, "Read", lenient=True, required=("effect", "allowed"), **_any_context)
+_Read: Any = struct_of(
+    RuleEvaluated,
+    "Read",
+    only=(*CONTEXT_FIELDS, "effect", "allowed", "rule_id", "reason", "extra", "absent", "not_json"),
+    lenient=True,
+    required=("effect", "allowed"),
+    **_any_context,
+)
 
 RecordedDecision: Any = struct_of(Event, "RecordedDecision", only=("id", "type", "timestamp", "payload"), payload=_Read)
 """An event of a decision as it is read; keys that other producers may have left out are None."""
@@ -29,7 +36,6 @@ decode = msgspec.json.Decoder(RecordedDecision).decode
 
 _denied_fields = attrgetter(*Denied.__struct_fields__)
 _shadow_fields = attrgetter(*_Shadow.__struct_fields__)
-_context_fields = attrgetter(*CONTEXT_FIELDS)
 _EMPTY: Mapping[str, Any] = {name: {} if name in ("environment", "params") else None for name in CONTEXT_FIELDS}
 _known = frozenset(CONTEXT_FIELDS)
 _only_plain = PLAIN.issuperset
@@ -94,10 +100,21 @@ def refused(context: Mapping[str, Any], reason: str) -> DeniedAction:
     return cast(DeniedAction, msgspec.to_builtins(denied(evaluated(known, refusal(reason), 0.0, None))))
 
 
-def recorded_context(payload: Any) -> dict[str, Any]:
-    """The context that a record was made of, as rules saw it; `payload` is a mapping, or that of a RecordedDecision."""
-    record = msgspec.convert(payload, _Read) if isinstance(payload, Mapping) else payload
-    context: dict[str, Any] = dict(zip(CONTEXT_FIELDS, _context_fields(record), strict=True))
+def recorded_context(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The context that the payload of a `policy.rule_evaluated` was made of, as rules saw it."""
+    return context_of(msgspec.convert(payload, _Read))
+
+
+def context_of(record: Any) -> dict[str, Any]:
+    """The same of the payload of a RecordedDecision."""
+    context: dict[str, Any] = {
+        "agent_id": record.agent_id,
+        "agent_role": record.agent_role,
+        "action": record.action,
+        "resource": record.resource,
+        "environment": record.environment,
+        "params": record.params,
+    }
     if record.absent is None and record.extra is None and record.not_json is None:
         return context
     for name in record.absent or ():

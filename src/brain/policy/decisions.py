@@ -76,9 +76,9 @@ OUT_OF_DATE = "denied because the rules may be out of date"
 """How the reason of a denial begins that was made only because the rules were too old."""
 
 
-def is_out_of_date(rule_id: str | None, reason: str | None) -> bool:
-    """Whether a recorded decision was made because the rules were too old, and not by any policy."""
-    return rule_id is None and (reason or "").startswith(OUT_OF_DATE)
+def is_out_of_date(reason: str | None) -> bool:
+    """Whether a recorded denial that no rule made was made because the rules were too old."""
+    return reason is not None and reason.startswith(OUT_OF_DATE)
 
 
 def refusal(reason: str) -> Decision:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
 from brain.charter import Effect
 from brain.policy.compiler import DECISION, Mismatch
-from brain.policy.decision_record import decode, recorded_context
+from brain.policy.decision_record import context_of, decode
 from brain.policy.decisions import Decision, is_out_of_date
 from brain.policy.events import RULE_EVALUATED
 from brain.policy.json_safe import to_json_safe
@@ -24,7 +24,8 @@ from brain.stream import EventStream
 
 _PAGE = 5_000
 _CLOCK_SLACK = 3_600.0  # seconds by which a producer's clock may be behind the backend's
-_TYPE = msgspec.json.encode(RULE_EVALUATED.name)
+_NAME = RULE_EVALUATED.name
+_TYPE = msgspec.json.encode(_NAME)
 
 
 ChangeKind = Literal["newly_denied", "newly_allowed", "effect_changed"]
@@ -63,20 +64,11 @@ class ReplayReport:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values; where most changed comes first."""
-        return {
-            "decisions": self.decisions,
-            "skipped": self.skipped,
-            "first": self.first,
-            "last": self.last,
-            "unchanged": self.decisions - self.changed.total(),
-            "newly_denied": self.changed["newly_denied"],
-            "newly_allowed": self.changed["newly_allowed"],
-            "effect_changed": self.changed["effect_changed"],
-            "by_agent": _ordered(self.by_agent),
-            "by_action": _ordered(self.by_action),
-            "by_rule": _ordered(self.by_rule),
-            "examples": [msgspec.to_builtins(example) for example in self.examples],
-        }
+        plain = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "changed"}
+        plain |= {name: _ordered(counts) for name, counts in plain.items() if name.startswith("by_")}
+        plain |= {kind: self.changed[kind] for kind in get_args(ChangeKind)}
+        unchanged = self.decisions - self.changed.total()
+        return {**plain, "unchanged": unchanged, "examples": msgspec.to_builtins(self.examples)}
 
 
 class Replay:
@@ -113,10 +105,11 @@ class Replay:
             except msgspec.DecodeError:
                 report.skipped += 1
                 continue
-            if recorded.type != RULE_EVALUATED.name or not low <= recorded.timestamp < high:
+            if recorded.type != _NAME or not low <= recorded.timestamp < high:
                 continue
             before = recorded.payload
-            if _is_no_policy(before):
+            rule_id = before.rule_id
+            if is_out_of_date(before.reason) if rule_id is None else is_temporary_id(rule_id):
                 report.skipped += 1
                 continue
             report.decisions += 1
@@ -199,16 +192,9 @@ def overlaid(current: Sequence[Rule], candidates: Sequence[Rule]) -> list[Rule]:
     return list({rule.id: rule for rule in (*current, *candidates)}.values())
 
 
-def _is_no_policy(before: Any) -> bool:
-    """Whether no policy made the decision, and none would have changed it."""
-    if before.rule_id is not None:
-        return is_temporary_id(before.rule_id)
-    return is_out_of_date(None, before.reason)
-
-
 def _context(payload: Any) -> Mapping[str, Any]:
     """The context to decide on again."""
-    context = recorded_context(payload)
+    context = context_of(payload)
     return spread_agent(context) if "agent" in context else context
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from brain.errors import InvalidInput
-from brain.kit.cli.common import JsonOption, StreamOption, print_json_array, run
-from brain.policy.commands.common import ByOption, moment, opened, say, user
+from brain.kit.cli.common import JsonOption, StreamOption, print_json_array
+from brain.policy.commands.common import ByOption, moment, say, user, with_engine
+
+if TYPE_CHECKING:
+    from brain.policy.approvals import Approval, Approvals
 
 RequestArgument = Annotated[str, typer.Argument(metavar="APPROVAL", help="The request's id.")]
 WhyOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")]
@@ -30,42 +34,32 @@ def approvals(
     stream: StreamOption = None,
 ) -> None:
     """Requests for approval, newest first."""
-
-    async def work() -> None:
-        async with opened(stream) as engine:
-            found = engine.approvals.list(status, limit)
-        if as_json:
-            print_json_array(msgspec.to_builtins(one) for one in found)
-            return
-        for one in found:
-            asked = one.context
-            what = f"{asked.get('agent_id')}: {asked.get('action')} {asked.get('resource') or ''}".rstrip()
-            say(f"{one.id}  {one.status}  {what}")
-            say(f"    {one.reason}; asked {moment(one.requested_at)}, until {moment(one.expires_at)} UTC")
-        if not found:
-            say("no requests")
-
-    run(work())
+    found = with_engine(stream, lambda engine: engine.approvals.list(status, limit))
+    if as_json:
+        print_json_array(msgspec.to_builtins(one) for one in found)
+        return
+    for one in found:
+        asked = one.context
+        what = f"{asked.get('agent_id')}: {asked.get('action')} {asked.get('resource') or ''}".rstrip()
+        say(f"{one.id}  {one.status}  {what}")
+        say(f"    {one.reason}; asked {moment(one.requested_at)}, until {moment(one.expires_at)} UTC")
+    if not found:
+        say("no requests")
 
 
 def grant(approval: RequestArgument, reason: WhyOption = "", by: ByOption = None, stream: StreamOption = None) -> None:
     """Agree to the action that waits."""
-    _answer(approval, "grant", reason, by, stream)
+    _answer(stream, by, lambda approvals, who: approvals.grant(approval, by=who, reason=reason))
 
 
 def refuse(approval: RequestArgument, reason: WhyOption = "", by: ByOption = None, stream: StreamOption = None) -> None:
     """Refuse the action that waits."""
-    _answer(approval, "refuse", reason, by, stream)
+    _answer(stream, by, lambda approvals, who: approvals.refuse(approval, by=who, reason=reason))
 
 
-def _answer(approval: str, answer: str, reason: str, by: str | None, stream: str | None) -> None:
+def _answer(stream: str | None, by: str | None, give: Callable[[Approvals, str], Approval]) -> None:
     who = user(by)
     if who is None:
         raise InvalidInput("--by: the user is unknown; give the name of the person who answers")
-
-    async def work() -> None:
-        async with opened(stream) as engine:
-            give = engine.approvals.grant if answer == "grant" else engine.approvals.refuse
-            say(f"{approval} is {give(approval, by=who, reason=reason).status}")
-
-    run(work())
+    answered = with_engine(stream, lambda engine: give(engine.approvals, who))
+    say(f"{answered.id} is {answered.status}")

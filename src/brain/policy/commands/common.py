@@ -6,14 +6,15 @@ import getpass
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from brain.errors import InvalidInput
+from brain.kit.cli.common import run
 
 if TYPE_CHECKING:
     from brain.policy import PolicyEngine, Rule
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from brain.policy.rule_import import ImportResult
     from brain.store import Store
     from brain.stream import EventStream
+
+T = TypeVar("T")
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Rules as YAML or JSON.")]
 RulesOption = Annotated[
@@ -39,6 +42,16 @@ async def opened(url: str | None, *, publishing: bool = True) -> AsyncIterator[P
 
     async with _opened_parts(url, publishing) as (stream, store):
         yield PolicyEngine(stream, store=store, follow_interval=None)
+
+
+def with_engine(url: str | None, act: Callable[[PolicyEngine], T], *, publishing: bool = True) -> T:
+    """The result of `act` on the engine over the stored rules."""
+
+    async def work() -> T:
+        async with opened(url, publishing=publishing) as engine:
+            return act(engine)
+
+    return run(work())
 
 
 @asynccontextmanager
@@ -90,13 +103,15 @@ def stored_rules(url: str | None) -> list[Rule]:
     return rules
 
 
-@asynccontextmanager
-async def opened_measures(url: str | None, *, publishing: bool = True) -> AsyncIterator[Measures]:
-    """The containments and the kill switch, without the rules: no stored rule can stop a stop order."""
+def with_measures(url: str | None, act: Callable[[Measures], T], *, publishing: bool = True) -> T:
+    """The result of `act` on containments and the kill switch, without the rules: no rule can stop a stop order."""
     from brain.policy.measures import Measures
 
-    async with _opened_parts(url, publishing) as (stream, store):
-        yield Measures(stream, store)
+    async def work() -> T:
+        async with _opened_parts(url, publishing) as (stream, store):
+            return act(Measures(stream, store))
+
+    return run(work())
 
 
 def engine_of(file: Path) -> PolicyEngine:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.kit.cli.common import JsonOption, StreamOption, print_json_array, run
-from brain.policy.commands.common import ByOption, duration, moment, opened_measures, readable_duration, say, user
+from brain.kit.cli.common import JsonOption, StreamOption, print_json_array
+from brain.policy.commands.common import ByOption, duration, moment, readable_duration, say, user, with_measures
 
 if TYPE_CHECKING:
     from brain.policy import Rule
@@ -37,14 +37,9 @@ def contain(
     stream: StreamOption = None,
 ) -> None:
     """Deny an agent everything for a time, above all rules."""
-
-    async def work() -> None:
-        seconds = duration(ttl, "--ttl")
-        async with opened_measures(stream) as measures:
-            rule = measures.contain(agent, ttl=seconds, reason=reason, by=user(by))
-        say(f"{agent} is contained until {moment(rule.expires_at)} UTC, {_remaining(rule, seconds)}")
-
-    run(work())
+    seconds = duration(ttl, "--ttl")
+    rule = with_measures(stream, lambda measures: measures.contain(agent, ttl=seconds, reason=reason, by=user(by)))
+    say(f"{agent} is contained until {moment(rule.expires_at)} UTC, {_remaining(rule, seconds)}")
 
 
 def _remaining(rule: Rule, asked: float) -> str:
@@ -56,30 +51,20 @@ def _remaining(rule: Rule, asked: float) -> str:
 
 def lift(agent: AgentArgument, by: ByOption = None, stream: StreamOption = None) -> None:
     """End an agent's containment."""
-
-    async def work() -> None:
-        async with opened_measures(stream) as measures:
-            measures.lift(agent, by=user(by))
-        say(f"{agent} is no longer contained")
-
-    run(work())
+    with_measures(stream, lambda measures: measures.lift(agent, by=user(by)))
+    say(f"{agent} is no longer contained")
 
 
 def containments(as_json: JsonOption = False, stream: StreamOption = None) -> None:
     """The agents that are contained."""
-
-    async def work() -> None:
-        async with opened_measures(stream, publishing=False) as measures:
-            rules = measures.containments()
-        if as_json:
-            print_json_array(rule.to_dict() for rule in rules)
-            return
-        for rule in rules:
-            say(f"{rule.metadata.get('agent_id', rule.id)}: until {moment(rule.expires_at)} UTC: {rule.description}")
-        if not rules:
-            say("no agent is contained")
-
-    run(work())
+    rules = with_measures(stream, lambda measures: measures.containments(), publishing=False)
+    if as_json:
+        print_json_array(rule.to_dict() for rule in rules)
+        return
+    for rule in rules:
+        say(f"{rule.metadata.get('agent_id', rule.id)}: until {moment(rule.expires_at)} UTC: {rule.description}")
+    if not rules:
+        say("no agent is contained")
 
 
 def history(
@@ -88,20 +73,15 @@ def history(
     stream: StreamOption = None,
 ) -> None:
     """What was done about agents, newest first: contained, stopped, lifted, over; by whom and why."""
-
-    async def work() -> None:
-        async with opened_measures(stream, publishing=False) as measures:
-            found = measures.history(limit)
-        if as_json:
-            print_json_array(version.to_dict() for version in found)
-            return
-        for version in found:
-            for old, new in version.changes:
-                rule, what = (new, "in force") if new is not None else (old, "ended")
-                by = f" by {version.by}" if version.by else ""
-                say(f"{moment(version.at)} UTC: {rule.id if rule else '?'} {what}{by}: {version.note}")
-
-    run(work())
+    found = with_measures(stream, lambda measures: measures.history(limit), publishing=False)
+    if as_json:
+        print_json_array(version.to_dict() for version in found)
+        return
+    for version in found:
+        by = f" by {version.by}" if version.by else ""
+        for change in version.changes:
+            what = "in force" if change.new is not None else "ended"
+            say(f"{moment(version.at)} UTC: {change.rule.id} {what}{by}: {version.note}")
 
 
 @switch.command()
@@ -117,24 +97,15 @@ def on(
     stream: StreamOption = None,
 ) -> None:
     """Deny everything to everybody but the agents given with --allow."""
-
-    async def work() -> None:
-        seconds = duration(ttl, "--ttl") if ttl is not None else None
-        async with opened_measures(stream) as measures:
-            rule = measures.kill_switch(allow or (), ttl=seconds, reason=reason, by=user(by))
-        until = f" until {moment(rule.expires_at)} UTC, for {readable_duration(seconds)}" if seconds else ""
-        say(f"the kill switch is on{until}; allowed: {', '.join(allow or ()) or 'none'}")
-
-    run(work())
+    seconds = duration(ttl, "--ttl") if ttl is not None else None
+    allowed, who = allow or (), user(by)
+    rule = with_measures(stream, lambda one: one.kill_switch(allowed, ttl=seconds, reason=reason, by=who))
+    until = f" until {moment(rule.expires_at)} UTC, for {readable_duration(seconds)}" if seconds else ""
+    say(f"the kill switch is on{until}; allowed: {', '.join(allowed) or 'none'}")
 
 
 @switch.command()
 def off(by: ByOption = None, stream: StreamOption = None) -> None:
     """Let the rules decide again."""
-
-    async def work() -> None:
-        async with opened_measures(stream) as measures:
-            measures.lift_kill_switch(by=user(by))
-        say("the kill switch is off")
-
-    run(work())
+    with_measures(stream, lambda measures: measures.lift_kill_switch(by=user(by)))
+    say("the kill switch is off")
