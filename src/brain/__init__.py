@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from brain.charter import Event, EventType, Frequency, Pattern, Priority, correlation, in_the_wake_of
 from brain.errors import BrainError, Conflict, EnvelopeError, InvalidInput, NotFound, Unavailable
 from brain.plugins import catalogue
-from brain.stream import Delivering, EventStream, Inbox
+from brain.stream import DeliveryOptions, EventStream, Inbox
 
 if TYPE_CHECKING:
     from brain.immune import HealthEvent, ImmuneService
@@ -37,6 +37,8 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(_MODULES[name]), name)
     if name in ("policy", "threats", "immune", "testing"):
         return import_module(f"brain.{name}")
+    if name == "Delivering":
+        return import_module("brain.stream").Delivering
     raise AttributeError(f"module 'brain' has no attribute {name!r}")
 
 
@@ -44,7 +46,7 @@ __all__ = [
     "BrainError",
     "Condition",
     "Conflict",
-    "Delivering",
+    "DeliveryOptions",
     "EnvelopeError",
     "Event",
     "EventStream",

@@ -67,7 +67,7 @@ def busy_site(site: Site) -> Site:
         site.ask(f"agent-{number % 7}", action, role, params={"amount": 100 * number})
     site.settle()
     with Letters(site.stream, "reports", "policy.action_denied") as group:
-        group.bury(2, "TimeoutError: the report server did not answer")
+        group.dead_letter(2, "TimeoutError: the report server did not answer")
     tomorrow = time.time() + 86_400
     site.post("/silences", {"matchers": ["agent=search-agent"], "ends_at": tomorrow, "by": "ann", "reason": "is moved"})
     site.until(lambda: len(site.get("/incidents")) >= 3, "three incidents")

@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 
-from brain import Delivering, Event, EventStream
+from brain import DeliveryOptions, Event, EventStream
 from support.waiting import until
 
 COUNT = 600
 EVERY_BAD = 50  # one event in so many is one that the bad handlers cannot bear
-ROUNDS = 3
+ROUNDS = 3  # at most; a round without disturbance from outside is enough
 
 _ELSEWHERE = """
 import asyncio, json, sys, time
@@ -151,7 +151,7 @@ async def round_of(url: str, released: threading.Event, *, with_bad: bool) -> tu
         for name, bad in bad_handlers(released, freed).items():
             handler = bad if with_bad else well_behaved(bad)
             key = (lambda event: [] if with_bad and is_bad(event) else 1) if name == "keyed" else None
-            how = Delivering(concurrency=4, timeout=0.3, grace=0.3, max_attempts=2, retry_delay=0.05, key=key)  # type: ignore[arg-type]
+            how = DeliveryOptions(concurrency=4, timeout=0.3, grace=0.3, max_attempts=2, retry_delay=0.05, key=key)  # type: ignore[arg-type]
             stream.consumer(name, "test.*", handler, how)
         task = asyncio.create_task(stream.run_consumers())
         assert await other.stdout.readline() == b"ready\n"
@@ -170,10 +170,17 @@ async def round_of(url: str, released: threading.Event, *, with_bad: bool) -> tu
 
 @pytest.mark.alone
 async def test_bad_handlers_touch_no_good_group(tmp_path: Path, released: threading.Event) -> None:
+    """A disturbance from outside lasts for a round, that by the bad handlers for all: the best rounds are compared."""
     without, beside = [], []
     for number in range(ROUNDS):
         without.append(await round_of(f"sqlite:///{tmp_path / f'a{number}.db'}", released, with_bad=False))
         beside.append(await round_of(f"sqlite:///{tmp_path / f'b{number}.db'}", released, with_bad=True))
-    for place in (0, 1):
-        alone, together = min(one[place] for one in without), min(one[place] for one in beside)
-        assert together < 2 * alone + 0.005, (place, without, beside)
+        if all(untouched(without, beside)):
+            break
+    assert untouched(without, beside) == [True, True], ("here, elsewhere", without, beside)
+
+
+def untouched(without: list[tuple[float, float]], beside: list[tuple[float, float]]) -> list[bool]:
+    """Whether the good group took hardly longer beside bad ones: here, and in the other process."""
+    best = [(min(one[place] for one in without), min(one[place] for one in beside)) for place in (0, 1)]
+    return [together < 2 * alone + 0.005 for alone, together in best]

@@ -77,7 +77,7 @@ async def test_one_ticket_a_story_in_each_system(kills: int, tmp_path: Path) -> 
 
         async def done() -> bool:
             groups = {group.name: group for group in await stream.groups()}
-            return "incidents" in groups and groups["incidents"].lag == 0 and waiting(database) == 0
+            return "brain.incidents" in groups and groups["brain.incidents"].lag == 0 and waiting(database) == 0
 
         await until(done, 90)
         await asyncio.to_thread(kill, worker)

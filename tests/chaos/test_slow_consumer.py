@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from brain import Delivering, Event, EventStream
+from brain import DeliveryOptions, Event, EventStream
 from brain.stream.retention import Retention, trim
 from support.sizes import sizes
 
@@ -34,7 +34,7 @@ async def test_memory_is_flat_and_nothing_unread_goes(count: int, megabytes: int
         await asyncio.sleep(0.001)
 
     async with EventStream.open(f"sqlite:///{tmp_path}/brain.db") as stream:
-        stream.consumer("slow", "*", handler, Delivering(batch=100))
+        stream.consumer("slow", "*", handler, DeliveryOptions(batch=100))
         task = asyncio.create_task(stream.run_consumers())
         used = []
         started = time.monotonic()

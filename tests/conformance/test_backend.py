@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from brain.stream.backends import Backend, DeadLetter, Fenced, MarkMismatch, NoGroup, open_backend, position_key
+from brain.stream.backends import Backend, Fenced, MarkMismatch, NoGroup, open_backend, position_key
+from brain.stream.dead_letters import DeadLetter
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def test_what_a_lost_member_held_is_taken_over(backend: Backend) -> None:
     backend.fetch("g", "dead", 4)
     backend.ack("g", "dead", positions[:1])
     assert backend.take_over("g", "alive") == []
-    beats = backend.beat("g", "alive")
+    beats = backend.heartbeat("g", "alive")
     assert set(beats) == {"dead", "alive"}
     backend.expel("g", "dead", beats["dead"] + 1)  # it has beaten meanwhile: nothing happens
     assert backend.take_over("g", "alive") == []
@@ -138,9 +139,9 @@ def test_what_a_lost_member_held_is_taken_over(backend: Backend) -> None:
     ]
     for call in (
         lambda: backend.ack("g", "dead", positions[1:2]),
-        lambda: backend.beat("g", "dead"),
+        lambda: backend.heartbeat("g", "dead"),
         lambda: backend.fetch("g", "dead", 1),
-        lambda: backend.bury(letter("g", positions[1]), "dead"),
+        lambda: backend.dead_letter(letter("g", positions[1]), "dead"),
     ):
         with pytest.raises(Fenced):
             call()
@@ -174,8 +175,8 @@ def test_dead_letters_go_back_to_their_group_alone(backend: Backend) -> None:
         backend.join(group, "c")
         backend.fetch(group, "c", 10)
     backend.ack("other", "c", positions)
-    backend.bury(letter("g", positions[0], b"\xffbad"), "c")
-    backend.bury(letter("g", positions[1]), "c")
+    backend.dead_letter(letter("g", positions[0], b"\xffbad"), "c")
+    backend.dead_letter(letter("g", positions[1]), "c")
     assert backend.groups()[0].dead == 2
     assert [one.data for one in backend.dead_letters("g")] == [b"\xffbad", b"event 0"]
     assert [one.position for one in backend.dead_letters()] == positions[:2]
@@ -254,7 +255,7 @@ def test_dead_letters_keep_the_order_of_the_stream(backend: Backend) -> None:
     backend.join("g", "c")
     backend.fetch("g", "c", 10)
     for buried_at, number in enumerate((2, 0, 1), 1):
-        backend.bury(
+        backend.dead_letter(
             DeadLetter(
                 group="g",
                 position=positions[number],
@@ -287,7 +288,7 @@ def test_what_is_redriven_is_read_by_its_own_group_alone(backend: Backend) -> No
     backend.create_group("g", "*", "")
     backend.join("g", "a")
     backend.fetch("g", "a", 1)
-    backend.bury(letter("g", positions[0]), "a")
+    backend.dead_letter(letter("g", positions[0]), "a")
     assert backend.redrive("g") == 1
     assert [entry.position for entry in backend.read("", 10)] == positions
     assert [entry.data for entry in backend.read("", 10, "g")] == [b"event 0", b"event 0"]

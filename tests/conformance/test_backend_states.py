@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
-from brain.stream.backends import Backend, DeadLetter, Fenced, MarkMismatch, open_backend, position_key
+from brain.stream.backends import Backend, Fenced, MarkMismatch, open_backend, position_key
+from brain.stream.dead_letters import DeadLetter
 
 GROUP = "g"
 
@@ -30,6 +31,7 @@ class Backends(RuleBasedStateMachine):
         self.held: dict[str, tuple[str, bytes]] = {}  # position -> consumer, data
         self.dead: dict[str, bytes] = {}
         self.acknowledged: list[bytes] = []
+        self.passed_over: list[bytes] = []
         self.names = 0
         self.backend.create_group(GROUP, "*", "")
 
@@ -62,13 +64,13 @@ class Backends(RuleBasedStateMachine):
         self.backend.expel(GROUP, name)
         self.present.discard(name)
         with pytest.raises(Fenced):
-            self.backend.beat(GROUP, name)
+            self.backend.heartbeat(GROUP, name)
         with pytest.raises(Fenced):
             self.backend.ack(GROUP, name, ["1-1" if "-" in self.backend.tail() else "1"])
 
     @rule(name=members)
-    def beat(self, name: str) -> None:
-        assert set(self.backend.beat(GROUP, name)) == self.present
+    def heartbeat(self, name: str) -> None:
+        assert set(self.backend.heartbeat(GROUP, name)) == self.present
 
     @rule(name=members, limit=st.integers(1, 7))
     def fetch(self, name: str, limit: int) -> None:
@@ -77,6 +79,18 @@ class Backends(RuleBasedStateMachine):
         assert len(entries) == min(limit, len(self.unread))
         del self.unread[: len(entries)]
         self.held |= {entry.position: (name, entry.data) for entry in entries}
+
+    @rule(name=members, limit=st.integers(1, 7), digit=st.integers(0, 9))
+    def fetch_all_that_is_wanted(self, name: str, limit: int, digit: int) -> None:
+        """What is not wanted is passed over, and held by nobody."""
+        found: list[bytes] = []
+        while entries := self.backend.fetch(GROUP, name, limit, lambda data: data.endswith(b"%d" % digit)):
+            assert len(entries) <= limit
+            found += [entry.data for entry in entries]
+            self.held |= {entry.position: (name, entry.data) for entry in entries}
+        assert found == [data for data in self.unread if data.endswith(b"%d" % digit)]
+        self.passed_over += [data for data in self.unread if not data.endswith(b"%d" % digit)]
+        self.unread.clear()
 
     @rule(name=members, data=st.data())
     def acknowledge(self, name: str, data: st.DataObject) -> None:
@@ -93,14 +107,14 @@ class Backends(RuleBasedStateMachine):
         self.held |= {position: (name, data) for position, (_, data) in orphaned.items()}
 
     @rule(name=members, data=st.data())
-    def bury(self, name: str, data: st.DataObject) -> None:
+    def dead_letter(self, name: str, data: st.DataObject) -> None:
         mine = sorted(position for position, (owner, _) in self.held.items() if owner == name)
         if not mine:
             return
         position = data.draw(st.sampled_from(mine))
         event = self.held.pop(position)[1]
         letter = DeadLetter(group=GROUP, position=position, data=event, error="e", attempts=1, buried_at=1.0)
-        self.backend.bury(letter, name)
+        self.backend.dead_letter(letter, name)
         self.dead[position] = event
 
     @rule()
@@ -130,7 +144,7 @@ class Backends(RuleBasedStateMachine):
         rest = [one.data for one in self.backend.take_over(GROUP, "last")]
         rest += [entry.data for entry in self.backend.fetch(GROUP, "last", 10_000)]
         assert sorted(rest) == sorted([data for _, data in self.held.values()] + self.unread)
-        everything = rest + self.acknowledged + list(self.dead.values())
+        everything = rest + self.acknowledged + self.passed_over + list(self.dead.values())
         assert sorted(everything) == sorted(data for _, data in self.log)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from brain import Delivering, Event, EventStream
+from brain import DeliveryOptions, Event, EventStream
 from support.waiting import until
 
 COUNT = 30
@@ -130,7 +130,7 @@ async def check(stream: EventStream, handler: Callable[[Event], Any], seen: list
         good.append(event.payload["n"])
 
     values: dict[str, Any] = {"max_attempts": 2, "retry_delay": 0.01, "timeout": 0.2, "grace": 0.5, **how}
-    stream.consumer("bad", "*", handler, Delivering(**values))
+    stream.consumer("bad", "*", handler, DeliveryOptions(**values))
     stream.consumer("good", "*", well)
     async with running(stream):
         for n in range(COUNT):
@@ -246,7 +246,7 @@ async def test_a_plain_handler_over_its_time_is_not_run_beside_itself(
             released.wait()
         done.append(event.payload["n"])
 
-    how = Delivering(concurrency=2, key=key, timeout=0.1, retry_delay=0.01, max_attempts=3, grace=0.2)
+    how = DeliveryOptions(concurrency=2, key=key, timeout=0.1, retry_delay=0.01, max_attempts=3, grace=0.2)
     stream.consumer("g", "*", handler, how)
     async with running(stream):
         for n in range(20):
@@ -256,8 +256,8 @@ async def test_a_plain_handler_over_its_time_is_not_run_beside_itself(
         assert stream.stats()["hanging"] == 1
         # A lost lease makes a new membership, to which the event comes again while its handler runs on.
         (consumer,) = stream.consumers
-        await stream.call(stream.backend.expel, "g", consumer.memberships[-1])
-        await until(lambda: consumer.fenced == 1)
+        await stream.call(stream.backend.expel, "g", consumer.group.memberships[-1])
+        await until(lambda: consumer.group.fenced == 1)
         stream.publish(make(20, "later"))
         await until(lambda: 20 in done)
         assert calls.count(0) == 1
@@ -276,23 +276,24 @@ async def test_close_and_open_do_not_wait_for_handlers_that_hang(url: str, relea
         started.append(event.payload["n"])
         released.wait()
 
-    stream = await EventStream.open(url)
-    for number in range(3):
-        stream.consumer(f"g{number}", "*", handler, Delivering(concurrency=20, timeout=0.1, max_attempts=1, grace=0.2))
-    task = asyncio.create_task(stream.run_consumers())
-    for n in range(40):
-        stream.publish(make(n))
-    await until(lambda: len(started) == 60)
-    async with asyncio.timeout(20):
-        await until(lambda: stream.stats()["hanging"] == 60)
-        assert stream.troubles() == [
-            f"group g{number}: 20 handlers run on over their time of 0.1 s" for number in range(3)
-        ]
-        task.cancel()
-        await asyncio.wait({task})
-        await stream.close()
-        async with EventStream.open(url) as other:
-            assert other.publish(make(1)).refused is None
+    how = DeliveryOptions(concurrency=20, timeout=0.1, max_attempts=1, grace=0.2)
+    async with EventStream.open(url) as stream:
+        for number in range(3):
+            stream.consumer(f"g{number}", "*", handler, how)
+        task = asyncio.create_task(stream.run_consumers())
+        for n in range(40):
+            stream.publish(make(n))
+        await until(lambda: len(started) == 60)
+        async with asyncio.timeout(20):
+            await until(lambda: stream.stats()["hanging"] == 60)
+            assert stream.troubles() == [
+                f"group g{number}: 20 handlers run on over their time of 0.1 s" for number in range(3)
+            ]
+            task.cancel()
+            await asyncio.wait({task})
+            await stream.close()
+            async with EventStream.open(url) as other:
+                assert other.publish(make(1)).refused is None
 
 
 async def test_a_consumer_whose_task_ends_is_started_again(stream: EventStream) -> None:

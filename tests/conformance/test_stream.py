@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from brain import Delivering, Event, EventStream, InvalidInput, correlation
+from brain import DeliveryOptions, Event, EventStream, InvalidInput, correlation
 from brain.errors import EnvelopeError
 from brain.stream import query
 from support.waiting import until
@@ -154,7 +154,7 @@ async def test_failures_are_retried_then_buried_while_others_pass(stream: EventS
             raise RuntimeError("not yet")
         seen.append(n)
 
-    stream.consumer("g", "*", handler, Delivering(max_attempts=3, retry_delay=0.01))
+    stream.consumer("g", "*", handler, DeliveryOptions(max_attempts=3, retry_delay=0.01))
     task = asyncio.create_task(stream.run_consumers())
     for n in range(10):
         stream.publish(make(n))
@@ -181,7 +181,7 @@ async def test_a_hanging_handler_is_stopped(stream: EventStream) -> None:
             await asyncio.Event().wait()
         seen.append(event.payload["n"])
 
-    stream.consumer("g", "*", handler, Delivering(max_attempts=2, retry_delay=0.01, timeout=0.1))
+    stream.consumer("g", "*", handler, DeliveryOptions(max_attempts=2, retry_delay=0.01, timeout=0.1))
     task = asyncio.create_task(stream.run_consumers())
     for n in range(5):
         stream.publish(make(n))
@@ -204,7 +204,7 @@ async def test_order_is_kept_per_key_with_concurrency_and_retries(stream: EventS
         await asyncio.sleep(0)
         seen.setdefault(key, []).append(n)
 
-    how = Delivering(concurrency=4, key=lambda event: str(event.payload["key"]), retry_delay=0.01)
+    how = DeliveryOptions(concurrency=4, key=lambda event: str(event.payload["key"]), retry_delay=0.01)
     stream.consumer("g", "*", handler, how)
     task = asyncio.create_task(stream.run_consumers())
     for n in range(300):
@@ -246,7 +246,7 @@ async def test_two_consumers_share_a_group(stream: EventStream) -> None:
         seen.append(event.payload["n"])
 
     for _ in range(2):
-        stream.consumer("g", "*", handler, Delivering(batch=10))
+        stream.consumer("g", "*", handler, DeliveryOptions(batch=10))
     task = asyncio.create_task(stream.run_consumers())
     for n in range(500):
         stream.publish(make(n))

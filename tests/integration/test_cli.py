@@ -15,7 +15,7 @@ import structlog
 
 from brain.charter import Event
 from brain.cli import main
-from brain.stream import Delivering, EventStream
+from brain.stream import DeliveryOptions, EventStream
 from support.command import start
 from support.processes import kill
 from support.server import BRAIN, ServeProcess, brain
@@ -161,7 +161,7 @@ def test_doctor_says_what_to_do_about_dead_letters(cli: Cli, url: str) -> None:
         def broken(_: Event) -> None:
             raise RuntimeError("no")
 
-        stream.consumer("soc", "a.*", broken, Delivering(max_attempts=1))
+        stream.consumer("soc", "a.*", broken, DeliveryOptions(max_attempts=1))
         running = asyncio.create_task(stream.run_consumers())
 
         async def given_up() -> bool:

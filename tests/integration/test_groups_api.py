@@ -12,14 +12,13 @@ import httpx
 import pytest
 
 from brain.charter import Event
-from brain.settings import Settings
 from brain.stream import EventStream
-from brain.stream.consumer import Delivering
-from support.server import running_server
+from brain.stream.consumer import DeliveryOptions
+from support.server import running_server, without_consumers
 from support.waiting import until
 
 BROKEN = b'{"not": "an event"}'
-ONCE = Delivering(max_attempts=2, retry_delay=0.01)
+ONCE = DeliveryOptions(max_attempts=2, retry_delay=0.01)
 
 
 class Handler:
@@ -69,7 +68,7 @@ async def served(
     url = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path / 'brain.db'}"}.get(request.param)
     url = url or str(request.getfixturevalue("redis_url"))
     handler = Handler()
-    async with running_server(Settings(stream=url, port=0)) as (running, client):
+    async with running_server(without_consumers(url)) as (running, client):
         stream = running.stream
         running_consumer = asyncio.create_task(stream.consumer("picky", "test.*", handler, ONCE).run())
         try:
@@ -136,7 +135,7 @@ async def test_bytes_that_are_no_event_come_in_base64(served: Served) -> None:
     backend = served.stream.backend
     # As a producer of another language may: not through publish().
     await served.stream.call(backend.append, "stranger", "", "1", [BROKEN])
-    served.stream.bell.ring()
+    served.stream.changes.notify()
     broken = (await served.letters(4))[-1]
     assert broken["event"] is None
     assert broken["data_base64"] == b64encode(BROKEN).decode()

@@ -82,7 +82,7 @@ async def test_all_of_them_down_then_up(tmp_path: Path, stand_ins: StandIns) -> 
 
         async def audited() -> bool:
             groups = {group["name"]: group for group in await get("/groups")}
-            return all(groups[name]["lag"] == 0 for name in ("audit", "metrics", "soc", "incidents"))
+            return all(groups[f"brain.{name}"]["lag"] == 0 for name in ("audit", "metrics", "alerting", "incidents"))
 
         await until(audited, 60)
         assert (await client.post("/api/audit/verify", json={})).json()["ok"]

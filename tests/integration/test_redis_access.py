@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from brain.errors import Unavailable
 from brain.store import DocumentChange, Mark, open_store
-from brain.stream.backends import Backend, DeadLetter, open_backend
+from brain.stream.backends import Backend, open_backend
+from brain.stream.dead_letters import DeadLetter
 from support.certificates import make_certificates
 from support.ports import free_port
 from support.redis_server import RedisServer, StartRedis
@@ -141,6 +142,18 @@ def _field(entry: list[bytes], name: bytes) -> bytes:
     return entry[entry.index(name) + 1]
 
 
+def use_a_group_with_a_pattern(backend: Backend, positions: Sequence[str]) -> None:
+    backend.create_group("picky", "some.*", "")
+    backend.join("picky", "a")
+    assert len(backend.fetch("picky", "a", 10, lambda data: data != b"a")) == 2
+    backend.count_attempt("picky", positions[1])
+    letter = DeadLetter(group="picky", position=positions[2], data=b"c", error="boom", attempts=1, buried_at=1.0)
+    backend.dead_letter(letter, "a")
+    assert backend.rename_group("picky", "brain.picky")
+    assert [letter.group for letter in backend.dead_letters("brain.picky")] == ["brain.picky"]
+    backend.drop_group("brain.picky")
+
+
 def use_everything(url: str) -> None:
     """Every command that the backend and the store ever send."""
     backend = open_backend(url)
@@ -151,7 +164,7 @@ def use_everything(url: str) -> None:
     backend.create_group("g", "*", "")
     backend.join("g", "a")
     backend.join("g", "b")
-    backend.beat("g", "a")
+    backend.heartbeat("g", "a")
     backend.fetch("g", "a", 10)
     backend.expel("g", "a")
     assert len(backend.take_over("g", "b")) == 3
@@ -159,11 +172,12 @@ def use_everything(url: str) -> None:
     backend.ack("g", "b", positions[:1])
     for position in positions[1:]:
         letter = DeadLetter(group="g", position=position, data=b"b", error="boom", attempts=1, buried_at=1.0)
-        backend.bury(letter, "b")
+        backend.dead_letter(letter, "b")
     assert len(backend.dead_letters()) == 2
     assert backend.redrive("g", positions[1:2]) == 1
     assert backend.discard("g") == 1
     assert backend.groups()[0].consumers == 1
+    use_a_group_with_a_pattern(backend, positions)
     backend.advance("g", backend.tail())
     assert backend.trim(positions[0]) == 1
     backend.drop_group("g")

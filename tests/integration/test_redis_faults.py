@@ -16,9 +16,10 @@ import redis
 
 from brain import Event, EventStream
 from brain.errors import Unavailable
-from brain.stream.backends import DeadLetter, MarkMismatch, NoGroup, position_key
+from brain.stream.backends import MarkMismatch, NoGroup, position_key
 from brain.stream.backends.redis import RedisBackend
 from brain.stream.backends.redis_health import weaknesses
+from brain.stream.dead_letters import DeadLetter
 from support.ports import free_port
 from support.redis_server import RedisServer, StartRedis, until
 
@@ -140,13 +141,20 @@ def test_a_full_server_takes_no_events_but_lets_groups_work_so_that_room_can_be_
         backend.create_group("g", "*", "")
         backend.join("g", "a")
         backend.join("g", "b")
-        backend.beat("g", "a")
+        backend.heartbeat("g", "a")
         assert len(backend.fetch("g", "a", 100)) == 100
         backend.expel("g", "a")
         assert len(backend.take_over("g", "b")) == 100
         assert backend.count_attempt("g", positions[0]) == 2
         letter = DeadLetter(group="g", position=positions[0], data=b"x", error="boom", attempts=2, buried_at=1.0)
-        backend.bury(letter, "b")
+        backend.dead_letter(letter, "b")
+        backend.create_group("picky", "some.*", positions[89])
+        backend.join("picky", "a")
+        assert len(backend.fetch("picky", "a", 100, lambda data: True)) == 10
+        assert backend.rename_group("picky", "brain.picky")
+        backend.join("brain.picky", "b")
+        assert len(backend.take_over("brain.picky", "b")) == 10
+        backend.drop_group("brain.picky")
         backend.ack("g", "b", positions[1:])
         with pytest.raises(Unavailable, match="full"):
             backend.redrive("g")
@@ -223,14 +231,15 @@ def test_closing_ends_calls_under_way(hang: bool, redis_server: RedisServer) -> 
 async def test_a_stream_on_a_hung_server_closes_and_the_next_one_ships_the_rest(
     redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    stream = await EventStream.open(f"{redis_server.url}?socket_timeout=30", journal=tmp_path / "journal")
-    await asyncio.wait_for(stream.publish(event(0)), 60)
-    redis_server.freeze()
-    for number in range(1, 5):
-        assert stream.publish(event(number)).refused is None
-    began = time.monotonic()
-    await stream.close(timeout=0.3)
-    assert time.monotonic() - began < 15  # it does not wait for the server
+    url = f"{redis_server.url}?socket_timeout=30"
+    async with EventStream.open(url, journal=tmp_path / "journal") as stream:
+        await asyncio.wait_for(stream.publish(event(0)), 60)
+        redis_server.freeze()
+        for number in range(1, 5):
+            assert stream.publish(event(number)).refused is None
+        began = time.monotonic()
+        await stream.close(timeout=0.3)
+        assert time.monotonic() - began < 15  # it does not wait for the server
     redis_server.thaw()
     async with EventStream.open(redis_server.url, journal=tmp_path / "journal") as stream:
         await asyncio.to_thread(until, lambda: stream.backend.size()[0] == 5)

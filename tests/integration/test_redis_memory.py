@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from brain import Event, EventStream
-from brain.stream import Delivering
+from brain.stream import DeliveryOptions
 from support.redis_server import RedisServer, until
 
 
@@ -89,7 +89,7 @@ async def test_a_group_that_began_now_misses_nothing_when_it_is_made_anew(
     numbers: list[int] = []
     async with EventStream.open(redis_server.url, journal=tmp_path / "journal") as stream:
         await publish(stream, range(1))
-        stream.consumer("g", "*", lambda event: numbers.append(event.payload["number"]), Delivering(start="now"))
+        stream.consumer("g", "*", lambda event: numbers.append(event.payload["number"]), DeliveryOptions(start="now"))
         consuming = asyncio.create_task(stream.run_consumers())
         await asyncio.to_thread(until, lambda: [group.consumers for group in stream.backend.groups()] == [1])
         await publish(stream, range(1, 3))

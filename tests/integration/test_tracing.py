@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from brain import Delivering, Event, EventStream, correlation
+from brain import DeliveryOptions, Event, EventStream, correlation
 from brain.errors import EnvelopeError
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ async def test_a_failing_handler_marks_its_span(stream: EventStream, exporter: I
             raise ConnectionError("the database is away")
         done.set()
 
-    stream.consumer("g", "*", handler, Delivering(retry_delay=0.01))
+    stream.consumer("g", "*", handler, DeliveryOptions(retry_delay=0.01))
     stream.publish(make())
     await run_until(stream, done)
     failed, succeeded = [span for span in exporter.get_finished_spans() if span.name == "process test.happened"]
@@ -242,6 +242,6 @@ async def test_a_span_processor_that_raises_stops_nothing(stream: EventStream, p
     (stored,) = await stream.read()
     assert "traceparent" not in stored.event.meta
     assert [entry["event"] for entry in logs if "span" in entry["event"]] == [
-        "event published without its span",
-        "event handled without its span",
+        "an event was published without its span",
+        "an event was handled without its span",
     ]

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 
-from brain import Delivering, Event, EventStream
+from brain import DeliveryOptions, Event, EventStream
 from brain.stream.inbox import Inbox
 
 
@@ -29,7 +29,7 @@ async def _consume(url: str, journal: str, effects: str, lease: float) -> None:
         connection.execute("COMMIT")
 
     stream = await EventStream.open(url, journal=journal, lease=lease)
-    stream.consumer("effects", "test.*", handle, Delivering(batch=100, retry_delay=0.01))
+    stream.consumer("effects", "test.*", handle, DeliveryOptions(batch=100, retry_delay=0.01))
     await stream.run_consumers()
 
 

@@ -105,7 +105,8 @@ class Running:
 
         async def done() -> bool:
             groups = {group.name: group for group in await self.stream.groups()}
-            return "incidents" in groups and groups["incidents"].lag == 0 and waiting(self.house.database) == 0
+            group = groups.get("brain.incidents")
+            return group is not None and group.lag == 0 and waiting(self.house.database) == 0
 
         await until(done)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from brain.stream.backends import DeadLetter, Entry, open_backend
+from brain.stream.backends import Entry, open_backend
+from brain.stream.dead_letters import DeadLetter
 
 MEMBER = "tests"
 
@@ -29,18 +30,18 @@ class Letters:
         """The next events of the group; it hands out all types, as backends do not know patterns."""
         return self._backend.fetch(self._group, MEMBER, limit)
 
-    def bury(self, count: int, error: str, about: str = "") -> None:
+    def dead_letter(self, count: int, error: str, about: str = "") -> None:
         """Give up on the next `count` events of the group's type that hold the text `about`, and ack the others."""
         wanted = f'"type":"{self._pattern}"'.encode()
         while count:
             for entry in self.fetch(100):
                 if count and wanted in entry.data and about.encode() in entry.data:
                     count -= 1
-                    self._bury(entry, error)
+                    self._dead_letter(entry, error)
                 else:
                     self._backend.ack(self._group, MEMBER, [entry.position])
 
-    def _bury(self, entry: Entry, error: str) -> None:
+    def _dead_letter(self, entry: Entry, error: str) -> None:
         now = time.time()
         history = tuple(f"{now - age:.3f} {error}" for age in (3, 2, 1))
         letter = DeadLetter(
@@ -52,4 +53,4 @@ class Letters:
             history=history,
             buried_at=now,
         )
-        self._backend.bury(letter, MEMBER)
+        self._backend.dead_letter(letter, MEMBER)

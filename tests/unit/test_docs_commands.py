@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,14 @@ def named_in(text: str) -> list[str]:
     return [found.strip() for line in code_in(text) for found in COMMAND.findall(line.partition("#")[0])]
 
 
+@cache
+def commands() -> object:
+    return typer.main.get_command(root())
+
+
 def fault(words: str) -> str | None:
     """The first word that names no command, where one is due."""
-    group: object = typer.main.get_command(root())
+    group = commands()
     for word in words.split():
         if not hasattr(group, "commands"):
             return None  # an argument of the command

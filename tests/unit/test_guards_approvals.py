@@ -21,6 +21,7 @@ from brain.policy import ActionDenied, ApprovalRequired, Condition, Guard, Polic
 from brain.policy.approvals import COLLECTION, Approval, ApprovalStatus, fingerprint
 from brain.store import open_store
 from brain.testing import RecordingStream
+from support.waiting import wait_until
 
 AGENT = {"agent_id": "a1", "agent_role": "support"}
 
@@ -39,11 +40,10 @@ def person(engine: PolicyEngine, before_answer: Callable[[], object] = lambda: N
     seen: list[Approval] = []
 
     def answer() -> None:
-        while not (asked := engine.approvals.list("PENDING")):
-            pass
-        seen.extend(asked)
+        wait_until(lambda: bool(engine.approvals.list("PENDING")))
+        seen.extend(engine.approvals.list("PENDING"))
         before_answer()
-        engine.approvals.grant(asked[0].id, by="ann")
+        engine.approvals.grant(seen[0].id, by="ann")
 
     thread = threading.Thread(target=answer)
     thread.start()

@@ -37,8 +37,8 @@ def test_a_wall_clock_that_jumps_ends_no_lease() -> None:
     held = backend.fetch("g", live.name, 10)
     for _ in range(50):
         clock.now += 2
-        assert live.beat() == []
-        assert other.beat() == []
+        assert live.heartbeat() == []
+        assert other.heartbeat() == []
     backend.ack("g", live.name, [entry.position for entry in held])
 
 
@@ -50,12 +50,12 @@ def test_a_silent_member_is_expelled_after_its_lease_and_fenced() -> None:
     silent.join("*", "")
     other.join("*", "")
     backend.fetch("g", silent.name, 10)
-    assert other.beat() == []
+    assert other.heartbeat() == []
     clock.now += 4.9
-    assert other.beat() == []
+    assert other.heartbeat() == []
     clock.now += 0.2
-    assert [one.data for one in other.beat()] == [b"1", b"2"]
+    assert [one.data for one in other.heartbeat()] == [b"1", b"2"]
     with pytest.raises(Fenced):
-        silent.beat()
+        silent.heartbeat()
     with pytest.raises(Fenced):
         backend.ack("g", silent.name, ["1"])

@@ -12,7 +12,9 @@ def test_an_outage_is_logged_once_and_then_every_ten_seconds_whoever_notices() -
     with capture_logs() as logs:
         for tenth in range(201):
             now[0] = tenth / 10
-            outage.met(("reading", "storing", "watching")[tenth % 3], Unavailable("Redis is away; check that it runs"))
+            outage.report(
+                ("reading", "storing", "watching")[tenth % 3], Unavailable("Redis is away; check that it runs")
+            )
     assert [line.get("errors_since_last_line", 0) for line in logs] == [0, 99, 99]
     assert {line["error"] for line in logs} == {"Redis is away; check that it runs"}
     assert {line["log_level"] for line in logs} == {"warning"}

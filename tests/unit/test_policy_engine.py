@@ -15,6 +15,7 @@ from brain.policy import Condition, PolicyEngine, Rule
 from brain.testing import RecordingStream
 from support.clock import Clock
 from support.policy_reference import decide
+from support.sizes import sizes
 from support.waiting import wait_until
 
 
@@ -22,7 +23,8 @@ def rule(rule_id: str, effect: str = "ALLOW", *held: tuple[str, str, Any], **mor
     return Rule(id=rule_id, name=rule_id, effect=effect, conditions=[Condition(*one) for one in held], **more)
 
 
-def test_threads_decide_by_the_set_before_or_after_each_change() -> None:
+@pytest.mark.parametrize("changes", sizes(300, 1000))
+def test_threads_decide_by_the_set_before_or_after_each_change(changes: int) -> None:
     """A change swaps which of two rules allows: never do both decide, and never none."""
     engine = PolicyEngine()
     in_lists = ("action", "in", [f"a{n}" for n in range(20)])
@@ -47,7 +49,7 @@ def test_threads_decide_by_the_set_before_or_after_each_change() -> None:
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
-    for turn in range(1000):
+    for turn in range(changes):
         engine.update_rule("swap", first if turn % 2 else second)
     done.set()
     for thread in threads:

@@ -17,7 +17,7 @@ from brain.charter import Event
 from brain.errors import BrainError
 from brain.logs import Log
 from brain.stream import EventStream
-from brain.stream.story import find_story
+from brain.stream.timeline import find_timeline
 
 log = Log("brain.soc")
 
@@ -102,7 +102,7 @@ class Step:
 
 def story_of(stream: EventStream, correlation_id: str, since: float) -> list[Event]:
     """The events of the story, in stream order, without this consumer's own. Blocks; raises Unavailable."""
-    found = find_story(stream.backend, correlation_id, since - BEFORE)
+    found = find_timeline(stream.backend, correlation_id, since - BEFORE)
     return [stored.event for stored in found if stored.event.source != SOURCE]
 
 

@@ -31,7 +31,7 @@ from brain.stream.backends import position_key
 
 log = Log("brain.soc")
 
-GROUP = "soc"
+GROUP = "brain.alerting"
 POLL = 1.0
 """Seconds between two looks at what is due."""
 CATCH_UP = 300.0
@@ -64,7 +64,7 @@ class Work:
         self._forgot_at = 0.0
         alerts = AlertProjection(configuration, clock)
         self._projection = Projection(
-            context, GROUP, alerts.apply, pattern=configuration.reading.patterns, committed=self._news.set
+            context, GROUP, alerts.apply, pattern=configuration.reading.patterns, committed=self._news.set, former="soc"
         )
         limits = {
             name: slack.PER_MINUTE for name, kind in configuration.notifiers.items() if isinstance(kind, SlackNotifier)

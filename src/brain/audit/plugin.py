@@ -9,5 +9,6 @@ PLUGIN = Plugin(
     settings="brain.audit.settings:AuditSettings",
     listens=("*",),
     open="brain.audit.tasks:open_component",
+    provides={"AuditEvents": "brain.audit.repository:AuditEventReader"},
     commands={"audit": "brain.audit.commands:app"},
 )

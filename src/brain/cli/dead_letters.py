@@ -10,8 +10,8 @@ from brain.kit.cli.backend import find_group, opened
 from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array
 
 if TYPE_CHECKING:
-    from brain.charter import Event
-    from brain.stream.backends import Backend, DeadLetter
+    from brain.stream.backends import Backend
+    from brain.stream.dead_letters import DeadLetter
 
 app = typer.Typer(help="Events that a consumer group gave up on.", no_args_is_help=True)
 
@@ -81,18 +81,18 @@ def discard(
 
 def _chosen(backend: Backend, group: str, positions: list[str] | None, everything: bool) -> list[str] | None:
     """The positions to work on, None for all. Raises NoGroup, NotFound and InvalidInput, before anything is done."""
-    from brain.errors import InvalidInput, NotFound
+    from brain.errors import InvalidInput
     from brain.stream.backends import check_position
+    from brain.stream.dead_letters import check_positions
 
     find_group(backend, group)
     if everything is bool(positions):
         raise InvalidInput("give either positions, as `brain dead-letters list` shows them, or --all")
     if not positions:
         return None
-    dead = {letter.position for letter in backend.dead_letters(group, 1 << 30)}
-    missing = [position for position in map(check_position, positions) if position not in dead]
-    if missing:
-        raise NotFound(f"no dead letter of {group!r} at {', '.join(missing)}")
+    for position in positions:
+        check_position(position)
+    check_positions(group, backend.dead_letters(group, 1 << 30), positions)
     return positions
 
 
@@ -109,30 +109,20 @@ def _row(letter: DeadLetter) -> dict[str, object]:
         "size": len(letter.data),
         "preview": letter.data[:_PREVIEW].decode(errors="replace"),
         "data_base64": b64encode(letter.data).decode(),
-        "event": _event(letter),
+        "event": letter.event(),
     }
-
-
-def _event(letter: DeadLetter) -> Event | None:
-    """The event in the letter, unless its bytes are what is wrong with it."""
-    from brain.charter import Event
-    from brain.errors import EnvelopeError
-
-    try:
-        return Event.decode(letter.data)
-    except EnvelopeError:
-        return None
 
 
 def _print(letter: DeadLetter) -> None:
     from brain.kit.cli.text import moment, printable
+    from brain.stream.dead_letters import read_attempt
 
-    event = _event(letter)
+    event = letter.event()
     what = f"{event.type}  {event.id}" if event is not None else f"{len(letter.data)} bytes that are no event"
     attempts = "1 attempt" if letter.attempts == 1 else f"{letter.attempts} attempts"
     typer.echo(f"{letter.group}  {letter.position}  {what}  {attempts}, given up {moment(letter.buried_at)}")
     typer.echo(f"    error: {printable(letter.error)}")
-    for attempt in letter.history:
-        at, _, error = attempt.partition(" ")
-        typer.echo(f"    failed {moment(float(at))}: {printable(error)}")
+    for at, error in map(read_attempt, letter.history):
+        when = moment(at) if at is not None else "at a time that is not known"
+        typer.echo(f"    failed {when}: {printable(error)}")
     typer.echo(f"    {printable(letter.data.decode(errors='replace'), _PREVIEW)}")

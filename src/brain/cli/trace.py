@@ -14,7 +14,7 @@ from brain.kit.cli.backend import opened
 from brain.kit.cli.common import JsonOption, StreamOption, print_json_array
 
 if TYPE_CHECKING:
-    from brain.stream.story import Step
+    from brain.stream.timeline import Step
 
 
 @events.app.command("trace")
@@ -28,12 +28,12 @@ def trace_events(
 ) -> None:
     """Print the events of one story, each under the one that caused it."""
     from brain.errors import NotFound
-    from brain.stream.story import as_tree, find_story
+    from brain.stream.timeline import as_tree, find_timeline
     from brain.times import parse_time
 
     start = parse_time(since, time.time(), "--since") if since is not None else None
     with opened(stream) as backend:
-        story = find_story(backend, correlation_id, start)
+        story = find_timeline(backend, correlation_id, start)
     if not story:
         raise NotFound(f"no event with the correlation id {correlation_id!r} is in the stream")
     steps = as_tree(story)

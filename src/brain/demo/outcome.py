@@ -13,7 +13,7 @@ from brain.logs import Log
 
 log = Log("brain.demo")
 
-CONSUMERS = ("audit", "metrics", "soc", "incidents")
+GROUPS = ("brain.audit", "brain.metrics", "brain.alerting", "brain.incidents")
 
 
 @dataclass(frozen=True)
@@ -54,4 +54,4 @@ async def look_back(api: Api, stand_ins: StandIns, seconds: float) -> Outcome:
 
 async def _behind(api: Api) -> bool:
     lags = {group["name"]: group["lag"] for group in await api.call("GET", "groups")}
-    return any(lags.get(name, 1) for name in CONSUMERS)
+    return any(lags.get(name, 1) for name in GROUPS)

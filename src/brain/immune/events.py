@@ -1,4 +1,4 @@
-"""The events of the immune module: what is announced of the fleet's health."""
+"""The events of the immune module: changes of the fleet's health."""
 
 from __future__ import annotations
 

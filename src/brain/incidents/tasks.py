@@ -34,7 +34,7 @@ from brain.threats import ThreatService
 
 log = Log("brain.incidents")
 
-GROUP = "incidents"
+GROUP = "brain.incidents"
 LOOKED_AFTER = 14 * 86_400.0
 """Seconds after its resolution for which an incident's tickets are still looked at."""
 _AT_ONCE = 100  # tickets of one round of looks
@@ -69,7 +69,9 @@ class IncidentWork:
             clock=clock,
         )
         taking = Taking(settings, clock)
-        self._projection = Projection(context, GROUP, taking.apply, pattern=PATTERN, committed=self.nudge)
+        self._projection = Projection(
+            context, GROUP, taking.apply, pattern=PATTERN, committed=self.nudge, former="incidents"
+        )
 
     @classmethod
     @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from brain.kit.database import default_database, open_database
@@ -26,6 +26,24 @@ def plugin_context(stream: EventStream, store: Store, settings: Settings) -> Ite
         yield PluginContext(stream, store, database, settings, plugins())
     finally:
         database.dispose()
+
+
+@asynccontextmanager
+async def database_context(settings: Settings) -> AsyncIterator[PluginContext]:
+    """The context for commands that only read the consumers' database: its stream and store are empty.
+
+    Raises InvalidInput for a bad database URL.
+    """
+    from brain.store import open_store
+    from brain.stream import EventStream
+
+    url = settings.database or default_database(settings.stream)
+    async with EventStream.open("memory://") as stream:
+        with (
+            closing(open_store("memory://")) as store,
+            plugin_context(stream, store, settings.model_copy(update={"database": url})) as context,
+        ):
+            yield context
 
 
 @asynccontextmanager

@@ -7,23 +7,25 @@ turns: the position is locked while a batch is applied, and who comes second goe
 from __future__ import annotations
 
 import asyncio
-import random
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
 from brain.charter import Event, Pattern
-from brain.errors import EnvelopeError
 from brain.kit.database import OUTAGE, create_tables
 from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.stream import EventStream
-from brain.stream.backends import DeadLetter, Entry, NoGroup, position_key
+from brain.stream.backends import Entry, NoGroup, position_key
+from brain.stream.dead_letters import DeadLetter
+from brain.stream.decoded import StoredEvent
+from brain.stream.matching import type_filter
+from brain.stream.retry import Backoff, retry_delay
 
 log = Log("brain.projection")
 
@@ -46,9 +48,10 @@ SEEN = sa.Table(
     sa.Index("consumer_seen_number", "name", "number"),
 )
 REMEMBERED = 200_000
-"""Event ids kept to tell a duplicate: what a producer may send again after Redis lost its memory is far less."""
+"""Event ids kept to find duplicates: what a producer may send again after Redis lost its memory is far less."""
 ATTEMPTS = 5
 """How often an event whose `apply` raises is tried alone before it becomes a dead letter."""
+_STORE_AFTER = 30.0  # seconds for which the position is not written while nothing wanted comes
 _ADVANCE_AFTER = 0.5  # seconds between two reports of the position to the stream
 
 _BEGIN = "INSERT INTO consumer_positions (name, position, applied) VALUES (:name, '', 0) ON CONFLICT DO NOTHING"
@@ -60,13 +63,8 @@ _CLAIM = {
 }
 
 
-class Item(NamedTuple):
-    """One stored event: its position, its exact bytes, and the event, or None when the bytes are no valid one."""
-
-    position: str
-    data: bytes
-    event: Event | None
-
+Item = StoredEvent
+"""What `apply` is given. Its event is shared with the other projections of the process: never change it."""
 
 Apply = Callable[[sa.Connection, Sequence[Item]], None]
 
@@ -76,7 +74,8 @@ class Projection:
 
     `apply` is called in a thread, inside the transaction; what it raises rolls the batch back. An outage of the
     database is waited for. Bytes that are no event are only applied under the pattern `*`. `committed` is called,
-    in the event loop, after each batch.
+    in the event loop, after each batch that changed something. `former` is the name that the group once had: it goes
+    on from the position of that one.
     """
 
     def __init__(
@@ -88,10 +87,15 @@ class Projection:
         pattern: str | Sequence[str] = "*",
         batch: int = 1000,
         committed: Callable[[], None] | None = None,
+        former: str = "",
     ) -> None:
         self.group = group
         self.pattern = Pattern(pattern)
         self.applied = self.duplicates = self.dead = self.outages = 0
+        self._wanted = type_filter(self.pattern)
+        self._former = former
+        self._stored = ""  # the position in the database; what lies between it and the one reached is not wanted
+        self._stored_at = 0.0
         self._stream: EventStream = context.stream
         self._database = context.database
         self._apply = apply
@@ -102,72 +106,110 @@ class Projection:
 
     async def run(self) -> None:
         """Consume until cancelled."""
-        delay = 0.0
+        backoff = Backoff(0.05, 5.0)
         while True:
             try:
                 position = await asyncio.to_thread(self._begin)
-                await self._stream.call(self._stream.backend.create_group, self.group, str(self.pattern), position)
-                with self._stream.bell.listen() as bell:
+                await self._stream.call(self._make_group, position)
+                with self._stream.changes.listen() as changed:
                     while True:
-                        bell.clear()
+                        changed.clear()
                         reached = await self._next(position)
-                        delay = 0.0
+                        backoff.reset()
                         if reached is not None:
                             position = reached
                         else:
                             await self._report(position, now=True)
-                            await self._stream.rung(bell)
+                            await self._stream.wait_for_change(changed)
             except NoGroup:
-                log.warning("group lost, making it anew", group=self.group)
+                log.warning("the group is gone; making it again", group=self.group)
             except OUTAGE as error:
                 self.outages += 1
-                delay = min(5.0, max(0.05, delay * 2))
-                log.warning("waiting for stream or database", group=self.group, error=str(error))
-                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+                log.warning("a projection waits for the stream or the database", group=self.group, error=str(error))
+                await asyncio.sleep(backoff.next_delay())
 
     async def _next(self, position: str) -> str | None:
         """Apply what comes after the position; the position reached, or None when there was nothing."""
         entries = await self._stream.call(self._stream.backend.read, position, self._limit, self.group)
         if not entries:
             return await self._check_replaced(position)
+        before = self.applied
         try:
-            reached = await asyncio.to_thread(self._apply_batch, position, entries)
+            reached = await asyncio.to_thread(self._apply_batch, entries)
         except OUTAGE:
             raise
         except Exception as error:  # noqa: BLE001  (an event that cannot be applied must not hold up the others)
             return await self._failed(position, entries, error)
         self._limit = min(self._batch, self._limit * 2)
-        self._committed()
+        if self.applied != before:
+            self._committed()
         await self._report(reached)
         return reached
+
+    def _make_group(self, position: str) -> None:
+        """Make the group where there is none, and let go of what a stranger took from it: we read by position."""
+        backend, member = self._stream.backend, f"projection-{os.urandom(4).hex()}"
+        backend.create_group(self.group, str(self.pattern), position)
+        backend.join(self.group, member)
+        held = backend.take_over(self.group, member)
+        backend.ack(self.group, member, [one.position for one in held])
+        backend.expel(self.group, member)
 
     def _begin(self) -> str:
         """The projection's position; it begins at the start of what the stream keeps."""
         create_tables(self._database, METADATA)
+        if self._former:
+            self._take_former_name()
         with self._database.begin() as db:
             db.execute(sa.text(_BEGIN), {"name": self.group})
-            return self._lock(db)
+            self._note_stored(self._lock(db))
+        return self._stored
+
+    def _take_former_name(self) -> None:
+        """Go on from where the projection stood under its former name; once, whatever is killed meanwhile."""
+        former, name = self._former, POSITIONS.c.name
+        with self._database.begin() as db:
+            known = set(db.execute(sa.select(name).where(name.in_((former, self.group)))).scalars())
+        if known != {former}:
+            return
+        # The stream first: after a kill in between, the database still has the former name, and this is done again.
+        self._stream.backend.rename_group(former, self.group)
+        with self._database.begin() as db:
+            if db.execute(POSITIONS.update().where(name == former).values(name=self.group)).rowcount:
+                db.execute(SEEN.update().where(SEEN.c.name == former).values(name=self.group))
+        log.info("a projection has a new name", group=self.group, former=former)
 
     def _lock(self, db: sa.Connection) -> str:
         query = sa.select(POSITIONS.c.position).where(POSITIONS.c.name == self.group).with_for_update()
         return str(db.execute(query).scalar_one())
 
-    def _apply_batch(self, position: str, entries: Sequence[Entry]) -> str:
-        items = [item for item in map(_item, entries) if self._wanted(item)]
+    def _apply_batch(self, entries: Sequence[Entry]) -> str:
+        items = self._stream.decoded.decode(entries, self._wanted)
+        reached = entries[-1].position
+        if not items and time.monotonic() - self._stored_at < _STORE_AFTER:
+            return reached
         with self._database.begin() as db:
-            stored = self._lock(db)
-            if stored != position:
-                return stored
-            fresh = self._fresh(db, items)
+            if (theirs := self._moved_by_another(db)) is not None:
+                return theirs
+            fresh = self._fresh(db, items) if items else []
             if fresh:
                 self._apply(db, fresh)
-            self._move(db, entries[-1].position, len(fresh))
+            self._move(db, reached, len(fresh))
+        self._note_stored(reached)
         self.applied += len(fresh)
         self.duplicates += len(items) - len(fresh)
-        return entries[-1].position
+        return reached
 
-    def _wanted(self, item: Item) -> bool:
-        return self.pattern.matches_all if item.event is None else self.pattern.matches(item.event.type)
+    def _moved_by_another(self, db: sa.Connection) -> str | None:
+        """The position in the database, locked, when another process has moved it; this one goes on from there."""
+        stored = self._lock(db)
+        if stored == self._stored:
+            return None
+        self._stored = stored
+        return stored
+
+    def _note_stored(self, position: str) -> None:
+        self._stored, self._stored_at = position, time.monotonic()
 
     def _fresh(self, db: sa.Connection, items: Sequence[Item]) -> list[Item]:
         """Those never applied before, each once."""
@@ -194,52 +236,54 @@ class Projection:
         )
 
     async def _failed(self, position: str, entries: Sequence[Entry], error: Exception) -> str:
-        """Narrow a failing batch down to one event, try that again, at last bury it; the position reached."""
+        """Narrow a failing batch down to one event, try that again, at last give it up; the position reached."""
         if len(entries) > 1:
             self._limit = max(1, len(entries) // 2)
             return position
         entry = entries[0]
         self._failures[entry.position] += 1
         attempts = self._failures[entry.position]
-        words = f"{type(error).__name__}: {error}"
-        log.error("event not applied", group=self.group, position=entry.position, attempts=attempts, error=words)
+        reason = f"{type(error).__name__}: {error}"
+        log.error(
+            "an event was not applied", group=self.group, position=entry.position, attempts=attempts, error=reason
+        )
         if attempts < ATTEMPTS:
-            await asyncio.sleep(0.05 * 2**attempts * random.uniform(0.5, 1.0))
+            await asyncio.sleep(retry_delay(attempts, 0.1, 5.0))
             return position
         del self._failures[entry.position]
-        await self._stream.call(self._bury, entry, words)
+        await self._stream.call(self._dead_letter, entry, reason)
         self.dead += 1
-        return await asyncio.to_thread(self._pass_over, position, entry.position)
+        return await asyncio.to_thread(self._pass_over, entry.position)
 
-    def _bury(self, entry: Entry, words: str) -> None:
-        backend, consumer = self._stream.backend, "projection"
+    def _dead_letter(self, entry: Entry, reason: str) -> None:
+        backend, member = self._stream.backend, f"projection-{os.urandom(4).hex()}"
         letter = DeadLetter(
             group=self.group,
             position=entry.position,
             data=entry.data,
-            error=words,
+            error=reason,
             attempts=ATTEMPTS,
             buried_at=time.time(),
         )
-        backend.join(self.group, consumer)
-        backend.bury(letter, consumer)
-        backend.expel(self.group, consumer)
+        backend.join(self.group, member)
+        backend.dead_letter(letter, member)
+        backend.expel(self.group, member)
 
-    def _pass_over(self, position: str, reached: str) -> str:
+    def _pass_over(self, reached: str) -> str:
         with self._database.begin() as db:
-            stored = self._lock(db)
-            if stored != position:
-                return stored
+            if (theirs := self._moved_by_another(db)) is not None:
+                return theirs
             self._move(db, reached, 0)
-            return reached
+        self._note_stored(reached)
+        return reached
 
     async def _check_replaced(self, position: str) -> str | None:
-        """Begin anew on a stream that ends before our position: it was replaced or emptied."""
+        """Begin at the start of a stream that ends before our position: it was replaced or emptied."""
         tail = await self._stream.call(self._stream.backend.tail)
         if position_key(tail) >= position_key(position):
             return None
         log.warning("the stream was replaced; beginning at its start", group=self.group, position=position, tail=tail)
-        return await asyncio.to_thread(self._pass_over, position, "")
+        return await asyncio.to_thread(self._pass_over, "")
 
     async def _report(self, position: str, now: bool = False) -> None:
         """Tell the stream how far the group has come, for its lag and its retention."""
@@ -252,11 +296,3 @@ class Projection:
 def _key(event: Event) -> str:
     """The event's id; a digest in the place of one that is longer than an index takes."""
     return event.id if len(event.id) <= _ID_CHARACTERS else f"sha256 {sha256(event.id.encode()).hexdigest()}"
-
-
-def _item(entry: Entry) -> Item:
-    try:
-        return Item(*entry, Event.decode(entry.data))
-    except EnvelopeError as error:
-        log.warning("stored bytes are not an event", position=entry.position, error=str(error))
-        return Item(*entry, None)

@@ -7,6 +7,6 @@ PLUGIN = Plugin(
     purpose="Counts events; denial rates, times to mitigate and the resolution rate over time.",
     settings="brain.metrics.settings:MetricsSettings",
     listens=("*",),
-    open="brain.metrics.http:open_component",
+    open="brain.metrics.tasks:open_component",
     commands={"metrics": "brain.metrics.commands:app"},
 )

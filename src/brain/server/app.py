@@ -38,8 +38,8 @@ from brain.server.unreadable import NamesUnreadable
 from brain.settings import Settings
 from brain.store import Store
 from brain.stream import EventStream
-from brain.stream.kept import Kept
 from brain.stream.retention import keep
+from brain.stream.tasks import RestartingTask
 
 STATIC = Path(__file__).parent / "static"
 
@@ -62,7 +62,7 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
     check_exposure(settings)
     sessions = Sessions(settings.api_key.get_secret_value()) if settings.api_key else None
     live = Live(stream, settings.live_limit)
-    kept: list[Kept] = []
+    kept: list[RestartingTask] = []
     families: list[Callable[[], Sequence[Metric]]] = []
 
     def consumers_state() -> str:
@@ -82,8 +82,8 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
                 if component.metrics is not None:
                     families.append(component.metrics)
                 if name in settings.consumers or not plugin.runs:
-                    kept.extend(Kept(f"consumer {name}", task) for task in component.tasks)
-            kept.append(Kept("retention", lambda: keep(stream, settings.retention)))
+                    kept.extend(RestartingTask(f"consumer {name}", task) for task in component.tasks)
+            kept.append(RestartingTask("retention", lambda: keep(stream, settings.retention)))
             app.openapi_schema = None
             tasks = [asyncio.create_task(stream.run_consumers()), *(asyncio.create_task(one.run()) for one in kept)]
             try:

@@ -10,24 +10,23 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from brain import limits
-from brain.charter import Event
-from brain.errors import EnvelopeError, NotFound
 from brain.kit.http import Envelope
 from brain.server.openapi import answers
 from brain.stream import EventStream
-from brain.stream.backends import DeadLetter, NoGroup
+from brain.stream.backends import NoGroup
+from brain.stream.dead_letters import DeadLetter, check_positions, read_attempt
 
 LETTERS = 1000
 """Most dead letters in one answer."""
 
-_EXAMPLE: Any = {"group": "soc", "positions": ["1024", "1031"]}
+_EXAMPLE: Any = {"group": "billing", "positions": ["1024", "1031"]}
 
 
 class GroupView(BaseModel):
     """A consumer group: subscribers that share the work of one reader of the stream."""
 
-    name: str = Field(description="Its name.", examples=["soc"])
-    pattern: str = Field(description="The event types it wants, comma-separated.", examples=["threat.*"])
+    name: str = Field(description="Its name.", examples=["billing"])
+    pattern: str = Field(description="The event types it wants, comma-separated.", examples=["invoice.*"])
     read_to: str = Field(description="The last position handed out; empty before the first.")
     safe: str = Field(description="Everything up to this position is done.")
     lag: int = Field(description="How many events of the stream come after `read_to`.")
@@ -91,7 +90,7 @@ def groups_router(stream: EventStream) -> APIRouter:
     )
     async def list_letters(
         group: Annotated[
-            str | None, Query(max_length=limits.TYPE, description="Only of this group", examples=["soc"])
+            str | None, Query(max_length=limits.TYPE, description="Only of this group", examples=["billing"])
         ] = None,
         limit: Annotated[int, Query(ge=1, le=LETTERS, description="Most letters in the answer")] = 100,
     ) -> Response:
@@ -125,16 +124,11 @@ async def _check_letters(stream: EventStream, letters: Letters) -> None:
     await _check_group(stream, letters.group)
     if letters.positions is None:
         return
-    dead = {letter.position for letter in await stream.dead_letters(letters.group, 1 << 30)}
-    if missing := [position[:40] for position in letters.positions if position not in dead]:
-        raise NotFound(f"no dead letter of {letters.group!r} at {', '.join(missing[:10])}; the list may be old")
+    check_positions(letters.group, await stream.dead_letters(letters.group, 1 << 30), letters.positions)
 
 
 def _view(letter: DeadLetter) -> dict[str, Any]:
-    try:
-        event = Event.decode(letter.data)
-    except EnvelopeError:
-        event = None
+    event = letter.event()
     return {
         "group": letter.group,
         "position": letter.position,
@@ -142,18 +136,9 @@ def _view(letter: DeadLetter) -> dict[str, Any]:
         "data_base64": b64encode(letter.data).decode() if event is None else None,
         "error": letter.error,
         "attempts": letter.attempts,
-        "history": [_attempt(line) for line in letter.history],
+        "history": [read_attempt(line)._asdict() for line in letter.history],
         "buried_at": letter.buried_at,
     }
-
-
-def _attempt(line: str) -> dict[str, Any]:
-    """The history keeps lines `<unix seconds> <error>`."""
-    at, _, error = line.partition(" ")
-    try:
-        return {"at": float(at), "error": error}
-    except ValueError:
-        return {"at": None, "error": line}
 
 
 def _json(value: object) -> Response:

@@ -18,7 +18,7 @@ from brain.errors import BrainError
 from brain.logs import Log
 from brain.store import Store
 from brain.stream import EventStream
-from brain.stream.families import stream_families
+from brain.stream.prometheus import stream_metrics
 
 log = Log("brain.health")
 
@@ -76,7 +76,7 @@ def health_router(
         summary="OpenMetrics for Prometheus",
     )
     async def metrics(accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
-        found = await stream_families(stream)
+        found = await stream_metrics(stream)
         for gather in families:
             found += await asyncio.to_thread(gather)
         found.append(GaugeMetricFamily("brain_live_clients", "Clients that follow events/live now", live_clients()))

@@ -1,32 +1,24 @@
-"""A consumer of a group: what is to be delivered how, and the memberships that do it, one after the other."""
+"""A consumer of a group: a handler for its events, how they are delivered to it, and its runs, one after the other."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import random
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from brain.charter import Event, Pattern
-from brain.errors import Unavailable
-from brain.logs import Log
-from brain.stream.backends import Fenced, NoGroup
-from brain.stream.kept import Kept
-from brain.stream.session import Session
+from brain.charter import Event
+from brain.stream.group import Group
+from brain.stream.lanes import HandlerRun
+from brain.stream.tasks import RestartingTask
 from brain.stream.threads import HandlerThreads
-
-if TYPE_CHECKING:
-    from brain.stream.stream import EventStream
-
-log = Log("brain.consumer")
 
 Handler = Callable[[Event], Awaitable[object] | object]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Delivering:
+class DeliveryOptions:
     """How a group's events are delivered; all times in seconds."""
 
     batch: int = 500
@@ -63,66 +55,41 @@ class Consumer:
     KeyboardInterrupt in an async handler goes through, since that is how Python hands on Ctrl-C.
     """
 
-    def __init__(
-        self, stream: EventStream, group: str, pattern: Pattern, handler: Handler, delivering: Delivering | None = None
-    ) -> None:
+    def __init__(self, group: Group, handler: Handler, how: DeliveryOptions) -> None:
         self.group = group
-        self.pattern = pattern
+        self._how = how
         self.handler = handler
         self.is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
             getattr(handler, "__call__", None)  # noqa: B004  (an object with an async __call__)
         )
-        self.delivered = self.failed = self.retried = self.dead = self.fenced = 0
-        self.memberships: list[str] = []  # begun, and not known to have been given back
+        self.delivered = self.failed = 0
         self.hanging: dict[str, asyncio.Future[Any]] = {}
         """What still runs over its time, by the position of its event; done when it has ended."""
-        self._stream = stream
-        self._how = delivering or Delivering()
-        self._start: str | None = None
         self._threads: HandlerThreads | None = None
-        self.kept = Kept(f"group {group}", self.run, stream.is_closed)
+        self.task = RestartingTask(f"group {group.name}", self.run, group.stream.is_closed)
 
     async def run(self) -> None:
         """Consume until cancelled; a lost lease, a lost group and an absent backend are got over."""
-        delay = 0.0
         while True:
-            session = Session(self, self._stream, self._how)
-            try:
-                await session.run()
-            except Fenced as error:
-                self.fenced += 1
-                log.warning("lease lost, joining again", group=self.group, error=str(error))
-            except NoGroup:
-                log.warning("group lost, making it again", group=self.group)
-            except Unavailable as error:
-                # An outage that begins in a running session is a new one: it is not waited for as long as the last.
-                delay = (0.05 if session.joined else min(2.0, max(0.05, delay * 2))) * random.uniform(0.5, 1.0)
-                self._stream.outage.met(f"reading as group {self.group}", error)
-                await asyncio.sleep(delay)
+            await HandlerRun(self, self._how).run()
 
     def troubles(self) -> list[str]:
         """What keeps this group from working as it should, a sentence each."""
         found = []
-        if (ended := self.kept.trouble()) != "":
+        if (ended := self.task.trouble()) != "":
             found.append(ended)
-        if len(self.hanging) >= self._how.concurrency:
-            found.append(
-                f"group {self.group}: {len(self.hanging)} handlers run on over their time of {self._how.timeout:g} s"
-            )
+        hanging = len(self.hanging)
+        if hanging >= self._how.concurrency:
+            limit = f"{self._how.timeout:g} s"
+            found.append(f"group {self.group.name}: {hanging} handlers run on over their time of {limit}")
         return found
-
-    async def start_position(self) -> str:
-        """Where the group begins; `now` is the moment of the first try, also when the group has to be made anew."""
-        if self._start is None:
-            self._start = await self._stream.start_position(self._how.start)
-        return self._start
 
     @property
     def threads(self) -> HandlerThreads:
         """The threads of this group's plain handlers, for the running loop."""
         if self._threads is None or self._threads.loop is not asyncio.get_running_loop():
             self.close()
-            self._threads = HandlerThreads(self.group, self._how.concurrency)
+            self._threads = HandlerThreads(self.group.name, self._how.concurrency)
         return self._threads
 
     def close(self) -> None:

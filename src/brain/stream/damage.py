@@ -42,11 +42,13 @@ class DamageLog:
             if lost.get(first, 0) >= count:
                 return
             lost[first] = count
-            log.error("journal records lost to damage", journal=journal, first=first, count=count, kept=str(segment))
+            log.error(
+                "journal records were lost to damage", journal=journal, first=first, count=count, kept=str(segment)
+            )
             try:
                 self._keep(self._root / (journal + SUFFIX), lost, segment)
             except OSError as error:
-                log.error("damaged segment not kept", journal=journal, error=str(error))
+                log.error("a damaged segment could not be kept", journal=journal, error=str(error))
 
     @staticmethod
     def _keep(folder: Path, lost: dict[int, int], segment: Path | None) -> None:
@@ -66,5 +68,5 @@ def _read(report: Path) -> dict[int, int]:
     try:
         return msgspec.json.decode(report.read_bytes(), type=dict[int, int])
     except (OSError, msgspec.DecodeError) as error:
-        log.warning("report of journal damage not readable", file=str(report), error=str(error))
+        log.warning("the report of journal damage cannot be read", file=str(report), error=str(error))
         return {}

@@ -28,12 +28,12 @@ RETENTION_BLOCKED = EventType(
     frequency=Frequency.LOW,
     purpose="The stream is larger or older than its limits allow, because a group has not read what should go.",
     example={
-        "group": "soc",
+        "group": "billing",
         "lag": 120000,
         "pending": 12,
         "safe": "48210",
         "wanted": "160000",
-        "remedy": "start the group's consumer, or remove the group with `brain groups remove soc`",
+        "remedy": "start the group's consumer, or remove the group with `brain groups remove billing`",
     },
 )
 

@@ -27,7 +27,7 @@ class Inbox:
 
     `connection` is an sqlite3 or any other DB-API connection, or an SQLAlchemy Connection, Session, AsyncConnection or
     AsyncSession. `consumer` (at most 100 characters) says whose effects they are: each consumer sees each event once.
-    `paramstyle` is needed only where the DB-API module cannot be told from the connection. `create=False` leaves making
+    `paramstyle` is needed only where the connection does not show its DB-API module. `create=False` leaves making
     the table to your migrations; `clock` gives Unix seconds. Raises InvalidInput.
     """
 
@@ -165,7 +165,7 @@ def _undo(database: Database, error: BaseException) -> None:
     """
     try:
         database.rollback()
-    except Exception as refusal:  # noqa: BLE001  (told with the error that is on its way)
+    except Exception as refusal:  # noqa: BLE001  (goes on with the error that is on its way)
         error.add_note(f"inbox: not rolled back by the inbox: {refusal}")
 
 

@@ -106,7 +106,7 @@ class Journal:
         if self._lock is None:  # closed
             return False
         if self._map is not None and os.fstat(self._fd).st_size < self._size:
-            log.error("journal segment was cut short by somebody, mended", journal=self.folder.name)
+            log.error("a journal segment had been cut short; it has its length again", journal=self.folder.name)
             _reserve(self._fd, self._size)
         if self._is_there():
             return False
@@ -123,8 +123,8 @@ class Journal:
         return self._lock is not None and found.st_ino == os.fstat(self._lock).st_ino
 
     def _make_again(self) -> None:
-        """The folder anew, with what this process still has of it: the segment being written."""
-        log.error("journal folder was removed by somebody, made again", journal=str(self.folder))
+        """Make the folder again, with what this process still has of it: the segment being written."""
+        log.error("the journal's folder had been removed; it was made again", journal=str(self.folder))
         if self._lock is not None:
             unlock(self._lock)
         self._lock = lock_folder(self.folder) if self.folder.is_dir() else _make(self.folder)

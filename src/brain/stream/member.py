@@ -1,8 +1,8 @@
 """One consumer's membership of a group: its lease, and taking over what the dead left behind.
 
-A lease is a counter that its holder counts up (`beat`). Others watch the counters by their own monotonic clock, and
-expel a member whose counter stood still for the lease's length; from then on the backend refuses (Fenced) whatever the
-expelled one says. So no wall clock, ours or the server's, can end a lease early or keep a dead one alive.
+A lease is a counter that its holder counts up (`heartbeat`). Others watch the counters by their own monotonic clock,
+and expel a member whose counter stood still for the lease's length; from then on the backend refuses (Fenced) whatever
+the expelled one says. So no wall clock, ours or the server's, can end a lease early or keep a dead one alive.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from brain.logs import Log
-from brain.stream.backends import Backend, DeadLetter, Held
+from brain.stream.backends import Backend, Held
+from brain.stream.dead_letters import DeadLetter
 
 log = Log("brain.group")
 
@@ -42,23 +43,23 @@ class Member:
             self._backend.expel(self.group, name)
         return self._backend.take_over(self.group, self.name)
 
-    def beat(self) -> list[Held]:
+    def heartbeat(self) -> list[Held]:
         """Renew the lease, expel who has not, and take over what they held. Raises Fenced when the lease is lost."""
         now = self._monotonic()
-        beats = self._backend.beat(self.group, self.name)
-        for other, beat in beats.items():
+        counts = self._backend.heartbeat(self.group, self.name)
+        for other, count in counts.items():
             known = self._seen.get(other)
-            if known is None or known[0] != beat:
-                self._seen[other] = (beat, now)
+            if known is None or known[0] != count:
+                self._seen[other] = (count, now)
             elif other != self.name and now - known[1] >= self._lease:
-                log.warning("consumer gone, taking over", group=self.group, consumer=other)
-                self._backend.expel(self.group, other, beat)
+                log.warning("a consumer is gone; taking over what it held", group=self.group, consumer=other)
+                self._backend.expel(self.group, other, count)
                 del self._seen[other]
-        for gone in self._seen.keys() - beats.keys():
+        for gone in self._seen.keys() - counts.keys():
             del self._seen[gone]
         return self._backend.take_over(self.group, self.name)
 
-    def bury(self, position: str, data: bytes, error: str, attempts: int, history: tuple[str, ...] = ()) -> None:
+    def dead_letter(self, position: str, data: bytes, error: str, attempts: int, history: tuple[str, ...] = ()) -> None:
         """Make a held event a dead letter of the group. Raises Fenced."""
         letter = DeadLetter(
             group=self.group,
@@ -69,8 +70,8 @@ class Member:
             history=history,
             buried_at=time.time(),
         )
-        self._backend.bury(letter, self.name)
-        log.error("event became a dead letter", group=self.group, position=position, error=error)
+        self._backend.dead_letter(letter, self.name)
+        log.error("an event became a dead letter", group=self.group, position=position, error=error)
 
     def leave(self) -> None:
         """Give the lease back; what is still held goes to the others at once."""

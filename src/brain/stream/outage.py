@@ -20,16 +20,16 @@ class Outage:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._said_at = float("-inf")
-        self._unsaid = 0
+        self._logged_at = float("-inf")
+        self._unlogged = 0
 
-    def met(self, doing: str, error: Exception) -> None:
+    def report(self, doing: str, error: Exception) -> None:
         """A part that was `doing` something met this error, whose text says what to do."""
         with self._lock:
             now = self._clock()
-            if now - self._said_at < EVERY_SECONDS:
-                self._unsaid += 1
+            if now - self._logged_at < EVERY_SECONDS:
+                self._unlogged += 1
                 return
-            self._said_at, unsaid, self._unsaid = now, self._unsaid, 0
-        more = {"errors_since_last_line": unsaid} if unsaid else {}
+            self._logged_at, unlogged, self._unlogged = now, self._unlogged, 0
+        more = {"errors_since_last_line": unlogged} if unlogged else {}
         log.warning("the stream does not answer; trying again", doing=doing, error=str(error), **more)

@@ -105,4 +105,4 @@ async def _finish(event_type: str, result: Awaitable[object]) -> None:
 
 def _failed(event_type: str, error: object) -> None:
     failures[event_type] += 1
-    log.error("event not published", type=event_type, error=str(error), total=failures[event_type])
+    log.error("an event was not published", type=event_type, error=str(error), total=failures[event_type])

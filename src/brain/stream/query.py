@@ -1,25 +1,35 @@
-"""Reading what is stored: ranges, filters, replay. Nothing here touches a group."""
+"""Reading what is stored: one query model for the Python API, HTTP, the command line, timelines and the audit log.
+
+Nothing here touches a group.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from brain.charter import Event, Pattern
 from brain.errors import EnvelopeError
 from brain.logs import Log
-from brain.stream.backends import Backend, Entry, position_key
+from brain.stream.backends import Backend, Entry, check_position, position_key
+from brain.stream.matching import EventFilter, type_filter
 
 if TYPE_CHECKING:
     from brain.stream.stream import EventStream
 
 log = Log("brain.query")
 
-_PAGE = 2000
-_EVERY = Pattern("*")
+PAGE = 2000
+"""Most events read from the backend at once."""
+_FIRST_PAGE = 50  # fewest events read at once; twice as many each time, up to PAGE
+EVERY = Pattern("*")
 _SLACK = 3600.0
 """Seconds by which an event may have been stored before its own timestamp says (clocks of several machines differ)."""
+_MINTED = re.compile(r"evt_[a-z][a-z0-9_]*_([0-9]{1,14})_[0-9a-f]{12,}").fullmatch
+_PLAIN = re.compile(r"[A-Za-z0-9_.:-]+").fullmatch  # what every JSON encoder writes as it is
 
 
 class Stored(NamedTuple):
@@ -29,76 +39,132 @@ class Stored(NamedTuple):
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which events are asked for; `until` is excluded."""
+@dataclass(frozen=True, kw_only=True)
+class EventQuery:
+    """Which stored events are asked for; all that is given must fit.
 
-    pattern: Pattern
+    Times are Unix seconds of the events' own clocks, `until` is excluded. The event whose id is the `correlation_id`
+    began that chain of events and belongs to it.
+    """
+
+    pattern: Pattern = EVERY
     since: float | None = None
     until: float | None = None
     correlation_id: str | None = None
 
-    def __call__(self, event: Event) -> bool:
+    def matches(self, event: Event) -> bool:
+        """Whether the event is asked for."""
         return (
             self.pattern.matches(event.type)
             and (self.since is None or event.timestamp >= self.since)
             and (self.until is None or event.timestamp < self.until)
-            and (self.correlation_id is None or self.correlation_id in (event.meta["correlation_id"], event.id))
+            and (self.correlation_id is None or self.correlation_id in (event.correlation_id, event.id))
         )
 
+    @cached_property
+    def may_match(self) -> EventFilter:
+        """Whether bytes may be an event that is asked for, at a fraction of the cost of decoding them."""
+        by_type = type_filter(self.pattern)
+        sign = b""
+        if self.correlation_id is not None and _PLAIN(self.correlation_id):
+            sign = f'"{self.correlation_id}"'.encode()
+        return lambda data: sign in data and (by_type is None or by_type(data))
 
-def decode(entries: Sequence[Entry], pattern: Pattern) -> Iterator[Stored]:
-    """The entries that are events and match; others are passed over (a group buries them, a reader only looks)."""
-    for position, data in entries:
-        try:
-            event = Event.decode(data)
-        except EnvelopeError as error:
-            log.warning("stored bytes are not an event", position=position, error=str(error))
-            continue
-        if pattern.matches(event.type):
-            yield Stored(position, event)
+    def select(self, entries: Sequence[Entry]) -> Iterator[Stored]:
+        """The entries that are asked for. Bytes that are no event are passed over: a reader only looks."""
+        for position, data in entries:
+            if not self.may_match(data):
+                continue
+            try:
+                event = Event.decode(data)
+            except EnvelopeError as error:
+                log.warning("stored bytes are not an event; passing them over", position=position, error=str(error))
+                continue
+            if self.matches(event):
+                yield Stored(position, event)
+
+    def first_position(self, backend: Backend, after: str = "") -> str:
+        """A position before the first event that is asked for, at or after `after`."""
+        if self.since is None:
+            return after
+        return max(after, backend.position_at(self.since - _SLACK), key=position_key)
 
 
-def read(backend: Backend, wanted: Wanted, after: str, before: str, limit: int, newest_first: bool) -> list[Stored]:
-    """At most `limit` wanted events with `after` < position < `before` ("" for no bound)."""
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """A part of the stream, and the way through it. Positions are excluded, "" is no bound. Raises InvalidInput."""
+
+    after: str = ""
+    before: str = ""
+    newest_first: bool = False
+
+    def __post_init__(self) -> None:
+        check_position(self.after)
+        check_position(self.before)
+
+
+class Page(NamedTuple):
+    """Some of the events asked for, and the position to go on from; None when there are no more."""
+
+    events: list[Stored]
+    following: str | None
+
+
+def read(backend: Backend, query: EventQuery, stretch: Stretch, limit: int, searched: int | None = None) -> Page:
+    """At most `limit` events, in the order of the stretch. Blocks. Raises Unavailable.
+
+    After looking through about `searched` events (None: all) it answers with what it has found.
+    """
+    low = query.first_position(backend, stretch.after)
+    bounds = position_key(low), position_key(stretch.before) if stretch.before else None
+    cursor = stretch.before if stretch.newest_first else low
     found: list[Stored] = []
-    if wanted.since is not None:
-        after = max(after, backend.position_at(wanted.since - _SLACK), key=position_key)
-    low, high = position_key(after), position_key(before)
-    while len(found) < limit:
-        page = max(50, min(_PAGE, limit))
-        entries = backend.read_back(before, page) if newest_first else backend.read(after, page)
-        for stored in decode(entries, wanted.pattern):
-            key = position_key(stored.position)
-            if (newest_first and key <= low) or (not newest_first and high and key >= high):
-                return found
-            if wanted(stored.event):
-                found.append(stored)
-                if len(found) == limit:
-                    return found
-        if len(entries) < page:
-            return found
-        before = after = entries[-1].position
-        last = position_key(before)
-        if (newest_first and last <= low) or (not newest_first and high and last >= high):
-            return found
-    return found
+    looked, page = 0, max(_FIRST_PAGE, min(PAGE, limit))
+    while searched is None or looked < searched:
+        entries = backend.read_back(cursor, page) if stretch.newest_first else backend.read(cursor, page)
+        within = _within(entries, *bounds)
+        for stored in query.select(within):
+            found.append(stored)
+            if len(found) == limit:
+                return Page(found, stored.position)
+        if len(entries) < page or len(within) < len(entries):
+            return Page(found, None)
+        cursor = entries[-1].position
+        looked, page = looked + len(entries), min(PAGE, page * 2)
+    return Page(found, cursor)
 
 
-async def replay(stream: EventStream, wanted: Wanted, after: str) -> AsyncGenerator[Stored, None]:
-    """Wanted events after the position, up to the one that is the newest now."""
+def _within(entries: Sequence[Entry], low: tuple[int, ...], high: tuple[int, ...] | None) -> Sequence[Entry]:
+    """Those between the two positions."""
+    if not entries or (_is_within(entries[0], low, high) and _is_within(entries[-1], low, high)):
+        return entries
+    return [entry for entry in entries if _is_within(entry, low, high)]
+
+
+def _is_within(entry: Entry, low: tuple[int, ...], high: tuple[int, ...] | None) -> bool:
+    key = position_key(entry.position)
+    return key > low and (high is None or key < high)
+
+
+def scan(backend: Backend, query: EventQuery, after: str = "") -> Iterator[Stored]:
+    """All events that are asked for, oldest first. Blocks. Raises Unavailable."""
+    after = query.first_position(backend, after)
+    while entries := backend.read(after, PAGE):
+        yield from query.select(entries)
+        after = entries[-1].position
+
+
+async def replay(stream: EventStream, query: EventQuery, after: str) -> AsyncGenerator[Stored, None]:
+    """The events asked for after the position, up to the one that is the newest now."""
     backend = stream.backend
     end = position_key(await stream.call(backend.tail))
-    if wanted.since is not None:
-        started = await stream.call(backend.position_at, wanted.since - _SLACK)
-        after = max(after, started, key=position_key)
+    after = await stream.call(query.first_position, backend, after)
     while position_key(after) < end:
-        entries = await stream.call(backend.read, after, _PAGE)
-        for stored in decode(entries, wanted.pattern):
+        entries = await stream.call(backend.read, after, PAGE)
+        for stored in query.select(entries):
             if position_key(stored.position) > end:
                 return
-            if wanted(stored.event):
-                yield stored
+            yield stored
         if not entries:
             return
         after = entries[-1].position
@@ -110,13 +176,26 @@ async def events(stored: AsyncGenerator[Stored, None]) -> AsyncGenerator[Event, 
         yield one.event
 
 
-def find_back(backend: Backend, event_id: str) -> str:
-    """The position of the newest stored event with that id, or ""; looks from the newest back."""
-    sign = f'"{event_id}"'.encode()
+def find_event(backend: Backend, event_id: str) -> Stored | None:
+    """The newest stored event with this id. Blocks.
+
+    It is looked for at the time that the id carries, and then from the newest event back: it may have been stored long
+    after it was made, as when a journal is shipped after a crash.
+    """
+    minted = _MINTED(event_id)
+    if minted is None:
+        return None
+    query = EventQuery(correlation_id=event_id)  # for the quick look at the bytes
+    near = backend.read(backend.position_at(int(minted[1]) / 1000 - 1), PAGE)
+    if found := _named(query, near, event_id):
+        return found
     before = ""
-    while entries := backend.read_back(before, _PAGE):
-        for position, data in entries:
-            if sign in data and any(one.event.id == event_id for one in decode([Entry(position, data)], _EVERY)):
-                return position
+    while entries := backend.read_back(before, PAGE):
+        if found := _named(query, entries, event_id):
+            return found
         before = entries[-1].position
-    return ""
+    return None
+
+
+def _named(query: EventQuery, entries: Sequence[Entry], event_id: str) -> Stored | None:
+    return next((stored for stored in query.select(entries) if stored.event.id == event_id), None)

@@ -96,7 +96,7 @@ async def keep(
                 alarmed[group.name] = time.monotonic()
                 report_blocked(stream, group, done.wanted)
             if done.removed:
-                log.info("stream trimmed", removed=done.removed)
+                log.info("the stream was trimmed", removed=done.removed)
         await asyncio.sleep(every)
 
 

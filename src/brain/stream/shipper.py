@@ -23,7 +23,6 @@ from brain.errors import Unavailable
 from brain.logs import Log
 from brain.stream.backends import Backend, MarkMismatch, position_key
 from brain.stream.damage import DamageLog
-from brain.stream.delays import Delays
 from brain.stream.journal import (
     Journal,
     Reader,
@@ -36,6 +35,7 @@ from brain.stream.journal import (
     unlock,
 )
 from brain.stream.outage import Outage
+from brain.stream.store_delays import StoreDelays
 
 log = Log("brain.shipper")
 
@@ -91,7 +91,10 @@ class Shipment:
             )
         except MarkMismatch as mismatch:
             log.warning(
-                "resuming where the backend says", journal=self.name, expected=self._mark, stored=mismatch.stored
+                "the backend knows another mark of this journal; going on from there",
+                journal=self.name,
+                expected=self._mark,
+                stored=mismatch.stored,
             )
             self._resume(mismatch.stored)
             return [], []
@@ -126,7 +129,12 @@ class Shipment:
         stored = self._backend.mark(self.name)
         if stored == self._mark:
             return True
-        log.warning("the backend has forgotten events", journal=self.name, expected=self._mark, stored=stored)
+        log.warning(
+            "the backend has forgotten events; sending them again",
+            journal=self.name,
+            expected=self._mark,
+            stored=stored,
+        )
         self._resume(stored)
         return False
 
@@ -244,7 +252,7 @@ class Shipper:
         self._receipts = threading.Lock()
         self._waiters: dict[int, list[Future[str]]] = {}
         self._positions: deque[tuple[Sequence[int], list[str]]] = deque(maxlen=_REMEMBERED)
-        self.delays = Delays()
+        self.store_delays = StoreDelays()
         self._thread = threading.Thread(target=self._run, name="brain-shipper", daemon=True)
 
     @property
@@ -298,7 +306,7 @@ class Shipper:
             if everything:
                 self._own.finish(self._safe)
         except Unavailable as error:
-            log.warning("journal kept for the next start", journal=self._own.name, error=str(error))
+            log.warning("the journal is kept; the next start ships it", journal=self._own.name, error=str(error))
         self._own.close()
         for orphan in self._orphans:
             orphan.close()
@@ -319,13 +327,13 @@ class Shipper:
                 self.failures += 1
                 self.last_error = str(error)
                 delay = min(1.0, max(0.02, delay * 2)) * random.uniform(0.5, 1.0)
-                self._outage.met("storing", error)
+                self._outage.report("storing", error)
                 self._stopping.wait(delay)
                 continue
             except Exception as error:
                 self.failures += 1
                 self.last_error = repr(error)
-                log.exception("shipping failed")
+                log.exception("the shipper failed; trying again")
                 self._stopping.wait(1.0)
                 continue
             if not self._own.waiting:
@@ -347,7 +355,7 @@ class Shipper:
         records, positions = self._own.ship()
         if records:
             self._announce(records, positions)
-            self.delays.observe(records[0].data)
+            self.store_delays.observe(records[0].data)
         self._journal.prepare()
         if time.monotonic() >= self._next_housekeeping:
             self._housekeeping()
@@ -372,7 +380,9 @@ class Shipper:
         except Exception as error:
             self.failures += 1
             self.last_error = f"journal {orphan.name}: {error!r}"
-            log.exception("journal of an ended process cannot be shipped, passed over", journal=str(orphan.folder))
+            log.exception(
+                "the journal of an ended process cannot be shipped; passing it over", journal=str(orphan.folder)
+            )
             self._passed_over.add(orphan.name)
             self._orphans.remove(orphan)
             orphan.close()
@@ -423,10 +433,10 @@ class Shipper:
             lock = lock_folder(folder)
         except OSError as error:  # a stray file, or a folder of somebody else: the journals beside it must not wait
             self._passed_over.add(folder.name)
-            log.error("journal cannot be taken up, passed over", journal=str(folder), error=str(error))
+            log.error("a journal cannot be taken up; passing it over", journal=str(folder), error=str(error))
             return
         if lock is not None:
-            log.info("taking up the journal of a process that ended", journal=folder.name)
+            log.info("shipping the journal of a process that ended", journal=folder.name)
             self._orphans.append(Shipment(folder, self._backend, self.damage, lock=lock))
 
     def _safe(self) -> str | None:

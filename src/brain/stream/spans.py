@@ -40,7 +40,7 @@ def publish(plain: Callable[[Event], Receipt], event: Event) -> Receipt | None:
         span = _start_publishing(event)
         carried = _in_trace(event, span)
     except Exception as error:  # noqa: BLE001  (publishing never raises)
-        log.warning("event published without its span", event_id=event.id, error=str(error))
+        log.warning("an event was published without its span", event_id=event.id, error=str(error))
         return None
     token = _publishing.set(True)
     try:
@@ -69,7 +69,7 @@ class Processing:
             self._attached = context.attach(trace.set_span_in_context(self._span))
         except Exception as error:  # noqa: BLE001  (the handler runs whatever the SDK does)
             self._span = None
-            log.warning("event handled without its span", event_id=event.id, error=str(error))
+            log.warning("an event was handled without its span", event_id=event.id, error=str(error))
         self._wake = in_the_wake_of(event)
         self._wake.__enter__()
 
@@ -145,4 +145,4 @@ def _end(span: Span, error: BaseException | None) -> None:
             span.record_exception(error)
         span.end()
     except Exception as fault:  # noqa: BLE001  (as above)
-        log.warning("span not ended", error=str(fault))
+        log.warning("a span could not be ended", error=str(fault))

@@ -23,16 +23,18 @@ from brain.plugins import catalogue
 from brain.redis_client.url import parse
 from brain.store.sqlite import absolute_url, sqlite_file
 from brain.stream import query
-from brain.stream.backends import Backend, DeadLetter, GroupInfo, check_position, open_backend
-from brain.stream.bell import Bell
-from brain.stream.consumer import Consumer, Delivering, Handler
-from brain.stream.delays import Delays
+from brain.stream.backends import Backend, GroupInfo, check_position, open_backend
+from brain.stream.change_signal import ChangeSignal
+from brain.stream.consumer import Consumer, DeliveryOptions, Handler
+from brain.stream.dead_letters import DeadLetter
+from brain.stream.decoded import DecodedEvents
+from brain.stream.group import Group, GroupOptions, check_group_name, loop_over
 from brain.stream.journal import Journal
 from brain.stream.outage import Outage
-from brain.stream.query import Stored
+from brain.stream.query import EventQuery, Stored, Stretch
 from brain.stream.receipt import LATE, Receipt
 from brain.stream.shipper import Shipper
-from brain.stream.subscription import consume
+from brain.stream.store_delays import StoreDelays
 from brain.stream.threads import run_alone
 from brain.stream.tracing import SDK, publish_traced
 
@@ -71,8 +73,9 @@ class EventStream:
         self.url = url
         self.backend = backend
         self.lease = lease
-        self.bell = Bell()
+        self.changes = ChangeSignal()
         self.outage = Outage()
+        self.decoded = DecodedEvents()
         self.refused: Counter[str] = Counter()
         self._said: dict[str, float] = {}
         self.consumers: list[Consumer] = []
@@ -89,7 +92,7 @@ class EventStream:
         self._forced = 0
         self._journal = journal
         self._shipper = (
-            Shipper(backend, root, journal, self.bell.ring, self.outage, self._look) if journal and root else None
+            Shipper(backend, root, journal, self.changes.notify, self.outage, self._look) if journal and root else None
         )
         self._direct = 0
         self._append = journal.append if journal is not None else self._append_directly
@@ -158,7 +161,7 @@ class EventStream:
             return self._refuse(event_id, error)
         shipper = self._shipper
         if shipper is None:
-            self.bell.ring()
+            self.changes.notify()
         elif shipper.idle:
             shipper.wake()
         return Receipt(event_id, self, seq, critical)
@@ -220,7 +223,9 @@ class EventStream:
         now = time.monotonic()
         if now - self._said.get(reason, 0.0) >= _SAY_EVERY:  # a full disk refuses thousands a second
             self._said[reason] = now
-            log.error("event refused", reason=reason, error=str(error), event_id=event_id, total=self.refused[reason])
+            log.error(
+                "an event was refused", reason=reason, error=str(error), event_id=event_id, total=self.refused[reason]
+            )
         if not isinstance(error, BrainError):
             error = EnvelopeError(f"event: cannot be published: {type(error).__name__}: {error}")
         return Receipt(event_id, self, -1, False, error)
@@ -233,7 +238,10 @@ class EventStream:
         if self._shipper is None:
             return str(seq)
         position = await asyncio.wrap_future(self._shipper.position_of(seq, receipt.critical))
-        return position or await self.call(query.find_back, self.backend, receipt.event_id)
+        if position:
+            return position
+        found = await self.call(query.find_event, self.backend, receipt.event_id)
+        return found.position if found is not None else ""
 
     def _late_number(self, event_id: str) -> int:
         """The number under which an event was journalled that had interrupted another publish."""
@@ -256,11 +264,13 @@ class EventStream:
         With a group, each event goes to one of its subscribers, at least once: it is acknowledged when the loop asks
         for the next one; leave the loop, by an error or `break`, and the last event is delivered again. A new group
         starts at the first event kept, or after the position `after`. Without a group, events published from this call
-        on (or stored after `after`) are seen once. Raises InvalidInput for a bad pattern or position.
+        on (or stored after `after`) are seen once. Raises InvalidInput for a bad pattern, position or group name;
+        names that begin with `brain.` belong to the plug-ins.
         """
         compiled = Pattern(pattern)
         if group is not None:
-            return consume(self, check_group(group), compiled, check_position(after or ""), max_attempts)
+            options = GroupOptions(start=check_position(after) if after else "first", max_attempts=max_attempts)
+            return loop_over(Group(self, check_group_name(group), compiled, options))
         return query.events(self._live(compiled, self._tail_now() if after is None else check_position(after)))
 
     def live(self, pattern: str | Iterable[str] = "*", *, after: str | None = None) -> AsyncGenerator[Stored, None]:
@@ -268,20 +278,21 @@ class EventStream:
         return self._live(Pattern(pattern), self._tail_now() if after is None else check_position(after))
 
     async def _live(self, pattern: Pattern, position: str) -> AsyncGenerator[Stored, None]:
-        with self.bell.listen() as bell:
+        asked = EventQuery(pattern=pattern)
+        with self.changes.listen() as changed:
             while True:
-                bell.clear()
+                changed.clear()
                 try:
                     entries = await self.call(self.backend.read, position, 500)
                 except Unavailable as error:
-                    self.outage.met("reading", error)
+                    self.outage.report("reading", error)
                     entries = []
-                for stored in query.decode(entries, pattern):
+                for stored in asked.select(entries):
                     yield stored
                 if entries:
                     position = entries[-1].position
                 else:
-                    await self.rung(bell)
+                    await self.wait_for_change(changed)
 
     async def read(
         self,
@@ -296,9 +307,9 @@ class EventStream:
         correlation_id: str | None = None,
     ) -> list[Stored]:
         """At most `limit` stored events between two positions and two times (Unix seconds; `until` is excluded)."""
-        wanted = query.Wanted(Pattern(pattern), since, until, correlation_id)
-        after, before = check_position(after or ""), check_position(before or "")
-        return await self.call(query.read, self.backend, wanted, after, before, limit, newest_first)
+        asked = EventQuery(pattern=Pattern(pattern), since=since, until=until, correlation_id=correlation_id)
+        stretch = Stretch(after=after or "", before=before or "", newest_first=newest_first)
+        return (await self.call(query.read, self.backend, asked, stretch, limit)).events
 
     async def replay(
         self,
@@ -312,19 +323,40 @@ class EventStream:
 
         Disturbs no group: nothing is held or acknowledged.
         """
-        wanted = query.Wanted(Pattern(pattern), since, until)
-        async for stored in query.replay(self, wanted, check_position(after or "")):
+        asked = EventQuery(pattern=Pattern(pattern), since=since, until=until)
+        async for stored in query.replay(self, asked, check_position(after or "")):
             yield stored.event
 
     def consumer(
-        self, group: str, pattern: str | Iterable[str], handler: Handler, delivering: Delivering | None = None
+        self, group: str, pattern: str | Iterable[str], handler: Handler, delivering: DeliveryOptions | None = None
     ) -> Consumer:
         """Register a handler for a group; `run_consumers` runs it, as `brain serve` does.
 
         The handler, plain or async, gets an Event. When it raises or hangs, the event is tried again later while others
-        pass, and becomes a dead letter after the allowed attempts: see Delivering. Raises InvalidInput.
+        pass, and becomes a dead letter after the allowed attempts: see DeliveryOptions. Raises InvalidInput, also for
+        the name of a plug-in's group.
         """
-        consumer = Consumer(self, check_group(group), Pattern(pattern), handler, delivering)
+        return self._register(check_group_name(group), Pattern(pattern), handler, delivering or DeliveryOptions())
+
+    def plugin_consumer(
+        self,
+        group: str,
+        pattern: str | Iterable[str],
+        handler: Handler,
+        delivering: DeliveryOptions | None = None,
+        former: str = "",
+    ) -> Consumer:
+        """As `consumer`, for a plug-in's own group, `Plugin.group`.
+
+        A group that the plug-in had under the name `former`, with this pattern, goes on under the new name.
+        """
+        return self._register(group, Pattern(pattern), handler, delivering or DeliveryOptions(), former)
+
+    def _register(
+        self, name: str, pattern: Pattern, handler: Handler, how: DeliveryOptions, former: str = ""
+    ) -> Consumer:
+        options = GroupOptions(start=how.start, max_attempts=how.max_attempts, former=former)
+        consumer = Consumer(Group(self, name, pattern, options), handler, how)
         self.consumers.append(consumer)
         return consumer
 
@@ -335,7 +367,7 @@ class EventStream:
         """
         async with asyncio.TaskGroup() as tasks:
             for consumer in self.consumers:
-                tasks.create_task(consumer.kept.run())
+                tasks.create_task(consumer.task.run())
 
     def troubles(self) -> list[str]:
         """What keeps groups consumed in this process from working, a sentence each; `/readyz` shows it."""
@@ -356,7 +388,7 @@ class EventStream:
     async def redrive(self, group: str, positions: Iterable[str] | None = None) -> int:
         """Deliver dead letters (None: all) once more, to this group alone; how many. Raises NoGroup."""
         count = await self.call(self.backend.redrive, group, _listed(positions))
-        self.bell.ring()
+        self.changes.notify()
         return count
 
     async def discard(self, group: str, positions: Iterable[str] | None = None) -> int:
@@ -379,16 +411,16 @@ class EventStream:
             "ship_failures": shipper.failures if shipper else 0,
             "delivered": sum(consumer.delivered for consumer in self.consumers),
             "failed": sum(consumer.failed for consumer in self.consumers),
-            "retried": sum(consumer.retried for consumer in self.consumers),
-            "dead": sum(consumer.dead for consumer in self.consumers),
+            "retried": sum(consumer.group.retried for consumer in self.consumers),
+            "dead": sum(consumer.group.dead for consumer in self.consumers),
             "hanging": sum(len(consumer.hanging) for consumer in self.consumers),
-            "restarts": sum(consumer.kept.ends for consumer in self.consumers),
+            "restarts": sum(consumer.task.ends for consumer in self.consumers),
         }
 
     @property
-    def delays(self) -> Delays | None:
+    def store_delays(self) -> StoreDelays | None:
         """How long this process's events took to the backend; None without a journal."""
-        return self._shipper.delays if self._shipper is not None else None
+        return self._shipper.store_delays if self._shipper is not None else None
 
     @property
     def journal_name(self) -> str:
@@ -408,7 +440,9 @@ class EventStream:
             self._closed = True
         self._stopping.set()
         if self._shipper is not None and not await run_alone(self._shipper.stop, timeout):
-            log.warning("closed with a backlog; it is shipped at the next start", backlog=self.stats()["backlog"])
+            log.warning(
+                "the stream was closed with a backlog; the next start ships it", backlog=self.stats()["backlog"]
+            )
         self._executor.shutdown(wait=False, cancel_futures=True)
         for consumer in self.consumers:
             consumer.close()
@@ -428,12 +462,12 @@ class EventStream:
         """Run a blocking backend call off the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
 
-    async def rung(self, bell: asyncio.Event) -> None:
-        """Wait for the bell, or a second: an answer lost with a connection must not be waited for for ever."""
+    async def wait_for_change(self, changed: asyncio.Event) -> None:
+        """Wait until the stream has grown, or a second: a lost connection must not be waited for for ever."""
         self._watch()
         try:
             async with asyncio.timeout(1.0):
-                await bell.wait()
+                await changed.wait()
         except TimeoutError:
             return
 
@@ -465,16 +499,16 @@ class EventStream:
             try:
                 if position is None:
                     position = self.backend.tail()
-                    self.bell.ring()
+                    self.changes.notify()
                 elif self.backend.wait(position, 0.5):
                     position = None
             except Exception as error:  # noqa: BLE001  (the thread must live on; the backend's state is logged)
                 if self._stopping.is_set():
                     return  # the backend was closed under it
                 if isinstance(error, Unavailable):
-                    self.outage.met("watching", error)
+                    self.outage.report("watching", error)
                 else:
-                    log.warning("cannot watch the backend", error=str(error))
+                    log.warning("the backend cannot be watched for new events; trying again", error=str(error))
                 position = None
                 self._stopping.wait(0.2)
 
@@ -534,13 +568,6 @@ def _journal_folder(url: str, journal: str | Path | None) -> _Where:
 
 def _listed(positions: Iterable[str] | None) -> list[str] | None:
     return None if positions is None else [check_position(position) for position in positions]
-
-
-def check_group(group: str) -> str:
-    """The name as given. Raises InvalidInput when it is not made of letters, digits, `-`, `_` and `.`."""
-    if not group or len(group) > 100 or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in group):
-        raise InvalidInput(f"group: {group!r} must be 1 to 100 letters, digits, '-', '_' or '.'")
-    return group
 
 
 def _after_fork() -> None:

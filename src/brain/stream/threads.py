@@ -48,7 +48,9 @@ class Call(Generic[T]):
         try:
             self._loop.call_soon_threadsafe(self._finish, outcome)
         except RuntimeError:
-            log.warning("a call ended after its event loop had", error=repr(outcome.error))
+            log.warning(
+                "a call in a thread ended after its event loop, and its outcome is lost", error=repr(outcome.error)
+            )
 
     def _finish(self, outcome: Outcome) -> None:
         self._ended()

@@ -1,6 +1,6 @@
-"""Threats: who is attacking or misbehaving, and what is done about it.
+"""Threats: who attacks or misbehaves, from detection to resolution.
 
-Use a ThreatService, or the functions here: a thin face over one service of this process.
+Use a ThreatService, or the functions here, which use one service of this process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The events of the threats module: what is announced of a threat from its detection to its mitigation."""
+"""The events of the threats module: from the detection of a threat to its mitigation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Reason = Annotated[str, Meta(description="Why it was moved, in the words of whoe
 
 
 class AboutThreat(TypedDict):
-    """What every event about a threat tells of it."""
+    """The fields that every event about a threat has."""
 
     threat_id: ThreatId
     type: ThreatType
@@ -65,8 +65,8 @@ class ThreatMitigated(AboutThreat):
     ]
 
 
-class StoreRestored(TypedDict):
-    """A store came back with fewer threats than this process knew, and was given back what it had lost."""
+class ThreatsRestored(TypedDict):
+    """A store came back with fewer threats than this process knew, and they were restored."""
 
     restored: Annotated[int, Meta(description="How many threats were written back.")]
     ids: Annotated[list[str], Meta(description="Their ids; at most 100.")]
@@ -147,7 +147,7 @@ MITIGATED = EventType(
 STORE_RESTORED = EventType(
     name="threat.store_restored",
     module="threats",
-    payload=StoreRestored,
+    payload=ThreatsRestored,
     priority=Priority.CRITICAL,
     frequency=Frequency.LOW,
     purpose="The store had lost threats or their moves (an older snapshot, a failover); they were written back.",

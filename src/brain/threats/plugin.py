@@ -4,8 +4,8 @@ from brain.plugins import Plugin
 
 PLUGIN = Plugin(
     name="threats",
-    purpose="Keeps who attacks or misbehaves, and what is done about it.",
+    purpose="Keeps threats from detection to resolution, and detects agents that are denied again and again.",
     events="brain.threats.events",
-    open="brain.threats.http:open_component",
+    open="brain.threats.tasks:open_component",
     commands={"threats": "brain.threats.commands.threats:app", "ingest": "brain.threats.commands.ingest:app"},
 )

@@ -1,7 +1,7 @@
 """Where events are kept: one protocol, three backends (memory, SQLite, Redis), one conformance suite.
 
 Backends are synchronous and thread-safe. The shipper's thread appends; asyncio code reads through an executor.
-They carry bytes and know nothing of patterns or retries: that is the stream's work, the same above each of them.
+They carry bytes and know nothing of retries: that is the stream's work, the same above each of them.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-import msgspec
-
 from brain.errors import BrainError, InvalidInput, NotFound
 from brain.redis_client.url import SCHEMES, masked
+from brain.stream.dead_letters import DeadLetter
+from brain.stream.matching import EventFilter
 
 
 class Entry(NamedTuple):
@@ -29,18 +29,6 @@ class Held(NamedTuple):
     position: str
     data: bytes
     attempts: int
-
-
-class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that a group gave up on: its bytes, the last error, and when (Unix seconds) each attempt failed."""
-
-    group: str
-    position: str
-    data: bytes
-    error: str
-    attempts: int
-    history: tuple[str, ...] = ()
-    buried_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +114,13 @@ class Backend(Protocol):
     def drop_group(self, group: str) -> None:
         """Remove the group with its dead letters."""
 
+    def rename_group(self, old: str, new: str) -> bool:
+        """Give the group another name: its position, what it holds with the attempts at it, its dead letters.
+
+        One step. False, and nothing is done, when there is no group `old`, or one of the name `new` already.
+        Memberships end; what their members held is taken over under the new name.
+        """
+
     def groups(self) -> list[GroupInfo]:
         """All groups."""
 
@@ -135,17 +130,20 @@ class Backend(Protocol):
     def join(self, group: str, consumer: str) -> None:
         """Make the consumer a member of the group."""
 
-    def beat(self, group: str, consumer: str) -> dict[str, int]:
-        """Count up the member's beat; the beats of all members. Raises Fenced when it is no member any more."""
+    def heartbeat(self, group: str, consumer: str) -> dict[str, int]:
+        """Count up the member's heartbeats; those of all members. Raises Fenced when it is not a member any more."""
 
-    def expel(self, group: str, consumer: str, beat: int | None = None) -> None:
-        """End a membership, when its beat is still `beat` (or whatever it is); what it held can then be taken over."""
+    def expel(self, group: str, consumer: str, heartbeats: int | None = None) -> None:
+        """End a membership, if it still has so many heartbeats (None: any); what it held can then be taken over."""
 
     def take_over(self, group: str, consumer: str) -> list[Held]:
         """Give the consumer all that is held by no present member."""
 
-    def fetch(self, group: str, consumer: str, limit: int) -> list[Entry]:
-        """The next events of the group, held by the consumer from now on. Raises Fenced."""
+    def fetch(self, group: str, consumer: str, limit: int, wanted: EventFilter | None = None) -> list[Entry]:
+        """The next events of the group, held by the consumer from now on; empty when there is none. Raises Fenced.
+
+        Those that are not `wanted` are passed over: nothing is written for them.
+        """
 
     def ack(self, group: str, consumer: str, positions: Sequence[str]) -> None:
         """Done with these. Raises Fenced, and then has done nothing."""
@@ -153,14 +151,14 @@ class Backend(Protocol):
     def count_attempt(self, group: str, position: str) -> int:
         """Count one more attempt at a held event; the new number. Delivery was the first, so the first call gives 2."""
 
-    def bury(self, letter: DeadLetter, consumer: str) -> None:
+    def dead_letter(self, letter: DeadLetter, consumer: str) -> None:
         """Move a held event to the group's dead letters. Raises Fenced."""
 
     def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
         """Dead letters in stream order."""
 
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
-        """Append these dead letters (None: all) anew, in stream order, for this group alone; how many."""
+        """Append these dead letters (None: all) again, in stream order, for this group alone; how many."""
 
     def discard(self, group: str, positions: Sequence[str] | None = None) -> int:
         """Delete these dead letters (None: all); how many."""
@@ -189,7 +187,7 @@ def check_position(position: str) -> str:
     if position and not (
         len(parts) <= 2 and all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts)
     ):
-        raise InvalidInput(f"position: {position!r} is none; take one that an earlier answer gave")
+        raise InvalidInput(f"position: {position!r} is not a position; give one that an earlier answer gave")
     return position
 
 
@@ -198,7 +196,7 @@ def position_number(position: str) -> int:
     if not position:
         return 0
     if not position.isdecimal():
-        raise InvalidInput(f"position: {position!r} is none of this stream; take one that an earlier answer gave")
+        raise InvalidInput(f"position: {position!r} is not of this stream; give one that an earlier answer gave")
     return int(position)
 
 

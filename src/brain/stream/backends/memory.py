@@ -9,7 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
+import msgspec
+
+from brain.stream.backends import Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
+from brain.stream.dead_letters import DeadLetter
+from brain.stream.matching import EventFilter
 
 
 @dataclass(slots=True)
@@ -104,6 +108,18 @@ class MemoryBackend:
             if self._groups.pop(group, None) is None:
                 raise NoGroup(f"group {group!r} does not exist")
 
+    def rename_group(self, old: str, new: str) -> bool:
+        with self._changed:
+            if old not in self._groups or new in self._groups:
+                return False
+            self._groups[new] = group = self._groups.pop(old)
+            group.members.clear()
+            group.dead = {at: msgspec.structs.replace(letter, group=new) for at, letter in group.dead.items()}
+            for row in self._log:
+                if row.only_group == old:
+                    row.only_group = new
+            return True
+
     def groups(self) -> list[GroupInfo]:
         with self._changed:
             return [
@@ -128,16 +144,16 @@ class MemoryBackend:
         with self._changed:
             self._group(group).members.setdefault(consumer, 0)
 
-    def beat(self, group: str, consumer: str) -> dict[str, int]:
+    def heartbeat(self, group: str, consumer: str) -> dict[str, int]:
         with self._changed:
             members = self._member(group, consumer).members
             members[consumer] += 1
             return dict(members)
 
-    def expel(self, group: str, consumer: str, beat: int | None = None) -> None:
+    def expel(self, group: str, consumer: str, heartbeats: int | None = None) -> None:
         with self._changed:
             members = self._group(group).members
-            if beat is None or members.get(consumer) == beat:
+            if heartbeats is None or members.get(consumer) == heartbeats:
                 members.pop(consumer, None)
 
     def take_over(self, group: str, consumer: str) -> list[Held]:
@@ -150,18 +166,18 @@ class MemoryBackend:
                     taken.append(Held(str(position), self._at(position), pending.attempts))
             return taken
 
-    def fetch(self, group: str, consumer: str, limit: int) -> list[Entry]:
+    def fetch(self, group: str, consumer: str, limit: int, wanted: EventFilter | None = None) -> list[Entry]:
         with self._changed:
             state = self._member(group, consumer)
-            wanted = []
+            found = []
             for row in islice(self._log, self._index_after(state.read_to), None):
                 state.read_to = row.position
-                if row.only_group in (None, group):
-                    wanted.append(row)
-                    if len(wanted) == limit:
+                if row.only_group in (None, group) and (wanted is None or wanted(row.data)):
+                    found.append(row)
+                    if len(found) == limit:
                         break
-            state.pending.update((row.position, _Pending(consumer)) for row in wanted)
-            return [Entry(str(row.position), row.data) for row in wanted]
+            state.pending.update((row.position, _Pending(consumer)) for row in found)
+            return [Entry(str(row.position), row.data) for row in found]
 
     def ack(self, group: str, consumer: str, positions: Sequence[str]) -> None:
         with self._changed:
@@ -177,7 +193,7 @@ class MemoryBackend:
             pending.attempts += 1
             return pending.attempts
 
-    def bury(self, letter: DeadLetter, consumer: str) -> None:
+    def dead_letter(self, letter: DeadLetter, consumer: str) -> None:
         with self._changed:
             state = self._member(letter.group, consumer)
             state.dead[int(letter.position)] = letter
@@ -237,7 +253,7 @@ class MemoryBackend:
     def _member(self, group: str, consumer: str) -> _Group:
         state = self._group(group)
         if consumer not in state.members:
-            raise Fenced(f"group {group!r}: {consumer} is no member any more")
+            raise Fenced(f"group {group!r}: {consumer} is not a member any more")
         return state
 
     def _take_dead(self, group: str, positions: Sequence[str] | None) -> list[DeadLetter]:

@@ -14,9 +14,11 @@ from typing import Any, cast
 import msgspec
 import redis
 
-from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, NoGroup, position_key
+from brain.stream.backends import Entry, Fenced, GroupInfo, Held, NoGroup, position_key
 from brain.stream.backends.redis_health import weaknesses
 from brain.stream.backends.redis_link import Link
+from brain.stream.dead_letters import DeadLetter, unpack_letter
+from brain.stream.matching import EventFilter
 
 _LAST_SEQ = (1 << 64) - 1
 _MAX_ACK = 1000  # positions an acknowledging script is given at once; Lua's stack bounds it
@@ -33,6 +35,7 @@ class RedisBackend:
         self._link = link = Link(url)
         self._redis, self._errors, self._run = link.client, link.errors, link.run
         self._tag = f"{{{link.place.stream}}}"
+        self._read_to: dict[str, str] = {}  # the last position handed out, by group, as far as this process knows
         self._events, self._marks, self._patterns = (f"{self._tag}:{name}" for name in ("events", "marks", "patterns"))
 
     def append(
@@ -78,9 +81,7 @@ class RedisBackend:
                 break
             beyond = rows[-1][0].decode()
             found += [
-                Entry(position.decode(), fields[1])
-                for position, fields in rows
-                if len(fields) == 2 or (group is not None and _text(fields[3]) == group)
+                Entry(position.decode(), fields[1]) for position, fields in rows if _is_for((position, fields), group)
             ]
         return found
 
@@ -100,7 +101,7 @@ class RedisBackend:
     def wait(self, after: str, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
         while True:
-            # In turns shorter than the client's patience, so that a server that hangs is told from one with no news.
+            # In turns shorter than the client's timeout: a server that hangs differs from one with nothing new.
             turn = min(max(0.001, deadline - time.monotonic()), self._link.reply_timeout / 4)
             with self._errors():
                 if self._redis.xread({self._events: after or "0-0"}, count=1, block=max(1, int(turn * 1000))):
@@ -118,6 +119,27 @@ class RedisBackend:
                 raise NoGroup(f"group {group!r} does not exist")
             self._redis.hdel(self._patterns, group)
             self._redis.delete(self._members(group), self._attempts(group), self._dead(group))
+
+    def rename_group(self, old: str, new: str) -> bool:
+        infos = {info.name: info for info in self.groups()}
+        if old not in infos or new in infos:
+            return False
+        # What was redriven for the old name and is still to be read carries that name for good: appended once more.
+        redriven = self._redriven(old, infos[old].read_to)
+        keys = [f"{self._tag}:{kind}:{name}" for kind in ("members", "attempts", "dead") for name in (old, new)]
+        with self._errors():
+            return bool(self._run("rename_group", [self._events, self._patterns, *keys], [old, new, *redriven]))
+
+    def _redriven(self, group: str, after: str) -> list[bytes]:
+        found: list[bytes] = []
+        while True:
+            start = f"({after}" if after else "-"
+            with self._errors():
+                rows: Any = self._redis.execute_command("XRANGE", self._events, start, "+", "COUNT", _SKIP)
+            if not rows:
+                return found
+            found += [row[1][1] for row in rows if len(row[1]) > 2 and _text(row[1][3]) == group]
+            after = rows[-1][0].decode()
 
     def groups(self) -> list[GroupInfo]:
         with self._errors():
@@ -166,14 +188,14 @@ class RedisBackend:
         with self._errors():
             self._run("join", [self._events, self._members(group)], [group, consumer])
 
-    def beat(self, group: str, consumer: str) -> dict[str, int]:
+    def heartbeat(self, group: str, consumer: str) -> dict[str, int]:
         with self._errors():
-            rows = self._run("beat", [self._events, self._members(group)], [group, consumer])
-            return {_text(name): int(beat) for name, beat in zip(rows[::2], rows[1::2], strict=True)}
+            rows = self._run("heartbeat", [self._events, self._members(group)], [group, consumer])
+            return {_text(name): int(count) for name, count in zip(rows[::2], rows[1::2], strict=True)}
 
-    def expel(self, group: str, consumer: str, beat: int | None = None) -> None:
+    def expel(self, group: str, consumer: str, heartbeats: int | None = None) -> None:
         with self._errors():
-            self._run("expel", [self._members(group)], [consumer, "" if beat is None else beat])
+            self._run("expel", [self._members(group)], [consumer, "" if heartbeats is None else heartbeats])
 
     def take_over(self, group: str, consumer: str) -> list[Held]:
         with self._errors():
@@ -182,23 +204,45 @@ class RedisBackend:
             )
             return [Held(_text(position), data, int(attempts)) for position, data, attempts in rows]
 
-    def fetch(self, group: str, consumer: str, limit: int) -> list[Entry]:
+    def fetch(self, group: str, consumer: str, limit: int, wanted: EventFilter | None = None) -> list[Entry]:
         with self._errors():
-            while True:
-                # Not MULTI, which a full server refuses. The order does for it: who is a member after reading was one.
-                with self._redis.pipeline(transaction=False) as pipe:
-                    pipe.xreadgroup(group, consumer, {self._events: ">"}, count=limit)
-                    pipe.hexists(self._members(group), consumer)
-                    streams, member = pipe.execute()
-                if not member:  # what was just handed out belongs to no member, so another one takes it over
-                    raise Fenced(f"group {group!r}: {consumer} is no member any more")
-                rows = streams[0][1] if streams else []
-                foreign = {row[0] for row in rows if len(row[1]) > 2 and _text(row[1][3]) != group}
-                if foreign:
-                    self._redis.xack(self._events, group, *foreign)
-                    rows = [row for row in rows if row[0] not in foreign]
-                if rows or not streams:
-                    return [Entry(position.decode(), fields[1]) for position, fields in rows]
+            if wanted is None:
+                return self._fetch_all(group, consumer, limit)
+            return self._fetch_wanted(group, consumer, limit, wanted)
+
+    def _fetch_all(self, group: str, consumer: str, limit: int) -> list[Entry]:
+        while True:
+            # Not MULTI, which a full server refuses. The order does for it: who is a member after reading was one.
+            with self._redis.pipeline(transaction=False) as pipe:
+                pipe.xreadgroup(group, consumer, {self._events: ">"}, count=limit)
+                pipe.hexists(self._members(group), consumer)
+                streams, member = pipe.execute()
+            if not member:  # what was just handed out belongs to no member, so another one takes it over
+                raise Fenced(f"group {group!r}: {consumer} is not a member any more")
+            rows = streams[0][1] if streams else []
+            foreign = {row[0] for row in rows if not _is_for(row, group)}
+            if foreign:
+                self._redis.xack(self._events, group, *foreign)
+                rows = [row for row in rows if row[0] not in foreign]
+            if rows or not streams:
+                return [Entry(position.decode(), fields[1]) for position, fields in rows]
+
+    def _fetch_wanted(self, group: str, consumer: str, limit: int, wanted: EventFilter) -> list[Entry]:
+        """Read ahead of the group, and have it hold the wanted ones of what was read and move beyond the rest.
+
+        Redis hands out whatever comes next: https://redis.io/docs/latest/commands/xreadgroup/ knows no filter. The
+        script refuses when another member has moved the group meanwhile, and says to where.
+        """
+        while True:
+            known = self._read_to.get(group, "0-0")
+            rows: Any = self._redis.execute_command("XRANGE", self._events, f"({known}", "+", "COUNT", limit)
+            found = [row for row in rows if _is_for(row, group) and wanted(row[1][1])]
+            reached = rows[-1][0].decode() if rows else known
+            args = [group, consumer, known, reached, len(rows), *(row[0] for row in found)]
+            done, stands = self._run("hold", [self._events, self._members(group)], args)
+            self._read_to[group] = _text(stands)
+            if done and (found or not rows):
+                return [Entry(position.decode(), fields[1]) for position, fields in found]
 
     def ack(self, group: str, consumer: str, positions: Sequence[str]) -> None:
         with self._errors():
@@ -210,16 +254,16 @@ class RedisBackend:
         with self._errors():
             return int(self._run("count_attempt", [self._events, self._attempts(group)], [group, position]))
 
-    def bury(self, letter: DeadLetter, consumer: str) -> None:
+    def dead_letter(self, letter: DeadLetter, consumer: str) -> None:
         with self._errors():
             keys = [self._events, self._members(letter.group), self._attempts(letter.group), self._dead(letter.group)]
-            self._run("bury", keys, [letter.group, consumer, letter.position, msgspec.msgpack.encode(letter)])
+            self._run("dead_letter", keys, [letter.group, consumer, letter.position, msgspec.msgpack.encode(letter)])
 
     def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
         with self._errors():
             names = [group] if group is not None else [info.name for info in self.groups()]
             found = [
-                msgspec.msgpack.decode(packed, type=DeadLetter)
+                unpack_letter(packed, name)
                 for name in names
                 for packed in cast(list[bytes], self._redis.hvals(self._dead(name)))
             ]
@@ -284,6 +328,12 @@ class RedisBackend:
 
     def _dead(self, group: str) -> str:
         return f"{self._tag}:dead:{group}"
+
+
+def _is_for(row: Any, group: str | None) -> bool:
+    """Whether an entry is for all groups, or was redriven for this one alone."""
+    fields = row[1]
+    return len(fields) == 2 or (group is not None and _text(fields[3]) == group)
 
 
 def _text(value: bytes | str) -> str:

@@ -12,7 +12,7 @@ _MEMBER = (
     _ALWAYS
     + """
 if redis.call('HEXISTS', KEYS[2], ARGV[2]) == 0 then
-    return redis.error_reply('FENCED group ' .. ARGV[1] .. ': ' .. ARGV[2] .. ' is no member any more')
+    return redis.error_reply('FENCED group ' .. ARGV[1] .. ': ' .. ARGV[2] .. ' is not a member any more')
 end
 """
 )
@@ -40,6 +40,43 @@ local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], ARGV[3], 'MKSTREA
 if made['err'] and not string.find(made['err'], 'BUSYGROUP', 1, true) then return made end
 return redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 """,
+    # KEYS events patterns members(old new) attempts(old new) dead(old new), ARGV old new data... What is held goes to a
+    # consumer that is no member, so that whoever joins first takes it over. `data` is appended for the group alone.
+    "rename_group": _ALWAYS
+    + """
+local found, events, old, new = {}, KEYS[1], ARGV[1], ARGV[2]
+for _, info in ipairs(redis.call('XINFO', 'GROUPS', events)) do
+    local row = {}
+    for i = 1, #info, 2 do row[info[i]] = info[i + 1] end
+    found[row['name']] = row
+end
+if not found[old] or found[new] then return 0 end
+local create = {'XGROUP', 'CREATE', events, new, found[old]['last-delivered-id']}
+if found[old]['entries-read'] then
+    create[6], create[7] = 'ENTRIESREAD', found[old]['entries-read']
+end
+redis.call(unpack(create))
+local start = '-'
+while true do
+    local held = redis.call('XPENDING', events, old, start, '+', 500)
+    if #held == 0 then break end
+    local claim = {'XCLAIM', events, new, old, 0}
+    for _, entry in ipairs(held) do claim[#claim + 1] = entry[1] end
+    start = '(' .. claim[#claim]
+    claim[#claim + 1] = 'FORCE'
+    claim[#claim + 1] = 'JUSTID'
+    redis.call(unpack(claim))
+end
+for i = 3, #ARGV do redis.call('XADD', events, '*', 'e', ARGV[i], 'g', new) end
+redis.call('HSET', KEYS[2], new, redis.call('HGET', KEYS[2], old) or '*')
+redis.call('HDEL', KEYS[2], old)
+redis.call('DEL', KEYS[3])
+for i = 5, 7, 2 do
+    if redis.call('EXISTS', KEYS[i]) == 1 then redis.call('RENAME', KEYS[i], KEYS[i + 1]) end
+end
+redis.call('XGROUP', 'DESTROY', events, old)
+return 1
+""",
     # KEYS events members, ARGV group consumer
     "join": _ALWAYS
     + """
@@ -47,12 +84,12 @@ redis.call('XGROUP', 'CREATECONSUMER', KEYS[1], ARGV[1], ARGV[2])
 redis.call('HSETNX', KEYS[2], ARGV[2], 0)
 return 1
 """,
-    "beat": _MEMBER
+    "heartbeat": _MEMBER
     + """
 redis.call('HINCRBY', KEYS[2], ARGV[2], 1)
 return redis.call('HGETALL', KEYS[2])
 """,
-    # KEYS members, ARGV consumer beat
+    # KEYS members, ARGV consumer heartbeats
     "expel": _ALWAYS
     + """
 if ARGV[2] == '' or redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HDEL', KEYS[1], ARGV[1]) end
@@ -83,6 +120,32 @@ for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
 end
 return taken
 """,
+    # KEYS events members, ARGV group consumer known reached count position... The member holds these of the `count`
+    # events from `known` to `reached`. Gives whether the group stood at `known`, and where it stands now.
+    "hold": _MEMBER
+    + """
+local stands, read
+for _, info in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+    local row = {}
+    for i = 1, #info, 2 do row[info[i]] = info[i + 1] end
+    if row['name'] == ARGV[1] then stands, read = row['last-delivered-id'], row['entries-read'] end
+end
+if not stands then return redis.error_reply('NOGROUP ' .. ARGV[1]) end
+if stands ~= ARGV[3] then return {0, stands} end
+if ARGV[5] == '0' then return {1, stands} end
+for first = 6, #ARGV, 500 do
+    local claim = {'XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(ARGV, first, math.min(first + 499, #ARGV))}
+    claim[#claim + 1] = 'FORCE'
+    claim[#claim + 1] = 'JUSTID'
+    redis.call(unpack(claim))
+end
+if read then
+    redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], ARGV[4], 'ENTRIESREAD', read + tonumber(ARGV[5]))
+else
+    redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], ARGV[4])
+end
+return {1, ARGV[4]}
+""",
     # KEYS events members attempts, ARGV group consumer position...
     "ack": _MEMBER
     + """
@@ -101,7 +164,7 @@ redis.call('HSETNX', KEYS[2], ARGV[2], 1)
 return redis.call('HINCRBY', KEYS[2], ARGV[2], 1)
 """,
     # KEYS events members attempts dead, ARGV group consumer position letter
-    "bury": _MEMBER
+    "dead_letter": _MEMBER
     + """
 redis.call('HSET', KEYS[4], ARGV[3], ARGV[4])
 redis.call('HDEL', KEYS[3], ARGV[3])

@@ -22,7 +22,9 @@ from brain.store.connection import LockedConnection
 from brain.store.ours import claim
 from brain.store.sqlite import SQLiteFile, sqlite_file, use_wal
 from brain.store.sqlite_faults import explained
-from brain.stream.backends import DeadLetter, Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
+from brain.stream.backends import Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
+from brain.stream.dead_letters import DeadLetter, unpack_letter
+from brain.stream.matching import EventFilter
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (position INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB NOT NULL, only_group TEXT);
@@ -163,6 +165,20 @@ class SQLiteBackend:
             for table in ("members", "pending", "dead_letters"):
                 db.execute(f"DELETE FROM {table} WHERE grp = ?", (group,))
 
+    def rename_group(self, old: str, new: str) -> bool:
+        with self._transaction() as db:
+            query = "SELECT name, read_to FROM groups WHERE name IN (?, ?)"
+            read_to: dict[str, int] = dict(db.execute(query, (old, new)).fetchall())
+            if old not in read_to or new in read_to:
+                return False
+            db.execute("UPDATE groups SET name = ? WHERE name = ?", (new, old))
+            db.execute("DELETE FROM members WHERE grp = ?", (old,))
+            for table in ("pending", "dead_letters"):
+                db.execute(f"UPDATE {table} SET grp = ? WHERE grp = ?", (new, old))
+            redriven = "UPDATE events SET only_group = ? WHERE only_group = ? AND position > ?"
+            db.execute(redriven, (new, old, read_to[old]))
+            return True
+
     def groups(self) -> list[GroupInfo]:
         tail = int(self.tail() or 0)
         rows = self._query(
@@ -195,17 +211,17 @@ class SQLiteBackend:
             self._check_group(db, group)
             db.execute("INSERT OR IGNORE INTO members VALUES (?, ?, 0)", (group, consumer))
 
-    def beat(self, group: str, consumer: str) -> dict[str, int]:
+    def heartbeat(self, group: str, consumer: str) -> dict[str, int]:
         with self._transaction() as db:
             self._check_member(db, group, consumer)
             db.execute("UPDATE members SET beat = beat + 1 WHERE grp = ? AND consumer = ?", (group, consumer))
             return dict(db.execute("SELECT consumer, beat FROM members WHERE grp = ?", (group,)).fetchall())
 
-    def expel(self, group: str, consumer: str, beat: int | None = None) -> None:
+    def expel(self, group: str, consumer: str, heartbeats: int | None = None) -> None:
         with self._transaction() as db:
             db.execute(
                 "DELETE FROM members WHERE grp = ? AND consumer = ? AND beat = coalesce(?, beat)",
-                (group, consumer, beat),
+                (group, consumer, heartbeats),
             )
 
     def take_over(self, group: str, consumer: str) -> list[Held]:
@@ -224,23 +240,26 @@ class SQLiteBackend:
                 )
             return [Held(str(position), data, attempts) for position, data, attempts in rows]
 
-    def fetch(self, group: str, consumer: str, limit: int) -> list[Entry]:
-        with self._transaction() as db:
-            self._check_member(db, group, consumer)
-            rows = db.execute(
-                "SELECT position, data FROM events WHERE position > (SELECT read_to FROM groups WHERE name = ?) "
-                "AND (only_group IS NULL OR only_group = ?) ORDER BY position LIMIT ?",
-                (group, group, limit),
-            ).fetchall()
-            if rows:
-                first, last = rows[0][0], rows[-1][0]
-                db.execute("UPDATE groups SET read_to = ? WHERE name = ?", (last, group))
-                db.execute(
-                    "INSERT INTO pending SELECT ?, position, ?, 1 FROM events WHERE position BETWEEN ? AND ? "
-                    "AND (only_group IS NULL OR only_group = ?)",
-                    (group, consumer, first, last, group),
-                )
-            return [Entry(str(position), data) for position, data in rows]
+    def fetch(self, group: str, consumer: str, limit: int, wanted: EventFilter | None = None) -> list[Entry]:
+        while True:
+            with self._transaction() as db:
+                self._check_member(db, group, consumer)
+                rows = db.execute(
+                    "SELECT position, data FROM events WHERE position > (SELECT read_to FROM groups WHERE name = ?) "
+                    "AND (only_group IS NULL OR only_group = ?) ORDER BY position LIMIT ?",
+                    (group, group, limit),
+                ).fetchall()
+                if not rows:
+                    return []
+                found = rows if wanted is None else [row for row in rows if wanted(row[1])]
+                db.execute("UPDATE groups SET read_to = ? WHERE name = ?", (rows[-1][0], group))
+                entries = [Entry(str(position), data) for position, data in found]
+                if entries:
+                    held = f"[{','.join([entry.position for entry in entries])}]"
+                    statement = "INSERT INTO pending SELECT ?, value, ?, 1 FROM json_each(?)"
+                    db.execute(statement, (group, consumer, held))
+            if entries:
+                return entries
 
     def ack(self, group: str, consumer: str, positions: Sequence[str]) -> None:
         with self._transaction() as db:
@@ -260,7 +279,7 @@ class SQLiteBackend:
                 raise Fenced(f"group {group!r}: {position} is not held")
             return int(row[0])
 
-    def bury(self, letter: DeadLetter, consumer: str) -> None:
+    def dead_letter(self, letter: DeadLetter, consumer: str) -> None:
         with self._transaction() as db:
             self._check_member(db, letter.group, consumer)
             key = (letter.group, int(letter.position))
@@ -269,14 +288,16 @@ class SQLiteBackend:
 
     def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
         rows = self._query(
-            "SELECT letter FROM dead_letters WHERE grp = coalesce(?, grp) ORDER BY position, grp LIMIT ?", group, limit
+            "SELECT grp, letter FROM dead_letters WHERE grp = coalesce(?, grp) ORDER BY position, grp LIMIT ?",
+            group,
+            limit,
         )
-        return [msgspec.msgpack.decode(row[0], type=DeadLetter) for row in rows]
+        return [unpack_letter(letter, name) for name, letter in rows]
 
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
         with self._transaction() as db:
             letters = self._take_dead(db, group, positions)
-            rows = [(msgspec.msgpack.decode(letter, type=DeadLetter).data, group) for letter in letters]
+            rows = [(unpack_letter(letter, group).data, group) for letter in letters]
             db.executemany("INSERT INTO events (data, only_group) VALUES (?, ?)", rows)
             last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
         self._ring(last[0] if last else 0)
@@ -356,7 +377,7 @@ class SQLiteBackend:
     def _check_member(self, db: sqlite3.Connection, group: str, consumer: str) -> None:
         if db.execute("SELECT 1 FROM members WHERE grp = ? AND consumer = ?", (group, consumer)).fetchone() is None:
             self._check_group(db, group)
-            raise Fenced(f"group {group!r}: {consumer} is no member any more")
+            raise Fenced(f"group {group!r}: {consumer} is not a member any more")
 
 
 def _connect(path: Path, power: bool) -> sqlite3.Connection:

@@ -1,35 +1,32 @@
-"""One membership of a group, from joining to leaving: batches, lanes, retries, dead letters, orderly shutdown."""
+"""Runs the handler of a group: lanes side by side, time limits, retries, keys in order, and an orderly end."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import random
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from brain.charter import Event
-from brain.errors import EnvelopeError, Unavailable
+from brain.errors import EnvelopeError
 from brain.logs import Log
-from brain.stream.backends import Fenced, Held, NoGroup
-from brain.stream.member import Member
+from brain.stream.dead_letters import with_attempt
+from brain.stream.group import Delivery
+from brain.stream.retry import retry_delay
 from brain.stream.threads import Call
 from brain.stream.tracing import handling
 
 if TYPE_CHECKING:
-    from brain.stream.consumer import Consumer, Delivering
-    from brain.stream.stream import EventStream
+    from brain.stream.consumer import Consumer, DeliveryOptions
 
 log = Log("brain.consumer")
 
-_FLUSH_AFTER = 0.2  # seconds that a finished event may wait for its acknowledgement
 _LEFT_ALONE = 100  # async handlers of a group left to themselves over their time; one more keeps its lane
 _END_SECONDS = 1.0  # how long a cancelled task may take to end when the group is left
+_LONGEST_LOOK = 1.0  # seconds between looks at handlers that may be over their time
 _ERROR_CHARACTERS = 2_000
 
 
@@ -41,26 +38,15 @@ class _LeftAlone(Exception):
     """The handler has ended at last whose lane went on without it."""
 
 
-class _Delivery(msgspec.Struct, gc=False):
-    position: str
-    data: bytes
-    attempts: int = 1
-    redelivered: bool = False  # the attempt is counted at the backend before the handler is called
-    retry: bool = False  # comes from this session's own schedule of retries
-    key: Hashable = None
-    history: tuple[str, ...] = ()
-    fault: str = ""  # why its key could not be had
-
-
 @dataclass
 class _Lane:
     """Handles its deliveries one after the other."""
 
-    queue: asyncio.Queue[Sequence[_Delivery]] = field(default_factory=asyncio.Queue)
-    batch: Iterator[_Delivery] = field(default_factory=lambda: iter(()))
-    blocked: dict[Hashable, deque[_Delivery]] = field(default_factory=dict)
+    queue: asyncio.Queue[Sequence[Delivery]] = field(default_factory=asyncio.Queue)
+    batch: Iterator[Delivery] = field(default_factory=lambda: iter(()))
+    blocked: dict[Hashable, deque[Delivery]] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
-    delivery: _Delivery | None = None  # the one being handled
+    delivery: Delivery | None = None  # the one being handled
     call: Call[object] | None = None  # the handler's thread at work
     now: float = 0.0  # when the last handler was called
     started: float | None = None  # the same while it runs
@@ -74,74 +60,66 @@ class _Lane:
         return _Lane(queue=self.queue, batch=self.batch, blocked=self.blocked)
 
 
-class Session:
-    """Begun by `run`, which returns only by an exception."""
+class HandlerRun:
+    """Runs a consumer's handler for one membership of its group: `run`, once."""
 
-    def __init__(self, consumer: Consumer, stream: EventStream, how: Delivering) -> None:
+    def __init__(self, consumer: Consumer, how: DeliveryOptions) -> None:
         self._consumer = consumer
-        self._stream = stream
         self._how = how
-        self._member = Member(stream.backend, consumer.group, stream.lease)
+        self._session = consumer.group.session(max_in_flight=how.batch * 4)
         self._lanes = [_Lane() for _ in range(how.concurrency)]
         self._turn = 0
-        self._in_flight = 0
-        self._done: list[str] = []
-        self._flushed_at = 0.0
-        self._room = asyncio.Event()
-        self._waiting: set[asyncio.TimerHandle] = set()
+        self._retries: set[asyncio.TimerHandle] = set()
         self._workers: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[asyncio.Task[None]]
         self._owner: asyncio.Task[Any] | None = None
         self._draining = False
         self._stopping = False
-        self.joined = False
 
     async def run(self) -> None:
-        """Join, and handle events until something ends that; then leave in order."""
+        """Handle events until the membership ends; then let running handlers finish, and leave."""
         self._owner = asyncio.current_task()
         self._ended = asyncio.get_running_loop().create_future()
-        start = await self._consumer.start_position()
-        memberships = self._consumer.memberships
-        former = tuple(memberships)
-        memberships.append(self._member.name)
-        held = await self._stream.call(self._member.join, str(self._consumer.pattern), start, former)
-        del memberships[:-1]
-        self.joined = True
-        try:
-            self._redeliver(held)
-            for lane in self._lanes:
-                self._begin(lane, self._work(lane))
-            for work in (self._fetch(), self._keep()):
-                self._watch(asyncio.create_task(work), None)
-            ended = await self._ended
-            ended.result()
-        finally:
-            await self._leave()
+        async with self._session as session:
+            await session.join()
+            try:
+                for lane in self._lanes:
+                    self._begin(lane, self._work(lane))
+                for work in (self._fetch(), self._watch_times()):
+                    self._watch(asyncio.create_task(work), None)
+                ended = await self._ended
+                ended.result()
+            finally:
+                await self._drain()
 
     def _begin(self, lane: _Lane, work: Coroutine[Any, Any, None]) -> None:
         lane.task = asyncio.create_task(work)
         self._watch(lane.task, lane)
 
     def _watch(self, task: asyncio.Task[None], lane: _Lane | None) -> None:
-        """The end of the task is the end of the session, unless its lane goes on without it."""
+        """The end of the task is the end of the run, unless its lane goes on without it."""
 
         def ended(_: object) -> None:
             self._workers.discard(task)
             if lane is not None and lane.left_alone:
                 error = None if task.cancelled() else task.exception()
-                log.info("a handler left alone has ended", group=self._consumer.group, error=str(error))
+                log.info("a handler left alone has ended", group=self._consumer.group.name, error=str(error))
             elif not self._ended.done():
                 self._ended.set_result(task)
             elif not task.cancelled() and (error := task.exception()) is not None and not self._draining:
-                log.warning("another part of the consumer ended", group=self._consumer.group, error=named(error))
+                log.warning(
+                    "another part of the consumer ended with an error",
+                    group=self._consumer.group.name,
+                    error=describe_error(error),
+                )
 
         self._workers.add(task)
         task.add_done_callback(ended)
 
-    async def _leave(self) -> None:
-        """Let running handlers finish, acknowledge what is done, give back the rest; bounded whatever they do."""
+    async def _drain(self) -> None:
+        """Let running handlers finish; bounded whatever they do."""
         self._draining = True
-        for handle in self._waiting:
+        for handle in self._retries:
             handle.cancel()
         lanes = {lane.task: lane for lane in self._lanes if lane.task is not None and not lane.task.done()}
         for task in tuple(self._workers):
@@ -154,15 +132,9 @@ class Session:
         if lanes:
             await asyncio.wait(lanes, timeout=self._how.grace)
         await self._stop()
-        try:
-            await self._flush()
-            await self._stream.call(self._member.leave)
-            self._consumer.memberships.clear()
-        except (Fenced, NoGroup, Unavailable) as error:
-            log.warning("left without a word, others will take over", group=self._consumer.group, error=str(error))
 
     async def _stop(self) -> None:
-        """Cancel what still runs; what goes on even then is noted, so that no later session runs it beside itself."""
+        """Cancel what still runs; what goes on even then is noted, so that no later run starts it beside itself."""
         self._stopping = True
         for lane in self._lanes:
             if lane.call is not None and not lane.call.outcome.done() and lane.delivery is not None:
@@ -174,35 +146,21 @@ class Session:
             await asyncio.wait(workers, timeout=_END_SECONDS)
         for lane in self._lanes:
             if lane.task is not None and not lane.task.done() and lane.delivery is not None:
-                log.warning("a handler goes on after its cancellation", group=self._consumer.group)
+                log.warning("a handler goes on after its cancellation", group=self._consumer.group.name)
                 self._consumer.hangs(lane.delivery.position, lane.task)
 
     async def _fetch(self) -> None:
-        limit = self._how.batch * 4
-        with self._stream.bell.listen() as bell:
-            while True:
-                while self._in_flight >= limit:
-                    self._room.clear()
-                    await self._room.wait()
-                bell.clear()
-                entries = await self._stream.call(
-                    self._stream.backend.fetch, self._consumer.group, self._member.name, self._how.batch
-                )
-                if entries:
-                    self._in_flight += len(entries)
-                    self._dispatch([_Delivery(position, data) for position, data in entries])
-                    await asyncio.sleep(0)
-                else:
-                    await self._stream.rung(bell)
+        while True:
+            self._dispatch(await self._session.next_deliveries(self._how.batch))
+            await asyncio.sleep(0)
 
-    async def _keep(self) -> None:
-        """Renew the lease, take over what the dead held, and stop handlers that are over their time."""
-        pause = min(self._stream.lease / 3, max(0.01, self._how.timeout / 4))
+    async def _watch_times(self) -> None:
+        """Stop handlers that are over their time."""
+        pause = min(_LONGEST_LOOK, max(0.01, self._how.timeout / 4))
         while True:
             await asyncio.sleep(pause)
             for place in range(len(self._lanes)):
                 self._check_time(place, time.monotonic())
-            self._redeliver(await self._stream.call(self._member.beat))
 
     def _check_time(self, place: int, now: float) -> None:
         """Cancel the lane's handler when it is over its time; leave it alone when it goes on all the same."""
@@ -218,7 +176,7 @@ class Session:
             self._lanes[place] = fresh = lane.successor()
             self._begin(fresh, self._go_on(fresh, lane.delivery, lane.task))
 
-    async def _go_on(self, lane: _Lane, delivery: _Delivery, former: asyncio.Task[None]) -> None:
+    async def _go_on(self, lane: _Lane, delivery: Delivery, former: asyncio.Task[None]) -> None:
         """Work on in the place of a task whose handler does not end."""
         await self._settle(lane, delivery, await self._failed(lane, delivery, self._over_time, former))
         await self._work(lane)
@@ -227,11 +185,7 @@ class Session:
     def _over_time(self) -> str:
         return f"the handler did not finish within {self._how.timeout} s"
 
-    def _redeliver(self, held: Sequence[Held]) -> None:
-        self._in_flight += len(held)
-        self._dispatch([_Delivery(one.position, one.data, one.attempts, redelivered=True) for one in held])
-
-    def _dispatch(self, deliveries: list[_Delivery]) -> None:
+    def _dispatch(self, deliveries: list[Delivery]) -> None:
         """Hand out to the lanes: by key where order is asked for, else in turn."""
         if len(self._lanes) == 1 and self._how.key is None:
             if deliveries:
@@ -245,10 +199,10 @@ class Session:
                 lane = self._lanes[self._turn % len(self._lanes)]
             lane.queue.put_nowait((delivery,))
 
-    def _find_key(self, delivery: _Delivery, key: Callable[[Event], Hashable]) -> int:
+    def _find_key(self, delivery: Delivery, key: Callable[[Event], Hashable]) -> int:
         """Set the delivery's key, or the fault that there is none to be had; its hash."""
         try:
-            event = Event.decode(delivery.data)
+            delivery.event = event = Event.decode(delivery.data)
         except EnvelopeError:  # the same fault shows when it is handled, and is counted there
             return 0
         try:
@@ -257,39 +211,40 @@ class Session:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  (the user's function; a failed attempt when it is handled)
-            delivery.fault = f"key: {named(error)}"
+            delivery.fault = f"key: {describe_error(error)}"
             delivery.key = object()  # it waits for no other, and no other for it
             return hash(delivery.key)
         delivery.key = found
         return number
 
     async def _work(self, lane: _Lane) -> None:
+        session, keyed = self._session, self._how.key is not None
         while True:
             for delivery in lane.batch:
                 if self._draining:
                     return
-                waiting = lane.blocked.get(delivery.key) if self._how.key is not None else None
+                waiting = lane.blocked.get(delivery.key) if keyed else None
                 if waiting is not None and not delivery.retry:
                     waiting.append(delivery)
                     continue
                 finished = await self._handle(lane, delivery)
                 # Asked here too, since nearly every event has nothing to settle.
-                if self._how.key is not None or delivery.redelivered or lane.now - self._flushed_at > _FLUSH_AFTER:
+                if keyed or delivery.redelivered or lane.now > session.flush_at:
                     await self._settle(lane, delivery, finished)
-            if self._done and lane.queue.empty():
-                await self._flush()
+            if session.has_finished and lane.queue.empty():
+                await session.flush()
             if self._draining:
                 return
             lane.batch = iter(await lane.queue.get())
 
-    async def _settle(self, lane: _Lane, delivery: _Delivery, finished: bool) -> None:
+    async def _settle(self, lane: _Lane, delivery: Delivery, finished: bool) -> None:
         if self._how.key is not None:
             await self._release_key(lane, delivery, finished)
         # A redelivered one at once: were its consumer killed before, it would count one more attempt.
-        if delivery.redelivered or lane.now - self._flushed_at > _FLUSH_AFTER:
-            await self._flush()
+        if delivery.redelivered or lane.now > self._session.flush_at:
+            await self._session.flush()
 
-    async def _release_key(self, lane: _Lane, delivery: _Delivery, finished: bool) -> None:
+    async def _release_key(self, lane: _Lane, delivery: Delivery, finished: bool) -> None:
         """Hold back what follows a failed event of the same key; let it go once that one is through."""
         if not finished:
             lane.blocked.setdefault(delivery.key, deque())
@@ -301,39 +256,30 @@ class Session:
                 return
         lane.blocked.pop(delivery.key, None)
 
-    async def _handle(self, lane: _Lane, delivery: _Delivery) -> bool:
+    async def _handle(self, lane: _Lane, delivery: Delivery) -> bool:
         """Handle one delivery; False when it will be tried again."""
-        how, consumer = self._how, self._consumer
-        try:
-            event = Event.decode(delivery.data)
-        except EnvelopeError as error:
-            return await self._bury(delivery, f"not an event: {error}")
-        if not consumer.pattern.matches(event.type):
-            self._finished(delivery)
+        consumer, session = self._consumer, self._session
+        event = session.decode(delivery)
+        if event is None:
+            await session.pass_over(delivery)
             return True
         if consumer.hanging and (running := consumer.hanging.get(delivery.position)) is not None:
             self._again_after(running, lane, delivery)
             return False
-        if delivery.redelivered:
-            delivery.attempts = await self._stream.call(
-                self._stream.backend.count_attempt, consumer.group, delivery.position
-            )
-            consumer.retried += 1
-            if delivery.attempts > how.max_attempts:
-                delivery.attempts -= 1  # this one is not made
-                return await self._bury(delivery, "every attempt ended with the consumer gone")
-        error_text = delivery.fault or await self._attempt(lane, delivery, event)
-        if error_text:
+        if delivery.redelivered and not await session.count_attempt(delivery):
+            return True
+        error = delivery.fault or await self._attempt(lane, delivery, event)
+        if error:
             call, lane.call = lane.call, None
             running = call.outcome if call is not None and not call.outcome.done() else None
             if running is not None:
                 consumer.hangs(delivery.position, running)
-            return await self._failed(lane, delivery, error_text, running)
+            return await self._failed(lane, delivery, error, running)
         consumer.delivered += 1
-        self._finished(delivery)
+        session.finish(delivery.position)
         return True
 
-    async def _attempt(self, lane: _Lane, delivery: _Delivery, event: Event) -> str:
+    async def _attempt(self, lane: _Lane, delivery: Delivery, event: Event) -> str:
         """Call the handler in the context of its event; why the attempt failed, "" when it did not."""
         consumer = self._consumer
         if not consumer.is_async:
@@ -344,7 +290,7 @@ class Session:
         lane.now = lane.started = time.monotonic()
         error = ""
         try:
-            with handling(event, consumer.group):
+            with handling(event, consumer.group.name):
                 if consumer.is_async:
                     await consumer.handler(event)  # type: ignore[misc]
                 else:
@@ -352,7 +298,7 @@ class Session:
         except BaseException as raised:
             if self._goes_through(lane, raised):
                 raise
-            error = named(raised)
+            error = describe_error(raised)
         lane.started = None
         if error or lane.timed_out is not None:
             error = self._clear_away(lane, error)
@@ -366,12 +312,12 @@ class Session:
         if error is not None:
             if isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration):
                 raise error
-            raise _Uncarried(named(error)) from error
+            raise _Uncarried(describe_error(error)) from error
         if inspect.isawaitable(value):
             await value
 
     def _goes_through(self, lane: _Lane, raised: BaseException) -> bool:
-        """Whether this is no doing of the handler's: the session stops its lane, Ctrl-C, the end of the event loop."""
+        """Whether the handler did not raise this: the run stops its lane, Ctrl-C, the event loop ends."""
         if isinstance(raised, KeyboardInterrupt) or lane.task is not _current_task():
             return True
         if not isinstance(raised, asyncio.CancelledError) or lane.timed_out is not None:
@@ -390,38 +336,40 @@ class Session:
                 lane.task.uncancel()
         return error
 
-    def _finished(self, delivery: _Delivery) -> None:
-        self._done.append(delivery.position)
-
     async def _failed(
-        self, lane: _Lane, delivery: _Delivery, error: str, running: asyncio.Future[Any] | None = None
+        self, lane: _Lane, delivery: Delivery, error: str, running: asyncio.Future[Any] | None = None
     ) -> bool:
         """One attempt has failed: a dead letter, or tried again later, but never beside `running`."""
+        group, how = self._consumer.group, self._how
         self._consumer.failed += 1
-        delivery.history = (*delivery.history[-19:], f"{time.time():.3f} {error}")
+        delivery.history = with_attempt(delivery.history, error)
         if running is not None:
-            log.error("handler runs on over its time", group=self._consumer.group, position=delivery.position)
-        if delivery.attempts >= self._how.max_attempts:
-            return await self._bury(delivery, error)
-        log.info("handler failed, will retry", group=self._consumer.group, position=delivery.position, error=error)
+            log.error("a handler runs on over its time", group=group.name, position=delivery.position)
+        if delivery.attempts >= how.max_attempts:
+            await self._session.dead_letter(delivery, error)
+            return True
+        log.info(
+            "a handler failed; its event is tried again", group=group.name, position=delivery.position, error=error
+        )
         delivery.redelivered = True
         if running is not None:
             self._again_after(running, lane, delivery)
-            return False
-        delay = min(self._how.max_retry_delay, self._how.retry_delay * 2 ** (delivery.attempts - 1))
-
-        def again() -> None:
-            self._waiting.discard(handle)
-            self._again(lane, delivery)
-
-        handle = asyncio.get_running_loop().call_later(delay * random.uniform(0.5, 1.0), again)
-        self._waiting.add(handle)
+        else:
+            self._again_in(retry_delay(delivery.attempts, how.retry_delay, how.max_retry_delay), lane, delivery)
         return False
 
-    def _again_after(self, running: asyncio.Future[Any], lane: _Lane, delivery: _Delivery) -> None:
+    def _again_in(self, seconds: float, lane: _Lane, delivery: Delivery) -> None:
+        def again() -> None:
+            self._retries.discard(handle)
+            self._again(lane, delivery)
+
+        handle = asyncio.get_running_loop().call_later(seconds, again)
+        self._retries.add(handle)
+
+    def _again_after(self, running: asyncio.Future[Any], lane: _Lane, delivery: Delivery) -> None:
         running.add_done_callback(lambda _: self._again(lane, delivery))
 
-    def _again(self, lane: _Lane, delivery: _Delivery) -> None:
+    def _again(self, lane: _Lane, delivery: Delivery) -> None:
         if self._draining:
             return
         if delivery.fault:
@@ -432,35 +380,14 @@ class Session:
             delivery.retry = True
             lane.queue.put_nowait((delivery,))
 
-    async def _bury(self, delivery: _Delivery, error: str) -> bool:
-        await self._stream.call(
-            self._member.bury, delivery.position, delivery.data, error, delivery.attempts, delivery.history
-        )
-        self._consumer.dead += 1
-        self._free(1)
-        return True
 
-    async def _flush(self) -> None:
-        """Acknowledge what is done."""
-        self._flushed_at = time.monotonic()
-        done, self._done = self._done, []
-        if done:
-            await self._stream.call(self._stream.backend.ack, self._consumer.group, self._member.name, done)
-            self._free(len(done))
-
-    def _free(self, count: int) -> None:
-        self._in_flight -= count
-        if not self._room.is_set():
-            self._room.set()
-
-
-def named(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """The error's type and text, in characters that can be stored, whatever its `__str__` does."""
     if isinstance(error, _Uncarried):
         return str(error)
     try:
         text = str(error)
-    except BaseException as fault:  # noqa: BLE001  (an exception of the user's; said in its place)
+    except BaseException as fault:  # noqa: BLE001  (an exception of the user's; replaced by this text)
         text = f"(its text cannot be had: {type(fault).__name__})"
     return f"{type(error).__name__}: {text}"[:_ERROR_CHARACTERS].encode("utf-8", "backslashreplace").decode()
 

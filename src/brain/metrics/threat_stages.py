@@ -1,4 +1,4 @@
-"""What is known of each threat, and what its events add because of it: how long its stages took."""
+"""The stages of each threat: their times, and how long they took."""
 
 from __future__ import annotations
 
@@ -6,30 +6,29 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from brain.charter import Event, Severity
-from brain.charter import ThreatStatus as Status
-from brain.lifecycle import ACTIVE_THREAT as ACTIVE
+from brain.charter import Event, Severity, ThreatStatus
+from brain.lifecycle import ACTIVE_THREAT
 from brain.metrics import series
-from brain.metrics.accumulate import LONGEST, STATUSES, Increments, number, one_of, story_of, text
+from brain.metrics.accumulate import LONGEST, STATUSES, Increments, correlation_of, number, one_of, text
 
-_ACTIVE = frozenset(map(str, ACTIVE))
+_ACTIVE = frozenset(map(str, ACTIVE_THREAT))
 _SEVERITIES = tuple(map(str, Severity))
 
 
 @dataclass(slots=True)
 class ThreatRow:
-    """A threat as its events tell. Times are in Unix seconds; None where no event told.
+    """A threat, as its events describe it. Times are in Unix seconds; None where no event gave one.
 
-    `first_position` is where its first event stands: what its later events add cannot be recounted from a stream that
-    begins after it. `investigated_at` is the first move to INVESTIGATING, `closed_at` the last move out of the active
-    statuses, `mitigated` whether that was a mitigation.
+    `first_position` is the position of its first event: a stream that begins after it cannot confirm what the
+    threat's later events add. `investigated_at` is the first move to INVESTIGATING, `closed_at` the last move out of
+    the active statuses.
     """
 
     threat_id: str
     first_position: str
     type: str = series.NONE
     severity: str = series.OTHER
-    status: str = str(Status.OPEN)
+    status: str = str(ThreatStatus.OPEN)
     correlation_id: str = ""
     detected_at: float | None = None
     investigated_at: float | None = None
@@ -44,9 +43,9 @@ def threat_id_of(event: Event) -> str:
 
 
 def advance(rows: MutableMapping[str, ThreatRow], position: str, event: Event, increments: Increments) -> str:
-    """Take one event of `Increments.threats` into the rows, and add what it completes.
+    """Apply one event of `Increments.threats` to the rows, and add the durations that it completes.
 
-    The position of the threat's first event: what was added, or was not, depends on it.
+    Returns the position of the threat's first event, which the increments depend on.
     """
     payload = event.payload
     id = threat_id_of(event)
@@ -55,7 +54,7 @@ def advance(rows: MutableMapping[str, ThreatRow], position: str, event: Event, i
         row = rows[id] = ThreatRow(id, position)
     row.type = text(payload.get("type"))
     row.severity = one_of(_SEVERITIES, payload.get("severity"))
-    row.correlation_id = story_of(event)
+    row.correlation_id = correlation_of(event)
     if event.type == "threat.detected":
         _detected(row, event, payload, increments)
     else:
@@ -85,12 +84,12 @@ def _moved(row: ThreatRow, event: Event, payload: dict[str, Any], increments: In
     row.status = status
     if status in _ACTIVE:
         row.closed_at = None
-    elif row.closed_at is None or status == Status.MITIGATED:
+    elif row.closed_at is None or status == ThreatStatus.MITIGATED:
         row.closed_at = at
-    if status == Status.INVESTIGATING and row.investigated_at is None:
+    if status == ThreatStatus.INVESTIGATING and row.investigated_at is None:
         row.investigated_at = at
         stage = series.INVESTIGATE
-    elif status == Status.RESOLVED and row.resolved_at is None:
+    elif status == ThreatStatus.RESOLVED and row.resolved_at is None:
         row.resolved_at = at
         stage = series.RESOLVE
     else:
@@ -100,7 +99,7 @@ def _moved(row: ThreatRow, event: Event, payload: dict[str, Any], increments: In
 
 
 def _time(value: object, event: Event) -> float:
-    """The time that the payload tells, else the event's own."""
+    """The time in the payload, else the event's own."""
     return number(value, most=1e11) or event.timestamp
 
 

@@ -9,20 +9,20 @@ from contextlib import contextmanager
 
 from brain.logs import Log
 
-log = Log("brain.bell")
+log = Log("brain.change_signal")
 
 
-class Bell:
-    """Rung from any thread; each listener is an asyncio.Event of its own loop."""
+class ChangeSignal:
+    """Notified from any thread; each listener is an asyncio.Event of its own loop."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # Replaced as a whole: `ring` takes no lock, since it may interrupt itself (a signal handler that publishes).
+        # Replaced as a whole: `notify` takes no lock, since it may interrupt itself (a signal handler that publishes).
         self._listeners: Mapping[asyncio.Event, asyncio.AbstractEventLoop] = {}
 
     @contextmanager
     def listen(self) -> Iterator[asyncio.Event]:
-        """An event of the running loop that every ring sets; the listener clears it before it looks."""
+        """An event of the running loop that every `notify` sets; the listener clears it before it looks."""
         event = asyncio.Event()
         loop = asyncio.get_running_loop()
         with self._lock:
@@ -33,7 +33,7 @@ class Bell:
             with self._lock:
                 self._listeners = {each: its for each, its in self._listeners.items() if each is not event}
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake all listeners; those whose loop has ended meanwhile are passed over."""
         for event, loop in self._listeners.items():
             if not event.is_set():

@@ -26,7 +26,7 @@ class Example:
     at: float
 
 
-class Delays:
+class StoreDelays:
     """Written by the shipper's thread, one observation a batch; read by any other."""
 
     def __init__(self) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from brain.logs import Log
+from brain.stream.retry import Backoff
 
-log = Log("brain.kept")
+log = Log("brain.tasks")
 
 SHOWN_SECONDS = 60.0
 """How long an end shows in `trouble`; a task that has run for so long is well again."""
@@ -17,7 +18,7 @@ SHOWN_SECONDS = 60.0
 _FIRST_DELAY, _LAST_DELAY = 0.05, 5.0  # seconds before it is started again
 
 
-class Kept:
+class RestartingTask:
     """Work that runs until `run` is cancelled, in a task of its own named `name`."""
 
     def __init__(
@@ -32,7 +33,7 @@ class Kept:
 
     async def run(self) -> None:
         """Start it again whenever it ends. Once `is_over` says so an end is final: returns, or raises its error."""
-        delay = 0.0
+        backoff = Backoff(_FIRST_DELAY, _LAST_DELAY)
         while True:
             began = time.monotonic()
             task = asyncio.create_task(self._work(), name=self._name)
@@ -44,21 +45,21 @@ class Kept:
                     await asyncio.wait({task})
             if self._is_over():
                 return task.result()
-            delay = _FIRST_DELAY if time.monotonic() - began > SHOWN_SECONDS else min(_LAST_DELAY, delay * 2)
-            delay = max(_FIRST_DELAY, delay)
+            if time.monotonic() - began > SHOWN_SECONDS:
+                backoff.reset()
             self._note_end(asyncio.CancelledError() if task.cancelled() else task.exception())
-            await asyncio.sleep(delay)
+            await asyncio.sleep(backoff.next_delay())
 
     def _note_end(self, error: BaseException | None) -> None:
         self.ends += 1
         self._ended_by = type(error).__name__ if error is not None else "returning"
         self._ended_at = time.monotonic()
         log.error(
-            "a task ended, starting it again", task=self._name, count=self.ends, error=repr(error), exc_info=error
+            "a task ended; starting it again", task=self._name, count=self.ends, error=repr(error), exc_info=error
         )
 
     def trouble(self) -> str:
-        """What to say of an end in the last minute; "" when all is well."""
+        """A sentence about an end in the last minute; "" when there was none."""
         if not self._ended_by or time.monotonic() - self._ended_at > SHOWN_SECONDS:
             return ""
         return f"{self._name}: its task ended by {self._ended_by} and was started again; see the log"

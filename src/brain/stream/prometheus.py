@@ -11,11 +11,11 @@ from brain.errors import Unavailable
 from brain.logs import Log
 from brain.plugins import catalogue
 from brain.stream.backends import GroupInfo
-from brain.stream.delays import BOUNDS, Delays
 from brain.stream.publisher import failures
+from brain.stream.store_delays import BOUNDS, StoreDelays
 from brain.stream.stream import EventStream
 
-log = Log("brain.families")
+log = Log("brain.prometheus")
 
 GROUPS = 100
 """Most consumer groups with series of their own, so that a scrape stays small whatever clients create."""
@@ -34,20 +34,20 @@ _COUNTERS = {
 """EventStream.stats(), as counters since the process started."""
 
 
-async def stream_families(stream: EventStream) -> list[Metric]:
+async def stream_metrics(stream: EventStream) -> list[Metric]:
     """The families of the stream; without those of its groups when the backend does not answer."""
     up = GaugeMetricFamily("brain_stream_backend_up", "Whether the stream's backend answers")
     try:
         groups = await stream.groups()
     except Unavailable as error:
-        log.warning("no groups for a scrape: the backend does not answer", error=str(error))
+        log.warning("the backend does not answer; this scrape has no series of groups", error=str(error))
         up.add_metric([], 0)
-        return [*_of_process(stream.stats(), stream.delays), up]
+        return [*_of_process(stream.stats(), stream.store_delays), up]
     up.add_metric([], 1)
-    return [*_of_process(stream.stats(), stream.delays), up, *_of_groups(groups)]
+    return [*_of_process(stream.stats(), stream.store_delays), up, *_of_groups(groups)]
 
 
-def _of_process(stats: Mapping[str, int], delays: Delays | None) -> Iterator[Metric]:
+def _of_process(stats: Mapping[str, int], delays: StoreDelays | None) -> Iterator[Metric]:
     for name, meaning in _COUNTERS.items():
         yield CounterMetricFamily(f"brain_stream_events_{name}", meaning, stats[name])
     yield CounterMetricFamily("brain_stream_ship_failures", "Batches not stored", stats["ship_failures"])
@@ -74,7 +74,7 @@ def _failures() -> Metric:
     return family
 
 
-def _delays(delays: Delays) -> Metric:
+def _delays(delays: StoreDelays) -> Metric:
     family = HistogramMetricFamily(
         "brain_stream_store_delay",
         "Age of the oldest event of each batch, by its own timestamp, when the backend had stored it",
