@@ -23,9 +23,9 @@ import structlog
 
 from brain.errors import InvalidInput, Unavailable
 from brain.policy import Condition, PolicyEngine, Rule
-from brain.policy.approvals import Status
-from brain.policy.collecting import no_collection
+from brain.policy.approvals import ApprovalStatus
 from brain.policy.follower import REMINDER, Follower
+from brain.policy.gc_pause import gc_paused
 from brain.store import Reading, Store, forking, open_store
 from brain.testing import RecordingStream
 from support.clock import Clock
@@ -137,7 +137,7 @@ def test_a_child_changes_rules_and_the_parent_obeys(engine: PolicyEngine) -> Non
     def work() -> object:
         engine.add_rule(allowing("of-child"))
         engine.contain("a1", ttl=60, reason="r")
-        return engine.versions(1)[0].number
+        return engine.versions(1)[0].version
 
     engine.add_rule(allowing("before"))
     assert in_child(work) == 2
@@ -264,14 +264,14 @@ def test_approvals_in_a_child(engine: PolicyEngine) -> None:
         theirs = engine.approvals.request(asking, context)
         return engine.approvals.wait(theirs.id, 0.01).status
 
-    waits: list[Status] = []
+    waits: list[ApprovalStatus] = []
     thread = threading.Thread(target=lambda: waits.append(engine.approvals.wait(mine.id, 0.01).status))
     thread.start()  # in `wait`, with the lock that a child must not inherit
     with forked(lambda _: work()) as child:
         thread.join(DEADLINE)
-        assert waits == [Status.GRANTED]
-        until(lambda: len(engine.approvals.list(Status.PENDING)) == 1)
-        engine.approvals.refuse(engine.approvals.list(Status.PENDING)[0].id, by="bob")
+        assert waits == [ApprovalStatus.GRANTED]
+        until(lambda: len(engine.approvals.list(ApprovalStatus.PENDING)) == 1)
+        engine.approvals.refuse(engine.approvals.list(ApprovalStatus.PENDING)[0].id, by="bob")
         assert child.receive() == "REFUSED"
 
 
@@ -555,7 +555,7 @@ def test_a_child_collects_garbage_though_a_thread_of_the_parent_did_not() -> Non
     inside, go_on = threading.Event(), threading.Event()
 
     def compile_rules() -> None:
-        with no_collection():
+        with gc_paused():
             inside.set()
             go_on.wait()
 
@@ -571,6 +571,6 @@ def test_a_child_collects_garbage_though_a_thread_of_the_parent_did_not() -> Non
 
 
 def _after_another_pause() -> bool:
-    with no_collection():
+    with gc_paused():
         pass
     return gc.isenabled()

@@ -206,7 +206,7 @@ def test_versions_and_rollback() -> None:
     engine.update_rule("a", priority=5)
     engine.delete_rule("b")
     engine.contain("x", ttl=100, reason="r")
-    assert [(one.number, one.note, one.by, len(one.changes)) for one in engine.versions()] == [
+    assert [(one.version, one.note, one.by, len(one.changes)) for one in engine.versions()] == [
         (4, "delete b", None, 1),
         (3, "update a", None, 1),
         (2, "two more", None, 2),
@@ -260,6 +260,20 @@ def test_containment() -> None:
     assert "id: 'containment:a1' is kept for containments" in caught.value.faults[0]
 
 
+def test_a_shorter_containment_does_not_end_a_longer_one() -> None:
+    clock = Clock()
+    engine = PolicyEngine(clock=clock)
+    longer = engine.contain("a1", ttl=3600, reason="stolen key")
+    shorter = engine.contain("a1", ttl=5, reason="again", by="bob")
+    assert (shorter.expires_at, shorter.description) == (longer.expires_at, "again")
+    assert engine.containments() == [shorter]
+    assert engine.contain("a1", ttl=7200, reason="longer yet").expires_at == clock.now + 7200
+    engine.lift("a1")
+    assert engine.contain("a1", ttl=5, reason="anew").expires_at == clock.now + 5
+    clock.advance(6)
+    assert engine.contain("a1", ttl=1, reason="that one is over").expires_at == clock.now + 1
+
+
 def test_no_id_of_an_agent_stands_for_that_of_another() -> None:
     engine = PolicyEngine(default_effect="ALLOW")
     odd = engine.contain("a/1", ttl=60, reason="odd")
@@ -275,7 +289,7 @@ def test_no_id_of_an_agent_stands_for_that_of_another() -> None:
 @pytest.mark.parametrize("allow", ["root", [1], [""], [None]])
 def test_a_kill_switch_lets_only_named_agents_through(allow: Any) -> None:
     engine = PolicyEngine()
-    with pytest.raises(InvalidInput, match=r"allow: .* is not a list of agents' ids"):
+    with pytest.raises(InvalidInput, match=r"allow: .* is not a list of agents' ids; give a list of texts"):
         engine.kill_switch(reason="incident", allow=allow)
 
 

@@ -210,7 +210,7 @@ async def _store(settings: Settings) -> Finding:
 
 async def _unreadable_rules(settings: Settings) -> list[Finding]:
     """The stored rules that this version cannot read: an engine does not start with one."""
-    from brain.policy.reading import StoredRules, read_rules
+    from brain.policy.stored_rules import StoredRules, read_rules
     from brain.store import open_store
 
     def ask() -> StoredRules:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from brain.policy.engine import PolicyEngine
     from brain.policy.explain import Explanation
     from brain.policy.guards import ANONYMOUS, ActingExecutor, ActionDenied, ApprovalRequired, Guard, acting_as, carry
-    from brain.policy.models import Condition, Mode, Operator, Rule
+    from brain.policy.models import Condition, Mode, Rule
+    from brain.policy.operators import Operator
 else:
     __getattr__ = lazy(
         __name__,
@@ -30,7 +31,8 @@ else:
                 "acting_as",
                 "carry",
             ],
-            "brain.policy.models": ["Condition", "Mode", "Operator", "Rule"],
+            "brain.policy.models": ["Condition", "Mode", "Rule"],
+            "brain.policy.operators": ["Operator"],
         },
     )
 

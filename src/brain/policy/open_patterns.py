@@ -1,4 +1,4 @@
-"""What a pattern lets through at its ends that its author hardly meant: shown by texts, each tried on the pattern."""
+"""Finds patterns that are open at an end, and shows a text that each lets through."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a guard does when a rule lets an action through only with a person's agreement."""
+"""Holds back a call that needs a person's approval, until the answer or the time limit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from brain.policy.approvals import Approval, Status, canonical, unapprovable
+from brain.policy.approvals import COMPARABLE_VALUES, Approval, ApprovalStatus, canonical, unapprovable
 from brain.policy.decisions import Decision
 from brain.policy.guards.denials import action_denied, approval_required
 
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Context = dict[str, Any]
 
+_REPEAT = (
+    "the guard cannot wait in a thread whose event loop runs: make the tool async, or repeat the call after the answer"
+)
 _POLL_SECONDS = 0.1  # how often a guard that waits looks for an answer given in another process
 _THREADS = 8  # for the approvals of one event loop's guards; each is held for one read or write of the store
 
 
-class Asking:
-    """How a guard asks: through which engine, whether it waits for the answer, and how many seconds."""
+class ApprovalOptions:
+    """How a guard gets approvals: from which engine, whether it waits for the answer, and for how many seconds."""
 
     def __init__(self, engine: PolicyEngine, *, waits: bool, timeout: float) -> None:
         self.engine = engine
@@ -34,20 +37,22 @@ class Asking:
         self.timeout = timeout
 
 
-class Question:
-    """One call that needs a person's agreement: `context` is what was decided on, `again` gives it as it is by then."""
+class ApprovalGate:
+    """One call that needs an approval: `context` is what was decided on, `again` gives the context of this moment."""
 
-    def __init__(self, asking: Asking, decision: Decision, context: Context, again: Callable[[], Context]) -> None:
+    def __init__(
+        self, options: ApprovalOptions, decision: Decision, context: Context, again: Callable[[], Context]
+    ) -> None:
         if (why := unapprovable(context)) is not None:
-            raise action_denied(f"{why} (asked by: {decision.reason})", decision)
-        self.waits = asking.waits
-        self._engine = asking.engine
-        self._timeout = decision.metadata.get("approval_timeout", asking.timeout)
+            raise action_denied(f"{why} (approval required by: {decision.reason})", decision, remedy=COMPARABLE_VALUES)
+        self.waits = options.waits
+        self._engine = options.engine
+        self._timeout = decision.metadata.get("approval_timeout", options.timeout)
         self._decision = decision
         self._context = context
         self._again = again
 
-    def ask(self) -> Decision:
+    def wait(self) -> Decision:
         """The decision, once a person has agreed. Raises ActionDenied, and ApprovalRequired where it may not wait."""
         if not self.waits or in_event_loop():
             self._use_earlier()
@@ -60,8 +65,8 @@ class Question:
         self._check_unchanged(self._again())
         return decision
 
-    async def ask_async(self) -> Decision:
-        """As `ask`, waiting without a thread; the store is read and written in threads of our own."""
+    async def wait_async(self) -> Decision:
+        """As `wait`, but no thread waits; the store is read and written in threads of our own."""
         if not self.waits:
             await _in_thread(self._use_earlier)
             decision = self._decision
@@ -76,7 +81,7 @@ class Question:
         from anyio import sleep
 
         answer = await _in_thread(self._request)
-        while answer.status is Status.PENDING:
+        while answer.status is ApprovalStatus.PENDING:
             await sleep(_POLL_SECONDS)
             answer = await _in_thread(functools.partial(self._engine.approvals.get, answer.id))
         return answer
@@ -88,23 +93,21 @@ class Question:
         """Let the call through when it was granted earlier; else see that it is asked for, and raise."""
         approvals = self._engine.approvals
         earlier = approvals.find(self._context)
-        if earlier is not None and earlier.status is Status.GRANTED and approvals.use(earlier.id):
+        if earlier is not None and earlier.status is ApprovalStatus.GRANTED and approvals.use(earlier.id):
             return
-        if earlier is None or earlier.status is not Status.PENDING:
+        if earlier is None or earlier.status is not ApprovalStatus.PENDING:
             earlier = self._request()
         why = f"a person has to approve this ({earlier.id}): {self._decision.reason}"
-        if self.waits:
-            why += "; waiting would stop this thread's event loop: repeat the call after the answer"
-        raise approval_required(why, self._decision, earlier)
+        raise approval_required(why, self._decision, earlier, remedy=_REPEAT if self.waits else "")
 
     def _concluded(self, answer: Approval) -> Decision:
         """The decision after a person's answer. The rules are asked once more: they may have changed meanwhile."""
         asked = self._decision
-        if answer.status is Status.REFUSED:
+        if answer.status is ApprovalStatus.REFUSED:
             said = f": {answer.answer}" if answer.answer else ""
             raise action_denied(f"refused by {answer.answered_by}{said}", asked, answer)
-        if answer.status is not Status.GRANTED:
-            raise action_denied(f"nobody approved it in time ({answer.id}): {asked.reason}", asked, answer)
+        if answer.status is not ApprovalStatus.GRANTED:
+            raise action_denied(f"no answer came in time ({answer.id}): {asked.reason}", asked, answer)
         now = self._again()
         self._check_unchanged(now, answer)
         decision = self._engine.evaluate(now)
@@ -114,7 +117,7 @@ class Question:
 
     def _use(self, answer: Approval) -> None:
         if not self._engine.approvals.use(answer.id):
-            raise action_denied(f"the approval counts no longer ({answer.id})", self._decision, answer)
+            raise action_denied(f"the approval was used or has expired ({answer.id})", self._decision, answer)
 
     def _check_unchanged(self, now: Context, answer: Approval | None = None) -> None:
         """What was approved is what runs. The environment may change: the rules are asked again with what it is."""

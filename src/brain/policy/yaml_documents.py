@@ -1,4 +1,4 @@
-"""YAML and JSON files read so that every fault can be told with its line."""
+"""Reads YAML and JSON files, and knows the line of each value, for error messages."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def dump_yaml(plain: object) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class ParsedDocument:
     """What a file says, and where it says it. `faults` are keys written twice, which would be lost otherwise."""
 
     name: str
@@ -110,13 +110,13 @@ class Document:
         """Raise InvalidInput when there are faults: it lists them in the order of their lines."""
         if faults:
             many = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-            raise InvalidInput(f"{self.name}: {many}; nothing was taken from it", sorted(faults, key=self._line_of))
+            raise InvalidInput(f"{self.name}: {many}; the whole file is refused", sorted(faults, key=self._line_of))
 
     def _line_of(self, fault: str) -> int:
         return int(fault.removeprefix(f"{self.name}:").partition(":")[0])
 
 
-def load(path: Path) -> Document:
+def load(path: Path) -> ParsedDocument:
     """The document in the file. Raises InvalidInput when it cannot be read."""
     try:
         if path.stat().st_size > limits.FILE_BYTES:
@@ -130,7 +130,7 @@ def load(path: Path) -> Document:
     return load_text(text, str(path))
 
 
-def load_text(text: str, name: str) -> Document:
+def load_text(text: str, name: str) -> ParsedDocument:
     """The document in a text; JSON when it begins with a bracket or brace, else YAML. Raises InvalidInput."""
     is_json = text.lstrip()[:1] in ("{", "[")
     try:
@@ -147,14 +147,14 @@ def load_text(text: str, name: str) -> Document:
         raise InvalidInput(f"{name}:{too_deep(text, 2 * limits.DEPTH)}") from error
     except ValueError as error:
         raise InvalidInput(f"{name}:1: not readable: {error}") from error
-    return Document(name, plain, root, tuple(_twice(root, name, set())))
+    return ParsedDocument(name, plain, root, tuple(_twice(root, name, set())))
 
 
 def _json_or_flow(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return yaml.load(text, Loader=_Loader)  # YAML may begin so too; if it is neither, the line is told
+        return yaml.load(text, Loader=_Loader)  # YAML may begin so too; if it is neither, the error names the line
 
 
 def _child(node: yaml.Node, key: str | int) -> yaml.Node:

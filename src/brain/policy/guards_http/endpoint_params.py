@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError, WebSocketRequestValidatio
 from starlette.requests import HTTPConnection, Request
 
 from brain.errors import InvalidInput
-from brain.policy.guards.web import query_texts
+from brain.policy.guards_http.requests import query_texts
 
 _NO_BODY = inspect.signature(solve_dependencies).parameters["body"].default
 
@@ -42,7 +42,7 @@ async def endpoint_params(connection: HTTPConnection) -> dict[str, Any]:
 
 
 def _undeclared(dependant: Dependant, connection: HTTPConnection) -> dict[str, Any]:
-    """What path and query hold that nobody declares, as texts: the endpoint can still read it from the request."""
+    """The undeclared parameters of path and query, as texts: the endpoint can still read them from the request."""
     every = (dependant, *_nested(dependant))
     in_query = {field.alias for each in every for field in each.query_params}
     in_path = {field.alias for each in every for field in each.path_params}
@@ -61,7 +61,9 @@ def _endpoint(connection: HTTPConnection) -> tuple[Dependant, bool]:
         raise InvalidInput("requires() is for routes of FastAPI: put it into Depends(...)")
     in_query = {field.alias for field in dependant.query_params} - {field.alias for field in dependant.path_params}
     if misread := in_query.intersection(connection.path_params):
-        raise InvalidInput(f"requires() cannot tell path from query for {', '.join(misread)} with this FastAPI")
+        raise InvalidInput(
+            f"requires() cannot tell path from query for {', '.join(misread)} ; rename the query parameter"
+        )
     return dependant, bool(route._embed_body_fields)
 
 

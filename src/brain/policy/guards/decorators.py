@@ -8,16 +8,16 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapp
 from typing import Any, TypeVar, cast
 
 from brain.policy.decisions import Decision
-from brain.policy.guards.asking import Question, in_event_loop
-from brain.policy.guards.description import Describe, Description
-from brain.policy.guards.kinds import Kind, kind_of, wraps_coroutine_function
+from brain.policy.guards.approval_gate import ApprovalGate, in_event_loop
+from brain.policy.guards.description import CallDescription, DescribeCall
+from brain.policy.guards.function_kinds import FunctionKind, kind_of, wraps_coroutine_function
 
 F = TypeVar("F", bound=Callable[..., Any])
-Begin = Callable[[Describe, tuple[Any, ...], Mapping[str, Any]], Decision | Question]
+Begin = Callable[[DescribeCall, tuple[Any, ...], Mapping[str, Any]], Decision | ApprovalGate]
 """What a guard does with a call: the decision that lets it go on, or the question that a person has to answer first."""
 
 
-def wrapped(function: F, description: Description, begin: Begin) -> F:
+def wrapped(function: F, description: CallDescription, begin: Begin) -> F:
     """`function` with the guard in front; classmethods and staticmethods are guarded inside."""
     if isinstance(function, (classmethod, staticmethod)):
         return cast(F, type(function)(wrapped(function.__func__, description, begin)))
@@ -32,7 +32,7 @@ def wrapped(function: F, description: Description, begin: Begin) -> F:
 class _Call:
     """What every call of a guarded function needs."""
 
-    describe: Describe
+    describe: DescribeCall
 
     def __init__(self, function: Callable[..., Any], begin: Begin) -> None:
         self.function = function
@@ -40,8 +40,8 @@ class _Call:
 
     async def allowed(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         found = self.begin(self.describe, args, kwargs)
-        if isinstance(found, Question):
-            await found.ask_async()
+        if isinstance(found, ApprovalGate):
+            await found.wait_async()
 
 
 def _plain(call: _Call) -> Any:
@@ -50,17 +50,17 @@ def _plain(call: _Call) -> Any:
 
     def guarded(*args: Any, **kwargs: Any) -> Any:
         found = begin(call.describe, args, kwargs)
-        if found.__class__ is Question:
+        if found.__class__ is ApprovalGate:
             if gives_awaitable and found.waits and in_event_loop():
                 return _later(found, function, args, kwargs)
-            found.ask()
+            found.wait()
         return function(*args, **kwargs)
 
     return guarded
 
 
-async def _later(question: Question, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    await question.ask_async()
+async def _later(question: ApprovalGate, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    await question.wait_async()
     result = function(*args, **kwargs)
     return await result if inspect.isawaitable(result) else result
 
@@ -76,8 +76,8 @@ def _coroutine(call: _Call) -> Any:
 def _generator(call: _Call) -> Any:
     def guarded(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         found = call.begin(call.describe, args, kwargs)
-        if isinstance(found, Question):
-            found.ask()
+        if isinstance(found, ApprovalGate):
+            found.wait()
         return (yield from call.function(*args, **kwargs))
 
     return guarded
@@ -106,9 +106,9 @@ def _async_generator(call: _Call) -> Any:
     return guarded
 
 
-_MAKERS: Mapping[Kind, Callable[[_Call], Any]] = {
-    Kind.PLAIN: _plain,
-    Kind.COROUTINE: _coroutine,
-    Kind.GENERATOR: _generator,
-    Kind.ASYNC_GENERATOR: _async_generator,
+_MAKERS: Mapping[FunctionKind, Callable[[_Call], Any]] = {
+    FunctionKind.PLAIN: _plain,
+    FunctionKind.COROUTINE: _coroutine,
+    FunctionKind.GENERATOR: _generator,
+    FunctionKind.ASYNC_GENERATOR: _async_generator,
 }

@@ -1,4 +1,4 @@
-"""Any value as plain JSON: what an event can carry of what people's code passes around, and what it was then."""
+"""Any value as JSON that an event can carry, and back to what rules saw of it."""
 
 from __future__ import annotations
 
@@ -6,51 +6,52 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from fractions import Fraction
 from math import inf, isfinite
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from brain.limits import is_text
-from brain.policy.normal import PLAIN, Opaque, normalise
+from brain.policy.normalisation import PLAIN, Opaque, normalise
 
 _LONGEST_NUMBER = 10_000  # bits; Python does not write much longer ones, and no rule has one of more than 64
 
 
-class Mark(msgspec.Struct, gc=False, frozen=True):
-    """Where in a plain value a text stands for what JSON lacks; `escaped` are texts with lone surrogates."""
+class NotJSON(msgspec.Struct, gc=False, frozen=True):
+    """A value of the context that JSON cannot hold: in its place is a text, which says what it was."""
 
-    path: list[str | int]
-    kind: Literal["number", "escaped", "opaque"]
+    path: Annotated[list[str | int], Meta(description="Where it is: keys, and places in lists, from the context on.")]
+    kind: Annotated[str, Meta(description="`number`, `opaque` (no rule sees it), or `escaped` (no valid text).")]
 
 
-def plain(value: object) -> Any:
+def to_json_safe(value: object) -> Any:
     """What rules see of `value`, as JSON values; what JSON cannot hold becomes a text. Never raises."""
-    return written(value)[0]
+    return to_json_safe_marked(value)[0]
 
 
-def written(value: object) -> tuple[Any, list[Mark]]:
+def to_json_safe_marked(value: object) -> tuple[Any, list[NotJSON]]:
     """What rules see of `value`, as JSON values, and which texts in it stand for what JSON lacks. Never raises."""
-    marks: list[Mark] = []
-    return _json(normalise(value), [], marks), marks
+    substitutes: list[NotJSON] = []
+    return _json(normalise(value), [], substitutes), substitutes
 
 
-def restored(value: Any, marks: Iterable[Mark]) -> Any:
-    """What rules saw, from what `written` made of it. Changes `value`; a mark that fits nothing is passed over."""
+def from_json_safe(value: Any, substitutes: Iterable[NotJSON]) -> Any:
+    """What rules saw, from what `to_json_safe_marked` made of it. Changes `value`; one without a place is skipped."""
     whole = [value]
-    for mark in marks:
+    for one in substitutes:
         holder: Any = whole
-        *way, last = (0, *mark.path)
+        *way, last = (0, *one.path)
         try:
             for key in way:
                 holder = holder[key]
             text = holder[last]
-            holder[last] = _RESTORED[mark.kind](text)
+            holder[last] = _RESTORED[one.kind](text)
         except (LookupError, TypeError, ValueError, ArithmeticError):  # an event of somebody else's making
             continue
     return whole[0]
 
 
-class Shown:
+class _TextOnly:
     """Stands for a value of which only its text is known."""
 
     __slots__ = ("_text",)
@@ -62,13 +63,13 @@ class Shown:
         return self._text
 
 
-def _json(value: Any, path: list[str | int], marks: list[Mark]) -> Any:
+def _json(value: Any, path: list[str | int], substitutes: list[NotJSON]) -> Any:
     """A normalised value as JSON."""
     kind = type(value)
     if kind is dict:
-        return {_valid(key): _json(member, [*path, _valid(key)], marks) for key, member in value.items()}
+        return {_valid(key): _json(member, [*path, _valid(key)], substitutes) for key, member in value.items()}
     if kind is list:
-        return [_json(member, [*path, place], marks) for place, member in enumerate(value)]
+        return [_json(member, [*path, place], substitutes) for place, member in enumerate(value)]
     if kind is str:
         plain = value.isascii() or is_text(value)
     elif kind is int:
@@ -77,13 +78,13 @@ def _json(value: Any, path: list[str | int], marks: list[Mark]) -> Any:
         plain = value is None or kind is bool or (kind is float and isfinite(value))
     if plain:
         return value
-    return _text_for(value, path, marks)
+    return _text_for(value, path, substitutes)
 
 
-def _text_for(value: Any, path: list[str | int], marks: list[Mark]) -> str:
-    """The text that stands for what JSON lacks, and its mark."""
+def _text_for(value: Any, path: list[str | int], substitutes: list[NotJSON]) -> str:
+    """The text that stands for what JSON lacks, and its one."""
     if isinstance(value, str):
-        marks.append(Mark(path, "escaped"))
+        substitutes.append(NotJSON(path, "escaped"))
         return value.encode("unicode_escape").decode()
     if isinstance(value, int):
         value = inf if value > 0 else -inf  # as much as any rule can tell
@@ -93,9 +94,9 @@ def _text_for(value: Any, path: list[str | int], marks: list[Mark]) -> str:
         except ValueError:  # Python writes no number of more than some thousand digits
             pass
         else:
-            marks.append(Mark(path, "number"))
+            substitutes.append(NotJSON(path, "number"))
             return text
-    marks.append(Mark(path, "opaque"))
+    substitutes.append(NotJSON(path, "opaque"))
     return Opaque(value).text if type(value) is not Opaque else str(value.text)
 
 
@@ -107,22 +108,22 @@ def _number(text: str) -> Any:
 
 
 def _valid(text: str) -> str:
-    """The text as UTF-8 can hold it: a lone surrogate becomes a question mark."""
+    """The text as UTF-8 can hold it: a lone surrogate becomes a question one."""
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 _RESTORED: Final[dict[str, Callable[[str], Any]]] = {
     "number": _number,
     "escaped": lambda text: text.encode().decode("unicode_escape"),
-    "opaque": lambda text: Opaque(Shown(text)),
+    "opaque": lambda text: Opaque(_TextOnly(text)),
 }
 
 
-def is_plain(value: Any) -> bool:
-    """Whether the value is JSON as it stands, all the way down: then `written` has nothing to add."""
+def is_json_safe(value: Any) -> bool:
+    """Whether the value is JSON as it stands, all the way down: then `to_json_safe` changes nothing."""
     kind = type(value)
     if kind is dict:
-        return PLAIN.issuperset(map(type, value.values())) or all(map(is_plain, value.values()))
+        return PLAIN.issuperset(map(type, value.values())) or all(map(is_json_safe, value.values()))
     if kind is list:
-        return PLAIN.issuperset(map(type, value)) or all(map(is_plain, value))
+        return PLAIN.issuperset(map(type, value)) or all(map(is_json_safe, value))
     return kind in PLAIN or (kind is float and isfinite(value))

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import Any
 
 
-class Kind(Enum):
+class FunctionKind(Enum):
     """What a call gives: a result at once, or something that does the work step by step."""
 
     PLAIN = auto()
@@ -20,14 +20,14 @@ class Kind(Enum):
     ASYNC_GENERATOR = auto()
 
 
-def kind_of(function: Callable[..., Any]) -> Kind:
+def kind_of(function: Callable[..., Any]) -> FunctionKind:
     """The kind of a function, a partial of one, or an object with `__call__`. A class is PLAIN."""
     inner = innermost(function)
     if _is_coroutine_function(function) or _is_coroutine_function(inner):
-        return Kind.COROUTINE
+        return FunctionKind.COROUTINE
     if inspect.isasyncgenfunction(inner):
-        return Kind.ASYNC_GENERATOR
-    return Kind.GENERATOR if inspect.isgeneratorfunction(inner) else Kind.PLAIN
+        return FunctionKind.ASYNC_GENERATOR
+    return FunctionKind.GENERATOR if inspect.isgeneratorfunction(inner) else FunctionKind.PLAIN
 
 
 def innermost(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Taking over a whole set of rules: what is refused, and what differs."""
+"""Imports of a set of rules: which are refused, and what an import changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from brain.policy.history import Change
 from brain.policy.models import Rule, changes
 
 
-class Imported(NamedTuple):
+class ImportResult(NamedTuple):
     """The ids of the rules that an import made, changed and removed, and how many it found as wanted."""
 
     created: list[str]
@@ -26,7 +26,7 @@ def check_import(given: list[Rule]) -> None:
     faults = []
     for rule in given:
         if rule.id in seen:
-            faults.append(f"id: {rule.id!r} is there twice")
+            faults.append(f"id: {rule.id!r} is the id of two rules; give each rule its own")
         faults += reserved(rule)
         seen.add(rule.id)
     if faults:

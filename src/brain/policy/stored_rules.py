@@ -1,4 +1,4 @@
-"""The stored rules without an engine: those that can be read, and what is wrong with the others.
+"""Reads the stored rules without an engine: the readable ones, and the fault of each other one.
 
 An engine does not start while one stored rule cannot be read, for leaving it out could allow what it denies. Commands
 that only show, export or remove rules need none, and are what such a store is mended with.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from brain.errors import InvalidInput, NotFound
+from brain.policy.codec import MEASURES, RULES, decoded, is_rule
 from brain.policy.models import Rule
-from brain.policy.repository import MEASURES, RULES, decoded, is_rule
 from brain.store import Store
 from brain.unreadable import left_out
 
@@ -45,10 +45,10 @@ def remove_unreadable(store: Store, rule_id: str) -> InvalidInput:
     """
     document = store.get(RULES, rule_id) if is_rule(rule_id) else None
     if document is None:
-        raise NotFound(f"there is no rule {rule_id!r}; `brain policy list` shows those there are")
+        raise NotFound(f"there is no rule {rule_id!r}; `brain policy list` lists the rules")
     try:
         decoded(rule_id, document.data)
     except InvalidInput as error:
         store.delete(RULES, rule_id, document.version)
         return error
-    raise InvalidInput(f"rule {rule_id!r} can be read: remove it with an engine")
+    raise InvalidInput(f"rule {rule_id!r} can be read; delete it with PolicyEngine.delete_rule")

@@ -1,4 +1,4 @@
-"""Who acts: named for a block of code, and carried to where Python's own context does not reach."""
+"""The agent that acts in a block of code, and how to carry it to other threads and processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from brain.errors import InvalidInput
 from brain.logs import Log
-from brain.policy.guards.kinds import Kind, kind_of
+from brain.policy.guards.function_kinds import FunctionKind, kind_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -19,7 +19,7 @@ Agent = Mapping[str, Any] | str
 """An agent's id, or the fields of the context that say who acts: `agent_id`, `agent_role`, ..."""
 
 ANONYMOUS: Final = "anonymous"
-"""The id to name where it is meant that nobody is known: an id as any other, which rules can name too."""
+"""The id for callers that may be unknown. Rules can name it like any other id."""
 
 log = Log("brain.policy")
 lost = 0
@@ -35,7 +35,7 @@ def agent_fields(agent: Agent | None) -> Mapping[str, Any] | None:
 
 
 def acting_agent() -> Mapping[str, Any] | None:
-    """Whom `acting_as` named here; None when it named nobody."""
+    """The agent that `acting_as` named here; None when there is none."""
     return _acting.get()
 
 
@@ -58,7 +58,7 @@ def acting_as(agent: Agent, **more: Any) -> Iterator[None]:
         else:  # a generator that another context goes on with, such as a synchronous `yield` dependency of FastAPI
             lost += 1
             log.warning(
-                "acting_as ended in another context than it began in; what ran between did not know the agent",
+                "acting_as ended in another context than it began in, so the calls between did not know the agent",
                 agent_id=str(mine.get("agent_id")),
                 total=lost,
             )
@@ -70,7 +70,7 @@ def carry(function: Callable[P, T]) -> Callable[P, T]:
     In this process all context variables are carried; to another process, which `function` must be picklable for, the
     agent is. Raises InvalidInput for coroutine functions and generators: tasks carry their context themselves.
     """
-    if kind_of(function) is not Kind.PLAIN:
+    if kind_of(function) is not FunctionKind.PLAIN:
         raise InvalidInput(f"function: {function!r} runs after the call; use acting_as where it runs")
     return _Carried(function, copy_context())
 

@@ -6,17 +6,17 @@ from typing import Annotated
 
 import typer
 
-from brain.kit.cli.common import JsonOption, StreamOption, print_json_array, run
+from brain.kit.cli.common import JsonOption, StreamOption, print_json_array
 from brain.policy.commands.common import (
     ByOption,
     counts,
     moment,
-    opened,
     opened_store,
     print_rules,
     say,
     stored_rules,
     user,
+    with_engine,
 )
 
 RuleArgument = Annotated[str, typer.Argument(metavar="RULE", help="The rule's id.")]
@@ -48,41 +48,26 @@ def list_(
 
 def enable(rule: RuleArgument, by: ByOption = None, stream: StreamOption = None) -> None:
     """Let a rule take part in decisions."""
-
-    async def work() -> None:
-        async with opened(stream) as engine:
-            engine.enable_rule(rule, by=user(by))
-        say(f"{rule} is enabled")
-
-    run(work())
+    with_engine(stream, lambda engine: engine.enable_rule(rule, by=user(by)))
+    say(f"{rule} is enabled")
 
 
 def disable(rule: RuleArgument, by: ByOption = None, stream: StreamOption = None) -> None:
     """Leave a rule out of decisions, but keep it."""
-
-    async def work() -> None:
-        async with opened(stream) as engine:
-            engine.disable_rule(rule, by=user(by))
-        say(f"{rule} is disabled")
-
-    run(work())
+    with_engine(stream, lambda engine: engine.disable_rule(rule, by=user(by)))
+    say(f"{rule} is disabled")
 
 
 def delete(rule: RuleArgument, by: ByOption = None, stream: StreamOption = None) -> None:
     """Remove a rule; `rollback` can bring it back, unless it is one that this version cannot read."""
-    from brain.policy.reading import read_rules, remove_unreadable
+    from brain.policy.stored_rules import read_rules, remove_unreadable
 
     with opened_store(stream) as store:
         if rule in read_rules(store).faults:
-            say(f"{rule} is deleted; no version has it: {remove_unreadable(store, rule)}")
+            say(f"{rule} is deleted; no version can bring it back: {remove_unreadable(store, rule)}")
             return
-
-    async def work() -> None:
-        async with opened(stream) as engine:
-            engine.delete_rule(rule, by=user(by))
-        say(f"{rule} is deleted")
-
-    run(work())
+    with_engine(stream, lambda engine: engine.delete_rule(rule, by=user(by)))
+    say(f"{rule} is deleted")
 
 
 def versions(
@@ -95,19 +80,15 @@ def versions(
 
     from brain.kit.cli.tables import cell, print_table
 
-    async def work() -> None:
-        async with opened(stream, publishing=False) as engine:
-            found = engine.versions(limit)
-        if as_json:
-            print_json_array(version.to_dict() for version in found)
-            return
-        table = Table("Version", "Time (UTC)", "By", "Rules changed", "Note")
-        for version in found:
-            about = (cell(version.by or ""), str(len(version.changes)), cell(version.note))
-            table.add_row(str(version.number), moment(version.at), *about)
-        print_table(table)
-
-    run(work())
+    found = with_engine(stream, lambda engine: engine.versions(limit), publishing=False)
+    if as_json:
+        print_json_array(version.to_dict() for version in found)
+        return
+    table = Table("Version", "Time (UTC)", "By", "Rules changed", "Note")
+    for version in found:
+        about = (cell(version.by or ""), str(len(version.changes)), cell(version.note))
+        table.add_row(str(version.version), moment(version.at), *about)
+    print_table(table)
 
 
 def rollback(
@@ -116,9 +97,4 @@ def rollback(
     stream: StreamOption = None,
 ) -> None:
     """Make the rules again what they were just after that version; containments stay."""
-
-    async def work() -> None:
-        async with opened(stream) as engine:
-            say(counts(engine.rollback(version, by=user(by))))
-
-    run(work())
+    say(counts(with_engine(stream, lambda engine: engine.rollback(version, by=user(by)))))

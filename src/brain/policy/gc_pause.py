@@ -1,4 +1,4 @@
-"""Many objects made at once, none of them garbage: Python's collector looks through them in vain, again and again."""
+"""Pauses Python's garbage collector while many objects are made at once, none of which is garbage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _pauses = 0
 
 
 @contextmanager
-def no_collection() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Keep the collector off within, in all threads; memory without cycles is freed all the same."""
     global _pauses
     with _changing:

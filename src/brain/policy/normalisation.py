@@ -1,4 +1,4 @@
-"""What a rule sees of any Python value; docs/policy.md has the table, and every way in uses it.
+"""What a rule sees of any Python value. docs/policy.md has the table; every entry point uses it.
 
 `unwrap` reads one layer of a value, which is all that a decision needs; `normalise` reads it as a whole.
 """
@@ -136,11 +136,11 @@ class _Walk:
             self._inside.discard(id(value))
 
 
-Reader = Callable[[Any], Any]
+Normaliser = Callable[[Any], Any]
 
 
 @lru_cache(maxsize=4_096)
-def _reader(kind: type) -> Reader:
+def _reader(kind: type) -> Normaliser:
     """How values of this type are read; the first that fits."""
     for base, plain in ((str, str.__str__), (int, int.__int__), (float, float.__float__)):
         if issubclass(kind, base):  # a member of an enum, too: it equals that, and is found by that, whatever its value
@@ -167,7 +167,7 @@ def _reader(kind: type) -> Reader:
     return _list_or_number(kind)
 
 
-def _list_or_number(kind: type) -> Reader:
+def _list_or_number(kind: type) -> Normaliser:
     if issubclass(kind, Sequence) and not issubclass(kind, range):
         return list
     if hasattr(kind, "dtype") and hasattr(kind, "tolist"):
@@ -179,7 +179,7 @@ def _list_or_number(kind: type) -> Reader:
     return Opaque
 
 
-def _field_names(kind: type) -> Reader | None:
+def _field_names(kind: type) -> Normaliser | None:
     """A reader of the fields that a type declares, by the names that Python code uses; None when it declares none."""
     if hasattr(kind, "__pydantic_fields__"):
         return _root if getattr(kind, "__pydantic_root_model__", False) else _model
@@ -248,7 +248,7 @@ def _is_text(kind: type) -> bool:
     return any(f"{base.__module__}.{base.__qualname__}" in _URLS for base in kind.__mro__)
 
 
-def _text_of(kind: type) -> Reader:
+def _text_of(kind: type) -> Normaliser:
     if issubclass(kind, (date, time)):
         return operator.methodcaller("isoformat")
     return fspath if issubclass(kind, PathLike) else str

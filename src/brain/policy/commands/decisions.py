@@ -14,7 +14,7 @@ from brain.policy.commands.common import RulesOption, engine_of, moment, opened,
 
 if TYPE_CHECKING:
     from brain.policy import PolicyEngine
-    from brain.policy.replay import Report
+    from brain.policy.replay import ReplayReport
 
 
 def register(app: typer.Typer) -> None:
@@ -34,9 +34,13 @@ def eval_(
     stream: StreamOption = None,
 ) -> None:
     """Decide on one context. The decision is recorded, unless by --rules, --explain or --dry-run."""
+    from brain.policy.analysis import misspelt_fields
+
     asked = read_context(context)
 
     def answer(engine: PolicyEngine) -> bool:
+        for field, near in misspelt_fields(asked, engine.rules()):
+            say(f"note: {field} in CONTEXT: no rule compares this field; did you mean {near}?", err=True)
         if explain:
             explanation = engine.explain(asked)
             print_json(explanation.to_dict()) if as_json else say(explanation.text())
@@ -67,7 +71,7 @@ def run_tests(
     """Test rules: those of --rules, else of the policy file that FILE names, else the stored ones. 1 when any fails."""
     from brain.policy import cases
 
-    async def work() -> list[cases.Result]:
+    async def work() -> list[cases.CaseResult]:
         read = cases.read_cases(file)
         policy = rules or read.policy
         if policy is not None:
@@ -130,7 +134,9 @@ def replay(
         raise typer.Exit(1)
 
 
-async def _replay(candidate: Path, since: float, until: float, alone: bool, examples: int, url: str | None) -> Report:
+async def _replay(
+    candidate: Path, since: float, until: float, alone: bool, examples: int, url: str | None
+) -> ReplayReport:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
@@ -162,7 +168,7 @@ async def _replay(candidate: Path, since: float, until: float, alone: bool, exam
             return await replay(stream, replaying, since=since, until=until, progress=advance)
 
 
-def _print_report(report: Report) -> None:
+def _print_report(report: ReplayReport) -> None:
     plain = report.to_dict()
     span = f" from {moment(report.first)} to {moment(report.last)} UTC" if report.decisions else ""
     say(f"{report.decisions} decisions{span}")
