@@ -16,8 +16,8 @@ from google.protobuf import json_format
 numbers = {"n": 5, "id": 9007199254740993}
 sent = {"messageId": "1", "role": "ROLE_USER", "parts": [{"data": numbers}], "metadata": numbers}
 read = json.loads(json_format.MessageToJson(json_format.ParseDict(sent, Message())))
-print(read["parts"][0]["data"], read["metadata"])
+print(*(sorted(part.items()) for part in (read["parts"][0]["data"], read["metadata"])))
 P
 seen=$(v/bin/python ask.py)
 echo "a2a-sdk 1.3.0, protobuf 7.36.2: $seen"
-[ "$seen" = "{'n': 5.0, 'id': 9007199254740992.0} {'n': 5.0, 'id': 9007199254740992.0}" ]
+[ "$seen" = "[('id', 9007199254740992.0), ('n', 5.0)] [('id', 9007199254740992.0), ('n', 5.0)]" ]
