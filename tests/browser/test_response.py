@@ -128,7 +128,7 @@ def test_an_alert_is_taken_on_and_silenced(tab: Page, attacked: Site) -> None:
     expect(card).to_contain_text("firing")
     tab.get_by_label("Your name").fill("ann")
     card.get_by_role("button", name="Acknowledge").press("Enter")
-    expect(card).to_contain_text("Acknowledged by ann")
+    expect(card).to_contain_text("Taken on by ann")
     expect(card.get_by_role("button", name="Acknowledge")).to_have_count(0)
     expect(card.locator(":focus")).to_have_count(1)  # the focus stayed on the card
 
