@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from support.outside import ROOT, Environment, Started, files_on_page, write
+from support.tracker import Tracker
 from support.waiting import wait_until
 
 LINES = 40
@@ -150,6 +151,31 @@ def test_its_tasks_run_in_a_worker_of_their_own(environment: Environment, tmp_pa
         with Started(environment, "worker", "weather", folder=tmp_path):
             wait_until(lambda: [station["wind"] for station in client.get("/api/weather/stations").json()] == [9.0])
         client.close()
+
+
+def test_its_ticket_system_has_a_ticket_for_each_incident(environment: Environment, tmp_path: Path) -> None:
+    with Tracker().running() as logbook:
+        settings = (
+            f'[incidents]\ncomment_seconds = 0.0\npoll_seconds = 0.2\n[incidents.logbook]\nurl = "{logbook.url}"\n'
+        )
+        (tmp_path / "brain.toml").write_text(settings)
+        with (
+            Started(environment, "serve", folder=tmp_path) as server,
+            httpx.Client(base_url=f"{server.url}/api", timeout=60, trust_env=False) as client,
+        ):
+            id = client.post("/incidents", json={"title": "the pier is under water"}).json()["id"]
+
+            def ticket() -> dict[str, object]:
+                (found,) = client.get(f"/incidents/{id}").json()["mirrors"]
+                return dict(found)
+
+            wait_until(lambda: ticket()["state"] == "NEW")
+            assert ticket()["url"] == f"{logbook.url}/entries/brain-{id}"
+            assert "the pier is under water" in logbook.tickets[f"brain-{id}"]["title"]
+            logbook.tickets[f"brain-{id}"]["state"] = "RESOLVED"  # by the harbour master
+            wait_until(lambda: client.get(f"/incidents/{id}").json()["state"] == "RESOLVED")
+    (tmp_path / "brain.toml").write_text('[incidents.logbok]\nurl = "x"\n')
+    assert "did you mean logbook?" in environment.brain("incidents", "list", folder=tmp_path).stderr
 
 
 def test_the_page_in_the_docs_names_this_test() -> None:

@@ -6,10 +6,8 @@ import json
 import os
 import re
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from brain.secret import Secret
 from support.installed import install
 from support.ports import free_port
 from support.server import BRAIN
+from support.tracker import Tracker
 from support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -30,49 +29,10 @@ MODULE, PYPROJECT, TABLE = (text for _, text in BLOCKS)
 SECRET = "a secret that only the tracker and we know"
 
 
-class Tracker(ThreadingHTTPServer):
-    """The in-house tracker of the docs: tickets by key, in memory."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.tickets: dict[str, dict[str, Any]] = {}
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Tracker
-
-    def _answer(self) -> None:
-        key = self.path.rpartition("/")[2]
-        content = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or "{}")
-        new = key not in self.server.tickets
-        ticket = self.server.tickets.setdefault(key, {"state": "NEW", "comments": {}, **content})
-        if "comment" in content:
-            ticket["comments"].setdefault(content["reference"], content["comment"])
-        ticket["state"] = content.get("state", ticket["state"])
-        body = json.dumps({"state": ticket["state"], "changed": new}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_PUT = do_POST = _answer  # noqa: N815  (the names that http.server calls)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def tracker() -> Iterator[Tracker]:
-    with Tracker() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with Tracker().running() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-// What a screen reader is told, politely and seldom: one message at a time, at most one in ANNOUNCE_MS.
+// Messages for screen readers, polite and seldom: one message at a time, at most one in ANNOUNCE_MS.
 
 const ANNOUNCE_MS = 3000;
 

@@ -48,7 +48,7 @@ export function createCandidate() {
   }
 
   async function tryOut() {
-    result.replaceChildren(h("p", { class: "view-note" }, "Deciding anew…"));
+    result.replaceChildren(h("p", { class: "view-note" }, "Deciding again…"));
     const done = await refusal.attempt(async () => {
       const body = { rules: rulesIn(text.value), alone: alone.checked, since: serverNow() - Number(period.value), examples: EXAMPLES };
       const report = await send("POST", "/api/policy/replay", body);

@@ -26,7 +26,7 @@ const signatures = new WeakMap();
 
 /**
  * Makes `parent`'s children show `items`, touching only what changed: unchanged items keep their element, and where an
- * element is made anew, the focus stays on the control with the same `data-focus`.
+ * element is replaced, the focus stays on the control with the same `data-focus`.
  */
 export function syncList(parent, items, key, render) {
   const present = new Map();

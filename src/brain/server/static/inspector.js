@@ -25,7 +25,7 @@ export function createInspector(live, recent) {
   let shown = "";
   let opener = null;
   let controller = new AbortController();
-  let renew = null; // tells the open story anew, when there is one
+  let renew = null; // shows the open timeline again, when there is one
   let renewing;
 
   // A story that goes on while it is looked at grows.

@@ -14,7 +14,7 @@ const LONGEST_WAIT_MS = 10_000;
 
 /**
  * `state` is one of connecting, live, waiting (until `retryAt`), refused (see `problem`), signed-out, asleep.
- * Events of this target: `state`; `batch` with `detail` = {events, skipped}; `reset` when the feed starts anew.
+ * Events of this target: `state`; `batch` with `detail` = {events, skipped}; `reset` when the feed starts again.
  * An entry of a batch is {position, event, text}: `text` is the envelope as sent.
  */
 export class Live extends EventTarget {
@@ -103,7 +103,7 @@ export class Live extends EventTarget {
     if (newest) this.#reached(newest.position, newest.event.id);
   }
 
-  /** Whether the event we would go on from is in the stream: it is not when the stream was made anew or trimmed. */
+  /** Whether the event we would go on from is in the stream: it is not when the stream was replaced or trimmed. */
   async #stillThere(signal) {
     try {
       return (await get(`/api/events/${encodeURIComponent(this.#lastId)}`, {}, signal)).position === this.lastPosition;
