@@ -11,22 +11,11 @@ from brain.audit.note import Checkpoint
 from brain.audit.proofs import prove
 from brain.errors import NotFound
 from brain.kit.database import reachable
+from brain.kit.protocols import AuditProofs, LoggedEvent
+from brain.plugins import PluginContext
 
 
-@dataclass(frozen=True)
-class Logged:
-    """An event in the log: entry `index` of the tree of `size` entries with that root; hashes in hexadecimal."""
-
-    event_id: str
-    index: int
-    size: int
-    root: str
-    leaf_hash: str
-    proof: str
-    """The path of the whole proof below the server's address."""
-
-
-def find_logged(database: Engine, event_id: str) -> Logged | None:
+def find_logged(database: Engine, event_id: str) -> LoggedEvent | None:
     """Where the event is logged, proven against the newest checkpoint; None while it is not. Blocks.
 
     Raises Unavailable when the database does not answer or the log was altered.
@@ -38,7 +27,7 @@ def find_logged(database: Engine, event_id: str) -> Logged | None:
         except NotFound:
             return None
     checkpoint = Checkpoint.parse(proof.checkpoint.rpartition("\n\n")[0] + "\n")
-    return Logged(
+    return LoggedEvent(
         event_id=event_id,
         index=proof.index,
         size=checkpoint.size,
@@ -46,3 +35,18 @@ def find_logged(database: Engine, event_id: str) -> Logged | None:
         leaf_hash=proof.leaf_hash,
         proof=f"/api/audit/proof/{event_id}",
     )
+
+
+@dataclass(frozen=True)
+class _ProofsIn:
+    """The AuditProofs of one database."""
+
+    database: Engine
+
+    def find(self, event_id: str) -> LoggedEvent | None:
+        return find_logged(self.database, event_id)
+
+
+def audit_proofs(context: PluginContext) -> AuditProofs:
+    """What other plug-ins look events up with: the audit log in the consumers' database."""
+    return _ProofsIn(context.database)

@@ -10,4 +10,5 @@ PLUGIN = Plugin(
     listens=("*",),
     open="brain.audit.tasks:open_component",
     commands={"audit": "brain.audit.commands:app"},
+    provides={"AuditProofs": "brain.audit.lookup:audit_proofs"},
 )

@@ -8,4 +8,5 @@ PLUGIN = Plugin(
     events="brain.threats.events",
     open="brain.threats.http:open_component",
     commands={"threats": "brain.threats.commands.threats:app", "ingest": "brain.threats.commands.ingest:app"},
+    provides={"ThreatMoves": "brain.threats.moves:threat_moves"},
 )

@@ -1,0 +1,51 @@
+"""What plug-ins provide to each other: one small protocol for each thing, found by `PluginContext.find`.
+
+A plug-in never imports another. The one that has the data names the protocol in `Plugin.provides`. The one that needs
+it asks `context.find(AuditProofs)`, and carries on without it where that gives None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from brain.charter import ThreatStatus
+
+
+@dataclass(frozen=True)
+class LoggedEvent:
+    """An event in the audit log: entry `index` of the tree of `size` entries with that root; hashes in hexadecimal."""
+
+    event_id: str
+    index: int
+    size: int
+    root: str
+    leaf_hash: str
+    proof: str
+    """The path of the whole proof below the server's address."""
+
+
+class AuditProofs(Protocol):
+    """Finds events in the audit log. The plug-in `audit` provides it."""
+
+    def find(self, event_id: str) -> LoggedEvent | None:
+        """Where the event is logged, proven against the newest checkpoint; None while it is not logged. Blocks.
+
+        Raises Unavailable when the database does not answer or the log was altered.
+        """
+        ...
+
+
+class ThreatMoves(Protocol):
+    """Reads and changes the status of threats. The plug-in `threats` provides it.
+
+    Both methods raise Unavailable when the store does not answer.
+    """
+
+    async def status(self, threat_id: str) -> ThreatStatus | None:
+        """The threat's status; None when no threat has this id."""
+        ...
+
+    async def move(self, threat_id: str, status: ThreatStatus, reason: str) -> None:
+        """Move the threat and publish that. Raises NotFound, and Conflict for a move that is not allowed."""
+        ...
