@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from brain import HealthEvent
 from brain.charter import IncidentState as State
-from brain.connectors.sender import Patience
+from brain.connectors.sender import RetryPolicy
 from brain.demo.stand_ins import StandIn, StandIns
 from brain.demo.stand_ins.faults import Fault, Faulty
 from support.incident_house import Running, mirrored, running
@@ -82,7 +82,7 @@ def fail_once(stand_in: StandIn, method: str, path_ends: str, mode: str, seconds
 async def test_a_ticket_whose_making_was_not_answered_is_the_only_one(
     tmp_path: Path, stand_ins: StandIns, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("support.incident_house.PATIENCE", Patience(attempts=2, timeout=0.5, wait=0.05))
+    monkeypatch.setattr("support.incident_house.PATIENCE", RetryPolicy(attempts=2, timeout=0.5, wait=0.05))
     stand_ins.jira.index_seconds = 0.5
     table = mirrored(stand_ins.url)
     for system in ("jira", "servicenow"):

@@ -11,10 +11,10 @@ import pytest
 import pytest_asyncio
 import structlog
 
-from brain.connectors.sender import Patience, Refused, Request, Sender, TryLater, json_request, read_retry_after
+from brain.connectors.sender import Refused, Request, RetryPolicy, Sender, TryLater, json_request, read_retry_after
 from support.scripted import Reply, ScriptedServer
 
-QUICK = Patience(attempts=3, timeout=10, connect_timeout=5, wait=0.01, max_wait=2.0)
+QUICK = RetryPolicy(attempts=3, timeout=10, connect_timeout=5, wait=0.01, max_wait=2.0)
 
 
 @pytest_asyncio.fixture
@@ -120,7 +120,7 @@ async def test_a_dropped_connection_is_tried_again(server: ScriptedServer, sende
 
 
 async def test_a_slow_answer_times_out_also_when_it_trickles(server: ScriptedServer) -> None:
-    async with Sender(Patience(attempts=2, timeout=0.3, wait=0.01)) as sender:
+    async with Sender(RetryPolicy(attempts=2, timeout=0.3, wait=0.01)) as sender:
         server.replies = [Reply(200, "x" * 100, trickle=0.05)] * 2
         with pytest.raises(TryLater, match="timed out"):
             await sender.send("the service", asking(server))

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from brain.connectors.jira import Jira
-from brain.connectors.sender import Patience, Refused, Sender, TryLater
+from brain.connectors.sender import Refused, RetryPolicy, Sender, TryLater
 from brain.connectors.servicenow import ServiceNow, correlation_id
 from brain.connectors.tickets import Desk, NewTicket
 from brain.demo.stand_ins import StandIns
@@ -43,7 +43,7 @@ def stand_ins(running_stand_ins: StandIns) -> StandIns:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def sender() -> AsyncIterator[Sender]:
-    async with Sender(Patience(wait=0.01)) as made:
+    async with Sender(RetryPolicy(wait=0.01)) as made:
         yield made
 
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from brain import EventStream, ImmuneService, ThreatService
 from brain.audit.settings import AuditSettings
-from brain.connectors.sender import Patience
+from brain.connectors.sender import RetryPolicy
 from brain.demo.stand_ins import StandIns
 from brain.demo.stand_ins import jira as jira_stand_in
 from brain.demo.stand_ins import servicenow as servicenow_stand_in
@@ -28,7 +28,7 @@ from brain.settings import Settings
 from brain.store import open_store
 from support.waiting import until
 
-PATIENCE = Patience(attempts=2, timeout=5.0, wait=0.05, max_wait=0.2)
+PATIENCE = RetryPolicy(attempts=2, timeout=5.0, wait=0.05, max_wait=0.2)
 WEBHOOK_SECRET = "a secret that only Jira and we know"
 
 

@@ -1,4 +1,4 @@
-"""`brain outbox`: what is still to be said to outside services, and what they refused."""
+"""`brain outbox`: messages to outside services that wait, were sent or were refused."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ DatabaseOption = Annotated[
 
 @app.command("list")
 def list_rows(
-    consumer: Annotated[str | None, typer.Argument(metavar="CONSUMER", help="Of soc or incidents alone.")] = None,
+    consumer: Annotated[str | None, typer.Argument(metavar="CONSUMER", help="Only alerting or incidents.")] = None,
     state: Annotated[
         Literal["waiting", "sent", "refused", "cancelled"] | None, typer.Option("--state", help="Only in this state.")
     ] = None,
     stream: StreamOption = None,
     database: DatabaseOption = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most so many.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Most messages to print.")] = 100,
     as_json: JsonOption = False,
 ) -> None:
-    """Print messages, the latest first, with what went wrong last."""
+    """Print messages, the latest first, with their last error."""
     from dataclasses import asdict
 
     from brain.kit.outbox.listing import listing
-    from brain.kit.outbox.table import State
+    from brain.kit.outbox.table import OutboxState
 
     with opened(stream, database) as db:
-        found = listing(db, consumer=consumer, state=None if state is None else State(state), limit=limit)
+        found = listing(db, consumer=consumer, state=None if state is None else OutboxState(state), limit=limit)
     if as_json:
         print_json_array(map(asdict, found))
         return
@@ -52,13 +52,13 @@ def list_rows(
 
 @app.command()
 def retry(
-    consumer: Annotated[str, typer.Argument(metavar="CONSUMER", help="soc or incidents.")],
-    channel: Annotated[str | None, typer.Option("--channel", help="Of this channel alone.")] = None,
+    consumer: Annotated[str, typer.Argument(metavar="CONSUMER", help="alerting or incidents.")],
+    channel: Annotated[str | None, typer.Option("--channel", help="Only of this channel.")] = None,
     stream: StreamOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Have refused messages sent again, once what was wrong has been put right."""
+    """Send refused messages again, after you have removed the cause."""
     import time
 
     from brain.kit.outbox.table import retry_refused
@@ -68,7 +68,7 @@ def retry(
     if as_json:
         print_json({"consumer": consumer, "retried": count})
     else:
-        typer.echo(f"{count} of {consumer} to be sent again")
+        typer.echo(f"{count} refused messages of {consumer} will be sent again")
 
 
 @contextmanager
@@ -93,8 +93,7 @@ def opened(stream: str | None, database: str | None) -> Iterator[Connection]:
 
 
 def _print(row: Listed) -> None:
-    from brain.kit.cli.tables import printable
-    from brain.kit.cli.text import moment
+    from brain.kit.cli.text import moment, printable
 
     tries = "1 try" if row.attempts == 1 else f"{row.attempts} tries"
     when = f"sent {moment(row.sent_at)}" if row.sent_at is not None else f"put {moment(row.created_at)}"

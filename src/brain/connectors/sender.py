@@ -1,9 +1,9 @@
 """The HTTP sender of every connector: time-outs, a few retries in line, and two kinds of failing.
 
-`Refused` is final: the service understood, and says that this request will never do. `TryLater` is everything that a
+`Refused` is final: the service understood the request and will never accept it. `TryLater` is everything that a
 later try may get over: network errors, time-outs, 408, 425, 429 and 5xx; and also 401 and 407, since somebody will
-renew a token that ran out and the request then succeeds: giving up on it would lose what was to be said. A 403 is
-final, as RFC 9110 (15.5.4) has it: the service knows who asks, and forbids this.
+renew the expired token and the request then succeeds: giving up would lose the message. A 403 is final, as
+RFC 9110 (15.5.4) has it: the service knows who asks, and forbids this.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class TryLater(Unavailable):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class RetryPolicy:
     """How long one sending may take; all times in seconds."""
 
     attempts: int = 3
@@ -156,16 +156,16 @@ class Sender:
 
     def __init__(
         self,
-        patience: Patience | None = None,
+        retries: RetryPolicy | None = None,
         *,
         clock: Callable[[], float] = time.time,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """`tls` where servers have certificates of an authority of one's own; they are always checked."""
-        self._patience = patience or Patience()
+        self._retries = retries or RetryPolicy()
         self._clock = clock
         self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(self._patience.timeout, connect=self._patience.connect_timeout),
+            timeout=httpx.Timeout(self._retries.timeout, connect=self._retries.connect_timeout),
             follow_redirects=False,
             trust_env=False,
             verify=tls or _public_authorities(),
@@ -177,20 +177,20 @@ class Sender:
     async def send(
         self, service: str, request: Request, *, words: Callable[[bytes], str] = read_words, retry: bool = True
     ) -> Answer:
-        """The service's answer, after up to `Patience.attempts` tries.
+        """The service's answer, after up to `RetryPolicy.attempts` tries.
 
         `service` names it in messages; `words` finds its own words in the body of a refusal. `retry=False` tries once.
         Raises Refused and TryLater as the file's head says.
         """
-        patience = self._patience
-        attempts = patience.attempts if retry else 1
+        retries = self._retries
+        attempts = retries.attempts if retry else 1
         async for attempt in stamina.retry_context(
             self._wait_before_retry,
             attempts=attempts,
             timeout=None,
-            wait_initial=patience.wait,
-            wait_max=patience.max_wait,
-            wait_jitter=patience.wait,
+            wait_initial=retries.wait,
+            wait_max=retries.max_wait,
+            wait_jitter=retries.wait,
         ):
             with attempt:
                 self.retried += attempt.num > 1
@@ -215,12 +215,12 @@ class Sender:
             return False
         if error.retry_after is None:
             return True
-        return error.retry_after if error.retry_after <= self._patience.max_wait else False
+        return error.retry_after if error.retry_after <= self._retries.max_wait else False
 
     async def _try(self, service: str, request: Request, words: Callable[[bytes], str]) -> Answer:
         try:
             async with (
-                asyncio.timeout(self._patience.timeout),  # httpx's own time-outs begin anew with every piece
+                asyncio.timeout(self._retries.timeout),  # httpx's own time-outs begin anew with every piece
                 self._client.stream(
                     request.method,
                     request.url,
@@ -241,7 +241,7 @@ class Sender:
             return Answer(status, dict(response.headers), body)
         said = words(body)
         if status >= 500 or status in _LATER:
-            wait = read_retry_after(response.headers.get("retry-after"), self._clock(), self._patience.max_retry_after)
+            wait = read_retry_after(response.headers.get("retry-after"), self._clock(), self._retries.max_retry_after)
             hint = "; check the credentials in the settings" if status in _CREDENTIALS else ""
             raise TryLater(f"{service} answered {status}: {said or 'without a word'}{hint}", wait, status)
         raise Refused(service, status, said or ("a redirect, which is not followed" if status < 400 else ""))

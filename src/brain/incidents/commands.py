@@ -189,7 +189,7 @@ def _print_list(incidents: list[Document]) -> None:
 
 
 def _print_state(incident: Document) -> None:
-    from brain.kit.cli.tables import printable
+    from brain.kit.cli.text import printable
 
     allowed = ", ".join(incident["allowed_states"]) or "nothing: the state is final"
     owner = f", {incident['owner']} looks after it" if incident["owner"] else ""
@@ -199,8 +199,7 @@ def _print_state(incident: Document) -> None:
 
 
 def _print_incident(incident: Document) -> None:
-    from brain.kit.cli.tables import printable
-    from brain.kit.cli.text import moment
+    from brain.kit.cli.text import moment, printable
 
     lines = [
         ("title", incident["title"]),

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, and_, or_, select, update
 from brain.charter import Event
 from brain.charter import IncidentState as State
 from brain.connectors.jira import Jira
-from brain.connectors.sender import Patience, Sender, TryLater
+from brain.connectors.sender import RetryPolicy, Sender, TryLater
 from brain.connectors.servicenow import ServiceNow
 from brain.connectors.tickets import Desk
 from brain.errors import Unavailable
@@ -39,7 +39,7 @@ LOOKED_AFTER = 14 * 86_400.0
 """Seconds after its resolution for which an incident's tickets are still looked at."""
 _AT_ONCE = 100  # tickets of one round of looks
 _STORED_WITHIN = 30.0  # seconds
-_PATIENCE = Patience(attempts=2, max_wait=2.0)
+_RETRIES = RetryPolicy(attempts=2, max_wait=2.0)
 
 
 class IncidentWork:
@@ -59,7 +59,7 @@ class IncidentWork:
             context.database,
             CONSUMER,
             self._deliver,
-            how=outbox.Dispatching(
+            options=outbox.DispatchOptions(
                 per_minute=None,
                 channel_per_minute=dict.fromkeys(desks, settings.per_minute),
                 timeout=settings.lease_seconds * 0.75,
@@ -80,7 +80,7 @@ class IncidentWork:
         context: PluginContext,
         clock: Callable[[], float] = time.time,
         wait: float = 1.0,
-        patience: Patience = _PATIENCE,
+        patience: RetryPolicy = _RETRIES,
     ) -> AsyncIterator[IncidentWork]:
         """The work, with its tables made and its connections given back at the end.
 
@@ -100,7 +100,7 @@ class IncidentWork:
 
     def families(self) -> Sequence[Metric]:
         """What this consumer adds to `/metrics`. Blocks."""
-        return outbox.outbox_families(self._dispatcher)
+        return outbox.outbox_metrics(self._dispatcher)
 
     def nudge(self) -> None:
         """The outbox may have new rows."""

@@ -22,13 +22,10 @@ def print_table(table: Table) -> None:
     console.print(table)
 
 
-def printable(text: str) -> str:
-    """The text without what a terminal would take for a command; such characters are shown as U+FFFD."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-
-
 def cell(text: object) -> str:
     """A table cell: printable, and not taken for markup."""
     from rich.markup import escape
+
+    from brain.kit.cli.text import printable
 
     return escape(printable(str(text)))

@@ -32,7 +32,7 @@ _SETTLING_TRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dispatching:
+class DispatchOptions:
     """How rows are sent; all times in seconds."""
 
     concurrency: int = 4
@@ -90,7 +90,7 @@ class Dispatcher:
         deliver: Deliver,
         *,
         on_sent: OnSent | None = None,
-        how: Dispatching | None = None,
+        options: DispatchOptions | None = None,
         clock: Callable[[], float] = time.time,
         wake: asyncio.Event | None = None,
     ) -> None:
@@ -102,7 +102,7 @@ class Dispatcher:
         self.database = database
         self._deliver = deliver
         self._on_sent = on_sent
-        self._how = how or Dispatching()
+        self._options = options or DispatchOptions()
         self.clock = clock
         self._channels: dict[str, _Channel] = {}
         self._workers: list[asyncio.Task[None]] = []
@@ -142,7 +142,7 @@ class Dispatcher:
             if worker not in self._sending:
                 worker.cancel()
         if self._sending:
-            await asyncio.wait(self._sending, timeout=self._how.grace)
+            await asyncio.wait(self._sending, timeout=self._options.grace)
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
@@ -159,19 +159,19 @@ class Dispatcher:
             await self._prune()
         except SQLAlchemyError as error:
             self._database_failed("looking for rows", error)
-            return min(self._how.wait, self._how.poll)
+            return min(self._options.wait, self._options.poll)
         now = self.clock()
         for name, at in ready.items():
             if at > now:
                 continue
             if name not in self._channels:
                 channel = self._channels[name] = _Channel(name)
-                for _ in range(self._how.concurrency):
+                for _ in range(self._options.concurrency):
                     self._workers.append(asyncio.create_task(self._work(channel)))
                     self._workers[-1].add_done_callback(lambda _: self.wake.set())
             self._channels[name].bell.set()
         later = [at - now for at in ready.values() if at > now]
-        return max(0.001, min([self._how.poll, *later]))
+        return max(0.001, min([self._options.poll, *later]))
 
     async def _work(self, channel: _Channel) -> None:
         this = asyncio.current_task()
@@ -190,13 +190,13 @@ class Dispatcher:
                 await self._send(channel, row, token)
             except SQLAlchemyError as error:
                 self._database_failed("taking a row", error)
-                await asyncio.sleep(self._how.wait)
+                await asyncio.sleep(self._options.wait)
             finally:
                 self._sending.discard(this)
 
     async def _claim(self, channel: _Channel, token: str) -> OutboxRow | None:
         row = await self._in_transaction(
-            lambda db: claims.claim(db, self.consumer, channel.name, token, self.clock(), self._how.lease)
+            lambda db: claims.claim(db, self.consumer, channel.name, token, self.clock(), self._options.lease)
         )
         if row is not None:
             channel.tries.append(time.monotonic())
@@ -204,7 +204,7 @@ class Dispatcher:
 
     async def _wait_for_turn(self, channel: _Channel) -> None:
         """Until the channel is not paused, and its tries of the last minute leave room for one more."""
-        limit = self._how.channel_per_minute.get(channel.name, self._how.per_minute)
+        limit = self._options.channel_per_minute.get(channel.name, self._options.per_minute)
         while True:
             now = time.monotonic()
             while channel.tries and channel.tries[0] <= now - _MINUTE:
@@ -218,7 +218,7 @@ class Dispatcher:
 
     async def _send(self, channel: _Channel, row: OutboxRow, token: str) -> None:
         try:
-            async with asyncio.timeout(self._how.timeout):
+            async with asyncio.timeout(self._options.timeout):
                 answer = await self._deliver(row)
         except Refused as error:
             said = str(error)
@@ -229,7 +229,7 @@ class Dispatcher:
         except Unavailable as error:
             await self._service_away(channel, row, token, str(error), getattr(error, "retry_after", None))
         except TimeoutError:
-            await self._service_away(channel, row, token, f"no answer within {self._how.timeout:g} s", None)
+            await self._service_away(channel, row, token, f"no answer within {self._options.timeout:g} s", None)
         except Exception as error:  # whatever it is, the row is kept and tried again
             log.exception("a message cannot be sent", consumer=row.consumer, channel=row.channel, key=row.key)
             await self._postpone(row, token, f"{type(error).__name__}: {error}", 0.0)
@@ -277,14 +277,14 @@ class Dispatcher:
                 if not left:
                     raise
                 self._database_failed("noting an outcome", error)
-                await asyncio.sleep(self._how.wait)
+                await asyncio.sleep(self._options.wait)
             else:
                 self.counts[row.channel, outcome if kept else "lost"] += 1
                 return
 
     async def _prune(self) -> None:
         now = self.clock()
-        keep = self._how.keep
+        keep = self._options.keep
         if keep is not None and now - self._pruned_at >= _PRUNE_EVERY:
             self._pruned_at = now
             await self._in_transaction(lambda db: prune(db, consumer=self.consumer, before=now - keep))
@@ -304,7 +304,7 @@ class Dispatcher:
             raise
 
     def _backoff(self, tries: int) -> float:
-        longest = min(self._how.max_wait, self._how.wait * 2.0 ** min(tries - 1, 30))
+        longest = min(self._options.max_wait, self._options.wait * 2.0 ** min(tries - 1, 30))
         return longest * random.uniform(0.5, 1.0)
 
     def _database_failed(self, doing: str, error: SQLAlchemyError) -> None:

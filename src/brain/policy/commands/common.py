@@ -163,7 +163,7 @@ def print_rules(rules: Iterable[Rule]) -> None:
 
 def say(text: str, *, err: bool = False) -> None:
     """Print lines that may hold what agents sent, without what a terminal would take for a command."""
-    from brain.kit.cli.tables import printable
+    from brain.kit.cli.text import printable
 
     typer.echo("\n".join(map(printable, text.split("\n"))), err=err)
 

@@ -156,7 +156,7 @@ def _print_table(log: SshdLog, recorded: Mapping[str, Recorded]) -> None:
 
 
 def _print_summary(messages: Console, file: Path, log: SshdLog, recorded: Mapping[str, Recorded]) -> None:
-    from brain.kit.cli.tables import printable
+    from brain.kit.cli.text import printable
 
     states = [_state(made) for made in recorded.values()]
     told = f"{file}: {log.lines} lines, {len(log.findings)} addresses, {len(states)} threats"

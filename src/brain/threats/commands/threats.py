@@ -135,7 +135,7 @@ def _print_list(threats: list[Threat]) -> None:
 
 
 def _print_threat(threat: Threat) -> None:
-    from brain.kit.cli.tables import printable
+    from brain.kit.cli.text import printable
 
     lines = [
         ("type", threat.type),

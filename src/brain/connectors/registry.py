@@ -1,0 +1,59 @@
+"""Connectors by kind. A kind is the name of an entry point, so that another package adds one without an edit here."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from brain.errors import InvalidInput
+
+C = TypeVar("C")
+
+
+class Registry(Generic[C]):
+    """The classes that are registered in one group of entry points; each is imported when it is asked for."""
+
+    def __init__(self, group: str, base: type[C], noun: str) -> None:
+        """`base` is what every class extends; `noun` names such a class in messages."""
+        self._group = group
+        self._base = base
+        self._noun = noun
+
+    @cached_property
+    def _points(self) -> dict[str, EntryPoint]:
+        found: dict[str, EntryPoint] = {}
+        for point in sorted(entry_points(group=self._group), key=lambda point: (point.name, point.value)):
+            if point.name in found and point.value != found[point.name].value:
+                raise InvalidInput(
+                    f"{self._noun} kind {point.name!r}: both {found[point.name].value} and {point.value} are "
+                    "installed under it; remove one of the packages"
+                )
+            found[point.name] = point
+        return found
+
+    def kinds(self) -> list[str]:
+        """The installed kinds, sorted. Raises InvalidInput when two packages have registered the same kind."""
+        return list(self._points)
+
+    def find(self, kind: str) -> type[C]:
+        """The class of this kind.
+
+        Raises InvalidInput for an unknown kind, with the known ones, and for a class that cannot be loaded.
+        """
+        if kind not in self._points:
+            known = ", ".join(self.kinds()) or "none"
+            raise InvalidInput(f"no {self._noun} of kind {kind!r} is installed; the installed kinds are {known}")
+        point = self._points[kind]
+        try:
+            found = point.load()
+        except Exception as error:
+            raise InvalidInput(
+                f"{self._noun} kind {kind!r}: {point.value} cannot be loaded: {error}; repair or remove its package"
+            ) from error
+        if not (isinstance(found, type) and issubclass(found, self._base)):
+            raise InvalidInput(
+                f"{self._noun} kind {kind!r}: {point.value} is not a subclass of "
+                f"{self._base.__module__}.{self._base.__name__}; repair or remove its package"
+            )
+        return found

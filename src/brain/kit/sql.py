@@ -1,0 +1,51 @@
+"""What SQLite and PostgreSQL have and SQLAlchemy's common insert has not: an upsert. And texts that both can keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+V = TypeVar("V")
+
+CHUNK = 500
+"""Most values in one IN list: the databases take more, but plan longer."""
+
+
+def insert_into(db: sa.Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    """The insert of this connection's dialect, which has `on_conflict_do_update` and `on_conflict_do_nothing`."""
+    return postgresql.insert(table) if db.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def upsert(db: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, keep: Sequence[str] = ()) -> None:
+    """Insert the rows; where a row of the same primary key exists, overwrite its columns but those named in `keep`.
+
+    All rows need the same keys; columns that they do not name stay as they are, too.
+    """
+    if not rows:
+        return
+    statement = insert_into(db, table)
+    key = [column.name for column in table.primary_key]
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in key and name not in keep}
+    if changed:
+        db.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), [*rows])
+    else:
+        db.execute(statement.on_conflict_do_nothing(index_elements=key), [*rows])
+
+
+def insert_missing(db: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert those of the rows that break no unique key of the table; the others change nothing."""
+    if rows:
+        db.execute(insert_into(db, table).on_conflict_do_nothing(), [*rows])
+
+
+def chunks(values: Sequence[V]) -> Iterator[Sequence[V]]:
+    """The values in pieces that fit into one IN list."""
+    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
+
+
+def clip_text(text: str, most: int) -> str:
+    """The first `most` characters of the text, with U+FFFD for NUL, which PostgreSQL cannot keep."""
+    return text[:most].replace("\0", "\N{REPLACEMENT CHARACTER}")
