@@ -346,6 +346,18 @@ def test_a_page_goes_to_who_is_on_call_and_on_to_who_takes_over() -> None:
     assert sorted(alerting.tick()) == [("chat", "resolve"), ("pager", "resolve")]
 
 
+def test_a_handover_is_not_waited_for_until_the_next_repeat() -> None:
+    turns = {"time_zone": "UTC", "people": ["pager", "chat"], "start": "2023-12-19T15:00:00", "shift_days": 1}
+    route = {"name": "all", "to": ["oncall"], "repeat_interval": 31_536_000}
+    alerting = with_routes(route, rotations={"oncall": turns})
+    alerting.clock.now = 1_702_998_000.0  # 2023-12-19T15:00:00Z, the beginning of the first turn
+    alerting.see(alerting.detected("thr_1"))
+    assert alerting.tick(10) == [("pager", "trigger")]
+    assert alerting.tick(86_400 - 11) == []
+    assert alerting.tick(1) == [("chat", "trigger")]
+    assert alerting.tick(1000) == []
+
+
 def test_a_storm_is_summed_up() -> None:
     alerting = with_routes({"name": "all", "to": ["pager"]}, notifiers={"pager": pager(at_most=3, per=60)})
     alerting.see(*(alerting.detected(f"thr_{n}") for n in range(10)))

@@ -40,6 +40,12 @@ class AlertingConfiguration:
         meant = name if rotation is None else rotation.on_call(at)
         return meant if meant in self.notifiers else None
 
+    def next_handover(self, route: Route, at: float) -> float | None:
+        """The Unix time at which a rotation that the route pages hands over next; None without a rotation."""
+        names = {name for receivers in (route.to, *(step.to for step in route.escalations)) for name in receivers}
+        changes = [self.rotations[name].next_change(at) for name in names & self.rotations.keys()]
+        return min(changes, default=None)
+
     def route(self, name: str) -> Route | None:
         """The route of that name."""
         return next((route for route in self.routes if route.name == name), None)

@@ -6,7 +6,7 @@ transaction: a process that is killed has either done both or neither.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -121,11 +121,12 @@ def _decide(
         if decision.notifications or decision.log != group.log:
             changed[stored.id], dedup_key = _notify(db, stored, group, decision, limits)
         mutes = [muting[alert.id] for alert in group.members if alert.id in muting]
+        times = _decision_times(decision, group, configuration, now)
         rows.append(
             {
                 **asdict(stored),
                 "dedup_key": dedup_key,
-                "due_at": _due(decision.due_at, mutes, silences),
+                "due_at": _earliest([*times, *_mute_ends(mutes, silences)]),
                 "inhibited": any(why.inhibited_by is not None for why in mutes),
             }
         )
@@ -155,8 +156,20 @@ def _notify(
     return log, dedup_key
 
 
-def _due(decided: float | None, mutes: Sequence[MutedBy], silences: Sequence[Silence]) -> float | None:
-    """When the group is due again: also when a silence or a hold on its alerts ends by itself."""
+def _decision_times(
+    decision: GroupDecision, group: AlertGroup, configuration: AlertingConfiguration, now: float
+) -> list[float | None]:
+    """When the decision may change by itself. A handover matters only while somebody is to be paged."""
+    if decision.due_at is None or group.route is None:
+        return [decision.due_at]
+    return [decision.due_at, configuration.next_handover(group.route, now)]
+
+
+def _mute_ends(mutes: Sequence[MutedBy], silences: Sequence[Silence]) -> list[float | None]:
+    """When a silence or a hold on the group's alerts ends by itself."""
     ends = {silence.id: silence.ends_at for silence in silences}
-    times = [decided, *(why.held_until for why in mutes), *(ends.get(why.silenced_by or "") for why in mutes)]
+    return [*(why.held_until for why in mutes), *(ends.get(why.silenced_by or "") for why in mutes)]
+
+
+def _earliest(times: Iterable[float | None]) -> float | None:
     return min((at for at in times if at is not None), default=None)

@@ -8,8 +8,8 @@ from msgspec import Meta
 
 from brain.charter import EventType, Frequency, Priority
 
-AlertId = Annotated[str, Meta(description="The alert's id, `alr_<16 hex digits>`.")]
-By = Annotated[str, Meta(description="Who did it.")]
+_AlertId = Annotated[str, Meta(description="The alert's id, `alr_<16 hex digits>`.")]
+_By = Annotated[str, Meta(description="Who did it.")]
 
 
 class NotificationPayload(TypedDict):
@@ -39,20 +39,20 @@ class AlertNotificationFailed(NotificationPayload):
 class AlertAcknowledged(TypedDict):
     """Somebody has acknowledged an alert."""
 
-    alert_id: AlertId
+    alert_id: _AlertId
     key: Annotated[str, Meta(description="What the alert is about: a threat's id, an agent's trouble.")]
     name: Annotated[str, Meta(description="What kind of alert.")]
-    by: By
+    by: _By
     acknowledged_at: Annotated[float, Meta(description="When, in Unix seconds.")]
 
 
 class AlertClosed(TypedDict):
     """Somebody has closed an alert."""
 
-    alert_id: AlertId
+    alert_id: _AlertId
     key: Annotated[str, Meta(description="What the alert is about.")]
     name: Annotated[str, Meta(description="What kind of alert.")]
-    by: By
+    by: _By
     closed_at: Annotated[float, Meta(description="When, in Unix seconds.")]
 
 
@@ -63,7 +63,7 @@ class SilenceChanged(TypedDict):
     matchers: Annotated[list[str], Meta(description="The matchers that the labels of a silenced alert must all fit.")]
     starts_at: Annotated[float, Meta(description="From when, in Unix seconds.")]
     ends_at: Annotated[float, Meta(description="Until when, in Unix seconds.")]
-    by: By
+    by: _By
     reason: Annotated[str, Meta(description="Why.")]
 
 

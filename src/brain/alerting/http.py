@@ -14,7 +14,7 @@ from brain import limits
 from brain.alerting.announce import announce_acknowledged, announce_closed, announce_silence
 from brain.alerting.configuration import configuration
 from brain.alerting.events import SILENCE_ADDED, SILENCE_REMOVED
-from brain.alerting.http_models import By, NewSilence
+from brain.alerting.http_models import Actor, NewSilence
 from brain.alerting.pages import related_events, timeline
 from brain.alerting.service import AlertService
 from brain.alerting.settings import AlertingSettings
@@ -29,9 +29,15 @@ SilenceIdPath = Annotated[str, Path(max_length=limits.ID, description="The silen
 
 
 def alerting_router(service: AlertService, stream: EventStream, clock: Callable[[], float] = time.time) -> APIRouter:
-    """The routes over this service."""
+    """The routes over this service; `clock` gives Unix seconds."""
     router = APIRouter(tags=["alerts"])
+    _add_alerts(router, service, stream)
+    _add_changes(router, service, stream)
+    _add_silences(router, service, stream, clock)
+    return router
 
+
+def _add_alerts(router: APIRouter, service: AlertService, stream: EventStream) -> None:
     @router.get("/alerts", summary="List alerts")
     async def alerts(
         state: Annotated[Literal["firing", "resolved"] | None, Query(description="Only in this state.")] = None,
@@ -52,14 +58,16 @@ def alerting_router(service: AlertService, stream: EventStream, clock: Callable[
         events = await stream.call(related_events, stream, shown.correlation_id, shown.first_at)
         return sorted([*timeline(events), *_own_steps(shown)], key=lambda step: step.at)
 
+
+def _add_changes(router: APIRouter, service: AlertService, stream: EventStream) -> None:
     @router.post("/alerts/{alert_id}/acknowledge", summary="Acknowledge an alert")
-    async def acknowledge(alert_id: AlertIdPath, who: By) -> AlertView:
+    async def acknowledge(alert_id: AlertIdPath, who: Actor) -> AlertView:
         """Its page is no longer repeated or escalated. Whoever was first stays. Answers 409 for a resolved alert."""
         announce_acknowledged(stream, await asyncio.to_thread(service.acknowledge, alert_id, who.by))
         return await asyncio.to_thread(service.alert, alert_id)
 
     @router.post("/alerts/{alert_id}/close", summary="Close an alert")
-    async def close(alert_id: AlertIdPath, who: By) -> AlertView:
+    async def close(alert_id: AlertIdPath, who: Actor) -> AlertView:
         """Resolves an alert that no event would resolve. Answers 409 for an alert that is resolved already."""
         announce_closed(stream, await asyncio.to_thread(service.close, alert_id, who.by))
         return await asyncio.to_thread(service.alert, alert_id)
@@ -69,6 +77,8 @@ def alerting_router(service: AlertService, stream: EventStream, clock: Callable[
         """Each notifier, with how many messages were sent, wait or were refused."""
         return await asyncio.to_thread(service.notifiers)
 
+
+def _add_silences(router: APIRouter, service: AlertService, stream: EventStream, clock: Callable[[], float]) -> None:
     @router.get("/silences", summary="List silences")
     async def silences(
         ended: Annotated[bool, Query(description="Whether silences that are over are listed as well.")] = False,
@@ -91,8 +101,6 @@ def alerting_router(service: AlertService, stream: EventStream, clock: Callable[
     async def remove_silence(silence_id: SilenceIdPath) -> None:
         """Alerts that it muted and that still fire are paged."""
         announce_silence(stream, SILENCE_REMOVED, await asyncio.to_thread(service.remove_silence, silence_id))
-
-    return router
 
 
 def _own_steps(alert: AlertView) -> list[TimelineStep]:

@@ -12,7 +12,7 @@ from brain.alerting.service import NAME_CHARACTERS, REASON_CHARACTERS
 from brain.alerting.views import MATCHERS
 
 
-class By(BaseModel):
+class Actor(BaseModel):
     """Who acts."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"by": "ann"}]})

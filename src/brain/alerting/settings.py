@@ -26,7 +26,7 @@ from brain.errors import InvalidInput
 Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 NAME = r"[A-Za-z0-9][A-Za-z0-9 _.\-]{0,99}"
-Name = Annotated[str, Field(pattern=rf"^{NAME}$")]
+SettingName = Annotated[str, Field(pattern=rf"^{NAME}$")]
 
 
 def _checked(check: Callable[[str], object]) -> AfterValidator:
@@ -71,7 +71,7 @@ class EscalationSettings(_Table):
 class RouteSettings(_Table):
     """Which alerts go where."""
 
-    name: Name = Field(description="The route's name; its groups are stored under it.")
+    name: SettingName = Field(description="The route's name; its groups are stored under it.")
     events: tuple[PatternText, ...] = Field(
         ("*",), min_length=1, description="Patterns of the type of the event that triggered last."
     )
@@ -97,7 +97,7 @@ class RouteSettings(_Table):
 class InhibitSettings(_Table):
     """While an alert that `source` matches fires, alerts that `target` matches are muted."""
 
-    name: Name = Field(description="The inhibition's name.")
+    name: SettingName = Field(description="The inhibition's name.")
     source: tuple[MatcherText, ...] = Field(min_length=1, description="Matchers of the alerts that inhibit.")
     target: tuple[MatcherText, ...] = Field(min_length=1, description="Matchers of the alerts that are inhibited.")
     equal: tuple[str, ...] = Field((), description="Labels that both alerts must have, with the same value.")
@@ -159,14 +159,18 @@ class AlertingSettings(_Table):
     public_url: str = Field(
         "", pattern=r"^(https?://[^\s]+)?$", description="The URL of this server, for links in pages."
     )
-    notifiers: dict[Name, AnyNotifier] = Field(default_factory=dict, description="Where pages are sent, by name.")
+    notifiers: dict[SettingName, AnyNotifier] = Field(
+        default_factory=dict, description="Where pages are sent, by name."
+    )
     routes: tuple[RouteSettings, ...] | None = Field(
         None,
         description="Which alerts go where; left out: HIGH and CRITICAL threats and health go to every notifier.",
     )
     inhibit: tuple[InhibitSettings, ...] = Field(DEFAULT_INHIBIT, description="Which alerts inhibit which others.")
-    hours: dict[Name, HoursSettings] = Field(default_factory=dict, description="Business hours, by name.")
-    rotations: dict[Name, RotationSettings] = Field(default_factory=dict, description="On-call rotations, by name.")
+    hours: dict[SettingName, HoursSettings] = Field(default_factory=dict, description="Business hours, by name.")
+    rotations: dict[SettingName, RotationSettings] = Field(
+        default_factory=dict, description="On-call rotations, by name."
+    )
     also: tuple[PatternText, ...] = Field((), description="Patterns of further event types that make alerts.")
     warm_up: Seconds = Field(10.0, description="Wait after a start, before the first page.")
     reopen_within: Seconds = Field(

@@ -21,24 +21,24 @@ from starlette.routing import Mount, Route
 
 from brain.demo.stand_ins.common import StandIn
 from brain.demo.stand_ins.faults import Mode, with_abort
-from brain.demo.stand_ins.jira import Jira
-from brain.demo.stand_ins.pagerduty import PagerDuty
-from brain.demo.stand_ins.servicenow import ServiceNow
-from brain.demo.stand_ins.slack import Slack
+from brain.demo.stand_ins.jira import JiraStandIn
+from brain.demo.stand_ins.pagerduty import PagerDutyStandIn
+from brain.demo.stand_ins.servicenow import ServiceNowStandIn
+from brain.demo.stand_ins.slack import SlackStandIn
 from brain.demo.stand_ins.webhook import WebhookSink
 
-__all__ = ["Jira", "PagerDuty", "ServiceNow", "Slack", "StandIn", "StandIns", "WebhookSink"]
+__all__ = ["JiraStandIn", "PagerDutyStandIn", "ServiceNowStandIn", "SlackStandIn", "StandIn", "StandIns", "WebhookSink"]
 
 
 class StandIns:
     """One of each, and the application that has them below their names. Tickets are numbered from `first`."""
 
     def __init__(self, first: int = 1) -> None:
-        self.pagerduty = PagerDuty()
-        self.slack = Slack()
+        self.pagerduty = PagerDutyStandIn()
+        self.slack = SlackStandIn()
         self.webhook = WebhookSink()
-        self.jira = Jira(first=first)
-        self.servicenow = ServiceNow(first)
+        self.jira = JiraStandIn(first=first)
+        self.servicenow = ServiceNowStandIn(first)
         self.by_name: dict[str, StandIn] = {
             "pagerduty": self.pagerduty,
             "slack": self.slack,

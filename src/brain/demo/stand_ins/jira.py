@@ -29,7 +29,7 @@ _JQL = re.compile(r'project = "(\w+)" AND labels = "([^"\\]+)" ORDER BY created 
 _NO_ISSUE = "Issue does not exist or you do not have permission to see it."
 
 
-class Jira(StandIn):
+class JiraStandIn(StandIn):
     """One project, OPS, with a workflow of three statuses. `first` is the number of the first issue."""
 
     def __init__(self, index_seconds: float = 0.0, first: int = 1) -> None:

@@ -22,7 +22,7 @@ ACTIONS = ("trigger", "acknowledge", "resolve")
 _KINDS = {"timestamp": str, "component": str, "group": str, "class": str, "custom_details": dict}
 
 
-class PagerDuty(StandIn):
+class PagerDutyStandIn(StandIn):
     """Keeps alerts by routing key and dedup_key: a trigger opens one or adds to the open one."""
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ _LONGEST = {"correlation_id": 100, "short_description": 160, "description": 4000
 _JOURNALS = ("work_notes", "comments")
 
 
-class ServiceNow(StandIn):
+class ServiceNowStandIn(StandIn):
     """Incidents, numbered; a closed or cancelled one takes no more changes."""
 
     def __init__(self, first: int = 1) -> None:

@@ -17,7 +17,7 @@ from brain.demo.stand_ins.common import StandIn, read_json
 _LIMITS = {"header": 150, "section": 3000}
 
 
-class Slack(StandIn):
+class SlackStandIn(StandIn):
     """Takes messages at `/services/T.../B.../...`; anything below another team's path does not exist."""
 
     def __init__(self) -> None:
