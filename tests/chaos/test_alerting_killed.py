@@ -71,8 +71,8 @@ async def test_one_page_a_story(kills: int, tmp_path: Path) -> None:
             shown = await asyncio.to_thread(service.alerts, None, 1000)
             begun = {key for key, action in _told(stand_ins) if action == "trigger"}
             ended = {key for key, action in _told(stand_ins) if action == "resolve"}
-            paged = {entry.key for entry in shown if entry.firing}
-            over = all(not entry.firing for entry in shown if entry.key in mitigated)
+            paged = {entry.key for entry in shown if entry.state == "firing"}
+            over = all(entry.state != "firing" for entry in shown if entry.key in mitigated)
             waits = any(sent.state == "waiting" for entry in shown for sent in entry.notifications)
             return (
                 len(shown) == len(active) + 1 and paged <= begun and over and begun & mitigated <= ended and not waits

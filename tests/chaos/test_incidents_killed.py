@@ -37,7 +37,7 @@ def toml(values: dict[str, Any], table: str = "") -> str:
 @pytest.mark.parametrize("kills", sizes(15, 50))
 async def test_one_ticket_a_story_in_each_system(kills: int, tmp_path: Path) -> None:
     stand_ins = StandIns()
-    stand_ins.jira.index_seconds = 0.3  # its search lags behind, as JiraStandIn's does
+    stand_ins.jira.index_seconds = 0.3  # its search lags behind, as Jira's does
     chance = random.Random(SEED)
     url = f"sqlite:///{tmp_path}/brain.db"
     async with stand_ins.running(), EventStream.open(url) as stream:
@@ -113,4 +113,4 @@ def _jira_words(issue: dict[str, Any]) -> str:
 
 def _requests(stand_ins: StandIns) -> str:
     jira: JiraStandIn = stand_ins.jira
-    return f"{len(jira.received)} requests to JiraStandIn, {len(stand_ins.servicenow.received)} to ServiceNow"
+    return f"{len(jira.received)} requests to Jira, {len(stand_ins.servicenow.received)} to ServiceNow"

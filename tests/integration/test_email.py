@@ -186,7 +186,7 @@ async def test_a_recipient_that_is_unknown_does_not_keep_it_from_the_others(serv
 async def test_a_server_that_is_down(sink: Sink) -> None:
     async with serving(sink) as port:
         email = email_for(port)
-    with pytest.raises(TryLater, match="does not take the message"):
+    with pytest.raises(TryLater, match="does not accept the message"):
         await email.deliver(MAIL)
 
 
@@ -196,7 +196,7 @@ async def test_a_server_that_says_nothing() -> None:
         writer.close()
 
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
-        with pytest.raises(TryLater, match="does not take the message"):
+        with pytest.raises(TryLater, match="does not accept the message"):
             await email_for(server.sockets[0].getsockname()[1], timeout=0.3).deliver(MAIL)
 
 

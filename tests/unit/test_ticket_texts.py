@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain.connectors import adf, jira, servicenow
-from brain.connectors.texts import one_line, plain_key, short_key, shorten
 from brain.connectors.tickets import NewTicket, note_mark
 from brain.demo.stand_ins.jira import is_document
 from brain.errors import InvalidInput
+from brain.text import clip_text, one_line, plain_key, short_key
 from support.vendors import jira_settings, servicenow_settings
 
 ids = st.text(min_size=1, max_size=400).filter(lambda text: bool(text.strip()))
@@ -59,7 +59,7 @@ def test_ids_in_paths_are_escaped() -> None:
 
 
 def test_texts_that_are_too_long() -> None:
-    assert shorten("abcdef", 4) == "abc…"
+    assert clip_text("abcdef", 4) == "abc…"
     assert one_line(" a\n b\t c ", 10) == "a b c"
     assert short_key("a b", 10) == "a b"
     assert plain_key("a b", 60).startswith("a-b-")

@@ -31,7 +31,7 @@ from brain.alerting.tables import (
     SUMMARIES,
     lock_tables,
 )
-from brain.connectors.texts import short_key
+from brain.text import short_key
 
 _BATCH = 500
 """Most groups in one transaction, so that the projection need not wait long for its own."""

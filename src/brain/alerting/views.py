@@ -18,15 +18,17 @@ SILENCE_ID = "sil_77e0b2a4c1d95f38"
 MATCHERS: list[JsonValue] = ["agent=billing-agent", "kind=~health|threat"]
 
 
-def _example(**values: JsonValue) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [values]})
+def _shown(**example: JsonValue) -> ConfigDict:
+    """The schema of what is sent: every field is always there."""
+    extra: dict[str, JsonValue] = {"examples": [example]} if example else {}
+    return ConfigDict(json_schema_serialization_defaults_required=True, json_schema_extra=extra)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlertView(MutedBy, AlertFields):
     """An alert, with what mutes it and its notifications."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _example(
+    __pydantic_config__: ClassVar[ConfigDict] = _shown(
         id=ALERT_ID,
         key="thr_4f1a09be27c3d815",
         name="ssh_brute_force",
@@ -55,7 +57,7 @@ class AlertView(MutedBy, AlertFields):
 class SilenceView(Silence):
     """A silence, and whether it is in force."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _example(
+    __pydantic_config__: ClassVar[ConfigDict] = _shown(
         id=SILENCE_ID,
         matchers=MATCHERS,
         starts_at=1703001234.5,
@@ -74,6 +76,8 @@ class SilenceView(Silence):
 @dataclass(frozen=True, kw_only=True)
 class NotifierView:
     """A notifier, and what became of its messages."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _shown()
 
     name: Annotated[str, Field(description="Its name in the settings.")]
     kind: Annotated[

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from brain.connectors.texts import shorten
+from brain.text import clip_text
 
 CHARACTERS = 30_000
 """Of text in one document; Jira refuses a field of more than 32,767 characters."""
@@ -16,7 +16,7 @@ CHARACTERS = 30_000
 
 def document(text: str, link: str = "") -> dict[str, Any]:
     """The text, its paragraphs parted at empty lines; a `link` stands in a last paragraph of its own."""
-    parts = [part.strip("\n") for part in shorten(text.replace("\r\n", "\n"), CHARACTERS).split("\n\n")]
+    parts = [part.strip("\n") for part in clip_text(text.replace("\r\n", "\n"), CHARACTERS).split("\n\n")]
     content = [_paragraph(part) for part in parts if part.strip()]
     if link:
         mark = {"type": "link", "attrs": {"href": link}}

@@ -1,8 +1,8 @@
 """Apprise: the hundred and more other services that the package `apprise` can send to.
 
 Source: the package's own documentation (a service is named by a URL, such as `ntfy://topic` or `mailto://...`). Needs
-the extra: pip install 'brain-eventstream[apprise]'. Apprise says that it failed and not why, and knows no key for a
-message: whatever fails is tried again, and a message may come twice.
+the extra: pip install 'brain-eventstream[apprise]'. Apprise reports a failure without its reason, and has no key
+for a message: every failure is tried again, and a message may come twice.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Apprise(Notifier[AppriseSettings]):
         service = await asyncio.to_thread(_service, self._settings)  # its import alone takes seconds
         kind = _TYPES.get(severity.upper(), "info")
         if not await service.async_notify(body=text or title, title=title, notify_type=kind):
-            raise TryLater(f"{SERVICE}: the service was not notified")
+            raise TryLater(f"{SERVICE}: the service was not notified; check the URL and the service")
         return AppriseAnswer(service=str(service[0].service_name))
 
 
@@ -60,8 +60,10 @@ def _service(settings: AppriseSettings) -> apprise.Apprise:
     try:
         import apprise
     except ImportError as error:
-        raise InvalidInput("apprise: is not installed: pip install 'brain-eventstream[apprise]'") from error
+        raise InvalidInput("the package apprise is not installed: pip install 'brain-eventstream[apprise]'") from error
     service = apprise.Apprise()
     if not service.add(settings.url.reveal()):
-        raise InvalidInput("apprise url: is of no service that apprise knows; its wiki lists how each is written")
+        raise InvalidInput(
+            "apprise url: apprise knows no service of this form; its wiki lists the form of each service"
+        )
     return service

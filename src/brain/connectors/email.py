@@ -21,12 +21,12 @@ from pydantic import Field
 from brain.connectors.notifiers import Notifier, NotifierSettings
 from brain.connectors.pages import Page
 from brain.connectors.sender import Refused, TryLater
-from brain.connectors.texts import one_line
 from brain.secret import Secret
+from brain.text import one_line
 
 SERVICE = "the mail server"
 _SUBJECT_CHARACTERS = 200
-_NOT_OUR_MESSAGE = frozenset({530, 534, 535, 538})  # RFC 4954: replies about the login, which somebody will put right
+_NOT_OUR_MESSAGE = frozenset({530, 534, 535, 538})  # RFC 4954: replies about the login, which somebody will correct
 
 
 class EmailSettings(NotifierSettings):
@@ -61,7 +61,7 @@ class Mail:
 
 
 class EmailAnswer(TypedDict):
-    """The server's answer; `refused` are recipients that it did not take while it took others."""
+    """The server's answer; `refused` are the recipients that it refused while it accepted others."""
 
     message_id: str
     said: str
@@ -78,7 +78,7 @@ class Email(Notifier[EmailSettings]):
         return {**await self.deliver(mail_of(page, self._settings.to))}
 
     async def deliver(self, mail: Mail) -> EmailAnswer:
-        """Hand it to the server. Raises Refused and TryLater."""
+        """Hand the mail to the server. Raises Refused and TryLater."""
         settings = self._settings
         message = compose(settings, mail, self._clock())
         try:
@@ -100,7 +100,7 @@ class Email(Notifier[EmailSettings]):
         except aiosmtplib.SMTPResponseException as error:
             raise _refusal([(error.code, error.message)]) from error
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-            raise TryLater(f"{SERVICE} {settings.host} does not take the message: {type(error).__name__}") from error
+            raise TryLater(f"{SERVICE} {settings.host} does not accept the message: {type(error).__name__}") from error
         return EmailAnswer(message_id=message["Message-ID"], said=one_line(said, 200), refused=sorted(refused))
 
 

@@ -20,10 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from brain.connectors import adf
 from brain.connectors.sender import Refused, Request, Sender, TryLater, json_request, read_words
-from brain.connectors.texts import one_line
 from brain.connectors.tickets import NewTicket, Noted, State, Ticket, note_mark, ticket_key, unsure
 from brain.connectors.urls import BaseUrl
 from brain.secret import Secret
+from brain.text import one_line
 
 SERVICE = "Jira"
 SUMMARY_CHARACTERS = 255

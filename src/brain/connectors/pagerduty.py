@@ -18,10 +18,10 @@ from pydantic import Field
 from brain.connectors.notifiers import Notifier, NotifierSettings
 from brain.connectors.pages import Page, PageAction
 from brain.connectors.sender import Request, read_words
-from brain.connectors.texts import one_line, short_key, shorten
 from brain.connectors.urls import BaseUrl
 from brain.errors import InvalidInput
 from brain.secret import Secret
+from brain.text import clip_text, one_line, short_key
 
 SERVICE = "PagerDuty"
 BODY_BYTES = 512_000
@@ -67,7 +67,7 @@ class PagerDutyLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PagerDutyAlert:
-    """What a trigger says."""
+    """The content of a trigger."""
 
     dedup_key: str
     """Names the alert; acknowledge and resolve with the same. Hashed when longer than 255 characters."""
@@ -117,11 +117,11 @@ class PagerDuty(Notifier[PagerDutySettings]):
         return await self._send(trigger_event(self._settings, alert))
 
     async def acknowledge(self, dedup_key: str) -> PagerDutyAnswer:
-        """Somebody looks into it; no effect on what is not open. Raises Refused and TryLater."""
+        """Acknowledge the alert; no effect when it is not open. Raises Refused and TryLater."""
         return await self._send(follow_up_event(self._settings, "acknowledge", dedup_key))
 
     async def resolve(self, dedup_key: str) -> PagerDutyAnswer:
-        """It is over; no effect on what is not open. Raises Refused and TryLater."""
+        """Resolve the alert; no effect when it is not open. Raises Refused and TryLater."""
         return await self._send(follow_up_event(self._settings, "resolve", dedup_key))
 
     async def _send(self, event: Mapping[str, Any]) -> PagerDutyAnswer:
@@ -161,7 +161,7 @@ def pagerduty_alert(page: Page) -> PagerDutyAlert:
 
 
 def severity_of(ours: str) -> PagerDutySeverity:
-    """PagerDuty's word for a severity of ours; one that is not known is an `error`, so that it is not overlooked."""
+    """PagerDuty's word for a severity of ours; one that is not known is an `error`, so that nobody overlooks it."""
     return _SEVERITIES.get(ours.upper(), "error")
 
 
@@ -183,7 +183,7 @@ def trigger_event(settings: PagerDutySettings, alert: PagerDutyAlert) -> dict[st
         event["client_url"] = client_url
     if alert.links:
         event["links"] = [
-            {"href": link.href, "text": shorten(link.text or link.href, _TEXT_CHARACTERS)}
+            {"href": link.href, "text": clip_text(link.text or link.href, _TEXT_CHARACTERS)}
             for link in alert.links[:_LINKS]
             if len(link.href) <= _URL_CHARACTERS
         ]
@@ -196,7 +196,7 @@ def follow_up_event(settings: PagerDutySettings, action: PagerDutyAction, dedup_
     Raises InvalidInput for an empty dedup_key, and for a routing key in the settings that cannot be one.
     """
     if not dedup_key:
-        raise InvalidInput("dedup_key: is empty; an alert without one could never be resolved")
+        raise InvalidInput("dedup_key: is empty; without it the alert could never be resolved")
     routing_key = settings.routing_key.reveal()
     if len(routing_key) != ROUTING_KEY_CHARACTERS:  # found here, since PagerDuty's refusal of it would be final
         raise InvalidInput(f"routing_key: has {len(routing_key)} characters; an integration key has 32")

@@ -17,11 +17,11 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from brain.connectors.sender import Request, Sender, TryLater, json_request, read_words
-from brain.connectors.texts import one_line, shorten
 from brain.connectors.tickets import NewTicket, Noted, State, Ticket, note_mark, ticket_key, unsure
 from brain.connectors.urls import BaseUrl
 from brain.errors import InvalidInput
 from brain.secret import Secret
+from brain.text import clip_text, one_line
 
 SERVICE = "ServiceNow"
 CORRELATION_CHARACTERS = 100
@@ -155,7 +155,7 @@ def create_request(settings: ServiceNowSettings, ticket: NewTicket) -> Request:
     record = {
         **settings.fields,
         "short_description": one_line(ticket.title, _TITLE) or "(no title)",
-        "description": shorten(text, _TEXT),
+        "description": clip_text(text, _TEXT),
         "urgency": urgency,
         "impact": urgency,
         "correlation_id": correlation_id(ticket.incident_id),
@@ -184,12 +184,12 @@ def state_changes(settings: ServiceNowSettings, state: State, note: str) -> dict
     """The fields that bring a record to a state of ours."""
     changes = {"state": _CODES[state]}
     if state in ("RESOLVED", "CLOSED"):
-        notes = shorten(note, _TEXT) or "Resolved in BRAiN EventStream"
+        notes = clip_text(note, _TEXT) or "Resolved in BRAiN EventStream"
         return {**changes, "close_code": settings.close_code, "close_notes": notes}
     if state == "ON_HOLD" and settings.hold_reason:
         changes["hold_reason"] = settings.hold_reason
     if note:
-        changes["work_notes"] = shorten(note, _TEXT)
+        changes["work_notes"] = clip_text(note, _TEXT)
     return changes
 
 
@@ -220,7 +220,7 @@ def _sys_id(id: str) -> str:
 
 
 def _with_mark(text: str, mark: str) -> str:
-    return f"{shorten(text, _TEXT - len(mark) - 2)}\n\n{mark}"
+    return f"{clip_text(text, _TEXT - len(mark) - 2)}\n\n{mark}"
 
 
 def _words(body: bytes) -> str:

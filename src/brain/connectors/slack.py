@@ -16,8 +16,8 @@ from pydantic import Field
 from brain.connectors.notifiers import Notifier, NotifierSettings
 from brain.connectors.pages import Page
 from brain.connectors.sender import Request, json_request
-from brain.connectors.texts import one_line, shorten
 from brain.secret import Secret
+from brain.text import clip_text, one_line
 
 SERVICE = "Slack"
 _HEADER, _SECTION, _FIELD, _FIELDS, _TEXT, _ELEMENTS = 150, 3000, 2000, 10, 4000, 10
@@ -63,7 +63,7 @@ class Slack(Notifier[SlackSettings]):
     async def post(self, message: SlackMessage) -> SlackAnswer:
         """Post it. Raises Refused (no such webhook, channel archived, bad message) and TryLater."""
         answer = await self._sender.send(SERVICE, post(self._settings, message))
-        return SlackAnswer(said=shorten(answer.body.decode("utf-8", "replace"), 100))
+        return SlackAnswer(said=clip_text(answer.body.decode("utf-8", "replace"), 100))
 
 
 def slack_message(page: Page) -> SlackMessage:
@@ -111,13 +111,13 @@ def content(message: SlackMessage) -> dict[str, Any]:
     if message.footer:
         blocks.append({"type": "context", "elements": [_markup(one_line(message.footer, 500), _SECTION)]})
     summary = f"{mark}{message.title}\n{message.text}".strip() or "(no text)"
-    return {"text": escape(shorten(summary, _TEXT // 5)), "blocks": blocks}
+    return {"text": escape(clip_text(summary, _TEXT // 5)), "blocks": blocks}
 
 
 def _markup(text: str, longest: int) -> dict[str, Any]:
     """A text object; cut before it is escaped, so that no `&amp;` is cut in two, and again if that made it too long."""
     cut = longest
-    while len(escaped := escape(shorten(text, cut))) > longest:
+    while len(escaped := escape(clip_text(text, cut))) > longest:
         cut -= max(1, (len(escaped) - longest) // 4)
     return {"type": "mrkdwn", "text": escaped}
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypedDict
 
 from brain.connectors.sender import TryLater
-from brain.connectors.texts import plain_key
 from brain.errors import InvalidInput
+from brain.text import plain_key
 
 State = Literal["NEW", "IN_PROGRESS", "ON_HOLD", "RESOLVED", "CLOSED"]
 """The states of an incident of ours."""

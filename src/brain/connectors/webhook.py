@@ -25,9 +25,9 @@ from pydantic import Field
 from brain.connectors.notifiers import Notifier, NotifierSettings
 from brain.connectors.pages import Page
 from brain.connectors.sender import Request, read_words
-from brain.connectors.texts import plain_key
 from brain.errors import BrainError, InvalidInput
 from brain.secret import Secret
+from brain.text import plain_key
 
 SERVICE = "the webhook"
 TOLERANCE = 300.0
@@ -117,11 +117,13 @@ def verify(
     if not (at.isascii() and at.isdigit() and len(at) <= 12):
         raise BadSignature("webhook-timestamp: must be whole Unix seconds")
     if abs(now - int(at)) > tolerance:
-        raise BadSignature(f"webhook-timestamp: more than {tolerance:g} s away from the time here; check both clocks")
+        raise BadSignature(
+            f"webhook-timestamp: differs by more than {tolerance:g} s from the time here; check both clocks"
+        )
     wanted = [_signature(_key_bytes(key), id, at, body).encode() for key in keys]
     fits = [hmac.compare_digest(one, other.encode()) for one in wanted for other in given]  # all of them, always
     if not any(fits):
-        raise BadSignature("webhook-signature: does not fit the message; check the key")
+        raise BadSignature("webhook-signature: does not match the message; check the key")
     return id
 
 
@@ -130,7 +132,7 @@ def verify_hub(key: Secret, headers: Mapping[str, str], body: bytes) -> None:
     given = headers.get("x-hub-signature-256") or headers.get("x-hub-signature", "")
     wanted = "sha256=" + hmac.new(_key_bytes(key), body, hashlib.sha256).hexdigest()
     if not hmac.compare_digest(wanted.encode(), given.encode()):
-        raise BadSignature("x-hub-signature: is missing or does not fit the message; check the key")
+        raise BadSignature("x-hub-signature: is missing or does not match the message; check the key")
 
 
 def _signature(key: bytes, id: str, at: str, body: bytes) -> str:

@@ -50,9 +50,9 @@ class DispatchOptions:
     max_wait: float = 300.0
     """The longest such wait. Tries go on for ever."""
     grace: float = 5.0
-    """How long deliveries under way may take to end when the dispatcher stops."""
+    """How long running deliveries may take to end when the dispatcher stops."""
     poll: float = 5.0
-    """How often the table is looked at when nothing woke the dispatcher: for rows that other processes put."""
+    """Seconds between two looks at the table when nothing woke the dispatcher: for rows of other processes."""
     keep: float | None = 90 * 86_400.0
     """How long rows stay once they are sent, refused or cancelled; None for ever."""
 
@@ -112,12 +112,12 @@ class Dispatcher:
         self._pruned_at = 0.0
 
     def nudge(self) -> None:
-        """There are new rows: look at once. May be called from any thread; a Projection's `committed` may be this."""
+        """Look for new rows at once. May be called from any thread; a Projection's `committed` may be this."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.wake.set)
 
     async def run(self) -> None:
-        """Send until cancelled; deliveries under way then may still end.
+        """Send until cancelled; deliveries that are running then may still end.
 
         A row whose delivery did not end stays claimed until its lease ends: it may have reached a service whose own
         search does not show it yet, and asking that search too early would do the thing twice.
@@ -150,7 +150,7 @@ class Dispatcher:
         self._channels.clear()
 
     async def _look(self) -> float:
-        """Ring the channels that have rows due; seconds until the next look. Raises what ended a worker."""
+        """Wake the channels that have rows due; seconds until the next look. Raises the error that ended a worker."""
         for worker in self._workers:
             if worker.done():
                 worker.result()
@@ -158,7 +158,7 @@ class Dispatcher:
             ready = await self._in_transaction(lambda db: claims.due_channels(db, self.consumer))
             await self._prune()
         except SQLAlchemyError as error:
-            self._database_failed("looking for rows", error)
+            self._database_failed("finding rows", error)
             return min(self._options.wait, self._options.poll)
         now = self.clock()
         for name, at in ready.items():
@@ -177,7 +177,7 @@ class Dispatcher:
         this = asyncio.current_task()
         assert this is not None
         while not self._stopping:
-            channel.bell.clear()  # before looking, so that a row put meanwhile rings again
+            channel.bell.clear()  # before looking, so that a row put meanwhile wakes it again
             token = uuid.uuid4().hex
             try:
                 async with channel.turn:
@@ -189,7 +189,7 @@ class Dispatcher:
                 self._sending.add(this)
                 await self._send(channel, row, token)
             except SQLAlchemyError as error:
-                self._database_failed("taking a row", error)
+                self._database_failed("claiming a row", error)
                 await asyncio.sleep(self._options.wait)
             finally:
                 self._sending.discard(this)
@@ -223,7 +223,11 @@ class Dispatcher:
         except Refused as error:
             said = str(error)
             log.error(
-                "a service refused a message", consumer=row.consumer, channel=row.channel, key=row.key, error=said
+                "a service refused a message for good; `brain outbox list --state refused` shows it",
+                consumer=row.consumer,
+                channel=row.channel,
+                key=row.key,
+                error=said,
             )
             await self._settle(row, "refused", lambda db: claims.mark_refused(db, row, token, said))
         except Unavailable as error:
@@ -231,7 +235,12 @@ class Dispatcher:
         except TimeoutError:
             await self._service_away(channel, row, token, f"no answer within {self._options.timeout:g} s", None)
         except Exception as error:  # whatever it is, the row is kept and tried again
-            log.exception("a message cannot be sent", consumer=row.consumer, channel=row.channel, key=row.key)
+            log.exception(
+                "a message was not sent and is tried again later",
+                consumer=row.consumer,
+                channel=row.channel,
+                key=row.key,
+            )
             await self._postpone(row, token, f"{type(error).__name__}: {error}", 0.0)
         else:
             channel.failures = 0
@@ -250,17 +259,28 @@ class Dispatcher:
         except SQLAlchemyError:
             raise
         except Exception as error:  # the consumer's own hook: the row is sent again
-            log.exception("an answer cannot be noted", consumer=row.consumer, channel=row.channel, key=row.key)
-            await self._postpone(row, token, f"the answer cannot be noted: {type(error).__name__}: {error}", 0.0)
+            log.exception(
+                "the answer to a message was not stored; the message is sent again",
+                consumer=row.consumer,
+                channel=row.channel,
+                key=row.key,
+            )
+            await self._postpone(row, token, f"the answer was not stored: {type(error).__name__}: {error}", 0.0)
 
     async def _service_away(
         self, channel: _Channel, row: OutboxRow, token: str, error: str, retry_after: float | None
     ) -> None:
-        """Leave the whole channel alone for a while; other rows are tried first then, so that none blocks the rest."""
+        """Pause the whole channel; afterwards other rows are tried first, so that no row blocks the rest."""
         channel.failures += 1
         pause = max(self._backoff(channel.failures), retry_after or 0.0)
         channel.paused_until = max(channel.paused_until, time.monotonic() + pause)
-        log.warning("a service is away", consumer=row.consumer, channel=row.channel, error=error, attempts=row.attempts)
+        log.warning(
+            "a service does not accept messages; they are tried again later",
+            consumer=row.consumer,
+            channel=row.channel,
+            error=error,
+            attempts=row.attempts,
+        )
         await self._postpone(row, token, error, retry_after or 0.0)
 
     async def _postpone(self, row: OutboxRow, token: str, error: str, at_least: float) -> None:
@@ -269,14 +289,14 @@ class Dispatcher:
         self.wake.set()  # the next look has to come by then
 
     async def _settle(self, row: OutboxRow, outcome: str, note: Callable[[Connection], bool]) -> None:
-        """Write what became of the row; tried a few times, since it is sent again when that cannot be written."""
+        """Store the outcome of the row, with a few tries: without it the row is sent again."""
         for left in reversed(range(_SETTLING_TRIES)):
             try:
                 kept = await self._in_transaction(note)
             except SQLAlchemyError as error:
                 if not left:
                     raise
-                self._database_failed("noting an outcome", error)
+                self._database_failed("storing an outcome", error)
                 await asyncio.sleep(self._options.wait)
             else:
                 self.counts[row.channel, outcome if kept else "lost"] += 1
@@ -309,4 +329,4 @@ class Dispatcher:
 
     def _database_failed(self, doing: str, error: SQLAlchemyError) -> None:
         self.database_errors += 1
-        log.warning("the database failed, trying again", consumer=self.consumer, doing=doing, error=str(error))
+        log.warning("the database failed and is tried again", consumer=self.consumer, doing=doing, error=str(error))

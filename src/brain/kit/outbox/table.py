@@ -29,8 +29,8 @@ from sqlalchemy import (
     update,
 )
 
-from brain.connectors.texts import short_key
 from brain.kit.sql import insert_into
+from brain.text import short_key
 
 ERROR_CHARACTERS = 1000
 """How much of an error is kept in a row."""
@@ -46,9 +46,9 @@ class OutboxState(StrEnum):
     SENT = "sent"
     """The service has accepted it."""
     REFUSED = "refused"
-    """The service said that it will never accept it; kept for a person to look at."""
+    """The service will never accept it; kept for a person to look at."""
     CANCELLED = "cancelled"
-    """Taken back by the consumer before it was sent."""
+    """Cancelled by the consumer before it was sent."""
 
 
 metadata = MetaData()
@@ -149,7 +149,7 @@ def cancel(db: Connection, *, consumer: str, key: str, now: float, channel: str 
 
 
 def retry_refused(db: Connection, *, consumer: str, now: float, channel: str | None = None) -> int:
-    """Let refused rows be sent again, once somebody has put right what was wrong; how many."""
+    """Send refused rows again, after somebody has removed the cause; how many there are."""
     where = and_(outbox.c.consumer == consumer, outbox.c.state == OutboxState.REFUSED.value)
     if channel is not None:
         where = and_(where, outbox.c.channel == channel)

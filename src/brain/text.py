@@ -1,4 +1,4 @@
-"""Texts cut to what a service takes."""
+"""Texts made to fit: clipped, on one line, or shortened to a key that stays unique."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ import re
 _PLAIN = re.compile(r"[A-Za-z0-9_.:-]+").fullmatch
 
 
-def shorten(text: str, longest: int) -> str:
-    """The text in at most `longest` characters; an ellipsis stands for what was cut."""
+def clip_text(value: object, longest: int = 1000) -> str:
+    """The value as text of at most `longest` characters; an ellipsis stands for what was cut, and null is empty.
+
+    Every database takes it: the NUL character, which PostgreSQL refuses, is replaced.
+    """
+    text = "" if value is None else value if isinstance(value, str) else str(value)
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def one_line(text: str, longest: int) -> str:
     """The text on one line, white space folded, in at most `longest` characters."""
-    return shorten(" ".join(text.split()), longest)
+    return clip_text(" ".join(text.split()), longest)
 
 
 def short_key(text: str, longest: int) -> str:
-    """A key in at most `longest` characters: the text itself, or one with a hash in the place of what does not fit.
+    """A key in at most `longest` characters: the text itself, or one whose end is replaced by a hash.
 
     The same text always gives the same key, and different texts different ones.
     """
