@@ -57,7 +57,7 @@ class Delivery:
         if row.channel == "slack":
             return {**await self._slack.post(SlackMessage(title=row.dedup))}
         if row.channel == "webhook":
-            return {**await self._webhook.send(row.dedup, {"type": do, "key": row.key})}
+            return {**await self._webhook.post(row.dedup, {"type": do, "key": row.key})}
         service = self._desks[row.channel]
         if do == "open":
             return {**await service.ensure(NewTicket(incident_id=row.key, title=row.key, description=""))}
