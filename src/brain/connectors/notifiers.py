@@ -12,16 +12,18 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from brain.connectors.pages import Page
 from brain.connectors.registry import Registry
-from brain.connectors.sender import Sender
 from brain.errors import InvalidInput
 from brain.setting_names import remedy
+
+if TYPE_CHECKING:  # the settings of every command are read with this file: it must not load an HTTP client
+    from brain.connectors.pages import Page
+    from brain.connectors.sender import Sender
 
 
 class NotifierSettings(BaseModel):

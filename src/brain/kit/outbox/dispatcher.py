@@ -66,7 +66,7 @@ class _Channel:
     """What one channel's workers share."""
 
     name: str
-    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    has_rows: asyncio.Event = field(default_factory=asyncio.Event)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     tries: deque[float] = field(default_factory=deque)  # when, within the last minute; monotonic, as the next but one
     failures: int = 0  # in a row, of the service and not of one message
@@ -92,13 +92,12 @@ class Dispatcher:
         on_sent: OnSent | None = None,
         options: DispatchOptions | None = None,
         clock: Callable[[], float] = time.time,
-        wake: asyncio.Event | None = None,
     ) -> None:
         self.consumer = consumer
         self.counts: Counter[tuple[str, str]] = Counter()
         """Since the start, by channel and outcome: sent, refused, postponed, or lost (another process took over)."""
         self.database_errors = 0
-        self.wake = wake or asyncio.Event()
+        self._wake = asyncio.Event()
         self.database = database
         self._deliver = deliver
         self._on_sent = on_sent
@@ -114,7 +113,7 @@ class Dispatcher:
     def nudge(self) -> None:
         """Look for new rows at once. May be called from any thread; a Projection's `committed` may be this."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.wake.set)
+            self._loop.call_soon_threadsafe(self._wake.set)
 
     async def run(self) -> None:
         """Send until cancelled; deliveries that are running then may still end.
@@ -126,11 +125,11 @@ class Dispatcher:
         self._stopping = False
         try:
             while True:
-                self.wake.clear()
+                self._wake.clear()
                 pause = await self._look()
                 try:
                     async with asyncio.timeout(pause):
-                        await self.wake.wait()
+                        await self._wake.wait()
                 except TimeoutError:
                     pass
         finally:
@@ -168,8 +167,8 @@ class Dispatcher:
                 channel = self._channels[name] = _Channel(name)
                 for _ in range(self._options.concurrency):
                     self._workers.append(asyncio.create_task(self._work(channel)))
-                    self._workers[-1].add_done_callback(lambda _: self.wake.set())
-            self._channels[name].bell.set()
+                    self._workers[-1].add_done_callback(lambda _: self._wake.set())
+            self._channels[name].has_rows.set()
         later = [at - now for at in ready.values() if at > now]
         return max(0.001, min([self._options.poll, *later]))
 
@@ -177,14 +176,14 @@ class Dispatcher:
         this = asyncio.current_task()
         assert this is not None
         while not self._stopping:
-            channel.bell.clear()  # before looking, so that a row put meanwhile wakes it again
+            channel.has_rows.clear()  # before looking, so that a row put meanwhile wakes it again
             token = uuid.uuid4().hex
             try:
                 async with channel.turn:
                     await self._wait_for_turn(channel)
                     row = await self._claim(channel, token)
                 if row is None:
-                    await channel.bell.wait()
+                    await channel.has_rows.wait()
                     continue
                 self._sending.add(this)
                 await self._send(channel, row, token)
@@ -286,7 +285,7 @@ class Dispatcher:
     async def _postpone(self, row: OutboxRow, token: str, error: str, at_least: float) -> None:
         due_at = self.clock() + max(self._backoff(row.attempts), at_least)
         await self._settle(row, "postponed", lambda db: claims.postpone(db, row, token, error, due_at))
-        self.wake.set()  # the next look has to come by then
+        self._wake.set()  # the next look has to come by then
 
     async def _settle(self, row: OutboxRow, outcome: str, note: Callable[[Connection], bool]) -> None:
         """Store the outcome of the row, with a few tries: without it the row is sent again."""
