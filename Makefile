@@ -4,6 +4,8 @@ BIN := .venv/bin
 WORKERS ?= 4
 PARALLEL := -n $(WORKERS) --dist loadgroup
 PYTEST := $(BIN)/pytest -q
+# Where it is set, each of the many processes of a run compiles every package that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 demo: setup
 	$(BIN)/brain demo
@@ -34,6 +36,7 @@ bench:
 docs: setup
 	$(BIN)/brain events catalogue --write docs/events
 	$(BIN)/python scripts/draw_architecture.py
+	$(BIN)/python scripts/list_api.py
 
 setup:
 	@scripts/setup

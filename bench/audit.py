@@ -10,18 +10,20 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from brain import Event, EventStream
 from brain.audit import proofs
-from brain.audit.log import AuditLog, open_log
+from brain.audit.open import projector_with_key
+from brain.audit.projector import AuditProjector
+from brain.audit.settings import AuditSettings
 from brain.audit.tables import entries
 from brain.audit.verify import verify
 from brain.kit.database import open_database, reading
-from brain.kit.projection import Projection
+from brain.kit.projection import Item, Projection
 from brain.plugins import PluginContext
 from brain.settings import Settings
 from brain.store import open_store
@@ -32,17 +34,12 @@ _THROUGH = 100_000
 _PROOFS = 200
 
 
-class _Record(NamedTuple):
-    data: bytes
-    event: Event | None
-
-
 def run(count: int = COUNT) -> list[dict[str, Any]]:
     """One row for each figure."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         database = open_database(f"sqlite:///{folder / 'audit.db'}")
-        log = open_log(database, Ed25519PrivateKey.generate(), "", time.time)
+        log = projector_with_key(database, Ed25519PrivateKey.generate(), AuditSettings())
         ids, appended = _append(database, log, count)
         rows = [_row("append, in batches of 1,000", appended, "/s", "")]
         started = time.process_time()
@@ -82,15 +79,15 @@ def _row(what: str, ours: float, unit: str, budget: str) -> dict[str, Any]:
     return {"bench": "audit", "what": what, "ours": ours, "unit": unit, "budget": budget}
 
 
-def _append(database: sa.Engine, log: AuditLog, count: int) -> tuple[list[str], float]:
+def _append(database: sa.Engine, log: AuditProjector, count: int) -> tuple[list[str], float]:
     """Some of the ids, and how many a second; making the events is not counted."""
     ids: list[str] = []
     taken = 0.0
     for first in range(0, count, BATCH):
-        batch = [_Record(event.encode(), event) for event in _events(first, min(BATCH, count - first))]
+        batch = [Item("", event.encode(), event) for event in _events(first, min(BATCH, count - first))]
         started = time.perf_counter()
         with database.begin() as connection:
-            log.append(connection, batch)
+            log.apply(connection, batch)
         taken += time.perf_counter() - started
         if len(ids) < _PROOFS or first % (count // 10 or 1) == 0:
             ids.append(batch[0].event.id if batch[0].event else "")
@@ -132,14 +129,14 @@ def _median(ask: Callable[[str], object], ids: Sequence[str]) -> float:
 async def _through(folder: Path) -> float:
     """Events a second from a full stream to the log, through the projection."""
     database = open_database(f"sqlite:///{folder / 'through.db'}")
-    log = open_log(database, Ed25519PrivateKey.generate(), "", time.time)
+    log = projector_with_key(database, Ed25519PrivateKey.generate(), AuditSettings())
     async with EventStream.open(f"sqlite:///{folder}/b.db") as stream:
         for event in _events(0, _THROUGH):
             receipt = stream.publish(event)
         await receipt
-        house = PluginContext(stream, open_store("memory://"), database, Settings(stream="memory://"))
+        context = PluginContext(stream, open_store("memory://"), database, Settings(stream="memory://"))
         started = time.perf_counter()
-        task = asyncio.create_task(Projection(house, "audit", log.append).run())
+        task = asyncio.create_task(Projection(context, "audit", log.apply).run())
         last = sa.select(sa.func.max(entries.c.idx))
         while True:
             with reading(database).connect() as connection:

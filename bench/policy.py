@@ -209,7 +209,7 @@ async def _journalled_cost(given: Workload) -> dict[str, Any]:
             quiet = PolicyEngine()
             quiet.import_rules(our_rules(given.rules))
             ours = PolicyEngine(stream)
-            ours._standing.current = quiet._standing.current  # the rules without the events of their import
+            ours._snapshots.current = quiet._snapshots.current  # the rules without the events of their import
             for kind, asked in by_answer.items():
                 for name, burst, turns in (("burst", 2_000, 5), ("scattered", 20, 200)):
                     taken: list[int] = []

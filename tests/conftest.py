@@ -5,6 +5,7 @@ With pytest-xdist each worker is a session: it has servers, ports and folders of
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from support.postgres_server import PostgresServer
 from support.redis_groups import Cluster
 from support.redis_server import RedisServer, StartRedis
 
-pytest_plugins = ["support.second_tries"]
+pytest_plugins = ["support.second_tries", "support.open_streams"]
 
 # docs/testing.md says which profile is for what.
 settings.register_profile("default", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -43,6 +44,12 @@ def _shares(item: pytest.Item) -> bool:
     """Whether the test asks for a fixture that its whole file shares."""
     fixtures = item._fixtureinfo.name2fixturedefs.values() if isinstance(item, pytest.Function) else ()
     return any(found[-1].scope == "module" for found in fixtures if found)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what stays for the whole run: modules and items."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

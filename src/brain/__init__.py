@@ -1,7 +1,7 @@
 """BRAiN EventStream: policy decisions, threats, healing, and one durable event stream, in one package.
 
 The public surface is what this module exports, with `brain.threats` (the functional face of ThreatService) and
-`brain.testing`.
+`brain.testing`. docs/api.md lists it.
 """
 
 from __future__ import annotations
@@ -9,37 +9,39 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from brain.charter import Event, EventType, Frequency, Pattern, Priority, correlation, in_the_wake_of
-from brain.errors import BrainError, Conflict, EnvelopeError, InvalidInput, NotFound, Unavailable
-from brain.plugins import catalogue
-from brain.stream import DeliveryOptions, EventStream, Inbox
+from brain.exports import lazy
 
 if TYPE_CHECKING:
+    from brain.charter import Event, EventType, Frequency, Pattern, Priority, correlation, in_the_wake_of
+    from brain.errors import BrainError, Conflict, EnvelopeError, InvalidInput, NotFound, Unavailable
     from brain.immune import HealthEvent, ImmuneService
+    from brain.plugins import catalogue
     from brain.policy import Condition, PolicyEngine, Rule
+    from brain.stream import DeliveryOptions, EventStream, Inbox
     from brain.threats import ThreatService
 
 __version__ = "0.1.0"
 
-_MODULES = {
-    "Condition": "brain.policy",
-    "PolicyEngine": "brain.policy",
-    "Rule": "brain.policy",
-    "ThreatService": "brain.threats",
-    "HealthEvent": "brain.immune",
-    "ImmuneService": "brain.immune",
-}
+_export = lazy(
+    __name__,
+    {
+        "brain.charter": ["Event", "EventType", "Frequency", "Pattern", "Priority", "correlation", "in_the_wake_of"],
+        "brain.errors": ["BrainError", "Conflict", "EnvelopeError", "InvalidInput", "NotFound", "Unavailable"],
+        "brain.immune": ["HealthEvent", "ImmuneService"],
+        "brain.plugins": ["catalogue"],
+        "brain.policy": ["Condition", "PolicyEngine", "Rule"],
+        "brain.stream": ["DeliveryOptions", "EventStream", "Inbox"],
+        "brain.threats": ["ThreatService"],
+    },
+    former={"Delivering": "DeliveryOptions"},
+)
 
 
 def __getattr__(name: str) -> Any:
-    """The modules' classes, imported when first asked for: a program that only publishes does not load them."""
-    if name in _MODULES:
-        return getattr(import_module(_MODULES[name]), name)
-    if name in ("policy", "threats", "immune", "testing"):
+    """A public name or a public package, imported when it is first asked for."""
+    if name in ("immune", "plugins", "policy", "stream", "testing", "threats"):
         return import_module(f"brain.{name}")
-    if name == "Delivering":
-        return import_module("brain.stream").Delivering
-    raise AttributeError(f"module 'brain' has no attribute {name!r}")
+    return _export(name)
 
 
 __all__ = [

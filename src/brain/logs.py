@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 unwritten = 0
 """Log records that could not be written: where there is no room for an event there may be none for the log either."""
 
+_pending = False
+"""Whether logs are to be set up before the first line."""
+
 
 class Log:
     """A structlog logger whose failing is counted in `unwritten` and never raised into the code that logs."""
@@ -23,29 +26,29 @@ class Log:
         self._name = name
 
     def debug(self, message: str, **values: Any) -> None:
-        """Of use to who develops."""
+        """Log a detail for developers."""
         self._write("debug", message, values)
 
     def info(self, message: str, **values: Any) -> None:
-        """As it should be."""
+        """Log a normal step."""
         self._write("info", message, values)
 
     def warning(self, message: str, **values: Any) -> None:
-        """Got over, but worth a look."""
+        """Log a fault that was handled and deserves a look."""
         self._write("warning", message, values)
 
     def error(self, message: str, **values: Any) -> None:
-        """Something was not done."""
+        """Log that something was not done."""
         self._write("error", message, values)
 
     def exception(self, message: str, **values: Any) -> None:
-        """As `error`, with the exception that is being handled."""
+        """Log as `error` does, with the exception that is being handled."""
         self._write("exception", message, values)
 
     def _write(self, method: str, message: str, values: dict[str, Any]) -> None:
         global unwritten
         try:
-            structlog = load()  # when there is something to say: importing it takes 0.3 s
+            structlog = load()
             if _writes_to_standard_output(structlog):  # asked each time: a program may configure late, and take it back
                 logger = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
             else:
@@ -56,9 +59,11 @@ class Log:
 
 
 def load() -> ModuleType:
-    """Import structlog now, where that does not hold up what will have to be logged."""
+    """Import structlog now, and set it up when `configure_when_needed` asked for that. It takes 0.3 s."""
     import structlog
 
+    if _pending:
+        configure_logs()
     return structlog
 
 
@@ -79,6 +84,8 @@ def configure_logs(level: str = "warning", form: str = "auto") -> None:
 
     `form` is console, json, or auto: console when standard error is a terminal. Standard output is for results only.
     """
+    global _pending
+    _pending = False
     structlog = load()
     console = sys.stderr.isatty() if form == "auto" else form == "console"
     shared: list[Processor] = [
@@ -109,6 +116,26 @@ def configure_logs(level: str = "warning", form: str = "auto") -> None:
     root.setLevel(_LEVELS[level])
     for chatty in ("uvicorn", "httpx", "httpcore", "asyncio"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, _LEVELS[level]))
+
+
+def configure_when_needed() -> None:
+    """Set logs up as `configure_logs()` does, but not before the first line: commands that log nothing start sooner."""
+    global _pending
+    if "structlog" in sys.modules:
+        configure_logs()
+        return
+    _pending = True
+    logging.getLogger().handlers[:] = [_FirstLine()]
+
+
+class _FirstLine(logging.Handler):
+    """Sets logs up when a library logs, and passes the record on."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record as it will be written from now on."""
+        configure_logs()
+        for handler in logging.getLogger().handlers:
+            handler.handle(record)
 
 
 @contextmanager

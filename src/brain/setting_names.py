@@ -1,4 +1,4 @@
-"""Which names settings have, in the environment and in `brain.toml`; a misspelt one is refused with the nearest."""
+"""The names of settings, in the environment and in `brain.toml`; a misspelt one is refused with the nearest."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from brain.nearest import nearest
 from brain.secret import Secret
 
 _SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
-"""What Kubernetes sets in each container for each Service of its namespace, so also for one named `brain-redis`."""
+"""Variables that Kubernetes sets in each container for each Service of its namespace, so also for `brain-redis`."""
 
 
 def unknown_variables(environment: Mapping[str, str], prefix: str, model: type[BaseModel]) -> dict[str, str]:
-    """What is wrong with each variable that begins with `prefix` and sets nothing, by its name.
+    """A fault for each variable that begins with `prefix` and sets nothing, by its name.
 
     Inside a table (after `__`) the model itself refuses unknown names. Names are the same in either case, as pydantic
     takes them.
@@ -36,7 +36,7 @@ def unknown_variables(environment: Mapping[str, str], prefix: str, model: type[B
 
 
 def remedy(name: str, known: Iterable[str]) -> str:
-    """What to write instead of a name that is not known."""
+    """A hint at the right name, for a name that is not known."""
     known = sorted(known)
     near = nearest(name, known)
     return f"did you mean {near}?" if near is not None else f"there are {', '.join(known)}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -26,7 +26,7 @@ from pydantic_settings import (
 from brain import limits
 from brain.errors import InvalidInput
 from brain.logs import Log
-from brain.plugins import check_running, plugins
+from brain.plugins import Plugin, check_running, plugins
 from brain.redis_client.url import SCHEMES, masked
 from brain.setting_names import names_at, remedy, secret_variables, unknown_variables
 from brain.stream.retention import Retention
@@ -42,10 +42,10 @@ V = TypeVar("V", str, str | None)
 
 
 class CoreSettings(BaseSettings):
-    """What a process of BRAiN needs to know, whatever is installed; `Settings` has a table for each plug-in besides.
+    """The settings that do not depend on what is installed; `Settings` also has a table for each plug-in.
 
-    Unknown names in `brain.toml` are refused, since they would be silent typos; `load_settings` refuses unknown
-    variables that begin with `BRAIN_` as well.
+    Unknown names in `brain.toml` are refused, since they are typing errors; `load_settings` also refuses unknown
+    variables that begin with `BRAIN_`.
     """
 
     model_config = SettingsConfigDict(
@@ -60,7 +60,7 @@ class CoreSettings(BaseSettings):
     stream: str = Field(
         default="sqlite:///brain.db", description="URL of the event stream: memory://, sqlite:///, redis://"
     )
-    store: str = Field(default="", description="URL of the modules' state; the stream's URL when empty")
+    store: str = Field(default="", description="URL of the state of plug-ins; the stream's URL when empty")
     api_key: SecretStr | None = Field(default=None, description="Bearer token that every request must carry, once set")
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on")
     port: int = Field(default=8765, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")
@@ -90,20 +90,21 @@ class CoreSettings(BaseSettings):
 
     def table(self, model: type[M]) -> M:
         """A plug-in's own table. Raises InvalidInput when no installed plug-in has one of this model."""
-        for name in type(self).model_fields:
-            value = getattr(self, name)
+        for value in vars(self).values():
             if isinstance(value, model):
                 return value
+        if any(plugin.settings_model() is model for plugin in plugins().values()):
+            return model()  # nothing is set in it
         raise InvalidInput(f"settings: no installed plug-in has a table of {model.__module__}.{model.__name__}")
 
     @property
     def store_url(self) -> str:
-        """Where modules keep their state."""
+        """Where plug-ins keep their state."""
         return self.store or self.stream
 
     @property
     def retention(self) -> Retention:
-        """The stream's limits; what a group has not read is kept all the same."""
+        """The stream's limits; events that a group has not read are kept all the same."""
         age = None if self.retention_days is None else self.retention_days * 86_400
         return Retention(max_age=age, max_bytes=self.retention_bytes, max_count=self.retention_count)
 
@@ -154,12 +155,19 @@ class CoreSettings(BaseSettings):
 if TYPE_CHECKING:
     Settings = CoreSettings
 
+__all__ = ["CoreSettings", "load_settings", "without_password"]
+
 
 @cache
 def settings_model() -> type[CoreSettings]:
     """The settings with a table for each installed plug-in. Raises InvalidInput for one that cannot be loaded."""
+    return model_with(plugins().values())
+
+
+def model_with(declared: Iterable[Plugin]) -> type[CoreSettings]:
+    """The settings with a table for each of these plug-ins. Raises InvalidInput for one that cannot be loaded."""
     tables: dict[str, Any] = {}
-    for plugin in plugins().values():
+    for plugin in declared:
         model = plugin.settings_model()
         if model is not None:
             tables[plugin.name] = (model, Field(default_factory=model, description=plugin.purpose))
@@ -175,7 +183,7 @@ def __getattr__(name: str) -> Any:
 
 
 def former_names() -> dict[str, str]:
-    """What plug-ins were called, and what they are called now."""
+    """The present names of plug-ins, by their former names."""
     return {old: plugin.name for plugin in plugins().values() for old in plugin.formerly}
 
 
@@ -207,17 +215,30 @@ def _with_new_variables(environment: Mapping[str, V]) -> dict[str, V]:
 def load_settings(**given: Any) -> CoreSettings:
     """The settings of this process; `given` values that are not None go before environment and file.
 
+    Only the tables of plug-ins that something is set in are imported; `table` makes the others of their defaults.
     Raises InvalidInput that lists every fault, with the name of the setting, where it came from and what is accepted.
     """
     given = {name: value for name, value in given.items() if value is not None}
-    model = settings_model()
-    unknown = unknown_variables(_with_new_variables(os.environ), PREFIX, model)
     try:
-        settings = model(**given)
+        set_in = _names_set(given)
+        model = model_with(plugin for plugin in plugins().values() if plugin.name in set_in)
+        if not unknown_variables(_with_new_variables(os.environ), PREFIX, model):
+            return model(**given)
+    except ValidationError:
+        pass  # read again with every table, so that each fault is named with the nearest of all settings
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"{FILE}: not a valid TOML file: {error}") from error
     except OSError as error:
         raise InvalidInput(f"{FILE}: cannot be read: {error.strerror}") from error
+    return _all_tables(given)
+
+
+def _all_tables(given: Mapping[str, Any]) -> CoreSettings:
+    """The settings with every table. Raises InvalidInput that lists every fault."""
+    model = settings_model()
+    unknown = unknown_variables(_with_new_variables(os.environ), PREFIX, model)
+    try:
+        settings = model(**given)
     except ValidationError as error:
         faults = [_fault(found["loc"], found["type"], found["msg"], given) for found in error.errors(include_url=False)]
         raise InvalidInput("the settings are not usable", [*faults, *unknown.values()]) from error
@@ -228,12 +249,22 @@ def load_settings(**given: Any) -> CoreSettings:
     return settings
 
 
+def _names_set(given: Mapping[str, Any]) -> set[str]:
+    """The settings and tables that a value is set in: given, in the environment or in the file."""
+    in_environment = {
+        variable[len(PREFIX) :].partition("__")[0].lower()
+        for variable in _with_new_variables(os.environ)
+        if variable.upper().startswith(PREFIX)
+    }
+    return {*given, *in_environment, *_with_new_tables(TomlConfigSettingsSource(CoreSettings, Path(FILE)).toml_data)}
+
+
 def without_password(url: str) -> str:
     """The URL as it may be shown and logged."""
     return masked(url)
 
 
-def _fault(place: tuple[int | str, ...], kind: str, message: str, given: dict[str, Any]) -> str:
+def _fault(place: tuple[int | str, ...], kind: str, message: str, given: Mapping[str, Any]) -> str:
     path = ".".join(map(str, place))
     known = names_at(settings_model(), place[:-1]) if kind == "extra_forbidden" else []
     if len(place) == 1 and known:

@@ -13,7 +13,14 @@ from browser.page import Watch
 from browser.site import Site
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+SWITCHED_OFF = (
+    "PreloadTopChromeWebUI",  # the browser's own pages, which nobody sees: a renderer for each tab
+    # The option goes before Playwright's own, so what that switches off for the sake of tests is here again.
+    *("AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades", "LensOverlay"),
+    *("MediaRouter", "OptimizationHints", "PaintHolding", "ThirdPartyStoragePartitioning"),
+)
 ARGUMENTS = [
+    f"--disable-features={','.join(SWITCHED_OFF)}",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",

@@ -105,6 +105,8 @@ def test_a_containment_is_shown_and_cannot_be_changed_as_a_rule(tab: Page, site:
     expect(row).to_contain_text("a measure: brain policy lift ends it")
     expect(row.get_by_role("switch")).to_be_disabled()
     expect(row.get_by_role("link", name="Try a change")).to_have_count(0)
+    rules = [one for one in site.get("/policy/rules") if not one["tags"]]
+    expect(tab.get_by_text(re.compile(rf"^{len(rules)} rules?, \d+ enabled; 1 measure$"))).to_be_visible()
 
 
 def test_a_decision_is_explained(tab: Page, site: Site) -> None:

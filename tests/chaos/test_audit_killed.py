@@ -10,8 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from brain import Event, EventStream
-from brain.audit.custody import Custody
-from brain.audit.search import EntryQuery, each
+from brain.audit.open import open_key
+from brain.audit.repository import make_tables
+from brain.audit.search import AuditQuery, each
 from brain.audit.settings import AuditSettings
 from brain.audit.tables import entries
 from brain.audit.verify import verify
@@ -36,8 +37,7 @@ async def test_each_event_is_logged_once_and_in_order(
         url = str(request.getfixturevalue("redis_url"))
         database_url = request.getfixturevalue("postgres").url
     database = open_database(database_url)
-    custody = Custody(AuditSettings(key_file=tmp_path / "brain-audit.key"), database)
-    custody.prepare()
+    make_tables(database)
     chance = random.Random(SEED)
     published: list[bytes] = []
 
@@ -72,8 +72,8 @@ async def test_each_event_is_logged_once_and_in_order(
         await until(lambda: logged() >= len(published), 90)
         kill(worker)
         assert await stream.dead_letters() == []
-    found = [entry.data for entry in each(database, EntryQuery())]
-    report = verify(database, custody.log().signer)
+    found = [entry.data for entry in each(database, AuditQuery())]
+    report = verify(database, open_key(database, AuditSettings(key_file=tmp_path / "brain-audit.key")))
     print(f"{kind}: {kills} kills, {killed_at_work} with events left to log; {len(published)} events, {report}")
     assert found == published
     assert (report.ok, report.size) == (True, len(published))

@@ -24,7 +24,7 @@ from support.waiting import until
 
 COUNT = 600
 EVERY_BAD = 50  # one event in so many is one that the bad handlers cannot bear
-ROUNDS = 3
+ROUNDS = 3  # at most; a round without disturbance from outside is enough
 
 _ELSEWHERE = """
 import asyncio, json, sys, time
@@ -170,10 +170,17 @@ async def round_of(url: str, released: threading.Event, *, with_bad: bool) -> tu
 
 @pytest.mark.alone
 async def test_bad_handlers_touch_no_good_group(tmp_path: Path, released: threading.Event) -> None:
+    """A disturbance from outside lasts for a round, that by the bad handlers for all: the best rounds are compared."""
     without, beside = [], []
     for number in range(ROUNDS):
         without.append(await round_of(f"sqlite:///{tmp_path / f'a{number}.db'}", released, with_bad=False))
         beside.append(await round_of(f"sqlite:///{tmp_path / f'b{number}.db'}", released, with_bad=True))
-    for place in (0, 1):
-        alone, together = min(one[place] for one in without), min(one[place] for one in beside)
-        assert together < 2 * alone + 0.005, (place, without, beside)
+        if all(untouched(without, beside)):
+            break
+    assert untouched(without, beside) == [True, True], ("here, elsewhere", without, beside)
+
+
+def untouched(without: list[tuple[float, float]], beside: list[tuple[float, float]]) -> list[bool]:
+    """Whether the good group took hardly longer beside bad ones: here, and in the other process."""
+    best = [(min(one[place] for one in without), min(one[place] for one in beside)) for place in (0, 1)]
+    return [together < 2 * alone + 0.005 for alone, together in best]

@@ -84,7 +84,10 @@ def check(database: Engine, stand_ins: StandIns, keys: list[str]) -> None:
         assert [note.split("\n")[0] for note in issue["comments"]] == [f"a note on {key}", "it is over"]
     for record in records:
         assert (record["state"], record["close_notes"]) == ("6", "it is over")
-        assert [note.split("\n")[0] for note in record["work_notes"]] == [f"a note on {record['short_description']}"]
+        assert [note.split("\n")[0] for note in record["work_notes"]] == [
+            f"a note on {record['short_description']}",
+            "it is over",
+        ]
 
 
 async def test_all_down_for_the_whole_run_then_up(database: Engine, url: str) -> None:

@@ -16,13 +16,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from brain import Event, EventStream
 from brain.audit import proofs
-from brain.audit.custody import Custody
-from brain.audit.log import AuditLog, newest_note, open_log
+from brain.audit.checkpoint import Checkpoint
 from brain.audit.lookup import find_logged
 from brain.audit.merkle import BadProof, leaf_hash, root_of
-from brain.audit.note import BadNote, Checkpoint, Signer
+from brain.audit.models import AuditEntry
+from brain.audit.note import BadNote, Signer
+from brain.audit.open import open_key, open_projector, projector_with_key
+from brain.audit.projector import AuditProjector
+from brain.audit.repository import log_verifier, make_tables, newest_checkpoint
 from brain.audit.retention import add_hold, check_retention, list_holds, prune, remove_hold
-from brain.audit.search import Entry, EntryQuery, each, find
+from brain.audit.search import AuditQuery, each, find
 from brain.audit.settings import AuditSettings
 from brain.audit.tables import checkpoints, entries
 from brain.audit.tasks import open_component
@@ -58,14 +61,14 @@ def stored(database: sa.Engine) -> list[Any]:
 
 def note_of(database: sa.Engine) -> bytes:
     with database.connect() as connection:
-        note = newest_note(connection)
+        note = newest_checkpoint(connection)
     assert note is not None
     return note
 
 
 def found(database: sa.Engine, **wanted: Any) -> list[int]:
     with database.connect() as connection:
-        return [entry.index for entry in find(connection, EntryQuery(**wanted))]
+        return [entry.index for entry in find(connection, AuditQuery(**wanted))]
 
 
 def test_exact_bytes_are_logged_in_order_and_signed_for(database: sa.Engine) -> None:
@@ -91,7 +94,7 @@ def test_progress_is_told_and_an_empty_log_is_good(database: sa.Engine) -> None:
 
 
 def test_only_the_newest_checkpoints_are_kept(database: sa.Engine) -> None:
-    log = open_log(database, KEY, ORIGIN, Clock(), keep=3)
+    log = projector_with_key(database, KEY, AuditSettings(origin=ORIGIN, checkpoints=3), Clock())
     for first in range(6):
         append(database, log, records(first, 1))
     with database.connect() as connection:
@@ -112,15 +115,15 @@ def test_time_never_goes_back_in_the_log(database: sa.Engine) -> None:
 
 def test_a_log_goes_on_only_under_its_own_key_and_name(database: sa.Engine) -> None:
     filled(database, [5])
-    append(database, open_log(database, KEY, "", Clock()), records(5, 5))
+    append(database, projector_with_key(database, KEY, AuditSettings(), Clock()), records(5, 5))
     with pytest.raises(Conflict, match="another key"):
-        open_log(database, Ed25519PrivateKey.generate(), ORIGIN, Clock())
+        projector_with_key(database, Ed25519PrivateKey.generate(), AuditSettings(origin=ORIGIN), Clock())
     with pytest.raises(Conflict, match=r"audit\.origin"):
-        open_log(database, KEY, "example.com/other", Clock())
+        projector_with_key(database, KEY, AuditSettings(origin="example.com/other"), Clock())
     with database.begin() as connection:
         connection.execute(sa.text("DELETE FROM audit_log"))
     with pytest.raises(Tampered):
-        open_log(database, KEY, ORIGIN, Clock())
+        projector_with_key(database, KEY, AuditSettings(origin=ORIGIN), Clock())
 
 
 def test_an_altered_log_is_not_continued(database: sa.Engine) -> None:
@@ -209,9 +212,9 @@ def test_searching(database: sa.Engine) -> None:
     assert found(database, agent="") == []
     assert found(database, agent="a\0") == []
     with database.connect() as connection:
-        page = find(connection, EntryQuery(), before=50, limit=3)
+        page = find(connection, AuditQuery(), before=50, limit=3)
     assert [entry.index for entry in page] == [49, 48, 47]
-    assert [entry.index for entry in each(database, EntryQuery(text="db/"))] == [n for n in range(60) if n % 17 != 16]
+    assert [entry.index for entry in each(database, AuditQuery(text="db/"))] == [n for n in range(60) if n % 17 != 16]
 
 
 def test_what_is_long_or_odd_is_logged_whole(database: sa.Engine) -> None:
@@ -248,7 +251,7 @@ def test_old_payloads_are_deleted_and_the_proofs_of_the_rest_hold(database: sa.E
     gone = proofs.check(proofs.encode(proofs.prove(database, denial(7).id)), log.signer.verifier)
     assert (gone.index, gone.event) == (7, None)
     with database.connect() as connection:
-        (entry,) = find(connection, EntryQuery(correlation_id=denial(7).id))
+        (entry,) = find(connection, AuditQuery(correlation_id=denial(7).id))
     assert (entry.data, entry.event, entry.type, entry.agent) == (None, None, "policy.action_denied", "agent-2")
     append(database, log, records(400, 3))
     assert verify(database, log.signer).ok
@@ -312,9 +315,9 @@ def test_lookup_for_other_consumers(database: sa.Engine) -> None:
 async def consuming(stream: EventStream, database: sa.Engine, **audit: Any) -> Any:
     """The consumer at work, twice over, as two processes would run it."""
     chosen = Settings(stream="memory://", audit=AuditSettings(**audit))
-    house = PluginContext(stream, open_store("memory://"), database, chosen)
-    async with open_component(house) as one, open_component(house) as other:
-        tasks = [asyncio.create_task(work()) for consumer in (one, other) for work in consumer.tasks]
+    context = PluginContext(stream, open_store("memory://"), database, chosen)
+    async with open_component(context) as one, open_component(context) as other:
+        tasks = [asyncio.create_task(task()) for component in (one, other) for task in component.tasks]
         try:
             yield
         finally:
@@ -324,8 +327,8 @@ async def consuming(stream: EventStream, database: sa.Engine, **audit: Any) -> A
     assert all(task.cancelled() for task in tasks), [task for task in tasks if not task.cancelled()]
 
 
-def logged(database: sa.Engine) -> list[Entry]:
-    return list(each(database, EntryQuery()))
+def logged(database: sa.Engine) -> list[AuditEntry]:
+    return list(each(database, AuditQuery()))
 
 
 def test_a_growing_log_is_verified_without_false_alarm(database: sa.Engine) -> None:
@@ -353,18 +356,17 @@ def test_a_growing_log_is_verified_without_false_alarm(database: sa.Engine) -> N
     assert verify(database, log.signer).size == growing.result()
 
 
-def test_two_histories_signed_for_are_told(database: sa.Engine) -> None:
+def test_two_signed_histories_are_found(database: sa.Engine) -> None:
     log = filled(database, [20])
     other = log.signer.sign(Checkpoint(ORIGIN, 20, bytes(32)).text())
-    assert verify(database, log.signer, remembered=other).ok is False
-    assert verify(database, log.signer, note_of(database), remembered=other).ok is False
-    assert verify(database, log.signer, note_of(database), remembered=note_of(database)).ok
+    assert verify(database, log.signer, local=other).ok is False
+    assert verify(database, log.signer, note_of(database), local=other).ok is False
+    assert verify(database, log.signer, note_of(database), local=note_of(database)).ok
 
 
 async def test_the_consumer_logs_the_stream_whole(stream: EventStream, database: sa.Engine, tmp_path: Path) -> None:
     key = tmp_path / "audit.key"
-    custody = Custody(AuditSettings(key_file=key), database)
-    custody.prepare()
+    make_tables(database)
     odd = b"not an event \xff"
     await stream.call(stream.backend.append, "another", "", "1", [odd])
     events = [denial(n) for n in range(250)]
@@ -376,15 +378,17 @@ async def test_the_consumer_logs_the_stream_whole(stream: EventStream, database:
         await last
         await until(lambda: len(logged(database)) == 252)
     assert [entry.data for entry in logged(database)] == [odd, *(event.encode() for event in [*events, denial(250)])]
-    assert verify(database, custody.log().signer).ok
-    assert custody.known_key() != custody.verifier()
-    assert str(custody.verifier()).startswith("brain-audit/")
+    signer = open_key(database, AuditSettings(key_file=key))
+    assert isinstance(signer, Signer)
+    assert verify(database, signer).ok
+    assert signer.verifier == log_verifier(database)
+    assert str(signer.verifier).startswith("brain-audit/")
 
 
 async def test_the_consumer_deletes_what_is_old_and_says_so(database: sa.Engine, tmp_path: Path) -> None:
     key = tmp_path / "audit.key"
     clock = Clock()
-    log = Custody(AuditSettings(key_file=key), database, clock).log()
+    log = open_projector(database, AuditSettings(key_file=key), clock)
     append(database, log, records(0, 30))
     async with EventStream.open("memory://") as stream, consuming(stream, database, key_file=key):
         await until(lambda: logged(database)[-1].type == "audit.payloads_deleted")
@@ -399,12 +403,12 @@ async def test_an_altered_log_waits_for_a_person_and_loses_nothing(
     database: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = tmp_path / "audit.key"
-    log = Custody(AuditSettings(key_file=key), database).log()
+    log = open_projector(database, AuditSettings(key_file=key))
     append(database, log, records(0, 5))
     refusals = 0
-    honest = AuditLog.append
+    honest = AuditProjector.apply
 
-    def counting(self: AuditLog, *arguments: Any) -> None:
+    def counting(self: AuditProjector, *arguments: Any) -> None:
         nonlocal refusals
         try:
             honest(self, *arguments)
@@ -412,7 +416,7 @@ async def test_an_altered_log_waits_for_a_person_and_loses_nothing(
             refusals += 1
             raise
 
-    monkeypatch.setattr(AuditLog, "append", counting)
+    monkeypatch.setattr(AuditProjector, "apply", counting)
     last = entries.update().where(entries.c.idx == 4)
     (good,) = [row.leaf_hash for row in stored(database) if row.idx == 4]
     with database.begin() as connection:

@@ -276,25 +276,24 @@ async def test_close_and_open_do_not_wait_for_handlers_that_hang(url: str, relea
         started.append(event.payload["n"])
         released.wait()
 
-    stream = await EventStream.open(url)
-    for number in range(3):
-        stream.consumer(
-            f"g{number}", "*", handler, DeliveryOptions(concurrency=20, timeout=0.1, max_attempts=1, grace=0.2)
-        )
-    task = asyncio.create_task(stream.run_consumers())
-    for n in range(40):
-        stream.publish(make(n))
-    await until(lambda: len(started) == 60)
-    async with asyncio.timeout(20):
-        await until(lambda: stream.stats()["hanging"] == 60)
-        assert stream.troubles() == [
-            f"group g{number}: 20 handlers run on over their time of 0.1 s" for number in range(3)
-        ]
-        task.cancel()
-        await asyncio.wait({task})
-        await stream.close()
-        async with EventStream.open(url) as other:
-            assert other.publish(make(1)).refused is None
+    how = DeliveryOptions(concurrency=20, timeout=0.1, max_attempts=1, grace=0.2)
+    async with EventStream.open(url) as stream:
+        for number in range(3):
+            stream.consumer(f"g{number}", "*", handler, how)
+        task = asyncio.create_task(stream.run_consumers())
+        for n in range(40):
+            stream.publish(make(n))
+        await until(lambda: len(started) == 60)
+        async with asyncio.timeout(20):
+            await until(lambda: stream.stats()["hanging"] == 60)
+            assert stream.troubles() == [
+                f"group g{number}: 20 handlers run on over their time of 0.1 s" for number in range(3)
+            ]
+            task.cancel()
+            await asyncio.wait({task})
+            await stream.close()
+            async with EventStream.open(url) as other:
+                assert other.publish(make(1)).refused is None
 
 
 async def test_a_consumer_whose_task_ends_is_started_again(stream: EventStream) -> None:

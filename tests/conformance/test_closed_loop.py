@@ -11,11 +11,11 @@ from sqlalchemy import create_engine
 from brain import EventStream, HealthEvent, PolicyEngine, correlation
 from brain.immune import HealthKind, HealthSeverity, ImmuneService
 from brain.immune.healing import ACTIONS
-from brain.immune.http import open_component as open_immune
+from brain.immune.tasks import open_component as open_immune
 from brain.plugins import PluginContext
 from brain.settings import Settings
 from brain.store import Store
-from brain.threats.http import open_component as open_threats
+from brain.threats.tasks import open_component as open_threats
 
 
 def parts(stream: EventStream, store: Store) -> PluginContext:

@@ -19,7 +19,7 @@ from brain.charter import ThreatStatus as Status
 from brain.errors import Conflict
 from brain.incidents import tables
 from brain.incidents.models import SEVERITIES
-from brain.incidents.projector import Taking
+from brain.incidents.projector import IncidentProjector
 from brain.incidents.service import IncidentService
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.threat_moves import move_threat
@@ -30,6 +30,7 @@ from brain.lifecycle import INCIDENT_MOVES as MOVES
 from brain.lifecycle import OPEN_INCIDENT as OPEN
 from brain.lifecycle import THREAT_MOVES as THREAT_MOVES
 from brain.testing import RecordingStream
+from brain.threats.moves import ServiceMoves
 from support.clock import Clock
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ class Incidents(RuleBasedStateMachine):
         create_tables(self.database, outbox.metadata)
         values = IncidentSettings(reopen_window=WINDOW)
         self.service = IncidentService(self.database, values, self.clock)
-        self.taking = Taking(values, self.clock)
+        self.projector = IncidentProjector(values, self.clock)
         self.taken = 0
         self.stories: dict[str, str] = {}  # of each threat
         self.worst: dict[str, str] = {}
@@ -83,9 +84,9 @@ class Incidents(RuleBasedStateMachine):
                 event.payload["old_status"] in SETTLED and event.payload["new_status"] in ("OPEN", "INVESTIGATING")
             )
             self.expected[event.correlation_id] += (opens and last is None) or ((opens or returns) and over)
-            told = msgspec.structs.replace(event, timestamp=self.clock())
+            seen = msgspec.structs.replace(event, timestamp=self.clock())
             with self.database.begin() as db:
-                self.taking.apply(db, [Item("", b"", told)])
+                self.projector.apply(db, [Item("", b"", seen)])
 
     def last(self, story: str) -> dict[str, Any] | None:
         found = run(self.service.list(correlation_id=story))
@@ -145,7 +146,7 @@ class Incidents(RuleBasedStateMachine):
             rows = db.execute(sa.select(table).where(mine).order_by(table.c.id)).all()
             db.execute(sa.update(table).where(mine).values(state="sent"))
         for row in rows:
-            run(move_threat(self.threats, row))
+            run(move_threat(ServiceMoves(self.threats), row))
         self.take()
 
     @rule(seconds=st.sampled_from([1.0, WINDOW / 2, WINDOW + 1]))
@@ -197,7 +198,11 @@ class Incidents(RuleBasedStateMachine):
         """An open incident has something left to be done, or it was opened or reopened by a person."""
         statuses = [run(self.threats.get_threat(id)).status for id, of in self.stories.items() if of == story]
         with self.database.begin() as db:
-            health = db.execute(sa.select(tables.health.c.state).where(tables.health.c.story == story)).scalars().all()
+            health = (
+                db.execute(sa.select(tables.health.c.state).where(tables.health.c.correlation_id == story))
+                .scalars()
+                .all()
+            )
         left = any(status not in SETTLED for status in statuses) or any(state in ("open", "failed") for state in health)
         timeline = run(self.service.get((self.last(story) or {})["id"]))["timeline"]
         by_hand = next((entry for entry in timeline if entry["kind"] == "state"), {}).get("by") == "ann"

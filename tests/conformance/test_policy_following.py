@@ -23,9 +23,9 @@ import structlog
 
 from brain.errors import InvalidInput, Unavailable
 from brain.policy import Condition, PolicyEngine, Rule
-from brain.policy.approvals import Status
-from brain.policy.collecting import no_collection
+from brain.policy.approvals import ApprovalStatus
 from brain.policy.follower import REMINDER, Follower
+from brain.policy.gc_pause import gc_paused
 from brain.store import Reading, Store, forking, open_store
 from brain.testing import RecordingStream
 from support.clock import Clock
@@ -52,8 +52,13 @@ def until(condition: Callable[[], bool]) -> float:
 @pytest.fixture(autouse=True)
 def _no_followers_of_other_tests() -> None:
     """A follower ends with its engine, and an engine that a test left behind when it is collected."""
-    gc.collect()
-    until(lambda: all(thread.name != "policy-follower" for thread in threading.enumerate()))
+    if followers():
+        gc.collect()
+        until(lambda: not followers())
+
+
+def followers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "policy-follower"]
 
 
 def allowing(action: str) -> Rule:
@@ -132,7 +137,7 @@ def test_a_child_changes_rules_and_the_parent_obeys(engine: PolicyEngine) -> Non
     def work() -> object:
         engine.add_rule(allowing("of-child"))
         engine.contain("a1", ttl=60, reason="r")
-        return engine.versions(1)[0].number
+        return engine.versions(1)[0].version
 
     engine.add_rule(allowing("before"))
     assert in_child(work) == 2
@@ -259,14 +264,14 @@ def test_approvals_in_a_child(engine: PolicyEngine) -> None:
         theirs = engine.approvals.request(asking, context)
         return engine.approvals.wait(theirs.id, 0.01).status
 
-    waits: list[Status] = []
+    waits: list[ApprovalStatus] = []
     thread = threading.Thread(target=lambda: waits.append(engine.approvals.wait(mine.id, 0.01).status))
     thread.start()  # in `wait`, with the lock that a child must not inherit
     with forked(lambda _: work()) as child:
         thread.join(DEADLINE)
-        assert waits == [Status.GRANTED]
-        until(lambda: len(engine.approvals.list(Status.PENDING)) == 1)
-        engine.approvals.refuse(engine.approvals.list(Status.PENDING)[0].id, by="bob")
+        assert waits == [ApprovalStatus.GRANTED]
+        until(lambda: len(engine.approvals.list(ApprovalStatus.PENDING)) == 1)
+        engine.approvals.refuse(engine.approvals.list(ApprovalStatus.PENDING)[0].id, by="bob")
         assert child.receive() == "REFUSED"
 
 
@@ -486,6 +491,7 @@ def test_an_engine_of_its_own_is_never_stale() -> None:
     assert engine.rules_age == 0
 
 
+@pytest.mark.parametrize("url", ["memory"], indirect=True)  # no store has a part in it
 @pytest.mark.parametrize("limit", [0, -1, float("nan"), float("inf"), True, "5", 0.05])
 def test_a_limit_that_looks_cannot_keep_is_refused(store: Store, limit: Any) -> None:
     with pytest.raises(InvalidInput, match=r"max_rules_age: .* is not a number of seconds above 0"):
@@ -549,7 +555,7 @@ def test_a_child_collects_garbage_though_a_thread_of_the_parent_did_not() -> Non
     inside, go_on = threading.Event(), threading.Event()
 
     def compile_rules() -> None:
-        with no_collection():
+        with gc_paused():
             inside.set()
             go_on.wait()
 
@@ -565,6 +571,6 @@ def test_a_child_collects_garbage_though_a_thread_of_the_parent_did_not() -> Non
 
 
 def _after_another_pause() -> bool:
-    with no_collection():
+    with gc_paused():
         pass
     return gc.isenabled()

@@ -13,10 +13,10 @@ import pytest
 
 from brain.errors import InvalidInput, NotFound
 from brain.policy import Condition, PolicyEngine, Rule
+from brain.policy.codec import MARKER
 from brain.policy.containment import containment_rule, kill_switch_rule
 from brain.policy.measures import Measures
-from brain.policy.reading import read_rules, remove_unreadable
-from brain.policy.repository import MARKER
+from brain.policy.stored_rules import read_rules, remove_unreadable
 from brain.store import Store, open_store
 from support.clock import Clock
 from support.old_stores import fill_old_store
@@ -76,7 +76,7 @@ def test_measures_have_a_history_of_their_own(store: Store) -> None:
     assert engine.containments() == []
     engine.expire()
     seen = [
-        (one.number, one.by, one.note, one.changes[0].rule.id, one.changes[0].new is None) for one in engine.measures()
+        (one.version, one.by, one.note, one.changes[0].rule.id, one.changes[0].new is None) for one in engine.measures()
     ]
     assert seen == [
         (4, None, "its time was over", "containment:a1", True),

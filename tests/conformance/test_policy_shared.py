@@ -12,7 +12,7 @@ import pytest
 from brain import EventStream
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.policy import Condition, PolicyEngine, Rule
-from brain.policy.approvals import Approvals, Status
+from brain.policy.approvals import Approvals, ApprovalStatus
 from brain.policy.replay import Replay, overlaid, replay
 from brain.store import Store
 from brain.testing import RecordingStream
@@ -78,7 +78,7 @@ def test_versions_are_numbered_across_processes(store: Store) -> None:
     for turn in range(5):
         one.add_rule(rule(f"one{turn}"))
         other.add_rule(rule(f"other{turn}"))
-    assert [version.number for version in one.versions()] == list(range(10, 0, -1))
+    assert [version.version for version in one.versions()] == list(range(10, 0, -1))
     one.refresh()
     one.rollback(4)
     assert [each.id for each in one.rules()] == ["one0", "one1", "other0", "other1"]
@@ -99,7 +99,7 @@ def test_approvals(store: Store) -> None:
     assert elsewhere.find(CONTEXT) == first
     assert elsewhere.find({**CONTEXT, "params": {"n": 3}}) is None
     granted = elsewhere.grant(first.id, by="ann", reason="fine")
-    assert (granted.status, granted.answered_by, granted.answer) == (Status.GRANTED, "ann", "fine")
+    assert (granted.status, granted.answered_by, granted.answer) == (ApprovalStatus.GRANTED, "ann", "fine")
     with pytest.raises(Conflict, match="GRANTED already by ann"):
         approvals.refuse(first.id, by="bob")
     assert approvals.use(first.id)
@@ -107,7 +107,7 @@ def test_approvals(store: Store) -> None:
     clock.advance(60)
     with pytest.raises(Conflict, match="EXPIRED already"):
         approvals.grant(second.id, by="ann")
-    assert approvals.wait(second.id, 1).status is Status.EXPIRED
+    assert approvals.wait(second.id, 1).status is ApprovalStatus.EXPIRED
     assert [event.type.removeprefix("policy.approval_") for event in stream.events] == [
         "requested",
         "requested",

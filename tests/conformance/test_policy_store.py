@@ -13,7 +13,7 @@ import pytest
 
 from brain.errors import Conflict, InvalidInput, Unavailable
 from brain.policy import Condition, PolicyEngine, Rule
-from brain.policy.repository import RULES
+from brain.policy.codec import RULES
 from brain.store import Store, open_store
 from support.redis_server import RedisServer
 from support.waiting import wait_until

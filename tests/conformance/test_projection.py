@@ -12,8 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from brain import Event, EventStream
+from brain.kit import projection as projection_module
 from brain.kit.database import create_tables, open_database
-from brain.kit.projection import Item, Projection
+from brain.kit.projection import POSITIONS, Item, Projection
 from brain.plugins import PluginContext
 from brain.settings import Settings
 from brain.store import open_store
@@ -105,6 +106,36 @@ async def test_only_what_matches_is_applied(stream: EventStream, database: sa.En
     async with running(stream, database, pattern="threat.*"):
         await until(lambda: len(written(database)) == 3)
     assert written(database) == [event.encode() for event in wanted]
+
+
+@pytest.mark.parametrize("store_after", [1e9, 0.0])
+async def test_the_stored_position_follows_what_nobody_wants(
+    stream: EventStream, database: sa.Engine, store_after: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for a projection to catch up asks the database: at once after a start, later now and then."""
+    monkeypatch.setattr(projection_module, "_STORE_AFTER", store_after)
+    create_tables(database, projection_module.METADATA)
+
+    def stored() -> str:
+        with database.begin() as db:
+            return str(db.execute(sa.select(POSITIONS.c.position)).scalar())
+
+    async def publish_unwanted() -> str:
+        await stream.publish(make(1, "other.thing"))
+        return await stream.publish(make(2, "other.thing"))
+
+    first = await publish_unwanted()
+    async with running(stream, database, pattern="threat.*"):
+        await until(lambda: stored() == first)
+        second = await publish_unwanted()
+        if store_after:
+            await stream.publish(make(3, "threat.detected"))
+            await until(lambda: len(written(database)) == 1)
+            second = stream.backend.tail()
+        await until(lambda: stored() == second)
+    third = await publish_unwanted()
+    async with running(stream, database, pattern="threat.*"):
+        await until(lambda: stored() == third)
 
 
 async def test_an_event_that_cannot_be_applied_becomes_a_dead_letter_and_can_be_redriven(

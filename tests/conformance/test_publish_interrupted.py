@@ -222,7 +222,7 @@ async def _position(receipt: Receipt) -> str:
 
 
 async def test_threads_go_on_while_the_main_thread_is_interrupted(url: str) -> None:
-    """The lock is free again after every interruption: other threads publish beside, and end."""
+    """The lock is no longer contained after every interruption: other threads publish beside, and end."""
     numbers = count()  # a handler may interrupt itself
     async with EventStream.open(url) as stream:
 

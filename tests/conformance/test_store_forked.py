@@ -15,6 +15,7 @@ from brain.errors import Unavailable
 from brain.immune import HealthKind, HealthSeverity
 from brain.store import Store, forking, open_store
 from support.forks import Parent, forked, in_child
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 shared = pytest.mark.parametrize("url", ["sqlite", "redis", "cluster"], indirect=True)
@@ -69,19 +70,19 @@ async def test_a_child_outlives_its_parents_sqlite_file(tmp_path: Path) -> None:
         parent.receive()
         return keys(store)
 
-    stream = await EventStream.open(url)
-    with forked(work) as child:
-        assert child.receive() == ["a"]
-        await stream.close()
-        store.close()  # the last connection of all, were it not for the child's
-        child.send(["b", "d"])
-        assert [child.receive(), child.receive()] == [["a", "b"], ["a", "b", "d"]]
-        other = open_store(url)
-        assert keys(other) == ["a", "b", "d"]
-        other.put("c", "e", b"other")
-        child.send("written")
-        assert child.receive() == ["a", "b", "d", "e"]
-        other.close()
+    async with EventStream.open(url) as stream:
+        with forked(work) as child:
+            assert child.receive() == ["a"]
+            await stream.close()
+            store.close()  # the last connection of all, were it not for the child's
+            child.send(["b", "d"])
+            assert [child.receive(), child.receive()] == [["a", "b"], ["a", "b", "d"]]
+            other = open_store(url)
+            assert keys(other) == ["a", "b", "d"]
+            other.put("c", "e", b"other")
+            child.send("written")
+            assert child.receive() == ["a", "b", "d", "e"]
+            other.close()
 
 
 @pytest.mark.parametrize("url", ["memory", "sqlite", "redis"], indirect=True)
@@ -131,8 +132,7 @@ def test_a_fork_does_not_wait_for_ever_for_a_thread(tmp_path: Path, monkeypatch:
         store = open_store(f"sqlite:///{path}")
         waits = threading.Thread(target=store.put, args=("c", "a", b"thread"))
         waits.start()
-        while not store._writer._lock._lock.locked():  # type: ignore[attr-defined]
-            pass
+        wait_until(lambda: store._writer._lock._lock.locked())  # type: ignore[attr-defined]
         with forked(work) as child:
             assert child.receive() == []
             holder.send("let go")

@@ -149,7 +149,7 @@ def test_no_denial_becomes_permission(store: Store, url: str) -> None:
         assert restored[1].payload["ids"] == ["no-pay", "gone"]
         note = "the store had lost this; written back"
         assert [one.note for one in (*engine.versions(1), *engine.measures(1))] == [note, note]
-        assert engine.rules_at(engine.versions(1)[0].number - 1) != engine.rules_at(engine.versions(1)[0].number)
+        assert engine.rules_at(engine.versions(1)[0].version - 1) != engine.rules_at(engine.versions(1)[0].version)
 
 
 @pytest.mark.parametrize("url", ["redis"], indirect=True)
@@ -172,16 +172,16 @@ def test_the_stricter_holds_until_the_store_takes_it_back(store: Store, url: str
                     engine.refresh()
                 assert not allowed(engine, agent_id="a1", action="read")
                 assert not allowed(engine, action="pay"), "denied by what is known here"
-                engine._book.mirror._retry_at = 0
+                engine._repository.mirror._retry_at = 0
                 with pytest.raises(Unavailable):
-                    engine._book.refresh()
+                    engine._repository.refresh()
                 assert not allowed(engine, action="read"), "denied by what the store has"
-                engine._measures._book.mirror._retry_at = 0
+                engine._measures._repository.mirror._retry_at = 0
         finally:
             client.config_set("min-replicas-to-write", 0)
-        engine._book.mirror._retry_at = engine._measures._book.mirror._retry_at = 0
+        engine._repository.mirror._retry_at = engine._measures._repository.mirror._retry_at = 0
         engine.refresh()
-        assert (engine._book.mirror.beside, engine._measures._book.mirror.beside) == (None, None)
+        assert (engine._repository.mirror.beside, engine._measures._repository.mirror.beside) == (None, None)
         again = engine_on(store)
         for each in (engine, again):
             assert not allowed(each, action="pay")

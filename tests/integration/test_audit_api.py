@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from brain import EventStream
-from brain.audit.note import Checkpoint, Verifier
+from brain.audit.checkpoint import Checkpoint
+from brain.audit.note import Verifier
 from brain.audit.proofs import check
 from brain.settings import Settings
 from support.audit import denial

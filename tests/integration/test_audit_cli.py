@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from brain.audit.custody import Custody
 from brain.audit.keys import load_or_make_key
+from brain.audit.open import open_projector
 from brain.audit.settings import AuditSettings
 from brain.audit.tree import Tampered
 from brain.kit.database import open_database
@@ -26,8 +26,8 @@ def folder(tmp_path: Path) -> Path:
     """A folder with the log of 40 old and 20 new events, where `brain` looks for it."""
     engine = open_database(f"sqlite:///{tmp_path / 'brain-consumers.db'}")
     now = time.time()
-    append(engine, Custody(AuditSettings(), engine, lambda: now - 200 * DAY).log(), records(0, 40))
-    append(engine, Custody(AuditSettings(), engine, lambda: now).log(), records(40, SIZE - 40))
+    append(engine, open_projector(engine, AuditSettings(), lambda: now - 200 * DAY), records(0, 40))
+    append(engine, open_projector(engine, AuditSettings(), lambda: now), records(40, SIZE - 40))
     engine.dispose()
     return tmp_path
 
@@ -61,7 +61,7 @@ def test_verify(brain: Command, folder: Path) -> None:
 def test_verify_from_a_checkpoint_that_was_kept(brain: Command, folder: Path) -> None:
     assert brain("audit", "checkpoint", "-o", "kept").code == 0
     engine = open_database(f"sqlite:///{folder / 'brain-consumers.db'}")
-    append(engine, Custody(AuditSettings(), engine).log(), records(SIZE, 5))
+    append(engine, open_projector(engine, AuditSettings()), records(SIZE, 5))
     engine.dispose()
     report = brain("audit", "verify", "--from-checkpoint", "kept", "--json").json
     assert (report["ok"], report["verified_from"], report["size"]) == (True, SIZE, SIZE + 5)
@@ -110,7 +110,7 @@ def test_what_is_not_there(brain: Command, folder: Path, tmp_path: Path) -> None
     for command in (["verify"], ["key"], ["checkpoint"], ["search"], ["export"], ["hold", "list"], ["prune"]):
         ran = empty("audit", *command)
         assert (ran.code, ran.out) == (2, ""), command
-        assert "brain worker audit" in ran.err
+        assert "brain worker" in ran.err
     assert not (empty.folder / "brain-consumers.db").exists()
 
 
@@ -124,7 +124,7 @@ def test_a_key_that_others_may_read_is_refused(brain: Command, folder: Path) -> 
 def test_a_worker_does_not_run_without_the_right_key(brain: Command, folder: Path) -> None:
     key = folder / "brain-audit.key"
     key.rename(folder / "elsewhere")
-    for remedy in ("a copy", "PEM", "chmod 600", "another key"):
+    for remedy in ("your copy", "PEM", "chmod 600", "another key"):
         if remedy == "PEM":
             key.write_text("no key")
             key.chmod(0o600)
@@ -150,13 +150,13 @@ def test_a_database_that_was_rolled_back(brain: Command, folder: Path) -> None:
     tamper(folder, "DELETE FROM audit_checkpoints WHERE size > 40")
     bad = brain("audit", "verify")
     assert bad.code == 1
-    assert f"entry 40 is missing: a checkpoint kept elsewhere is of {SIZE} entries" in bad.out
+    assert f"entry 40 is missing: a checkpoint outside the database has {SIZE} entries" in bad.out
     engine = open_database(f"sqlite:///{folder / 'brain-consumers.db'}")
-    for log in (Custody(AuditSettings(), engine).log() for _ in range(2)):
+    for log in (open_projector(engine, AuditSettings()) for _ in range(2)):
         with pytest.raises(Tampered, match="rolled back"):
             append(engine, log, records(40, 1))
     (folder / "brain-audit.checkpoint").unlink()
-    append(engine, Custody(AuditSettings(), engine).log(), records(40, 1))
+    append(engine, open_projector(engine, AuditSettings()), records(40, 1))
     engine.dispose()
     assert brain("audit", "verify").code == 0
 

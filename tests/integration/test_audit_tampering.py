@@ -14,11 +14,11 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brain.audit.checkpoint import Checkpoint
 from brain.audit.merkle import leaf_hash
-from brain.audit.note import Checkpoint
 from brain.audit.retention import prune
 from brain.audit.tree import Tampered
-from brain.audit.verify import Report, verify
+from brain.audit.verify import AuditReport, verify
 from brain.kit.database import open_database
 from support.audit import append, filled, records
 from support.clock import Clock
@@ -30,7 +30,7 @@ PRUNED = 38
 SEED = 20261125
 BLOBS = ("payload", "leaf_hash", "seal")
 
-WORDS = {"delete": "is missing", "swap": "was swapped", "insert": "was put in"}
+WORDS = {"delete": "is missing", "swap": "was swapped", "insert": "was inserted"}
 
 Change = Callable[[sqlite3.Connection], object]
 
@@ -52,13 +52,13 @@ class Bench:
         self._db.execute("PRAGMA synchronous=OFF")
         self._db.execute("ATTACH ? AS good", (str(good),))
 
-    def tampered(self, change: Change) -> Report:
+    def tampered(self, change: Change) -> AuditReport:
         """What verification says of a copy that was changed so."""
         self.reset()
         change(self._db)
         return verify(self.database, self.log.signer)
 
-    def public(self, change: Change) -> Report:
+    def public(self, change: Change) -> AuditReport:
         """The same, by who has only the public key."""
         self.tampered(change)
         return verify(self.database, self.log.signer.verifier)

@@ -38,6 +38,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     """`brain ...` run in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BRAIN_PORT", "1")
+    monkeypatch.setattr("brain.logs._pending", False)  # put back at the end
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
 
@@ -181,7 +182,7 @@ def test_doctor_says_what_to_do_about_dead_letters(cli: Cli, url: str) -> None:
     asyncio.run(work())
     ended = cli("doctor", "--stream", url)
     assert ended.code == 1
-    assert "group soc: a.*: 0 behind, 0 in work, 2 dead letters" in ended.out
+    assert "group soc: a.*: 0 behind, 0 pending, 2 dead letters" in ended.out
     assert "brain dead-letters list soc" in ended.out
 
 

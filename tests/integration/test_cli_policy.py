@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -96,7 +97,7 @@ def test_a_file_with_faults_is_refused(brain: Command, tmp_path: Path) -> None:
     for command in ("check", "import", "diff"):
         ran = brain("policy", command, bad)
         assert (ran.code, ran.out) == (2, "")
-        assert ran.err.startswith(f"error: {bad}: 3 faults; nothing was taken from it\n")
+        assert ran.err.startswith(f"error: {bad}: 3 faults; the whole file is refused\n")
         assert f"  {bad}:5: rules[0].effect: 'MAYBE' is unknown" in ran.err
         assert f"  {bad}:8: rules[0].conditions[0].operator: '~' is unknown" in ran.err
     assert not (tmp_path / "brain.db").exists() or brain("policy", "list", "--json").json == []
@@ -160,7 +161,7 @@ def test_single_rules(brain: Command, policy: Path) -> None:
     assert brain("policy", "delete", "read").out == "read is deleted\n"
     missing = brain("policy", "delete", "read")
     assert missing.code == 2
-    assert missing.err == "error: there is no rule 'read'; `brain policy list` shows those there are\n"
+    assert missing.err == "error: there is no rule 'read'; `brain policy list` lists the rules\n"
     reserved = brain("policy", "delete", "containment:a1")
     assert reserved.code == 2
     assert reserved.err.count("is kept for containments") == reserved.err.count("\n") == 1
@@ -212,14 +213,28 @@ def test_replay(brain: Command, policy: Path, tmp_path: Path) -> None:
     assert brain("policy", "replay", "--candidate", candidate, "--since", "soon").code == 2
 
 
+def test_a_misspelt_field_of_a_context_is_named_with_the_nearest(brain: Command, policy: Path) -> None:
+    brain("policy", "import", policy)
+    ran = brain("policy", "eval", '{"agent_id": "a1", "agnet_role": "guest", "action": "read", "tenant": "t1"}')
+    assert ran.err == ("note: agnet_role in CONTEXT: no rule compares this field; did you mean agent_role?\n")
+    assert ran.out.startswith("ALLOW: ")
+    assert brain("policy", "eval", READ).err == ""
+
+
 def test_measures(brain: Command, policy: Path) -> None:
     brain("policy", "import", policy)
     ran = brain("policy", "contain", "a1", "--reason", "stolen key", "--ttl", "15m")
-    assert ran.out.startswith("a1 is contained until ")
-    assert "stolen key" in brain("policy", "eval", READ).out
+    assert re.fullmatch(r"a1 is contained until [-0-9]+ [:0-9]+ UTC, for 15m\n", ran.out)
+    shorter = brain("policy", "contain", "a1", "--reason", "again", "--ttl", "5")
+    ends = ran.out.removesuffix(", for 15m\n")
+    assert shorter.out == f"{ends}, the end of an earlier containment, which is later\n"
+    assert brain("policy", "contain", "a2", "--reason", "x", "--ttl", "5").out.endswith(" UTC, for 5s\n")
+    assert brain("policy", "lift", "a2").code == 0
+    assert "measure until" in brain("policy", "list").out
+    assert "again" in brain("policy", "eval", READ).out
     assert [rule["id"] for rule in brain("policy", "containments", "--json").json] == ["containment:a1"]
     assert "containment" not in brain("policy", "export").out
-    assert brain("policy", "lift", "a1").out == "a1 is free again\n"
+    assert brain("policy", "lift", "a1").out == "a1 is no longer contained\n"
     assert brain("policy", "lift", "a1").code == 2
     assert brain("policy", "contain", "a1", "--reason", "x", "--ttl", "soon").code == 2
     on = brain("policy", "kill-switch", "on", "--reason", "incident", "--allow", "ops")
@@ -238,9 +253,10 @@ def test_approvals(brain: Command, tmp_path: Path) -> None:
     listed = brain("policy", "approvals").out
     assert all(one in listed for one in ids)
     assert "\x1b" not in listed
-    assert brain("policy", "approve", ids[0], "--by", "ann", "--reason", "fine").out == f"{ids[0]} is GRANTED\n"
+    assert brain("policy", "grant", ids[0], "--by", "ann", "--reason", "fine").out == f"{ids[0]} is GRANTED\n"
     assert brain("policy", "refuse", ids[1]).out == f"{ids[1]} is REFUSED\n"
-    assert brain("policy", "approve", ids[1]).code == 2
+    former = brain("policy", "approve", ids[1])
+    assert (former.code, "is REFUSED already" in former.err) == (2, True)
     assert [one["answered_by"] for one in brain("policy", "approvals", "--status", "granted", "--json").json] == ["ann"]
     assert approvals.get(ids[0]).answer == "fine"
     assert [event["type"] for event in events(tmp_path, "policy.approval_*")] == [

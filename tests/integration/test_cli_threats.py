@@ -31,7 +31,7 @@ def test_list_filters_and_prints_json_or_a_table(brain: Command, ids: list[str])
     assert [threat["id"] for threat in brain("threats", "list", "--type", "malware", "--json").json] == ids[1:]
     table = brain("threats", "list").out
     assert all(id in table for id in ids)
-    assert "[bold]500 ports\\x1b[31m" in table
+    assert r"[bold]500 ports\x1b[31m" in table
 
 
 def test_show(brain: Command, ids: list[str]) -> None:

@@ -82,12 +82,12 @@ def vendor(request: pytest.FixtureRequest, stand_ins: StandIns) -> Vendor:
         ),
         "jira": Vendor(
             stand_ins.jira,
-            lambda sender: Jira(sender, jira_settings(url)).ensure(ticket),
+            lambda sender: Jira(jira_settings(url), sender).ensure(ticket),
             lambda: len(stand_ins.jira.issues),
         ),
         "servicenow": Vendor(
             stand_ins.servicenow,
-            lambda sender: ServiceNow(sender, servicenow_settings(url)).ensure(ticket),
+            lambda sender: ServiceNow(servicenow_settings(url), sender).ensure(ticket),
             lambda: len(stand_ins.servicenow.incidents),
         ),
     }[str(request.param)]

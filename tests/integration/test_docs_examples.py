@@ -71,4 +71,4 @@ def test_the_settings_in_the_readme_are_settings(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     settings = load_settings()
     assert list(settings.alerting.notifiers) == ["pager"]
-    assert settings.incidents.systems == ("jira",)
+    assert list(settings.incidents.systems) == ["jira"]

@@ -20,7 +20,7 @@ from brain.settings import Settings
 from brain.stream import query as stream_query
 from brain.stream.publisher import failures
 from support.redis_server import RedisServer
-from support.server import running_server
+from support.server import running_server, without_consumers
 from support.waiting import until
 
 Server = tuple[Running, httpx.AsyncClient]
@@ -33,7 +33,7 @@ async def server(
     monkeypatch.chdir(tmp_path)  # where journals for Redis lie: what a test before left in one is shipped anew
     url = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path / 'brain.db'}"}.get(request.param)
     url = url or str(request.getfixturevalue("redis_url"))
-    async with running_server(Settings(stream=url, port=0)) as server:
+    async with running_server(without_consumers(url)) as server:
         yield server
 
 
@@ -176,30 +176,31 @@ async def test_probes_answer(server: Server) -> None:
     assert (ready.status_code, ready.json()["status"]) == (200, "ready")
 
 
-async def test_readiness_shows_a_consumer_whose_task_ended_and_that_it_works_again(server: Server) -> None:
-    tasks = [one for one in asyncio.all_tasks() if one.get_name() == "consumer audit"]
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
+async def test_readiness_shows_a_consumer_whose_task_ended_and_that_it_works_again(tmp_path: Path) -> None:
+    async with running_server(Settings(stream=f"sqlite:///{tmp_path / 'brain.db'}", port=0)) as server:
+        tasks = [one for one in asyncio.all_tasks() if one.get_name() == "consumer audit"]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
-    async def shown() -> bool:
-        unready = await server[1].get("/readyz")
-        said = unready.json()["checks"]["consumers"].split("; consumer")
-        expected = "consumer audit: its task ended by CancelledError and was started again; see the log"
-        return unready.status_code == 503 and len(said) == len(tasks) and said[0] == expected
+        async def shown() -> bool:
+            unready = await server[1].get("/readyz")
+            said = unready.json()["checks"]["consumers"].split("; consumer")
+            expected = "consumer audit: its task ended by CancelledError and was started again; see the log"
+            return unready.status_code == 503 and len(said) == len(tasks) and said[0] == expected
 
-    await until(shown)
-    (event,) = await publish(server, 1)
-    again = f"/api/audit/proof/{event.id}"
+        await until(shown)
+        (event,) = await publish(server, 1)
+        again = f"/api/audit/proof/{event.id}"
 
-    async def logged() -> bool:
-        return (await server[1].get(again)).status_code == 200
+        async def logged() -> bool:
+            return (await server[1].get(again)).status_code == 200
 
-    await until(logged)
+        await until(logged)
 
 
 async def test_readiness_ends_and_comes_back_with_redis(redis_server: RedisServer) -> None:
-    async with running_server(Settings(stream=redis_server.url, port=0)) as (_, client):
+    async with running_server(without_consumers(redis_server.url)) as (_, client):
         assert (await client.get("/readyz")).status_code == 200
         redis_server.kill()
         unready = await client.get("/readyz")

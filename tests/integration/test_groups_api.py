@@ -12,10 +12,9 @@ import httpx
 import pytest
 
 from brain.charter import Event
-from brain.settings import Settings
 from brain.stream import EventStream
 from brain.stream.consumer import DeliveryOptions
-from support.server import running_server
+from support.server import running_server, without_consumers
 from support.waiting import until
 
 BROKEN = b'{"not": "an event"}'
@@ -69,7 +68,7 @@ async def served(
     url = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path / 'brain.db'}"}.get(request.param)
     url = url or str(request.getfixturevalue("redis_url"))
     handler = Handler()
-    async with running_server(Settings(stream=url, port=0)) as (running, client):
+    async with running_server(without_consumers(url)) as (running, client):
         stream = running.stream
         running_consumer = asyncio.create_task(stream.consumer("picky", "test.*", handler, ONCE).run())
         try:

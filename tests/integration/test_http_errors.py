@@ -12,8 +12,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from brain.settings import Settings
-from support.server import running_server
+from support.server import running_server, without_consumers
 
 RULE = {"id": "r1", "name": "No deletions", "effect": "DENY", "conditions": []}
 CONDITION = {"field": "action", "operator": "==", "value": "x"}
@@ -26,7 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with running_server(Settings(stream="memory://", store="memory://", port=0)) as (_, client):
+    async with running_server(without_consumers()) as (_, client):
         yield client
 
 

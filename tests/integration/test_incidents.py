@@ -196,7 +196,7 @@ async def test_our_events_are_the_same_when_they_are_published_again(on_sqlite: 
     table = outbox.outbox
     with on_sqlite.house.database.begin() as db:  # as after a kill between publishing and noting it
         db.execute(sa.update(table).where(table.c.channel == "stream").values(state="waiting"))
-    on_sqlite.work.nudge()
+    on_sqlite.tasks.nudge()
     await on_sqlite.quiet()
     opened = [event async for event in on_sqlite.stream.replay("incident.opened")]
     assert len(opened) == 2
@@ -216,16 +216,16 @@ async def test_texts_of_any_length_and_kind_fit(at_work: Running) -> None:
 
     await until(both)
     await at_work.quiet()
-    assert await at_work.stream.dead_letters("incidents") == []
+    assert await at_work.stream.dead_letters("brain.incidents") == []
     found = [await at_work.incidents.get(one["id"]) for one in await at_work.incidents.list()]
     assert [len(one["threats"]) for one in found] == [1, 1]
     assert {len(one["correlation_id"]) for one in found} == {3, 500}
 
 
-async def test_an_event_that_breaks_its_declaration_is_buried_and_holds_up_nothing(on_sqlite: Running) -> None:
+async def test_an_event_that_breaks_its_declaration_is_a_dead_letter_and_holds_up_nothing(on_sqlite: Running) -> None:
     on_sqlite.stream.publish(Event(type="threat.escalated", source="threats_service", payload={"threat_id": 7}))
     await on_sqlite.one(await on_sqlite.escalated())
-    (letter,) = await on_sqlite.stream.dead_letters("incidents")
+    (letter,) = await on_sqlite.stream.dead_letters("brain.incidents")
     assert "threat_id" in letter.error
 
 

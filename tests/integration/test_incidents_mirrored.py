@@ -82,7 +82,7 @@ def fail_once(stand_in: StandIn, method: str, path_ends: str, mode: str, seconds
 async def test_a_ticket_whose_making_was_not_answered_is_the_only_one(
     tmp_path: Path, stand_ins: StandIns, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("support.incident_house.PATIENCE", RetryPolicy(attempts=2, timeout=0.5, wait=0.05))
+    monkeypatch.setattr("support.incident_house.RETRIES", RetryPolicy(attempts=2, timeout=0.5, wait=0.05))
     stand_ins.jira.index_seconds = 0.5
     table = mirrored(stand_ins.url)
     for system in ("jira", "servicenow"):
@@ -285,7 +285,7 @@ async def test_a_fault_in_the_settings_is_shown_and_mended_by_a_restart(tmp_path
         await at_work.quiet()
         found = await at_work.incidents.get(incident["id"])
     assert [mirror["error"] for mirror in found["mirrors"]] == [None, None]
-    assert "OPS-1 was made in jira" in [entry["text"] for entry in found["timeline"]]
+    assert "OPS-1 was created in jira" in [entry["text"] for entry in found["timeline"]]
 
 
 async def test_tables_built_anew_find_their_tickets_again(tmp_path: Path, stand_ins: StandIns) -> None:

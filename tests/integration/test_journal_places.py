@@ -17,11 +17,10 @@ import pytest
 
 from brain import Event, EventStream
 from brain.errors import Unavailable
-from brain.settings import Settings
 from brain.store import open_store
 from brain.stream import journal
 from brain.stream.journal import Journal, segments
-from support.server import running_server
+from support.server import running_server, without_consumers
 from support.waiting import until
 
 
@@ -212,19 +211,19 @@ async def test_a_database_deleted_or_replaced_under_the_stream_is_said(
 ) -> None:
     path = tmp_path / "brain.db"
     store = open_store(f"sqlite:///{path}")
-    stream = await EventStream.open(f"sqlite:///{path}")
-    await stream.publish(make(0))
-    happen(path)
-    assert stream.publish(make(1)).refused is None
-    await until(lambda: "while it was open; restart this process" in stream.last_error)
-    assert stream.stats()["backlog"] == 1
-    with pytest.raises(Unavailable, match=r"brain\.db: was (deleted|replaced) .* while it was open"):
-        await stream.read()
-    with pytest.raises(Unavailable, match="while it was open"):
-        store.put("c", "k", b"v")
-    assert "SQLite file lost" in capsys.readouterr().err
-    store.close()
-    await stream.close(timeout=0.1)
+    async with EventStream.open(f"sqlite:///{path}") as stream:
+        await stream.publish(make(0))
+        happen(path)
+        assert stream.publish(make(1)).refused is None
+        await until(lambda: "while it was open; restart this process" in stream.last_error)
+        assert stream.stats()["backlog"] == 1
+        with pytest.raises(Unavailable, match=r"brain\.db: was (deleted|replaced) .* while it was open"):
+            await stream.read()
+        with pytest.raises(Unavailable, match="while it was open"):
+            store.put("c", "k", b"v")
+        assert "SQLite file lost" in capsys.readouterr().err
+        store.close()
+        await stream.close(timeout=0.1)
     async with EventStream.open(f"sqlite:///{path}") as again:  # the journal has kept what the new file has not
         await until(lambda: again.stats()["recovered"] >= 1)
         assert (await numbers(again))[-1] == 1
@@ -232,7 +231,7 @@ async def test_a_database_deleted_or_replaced_under_the_stream_is_said(
 
 async def test_a_server_whose_database_was_deleted_is_not_ready(tmp_path: Path) -> None:
     path = tmp_path / "brain.db"
-    async with running_server(Settings(stream=f"sqlite:///{path}", port=0)) as (_, client):
+    async with running_server(without_consumers(f"sqlite:///{path}")) as (_, client):
         assert (await client.get("/readyz")).status_code == 200
         path.unlink()
         answer: httpx.Response = await client.get("/readyz")

@@ -15,9 +15,9 @@ import pytest
 from brain.charter import Event
 from brain.server import live
 from brain.server.running import DRAIN_SECONDS, Running
-from brain.settings import Settings
 from brain.stream import EventStream
-from support.server import running_server
+from support.server import running_server, without_consumers
+from support.waiting import until
 
 Server = tuple[Running, httpx.AsyncClient]
 
@@ -26,13 +26,13 @@ Server = tuple[Running, httpx.AsyncClient]
 async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Server]:
     url = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path / 'brain.db'}"}.get(request.param)
     url = url or str(request.getfixturevalue("redis_url"))
-    async with running_server(Settings(stream=url, port=0)) as server:
+    async with running_server(without_consumers(url)) as server:
         yield server
 
 
 @pytest.fixture
 async def one_server() -> AsyncIterator[Server]:
-    async with running_server(Settings(stream="memory://", port=0, live_limit=2)) as server:
+    async with running_server(without_consumers(live_limit=2)) as server:
         yield server
 
 
@@ -73,9 +73,11 @@ async def following(client: httpx.AsyncClient, query: str = "", last_id: str = "
 
 async def nobody_follows(client: httpx.AsyncClient) -> None:
     """Wait until the server counts no live client."""
-    async with asyncio.timeout(60):
-        while "brain_live_clients 0.0" not in (await client.get("/metrics")).text:
-            pass
+
+    async def counted() -> bool:
+        return "brain_live_clients 0.0" in (await client.get("/metrics")).text
+
+    await until(counted)
 
 
 async def test_an_event_arrives_with_its_position_type_and_envelope(server: Server) -> None:
@@ -179,7 +181,7 @@ async def test_a_server_that_stops_lets_followers_go_at_once() -> None:
         ended.set()  # a whole answer: the connection was not torn
 
     async with httpx.AsyncClient(timeout=20, trust_env=False) as client:
-        async with running_server(Settings(stream="memory://", port=0)) as (running, _):
+        async with running_server(without_consumers()) as (running, _):
             client.base_url = httpx.URL(running.url)
             begun = asyncio.Event()
             task = asyncio.create_task(follow(client, begun))
@@ -194,7 +196,7 @@ async def test_a_server_that_stops_lets_followers_go_at_once() -> None:
 async def test_events_of_another_process_come_too(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'brain.db'}"
     async with (
-        running_server(Settings(stream=url, port=0)) as (_, client),
+        running_server(without_consumers(url)) as (_, client),
         following(client) as follower,
         EventStream.open(url) as elsewhere,
     ):

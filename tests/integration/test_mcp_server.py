@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field
 
 from brain.policy import Guard, Rule
 from brain.policy.guards_mcp import guard_server
-from brain.policy.guards_mcp.asking import failures
+from brain.policy.guards_mcp.deciding import failures
 from support.mcp_servers import (
     LISTEN,
     OF_2025,

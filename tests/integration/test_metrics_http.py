@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as plain_fam
 
 from brain.charter import Event
 from brain.kit.database import open_database
-from brain.metrics.prometheus import families
+from brain.metrics.prometheus import stored_metrics
 from brain.metrics.settings import MetricsSettings
 from brain.plugins import catalogue
 from brain.server.health import negotiated
@@ -245,7 +245,7 @@ async def test_series_and_summary_say_what_the_events_say(
 
 def test_a_database_that_does_not_answer_is_told_and_hides_nothing_else() -> None:
     engine = open_database("postgresql://nobody@127.0.0.1:1/nothing")
-    (up,) = families(engine, MetricsSettings(), time.time)
+    (up,) = stored_metrics(engine, MetricsSettings(), time.time)
     assert (up.name, up.samples[0].value) == ("brain_metrics_database_up", 0)
 
 

@@ -19,7 +19,7 @@ from brain.kit.database import create_tables, open_database
 from brain.metrics import tables
 from brain.metrics.recount import Verdict, verify
 from brain.metrics.series import EVENTS_BY_TYPE, STEPS
-from brain.metrics.sources import AuditSource, StreamSource
+from brain.metrics.sources import StreamSource, audit_source
 from brain.plugins import PluginContext, plugins
 from brain.settings import Settings
 from brain.store import open_store
@@ -70,6 +70,11 @@ async def counted(engine: Engine, number: int) -> None:
     """Wait until so many events are counted."""
     await until(lambda: total(engine) >= number)
     assert total(engine) == number
+
+
+def from_audit(stream: EventStream, engine: Engine) -> Verdict:
+    context = PluginContext(stream, open_store("memory://"), engine, Settings(stream="memory://"), plugins())
+    return verify(engine, audit_source(context))
 
 
 def from_stream(stream: EventStream, engine: Engine) -> Verdict:
@@ -178,18 +183,18 @@ async def test_a_recount_from_the_audit_log_gives_the_same(stream: EventStream, 
 
         await until(lambda: logged() == 300)
     engine = open_database(database)
-    verdict = await asyncio.to_thread(verify, engine, AuditSource)
+    verdict = await asyncio.to_thread(from_audit, stream, engine)
     assert verdict.ok, verdict.differences
     assert (verdict.events, verdict.incomplete) == (300, 0)
     with engine.begin() as connection:  # as retention does
         connection.execute(update(entries).where(entries.c.idx < 150).values(payload=None))
-    rest = await asyncio.to_thread(verify, engine, AuditSource)
+    rest = await asyncio.to_thread(from_audit, stream, engine)
     assert rest.ok, rest.differences
     assert 0 < rest.points < verdict.points
     assert (rest.events, rest.incomplete > 0) == (150, True)
     with engine.begin() as connection:
         connection.execute(update(tables.points).where(tables.points.c.step == 10).values(count=99))
-    assert not (await asyncio.to_thread(verify, engine, AuditSource)).ok
+    assert not (await asyncio.to_thread(from_audit, stream, engine)).ok
     engine.dispose()
 
 
@@ -198,5 +203,5 @@ async def test_before_anything_was_counted_it_says_so(stream: EventStream, datab
     with pytest.raises(NotFound, match="brain worker metrics"):
         await asyncio.to_thread(from_stream, stream, engine)
     with pytest.raises(NotFound, match="brain worker metrics"):
-        await asyncio.to_thread(verify, engine, AuditSource)
+        await asyncio.to_thread(from_audit, stream, engine)
     engine.dispose()

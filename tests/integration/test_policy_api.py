@@ -11,10 +11,9 @@ import pytest
 from brain import EventStream
 from brain.policy import PolicyEngine
 from brain.policy.http import make_router
-from brain.settings import Settings
 from brain.store.memory import MemoryStore
 from support.http import client_of
-from support.server import running_server
+from support.server import running_server, without_consumers
 from support.waiting import until
 
 RULE: dict[str, Any] = {
@@ -31,7 +30,7 @@ RULES = "/api/policy/rules"
 
 @pytest.fixture
 async def server() -> AsyncIterator[tuple[EventStream, httpx.AsyncClient]]:
-    async with running_server(Settings(stream="memory://", store="memory://", port=0)) as (running, client):
+    async with running_server(without_consumers()) as (running, client):
         yield running.stream, client
 
 

@@ -11,11 +11,10 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from brain.policy import prometheus
-from brain.settings import Settings
 from brain.store import Store, open_store
 from support.command import Command
-from support.server import ServeThread, running_server
-from support.waiting import until
+from support.server import ServeThread, running_server, without_consumers
+from support.waiting import until, wait_until
 
 ALLOW = {"id": "all", "name": "All", "effect": "ALLOW", "everyone": True}
 ASKED = {"agent_id": "a1", "agent_role": "guest", "action": "read"}
@@ -32,7 +31,7 @@ async def server(tmp_path: Path, limit: float | None) -> AsyncIterator[Server]:
     """A client of a server with one rule, and the server's store, opened once more."""
     url = f"sqlite:///{tmp_path / 'brain.db'}"
     store = open_store(url)
-    async with running_server(Settings(stream=url, port=0, max_rules_age=limit)) as (_, client):
+    async with running_server(without_consumers(url, max_rules_age=limit)) as (_, client):
         assert (await client.post("/api/policy/rules", json=ALLOW)).status_code == 201
         yield client, store
     store.close()
@@ -121,15 +120,14 @@ async def test_all_is_denied_beyond_max_rules_age(server: Server) -> None:
 def test_doctor_names_it(tmp_path: Path) -> None:
     url, doctor = f"sqlite:///{tmp_path / 'brain.db'}", Command(tmp_path)
     store = open_store(url)
-    server = ServeThread(Settings(stream=url, port=0, max_rules_age=1)).start()
+    server = ServeThread(without_consumers(url, max_rules_age=1)).start()
     try:
         (tmp_path / "brain.toml").write_text(f"port = {server.url.rpartition(':')[2]}\n")
         found = {row["part"]: row for row in doctor("doctor", "--json").json}
         assert found["rules"]["state"] == "ok"
         assert "0 looks have failed" in found["rules"]["finding"]
         break_rules(store)
-        while httpx.get(f"{server.url}/readyz", timeout=60, trust_env=False).is_success:
-            pass
+        wait_until(lambda: not httpx.get(f"{server.url}/readyz", timeout=60, trust_env=False).is_success)
         ended = doctor("doctor", "--json")
         found = {row["part"]: row for row in ended.json}
         assert ended.code == 1

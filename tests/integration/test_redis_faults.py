@@ -231,14 +231,15 @@ def test_closing_ends_calls_under_way(hang: bool, redis_server: RedisServer) -> 
 async def test_a_stream_on_a_hung_server_closes_and_the_next_one_ships_the_rest(
     redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    stream = await EventStream.open(f"{redis_server.url}?socket_timeout=30", journal=tmp_path / "journal")
-    await asyncio.wait_for(stream.publish(event(0)), 60)
-    redis_server.freeze()
-    for number in range(1, 5):
-        assert stream.publish(event(number)).refused is None
-    began = time.monotonic()
-    await stream.close(timeout=0.3)
-    assert time.monotonic() - began < 15  # it does not wait for the server
+    url = f"{redis_server.url}?socket_timeout=30"
+    async with EventStream.open(url, journal=tmp_path / "journal") as stream:
+        await asyncio.wait_for(stream.publish(event(0)), 60)
+        redis_server.freeze()
+        for number in range(1, 5):
+            assert stream.publish(event(number)).refused is None
+        began = time.monotonic()
+        await stream.close(timeout=0.3)
+        assert time.monotonic() - began < 15  # it does not wait for the server
     redis_server.thaw()
     async with EventStream.open(redis_server.url, journal=tmp_path / "journal") as stream:
         await asyncio.to_thread(until, lambda: stream.backend.size()[0] == 5)

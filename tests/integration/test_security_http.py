@@ -15,7 +15,7 @@ from brain.server.app import create_app
 from brain.settings import Settings
 from brain.store import open_store
 from brain.stream import EventStream
-from support.server import running_server
+from support.server import running_server, without_consumers
 
 KEY = "correct-horse-battery-staple"
 BEARER = {"Authorization": f"Bearer {KEY}"}
@@ -33,14 +33,14 @@ OPEN = ("/healthz", "/readyz", "/login", "/static/nothing.js")
 
 @pytest.fixture
 async def guarded() -> AsyncIterator[httpx.AsyncClient]:
-    settings = Settings(stream="memory://", port=0, host="0.0.0.0", api_key=SecretStr(KEY))
+    settings = without_consumers(host="0.0.0.0", api_key=SecretStr(KEY))
     async with running_server(settings) as (_, client):
         yield client
 
 
 @pytest.fixture
 async def local() -> AsyncIterator[httpx.AsyncClient]:
-    async with running_server(Settings(stream="memory://", port=0, allowed_hosts=("brain.example",))) as (_, client):
+    async with running_server(without_consumers(allowed_hosts=("brain.example",))) as (_, client):
         yield client
 
 

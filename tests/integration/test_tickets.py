@@ -1,16 +1,18 @@
-"""Jira and ServiceNow as desks: one ticket for an incident, whatever happens; nobody else's is touched."""
+"""Jira and ServiceNow: one ticket for an incident, whatever happens; nobody else's is touched."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from brain.charter import IncidentState
 from brain.connectors.jira import Jira
 from brain.connectors.sender import Refused, RetryPolicy, Sender, TryLater
 from brain.connectors.servicenow import ServiceNow, correlation_id
-from brain.connectors.tickets import Desk, NewTicket
+from brain.connectors.tickets import NewTicket, TicketSystem
 from brain.demo.stand_ins import StandIns
 from brain.secret import Secret
 from support.scripted import Reply, ScriptedServer
@@ -49,16 +51,16 @@ async def sender() -> AsyncIterator[Sender]:
 
 @pytest.fixture
 def jira(stand_ins: StandIns, sender: Sender) -> Jira:
-    return Jira(sender, jira_settings(stand_ins.url))
+    return Jira(jira_settings(stand_ins.url), sender)
 
 
 @pytest.fixture
 def servicenow(stand_ins: StandIns, sender: Sender) -> ServiceNow:
-    return ServiceNow(sender, servicenow_settings(stand_ins.url))
+    return ServiceNow(servicenow_settings(stand_ins.url), sender)
 
 
 @pytest.fixture(params=["jira", "servicenow"])
-def desk(request: pytest.FixtureRequest, jira: Jira, servicenow: ServiceNow) -> Desk:
+def system(request: pytest.FixtureRequest, jira: Jira, servicenow: ServiceNow) -> TicketSystem[Any]:
     return jira if request.param == "jira" else servicenow
 
 
@@ -74,26 +76,26 @@ def posts(stand_ins: StandIns) -> list[str]:
     return [one.path for one in received if one.method in ("POST", "PATCH") and not one.path.endswith("/jql")]
 
 
-async def test_a_ticket_lives(desk: Desk, stand_ins: StandIns) -> None:
-    made = await desk.ensure(NEW)
+async def test_a_ticket_lives(system: TicketSystem[Any], stand_ins: StandIns) -> None:
+    made = await system.ensure(NEW)
     assert (made["state"], made["changed"]) == ("NEW", True)
     assert made["key"] in made["url"] or made["id"] in made["url"]
-    again = await desk.ensure(NEW)
+    again = await system.ensure(NEW)
     assert (again["id"], again["key"], again["changed"]) == (made["id"], made["key"], False)
 
-    assert (await desk.note(made["id"], "the fleet is contained", "evt_1"))["added"]
-    assert not (await desk.note(made["id"], "the fleet is contained", "evt_1"))["added"]
-    assert (await desk.note(made["id"], "another note", "evt_2"))["added"]
+    assert await system.comment(made["id"], "the fleet is contained", "evt_1")
+    assert not await system.comment(made["id"], "the fleet is contained", "evt_1")
+    assert await system.comment(made["id"], "another note", "evt_2")
     assert [note.split("\n")[0] for note in notes(stand_ins)] == ["the fleet is contained", "another note"]
 
-    working = await desk.move(made["id"], "IN_PROGRESS")
+    working = await system.move(made["id"], IncidentState.IN_PROGRESS)
     assert (working["state"], working["changed"]) == ("IN_PROGRESS", True)
     before = len(posts(stand_ins))
-    assert not (await desk.move(made["id"], "IN_PROGRESS"))["changed"]
+    assert not (await system.move(made["id"], IncidentState.IN_PROGRESS))["changed"]
     assert len(posts(stand_ins)) == before
-    done = await desk.move(made["id"], "RESOLVED", "the source is blocked", "evt_3")
+    done = await system.move(made["id"], IncidentState.RESOLVED, "the source is blocked")
     assert (done["state"], done["changed"]) == ("RESOLVED", True)
-    assert (await desk.read(made["id"]))["state"] == "RESOLVED"
+    assert (await system.read(made["id"]))["state"] == "RESOLVED"
 
 
 async def test_what_is_sent_for_an_incident(jira: Jira, servicenow: ServiceNow, stand_ins: StandIns) -> None:
@@ -111,25 +113,29 @@ async def test_what_is_sent_for_an_incident(jira: Jira, servicenow: ServiceNow, 
     assert record["description"].endswith("https://brain.example/incidents/7")
 
 
-async def test_other_incidents_have_other_tickets(desk: Desk) -> None:
+async def test_other_incidents_have_other_tickets(system: TicketSystem[Any]) -> None:
     keys = set()
     for id in ("inc_7", "inc_77", "INC 7", "inc_7^ORDERBYnumber", 'inc_7" OR labels = "x', "i" * 300, "i" * 301):
-        ticket = await desk.ensure(NewTicket(incident_id=id, title=id, description=""))
+        ticket = await system.ensure(NewTicket(incident_id=id, title=id, description=""))
         assert ticket["changed"]
-        assert (await desk.ensure(NewTicket(incident_id=id, title=id, description="")))["key"] == ticket["key"]
+        assert (await system.ensure(NewTicket(incident_id=id, title=id, description="")))["key"] == ticket["key"]
         keys.add(ticket["key"])
     assert len(keys) == 7
 
 
-async def test_a_ticket_that_is_gone_is_a_final_answer_in_the_systems_words(desk: Desk) -> None:
-    for call in (desk.read("0" * 32), desk.note("0" * 32, "x", "y"), desk.move("0" * 32, "RESOLVED")):
+async def test_a_ticket_that_is_gone_is_a_final_answer_in_the_systems_words(system: TicketSystem[Any]) -> None:
+    for call in (
+        system.read("0" * 32),
+        system.comment("0" * 32, "x", "y"),
+        system.move("0" * 32, IncidentState.RESOLVED),
+    ):
         with pytest.raises(Refused, match=r"exist") as caught:
             await call
         assert caught.value.service_status == 404
 
 
 async def test_jira_refuses_a_project_that_is_not_there(stand_ins: StandIns, sender: Sender) -> None:
-    jira = Jira(sender, jira_settings(stand_ins.url, project="NOPE", issue_type="Epos"))
+    jira = Jira(jira_settings(stand_ins.url, project="NOPE", issue_type="Epos"), sender)
     with pytest.raises(Refused, match="project: Specify a valid project ID or key; issuetype: ") as caught:
         await jira.ensure(NEW)
     assert caught.value.service_status == 400
@@ -137,7 +143,7 @@ async def test_jira_refuses_a_project_that_is_not_there(stand_ins: StandIns, sen
 
 async def test_jiras_search_lags_and_still_there_is_one_issue(stand_ins: StandIns, sender: Sender) -> None:
     stand_ins.jira.index_seconds = 0.5
-    jira = Jira(sender, jira_settings(stand_ins.url, settle_seconds=1.0))
+    jira = Jira(jira_settings(stand_ins.url, settle_seconds=1.0), sender)
     try:
         stand_ins.jira.fail("drop_after", only="/issue", times=1)
         with pytest.raises(TryLater, match="may have been carried out") as caught:
@@ -158,12 +164,12 @@ async def test_jiras_search_lags_and_still_there_is_one_issue(stand_ins: StandIn
 
 
 async def test_jira_says_which_transitions_there_are(stand_ins: StandIns, sender: Sender) -> None:
-    jira = Jira(sender, jira_settings(stand_ins.url, statuses={"ON_HOLD": "Parked", "RESOLVED": "resolve"}))
+    jira = Jira(jira_settings(stand_ins.url, statuses={"ON_HOLD": "Parked", "RESOLVED": "resolve"}), sender)
     made = await jira.ensure(NEW)
     with pytest.raises(Refused, match=r"no transition to 'Parked'.*Start work \(to In Progress\)"):
-        await jira.move(made["id"], "ON_HOLD")
-    assert (await jira.move(made["id"], "RESOLVED"))["status"] == "Done"  # found by the transition's name
-    assert not (await jira.move(made["id"], "CLOSED"))["changed"]  # a state that the settings leave out
+        await jira.move(made["id"], IncidentState.ON_HOLD)
+    assert (await jira.move(made["id"], IncidentState.RESOLVED))["status"] == "Done"  # found by the transition's name
+    assert not (await jira.move(made["id"], IncidentState.CLOSED))["changed"]  # a state that the settings leave out
 
 
 async def test_a_status_moved_in_jira_is_read(jira: Jira, stand_ins: StandIns) -> None:
@@ -177,13 +183,9 @@ async def test_a_closed_record_is_never_touched(servicenow: ServiceNow, stand_in
     made = await servicenow.ensure(NEW)
     stand_ins.servicenow.incidents[made["id"]]["state"] = closed
     before = len(posts(stand_ins))
-    assert not (await servicenow.move(made["id"], "RESOLVED", "done"))["changed"]
-    assert not (await servicenow.move(made["id"], "IN_PROGRESS"))["changed"]
-    noted = await servicenow.note(made["id"], "late", "evt_9")
-    assert (noted["added"], noted["why"]) == (
-        False,
-        {"7": "the record is closed", "8": "the record is canceled"}[closed],
-    )
+    assert not (await servicenow.move(made["id"], IncidentState.RESOLVED, "done"))["changed"]
+    assert not (await servicenow.move(made["id"], IncidentState.IN_PROGRESS))["changed"]
+    assert not await servicenow.comment(made["id"], "late", "evt_9")
     assert len(posts(stand_ins)) == before
 
 
@@ -206,16 +208,16 @@ async def test_strangers_records_are_not_taken_for_ours(servicenow: ServiceNow, 
 
 
 async def test_resolving_wants_a_code_and_notes(stand_ins: StandIns, sender: Sender) -> None:
-    servicenow = ServiceNow(sender, servicenow_settings(stand_ins.url, close_code="", hold_reason="4"))
+    servicenow = ServiceNow(servicenow_settings(stand_ins.url, close_code="", hold_reason="4"), sender)
     made = await servicenow.ensure(NEW)
     with pytest.raises(Refused, match="Resolution code, Resolution notes are mandatory") as caught:
-        await servicenow.move(made["id"], "RESOLVED", "done")
+        await servicenow.move(made["id"], IncidentState.RESOLVED, "done")
     assert caught.value.service_status == 403
-    await servicenow.move(made["id"], "ON_HOLD", "waiting for the vendor")
+    await servicenow.move(made["id"], IncidentState.ON_HOLD, "waiting for the vendor")
     record = stand_ins.servicenow.incidents[made["id"]]
-    assert (record["state"], record["hold_reason"], record["work_notes"]) == ("3", "4", ["waiting for the vendor"])
-    right = ServiceNow(sender, servicenow_settings(stand_ins.url))
-    await right.move(made["id"], "RESOLVED", "the source is blocked")
+    assert (record["state"], record["hold_reason"], record["work_notes"]) == ("3", "4", [])
+    right = ServiceNow(servicenow_settings(stand_ins.url), sender)
+    await right.move(made["id"], IncidentState.RESOLVED, "the source is blocked")
     assert (record["close_code"], record["close_notes"]) == ("Solution provided", "the source is blocked")
     assert record["correlation_id"] == correlation_id("inc_7")
 
@@ -225,15 +227,15 @@ async def test_an_instance_that_sleeps_answers_with_a_page(sender: Sender) -> No
         server.replies = [Reply(200, "<html>Your instance is hibernating</html>"), Reply(200, "{}"), Reply(200, "{}")]
         for words in ("not JSON", "without a result"):
             with pytest.raises(TryLater, match=words):
-                await ServiceNow(sender, servicenow_settings(server.url)).read("0" * 32)
+                await ServiceNow(servicenow_settings(server.url), sender).read("0" * 32)
         with pytest.raises(TryLater, match="without 'fields'"):
-            await Jira(sender, jira_settings(server.url)).read("OPS-1")
+            await Jira(jira_settings(server.url), sender).read("OPS-1")
 
 
 async def test_wrong_credentials_are_for_later(stand_ins: StandIns, sender: Sender) -> None:
     wrong = jira_settings(stand_ins.url).model_copy(update={"token": Secret("wrong")})
     with pytest.raises(TryLater, match="are not logged in"):
-        await Jira(sender, wrong).ensure(NEW)
+        await Jira(wrong, sender).ensure(NEW)
     token = servicenow_settings(stand_ins.url).model_copy(update={"token": Secret("wrong")})
     with pytest.raises(TryLater, match="User Not Authenticated"):
-        await ServiceNow(sender, token).ensure(NEW)
+        await ServiceNow(token, sender).ensure(NEW)

@@ -96,5 +96,5 @@ def test_the_commands_that_mend_it_work(brain: Command, tmp_path: Path, spoil: C
     assert "'deep'" in finding["finding"]
     deleted = brain("policy", "delete", "deep")
     assert deleted.code == 0
-    assert deleted.out.startswith("deep is deleted; no version has it: ")
+    assert deleted.out.startswith("deep is deleted; no version can bring it back: ")
     assert brain("policy", "eval", '{"action": "x"}', "--json").json["rule_id"] == "good"

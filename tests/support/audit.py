@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from brain import Event
-from brain.audit.log import AuditLog, open_log
+from brain.audit.open import projector_with_key
+from brain.audit.projector import AuditProjector
+from brain.audit.settings import AuditSettings
+from brain.kit.projection import Item
 from support.clock import Clock
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 ORIGIN = "example.com/audit-of-tests"
 
 
-class Record(NamedTuple):
-    data: bytes
-    event: Event | None
-
-
-def record(event: Event | None, data: bytes | None = None) -> Record:
-    return Record(data if data is not None else event.encode() if event else b"no event", event)
+def record(event: Event | None, data: bytes | None = None) -> Item:
+    return Item("", data if data is not None else event.encode() if event else b"no event", event)
 
 
 def denial(number: int, **meta: object) -> Event:
@@ -37,10 +34,10 @@ def denial(number: int, **meta: object) -> Event:
     )
 
 
-def filled(database: sa.Engine, sizes: Iterable[int], clock: Clock | None = None, first: int = 0) -> AuditLog:
+def filled(database: sa.Engine, sizes: Iterable[int], clock: Clock | None = None, first: int = 0) -> AuditProjector:
     """A log to which batches of these sizes are appended, an hour apart; every 17th record is no event."""
     clock = clock or Clock()
-    log = open_log(database, KEY, ORIGIN, clock)
+    log = projector_with_key(database, KEY, AuditSettings(origin=ORIGIN), clock)
     for size in sizes:
         append(database, log, records(first, size))
         first += size
@@ -48,14 +45,14 @@ def filled(database: sa.Engine, sizes: Iterable[int], clock: Clock | None = None
     return log
 
 
-def records(first: int, count: int) -> list[Record]:
+def records(first: int, count: int) -> list[Item]:
     return [
         record(None, b"{not json %d" % number) if number % 17 == 16 else record(denial(number))
         for number in range(first, first + count)
     ]
 
 
-def append(database: sa.Engine, log: AuditLog, batch: Sequence[Record]) -> None:
+def append(database: sa.Engine, log: AuditProjector, batch: Sequence[Item]) -> None:
     with database.begin() as connection:
-        log.append(connection, batch)
+        log.apply(connection, batch)
     log.committed()

@@ -20,15 +20,16 @@ from brain.demo.stand_ins import servicenow as servicenow_stand_in
 from brain.incidents import tables
 from brain.incidents.service import IncidentService
 from brain.incidents.settings import IncidentSettings
-from brain.incidents.tasks import IncidentWork
+from brain.incidents.tasks import IncidentTasks
 from brain.kit.database import open_database, reading
 from brain.kit.outbox import outbox
-from brain.plugins import PluginContext
+from brain.kit.protocols import AuditProofs
+from brain.plugins import PluginContext, plugins
 from brain.settings import Settings
 from brain.store import open_store
 from support.waiting import until
 
-PATIENCE = RetryPolicy(attempts=2, timeout=5.0, wait=0.05, max_wait=0.2)
+RETRIES = RetryPolicy(attempts=2, timeout=5.0, wait=0.05, max_wait=0.2)
 WEBHOOK_SECRET = "a secret that only Jira and we know"
 
 
@@ -68,11 +69,11 @@ class Running:
     immune: ImmuneService
     incidents: IncidentService
     stand_ins: StandIns
-    work: IncidentWork
+    tasks: IncidentTasks
 
     async def look_at(self, id: str, system: str) -> None:
         """Look at the incident's ticket, as is done every `poll_seconds`."""
-        await self.work.look(id, system)
+        await self.tasks.poll(id, system)
 
     async def escalated(self, source: str = "203.0.113.77", severity: str = "HIGH") -> str:
         """A threat that is escalated; its id, which is its story's too."""
@@ -87,7 +88,7 @@ class Running:
         return await self.incidents.get(found["id"])
 
     def _count(self, story: str) -> int:
-        query = sa.select(sa.func.count()).where(tables.incidents.c.story == story)
+        query = sa.select(sa.func.count()).where(tables.incidents.c.correlation_id == story)
         with reading(self.house.database).begin() as db:
             return db.execute(query).scalar_one()
 
@@ -132,13 +133,24 @@ async def running(
         settings_of_all = Settings(
             stream=url, incidents=IncidentSettings(**table), audit=AuditSettings(key_file=folder / "audit.key")
         )
-        house = PluginContext(stream, store, engine, settings_of_all)
-        async with IncidentWork.open(house, wait=0.1, patience=PATIENCE) as work:
-            tasks = [asyncio.create_task(loop()) for loop in work.loops]
-            service = IncidentService(engine, house.settings.incidents, changed=work.nudge)
+        house = PluginContext(stream, store, engine, settings_of_all, plugins())
+        async with IncidentTasks.open(house, wait=0.1, retries=RETRIES) as incident_tasks:
+            tasks = [asyncio.create_task(loop()) for loop in incident_tasks.loops]
+            service = IncidentService(
+                engine,
+                house.table(IncidentSettings),
+                changed=incident_tasks.nudge,
+                proofs=house.find(AuditProofs),
+            )
             try:
                 yield Running(
-                    stream, house, ThreatService(stream, store), ImmuneService(stream, store), service, stand_ins, work
+                    stream,
+                    house,
+                    ThreatService(stream, store),
+                    ImmuneService(stream, store),
+                    service,
+                    stand_ins,
+                    incident_tasks,
                 )
             finally:
                 for task in tasks:

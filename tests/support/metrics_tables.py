@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, select
 from brain.charter import Event
 from brain.kit.database import create_tables, open_database
 from brain.metrics import tables
-from brain.metrics.projector import fold
+from brain.metrics.projector import count_events
 from brain.metrics.schema import reading_tables
 from brain.metrics.series import EVENTS_BY_TYPE, TOTAL
 
@@ -25,7 +25,7 @@ def folded(engine: Engine, events: list[Event], batch: int = 1000) -> Engine:
     for start in range(0, len(events), batch):
         with engine.begin() as connection:
             some = enumerate(events[start : start + batch], start + 1)
-            fold(connection, [(str(position), event) for position, event in some])
+            count_events(connection, [(str(position), event) for position, event in some])
     return engine
 
 

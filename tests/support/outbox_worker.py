@@ -9,12 +9,13 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
+from brain.charter import IncidentState
 from brain.connectors.jira import Jira
 from brain.connectors.pagerduty import PagerDuty, PagerDutyAlert
 from brain.connectors.sender import RetryPolicy, Sender
 from brain.connectors.servicenow import ServiceNow
 from brain.connectors.slack import Slack, SlackMessage
-from brain.connectors.tickets import Desk, NewTicket
+from brain.connectors.tickets import NewTicket, TicketSystem
 from brain.connectors.webhook import Webhook
 from brain.kit.database import open_database
 from brain.kit.outbox import Dispatcher, DispatchOptions, OutboxRow, outbox
@@ -38,9 +39,9 @@ class Delivery:
         self._pagerduty = PagerDuty(pagerduty_settings(url), sender)
         self._slack = Slack(slack_settings(url), sender)
         self._webhook = Webhook(webhook_settings(url), sender, time.time)
-        self._desks: dict[str, Desk] = {
-            "jira": Jira(sender, jira_settings(url, settle_seconds=SETTLE)),
-            "servicenow": ServiceNow(sender, servicenow_settings(url, settle_seconds=SETTLE)),
+        self._systems: dict[str, TicketSystem[Any]] = {
+            "jira": Jira(jira_settings(url, settle_seconds=SETTLE), sender),
+            "servicenow": ServiceNow(servicenow_settings(url, settle_seconds=SETTLE), sender),
         }
 
     async def deliver(self, row: OutboxRow) -> Mapping[str, Any]:
@@ -58,13 +59,14 @@ class Delivery:
             return {**await self._slack.post(SlackMessage(title=row.dedup))}
         if row.channel == "webhook":
             return {**await self._webhook.post(row.dedup, {"type": do, "key": row.key})}
-        service = self._desks[row.channel]
+        system = self._systems[row.channel]
         if do == "open":
-            return {**await service.ensure(NewTicket(incident_id=row.key, title=row.key, description=""))}
+            return {**await system.ensure(NewTicket(incident_id=row.key, title=row.key, description=""))}
         id = await asyncio.to_thread(self._opened, row)
         if do == "note":
-            return {**await service.note(id, f"a note on {row.key}", row.dedup)}
-        return {**await service.move(id, "RESOLVED", "it is over", row.dedup)}
+            return {"added": await system.comment(id, f"a note on {row.key}", row.dedup)}
+        await system.comment(id, "it is over", row.dedup)
+        return {**await system.move(id, IncidentState.RESOLVED, "it is over")}
 
     def _opened(self, row: OutboxRow) -> str:
         """The id of the ticket, as the service answered when it was opened."""

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -24,6 +25,11 @@ from support.processes import kill
 
 BRAIN = (sys.executable, "-c", "from brain.cli import main; main()")
 """The command `brain`, run by this interpreter."""
+
+
+def without_consumers(stream: str = "memory://", **more: Any) -> Settings:
+    """The settings of a server for a test that consumers have no part in: each of them costs it much of its time."""
+    return Settings(stream=stream, port=0, consumers=(), **more)
 
 
 @asynccontextmanager

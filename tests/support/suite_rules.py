@@ -1,4 +1,4 @@
-"""What every test file must keep to, read off its syntax tree: tests that can fail, and no sleep as synchronisation."""
+"""What every test file must keep to, read off its syntax tree: tests that can fail, no sleep as synchronisation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 CHECKS = {"raises", "warns", "fail", "expect", "run_state_machine_as_test", "assert_outcomes"}
 """Calls of libraries that fail a test."""
-SLEEPS = {"sleep", "asyncio.sleep", "time.sleep", "anyio.sleep"}
+SLEEPS = {"sleep", "wait_for_timeout"}
+"""Calls that wait for a time, whatever happens meanwhile: those of Python, anyio, trio and Playwright."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -32,13 +33,13 @@ class Place:
 
 def without_assertion(sources: Mapping[str, str]) -> list[Place]:
     """The tests in `sources` (text by file name) that neither check anything nor call one of ours that does."""
-    functions = [(file, one) for file, text in sources.items() for one in _functions(ast.parse(text))]
-    checking = set(CHECKS)
-    while more := {one.name for _, one in functions if one.name not in checking and _checks(one, checking)}:
+    functions = [(file, one, _calls(one)) for file, text in sources.items() for one in _functions(ast.parse(text))]
+    checking = {"assert", *CHECKS}
+    while more := {one.name for _, one, calls in functions if one.name not in checking and calls & checking}:
         checking |= more
     return [
         Place(file, one.name, one.lineno)
-        for file, one in functions
+        for file, one, _ in functions
         if one.name.startswith("test_") and one.name not in checking
     ]
 
@@ -49,7 +50,17 @@ def sleeps(file: str, text: str) -> list[Place]:
         Place(file, one.name, call.lineno)
         for one in _functions(ast.parse(text))
         for call in _own(one)
-        if isinstance(call, ast.Call) and ast.unparse(call.func) in SLEEPS and not _is_zero(call)
+        if isinstance(call, ast.Call) and _name(call.func) in SLEEPS and not _is_zero(call)
+    ]
+
+
+def spins(file: str, text: str) -> list[Place]:
+    """Where functions of the file look without a pause: it holds up what they wait for, and has no deadline."""
+    return [
+        Place(file, one.name, loop.lineno)
+        for one in _functions(ast.parse(text))
+        for loop in _own(one)
+        if isinstance(loop, ast.While) and all(isinstance(step, ast.Pass | ast.Continue) for step in loop.body)
     ]
 
 
@@ -66,11 +77,13 @@ def _own(function: Function) -> Iterator[ast.AST]:
             waiting += ast.iter_child_nodes(node)
 
 
-def _checks(function: Function, checking: set[str]) -> bool:
-    return any(
-        isinstance(node, ast.Assert) or (isinstance(node, ast.Call) and _name(node.func) in checking)
+def _calls(function: Function) -> set[str]:
+    """The names of what the function calls; an `assert` counts as a call of that name."""
+    return {
+        "assert" if isinstance(node, ast.Assert) else _name(node.func)
         for node in ast.walk(function)
-    )
+        if isinstance(node, ast.Assert | ast.Call)
+    }
 
 
 def _name(called: ast.expr) -> str:

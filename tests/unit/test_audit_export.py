@@ -14,11 +14,10 @@ from pyarrow import parquet
 
 from brain import Event
 from brain.audit.cef import cef
-from brain.audit.entries import fields_of
 from brain.audit.export import COLUMNS, writer_of
 from brain.audit.merkle import leaf_hash
+from brain.audit.models import AuditEntry, fields_of
 from brain.audit.ocsf import ocsf
-from brain.audit.search import Entry
 from brain.errors import InvalidInput
 from brain.plugins import catalogue
 from support.audit import denial
@@ -26,13 +25,13 @@ from support.audit import denial
 FORGED = '=HYPERLINK("http://example.com")'
 
 
-def entry(event: Event | None, index: int = 7, data: bytes | None = None) -> Entry:
+def entry(event: Event | None, index: int = 7, data: bytes | None = None) -> AuditEntry:
     data = event.encode() if event is not None else data
     appended_at, *fields = fields_of(event, 1_703_000_100.0)
-    return Entry(index, leaf_hash(data or b""), appended_at, *fields, data)
+    return AuditEntry(index, leaf_hash(data or b""), appended_at, *fields, data)
 
 
-def made(event_type: str, payload: dict[str, Any], **meta: Any) -> Entry:
+def made(event_type: str, payload: dict[str, Any], **meta: Any) -> AuditEntry:
     return entry(
         Event(
             type=event_type,
@@ -44,7 +43,7 @@ def made(event_type: str, payload: dict[str, Any], **meta: Any) -> Entry:
     )
 
 
-def written(name: str, *entries: Entry) -> bytes:
+def written(name: str, *entries: AuditEntry) -> bytes:
     out = io.BytesIO()
     assert writer_of(name)(entries, out) == len(entries)
     return out.getvalue()
@@ -213,7 +212,7 @@ def test_cef_escapes_what_would_break_a_line() -> None:
         (lambda: entry(None, 8, b"no event"), "0", "cn1=8"),
     ],
 )
-def test_cef_severities(found: Callable[[], Entry], severity: str, outcome: str) -> None:
+def test_cef_severities(found: Callable[[], AuditEntry], severity: str, outcome: str) -> None:
     line = cef(found())
     assert line.split("|")[6] == severity
     assert outcome in line

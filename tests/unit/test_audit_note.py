@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from brain.audit.checkpoint import Checkpoint
 from brain.audit.keys import load_key, load_or_make_key
-from brain.audit.note import BadNote, Checkpoint, Signer, Verifier
+from brain.audit.note import BadNote, Signer, Verifier
 from brain.errors import InvalidInput, NotFound, Unavailable
 from support.audit import KEY, ORIGIN
 

@@ -70,7 +70,7 @@ def test_a_document_has_every_part_for_every_event(module: Any) -> None:
 
 def test_recommended_consumers_subscribe_to_types_that_exist() -> None:
     for consumer in consumers():
-        for pattern in consumer.patterns:
+        for pattern in consumer.listens:
             assert any(Pattern(pattern).matches(name) for name in catalogue()), (consumer.name, pattern)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 
-from brain.cli import root
+from brain.cli import LazyGroup, root
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -29,15 +31,20 @@ def named_in(text: str) -> list[str]:
     return [found.strip() for line in code_in(text) for found in COMMAND.findall(line.partition("#")[0])]
 
 
+@cache
+def commands() -> object:
+    return typer.main.get_command(root())
+
+
 def fault(words: str) -> str | None:
     """The first word that names no command, where one is due."""
-    group: object = typer.main.get_command(root())
+    group: Any = commands()
     for word in words.split():
         if not hasattr(group, "commands"):
             return None  # an argument of the command
-        group = group.commands.get(word)
-        if group is None:
+        if word not in group.commands:
             return word
+        group = group.load(word) if isinstance(group, LazyGroup) else group.commands[word]
     return None
 
 

@@ -19,7 +19,7 @@ import brain
 from brain.charter import Effect
 from brain.errors import BrainError, InvalidInput
 from brain.policy import ActionDenied, ApprovalRequired
-from brain.policy.approvals import Approval, Status
+from brain.policy.approvals import Approval, ApprovalStatus
 from brain.policy.decisions import Decision, decision_of
 from brain.policy.models import Condition, Rule
 from support.guarded_work import forbidden_work
@@ -34,7 +34,7 @@ RULE = Rule(
 DECISION: Decision = decision_of(RULE)
 APPROVAL = Approval(
     id="apr_1",
-    status=Status.REFUSED,
+    status=ApprovalStatus.REFUSED,
     context={"params": {"n": [1]}},
     fingerprint="f",
     rule_id="r",

@@ -23,7 +23,7 @@ from brain.policy import (
     acting_as,
     carry,
 )
-from brain.policy.guards import acting
+from brain.policy.guards import agent_context
 from brain.testing import RecordingStream
 from support.guarded_work import ENGINE, work
 
@@ -170,10 +170,10 @@ def test_a_block_that_ends_in_another_context_leaves_that_alone() -> None:
         with acting_as("admin"):
             yield
 
-    before = acting.lost
+    before = agent_context.lost
     generator = block()
     contextvars.copy_context().run(next, generator)
     with acting_as("mallory"):
         generator.close()  # type: ignore[attr-defined]
         assert "mallory" in refusal_of(work)
-    assert acting.lost == before + 1
+    assert agent_context.lost == before + 1

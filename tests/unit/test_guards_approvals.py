@@ -18,9 +18,10 @@ import pytest
 
 from brain.errors import InvalidInput
 from brain.policy import ActionDenied, ApprovalRequired, Condition, Guard, PolicyEngine, Rule
-from brain.policy.approvals import COLLECTION, Approval, Status, fingerprint
+from brain.policy.approvals import COLLECTION, Approval, ApprovalStatus, fingerprint
 from brain.store import open_store
 from brain.testing import RecordingStream
+from support.waiting import wait_until
 
 AGENT = {"agent_id": "a1", "agent_role": "support"}
 
@@ -39,11 +40,10 @@ def person(engine: PolicyEngine, before_answer: Callable[[], object] = lambda: N
     seen: list[Approval] = []
 
     def answer() -> None:
-        while not (asked := engine.approvals.list("PENDING")):
-            pass
-        seen.extend(asked)
+        wait_until(lambda: bool(engine.approvals.list("PENDING")))
+        seen.extend(engine.approvals.list("PENDING"))
         before_answer()
-        engine.approvals.grant(asked[0].id, by="ann")
+        engine.approvals.grant(seen[0].id, by="ann")
 
     thread = threading.Thread(target=answer)
     thread.start()
@@ -78,7 +78,7 @@ def test_an_argument_that_changes_meanwhile_is_a_denial(engine: PolicyEngine, wa
         run(guard, way, items)
     assert asked[0].context["params"] == {"items": [1, {"to": ["ann"]}], "note": ""}
     assert denied.value.approval is not None
-    assert engine.approvals.get(asked[0].id).status is Status.GRANTED, "not used"
+    assert engine.approvals.get(asked[0].id).status is ApprovalStatus.GRANTED, "not used"
     with person(engine):
         assert run(guard, way, items) == [1, {"to": ["ann", "mallory"]}]
 
@@ -201,7 +201,7 @@ def test_approvals_of_the_version_before_can_be_read_and_answered(tmp_path: Path
         store.put(COLLECTION, str(old["id"]), msgspec.json.encode(old), expected=0)
         with PolicyEngine(store=store, follow_interval=None) as engine:
             assert [one.id for one in engine.approvals.list("PENDING")] == [old["id"]]
-            assert engine.approvals.grant(str(old["id"]), by="ann").status is Status.GRANTED
+            assert engine.approvals.grant(str(old["id"]), by="ann").status is ApprovalStatus.GRANTED
             assert engine.approvals.use(str(old["id"]))
     finally:
         store.close()
@@ -252,8 +252,8 @@ def test_an_answer_beyond_its_bounds_is_refused_and_the_request_stays_open(
     for answer in (engine.approvals.grant, engine.approvals.refuse):
         with pytest.raises(InvalidInput, match=f"{field}: {most + 1:,} characters are more than the {most:,} allowed"):
             answer(found, **{"by": "ann", field: "x" * (most + 1)})
-    assert engine.approvals.get(found).status is Status.PENDING
-    assert engine.approvals.grant(found, **{"by": "ann", field: "x" * most}).status is Status.GRANTED
+    assert engine.approvals.get(found).status is ApprovalStatus.PENDING
+    assert engine.approvals.grant(found, **{"by": "ann", field: "x" * most}).status is ApprovalStatus.GRANTED
 
 
 async def test_a_plain_function_in_an_event_loop_raises_instead_of_waiting(engine: PolicyEngine) -> None:

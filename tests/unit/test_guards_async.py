@@ -252,7 +252,7 @@ def test_a_program_without_logs_set_up_keeps_its_standard_output() -> None:
     program = "from brain.policy import Guard, PolicyEngine; Guard(PolicyEngine()); print('result')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "result\n"
-    assert "record nothing" in done.stderr
+    assert "its decisions are not recorded" in done.stderr
 
 
 def test_a_guard_without_a_stream_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,4 +261,4 @@ def test_a_guard_without_a_stream_says_so_once(monkeypatch: pytest.MonkeyPatch) 
     silent = PolicyEngine()
     for engine in (silent, silent, PolicyEngine(RecordingStream())):
         Guard(engine, agent="a1")
-    assert said == ["guards of an engine without event_stream decide, and record nothing"]
+    assert said == ["a guard has an engine without event_stream, so its decisions are not recorded"]

@@ -345,7 +345,8 @@ def test_a_sender_who_is_not_known_is_refused(engine: PolicyEngine) -> None:
         assert client.get("/", headers={"who": "a1"}).json() == "done"
         refused = client.get("/")
         assert refused.status_code == 403
-        assert "does not know who acts" in refused.json()["detail"]["detail"]
+        detail = refused.json()["detail"]["detail"]
+        assert detail == "the guard does not know who acts: the call names no agent_id", "no remedy of the developer's"
 
 
 @pytest.mark.parametrize("installed", [True, False])

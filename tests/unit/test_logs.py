@@ -1,6 +1,8 @@
 """Where log lines go: never to standard output, which is for a program's results."""
 
+import json
 import logging
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -61,3 +63,23 @@ def test_a_program_that_wants_its_lines_on_standard_output_has_them_there(capsys
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stdout))
     Log("x").error("first")
     assert "first" in capsys.readouterr().out
+
+
+_COMMAND = """
+import logging, sys
+from brain import logs
+logs.configure_when_needed()
+assert "structlog" not in sys.modules
+%s
+"""
+
+
+@pytest.mark.parametrize(
+    "line", ['logs.Log("x").error("disk full")', 'logging.getLogger("sqlalchemy").error("disk full")']
+)
+def test_the_first_line_sets_logs_up_when_that_was_put_off(line: str) -> None:
+    """Ours and a library's go where `configure_logs` sends them, in its form; nothing is imported before."""
+    ran = subprocess.run([sys.executable, "-c", _COMMAND % line], capture_output=True, text=True, check=True)
+    assert ran.stdout == ""
+    (line,) = ran.stderr.splitlines()
+    assert json.loads(line)["event"] == "disk full"

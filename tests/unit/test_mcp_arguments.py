@@ -194,3 +194,12 @@ def test_a_schema_is_not_changed_by_its_use() -> None:
     first["currency"] = "changed"
     assert prepared(schema, {"amount": 1})["currency"] == "GBP"
     assert json.dumps(schema) == before
+
+
+def test_the_former_place_of_the_failures_is_kept_for_a_release() -> None:
+    from brain.policy import guards_mcp
+    from brain.policy.guards_mcp import asking
+
+    with pytest.warns(DeprecationWarning, match="import failures from brain.policy.guards_mcp"):
+        former = asking.failures
+    assert former is guards_mcp.failures

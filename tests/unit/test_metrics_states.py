@@ -10,7 +10,7 @@ from brain.immune import HealthEvent, ImmuneService
 from brain.metrics import series
 from brain.metrics.settings import MetricsSettings
 from brain.metrics.state import health_scores, open_threats_at, resolution_rate
-from brain.metrics.time_range import Span, span
+from brain.metrics.time_range import TimeRange, time_range
 from brain.testing import RecordingStream
 from support.clock import Clock
 from support.metrics_tables import counted, folded, open_tables
@@ -123,7 +123,7 @@ async def test_the_health_score_is_the_one_of_the_immune_module_at_every_moment(
     ],
 )
 def test_spans_take_the_finest_points_that_are_kept(since: float, step: int | None, expected: tuple[int, int]) -> None:
-    found = span(since, None, step, T, MetricsSettings())
+    found = time_range(since, None, step, T, MetricsSettings())
     assert (found.step, found.stored) == expected
     assert found.since <= since < found.since + found.step
     assert found.until - found.step < T <= found.until
@@ -131,8 +131,8 @@ def test_spans_take_the_finest_points_that_are_kept(since: float, step: int | No
 
 
 def test_a_span_that_makes_no_sense_is_refused() -> None:
-    assert span(None, None, None, T, MetricsSettings()) == Span(int(T) - 3600, int(T), 20, 10)
+    assert time_range(None, None, None, T, MetricsSettings()) == TimeRange(int(T) - 3600, int(T), 20, 10)
     with pytest.raises(InvalidInput, match="since"):
-        span(T, T - 1, None, T, MetricsSettings())
+        time_range(T, T - 1, None, T, MetricsSettings())
     with pytest.raises(InvalidInput, match="11000"):
-        span(T - 2e8, None, 3600, T, MetricsSettings())
+        time_range(T - 2e8, None, 3600, T, MetricsSettings())

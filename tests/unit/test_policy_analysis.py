@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brain.policy import Condition, Rule
-from brain.policy.analysis import analyse
+from brain.policy.analysis import analyse, misspelt_fields
 from brain.policy.implication import excludes, implies, matches_everything
 from brain.policy.predicates import holds
 from brain.policy.values import MISSING
@@ -121,3 +121,19 @@ def test_ten_thousand_rules_are_analysed_in_seconds() -> None:
     started = time.monotonic()
     assert ("contradiction", "again", "r1") in found(*rules)
     assert time.monotonic() - started < 60  # every rule against every other would take an hour
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        ({"agent_id": "a1", "action": "read", "tenant": "t1", "params": {"rows": 3}}, []),
+        ({"agentid": "a1"}, [("agentid", "agent_id")]),
+        ({"params": {"amuont": 3, "rows": 1}}, [("params.amuont", "params.amount")]),
+        ({"enviroment": {}, "tennant": "t"}, [("enviroment", "environment"), ("tennant", "tenant")]),
+        ({"agent": {"role": "x"}, "params": "text"}, []),
+    ],
+)
+def test_misspelt_fields_of_a_context(context: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+    conditions = [Condition("params.amount", ">", 1), Condition("tenant", "==", "t")]
+    rules = [Rule(id="r", name="r", effect="DENY", conditions=conditions)]
+    assert misspelt_fields(context, rules) == expected

@@ -15,6 +15,7 @@ from brain.policy import Condition, PolicyEngine, Rule
 from brain.testing import RecordingStream
 from support.clock import Clock
 from support.policy_reference import decide
+from support.sizes import sizes
 from support.waiting import wait_until
 
 
@@ -22,7 +23,8 @@ def rule(rule_id: str, effect: str = "ALLOW", *held: tuple[str, str, Any], **mor
     return Rule(id=rule_id, name=rule_id, effect=effect, conditions=[Condition(*one) for one in held], **more)
 
 
-def test_threads_decide_by_the_set_before_or_after_each_change() -> None:
+@pytest.mark.parametrize("changes", sizes(300, 1000))
+def test_threads_decide_by_the_set_before_or_after_each_change(changes: int) -> None:
     """A change swaps which of two rules allows: never do both decide, and never none."""
     engine = PolicyEngine()
     in_lists = ("action", "in", [f"a{n}" for n in range(20)])
@@ -47,7 +49,7 @@ def test_threads_decide_by_the_set_before_or_after_each_change() -> None:
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
-    for turn in range(1000):
+    for turn in range(changes):
         engine.update_rule("swap", first if turn % 2 else second)
     done.set()
     for thread in threads:
@@ -204,7 +206,7 @@ def test_versions_and_rollback() -> None:
     engine.update_rule("a", priority=5)
     engine.delete_rule("b")
     engine.contain("x", ttl=100, reason="r")
-    assert [(one.number, one.note, one.by, len(one.changes)) for one in engine.versions()] == [
+    assert [(one.version, one.note, one.by, len(one.changes)) for one in engine.versions()] == [
         (4, "delete b", None, 1),
         (3, "update a", None, 1),
         (2, "two more", None, 2),
@@ -258,6 +260,20 @@ def test_containment() -> None:
     assert "id: 'containment:a1' is kept for containments" in caught.value.faults[0]
 
 
+def test_a_shorter_containment_does_not_end_a_longer_one() -> None:
+    clock = Clock()
+    engine = PolicyEngine(clock=clock)
+    longer = engine.contain("a1", ttl=3600, reason="stolen key")
+    shorter = engine.contain("a1", ttl=5, reason="again", by="bob")
+    assert (shorter.expires_at, shorter.description) == (longer.expires_at, "again")
+    assert engine.containments() == [shorter]
+    assert engine.contain("a1", ttl=7200, reason="longer yet").expires_at == clock.now + 7200
+    engine.lift("a1")
+    assert engine.contain("a1", ttl=5, reason="anew").expires_at == clock.now + 5
+    clock.advance(6)
+    assert engine.contain("a1", ttl=1, reason="that one is over").expires_at == clock.now + 1
+
+
 def test_no_id_of_an_agent_stands_for_that_of_another() -> None:
     engine = PolicyEngine(default_effect="ALLOW")
     odd = engine.contain("a/1", ttl=60, reason="odd")
@@ -273,7 +289,7 @@ def test_no_id_of_an_agent_stands_for_that_of_another() -> None:
 @pytest.mark.parametrize("allow", ["root", [1], [""], [None]])
 def test_a_kill_switch_lets_only_named_agents_through(allow: Any) -> None:
     engine = PolicyEngine()
-    with pytest.raises(InvalidInput, match=r"allow: .* is not a list of agents' ids"):
+    with pytest.raises(InvalidInput, match=r"allow: .* is not a list of agents' ids; give a list of texts"):
         engine.kill_switch(reason="incident", allow=allow)
 
 

@@ -12,7 +12,7 @@ from brain import EventStream
 from brain.charter import Event, correlation
 from brain.plugins import catalogue
 from brain.policy import Condition, PolicyEngine, Rule
-from brain.policy.recorder import recorded_context
+from brain.policy.decision_record import recorded_context
 from brain.stream.publisher import failures
 
 CONTEXT = {

@@ -79,7 +79,7 @@ def test_ten_faults_are_ten_messages_with_their_lines() -> None:
     [
         ("", "p.yaml:1: is empty"),
         ("version: 2\nrules: []", "p.yaml:1: version: 2 is unknown; write `version: 1`"),
-        ("rules: 3", "p.yaml:1: not a policy file: it needs `rules`, a list"),
+        ("rules: 3", "p.yaml:1: is no policy file; give it `rules`, a list"),
         ("a: [1", "p.yaml:1: not readable: expected ',' or ']', but got '<stream end>'"),
         ("rules:\n  - 7", "p.yaml:2: rules[0]: a rule is an object with id, name and effect, not 7"),
         (
@@ -139,7 +139,7 @@ def test_an_allow_without_conditions_must_say_that_it_is_for_everyone(conditions
     assert "[0].everyone: 'yes' is not true or false" in faults(json.dumps([{**given, "everyone": "yes"}]))[0]
     held = [{"field": "action", "operator": "==", "value": "read"}]
     both = faults(json.dumps([{**given, "conditions": held, "everyone": True}]))
-    assert both == ["p.yaml:1: [0].everyone: is said of a rule that has conditions; leave out one of them"]
+    assert both == ["p.yaml:1: [0].everyone: is true, but the rule has conditions; remove one of the two"]
     for written, valid in ((given, False), ({**given, "everyone": True}, True), ({**given, "conditions": held}, True)):
         schema = jsonschema.Draft202012Validator(policy_schema())
         assert schema.is_valid([written]) is valid

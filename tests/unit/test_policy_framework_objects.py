@@ -11,7 +11,8 @@ import pytest
 
 from brain.errors import InvalidInput
 from brain.policy import ActionDenied, Condition, Guard, PolicyEngine, Rule
-from brain.policy.guards.frameworks.action import ToolAction, denial_text
+from brain.policy.guards.denials import denial_text
+from brain.policy.guards.frameworks.action import ToolAction
 from brain.policy.guards.frameworks.objects import with_methods, without_methods
 
 

@@ -23,7 +23,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, RootModel, SecretStr, computed_field
 
 from brain.policy import Condition, PolicyEngine, Rule
-from brain.policy.normal import MAX_DEPTH, Opaque, normalise, unwrap
+from brain.policy.normalisation import MAX_DEPTH, Opaque, normalise, unwrap
 
 
 class Colour(enum.StrEnum):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from brain.policy import Condition, PolicyEngine, Rule
 from brain.policy.analysis import analyse
-from brain.policy.openness import each_open
+from brain.policy.open_patterns import each_open
 from brain.policy.patterns import PatternError, check, matcher
 
 

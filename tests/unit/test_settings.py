@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from brain.audit.settings import AuditSettings
 from brain.errors import InvalidInput
+from brain.metrics.settings import MetricsSettings
 from brain.settings import Settings, load_settings, without_password
 
 
@@ -179,3 +181,16 @@ def test_both_names_of_a_table_are_refused(empty_folder: Path) -> None:
     (empty_folder / "brain.toml").write_text("[soc]\n[alerting]\n")
     with pytest.raises(InvalidInput, match="join them"):
         load_settings()
+
+
+def test_a_table_that_nothing_is_set_in_has_its_defaults(empty_folder: Path) -> None:
+    (empty_folder / "brain.toml").write_text("[metrics]\ntop = 5\n")
+    settings = load_settings()
+    assert settings.table(MetricsSettings).top == 5
+    assert settings.table(AuditSettings) == AuditSettings()
+
+    class Unknown(BaseModel):
+        pass
+
+    with pytest.raises(InvalidInput, match=r"no installed plug-in has a table of .*\.Unknown"):
+        settings.table(Unknown)

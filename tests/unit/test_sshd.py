@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain.threats import Severity, ThreatService
-from brain.threats.sshd import Finding, SshdLog, describe, grade, is_threat, read_sshd, sighting
+from brain.threats.sshd import SshdFinding, SshdLog, describe, grade, is_threat, read_sshd, sighting
 from support.sshd_log import attack, failed, line
 
 REFERENCE = datetime(2025, 6, 1).timestamp()
@@ -19,7 +19,7 @@ def read(*lines: bytes) -> SshdLog:
     return read_sshd(lines, REFERENCE)
 
 
-def only(log: SshdLog) -> Finding:
+def only(log: SshdLog) -> SshdFinding:
     [finding] = log.findings
     return finding
 

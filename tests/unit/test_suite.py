@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from support.ports import free_port
 from support.second_tries import ALLOWED, NEVER, SECOND_TRY
-from support.suite_rules import sleeps, without_assertion
+from support.suite_rules import sleeps, spins, without_assertion
 
 TESTS = Path(__file__).parents[1]
 SOURCES = {str(path.relative_to(TESTS)): path.read_text() for path in sorted(TESTS.rglob("*.py"))}
@@ -26,6 +27,17 @@ def test_nothing_sleeps_but_for_a_reason() -> None:
     new = [str(place) for place in found if place.key not in MAY_SLEEP]
     assert new == [], "wait for the condition (support.waiting.until), or give a reason in MAY_SLEEP"
     assert MAY_SLEEP.keys() == {place.key for place in found}, "take out of MAY_SLEEP what sleeps no more"
+
+
+def test_nothing_waits_by_spinning() -> None:
+    found = [place for file, text in SOURCES.items() for place in spins(file, text)]
+    assert {place.key for place in found} == MAY_SPIN.keys(), "wait for the condition (support.waiting.wait_until)"
+
+
+MAY_SPIN = {
+    "integration/test_redis_faults.py::read_all": "waits in each call for what the other side sends",
+    "support/soc.py::tick": "each look does a piece of the work",
+}
 
 
 def test_only_named_tests_get_a_second_try() -> None:
@@ -43,6 +55,9 @@ LOOKS = "looks again and again, with a deadline"
 
 MAY_SLEEP = {
     "browser/site.py::until": LOOKS,
+    "browser/test_left_open.py::watch_flood": "a pause between two samples",
+    "browser/test_looks.py::test_the_picture_for_the_readme_shows_live_events": PACE,
+    "browser/test_response.py::test_an_incident_is_never_shown_under_anothers_address": "lets the page's events arrive",
     "chaos/test_audit_killed.py::test_each_event_is_logged_once_and_in_order": RANDOM,
     "chaos/test_bad_handlers_beside.py::round_of": PACE,
     "chaos/test_consumer_killed.py::test_each_event_has_one_effect": RANDOM,
@@ -86,12 +101,17 @@ async def test_late():
     await asyncio.sleep(0)
     def inner(): time.sleep(1)
     assert 1
+def test_busy(page):
+    while not holds(): pass
+    page.wait_for_timeout(100)
 """
 
 
 def test_the_rules_find_what_breaks_them() -> None:
     assert [str(place) for place in without_assertion({"a.py": FAULTY})] == ["a.py:3 test_nothing"]
-    assert sorted(str(place) for place in sleeps("a.py", FAULTY)) == ["a.py:7 test_late", "a.py:9 inner"]
+    found = sorted(str(place) for place in sleeps("a.py", FAULTY))
+    assert found == ["a.py:13 test_busy", "a.py:7 test_late", "a.py:9 inner"]
+    assert [str(place) for place in spins("a.py", FAULTY)] == ["a.py:12 test_busy"]
 
 
 PLUGINS = ("-p", "pytest_rerunfailures", "-p", "xdist.plugin", "-p", "no:cacheprovider")
@@ -129,12 +149,35 @@ def test_a_test_cannot_give_itself_a_second_try(tmp_path: Path) -> None:
     assert "test_it marks itself flaky" in ran.stderr + ran.stdout
 
 
+LEAVES_A_STREAM_OPEN = """
+import asyncio, pytest
+from brain import EventStream
+
+async def opened(close):
+    stream = await EventStream.open("sqlite:///brain.db")
+    if close:
+        await stream.close()
+
+@pytest.mark.parametrize("close", [False, True])
+def test_it(close): assert asyncio.run(opened(close)) is None
+"""
+
+
+def test_a_stream_left_open_fails_the_test(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(LEAVES_A_STREAM_OPEN)
+    ran = run_pytest(tmp_path, "")
+    assert ran.returncode == 1, ran.stdout
+    assert "the test left a stream open" in ran.stdout
+    assert re.search(r"2 passed,.* 1 error in", ran.stdout), ran.stdout
+
+
 def run_pytest(folder: Path, allowed: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run pytest in the folder as this suite does, where the test named `allowed` may have a second try."""
     (folder / "conftest.py").write_text(
         f"import sys; sys.path.insert(0, {str(TESTS)!r})\n"
         f"from support.second_tries import SECOND_TRY; SECOND_TRY[{allowed!r}] = 'to see it'\n"
-        "pytest_plugins = ['support.second_tries']\n"
+        "import support.open_streams; support.open_streams.PATIENCE = 0.1\n"
+        "pytest_plugins = ['support.second_tries', 'support.open_streams']\n"
     )
     command = [sys.executable, "-m", "pytest", *PLUGINS, "--rootdir", str(folder), *options]
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

@@ -8,9 +8,10 @@ import pytest
 
 from brain.charter import Severity
 from brain.charter import ThreatStatus as Status
+from brain.charter.vocabulary import parse_name
 from brain.errors import Conflict, InvalidInput
 from brain.lifecycle import THREAT_MOVES as MOVES
-from brain.threats.models import HISTORY, Threat, moved, parse, statistics
+from brain.threats.models import HISTORY, Threat, moved, statistics
 
 
 def threat(**values: object) -> Threat:
@@ -75,11 +76,11 @@ def test_the_history_is_bounded_and_keeps_the_last_moves() -> None:
 
 
 def test_parse_takes_any_case_and_names_the_choices() -> None:
-    assert parse(Status, "open", "status") is Status.OPEN
+    assert parse_name(Status, "open", "status") is Status.OPEN
     with pytest.raises(InvalidInput, match="severity: 'huge' is not one of LOW, MEDIUM, HIGH, CRITICAL"):
-        parse(Severity, "huge", "severity")
+        parse_name(Severity, "huge", "severity")
     with pytest.raises(InvalidInput, match="severity: 3 is not one of"):
-        parse(Severity, 3, "severity")  # type: ignore[arg-type]
+        parse_name(Severity, 3, "severity")
 
 
 def test_statistics_of_none() -> None:

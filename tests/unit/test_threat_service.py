@@ -121,7 +121,7 @@ async def test_list_threats_filters_and_puts_the_latest_first() -> None:
     assert await listed(type="type1", status="INVESTIGATING") == []
     with pytest.raises(InvalidInput, match="status: 'NEW' is not one of"):
         await listed(status="NEW")
-    with pytest.raises(InvalidInput, match="limit: 0 must be 1 or more"):
+    with pytest.raises(InvalidInput, match="limit: 0 is too small; use 1 or more"):
         await listed(limit=0)
 
 

@@ -3,7 +3,7 @@
 Its events keep the source `soc_service`, and ids `evt_soc_...`: other systems know them by these names.
 """
 
-from brain.plugins import Plugin
+from brain.plugins import Command, Plugin
 
 PLUGIN = Plugin(
     name="alerting",
@@ -12,6 +12,12 @@ PLUGIN = Plugin(
     settings="brain.alerting.settings:AlertingSettings",
     listens=("threat.*", "policy.action_denied", "immune.critical_event"),
     open="brain.alerting.http:open_component",
-    commands={"alerts": "brain.alerting.commands.alerts:app", "silences": "brain.alerting.commands.silences:app"},
+    commands={
+        "alerts": Command(
+            "brain.alerting.commands.alerts:app",
+            "Alerts: list, acknowledge and close them; check notifiers.",
+        ),
+        "silences": Command("brain.alerting.commands.silences:app", "Silences: mute alerts for a while."),
+    },
     formerly=("soc",),
 )

@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import msgspec
 
-from brain.audit.search import Entry
+from brain.audit.models import AuditEntry
 from brain.plugins import catalogue
 
 _SEVERITIES = {"INFO": 2, "LOW": 3, "MEDIUM": 5, "WARNING": 5, "HIGH": 8, "CRITICAL": 10}
@@ -19,7 +19,7 @@ _PRIORITIES = {"MEDIUM": 3, "HIGH": 5, "CRITICAL": 7}
 _OUTCOMES = {True: "success", False: "failure"}
 
 
-def cef(entry: Entry) -> str:
+def cef(entry: AuditEntry) -> str:
     """The entry as one line, without its end."""
     event = entry.event
     payload = event.payload if event is not None else {}
@@ -51,11 +51,11 @@ def cef(entry: Entry) -> str:
     return "|".join((header[0], *map(_header, header[1:]), " ".join(fields)))
 
 
-def _name(entry: Entry) -> str:
+def _name(entry: AuditEntry) -> str:
     return entry.type.partition(".")[2].replace("_", " ") or "bytes that are no event"
 
 
-def _severity(entry: Entry) -> str:
+def _severity(entry: AuditEntry) -> str:
     event = entry.event
     severity = event.payload.get("severity") if event is not None else None
     if isinstance(severity, str) and severity in _SEVERITIES:

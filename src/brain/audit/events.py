@@ -1,4 +1,4 @@
-"""What the audit log says of itself: what is held, and what was deleted. These events are logged as all others are."""
+"""The audit log's own events: holds and deletions. They are logged as all others are."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class HoldChanged(TypedDict):
     """A legal hold, as it was set or lifted."""
 
     hold_id: Annotated[str, Meta(description="The hold's id.")]
-    pattern: Annotated[str | None, Meta(description="The event types that it holds; null when it holds a story.")]
-    held_correlation_id: Annotated[str | None, Meta(description="The story that it holds; null for a pattern.")]
+    pattern: Annotated[str | None, Meta(description="The event types that it holds; null for a correlation id.")]
+    held_correlation_id: Annotated[str | None, Meta(description="The correlation id held; null for a pattern.")]
     reason: Annotated[str, Meta(description="Why it was set.")]
-    by: Annotated[str, Meta(description="Who set or lifted it; empty when not told.")]
+    by: Annotated[str, Meta(description="Who set or lifted it; empty when not given.")]
 
 
 class PayloadsDeleted(TypedDict):

@@ -1,4 +1,4 @@
-"""The log in other forms: JSON Lines, CSV, Parquet, OCSF and CEF."""
+"""Exports of the log: JSON Lines, CSV, Parquet, OCSF and CEF."""
 
 from __future__ import annotations
 
@@ -7,54 +7,73 @@ import io
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import msgspec
+from msgspec import Meta
 
 from brain.audit.cef import cef
+from brain.audit.models import AuditEntry
 from brain.audit.ocsf import ocsf
-from brain.audit.search import Entry
+from brain.charter import Event
 from brain.errors import InvalidInput
 
-COLUMNS = (
-    "index",
-    "leaf_hash",
-    "appended_at",
-    "timestamp",
-    "type",
-    "event_id",
-    "source",
-    "target",
-    "agent",
-    "threat",
-    "correlation_id",
-    "payload",
-)
+COLUMNS: Mapping[str, Callable[[AuditEntry], Any]] = {
+    "index": lambda entry: entry.index,
+    "leaf_hash": lambda entry: entry.leaf_hash.hex(),
+    "appended_at": lambda entry: entry.appended_at,
+    "timestamp": lambda entry: entry.at,
+    "type": lambda entry: entry.type,
+    "event_id": lambda entry: entry.event_id,
+    "source": lambda entry: entry.event.source if entry.event else None,
+    "target": lambda entry: entry.event.target if entry.event else None,
+    "agent": lambda entry: entry.agent,
+    "threat": lambda entry: entry.threat,
+    "correlation_id": lambda entry: entry.correlation_id,
+    "payload": lambda entry: msgspec.json.encode(entry.event.payload).decode() if entry.event else None,
+}
 """Of CSV and Parquet; `payload` is the event's payload as JSON, times are Unix seconds."""
 
+EXAMPLE_HASH = "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
 _GROUP = 10_000
 
-Writer = Callable[[Iterable[Entry], BinaryIO], int]
-"""Writes the entries; how many there were."""
+Writer = Callable[[Iterable[AuditEntry], BinaryIO], int]
+"""Writes the entries; returns how many."""
 
 
-def write_jsonl(entries: Iterable[Entry], out: BinaryIO) -> int:
-    """One JSON object a line: the entry, with the event's exact bytes in base64 where they are no event."""
+class EntryDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the log."""
+
+    index: Annotated[int, Meta(description="Its number, from 0.")]
+    leaf_hash: Annotated[
+        str, Meta(description="The RFC 6962 hash over the event's exact bytes.", examples=[EXAMPLE_HASH])
+    ]
+    appended_at: Annotated[float, Meta(description="When it was logged, in Unix seconds.")]
+    event_id: Annotated[str | None, Meta(description="The event's id; null for bytes that are no event.")]
+    type: Annotated[str, Meta(description="The event's type; empty for bytes that are no event.")]
+    event: Annotated[Event | None, Meta(description="The event; null when its bytes are deleted or no event.")]
+    data_base64: Annotated[str | msgspec.UnsetType, Meta(description="The bytes, where they are no event.")] = (
+        msgspec.UNSET
+    )
+
+
+def write_jsonl(entries: Iterable[AuditEntry], out: BinaryIO) -> int:
+    """One EntryDocument a line."""
     return _lines((msgspec.json.encode(document(entry)) for entry in entries), out)
 
 
-def write_ocsf(entries: Iterable[Entry], out: BinaryIO) -> int:
+def write_ocsf(entries: Iterable[AuditEntry], out: BinaryIO) -> int:
     """One OCSF event a line."""
     return _lines((msgspec.json.encode(ocsf(entry)) for entry in entries), out)
 
 
-def write_cef(entries: Iterable[Entry], out: BinaryIO) -> int:
+def write_cef(entries: Iterable[AuditEntry], out: BinaryIO) -> int:
     """One CEF line an entry."""
     return _lines((cef(entry).encode() for entry in entries), out)
 
 
-def write_csv(entries: Iterable[Entry], out: BinaryIO) -> int:
+def write_csv(entries: Iterable[AuditEntry], out: BinaryIO) -> int:
     """RFC 4180, with a header line.
 
     A text that a spreadsheet would take for a formula gets an apostrophe before it (OWASP ASVS 1.2.10).
@@ -70,7 +89,7 @@ def write_csv(entries: Iterable[Entry], out: BinaryIO) -> int:
     return count
 
 
-def write_parquet(entries: Iterable[Entry], out: BinaryIO) -> int:
+def write_parquet(entries: Iterable[AuditEntry], out: BinaryIO) -> int:
     """Apache Parquet, through pyarrow (the extra `parquet`). Raises InvalidInput without it."""
     try:
         import pyarrow as pa
@@ -104,39 +123,23 @@ def writer_of(name: str) -> Writer:
     return FORMATS[name]
 
 
-def document(entry: Entry) -> dict[str, Any]:
-    """The entry as JSON shows it. `event` is null when the bytes are deleted or, with `data_base64`, no event."""
-    found: dict[str, Any] = {
-        "index": entry.index,
-        "leaf_hash": entry.leaf_hash.hex(),
-        "appended_at": entry.appended_at,
-        "event_id": entry.event_id,
-        "type": entry.type,
-        "event": entry.event,
-    }
-    if entry.data is not None and entry.event is None:
-        found["data_base64"] = b64encode(entry.data).decode()
-    return found
-
-
-def row(entry: Entry) -> dict[str, Any]:
-    """The entry by COLUMNS."""
-    event = entry.event
-    values = (
-        entry.index,
-        entry.leaf_hash.hex(),
-        entry.appended_at,
-        entry.at,
-        entry.type,
-        entry.event_id,
-        event.source if event else None,
-        event.target if event else None,
-        entry.agent,
-        entry.threat,
-        entry.correlation_id,
-        msgspec.json.encode(event.payload).decode() if event else None,
+def document(entry: AuditEntry) -> EntryDocument:
+    """The entry as JSON shows it."""
+    no_event = entry.data is not None and entry.event is None
+    return EntryDocument(
+        index=entry.index,
+        leaf_hash=entry.leaf_hash.hex(),
+        appended_at=entry.appended_at,
+        event_id=entry.event_id,
+        type=entry.type,
+        event=entry.event,
+        data_base64=b64encode(entry.data).decode() if no_event and entry.data is not None else msgspec.UNSET,
     )
-    return dict(zip(COLUMNS, values, strict=True))
+
+
+def row(entry: AuditEntry) -> dict[str, Any]:
+    """The entry by COLUMNS."""
+    return {name: value(entry) for name, value in COLUMNS.items()}
 
 
 def _lines(lines: Iterable[bytes], out: BinaryIO) -> int:

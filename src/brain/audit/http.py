@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import Field
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 
 from brain import limits
 from brain.audit import proofs
-from brain.audit.custody import Custody
-from brain.audit.export import document
+from brain.audit.export import EntryDocument, document
 from brain.audit.http_models import (
     EXAMPLE_ID,
+    EntryFilters,
     EntryView,
     InclusionProofView,
     LogView,
@@ -23,85 +24,56 @@ from brain.audit.http_models import (
     VerifyRequest,
 )
 from brain.audit.local_checkpoint import read_note
-from brain.audit.log import newest_note
-from brain.audit.search import Entry, EntryQuery, find
+from brain.audit.open import checkpoint_path, open_key
+from brain.audit.repository import log_verifier, make_tables, newest_checkpoint, require_checkpoint
+from brain.audit.search import AuditQuery, find
+from brain.audit.settings import AuditSettings
 from brain.audit.tables import entries
 from brain.audit.tree import StoredTree
-from brain.audit.verify import Report, verify
+from brain.audit.verify import AuditReport, verify
 from brain.errors import Conflict, NotFound
 from brain.kit.database import reachable, reading
-from brain.kit.http import PROBLEM_TYPE, TIME_FORMS, Story, TimeText, parse_pattern
-from brain.times import parse_time
-
-PAGE = 1000
-"""Most entries in one answer."""
-
-_NOTHING = "the audit log is not begun yet: its consumer has not run on this database"
+from brain.kit.http import PROBLEM_TYPE
+from brain.kit.views import list_of
 
 
-def audit_router(custody: Custody) -> APIRouter:
-    """The routes over this log."""
+def audit_router(database: Engine, settings: AuditSettings, clock: Callable[[], float] = time.time) -> APIRouter:
+    """The routes over the log in this database; `clock` gives the Unix time that ages are counted from."""
     router = APIRouter(prefix="/audit", tags=["audit"])
-    verifying = asyncio.Lock()
+    _add_log(router, database, clock)
+    _add_proofs(router, database, settings)
+    return router
 
+
+def _add_log(router: APIRouter, database: Engine, clock: Callable[[], float]) -> None:
     @router.get("", summary="The log as it stands")
     async def state() -> LogView:
         """Its size, root and newest checkpoint, and the public key that they are verified with."""
-        return await asyncio.to_thread(_state, custody)
+        return await asyncio.to_thread(_state, database)
 
-    @router.get("/entries", response_model=list[EntryView], summary="Search the log, newest first")
-    async def search(
-        pattern: Annotated[
-            list[Annotated[str, Field(max_length=limits.REASON)]] | None,
-            Query(
-                max_length=limits.FILTERS,
-                description="Event types wanted; repeated or comma-separated",
-                examples=["threat.*"],
-            ),
-        ] = None,
-        since: Annotated[TimeText | None, Query(description=f"Not before: {TIME_FORMS}", examples=["1h"])] = None,
-        until: Annotated[
-            TimeText | None, Query(description=f"Before: {TIME_FORMS}", examples=["2024-12-28T09:30:00Z"])
-        ] = None,
-        agent: Annotated[
-            str | None, Query(max_length=limits.TEXT, description="Only about this agent", examples=["agent-7"])
-        ] = None,
-        threat: Annotated[str | None, Query(max_length=limits.ID, description="Only about this threat")] = None,
-        correlation_id: Annotated[Story | None, Query(description="Only events of this story")] = None,
-        text: Annotated[
-            str | None, Query(max_length=limits.REASON, description="Only events that hold this text, in whatever case")
-        ] = None,
-        before: Annotated[
-            int | None, Query(ge=0, le=limits.COUNT, description="Only entries before this index")
-        ] = None,
-        limit: Annotated[int, Query(ge=1, le=PAGE, description="Most entries in the answer")] = 100,
-    ) -> Response:
+    @router.get("/entries", response_model=list_of(EntryView), summary="Search the log, newest first")
+    async def search(filters: Annotated[EntryFilters, Query()]) -> Response:
         """Those that fit all filters. For what follows, give the last index as `before`."""
-        now = custody.clock()
-        query = EntryQuery(
-            pattern=parse_pattern(pattern or ["*"]),
-            since=parse_time(since, now, "since") if since is not None else None,
-            until=parse_time(until, now, "until") if until is not None else None,
-            agent=agent,
-            threat=threat,
-            correlation_id=correlation_id,
-            text=text,
-        )
-        return _json([document(entry) for entry in await asyncio.to_thread(_find, custody, query, before, limit)])
+        query = filters.query(clock())
+        return _json(await asyncio.to_thread(_find, database, query, filters.before, filters.limit))
 
-    @router.post("/verify", summary="Verify the whole log")
-    async def verify_all(request: VerifyRequest) -> ReportView:
+
+def _add_proofs(router: APIRouter, database: Engine, settings: AuditSettings) -> None:
+    verifying = asyncio.Lock()
+
+    @router.post("/verify", response_model=ReportView, summary="Verify the whole log")
+    async def verify_all(request: VerifyRequest) -> AuditReport:
         """Goes through every entry, hash and checkpoint; with `checkpoint`, through what came after that."""
         kept = request.checkpoint.encode() if request.checkpoint is not None else None
         async with verifying:  # one at a time: each reads the whole log
-            return ReportView.model_validate(await asyncio.to_thread(_verify, custody, kept))
+            return await asyncio.to_thread(_verify, database, settings, kept)
 
     @router.get("/proof/{event_id}", response_model=InclusionProofView, summary="The proof that an event is logged")
     async def proof(
         event_id: Annotated[str, Path(description="The event's id", max_length=limits.NAME, examples=[EXAMPLE_ID])],
     ) -> Response:
         """A file for `brain audit verify-proof`, which needs no more than it and the public key."""
-        found = await asyncio.to_thread(_prove, custody, event_id)
+        found = await asyncio.to_thread(_prove, database, event_id)
         disposition = f'attachment; filename="audit-proof-{found.index}.json"'
         return Response(
             proofs.encode(found), media_type="application/json", headers={"Content-Disposition": disposition}
@@ -121,22 +93,20 @@ def audit_router(custody: Custody) -> APIRouter:
     )
     async def checkpoint() -> Response:
         """A note in the C2SP tlog-checkpoint format, to be kept elsewhere."""
-        return Response(await asyncio.to_thread(_checkpoint, custody), media_type="text/plain; charset=utf-8")
-
-    return router
+        return Response(await asyncio.to_thread(_checkpoint, database), media_type="text/plain; charset=utf-8")
 
 
-def _state(custody: Custody) -> LogView:
+def _state(database: Engine) -> LogView:
     try:
-        key = custody.verifier()
+        key = log_verifier(database)
     except NotFound:
         key = None
-    with reachable(custody.database), reading(custody.database).connect() as connection:
+    with reachable(database), reading(database).connect() as connection:
         tree = StoredTree(connection)
         size = tree.size()
         times = entries.c.appended_at
         kept = select(entries.c.idx).where(entries.c.payload.is_not(None)).order_by(entries.c.idx).limit(1)
-        note = newest_note(connection)
+        note = newest_checkpoint(connection)
         return LogView(
             origin=key.name if key else None,
             size=size,
@@ -149,33 +119,29 @@ def _state(custody: Custody) -> LogView:
         )
 
 
-def _find(custody: Custody, query: EntryQuery, before: int | None, limit: int) -> list[Entry]:
-    custody.prepare()
-    with reachable(custody.database), reading(custody.database).connect() as connection:
-        return find(connection, query, before, limit)
+def _find(database: Engine, query: AuditQuery, before: int | None, limit: int) -> list[EntryDocument]:
+    make_tables(database)
+    with reachable(database), reading(database).connect() as connection:
+        return [document(entry) for entry in find(connection, query, before, limit)]
 
 
-def _verify(custody: Custody, kept: bytes | None) -> Report:
+def _verify(database: Engine, settings: AuditSettings, kept: bytes | None) -> AuditReport:
     try:
-        key = custody.known_key()
+        key = open_key(database, settings)
     except NotFound as error:
-        raise Conflict(_NOTHING) from error
-    return verify(custody.database, key, kept, remembered=read_note(custody.remembered))
+        raise Conflict(f"{error}; there is nothing to verify") from error
+    return verify(database, key, kept, local=read_note(checkpoint_path(database, settings)))
 
 
-def _prove(custody: Custody, event_id: str) -> proofs.InclusionProof:
-    custody.prepare()
-    with reachable(custody.database):
-        return proofs.prove(custody.database, event_id)
+def _prove(database: Engine, event_id: str) -> proofs.InclusionProof:
+    with reachable(database):
+        return proofs.prove(database, event_id)
 
 
-def _checkpoint(custody: Custody) -> bytes:
-    custody.prepare()
-    with reachable(custody.database), reading(custody.database).connect() as connection:
-        note = newest_note(connection)
-    if note is None:
-        raise NotFound("audit log: nothing is logged yet")
-    return note
+def _checkpoint(database: Engine) -> bytes:
+    make_tables(database)
+    with reachable(database), reading(database).connect() as connection:
+        return require_checkpoint(connection)
 
 
 def _json(value: Any) -> Response:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from brain import limits
-from brain.kit.http import Envelope
+from brain.audit.export import EXAMPLE_HASH, EntryDocument
+from brain.audit.proofs import InclusionProof
+from brain.audit.search import AuditQuery
+from brain.audit.verify import AuditReport
+from brain.charter import Event
+from brain.kit.http import TIME_FORMS, CorrelationId, Envelope, TimeText, parse_pattern
+from brain.kit.views import view_of
+from brain.times import parse_time
 
+PAGE = 1000
+"""Most entries in one answer."""
 EXAMPLE_ID = "evt_policy_1703001234567_9f3ac81b2d40a1c7"
 _ORIGIN = "brain-audit/3f9c02d1a7b84e56"
-_HASH = "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
 _NOTE = f"{_ORIGIN}\n48213\nbjQLnP+zepicpUTmu3gKLHiQHT+zNzh2hRGjBhevoB0=\n\n— {_ORIGIN} Az3grl...\n"
 
 
@@ -18,7 +28,7 @@ class LogView(BaseModel):
 
     origin: str | None = Field(description="The log's name, in all its checkpoints; null before it is begun.")
     size: int = Field(description="How many entries it has.")
-    root: str = Field(description="The root of its Merkle tree, in hexadecimal.", examples=[_HASH])
+    root: str = Field(description="The root of its Merkle tree, in hexadecimal.", examples=[EXAMPLE_HASH])
     checkpoint: str | None = Field(description="The newest signed checkpoint; null without one.", examples=[_NOTE])
     public_key: str | None = Field(description="What proofs and checkpoints are verified with.")
     oldest_kept_index: int | None = Field(description="The first entry whose bytes are not deleted; null without one.")
@@ -26,16 +36,37 @@ class LogView(BaseModel):
     last_at: float | None = Field(description="When the last entry was logged, in Unix seconds.")
 
 
-class EntryView(BaseModel):
-    """One entry of the log."""
+class EntryFilters(BaseModel):
+    """Which entries a search asks for."""
 
-    index: int = Field(description="Its number, from 0.")
-    leaf_hash: str = Field(description="The RFC 6962 hash over the event's exact bytes.", examples=[_HASH])
-    appended_at: float = Field(description="When it was logged, in Unix seconds.")
-    event_id: str | None = Field(description="The event's id; null for bytes that are no event.")
-    type: str = Field(description="The event's type; empty for bytes that are no event.")
-    event: Envelope | None = Field(description="The event; null when its bytes are deleted or no event.")
-    data_base64: str | None = Field(None, description="The bytes, where they are no event.")
+    pattern: list[Annotated[str, Field(max_length=limits.REASON)]] | None = Field(
+        None,
+        max_length=limits.FILTERS,
+        description="Event types wanted; repeated or comma-separated",
+        examples=["threat.*"],
+    )
+    since: TimeText | None = Field(None, description=f"Not before: {TIME_FORMS}", examples=["1h"])
+    until: TimeText | None = Field(None, description=f"Before: {TIME_FORMS}", examples=["2024-12-28T09:30:00Z"])
+    agent: str | None = Field(None, max_length=limits.TEXT, description="Only about this agent", examples=["agent-7"])
+    threat: str | None = Field(None, max_length=limits.ID, description="Only about this threat")
+    correlation_id: CorrelationId | None = Field(None, description="Only of this correlation id")
+    text: str | None = Field(
+        None, max_length=limits.REASON, description="Only events that hold this text, in whatever case"
+    )
+    before: int | None = Field(None, ge=0, le=limits.COUNT, description="Only entries before this index")
+    limit: int = Field(100, ge=1, le=PAGE, description="Most entries in the answer")
+
+    def query(self, now: float) -> AuditQuery:
+        """The query; ages are counted from `now` (Unix seconds). Raises InvalidInput."""
+        return AuditQuery(
+            pattern=parse_pattern(self.pattern or ["*"]),
+            since=parse_time(self.since, now, "since") if self.since is not None else None,
+            until=parse_time(self.until, now, "until") if self.until is not None else None,
+            agent=self.agent,
+            threat=self.threat,
+            correlation_id=self.correlation_id,
+            text=self.text,
+        )
 
 
 class VerifyRequest(BaseModel):
@@ -48,32 +79,6 @@ class VerifyRequest(BaseModel):
     )
 
 
-class ReportView(BaseModel):
-    """What verification found."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    ok: bool = Field(description="Whether every entry is what it was when it was logged.")
-    origin: str = Field(description="The log's name.")
-    size: int = Field(description="How many entries there are.")
-    root: str | None = Field(description="The root over them, in hexadecimal; null when not all could be gone through.")
-    verified_from: int = Field(description="The first entry looked at: 0, or the given checkpoint's size.")
-    checkpoints: int = Field(description="How many signed checkpoints were compared.")
-    deleted: int = Field(description="How many of these entries have had their bytes deleted by retention.")
-    sealed: bool = Field(description="Whether the seals were checked too, which need the log's private key.")
-    first_bad_index: int | None = Field(description="From which entry on something is wrong; null when nothing is.")
-    problem: str | None = Field(description="What is wrong there.")
-    seconds: float = Field(description="How long it took.")
-
-
-class InclusionProofView(BaseModel):
-    """A proof file: `brain audit verify-proof` checks it without this server."""
-
-    kind: str = Field(description="Always brain-audit-inclusion.", examples=["brain-audit-inclusion"])
-    origin: str = Field(description="The log's name.")
-    event_id: str | None = Field(description="The event's id.")
-    index: int = Field(description="The entry's number.")
-    leaf_hash: str = Field(description="The RFC 6962 hash over the event's exact bytes.")
-    hashes: list[str] = Field(description="The audit path of RFC 6962, from the leaf up.")
-    checkpoint: str = Field(description="The signed checkpoint whose tree the entry is in.")
-    event: str | None = Field(description="The exact bytes in base64; null once they are deleted.")
+EntryView = view_of(EntryDocument, "EntryView", views={Event: Envelope})
+ReportView = view_of(AuditReport, "ReportView")
+InclusionProofView = view_of(InclusionProof)

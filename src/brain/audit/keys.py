@@ -44,22 +44,24 @@ def load_key(path: Path) -> Ed25519PrivateKey:
             data = file.read(1 << 16)
     except FileNotFoundError as error:
         raise NotFound(
-            f"audit key: there is no file {path}; it is made when the log is begun: bring it back from where you keep "
-            "a copy, or name its place in the setting audit.key_file"
+            f"audit key: {path} does not exist; it was made when the log was begun. Restore it from your copy, or "
+            "name its place in the setting audit.key_file"
         ) from error
     except OSError as error:
-        raise Unavailable(f"audit key: {path} cannot be read: {error.strerror}; check its owner and rights") from error
+        raise Unavailable(f"audit key: {path} cannot be read: {error.strerror}; check its permissions") from error
     if mode & 0o077:
         raise InvalidInput(
-            f"audit key: {path} has mode {mode:04o}, so that others may read it and sign as this log; "
-            f"if nobody has, run: chmod 600 {path}"
+            f"audit key: {path} has mode {mode:04o}: other users may read it and sign as this log; if nobody has, run: "
+            f"chmod 600 {path}"
         )
     try:
         key = load_pem_private_key(data, None)
     except (ValueError, TypeError) as error:
-        raise InvalidInput(f"audit key: {path} holds no private key in PEM without a password: {error}") from error
+        raise InvalidInput(
+            f"audit key: {path} holds no PEM key without a password, restore your copy: {error}"
+        ) from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise InvalidInput(f"audit key: {path} holds a {type(key).__name__}; an Ed25519 key is needed")
+        raise InvalidInput(f"audit key: {path} holds a {type(key).__name__}; use an Ed25519 key")
     return key
 
 
@@ -83,5 +85,5 @@ def _make(path: Path) -> None:
             draft.unlink()
     except OSError as error:
         raise Unavailable(
-            f"audit key: {path} cannot be written: {error.strerror}; check the folder's rights"
+            f"audit key: {path} cannot be written: {error.strerror}; check the permissions of its folder"
         ) from error

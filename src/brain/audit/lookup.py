@@ -1,4 +1,4 @@
-"""Where an event stands in the audit log: for pages and incidents that carry the proof of a decision."""
+"""Lookup of one event in the audit log, for pages and incidents that carry the proof of a decision."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from brain.audit.log import prepare
-from brain.audit.note import Checkpoint
+from brain.audit.checkpoint import Checkpoint
 from brain.audit.proofs import prove
+from brain.audit.repository import make_tables
 from brain.errors import NotFound
 from brain.kit.database import reachable
 from brain.kit.protocols import AuditProofs, LoggedEvent
@@ -21,7 +21,7 @@ def find_logged(database: Engine, event_id: str) -> LoggedEvent | None:
     Raises Unavailable when the database does not answer or the log was altered.
     """
     with reachable(database):
-        prepare(database)
+        make_tables(database)
         try:
             proof = prove(database, event_id)
         except NotFound:

@@ -22,7 +22,7 @@ NodeHash = Callable[[int, int], bytes]
 
 
 class BadProof(InvalidInput):
-    """A proof does not prove what it is said to prove."""
+    """A proof does not prove its claim."""
 
     title = "The proof does not hold"
 
@@ -65,10 +65,10 @@ class Frontier:
 
     def root(self) -> bytes:
         """The root of the tree as it is now."""
-        return fold(self.peaks)
+        return root_of_peaks(self.peaks)
 
 
-def fold(peaks: Sequence[bytes]) -> bytes:
+def root_of_peaks(peaks: Sequence[bytes]) -> bytes:
     """The root over complete subtrees of falling width that lie side by side."""
     if not peaks:
         return EMPTY_ROOT
@@ -131,7 +131,7 @@ def inclusion_proof(index: int, size: int, node: NodeHash) -> list[bytes]:
 def consistency_proof(old: int, new: int, node: NodeHash) -> list[bytes]:
     """The proof that the tree of `old` leaves is a prefix of that of `new` leaves (RFC 6962, 2.1.2).
 
-    Raises InvalidInput unless 0 < old <= new: nothing is to be proven about the empty tree.
+    Raises InvalidInput unless 0 < old <= new: the empty tree needs no proof.
     """
     if not 0 < old <= new:
         raise InvalidInput(f"sizes: cannot prove that {old} leaves are the first of {new}")
@@ -223,7 +223,7 @@ def _split(width: int) -> int:
 
 
 def _root_between(start: int, end: int, node: NodeHash) -> bytes:
-    return fold([node(level, index) for level, index in subtrees(start, end)])
+    return root_of_peaks([node(level, index) for level, index in subtrees(start, end)])
 
 
 def _check_hashes(*hashes: bytes) -> None:

@@ -1,7 +1,7 @@
-"""Signed notes and checkpoints: what a log's key says about its tree, in a form that witnesses and other tools read.
+"""Signed notes: a text with signatures below it, in the form that witnesses and other tools read.
 
-Sources: C2SP signed-note (https://c2sp.org/signed-note) and tlog-checkpoint (https://c2sp.org/tlog-checkpoint). The
-text form of public keys is that of Go's golang.org/x/mod/sumdb/note: `<name>+<key id in hex>+<base64 of type and key>`.
+Source: C2SP signed-note (https://c2sp.org/signed-note). The text form of public keys is that of Go's
+golang.org/x/mod/sumdb/note: `<name>+<key id in hex>+<base64 of type and key>`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from brain.audit.merkle import SIZE
 from brain.errors import InvalidInput
 
 ED25519 = b"\x01"
@@ -27,11 +26,10 @@ MAX_NOTE = 64 << 10
 
 _DASH = "— "
 _NAME = re.compile(r"[^\s+]+").fullmatch
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,18}").fullmatch
 
 
 class BadNote(InvalidInput):
-    """A note or checkpoint is malformed, or not signed by the key that it must be signed by."""
+    """A note or checkpoint is malformed, or not signed by the right key."""
 
     title = "The signed note is not good"
 
@@ -53,7 +51,7 @@ class Verifier:
 
     @property
     def id(self) -> bytes:
-        """The four bytes that stand before each of its signatures."""
+        """The four bytes before each of its signatures."""
         return sha256(self.name.encode() + b"\n" + ED25519 + self.key).digest()[:4]
 
     def __str__(self) -> str:
@@ -61,13 +59,13 @@ class Verifier:
 
     @staticmethod
     def parse(text: str) -> Verifier:
-        """The key written as `<name>+<id>+<base64>`. Raises InvalidInput, saying what is wrong."""
+        """The key written as `<name>+<id>+<base64>`. Raises InvalidInput, naming the fault."""
         remedy = "write it as `brain audit key` prints it: <name>+<8 hex digits>+<base64>"
         parts = text.strip().split("+", 2)
         if len(parts) != 3:
             raise InvalidInput(f"public key: {text.strip()[:80]!r} is not one; {remedy}")
         name, found_id, encoded = parts
-        raw = _base64(encoded)
+        raw = decode_base64(encoded)
         if raw is None or raw[:1] != ED25519 or len(raw) != 33:
             raise InvalidInput(f"public key: {encoded[:80]!r} is no Ed25519 key; {remedy}")
         verifier = Verifier(check_name(name), raw[1:])
@@ -108,44 +106,9 @@ class Signer:
         return f"{text}\n{line}".encode()
 
     def derive(self, purpose: bytes) -> bytes:
-        """A secret of 32 bytes for another purpose, which tells nothing about the key (HKDF, RFC 5869)."""
+        """A secret of 32 bytes for another purpose, which reveals nothing of the key (HKDF, RFC 5869)."""
         hkdf = HKDF(SHA256(), 32, salt=None, info=purpose + b"\n" + self.verifier.name.encode())
         return hkdf.derive(self._private.private_bytes_raw())
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """What a log says about itself at one moment."""
-
-    origin: str
-    size: int
-    root: bytes
-
-    def text(self) -> str:
-        """The text of the note."""
-        return f"{self.origin}\n{self.size}\n{b64encode(self.root).decode()}\n"
-
-    @staticmethod
-    def parse(text: str) -> Checkpoint:
-        """The checkpoint in a note's text; extension lines are passed over. Raises BadNote."""
-        lines = text.split("\n")
-        if len(lines) < 4 or not all(lines[:-1]) or lines[-1]:
-            raise BadNote("checkpoint: needs three lines: origin, size, and the root in base64")
-        origin, size, encoded = lines[:3]
-        if not _NUMBER(size):
-            raise BadNote(f"checkpoint: {size[:40]!r} is not a size")
-        root = _base64(encoded)
-        if root is None or len(root) != SIZE:
-            raise BadNote(f"checkpoint: {encoded[:80]!r} is not a root hash in base64")
-        return Checkpoint(origin, int(size), root)
-
-    @staticmethod
-    def open(note: bytes, key: Verifier) -> Checkpoint:
-        """The checkpoint in a note that `key` has signed for the log of its name. Raises BadNote."""
-        checkpoint = Checkpoint.parse(key.open(note))
-        if checkpoint.origin != key.name:
-            raise BadNote(f"checkpoint: is of the log {checkpoint.origin}, not of {key.name}")
-        return checkpoint
 
 
 def _split(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
@@ -164,15 +127,15 @@ def _split(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
     signatures = []
     for line in lines[:-1].split("\n"):
         name, space, encoded = line.removeprefix(_DASH).partition(" ")
-        signature = _base64(encoded)
+        signature = decode_base64(encoded)
         if not line.startswith(_DASH) or not space or not _NAME(name) or signature is None or len(signature) < 5:
             raise BadNote(f"note: {line[:80]!r} is not a signature line")
         signatures.append((name, signature))
     return text + "\n", signatures
 
 
-def _base64(text: str) -> bytes | None:
-    """The bytes, or None. Only the one canonical spelling counts: a text that was altered must not decode the same."""
+def decode_base64(text: str) -> bytes | None:
+    """The bytes; None unless the text is their one canonical spelling: an altered text must not decode the same."""
     try:
         found = b64decode(text, validate=True)
     except (binascii.Error, ValueError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from brain.audit.search import Entry
+from brain.audit.models import AuditEntry
 from brain.charter import Event
 
 VERSION = "1.6.0"
@@ -37,8 +37,8 @@ _INCIDENT_STATUS = {
 _CREATE, _UPDATE, _CLOSE, _OTHER = 1, 2, 3, 99
 
 
-def ocsf(entry: Entry) -> dict[str, Any]:
-    """The entry as an OCSF event; of bytes that are deleted or no event, what the log still knows."""
+def ocsf(entry: AuditEntry) -> dict[str, Any]:
+    """The entry as an OCSF event; for bytes that are deleted or no event, with the search fields alone."""
     event = entry.event
     if event is None:
         return _base(entry, 0, 0, 0, 0)
@@ -54,7 +54,7 @@ def ocsf(entry: Entry) -> dict[str, Any]:
     return {**found, "unmapped": {"type": event.type, "payload": event.payload}}
 
 
-def _base(entry: Entry, category: int, class_uid: int, activity: int, severity: int) -> dict[str, Any]:
+def _base(entry: AuditEntry, category: int, class_uid: int, activity: int, severity: int) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "version": VERSION,
         "product": _PRODUCT,
@@ -77,7 +77,7 @@ def _base(entry: Entry, category: int, class_uid: int, activity: int, severity: 
     }
 
 
-def _decision(entry: Entry, event: Event) -> dict[str, Any]:
+def _decision(entry: AuditEntry, event: Event) -> dict[str, Any]:
     payload = event.payload
     denied = event.type == "policy.action_denied" or payload.get("allowed") is False
     action = _text(payload.get("action"))
@@ -106,7 +106,7 @@ def _decision(entry: Entry, event: Event) -> dict[str, Any]:
     return found
 
 
-def _threat(entry: Entry, event: Event) -> dict[str, Any]:
+def _threat(entry: AuditEntry, event: Event) -> dict[str, Any]:
     payload = event.payload
     status = {"threat.escalated": "ESCALATED", "threat.mitigated": "MITIGATED"}.get(
         event.type, _text(payload.get("new_status") or payload.get("status"))
@@ -125,7 +125,7 @@ def _threat(entry: Entry, event: Event) -> dict[str, Any]:
     return found
 
 
-def _incident(entry: Entry, event: Event) -> dict[str, Any]:
+def _incident(entry: AuditEntry, event: Event) -> dict[str, Any]:
     payload = event.payload
     state = _text(payload.get("state") or payload.get("new_state") or payload.get("status"))
     number, name = _INCIDENT_STATUS.get(state, (_OTHER, state or event.type))
@@ -143,7 +143,7 @@ def _incident(entry: Entry, event: Event) -> dict[str, Any]:
     }
 
 
-def _healing(entry: Entry, event: Event) -> dict[str, Any]:
+def _healing(entry: AuditEntry, event: Event) -> dict[str, Any]:
     payload = event.payload
     details = payload.get("details")
     outcome = details.get("outcome") if isinstance(details, Mapping) else None

@@ -1,6 +1,6 @@
 """The audit plug-in, declared."""
 
-from brain.plugins import Plugin
+from brain.plugins import Command, Plugin
 
 PLUGIN = Plugin(
     name="audit",
@@ -9,6 +9,11 @@ PLUGIN = Plugin(
     settings="brain.audit.settings:AuditSettings",
     listens=("*",),
     open="brain.audit.tasks:open_component",
-    commands={"audit": "brain.audit.commands:app"},
-    provides={"AuditProofs": "brain.audit.lookup:audit_proofs"},
+    commands={
+        "audit": Command("brain.audit.commands:app", "The audit log: verify, prove, search, export, hold and prune."),
+    },
+    provides={
+        "AuditEvents": "brain.audit.repository:AuditEventReader",
+        "AuditProofs": "brain.audit.lookup:audit_proofs",
+    },
 )

@@ -1,16 +1,19 @@
-"""Proof files: that an event is in the log, or that a checkpoint continues an earlier one. Checked without the log."""
+"""Proofs: files which prove that an event is in the log, or that a checkpoint continues an earlier one.
+
+A proof is checked with the public key alone, without the log.
+"""
 
 from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy import Connection, Engine, select
 
-from brain.audit.entries import kept
-from brain.audit.log import newest_note, read_identity
+from brain.audit.checkpoint import Checkpoint
 from brain.audit.merkle import (
     SIZE,
     BadProof,
@@ -20,7 +23,9 @@ from brain.audit.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from brain.audit.note import Checkpoint, Verifier
+from brain.audit.models import clip_field
+from brain.audit.note import Verifier
+from brain.audit.repository import log_verifier, require_checkpoint
 from brain.audit.tables import entries
 from brain.audit.tree import StoredTree, Tampered
 from brain.errors import NotFound
@@ -30,17 +35,18 @@ from brain.kit.database import reading
 class InclusionProof(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="brain-audit-inclusion"
 ):
-    """That the event is entry `index` of the log that the checkpoint speaks for."""
+    """A proof file: `brain audit verify-proof` checks it without this server.
 
-    origin: str
-    event_id: str | None
-    index: int
-    leaf_hash: str
-    hashes: list[str]
-    """The audit path of RFC 6962 from the leaf up, in hexadecimal."""
-    checkpoint: str
-    event: str | None
-    """The event's exact bytes in base64; null once retention has deleted them."""
+    It proves that the event is entry `index` of the log of the checkpoint. Hashes are in hexadecimal.
+    """
+
+    origin: Annotated[str, Meta(description="The log's name.")]
+    event_id: Annotated[str | None, Meta(description="The event's id.")]
+    index: Annotated[int, Meta(description="The entry's number.")]
+    leaf_hash: Annotated[str, Meta(description="The RFC 6962 hash over the event's exact bytes.")]
+    hashes: Annotated[list[str], Meta(description="The audit path of RFC 6962, from the leaf up.")]
+    checkpoint: Annotated[str, Meta(description="The signed checkpoint whose tree the entry is in.")]
+    event: Annotated[str | None, Meta(description="The exact bytes in base64; null once they are deleted.")]
 
 
 class ConsistencyProof(
@@ -51,7 +57,7 @@ class ConsistencyProof(
     tag_field="kind",
     tag="brain-audit-consistency",
 ):
-    """That the log of the newer checkpoint begins with the whole log of the older one."""
+    """Proves that the log of the newer checkpoint begins with the whole log of the older one."""
 
     origin: str
     hashes: list[str]
@@ -65,7 +71,7 @@ _decoder = msgspec.json.Decoder(Proof)
 
 
 class Proven(msgspec.Struct, frozen=True, kw_only=True):
-    """What a proof proves: an entry of a log, or (without `index`) that it continues the log of `old_size` entries."""
+    """The claim of a good proof: an entry is in a log, or (no `index`) a log continues one of `old_size` entries."""
 
     origin: str
     size: int
@@ -82,7 +88,7 @@ def encode(proof: Proof) -> bytes:
 
 
 def check(data: bytes, key: Verifier) -> Proven:
-    """What the proof file proves to who trusts the key. Raises BadProof, BadNote."""
+    """The claim of the proof file, once it is checked with the log's public key. Raises BadProof, BadNote."""
     try:
         proof: Proof = _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -109,21 +115,24 @@ def check(data: bytes, key: Verifier) -> Proven:
 def prove(database: Engine, event_id: str) -> InclusionProof:
     """The proof of the first entry with that event id, in the newest checkpoint's tree.
 
-    Raises NotFound when it is not logged, Tampered when what is stored does not lead to the checkpoint's root.
+    Raises NotFound when it is not logged, Tampered when the stored hashes do not lead to the
+    checkpoint's root.
     """
+    key = log_verifier(database)
     with reading(database).connect() as connection:
-        key = _key(database)
         row: Any = connection.execute(
             select(entries.c.idx, entries.c.leaf_hash, entries.c.event_id, entries.c.payload)
-            .where(entries.c.event_id == kept(event_id))
+            .where(entries.c.event_id == clip_field(event_id))
             .order_by(entries.c.idx)
             .limit(1)
         ).one_or_none()
         if row is None:
-            raise NotFound(f"audit log: no entry has the event id {event_id!r}; the event may not be logged yet")
+            raise NotFound(
+                f"audit log: no entry has the event id {event_id!r}; check the id; a new event takes a moment"
+            )
         note, checkpoint = _newest(connection, key)
         if row.idx >= checkpoint.size:
-            raise Tampered(f"no checkpoint speaks for entry {row.idx}")
+            raise Tampered(f"no checkpoint covers entry {row.idx}")
         hashes = inclusion_proof(row.idx, checkpoint.size, StoredTree(connection).node)
     try:
         verify_inclusion(row.idx, checkpoint.size, row.leaf_hash, hashes, checkpoint.root)
@@ -148,8 +157,8 @@ def prove_consistency(database: Engine, kept: bytes) -> ConsistencyProof:
     Raises BadNote when it is not of this log, InvalidInput for one of an empty log, Tampered when the log does not
     continue it.
     """
+    key = log_verifier(database)
     with reading(database).connect() as connection:
-        key = _key(database)
         old = Checkpoint.open(kept, key)
         note, new = _newest(connection, key)
         if old.size > new.size:
@@ -167,17 +176,8 @@ def prove_consistency(database: Engine, kept: bytes) -> ConsistencyProof:
     )
 
 
-def _key(database: Engine) -> Verifier:
-    key = read_identity(database)
-    if key is None:
-        raise NotFound("audit log: there is none in this database yet; `brain serve` or `brain worker audit` begins it")
-    return key
-
-
 def _newest(connection: Connection, key: Verifier) -> tuple[bytes, Checkpoint]:
-    note = newest_note(connection)
-    if note is None:
-        raise NotFound("audit log: nothing is logged yet")
+    note = require_checkpoint(connection)
     return note, Checkpoint.open(note, key)
 
 

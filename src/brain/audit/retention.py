@@ -1,7 +1,7 @@
-"""Keeping and deleting: legal holds, and the deletion of payloads that are older than the retention.
+"""Retention: legal holds, and the deletion of payloads that are older than the retention.
 
-A deletion takes the exact bytes and leaves the hash, so that the proofs of everything else still hold, and leaves what
-the entry was found by (times, type, ids, agent). Its seal tells it from a payload that somebody else removed.
+A deletion removes the exact bytes. It leaves the hash, so that all other proofs still hold, and the search fields
+(times, type, ids, agent). Its seal distinguishes it from a payload that somebody else removed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Engine, bindparam, delete, insert, select, true, update
 
-from brain.audit.entries import Sealing
-from brain.audit.search import of_pattern, of_story
+from brain.audit.seal import Sealing
+from brain.audit.search import of_correlation, of_pattern
 from brain.audit.settings import LEAST_DAYS
 from brain.audit.tables import entries, holds
 from brain.charter import Pattern
@@ -26,7 +26,7 @@ REASON_CHARACTERS = 1000
 
 @dataclass(frozen=True)
 class Hold:
-    """What it holds is not deleted while it stands. Either a pattern of event types or a correlation id."""
+    """A legal hold: entries that match it are not deleted. Either a pattern of event types or a correlation id."""
 
     id: str
     pattern: str | None
@@ -41,17 +41,17 @@ class Hold:
         if self.pattern is not None:
             return of_pattern(Pattern(self.pattern.split(",")))
         assert self.correlation_id is not None
-        return of_story(self.correlation_id)
+        return of_correlation(self.correlation_id)
 
 
 def check_retention(days: float, i_know: bool) -> float:
     """The days as given. Raises InvalidInput for fewer than 90, unless the caller knows."""
     if not days > 0:
-        raise InvalidInput(f"retention: {days:g} days are not a time to keep anything for")
+        raise InvalidInput(f"retention: {days:g} days is no duration; give a number above 0")
     if days < LEAST_DAYS and not i_know:
         raise InvalidInput(
-            f"retention: {days:g} days are fewer than the {LEAST_DAYS:g} that an audit log is kept for at least; "
-            "if the law and your contracts allow it, repeat with --i-know (in the settings: audit.i_know = true)"
+            f"retention: {days:g} days are fewer than {LEAST_DAYS:g}, the least for an audit log; if the law and your "
+            "contracts allow it, repeat with --i-know (in the settings: audit.i_know = true)"
         )
     return days
 
@@ -61,7 +61,7 @@ def add_hold(
 ) -> Hold:
     """Hold what matches the pattern or carries the correlation id, from now on. Raises InvalidInput."""
     if (pattern is None) is (correlation_id is None) or correlation_id == "":
-        raise InvalidInput("hold: give either a pattern of event types (threat.*) or a correlation id")
+        raise InvalidInput("hold: give either a pattern of event types, such as threat.*, or a correlation id")
     if pattern is not None:
         pattern = str(Pattern([part.strip() for part in pattern.split(",")]))
     if not reason.strip() or len(reason) > REASON_CHARACTERS:
@@ -79,17 +79,17 @@ def list_holds(database: Engine) -> list[Hold]:
 
 
 def remove_hold(database: Engine, hold_id: str) -> Hold:
-    """Lift a hold; what it held is deleted by the next pruning, if it is old enough. Raises NotFound."""
+    """Remove a hold; the next pruning deletes the payloads that it held and that are old enough. Raises NotFound."""
     with database.begin() as connection:
         found = [hold for hold in _holds(connection) if hold.id == hold_id]
         if not found:
-            raise NotFound(f"hold: there is none with the id {hold_id!r}; `brain audit hold list` shows them")
+            raise NotFound(f"hold: no hold has the id {hold_id!r}; `brain audit hold list` shows those that exist")
         connection.execute(delete(holds).where(holds.c.id == hold_id))
     return found[0]
 
 
 def prune(database: Engine, sealing: Sealing, days: float, now: float, *, dry: bool = False) -> int:
-    """Delete the payloads that were logged more than `days` ago and are not held; how many. Blocks.
+    """Delete the payloads that were logged more than `days` ago and are not held; returns how many. Blocks.
 
     In pages, each a transaction of its own: it may be stopped at any time. With `dry` nothing is deleted.
     """

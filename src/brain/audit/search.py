@@ -1,4 +1,4 @@
-"""Finding entries: by time, type, agent, threat, correlation id and text."""
+"""Searching the log: by time, type, agent, threat, correlation id and text."""
 
 from __future__ import annotations
 
@@ -10,61 +10,20 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, and_, or_, select
 
-from brain.audit.entries import kept
+from brain.audit.models import AuditEntry, clip_field
+from brain.audit.repository import ENTRY_COLUMNS, PAGE, entries_in_order
 from brain.audit.tables import entries
-from brain.charter import Event, Pattern
-from brain.errors import EnvelopeError
-from brain.kit.database import reading
+from brain.charter import Pattern
 from brain.stream.query import EventQuery
 
-_PAGE = 2000
 _ESCAPE = "\\"
-_COLUMNS = (
-    entries.c.idx,
-    entries.c.leaf_hash,
-    entries.c.appended_at,
-    entries.c.at,
-    entries.c.type,
-    entries.c.event_id,
-    entries.c.agent,
-    entries.c.threat,
-    entries.c.correlation_id,
-    entries.c.payload,
-)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One entry of the log. Times are Unix seconds; `at` is the event's own, `appended_at` the log's."""
-
-    index: int
-    leaf_hash: bytes
-    appended_at: float
-    at: float
-    type: str
-    event_id: str | None
-    agent: str | None
-    threat: str | None
-    correlation_id: str | None
-    data: bytes | None
-    """The exact bytes; None once retention has deleted them."""
-
-    @cached_property
-    def event(self) -> Event | None:
-        """The event in the bytes; None when they are deleted or no valid event."""
-        if self.data is None:
-            return None
-        try:
-            return Event.decode(self.data)
-        except EnvelopeError:
-            return None
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntryQuery(EventQuery):
-    """Which entries are asked for: as for the stream, and by what the log has an index of.
+class AuditQuery(EventQuery):
+    """Which entries are asked for: as for the stream, and by the fields that the log has an index of.
 
-    `text` is found anywhere in an event, in whatever case.
+    `text` is found anywhere in an event; case does not matter.
     """
 
     agent: str | None = None
@@ -72,7 +31,7 @@ class EntryQuery(EventQuery):
     text: str | None = None
 
     @cached_property
-    def clauses(self) -> Sequence[ColumnElement[bool]]:
+    def conditions(self) -> Sequence[ColumnElement[bool]]:
         """All but the text, for the database."""
         found: list[ColumnElement[bool]] = []
         if not self.pattern.matches_all:
@@ -82,16 +41,21 @@ class EntryQuery(EventQuery):
         if self.until is not None:
             found.append(entries.c.at < self.until)
         if self.agent is not None:
-            found.append(entries.c.agent == kept(self.agent))
+            found.append(entries.c.agent == clip_field(self.agent))
         if self.threat is not None:
-            found.append(entries.c.threat == kept(self.threat))
+            found.append(entries.c.threat == clip_field(self.threat))
         if self.correlation_id is not None:
-            found.append(of_story(self.correlation_id))
+            found.append(of_correlation(self.correlation_id))
         return found
 
+    def fits_text(self, entry: AuditEntry) -> bool:
+        """Whether the entry's bytes hold the text, as it is written in JSON; deleted bytes hold none."""
+        if self.text is None:
+            return True
+        return entry.data is not None and self._needle in entry.data.decode(errors="replace").lower()
+
     @cached_property
-    def needle(self) -> str:
-        """The text as it stands in JSON, in lower case."""
+    def _needle(self) -> str:
         return msgspec.json.encode(self.text or "").decode()[1:-1].lower()
 
 
@@ -100,53 +64,31 @@ def of_pattern(pattern: Pattern) -> ColumnElement[bool]:
     return or_(*(entries.c.type.like(_like(text), escape=_ESCAPE) for text in pattern.texts))
 
 
-def of_story(correlation_id: str) -> ColumnElement[bool]:
+def of_correlation(correlation_id: str) -> ColumnElement[bool]:
     """The entries with the correlation id, and the one whose own id it is."""
-    return or_(entries.c.correlation_id == kept(correlation_id), entries.c.event_id == kept(correlation_id))
+    return or_(entries.c.correlation_id == clip_field(correlation_id), entries.c.event_id == clip_field(correlation_id))
 
 
-def find(connection: Connection, query: EntryQuery, before: int | None = None, limit: int = 100) -> list[Entry]:
-    """At most `limit` of the entries asked for before the index `before`, the newest first."""
-    found: list[Entry] = []
-    page = limit if query.text is None else max(limit, _PAGE)
+def find(connection: Connection, query: AuditQuery, before: int | None = None, limit: int = 100) -> list[AuditEntry]:
+    """At most `limit` entries that fit the query, before the index `before`; the newest first."""
+    found: list[AuditEntry] = []
+    page = limit if query.text is None else max(limit, PAGE)
     while True:
-        clauses = [*query.clauses, *([entries.c.idx < before] if before is not None else [])]
-        newest = select(*_COLUMNS).where(and_(True, *clauses)).order_by(entries.c.idx.desc()).limit(page)
-        rows: Sequence[Any] = connection.execute(newest).all()
-        for row in rows:
-            entry = Entry(*row)
-            if _has_text(entry, query):
-                found.append(entry)
-                if len(found) == limit:
-                    return found
-        if len(rows) < page:
-            return found
+        conditions = [*query.conditions, *([entries.c.idx < before] if before is not None else [])]
+        rows: Sequence[Any] = connection.execute(
+            select(*ENTRY_COLUMNS).where(and_(True, *conditions)).order_by(entries.c.idx.desc()).limit(page)
+        ).all()
+        found += [entry for entry in (AuditEntry(*row) for row in rows) if query.fits_text(entry)]
+        if len(found) >= limit or len(rows) < page:
+            return found[:limit]
         before = rows[-1][0]
 
 
-def each(database: Engine, query: EntryQuery) -> Iterator[Entry]:
-    """All entries asked for, oldest first; in pages, each a short transaction of its own."""
-    after = -1
-    while True:
-        clauses = [*query.clauses, entries.c.idx > after]
-        following = select(*_COLUMNS).where(and_(*clauses)).order_by(entries.c.idx).limit(_PAGE)
-        with reading(database).connect() as connection:
-            rows: Sequence[Any] = connection.execute(following).all()
-        for row in rows:
-            entry = Entry(*row)
-            if _has_text(entry, query):
-                yield entry
-        if len(rows) < _PAGE:
-            return
-        after = rows[-1][0]
-
-
-def _has_text(entry: Entry, query: EntryQuery) -> bool:
-    if query.text is None:
-        return True
-    return entry.data is not None and query.needle in entry.data.decode(errors="replace").lower()
+def each(database: Engine, query: AuditQuery) -> Iterator[AuditEntry]:
+    """All entries that fit the query, the oldest first; read in pages."""
+    return filter(query.fits_text, entries_in_order(database, query.conditions))
 
 
 def _like(pattern: str) -> str:
-    """The subscription pattern in SQL's terms, where `_` would stand for any character."""
+    """The subscription pattern for SQL's LIKE, where an unescaped `_` matches any character."""
     return pattern.replace("_", f"{_ESCAPE}_").replace("*", "%")

@@ -16,7 +16,7 @@ identity = Table(
     Column("origin", Text, nullable=False),
     Column("public_key", LargeBinary, nullable=False),
 )
-"""Who this log is: one row, made with the log."""
+"""The log's name and key: one row, made with the log."""
 
 entries = Table(
     "audit_entries",
@@ -35,7 +35,7 @@ entries = Table(
     Column("deletion", LargeBinary),
 )
 """One row for each event, numbered from 0. `payload` holds the exact bytes, until they are deleted: then `deletion`
-is the seal of that. Between those columns the leaf hash speaks for the payload, and the seal for everything else."""
+is the seal of the deletion. The leaf hash covers the payload, and the seal covers everything else."""
 
 _by_time = Index("audit_entries_at", entries.c.at)
 for _name in ("event_id", "agent", "threat", "correlation_id"):
@@ -57,7 +57,7 @@ checkpoints = Table(
     Column("size", _NUMBER, primary_key=True, autoincrement=False),
     Column("note", LargeBinary, nullable=False),
 )
-"""The newest signed checkpoints, by the size of the tree they speak for."""
+"""The newest signed checkpoints, by the size of their tree."""
 
 holds = Table(
     "audit_holds",
@@ -69,4 +69,4 @@ holds = Table(
     Column("by", Text, nullable=False),
     Column("made_at", Double, nullable=False),
 )
-"""Legal holds: what must not be deleted, whatever its age."""
+"""Legal holds: entries that match one are not deleted, whatever their age."""

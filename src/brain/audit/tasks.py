@@ -1,16 +1,19 @@
-"""The consumer opened: its work, which is appending, and deleting what is old; and its routes."""
+"""The tasks of the audit plug-in: append the stream's events to the log, and delete old payloads."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from brain.audit.custody import Custody
 from brain.audit.events import PAYLOADS_DELETED
 from brain.audit.http import audit_router
-from brain.audit.log import AuditLog
+from brain.audit.open import open_projector
+from brain.audit.plugin import PLUGIN
+from brain.audit.projector import AuditProjector
 from brain.audit.retention import DAY, prune
+from brain.audit.seal import Sealing
 from brain.audit.settings import AuditSettings
 from brain.kit.database import OUTAGE
 from brain.kit.projection import Projection
@@ -20,45 +23,52 @@ from brain.stream.publisher import emit
 
 log = Log("brain.audit")
 
-GROUP = "brain.audit"
+GROUP = PLUGIN.group
 _RETRY = 1.0  # seconds
 
 
 @asynccontextmanager
 async def open_component(context: PluginContext) -> AsyncIterator[Component]:
-    """The consumer on these parts. The database need not answer yet."""
-    custody = Custody(context.table(AuditSettings), context.database)
-
-    async def append() -> None:
-        audit = await _opened(custody)
-        await Projection(context, GROUP, audit.append, committed=audit.committed, former="audit").run()
-
-    async def delete_old() -> None:
-        audit = await _opened(custody)
-        while True:
-            await _prune(context, custody, audit)
-            await asyncio.sleep(custody.settings.prune_every)
-
-    yield Component(audit_router(custody), (append, delete_old))
+    """The audit log on these parts. The database need not answer yet."""
+    settings = context.table(AuditSettings)
+    yield Component(
+        audit_router(context.database, settings),
+        (lambda: append(context, settings), lambda: delete_regularly(context, settings)),
+    )
 
 
-async def _opened(custody: Custody) -> AuditLog:
-    """The log, once the database answers."""
+async def append(context: PluginContext, settings: AuditSettings) -> None:
+    """Append every event of the stream to the log, until cancelled."""
+    projector = await _opened(context, settings)
+    await Projection(context, GROUP, projector.apply, committed=projector.committed, former="audit").run()
+
+
+async def delete_regularly(
+    context: PluginContext, settings: AuditSettings, clock: Callable[[], float] = time.time
+) -> None:
+    """Delete payloads older than the retention, every `prune_every` seconds, until cancelled."""
+    sealing = (await _opened(context, settings)).sealing
+    while True:
+        await _delete_old(context, sealing, settings.retention_days, clock())
+        await asyncio.sleep(settings.prune_every)
+
+
+async def _opened(context: PluginContext, settings: AuditSettings) -> AuditProjector:
+    """The projector, once the database answers."""
     while True:
         try:
-            return await asyncio.to_thread(custody.log)
+            return await asyncio.to_thread(open_projector, context.database, settings)
         except OUTAGE as error:
-            log.warning("the audit log waits for its database", error=str(error))
+            log.warning("audit log not opened, trying again", error=str(error))
             await asyncio.sleep(_RETRY)
 
 
-async def _prune(context: PluginContext, custody: Custody, audit: AuditLog) -> None:
-    """Delete what is older than the retention, and say so; after an outage the next round does it."""
-    days, now = custody.settings.retention_days, custody.clock()
+async def _delete_old(context: PluginContext, sealing: Sealing, days: float, now: float) -> None:
+    """Delete payloads older than `days`, and publish that; after an outage the next round does it."""
     try:
-        count = await asyncio.to_thread(prune, context.database, audit.sealing, days, now)
+        count = await asyncio.to_thread(prune, context.database, sealing, days, now)
     except OUTAGE as error:
-        log.warning("old payloads are not deleted", error=str(error))
+        log.warning("old payloads not deleted, trying again later", error=str(error))
         return
     if count:
         log.info("deleted old payloads from the audit log", count=count)

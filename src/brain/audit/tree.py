@@ -20,12 +20,12 @@ TILE = 1 << STEP
 
 
 class Tampered(Unavailable):
-    """The stored log contradicts itself or its checkpoints. Nothing is appended until a person has looked."""
+    """The stored log contradicts itself or its checkpoints. Nothing is appended until it is repaired."""
 
     title = "The audit log was altered"
 
     def __init__(self, message: str) -> None:
-        super().__init__(f"{message}; run `brain audit verify` to find the place, and restore the database")
+        super().__init__(f"audit log: {message}; run `brain audit verify` to find the place, and restore the database")
 
 
 class StoredTree:
@@ -47,7 +47,7 @@ class StoredTree:
         tile, start = divmod(index << above, TILE)
         hashes = self._tile(stored, tile)[start : start + (1 << above)]
         if len(hashes) != 1 << above:
-            raise Tampered(f"the audit log lacks hashes below entry {(index + 1) << level}")
+            raise Tampered(f"hashes below entry {(index + 1) << level} are missing")
         return root_of(hashes)
 
     def frontier(self, size: int) -> Frontier:
@@ -70,7 +70,7 @@ class StoredTree:
             query = select(index, value).where(index >= first, index < first + TILE)
         rows = self._connection.execute(query.order_by(index)).all()
         if rows and rows[-1][0] != first + len(rows) - 1:
-            raise Tampered(f"the audit log lacks hashes of level {level} after number {first}")
+            raise Tampered(f"hashes of level {level} after number {first} are missing")
         return [row[1] for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""Going through the whole log: is every entry what it was when the checkpoints were signed? If not, from where on?"""
+"""Verification: goes through the log, and finds the first entry that does not fit the checkpoints."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from time import perf_counter
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
+from brain.audit.checkpoint import Checkpoint
 from brain.audit.diagnosis import diagnose, sealed
-from brain.audit.entries import Sealing
 from brain.audit.merkle import Frontier, root_at
-from brain.audit.note import BadNote, Checkpoint, Signer, Verifier
+from brain.audit.note import BadNote, Signer, Verifier
+from brain.audit.seal import Sealing
 from brain.audit.tables import checkpoints, entries, nodes
 from brain.audit.tree import STEP, StoredTree, Tampered, stored_nodes
 from brain.errors import Unavailable
@@ -22,7 +24,7 @@ from brain.kit.database import reading
 
 PAGE = 5000
 Progress = Callable[[int, int], None]
-"""Called with the entries done, and how many there are."""
+"""Called with the number of entries done, and the number of all."""
 
 _COLUMNS = (
     entries.c.idx,
@@ -41,38 +43,38 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Report:
-    """What verification found. `first_bad_index` and `problem` are None when all is well."""
+class AuditReport:
+    """What verification found."""
 
-    ok: bool
-    origin: str
-    size: int
-    root: str | None
-    """Of the entries, in hexadecimal; None when not all could be gone through."""
-    verified_from: int
-    """The first entry that was looked at: 0, or the size of the checkpoint that was begun from."""
-    checkpoints: int
-    """How many signed checkpoints were compared with the entries."""
-    deleted: int
-    """Of the entries looked at, those whose payload is deleted: of them only the hash is left."""
-    sealed: bool
-    """Whether the seals were checked too, for which the log's private key is needed."""
-    first_bad_index: int | None
-    problem: str | None
-    seconds: float
+    ok: Annotated[bool, Meta(description="Whether every entry is what it was when it was logged.")]
+    origin: Annotated[str, Meta(description="The log's name.")]
+    size: Annotated[int, Meta(description="How many entries there are.")]
+    root: Annotated[
+        str | None,
+        Meta(description="The root over them, in hexadecimal; null when not all could be gone through."),
+    ]
+    verified_from: Annotated[int, Meta(description="The first entry looked at: 0, or the given checkpoint's size.")]
+    checkpoints: Annotated[int, Meta(description="How many signed checkpoints were compared.")]
+    deleted: Annotated[int, Meta(description="How many of these entries have had their bytes deleted by retention.")]
+    sealed: Annotated[bool, Meta(description="Whether the seals were checked too, which need the log's private key.")]
+    first_bad_index: Annotated[
+        int | None, Meta(description="From which entry on something is wrong; null when nothing is.")
+    ]
+    problem: Annotated[str | None, Meta(description="What is wrong there.")]
+    seconds: Annotated[float, Meta(description="How long it took.")]
 
 
 @dataclass(frozen=True, order=True)
-class Problem:
+class LogFault:
     """Something wrong, from the entry `index` on."""
 
     index: int
     text: str
 
 
-class _Found(Exception):
+class _FaultFound(Exception):
     def __init__(self, index: int, text: str) -> None:
-        self.problem = Problem(index, text)
+        self.fault = LogFault(index, text)
 
 
 def verify(
@@ -80,16 +82,18 @@ def verify(
     key: Signer | Verifier,
     kept: bytes | None = None,
     progress: Progress | None = None,
-    remembered: bytes | None = None,
-) -> Report:
-    """Verify the log as far as it goes now; what is appended meanwhile is not looked at.
+    local: bytes | None = None,
+) -> AuditReport:
+    """Verify the log as far as it goes now; entries that are appended meanwhile are not looked at.
 
-    With the log's own Signer the seals are checked too, which tell the exact place of any tampering; with the public
-    key alone, a swap or insertion may only be traced to the checkpoint that it makes wrong. `kept` is a checkpoint
-    that a third party kept: the log must continue it, and only what came after it is gone through (all, if it does not
-    continue it, to name the place). `remembered` is the last checkpoint that this machine signed, which the log must
-    continue too; one of another log is passed over. Raises BadNote when `kept` is not signed by the key, Unavailable
-    when the database does not answer.
+    With the log's own Signer the seals are checked too, which name the exact place of any change. With the public key
+    alone, a swapped or inserted entry may only be traced to the checkpoint that it makes wrong.
+
+    `kept` is a checkpoint that a third party kept. The log must continue it, and only the entries after it are gone
+    through; all of them, if the log does not continue it, to name the place. `local` is the last checkpoint that this
+    machine signed. The log must continue it too; one of another log is ignored.
+
+    Raises BadNote when `kept` is not signed by the key, Unavailable when the database does not answer.
     """
     verifier = key.verifier if isinstance(key, Signer) else key
     trusted = Checkpoint.open(kept, verifier) if kept is not None else None
@@ -98,7 +102,7 @@ def verify(
             if connection.dialect.name == "postgresql":  # as SQLite does anyway: one state for a whole transaction
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             walk = _Walk(connection, key, verifier, progress or _silent)
-            return walk.run(trusted, remembered)
+            return walk.run(trusted, local)
     except DBAPIError as error:
         raise Unavailable(f"audit log: the database does not answer: {error.orig}") from error
 
@@ -112,18 +116,19 @@ class _Walk:
         self._progress = progress
         self._size = 0
         self._deleted = 0
-        self._problems: list[Problem] = []
+        self._faults: list[LogFault] = []
 
-    def run(self, trusted: Checkpoint | None, remembered: bytes | None) -> Report:
+    def run(self, trusted: Checkpoint | None, local: bytes | None) -> AuditReport:
+        """Verify; `trusted` is the checkpoint to begin from, `local` the note that this machine keeps."""
         # These three are of one moment, though the log may be growing; a longer transaction would hold up others.
         size, signed_to = self._ends()
         self._size = size
         signed = self._checkpoints()
         self._nodes = self._stored_nodes()
         self._connection.rollback()
-        for elsewhere in filter(None, (self._of_this_log(remembered), trusted)):
+        for elsewhere in filter(None, (self._of_this_log(local), trusted)):
             if elsewhere.size > size:
-                self._problems.append(Problem(size, _cut_off(size, elsewhere.size)))
+                self._faults.append(LogFault(size, _cut_off(size, elsewhere.size)))
             signed.setdefault(elsewhere.size, set()).add(elsewhere.root)
         start, frontier, seal = self._start(trusted, size, signed)
         root = None
@@ -131,14 +136,14 @@ class _Walk:
             self._go(start, size, frontier, seal, signed)
             root = frontier.root().hex()
             if start == 0 and len(self._nodes) != stored_nodes(size):
-                self._problems.append(Problem(size, "there are hashes of subtrees that the entries do not make"))
-        except _Found as found:
-            self._problems.append(found.problem)
+                self._faults.append(LogFault(size, "hashes of subtrees are stored that no entries lead to"))
+        except _FaultFound as found:
+            self._faults.append(found.fault)
         self._connection.rollback()
         if size != signed_to:
-            self._problems.append(_ends_problem(size, signed_to))
-        first = min(self._problems, default=None)
-        return Report(
+            self._faults.append(_ends_problem(size, signed_to))
+        first = min(self._faults, default=None)
+        return AuditReport(
             ok=first is None,
             origin=self._key.name,
             size=size,
@@ -169,7 +174,7 @@ class _Walk:
         return (-1 if row[0] is None else row[0]) + 1, row[1] or 0
 
     def _checkpoints(self) -> dict[int, set[bytes]]:
-        """The roots of the good ones by size; what is wrong with the others goes to the problems."""
+        """The roots of the good ones by size; the others are noted as faults."""
         good: dict[int, set[bytes]] = {}
         for size, note in self._connection.execute(select(checkpoints.c.size, checkpoints.c.note)):
             try:
@@ -178,8 +183,8 @@ class _Walk:
                     raise BadNote(f"checkpoint: is of {found.size} entries")
                 good[size] = {found.root}
             except (BadNote, TypeError, AttributeError) as error:
-                self._problems.append(
-                    Problem(max(0, size - 1), f"the checkpoint of {size} entries was altered: {error}")
+                self._faults.append(
+                    LogFault(max(0, size - 1), f"the checkpoint of {size} entries was altered: {error}")
                 )
         return good
 
@@ -207,17 +212,17 @@ class _Walk:
 
     def _go(self, start: int, size: int, frontier: Frontier, seal: bytes, signed: dict[int, set[bytes]]) -> None:
         append, stored, sealing = frontier.append, self._nodes, self._sealing
-        vouched = start  # the entries before this one are what a good checkpoint was signed over
+        vouched = start  # a good checkpoint covers the entries before this one
         index = start
         for page in self._pages(start, size):
             for row in page:
                 if row[0] != index:
-                    raise _Found(index, f"entry {index} is missing")
+                    raise _FaultFound(index, f"entry {index} is missing")
                 leaf = row[2]
                 try:
                     self._check_row(row, seal)
                 except TypeError as error:
-                    raise _Found(index, f"entry {index}: holds a value of another kind: {error}") from error
+                    raise _FaultFound(index, f"entry {index}: holds a value of another kind: {error}") from error
                 seal = row[3]
                 subtrees = append(leaf)
                 index += 1
@@ -225,17 +230,17 @@ class _Walk:
                     number = (index - 1) >> level
                     if stored.get((level, number)) != subtrees[level]:
                         begin = max(number << level, vouched if sealing is None else 0)
-                        raise _Found(begin, _subtree_problem(number << level, index, (level, number) in stored))
+                        raise _FaultFound(begin, _subtree_problem(number << level, index, (level, number) in stored))
                 roots = signed.get(index)
                 if roots is not None:
                     if roots != {frontier.root()}:
-                        raise _Found(
-                            vouched, f"the entries {vouched} to {index - 1} are not those that were signed for"
+                        raise _FaultFound(
+                            vouched, f"the entries {vouched} to {index - 1} are not those that were signed"
                         )
                     vouched = index
             self._progress(index - start, size - start)
         if index != size:
-            raise _Found(index, f"entry {index} is missing")
+            raise _FaultFound(index, f"entry {index} is missing")
 
     def _check_row(self, row: Sequence[Any], previous: bytes) -> None:
         index, payload, leaf, seal, deletion, *fields = row
@@ -244,16 +249,16 @@ class _Walk:
         if payload is not None:
             if sha256(b"\x00" + payload).digest() != leaf:
                 what = "the hash was altered" if not fits else "the payload was altered"
-                raise _Found(index, f"entry {index}: {what}: they do not fit each other")
+                raise _FaultFound(index, f"entry {index}: {what}: they do not fit each other")
             if deletion is not None:
-                raise _Found(index, f"entry {index}: is marked as deleted and has a payload")
+                raise _FaultFound(index, f"entry {index}: is marked as deleted and has a payload")
         elif deletion is None or (sealing is not None and deletion != sealing.deletion(seal)):
-            raise _Found(index, f"entry {index}: the payload is missing, and retention did not delete it")
+            raise _FaultFound(index, f"entry {index}: the payload is missing, and retention did not delete it")
         else:
             self._deleted += 1
         if not fits and sealing is not None:
             following = (sealed(other) for page in self._pages(index + 1, self._size) for other in page)
-            raise _Found(index, diagnose(sealed(row), previous, following, sealing))
+            raise _FaultFound(index, diagnose(sealed(row), previous, following, sealing))
 
     def _pages(self, start: int, size: int) -> Iterator[Sequence[Sequence[Any]]]:
         after = start - 1
@@ -285,13 +290,13 @@ class _Walk:
                 if _outage(error):
                     raise
                 if not rows:
-                    raise _Found(index, f"entry {index}: cannot be read: {error}") from error
+                    raise _FaultFound(index, f"entry {index}: cannot be read: {error}") from error
                 return rows
         return rows
 
 
 def _outage(error: Exception) -> bool:
-    """Whether it is the database that does not answer, and not a value that cannot be read."""
+    """Whether the database does not answer, rather than hold a value that cannot be read."""
     return isinstance(error, DBAPIError) and not any(sign in str(error.orig) for sign in ("UTF-8", "malformed"))
 
 
@@ -300,16 +305,16 @@ def _subtree_problem(first: int, end: int, there: bool) -> str:
     return f"the stored hash over the entries {first} to {end - 1} {what}"
 
 
-def _ends_problem(size: int, signed_to: int) -> Problem:
+def _ends_problem(size: int, signed_to: int) -> LogFault:
     if size < signed_to:
-        return Problem(size, f"entry {size} is missing: a checkpoint was signed for {signed_to} entries")
-    return Problem(
-        signed_to, f"no checkpoint speaks for the entries from {signed_to} on: they were put in, or it taken"
+        return LogFault(size, f"entry {size} is missing: a checkpoint was signed for {signed_to} entries")
+    return LogFault(
+        signed_to, f"no checkpoint covers the entries from {signed_to} on: they were inserted, or it was removed"
     )
 
 
 def _cut_off(size: int, elsewhere: int) -> str:
-    return f"entry {size} is missing: a checkpoint kept elsewhere is of {elsewhere} entries"
+    return f"entry {size} is missing: a checkpoint outside the database has {elsewhere} entries"
 
 
 def _silent(done: int, total: int) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from brain.charter.envelope import Event
 
 VERSION = "1.0"
+"""The Charter's version, in the meta of every event."""
 
 _NO_META: Mapping[str, Any] = {"correlation_id": None, "version": VERSION}
 CURRENT: ContextVar[Mapping[str, Any]] = ContextVar("brain_meta", default=_NO_META)

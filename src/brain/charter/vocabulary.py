@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TypeVar
+
+from brain.errors import InvalidInput
+from brain.limits import shown
+
+E = TypeVar("E", bound=StrEnum)
 
 
 class Effect(StrEnum):
@@ -79,3 +85,11 @@ class HealthKind(StrEnum):
     RESOURCE_EXHAUSTION = "RESOURCE_EXHAUSTION"
     AGENT_FAILURE = "AGENT_FAILURE"
     PERFORMANCE_DEGRADATION = "PERFORMANCE_DEGRADATION"
+
+
+def parse_name(kind: type[E], value: object, field: str) -> E:
+    """The member of `kind` with this name, in any case. Raises InvalidInput listing the names."""
+    try:
+        return kind(str(value).upper())
+    except ValueError as error:
+        raise InvalidInput(f"{field}: {shown(value)} is not one of {', '.join(kind)}") from error

@@ -1,25 +1,95 @@
-"""The command `brain`: the files beside this one, and the commands that plug-ins bring.
+"""The command `brain`: the commands listed here, and those that plug-ins declare.
 
-A file `name.py` holds `app`, a typer.Typer, for a group, or a function of the file's name for a single command. Files
-import what is heavy inside their functions, so that `brain --help` stays quick.
+A command is imported when it is run. `brain --help` shows each by its declared line of help and imports none.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
 
-from brain.errors import BrainError
-from brain.plugins import plugins
+from brain import logs
+from brain.errors import BrainError, InvalidInput
+from brain.plugins import Command, plugins
 
 USAGE_EXIT = 2
-"""Exit code for whatever the user can set right: wrong usage, bad input, an unknown id, a part that does not answer."""
+"""Exit code for faults that the user can mend: wrong usage, bad input, an unknown id, a part that does not answer."""
+
+COMMANDS = {
+    "dead-letters": Command("brain.cli.dead_letters:app", "Events that a consumer group gave up on."),
+    "demo": Command("brain.cli.demo:demo", "Serve, with a simulated fleet that uses the HTTP API."),
+    "doctor": Command("brain.cli.doctor:doctor", "Check settings, stream, groups, store, database and server."),
+    "events": Command("brain.cli.events:app", "The event stream: follow it, read it, and list its event types."),
+    "groups": Command("brain.cli.groups:app", "Consumer groups: list them (also without a command), or remove one."),
+    "outbox": Command("brain.cli.outbox:app", "Messages to outside services: waiting, sent, refused."),
+    "serve": Command("brain.cli.serve:serve", "Serve the HTTP API, the page and the consumers."),
+    "worker": Command("brain.cli.worker:worker", "Run the tasks of one plug-in, without the HTTP server."),
+}
+"""The commands that belong to no plug-in."""
+
+
+def commands() -> Mapping[str, tuple[Command, Callable[[], Any]]]:
+    """Every command, in the order of the names, with a function that imports it.
+
+    Raises InvalidInput when two commands have the same name.
+    """
+    found: dict[str, tuple[Command, Callable[[], Any]]] = {}
+    for name, command in COMMANDS.items():
+        found[name] = command, partial(_imported, command.reference)
+    for plugin in plugins().values():
+        for name, command in plugin.commands.items():
+            if name in found:
+                raise InvalidInput(f"plug-in {plugin.name}: there is another command `brain {name}`; choose a new name")
+            found[name] = command, partial(plugin.command, name)
+    return dict(sorted(found.items()))
+
+
+class LazyGroup(TyperGroup):
+    """The group of all commands: a stand-in with a line of help for each, exchanged for the real one that is run."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._known = commands()
+        for name, (command, _) in self._known.items():
+            self.add_command(TyperCommand(name, help=command.help), name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the arguments name, imported, and what is left of the arguments."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, found if name is None else self.load(name), rest
+
+    def load(self, name: str) -> Any:
+        """The command of that name, imported. Raises InvalidInput when what it names is not there."""
+        declared, imported = self._known[name]
+        command = _command(imported(), declared.help)
+        command.name = name
+        if "structlog" in sys.modules:  # the command's modules may log by it directly
+            logs.load()
+        return command
+
+
+def _imported(reference: str) -> Any:
+    module, _, attribute = reference.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def _command(found: Any, help_text: str) -> Any:
+    """A typer.Typer as a group with this help; a function as a single command with its own."""
+    if isinstance(found, typer.Typer):
+        group = get_group(found)
+        group.help = help_text
+        return group
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single.command()(found)
+    return get_command(single)
 
 
 def _show_version(wanted: bool) -> None:
@@ -29,9 +99,10 @@ def _show_version(wanted: bool) -> None:
 
 
 def root() -> typer.Typer:
-    """The whole command line."""
+    """The whole command line. Raises InvalidInput for a plug-in that cannot be loaded."""
     app = typer.Typer(
         name="brain",
+        cls=LazyGroup,
         help="Policy decisions, threats, health and one durable event stream for fleets of agents and services.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
@@ -40,34 +111,18 @@ def root() -> typer.Typer:
     @app.callback()
     def options(
         version: Annotated[
-            bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and end.")
+            bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
         ] = False,
     ) -> None:
-        from brain.logs import configure_logs
+        logs.configure_when_needed()
 
-        configure_logs()
-
-    for found in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name):
-        module = importlib.import_module(f"{__name__}.{found.name}")
-        name = found.name.replace("_", "-")
-        if isinstance(group := getattr(module, "app", None), typer.Typer):
-            app.add_typer(group, name=name)
-        elif callable(command := getattr(module, found.name, None)):
-            app.command(name=name)(command)
-    for plugin in plugins().values():
-        for name in plugin.commands:
-            command = plugin.command(name)
-            if isinstance(command, typer.Typer):
-                app.add_typer(command, name=name)
-            else:
-                app.command(name=name)(command)
     return app
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line (this process's, or these arguments) and exit.
 
-    Errors that the user can set right go to standard error, with exit code 2.
+    Faults that the user can mend go to standard error, with exit code 2.
     """
     try:
         root()(arguments)

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 def demo(
     folder: Annotated[
         Path | None,
-        typer.Option(help="Keep everything in this folder, for another run or a look; else in one that is deleted."),
+        typer.Option(help="Keep everything in this folder; without it, in a folder that is deleted at the end."),
     ] = None,
     stream: Annotated[
-        str | None, typer.Option(metavar="URL", help="Another stream, such as redis://host:port/0; else in the folder.")
+        str | None, typer.Option(metavar="URL", help="Another stream, such as redis://host:port/0.")
     ] = None,
     seconds: Annotated[float | None, typer.Option(min=1, help="End after so many seconds; else at Ctrl-C.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; by default the usual, or any free one.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed tells the same story, but for timing.")] = 7,
+    seed: Annotated[int, typer.Option(help="The same seed plays the same events, but for timing.")] = 7,
     as_json: JsonOption = False,
 ) -> None:
     """Serve, with agents that work, break rules, get attacked, fail and recover, all through the HTTP API.

@@ -1,4 +1,4 @@
-"""`brain doctor`: is everything as it should be, and if not, what to do."""
+"""`brain doctor`: checks of all parts, with a remedy for each fault."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ WAIT_SECONDS = 5.0
 """How long one part may take to answer."""
 
 LAG = 10_000
-"""Events a group may be behind before it is worth a note."""
+"""Events that a group may be behind without a note."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one part; `remedy` says what to do when the state is not ok."""
+    """The state of one part; `remedy` says what to do unless it is ok."""
 
     part: str
     state: State
@@ -92,7 +92,7 @@ def _missing_database(url: str) -> Finding | None:
         "stream",
         "note",
         f"there is no {path} yet",
-        "it is made when something is first published; or go to the folder it is in, or give --stream",
+        "the first published event makes it; if it is in another folder, go there or give --stream",
     )
 
 
@@ -166,31 +166,31 @@ async def _redis(stream: EventStream) -> list[Finding]:
 async def _groups(stream: EventStream) -> list[Finding]:
     findings = []
     for group in await stream.groups():
-        told = f"{group.pattern}: {group.lag} behind, {group.pending} in work, {group.dead} dead letters"
+        state = f"{group.pattern}: {group.lag} behind, {group.pending} pending, {group.dead} dead letters"
         if group.dead:
             remedy = f"brain dead-letters list {group.name}; then redrive or discard them"
-            findings.append(Finding(f"group {group.name}", "bad", told, remedy))
+            findings.append(Finding(f"group {group.name}", "bad", state, remedy))
         elif group.lag > LAG and not group.consumers:
-            remedy = "nobody consumes it: run its program (for our own groups brain serve), or drop the group"
-            findings.append(Finding(f"group {group.name}", "bad", told, remedy))
+            remedy = "nothing consumes it: run its program (brain serve for groups named brain.*), or remove it"
+            findings.append(Finding(f"group {group.name}", "bad", state, remedy))
         elif group.lag > LAG:
-            remedy = "its handler is too slow: raise its concurrency or run more workers"
-            findings.append(Finding(f"group {group.name}", "note", told, remedy))
+            remedy = "its handler is slow: raise its concurrency, or run more workers"
+            findings.append(Finding(f"group {group.name}", "note", state, remedy))
         else:
-            findings.append(Finding(f"group {group.name}", "ok", told))
+            findings.append(Finding(f"group {group.name}", "ok", state))
     return findings
 
 
 def _journal(stream: EventStream) -> Finding:
     stats = stream.stats()
-    told = f"{stats['recovered']} events of ended processes were stored just now"
+    recovered = f"{stats['recovered']} events of ended processes were stored just now"
     if stats["damaged"]:
         remedy = "they are lost: check the disk, and whether it was full"
-        return Finding("journal", "bad", f"{told}; {stats['damaged']} records are damaged", remedy)
+        return Finding("journal", "bad", f"{recovered}; {stats['damaged']} records are damaged", remedy)
     if stats["backlog"]:
         remedy = "they are stored as soon as the stream answers"
         return Finding("journal", "bad", f"{stats['backlog']} events wait to be stored: {stream.last_error}", remedy)
-    return Finding("journal", "ok", told if stats["recovered"] else "nothing waits to be stored")
+    return Finding("journal", "ok", recovered if stats["recovered"] else "nothing waits to be stored")
 
 
 async def _store(settings: Settings) -> Finding:
@@ -210,7 +210,7 @@ async def _store(settings: Settings) -> Finding:
 
 async def _unreadable_rules(settings: Settings) -> list[Finding]:
     """The stored rules that this version cannot read: an engine does not start with one."""
-    from brain.policy.reading import StoredRules, read_rules
+    from brain.policy.stored_rules import StoredRules, read_rules
     from brain.store import open_store
 
     def ask() -> StoredRules:
@@ -270,9 +270,7 @@ async def _server(settings: Settings) -> list[Finding]:
             ready = await client.get("/readyz")
             metrics = await client.get("/metrics")
     except httpx.HTTPError:
-        return [
-            Finding("server", "note", f"none answers at {url}", "start one with brain serve, if there should be one")
-        ]
+        return [Finding("server", "note", f"no server answers at {url}", "start one with brain serve, if you want one")]
     if metrics.status_code != 200:
         remedy = "another program has this port, or the API key is not that of the server"
         return [Finding("server", "bad", f"{url}/metrics was answered with {metrics.status_code}", remedy)]

@@ -1,24 +1,25 @@
-"""`brain events`: follow the stream, print what it holds, and print or write the catalogue of event types."""
+"""`brain events`: follow the stream, print its events, and print or write the catalogue of event types."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from brain.cli.trace import trace_events
 from brain.kit.cli.common import JsonOption, PatternOption, StreamOption, print_json, print_json_array, run
 
 if TYPE_CHECKING:
     from brain.charter import Event
     from brain.stream import EventStream
 
-app = typer.Typer(help="The event stream: follow it, read it, and what its types are.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 LimitOption = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="End after so many events.")]
 AfterOption = Annotated[str | None, typer.Option(metavar="POSITION", help="Start after this position.")]
@@ -47,13 +48,14 @@ def replay(
     limit: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print recorded events, oldest first; disturbs no consumer."""
+    """Print recorded events, oldest first. Consumers are not affected."""
     from brain.times import parse_time
 
     now = time.time()
     first = parse_time(since, now, "--since") if since is not None else None
     last = parse_time(until, now, "--until") if until is not None else None
-    run(_replay(_stream_url(stream), pattern or ["*"], first, last, after, limit, as_json))
+    wanted = {"pattern": pattern or ["*"], "since": first, "until": last, "after": after}
+    run(_replay(_stream_url(stream), wanted, limit, as_json))
 
 
 @app.command()
@@ -96,6 +98,9 @@ def catalogue(
         Console().print(table)
 
 
+app.command("trace")(trace_events)
+
+
 def _stream_url(given: str | None) -> str:
     from brain.settings import load_settings
 
@@ -128,20 +133,10 @@ async def _tail(url: str, patterns: list[str], after: str | None, limit: int | N
                 return
 
 
-async def _replay(
-    url: str,
-    patterns: list[str],
-    since: float | None,
-    until: float | None,
-    after: str | None,
-    limit: int | None,
-    as_json: bool,
-) -> None:
+async def _replay(url: str, wanted: Mapping[str, Any], limit: int | None, as_json: bool) -> None:
+    """Print the events that `EventStream.replay` gives for these arguments."""
     seen = 0
-    async with (
-        _reading(url) as stream,
-        aclosing(stream.replay(patterns, since=since, until=until, after=after)) as events,
-    ):
+    async with _reading(url) as stream, aclosing(stream.replay(**wanted)) as events:
         async for event in events:
             if as_json:
                 sys.stdout.write("[" if seen == 0 else ",\n ")

@@ -1,4 +1,4 @@
-"""`brain groups`: the consumer groups, how far each has come, and removing one."""
+"""`brain groups`: the consumer groups, how far each has read, and removing one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from brain.kit.cli.backend import find_group, opened
 from brain.kit.cli.common import JsonOption, StreamOption, print_json_array
 
-app = typer.Typer(help="Consumer groups: list them (also without a command), or remove one.")
+app = typer.Typer()
 
 
 @app.callback(invoke_without_command=True)
@@ -52,9 +52,9 @@ def list_groups(stream: StreamOption = None, as_json: JsonOption = False) -> Non
 def remove(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The group.")],
     stream: StreamOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only say what would be lost.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without this, only print what would be lost.")] = False,
 ) -> None:
-    """Forget a group: how far it has read, what it holds, and its dead letters. Events stay in the stream."""
+    """Remove a group: its position, its pending events and its dead letters. Events stay in the stream."""
     from brain.errors import InvalidInput
 
     with opened(stream) as backend:
@@ -62,7 +62,7 @@ def remove(
         if not yes:
             raise InvalidInput(
                 f"removing {name!r} forgets that it has {group.lag} events to read, {group.pending} unacknowledged and "
-                f"{group.dead} dead letters; a consumer that runs ({group.consumers} joined) makes it anew, and begins "
+                f"{group.dead} dead letters; a running consumer ({group.consumers} joined) makes it again, and begins "
                 "where new groups begin; repeat with --yes"
             )
         backend.drop_group(name)

@@ -1,4 +1,4 @@
-"""`brain outbox`: messages to outside services that wait, were sent or were refused."""
+"""`brain outbox`: the messages to outside services: waiting, sent and refused."""
 
 from __future__ import annotations
 
@@ -9,22 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array
+from brain.kit.cli.database import DatabaseOption, opened_database
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from brain.kit.outbox.listing import Listed
 
-app = typer.Typer(help="Messages to outside services: waiting, sent, refused.", no_args_is_help=True)
-
-DatabaseOption = Annotated[
-    str | None, typer.Option("--database", metavar="URL", help="Where the consumers keep their tables.")
-]
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")
 def list_rows(
-    consumer: Annotated[str | None, typer.Argument(metavar="CONSUMER", help="Only alerting or incidents.")] = None,
+    consumer: Annotated[str | None, typer.Argument(metavar="CONSUMER", help="Of this plug-in alone.")] = None,
     state: Annotated[
         Literal["waiting", "sent", "refused", "cancelled"] | None, typer.Option("--state", help="Only in this state.")
     ] = None,
@@ -52,13 +49,13 @@ def list_rows(
 
 @app.command()
 def retry(
-    consumer: Annotated[str, typer.Argument(metavar="CONSUMER", help="alerting or incidents.")],
-    channel: Annotated[str | None, typer.Option("--channel", help="Only of this channel.")] = None,
+    consumer: Annotated[str, typer.Argument(metavar="CONSUMER", help="The plug-in: alerting, incidents, ...")],
+    channel: Annotated[str | None, typer.Option("--channel", help="Of this channel alone.")] = None,
     stream: StreamOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send refused messages again, after you have removed the cause."""
+    """Send refused messages again, once their cause is mended."""
     import time
 
     from brain.kit.outbox.table import retry_refused
@@ -74,22 +71,13 @@ def retry(
 @contextmanager
 def opened(stream: str | None, database: str | None) -> Iterator[Connection]:
     """A transaction on the consumers' tables. Raises Unavailable when the database does not answer."""
-    from brain.kit.database import create_tables, default_database, open_database, reachable
+    from brain.kit.database import create_tables
     from brain.kit.outbox.table import metadata
-    from brain.settings import load_settings
-    from brain.store.ours import check_exists
 
-    settings = load_settings(stream=stream, database=database)
-    url = settings.database or default_database(settings.stream)
-    check_exists(url)
-    engine = open_database(url)
-    try:
-        with reachable(engine):
-            create_tables(engine, metadata)
-            with engine.begin() as db:
-                yield db
-    finally:
-        engine.dispose()
+    with opened_database(stream, database) as (_, engine):
+        create_tables(engine, metadata)
+        with engine.begin() as db:
+            yield db
 
 
 def _print(row: Listed) -> None:

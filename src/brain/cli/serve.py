@@ -1,4 +1,4 @@
-"""`brain serve`: the server, until it is told to stop."""
+"""`brain serve`: the server, until a signal stops it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`brain events trace`: one story across all modules."""
+"""`brain events trace`: the events of one correlation id, across all plug-ins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.cli import events
 from brain.kit.cli.backend import opened
 from brain.kit.cli.common import JsonOption, StreamOption, print_json_array
 
@@ -17,16 +16,15 @@ if TYPE_CHECKING:
     from brain.stream.timeline import Step
 
 
-@events.app.command("trace")
 def trace_events(
-    correlation_id: Annotated[str, typer.Argument(help="The id that the events of the story share.")],
+    correlation_id: Annotated[str, typer.Argument(help="The id that the events share.")],
     stream: StreamOption = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="Look no further back: 90s, 15m, 7d, an ISO 8601 time.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the events of one story, each under the one that caused it."""
+    """Print the events of one correlation id, each below the one that caused it."""
     from brain.errors import NotFound
     from brain.stream.timeline import as_tree, find_timeline
     from brain.times import parse_time

@@ -14,13 +14,11 @@ if TYPE_CHECKING:
 
 
 def worker(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="audit, metrics, alerting, incidents, or an installed one.")
-    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of an installed plug-in that consumes events.")],
     stream: StreamOption = None,
     database: Annotated[str | None, typer.Option(metavar="URL", help="Where it keeps its tables.")] = None,
 ) -> None:
-    """Run the tasks of one plug-in until SIGINT or SIGTERM, beside a server that leaves it out of `consumers`."""
+    """Run the tasks of one plug-in until SIGINT or SIGTERM. Leave it out of the server's setting `consumers`."""
     from brain.logs import configure_logs
     from brain.plugins import check_running
     from brain.settings import former_names, load_settings

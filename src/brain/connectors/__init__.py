@@ -1,5 +1,6 @@
-"""What reaches outside: one small file for each service, over one retrying HTTP sender.
+"""Outside services: one file for each, with its settings and its class, over one HTTP sender that retries.
 
-Requests are built by pure functions (`trigger(...)`, `create(...)`), apart from the sending of them, and every request
-that makes something carries a key of ours, so that sending it twice does a thing once.
+Notifiers and ticket systems are registered by kind (registry.py). Requests are built by pure functions, apart from the
+sending of them. Every request that makes something carries a key of ours where the service takes one, so that sending
+it twice does a thing once.
 """

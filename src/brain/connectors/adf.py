@@ -1,4 +1,4 @@
-"""Plain text as a document in the Atlassian Document Format, which Jira's API v3 wants for descriptions and comments.
+"""Plain text to the Atlassian Document Format and back; Jira's API v3 takes it for descriptions and comments.
 
 Source: developer.atlassian.com, "Atlassian Document Format": a `doc` of version 1 with paragraphs of text, hard breaks
 and links; a text node must not be empty.
@@ -14,8 +14,8 @@ CHARACTERS = 30_000
 """Of text in one document; Jira refuses a field of more than 32,767 characters."""
 
 
-def document(text: str, link: str = "") -> dict[str, Any]:
-    """The text, its paragraphs parted at empty lines; a `link` stands in a last paragraph of its own."""
+def text_to_adf(text: str, link: str = "") -> dict[str, Any]:
+    """The text as a document, with a paragraph after each empty line; a `link` is a last paragraph of its own."""
     parts = [part.strip("\n") for part in clip_text(text.replace("\r\n", "\n"), CHARACTERS).split("\n\n")]
     content = [_paragraph(part) for part in parts if part.strip()]
     if link:
@@ -24,14 +24,14 @@ def document(text: str, link: str = "") -> dict[str, Any]:
     return {"type": "doc", "version": 1, "content": content or [_paragraph("(no text)")]}
 
 
-def plain(node: object) -> str:
-    """The text of a document, for finding something in it; no error for what is not one."""
+def adf_to_text(node: object) -> str:
+    """The text of a document; empty for a value that is no document."""
     if not isinstance(node, dict):
         return ""
     if isinstance(text := node.get("text"), str):
         return text
     content = node.get("content")
-    return "\n".join(map(plain, content)) if isinstance(content, list) else ""
+    return "\n".join(map(adf_to_text, content)) if isinstance(content, list) else ""
 
 
 def _paragraph(text: str) -> dict[str, Any]:

@@ -1,24 +1,36 @@
-"""ServiceNow, through its Table API: records of the table `incident` that mirror incidents of ours.
+"""ServiceNow, through its Table API: records of the table `incident` that mirror incidents.
 
-Source: www.servicenow.com/docs, API reference, "Table API"; the states and what resolving needs from "Incident
-management". There is no upsert: a record is found by its `correlation_id` (at most 100 characters) before one is
-created. An instance ignores a term of a query that it does not understand, and then finds everything: what was found
-is compared with what was asked for, an id is never empty, and a record that is closed or cancelled is never changed.
+Source: www.servicenow.com/docs, API reference, "Table API"; the states and the fields that resolving needs from
+"Incident management". There is no upsert: a record is found by its `correlation_id` (at most 100 characters) before one
+is created. An instance ignores a term of a query that it does not understand, and then finds everything. So each record
+found is compared with the query, an id is never empty, and a record that is closed or cancelled is never changed.
+ServiceNow signs no webhooks: a business rule signs them by Standard Webhooks; docs/incidents.md has one.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from brain.connectors.sender import Request, Sender, TryLater, json_request, read_words
-from brain.connectors.tickets import NewTicket, Noted, State, Ticket, note_mark, ticket_key, unsure
+from brain.charter import IncidentState
+from brain.connectors.sender import Request, TryLater, json_request, read_words
+from brain.connectors.tickets import (
+    NewTicket,
+    Ticket,
+    TicketSettings,
+    TicketSystem,
+    comment_mark,
+    ticket_key,
+    webhook_ticket,
+    with_settle_time,
+)
 from brain.connectors.urls import BaseUrl
+from brain.connectors.webhook import verify
 from brain.errors import InvalidInput
 from brain.secret import Secret
 from brain.text import clip_text, one_line
@@ -26,18 +38,22 @@ from brain.text import clip_text, one_line
 SERVICE = "ServiceNow"
 CORRELATION_CHARACTERS = 100
 _TITLE, _TEXT = 160, 4000
-_CODES: Mapping[State, str] = {"NEW": "1", "IN_PROGRESS": "2", "ON_HOLD": "3", "RESOLVED": "6", "CLOSED": "7"}
-_STATES: Mapping[str, State] = {**{code: state for state, code in _CODES.items()}, "8": "CLOSED"}
+_CODES: Mapping[IncidentState, str] = {
+    IncidentState.NEW: "1",
+    IncidentState.IN_PROGRESS: "2",
+    IncidentState.ON_HOLD: "3",
+    IncidentState.RESOLVED: "6",
+    IncidentState.CLOSED: "7",
+}
+_STATES: Mapping[str, IncidentState] = {**{code: state for state, code in _CODES.items()}, "8": IncidentState.CLOSED}
 _NAMES = {"1": "New", "2": "In Progress", "3": "On Hold", "6": "Resolved", "7": "Closed", "8": "Canceled"}
 _CLOSED = ("7", "8")
 _FIELDS = "sys_id,number,state,correlation_id"
-_URGENCY = {"CRITICAL": "1", "HIGH": "1", "ERROR": "1", "MEDIUM": "2", "WARNING": "2"}
+_URGENCY = {"CRITICAL": "1", "HIGH": "1", "MEDIUM": "2"}
 
 
-class ServiceNowSettings(BaseModel):
-    """One instance."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class ServiceNowSettings(TicketSettings):
+    """ServiceNow: one instance, with a record of its table `incident` for each incident."""
 
     url: BaseUrl = Field(description="The instance, such as https://example.service-now.com")
     user: str = Field(default="", description="User for basic authentication, with `password`")
@@ -50,9 +66,6 @@ class ServiceNowSettings(BaseModel):
     hold_reason: str = Field(
         default="", description="Value of hold_reason for a record put on hold, where one is needed"
     )
-    settle_seconds: float = Field(
-        default=20.0, ge=0, description="How long a request whose answer was lost may still be carried out"
-    )
 
     @model_validator(mode="after")
     def _one_login(self) -> ServiceNowSettings:
@@ -61,84 +74,87 @@ class ServiceNowSettings(BaseModel):
         return self
 
 
-class ServiceNow:
-    """A Desk (see tickets.py) over one instance."""
+class ServiceNow(TicketSystem[ServiceNowSettings]):
+    """The TicketSystem over one instance."""
 
-    def __init__(self, sender: Sender, settings: ServiceNowSettings) -> None:
-        self._sender = sender
-        self._settings = settings
+    settings_model: ClassVar[type[TicketSettings]] = ServiceNowSettings
+    webhook_example: ClassVar[Mapping[str, Any]] = {"number": "INC0010017"}
 
     async def find(self, incident_id: str) -> Ticket | None:
-        """The record of this incident, the oldest if there are several; None when there is none."""
+        """The incident's record, the oldest if there are several; None when there is none."""
         wanted = correlation_id(incident_id)
-        found = await self._ask(find_request(self._settings, incident_id))
+        found = await self._send(find_request(self._settings, incident_id))
         ours = [record for record in found if isinstance(record, dict) and record.get("correlation_id") == wanted]
         return self._ticket(ours[0], changed=False) if ours else None
 
     async def ensure(self, ticket: NewTicket) -> Ticket:
-        """The record of this incident; created when none is found. Raises Refused and TryLater."""
+        """The incident's record; created when none is found. Raises Refused and TryLater."""
         if found := await self.find(ticket.incident_id):
             return found
-        return self._ticket(await self._do(create_request(self._settings, ticket)), changed=True)
+        return self._ticket(await self._change(create_request(self._settings, ticket)), changed=True)
 
-    async def note(self, id: str, text: str, reference: str) -> Noted:
-        """Add a work note, unless the record has one with this reference or is closed. Raises Refused and TryLater."""
-        record = await self._ask(notes_request(self._settings, id))
-        state, notes = record["state"]["value"], record["work_notes"]["display_value"]
-        mark = note_mark(reference)
-        if mark in notes:
-            return Noted(added=False, why="it was there")
-        if state in _CLOSED:
-            return Noted(added=False, why=f"the record is {_NAMES[state].lower()}")
-        await self._do(change_request(self._settings, id, {"work_notes": _with_mark(text, mark)}))
-        return Noted(added=True, why="")
+    async def comment(self, id: str, text: str, reference: str) -> bool:
+        """Add a work note, unless the record has one with this reference or is closed; whether it was added.
 
-    async def move(self, id: str, state: State, note: str = "", reference: str = "") -> Ticket:
-        """Set the state; `note` becomes the close notes of a resolved record, else a work note.
-
-        A record that is there already, or is closed or cancelled, stays as it is. Raises Refused and TryLater.
+        Raises Refused and TryLater.
         """
-        now = await self._ask(read_request(self._settings, id))
-        code = _CODES[state]
-        if now["state"] in (code, *_CLOSED):
+        record = await self._send(notes_request(self._settings, id))
+        state, notes = record["state"]["value"], record["work_notes"]["display_value"]
+        mark = comment_mark(reference)
+        if mark in notes or state in _CLOSED:
+            return False
+        await self._change(change_request(self._settings, id, {"work_notes": _with_mark(text, mark)}))
+        return True
+
+    async def move(self, id: str, state: IncidentState, reason: str = "") -> Ticket:
+        """Set the state; `reason` becomes the close notes of a record that is resolved or closed.
+
+        A record that has the state, or is closed or cancelled, stays as it is. Raises Refused and TryLater.
+        """
+        now = await self._send(read_request(self._settings, id))
+        if now["state"] in (_CODES[state], *_CLOSED):
             return self._ticket(now, changed=False)
-        changes = state_changes(self._settings, state, note)
-        return self._ticket(await self._do(change_request(self._settings, id, changes)), changed=True)
+        changes = state_changes(self._settings, state, reason)
+        return self._ticket(await self._change(change_request(self._settings, id, changes)), changed=True)
 
     async def read(self, id: str) -> Ticket:
         """The record as it is now. Raises Refused (404: deleted, or hidden from the user) and TryLater."""
-        return self._ticket(await self._ask(read_request(self._settings, id)), changed=False)
+        return self._ticket(await self._send(read_request(self._settings, id)), changed=False)
 
-    async def _do(self, request: Request) -> Any:
-        """What a request that does something is answered with; tried once, since a second time could do it twice."""
+    def read_webhook(self, headers: Mapping[str, str], body: bytes, now: float) -> str:
+        """The number of the record, once the signature was checked. Raises BadSignature and InvalidInput."""
+        assert self._settings.webhook_secret is not None
+        verify([self._settings.webhook_secret], headers, body, now)
+        return webhook_ticket(body, "number")
+
+    async def _change(self, request: Request) -> Any:
+        """The answer to a request that changes something; sent once, since a second time could do it twice."""
         try:
-            return await self._ask(request, retry=False)
+            return await self._send(request, retry=False)
         except TryLater as error:
-            raise unsure(error, self._settings.settle_seconds) from error
+            raise with_settle_time(error, self._settings.settle_seconds) from error
 
-    async def _ask(self, request: Request, retry: bool = True) -> Any:
+    async def _send(self, request: Request, retry: bool = True) -> Any:
         answer = await self._sender.send(SERVICE, request, words=_words, retry=retry)
         found = answer.json()
-        if not isinstance(found, dict) or "result" not in found:  # as an instance answers that is asleep, with a page
+        if not isinstance(found, dict) or "result" not in found:  # an instance that is asleep answers with a page
             raise TryLater(f"{SERVICE} answered {answer.status} without a result")
         return found["result"]
 
     def _ticket(self, record: Mapping[str, Any], *, changed: bool) -> Ticket:
         code = str(record["state"])
-        url = f"{self._settings.url}/incident.do?sys_id={record['sys_id']}"
         return Ticket(
-            system="servicenow",
             id=record["sys_id"],
             key=record["number"],
-            url=url,
+            url=f"{self._settings.url}/incident.do?sys_id={record['sys_id']}",
             status=_NAMES.get(code, code),
-            state=_STATES.get(code, "IN_PROGRESS"),
+            state=_STATES.get(code, IncidentState.IN_PROGRESS),
             changed=changed,
         )
 
 
 def correlation_id(incident_id: str) -> str:
-    """What the record of an incident carries, hashed where too long. Raises InvalidInput for an empty id."""
+    """The correlation id of an incident's record, hashed where too long. Raises InvalidInput for an empty id."""
     return ticket_key(incident_id, CORRELATION_CHARACTERS)
 
 
@@ -180,16 +196,14 @@ def change_request(settings: ServiceNowSettings, id: str, changes: Mapping[str, 
     return _request(settings, "PATCH", f"/{_sys_id(id)}", dict(changes))
 
 
-def state_changes(settings: ServiceNowSettings, state: State, note: str) -> dict[str, str]:
-    """The fields that bring a record to a state of ours."""
+def state_changes(settings: ServiceNowSettings, state: IncidentState, reason: str) -> dict[str, str]:
+    """The fields that bring a record to this state."""
     changes = {"state": _CODES[state]}
-    if state in ("RESOLVED", "CLOSED"):
-        notes = clip_text(note, _TEXT) or "Resolved in BRAiN EventStream"
+    if state in (IncidentState.RESOLVED, IncidentState.CLOSED):
+        notes = clip_text(reason, _TEXT) or "Resolved in BRAiN EventStream"
         return {**changes, "close_code": settings.close_code, "close_notes": notes}
-    if state == "ON_HOLD" and settings.hold_reason:
+    if state is IncidentState.ON_HOLD and settings.hold_reason:
         changes["hold_reason"] = settings.hold_reason
-    if note:
-        changes["work_notes"] = clip_text(note, _TEXT)
     return changes
 
 
@@ -224,7 +238,7 @@ def _with_mark(text: str, mark: str) -> str:
 
 
 def _words(body: bytes) -> str:
-    """ServiceNow's own: message and detail."""
+    """ServiceNow's own words: message and detail."""
     try:
         error = msgspec.json.decode(body)["error"]
         return read_words(f"{error['message']}: {error.get('detail') or ''}".encode())

@@ -1,86 +1,160 @@
-"""What ticket systems have in common: what a ticket is made of, and what is known of it.
+"""Ticket systems: services in which each incident has a ticket, registered by kind in the entry points
+`brain.ticket_systems`:
 
-Jira and ServiceNow are both a `Desk`, so that who mirrors incidents writes it once.
+    [project.entry-points."brain.ticket_systems"]
+    tracker = "brain_tracker:Tracker"
+
+The table `[incidents.tracker]` is then checked by the model that the class names. Jira and ServiceNow are registered
+the same way. docs/connectors.md shows how to write one.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypedDict
+from functools import cache
+from typing import Any, ClassVar, Generic, TypedDict, TypeVar
 
-from brain.connectors.sender import TryLater
-from brain.errors import InvalidInput
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+from brain.charter import IncidentState
+from brain.connectors.registry import Registry
+from brain.connectors.sender import Sender, TryLater
+from brain.errors import InvalidInput, NotFound
+from brain.secret import Secret
 from brain.text import plain_key
 
-State = Literal["NEW", "IN_PROGRESS", "ON_HOLD", "RESOLVED", "CLOSED"]
-"""The states of an incident of ours."""
+KEY_CHARACTERS = 200
+"""Most characters of a ticket's key in a webhook."""
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,19}").fullmatch
+
+
+class TicketSettings(BaseModel):
+    """The settings that every ticket system has; each one's own model extends it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    settle_seconds: float = Field(
+        default=20.0,
+        ge=0,
+        description="Seconds within which a search shows a new ticket, and a request whose answer was lost is done",
+    )
+    webhook_secret: Secret | None = Field(
+        default=None, description="Secret that the system's webhooks are signed with; none: webhooks are refused"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTicket:
-    """What a ticket is made from."""
+    """The texts and the key that a ticket is made from."""
 
     incident_id: str
-    """Ours; never empty. By it the ticket is found again, so that there is never a second one."""
+    """The incident's id; never empty. The ticket is found again by it, so that there is never a second one."""
     title: str
     description: str
     """Plain text; an empty line begins a paragraph."""
     severity: str = ""
-    """One of ours: CRITICAL, HIGH, MEDIUM, LOW, INFO."""
+    """CRITICAL, HIGH, MEDIUM or LOW."""
     url: str = ""
-    """Our page of the incident."""
+    """The incident's page."""
     labels: Sequence[str] = ()
 
 
 class Ticket(TypedDict):
-    """A ticket as its system has it; JSON, so that it may be kept as it is."""
+    """A ticket as its system has it, in JSON values."""
 
-    system: str
-    """jira or servicenow."""
     id: str
-    """What the system's API knows it by."""
+    """The id in the system's API."""
     key: str
-    """What people know it by: OPS-17, INC0010017."""
+    """The key that people use: OPS-17, INC0010017."""
     url: str
     status: str
-    """In the system's own words."""
-    state: State
-    """The same in ours."""
+    """The status in the system's own words."""
+    state: IncidentState
+    """The incident's state that this status stands for."""
     changed: bool
-    """Whether this call made or moved it."""
+    """Whether this call made or moved the ticket."""
 
 
-class Noted(TypedDict):
-    """What became of a note."""
-
-    added: bool
-    """False when it had been added before, or the ticket is closed."""
-    why: str
+S = TypeVar("S", bound=TicketSettings)
 
 
-class Desk(Protocol):
-    """A ticket system. All of these raise Refused and TryLater."""
+class TicketSystem(ABC, Generic[S]):
+    """A system in which each incident has a ticket. Subclasses set `settings_model` and define the abstract methods.
 
+    These may be repeated: the same call a second time changes nothing. They raise Refused when the system will never do
+    what is asked, and TryLater when a later try may succeed.
+    """
+
+    settings_model: ClassVar[type[TicketSettings]]
+    """The model of the table `[incidents.KIND]` in brain.toml."""
+    webhook_example: ClassVar[Mapping[str, Any]] = {}
+    """A body of its webhooks, for the API's documentation."""
+
+    def __init__(self, settings: S, sender: Sender) -> None:
+        """`sender` makes HTTP requests with retries."""
+        self._settings = settings
+        self._sender = sender
+
+    @abstractmethod
     async def ensure(self, ticket: NewTicket) -> Ticket:
-        """The ticket of this incident; made when there is none. Safe to repeat.
+        """The ticket of this incident; made when there is none.
 
-        Keep the id: it, and not the search of a system that lags behind, is what the other calls want.
+        The other calls take the ticket's id, because the system's search may show a new ticket late.
         """
-        ...
 
-    async def note(self, id: str, text: str, reference: str) -> Noted:
-        """Add a note, unless one with this reference is there. Safe to repeat."""
-        ...
+    @abstractmethod
+    async def comment(self, id: str, text: str, reference: str) -> bool:
+        """Add a comment, unless the ticket has one with this reference or is closed; whether it was added."""
 
-    async def move(self, id: str, state: State, note: str = "", reference: str = "") -> Ticket:
-        """Bring the ticket to a state of ours, with a note; one that is there, or is closed, stays. Safe to repeat."""
-        ...
+    @abstractmethod
+    async def move(self, id: str, state: IncidentState, reason: str = "") -> Ticket:
+        """Set the ticket's status to the one for this state; a ticket that has it, or is closed, stays as it is.
 
+        `reason` is for systems that require one with the status. The comments have it already.
+        """
+
+    @abstractmethod
     async def read(self, id: str) -> Ticket:
         """The ticket as it is now."""
-        ...
+
+    def read_webhook(self, headers: Mapping[str, str], body: bytes, now: float) -> str:
+        """Check the signature of a webhook that came at the Unix time `now`, and give the key of the ticket it names.
+
+        `headers` by lower-case name. Called only with a `webhook_secret`. Raises BadSignature, InvalidInput for a body
+        that names no ticket, and NotFound for a system that sends no webhooks.
+        """
+        raise NotFound(f"{type(self).__name__} sends no webhooks; its tickets are polled")
+
+
+TICKET_SYSTEMS: Registry[TicketSystem[Any]] = Registry("brain.ticket_systems", TicketSystem, "ticket system")
+"""The installed ticket systems by kind."""
+
+
+@cache
+def ticket_systems() -> Mapping[str, type[TicketSystem[Any]]]:
+    """The classes of all installed ticket systems by kind.
+
+    Raises InvalidInput for a class that cannot be loaded or names no settings, and for a kind that can be no table.
+    """
+    return {kind: _find(kind) for kind in TICKET_SYSTEMS.kinds()}
+
+
+def _find(kind: str) -> type[TicketSystem[Any]]:
+    if not _KIND(kind):
+        raise InvalidInput(f"ticket system kind {kind!r}: must be lower-case letters, digits and _, at most 20")
+    found = TICKET_SYSTEMS.find(kind)
+    model = getattr(found, "settings_model", None)
+    if not (isinstance(model, type) and issubclass(model, TicketSettings)):
+        raise InvalidInput(
+            f"ticket system kind {kind!r}: {found.__module__}.{found.__qualname__} needs settings_model, a subclass of "
+            f"{TicketSettings.__module__}.{TicketSettings.__name__}"
+        )
+    return found
 
 
 def ticket_key(incident_id: str, longest: int, prefix: str = "brain-") -> str:
@@ -90,17 +164,32 @@ def ticket_key(incident_id: str, longest: int, prefix: str = "brain-") -> str:
     return plain_key(f"{prefix}{incident_id}", longest)
 
 
-def unsure(error: TryLater, settle_seconds: float) -> TryLater:
-    """The error of a request whose answer was lost: it may have been carried out, or still be, and must not be repeated
-    before the service's own search shows what it did."""
-    if error.service_status in (401, 407, 408, 429):  # these say that it was not
+def webhook_ticket(body: bytes, *path: str) -> str:
+    """The ticket's key at this path of a webhook's JSON body. Raises InvalidInput when there is none."""
+    try:
+        value: object = msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        raise InvalidInput(f"body: is not JSON: {error}") from error
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(value, str) or not 1 <= len(value) <= KEY_CHARACTERS or "\0" in value:
+        raise InvalidInput(f"{'.'.join(path)}: must be the key of the ticket that changed")
+    return value
+
+
+def with_settle_time(error: TryLater, settle_seconds: float) -> TryLater:
+    """The error of a request whose answer was lost, with the time to wait before it is tried again.
+
+    The system may have done what was asked, or may still do it. Its search must show that first.
+    """
+    if error.service_status in (401, 407, 408, 429):  # these say that nothing was done
         return error
     wait = max(error.retry_after or 0.0, settle_seconds)
     return TryLater(f"{error}; it may have been carried out all the same", wait, error.service_status)
 
 
-def note_mark(reference: str) -> str:
-    """What a note ends with, by which it is found again before it is added a second time."""
+def comment_mark(reference: str) -> str:
+    """The end of a comment with this reference: a comment is looked for by it before it is added."""
     whole = f"brain:{reference}"
     is_plain = plain_key(whole, 60) == whole
     return f"[{whole}]" if is_plain else f"[brain:{hashlib.sha256(reference.encode()).hexdigest()[:16]}]"

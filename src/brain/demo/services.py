@@ -12,11 +12,13 @@ from pydantic import BaseModel
 from brain.alerting.settings import AlertingSettings, EscalationSettings, RouteSettings
 from brain.audit.settings import AuditSettings
 from brain.charter import Severity
+from brain.connectors.jira import JiraSettings
 from brain.connectors.pagerduty import PagerDutySettings
+from brain.connectors.servicenow import ServiceNowSettings
 from brain.connectors.slack import SlackSettings
 from brain.connectors.webhook import WebhookSettings
 from brain.demo.stand_ins import StandIns, jira, servicenow, webhook
-from brain.incidents.settings import IncidentSettings, JiraMirror, ServiceNowMirror
+from brain.incidents.settings import IncidentSettings
 from brain.metrics.settings import MetricsSettings
 from brain.secret import Secret
 from brain.settings import Settings, load_settings
@@ -74,19 +76,18 @@ def with_stand_ins(settings: Settings, url: str) -> Settings:
         warm_up=0.5,
         healing_timeout=3.0,
     )
-    incidents = IncidentSettings(
-        comment_seconds=2.0,
-        poll_seconds=5.0,
-        jira=JiraMirror(
+    tickets = {
+        "jira": JiraSettings(
             url=f"{url}/jira", user=jira.USER, token=Secret(jira.TOKEN), project=jira.PROJECT, settle_seconds=0.5
         ),
-        servicenow=ServiceNowMirror(
+        "servicenow": ServiceNowSettings(
             url=f"{url}/servicenow",
             user=servicenow.USER,
             password=Secret(servicenow.PASSWORD),
             settle_seconds=0.5,
         ),
-    )
+    }
+    incidents = IncidentSettings.model_validate({"comment_seconds": 2.0, "poll_seconds": 5.0, **tickets})
     changed: dict[str, BaseModel] = {"alerting": alerting, "incidents": incidents}
     return settings.model_copy(update=changed)
 

@@ -1,7 +1,7 @@
 """Everything that is generated from the declared event types: docs/events, EVENTS.md and docs/asyncapi.json.
 
-What no declaration can say, the order in which events follow each other, a module tells in an optional `scenarios.py`
-beside its `events.py`: `OVERVIEW: str` and `SCENARIOS: tuple[Scenario, ...]`.
+The order in which events follow each other is in an optional `scenarios.py` beside `events.py`: `OVERVIEW: str` and
+`SCENARIOS: tuple[Scenario, ...]`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from importlib.util import find_spec
 from typing import Any
 
 from brain.charter import Event, EventType
-from brain.plugins import plugins
+from brain.plugins import Plugin, plugins
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A story in events: each step is a type and why it is published then."""
+    """A sequence of events: each step is a type, and why it is published then."""
 
     title: str
     story: str
@@ -27,8 +27,8 @@ class Scenario:
 
 
 @dataclass(frozen=True)
-class Module:
-    """A module as its documentation needs it."""
+class PluginDocs:
+    """What is documented of a plug-in."""
 
     name: str
     overview: str
@@ -36,27 +36,13 @@ class Module:
     scenarios: tuple[Scenario, ...]
 
 
-@dataclass(frozen=True)
-class Consumer:
-    """A plug-in that consumes events: its group, what it subscribes to, and what for."""
-
-    name: str
-    group: str
-    patterns: tuple[str, ...]
-    purpose: str
-
-
-def consumers() -> Sequence[Consumer]:
+def consumers() -> Sequence[Plugin]:
     """The installed plug-ins that consume events, in the order of their names."""
-    return [
-        Consumer(plugin.name, plugin.group, plugin.listens, plugin.purpose)
-        for plugin in plugins().values()
-        if plugin.runs
-    ]
+    return [plugin for plugin in plugins().values() if plugin.runs]
 
 
-def modules() -> Sequence[Module]:
-    """The modules that declare events, in the order of their names."""
+def modules() -> Sequence[PluginDocs]:
+    """The plug-ins that declare events, in the order of their names."""
     found = []
     for plugin in plugins().values():
         events = plugin.event_types()
@@ -68,7 +54,7 @@ def modules() -> Sequence[Module]:
         if find_spec(f"{package}.scenarios") is not None:
             module = importlib.import_module(f"{package}.scenarios")
             overview, scenarios = module.OVERVIEW, module.SCENARIOS
-        found.append(Module(plugin.name, overview, events, scenarios))
+        found.append(PluginDocs(plugin.name, overview, events, scenarios))
     return found
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from brain import limits
 from brain.charter import VERSION, EventType
-from brain.docs_gen import Module, example_event
+from brain.docs_gen import PluginDocs, example_event
 
 _SCHEMAS = "#/components/schemas/"
 
@@ -26,7 +26,7 @@ _META = {
 }
 
 
-def asyncapi_document(modules: Sequence[Module]) -> dict[str, Any]:
+def asyncapi_document(modules: Sequence[PluginDocs]) -> dict[str, Any]:
     """The document, ready to be written as JSON; the same for the same declarations."""
     events = [event for module in modules for event in module.events]
     references, schemas = msgspec.json.schema_components(

@@ -5,9 +5,9 @@
         await supervisor.restart(incident.module)
         return f"restarted {incident.module}"
 
-What came of it is recorded as a health event SELF_HEALING_ACTION with the incident's correlation id: INFO and
+The result is recorded as a health event SELF_HEALING_ACTION with the incident's correlation id: INFO and
 `"outcome": "healed"`, or WARNING and `"outcome": "failed"` when the action raised or took too long. An action is run
-once for an incident, and once more when the process was killed before that was recorded: make actions idempotent.
+once for an incident, and again when the process was killed before that was recorded: make actions idempotent.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TypeVar
 
+from brain import limits
 from brain.charter import Event, HealthKind, HealthSeverity
 from brain.errors import InvalidInput
 from brain.immune.models import HealthEvent
@@ -33,10 +34,10 @@ COLLECTION = "immune.healed"
 TIMEOUT = 20.0
 """Seconds an action may take."""
 STALE_AFTER = 600.0
-"""Seconds after which an incident is left alone: what is known of it is too old to act on."""
+"""Seconds after which an incident is not healed: it may be over, or something else by now."""
 
 HealingAction = Callable[[HealthEvent], Awaitable[str] | str]
-"""Given the incident, deals with it, and tells in words what it did. Plain or async; a plain one runs in a thread."""
+"""Deals with an incident, and returns a sentence on what it did. Plain or async; a plain one runs in a thread."""
 
 A = TypeVar("A", bound=HealingAction)
 
@@ -47,7 +48,7 @@ def healing_action(kind: HealthKind) -> Callable[[A], A]:
     Raises InvalidInput for SELF_HEALING_ACTION: healing must not set off healing.
     """
     if kind is HealthKind.SELF_HEALING_ACTION:
-        raise InvalidInput("kind: a SELF_HEALING_ACTION cannot be healed; register an action for what causes it")
+        raise InvalidInput("kind: a SELF_HEALING_ACTION cannot be healed; register the action for its cause")
 
     def register(action: A) -> A:
         ACTIONS[kind] = action
@@ -74,14 +75,16 @@ class Healing:
         self._timeout = timeout
 
     async def handle(self, event: Event) -> None:
-        """Take one `immune.critical_event`. Raises what the store raises; the event can then be given again."""
+        """Heal one `immune.critical_event`. Raises what the store raises; then give the event again."""
         payload = event.payload
         action = self._actions.get(payload["kind"])
         if action is None or payload["kind"] == HealthKind.SELF_HEALING_ACTION:
             return
         at: float = payload["critical_at"]
         if self._clock() - at > STALE_AFTER:
-            log.warning("incident too old to heal", event_id=event.id, kind=payload["kind"], module=payload["module"])
+            log.warning(
+                "incident not healed: it is too old", event_id=event.id, kind=payload["kind"], module=payload["module"]
+            )
             return
         key = f"{int(at):012d} {event.id}"
         if await asyncio.to_thread(self._store.get, COLLECTION, key) is not None:
@@ -100,7 +103,7 @@ class Healing:
         await asyncio.to_thread(self._mark_done, key)
 
     async def _run(self, action: HealingAction, incident: HealthEvent) -> HealthEvent:
-        """Run the action; the health event that tells what came of it."""
+        """Run the action; the health event that records its result."""
         name = getattr(action, "__name__", type(action).__name__)
         details = {"heals": incident.id, "action": name}
         try:
@@ -113,21 +116,21 @@ class Healing:
                 severity=HealthSeverity.WARNING,
                 kind=HealthKind.SELF_HEALING_ACTION,
                 module=incident.module,
-                message=f"{name} failed: {why}"[:10_000],
-                details={**details, "outcome": "failed", "error": f"{type(error).__name__}: {why}"[:10_000]},
+                message=f"{name} failed: {why}"[: limits.TEXT],
+                details={**details, "outcome": "failed", "error": f"{type(error).__name__}: {why}"[: limits.TEXT]},
                 correlation_id=incident.correlation_id,
             )
         return HealthEvent(
             severity=HealthSeverity.INFO,
             kind=HealthKind.SELF_HEALING_ACTION,
             module=incident.module,
-            message=str(done or f"{name} was run")[:10_000],
+            message=str(done or f"{name} was run")[: limits.TEXT],
             details={**details, "outcome": "healed"},
             correlation_id=incident.correlation_id,
         )
 
     def _mark_done(self, key: str) -> None:
-        """Remember that this incident was dealt with, and forget those that are stale by now."""
+        """Store that this incident was dealt with, and delete the notes on stale ones."""
         self._store.put(COLLECTION, key, b"")
         stale = f"{int(self._clock() - 2 * STALE_AFTER):012d}"
         for document in self._store.scan(COLLECTION, limit=20):

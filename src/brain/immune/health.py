@@ -1,14 +1,18 @@
-"""How healthy the fleet is: a score from 0 to 100, and what took points off it."""
+"""How healthy the fleet is: counts of its health events, and their score with its reasons."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
 
 from brain.charter import HealthKind, HealthSeverity
 from brain.immune.models import HealthEvent
+from brain.kit.health_score import HealthRecord, Reason, score_health
 
 
 class HealthStatus(StrEnum):
@@ -19,69 +23,43 @@ class HealthStatus(StrEnum):
     CRITICAL = "CRITICAL"
 
 
-POINTS = {HealthSeverity.WARNING: 3.0, HealthSeverity.CRITICAL: 25.0}
-"""What one event takes off the score. INFO takes nothing."""
-MOST_POINTS = {HealthSeverity.WARNING: 15.0, HealthSeverity.CRITICAL: 60.0}
-"""The most that events of one severity and kind about one module take together: one noisy part is not the fleet."""
-HEALED = 0.2
-"""The share that is left of an event's points once a self-healing action dealt with it."""
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why points are missing."""
-
-    points: float
-    text: str
-
-
 @dataclass(frozen=True)
 class HealthSummary:
-    """The health over the last `minutes`, from `total` events; `reasons` has the gravest first."""
+    """How healthy the fleet is."""
 
-    minutes: float
-    total: int
-    by_severity: dict[str, int]
-    by_kind: dict[str, int]
-    score: int
-    status: HealthStatus
-    reasons: tuple[Reason, ...]
+    minutes: Annotated[float, Meta(description="How far back the summary looks.")]
+    total: Annotated[int, Meta(description="The events in that time.")]
+    by_severity: Annotated[dict[str, int], Meta(description="How many of each severity.")]
+    by_kind: Annotated[dict[str, int], Meta(description="How many of each kind.")]
+    score: Annotated[int, Meta(ge=0, le=100, description="100 is perfect health.")]
+    status: Annotated[
+        HealthStatus, Meta(description="The score in one word: HEALTHY from 80, DEGRADED from 50, else CRITICAL.")
+    ]
+    reasons: Annotated[tuple[Reason, ...], Meta(description="What took points off, the gravest first.")]
 
 
 def summarise(events: Sequence[HealthEvent], minutes: float) -> HealthSummary:
-    """The summary of these events, the newest first.
-
-    An event counts as healed when a later SELF_HEALING_ACTION has its correlation id, unless that one's details say
-    `"outcome": "failed"`.
-    """
-    groups: dict[tuple[HealthSeverity, HealthKind, str], list[bool]] = defaultdict(list)
-    healed: set[str | None] = set()
-    for event in events:
-        if event.kind is HealthKind.SELF_HEALING_ACTION and event.details.get("outcome") != "failed":
-            healed.add(event.correlation_id)
-        if event.severity in POINTS:
-            groups[event.severity, event.kind, event.module].append(event.correlation_id in healed)
-    reasons = [_reason(*group, marks) for group, marks in groups.items()]
-    reasons.sort(key=lambda reason: (-reason.points, reason.text))
-    score = max(0, round(100 - sum(reason.points for reason in reasons)))
+    """The summary of these events of the last `minutes`, given from the newest to the oldest."""
+    health = score_health(map(_record, events))
     return HealthSummary(
         minutes=minutes,
         total=len(events),
-        by_severity=_counts((event.severity for event in events), HealthSeverity),
-        by_kind=_counts((event.kind for event in events), HealthKind),
-        score=score,
-        status=HealthStatus.HEALTHY if score >= 80 else HealthStatus.DEGRADED if score >= 50 else HealthStatus.CRITICAL,
-        reasons=tuple(reasons),
+        by_severity=dict.fromkeys(map(str, HealthSeverity), 0) | Counter(str(event.severity) for event in events),
+        by_kind=dict.fromkeys(map(str, HealthKind), 0) | Counter(str(event.kind) for event in events),
+        score=health.score,
+        status=_status(health.score),
+        reasons=health.reasons,
     )
 
 
-def _reason(severity: HealthSeverity, kind: HealthKind, module: str, healed: Sequence[bool]) -> Reason:
-    points = min(MOST_POINTS[severity], POINTS[severity] * sum(HEALED if mark else 1.0 for mark in healed))
-    after = f", {sum(healed)} of them healed" if any(healed) else ""
-    return Reason(round(points, 1), f"{module}: {len(healed)} {severity} {kind}{after}")
+def _record(event: HealthEvent) -> HealthRecord:
+    outcome = event.details.get("outcome")
+    return HealthRecord(
+        event.severity, event.kind, event.module, outcome if isinstance(outcome, str) else "", event.correlation_id
+    )
 
 
-def _counts(values: Iterable[str], names: Iterable[str]) -> dict[str, int]:
-    counts = Counter({str(name): 0 for name in names})
-    counts.update(str(value) for value in values)
-    return dict(counts)
+def _status(score: int) -> HealthStatus:
+    if score >= 80:
+        return HealthStatus.HEALTHY
+    return HealthStatus.DEGRADED if score >= 50 else HealthStatus.CRITICAL

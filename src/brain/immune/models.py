@@ -1,39 +1,42 @@
-"""What a health event is."""
+"""Health events."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from brain import limits
 from brain.charter import HealthKind, HealthSeverity
+from brain.charter.vocabulary import parse_name
 from brain.errors import InvalidInput
 
 
 class HealthEvent(msgspec.Struct, frozen=True):
-    """Something that happened to the fleet's health.
+    """A recorded health event.
 
-    `module` is which module, agent or service it is about; `details` is the reporter's own data. `correlation_id`
-    joins it to a story; left out, it is taken from the context (`with brain.correlation(...)`) or made anew.
-    `id` and `timestamp` (Unix seconds) are given by the service that records it.
-    Severity and kind may be given by name. Raises InvalidInput listing every fault.
+    `correlation_id` joins it to other events; left out, it is taken from the context (`with brain.correlation(...)`) or
+    made. `id` and `timestamp` are given by the service that records it. Severity and kind may be given by name. Raises
+    InvalidInput listing every fault.
     """
 
-    severity: HealthSeverity
-    kind: HealthKind
-    module: str
-    message: str
-    details: dict[str, Any] = {}
-    correlation_id: str | None = None
-    id: int = 0
-    timestamp: float = 0.0
+    severity: Annotated[HealthSeverity, Meta(description="How much it matters.")]
+    kind: Annotated[HealthKind, Meta(description="Which kind of event it is.")]
+    module: Annotated[str, Meta(description="Which module, agent or service it is about.")]
+    message: Annotated[str, Meta(description="What happened.")]
+    details: Annotated[dict[str, Any], Meta(description="The reporter's own data.")] = {}
+    correlation_id: Annotated[str | None, Meta(description="The story it belongs to.")] = None
+    id: Annotated[int, Meta(description="The event's number, counted from 1.")] = 0
+    timestamp: Annotated[float, Meta(description="When it was recorded, in Unix seconds.")] = 0.0
 
     def __post_init__(self) -> None:
         faults: list[str] = []
-        msgspec.structs.force_setattr(self, "severity", _named(HealthSeverity, self.severity, "severity", faults))
-        msgspec.structs.force_setattr(self, "kind", _named(HealthKind, self.kind, "kind", faults))
+        for name, names in (("severity", HealthSeverity), ("kind", HealthKind)):
+            try:
+                msgspec.structs.force_setattr(self, name, parse_name(names, getattr(self, name), name))
+            except InvalidInput as error:
+                faults += error.faults
         texts = (("module", self.module, 1, limits.ID), ("message", self.message, 0, limits.TEXT))
         for field, value, least, most in texts:
             if not limits.is_length(value, least, most):
@@ -44,17 +47,6 @@ class HealthEvent(msgspec.Struct, frozen=True):
             faults += _details_faults(self.details)
         if faults:
             raise InvalidInput(f"health event refused: {'; '.join(faults)}", faults)
-
-
-E = TypeVar("E", bound=StrEnum)
-
-
-def _named(kind: type[E], value: object, field: str, faults: list[str]) -> E | None:
-    try:
-        return kind(str(value).upper())
-    except ValueError:
-        faults.append(f"{field}: {limits.shown(value)} is not one of {', '.join(kind)}")
-        return None
 
 
 def _details_faults(details: object) -> list[str]:

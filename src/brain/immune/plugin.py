@@ -6,5 +6,5 @@ PLUGIN = Plugin(
     name="immune",
     purpose="Keeps the fleet's health events, and runs healing actions for the critical ones.",
     events="brain.immune.events",
-    open="brain.immune.http:open_component",
+    open="brain.immune.tasks:open_component",
 )

@@ -1,4 +1,4 @@
-"""The health events in a Store: numbered, in order of publishing, the newest KEEP of them."""
+"""The repository of health events in a Store: numbered in order of publishing; the newest KEEP stay."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(HealthEvent).decode
 
 
-class HealthStore:
+class HealthRepository:
     """Health events by number. Raises what Store raises. `keep` bounds how many stay, so that storage does not grow."""
 
     def __init__(self, store: Store, keep: int = KEEP) -> None:
@@ -55,7 +55,7 @@ class HealthStore:
         return list(readable(COLLECTION, items, _decode)), len(items)
 
     def _sweep(self, number: int) -> None:
-        """Remove all beyond `keep`: what a run left that kept more or was killed, and what was stored very late."""
+        """Remove all beyond `keep`: a run may have kept more or been killed, and events may have been stored late."""
         while True:
             oldest = self._store.scan(COLLECTION, limit=500)
             surplus = [document.key for document in oldest if document.key <= _key(number - self._keep)]

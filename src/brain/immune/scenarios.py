@@ -1,4 +1,4 @@
-"""What docs/events says of this module beyond its declared types: what it is for, and how events follow each other."""
+"""For docs/events: the purpose of this module, and scenarios that show how its events follow each other."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from brain.docs_gen import Scenario
 from brain.immune import events
 
 OVERVIEW = """\
-The immune module keeps the fleet's health events: what slows down, errs, runs out of something or fails, and what was
-healed. Their severities are INFO, WARNING and CRITICAL.
+The immune module keeps the fleet's health events: agents and services that slow down, err, run out of something, fail
+or are healed. Their severities are INFO, WARNING and CRITICAL.
 
 Every health event is published; a critical one has an event of its own besides, for those who act on it at once."""
 

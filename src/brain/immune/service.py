@@ -7,24 +7,25 @@ import secrets
 import time
 from collections.abc import Callable
 from itertools import islice
+from typing import Any, cast
 
 import msgspec
 
 from brain.charter import HealthKind, HealthSeverity, current_meta
 from brain.errors import InvalidInput
-from brain.immune.events import CRITICAL_EVENT, EVENT_PUBLISHED
+from brain.immune.events import CRITICAL_EVENT, EVENT_PUBLISHED, CriticalHealthEvent, HealthEventPublished
 from brain.immune.health import HealthSummary, summarise
 from brain.immune.models import HealthEvent
-from brain.immune.repository import KEEP, HealthStore
+from brain.immune.repository import KEEP, HealthRepository
 from brain.store import Store
 from brain.store.memory import MemoryStore
 from brain.stream.publisher import Publisher, emit_async
 
 
 class ImmuneService:
-    """Records health events and tells how healthy the fleet is.
+    """Records health events and summarises how healthy the fleet is.
 
-    Without a store they live in memory; without a stream nothing is announced and all else works. The newest `keep`
+    Without a store they live in memory. Without a stream nothing is announced, and all else works. The newest `keep`
     events are kept. `clock` gives Unix seconds. Every method raises Unavailable when the store does not answer.
     """
 
@@ -36,7 +37,7 @@ class ImmuneService:
         keep: int = KEEP,
     ) -> None:
         self.event_stream = event_stream
-        self._events = HealthStore(MemoryStore() if store is None else store, keep)
+        self._events = HealthRepository(MemoryStore() if store is None else store, keep)
         self.clock = clock
 
     async def publish_event(self, event: HealthEvent) -> int:
@@ -65,7 +66,7 @@ class ImmuneService:
         A plain call that reads the store: from a coroutine, run it by `asyncio.to_thread`.
         """
         if limit < 1:
-            raise InvalidInput(f"limit: {limit} must be 1 or more")
+            raise InvalidInput(f"limit: {limit} is too small; use 1 or more")
         unfiltered = severity is None and kind is None and module is None
         fitting = (
             event
@@ -80,38 +81,24 @@ class ImmuneService:
         Raises InvalidInput unless `minutes` is above 0. A plain call, as `get_recent_events`.
         """
         if not minutes > 0:
-            raise InvalidInput(f"minutes: {minutes} must be above 0")
+            raise InvalidInput(f"minutes: {minutes} is too small; use a number above 0")
         return summarise(self._events.since(self.clock() - minutes * 60), minutes)
 
 
 async def _announce(stream: Publisher | None, event: HealthEvent) -> None:
+    about: dict[str, Any] = {
+        "event_id": event.id,
+        "severity": event.severity,
+        "kind": event.kind,
+        "module": event.module,
+        "message": event.message,
+        "details": event.details,
+    }
     meta = {"correlation_id": event.correlation_id}
     await emit_async(
-        stream,
-        EVENT_PUBLISHED,
-        {
-            "event_id": event.id,
-            "severity": event.severity,
-            "kind": event.kind,
-            "module": event.module,
-            "message": event.message,
-            "details": event.details,
-            "published_at": event.timestamp,
-        },
-        meta=meta,
+        stream, EVENT_PUBLISHED, cast(HealthEventPublished, {**about, "published_at": event.timestamp}), meta=meta
     )
     if event.severity is HealthSeverity.CRITICAL:
         await emit_async(
-            stream,
-            CRITICAL_EVENT,
-            {
-                "event_id": event.id,
-                "severity": event.severity,
-                "kind": event.kind,
-                "module": event.module,
-                "message": event.message,
-                "details": event.details,
-                "critical_at": event.timestamp,
-            },
-            meta=meta,
+            stream, CRITICAL_EVENT, cast(CriticalHealthEvent, {**about, "critical_at": event.timestamp}), meta=meta
         )

@@ -1,4 +1,4 @@
-"""`brain incidents`: list, show, open and move incidents, give them to somebody, note on them."""
+"""`brain incidents`: list, show, open and move incidents, assign them, add notes to them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from brain.incidents.service import IncidentService
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The incident's id, inc_..., or its number.")]
-ByOption = Annotated[str | None, typer.Option(help="Who does it, for the timeline.")]
-DatabaseOption = Annotated[str | None, typer.Option(metavar="URL", help="Where the consumers keep their tables.")]
+ByOption = Annotated[str | None, typer.Option(help="The person who does it, for the timeline.")]
+DatabaseOption = Annotated[str | None, typer.Option(metavar="URL", help="The database with the consumers' tables.")]
 
 Document = dict[str, Any]
 T = TypeVar("T")
 
-app = typer.Typer(help="Incidents: list, show, open, move, give and note.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")
 def list_incidents(
     state: Annotated[list[str] | None, typer.Option(help="Only this state; may be repeated.")] = None,
-    correlation_id: Annotated[str | None, typer.Option(help="Only those of this story.")] = None,
+    correlation_id: Annotated[str | None, typer.Option(help="Only incidents of this correlation id.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
     stream: StreamOption = None,
     database: DatabaseOption = None,
@@ -46,17 +46,17 @@ def list_incidents(
 def show(
     id: IdArgument, stream: StreamOption = None, database: DatabaseOption = None, as_json: JsonOption = False
 ) -> None:
-    """Print one incident with its timeline, threats, decisions and tickets."""
+    """Print one incident with its timeline, threats, policy decisions and tickets."""
     _report(_on(stream, database, id, lambda service, found: service.get(found)), as_json, _print_incident)
 
 
 @app.command("open")
 def open_incident(
-    title: Annotated[str, typer.Argument(metavar="TITLE", help="What it is about, in one line.")],
+    title: Annotated[str, typer.Argument(metavar="TITLE", help="The subject, in one line.")],
     severity: Annotated[str, typer.Option(help="LOW, MEDIUM, HIGH or CRITICAL.")] = "MEDIUM",
-    text: Annotated[str, typer.Option(help="What is known.")] = "",
-    correlation_id: Annotated[str | None, typer.Option(help="The story it is about, if there is one.")] = None,
-    owner: Annotated[str | None, typer.Option(help="Who looks after it.")] = None,
+    text: Annotated[str, typer.Option(help="The facts so far, for the timeline.")] = "",
+    correlation_id: Annotated[str | None, typer.Option(help="The correlation id of its events.")] = None,
+    owner: Annotated[str | None, typer.Option(help="The person who is responsible.")] = None,
     by: ByOption = None,
     stream: StreamOption = None,
     database: DatabaseOption = None,
@@ -65,12 +65,12 @@ def open_incident(
     """Open an incident by hand."""
     from brain.incidents.models import parse_severity
 
-    worth = parse_severity(severity)
+    chosen = parse_severity(severity)
     opened = _with_service(
         stream,
         database,
-        lambda service: service.open(title, worth, text=text, correlation_id=correlation_id, owner=owner, by=by),
-        may_begin=True,
+        lambda service: service.open(title, chosen, text=text, correlation_id=correlation_id, owner=owner, by=by),
+        creates=True,
     )
     _report(opened, as_json, _print_state)
 
@@ -79,7 +79,7 @@ def open_incident(
 def move(
     id: IdArgument,
     state: Annotated[str, typer.Argument(metavar="STATE", help="The state to move to, such as IN_PROGRESS.")],
-    note: Annotated[str, typer.Option(help="Why, for the timeline and the tickets.")] = "",
+    note: Annotated[str, typer.Option(help="The reason, for the timeline and the tickets.")] = "",
     by: ByOption = None,
     stream: StreamOption = None,
     database: DatabaseOption = None,
@@ -97,13 +97,13 @@ def move(
 @app.command()
 def owner(
     id: IdArgument,
-    name: Annotated[str, typer.Argument(metavar="OWNER", help="Who looks after it; an empty text for nobody.")],
+    name: Annotated[str, typer.Argument(metavar="OWNER", help="The responsible person; empty for nobody.")],
     by: ByOption = None,
     stream: StreamOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Give an incident to somebody."""
+    """Assign an incident to a person."""
     _report(
         _on(stream, database, id, lambda service, found: service.assign(found, name or None, by)), as_json, _print_state
     )
@@ -112,7 +112,7 @@ def owner(
 @app.command()
 def note(
     id: IdArgument,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is to be known.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The note.")],
     by: ByOption = None,
     stream: StreamOption = None,
     database: DatabaseOption = None,
@@ -126,12 +126,12 @@ def _on(
     stream: str | None,
     database: str | None,
     id: str,
-    work: Callable[[IncidentService, str], Coroutine[Any, Any, Document]],
+    method: Callable[[IncidentService, str], Coroutine[Any, Any, Document]],
 ) -> Document:
-    """Do it to the incident of that id, or of that number."""
+    """Run the service's method on the incident of that id, or of that number."""
 
     async def found(service: IncidentService) -> Document:
-        return await work(service, await service.id_of(int(id)) if id.isdecimal() else id)
+        return await method(service, await service.id_of(int(id)) if id.isdecimal() else id)
 
     return _with_service(stream, database, found)
 
@@ -139,28 +139,27 @@ def _on(
 def _with_service(
     stream: str | None,
     database: str | None,
-    work: Callable[[IncidentService], Coroutine[Any, Any, T]],
+    method: Callable[[IncidentService], Coroutine[Any, Any, T]],
     *,
-    may_begin: bool = False,
+    creates: bool = False,
 ) -> T:
-    """Do it with a service on the database that the options and settings name."""
+    """Run the service's method on the database that the options and settings name; `creates`: it need not exist."""
     from brain.incidents.service import IncidentService
     from brain.incidents.settings import IncidentSettings
     from brain.incidents.tasks import make_tables
-    from brain.kit.database import default_database, open_database
+    from brain.kit.context import database_context
+    from brain.kit.database import default_database
+    from brain.kit.protocols import AuditProofs
     from brain.settings import load_settings
     from brain.store.ours import check_exists
 
     settings = load_settings(stream=stream, database=database)
-    url = settings.database or default_database(settings.stream)
-    if not may_begin:
-        check_exists(url)
-    engine = open_database(url)
-    try:
-        make_tables(engine)
-        return run(work(IncidentService(engine, settings.table(IncidentSettings))))
-    finally:
-        engine.dispose()
+    if not creates:
+        check_exists(settings.database or default_database(settings.stream))
+    with database_context(settings) as context:
+        make_tables(context.database)
+        service = IncidentService(context.database, context.table(IncidentSettings), proofs=context.find(AuditProofs))
+        return run(method(service))
 
 
 def _report(incident: Document, as_json: bool, print_it: Callable[[Document], None]) -> None:
@@ -185,14 +184,14 @@ def _print_list(incidents: list[Document]) -> None:
     if incidents:
         print_table(table)
     else:
-        typer.echo("no incidents", err=True)
+        typer.echo("there are no incidents", err=True)
 
 
 def _print_state(incident: Document) -> None:
     from brain.kit.cli.text import printable
 
-    allowed = ", ".join(incident["allowed_states"]) or "nothing: the state is final"
-    owner = f", {incident['owner']} looks after it" if incident["owner"] else ""
+    allowed = ", ".join(incident["allowed_states"]) or "no other state"
+    owner = f", assigned to {incident['owner']}" if incident["owner"] else ""
     typer.echo(
         printable(f"{incident['id']}: number {incident['number']}, {incident['state']}{owner}; may move to {allowed}")
     )
@@ -205,13 +204,13 @@ def _print_incident(incident: Document) -> None:
         ("title", incident["title"]),
         ("severity", incident["severity"]),
         ("owner", incident["owner"] or "nobody"),
-        ("story", incident["correlation_id"]),
+        ("correlation id", incident["correlation_id"]),
         ("opened", moment(incident["opened_at"])),
         ("resolved", moment(incident["resolved_at"]) if incident["resolved_at"] is not None else "no"),
         ("agents", ", ".join(incident["agents"]) or "none"),
-        *(("ticket", _ticket(mirror)) for mirror in incident["mirrors"]),
+        *(("ticket", _ticket(ticket)) for ticket in incident["mirrors"]),
         *(("threat", "{id} {status}: {type} from {source}".format(**threat)) for threat in incident["threats"]),
-        *(("health", "{kind} of {module}: {state}".format(**problem)) for problem in incident["health"]),
+        *(("health", "{kind} of {module}: {state}".format(**event)) for event in incident["health"]),
         *(("decision", _decision(decision)) for decision in incident["decisions"]),
         *((moment(entry["at"]), _entry(entry)) for entry in reversed(incident["timeline"])),
     ]
@@ -220,12 +219,10 @@ def _print_incident(incident: Document) -> None:
         typer.echo(f"  {name}: {printable(value)}")
 
 
-def _ticket(mirror: Document) -> str:
-    trouble = f"; {mirror['error']}" if mirror["error"] else ""
-    return (
-        f"{mirror['system']} {mirror['key'] or 'none yet'} {mirror['state'] or ''} {mirror['url'] or ''}".rstrip()
-        + trouble
-    )
+def _ticket(ticket: Document) -> str:
+    words = [ticket["system"], ticket["key"] or "none yet", ticket["state"], ticket["url"]]
+    error = f"; {ticket['error']}" if ticket["error"] else ""
+    return " ".join(word for word in words if word) + error
 
 
 def _decision(decision: Document) -> str:

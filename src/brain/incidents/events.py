@@ -1,4 +1,4 @@
-"""The events of incident automation: what is announced of an incident from its opening to its end."""
+"""The events of incidents, from the opening of one to its end."""
 
 from __future__ import annotations
 
@@ -8,40 +8,43 @@ from msgspec import Meta
 
 from brain.charter import EventType, Frequency, Priority
 
-Moment = Annotated[float, Meta(description="When that was, in Unix seconds.")]
-Reason = Annotated[str, Meta(description="Why, in words; empty when nobody said.")]
+Moment = Annotated[float, Meta(description="When it happened, in Unix seconds.")]
+Reason = Annotated[str, Meta(description="The reason in words; empty when none was given.")]
 By = Annotated[
     str | None,
-    Meta(description="Who did it: a person, or the system (`jira`, `servicenow`) it came from; null: by itself."),
+    Meta(description="The person who did it, or the kind of the ticket system, such as `jira`; null: the stream."),
 ]
 
 
 class AboutIncident(TypedDict):
-    """What every event about an incident tells of it."""
+    """The keys that every event about an incident has."""
 
     incident_id: Annotated[str, Meta(description="The incident's id, `inc_<16 hex digits>`; it never changes.")]
-    number: Annotated[int, Meta(ge=1, description="Its number, for people: 1, 2, 3, ... in order of opening.")]
-    title: Annotated[str, Meta(description="What it is about, in one line.")]
-    severity: Annotated[str, Meta(description="LOW, MEDIUM, HIGH or CRITICAL, as of the worst that belongs to it.")]
+    number: Annotated[int, Meta(ge=1, description="The number for people: 1, 2, 3, ... in order of opening.")]
+    title: Annotated[str, Meta(description="The subject, in one line.")]
+    severity: Annotated[str, Meta(description="LOW, MEDIUM, HIGH or CRITICAL: that of the worst that belongs to it.")]
     state: Annotated[str, Meta(description="NEW, IN_PROGRESS, ON_HOLD, RESOLVED or CLOSED, after this event.")]
-    owner: Annotated[str | None, Meta(description="Who looks after it; null while nobody does.")]
+    owner: Annotated[str | None, Meta(description="The person who is responsible; null for nobody.")]
     threats: Annotated[list[str], Meta(description="The ids of its threats, at most 20.")]
-    summary: Annotated[str, Meta(description="All of this in one line, for a page.")]
+    summary: Annotated[str, Meta(description="Number, state and title in one line, for a page.")]
 
 
 class IncidentOpened(AboutIncident):
     """A new incident."""
 
-    reason: Annotated[str, Meta(description="What opened it, in words.")]
-    previous: Annotated[str | None, Meta(description="The incident that the same story had before; null for none.")]
+    reason: Annotated[str, Meta(description="The cause, in words.")]
+    previous: Annotated[
+        str | None, Meta(description="The previous incident of the same correlation id; null for none.")
+    ]
     opened_at: Moment
 
 
 class IncidentUpdated(AboutIncident):
-    """A change that is neither its end nor its coming back."""
+    """A change of state, severity or owner that no other event reports."""
 
     changes: Annotated[
-        dict[str, dict[str, Any]], Meta(description="What changed (state, severity, owner): the old and the new value.")
+        dict[str, dict[str, Any]],
+        Meta(description="The old and the new value of the changed field: state, severity, owner."),
     ]
     reason: Reason
     by: By
@@ -49,7 +52,7 @@ class IncidentUpdated(AboutIncident):
 
 
 class IncidentResolved(AboutIncident):
-    """The end of the work."""
+    """The end of the work on an incident."""
 
     reason: Reason
     by: By
@@ -58,7 +61,7 @@ class IncidentResolved(AboutIncident):
 
 
 class IncidentReopened(AboutIncident):
-    """A resolved incident whose story came back, or that somebody took up again."""
+    """A resolved incident that is open again: another event of its correlation id came, or a person reopened it."""
 
     reason: Reason
     by: By
@@ -66,7 +69,7 @@ class IncidentReopened(AboutIncident):
 
 
 class IncidentClosed(AboutIncident):
-    """A resolved incident was put away; the same story coming back is a new one."""
+    """A resolved incident that is closed for good: another event of its correlation id opens a new one."""
 
     reason: Reason
     by: By
@@ -152,7 +155,7 @@ RESOLVED = EventType(
     payload=IncidentResolved,
     priority=Priority.HIGH,
     frequency=Frequency.LOW,
-    purpose="An incident was resolved, with the time that took.",
+    purpose="An incident was resolved; `duration_seconds` is the time since its opening.",
     example=_RESOLVED,
 )
 REOPENED = EventType(

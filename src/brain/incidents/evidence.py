@@ -1,7 +1,7 @@
-"""The policy decisions behind an incident.
+"""The policy decisions that explain an incident.
 
-Those of the last while are kept aside as they come by. When an incident opens, those of its story and those of its
-agents shortly before become its own; further decisions of its story are added as they come.
+The decisions of the last minutes are kept aside as they come. When an incident opens, it gets those of its correlation
+id and those of its agents shortly before; further decisions of its correlation id are added as they come.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, func, or_, select
 
 from brain.charter import Event
-from brain.incidents.models import Incident, plain
+from brain.incidents.models import Incident
+from brain.incidents.repository import insert_or_ignore
+from brain.incidents.source_events import DECISION
 from brain.incidents.tables import decisions, recent
-from brain.incidents.transaction import insert_or_ignore
+from brain.text import clip_text
 
-DECISION = "policy.rule_evaluated"
-AGENT = 200
+AGENT_CHARACTERS = 200
 """Characters of an agent's id that are kept, for the index over it."""
 MOST = 100
 """Decisions that one incident keeps."""
@@ -35,12 +36,12 @@ class Evidence:
         self._counts: dict[str, int] = {}
 
     def remember(self, events: Sequence[tuple[Event, str]]) -> None:
-        """Keep the decisions among these events (each with its story) aside, and forget those older than the window."""
+        """Keep the decisions among these events (each with its correlation id), and delete those before the window."""
         kept: list[dict[str, Any]] = []
         agents: Counter[str] = Counter()
-        for event, story in reversed(events):
+        for event, correlation_id in reversed(events):
             if event.type == DECISION:
-                row = _row(event, story)
+                row = _row(event, correlation_id)
                 agents[row["agent"]] += 1
                 if agents[row["agent"]] <= _OF_ONE_BATCH:
                     kept.append(row)
@@ -49,31 +50,32 @@ class Evidence:
             self._db.execute(delete(recent).where(recent.c.at < min(row["at"] for row in kept) - self._window))
 
     def gather(self, incident: Incident, agents: Sequence[str], at: float) -> None:
-        """Give the incident the decisions of its story, and those of these agents in the window before `at`."""
+        """Give the incident the decisions of its correlation id, and of these agents in the window before `at`."""
         room = MOST - self._count(incident.id)
         if room <= 0:
             return
-        before = and_(
-            recent.c.agent.in_([plain(agent, AGENT) for agent in agents]), recent.c.at.between(at - self._window, at)
-        )
+        names = [clip_text(agent, AGENT_CHARACTERS) for agent in agents]
+        before = and_(recent.c.agent.in_(names), recent.c.at.between(at - self._window, at))
+        columns = [column.label(column.key) for column in recent.c]
         found = self._db.execute(
-            select(recent)
-            .where(or_(recent.c.story == incident.story, before))
+            select(*columns)
+            .where(or_(recent.c.correlation_id == incident.correlation_id, before))
             .order_by(recent.c.at.desc(), recent.c.event_id)
             .limit(room)
         ).all()
         self._give(incident, [dict(row._mapping) for row in found])
 
     def add(self, incident: Incident, event: Event) -> None:
-        """Give it one decision of its story."""
+        """Give the incident one decision of its correlation id."""
         if self._count(incident.id) < MOST:
-            self._give(incident, [_row(event, incident.story)])
+            self._give(incident, [_row(event, incident.correlation_id)])
 
     def _give(self, incident: Incident, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:
             return
         values = [
-            {"incident": incident.id, **{name: value for name, value in row.items() if name != "story"}} for row in rows
+            {"incident": incident.id, **{name: value for name, value in row.items() if name in decisions.c}}
+            for row in rows
         ]
         self._db.execute(insert_or_ignore(self._db, decisions), values)
         self._counts.pop(incident.id, None)
@@ -85,17 +87,17 @@ class Evidence:
         return self._counts[incident]
 
 
-def _row(event: Event, story: str) -> dict[str, Any]:
+def _row(event: Event, correlation_id: str) -> dict[str, Any]:
     payload = event.payload
     rule = payload.get("rule_id")
     return {
         "event_id": event.id,
-        "story": story,
-        "agent": plain(payload.get("agent_id"), AGENT),
-        "action": plain(payload.get("action")),
-        "resource": plain(payload.get("resource")),
-        "effect": plain(payload.get("effect"), 20),
-        "rule_id": None if rule is None else plain(rule),
-        "reason": plain(payload.get("reason")),
+        "correlation_id": correlation_id,
+        "agent": clip_text(payload.get("agent_id"), AGENT_CHARACTERS),
+        "action": clip_text(payload.get("action")),
+        "resource": clip_text(payload.get("resource")),
+        "effect": clip_text(payload.get("effect"), 20),
+        "rule_id": None if rule is None else clip_text(rule),
+        "reason": clip_text(payload.get("reason")),
         "at": event.timestamp,
     }

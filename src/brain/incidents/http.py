@@ -1,4 +1,4 @@
-"""Incidents over HTTP, below /api/incidents, and the consumer opened: its routes and its work."""
+"""Incidents over HTTP, below /api/incidents, and the plug-in opened: its routes and its tasks."""
 
 from __future__ import annotations
 
@@ -8,34 +8,42 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, Field
 
 from brain import limits
-from brain.charter import IncidentState as State
+from brain.charter import IncidentState
+from brain.connectors.tickets import ticket_systems
 from brain.incidents.http_models import (
     EXAMPLE_ID,
+    IncidentSummary,
     IncidentView,
     NewIncident,
     NewNote,
-    NewOwner,
-    NewState,
-    Summary,
+    OwnerChange,
+    StateChange,
+    WebhookResult,
 )
+from brain.incidents.repository import Document
 from brain.incidents.service import IncidentService
 from brain.incidents.settings import IncidentSettings
-from brain.incidents.tasks import IncidentWork
-from brain.incidents.webhooks import EXAMPLE_WEBHOOK, Webhooks
+from brain.incidents.tasks import IncidentTasks
+from brain.incidents.webhooks import TicketWebhooks
 from brain.kit.http import ANY_QUERY, PROBLEM_TYPE
+from brain.kit.protocols import AuditProofs
+from brain.logs import Log
 from brain.plugins import Component, PluginContext
 
-IncidentIdPath = Annotated[str, Path(max_length=limits.ID, description="The incident's id.", examples=[EXAMPLE_ID])]
+log = Log("brain.incidents")
 
-_WEBHOOK_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"type": "object", "examples": [EXAMPLE_WEBHOOK]}}},
-    }
-}
+IncidentIdPath = Annotated[str, Path(max_length=limits.ID, description="The incident's id.", examples=[EXAMPLE_ID])]
+KindPath = Annotated[
+    str,
+    Path(
+        max_length=limits.TYPE,
+        description="The kind of the ticket system, as in its settings table.",
+        examples=list(ticket_systems())[:1],
+    ),
+]
+
 _BAD_SIGNATURE: dict[int | str, dict[str, Any]] = {
     401: {
         "description": "The signature does not fit",
@@ -44,87 +52,99 @@ _BAD_SIGNATURE: dict[int | str, dict[str, Any]] = {
 }
 
 
-class Looked(BaseModel):
-    """What came of a webhook."""
+def _webhook_body() -> dict[str, Any]:
+    examples = [dict(system.webhook_example) for system in ticket_systems().values()]
+    schema = {"type": "object", "examples": examples}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
-    ticket: str = Field(description="The ticket that it is about.")
-    known: bool = Field(description="Whether it is the ticket of an incident, whose state will now be looked at.")
 
-
-def incidents_router(service: IncidentService, webhooks: Webhooks) -> APIRouter:
+def incidents_router(service: IncidentService, webhooks: TicketWebhooks) -> APIRouter:
     """The routes over this service."""
     router = APIRouter(prefix="/incidents", tags=["incidents"])
+    _add_reading(router, service)
+    _add_changing(router, service)
+    _add_webhook(router, webhooks)
+    return router
 
-    @router.get("", summary="List incidents")
+
+def _add_reading(router: APIRouter, service: IncidentService) -> None:
+    @router.get("", summary="List incidents", response_model=list[IncidentSummary])
     async def listing(
         state: Annotated[
-            list[State] | None, Query(max_length=limits.FILTERS, description="Only these states; may be repeated.")
+            list[IncidentState] | None,
+            Query(max_length=limits.FILTERS, description="Only these states; may be repeated."),
         ] = None,
         correlation_id: Annotated[
-            str | None, Query(max_length=limits.STORY, description="Only those of this story.")
+            str | None, Query(max_length=limits.STORY, description="Only incidents of this correlation id.")
         ] = None,
         limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 100,
-    ) -> list[Summary]:
+    ) -> list[Document]:
         """The latest opened first."""
-        found = await service.list(state or (), correlation_id, limit)
-        return [Summary.model_validate(incident) for incident in found]
+        return await service.list(state or (), correlation_id, limit)
 
-    @router.post("", status_code=201, summary="Open an incident by hand")
-    async def open_incident(new: NewIncident, response: Response) -> IncidentView:
-        """Publishes `incident.opened`, and creates its tickets. Answers 409 when the story has an open incident."""
+    @router.get("/{incident_id}", summary="Get an incident", response_model=IncidentView)
+    async def get(incident_id: IncidentIdPath) -> Document:
+        """The incident with its timeline, its threats, the policy decisions that explain it, and its tickets."""
+        return await service.get(incident_id)
+
+
+def _add_changing(router: APIRouter, service: IncidentService) -> None:
+    @router.post("", status_code=201, summary="Open an incident by hand", response_model=IncidentView)
+    async def open_incident(new: NewIncident, response: Response) -> Document:
+        """Publishes `incident.opened`, and creates its tickets.
+
+        Answers 409 when the correlation id has an open incident.
+        """
         opened = await service.open(
             new.title, new.severity, text=new.text, correlation_id=new.correlation_id, owner=new.owner, by=new.by
         )
         response.headers["Location"] = f"/api/incidents/{opened['id']}"
-        return IncidentView.model_validate(opened)
+        return opened
 
-    @router.get("/{incident_id}", summary="Get an incident")
-    async def get(incident_id: IncidentIdPath) -> IncidentView:
-        """The incident with its timeline, its threats, the policy decisions behind it, and its tickets."""
-        return IncidentView.model_validate(await service.get(incident_id))
-
-    @router.post("/{incident_id}/state", summary="Move an incident to another state")
-    async def move(incident_id: IncidentIdPath, to: NewState) -> IncidentView:
+    @router.post("/{incident_id}/state", summary="Move an incident to another state", response_model=IncidentView)
+    async def move(incident_id: IncidentIdPath, to: StateChange) -> Document:
         """Its tickets and its threats follow. Answers 409, listing the allowed states, for one that is not."""
-        return IncidentView.model_validate(await service.move(incident_id, to.state, to.note, to.by))
+        return await service.move(incident_id, to.state, to.note, to.by)
 
-    @router.post("/{incident_id}/owner", summary="Give an incident to somebody")
-    async def assign(incident_id: IncidentIdPath, to: NewOwner) -> IncidentView:
+    @router.post("/{incident_id}/owner", summary="Assign an incident", response_model=IncidentView)
+    async def assign(incident_id: IncidentIdPath, to: OwnerChange) -> Document:
         """Publishes `incident.updated`."""
-        return IncidentView.model_validate(await service.assign(incident_id, to.owner, to.by))
+        return await service.assign(incident_id, to.owner, to.by)
 
-    @router.post("/{incident_id}/notes", status_code=201, summary="Add a note to an incident")
-    async def note(incident_id: IncidentIdPath, new: NewNote) -> IncidentView:
+    @router.post(
+        "/{incident_id}/notes", status_code=201, summary="Add a note to an incident", response_model=IncidentView
+    )
+    async def note(incident_id: IncidentIdPath, new: NewNote) -> Document:
         """It joins the timeline, and the tickets as a comment."""
-        return IncidentView.model_validate(await service.note(incident_id, new.text, new.by))
+        return await service.note(incident_id, new.text, new.by)
 
+
+def _add_webhook(router: APIRouter, webhooks: TicketWebhooks) -> None:
     @router.post(
         "/webhooks/{system}",
         status_code=202,
-        summary="Tell of a ticket's change",
-        openapi_extra={**_WEBHOOK_BODY, **ANY_QUERY},  # Jira adds who made the change
+        summary="Report a change of a ticket",
+        openapi_extra={**_webhook_body(), **ANY_QUERY},  # Jira adds who made the change
         responses=_BAD_SIGNATURE,
     )
-    async def webhook(
-        system: Annotated[str, Path(max_length=limits.TYPE, description="`jira` or `servicenow`.", examples=["jira"])],
-        request: Request,
-    ) -> Looked:
-        """For the ticket systems themselves: needs no API key, and the signature of the webhook's secret instead.
+    async def webhook(system: KindPath, request: Request) -> WebhookResult:
+        """For the ticket systems themselves: needs no API key, but the signature of the webhook's secret.
 
-        The body only names the ticket; its state is read from the system, so that a webhook that comes late, twice or
-        out of order does no harm. Answers 401 for a bad signature, 404 where no secret is set.
+        The body only names the ticket. The ticket's state is read from its system, so that a webhook that comes late,
+        twice or out of order does no harm. Answers 401 for a bad signature, 404 where no secret is set.
         """
-        key, known = await webhooks.take(system, request.headers, await request.body())
-        return Looked(ticket=key, known=known)
-
-    return router
+        ticket, known = await webhooks.receive(system, request.headers, await request.body())
+        return WebhookResult(ticket=ticket, known=known)
 
 
 @asynccontextmanager
 async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """Incident automation on these parts."""
     settings = context.table(IncidentSettings)
-    async with IncidentWork.open(context) as work:
-        service = IncidentService(context.database, settings, time.time, work.nudge)
-        webhooks = Webhooks(context.database, settings, time.time, work.nudge)
-        yield Component(incidents_router(service, webhooks), work.loops, work.families)
+    proofs = context.find(AuditProofs)
+    if proofs is None:
+        log.warning("incidents show decisions without audit proofs: no installed plug-in provides AuditProofs")
+    async with IncidentTasks.open(context) as tasks:
+        service = IncidentService(context.database, settings, changed=tasks.nudge, proofs=proofs)
+        webhooks = TicketWebhooks(context.database, settings, tasks.systems, time.time, tasks.nudge)
+        yield Component(incidents_router(service, webhooks), tasks.loops, tasks.metrics)

@@ -1,41 +1,54 @@
-"""What an incident is, the one table of the moves it may make, and the rules that need no database."""
+"""What an incident is, and the rules for incidents that need no database."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
 
-from brain.charter import Event, Severity
-from brain.charter import IncidentState as State
+from brain.charter import Event, IncidentState, Severity
 from brain.errors import InvalidInput
-from brain.lifecycle import INCIDENT_MOVES as MOVES
-from brain.lifecycle import OPEN_INCIDENT as OPEN
+from brain.lifecycle import INCIDENT_MOVES, OPEN_INCIDENT
 
-STORY = 500
-"""Characters of a story's id that are kept; a longer one would not fit the databases' indexes."""
+CORRELATION_CHARACTERS = 500
+"""Characters of a correlation id that are kept; a longer one would not fit the databases' indexes."""
 
+CONSUMER = "incidents"
+"""The name of this plug-in in the outbox."""
+EVENTS_CHANNEL = "stream"
+"""The channel of the outbox whose rows are events to be published."""
+THREATS_CHANNEL = "threats"
+"""The channel of the outbox whose rows are moves of threats. Every other channel is the kind of a ticket system."""
 
 SEVERITIES = tuple(Severity)
 """From the mildest to the worst."""
+
+_PROGRESS = {
+    IncidentState.NEW: 0,
+    IncidentState.IN_PROGRESS: 1,
+    IncidentState.ON_HOLD: 1,
+    IncidentState.RESOLVED: 2,
+    IncidentState.CLOSED: 3,
+}
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """One incident. Times are in Unix seconds.
 
-    `story` is the correlation id of its events; `episode` counts the incidents of one story from 1, and `previous` is
-    the id of the one before. `version` counts its changes.
+    `episode` counts the incidents of one correlation id from 1, and `previous` is the id of the one before. `version`
+    counts the incident's changes.
     """
 
     id: str
     number: int
-    story: str
+    correlation_id: str
     episode: int
     title: str
     severity: Severity
-    state: State = State.NEW
+    state: IncidentState = IncidentState.NEW
     owner: str | None = None
     opened_at: float
     updated_at: float
@@ -45,36 +58,50 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def open(self) -> bool:
-        """Whether it still asks for work."""
-        return self.state in OPEN
+        """Whether it still needs work."""
+        return self.state in OPEN_INCIDENT
 
     @property
-    def allowed_states(self) -> tuple[State, ...]:
+    def allowed_states(self) -> tuple[IncidentState, ...]:
         """The states it may move to now."""
-        return MOVES[self.state]
+        return INCIDENT_MOVES[self.state]
 
 
-def incident_id(story: str, episode: int) -> str:
-    """The id of a story's incident: the same whenever it is worked out, so that building anew makes no second one."""
-    return f"inc_{hashlib.sha256(f'{episode} {story}'.encode(errors='surrogatepass')).hexdigest()[:16]}"
+@dataclass(frozen=True, slots=True)
+class IncidentChange:
+    """A change of an incident at a Unix time: the reason in words, the person or system that made it (None: the
+    stream), and the id of the event that caused it."""
+
+    at: float
+    reason: str
+    by: str | None = None
+    event_id: str | None = None
 
 
-def moved(incident: Incident, state: State, now: float) -> Incident:
-    """The incident after a move. Raises Conflict, listing the allowed moves, for one that is not in the table."""
-    MOVES.check(incident.id, incident.state, state)
+def incident_id(correlation_id: str, episode: int) -> str:
+    """The id of an incident: always the same, so that tables rebuilt from the stream have the same incidents."""
+    name = f"{episode} {correlation_id}".encode(errors="surrogatepass")
+    return f"inc_{hashlib.sha256(name).hexdigest()[:16]}"
+
+
+def moved(incident: Incident, state: IncidentState, now: float) -> Incident:
+    """The incident after a move. Raises Conflict, listing the allowed moves, for one that is not allowed."""
+    INCIDENT_MOVES.check(incident.id, incident.state, state)
     at = max(now, incident.opened_at)  # a clock set back must not give a negative duration
-    resolved_at = at if state is State.RESOLVED else incident.resolved_at if state is State.CLOSED else None
+    resolved_at = (
+        at if state is IncidentState.RESOLVED else incident.resolved_at if state is IncidentState.CLOSED else None
+    )
     return msgspec.structs.replace(
         incident, state=state, updated_at=at, resolved_at=resolved_at, version=incident.version + 1
     )
 
 
-def parse_state(value: str) -> State:
+def parse_state(value: str) -> IncidentState:
     """The state of that name, in any case. Raises InvalidInput listing the names."""
     try:
-        return State(value.upper())
+        return IncidentState(value.upper())
     except ValueError as error:
-        raise InvalidInput(f"state: {value!r} is not one of {', '.join(State)}") from error
+        raise InvalidInput(f"state: {value!r} is not one of {', '.join(IncidentState)}") from error
 
 
 def parse_severity(value: str) -> Severity:
@@ -90,57 +117,51 @@ def worst(one: Severity, other: Severity) -> Severity:
     return max(one, other, key=SEVERITIES.index)
 
 
-class Return(StrEnum):
-    """What a story that comes back means for the incident it had."""
+class Recurrence(StrEnum):
+    """What another event of the same correlation id means for the incident that was opened for it."""
 
-    GOES_ON = "goes on"
+    CONTINUES = "continues"
+    """The incident is open: the event joins it."""
     REOPENS = "reopens"
-    STARTS_ANEW = "starts anew"
+    OPENS_ANOTHER = "opens another"
 
 
-def comes_back(incident: Incident, at: float, window: float) -> Return:
-    """Whether the story's incident goes on, reopens (resolved at most `window` seconds before), or a new one starts."""
+def recurrence(incident: Incident, at: float, window: float) -> Recurrence:
+    """What an event at this time means for the incident; one resolved at most `window` seconds before reopens."""
     if incident.open:
-        return Return.GOES_ON
-    if incident.state is State.RESOLVED and incident.resolved_at is not None and at - incident.resolved_at <= window:
-        return Return.REOPENS
-    return Return.STARTS_ANEW
+        return Recurrence.CONTINUES
+    resolved_at = incident.resolved_at
+    if incident.state is IncidentState.RESOLVED and resolved_at is not None and at - resolved_at <= window:
+        return Recurrence.REOPENS
+    return Recurrence.OPENS_ANOTHER
 
 
-def heeded(state: State, shown: State, told: State) -> State | None:
-    """Where an incident in `state` goes when its ticket, which showed the state `shown`, is found in `told`.
+def next_state_from_ticket(
+    state: IncidentState, shown: IncidentState, ticket_state: IncidentState
+) -> IncidentState | None:
+    """The state that an incident in `state` moves to when its ticket, which showed `shown`, is now in `ticket_state`.
 
-    None: nowhere. While the incident has changed and its ticket does not show it yet, what is further on counts; but$
-    the closing of a ticket that was resolved does not close an incident that is open again.
+    None: it stays. While the ticket does not show the incident's last change yet, the further of the two counts. But
+    closing a ticket that was resolved does not close an incident that is open again.
     """
-    if told is state:
+    if ticket_state is state:
         return None
     if state is not shown:
-        reopened = shown is State.RESOLVED and state in OPEN
-        if reopened or _PROGRESS[told] <= _PROGRESS[state]:
+        reopened = shown is IncidentState.RESOLVED and state in OPEN_INCIDENT
+        if reopened or _PROGRESS[ticket_state] <= _PROGRESS[state]:
             return None
-    if told is State.NEW:
-        return State.IN_PROGRESS if state is State.RESOLVED else None
-    return told
+    if ticket_state is IncidentState.NEW:
+        return IncidentState.IN_PROGRESS if state is IncidentState.RESOLVED else None
+    return ticket_state
 
 
-_PROGRESS = {State.NEW: 0, State.IN_PROGRESS: 1, State.ON_HOLD: 1, State.RESOLVED: 2, State.CLOSED: 3}
+def correlation_of(event: Event, causes: Mapping[str, str]) -> str:
+    """The correlation id that an event belongs to: its own; else that of the event that caused it; else its own id.
 
-
-def story_of(event: Event, causes: Mapping[str, str]) -> str:
-    """The story an event belongs to: its correlation id; else that of the event that caused it; else it starts its own.
-
-    `causes` maps ids of earlier events to their stories. An event without a correlation id lends its own id to those it
-    causes, so that an unknown cause still names the story.
+    `causes` maps the ids of earlier events to their correlation ids. An event without a correlation id gives its id to
+    the events that it causes, so that an unknown cause still names the correlation id.
     """
     if event.correlation_id:
         return event.correlation_id
     cause = event.meta.get("causation_id")
     return causes.get(cause, cause) if isinstance(cause, str) and cause else event.id
-
-
-def plain(value: object, most: int = 1000) -> str:
-    """Text from somebody's payload, at most `most` characters, that every database takes; empty for null."""
-    text = "" if value is None else value if isinstance(value, str) else str(value)
-    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,13 +1,15 @@
 """The incidents plug-in, declared."""
 
-from brain.plugins import Plugin
+from brain.plugins import Command, Plugin
 
 PLUGIN = Plugin(
     name="incidents",
-    purpose="Opens one incident for each story that needs a person, and keeps its tickets in step.",
+    purpose="Opens one incident for each correlation id that needs a person, and keeps its tickets up to date.",
     events="brain.incidents.events",
     settings="brain.incidents.settings:IncidentSettings",
     listens=("*",),
     open="brain.incidents.http:open_component",
-    commands={"incidents": "brain.incidents.commands:app"},
+    commands={
+        "incidents": Command("brain.incidents.commands:app", "Incidents: list, show, open, move, assign, add notes."),
+    },
 )

@@ -1,45 +1,37 @@
-"""What each event of the stream means for incidents; the projection's `apply`.
+"""What each event of the stream means for incidents: the `apply` of the projection.
 
-`threat.escalated` and `immune.critical_event` open the incident of their story, or find it open. Whatever else happens
-in the story joins its timeline and moves it along; when all its threats are settled and its health is healed, it is
-resolved by itself.
+`threat.escalated` and `immune.critical_event` open the incident of their correlation id, or find it open. Every other
+event of the correlation id joins its timeline and moves it along. When all its threats are settled and its health is
+healed, the incident is resolved.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, cast
+from typing import Protocol
 
 from sqlalchemy import Connection, select, update
 
-from brain.charter import Event, Severity
-from brain.charter import IncidentState as State
-from brain.immune.events import CRITICAL_EVENT, CriticalHealthEvent
+from brain.charter import Event, IncidentState, Severity
+from brain.incidents import source_events as source
 from brain.incidents import tables
-from brain.incidents.evidence import DECISION, Evidence
+from brain.incidents.evidence import Evidence
 from brain.incidents.models import (
-    STORY,
+    CORRELATION_CHARACTERS,
     Incident,
-    Return,
-    comes_back,
-    plain,
-    story_of,
+    IncidentChange,
+    Recurrence,
+    correlation_of,
+    recurrence,
 )
+from brain.incidents.repository import insert_or_ignore
 from brain.incidents.settings import IncidentSettings
-from brain.incidents.transaction import Ledger, Why, insert_or_ignore
-from brain.threats.events import (
-    DETECTED,
-    ESCALATED,
-    MITIGATED,
-    STATUS_CHANGED,
-    AboutThreat,
-    ThreatDetected,
-    ThreatEscalated,
-    ThreatMitigated,
-    ThreatStatusChanged,
-)
+from brain.incidents.source_events import read_payload
+from brain.incidents.transaction import IncidentTransaction
+from brain.text import clip_text
 
 SOURCE = "incidents_service"
+"""The source of this plug-in's own events, which are not applied."""
 PATTERN = "*"
 
 _SETTLED = frozenset({"MITIGATED", "RESOLVED", "IGNORED"})
@@ -50,41 +42,45 @@ _WORDS = {
     "RESOLVED": "is resolved",
     "IGNORED": "is ignored as a false positive",
 }
+_SUMMARY_KEYS = ("message", "reason", "description", "summary", "note", "rule_name")
 
 
-class Item(Protocol):
-    """What is taken of a projection's item."""
+class StoredItem(Protocol):
+    """The part of a projection's item that is read here."""
 
     @property
     def event(self) -> Event | None:
-        """The event, or None for stored bytes that are none."""
+        """The event, or None for stored bytes that are no event."""
 
 
-class Taking:
+class IncidentProjector:
     """Turns batches of events into incidents. `clock` gives the Unix time at which the outbox's rows are due."""
 
     def __init__(self, settings: IncidentSettings, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._clock = clock
 
-    def apply(self, db: Connection, items: Sequence[Item]) -> None:
-        """Take a batch in the order of the stream, in the transaction of `db`.
+    def apply(self, db: Connection, items: Sequence[StoredItem]) -> None:
+        """Apply a batch in the order of the stream, in the transaction of `db`.
 
-        Raises EnvelopeError for an event whose payload is not what its type declares.
+        Raises EnvelopeError for an event whose payload lacks a key that is read.
         """
         events = [item.event for item in items if item.event is not None and item.event.source != SOURCE]
         causes = _causes(db, events)
-        told = [(event, causes.setdefault(event.id, plain(story_of(event, causes), STORY))) for event in events]
-        ledger = Ledger(db, self._settings, self._clock())
-        ledger.load(story for _, story in told)
+        correlated = [
+            (event, causes.setdefault(event.id, clip_text(correlation_of(event, causes), CORRELATION_CHARACTERS)))
+            for event in events
+        ]
+        transaction = IncidentTransaction(db, self._settings, self._clock())
+        transaction.load(correlation_id for _, correlation_id in correlated)
         evidence = Evidence(db, self._settings.decision_window)
-        evidence.remember(told)
-        for event, story in told:
-            _Taken(ledger, evidence, event, story, self._settings.reopen_window).take()
+        evidence.remember(correlated)
+        for event, correlation_id in correlated:
+            _EventProjection(transaction, evidence, event, correlation_id, self._settings.reopen_window).apply()
 
 
 def _causes(db: Connection, events: Sequence[Event]) -> dict[str, str]:
-    """The stories of the earlier events that caused some of these which name no story themselves."""
+    """The correlation ids of the earlier events that caused those of these events that have none themselves."""
     wanted = [
         cause
         for event in events
@@ -92,158 +88,162 @@ def _causes(db: Connection, events: Sequence[Event]) -> dict[str, str]:
     ]
     if not wanted:
         return {}
-    joined = tables.links.join(tables.incidents, tables.incidents.c.id == tables.links.c.incident)
+    links, incidents = tables.links, tables.incidents
     rows = db.execute(
-        select(tables.links.c.event_id, tables.incidents.c.story)
-        .select_from(joined)
-        .where(tables.links.c.event_id.in_(wanted))
+        select(links.c.event_id, incidents.c.correlation_id)
+        .join(incidents, incidents.c.id == links.c.incident)
+        .where(links.c.event_id.in_(wanted))
     )
-    return {row.event_id: row.story for row in rows}
+    return {row.event_id: row.correlation_id for row in rows}
 
 
-class _Taken:
-    """One event at work."""
+class _EventProjection:
+    """One event and what it does to the incident of its correlation id."""
 
-    def __init__(self, ledger: Ledger, evidence: Evidence, event: Event, story: str, reopen_window: float) -> None:
-        self._ledger = ledger
+    def __init__(
+        self,
+        transaction: IncidentTransaction,
+        evidence: Evidence,
+        event: Event,
+        correlation_id: str,
+        reopen_window: float,
+    ) -> None:
+        self._transaction = transaction
         self._evidence = evidence
         self._event = event
-        self._story = story
+        self._correlation_id = correlation_id
         self._window = reopen_window
 
-    def take(self) -> None:
-        """Do what the event means."""
+    def apply(self) -> None:
+        """Change the incident as the event's type says."""
         match self._event.type:
-            case DETECTED.name:
-                self._detected()
-            case STATUS_CHANGED.name:
-                self._status_changed()
-            case ESCALATED.name:
-                self._escalated()
-            case MITIGATED.name:
-                self._mitigated()
-            case CRITICAL_EVENT.name:
-                self._critical()
+            case source.THREAT_DETECTED:
+                self._threat_detected(read_payload(self._event, source.DetectedThreat))
+            case source.THREAT_STATUS_CHANGED:
+                self._threat_changed(read_payload(self._event, source.ChangedThreat))
+            case source.THREAT_ESCALATED:
+                self._threat_escalated(read_payload(self._event, source.EscalatedThreat))
+            case source.THREAT_MITIGATED:
+                self._threat_mitigated(read_payload(self._event, source.MitigatedThreat))
+            case source.HEALTH_CRITICAL:
+                self._health_critical(read_payload(self._event, source.CriticalHealth))
             case _:
-                self._further()
+                self._other()
 
-    def _detected(self) -> None:
-        payload = cast("ThreatDetected", DETECTED.check(self._event.payload))
-        self._keep_threat(payload, payload["status"], payload["detected_at"])
-        text = f"threat {payload['threat_id']} was detected: {payload['type']} from {payload['source']}"
-        if incident := self._joined("threat", text):
-            incident = self._ledger.worsen(
-                incident, _severity(payload["severity"]), self._event.timestamp, self._why(text)
-            )
-            self._evidence.gather(incident, [payload["source"]], self._event.timestamp)
+    def _threat_detected(self, threat: source.DetectedThreat) -> None:
+        self._keep_threat(threat, threat.status, threat.detected_at)
+        text = f"threat {threat.threat_id} was detected: {threat.type} from {threat.source}"
+        if incident := self._join("threat", text):
+            incident = self._transaction.raise_severity(incident, _severity(threat.severity), self._change(text))
+            self._evidence.gather(incident, [threat.source], self._event.timestamp)
 
-    def _status_changed(self) -> None:
-        payload = cast("ThreatStatusChanged", STATUS_CHANGED.check(self._event.payload))
-        status, old = payload["new_status"], payload["old_status"]
-        fresh = self._keep_threat(payload, status, payload["changed_at"])
-        if status not in _WORDS:  # an event of its own tells of these
+    def _threat_changed(self, threat: source.ChangedThreat) -> None:
+        status, old = threat.new_status, threat.old_status
+        fresh = self._keep_threat(threat, status, threat.changed_at)
+        if status not in _WORDS:  # the stream has an event of its own for these
             return
-        text = _told(payload, _WORDS[status], payload["reason"])
-        if status not in _SETTLED and old in _SETTLED and fresh and self._ledger.current(self._story) is not None:
-            self._need(text, _severity(payload["severity"]), _title(payload), [payload["source"]])
+        text = _threat_text(threat, _WORDS[status], threat.reason)
+        reopened = status not in _SETTLED and old in _SETTLED
+        if reopened and fresh and self._transaction.current(self._correlation_id) is not None:
+            self._require(text, _severity(threat.severity), threat.title, [threat.source])
             return
-        incident = self._joined("threat", text)
+        incident = self._join("threat", text)
         if incident is not None and fresh:
-            if status == "INVESTIGATING" and incident.state is State.NEW:
-                self._move(incident, State.IN_PROGRESS, text)
+            if status == "INVESTIGATING" and incident.state is IncidentState.NEW:
+                self._move(incident, IncidentState.IN_PROGRESS, text)
             elif status in _SETTLED:
-                self._settle(incident)
+                self._resolve_when_settled(incident)
 
-    def _escalated(self) -> None:
-        payload = cast("ThreatEscalated", ESCALATED.check(self._event.payload))
-        self._keep_threat(payload, "ESCALATED", payload["escalated_at"])
-        text = _told(payload, "was escalated", payload["reason"])
-        likeness = f"{self._event.type} {payload['threat_id']}"
-        incident = self._need(text, _severity(payload["severity"]), _title(payload), [payload["source"]], likeness)
-        self._settle(incident)  # an escalation that arrives after the mitigation
+    def _threat_escalated(self, threat: source.EscalatedThreat) -> None:
+        self._keep_threat(threat, "ESCALATED", threat.escalated_at)
+        text = _threat_text(threat, "was escalated", threat.reason)
+        dedup_key = f"{self._event.type} {threat.threat_id}"
+        incident = self._require(text, _severity(threat.severity), threat.title, [threat.source], dedup_key)
+        self._resolve_when_settled(incident)  # an escalation that arrives after the mitigation
 
-    def _mitigated(self) -> None:
-        payload = cast("ThreatMitigated", MITIGATED.check(self._event.payload))
-        self._keep_threat(payload, "MITIGATED", payload["mitigated_at"])
-        text = _told(payload, f"was mitigated after {payload['duration_seconds']:.0f} s", payload["reason"])
-        if (incident := self._joined("threat", text)) is not None:
-            incident = self._settle(incident)
-            if incident.state is State.NEW:
-                self._move(incident, State.IN_PROGRESS, text)
+    def _threat_mitigated(self, threat: source.MitigatedThreat) -> None:
+        self._keep_threat(threat, "MITIGATED", threat.mitigated_at)
+        text = _threat_text(threat, f"was mitigated after {threat.duration_seconds:.0f} s", threat.reason)
+        if (incident := self._join("threat", text)) is not None:
+            incident = self._resolve_when_settled(incident)
+            if incident.state is IncidentState.NEW:
+                self._move(incident, IncidentState.IN_PROGRESS, text)
 
-    def _critical(self) -> None:
-        payload = cast("CriticalHealthEvent", CRITICAL_EVENT.check(self._event.payload))
+    def _health_critical(self, health: source.CriticalHealth) -> None:
         values = {
-            "story": self._story,
-            "number": payload["event_id"],
-            "kind": plain(payload["kind"]),
-            "module": plain(payload["module"]),
+            "correlation_id": self._correlation_id,
+            "number": health.event_id,
+            "kind": clip_text(health.kind),
+            "module": clip_text(health.module),
             "state": "open",
-            "at": payload["critical_at"],
+            "at": health.critical_at,
         }
-        self._ledger.db.execute(insert_or_ignore(self._ledger.db, tables.health), values)
-        text = f"{payload['kind']} of {payload['module']}: {payload['message']}"
-        likeness = f"{self._event.type} {payload['kind']} {payload['module']}"
-        self._need(text, Severity.CRITICAL, text, [payload["module"]], likeness)
+        db = self._transaction.db
+        db.execute(insert_or_ignore(db, tables.health).values(values))
+        text = f"{health.kind} of {health.module}: {health.message}"
+        dedup_key = f"{self._event.type} {health.kind} {health.module}"
+        self._require(text, Severity.CRITICAL, text, [health.module], dedup_key)
 
-    def _further(self) -> None:
+    def _other(self) -> None:
         event = self._event
-        incident = self._ledger.current(self._story)
-        if incident is None or incident.state is State.CLOSED:
+        incident = self._transaction.current(self._correlation_id)
+        if incident is None or incident.state is IncidentState.CLOSED:
             return
-        if event.type == DECISION:
+        if event.type == source.DECISION:
             self._evidence.add(incident, event)
-        elif event.type == "immune.event_published" and event.payload.get("kind") == "SELF_HEALING_ACTION":
+        elif event.type == source.HEALTH_PUBLISHED and event.payload.get("kind") == "SELF_HEALING_ACTION":
             self._healing(incident)
-        elif event.type != "immune.event_published" or event.payload.get("severity") != "CRITICAL":
-            self._joined("event", _summary(event), f"{event.type} {event.target or ''}", tell=False)
+        elif event.type != source.HEALTH_PUBLISHED or event.payload.get("severity") != "CRITICAL":
+            self._join("event", _summary(event), f"{event.type} {event.target or ''}", comment=False)
 
     def _healing(self, incident: Incident) -> None:
         payload = self._event.payload
         details = payload.get("details")
         details = details if isinstance(details, Mapping) else {}
-        outcome, heals = details.get("outcome"), details.get("heals")
-        self._joined("health", f"healing of {payload.get('module')}: {payload.get('message')}")
+        outcome, heals, module = details.get("outcome"), details.get("heals"), payload.get("module")
+        self._join("health", f"healing of {module}: {payload.get('message')}")
         if outcome not in ("healed", "failed"):
             return
         table = tables.health
-        which = table.c.number == heals if isinstance(heals, int) else table.c.module == plain(payload.get("module"))
-        self._ledger.db.execute(
-            update(table).where(table.c.story == self._story, which, table.c.state != "dismissed").values(state=outcome)
+        which = table.c.number == heals if isinstance(heals, int) else table.c.module == clip_text(module)
+        mine = table.c.correlation_id == self._correlation_id
+        self._transaction.db.execute(
+            update(table).where(mine, which, table.c.state != "dismissed").values(state=outcome)
         )
-        self._settle(incident)
+        self._resolve_when_settled(incident)
 
-    # what several of them do
+    # shared by several kinds of events
 
-    def _need(self, text: str, severity: Severity, title: str, agents: Sequence[str], likeness: str = "") -> Incident:
-        """The story's incident, open: the one there is, reopened, or a new one."""
-        at, ledger = self._event.timestamp, self._ledger
-        incident = ledger.current(self._story)
-        after = None if incident is None else comes_back(incident, at, self._window)
-        if incident is None or after is Return.STARTS_ANEW:
-            incident = ledger.open(self._story, title, severity, at, self._why(text))
-        elif after is Return.REOPENS:
-            incident = self._move(incident, State.IN_PROGRESS, f"it came back: {text}")
+    def _require(
+        self, text: str, severity: Severity, title: str, agents: Sequence[str], dedup_key: str = ""
+    ) -> Incident:
+        """An open incident of the correlation id: the one there is, the last one reopened, or a new one."""
+        at, transaction, change = self._event.timestamp, self._transaction, self._change(text)
+        incident = transaction.current(self._correlation_id)
+        after = None if incident is None else recurrence(incident, at, self._window)
+        if incident is None or after is Recurrence.OPENS_ANOTHER:
+            incident = transaction.open(self._correlation_id, title, severity, change)
+        elif after is Recurrence.REOPENS:
+            incident = self._move(incident, IncidentState.IN_PROGRESS, f"it came back: {text}")
         else:
-            incident = ledger.add(incident, at, "event", self._why(text), likeness)
-        incident = ledger.worsen(incident, severity, at, self._why(text))
-        ledger.link(incident, self._event.id, self._event.type, at)
+            incident = transaction.add(incident, "event", change, dedup_key)
+        incident = transaction.raise_severity(incident, severity, change)
+        transaction.link(incident, self._event)
         self._evidence.gather(incident, agents, at)
         return incident
 
-    def _joined(self, kind: str, text: str, likeness: str = "", *, tell: bool = True) -> Incident | None:
-        """The story's incident with the event in its timeline; None when there is none, or it is closed."""
-        incident = self._ledger.current(self._story)
-        if incident is None or incident.state is State.CLOSED:
+    def _join(self, kind: str, text: str, dedup_key: str = "", *, comment: bool = True) -> Incident | None:
+        """The correlation id's incident with the event in its timeline; None when there is none, or it is closed."""
+        incident = self._transaction.current(self._correlation_id)
+        if incident is None or incident.state is IncidentState.CLOSED:
             return None
-        at = self._event.timestamp
-        self._ledger.link(incident, self._event.id, self._event.type, at)
-        return self._ledger.add(incident, at, kind, self._why(text), likeness or f"{kind} {text}", tell=tell)
+        self._transaction.link(incident, self._event)
+        return self._transaction.add(incident, kind, self._change(text), dedup_key or f"{kind} {text}", comment=comment)
 
-    def _settle(self, incident: Incident) -> Incident:
-        """Resolve the incident when nothing of its story is left to be done."""
-        threats = [row.status for row in self._ledger.threats(self._story)]
-        health = [row.state for row in self._ledger.health(self._story)]
+    def _resolve_when_settled(self, incident: Incident) -> Incident:
+        """Resolve the incident when all its threats are settled and its health is healed."""
+        threats = [row.status for row in self._transaction.threats(self._correlation_id)]
+        health = [row.state for row in self._transaction.health(self._correlation_id)]
         settled = all(status in _SETTLED for status in threats) and all(state in _HEALED for state in health)
         if not incident.open or not settled or not (threats or health):
             return incident
@@ -253,29 +253,29 @@ class _Taken:
             reasons.append("all its threats are " + ("false positives" if ignored else "mitigated"))
         if health:
             reasons.append("its health is healed")
-        return self._move(incident, State.RESOLVED, " and ".join(reasons))
+        return self._move(incident, IncidentState.RESOLVED, " and ".join(reasons))
 
-    def _move(self, incident: Incident, state: State, text: str) -> Incident:
-        return self._ledger.move(incident, state, self._event.timestamp, self._why(text))
+    def _move(self, incident: Incident, state: IncidentState, text: str) -> Incident:
+        return self._transaction.move(incident, state, self._change(text))
 
-    def _why(self, text: str) -> Why:
-        return Why(plain(text, 1000), event_id=self._event.id)
+    def _change(self, text: str) -> IncidentChange:
+        return IncidentChange(self._event.timestamp, clip_text(text), event_id=self._event.id)
 
-    def _keep_threat(self, about: AboutThreat, status: str, at: float) -> bool:
-        """Note where the threat stands; False when something newer is known: processes may overtake each other."""
-        table, db = tables.threats, self._ledger.db
-        id = plain(about["threat_id"], 200)
+    def _keep_threat(self, threat: source.ThreatSubject, status: str, at: float) -> bool:
+        """Record the threat's status; False when a newer one is known, since processes may overtake each other."""
+        table, db = tables.threats, self._transaction.db
+        id = clip_text(threat.threat_id, 200)
         values = {
             "threat": id,
-            "story": self._story,
-            "type": plain(about["type"]),
-            "severity": plain(about["severity"], 20),
-            "source": plain(about["source"]),
-            "status": plain(status, 20),
+            "correlation_id": self._correlation_id,
+            "type": clip_text(threat.type),
+            "severity": clip_text(threat.severity, 20),
+            "source": clip_text(threat.source),
+            "status": clip_text(status, 20),
             "status_at": at,
             "detected_at": at,
         }
-        if db.execute(insert_or_ignore(db, table), values).rowcount == 1:
+        if db.execute(insert_or_ignore(db, table).values(values)).rowcount == 1:
             return True
         changed = db.execute(
             update(table)
@@ -289,17 +289,13 @@ def _severity(name: str) -> Severity:
     return Severity(name) if name in Severity.__members__ else Severity.MEDIUM
 
 
-def _title(about: AboutThreat) -> str:
-    return f"{about['type']} from {about['source']}"
-
-
-def _told(about: AboutThreat, what: str, reason: str) -> str:
-    return f"threat {about['threat_id']} {what}" + (f": {reason}" if reason else "")
+def _threat_text(threat: source.ThreatSubject, what: str, reason: str) -> str:
+    return f"threat {threat.threat_id} {what}" + (f": {reason}" if reason else "")
 
 
 def _summary(event: Event) -> str:
     """One line about an event of any type."""
-    for key in ("message", "reason", "description", "summary", "note", "rule_name"):
+    for key in _SUMMARY_KEYS:
         words = event.payload.get(key)
         if isinstance(words, str) and words:
             return f"{event.type}: {words}"

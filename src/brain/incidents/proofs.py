@@ -6,43 +6,43 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Engine
-
-from brain.audit.lookup import find_logged
 from brain.errors import Unavailable
+from brain.kit.protocols import AuditProofs
 from brain.logs import Log
 
 log = Log("brain.incidents")
 
 REMEMBERED = 10_000
-"""Proofs kept in memory: what is logged stays where it is, so that one that was found need not be looked up again."""
+"""Proofs kept in memory: a logged event stays at its place, so that a proof that was found is not looked up again."""
 
 
-class Proofs:
-    """Looks decisions up in the audit log of the same database."""
+class DecisionProofs:
+    """Adds proofs to decisions; without an audit log (None) it adds none."""
 
-    def __init__(self, database: Engine) -> None:
-        self._database = database
+    def __init__(self, audit: AuditProofs | None) -> None:
+        self._audit = audit
         self._found: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
 
     def add(self, decisions: Sequence[dict[str, Any]]) -> None:
         """Set the `proof` of these decisions, given the newest first. Blocks.
 
-        When one is not logged yet, neither are those after it, and none of them is looked up. When the audit log cannot
-        say (altered, or out of reach), the decisions are shown without proofs.
+        Events are logged in order: after the first decision that is not logged yet, no other is looked up. When the
+        audit log was altered or does not answer, the decisions keep no proof and a log line says why.
         """
+        if self._audit is None:
+            return
         try:
             for decision in reversed(decisions):
-                proof = self._proof(decision["event_id"])
+                proof = self._proof(self._audit, decision["event_id"])
                 if proof is None:
                     return
                 decision["proof"] = proof
         except Unavailable as error:
-            log.warning("decisions are shown without proofs", error=str(error))
+            log.warning("decisions are shown without proofs: the audit log cannot be read", error=str(error))
 
-    def _proof(self, event_id: str) -> Mapping[str, Any] | None:
+    def _proof(self, audit: AuditProofs, event_id: str) -> Mapping[str, Any] | None:
         if event_id not in self._found:
-            logged = find_logged(self._database, event_id)
+            logged = audit.find(event_id)
             if logged is None:
                 return None
             self._found[event_id] = {

@@ -1,4 +1,4 @@
-"""Incidents as people work with them: opened by hand, moved, given to somebody, noted on, listed and shown."""
+"""Incidents as people work with them: opened by hand, moved, assigned, noted on, listed and shown."""
 
 from __future__ import annotations
 
@@ -6,32 +6,31 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Engine
 
 from brain import limits
-from brain.charter import IncidentState as State
-from brain.charter import Severity
+from brain.charter import IncidentState, Severity
 from brain.errors import Conflict, InvalidInput, NotFound
-from brain.incidents import views
-from brain.incidents.models import STORY, Incident, plain
-from brain.incidents.proofs import Proofs
+from brain.incidents.models import CORRELATION_CHARACTERS, Incident, IncidentChange
+from brain.incidents.proofs import DecisionProofs
+from brain.incidents.repository import Document, find_document, find_id, find_incident, list_documents
 from brain.incidents.settings import IncidentSettings
-from brain.incidents.transaction import Ledger, Why, find_incident
+from brain.incidents.transaction import IncidentTransaction
 from brain.kit.database import reachable, reading
+from brain.kit.protocols import AuditProofs
+from brain.text import clip_text
 
 T = TypeVar("T")
-
-TEXT = limits.NOTE
-"""Characters of a note."""
 
 
 class IncidentService:
     """Commands and queries over the tables of incidents; each command is one transaction.
 
-    `changed` is called after each command: there may be rows in the outbox. `clock` gives Unix seconds.
-    Every method raises Unavailable when the database does not answer.
+    `clock` gives Unix seconds. `changed` is called after each command: the outbox may have new rows. `proofs` finds
+    decisions in the audit log; without it they are shown without proofs. Every method raises Unavailable when the
+    database does not answer.
     """
 
     def __init__(
@@ -40,12 +39,13 @@ class IncidentService:
         settings: IncidentSettings,
         clock: Callable[[], float] = time.time,
         changed: Callable[[], None] = lambda: None,
+        proofs: AuditProofs | None = None,
     ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
         self._changed = changed
-        self._proofs = Proofs(database)
+        self._proofs = DecisionProofs(proofs)
 
     async def open(
         self,
@@ -56,50 +56,56 @@ class IncidentService:
         correlation_id: str | None = None,
         owner: str | None = None,
         by: str | None = None,
-    ) -> dict[str, Any]:
-        """Open an incident by hand; it takes on the story `correlation_id`, or begins one of its own.
+    ) -> Document:
+        """Open an incident by hand, for the events of this correlation id or with one of its own.
 
-        Raises InvalidInput for an empty title, Conflict when that story has an open incident.
+        Raises InvalidInput for an empty title, Conflict when the correlation id has an open incident.
         """
         if not title.strip():
-            raise InvalidInput("title: is empty; say in one line what it is about")
-        story = plain(correlation_id, STORY) or f"incident_{secrets.token_hex(8)}"
+            raise InvalidInput("title: is empty; give the subject in one line")
+        correlation = clip_text(correlation_id, CORRELATION_CHARACTERS) or f"incident_{secrets.token_hex(8)}"
 
-        def work(ledger: Ledger) -> Incident:
-            before = ledger.current(story)
+        def change(transaction: IncidentTransaction) -> Incident:
+            before = transaction.current(correlation)
             if before is not None and before.open:
                 raise Conflict(
-                    f"correlation_id: the story {story} has the open incident {before.id} (number {before.number}); "
+                    f"correlation_id: {correlation} has the open incident {before.id} (number {before.number}); "
                     "add a note to it instead"
                 )
-            why = Why(text or "opened by hand", plain(by) or None)
-            return ledger.open(story, title.strip(), severity, ledger.now, why, plain(owner) or None)
+            opening = IncidentChange(transaction.now, text or "opened by hand", clip_text(by) or None)
+            return transaction.open(correlation, title.strip(), severity, opening, clip_text(owner) or None)
 
-        return await self._do(work)
+        return await self._change(change)
 
-    async def move(self, id: str, state: State, note: str = "", by: str | None = None) -> dict[str, Any]:
-        """Move it, and its threats with it. Raises NotFound, and Conflict (listing the allowed states)."""
-        return await self._do(
-            lambda ledger: ledger.move(_found(ledger, id), state, ledger.now, Why(note, plain(by) or "a person"))
+    async def move(self, id: str, state: IncidentState, note: str = "", by: str | None = None) -> Document:
+        """Move an incident, and its threats with it. Raises NotFound, and Conflict (listing the allowed states)."""
+        return await self._change(
+            lambda transaction: transaction.move(
+                _found(transaction, id), state, IncidentChange(transaction.now, note, clip_text(by) or "a person")
+            )
         )
 
-    async def assign(self, id: str, owner: str | None, by: str | None = None) -> dict[str, Any]:
-        """Give it to `owner`; None gives it to nobody. Raises NotFound."""
-        return await self._do(
-            lambda ledger: ledger.assign(_found(ledger, id), plain(owner) or None, ledger.now, plain(by) or None)
+    async def assign(self, id: str, owner: str | None, by: str | None = None) -> Document:
+        """Assign an incident to `owner`; None assigns it to nobody. Raises NotFound."""
+        return await self._change(
+            lambda transaction: transaction.assign(
+                _found(transaction, id), clip_text(owner) or None, clip_text(by) or None
+            )
         )
 
-    async def note(self, id: str, text: str, by: str | None = None) -> dict[str, Any]:
-        """Add a note to its timeline, and to its tickets. Raises NotFound, and InvalidInput for an empty note."""
-        if not text.strip() or len(text) > TEXT:
-            raise InvalidInput(f"text: needs 1 to {TEXT} characters")
-        return await self._do(
-            lambda ledger: ledger.add(_found(ledger, id), ledger.now, "note", Why(text, plain(by) or None))
+    async def note(self, id: str, text: str, by: str | None = None) -> Document:
+        """Add a note to the timeline, and to the tickets. Raises NotFound, and InvalidInput for an empty note."""
+        if not text.strip() or len(text) > limits.NOTE:
+            raise InvalidInput(f"text: needs 1 to {limits.NOTE} characters")
+        return await self._change(
+            lambda transaction: transaction.add(
+                _found(transaction, id), "note", IncidentChange(transaction.now, text, clip_text(by) or None)
+            )
         )
 
-    async def get(self, id: str) -> dict[str, Any]:
-        """The incident with its timeline, threats, decisions and tickets. Raises NotFound."""
-        document = await self._read(lambda engine: views.incident(engine, id))
+    async def get(self, id: str) -> Document:
+        """The IncidentView of an incident. Raises NotFound."""
+        document = await self._read(lambda engine: find_document(engine, id))
         if document is None:
             raise _not_found(id)
         await asyncio.to_thread(self._proofs.add, document["decisions"])
@@ -107,22 +113,22 @@ class IncidentService:
 
     async def id_of(self, number: int) -> str:
         """The id of the incident with that number. Raises NotFound."""
-        id = await self._read(lambda engine: views.id_of(engine, number))
+        id = await self._read(lambda engine: find_id(engine, number))
         if id is None:
             raise _not_found(str(number))
         return id
 
     async def list(
-        self, states: Iterable[State] = (), correlation_id: str | None = None, limit: int = 100
-    ) -> list[dict[str, Any]]:
-        """Incidents in these states (none given: in any), the latest opened first, at most `limit`."""
+        self, states: Iterable[IncidentState] = (), correlation_id: str | None = None, limit: int = 100
+    ) -> list[Document]:
+        """The IncidentSummary of each incident in these states (none given: in any), the latest opened first."""
         wanted = tuple(states)
-        return await self._read(lambda engine: views.listing(engine, wanted, correlation_id, limit))
+        return await self._read(lambda engine: list_documents(engine, wanted, correlation_id, limit))
 
-    async def _do(self, work: Callable[[Ledger], Incident]) -> dict[str, Any]:
+    async def _change(self, change: Callable[[IncidentTransaction], Incident]) -> Document:
         def transaction() -> str:
             with reachable(self._database), self._database.begin() as db:
-                return work(Ledger(db, self._settings, self._clock())).id
+                return change(IncidentTransaction(db, self._settings, self._clock())).id
 
         id = await asyncio.to_thread(transaction)
         self._changed()
@@ -136,8 +142,8 @@ class IncidentService:
         return await asyncio.to_thread(read)
 
 
-def _found(ledger: Ledger, id: str) -> Incident:
-    incident = find_incident(ledger.db, plain(id))
+def _found(transaction: IncidentTransaction, id: str) -> Incident:
+    incident = find_incident(transaction.db, clip_text(id))
     if incident is None:
         raise _not_found(id)
     return incident
@@ -145,5 +151,5 @@ def _found(ledger: Ledger, id: str) -> Incident:
 
 def _not_found(id: str) -> NotFound:
     return NotFound(
-        f"no incident has the id {id!r}; `brain incidents list` or GET /api/incidents shows those there are"
+        f"no incident has the id {id!r}; `brain incidents list` or GET /api/incidents shows the incidents there are"
     )

@@ -1,72 +1,66 @@
-"""The settings of incident automation: the table `[incidents]` of brain.toml."""
+"""The settings of incident automation: the table `[incidents]` of brain.toml.
+
+Each installed ticket system has a table of its own below it, `[incidents.KIND]`, validated by the system's model.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from brain.connectors.jira import JiraSettings
-from brain.connectors.servicenow import ServiceNowSettings
-from brain.secret import Secret
-
-
-def _http_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise ValueError("must be a URL such as https://example.atlassian.net, without user, query or fragment")
-    return url.rstrip("/")
+from brain.connectors.tickets import TicketSettings, ticket_systems
+from brain.errors import InvalidInput
+from brain.incidents.models import EVENTS_CHANNEL, THREATS_CHANNEL
 
 
-BaseUrl = Annotated[str, AfterValidator(_http_url)]
-
-
-class JiraMirror(JiraSettings):
-    """Jira Cloud, where each incident is mirrored to an issue."""
-
-    url: BaseUrl = Field(description="The site, such as https://example.atlassian.net")
-    webhook_secret: Secret | None = Field(default=None, description="Secret of the webhook that Jira signs with")
-
-
-class ServiceNowMirror(ServiceNowSettings):
-    """ServiceNow, where each incident is mirrored to a record of its table `incident`."""
-
-    url: BaseUrl = Field(description="The instance, such as https://example.service-now.com")
-    webhook_secret: Secret | None = Field(default=None, description="Secret that its business rule signs with")
-
-
-class IncidentSettings(BaseModel):
-    """What the consumer needs to know."""
+class CoreIncidentSettings(BaseModel):
+    """The settings that do not depend on the installed ticket systems; `IncidentSettings` has a table for each."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     reopen_window: float = Field(
-        default=86_400.0, ge=0, description="Seconds after its resolution in which a story that comes back reopens it"
+        default=86_400.0,
+        ge=0,
+        description="Seconds after its resolution in which a new event of the same correlation id reopens an incident",
     )
     decision_window: float = Field(
         default=600.0,
         ge=0,
         le=86_400,
-        description="Seconds before, in which an agent's decisions are behind an incident",
+        description="Seconds before an event of an incident from which its agents' decisions are shown",
     )
     comment_seconds: float = Field(default=60.0, ge=0, description="Least seconds between two comments on one ticket")
     poll_seconds: float | None = Field(
-        default=60.0, gt=0, description="Seconds between two looks at an open ticket's state; none: webhooks alone"
+        default=60.0, gt=0, description="Seconds between two reads of an open ticket's state; none: webhooks alone"
     )
-    per_minute: int = Field(default=120, ge=1, description="Most tickets brought up to date a minute in one system")
+    per_minute: int = Field(default=120, ge=1, description="Most tickets updated a minute in one system")
     lease_seconds: float = Field(
-        default=120.0, ge=2, description="Seconds after which another process takes over what a dead one was sending"
+        default=120.0, ge=2, description="Seconds after which another process sends what a dead process was sending"
     )
-    jira: JiraMirror | None = Field(default=None, description="Where issues are kept")
-    servicenow: ServiceNowMirror | None = Field(default=None, description="Where ServiceNow's incidents are kept")
-
-    def settle_seconds(self, system: str) -> float:
-        """How long a system may take to show a new ticket in a search."""
-        mirror = {"jira": self.jira, "servicenow": self.servicenow}[system]
-        return 0.0 if mirror is None else mirror.settle_seconds
 
     @property
-    def systems(self) -> tuple[str, ...]:
-        """The systems in which each incident has a ticket."""
-        return tuple(name for name in ("jira", "servicenow") if getattr(self, name) is not None)
+    def systems(self) -> Mapping[str, TicketSettings]:
+        """The settings of each ticket system that is set up, by kind; each incident has a ticket in each of them."""
+        tables = {kind: getattr(self, kind, None) for kind in ticket_systems()}
+        return {kind: table for kind, table in tables.items() if table is not None}
+
+
+def _incident_settings() -> type[CoreIncidentSettings]:
+    """The model with a table for each installed ticket system. Raises InvalidInput for a kind that cannot be one."""
+    reserved = {*CoreIncidentSettings.model_fields, "systems", EVENTS_CHANNEL, THREATS_CHANNEL}
+    tables: dict[str, Any] = {}
+    for kind, system in ticket_systems().items():
+        if kind in reserved:
+            raise InvalidInput(f"ticket system {kind!r}: this name is reserved; the package needs another kind")
+        model = system.settings_model
+        words = (model.__doc__ or "").strip().partition("\n")[0] or f"The ticket system {kind}"
+        tables[kind] = (model | None, Field(default=None, description=words))
+    return create_model("IncidentSettings", __base__=CoreIncidentSettings, __module__=__name__, **tables)
+
+
+if TYPE_CHECKING:
+    IncidentSettings = CoreIncidentSettings
+else:
+    IncidentSettings = _incident_settings()

@@ -1,4 +1,8 @@
-"""The tables of incidents. All times are in Unix seconds; the SQL runs on SQLite and on PostgreSQL."""
+"""The tables of incidents. All times are in Unix seconds; the SQL runs on SQLite and on PostgreSQL.
+
+Some columns keep the names of the first version: `key=` gives the name that the code uses, so that tables need no
+migration.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ incidents = Table(
     metadata,
     Column("id", String(20), primary_key=True),
     Column("number", Integer, nullable=False, unique=True),
-    Column("story", Text, nullable=False),
+    Column("story", Text, key="correlation_id", nullable=False),
     Column("episode", Integer, nullable=False),
     Column("title", Text, nullable=False),
     Column("severity", String(10), nullable=False),
@@ -36,7 +40,7 @@ incidents = Table(
     Column("resolved_at", Double),
     Column("previous", String(20)),
     Column("version", Integer, nullable=False),
-    UniqueConstraint("story", "episode", name="incidents_one_per_episode"),
+    UniqueConstraint("correlation_id", "episode", name="incidents_one_per_episode"),
     Index("incidents_by_state", "state", "opened_at"),
 )
 
@@ -59,10 +63,10 @@ timeline = Table(
     Column("text", Text, nullable=False),
     Column("by", Text),
     Column("event_id", Text),
-    Column("likeness", Text, nullable=False),  # entries of one likeness within a minute are counted as one
+    Column("likeness", Text, key="dedup_key", nullable=False),  # entries of one key within a minute are one entry
     Column("count", Integer, nullable=False),
     Index("incidents_timeline_order", "incident", "id"),
-    Index("incidents_timeline_likeness", "incident", "likeness", "last_at"),
+    Index("incidents_timeline_likeness", "incident", "dedup_key", "last_at"),
     sqlite_autoincrement=True,
 )
 
@@ -75,40 +79,40 @@ links = Table(
     Column("at", Double, nullable=False),
     Index("incidents_events_of", "incident", "at"),
 )
-"""The events of an incident's story, by their ids; as many as MOST_EVENTS."""
+"""The events of an incident, by their ids; at most MOST_EVENTS."""
 
 threats = Table(
     "incidents_threats",
     metadata,
     Column("threat", Text, primary_key=True),
-    Column("story", Text, nullable=False),
+    Column("story", Text, key="correlation_id", nullable=False),
     Column("type", Text, nullable=False),
     Column("severity", Text, nullable=False),
     Column("source", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("status_at", Double, nullable=False),
     Column("detected_at", Double, nullable=False),
-    Index("incidents_threats_of", "story"),
+    Index("incidents_threats_of", "correlation_id"),
 )
-"""Every threat as the stream tells of it, also those without an incident."""
+"""Every threat as the stream reported it last, also those without an incident."""
 
 health = Table(
     "incidents_health",
     metadata,
-    Column("story", Text, primary_key=True),
+    Column("story", Text, key="correlation_id", primary_key=True),
     Column("number", _BIG, primary_key=True, autoincrement=False),
     Column("kind", Text, nullable=False),
     Column("module", Text, nullable=False),
     Column("state", String(10), nullable=False),  # open, healed, failed, dismissed
     Column("at", Double, nullable=False),
 )
-"""The critical health events of stories, by their numbers, and what became of each."""
+"""The critical health events by correlation id and number, and the state of each."""
 
 recent = Table(
     "incidents_recent",
     metadata,
     Column("event_id", Text, primary_key=True),
-    Column("story", Text, nullable=False),
+    Column("story", Text, key="correlation_id", nullable=False),
     Column("agent", Text, nullable=False),
     Column("action", Text, nullable=False),
     Column("resource", Text, nullable=False),
@@ -117,10 +121,10 @@ recent = Table(
     Column("reason", Text, nullable=False),
     Column("at", Double, nullable=False),
     Index("incidents_recent_agent", "agent", "at"),
-    Index("incidents_recent_story", "story", "at"),
+    Index("incidents_recent_story", "correlation_id", "at"),
     Index("incidents_recent_at", "at"),
 )
-"""The policy decisions of the last while, from which an incident takes those behind it."""
+"""The policy decisions of the last minutes, from which an incident gets those that explain it."""
 
 decisions = Table(
     "incidents_decisions",
@@ -132,25 +136,25 @@ decisions = Table(
     Column("reason", Text, nullable=False),
     Column("at", Double, nullable=False),
 )
-"""The policy decisions behind each incident, copied so that they stay when the stream forgets."""
+"""The policy decisions that explain each incident, copied because the stream deletes them in time."""
 
 mirrors = Table(
     "incidents_mirrors",
     metadata,
     Column("incident", String(20), primary_key=True),
     Column("system", String(20), primary_key=True),
-    Column("generation", Integer, nullable=False),  # counts the tickets; a new one follows one that was closed there
-    Column("key", Text),  # the ticket's key there; null until it is created
-    Column("handle", Text),  # what its API calls it by, where that is not the key
+    Column("generation", Integer, nullable=False),  # counts the tickets; another follows one that was closed there
+    Column("key", Text, key="ticket_key"),  # the key that people use there; null until the ticket is created
+    Column("handle", Text, key="ticket_id"),  # the id in the system's API
     Column("url", Text),
-    Column("remote", Text),  # the ticket's state there, in the system's own words, as last seen or set
-    Column("shown", String(12), nullable=False),  # the incident's state that the ticket shows with that
-    Column("pending", Boolean, nullable=False),  # a row of the outbox will look at what is to be sent
-    Column("making_since", Double),  # its making was begun, and no end of that was seen
-    Column("noting", _BIG),  # a text up to this entry of the timeline was begun, and its answer not seen
-    Column("noted", _BIG, nullable=False),  # the last entry of the timeline that the ticket has
-    Column("noted_at", Double, nullable=False),
+    Column("remote", Text, key="status"),  # the ticket's status in the system's own words, as last read or set
+    Column("shown", String(12), nullable=False),  # the incident's state that the ticket shows with that status
+    Column("pending", Boolean, key="queued", nullable=False),  # a row of the outbox waits to update the ticket
+    Column("making_since", Double, key="creating_since"),  # its creation was begun, and no end of that was recorded
+    Column("noting", _BIG, key="comment_begun"),  # a comment up to this entry was begun, and its end not recorded
+    Column("noted", _BIG, key="commented", nullable=False),  # the last entry of the timeline that the ticket has
+    Column("noted_at", Double, key="commented_at", nullable=False),
     Column("polled_at", Double, nullable=False),
     Column("error", Text),
-    Index("incidents_mirrors_by_key", "system", "key"),
+    Index("incidents_mirrors_by_key", "system", "ticket_key"),
 )

@@ -1,4 +1,4 @@
-"""What people do to an incident, done to its threats too: rows of the outbox, delivered through ThreatService."""
+"""Moves of an incident's threats: rows of the outbox, carried out through the protocol ThreatMoves."""
 
 from __future__ import annotations
 
@@ -7,40 +7,39 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from brain.charter import IncidentState as State
-from brain.charter import ThreatStatus as Status
-from brain.errors import Conflict, NotFound
-from brain.incidents.announcing import CONSUMER
-from brain.incidents.models import Incident
+from brain.charter import IncidentState, ThreatStatus
+from brain.errors import Conflict
+from brain.incidents.models import CONSUMER, THREATS_CHANNEL, Incident
 from brain.kit.outbox import OutboxRow, put
+from brain.kit.protocols import ThreatMoves
 from brain.lifecycle import THREAT_MOVES
 from brain.logs import Log
-from brain.threats import ThreatService
 
 log = Log("brain.incidents")
 
-THREATS = "threats"
-"""The channel of the outbox whose rows are moves of threats."""
-
-_WANTED: Mapping[State, Mapping[Status, Status]] = {
-    State.RESOLVED: dict.fromkeys(
-        (Status.OPEN, Status.INVESTIGATING, Status.ESCALATED, Status.MITIGATED), Status.RESOLVED
+_TARGETS: Mapping[IncidentState, Mapping[ThreatStatus, ThreatStatus]] = {
+    IncidentState.RESOLVED: dict.fromkeys(
+        (ThreatStatus.OPEN, ThreatStatus.INVESTIGATING, ThreatStatus.ESCALATED, ThreatStatus.MITIGATED),
+        ThreatStatus.RESOLVED,
     ),
-    # An escalated threat stays so: that somebody works on it makes it no less urgent.
-    State.IN_PROGRESS: {Status.OPEN: Status.INVESTIGATING, Status.MITIGATED: Status.INVESTIGATING},
+    # An escalated threat stays escalated: that somebody works on it makes it no less urgent.
+    IncidentState.IN_PROGRESS: {
+        ThreatStatus.OPEN: ThreatStatus.INVESTIGATING,
+        ThreatStatus.MITIGATED: ThreatStatus.INVESTIGATING,
+    },
 }
-"""For a state that an incident was given, where its threats go from where they are."""
+"""For each state that a person gives an incident, the statuses that its threats move from and to."""
 
 
-def follow(db: Connection, incident: Incident, threats: Sequence[Row[Any]], reason: str, now: float) -> None:
-    """Put up the moves of the incident's threats that its new state asks for."""
-    if incident.state not in _WANTED:
+def put_threat_moves(db: Connection, incident: Incident, threats: Sequence[Row[Any]], reason: str, now: float) -> None:
+    """Put the moves of the incident's threats that its new state asks for into the outbox."""
+    if incident.state not in _TARGETS:
         return
     for threat in threats:
         put(
             db,
             consumer=CONSUMER,
-            channel=THREATS,
+            channel=THREATS_CHANNEL,
             key=threat.threat,
             dedup=f"threat {threat.threat} {incident.id} {incident.version}",
             body={
@@ -52,25 +51,24 @@ def follow(db: Connection, incident: Incident, threats: Sequence[Row[Any]], reas
         )
 
 
-async def move_threat(service: ThreatService, row: OutboxRow) -> Mapping[str, Any]:
-    """Move a threat as its row asks, by allowed moves from where it is now; what it has done is not done again.
+async def move_threat(threats: ThreatMoves, row: OutboxRow) -> Mapping[str, Any]:
+    """Move a threat as its row asks, by allowed moves from its present status; a row done twice moves it once.
 
     Raises Unavailable when the store does not answer.
     """
     id, reason = row.body["threat"], row.body["reason"][:1000]
     moves: list[str] = []
     while True:
-        try:
-            threat = await service.get_threat(id)
-        except NotFound:
+        status = await threats.status(id)
+        if status is None:
             return {"moves": moves, "note": "there is no such threat"}
-        target = _WANTED[State(row.body["state"])].get(threat.status)
-        steps = THREAT_MOVES.shortest_path(threat.status, target) if target is not None else ()
+        target = _TARGETS[IncidentState(row.body["state"])].get(status)
+        steps = THREAT_MOVES.shortest_path(status, target) if target is not None else ()
         if not steps:
             return {"moves": moves}
         try:
-            await service.update_threat_status(id, steps[0], reason)
-        except Conflict:  # somebody moved it meanwhile: look again
-            log.info("a threat moved by itself", threat=id, wanted=steps[0])
+            await threats.move(id, steps[0], reason)
+        except Conflict:
+            log.info("a threat was moved by somebody else; its status is read again", threat=id, wanted=steps[0])
             continue
         moves.append(steps[0])

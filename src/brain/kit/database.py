@@ -18,6 +18,8 @@ from brain.store.sqlite import sqlite_file, use_wal
 from brain.store.sqlite_faults import explained
 from brain.unreadable import FAULTS, left_out
 
+__all__ = ["OUTAGE", "create_tables", "default_database", "open_database", "reachable", "readable_rows", "reading"]
+
 _ROW_FAULTS = (*FAULTS, sa.exc.StatementError)
 
 T = TypeVar("T")
@@ -26,13 +28,13 @@ BUSY_SECONDS = 30
 """How long a transaction waits for another writer of the SQLite file."""
 
 OUTAGE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, Unavailable)
-"""What a database that is away, locked or full raises: to be tried again later."""
+"""The errors of a database that is away, locked or full: try again later."""
 
 _made: weakref.WeakKeyDictionary[sa.Engine, set[sa.MetaData]] = weakref.WeakKeyDictionary()
 
 
 def default_database(stream: str) -> str:
-    """The database's URL where none is set: a file beside the stream's SQLite file, kept nowhere for `memory://`."""
+    """The database's URL where none is set: a file beside the stream's SQLite file, and in memory for `memory://`."""
     scheme, _, name = stream.partition("://")
     if scheme == "memory":
         return stream
@@ -40,7 +42,7 @@ def default_database(stream: str) -> str:
 
 
 def open_database(url: str) -> sa.Engine:
-    """An engine for `sqlite:///file.db`, `postgresql://user:password@host/name` or `memory://` (kept nowhere).
+    """An engine for `sqlite:///file.db`, `postgresql://user:password@host/name` or `memory://` (deleted at the end).
 
     Transactions on SQLite begin IMMEDIATE: they never fail halfway because another process wrote meanwhile.
     Raises InvalidInput for another URL or a missing driver.
@@ -58,15 +60,20 @@ def open_database(url: str) -> sa.Engine:
             return sa.create_engine(f"postgresql+psycopg{url[len(scheme) :]}", pool_pre_ping=True)
         except ImportError as error:
             raise InvalidInput(
-                "database: PostgreSQL needs its driver: pip install 'brain-eventstream[postgres]'"
+                "database: the driver of PostgreSQL is missing; run: pip install 'brain-eventstream[postgres]'"
             ) from error
         except sa.exc.ArgumentError as error:
-            raise InvalidInput(f"database: {masked(url)!r} is no URL of a PostgreSQL database") from error
-    raise InvalidInput(f"database URL {masked(url)!r}: start it with sqlite:///, postgresql:// or memory://")
+            raise InvalidInput(
+                f"database URL {masked(url)!r} is malformed; write postgresql://user@host/name"
+            ) from error
+    raise InvalidInput(f"database URL {masked(url)!r} is not known; use sqlite:///, postgresql:// or memory://")
 
 
 def create_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
-    """Make the tables that are missing; several processes may do so at once. Looked at once by an engine."""
+    """Make the tables that are missing; several processes may do so at once. Each engine is checked once.
+
+    Raises Unavailable when the database does not answer.
+    """
     made = _made.setdefault(engine, set())
     if metadata in made:
         return
@@ -80,13 +87,13 @@ def create_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
 def readable_rows(
     db: sa.Connection, query: sa.Select[Any], key: sa.Column[Any], read: Callable[[sa.Row[Any]], T]
 ) -> list[T]:
-    """What `read` makes of each row of the query; those that cannot be read are left out, and that is said.
+    """The rows of the query, each through `read`; those that cannot be read are left out and reported.
 
     `key` is the primary key of the table that the query is about.
     """
     try:
         return [read(row) for row in db.execute(query)]
-    except _ROW_FAULTS as error:  # one row spoils the whole: now one by one
+    except _ROW_FAULTS as error:  # one row fails the whole query: now one by one
         if isinstance(error, OUTAGE):
             raise
     found = []
@@ -102,7 +109,7 @@ def readable_rows(
 
 @contextmanager
 def reachable(engine: sa.Engine) -> Iterator[None]:
-    """Raises Unavailable, naming the database, for an outage inside the block."""
+    """Raise Unavailable, naming the database, for an outage inside the block."""
     try:
         yield
     except sa.exc.DBAPIError as error:
@@ -123,14 +130,14 @@ def _sqlite(path: str) -> sa.Engine:
     )
 
     @sa.event.listens_for(engine, "connect")
-    def connected(connection: Any, record: object) -> None:
+    def _connected(connection: Any, record: object) -> None:
         claim(connection, Path(path))
         use_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
 
     @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
+    def _begin(connection: sa.Connection) -> None:
         # A connection that says it only reads must not wait for writers: execution_options(read_only=True).
         reading = connection.get_execution_options().get("read_only", False)
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
@@ -139,5 +146,5 @@ def _sqlite(path: str) -> sa.Engine:
 
 
 def reading(engine: sa.Engine) -> sa.Engine:
-    """The same database for reading: transactions that see one state and wait for no writer."""
+    """The same database for reading: its transactions see one state and wait for no writer."""
     return engine.execution_options(read_only=True)

@@ -1,4 +1,4 @@
-"""What the routes of several plug-ins share: query parameters, the envelope's model, marks for OpenAPI."""
+"""Parts that routes of several plug-ins share: query parameters, the envelope's model, marks for OpenAPI."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from brain import limits
 from brain.charter import Pattern
+
+__all__ = [
+    "ANY_QUERY",
+    "EXAMPLE_EVENT",
+    "PROBLEM_TYPE",
+    "TIME_FORMS",
+    "CorrelationId",
+    "Envelope",
+    "Meta",
+    "PatternQuery",
+    "TimeText",
+    "parse_pattern",
+]
 
 ANY_QUERY = {"x-any-query": True}
 """For `openapi_extra=` of a route whose callers add query parameters of their own."""
@@ -25,8 +38,11 @@ PatternQuery = Annotated[
         examples=["threat.*"],
     ),
 ]
+"""The query parameter `pattern`: event types, for `parse_pattern`."""
 TimeText = Annotated[str, Field(max_length=limits.TYPE)]
-Story = Annotated[str, Field(max_length=limits.STORY)]
+"""A time in a request, for `brain.times.parse_time`."""
+CorrelationId = Annotated[str, Field(max_length=limits.STORY)]
+"""A correlation id in a request."""
 
 EXAMPLE_EVENT: dict[str, JsonValue] = {
     "id": "evt_policy_1703001234567_9f3ac81b2d40a1c7",
@@ -37,10 +53,11 @@ EXAMPLE_EVENT: dict[str, JsonValue] = {
     "payload": {"agent_id": "agent-7", "action": "delete"},
     "meta": {"correlation_id": "story-42", "version": "1.0"},
 }
+"""An event in its envelope, for the OpenAPI document."""
 
 
 class Meta(BaseModel):
-    """What belongs to the envelope, not to the subject; more keys may be there."""
+    """Keys about the event itself, not about its subject; more keys may be there."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -27,6 +27,8 @@ from brain.stream.decoded import StoredEvent
 from brain.stream.matching import type_filter
 from brain.stream.retry import Backoff, retry_delay
 
+__all__ = ["Item", "Projection"]
+
 log = Log("brain.projection")
 
 _ID_CHARACTERS = 200
@@ -51,7 +53,7 @@ REMEMBERED = 200_000
 """Event ids kept to find duplicates: what a producer may send again after Redis lost its memory is far less."""
 ATTEMPTS = 5
 """How often an event whose `apply` raises is tried alone before it becomes a dead letter."""
-_STORE_AFTER = 30.0  # seconds for which the position is not written while nothing wanted comes
+_STORE_AFTER = 5.0  # seconds for which the position is not written while nothing wanted comes
 _ADVANCE_AFTER = 0.5  # seconds between two reports of the position to the stream
 
 _BEGIN = "INSERT INTO consumer_positions (name, position, applied) VALUES (:name, '', 0) ON CONFLICT DO NOTHING"
@@ -96,6 +98,7 @@ class Projection:
         self._former = former
         self._stored = ""  # the position in the database; what lies between it and the one reached is not wanted
         self._stored_at = 0.0
+        self._caught_up = False  # whether the end of the stream was reached, and stored, since the start
         self._stream: EventStream = context.stream
         self._database = context.database
         self._apply = apply
@@ -119,7 +122,7 @@ class Projection:
                         if reached is not None:
                             position = reached
                         else:
-                            await self._report(position, now=True)
+                            position = await self._rest_at(position)
                             await self._stream.wait_for_change(changed)
             except NoGroup:
                 log.warning("the group is gone; making it again", group=self.group)
@@ -145,6 +148,17 @@ class Projection:
             self._committed()
         await self._report(reached)
         return reached
+
+    async def _rest_at(self, position: str) -> str:
+        """There is nothing more to read: store and report the position where that is due; where to go on."""
+        if position != self._stored and (not self._caught_up or self._is_store_due()):
+            position = await asyncio.to_thread(self._pass_over, position)
+        self._caught_up = True
+        await self._report(position, now=True)
+        return position
+
+    def _is_store_due(self) -> bool:
+        return time.monotonic() - self._stored_at > _STORE_AFTER
 
     def _make_group(self, position: str) -> None:
         """Make the group where there is none, and let go of what a stranger took from it: we read by position."""
@@ -186,7 +200,7 @@ class Projection:
     def _apply_batch(self, entries: Sequence[Entry]) -> str:
         items = self._stream.decoded.decode(entries, self._wanted)
         reached = entries[-1].position
-        if not items and time.monotonic() - self._stored_at < _STORE_AFTER:
+        if not items and not self._is_store_due():
             return reached
         with self._database.begin() as db:
             if (theirs := self._moved_by_another(db)) is not None:

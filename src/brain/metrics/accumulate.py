@@ -1,4 +1,4 @@
-"""What events add to the series: a pure function of the events, in their order.
+"""Accumulation: what events add to the series, as a pure function of the events in their order.
 
 Every event counts in the bucket of its own timestamp, however late it comes. Payloads are read with care: a type is
 declared, but nothing keeps a third party from publishing it with something else inside.
@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from brain.charter import Effect, Event, HealthKind, HealthSeverity, Severity
-from brain.charter import ThreatStatus as Status
+from brain.charter import Effect, Event, HealthKind, HealthSeverity, Severity, ThreatStatus
 from brain.metrics import series
 from brain.stream.tracing import traceparent_in
+from brain.text import clip_text
 
 LABEL_CHARACTERS = 200
 LONGEST = 10 * 365 * 86_400.0
@@ -25,7 +25,7 @@ LONGEST = 10 * 365 * 86_400.0
 EFFECTS = tuple(map(str, Effect))
 SEVERITIES = tuple(dict.fromkeys(map(str, (*Severity, *HealthSeverity))))
 HEALTH_SEVERITIES = tuple(map(str, HealthSeverity))
-STATUSES = tuple(map(str, Status))
+STATUSES = tuple(map(str, ThreatStatus))
 KINDS = tuple(map(str, HealthKind))
 OUTCOMES = ("healed", "failed")
 _POINTS_OFF = frozenset({HealthSeverity.WARNING, HealthSeverity.CRITICAL})
@@ -42,7 +42,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """The last event that was counted in a point: its story, its trace, the observed value, its time (Unix seconds)."""
+    """The last event counted in a point: its correlation id, its trace, the observed value, its time (Unix seconds)."""
 
     correlation_id: str
     trace_id: str
@@ -69,9 +69,9 @@ class Increments:
     """What some events add.
 
     `cells` are by the start of a bucket of 10 s (Unix seconds), series and label. `ranked` has the single observations
-    (bucket, label, value) of each series whose labels must be bounded, in order. `first` tells where in the stream the
-    first event of a bucket stands. `latest` is the last event of a point that has exemplars, with the observed value.
-    `threats` are the events whose effect depends on what is known of the threat: see brain.metrics.lifecycle.
+    (bucket, label, value) of each series whose labels must be bounded, in order. `first` is the position
+    of a bucket's first event. `latest` is the last event of a point that has exemplars, with the observed value.
+    `threats` are the events whose effect depends on the threat's earlier events: see brain.metrics.threat_stages.
     """
 
     cells: defaultdict[tuple[int, str, str], Cell] = field(default_factory=lambda: defaultdict(Cell))
@@ -154,7 +154,7 @@ def _add_health(increments: Increments, bucket: int, position: str, event: Event
             kind,
             text(payload.get("module")),
             outcome,
-            story_of(event),
+            correlation_of(event),
         )
     )
 
@@ -198,17 +198,17 @@ def text(value: object) -> str:
     if value is None or value == "":
         return series.NONE
     written = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return written[:LABEL_CHARACTERS].replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return clip_text(written, LABEL_CHARACTERS, ellipsis="")
 
 
-def story_of(event: Event) -> str:
-    """The correlation id of the event's story, which is its own id when it has none."""
+def correlation_of(event: Event) -> str:
+    """The event's correlation id; its own id when it has none."""
     correlation_id: Any = event.meta["correlation_id"]
     return text(correlation_id or event.id)
 
 
 def exemplar_of(event: Event, value: float) -> Exemplar:
-    """The event as an example of what was counted."""
+    """The event as an example of those counted."""
     parent = event.meta.get("traceparent")
     parent = traceparent_in(parent) if isinstance(parent, str) else None
-    return Exemplar(story_of(event), parent.split("-")[1] if parent else "", value, event.timestamp)
+    return Exemplar(correlation_of(event), parent.split("-")[1] if parent else "", value, event.timestamp)

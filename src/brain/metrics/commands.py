@@ -1,30 +1,23 @@
-"""`brain metrics`: show what was counted, and check it by a recount."""
+"""`brain metrics`: show the figures, and check them by a recount."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.kit.cli.common import JsonOption, StreamOption, print_json
+from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from brain.metrics.recount import Verdict
-    from brain.metrics.summary import DenialRate, Summary
+    from brain.metrics.summary import DenialRate, MetricsSummary
     from brain.settings import Settings
 
-app = typer.Typer(help="Metrics: show them, and check them by a recount.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
-DatabaseOption = Annotated[
-    str | None, typer.Option("--database", metavar="URL", help="Where the consumers keep their tables.")
-]
 _TIME = "An age (90s, 1h, 7d), an ISO 8601 time or Unix seconds"
 
 
@@ -39,24 +32,26 @@ class SourceName(StrEnum):
 def show(
     since: Annotated[str, typer.Option(metavar="TIME", help=f"From: {_TIME}.")] = "24h",
     until: Annotated[str | None, typer.Option(metavar="TIME", help=f"To: {_TIME}; else now.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="At most so many agents and actions.")] = 10,
+    top: Annotated[int, typer.Option(min=1, help="How many agents and actions at most.")] = 10,
     stream: StreamOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the figures of a span of time: events, decisions, denials, times to mitigate, open threats, health."""
+    """Print the figures of a range of time: events, decisions, denials, times to mitigate, open threats, health."""
+    from brain.kit.context import database_context
     from brain.metrics.schema import reading_tables
     from brain.metrics.settings import MetricsSettings
-    from brain.metrics.summary import summarise_span
-    from brain.metrics.time_range import span
+    from brain.metrics.summary import summarise_range
+    from brain.metrics.time_range import time_range
     from brain.times import parse_time
 
     now = time.time()
-    with _database(stream, database) as (settings, engine):
+    settings = _settings(stream, database)
+    with database_context(settings) as context:
         end = None if until is None else parse_time(until, now, "until")
-        asked = span(parse_time(since, now, "since"), end, None, now, settings.table(MetricsSettings))
-        with reading_tables(engine) as connection:
-            summary = summarise_span(connection, asked, now, top)
+        period = time_range(parse_time(since, now, "since"), end, None, now, settings.table(MetricsSettings))
+        with reading_tables(context.database) as connection:
+            summary = summarise_range(connection, period, now, top)
     if as_json:
         print_json(asdict(summary))
     else:
@@ -73,8 +68,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Recount everything and compare it with the stored series; exit code 1, with the differences, if any differ."""
-    with _database(stream, database) as (settings, engine):
-        verdict = _verify(settings, engine, source)
+    verdict = _verify(_settings(stream, database), source)
     if as_json:
         print_json({"ok": verdict.ok, **asdict(verdict)})
     else:
@@ -83,43 +77,38 @@ def verify(
         raise typer.Exit(1)
 
 
-def _verify(settings: Settings, engine: Engine, source: SourceName) -> Verdict:
+def _verify(settings: Settings, source: SourceName) -> Verdict:
     from rich.console import Console
 
     from brain.kit.cli.backend import opened
+    from brain.kit.context import database_context
     from brain.metrics.recount import verify
-    from brain.metrics.sources import AuditSource, StreamSource
+    from brain.metrics.sources import StreamSource, audit_source
 
-    console = Console(stderr=True)
-    with console.status("recounting") as status:
+    with database_context(settings) as context, Console(stderr=True).status("recounting") as status:
 
         def progress(events: int) -> None:
             status.update(f"recounting: {events:,} events")
 
         if source is SourceName.AUDIT:
-            return verify(engine, AuditSource, progress)
+            return verify(context.database, audit_source(context), progress)
         with opened(settings.stream) as backend:
-            return verify(engine, lambda stored: StreamSource(backend, stored), progress)
+            return verify(context.database, lambda stored: StreamSource(backend, stored), progress)
 
 
-@contextmanager
-def _database(stream: str | None, database: str | None) -> Iterator[tuple[Settings, Engine]]:
-    """The settings, and the consumers' database that they and the options name."""
-    from brain.kit.database import default_database, open_database
+def _settings(stream: str | None, database: str | None) -> Settings:
+    """The settings, with these options before them and the consumers' database named, which must exist."""
+    from brain.kit.database import default_database
     from brain.settings import load_settings
     from brain.store.ours import check_exists
 
     settings = load_settings(stream=stream, database=database)
     url = settings.database or default_database(settings.stream)
     check_exists(url)
-    engine = open_database(url)
-    try:
-        yield settings, engine
-    finally:
-        engine.dispose()
+    return settings.model_copy(update={"database": url})
 
 
-def _print_summary(summary: Summary) -> None:
+def _print_summary(summary: MetricsSummary) -> None:
     from brain.kit.cli.text import moment
 
     waiting = summary.open
@@ -158,7 +147,7 @@ def _print_verdict(verdict: Verdict) -> None:
         typer.echo(f"... and {verdict.differing - len(verdict.differences):,} more")
     counted = f"{verdict.events:,} events recounted, {verdict.points:,} points compared"
     left_out = (
-        f"; {verdict.incomplete:,} buckets left out, which are no longer recorded in whole"
+        f"; {verdict.incomplete:,} buckets left out: their events are no longer all recorded"
         if verdict.incomplete
         else ""
     )

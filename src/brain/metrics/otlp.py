@@ -1,8 +1,8 @@
-"""The metric families sent by OTLP over HTTP, as https://opentelemetry.io/docs/specs/otlp/#otlphttp describes it.
+"""Sends the metric families by OTLP over HTTP, as https://opentelemetry.io/docs/specs/otlp/#otlphttp describes it.
 
-Names stay those of `/metrics`, seconds are written as the unit `s`. Counters and histograms are cumulative; as what is
-counted goes back beyond this process, their start time is left unknown (0). Needs the extra `otlp`; imported only when
-the setting asks for it.
+Names stay those of `/metrics`; seconds are written as the unit `s`. Counters and histograms are cumulative. Their start
+time is left unknown (0), because they began before this process. Needs the extra `otlp`; imported only when the setting
+asks for it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.samples import Sample
 
 from brain.logs import Log
-from brain.metrics.prometheus import families
+from brain.metrics.prometheus import stored_metrics
 from brain.metrics.settings import MetricsSettings
 from brain.plugins import PluginContext
 from brain.stream.prometheus import stream_metrics
@@ -53,7 +53,7 @@ _TIMEOUT = 10.0
 async def export(context: PluginContext, clock: Callable[[], float] = time.time) -> None:
     """Send every family to the endpoint of the settings at the interval of the settings, until cancelled.
 
-    A sending that fails is logged; the next one has all that it had, as nothing is sent as a difference.
+    A sending that fails is logged. The next one makes up for it, because all figures are cumulative.
     """
     settings = context.table(MetricsSettings)
     exporter = _exporter(settings)
@@ -61,11 +61,11 @@ async def export(context: PluginContext, clock: Callable[[], float] = time.time)
     try:
         while True:
             found = await stream_metrics(context.stream)
-            found += await asyncio.to_thread(families, context.database, settings, clock)
+            found += await asyncio.to_thread(stored_metrics, context.database, settings, clock)
             result = await asyncio.to_thread(exporter.export, as_otlp(found, clock()))
             if result is not MetricExportResult.SUCCESS:
                 failed += 1
-                log.warning("metrics not sent", endpoint=settings.otlp_endpoint, failed=failed)
+                log.warning("metrics not sent, trying again", endpoint=settings.otlp_endpoint, failed=failed)
             await asyncio.sleep(settings.otlp_interval_seconds)
     finally:
         exporter.shutdown()

@@ -1,7 +1,7 @@
-"""Adding what events say to the tables, for every step at once. The work of the projection, and of a recount.
+"""The projector: counts events in the tables, for every step at once. A recount uses it too.
 
-Rows are loaded, changed and written back within the projection's transaction. Two processes that fold the same events
-at once do no harm: one of them wins the position, and the other's transaction comes to nothing.
+Rows are loaded, changed and written back within the projection's transaction. Two processes may count the same events
+at once: one of them gets the position, and the other's transaction is rolled back.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import NamedTuple
 from sqlalchemy import Connection, and_, bindparam, delete, select
 
 from brain.charter import Event
+from brain.kit.projection import Item
+from brain.kit.sql import chunks, insert_missing, upsert
 from brain.metrics import series, tables
 from brain.metrics.accumulate import Cell, Increments, accumulate, bucket_of, exemplar_of, text
-from brain.metrics.lifecycle import ThreatRow, advance, threat_id_of
 from brain.metrics.ranked import Row, add_ranked, fits
+from brain.metrics.threat_stages import ThreatRow, advance, threat_id_of
 from brain.stream.backends import position_key
 
 _DELETE_POINT = delete(tables.points).where(
@@ -34,17 +36,22 @@ class Point(NamedTuple):
     series: str
 
 
-def fold(connection: Connection, events: Sequence[tuple[str, Event]]) -> None:
-    """Add the events, given with their positions in stream order, to all tables."""
+def apply(connection: Connection, items: Sequence[Item]) -> None:
+    """Count the items in all tables; bytes that are no event are not counted."""
+    count_events(connection, [(item.position, item.event) for item in items if item.event is not None])
+
+
+def count_events(connection: Connection, events: Sequence[tuple[str, Event]]) -> None:
+    """Count the events, given with their positions in stream order, in all tables."""
     if not events:
         return
-    tables.insert_missing(connection, tables.origin, {"id": 1, "event_id": text(events[0][1].id)})
+    insert_missing(connection, tables.origin, [{"id": 1, "event_id": text(events[0][1].id)}])
     increments = accumulate(events)
-    depends_on = _fold_threats(connection, increments)
+    depends_on = _update_threats(connection, increments)
     since = kept_since(connection)
     for step in (series.TOTAL, *series.STEPS):
-        _fold_step(connection, increments, depends_on, step, since.get(step, 0))
-    tables.upsert(
+        _update_step(connection, increments, depends_on, step, since.get(step, 0))
+    upsert(
         connection,
         tables.exemplars,
         [
@@ -52,7 +59,7 @@ def fold(connection: Connection, events: Sequence[tuple[str, Event]]) -> None:
             for (name, label), (event, value) in increments.latest.items()
         ],
     )
-    tables.upsert(connection, tables.health, [asdict(row) for row in increments.health])
+    upsert(connection, tables.health, [asdict(row) for row in increments.health])
 
 
 def kept_since(connection: Connection) -> dict[int, int]:
@@ -60,13 +67,13 @@ def kept_since(connection: Connection) -> dict[int, int]:
     return {row.step: row.since for row in connection.execute(select(tables.kept))}
 
 
-def _fold_threats(connection: Connection, increments: Increments) -> dict[int, str]:
+def _update_threats(connection: Connection, increments: Increments) -> dict[int, str]:
     """Bring the threats up to date; for each bucket of 10 s with such events, the position it depends on."""
     if not increments.threats:
         return {}
     ids = sorted({threat_id_of(event) for _, event in increments.threats})
     rows: dict[str, ThreatRow] = {}
-    for some in tables.chunks(ids):
+    for some in chunks(ids):
         found = connection.execute(select(tables.threats).where(tables.threats.c.threat_id.in_(some)))
         rows |= {row["threat_id"]: ThreatRow(**row) for row in found.mappings()}
     depends_on: dict[int, str] = {}
@@ -74,62 +81,81 @@ def _fold_threats(connection: Connection, increments: Increments) -> dict[int, s
         earliest = advance(rows, position, event, increments)
         bucket = bucket_of(event.timestamp)
         depends_on[bucket] = min(depends_on.get(bucket, earliest), earliest, key=position_key)
-    tables.upsert(connection, tables.threats, [asdict(row) for row in rows.values()])
+    upsert(connection, tables.threats, [asdict(row) for row in rows.values()])
     return depends_on
 
 
-def _fold_step(
+def _update_step(
     connection: Connection, increments: Increments, depends_on: dict[int, str], step: int, since: int
 ) -> None:
-    def target(bucket: int) -> int:
-        return bucket // step * step if step else 0
-
-    added: defaultdict[Point, dict[str, Cell]] = defaultdict(dict)
-    for (at, name, label), cell in increments.cells.items():
-        bucket = target(at)
-        if bucket < since:
-            continue  # later than its retention
-        sums = added[Point(bucket, name)].setdefault(label, Cell())
-        sums.count += cell.count
-        sums.sum += cell.sum
+    added = _by_point(increments, step, since)
     stored = _load(connection, step, {point.bucket for point in added})
-    gone: list[dict[str, object]] = []
+    removed: list[dict[str, object]] = []
     changed: list[dict[str, object]] = []
     for point, cells in added.items():
         rows = stored[point]
         before = set(rows)
-        if point.series not in series.RANKED or fits(rows, cells):
-            for label, cell in cells.items():
-                row = rows.setdefault(label, Row())
-                row.count += cell.count
-                row.sum += cell.sum
-            touched: Iterable[str] = cells
-        else:
-            ordered = increments.ranked[point.series]
-            add_ranked(rows, ((label, value) for at, label, value in ordered if target(at) == point.bucket))
-            gone += [_key(step, point, label) for label in before - rows.keys()]
-            touched = rows
-        for label in touched:
-            row = rows[label]
-            figures = {"count": row.count, "sum": min(row.sum, LARGEST), "error": min(row.error, LARGEST)}
-            changed.append({**_key(step, point, label), **figures})
-    if gone:
-        connection.execute(_DELETE_POINT, gone)
-    tables.upsert(connection, tables.points, changed)
+        touched = _add_cells(rows, cells, point, increments, step)
+        removed += [_key(step, point, label) for label in before - rows.keys()]
+        changed += [{**_key(step, point, label), **_figures(rows[label])} for label in touched]
+    if removed:
+        connection.execute(_DELETE_POINT, removed)
+    upsert(connection, tables.points, changed)
+    _note_first(connection, step, _first_positions((increments.first, depends_on), step, since))
+
+
+def _by_point(increments: Increments, step: int, since: int) -> dict[Point, dict[str, Cell]]:
+    """What is added, by the points of this step; without the buckets that are older than their retention."""
+    added: defaultdict[Point, dict[str, Cell]] = defaultdict(dict)
+    for (at, name, label), cell in increments.cells.items():
+        bucket = _start(at, step)
+        if bucket >= since:
+            sums = added[Point(bucket, name)].setdefault(label, Cell())
+            sums.count += cell.count
+            sums.sum += cell.sum
+    return added
+
+
+def _add_cells(
+    rows: dict[str, Row], cells: dict[str, Cell], point: Point, increments: Increments, step: int
+) -> Iterable[str]:
+    """Add the cells to the rows of their point; the labels whose rows changed."""
+    if point.series in series.RANKED and not fits(rows, cells):
+        ordered = increments.ranked[point.series]
+        add_ranked(rows, ((label, value) for at, label, value in ordered if _start(at, step) == point.bucket))
+        return rows
+    for label, cell in cells.items():
+        row = rows.setdefault(label, Row())
+        row.count += cell.count
+        row.sum += cell.sum
+    return cells
+
+
+def _first_positions(found: Iterable[dict[int, str]], step: int, since: int) -> dict[int, str]:
+    """The earliest position of each bucket of this step, from those of its buckets of 10 s."""
     first: dict[int, str] = {}
-    for positions in (increments.first, depends_on):
+    for positions in found:
         for at, position in positions.items():
-            bucket = target(at)
+            bucket = _start(at, step)
             if bucket >= since:
                 first[bucket] = min(first.get(bucket, position), position, key=position_key)
-    _note_first(connection, step, first)
+    return first
+
+
+def _start(bucket: int, step: int) -> int:
+    """The start of the bucket of this step that a bucket of 10 s lies in."""
+    return bucket // step * step if step else 0
+
+
+def _figures(row: Row) -> dict[str, object]:
+    return {"count": row.count, "sum": min(row.sum, LARGEST), "error": min(row.error, LARGEST)}
 
 
 def _load(connection: Connection, step: int, wanted: set[int]) -> defaultdict[Point, dict[str, Row]]:
     stored: defaultdict[Point, dict[str, Row]] = defaultdict(dict)
     table = tables.points.c
     columns = (table.bucket, table.series, table.label, table.count, table.sum, table.error)
-    for some in tables.chunks(sorted(wanted)):
+    for some in chunks(sorted(wanted)):
         for bucket, name, label, count, total, error in connection.execute(
             select(*columns).where(table.step == step, table.bucket.in_(some))
         ):
@@ -139,14 +165,14 @@ def _load(connection: Connection, step: int, wanted: set[int]) -> defaultdict[Po
 
 def _note_first(connection: Connection, step: int, first: dict[int, str]) -> None:
     table = tables.buckets.c
-    for some in tables.chunks(sorted(first)):
+    for some in chunks(sorted(first)):
         for bucket, position in connection.execute(
             select(table.bucket, table.first_position).where(table.step == step, table.bucket.in_(some))
         ):
             if position_key(position) <= position_key(first[bucket]):
                 del first[bucket]
     rows = [{"step": step, "bucket": bucket, "first_position": position} for bucket, position in first.items()]
-    tables.upsert(connection, tables.buckets, rows)
+    upsert(connection, tables.buckets, rows)
 
 
 def _key(step: int, point: Point, label: str) -> dict[str, object]:

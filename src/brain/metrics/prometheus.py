@@ -24,7 +24,7 @@ from brain.metrics.series import BINS, OTHER, SCALE, STAGES, bin_series
 from brain.metrics.settings import MetricsSettings
 from brain.metrics.state import health_scores, open_by_severity, open_threats_at, resolution_rate
 from brain.metrics.summary import denial_rates
-from brain.metrics.time_range import Span
+from brain.metrics.time_range import TimeRange
 from brain.plugins import catalogue
 
 log = Log("brain.metrics")
@@ -38,28 +38,28 @@ EXEMPLAR_CHARACTERS = 128
 Exemplars = dict[tuple[str, str], Exemplar]
 
 
-def families(engine: Engine, settings: MetricsSettings, clock: Callable[[], float]) -> list[Metric]:
-    """Every family, as of now; when the database does not answer, only the one that says so."""
+def stored_metrics(engine: Engine, settings: MetricsSettings, clock: Callable[[], float]) -> list[Metric]:
+    """The stored series as metric families, as of now; when the database does not answer, only its `up` gauge, 0."""
     up = GaugeMetricFamily("brain_metrics_database_up", "Whether the database of the series answers")
     try:
         with reading_tables(engine) as connection:
-            found = list(_families(connection, settings, clock()))
+            found = list(_gather(connection, settings, clock()))
     except Unavailable as error:
-        log.warning("no series for a scrape: the database does not answer", error=str(error))
+        log.warning("stored series missing from /metrics: the database does not answer", error=str(error))
         up.add_metric([], 0)
         return [up]
     up.add_metric([], 1)
     return [up, *found]
 
 
-def _families(connection: Connection, settings: MetricsSettings, now: float) -> Iterator[Metric]:
-    everything = Span(0, 1, 1, series.TOTAL)
+def _gather(connection: Connection, settings: MetricsSettings, now: float) -> Iterator[Metric]:
+    everything = TimeRange(0, 1, 1, series.TOTAL)
     names = [*_COUNTERS, series.EVALUATION, series.STAGE, bin_series(series.EVALUATION), bin_series(series.STAGE)]
     found = totals(connection, everything, names)
     examples = _exemplars(connection)
     for name, (metric, meaning, label, known) in _COUNTERS.items():
         counter = CounterMetricFamily(metric, meaning, labels=[label])
-        for value, count in _folded(found[name], known()).items():
+        for value, count in _by_known_label(found[name], known()).items():
             counter.add_metric([value], count, exemplar=examples.get((name, value)))
         yield counter
     evaluation = HistogramMetricFamily("brain_policy_evaluation", "How long decisions took", labels=[], unit="seconds")
@@ -112,7 +112,7 @@ _COUNTERS: dict[str, tuple[str, str, str, Callable[[], Iterable[str]]]] = {
 """Counters by stored series: name, meaning, label, and the values of the label that are always there."""
 
 
-def _folded(sums: dict[str, Sums], known: Iterable[str]) -> dict[str, int]:
+def _by_known_label(sums: dict[str, Sums], known: Iterable[str]) -> dict[str, int]:
     """Counts of the known values, 0 included, and of all others together."""
     counts = {str(value): 0 for value in (*known, OTHER)}
     for value, (count, _) in sums.items():
@@ -139,9 +139,9 @@ def _exemplars(connection: Connection) -> Exemplars:
     found: Exemplars = {}
     for row in connection.execute(select(tables.exemplars)):
         labels = {"trace_id": row.trace_id} if row.trace_id else {}
-        story = {"correlation_id": row.correlation_id}
-        if sum(map(len, (*labels, *labels.values(), *story, *story.values()))) <= EXEMPLAR_CHARACTERS:
-            labels |= story
+        correlation = {"correlation_id": row.correlation_id}
+        if sum(map(len, (*labels, *labels.values(), *correlation, *correlation.values()))) <= EXEMPLAR_CHARACTERS:
+            labels |= correlation
         if labels:
             found[row.series, row.label] = Exemplar(labels, row.value, row.at)
     return found
@@ -172,7 +172,7 @@ def _recent_denials(connection: Connection, now: float, top: int) -> Iterator[Me
     minute = series.STEPS[1]
     last = int(now // minute + 1) * minute
     by_label = (("agent", series.DECISIONS_BY_AGENT), ("action", series.DECISIONS_BY_ACTION))
-    found = totals(connection, Span(last - RECENT, last, minute, minute), [name for _, name in by_label])
+    found = totals(connection, TimeRange(last - RECENT, last, minute, minute), [name for _, name in by_label])
     for label, name in by_label:
         meaning = f"in the last hour, by {label}; those with the most denials, and the others together"
         decisions = GaugeMetricFamily(f"brain_policy_{label}_decisions", f"Decisions {meaning}", labels=[label])

@@ -1,4 +1,4 @@
-"""Letting go of what is older than its retention."""
+"""Pruning: deletes what is older than its retention."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, delete, or_
 
+from brain.kit.sql import upsert
 from brain.metrics import series, tables
 from brain.metrics.projector import kept_since
 from brain.metrics.state import HEALTH_WINDOW
 
 
 def prune(connection: Connection, keep: Mapping[int, float], now: float) -> int:
-    """Delete buckets older than the seconds to `keep` of each step, and what only they needed; how many points went.
+    """Delete buckets older than the seconds to `keep` of each step, and the rows that only they needed.
 
-    What was deleted stays deleted: a clock set back, or a longer retention, brings no half-empty buckets into sight.
+    Returns how many points were deleted. They stay deleted: a clock set back, or a longer retention, makes no
+    half-empty buckets visible.
     """
     before = kept_since(connection)
     since = {step: max(before.get(step, 0), int((now - seconds) // step) * step) for step, seconds in keep.items()}
-    tables.upsert(connection, tables.kept, [{"step": step, "since": at} for step, at in since.items()])
-    gone = 0
+    upsert(connection, tables.kept, [{"step": step, "since": at} for step, at in since.items()])
+    deleted = 0
     for step, at in since.items():
         points, buckets = tables.points.c, tables.buckets.c
-        gone += connection.execute(delete(tables.points).where(points.step == step, points.bucket < at)).rowcount
+        deleted += connection.execute(delete(tables.points).where(points.step == step, points.bucket < at)).rowcount
         connection.execute(delete(tables.buckets).where(buckets.step == step, buckets.bucket < at))
     _, minute, hour = series.STEPS
     connection.execute(delete(tables.health).where(tables.health.c.at < since[minute] - HEALTH_WINDOW))
     threats = tables.threats.c
     ended = or_(threats.closed_at.is_not(None), threats.detected_at.is_(None))
     connection.execute(delete(tables.threats).where(ended, threats.updated_at < since[hour]))
-    return gone
+    return deleted

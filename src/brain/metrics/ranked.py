@@ -3,8 +3,8 @@
 While there is room every label has a row of its own. A new label that finds none takes the place of the row that weighs
 least, which is added to the row OTHER; it inherits that row's weight as its `error`, so that it must really be frequent
 to stay. So sums over all rows are always exact, a label with more than 1/`limit` of the bucket's weight always has a
-row, and what a row may lack is at most its `error`. A denial weighs as much as DENIAL decisions, so that who is refused
-a lot stands out from who asks a lot.
+row, and what a row may lack is at most its `error`. A denial weighs as much as DENIAL decisions, so that an agent
+that is refused a lot ranks above one that asks a lot.
 
 The result depends on the order of the observations and on nothing else: not on how they were batched. So a recount of
 the same stream gives the same rows. Source: Metwally, Agrawal, El Abbadi, "Efficient Computation of Frequent and Top-k

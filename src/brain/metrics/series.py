@@ -15,9 +15,9 @@ STEPS = (10, 60, 3600)
 """The widths of stored buckets, in seconds."""
 
 OTHER = "other"
-"""The label for all that have none of their own."""
+"""The label of observations whose own label has no row."""
 NONE = "none"
-"""The label for what an event does not say."""
+"""The label of an event that gives none."""
 
 EVENTS_BY_TYPE = "events.type"
 EVENTS_BY_MODULE = "events.module"

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from sqlalchemy import Connection, RowMapping, Select, func, select
+from sqlalchemy import Connection, RowMapping, func, select
 
-from brain.audit.tables import entries
 from brain.charter import Event
 from brain.errors import Conflict, EnvelopeError, NotFound, Unavailable
 from brain.kit.projection import POSITIONS, REMEMBERED, SEEN
+from brain.kit.protocols import AuditedEvent, AuditEvents
 from brain.logs import Log
 from brain.metrics import series, tables
 from brain.metrics.accumulate import bucket_of, text
-from brain.metrics.tasks import GROUP
+from brain.metrics.plugin import PLUGIN
+from brain.plugins import PluginContext
 from brain.stream.backends import Backend, position_key
 
 log = Log("brain.metrics")
 
+GROUP = PLUGIN.group
 _PAGE = 2000
 
 
@@ -72,65 +74,49 @@ class StreamSource:
 
 
 class AuditSource:
-    """The events of the audit log, from the first to the last that is counted in `stored`; both in its database.
+    """The events of the audit log, from the first to the last that is counted in `stored`.
 
-    Payloads that retention has deleted cannot be counted again: what they were part of is left out of the comparison.
+    Payloads that retention has deleted cannot be counted again: the comparison leaves out all that they were part of.
     Raises NotFound when nothing is counted, Conflict when the log begins later than the metrics, and Unavailable when
-    it has not come as far yet.
+    the log lags behind the metrics.
     """
 
     same_positions = False
 
-    def __init__(self, stored: Connection) -> None:
+    def __init__(self, log: AuditEvents, stored: Connection) -> None:
         _projected_to(stored)
-        self._stored = stored
-        self._first = self._index(select(tables.origin.c.event_id))
+        self._log = log
+        first = log.last_index(list(stored.execute(select(tables.origin.c.event_id)).scalars()))
         newest = select(func.max(SEEN.c.number)).where(SEEN.c.name == GROUP).scalar_subquery()
-        self._last = self._index(select(SEEN.c.event_id).where(SEEN.c.name == GROUP, SEEN.c.number == newest))
-        if self._first is None:
-            raise Conflict("the audit log does not go back to the first counted event; use --source stream")
-        if self._last is None:
-            raise Unavailable("the audit log has not come as far as the metrics yet; try again in a moment")
+        newest_ids = select(SEEN.c.event_id).where(SEEN.c.name == GROUP, SEEN.c.number == newest)
+        last = log.last_index(list(stored.execute(newest_ids).scalars()))
+        if first is None:
+            raise Conflict("metrics verify: the audit log begins after the first counted event; use --source stream")
+        if last is None:
+            raise Unavailable("metrics verify: the audit log lags behind the metrics; try again in a moment")
+        self._first, self._last = first, last
         self._deleted_buckets: set[tuple[int, int]] = set()
         self._deleted_threats: set[str] = set()  # as the log keeps them
         self._deleted_ids: set[str] = set()
 
-    def _index(self, ids: Select[tuple[str]]) -> int | None:
-        """The index of the last of these events in the log, None when one of them is not there."""
-        wanted = list(self._stored.execute(ids).scalars())
-        found: dict[str, int] = {}
-        for some in tables.chunks(wanted):
-            query = select(entries.c.event_id, func.min(entries.c.idx)).where(entries.c.event_id.in_(some))
-            found |= {row[0]: row[1] for row in self._stored.execute(query.group_by(entries.c.event_id))}
-        return max(found.values()) if found and len(found) == len(wanted) else None
-
     def events(self) -> Iterator[tuple[str, Event]]:
         """Every entry's event, with the entry's index as its position."""
-        index = self._first
-        assert index is not None
-        assert self._last is not None
-        table = entries.c
-        columns = (table.idx, table.payload, table.at, table.type, table.event_id, table.threat)
-        while index <= self._last:
-            page = select(*columns).where(table.idx >= index, table.idx < index + _PAGE, table.idx <= self._last)
-            for row in self._stored.execute(page.order_by(table.idx)):
-                if row.payload is None:
-                    self._note_deleted(row.at, row.type, row.event_id, row.threat)
-                    continue
-                event = _decoded(str(row.idx), bytes(row.payload))
-                if event is not None:
-                    if row.threat in self._deleted_threats:
-                        self._deleted_buckets.update(_buckets(event.timestamp))
-                    yield str(row.idx), event
-            index += _PAGE
+        for entry in self._log.between(self._first, self._last):
+            if entry.data is None:
+                self._note_deleted(entry)
+            elif entry.event is not None:
+                if entry.threat in self._deleted_threats:
+                    self._deleted_buckets.update(_buckets(entry.event.timestamp))
+                yield str(entry.index), entry.event
 
-    def _note_deleted(self, at: float, kind: str, event_id: str | None, threat: str | None) -> None:
-        if kind:  # bytes that were no event were never counted
-            self._deleted_buckets.update(_buckets(at))
-            if threat is not None:
-                self._deleted_threats.add(threat)
-            if kind == "immune.event_published" and event_id is not None:
-                self._deleted_ids.add(event_id)
+    def _note_deleted(self, entry: AuditedEvent) -> None:
+        if not entry.type:  # bytes that were no event were never counted
+            return
+        self._deleted_buckets.update(_buckets(entry.at))
+        if entry.threat is not None:
+            self._deleted_threats.add(entry.threat)
+        if entry.type == "immune.event_published" and entry.event_id is not None:
+            self._deleted_ids.add(entry.event_id)
 
     def has_bucket(self, step: int, bucket: int, first_position: str) -> bool:
         """Whether no event of the bucket was deleted."""
@@ -143,6 +129,14 @@ class AuditSource:
     def has_health_event(self, row: RowMapping) -> bool:
         """Whether the health event was not deleted."""
         return row["event_id"] not in self._deleted_ids
+
+
+def audit_source(context: PluginContext) -> Callable[[Connection], AuditSource]:
+    """What opens an AuditSource on a view of the tables. Raises NotFound when no plug-in provides the audit log."""
+    log = context.find(AuditEvents)
+    if log is None:
+        raise NotFound("metrics verify: no installed plug-in provides the audit log; use --source stream")
+    return lambda stored: AuditSource(log, stored)
 
 
 def _buckets(at: float) -> Iterator[tuple[int, int]]:
@@ -163,5 +157,5 @@ def _projected_to(stored: Connection) -> str:
     """The position up to which events are counted. Raises NotFound when nothing is."""
     position = stored.execute(select(POSITIONS.c.position).where(POSITIONS.c.name == GROUP)).scalar_one_or_none()
     if not position:
-        raise NotFound("no metrics have been kept yet; run `brain serve` or `brain worker metrics`")
+        raise NotFound("metrics verify: nothing is counted yet; run `brain serve` or `brain worker metrics` first")
     return str(position)

@@ -1,33 +1,33 @@
-"""What holds at one moment: the health score, and the threats that are open; worked out from what is kept."""
+"""The state at one moment: the health score, and the open threats."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+from msgspec import Meta
 from sqlalchemy import Connection, func, or_, select
 
-from brain.charter import HealthKind, HealthSeverity
-from brain.charter import ThreatStatus as Status
-from brain.immune.health import summarise
-from brain.immune.models import HealthEvent
-from brain.metrics import series, tables
+from brain.charter import HealthKind, HealthSeverity, ThreatStatus
+from brain.kit.health_score import HealthRecord, score_health
+from brain.metrics import tables
 
 HEALTH_WINDOW = 3600.0
 """Seconds of health events that a score is made of, as `GET /api/immune/health` has by default."""
 
-_SOLVED = (str(Status.MITIGATED), str(Status.RESOLVED))
+_SOLVED = (str(ThreatStatus.MITIGATED), str(ThreatStatus.RESOLVED))
 
 
 @dataclass(frozen=True)
 class OpenThreats:
-    """The threats that were active at a moment; ages in seconds, None when there were none."""
+    """The threats that wait to be mitigated."""
 
-    count: int
-    mean_age_seconds: float | None
-    oldest_age_seconds: float | None
-    oldest_id: str | None
+    count: Annotated[int, Meta(description="How many.")]
+    mean_age_seconds: Annotated[float | None, Meta(description="How old they are in the mean; null without any.")]
+    oldest_age_seconds: Annotated[float | None, Meta(description="How old the oldest is; null without any.")]
+    oldest_id: Annotated[str | None, Meta(description="The id of the oldest; null without any.")]
 
 
 def health_scores(connection: Connection, moments: Sequence[float]) -> Iterator[tuple[float, int]]:
@@ -41,28 +41,20 @@ def health_scores(connection: Connection, moments: Sequence[float]) -> Iterator[
         .order_by(table.at, table.event_id)
     )
     coming = deque(
-        HealthEvent(
-            HealthSeverity(severity),
-            HealthKind(kind),
-            module.strip() or series.NONE,
-            "",
-            {"outcome": outcome},
-            correlation_id,
-            timestamp=at,
-        )
+        (at, HealthRecord(HealthSeverity(severity), HealthKind(kind), module, outcome, correlation_id))
         for at, severity, kind, module, outcome, correlation_id in found
     )
-    window: deque[HealthEvent] = deque()
+    window: deque[tuple[float, HealthRecord]] = deque()  # from the newest to the oldest
     score: int | None = None
     for moment in moments:
-        while coming and coming[0].timestamp <= moment:
-            window.appendleft(coming.popleft())  # the newest first, as `summarise` wants them
+        while coming and coming[0][0] <= moment:
+            window.appendleft(coming.popleft())
             score = None
-        while window and window[-1].timestamp <= moment - HEALTH_WINDOW:
+        while window and window[-1][0] <= moment - HEALTH_WINDOW:
             window.pop()
             score = None
         if score is None:
-            score = summarise(window, HEALTH_WINDOW / 60).score
+            score = score_health(record for _, record in window).score
         yield moment, score
 
 
@@ -103,7 +95,7 @@ def resolution_rate(connection: Connection, since: float, until: float) -> float
     table = tables.threats.c
     query = (
         select(table.status, func.count())
-        .where(table.detected_at >= since, table.detected_at < until, table.status != str(Status.IGNORED))
+        .where(table.detected_at >= since, table.detected_at < until, table.status != str(ThreatStatus.IGNORED))
         .group_by(table.status)
     )
     counts = {status: int(count) for status, count in connection.execute(query)}

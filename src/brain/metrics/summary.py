@@ -1,9 +1,11 @@
-"""The figures of a span of time, all at once."""
+"""The summary: all figures of a range of time at once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from msgspec import Meta
 from sqlalchemy import Connection
 
 from brain.charter import Effect
@@ -11,7 +13,7 @@ from brain.metrics import series
 from brain.metrics.query import Sums, totals
 from brain.metrics.series import OTHER
 from brain.metrics.state import OpenThreats, health_scores, open_threats_at, resolution_rate
-from brain.metrics.time_range import Span
+from brain.metrics.time_range import TimeRange
 
 _READ = (
     series.EVENTS_BY_TYPE,
@@ -26,54 +28,62 @@ _READ = (
 
 @dataclass(frozen=True)
 class DenialRate:
-    """How many of the decisions about one agent or action were denials."""
+    """How often one agent, or one action, is refused."""
 
-    name: str
-    decisions: int
-    denials: int
-    denial_rate: float
+    name: Annotated[str, Meta(description="The agent or the action; `other` for all that are not listed.")]
+    decisions: Annotated[int, Meta(description="How many decisions there were.")]
+    denials: Annotated[int, Meta(description="How many of them were denials.")]
+    denial_rate: Annotated[float, Meta(description="The share of denials, from 0 to 1.")]
 
 
 @dataclass(frozen=True)
-class Summary:
-    """The figures from `since` to `until` (Unix seconds). Mean times in seconds, None where nothing was observed.
+class MetricsSummary:
+    """The figures of a span of time. Mean times are null where nothing was observed."""
 
-    `mttm_seconds` is about the threats that were mitigated in that time; those that still wait are in `open`, which,
-    like `health_score`, is as of the end of the span.
-    """
+    since: Annotated[int, Meta(description="The start of the span, in Unix seconds, widened to whole steps.")]
+    until: Annotated[int, Meta(description="The end of the span, likewise.")]
+    step: Annotated[int, Meta(description="The width of the stored buckets that were added up, in seconds.")]
+    events: Annotated[int, Meta(description="How many events.")]
+    decisions: Annotated[dict[str, int], Meta(description="How many decisions, by effect.")]
+    denial_rate: Annotated[
+        float | None, Meta(description="The share of denials among all decisions; null without any.")
+    ]
+    denial_rate_by_agent: Annotated[list[DenialRate], Meta(description="Those with the most denials first.")]
+    denial_rate_by_action: Annotated[list[DenialRate], Meta(description="Those with the most denials first.")]
+    detected: Annotated[dict[str, int], Meta(description="How many threats were detected, by severity.")]
+    mttd_seconds: Annotated[float | None, Meta(description="Mean time from the first evidence to detection.")]
+    mtti_seconds: Annotated[float | None, Meta(description="Mean time from detection to investigation.")]
+    mttm_seconds: Annotated[
+        float | None, Meta(description="Mean time from detection to mitigation; see `open` for the others.")
+    ]
+    mttr_seconds: Annotated[float | None, Meta(description="Mean time from detection to resolution.")]
+    resolution_rate: Annotated[
+        float | None,
+        Meta(
+            description="Of the threats detected in the span, ignored ones left out, the share mitigated or resolved "
+            "now."
+        ),
+    ]
+    open: Annotated[OpenThreats, Meta(description="The threats that were active at the end of the span.")]
+    healing: Annotated[dict[str, int], Meta(description="How many self-healing actions, by outcome.")]
+    health_score: Annotated[
+        int, Meta(ge=0, le=100, description="The fleet's health at the end of the span; 100 is perfect.")
+    ]
 
-    since: int
-    until: int
-    step: int
-    events: int
-    decisions: dict[str, int]
-    denial_rate: float | None
-    denial_rate_by_agent: list[DenialRate]
-    denial_rate_by_action: list[DenialRate]
-    detected: dict[str, int]
-    mttd_seconds: float | None
-    mtti_seconds: float | None
-    mttm_seconds: float | None
-    mttr_seconds: float | None
-    resolution_rate: float | None
-    open: OpenThreats
-    healing: dict[str, int]
-    health_score: int
 
-
-def summarise_span(connection: Connection, span: Span, now: float, top: int) -> Summary:
-    """The summary of the span; the `top` agents and actions, those with the most denials first."""
-    found = totals(connection, span, _READ)
+def summarise_range(connection: Connection, period: TimeRange, now: float, top: int) -> MetricsSummary:
+    """The summary of the range; the `top` agents and actions, those with the most denials first."""
+    found = totals(connection, period, _READ)
     decisions = {str(effect): found[series.DECISIONS_BY_EFFECT].get(effect, (0, 0))[0] for effect in Effect}
     if unknown := found[series.DECISIONS_BY_EFFECT].get(OTHER):
         decisions[OTHER] = unknown[0]
     every = sum(count for count, _ in found[series.DECISIONS_BY_EFFECT].values())
     stages = found[series.STAGE]
-    end = min(float(span.until), now)
-    return Summary(
-        since=span.since,
-        until=span.until,
-        step=span.stored,
+    end = min(float(period.until), now)
+    return MetricsSummary(
+        since=period.since,
+        until=period.until,
+        step=period.stored,
         events=sum(count for count, _ in found[series.EVENTS_BY_TYPE].values()),
         decisions=decisions,
         denial_rate=decisions[Effect.DENY] / every if every else None,
@@ -84,7 +94,7 @@ def summarise_span(connection: Connection, span: Span, now: float, top: int) -> 
         mtti_seconds=_mean(stages.get(series.INVESTIGATE)),
         mttm_seconds=_mean(stages.get(series.MITIGATE)),
         mttr_seconds=_mean(stages.get(series.RESOLVE)),
-        resolution_rate=resolution_rate(connection, span.since, span.until),
+        resolution_rate=resolution_rate(connection, period.since, period.until),
         open=open_threats_at(connection, [end])[0],
         healing={outcome: count for outcome, (count, _) in sorted(found[series.HEALING_BY_OUTCOME].items())},
         health_score=next(score for _, score in health_scores(connection, [end])),

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from types import ModuleType
-from typing import Any, TypeVar
-
-from sqlalchemy import BigInteger, Column, Connection, Double, Index, Integer, MetaData, String, Table
-from sqlalchemy.dialects import postgresql, sqlite
-
-V = TypeVar("V")
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table
 
 metadata = MetaData()
 
@@ -32,7 +25,7 @@ buckets = Table(
     Column("step", Integer, primary_key=True, autoincrement=False),
     Column("bucket", BigInteger, primary_key=True, autoincrement=False),
     Column("first_position", String(50), nullable=False),
-    comment="Where in the stream the first event stands that a bucket's points depend on",
+    comment="The position in the stream of the first event that a bucket's points depend on",
     sqlite_with_rowid=False,
 )
 kept = Table(
@@ -74,7 +67,7 @@ threats = Table(
     Column("closed_at", Double, index=True),
     Column("resolved_at", Double),
     Column("updated_at", Double, nullable=False),
-    comment="Threats as their events tell",
+    comment="Threats, as their events describe them",
 )
 health = Table(
     "metrics_health",
@@ -90,29 +83,3 @@ health = Table(
     comment="The health events that the score is made of",
 )
 Index("metrics_points_bucket", points.c.step, points.c.bucket)
-
-CHUNK = 500
-"""Most values in one IN list; PostgreSQL and SQLite take more, but plan longer."""
-
-
-def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert the rows, or replace those of the same primary key."""
-    if not rows:
-        return
-    inserting = _dialect(connection).insert(table)
-    others = {column.name: inserting.excluded[column.name] for column in table.columns if not column.primary_key}
-    connection.execute(inserting.on_conflict_do_update(index_elements=[*table.primary_key], set_=others), list(rows))
-
-
-def insert_missing(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
-    """Insert the row unless there is one of the same primary key."""
-    connection.execute(_dialect(connection).insert(table).values(row).on_conflict_do_nothing())
-
-
-def _dialect(connection: Connection) -> ModuleType:
-    return postgresql if connection.dialect.name == "postgresql" else sqlite
-
-
-def chunks(values: Sequence[V]) -> Iterator[Sequence[V]]:
-    """The values in pieces of CHUNK."""
-    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))

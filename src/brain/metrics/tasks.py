@@ -1,28 +1,56 @@
-"""The loops of this consumer: counting, and letting go of what is too old."""
+"""The tasks of the metrics plug-in: count every event, delete old points, and send by OTLP if set."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
+from brain.errors import InvalidInput
 from brain.kit.database import OUTAGE
-from brain.kit.projection import Item, Projection
+from brain.kit.projection import Projection
 from brain.logs import Log
-from brain.metrics.projector import fold
+from brain.metrics.http import metrics_router
+from brain.metrics.plugin import PLUGIN
+from brain.metrics.projector import apply
+from brain.metrics.prometheus import stored_metrics
 from brain.metrics.prune import prune
 from brain.metrics.schema import make_tables
 from brain.metrics.settings import MetricsSettings
 from brain.metrics.time_range import keep_seconds
-from brain.plugins import PluginContext
+from brain.plugins import Component, PluginContext
 
 log = Log("brain.metrics")
 
-GROUP = "brain.metrics"
+GROUP = PLUGIN.group
 RETRY, PRUNE_EVERY = 1.0, 60.0
 """Seconds."""
+
+
+@asynccontextmanager
+async def open_component(context: PluginContext) -> AsyncIterator[Component]:
+    """Metrics on these parts. The database need not answer yet.
+
+    Raises InvalidInput when metrics are to be sent by OTLP and its extra is not installed.
+    """
+    engine, settings = context.database, context.table(MetricsSettings)
+    tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [
+        lambda: count(context),
+        lambda: prune_regularly(engine, settings),
+    ]
+    if settings.otlp_endpoint:
+        try:
+            from brain.metrics import otlp
+        except ImportError as error:
+            raise InvalidInput(
+                "metrics.otlp_endpoint: sending needs an extra: pip install 'brain-eventstream[otlp]'"
+            ) from error
+        tasks.append(lambda: otlp.export(context))
+    yield Component(metrics_router(engine, settings), tasks, lambda: stored_metrics(engine, settings, time.time))
 
 
 async def count(context: PluginContext) -> None:
@@ -32,25 +60,20 @@ async def count(context: PluginContext) -> None:
             await asyncio.to_thread(make_tables, context.database)
             break
         except OUTAGE as error:
-            log.warning("counting waits for the database", error=str(error))
+            log.warning("events not counted yet: the database does not answer", error=str(error))
             await asyncio.sleep(RETRY)
     await Projection(context, GROUP, apply, former="metrics").run()
-
-
-def apply(connection: Connection, items: Sequence[Item]) -> None:
-    """Count the items in all tables; bytes that are no event are not counted."""
-    fold(connection, [(item.position, item.event) for item in items if item.event is not None])
 
 
 async def prune_regularly(
     engine: Engine, settings: MetricsSettings, every: float = PRUNE_EVERY, clock: Callable[[], float] = time.time
 ) -> None:
-    """Delete what is older than its retention, every so many seconds, until cancelled."""
+    """Delete points older than their retention, every `every` seconds, until cancelled."""
     while True:
         try:
             await asyncio.to_thread(_prune_once, engine, settings, clock())
         except OUTAGE as error:
-            log.warning("pruning waits for the database", error=str(error))
+            log.warning("old points not deleted, trying again later: the database does not answer", error=str(error))
         await asyncio.sleep(every)
 
 

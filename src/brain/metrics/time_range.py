@@ -1,4 +1,4 @@
-"""Which stretch of time is asked for, in which steps, and from which stored buckets it is answered."""
+"""The range of time that is asked for: its steps, and the stored buckets that answer it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from brain.metrics.settings import MetricsSettings
 MOST_POINTS = 11_000
 """Most points of one series in an answer, as in Prometheus' own HTTP API."""
 USUAL_POINTS = 240
-"""About how many points an answer has when no step is asked for."""
+"""About how many points an answer has when no step is given."""
 DEFAULT_SPAN = 3600.0
 """Seconds, when no `since` is given."""
 _NICE = (10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 604_800)
 
 
 @dataclass(frozen=True)
-class Span:
-    """From `since` to before `until` (Unix seconds, whole steps), in steps of so many seconds, out of `stored` ones."""
+class TimeRange:
+    """From `since` to before `until` (Unix seconds), in steps of `step` seconds, read from buckets of `stored`."""
 
     since: int
     until: int
@@ -44,31 +44,33 @@ def keep_seconds(settings: MetricsSettings) -> dict[int, float]:
     )
 
 
-def span(since: float | None, until: float | None, step: int | None, now: float, settings: MetricsSettings) -> Span:
-    """The span that is asked for, widened to whole steps.
+def time_range(
+    since: float | None, until: float | None, step: int | None, now: float, settings: MetricsSettings
+) -> TimeRange:
+    """The range that is asked for, widened to whole steps.
 
     A step that is not a multiple of 10 s, or finer than what is still kept from `since` on, is made coarser.
-    Raises InvalidInput for an empty or reversed span, and for more than MOST_POINTS steps.
+    Raises InvalidInput for an empty or reversed range, and for more than MOST_POINTS steps.
     """
     end = now if until is None else until
     start = end - DEFAULT_SPAN if since is None else since
     if not start < end:
-        raise InvalidInput(f"since: {start:.0f} is not before until, {end:.0f}")
+        raise InvalidInput(f"since: {start:.0f} is not before until, {end:.0f}; give an earlier since or a later until")
     if step is None:
         step = next((nice for nice in _NICE if (end - start) / nice <= USUAL_POINTS), _NICE[-1])
     elif step < 1:
-        raise InvalidInput(f"step: {step} must be 1 second or more")
+        raise InvalidInput(f"step: {step} s is too short; use 1 or more")
     finest = _finest_kept(now - start, settings)
     step = ceil(step / finest) * finest
     first, last = int(start // step) * step, ceil(end / step) * step
     if (last - first) // step > MOST_POINTS:
         raise InvalidInput(
-            f"step: {step} s make {(last - first) // step} points; at most {MOST_POINTS}, so take a larger step"
+            f"step: {step} s gives {(last - first) // step} points, at most {MOST_POINTS} are allowed; use a larger one"
         )
-    return Span(first, last, step, max(stored for stored in STEPS if step % stored == 0))
+    return TimeRange(first, last, step, max(stored for stored in STEPS if step % stored == 0))
 
 
 def _finest_kept(age: float, settings: MetricsSettings) -> int:
-    """The finest stored step that reaches back so many seconds; the coarsest when none does."""
+    """The finest stored step that reaches `age` seconds back; the coarsest when none does."""
     kept = keep_seconds(settings)
     return next((stored for stored in STEPS if age <= kept[stored]), STEPS[-1])

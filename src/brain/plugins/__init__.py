@@ -7,7 +7,7 @@ Policy, threats, immune, audit, metrics, alerting and incidents are such plug-in
 to write, test and publish one.
 """
 
-from brain.plugins.contract import Component, Plugin, PluginContext, View
+from brain.plugins.contract import Command, Component, Plugin, PluginContext, View
 from brain.plugins.discovery import catalogue, check_running, plugins
 
-__all__ = ["Component", "Plugin", "PluginContext", "View", "catalogue", "check_running", "plugins"]
+__all__ = ["Command", "Component", "Plugin", "PluginContext", "View", "catalogue", "check_running", "plugins"]

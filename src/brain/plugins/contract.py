@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from brain.charter import EventType
 from brain.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from sqlalchemy import Engine
 
+    from brain.charter import EventType
     from brain.settings import Settings
     from brain.store import Store
     from brain.stream import EventStream
@@ -32,18 +34,49 @@ T = TypeVar("T")
 M = TypeVar("M", bound="BaseModel")
 
 
+SECTIONS = ("Now", "Respond", "Govern", "Operate")
+"""The headings in the page's navigation."""
+
+
 @dataclass(frozen=True)
 class View:
-    """A view on the page: its title, where it stands, and the folder in the package that holds `view.js`.
+    """A view on the page: its title, the folder in the package that holds `view.js`, and its section.
 
-    `view.js` is an ES module that exports `show(element, api)`; docs/plugins.md has an example.
+    `view.js` is an ES module that exports `show(element, api)`; docs/plugins.md describes `api`.
     """
 
     title: str
     folder: str
     """`"package:folder"`; its files are served below `/plugins/<name>/`."""
     section: str = "Operate"
-    """The heading in the page's navigation: Now, Respond, Govern or Operate."""
+    """Its heading in the page's navigation, one of SECTIONS."""
+
+    def __post_init__(self) -> None:
+        if self.section not in SECTIONS:
+            raise InvalidInput(f"view {self.title!r}: section {self.section!r} is not one of {', '.join(SECTIONS)}")
+
+    def path(self) -> Path:
+        """The folder on the disk. Raises InvalidInput when it is not there, or has no `view.js`."""
+        package, _, folder = self.folder.partition(":")
+        try:
+            spec = find_spec(package)
+        except (ImportError, ValueError):
+            spec = None
+        for parent in (spec.submodule_search_locations or ()) if spec is not None else ():
+            path = Path(parent, folder)
+            if (path / "view.js").is_file():
+                return path
+        raise InvalidInput(f"view {self.title!r}: {self.folder!r} names no folder of a package with a view.js in it")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of `brain`: what is imported when it is run, and its line in `brain --help`."""
+
+    reference: str
+    """`"module:attribute"`: a typer.Typer for a group of commands, or a function for a single command."""
+    help: str
+    """One sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,25 +88,27 @@ class Plugin:
     purpose: str
     """One sentence for the settings, the docs and `brain doctor`."""
     events: str | None = None
-    """The module that declares its event types in `EVENTS`; a module `scenarios` beside it may tell their order."""
+    """The module that declares its event types in `EVENTS`; a module `scenarios` beside it may describe their order."""
     settings: str | None = None
     """The pydantic model of its table in `brain.toml`, as `"module:Class"`; every field needs a default."""
     listens: tuple[str, ...] = ()
     """The patterns of the events that it consumes."""
     open: str | None = None
     """`"module:function"`: an async context manager that takes a PluginContext and gives a Component."""
-    commands: Mapping[str, str] = field(default_factory=dict)
-    """Commands of `brain`, by name, as `"module:attribute"`: a typer.Typer or a function."""
+    commands: Mapping[str, Command] = field(default_factory=dict)
+    """Commands of `brain`, by name."""
     provides: Mapping[str, str] = field(default_factory=dict)
     """What others may ask it for: the name of a protocol in `brain.kit.protocols`, and `"module:function"` that takes
     a PluginContext and gives an object that keeps to it."""
     view: View | None = None
     formerly: tuple[str, ...] = ()
-    """Names that it had; settings under them are still read."""
+    """Its former names; settings under them are still read."""
 
     def __post_init__(self) -> None:
         if not _NAME(self.name):
-            raise InvalidInput(f"plug-in {self.name!r}: a name is lower case, begins with a letter and has at most 40")
+            raise InvalidInput(
+                f"plug-in {self.name!r}: a name has at most 40 lower-case letters, digits and _, a letter first"
+            )
         if not self.purpose.strip():
             raise InvalidInput(f"plug-in {self.name}: purpose is empty; say in one sentence what it is for")
 
@@ -105,7 +140,12 @@ class Plugin:
 
     def command(self, name: str) -> Any:
         """The command of that name: a typer.Typer or a function. Raises InvalidInput when it cannot be imported."""
-        return self._loaded(f"commands.{name}", self.commands[name])
+        return self._loaded(f"commands.{name}", self.commands[name].reference)
+
+    def provider(self, protocol: str) -> Callable[[PluginContext], Any]:
+        """What makes the object that it provides for a protocol. Raises InvalidInput when it cannot be imported."""
+        made: Callable[[PluginContext], Any] = self._loaded(f"provides.{protocol}", self.provides[protocol])
+        return made
 
     def _loaded(self, where: str, reference: str) -> Any:
         module, _, attribute = reference.partition(":")
@@ -113,15 +153,15 @@ class Plugin:
             return getattr(import_module(module), attribute)
         except (ImportError, AttributeError, ValueError) as error:
             raise InvalidInput(
-                f"plug-in {self.name}: {where} names {reference!r}, which is not there: {error}"
+                f"plug-in {self.name}: {where} names {reference!r}, which cannot be imported: {error}"
             ) from error
 
 
 @dataclass(frozen=True)
 class Component:
     """An opened plug-in: its routes, mounted below /api; its tasks, each run until cancelled and restarted when it
-    ends; what it adds to `/metrics`, in a blocking call; and its parts in `/readyz`, each by a quick call that answers
-    "ok" or what is wrong.
+    ends; what it adds to `/metrics`, in a blocking call; and its checks in `/readyz`, each a quick call that answers
+    "ok" or the fault.
     """
 
     router: APIRouter | None = None
@@ -147,10 +187,12 @@ class PluginContext:
         return self.settings.table(model)
 
     def find(self, protocol: type[T]) -> T | None:
-        """An object that keeps to this protocol of `brain.kit.protocols`, from whichever plug-in provides it; None
-        without one. It is made anew for each call."""
+        """An object that keeps to this protocol of `brain.kit.protocols`, from the plug-in that provides it.
+
+        Each call makes a new one. None when no installed plug-in provides it.
+        """
         for plugin in self.plugins.values():
-            if (reference := plugin.provides.get(protocol.__name__)) is not None:
-                made: T = plugin._loaded(f"provides.{protocol.__name__}", reference)(self)
+            if protocol.__name__ in plugin.provides:
+                made: T = plugin.provider(protocol.__name__)(self)
                 return made
         return None

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from brain.charter import EventType
 from brain.errors import InvalidInput
 from brain.plugins.contract import Plugin
 from brain.plugins.former import former_plugins
+
+if TYPE_CHECKING:
+    from brain.charter import EventType
 
 GROUP = "brain.plugins"
 
@@ -44,10 +46,12 @@ def _load(point: EntryPoint) -> Plugin:
 
 
 def check_running(names: Sequence[str]) -> None:
-    """Raise InvalidInput for a name that no installed plug-in with work on the stream has."""
+    """Raise InvalidInput for a name of no installed plug-in that consumes events."""
     known = [plugin.name for plugin in plugins().values() if plugin.runs]
     if unknown := [name for name in names if name not in known]:
-        raise InvalidInput(f"consumers: {', '.join(map(repr, unknown))} is not installed; there are {', '.join(known)}")
+        raise InvalidInput(
+            f"consumers: {', '.join(map(repr, unknown))} is not installed; the installed ones are {', '.join(known)}"
+        )
 
 
 @cache

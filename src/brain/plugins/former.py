@@ -21,13 +21,29 @@ GROUPS = ("brain.modules", "brain.consumers")
 
 
 @dataclass(frozen=True)
-class Consumer:
-    """What `open_consumer` gave in the first version; also what `open_module` gave, without `work`."""
+class Module:
+    """What `open_module` gave in the first version."""
 
     router: Any
-    work: Any = ()
     families: Callable[[], Any] | None = None
     checks: Any = field(default_factory=dict)
+
+    def component(self) -> Component:
+        """The same as a Component."""
+        return Component(self.router, (), self.families, self.checks)
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """What `open_consumer` gave in the first version."""
+
+    router: Any
+    work: Any
+    families: Callable[[], Any] | None = None
+
+    def component(self) -> Component:
+        """The same as a Component."""
+        return Component(self.router, tuple(self.work), self.families)
 
 
 class FormerPlugin(Plugin):
@@ -46,12 +62,7 @@ class FormerPlugin(Plugin):
             else:
                 opening = api.open_module(context.stream, context.store, context.settings)
             async with opening as found:
-                yield Component(
-                    found.router,
-                    tuple(getattr(found, "work", ())),
-                    getattr(found, "families", None),
-                    getattr(found, "checks", {}),
-                )
+                yield found.component()
 
         return opened
 

@@ -1,25 +1,28 @@
-"""What is odd about a set of rules although each is valid: rules that never win, contradict, repeat, or misspell."""
+"""Findings about valid rules: those that never win, contradict or repeat others, or misspell a field."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import combinations
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from brain.charter import Effect
+from brain.nearest import nearest
 from brain.policy.compiler import filed, signature_values
+from brain.policy.events import CONTEXT_FIELDS
 from brain.policy.implication import all_imply, can_hold_together, excludes, matches_everything
-from brain.policy.models import Condition, Mode, Operator, Rule
-from brain.policy.openness import each_open
+from brain.policy.models import Condition, Mode, Rule
+from brain.policy.open_patterns import each_open
+from brain.policy.operators import Operator
 from brain.policy.predicates import holds
-from brain.policy.values import Path, path_of
+from brain.policy.values import Path, path_of, resolve
 
-KNOWN_FIELDS = ("agent_id", "agent_role", "action", "resource", "environment", "params")
 KINDS = (
     "never-wins",
     "never-matches",
@@ -42,22 +45,22 @@ _PAIRWISE = 300  # rules of one priority up to which every pair is compared; abo
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RuleFinding:
     """One oddity. `kind` is one of KINDS; `other_id` is the rule it is compared with."""
 
-    kind: str
-    rule_id: str
-    other_id: str | None
-    message: str
+    kind: Annotated[str, Meta(description="never-wins, never-matches, contradiction, duplicate, unused-field, ...")]
+    rule_id: Annotated[str, Meta(description="The rule it is about.")]
+    other_id: Annotated[str | None, Meta(description="The rule it is compared with.")]
+    message: Annotated[str, Meta(description="What is odd, in words.")]
 
 
-def analyse(rules: Sequence[Rule], now: float, *, fields: Iterable[str] = ()) -> list[Finding]:
+def analyse(rules: Sequence[Rule], now: float, *, fields: Iterable[str] = ()) -> list[RuleFinding]:
     """The oddities of these rules as of `now` (Unix seconds), in the order of the rules.
 
     `fields` are top-level fields that contexts have besides the usual six.
     """
     live = [rule for rule in rules if rule.enabled and rule.mode is Mode.ENFORCE and not rule.has_expired(now)]
-    found = [finding for rule in rules for finding in _alone(rule, now, (*KNOWN_FIELDS, *fields))]
+    found = [finding for rule in rules for finding in _alone(rule, now, (*CONTEXT_FIELDS, *fields))]
     impossible = {finding.rule_id for finding in found if finding.kind == "never-matches"}
     live = [rule for rule in live if rule.id not in impossible]
     duplicates = list(_duplicates(rules))
@@ -69,34 +72,56 @@ def analyse(rules: Sequence[Rule], now: float, *, fields: Iterable[str] = ()) ->
     return sorted(found, key=lambda finding: place[finding.rule_id])
 
 
-def _alone(rule: Rule, now: float, known: Sequence[str]) -> Iterable[Finding]:
+def misspelt_fields(context: Mapping[str, Any], rules: Iterable[Rule]) -> list[tuple[str, str]]:
+    """The fields of a context that no rule and no usual context has, each with the known field that is near it.
+
+    A field that resembles none is left out: a context may have fields that no rule needs.
+    """
+    known: dict[Path, set[str]] = defaultdict(set, {(): {*CONTEXT_FIELDS, "agent"}})
+    for condition in (one for rule in rules for one in rule.conditions):
+        path = path_of(condition.field)
+        for depth, name in enumerate(path):
+            known[path[:depth]].add(name)
+    found = []
+    for parent, names in known.items():
+        held = resolve(parent, context) if parent else context
+        unknown = [name for name in held if name not in names] if isinstance(held, Mapping) else []
+        for name in unknown:
+            if isinstance(name, str) and (near := nearest(name, names)) is not None:
+                found.append((".".join((*parent, name)), ".".join((*parent, near))))
+    return found
+
+
+def _alone(rule: Rule, now: float, known: Sequence[str]) -> Iterable[RuleFinding]:
     """What is odd about one rule by itself."""
     for condition in rule.conditions:
         top = path_of(condition.field)[0]
         if top not in known and not top.startswith("agent_"):
             close = get_close_matches(top, known, 1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            yield Finding("unused-field", rule.id, None, f"no usual context has the field {condition.field!r}{hint}")
+            yield RuleFinding(
+                "unused-field", rule.id, None, f"no usual context has the field {condition.field!r}{hint}"
+            )
         elif top.startswith("agent_") and top not in known and (close := get_close_matches(top, known, 1, 0.8)):
             message = f"no usual context has the field {condition.field!r}; did you mean {close[0]}?"
-            yield Finding("unused-field", rule.id, None, message)
+            yield RuleFinding("unused-field", rule.id, None, message)
         if condition.operator is Operator.MATCHES and matches_everything(condition.value):
             message = f"the pattern {condition.value!r} on {condition.field} matches every text"
-            yield Finding("matches-everything", rule.id, None, message)
+            yield RuleFinding("matches-everything", rule.id, None, message)
         if condition.operator is Operator.IN and not condition.value:
-            yield Finding("never-matches", rule.id, None, f"nothing is in the empty list for {condition.field}")
+            yield RuleFinding("never-matches", rule.id, None, f"no value is in the empty list for {condition.field}")
     yield from _open_patterns(rule)
     for one, other in combinations(rule.conditions, 2):
         if excludes(one, other):
             where = " (it matches only where a value cannot be compared)" if rule.effect.is_strict else ""
-            yield Finding(
+            yield RuleFinding(
                 "never-matches", rule.id, None, f"its conditions exclude each other: {one}, and {other}{where}"
             )
     if rule.has_expired(now):
-        yield Finding("expired", rule.id, None, "its validity is over")
+        yield RuleFinding("expired", rule.id, None, "its time is over: expires_at is past")
 
 
-def _open_patterns(rule: Rule) -> Iterable[Finding]:
+def _open_patterns(rule: Rule) -> Iterable[RuleFinding]:
     """Patterns of an ALLOW that let more through than they seem to: `matches` is anchored at the start alone."""
     for condition in rule.conditions:
         if rule.effect is not Effect.ALLOW or condition.operator is not Operator.MATCHES:
@@ -111,21 +136,21 @@ def _open_patterns(rule: Rule) -> Iterable[Finding]:
 
         is_path = path[-1] not in _NAMES or "/" in condition.value
         for kind, text in each_open(condition.value, is_path, fits):
-            yield Finding(kind, rule.id, None, _OPEN[kind].format(condition.value, condition.field, text))
+            yield RuleFinding(kind, rule.id, None, _OPEN[kind].format(condition.value, condition.field, text))
 
 
-def _duplicates(rules: Sequence[Rule]) -> Iterable[Finding]:
+def _duplicates(rules: Sequence[Rule]) -> Iterable[RuleFinding]:
     first: dict[Any, str] = {}
     for rule in rules:
         same = (rule.effect, rule.priority, rule.mode, rule.not_before, rule.expires_at, _conditions_key(rule))
         if same in first:
             message = f"does the same as {first[same]!r}: same conditions, effect and priority"
-            yield Finding("duplicate", rule.id, first[same], message)
+            yield RuleFinding("duplicate", rule.id, first[same], message)
         else:
             first[same] = rule.id
 
 
-def _never_win(rules: Sequence[Rule]) -> Iterable[Finding]:
+def _never_win(rules: Sequence[Rule]) -> Iterable[RuleFinding]:
     """Rules that match only where a rule that goes before them matches too."""
     index = _Filed(rules)
     for rule in rules:
@@ -138,11 +163,11 @@ def _never_win(rules: Sequence[Rule]) -> Iterable[Finding]:
                     f"{certain}, {other.id!r} ({other.effect}, priority {other.priority}) "
                     "matches too and goes before it"
                 )
-                yield Finding("never-wins", rule.id, other.id, message)
+                yield RuleFinding("never-wins", rule.id, other.id, message)
                 break
 
 
-def _contradictions(rules: Sequence[Rule]) -> Iterable[Finding]:
+def _contradictions(rules: Sequence[Rule]) -> Iterable[RuleFinding]:
     """Rules of equal priority of which one allows and one denies what both match."""
     by_priority: dict[int, list[Rule]] = defaultdict(list)
     for rule in rules:
@@ -164,7 +189,7 @@ def _contradictions(rules: Sequence[Rule]) -> Iterable[Finding]:
                         f"contradicts {other.id!r}: both have priority {rule.priority} and {where}; "
                         f"only because DENY is more restrictive than {rule.effect} does {other.id!r} decide"
                     )
-                    yield Finding("contradiction", rule.id, other.id, message)
+                    yield RuleFinding("contradiction", rule.id, other.id, message)
 
 
 class _Filed:

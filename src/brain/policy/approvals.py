@@ -11,9 +11,10 @@ from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from math import inf, isfinite
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from brain import limits
 from brain.charter import EventType
@@ -27,8 +28,8 @@ from brain.policy.events import (
     APPROVAL_USED,
     ApprovalStep,
 )
-from brain.policy.normal import Opaque, normalise
-from brain.policy.plain import plain
+from brain.policy.json_safe import to_json_safe
+from brain.policy.normalisation import Opaque, normalise
 from brain.store import Document, Store, forking
 from brain.stream.publisher import Publisher, emit
 from brain.unreadable import readable
@@ -39,7 +40,7 @@ MAX_TIMEOUT = 30 * 86_400.0
 KEPT_SECONDS = 90 * 86_400.0
 
 
-class Status(StrEnum):
+class ApprovalStatus(StrEnum):
     """What became of a request so far. GRANTED becomes USED when the action is let through."""
 
     PENDING = "PENDING"
@@ -49,23 +50,23 @@ class Status(StrEnum):
     USED = "USED"
 
 
-_OPEN = (Status.PENDING, Status.GRANTED)
+_OPEN = (ApprovalStatus.PENDING, ApprovalStatus.GRANTED)
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
     """One request for a person's agreement, and its answer. Times are Unix seconds."""
 
     id: str
-    status: Status
-    context: dict[str, Any]
+    status: ApprovalStatus
+    context: Annotated[dict[str, Any], Meta(description="What the agent wants to do.")]
     fingerprint: str
-    rule_id: str | None
+    rule_id: Annotated[str | None, Meta(description="The rule that asks for the approval.")]
     rule_name: str | None
-    reason: str
+    reason: Annotated[str, Meta(description="Why an approval is needed.")]
     requested_at: float
-    expires_at: float
+    expires_at: Annotated[float, Meta(description="Until when an answer counts; none in time is a refusal.")]
     answered_by: str | None = None
-    answer: str | None = None
+    answer: Annotated[str | None, Meta(description="What the person said.")] = None
     answered_at: float | None = None
 
 
@@ -90,14 +91,14 @@ class Approvals(forking.Part):
         Raises InvalidInput for a timeout out of bounds, and for a context with a value that can only be shown.
         """
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= MAX_TIMEOUT:
-            raise InvalidInput(f"timeout: {timeout!r} is not a number of seconds above 0 and up to 30 days")
+            raise InvalidInput(f"timeout: {timeout!r} is out of bounds; give seconds, above 0 and at most 30 days")
         now = self._clock()
         asked = _approvable(context)
         approval = Approval(
             # By time, so that the newest are found without reading all.
             id=f"apr_{int(now * 1000):013d}_{secrets.token_hex(6)}",
-            status=Status.PENDING,
-            context=plain(_shown(asked)),
+            status=ApprovalStatus.PENDING,
+            context=to_json_safe(_shown(asked)),
             fingerprint=fingerprint(asked),
             rule_id=decision.rule_id,
             rule_name=decision.rule_name,
@@ -113,7 +114,7 @@ class Approvals(forking.Part):
         """The request as it is now; one past its time is EXPIRED. Raises NotFound."""
         return self._current(self._document(approval_id))
 
-    def list(self, status: Status | str | None = None, limit: int = 100) -> list[Approval]:
+    def list(self, status: ApprovalStatus | str | None = None, limit: int = 100) -> list[Approval]:
         """The newest requests first, all or those of one status. Raises InvalidInput for an unknown status."""
         wanted = _status(status) if status is not None else None
         found = []
@@ -128,19 +129,19 @@ class Approvals(forking.Part):
         """A person's yes. Raises NotFound, Conflict when it is answered already, or too late, and InvalidInput for a
         text beyond its bound.
         """
-        return self._answer(approval_id, Status.GRANTED, by, reason)
+        return self._answer(approval_id, ApprovalStatus.GRANTED, by, reason)
 
     def refuse(self, approval_id: str, *, by: str, reason: str = "") -> Approval:
         """A person's no. Raises as `grant`."""
-        return self._answer(approval_id, Status.REFUSED, by, reason)
+        return self._answer(approval_id, ApprovalStatus.REFUSED, by, reason)
 
     def use(self, approval_id: str) -> bool:
         """Take a granted approval for one action; False when it is not granted, too old, or taken already."""
         document = self._document(approval_id)
         approval = self._current(document)
-        if approval.status is not Status.GRANTED:
+        if approval.status is not ApprovalStatus.GRANTED:
             return False
-        used = msgspec.structs.replace(approval, status=Status.USED)
+        used = msgspec.structs.replace(approval, status=ApprovalStatus.USED)
         if not self._replaced(document, used):
             return False
         self._announce(APPROVAL_USED, used, used.answer or "")
@@ -159,7 +160,7 @@ class Approvals(forking.Part):
     def wait(self, approval_id: str, poll: float) -> Approval:
         """Block until the request is answered or past its time. An answer of another process is seen after `poll` s."""
         with self._answered:
-            while (approval := self.get(approval_id)).status is Status.PENDING:
+            while (approval := self.get(approval_id)).status is ApprovalStatus.PENDING:
                 self._answered.wait(min(poll, max(0.001, approval.expires_at - self._clock())))
         return approval
 
@@ -181,9 +182,9 @@ class Approvals(forking.Part):
             elif approval.requested_at < self._clock() - KEPT_SECONDS:
                 self._store.delete(COLLECTION, approval.id)
 
-    def _answer(self, approval_id: str, status: Status, by: str, reason: str) -> Approval:
+    def _answer(self, approval_id: str, status: ApprovalStatus, by: str, reason: str) -> Approval:
         if not by.strip():
-            raise InvalidInput("by: is empty; say who answers")
+            raise InvalidInput("by: is empty; give the name of the person who answers")
         for name, text, most in (("by", by, limits.ID), ("reason", reason, limits.TEXT)):
             if (fault := limits.text_fault(text, most)) is not None:
                 raise InvalidInput(f"{name}: {fault}")
@@ -192,12 +193,12 @@ class Approvals(forking.Part):
         answered = msgspec.structs.replace(
             approval, status=status, answered_by=by, answer=reason, answered_at=self._clock()
         )
-        if approval.status is not Status.PENDING or not self._replaced(document, answered):
+        if approval.status is not ApprovalStatus.PENDING or not self._replaced(document, answered):
             now = self.get(approval_id)
             raise Conflict(f"approval {approval_id} is {now.status} already" + _by(now))
         with self._answered:
             self._answered.notify_all()
-        granted = status is Status.GRANTED
+        granted = status is ApprovalStatus.GRANTED
         self._announce(APPROVAL_GRANTED if granted else APPROVAL_REFUSED, answered, reason)
         return answered
 
@@ -211,7 +212,7 @@ class Approvals(forking.Part):
         approval = _read(document)
         if approval.status not in _OPEN or self._clock() < approval.expires_at:
             return approval
-        expired = msgspec.structs.replace(approval, status=Status.EXPIRED)
+        expired = msgspec.structs.replace(approval, status=ApprovalStatus.EXPIRED)
         if self._replaced(document, expired):
             self._announce(APPROVAL_EXPIRED, expired, expired.reason)
             return expired
@@ -220,7 +221,7 @@ class Approvals(forking.Part):
     def _document(self, approval_id: str) -> Document:
         document = self._store.get(COLLECTION, approval_id)
         if document is None:
-            raise NotFound(f"there is no approval {approval_id!r}; `brain policy approvals` shows those there are")
+            raise NotFound(f"there is no approval {approval_id!r}; `brain policy approvals` lists the requests")
         return document
 
     def _replaced(self, document: Document, approval: Approval) -> bool:
@@ -231,13 +232,14 @@ class Approvals(forking.Part):
         return True
 
     def _announce(self, event_type: EventType[ApprovalStep], approval: Approval, reason: str) -> None:
+        asked = approval.context
         payload: ApprovalStep = {
             "approval_id": approval.id,
-            "agent_id": approval.context.get("agent_id"),
-            "agent_role": approval.context.get("agent_role"),
-            "action": approval.context.get("action"),
-            "resource": approval.context.get("resource"),
-            "params": approval.context.get("params", {}),
+            "agent_id": asked.get("agent_id"),
+            "agent_role": asked.get("agent_role"),
+            "action": asked.get("action"),
+            "resource": asked.get("resource"),
+            "params": asked.get("params", {}),
             "rule_id": approval.rule_id,
             "reason": reason,
             "expires_at": approval.expires_at,
@@ -252,21 +254,22 @@ def fingerprint(context: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(_approvable(context)).encode(errors="surrogatepass")).hexdigest()
 
 
+COMPARABLE_VALUES = "pass values of JSON, or choose with the guard's `params` the arguments that are decided on"
+"""The developer's remedy for a context that is `unapprovable`."""
+
+
 def unapprovable(context: Mapping[str, Any]) -> str | None:
     """Why nobody can approve this normalised context: a value of it can only be shown. None when somebody can."""
     for path, value in _leaves("", context):
         if isinstance(value, Opaque):
-            return (
-                f"{path}: {value.text[:100]} can only be shown, not compared, so nobody can approve it;"
-                " pass plain values, or choose with the guard's `params` what is decided on"
-            )
+            return f"{path}: {value.text[:100]} can only be shown, not compared, so nobody can approve it"
     return None
 
 
 def _approvable(context: Mapping[str, Any]) -> dict[str, Any]:
     asked: dict[str, Any] = normalise(context)
     if why := unapprovable(asked):
-        raise InvalidInput(why)
+        raise InvalidInput(f"{why}; {COMPARABLE_VALUES}")
     return asked
 
 
@@ -313,11 +316,11 @@ def _read(document: Document) -> Approval:
     return msgspec.json.decode(document.data, type=Approval)
 
 
-def _status(given: Status | str) -> Status:
+def _status(given: ApprovalStatus | str) -> ApprovalStatus:
     try:
-        return Status(given.upper())
+        return ApprovalStatus(given.upper())
     except ValueError:
-        known = ", ".join(status.value for status in Status)
+        known = ", ".join(status.value for status in ApprovalStatus)
         raise InvalidInput(f"status: {given!r} is unknown; use one of {known}") from None
 
 

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 from brain import limits
 from brain.charter import Effect
 from brain.errors import InvalidInput
-from brain.policy.documents import load
 from brain.policy.explain import Explanation
+from brain.policy.yaml_documents import load
 
 _EXPECTED = ("effect", "allowed", "rule_id")
 
@@ -38,7 +38,7 @@ class CaseFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CaseResult:
     """What became of a case; `problem` is empty when it passed."""
 
     case: Case
@@ -55,7 +55,7 @@ def read_cases(path: Path) -> CaseFile:
     document = load(path)
     plain = document.plain
     if not isinstance(plain, dict) or not isinstance(plain.get("cases"), list):
-        raise InvalidInput(f"{document.at('')}: not a file of policy tests: it needs `cases`, a list")
+        raise InvalidInput(f"{document.at('')}: is no file of policy tests; give it `cases`, a list")
     faults = list(document.faults)
     for key in plain:
         if key not in ("version", "policy", "description", "cases"):
@@ -76,7 +76,7 @@ def read_cases(path: Path) -> CaseFile:
     return CaseFile(path, path.parent / policy if policy else None, tuple(cases))
 
 
-def run_cases(cases: Sequence[Case], explain: Callable[[dict[str, Any]], Explanation]) -> list[Result]:
+def run_cases(cases: Sequence[Case], explain: Callable[[dict[str, Any]], Explanation]) -> list[CaseResult]:
     """The result of each case under `explain`, in their order."""
     results = []
     for case in cases:
@@ -88,11 +88,11 @@ def run_cases(cases: Sequence[Case], explain: Callable[[dict[str, Any]], Explana
             for name, wanted in case.expect.items()
             if (decision[name] != wanted.upper() if name == "effect" else decision[name] != wanted)
         ]
-        results.append(Result(case, "; ".join(wrong), explanation, time.perf_counter() - started))
+        results.append(CaseResult(case, "; ".join(wrong), explanation, time.perf_counter() - started))
     return results
 
 
-def junit(path: Path, results: Sequence[Result]) -> str:
+def junit(path: Path, results: Sequence[CaseResult]) -> str:
     """The results as a JUnit XML document."""
     failed = sum(bool(result.problem) for result in results)
     counts = {"tests": str(len(results)), "failures": str(failed), "errors": "0", "skipped": "0"}

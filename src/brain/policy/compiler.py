@@ -19,8 +19,9 @@ from typing import Any, Final, Literal
 
 from brain.charter import Effect
 from brain.policy.decisions import Decision, decision_of, default_decision
-from brain.policy.models import Condition, Operator, Rule
-from brain.policy.normal import PLAIN, Opaque, unwrap
+from brain.policy.models import Condition, Rule
+from brain.policy.normalisation import PLAIN, Opaque, unwrap
+from brain.policy.operators import Operator
 from brain.policy.predicates import Doubt, Test, test_of, weigh
 from brain.policy.values import MISSING, Path, path_of, resolve, step
 
@@ -34,7 +35,7 @@ Order = tuple[float, int, str]
 Key = tuple[Any, ...]
 Signature = tuple[Path, ...]
 
-Entry = tuple[Test | None, Any, Order, Decision, Any, Sequence[Condition]]
+RuleEntry = tuple[Test | None, Any, Order, Decision, Any, Sequence[Condition]]
 """One rule where it is filed; a plain tuple, whose members Python reaches several times as fast as named ones.
 
 The test (None when the keys alone say that the rule matches), its operand, the rule's order, its decision, what is
@@ -50,7 +51,7 @@ CONDITIONS: Final = 5
 Mismatch = Literal["unknown", "false"]
 """What a condition is whose value cannot be compared with the rule's."""
 
-Find = Callable[[Mapping[str, Any]], Entry]
+Find = Callable[[Mapping[str, Any]], RuleEntry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Index:
 
     __slots__ = ("default", "find", "mismatch", "tables")
 
-    def __init__(self, tables: Iterable[Table], default: Entry, mismatch: Mismatch) -> None:
+    def __init__(self, tables: Iterable[Table], default: RuleEntry, mismatch: Mismatch) -> None:
         self.mismatch = mismatch
         self.tables = tuple(sorted(tables, key=lambda table: table.best))
         self.default = default
@@ -77,7 +78,7 @@ class Index:
     @staticmethod
     def of(rules: Iterable[Rule], default: Effect = Effect.DENY, mismatch: Mismatch = "unknown") -> Index:
         """The index of these rules, all of which take part."""
-        by_signature: dict[Signature, dict[Key, list[Entry]]] = {}
+        by_signature: dict[Signature, dict[Key, list[RuleEntry]]] = {}
         for rule in rules:
             paths, keys, entry = filed(rule)
             places = by_signature.setdefault(paths, {})
@@ -112,7 +113,7 @@ class Index:
             tables[paths] = Table(paths, root, min(entry[ORDER], old.best) if old else entry[ORDER])
         return Index(tables.values(), self.default, self.mismatch)
 
-    def _find_carefully(self, context: Mapping[str, Any]) -> Entry:
+    def _find_carefully(self, context: Mapping[str, Any]) -> RuleEntry:
         """As `find`, for any context: a field may be missing, and a value of any type, or such as cannot be compared.
 
         An unknown DENY or AUDIT rule counts as matched, an unknown ALLOW or WARN as not; the reason says so.
@@ -141,7 +142,7 @@ class Index:
         return found
 
 
-def _chains(table: Table, context: Mapping[str, Any]) -> list[tuple[Entry, bool]]:
+def _chains(table: Table, context: Mapping[str, Any]) -> list[tuple[RuleEntry, bool]]:
     """The chains of a table's rules that may match, each with whether their keys are certain to be the context's."""
     nodes: list[tuple[Any, bool]] = [(table.root, True)]
     for path in table.paths:
@@ -155,7 +156,7 @@ def _chains(table: Table, context: Mapping[str, Any]) -> list[tuple[Entry, bool]
     return nodes
 
 
-def _weigh_entry(entry: Entry, context: Mapping[str, Any], certain: bool) -> bool | Doubt:
+def _weigh_entry(entry: RuleEntry, context: Mapping[str, Any], certain: bool) -> bool | Doubt:
     if certain:
         test = entry[TEST]
         try:
@@ -165,24 +166,24 @@ def _weigh_entry(entry: Entry, context: Mapping[str, Any], certain: bool) -> boo
     return weigh(entry[CONDITIONS], context)
 
 
-def _because(entry: Entry, why: str) -> Entry:
+def _because(entry: RuleEntry, why: str) -> RuleEntry:
     test, operand, order, decision, after, conditions = entry
     return (test, operand, order, replace(decision, reason=f"{decision.reason} ({why})"), after, conditions)
 
 
-def _order(entry: Entry) -> Order:
+def _order(entry: RuleEntry) -> Order:
     return entry[ORDER]
 
 
-def _linked(entries: Sequence[Entry]) -> Entry | None:
+def _linked(entries: Sequence[RuleEntry]) -> RuleEntry | None:
     """The first of these entries, which are in order, each linked to the one after it."""
-    first: Entry | None = None
+    first: RuleEntry | None = None
     for test, operand, order, decision, _, conditions in reversed(entries):
         first = (test, operand, order, decision, first, conditions)
     return first
 
 
-def _table(paths: Signature, places: Mapping[Key, list[Entry]]) -> Table:
+def _table(paths: Signature, places: Mapping[Key, list[RuleEntry]]) -> Table:
     root: Any = {}
     for key, entries in places.items():
         first = _linked(sorted(entries, key=_order))
@@ -196,7 +197,7 @@ def _table(paths: Signature, places: Mapping[Key, list[Entry]]) -> Table:
     return Table(paths, root, _best(root))
 
 
-def _refiled(node: Any, key: Key, *, gone: Order | None = None, new: Entry | None = None) -> Any:
+def _refiled(node: Any, key: Key, *, gone: Order | None = None, new: RuleEntry | None = None) -> Any:
     """A copy of `node` in which the rule of order `gone` or the entry `new` is out of or in the chain under `key`.
 
     None when nothing is left.
@@ -225,14 +226,14 @@ def _best(node: Any) -> Order:
     return order
 
 
-def _default_entry(effect: Effect) -> Entry:
+def _default_entry(effect: Effect) -> RuleEntry:
     return (None, None, (inf, 9, ""), default_decision(effect), None, ())
 
 
-def filed(rule: Rule) -> tuple[Signature, list[Key], Entry]:
+def filed(rule: Rule) -> tuple[Signature, list[Key], RuleEntry]:
     """Where the rule belongs: the signature, the keys it is filed under, and its entry there."""
     keys_by_path, rest = _signature(rule)
-    entry: Entry = (*test_of(rest), rule.order, decision_of(rule), None, rule.conditions)
+    entry: RuleEntry = (*test_of(rest), rule.order, decision_of(rule), None, rule.conditions)
     return tuple(keys_by_path), list(product(*keys_by_path.values())), entry
 
 
@@ -290,7 +291,7 @@ def _ambiguous(value: Any) -> bool:
 def _factory(shape: tuple[Signature, ...]) -> Callable[..., Find]:
     """A function that makes `find` for tables of these signatures: straight code, one walk down each table.
 
-    It takes for granted that the fields are there; when one is not, `gently` begins anew and asks for each. When a
+    It takes for granted that the fields are there; when one is not, `gently` starts again and asks for each. When a
     value is of an odd type, or cannot be compared, `carefully` does.
     """
     shared = {path for path, uses in Counter(path for paths in shape for path in paths).items() if uses > 1}

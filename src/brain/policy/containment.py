@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 
 from brain import limits
 from brain.charter import Effect
 from brain.errors import InvalidInput
-from brain.policy.models import (
-    CONTAINMENT,
-    KILL_SWITCH,
-    MAX_PRIORITY,
-    TEMPORARY_TAGS,
-    Condition,
-    Operator,
-    Rule,
-)
+from brain.policy.models import CONTAINMENT, KILL_SWITCH, MAX_PRIORITY, TEMPORARY_TAGS, Condition, Rule
+from brain.policy.operators import Operator
 
 MAX_TTL = 366 * 86_400.0
 _MAX_ID = 200
@@ -63,7 +57,7 @@ _MADE_BY = {
 def containment_rule(agent_id: str, ttl: float, reason: str, by: str | None, now: float) -> Rule:
     """The rule that denies `agent_id` everything for `ttl` seconds from `now`. Raises InvalidInput."""
     if not isinstance(agent_id, str) or not agent_id:
-        raise InvalidInput(f"agent_id: {agent_id!r} is not an agent's id")
+        raise InvalidInput(f"agent_id: {agent_id!r} is not an agent's id; give a text that is not empty")
     return Rule(
         id=rule_id_for(agent_id),
         name=f"Containment of {agent_id}"[:500],
@@ -77,11 +71,18 @@ def containment_rule(agent_id: str, ttl: float, reason: str, by: str | None, now
     )
 
 
+def longer_of(old: Rule | None, new: Rule, now: float) -> Rule:
+    """The new containment, which ends no sooner than the old one if that is in force: only `lift` ends one early."""
+    if old is None or not (is_measure(old) and old.active_at(now)) or old.expires_at is None:
+        return new
+    return replace(new, expires_at=max(old.expires_at, new.expires_at or 0.0))
+
+
 def kill_switch_rule(allow: Iterable[str], ttl: float | None, reason: str, by: str | None, now: float) -> Rule:
     """The rule that denies everything to every agent that is not in `allow`. Raises InvalidInput."""
     allowed = [] if isinstance(allow, str) else list(allow)
     if isinstance(allow, str) or not all(isinstance(agent_id, str) and agent_id for agent_id in allowed):
-        raise InvalidInput(f"allow: {allow!r:.200} is not a list of agents' ids")
+        raise InvalidInput(f"allow: {allow!r:.200} is not a list of agents' ids; give a list of texts")
     return Rule(
         id=KILL_SWITCH,
         name="Kill switch",
@@ -97,7 +98,7 @@ def kill_switch_rule(allow: Iterable[str], ttl: float | None, reason: str, by: s
 
 def _ttl(ttl: float) -> float:
     if isinstance(ttl, bool) or not isinstance(ttl, (int, float)) or not 0 < ttl <= MAX_TTL:
-        raise InvalidInput(f"ttl: {ttl!r} is not a number of seconds above 0 and up to a year")
+        raise InvalidInput(f"ttl: {ttl!r} is out of bounds; give seconds, above 0 and at most a year")
     return float(ttl)
 
 
@@ -109,7 +110,7 @@ def _by(by: str | None) -> dict[str, str]:
 
 def _reason(reason: str) -> str:
     if not isinstance(reason, str) or not reason.strip():
-        raise InvalidInput("reason: is empty; say why, for those who will ask")
+        raise InvalidInput("reason: is empty; give the reason, which every denial shows")
     if (fault := limits.text_fault(reason, limits.TEXT)) is not None:
         raise InvalidInput(f"reason: {fault}")
     return reason

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from brain.charter import Effect
 from brain.policy.models import Rule
-from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenList, thaw
+from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenList
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,31 +21,20 @@ class Decision:
     `rule_id` is None when no rule matched and the default effect decided.
     """
 
-    allowed: bool
-    effect: Effect
-    rule_id: str | None
-    rule_name: str | None
-    reason: str
-    warnings: Sequence[str] = NO_MEMBERS
-    requires_audit: bool = False
-    requires_approval: bool = False
-    metadata: Mapping[str, Any] = NO_ITEMS
-
-    def facts(self) -> dict[str, Any]:
-        """The payload of its event, but for the context and the time."""
-        return {
-            "rule_id": self.rule_id,
-            "rule_name": self.rule_name,
-            "effect": self.effect.value,
-            "allowed": self.allowed,
-            "reason": self.reason,
-            "warnings": list(self.warnings),
-        }
+    allowed: Annotated[bool, Meta(description="Whether the action may go on.")]
+    effect: Annotated[Effect, Meta(description="The effect that decided.")]
+    rule_id: Annotated[str | None, Meta(description="The rule that decided; null when the default did.")]
+    rule_name: Annotated[str | None, Meta(description="Its name.")]
+    reason: Annotated[str, Meta(description="Why, in words.")]
+    warnings: Annotated[Sequence[str], Meta(description="What a WARN rule has to say.")] = NO_MEMBERS
+    requires_audit: Annotated[bool, Meta(description="Whether the effect is AUDIT.")] = False
+    requires_approval: Annotated[bool, Meta(description="Whether a person has to agree first.")] = False
+    metadata: Annotated[Mapping[str, Any], Meta(description="The metadata of the rule that decided.")] = NO_ITEMS
 
     def to_dict(self) -> dict[str, Any]:
         """The decision as plain JSON values."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {**plain, "effect": str(self.effect), "warnings": list(self.warnings), "metadata": thaw(self.metadata)}
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
 
 _VERB = {Effect.ALLOW: "allowed", Effect.DENY: "denied", Effect.WARN: "allowed with a warning", Effect.AUDIT: "audited"}
@@ -78,6 +70,15 @@ def default_decision(effect: Effect) -> Decision:
         warnings=FrozenList([reason]) if effect is Effect.WARN else NO_MEMBERS,
         requires_audit=effect is Effect.AUDIT,
     )
+
+
+OUT_OF_DATE = "denied because the rules may be out of date"
+"""How the reason of a denial begins that was made only because the rules were too old."""
+
+
+def is_out_of_date(reason: str | None) -> bool:
+    """Whether a recorded denial that no rule made was made because the rules were too old."""
+    return reason is not None and reason.startswith(OUT_OF_DATE)
 
 
 def refusal(reason: str) -> Decision:

@@ -15,18 +15,19 @@ from brain.errors import Conflict, InvalidInput, NotFound
 from brain.policy.approvals import Approvals
 from brain.policy.compiler import DECISION, Mismatch
 from brain.policy.containment import reserved, reserved_id
+from brain.policy.decision_record import refused
 from brain.policy.decisions import Decision, refusal
 from brain.policy.events import ACTION_DENIED
 from brain.policy.explain import Explanation, explain
 from brain.policy.follower import Follower
 from brain.policy.freshness import FreshRules, LastLook, Rules, StaleRules, checked_limit
 from brain.policy.history import Change, Version
-from brain.policy.importing import Imported, check_import, differences
 from brain.policy.measures import Measures
 from brain.policy.models import Rule, changes, is_temporary_id
-from brain.policy.recorder import denial_payload, recorder
-from brain.policy.rulebook import Rulebook
-from brain.policy.ruleset import InForce, RuleSet, Standing
+from brain.policy.recorder import recorder
+from brain.policy.repository import RuleRepository
+from brain.policy.rule_import import ImportResult, check_import, differences
+from brain.policy.ruleset import RuleSet, RulesSnapshot, SnapshotHolder
 from brain.policy.values import spread_agent
 from brain.store import Store
 from brain.store.memory import MemoryStore
@@ -63,10 +64,7 @@ class PolicyEngine:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         _check_opened(event_stream, store)
-        if not 0 <= sample_allowed <= 1:
-            raise InvalidInput(f"sample_allowed: {sample_allowed!r} is not a share between 0 and 1")
-        if mismatch not in ("unknown", "false"):
-            raise InvalidInput(f"mismatch: {mismatch!r} is neither unknown nor false")
+        _check_options(sample_allowed, mismatch)
         self._stream = event_stream
         self._record = recorder(event_stream) if event_stream is not None else None
         self._clock = clock
@@ -78,31 +76,34 @@ class PolicyEngine:
             monotonic, inf if max_rules_age is None else checked_limit(max_rules_age, follow_interval)
         )
         nothing = RuleSet.of((), clock(), _effect(default_effect), mismatch)
-        self._standing = Standing(nothing, clock)
-        self._measures = Measures(event_stream, kept, clock, self._standing.set_measures)
-        self._book = Rulebook(event_stream, kept, clock, nothing, self._standing.set_rules)
-        self._measures.adopt(self._book)
+        self._snapshots = SnapshotHolder(nothing, clock)
+        self._measures = Measures(event_stream, kept, clock, self._snapshots.set_measures)
+        self._repository = RuleRepository(event_stream, kept, clock, nothing, self._snapshots.set_rules)
+        self._measures.adopt(self._repository)
         self.approvals = Approvals(kept, event_stream, clock)
         self._shared = store is not None
-        interval = follow_interval if self._shared else _IDLE_INTERVAL
-        # Measures are followed by a thread of their own: the other may be reading and compiling many rules.
-        followed = (self, self._measures) if interval is not None else ()
-        self._followers = [Follower(one, interval or 0.0, monotonic) for one in followed]
-        self._rules: Rules = self._standing
+        self._followers = self._new_followers(follow_interval if self._shared else _IDLE_INTERVAL)
+        self._rules: Rules = self._snapshots
         if max_rules_age is not None and self._shared:
-            self._rules = FreshRules(self._standing, self._look, self._followers)
+            self._rules = FreshRules(self._snapshots, self._look, self._followers)
         if self._shared:
             self._follow()
+
+    def _new_followers(self, interval: float | None) -> list[Follower]:
+        """A thread for the rules, and one for measures: the first may be reading and compiling many rules."""
+        if interval is None:
+            return []
+        return [Follower(one, interval, self._look.monotonic) for one in (self, self._measures)]
 
     @property
     def default_effect(self) -> Effect:
         """What is decided when no rule matches."""
-        return self._standing.current.index.default[DECISION].effect
+        return self._snapshots.current.index.default[DECISION].effect
 
     @property
     def mismatch(self) -> Mismatch:
         """What a condition is whose value cannot be compared with the rule's."""
-        return self._standing.current.index.mismatch
+        return self._snapshots.current.index.mismatch
 
     # Decisions
 
@@ -133,7 +134,7 @@ class PolicyEngine:
 
     def refuse(self, context: Mapping[str, Any], reason: str) -> Decision:
         """A denial that no rule decided, of what cannot be decided on; its `policy.action_denied` is published."""
-        emit(self._stream, ACTION_DENIED, denial_payload(context, reason))
+        emit(self._stream, ACTION_DENIED, refused(context, reason))
         return refusal(reason)
 
     def evaluate_many(self, contexts: Iterable[Mapping[str, Any]]) -> list[Decision]:
@@ -170,7 +171,7 @@ class PolicyEngine:
         rules, context = self._now(), spread_agent(_check_context(context))
         return rules.explanation() if isinstance(rules, StaleRules) else explain(rules, context, self._clock())
 
-    def _now(self) -> InForce:
+    def _now(self) -> RulesSnapshot:
         rules = self._rules.current
         return rules if rules.plain or self._clock() < rules.due else self._rules.advance()
 
@@ -178,11 +179,11 @@ class PolicyEngine:
 
     def rules(self) -> list[Rule]:
         """All rules and measures in order of precedence: the first that matches decides."""
-        return list(self._standing.current.ordered)
+        return list(self._snapshots.current.ordered)
 
     def get_rule(self, rule_id: str) -> Rule:
         """The rule or measure with that id. Raises NotFound."""
-        return _known(self._standing.current.rules, rule_id)
+        return _known(self._snapshots.current.rules, rule_id)
 
     def add_rule(self, rule: Rule, *, by: str | None = None, note: str = "") -> Rule:
         """Add a rule. Raises Conflict when its id is taken, Unavailable when the store does not answer.
@@ -196,7 +197,7 @@ class PolicyEngine:
                 raise Conflict(f"a rule with the id {rule.id!r} exists; update it, or choose another id")
             return [Change(None, rule)]
 
-        self._book.commit(plan, by=by, note=note or f"add {rule.id}")
+        self._repository.commit(plan, by=by, note=note or f"add {rule.id}")
         return rule
 
     def update_rule(
@@ -234,7 +235,7 @@ class PolicyEngine:
 
     def delete_rule(self, rule_id: str, *, by: str | None = None, note: str = "") -> Rule:
         """Remove the rule; what it was. Raises NotFound."""
-        done = self._book.commit(
+        done = self._repository.commit(
             lambda rules: [Change(_changeable(rules, rule_id), None)], by=by, note=note or f"delete {rule_id}"
         )
         return done[0].rule
@@ -251,12 +252,12 @@ class PolicyEngine:
             _check_not_reserved(new)
             return [Change(old, new)] if changes(old, new) else []
 
-        done = self._book.commit(plan, by=by, note=note, switch=switch)
+        done = self._repository.commit(plan, by=by, note=note, switch=switch)
         return done[0].rule if done else self.get_rule(rule_id)
 
     def import_rules(
         self, rules: Iterable[Rule], *, replace_all: bool = False, by: str | None = None, note: str = ""
-    ) -> Imported:
+    ) -> ImportResult:
         """Add the rules that are new and update those that differ; with `replace_all` also delete all others.
 
         Decisions see all of it or nothing of it, in every process. Containments and the kill switch are left alone.
@@ -270,23 +271,25 @@ class PolicyEngine:
             return differences(known, wanted, replace_all)
 
         self.refresh()
-        done = self._book.commit(plan, by=by, note=note or f"import of {len(given)} rules")
+        done = self._repository.commit(plan, by=by, note=note or f"import of {len(given)} rules")
         created = [change.rule.id for change in done if change.old is None]
         updated = [change.rule.id for change in done if change.old and change.new]
         deleted = [change.rule.id for change in done if change.new is None]
-        return Imported(created, updated, deleted, len(given) - len(created) - len(updated))
+        return ImportResult(created, updated, deleted, len(given) - len(created) - len(updated))
 
     # Versions of the whole set
 
     def versions(self, limit: int = 50) -> list[Version]:
         """The newest versions of the rule set, newest first; every change made one. Raises Unavailable."""
-        return self._book.history.versions(limit)
+        return self._repository.history.versions(limit)
 
     def rules_at(self, version: int) -> list[Rule]:
         """The rules as they were just after that version, in order of precedence. Raises NotFound."""
-        return sorted(self._book.history.rules_at(version, self._book.rules).values(), key=lambda rule: rule.order)
+        return sorted(
+            self._repository.history.rules_at(version, self._repository.rules).values(), key=lambda rule: rule.order
+        )
 
-    def rollback(self, version: int, *, by: str | None = None) -> Imported:
+    def rollback(self, version: int, *, by: str | None = None) -> ImportResult:
         """Make the rules again what they were just after that version; itself a new version. Raises NotFound."""
         self.refresh()
         rules = self.rules_at(version)
@@ -295,7 +298,7 @@ class PolicyEngine:
     # Measures of the moment
 
     def contain(self, agent_id: str, *, ttl: float, reason: str, by: str | None = None) -> Rule:
-        """Deny the agent everything for `ttl` seconds, above all rules; anew for one that is contained already.
+        """Deny the agent everything for `ttl` seconds, above all rules. Of two containments the longer one counts.
 
         The measure deletes itself, with its event, when the time is over. Raises InvalidInput.
         """
@@ -360,9 +363,9 @@ class PolicyEngine:
         return changed
 
     def _refresh_rules(self) -> bool:
-        if not self._book.refresh():
+        if not self._repository.refresh():
             return False
-        self._measures.adopt(self._book)
+        self._measures.adopt(self._repository)
         return True
 
     def tick(self) -> None:
@@ -395,7 +398,7 @@ class PolicyEngine:
     @property
     def losses(self) -> int:
         """How often the store came back with less than was known here: rules and measures together."""
-        return self._book.mirror.losses + self._measures.losses
+        return self._repository.mirror.losses + self._measures.losses
 
     @property
     def follower_restarts(self) -> int:
@@ -427,6 +430,14 @@ def _check_opened(event_stream: object, store: object) -> None:
         raise InvalidInput(f"store: {store!r} is a text; give what `open_store` returns")
 
 
+def _check_options(sample_allowed: float, mismatch: str) -> None:
+    """Raises InvalidInput for an option of the engine that is out of bounds."""
+    if not 0 <= sample_allowed <= 1:
+        raise InvalidInput(f"sample_allowed: {sample_allowed!r} is not a share; give a number between 0 and 1")
+    if mismatch not in ("unknown", "false"):
+        raise InvalidInput(f"mismatch: {mismatch!r} is unknown; use unknown or false")
+
+
 def _check_context(context: Mapping[str, Any]) -> dict[str, Any]:
     """The context as a plain dict, which reading a missing key does not change."""
     if type(context) is dict:
@@ -452,7 +463,7 @@ def _changeable(rules: Mapping[str, Rule], rule_id: str) -> Rule:
 def _known(rules: Mapping[str, Rule], rule_id: str) -> Rule:
     rule = rules.get(rule_id)
     if rule is None:
-        raise NotFound(f"there is no rule {rule_id!r}; `brain policy list` shows those there are")
+        raise NotFound(f"there is no rule {rule_id!r}; `brain policy list` lists the rules")
     return rule
 
 

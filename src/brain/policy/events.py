@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict, TypeVar
 
 from msgspec import Meta
 
-from brain.charter import EventType, Frequency, Priority
+from brain.charter import Effect, EventType, Frequency, Priority
+from brain.policy.decisions import decision_of
+from brain.policy.json_safe import NotJSON
+from brain.policy.models import Condition, Rule
+from brain.policy.operators import Operator
+
+P = TypeVar("P")
 
 JSONValue = str | int | float | bool | list[Any] | dict[str, Any] | None
 RuleDocument = Annotated[dict[str, Any], Meta(description="The whole rule as it is now.")]
@@ -21,15 +27,8 @@ class ShadowOutcome(TypedDict):
     allowed: Annotated[bool, Meta(description="Whether the action would have gone on.")]
 
 
-class NotJSON(TypedDict):
-    """A value of the context that JSON cannot hold: in its place is a text, which says what it was."""
-
-    path: Annotated[list[str | int], Meta(description="Where it is: keys, and places in lists, from the context on.")]
-    kind: Annotated[str, Meta(description="`number`, `opaque` (no rule sees it), or `escaped` (no valid text).")]
-
-
-class RuleEvaluated(TypedDict):
-    """One decision, with the context it was made in, so that it can be made again under other rules."""
+class RequestContext(TypedDict):
+    """The usual fields of a context: what a decision is asked for."""
 
     agent_id: Annotated[JSONValue, Meta(description="Who asked: a string, or null when the context named no one.")]
     agent_role: Annotated[JSONValue, Meta(description="The agent's role: a string or null.")]
@@ -37,7 +36,18 @@ class RuleEvaluated(TypedDict):
     resource: Annotated[JSONValue, Meta(description="What it wants to do it to: a string or null.")]
     environment: Annotated[JSONValue, Meta(description="Circumstances of the request; an object.")]
     params: Annotated[JSONValue, Meta(description="The action's parameters; an object.")]
-    rule_id: Annotated[str | None, Meta(description="The rule that decided; null when the default effect did.")]
+
+
+CONTEXT_FIELDS = tuple(RequestContext.__annotations__)
+
+
+class RuleEvaluated(RequestContext):
+    """One decision, with the context it was made in, so that it can be made again under other rules."""
+
+    rule_id: Annotated[
+        str | None,
+        Meta(description="The rule that decided; null for the default effect, and for rules out of date."),
+    ]
     rule_name: Annotated[str | None, Meta(description="Its name.")]
     effect: Annotated[str, Meta(description="ALLOW, DENY, WARN or AUDIT.")]
     allowed: Annotated[bool, Meta(description="Whether the action may go on.")]
@@ -50,14 +60,17 @@ class RuleEvaluated(TypedDict):
     not_json: NotRequired[Annotated[list[NotJSON], Meta(description="Which texts stand for values that JSON lacks.")]]
 
 
-class ActionDenied(TypedDict):
+class DeniedAction(TypedDict):
     """One refusal."""
 
     agent_id: Annotated[JSONValue, Meta(description="Who was refused: a string or null.")]
     agent_role: Annotated[JSONValue, Meta(description="The agent's role: a string or null.")]
     action: Annotated[JSONValue, Meta(description="What was refused: a string or null.")]
     resource: Annotated[JSONValue, Meta(description="On what: a string or null.")]
-    rule_id: Annotated[str | None, Meta(description="The rule that denied; null when the default effect did.")]
+    rule_id: Annotated[
+        str | None,
+        Meta(description="The rule that denied; null for the default effect, a guard's refusal, or rules out of date."),
+    ]
     rule_name: Annotated[str | None, Meta(description="Its name.")]
     reason: Annotated[str, Meta(description="Why, in words.")]
 
@@ -72,17 +85,12 @@ class RuleChange(TypedDict):
     note: NotRequired[Annotated[str, Meta(description="Why, or on what occasion.")]]
 
 
-class RuleUpdated(TypedDict):
+class RuleUpdated(RuleChange):
     """A rule was changed."""
 
-    rule_id: Annotated[str, Meta(description="The rule's id.")]
-    rule_name: Annotated[str, Meta(description="The rule's name, as it is now.")]
-    rule: RuleDocument
     changes: Annotated[
         dict[str, dict[str, Any]], Meta(description="What changed, by field: the old and the new value.")
     ]
-    by: NotRequired[Annotated[str, Meta(description="Who changed it.")]]
-    note: NotRequired[Annotated[str, Meta(description="Why, or on what occasion.")]]
 
 
 class ApprovalStep(TypedDict):
@@ -100,7 +108,7 @@ class ApprovalStep(TypedDict):
     by: NotRequired[Annotated[str, Meta(description="Who answered.")]]
 
 
-class StoreRestored(TypedDict):
+class RulesRestored(TypedDict):
     """A store came back with less than this process knew, and was given back what it had lost."""
 
     collection: Annotated[str, Meta(description="policy.rules or policy.measures.")]
@@ -109,24 +117,17 @@ class StoreRestored(TypedDict):
     ids: Annotated[list[str], Meta(description="Their ids, those written back first; at most 100.")]
 
 
-_RULE: dict[str, Any] = {
-    "id": "guests-delete",
-    "name": "Guests may not delete",
-    "effect": "DENY",
-    "conditions": [
-        {"field": "agent_role", "operator": "==", "value": "guest"},
-        {"field": "action", "operator": "==", "value": "delete"},
-    ],
-    "priority": 100,
-    "enabled": True,
-    "description": "Deletions need a member of staff.",
-    "metadata": {"owner": "platform-team"},
-    "mode": "enforce",
-    "tags": [],
-    "not_before": None,
-    "expires_at": None,
-}
-_REASON = "denied by rule 'Guests may not delete' (guests-delete, priority 100): Deletions need a member of staff."
+_GUESTS = Rule(
+    id="guests-delete",
+    name="Guests may not delete",
+    effect=Effect.DENY,
+    conditions=[Condition("agent_role", Operator.EQ, "guest"), Condition("action", Operator.EQ, "delete")],
+    priority=100,
+    description="Deletions need a member of staff.",
+    metadata={"owner": "platform-team"},
+)
+_RULE = _GUESTS.to_dict()
+_REASON = decision_of(_GUESTS).reason
 _CHANGE: RuleChange = {"rule_id": "guests-delete", "rule_name": "Guests may not delete", "rule": _RULE}
 
 _DISABLED: RuleChange = {**_CHANGE, "rule": {**_RULE, "enabled": False}}
@@ -158,7 +159,7 @@ RULE_EVALUATED = EventType(
 ACTION_DENIED = EventType(
     name="policy.action_denied",
     module="policy",
-    payload=ActionDenied,
+    payload=DeniedAction,
     priority=Priority.CRITICAL,
     frequency=Frequency.MEDIUM,
     purpose="An action was refused; repeated refusals of one agent are a sign of attack or of a fault.",
@@ -172,62 +173,32 @@ ACTION_DENIED = EventType(
         "reason": _REASON,
     },
 )
-RULE_CREATED = EventType(
-    name="policy.rule_created",
-    module="policy",
-    payload=RuleChange,
-    priority=Priority.MEDIUM,
-    frequency=Frequency.LOW,
-    purpose="A rule was added.",
-    example=_CHANGE,
-)
-RULE_UPDATED = EventType(
-    name="policy.rule_updated",
-    module="policy",
-    payload=RuleUpdated,
-    priority=Priority.MEDIUM,
-    frequency=Frequency.LOW,
-    purpose="A rule was changed.",
-    example=_UPDATED,
-)
-RULE_DELETED = EventType(
-    name="policy.rule_deleted",
-    module="policy",
-    payload=RuleChange,
-    priority=Priority.MEDIUM,
-    frequency=Frequency.LOW,
-    purpose="A rule was removed, by hand or because its time was over; the payload holds it as it was.",
-    example=_CHANGE,
-)
-RULE_ENABLED = EventType(
-    name="policy.rule_enabled",
-    module="policy",
-    payload=RuleChange,
-    priority=Priority.MEDIUM,
-    frequency=Frequency.LOW,
-    purpose="A rule takes part in decisions from now on.",
-    example=_CHANGE,
-)
-RULE_DISABLED = EventType(
-    name="policy.rule_disabled",
-    module="policy",
-    payload=RuleChange,
-    priority=Priority.MEDIUM,
-    frequency=Frequency.LOW,
-    purpose="A rule takes no part in decisions from now on.",
-    example=_DISABLED,
-)
 
-STORE_RESTORED = EventType(
-    name="policy.store_restored",
-    module="policy",
-    payload=StoreRestored,
-    priority=Priority.CRITICAL,
-    frequency=Frequency.LOW,
-    purpose="The store had lost rules or measures (an older snapshot, a failover); they were written back.",
-    example={"collection": "policy.rules", "restored": 2, "deleted": 0, "ids": ["guests-delete", "refunds-large"]},
-)
 
+def _seldom(
+    name: str, payload: type[P], purpose: str, example: P, priority: Priority = Priority.MEDIUM
+) -> EventType[P]:
+    """An event type of the module that is seldom published: about a rule, or about an approval."""
+    return EventType(f"policy.{name}", "policy", payload, priority, Frequency.LOW, purpose, example)
+
+
+RULE_CREATED = _seldom("rule_created", RuleChange, "A rule was added.", _CHANGE)
+RULE_UPDATED = _seldom("rule_updated", RuleUpdated, "A rule was changed.", _UPDATED)
+RULE_DELETED = _seldom(
+    "rule_deleted",
+    RuleChange,
+    "A rule was removed, by hand or because its time was over; the payload holds it as it was.",
+    _CHANGE,
+)
+RULE_ENABLED = _seldom("rule_enabled", RuleChange, "A rule takes part in decisions from now on.", _CHANGE)
+RULE_DISABLED = _seldom("rule_disabled", RuleChange, "A rule takes no part in decisions from now on.", _DISABLED)
+STORE_RESTORED = _seldom(
+    "store_restored",
+    RulesRestored,
+    "The store had lost rules or measures (an older snapshot, a failover); they were written back.",
+    {"collection": "policy.rules", "restored": 2, "deleted": 0, "ids": ["guests-delete", "refunds-large"]},
+    Priority.CRITICAL,
+)
 _APPROVAL: ApprovalStep = {
     "approval_id": "apr_5b8d0c2f9a31",
     "agent_id": "agent-7",
@@ -243,50 +214,20 @@ _APPROVAL: ApprovalStep = {
 _GRANTED: ApprovalStep = {**_APPROVAL, "reason": "checked with the customer", "by": "ann"}
 _REFUSED: ApprovalStep = {**_APPROVAL, "reason": "the order was never paid", "by": "ann"}
 
-APPROVAL_REQUESTED = EventType(
-    name="policy.approval_requested",
-    module="policy",
-    payload=ApprovalStep,
-    priority=Priority.HIGH,
-    frequency=Frequency.LOW,
-    purpose="An action waits for a person's answer.",
-    example=_APPROVAL,
+APPROVAL_REQUESTED = _seldom(
+    "approval_requested", ApprovalStep, "An action waits for a person's answer.", _APPROVAL, Priority.HIGH
 )
-APPROVAL_GRANTED = EventType(
-    name="policy.approval_granted",
-    module="policy",
-    payload=ApprovalStep,
-    priority=Priority.MEDIUM,
-    frequency=Frequency.LOW,
-    purpose="A person agreed to the action.",
-    example=_GRANTED,
+APPROVAL_GRANTED = _seldom("approval_granted", ApprovalStep, "A person agreed to the action.", _GRANTED)
+APPROVAL_REFUSED = _seldom("approval_refused", ApprovalStep, "A person refused the action.", _REFUSED, Priority.HIGH)
+APPROVAL_EXPIRED = _seldom(
+    "approval_expired",
+    ApprovalStep,
+    "Nobody answered in time, so the action is refused.",
+    _APPROVAL,
+    Priority.HIGH,
 )
-APPROVAL_REFUSED = EventType(
-    name="policy.approval_refused",
-    module="policy",
-    payload=ApprovalStep,
-    priority=Priority.HIGH,
-    frequency=Frequency.LOW,
-    purpose="A person refused the action.",
-    example=_REFUSED,
-)
-APPROVAL_EXPIRED = EventType(
-    name="policy.approval_expired",
-    module="policy",
-    payload=ApprovalStep,
-    priority=Priority.HIGH,
-    frequency=Frequency.LOW,
-    purpose="Nobody answered in time, so the action is refused.",
-    example=_APPROVAL,
-)
-APPROVAL_USED = EventType(
-    name="policy.approval_used",
-    module="policy",
-    payload=ApprovalStep,
-    priority=Priority.MEDIUM,
-    frequency=Frequency.LOW,
-    purpose="The approved action was let through; an approval counts once.",
-    example=_GRANTED,
+APPROVAL_USED = _seldom(
+    "approval_used", ApprovalStep, "The approved action was let through; an approval counts once.", _GRANTED
 )
 
 EVENTS: tuple[EventType[Any], ...] = (

@@ -1,20 +1,22 @@
-"""Why a decision falls as it does: each rule considered, each condition with the value it met."""
+"""Explains a decision: each rule, and each condition with the value of its field."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from brain.charter import Effect
 from brain.policy.compiler import DECISION, Mismatch
 from brain.policy.decisions import Decision, default_decision
+from brain.policy.json_safe import to_json_safe
 from brain.policy.models import Condition, Mode, Rule
-from brain.policy.normal import normalise
-from brain.policy.plain import plain
+from brain.policy.normalisation import normalise
 from brain.policy.predicates import holds
-from brain.policy.ruleset import InForce
-from brain.policy.values import MISSING, path_of, resolve, thaw
+from brain.policy.ruleset import RulesSnapshot
+from brain.policy.values import MISSING, path_of, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ class Explanation:
     """The decision, why, and the rules in order of precedence."""
 
     decision: Decision
-    why: str
-    rules: tuple[RuleTrace, ...]
+    why: Annotated[str, Meta(description="Why this rule decides, and not another.")]
+    rules: Annotated[tuple[RuleTrace, ...], Meta(description="Those that matched, and the closest of the others.")]
 
     def to_dict(self, limit: int | None = None) -> dict[str, Any]:
         """As plain JSON values; with a `limit`, the rules that matched and the closest of the others."""
@@ -67,7 +69,7 @@ class Explanation:
             "decision": self.decision.to_dict(),
             "why": self.why,
             "considered": len(self.rules),
-            "rules": [_to_plain(rule) for rule in shown],
+            "rules": to_json_safe(shown),
         }
 
     def text(self, limit: int = 10) -> str:
@@ -90,7 +92,7 @@ class Explanation:
         return sorted(self.rules, key=distance)[:limit]
 
 
-def explain(rules: InForce, context: Mapping[str, Any], now: float) -> Explanation:
+def explain(rules: RulesSnapshot, context: Mapping[str, Any], now: float) -> Explanation:
     """The explanation under this set of rules as of `now`."""
     decision = rules.find(context)[DECISION]
     traces = [_trace(rule, decision.rule_id, context, now, rules.index.mismatch) for rule in rules.ordered]
@@ -154,26 +156,3 @@ def _why(decision: Decision, traces: list[RuleTrace], default: Effect) -> str:
     else:
         reason = f"on equal priority and effect its id comes before {next_best.rule_id!r}"
     return f"{len(lost) + 1} of {len(traces)} rules matched; {winner.name!r} decides because {reason}."
-
-
-def _to_plain(rule: RuleTrace) -> dict[str, Any]:
-    return {
-        "rule_id": rule.rule_id,
-        "name": rule.name,
-        "effect": rule.effect,
-        "priority": rule.priority,
-        "matched": rule.matched,
-        "outcome": rule.outcome,
-        "conditions": [
-            {
-                "field": one.field,
-                "operator": one.operator,
-                "expected": thaw(one.expected),
-                "actual": plain(one.actual),
-                "present": one.present,
-                "holds": one.holds,
-                "unknown": one.unknown,
-            }
-            for one in rule.conditions
-        ],
-    }

@@ -10,8 +10,8 @@ from typing import Any
 
 from brain.errors import InvalidInput
 from brain.policy.containment import reserved
-from brain.policy.documents import Document, dump_yaml, load, load_text
 from brain.policy.models import EVERYONE, Rule, lets_everyone
+from brain.policy.yaml_documents import ParsedDocument, dump_yaml, load, load_text
 
 VERSION = 1
 _FORGOTTEN = "conditions: are missing, and so this ALLOW lets everybody do everything"
@@ -61,18 +61,18 @@ def rules_from(listed: Sequence[object]) -> list[Rule]:
         except InvalidInput as error:
             faults += [f"rules[{number}].{fault}" for fault in error.faults]
     if faults:
-        raise InvalidInput("the rules are not valid; nothing was taken", faults)
+        raise InvalidInput("the rules are not valid; all of them are refused", faults)
     return rules
 
 
-def _parsed(document: Document) -> PolicyFile:
+def _parsed(document: ParsedDocument) -> PolicyFile:
     plain = document.plain
     faults: list[str] = []
     if isinstance(plain, list):
         listed, prefix = plain, ""
     else:
         if not isinstance(plain, dict) or not isinstance(plain.get("rules"), list):
-            raise InvalidInput(f"{document.at('')}: not a policy file: it needs `rules`, a list")
+            raise InvalidInput(f"{document.at('')}: is no policy file; give it `rules`, a list")
         listed, prefix = plain["rules"], "rules"
         unknown = [str(key) for key in plain if key not in ("version", "description", "rules")]
         faults += [f"{document.at(key)}: {key}: unknown; known are version, description, rules" for key in unknown]
@@ -99,7 +99,7 @@ def _parsed(document: Document) -> PolicyFile:
     return PolicyFile(tuple(rules), lines)
 
 
-def _placed(document: Document, place: str, rule: object, fault: str) -> str:
+def _placed(document: ParsedDocument, place: str, rule: object, fault: str) -> str:
     """The fault of a rule with its line."""
     where = f"{place}.{fault}" if isinstance(rule, dict) else f"{place}: {fault}"
     at = where.partition(":")[0]

@@ -1,4 +1,4 @@
-"""How old the rules of a process may be: known at any moment, and a denial of everything beyond a limit."""
+"""The age of a process's rules, and a denial of everything when it is beyond a limit."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Protocol
 
-from brain.charter import Effect
 from brain.errors import InvalidInput
 from brain.logs import Log
 from brain.policy.compiler import Index
-from brain.policy.decisions import Decision
+from brain.policy.decisions import OUT_OF_DATE, refusal
 from brain.policy.explain import Explanation
 from brain.policy.follower import Follower
-from brain.policy.ruleset import InForce, RuleSet
+from brain.policy.ruleset import RuleSet, RulesSnapshot
 
 log = Log("brain.policy")
 
@@ -23,10 +22,10 @@ class Rules(Protocol):
     """Where decisions find the set that is in force."""
 
     @property
-    def current(self) -> InForce:
+    def current(self) -> RulesSnapshot:
         """The set as of the last change."""
 
-    def advance(self) -> InForce:
+    def advance(self) -> RulesSnapshot:
         """The set as of now, after rules began or ceased to be valid by the clock."""
 
 
@@ -54,15 +53,15 @@ class LastLook:
             self.until = began + self.limit
 
 
-class StaleRules(InForce):
+class StaleRules(RulesSnapshot):
     """Takes the place of rules that are older than `limit` seconds: denies everything, and says why."""
 
     def __init__(self, limit: float) -> None:
         self.reason = (
-            f"denied because the rules may be out of date: the last successful look at the store is more than "
+            f"{OUT_OF_DATE}: the last successful look at the store is more than "
             f"{limit:g} s ago (max_rules_age); see the log"
         )
-        denial = Decision(allowed=False, effect=Effect.DENY, rule_id=None, rule_name=None, reason=self.reason)
+        denial = refusal(self.reason)
         everything = Index((), (None, None, (inf, 9, ""), denial, None, ()), "unknown")
         super().__init__([RuleSet({}, everything, everything, {}, frozenset(), 0.0)])
         self.denial = denial
@@ -87,7 +86,7 @@ class FreshRules:
         self._logged: float | None = None  # the look whose age was logged
 
     @property
-    def current(self) -> InForce:
+    def current(self) -> RulesSnapshot:
         """The rules, or what denies everything."""
         if self._monotonic() <= self._look.until:
             return self._rules.current
@@ -95,10 +94,12 @@ class FreshRules:
             follower.check()
         if self._logged != self._look.at:
             self._logged = self._look.at
-            log.error("the rules may be out of date, every action is denied", age=self._look.age)
+            log.error(
+                "the rules may be out of date; every action is denied until the store answers", age=self._look.age
+            )
         return self._stale
 
-    def advance(self) -> InForce:
+    def advance(self) -> RulesSnapshot:
         """The rules as of now."""
         return self._rules.advance()
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from brain.errors import InvalidInput, NotFound
+from brain.policy.codec import StoredRule, sealed, trusted_rule, unsealed
 from brain.policy.models import Rule
-from brain.policy.repository import StoredRule, sealed, trusted_rule, unsealed
+from brain.policy.structs import struct_of
 from brain.store import Document, DocumentChange, Store
 from brain.unreadable import FAULTS, readable
 
@@ -36,37 +38,21 @@ class Change(NamedTuple):
 class Version:
     """One version of the rule set: its number, when it came (Unix seconds), by whom, and what it changed."""
 
-    number: int
-    at: float
-    by: str | None
-    note: str
-    changes: tuple[Change, ...]
+    version: Annotated[int, Meta(description="Its number.")]
+    at: Annotated[float, Meta(description="When it came, Unix seconds.")]
+    by: Annotated[str | None, Meta(description="Who made it.")]
+    note: Annotated[str, Meta(description="Why, or on what occasion.")]
+    changes: Annotated[tuple[Change, ...], Meta(description="What it changed.")]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return {
-            "version": self.number,
-            "at": self.at,
-            "by": self.by,
-            "note": self.note,
-            "changes": [
-                {"old": old.to_dict() if old else None, "new": new.to_dict() if new else None}
-                for old, new in self.changes
-            ],
-        }
+        shown = _StoredVersion(self.version, self.at, self.by, self.note, [_StoredChange(*one) for one in self.changes])
+        plain: dict[str, Any] = msgspec.to_builtins(shown)
+        return plain
 
 
-class _StoredChange(msgspec.Struct, gc=False):
-    old: StoredRule | None
-    new: StoredRule | None
-
-
-class _StoredVersion(msgspec.Struct):
-    version: int
-    at: float
-    by: str | None
-    note: str
-    changes: list[_StoredChange]
+_StoredChange: Any = struct_of(Change, "StoredChange", old=StoredRule | None, new=StoredRule | None)
+_StoredVersion: Any = struct_of(Version, "StoredVersion", changes=list[_StoredChange])
 
 
 class History:
@@ -84,9 +70,8 @@ class History:
         """
         newest = self._store.scan(self._collection, limit=1, newest_first=True)
         number = int(newest[0].key) + 1 if newest else 1
-        made = [{"old": old, "new": new} for old, new in changes]
-        plain = {"version": number, "at": self._clock(), "by": by, "note": note, "changes": made}
-        data = sealed(msgspec.json.encode(plain))
+        made = [_StoredChange(old, new) for old, new in changes]
+        data = sealed(msgspec.json.encode(_StoredVersion(number, self._clock(), by, note, made)))
         entry = [DocumentChange(self._collection, _key(number), data, expected=0)]
         if number > KEPT:
             entry.append(DocumentChange(self._collection, _key(number - KEPT), None))
@@ -106,7 +91,7 @@ class History:
         later = [_readable_version(document) for document in self._store.scan(self._collection, start=_key(number + 1))]
         here = self._store.scan(self._collection, start=_key(number), limit=1)
         exists = bool(here) and int(here[0].key) == number
-        if number < 0 or not (exists or (number == 0 and (not later or later[0].number == 1))):
+        if number < 0 or not (exists or (number == 0 and (not later or later[0].version == 1))):
             raise NotFound(f"there is no version {number}; `brain policy versions` shows those that are kept")
         rules = dict(now)
         for version in reversed(later):
@@ -126,7 +111,7 @@ def _readable_version(document: Document) -> Version:
     try:
         return _version(document)
     except FAULTS as error:
-        raise InvalidInput(f"version {int(document.key)} cannot be read: {error}; roll back to it, or later") from error
+        raise InvalidInput(f"version {int(document.key)} cannot be read: {error}; roll back to it or later") from error
 
 
 def _version(document: Document) -> Version:
@@ -140,7 +125,7 @@ def _version(document: Document) -> Version:
         return Version(stored.version, stored.at, stored.by, stored.note, changes)
     plain = msgspec.json.decode(text)
     changes = tuple(
-        Change(*(Rule.from_dict(change[side]) if change[side] else None for side in ("old", "new")))
+        Change(*(Rule.from_dict(change[side]) if change[side] else None for side in Change._fields))
         for change in plain["changes"]
     )
-    return Version(plain["version"], plain["at"], plain["by"], plain["note"], changes)
+    return Version(**{**plain, "changes": changes})

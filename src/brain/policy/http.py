@@ -1,4 +1,4 @@
-"""HTTP: rules, decisions, and all that belongs to them, under `/policy`."""
+"""The HTTP routes under `/policy`: decisions, rules, measures and approvals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastapi import APIRouter, Body, Path, Query, Response, status
 from brain import limits
 from brain.plugins import Component, PluginContext
 from brain.policy.analysis import analyse
-from brain.policy.approvals import Approval, Status
+from brain.policy.approvals import Approval, ApprovalStatus
 from brain.policy.engine import PolicyEngine
 from brain.policy.files import rule_from, rules_from, written
 from brain.policy.http_models import (
@@ -44,14 +44,14 @@ from brain.policy.http_models import (
     VersionView,
 )
 from brain.policy.models import EVERYONE
-from brain.policy.prometheus import families, readiness
+from brain.policy.prometheus import metrics, readiness
 from brain.policy.replay import Replay, overlaid, replay
 from brain.policy.schema import policy_schema
 from brain.stream import EventStream
 
 _WEEK = 7 * 86_400.0
 
-By = Annotated[str | None, Query(max_length=limits.ID, description="Who makes the change; recorded with it.")]
+ByQuery = Annotated[str | None, Query(max_length=limits.ID, description="Who makes the change; recorded with it.")]
 RuleIdPath = Annotated[str, Path(max_length=limits.ID, description="The rule's id.")]
 VersionPath = Annotated[int, Path(ge=0, le=limits.COUNT, description="The version's number; 0: before the first.")]
 ApprovalIdPath = Annotated[str, Path(max_length=limits.ID, description="The request's id.")]
@@ -67,7 +67,7 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     try:
         yield Component(
             make_router(engine, context.stream),
-            metrics=partial(families, engine),
+            metrics=partial(metrics, engine),
             checks={"rules": partial(readiness, engine)},
         )
     finally:
@@ -79,8 +79,11 @@ def make_router(engine: PolicyEngine, stream: EventStream) -> APIRouter:
     router = APIRouter(prefix="/policy", tags=["policy"])
     _decisions(router, engine)
     _rules(router, engine)
+    _rule_changes(router, engine)
     _sets(router, engine, stream)
-    _measures(router, engine)
+    _versions(router, engine)
+    _containments(router, engine)
+    _kill_switch(router, engine)
     _approvals(router, engine)
     return router
 
@@ -125,7 +128,7 @@ def _rules(router: APIRouter, engine: PolicyEngine) -> None:
         return _json([written(rule) for rule in rules if tag is None or tag in rule.tags])
 
     @router.post("/rules", status_code=status.HTTP_201_CREATED, response_model=RuleView)
-    async def create_rule(body: RuleBody, response: Response, by: By = None) -> dict[str, Any]:
+    async def create_rule(body: RuleBody, response: Response, by: ByQuery = None) -> dict[str, Any]:
         """Add a rule."""
         plain = body.model_dump()
         rule = rule_from({**plain, "id": body.id or f"rule_{secrets.token_hex(6)}"})
@@ -138,14 +141,16 @@ def _rules(router: APIRouter, engine: PolicyEngine) -> None:
         """One rule."""
         return written(engine.get_rule(rule_id))
 
+
+def _rule_changes(router: APIRouter, engine: PolicyEngine) -> None:
     @router.put("/rules/{rule_id}", response_model=RuleView)
-    async def replace_rule(rule_id: RuleIdPath, body: RuleReplacement, by: By = None) -> dict[str, Any]:
+    async def replace_rule(rule_id: RuleIdPath, body: RuleReplacement, by: ByQuery = None) -> dict[str, Any]:
         """Replace a rule."""
         rule = rule_from({**body.model_dump(), "id": body.id or rule_id})
         return written(await asyncio.to_thread(engine.update_rule, rule_id, rule, by=by))
 
     @router.patch("/rules/{rule_id}", response_model=RuleView)
-    async def change_rule(rule_id: RuleIdPath, body: RulePatch, by: By = None) -> dict[str, Any]:
+    async def change_rule(rule_id: RuleIdPath, body: RulePatch, by: ByQuery = None) -> dict[str, Any]:
         """Change fields of a rule."""
         changed = body.model_dump(exclude_unset=True)
         if not changed.keys().isdisjoint(("effect", "conditions", EVERYONE)):
@@ -153,17 +158,17 @@ def _rules(router: APIRouter, engine: PolicyEngine) -> None:
         return written(await asyncio.to_thread(engine.update_rule, rule_id, changed, by=by))
 
     @router.delete("/rules/{rule_id}", status_code=status.HTTP_204_NO_CONTENT)
-    async def delete_rule(rule_id: RuleIdPath, by: By = None) -> None:
+    async def delete_rule(rule_id: RuleIdPath, by: ByQuery = None) -> None:
         """Remove a rule."""
         await asyncio.to_thread(engine.delete_rule, rule_id, by=by)
 
     @router.post("/rules/{rule_id}/enable", response_model=RuleView)
-    async def enable_rule(rule_id: RuleIdPath, by: By = None) -> dict[str, Any]:
+    async def enable_rule(rule_id: RuleIdPath, by: ByQuery = None) -> dict[str, Any]:
         """Let a rule take part in decisions."""
         return written(await asyncio.to_thread(engine.enable_rule, rule_id, by=by))
 
     @router.post("/rules/{rule_id}/disable", response_model=RuleView)
-    async def disable_rule(rule_id: RuleIdPath, by: By = None) -> dict[str, Any]:
+    async def disable_rule(rule_id: RuleIdPath, by: ByQuery = None) -> dict[str, Any]:
         """Leave a rule out of decisions."""
         return written(await asyncio.to_thread(engine.disable_rule, rule_id, by=by))
 
@@ -172,7 +177,7 @@ def _sets(router: APIRouter, engine: PolicyEngine, stream: EventStream) -> None:
     one_at_a_time = asyncio.Semaphore(1)
 
     @router.post("/import", response_model=ImportedView)
-    async def import_rules(body: ImportBody, by: By = None) -> dict[str, Any]:
+    async def import_rules(body: ImportBody, by: ByQuery = None) -> dict[str, Any]:
         """Take over a set of rules, all of it or, when any is bad, nothing."""
         rules = rules_from([rule.model_dump() for rule in body.rules])
         done = await asyncio.to_thread(engine.import_rules, rules, replace_all=body.replace, by=by)
@@ -188,6 +193,19 @@ def _sets(router: APIRouter, engine: PolicyEngine, stream: EventStream) -> None:
         """The JSON Schema of policy files."""
         return policy_schema()
 
+    @router.post("/replay", response_model=ReplayView)
+    async def replay_candidates(body: ReplayBody) -> dict[str, Any]:
+        """What candidate rules would have changed in the recorded decisions; nothing is changed."""
+        candidates = rules_from([rule.model_dump() for rule in body.rules])
+        rules = candidates if body.alone else overlaid(engine.rules(), candidates)
+        replaying = Replay(rules, engine.default_effect, examples=body.examples, mismatch=engine.mismatch)
+        since = body.since if body.since is not None else time.time() - _WEEK
+        async with one_at_a_time:
+            report = await replay(stream, replaying, since=since, until=body.until)
+        return report.to_dict()
+
+
+def _versions(router: APIRouter, engine: PolicyEngine) -> None:
     @router.get("/versions", response_model=list[VersionView])
     async def versions(
         limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 50,
@@ -201,23 +219,12 @@ def _sets(router: APIRouter, engine: PolicyEngine, stream: EventStream) -> None:
         return _json([written(rule) for rule in await asyncio.to_thread(engine.rules_at, version)])
 
     @router.post("/versions/{version}/rollback", response_model=ImportedView)
-    async def rollback(version: VersionPath, by: By = None) -> dict[str, Any]:
+    async def rollback(version: VersionPath, by: ByQuery = None) -> dict[str, Any]:
         """Make the rules again what they were just after that version."""
         return (await asyncio.to_thread(engine.rollback, version, by=by))._asdict()
 
-    @router.post("/replay", response_model=ReplayView)
-    async def replay_candidates(body: ReplayBody) -> dict[str, Any]:
-        """What candidate rules would have changed in the recorded decisions; nothing is changed."""
-        candidates = rules_from([rule.model_dump() for rule in body.rules])
-        rules = candidates if body.alone else overlaid(engine.rules(), candidates)
-        replaying = Replay(rules, engine.default_effect, examples=body.examples, mismatch=engine.mismatch)
-        since = body.since if body.since is not None else time.time() - _WEEK
-        async with one_at_a_time:
-            report = await replay(stream, replaying, since=since, until=body.until)
-        return report.to_dict()
 
-
-def _measures(router: APIRouter, engine: PolicyEngine) -> None:
+def _containments(router: APIRouter, engine: PolicyEngine) -> None:
     @router.get("/containments", response_model=list[RuleView])
     async def containments() -> Response:
         """The agents that are contained, as the rules that do it."""
@@ -225,12 +232,12 @@ def _measures(router: APIRouter, engine: PolicyEngine) -> None:
 
     @router.post("/containments", status_code=status.HTTP_201_CREATED, response_model=RuleView)
     async def contain(body: ContainmentBody) -> dict[str, Any]:
-        """Deny an agent everything for a time; anew for one that is contained already."""
+        """Deny an agent everything for a time. Of two containments the one that ends later counts."""
         rule = await asyncio.to_thread(engine.contain, body.agent_id, ttl=body.ttl, reason=body.reason, by=body.by)
         return written(rule)
 
     @router.delete("/containments/{agent_id:path}", status_code=status.HTTP_204_NO_CONTENT)
-    async def lift(agent_id: AgentIdPath, by: By = None) -> None:
+    async def lift(agent_id: AgentIdPath, by: ByQuery = None) -> None:
         """End an agent's containment."""
         await asyncio.to_thread(engine.lift, agent_id, by=by)
 
@@ -241,6 +248,8 @@ def _measures(router: APIRouter, engine: PolicyEngine) -> None:
         """The last changes of containments and the kill switch, newest first: who, when and why."""
         return [change.to_dict() for change in await asyncio.to_thread(engine.measures, limit)]
 
+
+def _kill_switch(router: APIRouter, engine: PolicyEngine) -> None:
     def switch() -> dict[str, Any]:
         rule = engine.kill_switch_in_force()
         return {"on": rule is not None, "rule": written(rule) if rule is not None else None}
@@ -257,7 +266,7 @@ def _measures(router: APIRouter, engine: PolicyEngine) -> None:
         return switch()
 
     @router.delete("/kill-switch", response_model=KillSwitchView)
-    async def kill_switch_off(by: By = None) -> dict[str, Any]:
+    async def kill_switch_off(by: ByQuery = None) -> dict[str, Any]:
         """Let the rules decide again."""
         await asyncio.to_thread(engine.lift_kill_switch, by=by)
         return switch()
@@ -266,7 +275,7 @@ def _measures(router: APIRouter, engine: PolicyEngine) -> None:
 def _approvals(router: APIRouter, engine: PolicyEngine) -> None:
     @router.get("/approvals", response_model=list[ApprovalView])
     async def approvals(
-        status: Annotated[Status | None, Query(description="Only requests of this status.")] = None,
+        status: Annotated[ApprovalStatus | None, Query(description="Only requests of this status.")] = None,
         limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 100,
     ) -> list[Any]:
         """Requests for approval, newest first."""

@@ -1,96 +1,91 @@
-"""What the policy module's HTTP routes take and give."""
+"""The bodies and answers of the policy routes."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
+from msgspec import Meta
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from brain import limits
-from brain.fields import ContextObject, ContextValue, Moment, Name, Object, Text, Value, within
-from brain.policy.events import RULE_CREATED, RULE_EVALUATED
+from brain.charter import Effect
+from brain.fields import ContextObject, ContextValue, Moment, Name, Object, Text, within
+from brain.policy.analysis import RuleFinding
+from brain.policy.approvals import Approval, ApprovalStatus
+from brain.policy.decisions import Decision
+from brain.policy.events import CONTEXT_FIELDS, RULE_CREATED, RULE_EVALUATED
+from brain.policy.explain import Explanation
+from brain.policy.history import Change, Version
+from brain.policy.models import Condition, Mode, Rule
+from brain.policy.pydantic_models import model_of, names_of
+from brain.policy.replay import ReplayDifference, ReplayReport
+from brain.policy.rule_import import ImportResult
 
 _EXAMPLE_RULE: Any = RULE_CREATED.example["rule"]
-_EXAMPLE_CONTEXT: Any = {
-    name: RULE_EVALUATED.example[name]
-    for name in ("agent_id", "agent_role", "action", "resource", "environment", "params")
-}
-
-EffectName = Literal["ALLOW", "DENY", "WARN", "AUDIT"]
+_EXAMPLE_CONTEXT: Any = {name: RULE_EVALUATED.example[name] for name in CONTEXT_FIELDS}
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class ConditionBody(_Strict):
-    """One comparison of a field of the context with a value."""
-
-    field: str = Field(
-        max_length=limits.FIELD,
-        description=f"A dotted path into the context, of at most {limits.FIELD_PARTS} parts; `agent.role` is "
-        "`agent_role`.",
-    )
-    operator: str = Field(max_length=limits.TYPE, description="One of ==, !=, >, <, contains, matches, in.")
-    value: Value = Field(description="What the field is compared with.")
-
-
-Conditions = Annotated[list[ConditionBody], Field(max_length=limits.CONDITIONS)]
-Priority = Annotated[int, Field(ge=-limits.PRIORITY, le=limits.PRIORITY)]
-Tags = Annotated[list[Annotated[str, Field(min_length=1, max_length=limits.TYPE)]], Field(max_length=limits.TAGS)]
-RuleId = Annotated[str, Field(max_length=limits.ID)]
-RuleName = Annotated[str, Field(max_length=limits.NAME)]
 EffectText = Annotated[str, Field(max_length=limits.TYPE)]
+RuleId = Annotated[str, Field(max_length=limits.ID)]
+
+if TYPE_CHECKING:
+    _RuleFields = _Strict
+    _RulePatchFields = _Strict
+else:
+    _ConditionBody = model_of(
+        Condition,
+        "ConditionBody",
+        "One comparison of a field of the context with a value.",
+        base=_Strict,
+        field=Annotated[str, Field(max_length=limits.FIELD)],
+        operator=EffectText,
+    )
+    _rule_model = partial(
+        model_of,
+        Rule,
+        base=_Strict,
+        leave_out=("id",),
+        nested={Condition: _ConditionBody},
+        effect=EffectText,
+        mode=names_of(Mode),
+    )
+    _blank = Rule(id="?", name="?", effect=Effect.DENY).to_dict()
+    _optional = {name: value for name, value in _blank.items() if name not in ("name", "effect")}
+    _RuleFields = _rule_model("_RuleFields", "A rule but for its id.", defaults=_optional)
+    _RulePatchFields = _rule_model("_RulePatchFields", "Fields of a rule, each of which may be left out.", patch=True)
 
 
-class _RuleFields(_Strict):
-    name: RuleName = Field(description="What people call the rule.")
-    effect: EffectText = Field(description="ALLOW, DENY, WARN or AUDIT.")
-    conditions: Conditions = Field(default=[], description="All must hold; none: the rule always matches.")
+class _WrittenRule(_RuleFields):
     everyone: bool = Field(default=False, description="Said of an ALLOW that has no conditions on purpose.")
-    priority: Priority = Field(default=0, description="The matching rule with the highest priority decides.")
-    enabled: bool = Field(default=True, description="Whether the rule takes part in decisions.")
-    description: Text = Field(default="", description="Shown in the reason of its decisions.")
-    metadata: Object = Field(default={}, description="Whatever belongs to the rule.")
-    mode: Literal["enforce", "shadow"] = Field(default="enforce", description="shadow: recorded, never applied.")
-    tags: Tags = Field(default=[], description="For finding rules again.")
-    not_before: Moment | None = Field(default=None, description="Takes part from here on; Unix seconds.")
-    expires_at: Moment | None = Field(default=None, description="Takes part until then; Unix seconds.")
 
 
-class RuleBody(_RuleFields):
+class RuleBody(_WrittenRule):
     """A new rule; without an id it is given one."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE_RULE]})
     id: RuleId | None = Field(default=None, description="Its id; minted when left out.")
 
 
-class RuleReplacement(_RuleFields):
+class RuleReplacement(_WrittenRule):
     """A whole rule, put in the place of the one with the id in the path."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE_RULE]})
     id: RuleId | None = Field(default=None, description="The id in the path, or nothing.")
 
 
-class RulePatch(_Strict):
+class RulePatch(_RulePatchFields):
     """Fields of a rule to change; what is left out stays."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"priority": 200}]})
-    name: RuleName | None = None
-    effect: EffectText | None = None
-    conditions: Conditions | None = None
     everyone: bool | None = None
-    priority: Priority | None = None
-    enabled: bool | None = None
-    description: Text | None = None
-    metadata: Object | None = None
-    mode: Literal["enforce", "shadow"] | None = None
-    tags: Tags | None = None
-    not_before: Moment | None = None
-    expires_at: Moment | None = None
 
 
-class RuleView(_RuleFields):
+class RuleView(_WrittenRule):
     """A rule as it is."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE_RULE]})
@@ -123,28 +118,18 @@ class ContextBody(BaseModel):
         return {k: v for k, v in given.items() if k not in optional or k in self.model_fields_set}
 
 
-class DecisionView(BaseModel):
-    """The answer."""
-
-    allowed: bool = Field(description="Whether the action may go on.")
-    effect: EffectName = Field(description="The effect that decided.")
-    rule_id: str | None = Field(description="The rule that decided; null when the default did.")
-    rule_name: str | None = Field(description="Its name.")
-    reason: str = Field(description="Why, in words.")
-    warnings: list[str] = Field(description="What a WARN rule has to say.")
-    requires_audit: bool = Field(description="Whether the effect is AUDIT.")
-    requires_approval: bool = Field(description="Whether a person has to agree first.")
-    metadata: dict[str, Any] = Field(description="The metadata of the rule that decided.")
+DecisionView = model_of(Decision, "DecisionView", "The answer.", effect=names_of(Effect))
 
 
-class ExplanationView(BaseModel):
-    """Why a decision falls as it does."""
-
-    decision: DecisionView
-    why: str = Field(description="Why this rule decides, and not another.")
-    considered: int = Field(description="How many rules there are.")
-    rules: list[dict[str, Any]] = Field(description="Those that matched, and the closest of the others.")
-    text: str = Field(description="The same for people.")
+ExplanationView = model_of(
+    Explanation,
+    "ExplanationView",
+    "Why a decision falls as it does.",
+    nested={Decision: DecisionView},
+    rules=list[dict[str, Any]],
+    considered=Annotated[int, Meta(description="How many rules there are.")],
+    text=Annotated[str, Meta(description="The same for people.")],
+)
 
 
 class ContextsBody(_Strict):
@@ -194,39 +179,18 @@ class ImportBody(_Strict):
     replace: bool = Field(default=False, description="Also delete all rules that are not among them.")
 
 
-class ImportedView(BaseModel):
-    """What an import or a rollback changed: ids of rules."""
-
-    created: list[str]
-    updated: list[str]
-    deleted: list[str]
-    unchanged: int
+ImportedView = model_of(ImportResult, "ImportedView", "What an import or a rollback changed: ids of rules.")
 
 
-class ChangeView(BaseModel):
-    """One rule before and after; null when it was not there."""
-
-    old: RuleView | None
-    new: RuleView | None
-
-
-class VersionView(BaseModel):
-    """One version of the rule set."""
-
-    version: int = Field(description="Its number.")
-    at: float = Field(description="When it came, Unix seconds.")
-    by: str | None = Field(description="Who made it.")
-    note: str = Field(description="Why, or on what occasion.")
-    changes: list[ChangeView] = Field(description="What it changed.")
-
-
-class FindingView(BaseModel):
-    """Something odd about the rules."""
-
-    kind: str = Field(description="never-wins, never-matches, contradiction, duplicate, unused-field, ...")
-    rule_id: str = Field(description="The rule it is about.")
-    other_id: str | None = Field(description="The rule it is compared with.")
-    message: str = Field(description="What is odd, in words.")
+ChangeView = model_of(
+    Change,
+    "ChangeView",
+    "One rule before and after; null when it was not there.",
+    old=RuleView | None,
+    new=RuleView | None,
+)
+VersionView = model_of(Version, "VersionView", "One version of the rule set.", nested={Change: ChangeView})
+FindingView = model_of(RuleFinding, "FindingView", "Something odd about the rules.")
 
 
 class ContainmentBody(_Strict):
@@ -264,20 +228,13 @@ class KillSwitchView(BaseModel):
     rule: RuleView | None = Field(description="The rule that denies, while it is on.")
 
 
-class ApprovalView(BaseModel):
-    """A request for a person's agreement. Times are Unix seconds."""
-
-    id: str
-    status: Literal["PENDING", "GRANTED", "REFUSED", "EXPIRED", "USED"]
-    context: dict[str, Any] = Field(description="What the agent wants to do.")
-    rule_id: str | None = Field(description="The rule that asks for the approval.")
-    rule_name: str | None
-    reason: str = Field(description="Why an approval is needed.")
-    requested_at: float
-    expires_at: float = Field(description="Until when an answer counts; none in time is a refusal.")
-    answered_by: str | None
-    answer: str | None = Field(description="What the person said.")
-    answered_at: float | None
+ApprovalView = model_of(
+    Approval,
+    "ApprovalView",
+    "A request for a person's agreement. Times are Unix seconds.",
+    leave_out=("fingerprint",),
+    status=names_of(ApprovalStatus),
+)
 
 
 class AnswerBody(_Strict):
@@ -301,29 +258,19 @@ class ReplayBody(_Strict):
     examples: int = Field(default=5, ge=0, le=100, description="How many differences of each kind to show.")
 
 
-class DifferenceView(BaseModel):
-    """One recorded decision that would have been another."""
-
-    kind: Literal["newly_denied", "newly_allowed", "effect_changed"]
-    event_id: str
-    timestamp: float
-    context: dict[str, Any]
-    before: dict[str, Any] = Field(description="The recorded effect, and the rule that decided.")
-    after: dict[str, Any] = Field(description="The effect under the candidates, the rule, and its reason.")
-
-
-class ReplayView(BaseModel):
-    """What the candidates would have changed."""
-
-    decisions: int = Field(description="How many recorded decisions were made again.")
-    skipped: int = Field(description="Decisions of containments and the kill switch, and unreadable ones.")
-    first: float | None = Field(description="The time of the first.")
-    last: float | None = Field(description="The time of the last.")
-    unchanged: int
-    newly_denied: int
-    newly_allowed: int
-    effect_changed: int = Field(description="Allowed before and after, or denied, but by another effect.")
-    by_agent: dict[str, dict[str, int]] = Field(description="Changes by agent and kind.")
-    by_action: dict[str, dict[str, int]] = Field(description="Changes by action and kind.")
-    by_rule: dict[str, dict[str, int]] = Field(description="Changes by the rule that decides now, and kind.")
-    examples: list[DifferenceView]
+DifferenceView = model_of(
+    ReplayDifference,
+    "DifferenceView",
+    "One recorded decision that would have been another.",
+)
+ReplayView = model_of(
+    ReplayReport,
+    "ReplayView",
+    "What the candidates would have changed.",
+    leave_out=("changed",),
+    unchanged=int,
+    newly_denied=int,
+    newly_allowed=int,
+    effect_changed=Annotated[int, Meta(description="Allowed before and after, or denied, but by another effect.")],
+    nested={ReplayDifference: DifferenceView},
+)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from brain.policy import patterns
-from brain.policy.models import Condition, Operator
+from brain.policy.models import Condition
+from brain.policy.operators import Operator
 from brain.policy.predicates import holds
 from brain.policy.values import is_less, path_of, same
 

@@ -1,4 +1,4 @@
-"""Measures of the moment: containments and the kill switch, apart from the rules and above them.
+"""Measures: containments and the kill switch, kept apart from the rules and above them.
 
 They are in a small collection of their own, so that a stop order is stored, read and in force at once, whatever is
 being done to the rules meanwhile.
@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from brain.charter import Effect
 from brain.errors import Conflict, NotFound
 from brain.logs import Log
-from brain.policy.containment import containment_rule, is_measure, kill_switch_rule, rule_id_for
+from brain.policy.codec import MEASURES
+from brain.policy.containment import containment_rule, is_measure, kill_switch_rule, longer_of, rule_id_for
 from brain.policy.history import Change, Version
 from brain.policy.models import KILL_SWITCH, Rule
-from brain.policy.repository import MEASURES
-from brain.policy.rulebook import CHANGING, Rulebook, Shelf
+from brain.policy.repository import CHANGING, RuleCollection, RuleRepository
 from brain.policy.ruleset import RuleSet
 from brain.store import Store
 from brain.stream.publisher import Publisher
@@ -40,20 +40,21 @@ class Measures:
         apply: Callable[[Sequence[RuleSet]], None] = lambda _: None,
     ) -> None:
         self._clock = clock
-        shelf = Shelf(MEASURES, HISTORY, all_or_none=False)
-        self._book = Rulebook(stream, store, clock, RuleSet.of((), clock(), Effect.DENY), apply, shelf)
+        shelf = RuleCollection(MEASURES, HISTORY, all_or_none=False)
+        self._repository = RuleRepository(stream, store, clock, RuleSet.of((), clock(), Effect.DENY), apply, shelf)
 
     @property
     def rules(self) -> Mapping[str, Rule]:
         """The measures by the id of the rule that each is, those included whose time is over."""
-        return self._book.rules
+        return self._repository.rules
 
     def contain(self, agent_id: str, *, ttl: float, reason: str, by: str | None = None) -> Rule:
-        """Deny the agent everything for `ttl` seconds; from now again for one that is contained already.
+        """Deny the agent everything for `ttl` seconds. Of two containments the one that ends later counts.
 
-        Raises InvalidInput.
+        The measure as it is then, with the new reason. Raises InvalidInput.
         """
-        return self._put(containment_rule(agent_id, ttl, reason, by, self._clock()), by, reason)
+        made = containment_rule(agent_id, ttl, reason, by, self._clock())
+        return self._commit_measure(made.id, lambda old: longer_of(old, made, self._clock()), by, reason)
 
     def lift(self, agent_id: str, *, by: str | None = None, reason: str = "lifted") -> Rule:
         """End the agent's containment; what it was. Raises NotFound."""
@@ -79,7 +80,7 @@ class Measures:
 
     def history(self, limit: int = 50) -> list[Version]:
         """The last changes of measures, newest first: who, why, and what was before and after."""
-        return self._book.history.versions(limit)
+        return self._repository.history.versions(limit)
 
     def expire(self) -> list[Rule]:
         """Delete the measures whose time is over; which they were. One process of those that share them does."""
@@ -88,18 +89,22 @@ class Measures:
             now = self._clock()
             return [Change(rule, None) for rule in rules.values() if rule.has_expired(now)]
 
-        return [change.rule for change in self._book.commit(plan, note="its time was over")] if plan(self.rules) else []
+        return (
+            [change.rule for change in self._repository.commit(plan, note="its time was over")]
+            if plan(self.rules)
+            else []
+        )
 
     def refresh(self) -> bool:
         """Take over what other processes changed in the store; whether there was anything."""
-        return self._book.refresh()
+        return self._repository.refresh()
 
     def tick(self) -> None:
         """Take over what others changed, and end what is over."""
         self.refresh()
         self.expire()
 
-    def adopt(self, book: Rulebook) -> None:
+    def adopt(self, book: RuleRepository) -> None:
         """Take measures out of the rules, where earlier versions kept them. They decide from there until that is done.
 
         Of several processes one does it. Earlier versions, which would miss them, cannot read the rules from then on.
@@ -113,20 +118,28 @@ class Measures:
                     self._put(rule, None, "taken over from the rules, where an earlier version kept it")
             book.drop([CHANGING, *(rule.id for rule in old)])
         except Conflict as error:
-            log.info("another process takes the measures out of the rules", error=str(error))
+            log.info("another process moves the measures out of the rules", error=str(error))
 
     @property
     def losses(self) -> int:
         """How often the store came back with fewer measures than are known here."""
-        return self._book.mirror.losses
+        return self._repository.mirror.losses
 
     def _in_force(self) -> list[Rule]:
         now = self._clock()
         return [rule for rule in self.rules.values() if is_measure(rule) and rule.active_at(now)]
 
     def _put(self, rule: Rule, by: str | None, reason: str) -> Rule:
-        self._book.commit(lambda rules: [Change(rules.get(rule.id), rule)], by=by, note=reason)
-        return rule
+        return self._commit_measure(rule.id, lambda _: rule, by, reason)
+
+    def _commit_measure(self, rule_id: str, make: Callable[[Rule | None], Rule], by: str | None, reason: str) -> Rule:
+        """Put what `make` makes of the present measure, if there is one, in its place."""
+
+        def plan(rules: Mapping[str, Rule]) -> list[Change]:
+            old = rules.get(rule_id)
+            return [Change(old, make(old))]
+
+        return self._repository.commit(plan, by=by, note=reason)[0].rule
 
     def _end(self, rule_id: str, missing: str, by: str | None, reason: str) -> Rule:
         def plan(rules: Mapping[str, Rule]) -> list[Change]:
@@ -134,4 +147,4 @@ class Measures:
                 raise NotFound(missing)
             return [Change(rules[rule_id], None)]
 
-        return self._book.commit(plan, by=by, note=reason)[0].rule
+        return self._repository.commit(plan, by=by, note=reason)[0].rule

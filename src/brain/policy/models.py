@@ -6,14 +6,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
 
 from brain import limits
 from brain.charter import Effect
 from brain.errors import InvalidInput
 from brain.limits import is_text
-from brain.policy import patterns
-from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenDict, FrozenList, fits_ordering, freeze, same, thaw
+from brain.policy.operators import Operator, value_faults
+from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenDict, FrozenList, freeze, same
 
 MAX_PRIORITY = limits.PRIORITY
 MAX_CONDITIONS = limits.CONDITIONS
@@ -23,6 +26,9 @@ CONTAINMENT, KILL_SWITCH = "containment", "kill-switch"
 TEMPORARY_TAGS = frozenset({CONTAINMENT, KILL_SWITCH})
 """Tags of measures of the moment, made and ended by `contain`, `lift` and the kill switch; no rule may have them."""
 
+VALUE_BOUNDS = {"x-max-depth": limits.DEPTH, "x-max-bytes": limits.VALUE_BYTES}
+"""Bounds of a JSON value, for which JSON Schema has no keywords."""
+
 _SHORT, _FEW = 1_000, 8  # a rule of so few conditions, all but one with values so short, is small enough
 _ID = re.compile(rf"[^\s/\x00-\x1f\x7f](?:[^/\x00-\x1f\x7f]{{0,{limits.ID - 2}}}[^\s/\x00-\x1f\x7f])?").fullmatch
 _FIELD = re.compile(r"[^.\s\x00-\x1f]+(\.[^.\x00-\x1f]+)*").fullmatch
@@ -30,18 +36,6 @@ _FIELD = re.compile(r"[^.\s\x00-\x1f]+(\.[^.\x00-\x1f]+)*").fullmatch
 
 RESTRICTIVENESS = {Effect.DENY: 0, Effect.AUDIT: 1, Effect.WARN: 2, Effect.ALLOW: 3}
 """Which effect wins between rules of equal priority: the lowest number."""
-
-
-class Operator(StrEnum):
-    """How a condition compares the field's value, on the left, with its own, on the right."""
-
-    EQ = "=="
-    NE = "!="
-    GT = ">"
-    LT = "<"
-    CONTAINS = "contains"
-    MATCHES = "matches"
-    IN = "in"
 
 
 class Mode(StrEnum):
@@ -58,16 +52,25 @@ class Condition:
     Raises InvalidInput when it cannot be compared so, with every fault listed.
     """
 
-    field: str
-    operator: Operator
-    value: Any
+    field: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=limits.FIELD,
+            pattern=f"^[^.]+(\\.[^.]+){{0,{limits.FIELD_PARTS - 1}}}$",
+            description=f"A dotted path into the context, of at most {limits.FIELD_PARTS} parts; `agent.role` is "
+            "`agent_role`.",
+        ),
+    ]
+    operator: Annotated[Operator, Meta(description="One of ==, !=, >, <, contains, matches, in.")]
+    value: Annotated[Any, Meta(description="What the field is compared with.", extra_json_schema=VALUE_BOUNDS)]
 
     def __post_init__(self) -> None:
         faults = _field_faults(self.field)
         operator = _member(Operator, self.operator, "operator", faults)
         value = _frozen("value", self.value, faults)
         if operator is not None and not faults:
-            faults += _value_faults(operator, value)
+            faults += value_faults(operator, value)
         if faults:
             raise InvalidInput("the condition is not valid: " + "; ".join(faults), faults)
         object.__setattr__(self, "operator", operator)
@@ -81,7 +84,8 @@ class Condition:
 
     def to_dict(self) -> dict[str, Any]:
         """The condition as plain JSON values."""
-        return {"field": self.field, "operator": str(self.operator), "value": thaw(self.value)}
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
 
 def _field_faults(field: object) -> list[str]:
@@ -125,23 +129,6 @@ def shown_key(key: object) -> str:
     return key[:200] if isinstance(key, str) else limits.shown(key)
 
 
-def _value_faults(operator: Operator, value: Any) -> list[str]:
-    if operator in (Operator.GT, Operator.LT) and not fits_ordering(value):
-        return [f"value: {operator} compares with a number or a string, not with {limits.shown(value)}"]
-    if operator is Operator.IN and not isinstance(value, list):
-        return [f"value: in needs a list of values, not {limits.shown(value)}"]
-    if operator is Operator.MATCHES:
-        if not isinstance(value, str):
-            return [f"value: matches needs a pattern as a string, not {limits.shown(value)}"]
-        if len(value) > limits.PATTERN:
-            return [f"value: a pattern of {len(value):,} characters is longer than {limits.PATTERN:,}; split the rule"]
-        try:
-            patterns.check(value)
-        except patterns.PatternError as error:
-            return [f"value: {error}"]
-    return []
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One rule: when all its conditions hold, its effect is a candidate, and the highest priority decides.
@@ -151,18 +138,39 @@ class Rule:
     with every fault listed.
     """
 
-    id: str
-    name: str
-    effect: Effect
-    conditions: Sequence[Condition] = NO_MEMBERS
-    priority: int = 0
-    enabled: bool = True
-    description: str = ""
-    metadata: Mapping[str, Any] = NO_ITEMS
-    mode: Mode = Mode.ENFORCE
-    tags: Sequence[str] = NO_MEMBERS
-    not_before: float | None = None
-    expires_at: float | None = None
+    id: Annotated[str, Meta(min_length=1, max_length=limits.ID, pattern="^[^/]+$", description="Its id.")]
+    name: Annotated[str, Meta(max_length=limits.NAME, description="What people call the rule.")]
+    effect: Annotated[Effect, Meta(description="ALLOW, DENY, WARN or AUDIT.")]
+    conditions: Annotated[
+        Sequence[Condition],
+        Meta(max_length=limits.CONDITIONS, description="All must hold; none: the rule always matches."),
+    ] = NO_MEMBERS
+    priority: Annotated[
+        int,
+        Meta(
+            ge=-limits.PRIORITY,
+            le=limits.PRIORITY,
+            description="The matching rule with the highest priority decides.",
+        ),
+    ] = 0
+    enabled: Annotated[bool, Meta(description="Whether the rule takes part in decisions.")] = True
+    description: Annotated[str, Meta(max_length=limits.TEXT, description="Shown in the reason of its decisions.")] = ""
+    metadata: Annotated[
+        Mapping[str, Any], Meta(description="Whatever belongs to the rule.", extra_json_schema=VALUE_BOUNDS)
+    ] = NO_ITEMS
+    mode: Annotated[Mode, Meta(description="shadow: recorded, never applied.")] = Mode.ENFORCE
+    tags: Annotated[
+        Sequence[Annotated[str, Meta(min_length=1, max_length=limits.TYPE)]],
+        Meta(max_length=limits.TAGS, description="For finding rules again."),
+    ] = NO_MEMBERS
+    not_before: Annotated[
+        Annotated[float, Meta(ge=0, lt=limits.MOMENT)] | None,
+        Meta(description="Takes part from here on; Unix seconds."),
+    ] = None
+    expires_at: Annotated[
+        Annotated[float, Meta(ge=0, lt=limits.MOMENT)] | None,
+        Meta(description="Takes part until then; Unix seconds."),
+    ] = None
 
     def __post_init__(self) -> None:
         faults = _text_faults(self)
@@ -208,7 +216,7 @@ class Rule:
         return is_temporary_id(self.id)
 
     def has_expired(self, now: float) -> bool:
-        """Whether its validity is over at `now` (Unix seconds)."""
+        """Whether its time is over: expires_at is past at `now` (Unix seconds)."""
         return self.expires_at is not None and now >= self.expires_at
 
     def active_at(self, now: float) -> bool:
@@ -219,9 +227,7 @@ class Rule:
 
     def to_dict(self) -> dict[str, Any]:
         """The whole rule as plain JSON values."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self)}
-        plain |= {"effect": str(self.effect), "mode": str(self.mode), "metadata": thaw(self.metadata)}
-        plain |= {"conditions": [one.to_dict() for one in self.conditions], "tags": list(self.tags)}
+        plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
 
     @staticmethod
@@ -255,7 +261,7 @@ def everyone_faults(plain: Mapping[str, Any]) -> list[str]:
     if not isinstance(said, bool):
         return [f"{EVERYONE}: {limits.shown(said)} is not true or false"]
     if said and plain.get("conditions"):
-        return [f"{EVERYONE}: is said of a rule that has conditions; leave out one of them"]
+        return [f"{EVERYONE}: is true, but the rule has conditions; remove one of the two"]
     return []
 
 

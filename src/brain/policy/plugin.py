@@ -1,11 +1,13 @@
 """The policy plug-in, declared."""
 
-from brain.plugins import Plugin
+from brain.plugins import Command, Plugin
 
 PLUGIN = Plugin(
     name="policy",
     purpose="Decides what agents may do: rules, decisions, approvals, containment and the kill switch.",
     events="brain.policy.events",
     open="brain.policy.http:open_component",
-    commands={"policy": "brain.policy.commands:app"},
+    commands={
+        "policy": Command("brain.policy.commands:app", "Rules and decisions: what agents may do."),
+    },
 )

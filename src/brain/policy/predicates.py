@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from brain.policy import patterns
-from brain.policy.models import Condition, Operator
-from brain.policy.normal import Opaque, normalise
+from brain.policy.models import Condition
+from brain.policy.normalisation import Opaque, normalise
+from brain.policy.operators import EXPRESSIONS, prepared
 from brain.policy.values import (
     MISSING,
     Path,
@@ -32,26 +32,6 @@ from brain.policy.values import (
 )
 
 Test = Callable[[Mapping[str, Any], Any], bool]
-
-# How `v` (the field's value) is compared with `x` (the operand). `kind(v)` is exact, so `true` is no int here; all that
-# is neither the usual type nor missing is left to a function. A NaN alone differs from itself.
-_NUMBER = "v {0} x if (k := kind(v)) is int else (v {0} x or v != v and unknown()) if k is float else {1}(v, x)"
-_EXPRESSIONS = {
-    "text equals": "v == x if kind(v) is str else equals(v, x)",
-    "equals": "equals(v, x)",
-    "text differs": "v != x if kind(v) is str else not equals(v, x)",
-    "differs": "not equals(v, x)",
-    "number greater": _NUMBER.format(">", "is_greater"),
-    "number less": _NUMBER.format("<", "is_less"),
-    "text greater": "v > x if kind(v) is str else is_greater(v, x)",
-    "text less": "v < x if kind(v) is str else is_less(v, x)",
-    "text contains": "x in v if kind(v) is str else contains(v, x)",
-    "contains": "contains(v, x)",
-    "text in": "v in x if kind(v) is str else is_among(v, x)",
-    "in": "is_among(v, x)",
-    "begins": "v.startswith(x) if kind(v) is str else matches(v, lambda text: text.startswith(x))",
-    "matches": "x(v) if kind(v) is str else matches(v, x)",
-}
 
 Shape = tuple[tuple[str, Path], ...]
 
@@ -93,45 +73,24 @@ def test_of(conditions: Sequence[Condition]) -> tuple[Test | None, Any]:
     """A function that tells whether all `conditions` hold, and its operand; None when there are no conditions."""
     if not conditions:
         return None, None
-    prepared = [_prepared(condition) for condition in conditions]
-    shape = tuple((name, path_of(one.field)) for (name, _), one in zip(prepared, conditions, strict=True))
-    operands = tuple(operand for _, operand in prepared)
+    tests = [prepared(one.operator, one.value) for one in conditions]
+    shape = tuple((name, path_of(one.field)) for (name, _), one in zip(tests, conditions, strict=True))
+    operands = tuple(operand for _, operand in tests)
     return _generated(shape), operands[0] if len(operands) == 1 else operands
 
 
 def holds(condition: Condition, value: Any) -> bool | None:
     """Whether `condition` holds for the value of its field, or MISSING; None when nobody can tell. Never raises."""
-    name, operand = _prepared(condition)
+    name, operand = prepared(condition.operator, condition.value)
     try:
         return _generated(((name, ("value",)),))({} if value is MISSING else {"value": value}, operand)
     except Exception:  # noqa: BLE001  (Unknown, or whatever a value of the caller's own type raises)
         return None
 
 
-def _prepared(condition: Condition) -> tuple[str, Any]:
-    value, text = condition.value, isinstance(condition.value, str)
-    match condition.operator:
-        case Operator.EQ:
-            return ("text equals" if text else "equals"), value
-        case Operator.NE:
-            return ("text differs" if text else "differs"), value
-        case Operator.GT:
-            return ("text greater" if text else "number greater"), value
-        case Operator.LT:
-            return ("text less" if text else "number less"), value
-        case Operator.CONTAINS:
-            return ("text contains" if text else "contains"), value
-        case Operator.MATCHES:
-            literal = patterns.literal_prefix(value)
-            return ("begins", literal) if literal is not None else ("matches", patterns.matcher(value))
-        case Operator.IN if all(type(member) is str for member in value):
-            return "text in", dict.fromkeys(value)
-    return "in", value
-
-
 @lru_cache(maxsize=10_000)
 def _generated(shape: Shape) -> Test:
-    """The test takes for granted that the fields are there; when one is not, `gently` begins anew and asks for each."""
+    """The test expects that all fields are there; when one is missing, `gently` starts again and asks for each."""
     lines = _lines("gently", shape, "c.get({!r}, MISSING)", "step(v, {!r})", "")
     lines += _lines("test", shape, "c[{!r}]", "v[{!r}] if kind(v) is dict else step(v, {!r})", "    ")
     lines += ["    except KeyError:", "        return gently(c, x)"]
@@ -154,7 +113,7 @@ def _lines(name: str, shape: Shape, read: str, descend: str, indent: str) -> lis
     for number, (compared, path) in enumerate(shape):
         body.append(f"v = {read.format(path[0])}")
         body += [f"v = {descend.format(key, key)}" for key in path[1:]]
-        expression = _EXPRESSIONS[compared]
+        expression = EXPRESSIONS[compared]
         if several:
             expression = re.sub(r"\bx\b", f"x{number}", expression)
         last = number == len(shape) - 1

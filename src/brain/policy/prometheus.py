@@ -1,4 +1,4 @@
-"""Whether an engine follows its store, for those who operate it: metric families, and a part of `/readyz`."""
+"""Metrics of an engine and its part of `/readyz`: whether it follows its store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ each given up after the longest time that a store may take to answer.
 """
 
 
-def families(engine: PolicyEngine) -> Sequence[Metric]:
+def metrics(engine: PolicyEngine) -> Sequence[Metric]:
     """What the engine counted, at this moment."""
     return [
         GaugeMetricFamily(

@@ -4,95 +4,71 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
+from msgspec import Meta
 
 from brain.charter import Effect
 from brain.policy.compiler import DECISION, Mismatch
-from brain.policy.decisions import Decision
+from brain.policy.decision_record import context_of, decode
+from brain.policy.decisions import Decision, is_out_of_date
+from brain.policy.events import RULE_EVALUATED
+from brain.policy.json_safe import to_json_safe
 from brain.policy.models import Rule, is_temporary_id
-from brain.policy.plain import Mark, plain
-from brain.policy.recorder import CONTEXT_FIELDS, recorded_context
 from brain.policy.ruleset import RuleSet
 from brain.policy.values import spread_agent
 from brain.stream import EventStream
 
 _PAGE = 5_000
 _CLOCK_SLACK = 3_600.0  # seconds by which a producer's clock may be behind the backend's
-_TYPE = b'"policy.rule_evaluated"'
+_NAME = RULE_EVALUATED.name
+_TYPE = msgspec.json.encode(_NAME)
 
 
-class _Payload(msgspec.Struct, gc=False):
-    effect: str
-    allowed: bool
-    rule_id: str | None = None
-    agent_id: Any = None
-    agent_role: Any = None
-    action: Any = None
-    resource: Any = None
-    environment: Any = None
-    params: Any = None
-    extra: dict[str, Any] | None = None
-    absent: list[str] | None = None
-    not_json: list[Mark] | None = None
-
-
-class _Recorded(msgspec.Struct, gc=False):
-    id: str
-    type: str
-    timestamp: float
-    payload: _Payload
-
-
-_decode = msgspec.json.Decoder(_Recorded).decode
+ChangeKind = Literal["newly_denied", "newly_allowed", "effect_changed"]
+_Counts = dict[str, Counter[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ReplayDifference:
     """One recorded decision that would have been another. `kind`: newly_denied, newly_allowed or effect_changed."""
 
-    kind: str
+    kind: ChangeKind
     event_id: str
     timestamp: float
     context: dict[str, Any]
-    before: dict[str, Any]
-    after: dict[str, Any]
+    before: Annotated[dict[str, Any], Meta(description="The recorded effect, and the rule that decided.")]
+    after: Annotated[dict[str, Any], Meta(description="The effect under the candidates, the rule, and its reason.")]
 
 
 @dataclass
-class Report:
+class ReplayReport:
     """The result of a replay; `changed` counts by kind, the `by_...` counts say where."""
 
-    decisions: int = 0
-    skipped: int = 0
-    """Decisions of a containment or the kill switch, which no policy would have changed; and unreadable ones."""
-    first: float | None = None
-    last: float | None = None
+    decisions: Annotated[int, Meta(description="How many recorded decisions were made again.")] = 0
+    skipped: Annotated[
+        int, Meta(description="Decisions of containments, the kill switch and rules out of date; unreadable ones.")
+    ] = 0
+    first: Annotated[float | None, Meta(description="The time of the first.")] = None
+    last: Annotated[float | None, Meta(description="The time of the last.")] = None
     changed: Counter[str] = field(default_factory=Counter)
-    by_agent: dict[str, Counter[str]] = field(default_factory=dict)
-    by_action: dict[str, Counter[str]] = field(default_factory=dict)
-    by_rule: dict[str, Counter[str]] = field(default_factory=dict)
-    examples: list[Difference] = field(default_factory=list)
+    by_agent: Annotated[_Counts, Meta(description="Changes by agent and kind.")] = field(default_factory=dict)
+    by_action: Annotated[_Counts, Meta(description="Changes by action and kind.")] = field(default_factory=dict)
+    by_rule: Annotated[_Counts, Meta(description="Changes by the rule that decides now, and kind.")] = field(
+        default_factory=dict
+    )
+    examples: list[ReplayDifference] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values; where most changed comes first."""
-        return {
-            "decisions": self.decisions,
-            "skipped": self.skipped,
-            "first": self.first,
-            "last": self.last,
-            "unchanged": self.decisions - self.changed.total(),
-            "newly_denied": self.changed["newly_denied"],
-            "newly_allowed": self.changed["newly_allowed"],
-            "effect_changed": self.changed["effect_changed"],
-            "by_agent": _ordered(self.by_agent),
-            "by_action": _ordered(self.by_action),
-            "by_rule": _ordered(self.by_rule),
-            "examples": [msgspec.to_builtins(example) for example in self.examples],
-        }
+        plain = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "changed"}
+        plain |= {name: _ordered(counts) for name, counts in plain.items() if name.startswith("by_")}
+        plain |= {kind: self.changed[kind] for kind in get_args(ChangeKind)}
+        unchanged = self.decisions - self.changed.total()
+        return {**plain, "unchanged": unchanged, "examples": msgspec.to_builtins(self.examples)}
 
 
 class Replay:
@@ -109,7 +85,7 @@ class Replay:
         examples: int = 5,
         mismatch: Mismatch = "unknown",
     ) -> None:
-        self.report = Report()
+        self.report = ReplayReport()
         self._rules = [rule for rule in rules if not rule.is_temporary]
         self._default = default
         self._mismatch: Mismatch = mismatch
@@ -125,14 +101,15 @@ class Replay:
             if _TYPE not in data:
                 continue
             try:
-                recorded = _decode(data)
+                recorded = decode(data)
             except msgspec.DecodeError:
                 report.skipped += 1
                 continue
-            if recorded.type != "policy.rule_evaluated" or not low <= recorded.timestamp < high:
+            if recorded.type != _NAME or not low <= recorded.timestamp < high:
                 continue
             before = recorded.payload
-            if before.rule_id is not None and is_temporary_id(before.rule_id):
+            rule_id = before.rule_id
+            if is_out_of_date(before.reason) if rule_id is None else is_temporary_id(rule_id):
                 report.skipped += 1
                 continue
             report.decisions += 1
@@ -155,8 +132,9 @@ class Replay:
         self._last = timestamp
         return rules
 
-    def _differs(self, recorded: _Recorded, after: Decision) -> None:
+    def _differs(self, recorded: Any, after: Decision) -> None:
         before = recorded.payload
+        kind: ChangeKind
         if before.allowed == after.allowed:
             kind = "effect_changed"
         else:
@@ -171,11 +149,11 @@ class Replay:
             counts.setdefault(name if isinstance(name, str) else str(name), Counter())[kind] += 1
         if report.changed[kind] <= self._examples:
             report.examples.append(
-                Difference(
+                ReplayDifference(
                     kind=kind,
                     event_id=recorded.id,
                     timestamp=recorded.timestamp,
-                    context=plain(_context(before)),
+                    context=to_json_safe(_context(before)),
                     before={"effect": before.effect, "rule_id": before.rule_id},
                     after={"effect": str(after.effect), "rule_id": after.rule_id, "reason": after.reason},
                 )
@@ -189,7 +167,7 @@ async def replay(
     since: float | None = None,
     until: float | None = None,
     progress: Callable[[int, float | None], None] | None = None,
-) -> Report:
+) -> ReplayReport:
     """Feed it what the stream has recorded from `since` to `until` (Unix seconds), in pages, off the event loop.
 
     `progress` is called after each page with the number of decisions so far and the time of the newest.
@@ -214,18 +192,10 @@ def overlaid(current: Sequence[Rule], candidates: Sequence[Rule]) -> list[Rule]:
     return list({rule.id: rule for rule in (*current, *candidates)}.values())
 
 
-def _context(payload: _Payload) -> dict[str, Any]:
-    if payload.absent is None and payload.extra is None and payload.not_json is None:
-        return {
-            "agent_id": payload.agent_id,
-            "agent_role": payload.agent_role,
-            "action": payload.action,
-            "resource": payload.resource,
-            "environment": payload.environment,
-            "params": payload.params,
-        }
-    found = {name: value for name, value in msgspec.structs.asdict(payload).items() if value is not None}
-    return dict(spread_agent(recorded_context({**dict.fromkeys(CONTEXT_FIELDS), **found})))
+def _context(payload: Any) -> Mapping[str, Any]:
+    """The context to decide on again."""
+    context = context_of(payload)
+    return spread_agent(context) if "agent" in context else context
 
 
 def _ordered(counts: dict[str, Counter[str]]) -> dict[str, dict[str, int]]:

@@ -1,117 +1,281 @@
-"""How rules are written into documents, and read again.
-
-A document that this version has written ends with a seal: the number of its format and a checksum. Its rule was checked
-when it was made, so reading it makes no check twice. What has no such seal, from an earlier version or another hand, is
-checked whole.
-"""
+"""The rules of one collection: changed here, kept in the store, announced on the stream, equal to what others share."""
 
 from __future__ import annotations
 
-import re
-from typing import Any, get_type_hints
-from zlib import crc32
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-import msgspec
+from brain.charter import EventType
+from brain.errors import Conflict, InvalidInput
+from brain.policy.codec import MARKER, RULES, decoded, encoded, is_rule, is_sealed, sealed
+from brain.policy.events import (
+    RULE_CREATED,
+    RULE_DELETED,
+    RULE_DISABLED,
+    RULE_ENABLED,
+    RULE_UPDATED,
+    STORE_RESTORED,
+    RuleChange,
+    RuleUpdated,
+)
+from brain.policy.gc_pause import gc_paused
+from brain.policy.history import VERSIONS, Change, History
+from brain.policy.models import Rule, changes
+from brain.policy.ruleset import RuleSet
+from brain.store import Document, DocumentChange, Store, forking
+from brain.store.mirror import Mirror, Restoration
+from brain.stream.publisher import Publisher, emit
 
-from brain.errors import InvalidInput
-from brain.policy.models import Condition, Rule
-from brain.policy.values import NO_MEMBERS, FrozenList, freeze
-
-RULES = "policy.rules"
-MEASURES = "policy.measures"
-
-MARKER = "/measures-apart"
-"""The key of a document beside the rules that earlier versions cannot read, and so do not start.
-
-They would read rules that one of them has stored, but not the measures, which are no longer among these."""
-
-_FORMAT = b"1"
-"""Raise it whenever Rule begins to refuse what it took before: then what is stored is checked once more."""
-_SEAL = len(b"\n1:00000000")
-_ANY_SEAL = re.compile(rb"\n\d+:[0-9a-f]{8}\Z")
-
-_encode = msgspec.json.Encoder().encode
-
-
-def _plain_struct(kind: Any, name: str, **other: Any) -> type[msgspec.Struct]:
-    """The fields of a dataclass as a struct: decoded by their types, and without its checks."""
-    hints = {**get_type_hints(kind), **other}
-    return msgspec.defstruct(name, [(field, hints[field]) for field in kind.__dataclass_fields__], gc=False)
-
-
-_StoredCondition: Any = _plain_struct(Condition, "StoredCondition")
-StoredRule: Any = _plain_struct(Rule, "StoredRule", conditions=list[_StoredCondition])
-"""A rule as a sealed document holds it."""
-
-_decode = msgspec.json.Decoder(StoredRule).decode
-_new = object.__new__
-_condition_slots = [(name, getattr(Condition, name).__set__) for name in Condition.__dataclass_fields__]
-_rule_slots = [(name, getattr(Rule, name).__set__) for name in Rule.__dataclass_fields__]
+_ATTEMPTS = 20
+_SHOWN = 100  # ids in the event of a restoration
+CHANGING = "/changing"
+"""The key of a marker that earlier versions left in the store while they changed many rules. It means nothing now."""
+Plan = Callable[[Mapping[str, Rule]], list[Change]]
 
 
-def sealed(data: bytes) -> bytes:
-    """The document's text with its seal."""
-    return b"%b\n%b:%08x" % (data, _FORMAT, crc32(data))
+class RuleCollection(NamedTuple):
+    """Which rules a Rulebook holds: their collection, and that of their history.
+
+    `all_or_none`: while one stored rule cannot be read, no change is taken over. Measures are taken over one by one:
+    what stops somebody must not wait for the remedy of another.
+    """
+
+    collection: str = RULES
+    history: str = VERSIONS
+    all_or_none: bool = True
 
 
-def unsealed(data: bytes) -> tuple[bytes, bool]:
-    """The document's text, and whether its seal says that this version has written it so."""
-    text, seal = data[:-_SEAL], data[-_SEAL:]
-    if seal[:1] == b"\n" and seal == b"\n%b:%08x" % (_FORMAT, crc32(text)):
-        return text, True
-    return _ANY_SEAL.sub(b"", data), False
+POLICY = RuleCollection()
 
 
-def is_sealed(data: bytes) -> bool:
-    """Whether the document ends as one that this version, or a later one, has written."""
-    return data[-_SEAL : -_SEAL + 1] == b"\n"
+class RuleRepository(forking.Part):
+    """`rules` by id, `nothing` at first. Every change gives `apply` the compiled sets that decisions must go by.
+
+    Making one reads the whole collection: raises Unavailable when that is not possible, InvalidInput naming a document
+    that is no valid rule.
+    """
+
+    def __init__(
+        self,
+        stream: Publisher | None,
+        store: Store,
+        clock: Callable[[], float],
+        nothing: RuleSet,
+        apply: Callable[[Sequence[RuleSet]], None],
+        shelf: RuleCollection = POLICY,
+    ) -> None:
+        self.history = History(store, clock, shelf.history)
+        self._stream = stream
+        self._store = store
+        self._clock = clock
+        self._nothing = nothing
+        self._apply = apply
+        self._shelf = shelf
+        self.mirror = self._new_mirror()
+        self._unsealed = False  # whether a document came from an earlier version, or another hand
+        self._still = False
+        self._lock = threading.RLock()  # held while the store is asked, however long it takes to answer
+        self._set = nothing
+        self._beside: Mapping[str, Document] | None = None
+        self._other_sets: list[RuleSet] = []
+        self._untaken: dict[str, Document | None] = {}  # seen in the store, not in force here yet; None: is to go
+        forking.register(self)
+        with gc_paused():
+            self.refresh()
+
+    def _new_mirror(self) -> Mirror:
+        return Mirror(self._store, self._shelf.collection, entries=self._entries, restored=self._restored)
+
+    @property
+    def rules(self) -> Mapping[str, Rule]:
+        """The rules by id."""
+        return self._set.rules
+
+    def commit(self, plan: Plan, *, by: str | None = None, note: str = "", switch: bool = False) -> list[Change]:
+        """Carry out what `plan` makes of the present rules, in one step; the changes made.
+
+        When another process was quicker, `plan` is asked again about what it left. `switch`: it only enables or
+        disables. Raises Conflict when that happens again and again, Unavailable when the store does not answer.
+        """
+        with self._lock:
+            for _ in range(_ATTEMPTS):
+                wanted = plan(self.rules)
+                if not wanted:
+                    return []
+                changed = self._changed([one.old for one in wanted if one.old], [one.new for one in wanted if one.new])
+                try:
+                    self._write(wanted, by, note)
+                except Conflict:
+                    self.refresh()
+                    continue
+                self._put_in_force(changed)
+                for change in wanted:
+                    self._announce(change, by, note, switch)
+                return wanted
+        raise Conflict(f"rule {wanted[0].rule.id!r} was changed by others {_ATTEMPTS} times meanwhile; try again")
+
+    @property
+    def is_open_to_earlier(self) -> bool:
+        """Whether an earlier version has stored rules here, and would still read them."""
+        return self._unsealed and MARKER not in self.mirror.documents
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Remove documents that have no place here, without a version or an event, and leave the MARKER.
+
+        Raises Conflict, Unavailable.
+        """
+        with self._lock:
+            known = {key: self.mirror.documents[key] for key in keys if key in self.mirror.documents}
+            name = self._shelf.collection
+            changes = [DocumentChange(name, key, None, one.version) for key, one in known.items()]
+            if MARKER not in self.mirror.documents:
+                changes.append(DocumentChange(name, MARKER, sealed(b"{}"), expected=0))
+            self._make(changes)
+            self._put_in_force(self._changed([self.rules[key] for key in known if key in self.rules], []))
+
+    def refresh(self) -> bool:
+        """Take over what other processes changed in the store; whether there was anything.
+
+        Raises Unavailable when the store does not answer, InvalidInput when it holds a rule that cannot be read: then
+        the rules known last stay in force.
+        """
+        with self._lock:
+            try:
+                look = self.mirror.look()
+            finally:
+                self._weigh_both()
+            if look is not None:
+                self._unsealed = self._unsealed or not all(is_sealed(one.data) for one in look.documents.values())
+                self._untaken.update(look.documents)
+                self._untaken.update(dict.fromkeys(look.deleted))
+            if not self._untaken:
+                return False
+            with gc_paused():
+                return self._take_over()
+
+    def before_fork(self) -> None:
+        """Wait for a thread that is changing something, so that nothing is copied half changed."""
+        self._still = self._lock.acquire(timeout=forking.PATIENCE)
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        if self._still:
+            self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Go on with a lock of its own; if a thread was changing something, read all again at the next look."""
+        self._lock = threading.RLock()
+        if not self._still:
+            self._untaken = dict.fromkeys(self.rules)
+            self.mirror = self._new_mirror()
+
+    def _take_over(self) -> bool:
+        """Put in force what was seen in the store."""
+        found: dict[str, Rule | None] = {}
+        faults = []
+        for key, document in self._untaken.items():
+            try:
+                found[key] = None if document is None or not is_rule(key) else decoded(key, document.data)
+            except InvalidInput as error:
+                faults.append(error)
+        if faults and self._shelf.all_or_none:
+            raise faults[0]
+        self._untaken = {key: one for key, one in self._untaken.items() if key not in found}
+        removed = [self.rules[key] for key in found if key in self.rules]
+        added = [rule for rule in found.values() if rule is not None]
+        if removed or added:
+            self._put_in_force(self._changed(removed, added))
+        if faults:
+            raise faults[0]
+        return bool(removed or added)
+
+    def _changed(self, removed: Sequence[Rule], added: Sequence[Rule]) -> RuleSet:
+        with gc_paused():
+            return self._set.changed(removed, added, self._clock())
+
+    def _put_in_force(self, rules: RuleSet) -> None:
+        self._set = rules
+        self._apply([rules, *self._other_sets])
+
+    def _weigh_both(self) -> None:
+        """Let the stricter hold of what is known and of what the store has, for as long as it has lost something."""
+        beside = self.mirror.beside
+        if beside is self._beside:
+            return
+        self._beside, self._other_sets = beside, []
+        if beside is not None:
+            rules = [decoded(key, one.data) for key, one in beside.items() if is_rule(key)]
+            self._other_sets = [self._nothing.changed([], rules, self._clock())]
+        self._put_in_force(self._set)
+
+    # Storing
+
+    def _write(self, wanted: Sequence[Change], by: str | None, note: str) -> None:
+        known = self.mirror.documents
+        changes = []
+        for change in wanted:
+            rule_id, new = change.rule.id, change.new
+            expected = known[rule_id].version if rule_id in known else 0
+            data = encoded(new) if new is not None else None
+            changes.append(DocumentChange(self._shelf.collection, rule_id, data, expected))
+        self._make([*changes, *self.history.entry(wanted, by, note)])
+
+    def _make(self, changes: Sequence[DocumentChange]) -> None:
+        if changes:
+            written = self._store.write(changes)
+            self.mirror.wrote(changes, written.versions, written.steps[self._shelf.collection])
+            for change in changes:
+                self._untaken.pop(change.key, None)
+
+    def _entries(self, restoration: Restoration) -> Sequence[DocumentChange]:
+        """The version that a restoration is: the history works backwards from the rules as they are now."""
+        made = []
+        for key in (*restoration.documents, *restoration.deleted):
+            change = Change(_readable(restoration.instead.get(key)), _readable(restoration.documents.get(key)))
+            if change != (None, None):
+                made.append(change)
+        return self.history.entry(made, None, "the store had lost this; written back")
+
+    def _restored(self, restoration: Restoration) -> None:
+        emit(
+            self._stream,
+            STORE_RESTORED,
+            {
+                "collection": self._shelf.collection,
+                "restored": len(restoration.documents),
+                "deleted": len(restoration.deleted),
+                "ids": [*restoration.documents, *restoration.deleted][:_SHOWN],
+            },
+        )
+
+    # Announcing
+
+    def _announce(self, change: Change, by: str | None, note: str, switch: bool) -> None:
+        old, new = change
+        rule = change.rule
+        payload: RuleChange = {"rule_id": rule.id, "rule_name": rule.name, "rule": rule.to_dict()}
+        if by is not None:
+            payload["by"] = by
+        if note:
+            payload["note"] = note
+        if new is None:
+            emit(self._stream, RULE_DELETED, payload)
+        elif old is None:
+            emit(self._stream, RULE_CREATED, payload)
+        else:
+            what = changes(old, new)
+            if not switch:
+                updated: RuleUpdated = {**payload, "changes": what}
+                emit(self._stream, RULE_UPDATED, updated)
+            if "enabled" in what:
+                switched: EventType[RuleChange] = RULE_ENABLED if new.enabled else RULE_DISABLED
+                emit(self._stream, switched, payload)
 
 
-def is_rule(key: str) -> bool:
-    """Whether the document of that key among the rules is one: the id of a rule has no `/`."""
-    return not key.startswith("/")
-
-
-def encoded(rule: Rule) -> bytes:
-    """The rule's document."""
-    return sealed(_encode(rule))
-
-
-def decoded(key: str, data: bytes) -> Rule:
-    """The rule in the document. Raises InvalidInput, naming the key, when it is not valid or has another id."""
-    text, trusted = unsealed(data)
+def _readable(document: Document | None) -> Rule | None:
+    """The document's rule; None when it has none that can be read, which is said where rules are taken over."""
     try:
-        rule = trusted_rule(_decode(text)) if trusted else Rule.from_dict(msgspec.json.decode(text))
-    except (msgspec.DecodeError, InvalidInput, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"stored rule {key!r} cannot be read: {error}; {_remedy(key)}") from error
-    if rule.id != key:
-        raise InvalidInput(f"stored rule {key!r} cannot be read: id: it says {rule.id!r}; {_remedy(key)}")
-    return rule
-
-
-def _remedy(key: str) -> str:
-    return f"`brain policy delete {key}` removes it"
-
-
-def trusted_rule(stored: Any) -> Rule:
-    """The rule of a StoredRule, without any check."""
-    rule = _new(Rule)
-    for name, put in _rule_slots:
-        put(rule, getattr(stored, name))
-    _set_conditions(rule, FrozenList(map(_trusted_condition, stored.conditions)) if stored.conditions else NO_MEMBERS)
-    _set_metadata(rule, freeze(stored.metadata))
-    _set_tags(rule, FrozenList(stored.tags) if stored.tags else NO_MEMBERS)
-    return rule
-
-
-def _trusted_condition(stored: Any) -> Condition:
-    condition = _new(Condition)
-    for name, put in _condition_slots:
-        put(condition, getattr(stored, name))
-    if isinstance(stored.value, (list, dict)):
-        _set_value(condition, freeze(stored.value))
-    return condition
-
-
-_set_conditions, _set_metadata, _set_tags = (dict(_rule_slots)[name] for name in ("conditions", "metadata", "tags"))
-_set_value = dict(_condition_slots)["value"]
+        return None if document is None or not is_rule(document.key) else decoded(document.key, document.data)
+    except InvalidInput:
+        return None

@@ -10,7 +10,7 @@ from math import inf
 from typing import Any
 
 from brain.charter import Effect
-from brain.policy.compiler import DECISION, Entry, Find, Index, Mismatch
+from brain.policy.compiler import DECISION, Find, Index, Mismatch, RuleEntry
 from brain.policy.models import RESTRICTIVENESS, Mode, Rule
 from brain.store import forking
 
@@ -100,7 +100,7 @@ class RuleSet:
         return RuleSet(rules, indexes[0], indexes[1], timed, live, now)
 
 
-class InForce:
+class RulesSnapshot:
     """All that decisions go by at one moment: the measures, which come first, and the rules.
 
     There are several sets of either while a store has lost what this process knows: then the stricter answer holds.
@@ -125,16 +125,16 @@ class InForce:
         """Rules and measures in order of precedence."""
         return sorted(self.rules.values(), key=lambda rule: rule.order)
 
-    def advanced(self, now: float) -> InForce:
+    def advanced(self, now: float) -> RulesSnapshot:
         """The same rules and measures as of `now`."""
-        return InForce(*([each.advanced(now) for each in group] for group in (self.sets, self.measures)))
+        return RulesSnapshot(*([each.advanced(now) for each in group] for group in (self.sets, self.measures)))
 
 
-class Standing(forking.Part):
+class SnapshotHolder(forking.Part):
     """`current` is what decisions go by; it is replaced as a whole, whichever part of it changes."""
 
     def __init__(self, rules: RuleSet, clock: Callable[[], float]) -> None:
-        self.current = InForce([rules])
+        self.current = RulesSnapshot([rules])
         self._clock = clock
         self._swapping = threading.Lock()  # held for the replacement alone, never while rules are compiled
         forking.register(self)
@@ -142,14 +142,14 @@ class Standing(forking.Part):
     def set_rules(self, rules: Sequence[RuleSet]) -> None:
         """Decide by these rules from now on."""
         with self._swapping:
-            self.current = InForce(rules, self.current.measures)
+            self.current = RulesSnapshot(rules, self.current.measures)
 
     def set_measures(self, measures: Sequence[RuleSet]) -> None:
         """Let these measures hold from now on."""
         with self._swapping:
-            self.current = InForce(self.current.sets, measures)
+            self.current = RulesSnapshot(self.current.sets, measures)
 
-    def advance(self) -> InForce:
+    def advance(self) -> RulesSnapshot:
         """The set as of now, after rules began or ceased to be valid by the clock."""
         with self._swapping:
             now = self._clock()
@@ -168,7 +168,7 @@ def _above(below: Find, measures: RuleSet) -> Find:
         return below
     first, nothing = measures.find, measures.index.default
 
-    def find(context: Mapping[str, Any]) -> Entry:
+    def find(context: Mapping[str, Any]) -> RuleEntry:
         entry = first(context)
         return entry if entry is not nothing else below(context)
 
@@ -178,14 +178,14 @@ def _above(below: Find, measures: RuleSet) -> Find:
 def _stricter(one: Find, other: Find) -> Find:
     """The stricter of two answers."""
 
-    def find(context: Mapping[str, Any]) -> Entry:
+    def find(context: Mapping[str, Any]) -> RuleEntry:
         entry, instead = one(context), other(context)
         return entry if _strictness(entry) <= _strictness(instead) else instead
 
     return find
 
 
-def _strictness(entry: Entry) -> tuple[int, bool]:
+def _strictness(entry: RuleEntry) -> tuple[int, bool]:
     decision = entry[DECISION]
     return RESTRICTIVENESS[decision.effect], not decision.requires_approval
 

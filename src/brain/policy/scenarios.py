@@ -1,4 +1,4 @@
-"""What docs/events says of this module beyond its declared types: what it is for, and how events follow each other."""
+"""The overview and the scenarios of docs/events/POLICY.md: how the events follow each other."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ SCENARIOS = (
         "A denial has an event of its own besides, for those who only want to know of refusals.",
         (
             (events.RULE_EVALUATED, "the decision, with effect DENY"),
-            (events.ACTION_DENIED, "who was refused what, and by which rule; no rule when the default effect denied"),
+            (
+                events.ACTION_DENIED,
+                "who was refused what, and by which rule; none for the default effect or a guard's refusal",
+            ),
         ),
     ),
     Scenario(

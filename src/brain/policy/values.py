@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any, NoReturn
 
 from brain.limits import is_text
-from brain.policy.normal import Opaque, has_text_keys, unwrap
+from brain.policy.normalisation import Opaque, has_text_keys, unwrap
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING", "__slots__": ()})()
 """What a field that is not in the context resolves to."""
@@ -220,39 +220,25 @@ def equals(left: Any, right: Any) -> bool:
     if type(left) is list:
         if not isinstance(right, list) or len(left) != len(right):
             return False
-        return _every(zip(left, right, strict=True))
+        return not _any(zip(left, right, strict=True), equal=False)
     if type(left) is dict:
         if not isinstance(right, dict) or left.keys() != right.keys():
             return False
-        return _every((member, right[key]) for key, member in left.items())
+        return not _any(((member, right[key]) for key, member in left.items()), equal=False)
     return type(left) is type(right) and bool(left == right)
-
-
-def _every(pairs: Iterable[tuple[Any, Any]]) -> bool:
-    """Whether all pairs are equal; one that is not outweighs one of which nobody can tell."""
-    unknown = False
-    for left, right in pairs:
-        try:
-            if not equals(left, right):
-                return False
-        except Unknown:
-            unknown = True
-    if unknown:
-        raise Unknown
-    return True
 
 
 def is_among(left: Any, choices: Iterable[Any]) -> bool:
     """Whether any value equals one of the JSON values; False for MISSING. Raises Unknown where nobody can tell."""
-    return _some((left, choice) for choice in choices)
+    return _any((left, choice) for choice in choices)
 
 
-def _some(pairs: Iterable[tuple[Any, Any]]) -> bool:
-    """Whether any pair is equal; one that is outweighs one of which nobody can tell."""
+def _any(pairs: Iterable[tuple[Any, Any]], equal: bool = True) -> bool:
+    """Whether any pair is equal, or unequal without `equal`. Raises Unknown when only an unknown pair could be."""
     unknown = False
     for left, right in pairs:
         try:
-            if equals(left, right):
+            if equals(left, right) is equal:
                 return True
         except Unknown:
             unknown = True
@@ -271,7 +257,7 @@ def contains(container: Any, member: Any) -> bool:
     if type(container) is dict:
         return isinstance(member, str) and member in container
     if type(container) is list:
-        return _some((one, member) for one in container)
+        return _any((one, member) for one in container)
     raise Unknown
 
 

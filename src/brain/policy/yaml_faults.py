@@ -1,4 +1,4 @@
-"""What is wrong with a YAML file that cannot be read: the line, what was found, and what to write instead."""
+"""Explains a YAML file that cannot be read: the line, the fault, and the remedy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REMEDIES = [
         (r"character '[>|]' that cannot start|while scanning a block scalar", BLOCK),
         (r"character '\\t'", "indent with blanks instead of tabs"),
         (r"tag '!='", 'a bare ! begins a tag in YAML; write "!=" with its quotes'),
-        (r"for the tag", "tags are not taken; put a text that begins with ! in quotes"),
+        (r"for the tag", "tags are not supported; put a text that begins with ! in quotes"),
         (r"while scanning an alias|undefined alias", "a bare * refers to an anchor in YAML; put the text in quotes"),
         (r"while scanning an anchor", "a bare & begins an anchor in YAML; put the text in quotes"),
         (r"duplicate anchor", "give each anchor a name of its own"),

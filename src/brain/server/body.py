@@ -1,4 +1,4 @@
-"""Request bodies: read whole before the endpoint runs, within a size and a time, and checked to be JSON."""
+"""Request bodies: read before the endpoint runs, within limits of size and time, and checked to be JSON."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _HAVE_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class BodyReader:
-    """ASGI middleware: 413 over the limit (counted while reading, whatever Content-Length says), 408 when it does not
-    come, 415 when it is not JSON by name and 400 when it is not JSON in fact (numbers outside JSON, broken UTF-8, lone
-    surrogates, and keys given twice included, which the usual parser lets through), or nested too deeply.
+    """ASGI middleware: 413 for a body over the limit (counted while reading, whatever Content-Length says), 408 for one
+    that does not arrive, 415 for one that is not declared as JSON, and 400 for one that is not JSON or nested too
+    deeply. Numbers outside JSON, broken UTF-8, lone surrogates and repeated keys are refused, too.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
@@ -63,8 +63,8 @@ class BodyReader:
     async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
         """The body, or a part of it that is over the limit; None when the client went away.
 
-        What is over the limit is still read, to a bound, and thrown away: a client that is cut off while it sends
-        would see a broken connection and not the answer.
+        The rest is read to a bound and discarded: a client that is disconnected while it sends would see a broken
+        connection, and not the answer.
         """
         length = headers.get("content-length", "")
         declared = int(length) if length.isdecimal() else 0

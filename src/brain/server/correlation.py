@@ -1,4 +1,4 @@
-"""Requests and the events they cause, under one correlation id and in one trace."""
+"""One correlation id and one trace for a request and the events that it causes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _TRACESTATE = re.compile(r"[ -~]{1,512}").fullmatch
 class Correlation:
     """ASGI middleware: events of a request carry its `X-Correlation-Id` and its W3C `traceparent` in their meta.
 
-    A request without an id, or with one that is not 1 to 200 visible ASCII characters, is given one (`req_<32 hex
-    digits>`); the answer's `X-Correlation-Id` says which it was. A malformed `traceparent` counts as none.
+    A request without an id, or with one that is not 1 to 200 visible ASCII characters, gets one (`req_<32 hex
+    digits>`); the answer's `X-Correlation-Id` says which. A malformed `traceparent` counts as none.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -45,7 +45,7 @@ class Correlation:
 
 
 def _trace(headers: Headers) -> dict[str, str]:
-    """The request's trace context as meta; two trace parents are as good as none."""
+    """The request's trace context as meta; none when there are two `traceparent` headers."""
     parents = headers.getlist("traceparent")
     parent = traceparent_in(parents[0]) if len(parents) == 1 else None
     if parent is None:

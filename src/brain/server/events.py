@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from brain import limits
 from brain.charter import EventType, Pattern
 from brain.errors import NotFound
-from brain.kit.http import EXAMPLE_EVENT, TIME_FORMS, Envelope, PatternQuery, Story, TimeText, parse_pattern
+from brain.kit.http import EXAMPLE_EVENT, TIME_FORMS, CorrelationId, Envelope, PatternQuery, TimeText, parse_pattern
 from brain.plugins import catalogue
 from brain.stream import EventStream
 from brain.stream.query import EventQuery, Stretch, find_event, read
@@ -74,7 +74,7 @@ def events_router(stream: EventStream, clock: Callable[[], float] = time.time) -
         before: Annotated[str | None, _PLACE] = None,
         after: Annotated[str | None, _PLACE] = None,
         newest_first: Annotated[bool, Query(description="Order of the answer")] = True,
-        correlation_id: Annotated[Story | None, Query(description="Only events of this story")] = None,
+        correlation_id: Annotated[CorrelationId | None, Query(description="Only of this correlation id")] = None,
     ) -> Response:
         asked = _query(parse_pattern(pattern), since, until, correlation_id, clock())
         stretch = Stretch(after=after or "", before=before or "", newest_first=newest_first)

@@ -1,4 +1,4 @@
-"""`/api/groups` and `/api/dead-letters`: how far each consumer group is, and what it gave up on."""
+"""`/api/groups` and `/api/dead-letters`: the position of each consumer group, and the events it gave up on."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What operators and their tools ask: `/healthz` (the process lives), `/readyz` (it can work), `/metrics`."""
+"""For operators and their tools: `/healthz` (the process lives), `/readyz` (it can work), `/metrics`."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse
 
 from brain.errors import BrainError
 from brain.logs import Log
+from brain.server.components import Components
 from brain.store import Store
 from brain.stream import EventStream
 from brain.stream.prometheus import stream_metrics
@@ -25,7 +26,6 @@ log = Log("brain.health")
 PROBE_SECONDS = 2.0
 """How long a part may take to answer before it counts as not ready."""
 
-_TROUBLES = 5  # of one part, said one by one
 _OPENMETRICS = "application/openmetrics-text"
 _TEXT = "text/plain"
 
@@ -46,13 +46,10 @@ class Readiness(BaseModel):
 def health_router(
     stream: EventStream,
     store: Store,
-    parts: Mapping[str, Callable[[], str]],
+    components: Components,
     live_clients: Callable[[], int],
-    families: Sequence[Callable[[], Sequence[Metric]]],
 ) -> APIRouter:
-    """The routes of this file. `parts` add to `/readyz`, each in a quick call that answers "ok" or what is wrong;
-    `families` add to `/metrics`, each in a blocking call.
-    """
+    """The routes of this file; the plug-ins add their checks to `/readyz` and their metrics to `/metrics`."""
     router = APIRouter(tags=["operation"])
 
     @router.get("/healthz", summary="The process lives")
@@ -64,7 +61,7 @@ def health_router(
         checks = {
             "stream": await _probe("stream", lambda: stream.read(limit=1)),
             "store": await _probe("store", lambda: asyncio.to_thread(store.revision, "readyz")),
-            **{part: ask() for part, ask in parts.items()},
+            **{part: check() for part, check in components.checks().items()},
         }
         ready = all(state == "ok" for state in checks.values())
         return JSONResponse({"status": "ready" if ready else "unready", "checks": checks}, 200 if ready else 503)
@@ -77,8 +74,7 @@ def health_router(
     )
     async def metrics(accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
         found = await stream_metrics(stream)
-        for gather in families:
-            found += await asyncio.to_thread(gather)
+        found += await asyncio.to_thread(lambda: list(components.metrics()))
         found.append(GaugeMetricFamily("brain_live_clients", "Clients that follow events/live now", live_clients()))
         registry = CollectorRegistry()
         registry.register(_Snapshot(found))
@@ -86,12 +82,6 @@ def health_router(
         return Response(encode(registry), headers={"Content-Type": media_type})
 
     return router
-
-
-def first_of(troubles: Sequence[str]) -> str:
-    """The first few of what is wrong with a part, in one text; "ok" when there is nothing."""
-    more = [f"and {len(troubles) - _TROUBLES} more"] if len(troubles) > _TROUBLES else []
-    return "; ".join([*troubles[:_TROUBLES], *more]) or "ok"
 
 
 async def _probe(part: str, ask: Callable[[], Awaitable[object]]) -> str:
@@ -107,7 +97,7 @@ async def _probe(part: str, ask: Callable[[], Awaitable[object]]) -> str:
 
 
 def negotiated(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
-    """How to write the metrics for this `Accept` header, and the media type: OpenMetrics unless text is wanted more.
+    """How to write the metrics for this `Accept` header, and the media type: OpenMetrics unless text is preferred.
 
     Quality values as in RFC 9110, section 12.4.2; a header that takes neither is answered with OpenMetrics.
     """
@@ -130,11 +120,11 @@ def _accepted(accept: str) -> Iterator[tuple[str, float]]:
 
 
 class _Snapshot(Collector):
-    """Families that were gathered already."""
+    """Metrics that were gathered already."""
 
-    def __init__(self, families: Sequence[Metric]) -> None:
-        self._families = families
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics = metrics
 
     def collect(self) -> Iterator[Metric]:
-        """The families, for prometheus-client."""
-        yield from self._families
+        """The metrics, for prometheus-client."""
+        yield from self._metrics

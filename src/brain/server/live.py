@@ -20,19 +20,19 @@ from brain.stream import EventStream, Stored
 log = Log("brain.live")
 
 HEARTBEAT_SECONDS = 15.0
-"""A comment is sent this often, so that proxies and clients see that the line is alive."""
+"""A comment is sent this often, so that proxies and clients see that the connection is alive."""
 
 SEND_SECONDS = 30.0
-"""A client that takes no byte for this long is dropped; it comes back with Last-Event-ID and loses nothing."""
+"""A client that reads nothing for this long is disconnected; it reconnects with Last-Event-ID and loses nothing."""
 
 RETRY_MILLISECONDS = 1000
-"""How soon a browser that was cut off comes back."""
+"""How soon a browser reconnects."""
 
 _EXAMPLE = 'id: 1024\nevent: threat.detected\ndata: {"id":"evt_threats_1703001234567_9f3ac81b2d40a1c7", ...}\n\n'
 
 
 class Live:
-    """The clients that follow the stream now; `close()` ends them all, as the server's shutdown needs."""
+    """The clients that follow the stream now. `close()` disconnects them all, so that the server can shut down."""
 
     def __init__(self, stream: EventStream, limit: int) -> None:
         self._stream = stream
@@ -41,11 +41,11 @@ class Live:
         self.clients = 0
 
     def close(self) -> None:
-        """End every client's answer, and take no new ones."""
+        """End every client's answer, and accept no new client."""
         self._closing.set()
 
     async def answer(self, pattern: Pattern, after: str | None) -> Response:
-        """The endless answer to one client. Raises Unavailable when they are too many, InvalidInput for a bad place."""
+        """The endless answer to one client. Raises Unavailable at the limit, InvalidInput for a bad position."""
         if self.clients >= self._limit or self._closing.is_set():
             raise Unavailable(f"{self.clients} clients follow events/live; the limit is {self._limit}")
         if after is not None:
@@ -111,7 +111,7 @@ class _LiveAnswer(_EventStream):
         try:
             await self._live.serve(self._pattern, self._after, receive, put)
         except TimeoutError:
-            log.warning("live client dropped", reason=f"took nothing for {SEND_SECONDS:g} s")
+            log.warning("live client disconnected", reason=f"it read nothing for {SEND_SECONDS:g} s")
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -134,7 +134,7 @@ def live_router(live: Live) -> APIRouter:
         response_class=_EventStream,
         summary="Follow the stream as server-sent events",
         description="`id:` is the position, `event:` the type, `data:` the envelope. From now on, or after a position: "
-        "the `Last-Event-ID` header, which browsers send by themselves when they come back, or `after`.",
+        "the `Last-Event-ID` header, which browsers send when they reconnect, or `after`.",
         responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}}},
     )
     async def follow_events(

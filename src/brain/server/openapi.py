@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI derives, with every error answer told as it really is."""
+"""The OpenAPI document: as FastAPI derives it, with the real error answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ERRORS = {
     "400": "The body is not valid JSON",
     "401": "The API key is missing or wrong",
     "403": "The request comes from a page of another origin",
-    "404": "Nothing has that id",
+    "404": "Nothing has this id",
     "409": "The request does not fit the present state",
     "413": "The body is too large",
     "415": "The body is not declared as JSON",
@@ -32,12 +32,12 @@ _ERRORS = {
 
 
 def answers(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Error answers of a route beyond those that its path and method tell, for `responses=`."""
+    """Further error answers of a route, for `responses=`: those that do not follow from its path and method."""
     return {code: _answer(str(code), None) for code in codes}
 
 
 def install(app: FastAPI, with_key: bool) -> None:
-    """Make `app.openapi()` give the document; `with_key` tells whether requests need the API key."""
+    """Make `app.openapi()` give the document. `with_key`: requests need the API key."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -57,7 +57,7 @@ def _document(app: FastAPI, with_key: bool) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             statuses = _statuses(path, method, operation, with_key)
-            responses = {code: told for code, told in operation["responses"].items() if not _is_default(told)}
+            responses = {code: shown for code, shown in operation["responses"].items() if not _is_default(shown)}
             operation["responses"] = responses | {
                 code: _answer(code, responses.get(code)) for code in statuses if not _has_content(responses.get(code))
             }
@@ -75,23 +75,23 @@ def _statuses(path: str, method: str, operation: dict[str, Any], with_key: bool)
         found += ["401"]
     if operation.get("parameters") or "requestBody" in operation:
         found += ["422"]
-    if "{" in path or method == "delete":  # what is to be deleted may not be there
+    if "{" in path or method == "delete":  # the object may be gone already
         found += ["404"]
     if method != "get":
         found += ["400", "403", "409", "413", "415"]
     return sorted(found)
 
 
-def _is_default(told: dict[str, Any]) -> bool:
-    return "HTTPValidationError" in str(told.get("content", ""))
+def _is_default(answer: dict[str, Any]) -> bool:
+    return "HTTPValidationError" in str(answer.get("content", ""))
 
 
-def _has_content(told: dict[str, Any] | None) -> bool:
-    return told is not None and "content" in told
+def _has_content(answer: dict[str, Any] | None) -> bool:
+    return answer is not None and "content" in answer
 
 
-def _answer(code: str, told: dict[str, Any] | None) -> dict[str, Any]:
+def _answer(code: str, declared: dict[str, Any] | None) -> dict[str, Any]:
     return {
-        "description": (told or {}).get("description", _ERRORS[code]),
+        "description": (declared or {}).get("description", _ERRORS[code]),
         "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }

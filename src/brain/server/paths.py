@@ -1,7 +1,7 @@
 """The paths of the API as its OpenAPI document lists them: their methods, and the query parameters of each.
 
-FastAPI ignores a query parameter that no endpoint names, so that a misspelt filter would answer with everything; and
-its 405 names the methods of one route only, where a path has several.
+FastAPI ignores a query parameter that no endpoint names: with a misspelt filter it would answer with everything. Its
+405 names the methods of one route alone, where a path may have several.
 """
 
 from __future__ import annotations
@@ -92,5 +92,5 @@ def _fault(name: str, known: frozenset[str]) -> str:
     elif known:
         remedy = f"there are {', '.join(sorted(known))}"
     else:
-        remedy = "this path takes none"
+        remedy = "this path has none"
     return f"{shown} (query parameter): no such parameter; {remedy}"

@@ -20,20 +20,20 @@ from brain.errors import BrainError, InvalidInput
 from brain.kit.http import PROBLEM_TYPE
 from brain.logs import Log
 
-log = Log("brain.web")
+log = Log("brain.server")
 
 _WORDS = re.compile(r"[^a-z0-9]+")
 
 
 class Problem(BaseModel):
-    """What went wrong with a request (RFC 9457)."""
+    """Why a request failed (RFC 9457)."""
 
     type: str = Field(
         description="Which problem this is, as a stable URN", examples=["urn:brain:problem:invalid-input"]
     )
     title: str = Field(description="The same in words", examples=["Invalid input"])
     status: int = Field(description="The HTTP status", examples=[422])
-    detail: str = Field(description="What was wrong in this request", examples=["operator: 'like' is not an operator"])
+    detail: str = Field(description="The fault in this request", examples=["operator: 'like' is not an operator"])
     faults: list[str] = Field(
         description="Every fault found, each with the field's name and the remedy",
         examples=[["operator: 'like' is not an operator; use ==, !=, >, <, contains, matches or in"]],
@@ -54,7 +54,7 @@ def problem(status: int, title: str, detail: str, faults: Sequence[str] = ()) ->
 
 
 def install(app: FastAPI, methods: Callable[[str], Collection[str]]) -> None:
-    """Answer the errors that endpoints and the framework raise as problems; `methods` gives those of a path."""
+    """Answer errors of endpoints and of the framework as problems; `methods` gives the methods of a path."""
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -68,7 +68,7 @@ def install(app: FastAPI, methods: Callable[[str], Collection[str]]) -> None:
 
 
 class LastResort:
-    """ASGI middleware, the outermost: an unexpected error is logged under a reference and answered with that alone."""
+    """ASGI middleware, the outermost: it logs an unexpected error under a reference, and answers with the reference."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -90,8 +90,8 @@ class LastResort:
             reference = secrets.token_hex(4)
             log.exception("request failed", method=scope["method"], path=scope["path"], reference=reference)
             if started:
-                raise  # the answer is half sent: only dropping the connection tells the client
-            detail = f"the request could not be served; the server's log has the cause under reference {reference}"
+                raise  # the answer is half sent: only a dropped connection shows the client that it failed
+            detail = f"the server failed on this request; its log has the cause under reference {reference}"
             await problem(500, "Internal error", detail)(scope, receive, send)
 
 
@@ -101,7 +101,9 @@ async def _brain_error(request: Request, error: Exception) -> Response:
         return problem(error.status, error.title, str(error), getattr(error, "faults", ()))
     # The message of a failing part may hold addresses and file names: it is for the log, not for the client.
     log.error("request failed", method=request.method, path=request.url.path, error=str(error))
-    answer = problem(error.status, error.title, "a part of the server does not answer; see /readyz, and try again")
+    answer = problem(
+        error.status, error.title, "a part of the server does not answer; see /readyz, and try again later"
+    )
     if error.status == 503:
         answer.headers["Retry-After"] = "1"
     return answer
@@ -118,7 +120,7 @@ _OWN_WORDS = {
     "extra_forbidden": "is unknown; /openapi.json lists the fields of this request",
     "missing": "is missing",
 }
-"""For kinds of pydantic's faults: what is said in their place."""
+"""Our words for some kinds of pydantic's faults."""
 
 
 def _fault(found: dict[str, Any]) -> str:
@@ -134,7 +136,7 @@ def _http_error(request: Request, error: HTTPException) -> Response:
     title = HTTPStatus(error.status_code).phrase
     allowed = (error.headers or {}).get("Allow")
     answers = {
-        404: "there is nothing here; /openapi.json lists the paths",
+        404: "this path does not exist; /openapi.json lists the paths",
         405: f"{request.method} is not possible here; possible: {allowed}"
         if allowed
         else f"{request.method} is not possible here",

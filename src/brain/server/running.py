@@ -1,4 +1,4 @@
-"""The application on a socket: started, and stopped in the right order."""
+"""The application on a socket: started, and stopped in order."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from brain.store import Store, open_store
 from brain.stream import EventStream
 
 THREADS = 32
-"""For what blocks, which mostly waits for a lock or a disk; asyncio by itself has as many as cores, and four."""
+"""Threads for blocking calls, which mostly wait for a lock or a disk. asyncio's own default is four more than cores."""
 DRAIN_SECONDS = 5
-"""How long requests in work may take to end when the server stops."""
+"""How long requests may take to end when the server stops."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """A server that answers at `url`; `ended` is done when it stopped by itself."""
+    """A server that answers at `url`; `ended` is done when it stopped without being asked to."""
 
     url: str
     stream: EventStream
@@ -39,9 +39,9 @@ class Running:
 async def running(settings: Settings, *, any_port: bool = False) -> AsyncIterator[Running]:
     """A whole server on the stream and store of `settings`, inside the block.
 
-    `any_port` takes a free port when that of `settings` is taken. At the end followers are let go, requests in work
-    finish, modules close, then the store, and the stream drains.
-    Raises InvalidInput when the address cannot be had, Unavailable when stream or store do not answer.
+    `any_port` takes a free port when that of `settings` is taken. At the end followers are disconnected, requests
+    finish, plug-ins close, then the store, and the stream drains.
+    Raises InvalidInput when it cannot listen at the address, Unavailable when stream or store do not answer.
     """
     check_exposure(settings)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "brain"))
@@ -58,7 +58,7 @@ async def serving(
 ) -> AsyncIterator[Running]:
     """As `running`, over a stream, a store and a listening socket that the caller opened."""
     app = create_app(stream, store, settings)
-    # The lifespan is entered here, so that what goes wrong in it is raised and not printed by uvicorn.
+    # The lifespan is entered here, so that its errors are raised, and not printed by uvicorn.
     async with app.router.lifespan_context(app):
         server = _Server(
             uvicorn.Config(
@@ -104,7 +104,7 @@ def stop_signals() -> Iterator[asyncio.Event]:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its own signal handling, which tells when it listens."""
+    """uvicorn without its own signal handling; `up` is set when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

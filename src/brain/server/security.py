@@ -1,4 +1,4 @@
-"""Who may talk to the server: the API key, browser sessions, and the checks against other web pages' requests.
+"""Who may use the server: the API key, browser sessions, and the checks against requests of other web pages.
 
 The rules, in the order they are applied to every request:
 1. On a loopback address the Host header must name this machine (or one of `allowed_hosts`): a page of another site that
@@ -36,7 +36,7 @@ COOKIE = "brain_session"
 SESSION_SECONDS = 12 * 3600
 OPEN_PATHS = frozenset({"/", "/login", "/healthz", "/readyz", "/favicon.ico"})
 OPEN_PREFIXES = ("/static/", "/api/incidents/webhooks/")
-"""What needs no key: the page's files, and webhooks, which are signed with a secret of their own."""
+"""Paths that need no key: the page's own files, and webhooks, which are signed with a secret of their own."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -61,9 +61,9 @@ def check_exposure(settings: Settings) -> None:
 
 
 class Sessions:
-    """Browser sessions without a table: a cookie holds its end and a MAC over it, made with the API key.
+    """Browser sessions without a table: a cookie holds the time of its end, and a MAC of it made with the API key.
 
-    A new API key ends all of them.
+    A new API key ends all sessions.
     """
 
     def __init__(self, api_key: str, clock: Callable[[], float] = time.time) -> None:
@@ -80,7 +80,7 @@ class Sessions:
         return f"{end}.{self._mac(end)}"
 
     def valid(self, cookie: str) -> bool:
-        """Whether the value was issued for this key and its time is not over."""
+        """Whether the value was issued for this key and has not expired."""
         end, _, mac = cookie.partition(".")
         if not hmac.compare_digest(mac.encode(errors="replace"), self._mac(end).encode()):
             return False
@@ -101,7 +101,7 @@ class Sessions:
         return hmac.new(self._key, b"brain session until " + end.encode(errors="replace"), sha256).hexdigest()
 
 
-class Guard:
+class AccessControl:
     """ASGI middleware that applies the three rules of this file."""
 
     def __init__(self, app: ASGIApp, settings: Settings, sessions: Sessions | None) -> None:
@@ -169,7 +169,7 @@ _FORM = """<!doctype html>
 
 
 def login_routes(sessions: Sessions) -> list[Route]:
-    """`/login`: a form that works without scripts, and its answer, a session cookie; `/logout` takes it back."""
+    """`/login`: a form that works without scripts, and gives a session cookie; `/logout` deletes the cookie."""
 
     async def show(request: Request) -> Response:
         return Response(_FORM.format(note=""), media_type="text/html")
@@ -178,7 +178,9 @@ def login_routes(sessions: Sessions) -> list[Route]:
         given = parse_qs((await request.body()).decode(errors="replace")).get("key", [""])[0]
         if not sessions.knows(given):
             log.warning("log-in refused", client=request.client.host if request.client else None)
-            return Response(_FORM.format(note="<p role=alert>That is not the key.</p>"), 401, media_type="text/html")
+            return Response(
+                _FORM.format(note="<p role=alert>That is not the API key.</p>"), 401, media_type="text/html"
+            )
         answer = RedirectResponse("/", 303)
         answer.set_cookie(
             COOKIE,

@@ -1,4 +1,4 @@
-"""Answers that leave stored items out say which."""
+"""A header that names the stored items that an answer leaves out."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from brain.unreadable import collecting
 
 HEADER = "X-Brain-Unreadable"
 SHOWN = 20
-"""How many items one header names at most."""
+"""Most items that one header names."""
 
 
 class NamesUnreadable:
-    """ASGI middleware: a list that left out what could not be read names it in `X-Brain-Unreadable`, as
+    """ASGI middleware: a list names the items that it left out, as they cannot be read, in `X-Brain-Unreadable`, as
     `collection/key` in percent encoding, comma-separated, with `...` when there are more.
     """
 

@@ -13,6 +13,8 @@ from typing import NamedTuple, Protocol
 from brain.errors import InvalidInput
 from brain.redis_client.url import SCHEMES, masked
 
+__all__ = ["Document", "DocumentChange", "Reading", "Step", "Store", "Written", "open_store"]
+
 MARKS_KEPT = 10_000
 """How many of a collection's last revisions a store can tell from those of another line."""
 LOGGED_CHANGES = 100

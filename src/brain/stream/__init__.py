@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
+from typing import TYPE_CHECKING
 
-from brain.stream.backends import GroupInfo
-from brain.stream.consumer import DeliveryOptions
-from brain.stream.dead_letters import DeadLetter
-from brain.stream.inbox import Inbox
-from brain.stream.query import Stored
-from brain.stream.receipt import Receipt
-from brain.stream.stream import EventStream
+from brain.exports import lazy
+
+if TYPE_CHECKING:
+    from brain.stream.backends import GroupInfo
+    from brain.stream.consumer import DeliveryOptions
+    from brain.stream.dead_letters import DeadLetter
+    from brain.stream.inbox import Inbox
+    from brain.stream.query import Stored
+    from brain.stream.receipt import Receipt
+    from brain.stream.stream import EventStream
+else:
+    __getattr__ = lazy(
+        __name__,
+        {
+            "brain.stream.backends": ["GroupInfo"],
+            "brain.stream.consumer": ["DeliveryOptions"],
+            "brain.stream.dead_letters": ["DeadLetter"],
+            "brain.stream.inbox": ["Inbox"],
+            "brain.stream.query": ["Stored"],
+            "brain.stream.receipt": ["Receipt"],
+            "brain.stream.stream": ["EventStream"],
+        },
+        former={"Delivering": "DeliveryOptions"},
+    )
 
 __all__ = ["DeadLetter", "DeliveryOptions", "EventStream", "GroupInfo", "Inbox", "Receipt", "Stored"]
-
-
-def __getattr__(name: str) -> Any:
-    """The old name of DeliveryOptions, for one release."""
-    if name == "Delivering":
-        warnings.warn(
-            "Delivering is now DeliveryOptions; the old name goes with the next release", DeprecationWarning, 2
-        )
-        return DeliveryOptions
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

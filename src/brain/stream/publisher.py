@@ -11,6 +11,8 @@ from typing import Any, Protocol, TypeVar
 from brain.charter import Event, EventType
 from brain.logs import Log
 
+__all__ = ["Publisher", "emit", "emit_async", "publish_safely"]
+
 log = Log("brain.publisher")
 
 P = TypeVar("P")

@@ -1,11 +1,26 @@
-"""What tests of code that uses BRAiN need: a stream that records, and ready events of every declared type.
+"""For tests of code that uses BRAiN: a stream that records, ready events of each type, a check of a plug-in.
 
 The pytest plugin `brain.testing.plugin` is found by pytest itself; it offers the fixture `recording_stream`.
 """
 
 from __future__ import annotations
 
-from brain.testing.factories import make_event, one_of_each
-from brain.testing.recording import RecordingStream
+from typing import TYPE_CHECKING
 
-__all__ = ["RecordingStream", "make_event", "one_of_each"]
+from brain.exports import lazy
+
+if TYPE_CHECKING:
+    from brain.testing.declaration import check_plugin
+    from brain.testing.factories import make_event, one_of_each
+    from brain.testing.recording import RecordingStream
+else:
+    __getattr__ = lazy(
+        __name__,
+        {
+            "brain.testing.declaration": ["check_plugin"],
+            "brain.testing.factories": ["make_event", "one_of_each"],
+            "brain.testing.recording": ["RecordingStream"],
+        },
+    )
+
+__all__ = ["RecordingStream", "check_plugin", "make_event", "one_of_each"]

@@ -1,4 +1,4 @@
-"""A stream for unit tests: it keeps what was published, and is as strict as the real one."""
+"""A stream for unit tests: it keeps the published events, and is as strict as the real one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from brain.plugins import catalogue
 
 
 class RecordingStream:
-    """Takes events as EventStream does, and keeps them in order of publishing.
+    """Accepts events as EventStream does, and keeps them in the order of publishing.
 
-    Each event is written and read back, so `events` holds what a subscriber would get. One that no real stream would
-    take, or whose payload does not fit its declared type, raises EnvelopeError. As modules swallow what a stream
-    raises, the first such error is raised again by `events` and `get_events_by_type`: no test can overlook it.
+    Each event is written and read back, so `events` holds what a subscriber would get. An event that no real
+    stream accepts, or whose payload does not fit its declared type, raises EnvelopeError. As plug-ins go on when a
+    stream raises, `events` and `get_events_by_type` raise the first such error again: no test can overlook it.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class RecordingStream:
 
 def _check_declared(event: Event) -> None:
     declared = catalogue().get(event.type)
-    if declared is None:  # a third party's type: carried, not judged
+    if declared is None:  # a third party's type: carried, not checked
         return
     if event.source != declared.source:
         raise EnvelopeError(f"source of {event.type}: {event.source!r} is not {declared.source!r}")

@@ -1,8 +1,8 @@
-"""The events about a threat, each with its story's correlation id."""
+"""Publishes the events about a threat, each with its correlation id."""
 
 from __future__ import annotations
 
-from brain.charter import ThreatStatus as Status
+from brain.charter import ThreatStatus
 from brain.stream.publisher import Publisher, emit_async
 from brain.threats.events import DETECTED, ESCALATED, MITIGATED, STATUS_CHANGED, AboutThreat
 from brain.threats.models import Threat
@@ -25,7 +25,7 @@ async def announce_detected(stream: Publisher | None, threat: Threat) -> None:
 
 
 async def announce_move(stream: Publisher | None, threat: Threat) -> None:
-    """Publish `threat.status_changed` for the threat's last move, and what its new status calls for besides."""
+    """Publish `threat.status_changed` for the threat's last move, and the event of its new status besides."""
     move = threat.history[-1]
     about = _about(threat)
     meta = {"correlation_id": threat.correlation_id}
@@ -35,14 +35,14 @@ async def announce_move(stream: Publisher | None, threat: Threat) -> None:
         {**about, "old_status": move.old, "new_status": move.new, "reason": move.reason, "changed_at": move.at},
         meta=meta,
     )
-    if move.new is Status.ESCALATED:
+    if move.new is ThreatStatus.ESCALATED:
         await emit_async(
             stream,
             ESCALATED,
             {**about, "old_status": move.old, "reason": move.reason, "escalated_at": move.at},
             meta=meta,
         )
-    if move.new is Status.MITIGATED:
+    if move.new is ThreatStatus.MITIGATED:
         await emit_async(
             stream,
             MITIGATED,

@@ -1,7 +1,7 @@
 """Detections: rules that turn events into a threat. There is one so far: an agent that is refused again and again.
 
-A detection is a handler of a consumer group. What it publishes and creates carries on the correlation id of the event
-that completed it, because consumers run their handlers in the wake of the event.
+A detection is a handler of a consumer group. The threats that it creates and the events that it publishes have the
+correlation id of the event that completed it, because consumers run handlers in the context of their event.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ IDS_REMEMBERED = 1_000
 
 @dataclass
 class _Agent:
-    """What is remembered of one agent: denials not yet reported, and ids, to know one that is delivered again."""
+    """One agent: its denials not yet reported, and the ids of those reported, to recognise one delivered again."""
 
     pending: dict[str, float] = field(default_factory=dict)
     reported: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
 
 class DenialDetection:
-    """Makes one threat of each agent that is denied `at_least` actions `within` so many seconds.
+    """Makes one threat of each agent that is denied `at_least` actions `within` seconds.
 
-    Further denials, again so many at once, count as evidence of the same threat and raise its severity. What it
-    remembers is in memory and bounded; a restart forgets at most `at_least` - 1 denials of an agent.
+    The next `at_least` denials count as evidence of the same threat, and raise its severity. Pending denials are in
+    memory and bounded; a restart forgets at most `at_least` - 1 denials of an agent.
     """
 
     def __init__(self, service: ThreatService, at_least: int = 5, within: float = 60.0) -> None:
@@ -46,7 +46,7 @@ class DenialDetection:
         self._agents: OrderedDict[str, _Agent] = OrderedDict()
 
     async def handle(self, event: Event) -> None:
-        """Take one `policy.action_denied`. Raises what the store raises; the event can then be given again."""
+        """Count one `policy.action_denied`. Raises what the store raises; then give the event again."""
         name = event.payload.get("agent_id")
         if not isinstance(name, str) or not name:
             return  # nobody to blame
@@ -97,5 +97,5 @@ def _sighting(name: str, batch: Mapping[str, float], last: Event) -> Sighting:
 
 
 def _short(value: object) -> str | None:
-    """What the agent sent, as a text that fits beside the others into the threat's metadata."""
+    """A value from the agent, as a text that fits into the threat's metadata beside the others."""
     return None if value is None else str(value)[: limits.REASON]

@@ -1,4 +1,4 @@
-"""The events of the threats module: what is announced of a threat from its detection to its mitigation."""
+"""The events of the threats module: from the detection of a threat to its mitigation."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from brain.charter import EventType, Frequency, Priority
 ThreatId = Annotated[str, Meta(description="The threat's id, `thr_<16 hex digits>`; it never changes.")]
 ThreatType = Annotated[str, Meta(description="What kind of threat, such as `ssh_brute_force` or `policy_denials`.")]
 SeverityName = Annotated[str, Meta(description="How bad it is: LOW, MEDIUM, HIGH or CRITICAL.")]
-Source = Annotated[str, Meta(description="Whom or what the threat comes from: an address, an agent's id.")]
+ThreatSource = Annotated[str, Meta(description="Whom or what the threat comes from: an address, an agent's id.")]
 StatusName = Annotated[
     str, Meta(description="OPEN, INVESTIGATING, ESCALATED, MITIGATED, RESOLVED, or IGNORED (a false positive).")
 ]
 OldStatus = Annotated[str, Meta(description="The status the threat had before this move.")]
-Reason = Annotated[str, Meta(description="Why it was moved, in the words of whoever moved it; empty when none given.")]
+MoveReason = Annotated[
+    str, Meta(description="Why it was moved, in the words of whoever moved it; empty when none given.")
+]
 
 
 class AboutThreat(TypedDict):
-    """What every event about a threat tells of it."""
+    """The fields that every event about a threat has."""
 
     threat_id: ThreatId
     type: ThreatType
     severity: SeverityName
-    source: Source
+    source: ThreatSource
 
 
 class ThreatDetected(AboutThreat):
@@ -42,7 +44,7 @@ class ThreatStatusChanged(AboutThreat):
 
     old_status: OldStatus
     new_status: Annotated[str, Meta(description="The status it has from now on.")]
-    reason: Reason
+    reason: MoveReason
     changed_at: Annotated[float, Meta(description="When it was moved, in Unix seconds.")]
 
 
@@ -50,7 +52,7 @@ class ThreatEscalated(AboutThreat):
     """A move into ESCALATED: a person should act now."""
 
     old_status: OldStatus
-    reason: Reason
+    reason: MoveReason
     escalated_at: Annotated[float, Meta(description="When it was escalated, in Unix seconds.")]
 
 
@@ -58,15 +60,15 @@ class ThreatMitigated(AboutThreat):
     """A move into MITIGATED: the threat does no more harm."""
 
     old_status: OldStatus
-    reason: Reason
+    reason: MoveReason
     mitigated_at: Annotated[float, Meta(description="When it was mitigated, in Unix seconds.")]
     duration_seconds: Annotated[
         float, Meta(ge=0, description="Seconds from detection to this mitigation; their mean is the MTTM.")
     ]
 
 
-class StoreRestored(TypedDict):
-    """A store came back with fewer threats than this process knew, and was given back what it had lost."""
+class ThreatsRestored(TypedDict):
+    """A store came back with fewer threats than this process knew, and they were restored."""
 
     restored: Annotated[int, Meta(description="How many threats were written back.")]
     ids: Annotated[list[str], Meta(description="Their ids; at most 100.")]
@@ -147,7 +149,7 @@ MITIGATED = EventType(
 STORE_RESTORED = EventType(
     name="threat.store_restored",
     module="threats",
-    payload=StoreRestored,
+    payload=ThreatsRestored,
     priority=Priority.CRITICAL,
     frequency=Frequency.LOW,
     purpose="The store had lost threats or their moves (an older snapshot, a failover); they were written back.",

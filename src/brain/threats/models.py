@@ -1,58 +1,60 @@
-"""What a threat is, and the one table of the moves it may make."""
+"""Threats: their shape, their moves from status to status, and their statistics."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from brain import limits
-from brain.charter import Severity
-from brain.charter import ThreatStatus as Status
+from brain.charter import Severity, ThreatStatus
+from brain.charter.vocabulary import parse_name
 from brain.errors import InvalidInput
-from brain.lifecycle import ACTIVE_THREAT as ACTIVE
-from brain.lifecycle import THREAT_MOVES as MOVES
+from brain.lifecycle import ACTIVE_THREAT, THREAT_MOVES
 
 SEVERITIES = tuple(Severity)
 """From the mildest to the worst."""
 
 
 class Move(msgspec.Struct, frozen=True):
-    """One move that a threat made; `at` in Unix seconds."""
+    """One move that a threat made."""
 
-    old: Status
-    new: Status
-    at: float
-    reason: str = ""
+    old: Annotated[ThreatStatus, Meta(description="The status before.")]
+    new: Annotated[ThreatStatus, Meta(description="The status after.")]
+    at: Annotated[float, Meta(description="When, in Unix seconds.")]
+    reason: Annotated[str, Meta(description="Why; empty when nothing was given.")] = ""
 
 
 class Threat(msgspec.Struct, frozen=True, kw_only=True):
-    """One threat. Times are in Unix seconds.
+    """A threat.
 
-    `source` is whom or what it comes from (an address, an agent's id). `readings` holds counts of evidence by the
-    input they were read from, so that reading an input again changes nothing; their sums are `metadata["evidence"]`.
-    `mitigated_at` is None while the threat is open or its mitigation did not hold. `history` keeps the last HISTORY
-    moves. Severity may be given by name. Raises InvalidInput listing every fault.
+    `readings` holds counts of evidence by the input they were read from, so that reading an input again changes
+    nothing; their sums are `metadata["evidence"]`. `mitigated_at` is None while the threat is open or its mitigation
+    did not hold. Severity may be given by name. Raises InvalidInput listing every fault.
     """
 
-    id: str
-    type: str
-    severity: Severity
-    source: str
-    status: Status = Status.OPEN
-    description: str = ""
-    metadata: dict[str, Any] = {}
-    correlation_id: str
-    detected_at: float
-    last_seen: float
-    updated_at: float
-    mitigated_at: float | None = None
+    id: Annotated[str, Meta(description="The threat's id; it never changes.")]
+    type: Annotated[str, Meta(description="What kind of threat.")]
+    severity: Annotated[Severity, Meta(description="How bad it is.")]
+    source: Annotated[str, Meta(description="Whom or what it comes from.")]
+    status: Annotated[ThreatStatus, Meta(description="Where it stands.")] = ThreatStatus.OPEN
+    description: Annotated[str, Meta(description="What was seen.")] = ""
+    metadata: Annotated[
+        dict[str, Any], Meta(description="The detector's own data; `evidence` holds counts where it counted.")
+    ] = {}
+    correlation_id: Annotated[str, Meta(description="In the meta of every event about this threat.")]
+    detected_at: Annotated[float, Meta(description="When it was detected, in Unix seconds.")]
+    last_seen: Annotated[float, Meta(description="When the latest evidence is from, in Unix seconds.")]
+    updated_at: Annotated[float, Meta(description="When it was last changed, in Unix seconds.")]
+    mitigated_at: Annotated[
+        float | None, Meta(description="When it was mitigated, in Unix seconds; null while it is not.")
+    ] = None
     readings: dict[str, dict[str, int]] = {}
-    history: tuple[Move, ...] = ()
+    history: Annotated[tuple[Move, ...], Meta(description="Its moves, the oldest first; at most the last 100.")] = ()
 
     def __post_init__(self) -> None:
         faults = [
@@ -61,7 +63,7 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
             if not limits.is_length(getattr(self, name), least, most)
         ]
         try:
-            msgspec.structs.force_setattr(self, "severity", parse(Severity, self.severity, "severity"))
+            msgspec.structs.force_setattr(self, "severity", parse_name(Severity, self.severity, "severity"))
         except InvalidInput as error:
             faults += error.faults
         if not isinstance(self.metadata, dict):
@@ -72,20 +74,20 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidInput(f"threat refused: {'; '.join(faults)}", faults)
 
     @property
-    def allowed_moves(self) -> tuple[Status, ...]:
+    def allowed_moves(self) -> tuple[ThreatStatus, ...]:
         """The statuses it may move to now."""
-        return MOVES[self.status]
+        return THREAT_MOVES[self.status]
 
     def document(self) -> dict[str, Any]:
-        """The threat as plain JSON values, without the bookkeeping of readings; as GET /api/threats/{id} answers."""
+        """The threat as plain JSON values, without its readings; as GET /api/threats/{id} answers."""
         values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         del values["readings"]
         return {**values, "allowed_moves": [str(status) for status in self.allowed_moves]}
 
     @property
     def active(self) -> bool:
-        """Whether it still asks for work: OPEN, INVESTIGATING or ESCALATED."""
-        return self.status in ACTIVE
+        """Whether somebody still has to act: OPEN, INVESTIGATING or ESCALATED."""
+        return self.status in ACTIVE_THREAT
 
 
 HISTORY = 100
@@ -94,46 +96,42 @@ _TEXTS = (("type", 1, limits.TYPE), ("source", 1, limits.NAME), ("description", 
 
 @dataclass(frozen=True)
 class ThreatStats:
-    """Counts and times over all threats; seconds, None where there is nothing to average.
+    """Counts and times over all threats.
 
-    `mttm_seconds` is the mean time from detection to mitigation of the threats that are mitigated or resolved. It
-    says nothing of those still active: their ages are beside it.
+    `mttm_seconds` says nothing of the threats that are still active: their ages are beside it.
     """
 
-    total: int
-    active: int
-    by_status: dict[str, int]
-    by_severity: dict[str, int]
-    by_type: dict[str, int]
-    mitigated: int
-    mttm_seconds: float | None
-    active_mean_age_seconds: float | None
-    active_oldest_age_seconds: float | None
-    active_oldest_id: str | None
+    total: Annotated[int, Meta(description="All threats.")]
+    active: Annotated[int, Meta(description="Those OPEN, INVESTIGATING or ESCALATED.")]
+    by_status: Annotated[dict[str, int], Meta(description="How many in each status.")]
+    by_severity: Annotated[dict[str, int], Meta(description="How many of each severity.")]
+    by_type: Annotated[dict[str, int], Meta(description="How many of each type.")]
+    mitigated: Annotated[int, Meta(description="Those mitigated or resolved: what `mttm_seconds` is the mean over.")]
+    mttm_seconds: Annotated[
+        float | None, Meta(description="Mean seconds from detection to mitigation; null when none was.")
+    ]
+    active_mean_age_seconds: Annotated[float | None, Meta(description="Mean age of the active ones, in seconds.")]
+    active_oldest_age_seconds: Annotated[float | None, Meta(description="Age of the oldest active one, in seconds.")]
+    active_oldest_id: Annotated[str | None, Meta(description="The id of the oldest active one.")]
 
 
-E = TypeVar("E", bound=StrEnum)
-
-
-def parse(kind: type[E], value: str, field: str) -> E:
-    """The member of `kind` named `value`, in any case. Raises InvalidInput listing the names."""
-    try:
-        return kind(value.upper())
-    except (ValueError, AttributeError) as error:
-        raise InvalidInput(f"{field}: {limits.shown(value)} is not one of {', '.join(kind)}") from error
-
-
-def moved(threat: Threat, new: Status, reason: str, now: float) -> Threat:
-    """The threat after a move. Raises Conflict, listing the allowed moves, for one that is not in the table."""
-    MOVES.check(threat.id, threat.status, new)
+def moved(threat: Threat, new: ThreatStatus, reason: str, now: float) -> Threat:
+    """The threat after a move. Raises Conflict, listing the allowed moves, for one that is not allowed."""
+    THREAT_MOVES.check(threat.id, threat.status, new)
     at = max(now, threat.detected_at)  # a clock set back must not give a negative duration
     return msgspec.structs.replace(
         threat,
         status=new,
         updated_at=at,
-        mitigated_at=at if new is Status.MITIGATED else threat.mitigated_at if new is Status.RESOLVED else None,
+        mitigated_at=_mitigated_at(threat, new, at),
         history=(*threat.history, Move(threat.status, new, at, reason))[-HISTORY:],
     )
+
+
+def _mitigated_at(threat: Threat, new: ThreatStatus, now: float) -> float | None:
+    if new is ThreatStatus.MITIGATED:
+        return now
+    return threat.mitigated_at if new is ThreatStatus.RESOLVED else None
 
 
 def statistics(threats: Sequence[Threat], now: float) -> ThreatStats:
@@ -144,18 +142,12 @@ def statistics(threats: Sequence[Threat], now: float) -> ThreatStats:
     return ThreatStats(
         total=len(threats),
         active=len(active),
-        by_status=_counts((threat.status for threat in threats), Status),
-        by_severity=_counts((threat.severity for threat in threats), Severity),
-        by_type=_counts(sorted(threat.type for threat in threats)),
+        by_status=dict.fromkeys(map(str, ThreatStatus), 0) | Counter(str(threat.status) for threat in threats),
+        by_severity=dict.fromkeys(map(str, Severity), 0) | Counter(str(threat.severity) for threat in threats),
+        by_type=dict(Counter(sorted(threat.type for threat in threats))),
         mitigated=len(durations),
         mttm_seconds=sum(durations) / len(durations) if durations else None,
         active_mean_age_seconds=sum(ages) / len(ages) if ages else None,
         active_oldest_age_seconds=ages[0] if ages else None,
         active_oldest_id=active[0].id if active else None,
     )
-
-
-def _counts(values: Iterable[str], names: Iterable[str] = ()) -> dict[str, int]:
-    counts = Counter({str(name): 0 for name in names})
-    counts.update(str(value) for value in values)
-    return dict(counts)

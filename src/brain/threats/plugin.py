@@ -1,12 +1,15 @@
 """The threats plug-in, declared."""
 
-from brain.plugins import Plugin
+from brain.plugins import Command, Plugin
 
 PLUGIN = Plugin(
     name="threats",
-    purpose="Keeps who attacks or misbehaves, and what is done about it.",
+    purpose="Keeps threats from detection to resolution, and detects agents that are denied again and again.",
     events="brain.threats.events",
-    open="brain.threats.http:open_component",
-    commands={"threats": "brain.threats.commands.threats:app", "ingest": "brain.threats.commands.ingest:app"},
+    open="brain.threats.tasks:open_component",
+    commands={
+        "threats": Command("brain.threats.commands.threats:app", "Threats: list, show, move and count them."),
+        "ingest": Command("brain.threats.commands.ingest:app", "Turn logs into threats."),
+    },
     provides={"ThreatMoves": "brain.threats.moves:threat_moves"},
 )

@@ -1,4 +1,4 @@
-"""The threats' collection in a Store: a thin typed face, which remembers what the store might lose."""
+"""The repository of threats in a Store; it restores threats that the store has lost."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from brain.unreadable import FAULTS, collecting, left_out, readable
 
 COLLECTION = "threats"
 REMEMBERED = 10_000
-"""So many of the threats that changed last does a process write back to a store that came back without them."""
+"""How many of the threats that changed last a process can restore in a store that came back without them."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Threat).decode
 
 
-class ThreatStore:
-    """Threats by id. Raises what Store raises, and Unavailable while the store does not take back what it has lost."""
+class ThreatRepository:
+    """Threats by id. Raises what Store raises, and Unavailable while lost threats cannot be restored."""
 
     def __init__(self, store: Store, restored: Callable[[Restoration], None] = lambda _: None) -> None:
         self._store = store
@@ -36,14 +36,16 @@ class ThreatStore:
         return self._mirror.losses
 
     def look(self) -> None:
-        """Learn what is new in the store, and write back what it has lost."""
+        """Read what is new in the store, and restore what it has lost."""
         with self._looking:
             self._mirror.look()
             if self._mirror.beside is not None:
-                raise Unavailable("the store came back with fewer threats than are known, and does not take them back")
+                raise Unavailable(
+                    "threats: the store lost some that this process knows, and does not take them back; check the store"
+                )
 
     def get(self, threat_id: str) -> tuple[Threat, int] | None:
-        """The threat with its version, or None. Raises InvalidInput when what is stored cannot be read."""
+        """The threat with its version, or None. Raises InvalidInput when it cannot be read."""
         self.look()
         found = self._store.get(COLLECTION, threat_id)
         if found is None:
@@ -51,7 +53,9 @@ class ThreatStore:
         try:
             return _decode(found.data), found.version
         except FAULTS as error:
-            raise InvalidInput(f"stored threat {threat_id!r} cannot be read: {error}") from error
+            raise InvalidInput(
+                f"stored threat {threat_id!r} cannot be read: {error}; was it written by a newer version?"
+            ) from error
 
     def put(self, threat: Threat, expected: int) -> None:
         """Store it over the version `expected` (0: it must be new). Raises Conflict when that was overtaken."""

@@ -1,4 +1,4 @@
-"""What docs/events says of this module beyond its declared types: what it is for, and how events follow each other."""
+"""For docs/events: the purpose of this module, and scenarios that show how its events follow each other."""
 
 from __future__ import annotations
 

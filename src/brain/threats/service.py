@@ -1,4 +1,4 @@
-"""Threats from detection to resolution: kept in a store, announced on a stream."""
+"""The service: threats from detection to resolution, kept in a store and announced on a stream."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from itertools import count, islice
 from typing import Any, cast
 
 from brain import limits
-from brain.charter import Severity, current_meta
-from brain.charter import ThreatStatus as Status
+from brain.charter import Severity, ThreatStatus, current_meta
+from brain.charter.vocabulary import parse_name
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.store import Store
 from brain.store.memory import MemoryStore
@@ -19,8 +19,8 @@ from brain.store.mirror import Restoration
 from brain.stream.publisher import Publisher, emit
 from brain.threats.announce import announce_detected, announce_move
 from brain.threats.events import STORE_RESTORED
-from brain.threats.models import Threat, ThreatStats, moved, parse, statistics
-from brain.threats.repository import ThreatStore
+from brain.threats.models import Threat, ThreatStats, moved, statistics
+from brain.threats.repository import ThreatRepository
 from brain.threats.sightings import Recorded, Sighting, first_threat, joined, positive, threat_id
 
 REASON_CHARACTERS = limits.REASON
@@ -30,7 +30,7 @@ _SHOWN = 100  # ids in the event of a restoration
 class ThreatService:
     """Creates, moves, lists and counts threats.
 
-    Without a store they live in memory; without a stream nothing is announced and all else works. `clock` gives Unix
+    Without a store they live in memory. Without a stream nothing is announced, and all else works. `clock` gives Unix
     seconds. Every method raises Unavailable when the store does not answer.
     """
 
@@ -46,18 +46,18 @@ class ThreatService:
 
     def use_store(self, store: Store | None) -> None:
         """Keep threats in this store from now on; None starts an empty one in memory. Nothing is copied over."""
-        self._threats = ThreatStore(MemoryStore() if store is None else store, self._announce_restored)
+        self._threats = ThreatRepository(MemoryStore() if store is None else store, self._announce_restored)
 
     async def refresh(self) -> None:
-        """Learn what other processes changed, and write back what the store has lost since.
+        """Read what other processes changed, and restore what the store has lost since.
 
-        Every other method does so too; a server calls this now and then, so that nothing waits for somebody to ask.
+        Every other method does so too. A server calls this regularly, so that lost threats do not wait for a request.
         """
         await asyncio.to_thread(self._threats.look)
 
     @property
     def losses(self) -> int:
-        """How often the store came back with less than was known here."""
+        """How often the store came back with fewer threats than this process knew."""
         return self._threats.losses
 
     def _announce_restored(self, restoration: Restoration) -> None:
@@ -74,7 +74,7 @@ class ThreatService:
     ) -> Threat:
         """Keep a new threat, OPEN, and announce it as `threat.detected`.
 
-        Its story's id is the context's correlation id (`with brain.correlation(...)`), else its own id.
+        Its correlation id is the context's (`with brain.correlation(...)`), else its own id.
         Raises InvalidInput listing every fault.
         """
         now = self._clock()
@@ -112,17 +112,17 @@ class ThreatService:
 
     async def list_threats(
         self,
-        status: Status | str | Iterable[Status | str] | None = None,
+        status: ThreatStatus | str | Iterable[ThreatStatus | str] | None = None,
         severity: Severity | str | Iterable[Severity | str] | None = None,
         type: str | None = None,
         source: str | None = None,
         limit: int = 100,
     ) -> list[Threat]:
         """Threats that fit all filters, the latest detected first, at most `limit`. Raises InvalidInput."""
-        statuses = {parse(Status, value, "status") for value in _several(status)}
-        severities = {parse(Severity, value, "severity") for value in _several(severity)}
+        statuses = {parse_name(ThreatStatus, value, "status") for value in _several(status)}
+        severities = {parse_name(Severity, value, "severity") for value in _several(severity)}
         if limit < 1:
-            raise InvalidInput(f"limit: {limit} must be 1 or more")
+            raise InvalidInput(f"limit: {limit} is too small; use 1 or more")
         fitting = (
             threat
             for threat in await asyncio.to_thread(self._threats.all)
@@ -133,34 +133,32 @@ class ThreatService:
         )
         return list(islice(fitting, limit))
 
-    async def update_threat_status(self, id: str, status: Status | str, reason: str = "") -> Threat:
+    async def update_threat_status(self, id: str, status: ThreatStatus | str, reason: str = "") -> Threat:
         """Move the threat, and announce the move.
 
         Raises NotFound, InvalidInput for an unknown status, Conflict (listing the allowed moves) for a move that the
         table does not have.
         """
-        new = parse(Status, status, "status")
+        new = parse_name(ThreatStatus, status, "status")
         if len(reason) > REASON_CHARACTERS:
-            raise InvalidInput(f"reason: {len(reason)} characters are more than the {REASON_CHARACTERS} allowed")
+            raise InvalidInput(f"reason: {len(reason)} characters are too many; use at most {REASON_CHARACTERS}")
         if not limits.is_text(reason):
-            raise InvalidInput("reason: is no valid text: it has a lone surrogate")
+            raise InvalidInput("reason: is no valid text: remove the lone surrogate")
         threat = await asyncio.to_thread(self._move, id, new, reason)
         await announce_move(self.event_stream, threat)
         return threat
 
     async def get_stats(self) -> ThreatStats:
-        """Counts, mean time to mitigate, and the ages of what is still active."""
+        """Counts, the mean time to mitigate, and the ages of the active threats."""
         return statistics(await asyncio.to_thread(self._threats.all), self._clock())
 
     def _found(self, id: str) -> tuple[Threat, int]:
         found = self._threats.get(id) if id else None
         if found is None:
-            raise NotFound(
-                f"no threat has the id {id!r}; `brain threats list` or GET /api/threats shows those there are"
-            )
+            raise NotFound(f"no threat has the id {id!r}; `brain threats list` or GET /api/threats shows all")
         return found
 
-    def _move(self, id: str, new: Status, reason: str) -> Threat:
+    def _move(self, id: str, new: ThreatStatus, reason: str) -> Threat:
         while True:  # ends: each turn that is overtaken means that another move was made
             threat, version = self._found(id)
             after = moved(threat, new, reason, self._clock())
@@ -186,7 +184,7 @@ class ThreatService:
             if found is None:
                 break
             threat, version = found
-            if threat.status is not Status.RESOLVED:
+            if threat.status is not ThreatStatus.RESOLVED:
                 after = joined(threat, sighting, counts, self._clock())
                 if after is not threat:
                     self._threats.put(after, version)

@@ -1,4 +1,4 @@
-"""One threat per attacker, however often it is seen: how what was read joins what is known.
+"""Sightings: evidence that joins the one threat of an attacker, however often it is seen.
 
 A detector reports a Sighting: whom it saw, and how much in one reading (a log file, a batch of events). A threat keeps
 the counts of each reading by itself. Reading the same input again replaces its counts by the same; a grown input
@@ -29,7 +29,8 @@ class Sighting:
     """An attacker as seen in one reading.
 
     `key` names the attacker for this kind of threat, `reading` the input, `counts` the evidence in it. `last_seen` is
-    in Unix seconds. `grade` and `describe` are given the sums over all readings. `metadata` is laid over what is there.
+    in Unix seconds. `grade` and `describe` are given the sums over all readings. `metadata` overwrites keys of the
+    threat's own.
     """
 
     key: str
@@ -45,7 +46,7 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a sighting led to: the threat, and whether it is `new`, or else `changed`."""
+    """The result of a sighting: its threat, and whether that is `new`, or else `changed`."""
 
     threat: Threat
     new: bool
@@ -59,7 +60,7 @@ def threat_id(key: str, episode: int) -> str:
 
 
 def positive(counts: Mapping[str, int]) -> dict[str, int]:
-    """The counts without those that say nothing."""
+    """The counts above 0."""
     return {name: number for name, number in counts.items() if number > 0}
 
 

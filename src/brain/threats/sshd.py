@@ -1,6 +1,6 @@
-"""What an sshd log says of those who try to break in: lines in, findings per source address out.
+"""Reads an sshd log: lines in, findings per source address out.
 
-Read from both ends of a line inwards: the user's name is the attacker's to choose, and must not pass for an address.
+Read from both ends of a line inwards: the user's name is the attacker's to choose, and must not be read as an address.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ THREAT_TYPE = "ssh_brute_force"
 LEAST_ATTEMPTS = 5
 """Attempts of any sort by one address that make it a threat; fewer may be a person with a bad memory."""
 BREACH_AFTER = 10
-"""A login that succeeds after so many failed passwords from its address is taken for a guessed password."""
+"""Failed passwords from an address after which a successful login counts as a guessed password."""
 SEVERITY_FROM = ((200, Severity.CRITICAL), (50, Severity.HIGH), (10, Severity.MEDIUM), (0, Severity.LOW))
 """Severity by volume: the count of the most frequent sort of attempt."""
 WORDS = {
@@ -30,7 +30,7 @@ WORDS = {
     "break_in_warnings": "break-in warning",
     "logins_after_failures": "successful login",
 }
-"""What each count counts, in words."""
+"""The counts in words."""
 USERS_KEPT = 1_000
 EXAMPLES_KEPT = 5
 
@@ -53,8 +53,8 @@ _ACCEPTED = re.compile(
 
 
 @dataclass
-class Finding:
-    """What one source address did, in one log. Times are in Unix seconds."""
+class SshdFinding:
+    """The attempts of one source address, in one log. Times are in Unix seconds."""
 
     address: str
     first_seen: float
@@ -68,7 +68,7 @@ class Finding:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The evidence, by what was counted."""
+        """The evidence, by the name of each count."""
         return {
             "failed_passwords": self.failed_passwords,
             "invalid_users": self.invalid_users,
@@ -95,10 +95,10 @@ class SshdLog:
     lines: int = 0
     unreadable: int = 0
     examples: list[tuple[int, str]] = field(default_factory=list)
-    by_address: dict[str, Finding] = field(default_factory=dict)
+    by_address: dict[str, SshdFinding] = field(default_factory=dict)
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[SshdFinding]:
         """One for each source address, the busiest first."""
         return sorted(self.by_address.values(), key=lambda finding: (-finding.attempts, finding.address))
 
@@ -120,7 +120,7 @@ def read_sshd(lines: Iterable[bytes], reference: float) -> SshdLog:
         if line is not None and not log.identity:
             log.identity = f"sshd:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         if line is None or (
-            line.program in _PROGRAMS and not _take_message(log, line.message, line.host, line.timestamp)
+            line.program in _PROGRAMS and not _count_message(log, line.message, line.host, line.timestamp)
         ):
             log.unreadable += 1
             if len(log.examples) < EXAMPLES_KEPT:
@@ -128,8 +128,8 @@ def read_sshd(lines: Iterable[bytes], reference: float) -> SshdLog:
     return log
 
 
-def _take_message(log: SshdLog, message: str, host: str, timestamp: float) -> bool:
-    """Count what sshd said; whether it could be read."""
+def _count_message(log: SshdLog, message: str, host: str, timestamp: float) -> bool:
+    """Count a message of sshd; whether it could be read."""
     times = 1
     if message.startswith("message repeated "):
         repeated = _REPEATED(message)
@@ -160,11 +160,11 @@ def _take_message(log: SshdLog, message: str, host: str, timestamp: float) -> bo
     return True
 
 
-def _finding(log: SshdLog, address: str, host: str, timestamp: float) -> Finding:
+def _finding(log: SshdLog, address: str, host: str, timestamp: float) -> SshdFinding:
     address = _plain(address)
     finding = log.by_address.get(address)
     if finding is None:
-        finding = log.by_address[address] = Finding(address, timestamp, timestamp)
+        finding = log.by_address[address] = SshdFinding(address, timestamp, timestamp)
     finding.first_seen = min(finding.first_seen, timestamp)
     finding.last_seen = max(finding.last_seen, timestamp)
     finding.hosts.add(host)
@@ -182,7 +182,7 @@ def _plain(address: str) -> str:
     return address
 
 
-def _count_user(finding: Finding, user: str, times: int) -> None:
+def _count_user(finding: SshdFinding, user: str, times: int) -> None:
     if user in finding.users or len(finding.users) < USERS_KEPT:
         finding.users[user] += times
 
@@ -201,12 +201,12 @@ def describe(counts: Mapping[str, int]) -> str:
     return f"sshd log: {', '.join(said)}"
 
 
-def is_threat(finding: Finding, least_attempts: int = LEAST_ATTEMPTS) -> bool:
+def is_threat(finding: SshdFinding, least_attempts: int = LEAST_ATTEMPTS) -> bool:
     """Whether this is more than a mistake."""
     return finding.attempts >= least_attempts or finding.logins_after_failures > 0
 
 
-def sighting(log: SshdLog, finding: Finding) -> Sighting:
+def sighting(log: SshdLog, finding: SshdFinding) -> Sighting:
     """The finding as evidence for its attacker's threat."""
     return Sighting(
         key=f"{THREAT_TYPE} {finding.address}",

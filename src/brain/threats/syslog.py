@@ -1,4 +1,4 @@
-"""Reading syslog lines: when, on which host, which program, what it said."""
+"""Syslog lines: their time, host, program and message."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SyslogLine(NamedTuple):
 class SyslogParser:
     """Reads lines with traditional times (`Dec 10 06:55:46`, no year, local time) or ISO 8601 ones.
 
-    A time without a year is taken for the latest that is not after `reference` (Unix seconds), with a day of slack for
+    A time without a year is read as the latest that is not after `reference` (Unix seconds), with a day of slack for
     clocks that disagree: the file's own time of change, or now.
     """
 

@@ -1,5 +1,5 @@
-"""For modules made for the first version, during one release: `Module` under its old name."""
+"""For modules made for the first version, during one release: `Module`, which is now `brain.plugins.Component`."""
 
-from brain.plugins.former import Consumer as Module
+from brain.plugins.former import Module
 
 __all__ = ["Module"]

@@ -13,7 +13,7 @@ from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_jso
 if TYPE_CHECKING:
     from brain.alerting.silences import Silence
 
-app = typer.Typer(help="Silences: nobody is paged for certain alerts for a while.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")

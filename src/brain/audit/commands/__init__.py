@@ -1,4 +1,4 @@
-"""`brain audit`: verify the audit log, prove what is in it, search and export it, and say what it keeps."""
+"""`brain audit`: verify, prove, search and export the audit log, and manage its retention."""
 
 from __future__ import annotations
 
@@ -9,35 +9,34 @@ import typer
 
 from brain.audit.commands.options import (
     AgentOption,
-    DatabaseOption,
+    CorrelationOption,
     KeyOption,
     OutputOption,
     SinceOption,
-    StoryOption,
     TextOption,
     ThreatOption,
     UntilOption,
     opened,
     parse_key,
+    query_from,
     read_file,
     show_progress,
-    wanted_from,
     write_out,
     writing,
 )
 from brain.audit.commands.retention import hold_app, prune
-from brain.kit.cli.common import JsonOption, PatternOption, StreamOption, print_json, print_json_array
+from brain.kit.cli.common import DatabaseOption, JsonOption, PatternOption, StreamOption, print_json, print_json_array
 
 if TYPE_CHECKING:
-    from brain.audit.search import Entry
-    from brain.audit.verify import Report
+    from brain.audit.models import AuditEntry
+    from brain.audit.verify import AuditReport
 
-app = typer.Typer(help="The audit log: verify, prove, search, export, hold and prune.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 app.add_typer(hold_app, name="hold")
 app.command()(prune)
 
 FALSE_EXIT = 1
-"""Exit code when the log or a proof is not what it should be."""
+"""Exit code when the log was altered or a proof does not hold."""
 
 
 @app.command()
@@ -53,13 +52,14 @@ def verify(
 ) -> None:
     """Go through the log: every payload, hash, seal and checkpoint. Exit code 1, naming the place, if one is wrong."""
     from brain.audit.local_checkpoint import read_note
+    from brain.audit.open import checkpoint_path, open_key
     from brain.audit.verify import verify as verify_log
 
     kept = read_file(from_checkpoint) if from_checkpoint is not None else None
-    with opened(stream, database) as custody:
-        known = parse_key(key) if key is not None else custody.known_key()
+    with opened(stream, database) as (engine, settings):
+        known = parse_key(key) if key is not None else open_key(engine, settings)
         with show_progress("entries") as progress:
-            report = verify_log(custody.database, known, kept, progress, read_note(custody.remembered))
+            report = verify_log(engine, known, kept, progress, read_note(checkpoint_path(engine, settings)))
     if as_json:
         print_json(report)
     else:
@@ -78,8 +78,8 @@ def prove(
     """Write a proof that the event is in the log, which `verify-proof` checks without the log."""
     from brain.audit import proofs
 
-    with opened(stream, database) as custody:
-        proof = proofs.prove(custody.database, event_id)
+    with opened(stream, database) as (engine, _):
+        proof = proofs.prove(engine, event_id)
     write_out(output, proofs.encode(proof))
 
 
@@ -94,8 +94,8 @@ def consistency(
     from brain.audit import proofs
 
     note = read_file(kept)
-    with opened(stream, database) as custody:
-        proof = proofs.prove_consistency(custody.database, note)
+    with opened(stream, database) as (engine, _):
+        proof = proofs.prove_consistency(engine, note)
     write_out(output, proofs.encode(proof))
 
 
@@ -132,14 +132,11 @@ def verify_proof(
 @app.command()
 def checkpoint(stream: StreamOption = None, database: DatabaseOption = None, output: OutputOption = None) -> None:
     """Write the newest signed checkpoint: keep it elsewhere, and verify from it later."""
-    from brain.audit.log import newest_note
-    from brain.errors import NotFound
+    from brain.audit.repository import require_checkpoint
     from brain.kit.database import reading
 
-    with opened(stream, database) as custody, reading(custody.database).connect() as connection:
-        note = newest_note(connection)
-    if note is None:
-        raise NotFound("audit log: nothing is logged yet")
+    with opened(stream, database) as (engine, _), reading(engine).connect() as connection:
+        note = require_checkpoint(connection)
     write_out(output, note)
 
 
@@ -147,9 +144,10 @@ def checkpoint(stream: StreamOption = None, database: DatabaseOption = None, out
 def key(stream: StreamOption = None, database: DatabaseOption = None) -> None:
     """Print the log's public key, with which others verify proofs and checkpoints."""
     from brain.audit.note import Signer
+    from brain.audit.open import open_key
 
-    with opened(stream, database) as custody:
-        known = custody.known_key()
+    with opened(stream, database) as (engine, settings):
+        known = open_key(engine, settings)
     typer.echo(str(known.verifier if isinstance(known, Signer) else known))
 
 
@@ -162,10 +160,10 @@ def search(
     until: UntilOption = None,
     agent: AgentOption = None,
     threat: ThreatOption = None,
-    correlation_id: StoryOption = None,
+    correlation_id: CorrelationOption = None,
     text: TextOption = None,
     before: Annotated[int | None, typer.Option(min=0, metavar="INDEX", help="Only entries before this one.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 100,
     as_json: JsonOption = False,
 ) -> None:
     """Print entries that fit all filters, the newest first."""
@@ -173,9 +171,9 @@ def search(
     from brain.audit.search import find
     from brain.kit.database import reading
 
-    wanted = wanted_from(pattern, since, until, agent, threat, correlation_id, text)
-    with opened(stream, database) as custody, reading(custody.database).connect() as connection:
-        found = find(connection, wanted, before, limit)
+    query = query_from(pattern, since, until, agent=agent, threat=threat, correlation_id=correlation_id, text=text)
+    with opened(stream, database) as (engine, _), reading(engine).connect() as connection:
+        found = find(connection, query, before, limit)
     if as_json:
         print_json_array(document(entry) for entry in found)
     elif found:
@@ -194,7 +192,7 @@ def export(
     until: UntilOption = None,
     agent: AgentOption = None,
     threat: ThreatOption = None,
-    correlation_id: StoryOption = None,
+    correlation_id: CorrelationOption = None,
     text: TextOption = None,
     output: OutputOption = None,
 ) -> None:
@@ -203,15 +201,15 @@ def export(
     from brain.audit.search import each
 
     write = writer_of(format)
-    wanted = wanted_from(pattern, since, until, agent, threat, correlation_id, text)
-    with opened(stream, database) as custody:
-        entries = each(custody.database, wanted)
+    query = query_from(pattern, since, until, agent=agent, threat=threat, correlation_id=correlation_id, text=text)
+    with opened(stream, database) as (engine, _):
+        entries = each(engine, query)
         with writing(output) as file:
             count = write(entries, file)
     typer.echo(f"{count} entries", err=True)
 
 
-def _print_report(report: Report) -> None:
+def _print_report(report: AuditReport) -> None:
     if report.ok:
         whole = "all" if report.verified_from == 0 else f"from entry {report.verified_from} on"
         typer.echo(f"good: {report.origin}, {report.size} entries ({whole}), {report.checkpoints} checkpoints")
@@ -227,7 +225,7 @@ def _print_report(report: Report) -> None:
     typer.echo(f"  {report.seconds:.1f} s, {rate:,.0f} entries/s")
 
 
-def _print_entries(found: list[Entry]) -> None:
+def _print_entries(found: list[AuditEntry]) -> None:
     from rich.table import Table
 
     from brain.kit.cli.tables import cell, print_table

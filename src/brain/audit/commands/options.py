@@ -1,4 +1,4 @@
-"""What the commands of `brain audit` share: options, opening the log, files and progress."""
+"""Shared by the commands of `brain audit`: options, opening the log, files and progress."""
 
 from __future__ import annotations
 
@@ -12,21 +12,19 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 if TYPE_CHECKING:
-    from brain.audit.custody import Custody
+    from sqlalchemy import Engine
+
     from brain.audit.note import Verifier
-    from brain.audit.search import EntryQuery
+    from brain.audit.search import AuditQuery
+    from brain.audit.settings import AuditSettings
     from brain.settings import Settings
 
 _TIME = "an age (90s, 15m, 1h, 7d), an ISO 8601 time, or Unix seconds."
 
-DatabaseOption = Annotated[
-    str | None,
-    typer.Option("--database", metavar="URL", help="Where the log is; else BRAIN_DATABASE, beside the stream."),
-]
 KeyOption = Annotated[
     str | None,
     typer.Option(
-        "--key", metavar="PUBLIC", help="The log's public key, or a file that holds it, for who has only that."
+        "--key", metavar="PUBLIC", help="The log's public key, or a file with it, for those who lack the private key."
     ),
 ]
 OutputOption = Annotated[
@@ -36,73 +34,62 @@ SinceOption = Annotated[str | None, typer.Option(metavar="TIME", help=f"Not befo
 UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help=f"Before: {_TIME}")]
 AgentOption = Annotated[str | None, typer.Option(help="Only about this agent.")]
 ThreatOption = Annotated[str | None, typer.Option(help="Only about this threat.")]
-StoryOption = Annotated[str | None, typer.Option("--correlation-id", "-c", help="Only events of this story.")]
-TextOption = Annotated[str | None, typer.Option(help="Only events that hold this text, in whatever case.")]
+CorrelationOption = Annotated[
+    str | None, typer.Option("--correlation-id", "-c", help="Only events with this correlation id.")
+]
+TextOption = Annotated[str | None, typer.Option(help="Only events that hold this text; case does not matter.")]
 
-_SAY_EVERY = 2.0  # seconds between two lines of progress where there is no terminal
+_PRINT_EVERY = 2.0  # seconds between two lines of progress where there is no terminal
 
 
 def load(stream: str | None, database: str | None) -> Settings:
-    """The settings, with these options before them."""
+    """The settings; these options override them."""
     from brain.settings import load_settings
 
     return load_settings(stream=stream, database=database)
 
 
 @contextmanager
-def opened(stream: str | None, database: str | None) -> Iterator[Custody]:
-    """The log that the options and settings name. Raises NotFound when it is not begun, Unavailable on an outage."""
-    with opened_with(load(stream, database)) as custody:
-        yield custody
+def opened(stream: str | None, database: str | None) -> Iterator[tuple[Engine, AuditSettings]]:
+    """The database of the log that the options and settings name, and the log's settings.
+
+    Raises InvalidInput without a database file, NotFound when the log is not begun, Unavailable on an outage.
+    """
+    with opened_with(load(stream, database)) as found:
+        yield found
 
 
 @contextmanager
-def opened_with(settings: Settings) -> Iterator[Custody]:
-    """The log that the settings name. Raises as `opened`."""
-    from brain.audit.custody import Custody
+def opened_with(settings: Settings) -> Iterator[tuple[Engine, AuditSettings]]:
+    """The database of the log that the settings name, and the log's settings. Raises as `opened`."""
+    from brain.audit.repository import log_verifier
     from brain.audit.settings import AuditSettings
-    from brain.errors import NotFound
     from brain.kit.database import default_database, open_database, reachable
-    from brain.store.sqlite import sqlite_path
+    from brain.store.ours import check_exists
 
     url = settings.database or default_database(settings.stream)
-    if url.startswith("sqlite:") and not sqlite_path(url).exists():
-        raise NotFound(
-            f"audit log: there is no file {sqlite_path(url)}; `brain serve` or `brain worker audit` makes it"
-        )
+    check_exists(url)
     engine = open_database(url)
     try:
-        custody = Custody(settings.table(AuditSettings), engine)
-        custody.verifier()
+        log_verifier(engine)
         with reachable(engine):
-            yield custody
+            yield engine, settings.table(AuditSettings)
     finally:
         engine.dispose()
 
 
-def wanted_from(
-    pattern: list[str] | None,
-    since: str | None,
-    until: str | None,
-    agent: str | None,
-    threat: str | None,
-    correlation_id: str | None,
-    text: str | None,
-) -> EntryQuery:
-    """The filters as the command line gave them. Raises InvalidInput."""
-    from brain.audit.search import EntryQuery
+def query_from(pattern: list[str] | None, since: str | None, until: str | None, **exact: str | None) -> AuditQuery:
+    """The query of these options; `exact` are the other fields of AuditQuery. Raises InvalidInput."""
+    from brain.audit.search import AuditQuery
     from brain.charter import Pattern
     from brain.times import parse_time
 
     now = time.time()
-    return EntryQuery(
+    return AuditQuery(
         pattern=Pattern(pattern or "*"),
         since=parse_time(since, now, "--since") if since is not None else None,
         until=parse_time(until, now, "--until") if until is not None else None,
-        agent=agent,
-        threat=threat,
-        correlation_id=correlation_id,
-        text=text,
+        **exact,
     )
 
 
@@ -121,7 +108,7 @@ def read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from error
+        raise InvalidInput(f"{path}: cannot be read: {error.strerror}; check its permissions") from error
 
 
 @contextmanager
@@ -136,7 +123,7 @@ def writing(path: Path | None) -> Iterator[BinaryIO]:
         with path.open("wb") as file:
             yield file
     except OSError as error:
-        raise InvalidInput(f"{path}: cannot be written: {error.strerror}") from error
+        raise InvalidInput(f"{path}: cannot be written: {error.strerror}; check its permissions") from error
 
 
 def write_out(path: Path | None, data: bytes) -> None:
@@ -148,26 +135,26 @@ def write_out(path: Path | None, data: bytes) -> None:
 
 
 @contextmanager
-def show_progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """How far the work has come, on standard error: a bar on a terminal, elsewhere a line every two seconds."""
+def show_progress(unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows progress on standard error: a bar on a terminal, elsewhere a line every two seconds."""
     if not sys.stderr.isatty():
-        yield _Lines(what)
+        yield _Lines(unit)
         return
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
+        task = bar.add_task(unit, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 class _Lines:
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._said = time.monotonic()
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._printed = time.monotonic()
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
-        if now - self._said >= _SAY_EVERY and done < total:
-            self._said = now
-            typer.echo(f"{done:,} of {total:,} {self._what}", err=True)
+        if now - self._printed >= _PRINT_EVERY and done < total:
+            self._printed = now
+            typer.echo(f"{done:,} of {total:,} {self._unit}", err=True)

@@ -1,4 +1,4 @@
-"""`brain audit hold` and `brain audit prune`: what the log keeps, and what it lets go."""
+"""`brain audit hold` and `brain audit prune`: keep payloads, and delete old ones."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from brain.audit.commands.options import DatabaseOption, load, opened, opened_with
-from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
+from brain.audit.commands.options import load, opened, opened_with
+from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
 
 if TYPE_CHECKING:
     from brain.audit.retention import Hold
     from brain.charter import EventType
     from brain.settings import Settings
 
-hold_app = typer.Typer(help="Legal holds: what is not deleted, whatever its age.", no_args_is_help=True)
+hold_app = typer.Typer(help="Legal holds: keep entries, whatever their age.", no_args_is_help=True)
 
 ByOption = Annotated[str | None, typer.Option(help="Who does this; else the name of this machine's user.")]
 
 
 @hold_app.command()
 def add(
-    reason: Annotated[str, typer.Option(help="Why; such as the case's number.")],
+    reason: Annotated[str, typer.Option(help="Why, such as the number of a case.")],
     pattern: Annotated[
         str | None, typer.Option("--pattern", "-p", help="Hold these event types; comma-separated.")
     ] = None,
-    correlation_id: Annotated[str | None, typer.Option("--correlation-id", "-c", help="Hold this story.")] = None,
+    correlation_id: Annotated[str | None, typer.Option("--correlation-id", "-c", help="Hold this id's events.")] = None,
     by: ByOption = None,
     stream: StreamOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Hold what matches the pattern, or the story of a correlation id. Publishes audit.hold_added."""
+    """Hold the events of a pattern or of a correlation id. Publishes audit.hold_added."""
     from brain.audit.events import HOLD_ADDED
     from brain.audit.retention import add_hold
 
     settings = load(stream, database)
-    with opened_with(settings) as custody:
+    with opened_with(settings) as (engine, _):
         hold = add_hold(
-            custody.database,
+            engine,
             time.time(),
             pattern=pattern,
             correlation_id=correlation_id,
@@ -57,17 +57,17 @@ def add(
 
 @hold_app.command("list")
 def list_all(stream: StreamOption = None, database: DatabaseOption = None, as_json: JsonOption = False) -> None:
-    """Print the holds that stand, the oldest first."""
+    """Print all holds, the oldest first."""
     from brain.audit.retention import list_holds
     from brain.kit.cli.text import moment, printable
 
-    with opened(stream, database) as custody:
-        found = list_holds(custody.database)
+    with opened(stream, database) as (engine, _):
+        found = list_holds(engine)
     if as_json:
         print_json_array(asdict(hold) for hold in found)
         return
     for hold in found:
-        what = hold.pattern or f"story {hold.correlation_id}"
+        what = hold.pattern or f"correlation id {hold.correlation_id}"
         typer.echo(
             f"{hold.id}  {moment(hold.made_at)}  {printable(what)}  by {printable(hold.by)}: {printable(hold.reason)}"
         )
@@ -82,13 +82,13 @@ def remove(
     stream: StreamOption = None,
     database: DatabaseOption = None,
 ) -> None:
-    """Lift a hold: what it held may be deleted from now on. Publishes audit.hold_removed."""
+    """Remove a hold: the payloads that it held may be deleted from now on. Publishes audit.hold_removed."""
     from brain.audit.events import HOLD_REMOVED
     from brain.audit.retention import remove_hold
 
     settings = load(stream, database)
-    with opened_with(settings) as custody:
-        hold = remove_hold(custody.database, hold_id)
+    with opened_with(settings) as (engine, _):
+        hold = remove_hold(engine, hold_id)
     _publish(settings, HOLD_REMOVED, _payload(hold, by or getpass.getuser()))
     typer.echo(f"{hold.id} lifted")
 
@@ -99,23 +99,25 @@ def prune(
         typer.Option("--older-than", metavar="DAYS", help="Else the setting audit.retention_days."),
     ] = None,
     i_know: Annotated[bool, typer.Option("--i-know", help="Allow fewer than 90 days.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be deleted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count; delete nothing.")] = False,
     stream: StreamOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete payloads older than the retention and not held; their hashes stay, and proofs of the rest still hold."""
+    """Delete payloads older than the retention that no hold keeps. Their hashes stay, and all other proofs hold."""
     from brain.audit.events import PAYLOADS_DELETED
+    from brain.audit.open import open_projector
     from brain.audit.retention import DAY, check_retention
     from brain.audit.retention import prune as prune_log
     from brain.audit.settings import AuditSettings
 
     settings = load(stream, database)
-    days = settings.table(AuditSettings).retention_days if older_than is None else older_than
-    check_retention(days, i_know or (older_than is None and settings.table(AuditSettings).i_know))
+    audit = settings.table(AuditSettings)
+    days = audit.retention_days if older_than is None else older_than
+    check_retention(days, i_know or (older_than is None and audit.i_know))
     now = time.time()
-    with opened_with(settings) as custody:
-        count = prune_log(custody.database, custody.log().sealing, days, now, dry=dry_run)
+    with opened_with(settings) as (engine, _):
+        count = prune_log(engine, open_projector(engine, audit).sealing, days, now, dry=dry_run)
     if count and not dry_run:
         _publish(settings, PAYLOADS_DELETED, {"count": count, "older_than": now - days * DAY, "retention_days": days})
     if as_json:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
@@ -68,6 +68,24 @@ class StandIn:
         """Remember a request and what it was answered with; `path` in the place of one that holds a secret."""
         self.received.append(Received(time.time(), request.method, path or request.scope["path"], body, status))
         del self.received[:-KEPT]
+
+    def answer(
+        self,
+        request: Request,
+        body: Any,
+        status: int,
+        content: object = None,
+        *,
+        path: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Answer with JSON (a text as it is; None as nothing), and remember the request as `note` does."""
+        self.note(request, body, status, path)
+        if content is None:
+            return Response(status_code=status)
+        if isinstance(content, str):
+            return PlainTextResponse(content, status)
+        return JSONResponse(content, status, headers)
 
     def fail(self, mode: Mode, *, seconds: float = 1.0, only: str = "", times: int | None = None) -> None:
         """Misbehave from now on; see Fault."""

@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from brain.demo.stand_ins.common import StandIn, read_json
@@ -72,9 +72,9 @@ class JiraStandIn(StandIn):
     async def _create(self, request: Request) -> Response:
         body = read_json(await request.body())
         if refusal := _refused(request):
-            return self._answer(request, body, *refusal)
+            return self.answer(request, body, *refusal)
         if faults := _field_faults(body):
-            return self._answer(request, body, 400, {"errorMessages": [], "errors": faults})
+            return self.answer(request, body, 400, {"errorMessages": [], "errors": faults})
         number = self._first + len(self.issues)
         key = f"{PROJECT}-{number}"
         self.issues[key] = {
@@ -85,55 +85,54 @@ class JiraStandIn(StandIn):
             "created": time.time(),
         }
         link = f"{request.base_url}rest/api/3/issue/{10_000 + number}"
-        return self._answer(request, body, 201, {"id": str(10_000 + number), "key": key, "self": link})
+        return self.answer(request, body, 201, {"id": str(10_000 + number), "key": key, "self": link})
 
     async def _get(self, request: Request) -> Response:
         if refusal := _refused(request) or self._unknown(request):
-            return self._answer(request, None, *refusal)
+            return self.answer(request, None, *refusal)
         key = self._key(request)
-        return self._answer(request, None, 200, self._view(key, ["summary", "status", "labels"]))
+        return self.answer(request, None, 200, self._view(key, ["summary", "status", "labels"]))
 
     async def _comments(self, request: Request) -> Response:
         body = read_json(await request.body()) if request.method == "POST" else None
         if refusal := _refused(request) or self._unknown(request):
-            return self._answer(request, body, *refusal)
+            return self.answer(request, body, *refusal)
         comments = self.issues[self._key(request)]["comments"]
         if request.method == "GET":
             found = [{"id": str(n), "body": _document(text)} for n, text in enumerate(comments, 1)]
             page = list(reversed(found))[: int(request.query_params.get("maxResults", 100))]
             answer = {"startAt": 0, "maxResults": 100, "total": len(found), "comments": page}
-            return self._answer(request, None, 200, answer)
+            return self.answer(request, None, 200, answer)
         if not isinstance(body, dict) or not is_document(body.get("body")):
             faults = {"comment": "Comment body is not valid!"}
-            return self._answer(request, body, 400, {"errorMessages": [], "errors": faults})
+            return self.answer(request, body, 400, {"errorMessages": [], "errors": faults})
         comments.append(_plain(body["body"]))
-        return self._answer(request, body, 201, {"id": str(len(comments)), "body": body["body"]})
+        return self.answer(request, body, 201, {"id": str(len(comments)), "body": body["body"]})
 
     async def _transitions(self, request: Request) -> Response:
         body = read_json(await request.body()) if request.method == "POST" else None
         if refusal := _refused(request) or self._unknown(request):
-            return self._answer(request, body, *refusal)
+            return self.answer(request, body, *refusal)
         issue = self.issues[self._key(request)]
         possible = {one: (name, to) for one, (name, to) in TRANSITIONS.items() if to != issue["status"]}
         if request.method == "GET":
             listed = [{"id": one, "name": name, "to": _status(to)} for one, (name, to) in possible.items()]
-            return self._answer(request, None, 200, {"expand": "transitions", "transitions": listed})
+            return self.answer(request, None, 200, {"expand": "transitions", "transitions": listed})
         wanted = body.get("transition", {}).get("id") if isinstance(body, dict) else None
         if wanted not in possible:
             said = f"It seems that you have tried to perform a workflow operation ({wanted}) that is not valid."
-            return self._answer(request, body, 400, {"errorMessages": [said], "errors": {}})
+            return self.answer(request, body, 400, {"errorMessages": [said], "errors": {}})
         issue["status"] = possible[wanted][1]
-        self.note(request, body, 204)
-        return Response(status_code=204)
+        return self.answer(request, body, 204)
 
     async def _search(self, request: Request) -> Response:
         body = read_json(await request.body())
         if refusal := _refused(request):
-            return self._answer(request, body, *refusal)
+            return self.answer(request, body, *refusal)
         found = _JQL(body.get("jql", "")) if isinstance(body, dict) else None
         if found is None:
             said = "Unbounded JQL queries are not allowed here. Please add a search restriction to your query."
-            return self._answer(request, body, 400, {"errorMessages": [said], "warningMessages": []})
+            return self.answer(request, body, 400, {"errorMessages": [said], "warningMessages": []})
         now = time.time()
         issues = [
             self._view(key, body.get("fields", []))
@@ -142,15 +141,11 @@ class JiraStandIn(StandIn):
             and found[2] in issue["fields"].get("labels", [])
             and issue["created"] + self.index_seconds <= now
         ]
-        return self._answer(request, body, 200, {"issues": issues[: body.get("maxResults", 50)], "isLast": True})
+        return self.answer(request, body, 200, {"issues": issues[: body.get("maxResults", 50)], "isLast": True})
 
     async def _gone(self, request: Request) -> Response:
         said = "The requested API has been removed. Please migrate to the /rest/api/3/search/jql API."
-        return self._answer(request, None, 410, {"errorMessages": [said], "errors": {}})
-
-    def _answer(self, request: Request, body: Any, status: int, content: object) -> Response:
-        self.note(request, body, status)
-        return JSONResponse(content, status)
+        return self.answer(request, None, 410, {"errorMessages": [said], "errors": {}})
 
     def _key(self, request: Request) -> str:
         named = request.path_params["key"]

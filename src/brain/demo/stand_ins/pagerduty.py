@@ -11,7 +11,7 @@ import uuid
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from brain.demo.stand_ins.common import StandIn, read_json
@@ -46,13 +46,12 @@ class PagerDutyStandIn(StandIn):
         event = read_json(raw)
         faults = [f"Body of {len(raw)} bytes is larger than 512 KB"] if len(raw) > BODY_BYTES else faults_of(event)
         if faults:
-            self.note(request, _hidden(event), 400)
             refusal = {"status": "invalid event", "message": "Event object is invalid", "errors": faults}
-            return JSONResponse(refusal, 400)
-        self.note(request, _hidden(event), 202)
+            return self.answer(request, _hidden(event), 400, refusal)
         key = event.get("dedup_key") or uuid.uuid4().hex
         self._apply(event, key)
-        return JSONResponse({"status": "success", "message": "Event processed", "dedup_key": key}, 202)
+        done = {"status": "success", "message": "Event processed", "dedup_key": key}
+        return self.answer(request, _hidden(event), 202, done)
 
     def _apply(self, event: dict[str, Any], key: str) -> None:
         name = (event["routing_key"], key)

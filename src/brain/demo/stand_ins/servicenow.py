@@ -13,7 +13,7 @@ import uuid
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from brain.demo.stand_ins.common import StandIn, read_json
@@ -58,40 +58,39 @@ class ServiceNowStandIn(StandIn):
     async def _table(self, request: Request) -> Response:
         body = read_json(await request.body()) if request.method == "POST" else None
         if refusal := _refused(request):
-            return self._answer(request, body, *refusal)
+            return self.answer(request, body, *refusal)
         if request.method == "GET":
             found = self._query(request.query_params.get("sysparm_query", ""))
             limit = int(request.query_params.get("sysparm_limit", 10_000))
-            return self._answer(request, None, 200, {"result": [_view(request, one) for one in found[:limit]]})
+            return self.answer(request, None, 200, {"result": [_view(request, one) for one in found[:limit]]})
         if not isinstance(body, dict):
-            return self._answer(
+            return self.answer(
                 request, body, 400, _error("Exception while reading request", "The payload is not valid JSON.")
             )
         record = self._insert(body)
-        self.note(request, body, 201)
         where = {"Location": f"{request.base_url}api/now/table/incident/{record['sys_id']}"}
-        return JSONResponse({"result": _view(request, record)}, 201, where)
+        return self.answer(request, body, 201, {"result": _view(request, record)}, headers=where)
 
     async def _record(self, request: Request) -> Response:
         body = None if request.method == "GET" else read_json(await request.body())
         if refusal := _refused(request):
-            return self._answer(request, body, *refusal)
+            return self.answer(request, body, *refusal)
         record = self.incidents.get(request.path_params["sys_id"])
         if record is None:
             said = _error("No Record found", "Record doesn't exist or ACL restricts the record retrieval")
-            return self._answer(request, body, 404, said)
+            return self.answer(request, body, 404, said)
         if request.method != "GET":
             if not isinstance(body, dict):
                 said = _error("Exception while reading request", "The payload is not valid JSON.")
-                return self._answer(request, body, 400, said)
+                return self.answer(request, body, 400, said)
             after = {**record, **body}
             if str(after["state"]) in ("6", "7") and not (after["close_code"] and after["close_notes"]):
                 said = _error(
                     "Operation Failed", "Data Policy Exception: Resolution code, Resolution notes are mandatory"
                 )
-                return self._answer(request, body, 403, said)
+                return self.answer(request, body, 403, said)
             _change(record, body)
-        return self._answer(request, body, 200, {"result": _view(request, record)})
+        return self.answer(request, body, 200, {"result": _view(request, record)})
 
     def _query(self, query: str) -> list[dict[str, Any]]:
         found = list(self.incidents.values())
@@ -109,10 +108,6 @@ class ServiceNowStandIn(StandIn):
         _change(record, fields)
         self.incidents[record["sys_id"]] = record
         return record
-
-    def _answer(self, request: Request, body: Any, status: int, content: object) -> Response:
-        self.note(request, body, status)
-        return JSONResponse(content, status)
 
 
 def _change(record: dict[str, Any], fields: dict[str, Any]) -> None:

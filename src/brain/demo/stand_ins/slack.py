@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from brain.demo.stand_ins.common import StandIn, read_json
@@ -36,10 +36,9 @@ class SlackStandIn(StandIn):
     async def _hook(self, request: Request) -> Response:
         message = read_json(await request.body())
         words, status = judge(request.path_params["team"], message)
-        self.note(request, message, status, "/services/***")
         if status == 200:
             self.messages.append(message)
-        return PlainTextResponse(words, status)
+        return self.answer(request, message, status, words, path="/services/***")
 
 
 def judge(team: str, message: Any) -> tuple[str, int]:

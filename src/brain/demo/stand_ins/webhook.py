@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from brain.demo.stand_ins.common import StandIn, read_json
@@ -43,16 +43,13 @@ class WebhookSink(StandIn):
     async def _hook(self, request: Request) -> Response:
         body = await request.body()
         if not _signed(request, body):
-            self.note(request, read_json(body), 401)
-            return JSONResponse({"error": "the signature does not fit"}, 401)
+            return self.answer(request, read_json(body), 401, {"error": "the signature does not fit"})
         message = read_json(body)
         if not isinstance(message, dict) or "type" not in message:
-            self.note(request, message, 400)
-            return JSONResponse({"error": "a message needs a type"}, 400)
-        self.note(request, message, 200)
+            return self.answer(request, message, 400, {"error": "a message needs a type"})
         new = request.headers["webhook-id"] not in self.messages
         self.messages.setdefault(request.headers["webhook-id"], message)
-        return JSONResponse({"new": new})
+        return self.answer(request, message, 200, {"new": new})
 
 
 def _signed(request: Request, body: bytes) -> bool:

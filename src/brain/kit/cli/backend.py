@@ -1,4 +1,4 @@
-"""For commands that look at or mend what a stream's backend keeps, without being a producer or a consumer of it."""
+"""For commands that read or change a stream's backend without being a producer or a consumer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from brain.stream.backends import Backend, GroupInfo
+
+__all__ = ["find_group", "opened"]
 
 
 @contextmanager
@@ -32,5 +34,5 @@ def find_group(backend: Backend, name: str) -> GroupInfo:
 
     groups = {group.name: group for group in backend.groups()}
     if name not in groups:
-        raise NoGroup(f"group {name!r} does not exist; there are {', '.join(sorted(groups)) or 'none'}")
+        raise NoGroup(f"group {name!r} does not exist; the groups are {', '.join(sorted(groups)) or 'none'}")
     return groups[name]

@@ -1,4 +1,4 @@
-"""What commands share: their common options, and how they print."""
+"""Options that several commands have, and how they print."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+__all__ = ["JsonOption", "PatternOption", "StreamOption", "print_json", "print_json_array", "run"]
+
 StreamOption = Annotated[
     str | None,
     typer.Option(
@@ -17,11 +19,18 @@ StreamOption = Annotated[
         help="sqlite:///file.db, redis://host:port/0 or memory://; else BRAIN_STREAM, brain.toml, sqlite:///brain.db.",
     ),
 ]
+"""The option `--stream`: the stream's URL."""
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option("--database", metavar="URL", help="The consumers' tables; else BRAIN_DATABASE, or beside the stream."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+"""The option `--json`."""
 PatternOption = Annotated[
     list[str] | None,
     typer.Option("--pattern", "-p", metavar="PATTERN", help="Event types wanted, such as threat.*; may be repeated."),
 ]
+"""The option `--pattern`: the event types wanted."""
 
 T = TypeVar("T")
 
@@ -29,7 +38,7 @@ T = TypeVar("T")
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run async work to its end; Ctrl-C ends the command with exit code 130.
 
-    What is stored and could not be read is named on standard error.
+    Stored items that could not be read are named on standard error.
     """
     from brain.unreadable import collecting
 

@@ -1,17 +1,22 @@
-"""Tables and texts for people, whatever is in them and wherever they go."""
+"""Tables for people, on a terminal or in a file."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from brain.kit.cli.text import printable
+
 if TYPE_CHECKING:
     from rich.table import Table
 
+__all__ = ["cell", "print_table"]
+
 PIPED_WIDTH = 200
+"""Columns of a table that goes to a pipe or a file."""
 
 
 def print_table(table: Table) -> None:
-    """Print to standard output; into a pipe or a file wide enough that nothing is cut off."""
+    """Print to standard output. In a pipe or a file the table is wide, so that little is cut off."""
     from rich import box
     from rich.console import Console
 
@@ -25,7 +30,5 @@ def print_table(table: Table) -> None:
 def cell(text: object) -> str:
     """A table cell: printable, and not taken for markup."""
     from rich.markup import escape
-
-    from brain.kit.cli.text import printable
 
     return escape(printable(str(text)))

@@ -1,10 +1,12 @@
-"""How commands write what came from elsewhere on a terminal."""
+"""Texts from elsewhere, made safe to print on a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+__all__ = ["moment", "printable", "summary"]
 
 
 def moment(unix_seconds: float) -> str:
@@ -13,13 +15,13 @@ def moment(unix_seconds: float) -> str:
 
 
 def printable(text: str, width: int = 0) -> str:
-    """The text, cut to `width` (0: whole), with what could move the cursor or colour the screen written as escapes."""
+    """The text, cut to `width` (0: whole), with characters that a terminal would obey written as escapes."""
     shown = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
     return f"{shown[: width - 1]}…" if 0 < width < len(shown) else shown
 
 
 def summary(payload: Mapping[str, Any]) -> str:
-    """What a payload says, on one line: its plain values by name, and how many there are of the others."""
+    """A payload on one line: plain values by name, and the lengths of lists."""
     return printable("  ".join(f"{key}={_shown(value)}" for key, value in payload.items()))
 
 

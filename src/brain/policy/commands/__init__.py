@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from brain.policy.commands import approving, deciding, editing, files, measures
+from brain.policy.commands import approvals, containment, decisions, files, rules
 
-app = typer.Typer(help="Rules and decisions: what agents may do.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
-for part in (deciding, files, editing, measures, approving):
+for part in (decisions, files, rules, containment, approvals):
     part.register(app)

@@ -6,21 +6,24 @@ import getpass
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from brain.errors import InvalidInput
+from brain.kit.cli.common import run
 
 if TYPE_CHECKING:
     from brain.policy import PolicyEngine, Rule
-    from brain.policy.importing import Imported
     from brain.policy.measures import Measures
+    from brain.policy.rule_import import ImportResult
     from brain.store import Store
     from brain.stream import EventStream
+
+T = TypeVar("T")
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Rules as YAML or JSON.")]
 RulesOption = Annotated[
@@ -39,6 +42,16 @@ async def opened(url: str | None, *, publishing: bool = True) -> AsyncIterator[P
 
     async with _opened_parts(url, publishing) as (stream, store):
         yield PolicyEngine(stream, store=store, follow_interval=None)
+
+
+def with_engine(url: str | None, act: Callable[[PolicyEngine], T], *, publishing: bool = True) -> T:
+    """The result of `act` on the engine over the stored rules."""
+
+    async def work() -> T:
+        async with opened(url, publishing=publishing) as engine:
+            return act(engine)
+
+    return run(work())
 
 
 @asynccontextmanager
@@ -81,7 +94,7 @@ def opened_store(url: str | None) -> Iterator[Store]:
 
 def stored_rules(url: str | None) -> list[Rule]:
     """The stored rules that can be read; the others are named on standard error, each with its remedy."""
-    from brain.policy.reading import read_rules
+    from brain.policy.stored_rules import read_rules
 
     with opened_store(url) as store:
         rules, faults = read_rules(store)
@@ -90,13 +103,15 @@ def stored_rules(url: str | None) -> list[Rule]:
     return rules
 
 
-@asynccontextmanager
-async def opened_measures(url: str | None, *, publishing: bool = True) -> AsyncIterator[Measures]:
-    """The containments and the kill switch, without the rules: no stored rule can stop a stop order."""
+def with_measures(url: str | None, act: Callable[[Measures], T], *, publishing: bool = True) -> T:
+    """The result of `act` on containments and the kill switch, without the rules: no rule can stop a stop order."""
     from brain.policy.measures import Measures
 
-    async with _opened_parts(url, publishing) as (stream, store):
-        yield Measures(stream, store)
+    async def work() -> T:
+        async with _opened_parts(url, publishing) as (stream, store):
+            return act(Measures(stream, store))
+
+    return run(work())
 
 
 def engine_of(file: Path) -> PolicyEngine:
@@ -117,7 +132,7 @@ def read_context(text: str) -> dict[str, Any]:
     written = sys.stdin.read(limits.BODY_BYTES + 1) if text == "-" else text
     data = written.encode(errors="surrogateescape")
     if len(data) > limits.BODY_BYTES:
-        raise InvalidInput(f"CONTEXT: is larger than {limits.BODY_BYTES} bytes")
+        raise InvalidInput(f"CONTEXT: is larger than {limits.BODY_BYTES} bytes; shorten it")
     if (fault := json_fault(data, limits.BODY_DEPTH)) is not None:
         raise InvalidInput(f"CONTEXT: not valid JSON: {fault}")
     context = json.loads(data)
@@ -143,8 +158,15 @@ def duration(text: str, name: str) -> float:
     """The seconds that `90`, `90s`, `15m`, `2h` or `1d` mean. Raises InvalidInput."""
     found = _DURATION(text.strip())
     if not found:
-        raise InvalidInput(f"{name}: {text!r} is not a duration such as 90s, 15m, 2h or 1d")
+        raise InvalidInput(f"{name}: {text!r} is not a duration; give one such as 30s, 5m, 1h or 1d")
     return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+def readable_duration(seconds: float) -> str:
+    """The duration in its largest whole unit, as `duration` reads it: `15m`, `90s`."""
+    whole = round(seconds)
+    unit = next(name for name in ("d", "h", "m", "s") if whole % _UNITS[name] == 0)
+    return f"{whole // _UNITS[unit]}{unit}"
 
 
 def print_rules(rules: Iterable[Rule]) -> None:
@@ -156,6 +178,8 @@ def print_rules(rules: Iterable[Rule]) -> None:
     table = Table("Priority", "Effect", "Id", "Name", "Conditions", "State")
     for rule in rules:
         state = ("enabled" if rule.enabled else "disabled") + (", shadow" if rule.mode == "shadow" else "")
+        if rule.is_temporary:
+            state = f"measure until {moment(rule.expires_at)}" if rule.expires_at else "measure"
         conditions = "\n".join(cell(condition) for condition in rule.conditions)
         table.add_row(str(rule.priority), rule.effect, cell(rule.id), cell(rule.name), conditions, state)
     print_table(table)
@@ -168,7 +192,7 @@ def say(text: str, *, err: bool = False) -> None:
     typer.echo("\n".join(map(printable, text.split("\n"))), err=err)
 
 
-def counts(done: Imported) -> str:
+def counts(done: ImportResult) -> str:
     """What an import did, in words."""
     made = (len(done.created), len(done.updated), len(done.deleted), done.unchanged)
     return "{} created, {} updated, {} deleted, {} unchanged".format(*made)

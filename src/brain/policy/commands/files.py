@@ -12,10 +12,10 @@ import typer
 
 from brain.errors import BrainError, InvalidInput
 from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
-from brain.policy.commands.common import ByOption, FileArgument, counts, opened, say, stored_rules, user
+from brain.policy.commands.common import ByOption, FileArgument, counts, opened, say, stored_rules, user, with_engine
 
 if TYPE_CHECKING:
-    from brain.policy import PolicyEngine, Rule
+    from brain.policy import PolicyEngine
 
 _WATCH_SECONDS = 0.2
 
@@ -46,15 +46,11 @@ def check(
     from brain.policy.analysis import analyse
     from brain.policy.files import read_policy
 
-    async def stored() -> PolicyEngine:
-        async with opened(stream, publishing=False) as engine:
-            return engine
-
     if file is not None:
         read = read_policy(file)
         rules, lines = list(read.rules), read.lines
     else:
-        rules, lines = run(stored()).rules(), {}
+        rules, lines = with_engine(stream, lambda engine: engine.rules(), publishing=False), {}
     found = analyse(rules, time.time(), fields=field or ())
     if as_json:
         print_json_array(
@@ -120,11 +116,10 @@ def export(
     """Print the stored rules as a policy file: YAML, or JSON with --json or for a file named *.json."""
     from brain.policy.files import dump_policy
 
-    async def then(number: int) -> list[Rule]:
-        async with opened(stream, publishing=False) as engine:
-            return engine.rules_at(number)
-
-    rules = stored_rules(stream) if version is None else run(then(version))
+    if version is None:
+        rules = stored_rules(stream)
+    else:
+        rules = with_engine(stream, lambda engine: engine.rules_at(version), publishing=False)
     lasting = [rule for rule in rules if not rule.is_temporary]
     text = dump_policy(lasting, as_json=as_json or (output is not None and output.suffix == ".json"))
     if output is None:
@@ -136,15 +131,12 @@ def export(
 def diff(file: FileArgument, as_json: JsonOption = False, stream: StreamOption = None) -> None:
     """What `import --replace` of the file would change in the stored rules. Exit code 1 when anything."""
     from brain.policy.files import read_policy
-    from brain.policy.importing import differences
     from brain.policy.models import changes
-
-    async def work() -> PolicyEngine:
-        async with opened(stream, publishing=False) as engine:
-            return engine
+    from brain.policy.rule_import import differences
 
     wanted = {rule.id: rule for rule in read_policy(file).rules}
-    known = {rule.id: rule for rule in run(work()).rules()}
+    stored = with_engine(stream, lambda engine: engine.rules(), publishing=False)
+    known = {rule.id: rule for rule in stored}
     found = differences(known, wanted, replace_all=True)
     rows = []
     for change in found:

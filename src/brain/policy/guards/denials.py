@@ -1,13 +1,15 @@
-"""What a guard raises when an action may not be done."""
+"""The errors that a guard raises for a denied action."""
 
 from __future__ import annotations
 
 import sys
+from typing import TypeVar
 
-from brain.charter import Effect
 from brain.errors import BrainError
 from brain.policy.approvals import Approval
-from brain.policy.decisions import Decision
+from brain.policy.decisions import Decision, refusal
+
+D = TypeVar("D", bound="ActionDenied")
 
 
 class ActionDenied(BrainError):
@@ -26,10 +28,22 @@ class ActionDenied(BrainError):
         self.decision = decision or denial_in_words(message)
         self.approval = approval
 
+    def ids(self) -> dict[str, str | None]:
+        """The ids of the rule that denied and of the request to a person, None where there is none."""
+        return {
+            "rule_id": self.decision.rule_id,
+            "approval_id": self.approval.id if self.approval is not None else None,
+        }
+
 
 def denial_in_words(message: str) -> Decision:
     """The decision behind a denial of which only the message arrived."""
-    return Decision(allowed=False, effect=Effect.DENY, rule_id=None, rule_name=None, reason=message)
+    return refusal(message)
+
+
+def denial_text(denied: BrainError) -> str:
+    """The refusal as a text for the caller, such as a model: the error's title and the reason."""
+    return f"{denied.title}: {denied}"
 
 
 class ApprovalRequired(ActionDenied):
@@ -39,19 +53,30 @@ class ApprovalRequired(ActionDenied):
     approval: Approval
 
 
-def action_denied(message: str, decision: Decision, approval: Approval | None = None) -> ActionDenied:
-    """The ActionDenied to raise: in a program that has loaded Starlette one that its error handling knows."""
+def action_denied(
+    message: str, decision: Decision, approval: Approval | None = None, *, remedy: str = ""
+) -> ActionDenied:
+    """The ActionDenied to raise: in a program that has loaded Starlette one that its error handling knows.
+
+    `remedy` is for the developer. It is a note, which a traceback shows, and no part of any answer to the caller.
+    """
     if "starlette.exceptions" not in sys.modules:
-        return ActionDenied(message, decision, approval)
+        return _noted(ActionDenied(message, decision, approval), remedy)
     from brain.policy.guards.web_denials import ActionDeniedHTTP
 
-    return ActionDeniedHTTP(message, decision, approval)
+    return _noted(ActionDeniedHTTP(message, decision, approval), remedy)
 
 
-def approval_required(message: str, decision: Decision, approval: Approval) -> ApprovalRequired:
+def approval_required(message: str, decision: Decision, approval: Approval, *, remedy: str = "") -> ApprovalRequired:
     """The ApprovalRequired to raise, likewise."""
     if "starlette.exceptions" not in sys.modules:
-        return ApprovalRequired(message, decision, approval)
+        return _noted(ApprovalRequired(message, decision, approval), remedy)
     from brain.policy.guards.web_denials import ApprovalRequiredHTTP
 
-    return ApprovalRequiredHTTP(message, decision, approval)
+    return _noted(ApprovalRequiredHTTP(message, decision, approval), remedy)
+
+
+def _noted(denied: D, remedy: str) -> D:
+    if remedy:
+        denied.add_note(remedy)
+    return denied

@@ -9,16 +9,16 @@ from string import Formatter
 from typing import Any
 
 from brain.errors import InvalidInput
-from brain.policy.guards.acting import Agent
+from brain.policy.guards.agent_context import Agent
 from brain.policy.guards.binding import Binding, Named, binder
-from brain.policy.normal import PLAIN, unwrap
+from brain.policy.normalisation import PLAIN, unwrap
 
 Described = tuple[str, str | None, Any, Agent | None]
-Describe = Callable[[tuple[Any, ...], Mapping[str, Any]], Described]
+DescribeCall = Callable[[tuple[Any, ...], Mapping[str, Any]], Described]
 """A function of a call's arguments that gives action, resource, params and agent."""
 
 
-class Description:
+class CallDescription:
     """What a guard was given to describe the calls of a function with."""
 
     def __init__(
@@ -36,7 +36,7 @@ class Description:
         self._params = params if callable(params) or params is None else tuple(params)
         self._agent = agent
 
-    def of(self, function: Callable[..., Any], wrapper: Callable[..., Any]) -> Describe:
+    def of(self, function: Callable[..., Any], wrapper: Callable[..., Any]) -> DescribeCall:
         """How calls of `function` through `wrapper` are described."""
         bind, binding = binder(function), Binding(wrapper)
         action, resource, wanted, agent = self.action, self._resource, self._params, self._agent

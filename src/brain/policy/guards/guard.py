@@ -12,12 +12,12 @@ from brain.policy.approvals import DEFAULT_TIMEOUT
 from brain.policy.decisions import Decision
 from brain.policy.engine import PolicyEngine
 from brain.policy.guards import frameworks
-from brain.policy.guards.acting import Agent, acting_agent, agent_fields
-from brain.policy.guards.asking import Asking, Question
+from brain.policy.guards.agent_context import Agent, acting_agent, agent_fields
+from brain.policy.guards.approval_gate import ApprovalGate, ApprovalOptions
+from brain.policy.guards.decorators import wrapped
 from brain.policy.guards.denials import action_denied
-from brain.policy.guards.description import Describe, Description
-from brain.policy.guards.wrapping import wrapped
-from brain.policy.normal import normalise
+from brain.policy.guards.description import CallDescription, DescribeCall
+from brain.policy.normalisation import normalise
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,9 +28,10 @@ log = Log("brain.policy")
 _silent: WeakSet[PolicyEngine] = WeakSet()
 """Engines without a stream of which that was said."""
 
-NO_AGENT = (
-    "the guard does not know who acts: no agent_id; give the guard or the call an `agent`, or act inside"
-    " `acting_as(...)` (in another thread: `carry`); where nobody is to be known, name ANONYMOUS"
+NO_AGENT = "the guard does not know who acts: the call names no agent_id"
+_NAME_AGENT = (
+    "give the guard or the call an `agent`, or act inside `acting_as(...)` (in another thread: `carry`); "
+    "where the caller may be unknown, name ANONYMOUS"
 )
 
 
@@ -54,14 +55,14 @@ class Guard:
         approval_timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         if on_approval not in ("wait", "raise"):
-            raise InvalidInput(f"on_approval: {on_approval!r} is neither wait nor raise")
+            raise InvalidInput(f"on_approval: {on_approval!r} is unknown; use wait or raise")
         self.engine = engine
         self._agent = agent
         self._environment = environment
-        self._asking = Asking(engine, waits=on_approval == "wait", timeout=approval_timeout)
+        self._approval_options = ApprovalOptions(engine, waits=on_approval == "wait", timeout=approval_timeout)
         if not engine.records and engine not in _silent:
             _silent.add(engine)
-            log.warning("guards of an engine without event_stream decide, and record nothing")
+            log.warning("a guard has an engine without event_stream, so its decisions are not recorded")
 
     def context(
         self,
@@ -97,7 +98,7 @@ class Guard:
         ApprovalRequired instead, and the same call goes through once when it is repeated after the answer.
         """
         found = self._begin(lambda args, kwargs: (action, resource, params, agent), (), {})
-        return found.ask() if isinstance(found, Question) else found
+        return found.wait() if isinstance(found, ApprovalGate) else found
 
     async def check_async(
         self,
@@ -108,19 +109,21 @@ class Guard:
     ) -> Decision:
         """As `check`, without blocking the event loop, of asyncio or trio. A denial waits for nothing."""
         found = self._begin(lambda args, kwargs: (action, resource, params, agent), (), {})
-        return await found.ask_async() if isinstance(found, Question) else found
+        return await found.wait_async() if isinstance(found, ApprovalGate) else found
 
-    def _begin(self, describe: Describe, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Decision | Question:
+    def _begin(
+        self, describe: DescribeCall, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Decision | ApprovalGate:
         """The decision that lets the call go on, or the question to be answered first. Raises ActionDenied."""
         context = self.context(*describe(args, kwargs))
         if context.get("agent_id") in (None, ""):
-            raise action_denied(NO_AGENT, self.engine.refuse(context, NO_AGENT))
+            raise action_denied(NO_AGENT, self.engine.refuse(context, NO_AGENT), remedy=_NAME_AGENT)
         decision = self.engine.evaluate(context)
         if not decision.allowed:
             raise action_denied(decision.reason, decision)
         if not decision.requires_approval:
             return decision
-        return Question(self._asking, decision, context, lambda: self.context(*describe(args, kwargs)))
+        return ApprovalGate(self._approval_options, decision, context, lambda: self.context(*describe(args, kwargs)))
 
     def __call__(
         self,
@@ -136,7 +139,7 @@ class Guard:
         arguments. `params` are the call's arguments, unless it names some of them, or is a function of them. A
         generator is decided on when its first step is asked for, as that is when its body begins.
         """
-        described = Description(action, resource, params, agent)
+        described = CallDescription(action, resource, params, agent)
 
         def decorate(function: Callable[P, T]) -> Callable[P, T]:
             return self._wrapped(function, described)
@@ -162,7 +165,7 @@ class Guard:
         action = name or getattr(function, "name", None) or getattr(function, "__name__", None)
         if not isinstance(action, str):
             raise InvalidInput(f"name: {function!r} has no name; give one")
-        return cast(F, self._wrapped(cast(Any, function), Description(action, resource, None, agent)))
+        return cast(F, self._wrapped(cast(Any, function), CallDescription(action, resource, None, agent)))
 
     def tools(
         self, tools: Iterable[Any] | Mapping[str, Any], *, agent: Agent | Callable[..., Agent] | None = None
@@ -173,7 +176,7 @@ class Guard:
         guarded = [self.tool(function, agent=agent) for function in tools]
         return frameworks.by_name(guarded)
 
-    def _wrapped(self, function: Callable[P, T], description: Description) -> Callable[P, T]:
+    def _wrapped(self, function: Callable[P, T], description: CallDescription) -> Callable[P, T]:
         return wrapped(function, description, self._begin)
 
 

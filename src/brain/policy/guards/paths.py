@@ -1,4 +1,4 @@
-"""A path as whoever serves files reads it: rules are written about that, whatever way a request puts it."""
+"""Resolves a path as a server of files does, so that rules see one form of it."""
 
 from __future__ import annotations
 

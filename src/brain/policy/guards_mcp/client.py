@@ -10,9 +10,9 @@ from typing import Any
 from brain.errors import InvalidInput
 from brain.policy.guards import Agent, Guard
 from brain.policy.guards_mcp.arguments import UnknownArguments, prepared
-from brain.policy.guards_mcp.asking import Asker
+from brain.policy.guards_mcp.deciding import RequestDecider
 from brain.policy.guards_mcp.installed import require_mcp
-from brain.policy.guards_mcp.methods import LISTINGS, Names, ToolAction, asks
+from brain.policy.guards_mcp.methods import LISTINGS, Names, ToolActionChoice, action_requests
 from brain.policy.guards_mcp.schemas import ArgumentsRefused
 
 _PAGES = 100  # of a list, at most, for one call
@@ -50,11 +50,11 @@ class GuardedClient:
         *,
         agent: Agent | None = None,
         prefix: str = "",
-        tool_action: ToolAction = "both",
+        tool_action: ToolActionChoice = "both",
         unknown_arguments: UnknownArguments = "refuse",
     ) -> None:
         require_mcp()
-        self._asker = Asker(guard, agent)
+        self._decider = RequestDecider(guard, agent)
         self._client = client
         self._names = Names(prefix, tool_action)
         self._unknown = unknown_arguments
@@ -67,7 +67,7 @@ class GuardedClient:
         """Call the tool, when the policy allows it, with the arguments that were decided on."""
         schema = await self._schema(name)
         sent = prepared(schema, arguments or {}, unknown=self._unknown, remote=True)
-        await self._asker.ask(self._names.tool(name, sent))
+        await self._decider.check(self._names.tool(name, sent))
         return await self._client.call_tool(name, sent, *args, **options)
 
     async def list_tools(self, **options: Any) -> Any:
@@ -82,7 +82,7 @@ class GuardedClient:
                 self._note(page.tools)
             listed, schema = self._schemas.get(name, (0.0, {}))
         if not listed:
-            raise ArgumentsRefused(f"the server lists no tool {name!r}, so what its arguments mean is not known")
+            raise ArgumentsRefused(f"the server lists no tool {name!r}, so the arguments cannot be checked")
         return schema
 
     def _note(self, tools: Iterable[Any]) -> None:
@@ -162,16 +162,18 @@ class GuardedClient:
     def __getattr__(self, name: str) -> Any:
         if name in _PASSED:
             return getattr(self._client, name)
-        raise AttributeError(f"{name}: a GuardedClient has no such method, because no rule could decide it")
+        raise AttributeError(
+            f"{name}: a GuardedClient has no such method, because no rule could decide it; use its own"
+        )
 
     # Deciding
 
     async def _decide(self, method: str, **params: Any) -> None:
-        found = asks(method, params, self._names)
+        found = action_requests(method, params, self._names)
         if found is None:
             raise InvalidInput(f"{method}: no action is known for the method")
-        for ask in found:
-            await self._asker.ask(ask)
+        for request in found:
+            await self._decider.check(request)
 
     async def _listed(self, method: str, fetch: Callable[..., Awaitable[Any]], options: dict[str, Any]) -> Any:
         """The first page from the wanted one on that has anything for the agent, without what it may not use."""
@@ -189,7 +191,9 @@ class GuardedClient:
             self._note(page.tools)
         return {
             key: [
-                item for item in getattr(page, key) if self._asker.may(self._names.item(listing, getattr(item, field)))
+                item
+                for item in getattr(page, key)
+                if self._decider.allows(self._names.item(listing, getattr(item, field)))
             ]
         }
 

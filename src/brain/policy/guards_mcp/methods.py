@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from brain.policy.guards.paths import resolved
 
 TOOL_CALL = "mcp.tool.call"
-ToolAction = Literal["both", "mcp.tool.call", "name"]
+ToolActionChoice = Literal["both", "mcp.tool.call", "name"]
 """What the action of a tool's call is: `mcp.tool.call`, the tool's own name, or either."""
 
 Form = tuple[str, str | None]
@@ -33,7 +33,7 @@ class Malformed(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ActionRequest:
     """What is decided on: `actions` and `resources` are the names that a rule may call it by, the usual ones first."""
 
     actions: tuple[str, ...]
@@ -69,37 +69,37 @@ class Names:
     """How the names of one server's tools and prompts become resources and actions."""
 
     prefix: str = ""
-    tool_action: ToolAction = "both"
+    tool_action: ToolActionChoice = "both"
 
-    def tool(self, name: str, arguments: Mapping[str, Any]) -> Ask:
+    def tool(self, name: str, arguments: Mapping[str, Any]) -> ActionRequest:
         """A tool's call. A name that looks like one of our actions is never an action."""
         own = f"{self.prefix}{name}"
         both = (TOOL_CALL,) if own.startswith("mcp.") else (TOOL_CALL, own)
         chosen = {"both": both, "mcp.tool.call": (TOOL_CALL,), "name": (own,)}[self.tool_action]
-        return Ask(chosen, (own,), arguments)
+        return ActionRequest(chosen, (own,), arguments)
 
-    def prompt(self, name: str, arguments: Mapping[str, Any]) -> Ask:
+    def prompt(self, name: str, arguments: Mapping[str, Any]) -> ActionRequest:
         """The rendering of a prompt."""
-        return Ask(("mcp.prompt.get",), (f"{self.prefix}{name}",), arguments)
+        return ActionRequest(("mcp.prompt.get",), (f"{self.prefix}{name}",), arguments)
 
-    def item(self, listing: Listing, name: str) -> Ask:
+    def item(self, listing: Listing, name: str) -> ActionRequest:
         """The use of an item of a list, before its arguments are known."""
         if listing.method == "tools/call":
             return self.tool(name, {})
         if listing.method == "prompts/get":
             return self.prompt(name, {})
         if listing.method == "resources/read":
-            return Ask(("mcp.resource.read",), written(name))
-        return Ask(("mcp.task.get",), (name,))
+            return ActionRequest(("mcp.resource.read",), uri_forms(name))
+        return ActionRequest(("mcp.task.get",), (name,))
 
 
-def asks(method: str, params: Mapping[str, Any], names: Names) -> list[Ask] | None:
+def action_requests(method: str, params: Mapping[str, Any], names: Names) -> list[ActionRequest] | None:
     """All that a request asks for, each to be decided; None for an unknown method. Raises Malformed."""
     describe = _METHODS.get(method)
     return None if describe is None else list(describe(params, names))
 
 
-Describe = Callable[[Mapping[str, Any], Names], Iterator[Ask]]
+DescribeRequest = Callable[[Mapping[str, Any], Names], Iterator[ActionRequest]]
 
 
 def text_of(params: Mapping[str, Any], name: str) -> str:
@@ -120,7 +120,7 @@ def mapping_of(params: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value
 
 
-def written(uri: str) -> tuple[str, ...]:
+def uri_forms(uri: str) -> tuple[str, ...]:
     """The uri as it is, and as a server may read it: with its %-signs decoded, and its path resolved."""
     decoded = unquote(uri, errors="replace")
     scheme, found, rest = decoded.partition("://")
@@ -134,58 +134,58 @@ def _rest(params: Mapping[str, Any], *without: str) -> dict[str, Any]:
     return {name: value for name, value in params.items() if name not in ("_meta", "cursor", *without)}
 
 
-def _whole(action: str) -> Describe:
-    def describe(params: Mapping[str, Any], names: Names) -> Iterator[Ask]:
-        yield Ask((action,), (None,), _rest(params))
+def _whole(action: str) -> DescribeRequest:
+    def describe(params: Mapping[str, Any], names: Names) -> Iterator[ActionRequest]:
+        yield ActionRequest((action,), (None,), _rest(params))
 
     return describe
 
 
-def _of_uri(action: str) -> Describe:
-    def describe(params: Mapping[str, Any], names: Names) -> Iterator[Ask]:
-        yield Ask((action,), written(text_of(params, "uri")), _rest(params, "uri", "requestState"))
+def _of_uri(action: str) -> DescribeRequest:
+    def describe(params: Mapping[str, Any], names: Names) -> Iterator[ActionRequest]:
+        yield ActionRequest((action,), uri_forms(text_of(params, "uri")), _rest(params, "uri", "requestState"))
 
     return describe
 
 
-def _of_task(action: str) -> Describe:
-    def describe(params: Mapping[str, Any], names: Names) -> Iterator[Ask]:
-        yield Ask((action,), (text_of(params, "taskId"),), _rest(params, "taskId", "requestState"))
+def _of_task(action: str) -> DescribeRequest:
+    def describe(params: Mapping[str, Any], names: Names) -> Iterator[ActionRequest]:
+        yield ActionRequest((action,), (text_of(params, "taskId"),), _rest(params, "taskId", "requestState"))
 
     return describe
 
 
-def _tool_call(params: Mapping[str, Any], names: Names) -> Iterator[Ask]:
+def _tool_call(params: Mapping[str, Any], names: Names) -> Iterator[ActionRequest]:
     yield names.tool(text_of(params, "name"), mapping_of(params, "arguments"))
 
 
-def _prompt_get(params: Mapping[str, Any], names: Names) -> Iterator[Ask]:
+def _prompt_get(params: Mapping[str, Any], names: Names) -> Iterator[ActionRequest]:
     yield names.prompt(text_of(params, "name"), mapping_of(params, "arguments"))
 
 
-def _listen(params: Mapping[str, Any], names: Names) -> Iterator[Ask]:
+def _listen(params: Mapping[str, Any], names: Names) -> Iterator[ActionRequest]:
     """Each uri is a subscription of its own."""
     wanted = mapping_of(params, "notifications")
     uris = wanted.get("resourceSubscriptions")
     if uris is not None and not (isinstance(uris, list) and all(isinstance(uri, str) for uri in uris)):
         raise Malformed("notifications.resourceSubscriptions: must be a list of uris")
     if not uris:
-        yield Ask(("mcp.subscription.listen",), (None,), wanted)
+        yield ActionRequest(("mcp.subscription.listen",), (None,), wanted)
     for uri in uris or ():
-        yield Ask(("mcp.subscription.listen", "mcp.resource.subscribe"), written(uri), wanted)
+        yield ActionRequest(("mcp.subscription.listen", "mcp.resource.subscribe"), uri_forms(uri), wanted)
 
 
-def _completion(params: Mapping[str, Any], names: Names) -> Iterator[Ask]:
+def _completion(params: Mapping[str, Any], names: Names) -> Iterator[ActionRequest]:
     """A completion shows what its prompt or template can hold, so a rule about using that is about it, too."""
     ref = mapping_of(params, "ref")
     if ref.get("type") == "ref/prompt":
         use, resource = "mcp.prompt.get", f"{names.prefix}{text_of(ref, 'name')}"
     else:
         use, resource = "mcp.resource.read", text_of(ref, "uri")
-    yield Ask(("mcp.completion", use), (resource,), _rest(params, "ref"))
+    yield ActionRequest(("mcp.completion", use), (resource,), _rest(params, "ref"))
 
 
-_METHODS: Mapping[str, Describe] = {
+_METHODS: Mapping[str, DescribeRequest] = {
     "initialize": _whole("mcp.initialize"),
     "server/discover": _whole("mcp.discover"),
     "tools/list": _whole("mcp.tool.list"),

@@ -8,19 +8,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from brain.policy.guards import ActionDenied, Agent, Guard
+from brain.policy.guards.denials import denial_text
 from brain.policy.guards_mcp.arguments import MAX_DEPTH, UnknownArguments, check_values, prepared
-from brain.policy.guards_mcp.asking import Asker, denied_by_fault, facts, failures, log, said
+from brain.policy.guards_mcp.deciding import RequestDecider, denied_by_fault, failures, log
 from brain.policy.guards_mcp.installed import require_mcp
 from brain.policy.guards_mcp.methods import (
     LIFECYCLE,
     LISTINGS,
     PASSED,
-    Ask,
+    ActionRequest,
     Listing,
     Malformed,
     Names,
-    ToolAction,
-    asks,
+    ToolActionChoice,
+    action_requests,
     mapping_of,
     text_of,
 )
@@ -43,7 +44,7 @@ def guard_server(
     *,
     agent: Agent | None = None,
     prefix: str = "",
-    tool_action: ToolAction = "both",
+    tool_action: ToolActionChoice = "both",
     unknown_arguments: UnknownArguments = "refuse",
     methods: Mapping[str, str] | None = None,
 ) -> None:
@@ -58,21 +59,23 @@ def guard_server(
     """
     require_mcp()
     names = Names(prefix, tool_action)
-    gate = _Gate(Asker(guard, agent), names, unknown_arguments, dict(methods or {}))
+    gate = _Gate(RequestDecider(guard, agent), names, unknown_arguments, dict(methods or {}))
     from mcp.server import MCPServer
 
     if isinstance(server, MCPServer):
         from brain.policy.guards_mcp.tools import OwnTools
 
-        gate.own_tools = OwnTools(server, gate.asker, names)
+        gate.own_tools = OwnTools(server, gate.decider, names)
     server.middleware.append(gate)
 
 
 class _Gate:
     """The middleware."""
 
-    def __init__(self, asker: Asker, names: Names, unknown: UnknownArguments, methods: Mapping[str, str]) -> None:
-        self.asker = asker
+    def __init__(
+        self, decider: RequestDecider, names: Names, unknown: UnknownArguments, methods: Mapping[str, str]
+    ) -> None:
+        self.decider = decider
         self.own_tools: OwnTools | None = None
         self._names = names
         self._unknown = unknown
@@ -108,24 +111,24 @@ class _Gate:
         from mcp_types import INVALID_PARAMS
 
         try:
-            for ask in await self._asks(ctx):
-                await self.asker.ask(ask)
+            for request in await self._requests(ctx):
+                await self.decider.check(request)
         except Malformed as error:
             raise MCPError(code=INVALID_PARAMS, message=str(error)) from None
         except ActionDenied as denied:
-            raise MCPError(code=DENIED, message=said(denied), data=facts(denied)) from None
+            raise MCPError(code=DENIED, message=denial_text(denied), data=denied.ids()) from None
         except Exception as error:  # noqa: BLE001  (as in `_tool_call`)
             fault = denied_by_fault("mcp_not_decided", ctx.method, error)
-            raise MCPError(code=DENIED, message=said(fault), data=facts(fault)) from None
+            raise MCPError(code=DENIED, message=denial_text(fault), data=fault.ids()) from None
 
-    async def _asks(self, ctx: ServerRequestContext[Any, Any]) -> list[Ask]:
+    async def _requests(self, ctx: ServerRequestContext[Any, Any]) -> list[ActionRequest]:
         params = ctx.params or {}
         if ctx.method == "prompts/get" and self.own_tools is not None:
             params = {**params, "arguments": self.own_tools.prompt_arguments(params)}
-        found = asks(ctx.method, params, self._names)
+        found = action_requests(ctx.method, params, self._names)
         if found is None and ctx.method in self._methods:
             given = {name: value for name, value in params.items() if name != "_meta"}
-            return [Ask((self._methods[ctx.method],), params=given)]
+            return [ActionRequest((self._methods[ctx.method],), params=given)]
         if found is None:
             raise denied_by_fault("mcp_unknown_method", ctx.method, LookupError("no action is known for the method"))
         return found
@@ -136,11 +139,11 @@ class _Gate:
         try:
             run = await self._decided_call(ctx, call_next)
         except (ActionDenied, ArgumentsRefused) as error:
-            return refusal(ctx.protocol_version, said(error))
+            return refusal(ctx.protocol_version, denial_text(error))
         except Malformed as error:
             return refusal(ctx.protocol_version, f"{ArgumentsRefused.title}: {error}")
         except Exception as error:  # noqa: BLE001  (what failed while deciding is not let through, nor passed on)
-            return refusal(ctx.protocol_version, said(denied_by_fault("mcp_not_decided", ctx.method, error)))
+            return refusal(ctx.protocol_version, denial_text(denied_by_fault("mcp_not_decided", ctx.method, error)))
         return await run()
 
     async def _decided_call(
@@ -155,7 +158,7 @@ class _Gate:
             decided = await own.decide(name, arguments)
             return lambda: own.run(decided, lambda: call_next(ctx))
         arguments = prepared(await self._schema(ctx, call_next, name), arguments, unknown=self._unknown)
-        await self.asker.ask(self._names.tool(name, arguments))
+        await self.decider.check(self._names.tool(name, arguments))
         return lambda: call_next(replace(ctx, params={**params, "arguments": arguments}))
 
     async def _schema(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext, name: str) -> Mapping[str, Any]:
@@ -169,7 +172,7 @@ class _Gate:
             if page.get("nextCursor") in (None, cursor):
                 break
             cursor = page["nextCursor"]
-        raise ArgumentsRefused(f"the server lists no tool {name!r}, so what its arguments mean is not known")
+        raise ArgumentsRefused(f"the server lists no tool {name!r}, so the arguments cannot be checked")
 
     # Lists
 
@@ -192,7 +195,7 @@ class _Gate:
 
     def _shown(self, listing: Listing, item: Mapping[str, Any]) -> bool:
         name = item.get(listing.field)
-        return isinstance(name, str) and self.asker.may(self._names.item(listing, name))
+        return isinstance(name, str) and self.decider.allows(self._names.item(listing, name))
 
 
 def _refused(ctx: ServerRequestContext[Any, Any], error: ArgumentsRefused) -> dict[str, Any]:
@@ -200,8 +203,8 @@ def _refused(ctx: ServerRequestContext[Any, Any], error: ArgumentsRefused) -> di
     from mcp_types import INVALID_PARAMS
 
     if ctx.method == "tools/call":
-        return refusal(ctx.protocol_version, said(error))
-    raise MCPError(code=INVALID_PARAMS, message=said(error)) from None
+        return refusal(ctx.protocol_version, denial_text(error))
+    raise MCPError(code=INVALID_PARAMS, message=denial_text(error)) from None
 
 
 async def _page(
@@ -220,7 +223,7 @@ def _wire(result: HandlerResult) -> dict[str, Any]:
 
 
 def _private(ctx: ServerRequestContext[Any, Any], result: HandlerResult) -> dict[str, Any]:
-    """The result as one that nobody may keep for another agent, nor for later."""
+    """The result, marked so that no client keeps it for another agent or for later."""
     page = _wire(result)
     if _is_modern(ctx.protocol_version):
         page.update(ttlMs=0, cacheScope="private")

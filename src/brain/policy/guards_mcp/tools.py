@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from brain.errors import InvalidInput
 from brain.policy.guards import ActionDenied
+from brain.policy.guards.denials import denial_text
 from brain.policy.guards_mcp.arguments import check_values, prepared
-from brain.policy.guards_mcp.asking import Asker, said
+from brain.policy.guards_mcp.deciding import RequestDecider
 from brain.policy.guards_mcp.methods import Malformed, Names, mapping_of, text_of
 from brain.policy.guards_mcp.schemas import ArgumentsRefused
 
@@ -23,14 +24,14 @@ T = TypeVar("T")
 class OwnTools:
     """Stands between the server and its tools: each call runs with the very values that were decided on."""
 
-    def __init__(self, server: MCPServer[Any], asker: Asker, names: Names) -> None:
+    def __init__(self, server: MCPServer[Any], decider: RequestDecider, names: Names) -> None:
         self._server = server
-        self._asker = asker
+        self._decider = decider
         self._names = names
         manager: Any = getattr(server, "_tool_manager", None)
         self._next: ContextVar[Decided | None] = ContextVar("brain_mcp_decided", default=None)
         if not hasattr(manager, "call_tool") or not hasattr(server, "_prompt_manager"):
-            raise InvalidInput("mcp: this release keeps its tools in a way that is not known here; use mcp 2.0 to 2.3")
+            raise InvalidInput("mcp: this release keeps its tools in another place than expected; use mcp 2.0 to 2.3")
         manager.call_tool = self._call_tool
         self._manager = manager
 
@@ -38,7 +39,7 @@ class OwnTools:
         """The call, when it may be made. Raises ActionDenied, ArgumentsRefused."""
         tool = self._manager.get_tool(name)
         values = arguments if tool is None else _values(tool, arguments)
-        await self._asker.ask(self._names.tool(name, _named(values)))
+        await self._decider.check(self._names.tool(name, _named(values)))
         return Decided(tool, arguments, values)
 
     async def run(self, decided: Decided, request: Callable[[], Awaitable[T]]) -> T:
@@ -58,7 +59,7 @@ class OwnTools:
             try:
                 decided = await self.decide(name, arguments)
             except (ActionDenied, ArgumentsRefused) as error:
-                raise ToolError(said(error)) from error
+                raise ToolError(denial_text(error)) from error
         if decided.tool is None:
             raise ToolError(f"Unknown tool: {name}")
         tool = _with(decided.tool, decided.values)

@@ -131,7 +131,7 @@ function factsOf(incident) {
     ["resolved", incident.resolved_at && `${fullTime(incident.resolved_at)}, after ${duration(incident.resolved_at - incident.opened_at)}`],
     ["owner", incident.owner ?? "nobody"],
     ["agents", incident.agents.join(", ")],
-    ["story", incident.correlation_id],
+    ["correlation id", incident.correlation_id],
   ].filter(([, value]) => value);
 }
 

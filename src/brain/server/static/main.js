@@ -13,6 +13,7 @@ import { mountIncidents } from "./incidents.js";
 import { createInspector } from "./inspector.js";
 import { Live } from "./live.js";
 import { mountOverview } from "./overview.js";
+import { loadPluginViews } from "./plugins.js";
 import { mountPolicy } from "./policy.js";
 import { Recent } from "./recent.js";
 import { router } from "./router.js";
@@ -21,7 +22,10 @@ import { Source } from "./sources.js";
 import { mountThreats } from "./threats.js";
 import { createTrendSources } from "./trends.js";
 
-/** A view is a name in the address, a title, and a function (root, context) => {update, remove, tick?}. */
+/**
+ * A view is a name in the address, a title, and a function (root, context) => {update, remove, tick?}. Those of plug-ins
+ * are added once the server has listed them.
+ */
 const VIEWS = {
   overview: { title: "Overview", mount: mountOverview },
   events: { title: "Events", mount: mountEvents },
@@ -33,7 +37,7 @@ const VIEWS = {
   "dead-letters": { title: "Dead letters", mount: mountDeadLetters },
 };
 
-const CATALOGUE_RETRY_MS = 2000;
+const RETRY_MS = 2000;
 
 const live = new Live();
 const recent = new Recent(live);
@@ -111,16 +115,17 @@ function hintSources({ detail }) {
   if (changed((type) => type.startsWith("policy.rule_") && type !== "policy.rule_evaluated")) context.rules.hint();
 }
 
-/** Events have no priority of their own, so nothing is shown before the catalogue is there. */
-async function catalogueLoaded() {
+/** Events have no priority of their own, so nothing is shown before the catalogue is there, and the plug-ins' views. */
+async function declarationsLoaded() {
   try {
-    await loadCatalogue();
+    const [views] = await Promise.all([loadPluginViews(), loadCatalogue()]);
+    Object.assign(VIEWS, { ...views, ...VIEWS }); // the page's own names go first
     return true;
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     await new Promise((resolve) => {
       session.addEventListener("opened", resolve, { once: true });
-      if (error.status !== 401) setTimeout(resolve, CATALOGUE_RETRY_MS);
+      if (error.status !== 401) setTimeout(resolve, RETRY_MS);
     });
     return false;
   }
@@ -135,7 +140,7 @@ async function start() {
     main.querySelector("h1").focus();
   });
   live.addEventListener("batch", hintSources);
-  while (!(await catalogueLoaded()));
+  while (!(await declarationsLoaded()));
   router.addEventListener("route", show);
   router.start();
   context.stats.watch(showTitle);

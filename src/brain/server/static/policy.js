@@ -13,6 +13,9 @@ import { staleNotice } from "./stale.js";
 const MOST = 500;
 const MEASURES = ["containment", "kill-switch"]; // tags that no rule can have
 
+/** Whether it is a containment or the kill switch, which are in force for a time and no rules of the policy. */
+const isMeasure = (rule) => rule.tags.some((tag) => MEASURES.includes(tag));
+
 /** The view `#/policy`. */
 export function mountPolicy(root, { rules: source }) {
   const search = h("input", { type: "search", placeholder: "name, field, value…", oninput: () => router.change({ q: search.value }, { replace: true }) });
@@ -40,8 +43,10 @@ export function mountPolicy(root, { rules: source }) {
     const q = (router.parameters.q ?? "").toLowerCase();
     if (search !== document.activeElement) search.value = router.parameters.q ?? "";
     const fitting = rules.filter((rule) => !q || JSON.stringify(rule).toLowerCase().includes(q));
-    const on = rules.filter((rule) => rule.enabled).length;
-    summary.textContent = `${plural(rules.length, "rule")}, ${count(on)} enabled`;
+    const lasting = rules.filter((rule) => !isMeasure(rule));
+    const on = lasting.filter((rule) => rule.enabled).length;
+    const measures = rules.length - lasting.length;
+    summary.textContent = `${plural(lasting.length, "rule")}, ${count(on)} enabled${measures ? `; ${plural(measures, "measure")}` : ""}`;
     syncList(list, fitting.slice(0, MOST), (rule) => rule.id, (rule) => ruleRow(rule, (enabled) => flip(rule, enabled)));
     none.hidden = fitting.length > 0 && fitting.length <= MOST;
     none.textContent = fitting.length ? `and ${count(fitting.length - MOST)} more: narrow the filter to see them` : q ? "No rule fits this filter." : "No rules: the default effect decides everything.";
@@ -73,7 +78,7 @@ export function mountPolicy(root, { rules: source }) {
 }
 
 function ruleRow(rule, flip) {
-  const measure = rule.tags.some((tag) => MEASURES.includes(tag));
+  const measure = isMeasure(rule);
   const toggle = h("button", {
     disabled: measure, class: "switch", role: "switch", "aria-checked": String(rule.enabled), "aria-label": `Enabled: ${rule.name}`, "data-focus": "switch",
     onclick: async () => {

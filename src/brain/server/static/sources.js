@@ -6,7 +6,10 @@ import { Problem, get, session } from "./api.js";
 const EVERY_MS = 5000;
 const SOON_MS = 150;
 
-/** One address of the API, kept current for its watchers. `parameters` may be a function that gives them for each request. */
+/**
+ * One address of the API, kept current for its watchers. `parameters` may be a function that gives them for each request.
+ * Once the signal `left` is aborted it asks no more, and nobody is called.
+ */
 export class Source {
   value = undefined;
   problem = null;
@@ -19,11 +22,15 @@ export class Source {
   #next = null;
   #asked = 0; // how often the question changed
 
-  constructor(path, parameters = {}) {
+  constructor(path, parameters = {}, left = undefined) {
     this.#path = path;
     this.#parameters = parameters;
-    document.addEventListener("visibilitychange", () => !document.hidden && this.refresh());
-    session.addEventListener("opened", () => this.refresh());
+    document.addEventListener("visibilitychange", () => !document.hidden && this.refresh(), { signal: left });
+    session.addEventListener("opened", () => this.refresh(), { signal: left });
+    left?.addEventListener("abort", () => {
+      this.#watchers.clear();
+      clearTimeout(this.#timer);
+    });
   }
 
   /** Call `show(value, problem)` now, if there is something to show, and after every change; returns how to stop. */

@@ -1,4 +1,4 @@
-"""`brain ingest`: turn what other programs have logged into threats."""
+"""`brain ingest`: turn the logs of other programs into threats."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from brain.threats.sightings import Recorded
-    from brain.threats.sshd import Finding, SshdLog
+    from brain.threats.sshd import SshdFinding, SshdLog
 
 LONGEST_LINE = 65_536
-"""Bytes read as one line at most: what is longer is no log."""
+"""Bytes read as one line at most: a longer one is no log line."""
 ROWS = 50
 """Addresses shown in the table, the busiest first; `--json` gives all."""
 
-app = typer.Typer(help="Turn logs into threats.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
@@ -114,7 +114,7 @@ def _state(recorded: Recorded | None) -> str:
     return "new" if recorded.new else "grown" if recorded.changed else "known"
 
 
-def _row(finding: Finding, recorded: Recorded | None) -> Mapping[str, Any]:
+def _row(finding: SshdFinding, recorded: Recorded | None) -> Mapping[str, Any]:
     return {
         "source": finding.address,
         **finding.counts,
@@ -159,12 +159,12 @@ def _print_summary(messages: Console, file: Path, log: SshdLog, recorded: Mappin
     from brain.kit.cli.text import printable
 
     states = [_state(made) for made in recorded.values()]
-    told = f"{file}: {log.lines} lines, {len(log.findings)} addresses, {len(states)} threats"
-    told += "".join(f", {states.count(state)} {state}" for state in ("new", "grown") if states.count(state))
+    line = f"{file}: {log.lines} lines, {len(log.findings)} addresses, {len(states)} threats"
+    line += "".join(f", {states.count(state)} {state}" for state in ("new", "grown") if states.count(state))
     if len(log.findings) > ROWS:
-        told += f"; the table shows the {ROWS} busiest, --json all"
-    messages.print(told, markup=False, highlight=False, soft_wrap=True)
+        line += f"; the table shows the {ROWS} busiest, --json all"
+    messages.print(line, markup=False, highlight=False, soft_wrap=True)
     if log.unreadable:
-        messages.print(f"{log.unreadable} lines could not be read, such as", markup=False, highlight=False)
+        messages.print(f"{log.unreadable} lines could not be read, for example", markup=False, highlight=False)
         for number, text in log.examples:
             messages.print(f"  line {number}: {printable(text)}", markup=False, highlight=False, soft_wrap=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The threat's id, thr_...")]
 
-app = typer.Typer(help="Threats: list, show, move and count them.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")
@@ -27,7 +27,7 @@ def list_threats(
     severity: Annotated[list[str] | None, typer.Option(help="Only this severity; may be repeated.")] = None,
     type: Annotated[str | None, typer.Option(help="Only this type.")] = None,
     source: Annotated[str | None, typer.Option(help="Only from this source.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
     as_json: JsonOption = False,
 ) -> None:
     """Print threats, the latest detected first."""
@@ -82,7 +82,7 @@ def move(
 
 @app.command()
 def stats(stream: StreamOption = None, as_json: JsonOption = False) -> None:
-    """Print counts, the mean time to mitigate, and the ages of what is active."""
+    """Print counts, the mean time to mitigate, and the ages of the active ones."""
 
     async def fetch() -> ThreatStats:
         async with _service(stream, publish=False) as service:

@@ -8,16 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from brain.policy.guards.binding import binder
-from brain.policy.guards.denials import ActionDenied
 from brain.policy.guards.description import filled
 
 if TYPE_CHECKING:
     from brain.policy.guards.guard import Guard
-
-
-def denial_text(denied: ActionDenied) -> str:
-    """What the model reads in place of the tool's result: the title and the reason, with an approval's id."""
-    return f"{denied.title}: {denied}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from brain.errors import InvalidInput
-from brain.policy.guards.denials import ActionDenied
-from brain.policy.guards.frameworks.action import ToolAction, denial_text
+from brain.policy.guards.denials import ActionDenied, denial_text
+from brain.policy.guards.frameworks.action import ToolAction
 from brain.policy.guards.frameworks.objects import is_from, name_of_type, run_by_mcp, with_methods
-from brain.policy.guards.kinds import Kind, kind_of
+from brain.policy.guards.function_kinds import FunctionKind, kind_of
 
 if TYPE_CHECKING:
     from google.adk.tools.base_tool import BaseTool
@@ -124,5 +124,10 @@ def _answering(function: Callable[..., Any], decided: Callable[..., Any]) -> Cal
             return _answer(denied)
         return answered(result) if inspect.isawaitable(result) else result
 
-    kinds = {Kind.ASYNC_GENERATOR: stream, Kind.GENERATOR: generate, Kind.COROUTINE: run, Kind.PLAIN: call}
+    kinds = {
+        FunctionKind.ASYNC_GENERATOR: stream,
+        FunctionKind.GENERATOR: generate,
+        FunctionKind.COROUTINE: run,
+        FunctionKind.PLAIN: call,
+    }
     return functools.wraps(function)(kinds[kind_of(function)])

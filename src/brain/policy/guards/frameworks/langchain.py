@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from brain.errors import InvalidInput
-from brain.policy.guards.denials import ActionDenied
-from brain.policy.guards.frameworks.action import ToolAction, denial_text
+from brain.policy.guards.denials import ActionDenied, denial_text
+from brain.policy.guards.frameworks.action import ToolAction
 from brain.policy.guards.frameworks.objects import name_of_type, run_by_mcp, with_methods, without_methods
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from brain.errors import InvalidInput
-from brain.policy.guards.denials import ActionDenied
-from brain.policy.guards.frameworks.action import ToolAction, denial_text
+from brain.policy.guards.denials import ActionDenied, denial_text
+from brain.policy.guards.frameworks.action import ToolAction
 from brain.policy.guards.frameworks.objects import run_by_mcp
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _with_guarded_function(action: ToolAction, invoke: Any) -> Invoke:
         function, schema = cells["the_func"].cell_contents, cells["schema"].cell_contents
     except KeyError:
         raise InvalidInput(
-            "tool: this version of openai-agents makes its function tools in a way that the guard does not know; "
+            "tool: this version of openai-agents builds its function tools in another way than expected; "
             "guard the function and then make the tool: function_tool(guard.tool(function))"
         ) from None
     context = list(inspect.signature(function).parameters)[:1] if schema.takes_context else []

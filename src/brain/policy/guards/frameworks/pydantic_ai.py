@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from brain.errors import InvalidInput
-from brain.policy.guards.denials import ActionDenied
-from brain.policy.guards.frameworks.action import ToolAction, denial_text
+from brain.policy.guards.denials import ActionDenied, denial_text
+from brain.policy.guards.frameworks.action import ToolAction
 from brain.policy.guards.frameworks.objects import is_from, name_of_type, run_by_mcp, with_methods
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from brain.policy.guards.denials import ActionDenied
-from brain.policy.guards.frameworks.action import ToolAction, denial_text
+from brain.policy.guards.denials import ActionDenied, denial_text
+from brain.policy.guards.frameworks.action import ToolAction
 from brain.policy.guards.frameworks.objects import is_from, run_by_mcp, with_methods
 
 if TYPE_CHECKING:

@@ -1,0 +1,121 @@
+"""The projector: appends the stream's events to the log, and signs a checkpoint after each batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, delete, insert, select
+
+from brain.audit.checkpoint import Checkpoint
+from brain.audit.local_checkpoint import LocalCheckpoint
+from brain.audit.merkle import Frontier, leaf_hash
+from brain.audit.models import SearchFields, fields_of
+from brain.audit.note import BadNote, Signer
+from brain.audit.repository import newest_checkpoint
+from brain.audit.seal import Sealing
+from brain.audit.tables import checkpoints, entries, nodes
+from brain.audit.tree import STEP, StoredTree, Tampered
+
+if TYPE_CHECKING:
+    from brain.kit.projection import Item
+
+KEEP_CHECKPOINTS = 1000
+
+
+class AuditProjector:
+    """Appends to the log of one key.
+
+    `clock` gives Unix seconds; an entry's `appended_at` never goes back, whatever the clock does. The file
+    `local_checkpoint` has the last checkpoint outside the database.
+    """
+
+    def __init__(
+        self,
+        signer: Signer,
+        clock: Callable[[], float],
+        keep_checkpoints: int = KEEP_CHECKPOINTS,
+        local_checkpoint: Path | None = None,
+    ) -> None:
+        self.signer = signer
+        self.sealing = Sealing(signer.derive(b"audit seal"))
+        self._clock = clock
+        self._keep = keep_checkpoints
+        self._local = LocalCheckpoint(local_checkpoint, signer.verifier) if local_checkpoint is not None else None
+        self._signed: tuple[bytes, Checkpoint] | None = None
+
+    def apply(self, connection: Connection, items: Sequence[Item]) -> None:
+        """Append the items in their order, and sign the tree that has them.
+
+        Raises Tampered, and appends nothing, when the stored entries do not fit the last checkpoint: this log signs no
+        checkpoint that is inconsistent with an earlier one.
+        """
+        if not items:
+            return
+        frontier, seal, now = self._resume(connection)
+        now = max(now, self._clock())
+        rows: list[tuple[object, ...]] = []
+        completed: list[dict[str, object]] = []
+        for item in items:
+            leaf, fields = leaf_hash(item.data), fields_of(item.event, now)
+            seal = self.sealing.next(seal, leaf, fields)
+            index = frontier.size
+            rows.append((index, leaf, seal, *fields, item.data))
+            subtrees = frontier.append(leaf)
+            completed += [
+                {"level": level, "idx": index >> level, "hash": subtrees[level]}
+                for level in range(STEP, len(subtrees), STEP)
+            ]
+        _insert(connection, rows)
+        if completed:
+            connection.execute(insert(nodes), completed)
+        self._sign(connection, frontier)
+
+    def committed(self) -> None:
+        """To be called when the transaction of the last `apply` is committed."""
+        if self._local is not None and self._signed is not None:
+            self._local.keep(*self._signed)
+
+    def _resume(self, connection: Connection) -> tuple[Frontier, bytes, float]:
+        """The tree's edge, the last seal and the last time; checked against the last checkpoint."""
+        last = connection.execute(
+            select(entries.c.idx, entries.c.seal, entries.c.appended_at).order_by(entries.c.idx.desc()).limit(1)
+        ).one_or_none()
+        size = 0 if last is None else last.idx + 1
+        tree = StoredTree(connection)
+        frontier = tree.frontier(size)
+        signed = self._last_signed(connection)
+        if (signed.size, signed.root) != (size, frontier.root()):
+            raise Tampered(f"the {size} entries are not those of the last checkpoint, which has {signed.size}")
+        if self._local is not None:
+            self._local.check(tree, size)
+        return frontier, self.sealing.first if last is None else last.seal, 0.0 if last is None else last.appended_at
+
+    def _last_signed(self, connection: Connection) -> Checkpoint:
+        note = newest_checkpoint(connection)
+        if note is None:
+            return Checkpoint(self.signer.verifier.name, 0, Frontier().root())
+        try:
+            return Checkpoint.open(note, self.signer.verifier)
+        except BadNote as error:
+            raise Tampered(f"this log has not signed the last checkpoint: {error}") from error
+
+    def _sign(self, connection: Connection, frontier: Frontier) -> None:
+        checkpoint = Checkpoint(self.signer.verifier.name, frontier.size, frontier.root())
+        note = self.signer.sign(checkpoint.text())
+        connection.execute(insert(checkpoints), {"size": checkpoint.size, "note": note})
+        self._signed = note, checkpoint
+        oldest = connection.scalar(
+            select(checkpoints.c.size).order_by(checkpoints.c.size.desc()).offset(self._keep).limit(1)
+        )
+        if oldest is not None:
+            connection.execute(delete(checkpoints).where(checkpoints.c.size <= oldest))
+
+
+def _insert(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert entries as the driver takes them: SQLAlchemy's own types would take half as long again."""
+    columns = ("idx", "leaf_hash", "seal", *SearchFields._fields, "payload")
+    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    marks = ", ".join([mark] * len(columns))
+    connection.exec_driver_sql(f"INSERT INTO {entries.name} ({', '.join(columns)}) VALUES ({marks})", list(rows))

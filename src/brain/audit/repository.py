@@ -1,0 +1,107 @@
+"""The repository: reads the log's name and key, its newest checkpoint, and its entries in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, func, select
+
+from brain.audit.models import AuditEntry, clip_field
+from brain.audit.note import Verifier
+from brain.audit.tables import checkpoints, entries, identity, metadata
+from brain.errors import NotFound
+from brain.kit.database import create_tables, reachable, reading
+from brain.kit.sql import chunks
+
+if TYPE_CHECKING:
+    from brain.plugins import PluginContext
+
+PAGE = 2000
+"""Entries read at once."""
+ENTRY_COLUMNS = (
+    entries.c.idx,
+    entries.c.leaf_hash,
+    entries.c.appended_at,
+    entries.c.at,
+    entries.c.type,
+    entries.c.event_id,
+    entries.c.agent,
+    entries.c.threat,
+    entries.c.correlation_id,
+    entries.c.payload,
+)
+"""The fields of an AuditEntry, in their order."""
+
+
+def make_tables(database: Engine) -> None:
+    """Make the log's tables that are missing. Raises Unavailable."""
+    create_tables(database, metadata)
+
+
+def read_identity(database: Engine) -> Verifier | None:
+    """The name and public key that the database gives for its log; None when there is none."""
+    with reading(database).connect() as connection:
+        row = connection.execute(select(identity.c.origin, identity.c.public_key)).one_or_none()
+    return None if row is None else Verifier(row.origin, row.public_key)
+
+
+def log_verifier(database: Engine) -> Verifier:
+    """The log's name and public key as the database has them. Raises NotFound without a log, and Unavailable."""
+    make_tables(database)
+    with reachable(database):
+        found = read_identity(database)
+    if found is None:
+        raise NotFound("audit log: this database has none yet; run `brain serve` or `brain worker audit` to begin it")
+    return found
+
+
+def newest_checkpoint(connection: Connection) -> bytes | None:
+    """The newest checkpoint as a signed note; None while nothing is logged."""
+    note: bytes | None = connection.scalar(select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1))
+    return note
+
+
+def require_checkpoint(connection: Connection) -> bytes:
+    """The newest checkpoint as a signed note. Raises NotFound while nothing is logged."""
+    note = newest_checkpoint(connection)
+    if note is None:
+        raise NotFound("audit log: it has no entries yet, so nothing is signed; publish an event, then try again")
+    return note
+
+
+def entries_in_order(
+    database: Engine, conditions: Sequence[ColumnElement[bool]] = (), after: int = -1
+) -> Iterator[AuditEntry]:
+    """The entries past the index `after` that meet the conditions, the oldest first; each page a short transaction."""
+    while True:
+        query = select(*ENTRY_COLUMNS).where(entries.c.idx > after, *conditions).order_by(entries.c.idx).limit(PAGE)
+        with reading(database).connect() as connection:
+            rows: Sequence[Any] = connection.execute(query).all()
+        for row in rows:
+            yield AuditEntry(*row)
+        if len(rows) < PAGE:
+            return
+        after = rows[-1][0]
+
+
+class AuditEventReader:
+    """The events of the log in their order: the audit plug-in provides it as `AuditEvents`."""
+
+    def __init__(self, context: PluginContext) -> None:
+        self._database = context.database
+
+    def last_index(self, event_ids: Sequence[str]) -> int | None:
+        """The index of the last of these events; None unless all of them are logged. Raises Unavailable."""
+        make_tables(self._database)
+        found: dict[str, int] = {}
+        with reachable(self._database), reading(self._database).connect() as connection:
+            for some in chunks([clip_field(event_id) for event_id in event_ids]):
+                query = select(entries.c.event_id, func.min(entries.c.idx)).where(entries.c.event_id.in_(some))
+                found |= {row[0]: row[1] for row in connection.execute(query.group_by(entries.c.event_id))}
+        return max(found.values()) if found and len(found) == len(event_ids) else None
+
+    def between(self, first: int, last: int) -> Iterator[AuditEntry]:
+        """The entries from index `first` to `last`, both included, in order. Raises Unavailable."""
+        with reachable(self._database):
+            yield from entries_in_order(self._database, [entries.c.idx <= last], first - 1)

@@ -1,0 +1,21 @@
+"""The tasks of the immune plug-in: healing, as a consumer of its own critical events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from brain.immune.healing import FORMER_GROUP, GROUP, Healing
+from brain.immune.http import immune_router
+from brain.immune.service import ImmuneService
+from brain.plugins import Component, PluginContext
+
+
+@asynccontextmanager
+async def open_component(context: PluginContext) -> AsyncIterator[Component]:
+    """Health on a server's stream and store, healing included."""
+    service = ImmuneService(context.stream, context.store)
+    context.stream.plugin_consumer(
+        GROUP, "immune.critical_event", Healing(service, context.store).handle, former=FORMER_GROUP
+    )
+    yield Component(immune_router(service))

@@ -1,0 +1,63 @@
+"""The tickets that an incident has in other systems, and the rows of the outbox that update them.
+
+A row says only which ticket to update. The update is worked out from the incident as it is when the row is sent. So a
+thousand changes while a system is down are one comment, and a row that is sent twice finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, insert, select, update
+
+from brain.charter import IncidentState
+from brain.incidents import tables
+from brain.incidents.models import CONSUMER
+from brain.kit.outbox import cancel, put
+
+
+def add_tickets(db: Connection, incident: str, systems: Iterable[str]) -> None:
+    """Note that the incident needs a ticket in each of these systems."""
+    for system in systems:
+        db.execute(
+            insert(tables.mirrors).values(
+                incident=incident,
+                system=system,
+                generation=1,
+                shown=IncidentState.NEW.value,
+                queued=False,
+                commented=0,
+                commented_at=0.0,
+                polled_at=0.0,
+            )
+        )
+
+
+def enqueue(
+    db: Connection, incident: str, now: float, comment_seconds: float, *, urgent: bool, system: str | None = None
+) -> None:
+    """Put the incident's tickets (or the one in this system) into the outbox, to be updated.
+
+    `urgent`: at once; else when the next comment is due, `comment_seconds` after the last. A ticket whose row waits
+    needs no second row; an urgent row takes the place of one that waits for its time.
+    """
+    table = tables.mirrors
+    mirrors = select(table).where(table.c.incident == incident)
+    for mirror in db.execute(mirrors if system is None else mirrors.where(table.c.system == system)).all():
+        if mirror.queued and not urgent:
+            continue
+        if mirror.queued:
+            cancel(db, consumer=CONSUMER, channel=mirror.system, key=incident, now=now)
+        put(
+            db,
+            consumer=CONSUMER,
+            channel=mirror.system,
+            key=incident,
+            dedup=f"ticket {incident} {secrets.token_hex(8)}",
+            body={"incident": incident},
+            now=now,
+            due_at=now if urgent else max(now, mirror.commented_at + comment_seconds),
+        )
+        mine = (table.c.incident == incident) & (table.c.system == mirror.system)
+        db.execute(update(table).where(mine).values(queued=True))

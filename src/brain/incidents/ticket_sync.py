@@ -1,0 +1,293 @@
+"""The update of one ticket: created if it is not there, its state read, comments added, its state set.
+
+The update is worked out from the incident as it is now, so it may run at any time and any number of times. Every call
+of a TicketSystem may be repeated. What a repeated call must have in common with the first (up to which entry a comment
+goes) is committed before the first call. So no ticket is created twice and no comment is added twice, whenever a
+process is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Row, select, update
+
+from brain.charter import IncidentState
+from brain.connectors.sender import Refused, TryLater
+from brain.connectors.tickets import NewTicket, Ticket, TicketSystem
+from brain.errors import BrainError
+from brain.incidents import tables, ticket_text
+from brain.incidents.models import Incident, IncidentChange, next_state_from_ticket
+from brain.incidents.repository import find_incident
+from brain.incidents.settings import IncidentSettings
+from brain.incidents.ticket_queue import enqueue
+from brain.incidents.transaction import IncidentTransaction
+from brain.lifecycle import INCIDENT_MOVES
+from brain.logs import Log
+
+log = Log("brain.incidents")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TicketJob:
+    """An incident and its ticket in one system, as they were read in one transaction."""
+
+    incident: Incident
+    mirror: Row[Any]
+    last_entry: int
+    """The newest entry of the incident's timeline."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of the ticket system."""
+        return str(self.mirror.system)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the ticket shows the incident's state."""
+        return IncidentState(self.mirror.shown) is self.incident.state
+
+
+class TicketSync:
+    """Updates tickets. `clock` gives Unix seconds; `changed` is called when the outbox may have new rows."""
+
+    def __init__(
+        self,
+        database: Engine,
+        settings: IncidentSettings,
+        systems: Mapping[str, TicketSystem[Any]],
+        clock: Callable[[], float],
+        changed: Callable[[], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._systems = systems
+        self._clock = clock
+        self._changed = changed
+        self._sleep = sleep
+
+    async def update(self, incident: str, kind: str) -> Mapping[str, Any]:
+        """Do all that the incident's ticket in this system needs; what was done, for the outbox's row.
+
+        Raises Refused, TryLater, and InvalidInput for a secret that is not there, and stores it at the ticket.
+        """
+        system = self._systems.get(kind)
+        if system is None:
+            return {"note": f"the ticket system {kind} is no longer set up"}
+        job = await self._begin(incident, kind)
+        try:
+            done = await self._bring_up_to_date(job, system)
+        except BrainError as error:
+            await self._store(job, error=str(error)[:1000])
+            raise
+        await self._store(job, error=None)
+        self._changed()
+        return done
+
+    async def poll(self, incident: str, kind: str) -> None:
+        """Read the ticket's state and let the incident follow it, and nothing else. Raises Refused and TryLater."""
+        job = await self._in_transaction(lambda db: _read(db, incident, kind))
+        if job.mirror.ticket_id is not None:
+            await self._follow(job, await self._systems[kind].read(job.mirror.ticket_id))
+            self._changed()
+
+    async def _bring_up_to_date(self, job: TicketJob, system: TicketSystem[Any]) -> Mapping[str, Any]:
+        done: list[str] = []
+        if job.mirror.ticket_id is None:
+            job = await self._create(job, system)
+            done.append("made")
+        ticket = await system.read(job.mirror.ticket_id)
+        job = await self._follow(job, ticket)
+        if ticket["state"] == IncidentState.CLOSED:
+            if not job.incident.open:
+                return {"key": ticket["key"], "done": done}
+            # It was closed there while the incident was open again here: a closed ticket is never changed.
+            return await self._bring_up_to_date(await self._replace(job), system)
+        if await self._comment(job, system):
+            done.append("commented")
+        if not job.is_shown:
+            await self._show_state(job, system)
+            done.append(job.incident.state)
+        return {"key": ticket["key"], "done": done}
+
+    # creating the ticket
+
+    async def _create(self, job: TicketJob, system: TicketSystem[Any]) -> TicketJob:
+        incident, mirror = job.incident, job.mirror
+        if mirror.creating_since is not None:
+            # A process died while it created the ticket, and the system's search may not show it yet.
+            settled_at = mirror.creating_since + self._settings.systems[job.kind].settle_seconds
+            await self._sleep(max(0.0, settled_at - self._clock()))
+        upto = job.last_entry if mirror.comment_begun is None else mirror.comment_begun
+        await self._store(job, creating_since=self._clock(), comment_begun=upto)
+        text = await self._in_transaction(lambda db: ticket_text.description(db, incident, upto))
+        wanted = NewTicket(
+            incident_id=incident.id if mirror.generation == 1 else f"{incident.id}.{mirror.generation}",
+            title=ticket_text.title(incident),
+            description=text,
+            severity=incident.severity,
+        )
+        try:
+            ticket = await system.ensure(wanted)
+        except (Refused, TryLater):
+            await self._store(job, creating_since=None)  # the error has the time that the system needs
+            raise
+        return await self._in_transaction(lambda db: self._store_created(db, job, ticket, upto))
+
+    def _store_created(self, db: Connection, job: TicketJob, ticket: Ticket, upto: int) -> TicketJob:
+        """Store which ticket it is; `upto` is the last entry of the timeline in its description."""
+        incident = _read(db, job.incident.id, job.kind).incident
+        now = self._clock()
+        _set(
+            db,
+            job,
+            ticket_key=ticket["key"],
+            ticket_id=ticket["id"],
+            url=ticket["url"],
+            creating_since=None,
+            comment_begun=None,
+            commented=upto,
+            commented_at=now,
+            polled_at=now,
+        )
+        text = f"{ticket['key']} was {'created' if ticket['changed'] else 'found'} in {job.kind}"
+        transaction = IncidentTransaction(db, self._settings, now)
+        transaction.add(incident, "ticket", IncidentChange(now, text, job.kind), comment=False)
+        return _read(db, job.incident.id, job.kind)
+
+    async def _replace(self, job: TicketJob) -> TicketJob:
+        """Forget a ticket that is closed; the next one is found by a key of its own."""
+        log.info(
+            "a ticket was closed in its system while its incident is open; another is created",
+            incident=job.incident.id,
+            ticket=job.mirror.ticket_key,
+        )
+        empty = dict.fromkeys(("ticket_key", "ticket_id", "url", "status", "creating_since", "comment_begun"))
+        shown = IncidentState.NEW.value
+        await self._store(job, generation=job.mirror.generation + 1, shown=shown, **empty)
+        return await self._reread(job)
+
+    # following the ticket's state
+
+    async def _follow(self, job: TicketJob, ticket: Ticket) -> TicketJob:
+        """Let the incident follow the ticket's state, unless another process set or read it since the job was read."""
+
+        def follow(db: Connection) -> TicketJob:
+            now = _read(db, job.incident.id, job.kind)
+            mirror, before = now.mirror, job.mirror
+            known = (before.status, before.shown, before.ticket_key)
+            if (mirror.status, mirror.shown, mirror.ticket_key) != known or mirror.status == ticket["status"]:
+                return now
+            _set(db, now, status=ticket["status"], shown=self._shown_after(db, now, ticket).value)
+            return _read(db, job.incident.id, job.kind)
+
+        return await self._in_transaction(follow)
+
+    def _shown_after(self, db: Connection, job: TicketJob, ticket: Ticket) -> IncidentState:
+        """Move the incident where the ticket's state is news; the incident's state that the ticket then shows."""
+        state = IncidentState(ticket["state"])
+        # The state that a workflow begins in is no news; that a ticket is done when it is first read, is.
+        if job.mirror.status is None and state not in (IncidentState.RESOLVED, IncidentState.CLOSED):
+            return IncidentState.NEW
+        followed = self._move_incident(db, job, ticket)
+        # A person's change of the ticket stays, also where the incident cannot follow it.
+        return followed if job.is_shown else state
+
+    def _move_incident(self, db: Connection, job: TicketJob, ticket: Ticket) -> IncidentState:
+        """Move the incident as the ticket's state asks; the incident's state after that."""
+        incident = job.incident
+        target = next_state_from_ticket(incident.state, IncidentState(job.mirror.shown), IncidentState(ticket["state"]))
+        if target is None:
+            return incident.state
+        transaction = IncidentTransaction(db, self._settings, self._clock())
+        text = f"{ticket['key']} is {ticket['status']} in {job.kind}"
+        steps = INCIDENT_MOVES.shortest_path(incident.state, target)
+        if not steps:
+            stays = IncidentChange(transaction.now, f"{text}; the incident stays {incident.state}", job.kind)
+            transaction.add(incident, "ticket", stays)
+        for step in steps:
+            incident = transaction.move(incident, step, IncidentChange(transaction.now, text, job.kind))
+        return incident.state
+
+    # commenting, and setting the state
+
+    async def _comment(self, job: TicketJob, system: TicketSystem[Any]) -> bool:
+        """Add the entries that the ticket has not, unless its last comment is too recent."""
+        if job.mirror.comment_begun is not None:
+            job = await self._add_comment(job, system, job.mirror.comment_begun)  # perhaps added, and not recorded
+        text = await self._text(job, job.last_entry)
+        if text is None:
+            return False
+        now, wait = self._clock(), self._settings.comment_seconds
+        if now < job.mirror.commented_at + wait and job.is_shown:
+            await self._in_transaction(
+                lambda db: enqueue(db, job.incident.id, now, wait, urgent=False, system=job.kind)
+            )
+            return False
+        await self._store(job, comment_begun=job.last_entry)
+        await self._add_comment(job, system, job.last_entry)
+        return True
+
+    async def _add_comment(self, job: TicketJob, system: TicketSystem[Any], upto: int) -> TicketJob:
+        text = await self._text(job, upto)
+        if text is not None:
+            await system.comment(job.mirror.ticket_id, text, f"{job.incident.id}:{upto}")
+        await self._store(job, comment_begun=None, commented=upto, commented_at=self._clock())
+        return await self._reread(job)
+
+    async def _text(self, job: TicketJob, upto: int) -> str | None:
+        return await self._in_transaction(
+            lambda db: ticket_text.comment(db, job.incident, job.mirror.commented, upto, system=job.kind)
+        )
+
+    async def _show_state(self, job: TicketJob, system: TicketSystem[Any]) -> None:
+        incident = job.incident
+        reason = await self._in_transaction(lambda db: ticket_text.last_reason(db, incident))
+        ticket = await system.move(job.mirror.ticket_id, incident.state, reason)
+        await self._store(job, status=ticket["status"], shown=incident.state.value)
+
+    # the database
+
+    async def _begin(self, incident: str, kind: str) -> TicketJob:
+        """The job; changes made from now on queue an update of their own."""
+
+        def begin(db: Connection) -> TicketJob:
+            job = _read(db, incident, kind)
+            _set(db, job, queued=False)
+            return job
+
+        return await self._in_transaction(begin)
+
+    async def _reread(self, job: TicketJob) -> TicketJob:
+        return await self._in_transaction(lambda db: _read(db, job.incident.id, job.kind))
+
+    async def _store(self, job: TicketJob, **values: Any) -> None:
+        await self._in_transaction(lambda db: _set(db, job, **values))
+
+    async def _in_transaction(self, work: Callable[[Connection], T]) -> T:
+        def transaction() -> T:
+            with self._database.begin() as db:
+                return work(db)
+
+        return await asyncio.to_thread(transaction)
+
+
+def _read(db: Connection, incident: str, kind: str) -> TicketJob:
+    found = find_incident(db, incident)
+    assert found is not None, "a row of the outbox is put with its incident"
+    mirrors, timeline = tables.mirrors, tables.timeline
+    mine = (mirrors.c.incident == incident) & (mirrors.c.system == kind)
+    last = select(timeline.c.id).where(timeline.c.incident == incident).order_by(timeline.c.id.desc()).limit(1)
+    return TicketJob(found, db.execute(select(mirrors).where(mine)).one(), db.execute(last).scalar() or 0)
+
+
+def _set(db: Connection, job: TicketJob, **values: Any) -> None:
+    table = tables.mirrors
+    mine = (table.c.incident == job.incident.id) & (table.c.system == job.kind)
+    db.execute(update(table).where(mine).values(**values))

@@ -1,0 +1,107 @@
+"""The stages of each threat: their times, and how long they took."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from brain.charter import Event, Severity, ThreatStatus
+from brain.lifecycle import ACTIVE_THREAT
+from brain.metrics import series
+from brain.metrics.accumulate import LONGEST, STATUSES, Increments, correlation_of, number, one_of, text
+
+_ACTIVE = frozenset(map(str, ACTIVE_THREAT))
+_SEVERITIES = tuple(map(str, Severity))
+
+
+@dataclass(slots=True)
+class ThreatRow:
+    """A threat, as its events describe it. Times are in Unix seconds; None where no event gave one.
+
+    `first_position` is the position of its first event: a stream that begins after it cannot confirm what the
+    threat's later events add. `investigated_at` is the first move to INVESTIGATING, `closed_at` the last move out of
+    the active statuses.
+    """
+
+    threat_id: str
+    first_position: str
+    type: str = series.NONE
+    severity: str = series.OTHER
+    status: str = str(ThreatStatus.OPEN)
+    correlation_id: str = ""
+    detected_at: float | None = None
+    investigated_at: float | None = None
+    closed_at: float | None = None
+    resolved_at: float | None = None
+    updated_at: float = 0.0
+
+
+def threat_id_of(event: Event) -> str:
+    """Which threat the event is about, as it is kept."""
+    return text(event.payload["threat_id"])
+
+
+def advance(rows: MutableMapping[str, ThreatRow], position: str, event: Event, increments: Increments) -> str:
+    """Apply one event of `Increments.threats` to the rows, and add the durations that it completes.
+
+    Returns the position of the threat's first event, which the increments depend on.
+    """
+    payload = event.payload
+    id = threat_id_of(event)
+    row = rows.get(id)
+    if row is None:
+        row = rows[id] = ThreatRow(id, position)
+    row.type = text(payload.get("type"))
+    row.severity = one_of(_SEVERITIES, payload.get("severity"))
+    row.correlation_id = correlation_of(event)
+    if event.type == "threat.detected":
+        _detected(row, event, payload, increments)
+    else:
+        _moved(row, event, payload, increments)
+    return row.first_position
+
+
+def _detected(row: ThreatRow, event: Event, payload: dict[str, Any], increments: Increments) -> None:
+    if row.detected_at is not None:
+        return
+    row.detected_at = at = _time(payload.get("detected_at"), event)
+    row.updated_at = max(row.updated_at, at)
+    metadata = payload.get("metadata")
+    evidence = number(metadata.get("first_seen"), most=1e11) if isinstance(metadata, dict) else None
+    if evidence:
+        increments.observe(event, series.STAGE, series.DETECT, _between(evidence, at))
+    if row.investigated_at is not None:  # the two events came from two processes, in the other order
+        increments.observe(event, series.STAGE, series.INVESTIGATE, _between(at, row.investigated_at))
+
+
+def _moved(row: ThreatRow, event: Event, payload: dict[str, Any], increments: Increments) -> None:
+    status = one_of(STATUSES, payload.get("new_status"))
+    at = _time(payload.get("changed_at"), event)
+    if status == series.OTHER or at < row.updated_at:
+        return
+    row.updated_at = at
+    row.status = status
+    if status in _ACTIVE:
+        row.closed_at = None
+    elif row.closed_at is None or status == ThreatStatus.MITIGATED:
+        row.closed_at = at
+    if status == ThreatStatus.INVESTIGATING and row.investigated_at is None:
+        row.investigated_at = at
+        stage = series.INVESTIGATE
+    elif status == ThreatStatus.RESOLVED and row.resolved_at is None:
+        row.resolved_at = at
+        stage = series.RESOLVE
+    else:
+        return
+    if row.detected_at is not None:
+        increments.observe(event, series.STAGE, stage, _between(row.detected_at, at))
+
+
+def _time(value: object, event: Event) -> float:
+    """The time in the payload, else the event's own."""
+    return number(value, most=1e11) or event.timestamp
+
+
+def _between(start: float, end: float) -> float:
+    return min(max(0.0, end - start), LONGEST)

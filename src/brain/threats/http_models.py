@@ -1,0 +1,72 @@
+"""What the threats' routes take and give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from brain import limits
+from brain.charter import Severity, ThreatStatus
+from brain.fields import Object, Text
+from brain.kit.views import view_of
+from brain.threats.models import Threat, ThreatStats
+from brain.threats.service import REASON_CHARACTERS
+
+EXAMPLE_ID = "thr_4f1a09be27c3d815"
+_EXAMPLE: dict[str, Any] = {
+    "type": "ssh_brute_force",
+    "severity": "HIGH",
+    "source": "203.0.113.77",
+    "description": "80 failed passwords for root from 203.0.113.77",
+    "metadata": {"evidence": {"failed_passwords": 80}},
+}
+
+
+class NewThreat(BaseModel):
+    """A threat to be created."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+
+    type: str = Field(
+        min_length=1, max_length=limits.TYPE, description="What kind of threat, such as `ssh_brute_force`."
+    )
+    source: str = Field(
+        min_length=1, max_length=limits.NAME, description="Whom or what it comes from: an address, an agent."
+    )
+    severity: Severity = Field(Severity.MEDIUM, description="How bad it is.")
+    description: Text = Field("", description="What was seen, for a person to read.")
+    metadata: Object = Field(default_factory=dict, description="The detector's own data, at most 64 KiB.")
+
+
+class NewStatus(BaseModel):
+    """A move of a threat."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"status": "INVESTIGATING", "reason": "looking at the logins"}]}
+    )
+
+    status: ThreatStatus = Field(
+        description="The status to move to; a threat's `allowed_moves` lists those possible now."
+    )
+    reason: str = Field("", max_length=REASON_CHARACTERS, description="Why, for the record.")
+
+
+ThreatView = view_of(
+    Threat,
+    without=["readings"],
+    properties=["allowed_moves"],
+    example={
+        **_EXAMPLE,
+        "id": EXAMPLE_ID,
+        "status": "INVESTIGATING",
+        "correlation_id": EXAMPLE_ID,
+        "detected_at": 1703001234.567,
+        "last_seen": 1703001234.567,
+        "updated_at": 1703001301.2,
+        "mitigated_at": None,
+        "allowed_moves": ["ESCALATED", "MITIGATED", "IGNORED"],
+        "history": [{"old": "OPEN", "new": "INVESTIGATING", "at": 1703001301.2, "reason": ""}],
+    },
+)
+ThreatStatsView = view_of(ThreatStats)
