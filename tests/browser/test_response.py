@@ -1,4 +1,4 @@
-"""Incidents, alerts and silences: what people work on, and what they are told of."""
+"""Incidents, alerts and silences: what people work on."""
 
 from __future__ import annotations
 
@@ -122,13 +122,13 @@ def test_the_decisions_behind_an_incident_come_with_their_audit_proofs(
     assert again.value.suggested_filename == proof.name
 
 
-def test_an_alert_is_taken_on_and_silenced(tab: Page, attacked: Site) -> None:
+def test_an_alert_is_acknowledged_and_silenced(tab: Page, attacked: Site) -> None:
     open_page(tab, attacked, "#/alerts")
     card = tab.locator(".card", has_text="billing-agent has not answered")
     expect(card).to_contain_text("firing")
     tab.get_by_label("Your name").fill("ann")
     card.get_by_role("button", name="Acknowledge").press("Enter")
-    expect(card).to_contain_text("Taken on by ann")
+    expect(card).to_contain_text("Acknowledged by ann")
     expect(card.get_by_role("button", name="Acknowledge")).to_have_count(0)
     expect(card.locator(":focus")).to_have_count(1)  # the focus stayed on the card
 

@@ -44,7 +44,7 @@ def add(database: Engine, key: str) -> None:
         for channel in CHANNELS:
             for do in ("open", "note", "close"):
                 dedup, body = f"{channel} {key} {do}", {"do": do}
-                put(db, consumer="soc", channel=channel, key=key, dedup=dedup, body=body, now=time.time())
+                put(db, consumer="alerting", channel=channel, key=key, dedup=dedup, body=body, now=time.time())
 
 
 def waiting(database: Engine) -> int:

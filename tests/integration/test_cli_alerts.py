@@ -7,19 +7,19 @@ import time
 
 from brain.demo.stand_ins import StandIns
 from brain.kit.database import open_database
+from support.alerting import Alerting
 from support.command import Command
-from support.soc import Soc
 
 ROUTING_KEY = "R" * 32
 
 
-def filled(brain: Command) -> Soc:
+def filled(brain: Command) -> Alerting:
     """Alerting on the database that the command uses: a threat that was paged, and what it is known by."""
-    soc = Soc(engine=open_database(f"sqlite:///{brain.folder}/brain-consumers.db"))
-    soc.clock.now = time.time() - 60
-    soc.see(soc.detected("thr_1"), soc.denied())
-    assert soc.tick(20) == [("pager", "trigger")]
-    return soc
+    alerting = Alerting(engine=open_database(f"sqlite:///{brain.folder}/brain-consumers.db"))
+    alerting.clock.now = time.time() - 60
+    alerting.see(alerting.detected("thr_1"), alerting.denied())
+    assert alerting.tick(20) == [("pager", "trigger")]
+    return alerting
 
 
 def test_alerts_are_listed_taken_on_and_closed(brain: Command) -> None:
@@ -60,22 +60,22 @@ def test_silences_are_added_listed_and_removed(brain: Command) -> None:
 def test_a_faulty_configuration_lists_every_fault_with_its_field(brain: Command) -> None:
     (brain.folder / "brain.toml").write_text(
         """
-[soc]
+[alerting]
 public_url = "brain.example"
-[soc.notifiers.pager]
+[alerting.notifiers.pager]
 kind = "pagerduty"
-[soc.notifiers.chat]
+[alerting.notifiers.chat]
 kind = "telegram"
-[[soc.routes]]
+[[alerting.routes]]
 name = "a"
 to = ["pager", "nobody"]
 matchers = ["agent=~("]
 only_during = "office"
-[[soc.routes]]
+[[alerting.routes]]
 name = "a"
-[soc.hours.night]
+[alerting.hours.night]
 time_zone = "Mars/Phobos"
-[soc.rotations.oncall]
+[alerting.rotations.oncall]
 time_zone = "UTC"
 people = ["ann"]
 start = 2026-01-05T09:00:00Z
@@ -84,33 +84,33 @@ start = 2026-01-05T09:00:00Z
     checked = brain("alerts", "check-config")
     assert checked.code == 2
     for field in (
-        "soc.public_url",
-        "soc.notifiers.pager.pagerduty.routing_key",
-        "soc.notifiers.chat",
-        "soc.routes.0.matchers.0",
-        "soc.routes.0.to.1",
-        "soc.routes.0.only_during",
-        "soc.routes.1.name",
-        "soc.hours.night.time_zone",
-        "soc.rotations.oncall",
-        "soc.rotations.oncall.people.0",
+        "alerting.public_url",
+        "alerting.notifiers.pager.routing_key",
+        "alerting.notifiers.chat.kind",
+        "alerting.routes.0.matchers.0",
+        "alerting.routes.0.to.1",
+        "alerting.routes.0.only_during",
+        "alerting.routes.1.name",
+        "alerting.hours.night.time_zone",
+        "alerting.rotations.oncall",
+        "alerting.rotations.oncall.people.0",
     ):
         assert f"{field} " in checked.err, f"{field} in {checked.err}"
 
 
 def test_a_secret_that_is_not_there_is_a_fault_and_is_never_shown(brain: Command) -> None:
     (brain.folder / "brain.toml").write_text(
-        '[soc.notifiers.pager]\nkind = "pagerduty"\nrouting_key = {env = "NOT_SET_ANYWHERE"}\n'
-        f'[soc.notifiers.other]\nkind = "pagerduty"\nrouting_key = "{ROUTING_KEY}"\n'
-        '[soc.notifiers.short]\nkind = "pagerduty"\nrouting_key = "short"\n'
+        '[alerting.notifiers.pager]\nkind = "pagerduty"\nrouting_key = {env = "NOT_SET_ANYWHERE"}\n'
+        f'[alerting.notifiers.other]\nkind = "pagerduty"\nrouting_key = "{ROUTING_KEY}"\n'
+        '[alerting.notifiers.short]\nkind = "pagerduty"\nrouting_key = "short"\n'
     )
     checked = brain("alerts", "check-config")
     assert checked.code == 2
-    assert "soc.notifiers.pager.routing_key" in checked.err
+    assert "alerting.notifiers.pager.routing_key" in checked.err
     assert "NOT_SET_ANYWHERE" in checked.err
-    assert "soc.notifiers.short: routing_key: has 5 characters" in checked.err
+    assert "alerting.notifiers.short: routing_key: has 5 characters" in checked.err
     (brain.folder / "brain.toml").write_text(
-        f'[soc.notifiers.other]\nkind = "pagerduty"\nrouting_key = "{ROUTING_KEY}"\n'
+        f'[alerting.notifiers.other]\nkind = "pagerduty"\nrouting_key = "{ROUTING_KEY}"\n'
     )
     fine = brain("alerts", "check-config")
     assert fine.code == 0
@@ -123,7 +123,7 @@ async def test_a_test_page_says_that_it_is_one(brain: Command) -> None:
     stand_ins = StandIns()
     async with stand_ins.running() as url:
         (brain.folder / "brain.toml").write_text(
-            f'[soc.notifiers.pager]\nkind = "pagerduty"\nrouting_key = "{ROUTING_KEY}"\nurl = "{url}/pagerduty"\n'
+            f'[alerting.notifiers.pager]\nkind = "pagerduty"\nrouting_key = "{ROUTING_KEY}"\nurl = "{url}/pagerduty"\n'
         )
         done = await asyncio.to_thread(brain, "alerts", "test", "pager", "--json")
         assert done.code == 0, done.err

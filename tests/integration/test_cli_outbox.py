@@ -21,7 +21,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     create_tables(engine, metadata)
     with engine.begin() as db:
         for channel in ("jira", "slack"):
-            put(db, consumer="soc", channel=channel, key="k", dedup=channel, body={}, now=1_703_001_234.0)
+            put(db, consumer="alerting", channel=channel, key="k", dedup=channel, body={}, now=1_703_001_234.0)
         refused = {"state": "refused", "attempts": 2, "last_error": "Slack refused: \x1b[2Jno_team"}
         db.execute(outbox.update().where(outbox.c.channel == "slack").values(**refused))
     engine.dispose()
@@ -37,9 +37,9 @@ def run(*arguments: str) -> int:
 def test_messages_are_listed(database: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("outbox", "list") == 0
     out = capsys.readouterr().out
-    assert "soc  slack  refused  k  2 tries, put 2023-12-19" in out
-    assert r"error: Slack refused: \x1b[2Jno_team" in out
-    assert run("outbox", "list", "soc", "--state", "waiting", "--json") == 0
+    assert "alerting  slack  refused  k  2 tries, put 2023-12-19" in out
+    assert "error: Slack refused: \\x1b[2Jno_team" in out
+    assert run("outbox", "list", "alerting", "--state", "waiting", "--json") == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["channel"], row["state"], row["attempts"], row["sent_at"]) == ("jira", "waiting", 0, None)
     assert run("outbox", "list", "incidents", "--json") == 0
@@ -47,10 +47,10 @@ def test_messages_are_listed(database: str, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_refused_messages_are_sent_again(database: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("outbox", "retry", "soc", "--channel", "jira", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {"consumer": "soc", "retried": 0}
-    assert run("outbox", "retry", "soc") == 0
-    assert "1 of soc to be sent again" in capsys.readouterr().out
+    assert run("outbox", "retry", "alerting", "--channel", "jira", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"consumer": "alerting", "retried": 0}
+    assert run("outbox", "retry", "alerting") == 0
+    assert "1 refused messages of alerting will be sent again" in capsys.readouterr().out
     assert run("outbox", "list", "--state", "waiting", "--json") == 0
     assert len(json.loads(capsys.readouterr().out)) == 2
 

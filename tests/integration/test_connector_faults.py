@@ -14,10 +14,10 @@ import pytest
 import pytest_asyncio
 
 from brain.connectors.jira import Jira
-from brain.connectors.pagerduty import Alert, PagerDuty
+from brain.connectors.pagerduty import PagerDuty, PagerDutyAlert
 from brain.connectors.sender import RetryPolicy, Sender, TryLater
 from brain.connectors.servicenow import ServiceNow
-from brain.connectors.slack import Message, Slack
+from brain.connectors.slack import Slack, SlackMessage
 from brain.connectors.tickets import NewTicket
 from brain.connectors.webhook import Webhook
 from brain.demo.stand_ins import StandIn, StandIns
@@ -62,22 +62,22 @@ def stand_ins(running_stand_ins: StandIns) -> StandIns:
 @pytest.fixture(params=VENDORS)
 def vendor(request: pytest.FixtureRequest, stand_ins: StandIns) -> Vendor:
     url = stand_ins.url
-    alert = Alert(dedup_key="thr_1", summary="a threat", source="203.0.113.77", severity="HIGH")
+    alert = PagerDutyAlert(dedup_key="thr_1", summary="a threat", source="203.0.113.77", severity="HIGH")
     ticket = NewTicket(incident_id="inc_1", title="an incident", description="what happened")
     return {
         "pagerduty": Vendor(
             stand_ins.pagerduty,
-            lambda sender: PagerDuty(sender, pagerduty_settings(url)).trigger(alert),
+            lambda sender: PagerDuty(pagerduty_settings(url), sender).trigger(alert),
             lambda: len(stand_ins.pagerduty.alerts),
         ),
         "slack": Vendor(
             stand_ins.slack,
-            lambda sender: Slack(sender, slack_settings(url)).post(Message(title="a threat")),
+            lambda sender: Slack(slack_settings(url), sender).post(SlackMessage(title="a threat")),
             lambda: len(stand_ins.slack.messages),
         ),
         "webhook": Vendor(
             stand_ins.webhook,
-            lambda sender: Webhook(sender, webhook_settings(url), time.time).send("msg_1", {"type": "alert"}),
+            lambda sender: Webhook(webhook_settings(url), sender, time.time).post("msg_1", {"type": "alert"}),
             lambda: len(stand_ins.webhook.messages),
         ),
         "jira": Vendor(

@@ -18,7 +18,7 @@ import pytest_asyncio
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from brain.connectors.email import Email, EmailSettings, Mail, compose, message_id
-from brain.connectors.sender import Refused, TryLater
+from brain.connectors.sender import Refused, Sender, TryLater
 from brain.secret import Secret
 from support.certificates import make_certificates
 
@@ -87,12 +87,20 @@ async def secure_server(sink: Sink, tmp_path: Path) -> AsyncIterator[int]:
 
 
 def settings_for(port: int, **more: object) -> EmailSettings:
-    given = {"host": "127.0.0.1", "port": port, "security": "none", "sender": "BRAiN <brain@example.com>", **more}
+    given = {
+        "kind": "email",
+        "to": ["soc@example.com"],
+        "host": "127.0.0.1",
+        "port": port,
+        "security": "none",
+        "sender": "BRAiN <brain@example.com>",
+        **more,
+    }
     return EmailSettings.model_validate(given)
 
 
 def email_for(port: int, **more: object) -> Email:
-    return Email(settings_for(port, **more), lambda: 1_703_001_234.0)
+    return Email(settings_for(port, **more), Sender(), lambda: 1_703_001_234.0)
 
 
 async def test_a_message_arrives_as_it_was_meant(server: int, sink: Sink) -> None:
@@ -103,7 +111,7 @@ async def test_a_message_arrives_as_it_was_meant(server: int, sink: Sink) -> Non
         dedup="thr_1:firing",
         thread="thr_1",
     )
-    answer = await email_for(server).send(mail)
+    answer = await email_for(server).deliver(mail)
     (message,) = sink.messages
     assert sink.recipients == [["soc@example.com", "on-call@example.com"]]
     assert message["Subject"] == "Übel Bcc: everyone@example.com"
@@ -118,9 +126,9 @@ async def test_a_message_arrives_as_it_was_meant(server: int, sink: Sink) -> Non
 
 async def test_sent_again_it_has_the_same_name_and_one_thread(server: int, sink: Sink) -> None:
     email = email_for(server)
-    await email.send(MAIL)
-    await email.send(MAIL)
-    await email.send(Mail(to=MAIL.to, subject="Resolved", text="", dedup="thr_1:resolved", thread="thr_1"))
+    await email.deliver(MAIL)
+    await email.deliver(MAIL)
+    await email.deliver(Mail(to=MAIL.to, subject="Resolved", text="", dedup="thr_1:resolved", thread="thr_1"))
     names = [message["Message-ID"] for message in sink.messages]
     assert names[0] == names[1] != names[2]
     assert len({message["References"] for message in sink.messages}) == 1
@@ -129,48 +137,48 @@ async def test_sent_again_it_has_the_same_name_and_one_thread(server: int, sink:
 async def test_over_tls_with_a_login(secure_server: int, sink: Sink, tmp_path: Path) -> None:
     ca_file = str(tmp_path / "ca.pem")
     login = {"user": "brain", "password": Secret("right")}
-    await email_for(secure_server, security="starttls", ca_file=ca_file, **login).send(MAIL)
+    await email_for(secure_server, security="starttls", ca_file=ca_file, **login).deliver(MAIL)
     assert len(sink.messages) == 1
     wrong = {**login, "password": Secret("s3cret")}
     with pytest.raises(TryLater, match="535") as caught:  # somebody will put the password right
-        await email_for(secure_server, security="starttls", ca_file=ca_file, **wrong).send(MAIL)
+        await email_for(secure_server, security="starttls", ca_file=ca_file, **wrong).deliver(MAIL)
     assert "s3cret" not in str(caught.value)
     with pytest.raises(TryLater, match="530"):
-        await email_for(secure_server).send(MAIL)
+        await email_for(secure_server).deliver(MAIL)
     with pytest.raises(TryLater):  # the certificate is of no authority that is known
-        await email_for(secure_server, security="starttls", **login).send(MAIL)
+        await email_for(secure_server, security="starttls", **login).deliver(MAIL)
     assert len(sink.messages) == 1
 
 
 async def test_starttls_is_never_skipped(server: int, sink: Sink) -> None:
     with pytest.raises(TryLater):
-        await email_for(server, security="starttls").send(MAIL)
+        await email_for(server, security="starttls").deliver(MAIL)
     assert sink.messages == []
 
 
 async def test_what_is_for_later_and_what_is_final(server: int, sink: Sink) -> None:
     sink.data_reply = "452 mailbox full"
     with pytest.raises(TryLater, match="452"):
-        await email_for(server).send(MAIL)
+        await email_for(server).deliver(MAIL)
     sink.data_reply = "554 this is spam"
     with pytest.raises(Refused, match="this is spam") as caught:
-        await email_for(server).send(MAIL)
+        await email_for(server).deliver(MAIL)
     assert caught.value.service_status == 554
     sink.data_reply = "250 OK"
     sink.recipient_replies = {"soc@example.com": "550 no such user here"}
     with pytest.raises(Refused, match="no such user here"):
-        await email_for(server).send(MAIL)
+        await email_for(server).deliver(MAIL)
     sink.recipient_replies = {"soc@example.com": "450 greylisted"}
     with pytest.raises(TryLater, match="greylisted"):
-        await email_for(server).send(MAIL)
-    await email_for(server).send(Mail(to=["other@example.com"], subject="", text="", dedup="x"))
+        await email_for(server).deliver(MAIL)
+    await email_for(server).deliver(Mail(to=["other@example.com"], subject="", text="", dedup="x"))
     assert len(sink.messages) == 1
 
 
 async def test_a_recipient_that_is_unknown_does_not_keep_it_from_the_others(server: int, sink: Sink) -> None:
     sink.recipient_replies = {"gone@example.com": "550 no such user here"}
     mail = Mail(to=["gone@example.com", "soc@example.com"], subject="x", text="x", dedup="x")
-    answer = await email_for(server).send(mail)
+    answer = await email_for(server).deliver(mail)
     assert answer["refused"] == ["gone@example.com"]
     assert sink.recipients == [["soc@example.com"]]
 
@@ -178,8 +186,8 @@ async def test_a_recipient_that_is_unknown_does_not_keep_it_from_the_others(serv
 async def test_a_server_that_is_down(sink: Sink) -> None:
     async with serving(sink) as port:
         email = email_for(port)
-    with pytest.raises(TryLater, match="does not take the message"):
-        await email.send(MAIL)
+    with pytest.raises(TryLater, match="does not accept the message"):
+        await email.deliver(MAIL)
 
 
 async def test_a_server_that_says_nothing() -> None:
@@ -188,11 +196,11 @@ async def test_a_server_that_says_nothing() -> None:
         writer.close()
 
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
-        with pytest.raises(TryLater, match="does not take the message"):
-            await email_for(server.sockets[0].getsockname()[1], timeout=0.3).send(MAIL)
+        with pytest.raises(TryLater, match="does not accept the message"):
+            await email_for(server.sockets[0].getsockname()[1], timeout=0.3).deliver(MAIL)
 
 
 def test_the_name_is_at_the_senders_domain() -> None:
-    settings = EmailSettings(host="mail.example", sender="brain@soc.example")
+    settings = EmailSettings(kind="email", host="mail.example", sender="brain@soc.example", to=("ann@example.com",))
     assert message_id(settings, "x").endswith("@soc.example>")
     assert compose(settings, MAIL, 0.0)["Message-ID"] == message_id(settings, MAIL.dedup)

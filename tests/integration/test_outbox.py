@@ -17,13 +17,13 @@ from brain.connectors.sender import Refused, TryLater
 from brain.kit.database import create_tables, open_database
 from brain.kit.outbox import (
     Dispatcher,
-    Dispatching,
+    DispatchOptions,
     OutboxRow,
     cancel,
     channels,
     metadata,
     outbox,
-    outbox_families,
+    outbox_metrics,
     prune,
     put,
     retry_refused,
@@ -31,7 +31,7 @@ from brain.kit.outbox import (
 from support.postgres_server import PostgresServer
 from support.waiting import until
 
-QUICK = Dispatching(wait=0.01, max_wait=0.05, poll=0.05, per_minute=None, timeout=5, lease=10, grace=0.1)
+QUICK = DispatchOptions(wait=0.01, max_wait=0.05, poll=0.05, per_minute=None, timeout=5, lease=10, grace=0.1)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -52,7 +52,7 @@ def add(engine: Engine, *rows: tuple[str, str, str], due_at: float | None = None
         for channel, key, dedup in rows:
             put(
                 db,
-                consumer="soc",
+                consumer="alerting",
                 channel=channel,
                 key=key,
                 dedup=dedup,
@@ -107,7 +107,7 @@ async def test_what_is_put_is_sent_once_and_its_answer_kept(database: Engine) ->
     def on_sent(db: Connection, row: OutboxRow, answer: Mapping[str, Any]) -> None:
         noted.append((row.dedup, answer["id"]))
 
-    dispatcher = Dispatcher(database, "soc", service.deliver, on_sent=on_sent, how=QUICK)
+    dispatcher = Dispatcher(database, "alerting", service.deliver, on_sent=on_sent, options=QUICK)
     async with running(dispatcher):
         await until(lambda: dispatcher.counts == {("slack", "sent"): 2})
     assert sorted(service.got) == ["a", "b"]
@@ -118,7 +118,7 @@ async def test_what_is_put_is_sent_once_and_its_answer_kept(database: Engine) ->
             ({"id": "answer to a"}, 1, None),
             ({"id": "answer to b"}, 1, None),
         ]
-        (state,) = channels(db, "soc")
+        (state,) = channels(db, "alerting")
         assert (state.channel, state.waiting, state.sent, state.refused) == ("slack", 0, 2, 0)
 
 
@@ -126,7 +126,7 @@ async def test_rows_of_one_key_are_sent_in_order_also_when_the_first_fails(datab
     add(database, *[("jira", f"k{n % 3}", f"{n:02}") for n in range(30)])
     service = Service()
     service.faults = {"00": [TryLater("down")] * 3, "04": [ValueError("a bug")]}
-    async with running(Dispatcher(database, "soc", service.deliver, how=QUICK)):
+    async with running(Dispatcher(database, "alerting", service.deliver, options=QUICK)):
         await until(all_sent(database))
     for key in range(3):
         assert [name for name in service.got if int(name) % 3 == key] == [f"{n:02}" for n in range(30) if n % 3 == key]
@@ -134,11 +134,11 @@ async def test_rows_of_one_key_are_sent_in_order_also_when_the_first_fails(datab
 
 async def test_a_put_that_is_rolled_back_sends_nothing(database: Engine) -> None:
     with database.connect() as db, db.begin() as transaction:
-        assert put(db, consumer="soc", channel="c", key="k", dedup="gone", body={}, now=time.time())
+        assert put(db, consumer="alerting", channel="c", key="k", dedup="gone", body={}, now=time.time())
         transaction.rollback()
     add(database, ("c", "k", "kept"))
     service = Service()
-    async with running(Dispatcher(database, "soc", service.deliver, how=QUICK)):
+    async with running(Dispatcher(database, "alerting", service.deliver, options=QUICK)):
         await until(all_sent(database))
     assert service.got == ["kept"]
 
@@ -154,7 +154,7 @@ async def test_a_hanging_channel_does_not_delay_another(database: Engine) -> Non
             await asyncio.Event().wait()
 
     service.before = before
-    async with running(Dispatcher(database, "soc", service.deliver, how=QUICK)):
+    async with running(Dispatcher(database, "alerting", service.deliver, options=QUICK)):
         await hanging.wait()
         add(database, *[("live", "k", f"live{n}") for n in range(20)])
         await until(lambda: len(service.got) == 20)
@@ -175,7 +175,7 @@ async def test_a_service_that_comes_back_gets_everything_once(database: Engine) 
             raise TryLater("the service is down")
 
     service.before = before
-    async with running(Dispatcher(database, "soc", service.deliver, how=QUICK)):
+    async with running(Dispatcher(database, "alerting", service.deliver, options=QUICK)):
         await until(lambda: tries >= 5)
         assert service.got == []
         down = False
@@ -187,7 +187,7 @@ async def test_a_row_that_the_service_fails_on_does_not_block_the_rest(database:
     add(database, ("c", "poison", "poison"), *[("c", f"k{n}", f"r{n}") for n in range(10)])
     service = Service()
     service.faults = {"poison": [TryLater("500")] * 10_000}
-    async with running(Dispatcher(database, "soc", service.deliver, how=QUICK)):
+    async with running(Dispatcher(database, "alerting", service.deliver, options=QUICK)):
         await until(lambda: len(service.got) == 10)
     assert states(database)["poison"] == "waiting"
 
@@ -196,15 +196,15 @@ async def test_a_refused_row_is_kept_counted_and_sent_again_when_asked(database:
     add(database, ("c", "k", "bad"), ("c", "k", "good"))
     service = Service()
     service.faults = {"bad": [Refused("the service", 400, "no such project")]}
-    dispatcher = Dispatcher(database, "soc", service.deliver, how=QUICK)
+    dispatcher = Dispatcher(database, "alerting", service.deliver, options=QUICK)
     async with running(dispatcher):
         await until(lambda: states(database) == {"bad": "refused", "good": "sent"})
         with database.begin() as db:
-            (state,) = channels(db, "soc")
+            (state,) = channels(db, "alerting")
             assert state.last_error is not None
             assert "no such project" in state.last_error
             assert state.refused == 1
-            assert retry_refused(db, consumer="soc", now=time.time()) == 1
+            assert retry_refused(db, consumer="alerting", now=time.time()) == 1
         dispatcher.nudge()
         await until(lambda: dispatcher.counts == {("c", "refused"): 1, ("c", "sent"): 2})
     assert service.got == ["good", "bad"]
@@ -214,7 +214,7 @@ async def test_a_refused_row_is_kept_counted_and_sent_again_when_asked(database:
 async def test_two_dispatchers_send_each_row_once(database: Engine) -> None:
     add(database, *[(f"c{n % 4}", f"k{n % 20}", f"r{n}") for n in range(60)])
     service = Service()
-    async with running(*[Dispatcher(database, "soc", service.deliver, how=QUICK) for _ in range(3)]):
+    async with running(*[Dispatcher(database, "alerting", service.deliver, options=QUICK) for _ in range(3)]):
         await until(all_sent(database))
     assert Counter(service.got) == Counter({f"r{n}": 1 for n in range(60)})
 
@@ -236,12 +236,12 @@ async def test_a_crash_between_the_answer_and_the_commit_sends_the_row_again_wit
         got.append((row.dedup, row.attempts))
         return {}
 
-    short = Dispatching(wait=0.01, poll=0.05, per_minute=None, timeout=0.9, lease=1.0, grace=0)
-    crashing = asyncio.create_task(Dispatcher(database, "soc", answer_and_crash, how=short).run())
+    short = DispatchOptions(wait=0.01, poll=0.05, per_minute=None, timeout=0.9, lease=1.0, grace=0)
+    crashing = asyncio.create_task(Dispatcher(database, "alerting", answer_and_crash, options=short).run())
     await answered.wait()
     crashing.cancel()
     await asyncio.gather(crashing, return_exceptions=True)
-    async with running(Dispatcher(database, "soc", deliver, how=QUICK)):
+    async with running(Dispatcher(database, "alerting", deliver, options=QUICK)):
         await until(all_sent(database))
     assert got == [("first", 1), ("first", 2), ("second", 1)]
 
@@ -256,8 +256,8 @@ async def test_a_delivery_under_way_ends_when_the_dispatcher_stops(database: Eng
         await go_on.wait()
 
     service.before = before
-    patient = Dispatching(wait=0.01, poll=0.05, grace=30)
-    task = asyncio.create_task(Dispatcher(database, "soc", service.deliver, how=patient).run())
+    patient = DispatchOptions(wait=0.01, poll=0.05, grace=30)
+    task = asyncio.create_task(Dispatcher(database, "alerting", service.deliver, options=patient).run())
     await begun.wait()
     task.cancel()
     go_on.set()
@@ -270,7 +270,7 @@ async def test_a_claim_of_a_killed_process_is_taken_over_when_its_lease_ends(dat
     with database.begin() as db:
         db.execute(outbox.update().values(claimed_by="dead-1", claimed_until=time.time() + 0.3))
     service = Service()
-    async with running(Dispatcher(database, "soc", service.deliver, how=QUICK)):
+    async with running(Dispatcher(database, "alerting", service.deliver, options=QUICK)):
         await until(all_sent(database))
         with database.begin() as db:
             row = db.execute(select(outbox)).one()
@@ -287,7 +287,7 @@ async def test_a_failing_hook_rolls_the_sent_mark_back(database: Engine) -> None
         if failures:
             raise failures.pop()
 
-    async with running(Dispatcher(database, "soc", service.deliver, on_sent=on_sent, how=QUICK)):
+    async with running(Dispatcher(database, "alerting", service.deliver, on_sent=on_sent, options=QUICK)):
         await until(all_sent(database))
     assert service.got == ["r", "r"]
 
@@ -302,8 +302,8 @@ async def test_a_service_is_left_alone_for_as_long_as_it_asks(database: Engine) 
             raise TryLater("slow down", retry_after=0.5)
         return {}
 
-    how = Dispatching(wait=0.01, max_wait=0.05, poll=0.05, per_minute=None, timeout=5, lease=10, concurrency=1)
-    async with running(Dispatcher(database, "soc", deliver, how=how)):
+    how = DispatchOptions(wait=0.01, max_wait=0.05, poll=0.05, per_minute=None, timeout=5, lease=10, concurrency=1)
+    async with running(Dispatcher(database, "alerting", deliver, options=how)):
         await until(all_sent(database))
     assert all(later - times[0] >= 0.45 for later in times[1:])
 
@@ -311,8 +311,8 @@ async def test_a_service_is_left_alone_for_as_long_as_it_asks(database: Engine) 
 async def test_a_channel_keeps_its_rate(database: Engine) -> None:
     add(database, *[("slow", f"k{n}", f"s{n}") for n in range(5)], *[("free", f"k{n}", f"f{n}") for n in range(5)])
     service = Service()
-    how = Dispatching(wait=0.01, poll=0.05, per_minute=None, channel_per_minute={"slow": 3})
-    async with running(Dispatcher(database, "soc", service.deliver, how=how)):
+    how = DispatchOptions(wait=0.01, poll=0.05, per_minute=None, channel_per_minute={"slow": 3})
+    async with running(Dispatcher(database, "alerting", service.deliver, options=how)):
         await until(lambda: len(service.got) == 8)
         add(database, ("free", "k", "last"))
         await until(lambda: "last" in service.got)
@@ -323,15 +323,15 @@ async def test_cancelled_rows_are_not_sent_and_later_ones_wait_for_their_time(da
     add(database, ("c", "held", "page"), due_at=time.time() + 3600)
     add(database, ("c", "held", "resolve"))
     service = Service()
-    dispatcher = Dispatcher(database, "soc", service.deliver, how=QUICK)
+    dispatcher = Dispatcher(database, "alerting", service.deliver, options=QUICK)
     async with running(dispatcher):
         add(database, ("c", "other", "other"))
         dispatcher.nudge()
         await until(lambda: service.got == ["other"])
         with database.begin() as db:
-            assert cancel(db, consumer="soc", key="held", now=time.time()) == 2
-            assert put(db, consumer="soc", channel="c", key="held", dedup="new", body={}, now=time.time())
-            assert not put(db, consumer="soc", channel="c", key="held", dedup="page", body={}, now=time.time())
+            assert cancel(db, consumer="alerting", key="held", now=time.time()) == 2
+            assert put(db, consumer="alerting", channel="c", key="held", dedup="new", body={}, now=time.time())
+            assert not put(db, consumer="alerting", channel="c", key="held", dedup="page", body={}, now=time.time())
         dispatcher.nudge()
         await until(lambda: service.got == ["other", "new"])
     assert states(database) == {"page": "cancelled", "resolve": "cancelled", "other": "sent", "new": "sent"}
@@ -350,15 +350,15 @@ async def test_any_text_can_be_kept(database: Engine) -> None:
             raise TryLater(odd)
         return {"said": odd}
 
-    async with running(Dispatcher(database, "soc", deliver, how=QUICK)):
+    async with running(Dispatcher(database, "alerting", deliver, options=QUICK)):
         await until(lambda: set(states(database).values()) == {"refused", "sent"})
     assert set(got) == {odd + "a", odd + "b"}
     with database.begin() as db:
-        assert cancel(db, consumer="soc", key=odd + "1", now=time.time()) == 0
-        assert retry_refused(db, consumer="soc", now=time.time()) == 1
+        assert cancel(db, consumer="alerting", key=odd + "1", now=time.time()) == 0
+        assert retry_refused(db, consumer="alerting", now=time.time()) == 1
         assert (
-            cancel(db, consumer="soc", key=odd + "1", now=time.time())
-            + cancel(db, consumer="soc", key=odd + "2", now=time.time())
+            cancel(db, consumer="alerting", key=odd + "1", now=time.time())
+            + cancel(db, consumer="alerting", key=odd + "2", now=time.time())
             == 1
         )
 
@@ -367,28 +367,30 @@ async def test_what_waits_and_was_done_is_shown_to_prometheus(database: Engine) 
     add(database, ("c", "k1", "good"), ("c", "k2", "bad"), ("dead", "k", "waiting"))
     service = Service()
     service.faults = {"bad": [Refused("the service", 400, "no")], "waiting": [TryLater("down", 3600)]}
-    dispatcher = Dispatcher(database, "soc", service.deliver, how=QUICK)
+    dispatcher = Dispatcher(database, "alerting", service.deliver, options=QUICK)
     done = {("c", "sent"): 1, ("c", "refused"): 1, ("dead", "postponed"): 1}
     async with running(dispatcher):
         await until(lambda: dispatcher.counts == done)
     found = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in await asyncio.to_thread(outbox_families, dispatcher)
+        for family in await asyncio.to_thread(outbox_metrics, dispatcher)
         for sample in family.samples
     }
-    assert found["brain_soc_outbox_messages", "c", "sent"] == 1
-    assert found["brain_soc_outbox_messages", "c", "refused"] == 1
-    assert found["brain_soc_outbox_messages", "dead", "waiting"] == 1
-    assert found["brain_soc_outbox_oldest_waiting_seconds", "dead"] > 0
-    assert found["brain_soc_outbox_oldest_waiting_seconds", "c"] == 0
-    assert {key[1:]: value for key, value in found.items() if key[0] == "brain_soc_outbox_deliveries_total"} == done
-    assert found["brain_soc_outbox_database_errors_total",] == 0
+    assert found["brain_alerting_outbox_messages", "c", "sent"] == 1
+    assert found["brain_alerting_outbox_messages", "c", "refused"] == 1
+    assert found["brain_alerting_outbox_messages", "dead", "waiting"] == 1
+    assert found["brain_alerting_outbox_oldest_waiting_seconds", "dead"] > 0
+    assert found["brain_alerting_outbox_oldest_waiting_seconds", "c"] == 0
+    assert {
+        key[1:]: value for key, value in found.items() if key[0] == "brain_alerting_outbox_deliveries_total"
+    } == done
+    assert found["brain_alerting_outbox_database_errors_total",] == 0
 
 
 async def test_a_database_that_is_away_is_waited_for(tmp_path: Path) -> None:
     engine = open_database(f"sqlite:///{tmp_path}/consumers.db")
     service = Service()
-    dispatcher = Dispatcher(engine, "soc", service.deliver, how=QUICK)
+    dispatcher = Dispatcher(engine, "alerting", service.deliver, options=QUICK)
     async with running(dispatcher):
         await until(lambda: dispatcher.database_errors >= 3)  # the table is missing
         create_tables(engine, metadata)
@@ -406,7 +408,7 @@ async def test_a_table_that_cannot_be_read_ends_the_dispatcher_loudly(tmp_path: 
         db.exec_driver_sql("UPDATE outbox SET body = 'no JSON'")
     with pytest.raises(ValueError, match="Expecting value"):
         async with asyncio.timeout(30):
-            await Dispatcher(engine, "soc", Service().deliver, how=QUICK).run()
+            await Dispatcher(engine, "alerting", Service().deliver, options=QUICK).run()
     engine.dispose()
 
 
@@ -415,15 +417,15 @@ async def test_one_consumers_rows_are_not_anothers(database: Engine) -> None:
     with database.begin() as db:
         put(db, consumer="incidents", channel="c", key="k", dedup="soc's", body={}, now=time.time())
     service = Service()
-    async with running(Dispatcher(database, "incidents", service.deliver, how=QUICK)):
+    async with running(Dispatcher(database, "incidents", service.deliver, options=QUICK)):
         await until(lambda: bool(service.got))
     with database.begin() as db:
         found = {row.consumer: row.state for row in db.execute(select(outbox))}
-        assert found == {"soc": "waiting", "incidents": "sent"}
+        assert found == {"alerting": "waiting", "incidents": "sent"}
         assert prune(db, consumer="incidents", before=time.time() + 1) == 1
-        assert prune(db, consumer="soc", before=time.time() + 1) == 0
+        assert prune(db, consumer="alerting", before=time.time() + 1) == 0
 
 
 def test_a_lease_shorter_than_a_delivery_is_refused() -> None:
     with pytest.raises(ValueError, match="lease"):
-        Dispatching(timeout=10, lease=5)
+        DispatchOptions(timeout=10, lease=5)

@@ -225,7 +225,7 @@ async def test_resolving_wants_a_code_and_notes(stand_ins: StandIns, sender: Sen
 async def test_an_instance_that_sleeps_answers_with_a_page(sender: Sender) -> None:
     async with ScriptedServer() as server:
         server.replies = [Reply(200, "<html>Your instance is hibernating</html>"), Reply(200, "{}"), Reply(200, "{}")]
-        for words in ("no JSON", "without a result"):
+        for words in ("not JSON", "without a result"):
             with pytest.raises(TryLater, match=words):
                 await ServiceNow(servicenow_settings(server.url), sender).read("0" * 32)
         with pytest.raises(TryLater, match="without 'fields'"):

@@ -16,7 +16,7 @@ import typer.rich_utils
 import brain.cli
 import brain.demo
 from brain import catalogue, logs, settings
-from brain.alerting import http as soc_api
+from brain.alerting import http as alerting_api
 from brain.audit import export, verify
 from brain.audit import http as audit_api
 from brain.immune import http as immune_api
@@ -28,7 +28,7 @@ from brain.server import running
 from brain.store import redis, sqlite
 from brain.stream.backends import sqlite as stream_sqlite
 from brain.threats import http as threats_api
-from support import audit_worker, group_worker, incident_worker, metrics_worker, producer, soc_worker
+from support import alerting_worker, audit_worker, group_worker, incident_worker, metrics_worker, producer
 
 for package in (brain.cli, brain.demo):
     for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
@@ -43,6 +43,8 @@ settings.settings_model()
 gc.collect()
 gc.freeze()
 __all__ = [
+    "alerting_api",
+    "alerting_worker",
     "audit_api",
     "audit_worker",
     "export",
@@ -61,8 +63,6 @@ __all__ = [
     "rich",
     "running",
     "settings",
-    "soc_api",
-    "soc_worker",
     "sqlite",
     "stream_sqlite",
     "structlog",

@@ -11,14 +11,14 @@ from sqlalchemy import Engine, select
 
 from brain.charter import IncidentState
 from brain.connectors.jira import Jira
-from brain.connectors.pagerduty import Alert, PagerDuty
+from brain.connectors.pagerduty import PagerDuty, PagerDutyAlert
 from brain.connectors.sender import RetryPolicy, Sender
 from brain.connectors.servicenow import ServiceNow
-from brain.connectors.slack import Message, Slack
+from brain.connectors.slack import Slack, SlackMessage
 from brain.connectors.tickets import NewTicket, TicketSystem
 from brain.connectors.webhook import Webhook
 from brain.kit.database import open_database
-from brain.kit.outbox import Dispatcher, Dispatching, OutboxRow, outbox
+from brain.kit.outbox import Dispatcher, DispatchOptions, OutboxRow, outbox
 from support.vendors import (
     jira_settings,
     pagerduty_settings,
@@ -36,9 +36,9 @@ class Delivery:
 
     def __init__(self, sender: Sender, url: str, database: Engine) -> None:
         self._database = database
-        self._pagerduty = PagerDuty(sender, pagerduty_settings(url))
-        self._slack = Slack(sender, slack_settings(url))
-        self._webhook = Webhook(sender, webhook_settings(url), time.time)
+        self._pagerduty = PagerDuty(pagerduty_settings(url), sender)
+        self._slack = Slack(slack_settings(url), sender)
+        self._webhook = Webhook(webhook_settings(url), sender, time.time)
         self._systems: dict[str, TicketSystem[Any]] = {
             "jira": Jira(jira_settings(url, settle_seconds=SETTLE), sender),
             "servicenow": ServiceNow(servicenow_settings(url, settle_seconds=SETTLE), sender),
@@ -48,13 +48,17 @@ class Delivery:
         do = row.body["do"]
         if row.channel == "pagerduty":
             if do == "open":
-                return {**await self._pagerduty.trigger(Alert(dedup_key=row.key, summary="x", source="x", severity=""))}
+                return {
+                    **await self._pagerduty.trigger(
+                        PagerDutyAlert(dedup_key=row.key, summary="x", source="x", severity="")
+                    )
+                }
             call = self._pagerduty.acknowledge if do == "note" else self._pagerduty.resolve
             return {**await call(row.key)}
         if row.channel == "slack":
-            return {**await self._slack.post(Message(title=row.dedup))}
+            return {**await self._slack.post(SlackMessage(title=row.dedup))}
         if row.channel == "webhook":
-            return {**await self._webhook.send(row.dedup, {"type": do, "key": row.key})}
+            return {**await self._webhook.post(row.dedup, {"type": do, "key": row.key})}
         system = self._systems[row.channel]
         if do == "open":
             return {**await system.ensure(NewTicket(incident_id=row.key, title=row.key, description=""))}
@@ -74,7 +78,7 @@ class Delivery:
 async def send_all(database: str, url: str, answer_within: float = 1.0) -> None:
     """Until cancelled. A service that has not answered in so many seconds is asked again."""
     engine = open_database(database)
-    how = Dispatching(
+    how = DispatchOptions(
         wait=0.02,
         max_wait=0.5,
         poll=0.2,
@@ -85,7 +89,7 @@ async def send_all(database: str, url: str, answer_within: float = 1.0) -> None:
         concurrency=3,
     )
     async with Sender(RetryPolicy(attempts=2, timeout=answer_within, wait=0.02, max_wait=0.2)) as sender:
-        await Dispatcher(engine, "soc", Delivery(sender, url, engine).deliver, how=how).run()
+        await Dispatcher(engine, "alerting", Delivery(sender, url, engine).deliver, options=how).run()
 
 
 def run(database: str, url: str) -> None:

@@ -14,15 +14,15 @@ from brain.secret import Secret
 
 
 def pagerduty_settings(url: str, **more: Any) -> PagerDutySettings:
-    return PagerDutySettings(routing_key=Secret("R" * 32), url=f"{url}/pagerduty", **more)
+    return PagerDutySettings(kind="pagerduty", routing_key=Secret("R" * 32), url=f"{url}/pagerduty", **more)
 
 
 def slack_settings(url: str, team: str = "T0") -> SlackSettings:
-    return SlackSettings(webhook_url=Secret(f"{url}/slack/services/{team}/B0/token"))
+    return SlackSettings(kind="slack", webhook_url=Secret(f"{url}/slack/services/{team}/B0/token"))
 
 
 def webhook_settings(url: str, key: str = webhook.WRITTEN_KEY) -> WebhookSettings:
-    return WebhookSettings(url=Secret(f"{url}/webhook/hook"), key=Secret(key))
+    return WebhookSettings(kind="webhook", url=Secret(f"{url}/webhook/hook"), key=Secret(key))
 
 
 def jira_settings(url: str, **more: Any) -> JiraSettings:

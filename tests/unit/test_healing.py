@@ -9,8 +9,9 @@ import pytest
 
 from brain import Event, HealthEvent, ImmuneService
 from brain.errors import InvalidInput
-from brain.immune import HealthKind, HealthSeverity
+from brain.immune import HealthKind, HealthSeverity, healing
 from brain.immune.healing import ACTIONS, COLLECTION, STALE_AFTER, Healing, HealingAction, healing_action
+from brain.kit import healing as kit_healing
 from brain.store.memory import MemoryStore
 from brain.testing import RecordingStream
 from support.clock import Clock
@@ -138,3 +139,11 @@ def test_actions_are_registered_by_kind_and_healing_itself_cannot_be() -> None:
 async def test_healing_takes_time_from_the_services_clock() -> None:
     healing = Healing(ImmuneService(), MemoryStore())
     assert abs(healing._clock() - time.time()) < 5
+
+
+def test_other_plug_ins_see_which_kinds_are_healed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(kit_healing.ACTIONS, HealthKind.AGENT_FAILURE, raising=False)
+    assert not kit_healing.is_healed("AGENT_FAILURE")
+    monkeypatch.setitem(kit_healing.ACTIONS, HealthKind.AGENT_FAILURE, lambda incident: "restarted")
+    assert kit_healing.is_healed("AGENT_FAILURE")
+    assert healing.ACTIONS is kit_healing.ACTIONS

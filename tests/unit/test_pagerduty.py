@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from brain.charter import HealthSeverity, Severity
 from brain.connectors.pagerduty import (
     BODY_BYTES,
-    Alert,
-    Link,
+    PagerDutyAlert,
+    PagerDutyLink,
     enqueue,
     follow_up_event,
     severity_of,
@@ -29,7 +29,7 @@ texts = st.text(max_size=2000)
 details = st.dictionaries(st.text(max_size=50), st.one_of(st.text(), st.integers(), st.lists(st.text())), max_size=8)
 
 
-def sent(alert: Alert) -> dict[str, Any]:
+def sent(alert: PagerDutyAlert) -> dict[str, Any]:
     body = enqueue(SETTINGS, trigger_event(SETTINGS, alert)).body
     assert len(body) <= BODY_BYTES
     event: dict[str, Any] = msgspec.json.decode(body)
@@ -51,21 +51,21 @@ def test_whatever_comes_is_acceptable(
     dedup_key: str, summary: str, source: str, severity: str, component: str, details: dict[str, Any], href: str
 ) -> None:
     sent(
-        Alert(
+        PagerDutyAlert(
             dedup_key=dedup_key,
             summary=summary,
             source=source,
             severity=severity,
             component=component,
             details=details,
-            links=[Link(href=href)] * 60,
+            links=[PagerDutyLink(href=href)] * 60,
         )
     )
 
 
 def test_every_field_arrives() -> None:
     event = sent(
-        Alert(
+        PagerDutyAlert(
             dedup_key="thr_1",
             summary="80 failed passwords",
             source="203.0.113.77",
@@ -75,7 +75,7 @@ def test_every_field_arrives() -> None:
             group="edge",
             kind="ssh_brute_force",
             details={"failed_passwords": 80},
-            links=[Link(href="https://brain.example/threats/thr_1", text="The threat")],
+            links=[PagerDutyLink(href="https://brain.example/threats/thr_1", text="The threat")],
         )
     )
     assert event == {
@@ -107,7 +107,7 @@ def test_every_field_arrives() -> None:
     ],
 )
 def test_too_much_is_cut_and_says_so(details: dict[str, Any]) -> None:
-    event = sent(Alert(dedup_key="k", summary="s", source="x", severity="LOW", details=details))
+    event = sent(PagerDutyAlert(dedup_key="k", summary="s", source="x", severity="LOW", details=details))
     found = event["payload"]["custom_details"]
     assert "cut to fit" in found["cut"]
     assert found["small"] == "kept"
@@ -116,7 +116,7 @@ def test_too_much_is_cut_and_says_so(details: dict[str, Any]) -> None:
 
 def test_too_many_details_are_left_out_and_that_is_said() -> None:
     details = {f"a long name of a detail {n}": n for n in range(30_000)}
-    event = sent(Alert(dedup_key="k", summary="s", source="x", severity="LOW", details=details))
+    event = sent(PagerDutyAlert(dedup_key="k", summary="s", source="x", severity="LOW", details=details))
     assert event["payload"]["custom_details"] == {"cut": "all 30000 details left out to fit 512,000 bytes"}
 
 
@@ -125,7 +125,7 @@ def test_long_keys_stay_apart_and_a_follow_up_has_the_same() -> None:
     keys = [follow_up_event(SETTINGS, "resolve", key)["dedup_key"] for key in (one, other, one)]
     assert keys[0] == keys[2] != keys[1]
     assert {len(key) for key in keys} == {255}
-    assert sent(Alert(dedup_key=one, summary="", source="", severity=""))["dedup_key"] == keys[0]
+    assert sent(PagerDutyAlert(dedup_key=one, summary="", source="", severity=""))["dedup_key"] == keys[0]
 
 
 def test_every_severity_of_ours_has_one_of_theirs() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.connectors.slack import Message, content, escape
+from brain.connectors.slack import SlackMessage, content, escape
 from brain.demo.stand_ins.slack import judge
 
 
@@ -16,13 +16,13 @@ from brain.demo.stand_ins.slack import judge
     footer=st.text(max_size=800),
 )
 def test_whatever_comes_is_acceptable(title: str, text: str, fields: dict[str, str], footer: str) -> None:
-    message = Message(title=title, text=text, severity="HIGH", fields=fields, footer=footer)
+    message = SlackMessage(title=title, text=text, severity="HIGH", fields=fields, footer=footer)
     assert judge("T0", content(message)) == ("ok", 200)
 
 
 def test_markup_in_texts_is_not_markup() -> None:
     assert escape("<!channel> & <@U1>") == "&lt;!channel&gt; &amp; &lt;@U1&gt;"
-    message = Message(
+    message = SlackMessage(
         title="<!channel>",
         text="see <http://evil|here>",
         fields={"<b>": "<!here>"},
@@ -38,6 +38,6 @@ def test_markup_in_texts_is_not_markup() -> None:
 
 
 def test_it_says_how_bad_it_is_in_words() -> None:
-    made = content(Message(title="brute force", severity="CRITICAL", text="details"))
+    made = content(SlackMessage(title="brute force", severity="CRITICAL", text="details"))
     assert made["blocks"][0]["text"]["text"] == "🔴 CRITICAL: brute force"
     assert made["text"] == "🔴 CRITICAL: brute force\ndetails"

@@ -72,7 +72,7 @@ MAY_SLEEP = {
     "chaos/test_redis_trouble.py::through": LASTS,
     "chaos/test_redis_trouble.py::happen": LASTS,
     "chaos/test_slow_consumer.py::handler": "it is a slow consumer",
-    "chaos/test_soc_killed.py::test_one_page_a_story": RANDOM,
+    "chaos/test_alerting_killed.py::test_one_page_a_story": RANDOM,
     "conformance/test_policy_following.py::until": LOOKS,
     "conformance/test_policy_store.py::test_decisions_go_on_while_redis_hangs": PACE,
     "conformance/test_stream.py::test_a_look_back_ends_where_nothing_so_new_can_be": "two moments must differ",

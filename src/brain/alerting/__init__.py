@@ -1,1 +1,1 @@
-"""SOC alerting: alerts, and who is told of them when."""
+"""Alerting: alerts, and pages to the people on call."""

@@ -1,4 +1,4 @@
-"""This consumer's own events, published under the story of the alert that they are about."""
+"""The events of alerting, published with the correlation id of the alert that they are about."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 import msgspec
 
-from brain.alerting.alerts import Alert
 from brain.alerting.events import (
     ACKNOWLEDGED,
     CLOSED,
     NOTIFICATION_FAILED,
     NOTIFIED,
-    Notified,
+    NotificationPayload,
     SilenceChanged,
 )
-from brain.alerting.muting import Silence
+from brain.alerting.models import Alert
+from brain.alerting.silences import Silence
 from brain.charter import Event, EventType
 from brain.kit.outbox import OutboxRow
 from brain.stream.publisher import Publisher, emit, publish_safely
@@ -48,7 +48,7 @@ def announce_closed(stream: Publisher | None, alert: Alert) -> None:
             "alert_id": alert.id,
             "key": alert.key,
             "name": alert.name,
-            "by": alert.resolved_by,
+            "by": alert.resolved_by or "",
             "closed_at": alert.resolved_at or alert.last_at,
         },
         meta={"correlation_id": alert.correlation_id},
@@ -78,7 +78,7 @@ def announce_failed(stream: Publisher, row: OutboxRow, error: str) -> None:
     _publish_once(stream, NOTIFICATION_FAILED, {**_notified(row), "error": error}, row)
 
 
-def _notified(row: OutboxRow) -> Notified:
+def _notified(row: OutboxRow) -> NotificationPayload:
     body = row.body
     return {
         "notifier": row.channel,
@@ -92,7 +92,7 @@ def _notified(row: OutboxRow) -> Notified:
 
 
 def _publish_once(stream: Publisher, declared: EventType[Any], payload: Mapping[str, Any], row: OutboxRow) -> None:
-    """Under an id that is the row's own: when the row has to be sent again, consumers know the event again."""
+    """Publish under an id made from the row: consumers recognise the event when the row is sent again."""
     alerts = row.body["alerts"]
     event = declared.event(dict(payload), meta={"correlation_id": alerts[0]["correlation_id"] if alerts else None})
     own = hashlib.sha256(f"{declared.name} {row.dedup} {row.created_at}".encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The settings turned into what the rules of this consumer work with."""
+"""The configuration: the settings as the objects that routing, muting and evaluation work with."""
 
 from __future__ import annotations
 
@@ -6,29 +6,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from brain.alerting.inhibition import Inhibition
 from brain.alerting.matchers import parse_matchers
-from brain.alerting.muting import Inhibition
-from brain.alerting.notifier_settings import Notifier, PagerDutyNotifier, WebhookNotifier
 from brain.alerting.routing import Escalation, Route
 from brain.alerting.schedules import WEEKDAYS, Hours, Rotation
-from brain.alerting.settings import HoursSettings, RotationSettings, RouteSettings, SocSettings
-from brain.alerting.signals import Reading
-from brain.charter import Pattern
-from brain.connectors.pagerduty import follow_up_event
-from brain.connectors.webhook import sign
+from brain.alerting.settings import AlertingSettings, HoursSettings, RotationSettings, RouteSettings
+from brain.alerting.signal_rules import SignalRules
+from brain.charter import Pattern, Severity
+from brain.connectors.notifiers import NOTIFIERS, NotifierSettings
 from brain.errors import InvalidInput
-from brain.immune.healing import ACTIONS
+from brain.kit.healing import is_healed
 from brain.secret import Secret
 
 
 @dataclass(frozen=True, kw_only=True)
-class Configuration:
-    """What decides how events become alerts and alerts pages."""
+class AlertingConfiguration:
+    """How events become alerts, and alerts pages. Times are in seconds."""
 
-    reading: Reading
+    signal_rules: SignalRules
     routes: tuple[Route, ...]
     inhibitions: tuple[Inhibition, ...]
-    notifiers: Mapping[str, Notifier]
+    notifiers: Mapping[str, NotifierSettings]
     rotations: Mapping[str, Rotation]
     warm_up: float
     reopen_within: float
@@ -36,27 +34,33 @@ class Configuration:
     keep: float
     public_url: str
 
-    def staff(self, name: str, at: float) -> str | None:
-        """The notifier that a name means at the Unix time: itself, or who of a rotation is on call then."""
+    def resolve_receiver(self, name: str, at: float) -> str | None:
+        """The notifier that a name means at the Unix time: itself, or the one of a rotation that is on call then."""
         rotation = self.rotations.get(name)
         meant = name if rotation is None else rotation.on_call(at)
         return meant if meant in self.notifiers else None
+
+    def next_handover(self, route: Route, at: float) -> float | None:
+        """The Unix time at which a rotation that the route pages hands over next; None without a rotation."""
+        names = {name for receivers in (route.to, *(step.to for step in route.escalations)) for name in receivers}
+        changes = [self.rotations[name].next_change(at) for name in names & self.rotations.keys()]
+        return min(changes, default=None)
 
     def route(self, name: str) -> Route | None:
         """The route of that name."""
         return next((route for route in self.routes if route.name == name), None)
 
 
-def configuration(settings: SocSettings) -> Configuration:
-    """The settings, put to work."""
+def configuration(settings: AlertingSettings) -> AlertingConfiguration:
+    """The configuration that the settings describe."""
     hours = {name: _hours(table) for name, table in settings.hours.items()}
     if settings.routes is None:
         routes = _default_routes(settings)
     else:
         routes = tuple(_route(table, hours) for table in settings.routes)
-    return Configuration(
-        reading=Reading(
-            healed_kinds=_healed_kinds(settings),
+    return AlertingConfiguration(
+        signal_rules=SignalRules(
+            is_healed=_is_healed(settings),
             healing_timeout=settings.healing_timeout,
             quiet_after=settings.quiet_after,
             health_quiet_after=settings.health_quiet_after,
@@ -77,38 +81,31 @@ def configuration(settings: SocSettings) -> Configuration:
     )
 
 
-def secret_faults(settings: SocSettings) -> list[str]:
-    """What is wrong with the secrets of the notifiers: not set, not readable, not of the service's form."""
+def notifier_faults(settings: AlertingSettings) -> list[str]:
+    """The faults of the notifiers that show without asking a service: secrets that are missing or of a wrong form."""
+    return [fault for name, table in settings.notifiers.items() for fault in _faults(name, table)]
+
+
+def _faults(name: str, table: NotifierSettings) -> list[str]:
+    place = f"alerting.notifiers.{name}"
     found: list[str] = []
-    for name, notifier in settings.notifiers.items():
-        faults: list[str] = []
-        for field in type(notifier).model_fields:
-            value = getattr(notifier, field)
-            if isinstance(value, Secret):
-                try:
-                    value.reveal()
-                except InvalidInput as error:
-                    faults += [f"soc.notifiers.{name}.{field}: {fault}" for fault in error.faults]
-        if not faults:
-            faults += [f"soc.notifiers.{name}: {fault}" for fault in _form_faults(notifier)]
-        found += faults
-    return found
-
-
-def _form_faults(notifier: Notifier) -> tuple[str, ...]:
-    """What the service would not take, as far as the connector can tell without asking it."""
+    for field in type(table).model_fields:
+        value = getattr(table, field)
+        if isinstance(value, Secret):
+            try:
+                value.reveal()
+            except InvalidInput as error:
+                found += [f"{place}.{field}: {fault}" for fault in error.faults]
+    if found:
+        return found
     try:
-        match notifier:
-            case PagerDutyNotifier():
-                follow_up_event(notifier, "resolve", "brain")
-            case WebhookNotifier():
-                sign(notifier.key, "brain", b"", 0.0)
+        NOTIFIERS.find(table.kind).check(table)
     except InvalidInput as error:
-        return error.faults
-    return ()
+        return [f"{place}: {fault}" for fault in error.faults]
+    return []
 
 
-def _default_routes(settings: SocSettings) -> tuple[Route, ...]:
+def _default_routes(settings: AlertingSettings) -> tuple[Route, ...]:
     if not settings.notifiers:
         return ()
     return (
@@ -116,14 +113,14 @@ def _default_routes(settings: SocSettings) -> tuple[Route, ...]:
             name="default",
             to=tuple(settings.notifiers),
             events=Pattern(("threat.*", "immune.*")),
-            severities=frozenset({"HIGH", "CRITICAL"}),
+            severities=frozenset({Severity.HIGH, Severity.CRITICAL}),
         ),
     )
 
 
-def _healed_kinds(settings: SocSettings) -> Callable[[str], bool]:
+def _is_healed(settings: AlertingSettings) -> Callable[[str], bool]:
     if settings.healing_kinds is None:
-        return lambda kind: kind in ACTIONS  # looked up at each event: actions may be registered later
+        return is_healed
     kinds = frozenset(map(str, settings.healing_kinds))
     return lambda kind: kind in kinds
 
@@ -135,7 +132,7 @@ def _route(table: RouteSettings, hours: Mapping[str, Hours]) -> Route:
         events=Pattern(table.events),
         severities=frozenset(table.severities),
         matchers=parse_matchers(table.matchers),
-        go_on=table.go_on,
+        continues=table.continues,
         group_by=table.group_by,
         group_wait=table.group_wait,
         group_interval=table.group_interval,

@@ -1,4 +1,4 @@
-"""The events of SOC alerting: who was told of what, so that the audit log proves that too. They make no alerts."""
+"""The events of alerting: notifications, acknowledgements, silences. They are audited, and make no alerts."""
 
 from __future__ import annotations
 
@@ -8,51 +8,51 @@ from msgspec import Meta
 
 from brain.charter import EventType, Frequency, Priority
 
-AlertId = Annotated[str, Meta(description="The alert's id, `alr_<16 hex digits>`.")]
-By = Annotated[str, Meta(description="Who did it.")]
+_AlertId = Annotated[str, Meta(description="The alert's id, `alr_<16 hex digits>`.")]
+_By = Annotated[str, Meta(description="Who did it.")]
 
 
-class Notified(TypedDict):
+class NotificationPayload(TypedDict):
     """One message to one notifier."""
 
     notifier: Annotated[str, Meta(description="The notifier's name in the settings.")]
     action: Annotated[str, Meta(description="trigger, update, repeat, acknowledge or resolve.")]
-    dedup_key: Annotated[str, Meta(description="What the page is known by outside: the leading alert's key.")]
-    alert_ids: Annotated[list[str], Meta(description="The alerts that it is about; at most 20 of them.")]
-    severity: Annotated[str, Meta(description="The worst of the alerts: LOW, MEDIUM, HIGH or CRITICAL.")]
-    summary: Annotated[str, Meta(description="What it says, in a line.")]
-    decided_at: Annotated[float, Meta(description="When it was decided to send it, in Unix seconds.")]
+    dedup_key: Annotated[str, Meta(description="The page's name in outside services: the leading alert's key.")]
+    alert_ids: Annotated[list[str], Meta(description="The ids of its alerts; at most 20.")]
+    severity: Annotated[str, Meta(description="The worst severity of its alerts: LOW, MEDIUM, HIGH or CRITICAL.")]
+    summary: Annotated[str, Meta(description="The message in one line.")]
+    decided_at: Annotated[float, Meta(description="When the message was decided, in Unix seconds.")]
 
 
-class AlertNotified(Notified):
+class AlertNotified(NotificationPayload):
     """The service has accepted the message."""
 
-    attempts: Annotated[int, Meta(ge=1, description="Tries that it took.")]
+    attempts: Annotated[int, Meta(ge=1, description="How many tries it took.")]
 
 
-class AlertNotificationFailed(Notified):
+class AlertNotificationFailed(NotificationPayload):
     """The service has refused the message for good."""
 
-    error: Annotated[str, Meta(description="What the service said.")]
+    error: Annotated[str, Meta(description="The service's error.")]
 
 
 class AlertAcknowledged(TypedDict):
-    """Somebody has taken an alert on."""
+    """Somebody has acknowledged an alert."""
 
-    alert_id: AlertId
+    alert_id: _AlertId
     key: Annotated[str, Meta(description="What the alert is about: a threat's id, an agent's trouble.")]
     name: Annotated[str, Meta(description="What kind of alert.")]
-    by: By
+    by: _By
     acknowledged_at: Annotated[float, Meta(description="When, in Unix seconds.")]
 
 
 class AlertClosed(TypedDict):
-    """Somebody has declared an alert over."""
+    """Somebody has closed an alert."""
 
-    alert_id: AlertId
+    alert_id: _AlertId
     key: Annotated[str, Meta(description="What the alert is about.")]
     name: Annotated[str, Meta(description="What kind of alert.")]
-    by: By
+    by: _By
     closed_at: Annotated[float, Meta(description="When, in Unix seconds.")]
 
 
@@ -60,14 +60,14 @@ class SilenceChanged(TypedDict):
     """A silence as it was added, or removed."""
 
     silence_id: Annotated[str, Meta(description="The silence's id, `sil_<16 hex digits>`.")]
-    matchers: Annotated[list[str], Meta(description="What the labels of the silenced alerts fulfil, all of it.")]
+    matchers: Annotated[list[str], Meta(description="The matchers that the labels of a silenced alert must all fit.")]
     starts_at: Annotated[float, Meta(description="From when, in Unix seconds.")]
     ends_at: Annotated[float, Meta(description="Until when, in Unix seconds.")]
-    by: By
+    by: _By
     reason: Annotated[str, Meta(description="Why.")]
 
 
-_NOTIFIED: Notified = {
+_NOTIFIED: NotificationPayload = {
     "notifier": "pager",
     "action": "trigger",
     "dedup_key": "thr_4f1a09be27c3d815",
@@ -100,7 +100,7 @@ NOTIFICATION_FAILED = EventType(
     payload=AlertNotificationFailed,
     priority=Priority.HIGH,
     frequency=Frequency.LOW,
-    purpose="A message about alerts was refused for good: nobody was told through this notifier.",
+    purpose="A message about alerts was refused for good: this notifier reached nobody.",
     example={**_NOTIFIED, "error": "PagerDuty refused the request (400): routing_key is invalid"},
 )
 ACKNOWLEDGED = EventType(
@@ -109,7 +109,7 @@ ACKNOWLEDGED = EventType(
     payload=AlertAcknowledged,
     priority=Priority.MEDIUM,
     frequency=Frequency.LOW,
-    purpose="Somebody has taken an alert on: it is neither repeated nor escalated.",
+    purpose="Somebody has acknowledged an alert: its page is neither repeated nor escalated.",
     example={
         "alert_id": "alr_0c4d8e5b7a90f312",
         "key": "thr_4f1a09be27c3d815",
@@ -124,7 +124,7 @@ CLOSED = EventType(
     payload=AlertClosed,
     priority=Priority.MEDIUM,
     frequency=Frequency.LOW,
-    purpose="Somebody has declared an alert over that nothing else would resolve.",
+    purpose="Somebody has closed an alert that no event would resolve.",
     example={
         "alert_id": "alr_1b2f8e5b7a90f3aa",
         "key": "health billing-agent AGENT_FAILURE",
@@ -139,7 +139,7 @@ SILENCE_ADDED = EventType(
     payload=SilenceChanged,
     priority=Priority.MEDIUM,
     frequency=Frequency.LOW,
-    purpose="Somebody does not want to be told of certain alerts for a while.",
+    purpose="Somebody wants no pages about certain alerts for a while.",
     example=_SILENCE,
 )
 SILENCE_REMOVED = EventType(
@@ -148,7 +148,7 @@ SILENCE_REMOVED = EventType(
     payload=SilenceChanged,
     priority=Priority.MEDIUM,
     frequency=Frequency.LOW,
-    purpose="A silence was taken away before its end.",
+    purpose="Somebody has removed a silence before its end.",
     example=_SILENCE,
 )
 

@@ -1,221 +1,169 @@
-"""What is told of a group of alerts, to whom and when: one pure function over what was told before.
+"""Groups of alerts: which notifications are due, for whom and when. One pure function over the notification log.
 
-It may be called at any time and as often as one likes: what it has decided is in the `Told` it gives back, and given
-that again it decides nothing twice.
+It may be called at any time and any number of times: its decision is in the log entries that it gives back, and with
+those it decides nothing twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-from brain.alerting.alerts import Alert
+from brain.alerting.models import Alert
+from brain.alerting.notification_log import (
+    AlertFingerprint,
+    NotificationLogEntry,
+    NotificationState,
+    is_news,
+    is_same_demand,
+    leading_first,
+    logged,
+)
 from brain.alerting.routing import Route
+from brain.connectors.pages import PageAction
 
-
-class Action(StrEnum):
-    """What a notice says."""
-
-    TRIGGER = "trigger"
-    """Something fires that this notifier knows nothing of."""
-    UPDATE = "update"
-    """Something more, or something worse, fires in the group that it was told of."""
-    REPEAT = "repeat"
-    """Nobody has acknowledged for the repeat interval."""
-    ACKNOWLEDGE = "acknowledge"
-    """Somebody has taken it on."""
-    RESOLVE = "resolve"
-    """All that it was told of is over."""
-
-
-PAGES = frozenset({Action.TRIGGER, Action.UPDATE, Action.REPEAT})
-"""The actions that ask for a person, which rate limits count."""
-
-
-class Standing(StrEnum):
-    """What a notifier knows of a group."""
-
-    OPEN = "open"
-    """It was sent the trigger."""
-    SUMMARISED = "summarised"
-    """Its page was held back by the rate limit; a summary tells of it."""
-    CLOSED = "closed"
-    """It was told that all is over, or was never told anything."""
+ResolveReceiver = Callable[[str, float], str | None]
+"""The notifier that a name (of a notifier or a rotation) means at a Unix time; None when nothing has that name."""
 
 
 @dataclass(frozen=True)
-class Mark:
-    """Which state of an alert a notifier was told of, and when (Unix seconds)."""
-
-    mark: str
-    at: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Told:
-    """What one notifier was told of one group: an entry of the notification log."""
-
-    standing: Standing = Standing.CLOSED
-    marks: Mapping[str, Mark] = field(default_factory=dict)
-    at: float = 0.0
-    acknowledged: bool = False
-    number: int = 0
-    """How many notices it was given so far; it makes each of them unique."""
-
-
-@dataclass(frozen=True)
-class Notice:
-    """One thing to say to one notifier; `alerts` are the ids of those it is about, the leading one first."""
+class PlannedNotification:
+    """One notification to one notifier. `alerts` are the ids of the alerts that it is about, the leading one first."""
 
     notifier: str
-    action: Action
+    action: PageAction
     alerts: tuple[str, ...]
-    number: int
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What is to be said, what has then been told, and the Unix time at which to decide again (None: on news only)."""
+class GroupDecision:
+    """The notifications that are due, the log entries after them, and the Unix time of the next decision.
 
-    notices: tuple[Notice, ...]
-    told: Mapping[str, Told]
+    `due_at` is None when only a new event or setting can change anything.
+    """
+
+    notifications: tuple[PlannedNotification, ...]
+    log: Mapping[str, NotificationLogEntry]
     due_at: float | None
 
 
-Staff = Callable[[str, float], str | None]
-"""The notifier that a name (of a notifier or a rotation) means at a Unix time; None when there is none of that name."""
+@dataclass(frozen=True, kw_only=True)
+class AlertGroup:
+    """The alerts of one group at a moment.
 
-
-def decide(
-    members: Sequence[Alert],
-    quiet: frozenset[str],
-    told: Mapping[str, Told],
-    route: Route | None,
-    staff: Staff,
-    now: float,
-) -> Decision:
-    """What to tell of the group `members` at `now`. `quiet` are ids of those that are muted.
-
-    `told` is by notifier. Without a route (it was taken out of the settings) only what is open is brought to an end.
+    `members` are the alerts that fire, and the resolved ones that somebody was notified of. `muted` are ids. `log` has
+    an entry for each notifier that was notified. `route` is None when it is gone from the settings: then notifiers are
+    only sent the resolution of what is open.
     """
-    firing = [alert for alert in members if alert.firing]
-    heard = _leading_first([alert for alert in firing if alert.id not in quiet])
-    asking = [alert for alert in heard if alert.acknowledged_by is None]
-    wanted: list[str] = []
-    due: list[float] = []
-    if route is not None and asking:
-        wanted, due = _wanted(route, asking, told, staff, now)
-    notices: list[Notice] = []
-    after = dict(told)
-    for name in dict.fromkeys([*wanted, *told]):
-        before = told.get(name, Told())
-        action, later = None, None
-        if route is not None and name in wanted:
-            action, later = _page(route, firing, asking, before, now)
-        if action is None and later is None:
-            action = _closing(firing, before)
+
+    members: Sequence[Alert]
+    muted: frozenset[str]
+    log: Mapping[str, NotificationLogEntry]
+    route: Route | None
+
+    @cached_property
+    def firing(self) -> list[Alert]:
+        """The alerts that fire."""
+        return [alert for alert in self.members if alert.firing]
+
+    @cached_property
+    def audible(self) -> list[Alert]:
+        """The alerts that fire and are not muted, the leading one first."""
+        return leading_first([alert for alert in self.firing if alert.id not in self.muted])
+
+    @cached_property
+    def demanding(self) -> list[Alert]:
+        """The audible alerts that nobody has acknowledged."""
+        return [alert for alert in self.audible if alert.acknowledged_by is None]
+
+
+def decide(group: AlertGroup, resolve_receiver: ResolveReceiver, now: float) -> GroupDecision:
+    """The notifications about the group that are due at `now`, in Unix seconds."""
+    receivers, due = _receivers(group, resolve_receiver, now)
+    notifications: list[PlannedNotification] = []
+    after = dict(group.log)
+    for name in dict.fromkeys([*receivers, *group.log]):
+        before = group.log.get(name, NotificationLogEntry())
+        action, later = _action(group, before, now, is_receiver=name in receivers)
         if later is not None:
             due.append(later)
-        after[name] = before if action is None else _noted(before, action, heard, now)
+        after[name] = before if action is None else logged(before, action, group.audible, now)
         if action is None:
             continue
-        if before.standing is Standing.SUMMARISED and action not in PAGES:
-            continue  # it was never sent the trigger: it is not sent the end either
-        about = heard if action in PAGES else _leading_first([alert for alert in members if alert.id in before.marks])
-        notices.append(Notice(name, action, tuple(alert.id for alert in about), before.number + 1))
-        if action in PAGES and route is not None:
-            due.append(now + route.repeat_interval)
-            due += [now + step.after for step in route.escalations]
-    return Decision(tuple(notices), after, min(due, default=None))
+        if before.state is NotificationState.SUMMARISED and not action.is_paging:
+            continue  # the trigger was never sent, so its end is not sent either
+        notifications.append(PlannedNotification(name, action, _about(group, before, action)))
+        if action.is_paging and group.route is not None:
+            due.append(now + group.route.repeat_interval)
+            due += [now + step.after for step in group.route.escalations]
+    return GroupDecision(tuple(notifications), after, min(due, default=None))
+
+
+def _action(
+    group: AlertGroup, before: NotificationLogEntry, now: float, *, is_receiver: bool
+) -> tuple[PageAction | None, float | None]:
+    """The action that is due for one notifier, or the time at which one will be."""
+    if group.route is not None and is_receiver:
+        action, later = _page(group, group.route, before, now)
+        if action is not None or later is not None:
+            return action, later
+    return _closing(group.firing, before), None
+
+
+def _about(group: AlertGroup, before: NotificationLogEntry, action: PageAction) -> tuple[str, ...]:
+    if action.is_paging:
+        alerts = group.audible
+    else:
+        alerts = leading_first([alert for alert in group.members if alert.id in before.fingerprints])
+    return tuple(alert.id for alert in alerts)
 
 
 def _page(
-    route: Route, firing: Sequence[Alert], asking: Sequence[Alert], before: Told, now: float
-) -> tuple[Action | None, float | None]:
-    """The page that is due, or when one will be."""
-    known = before.marks if before.standing is not Standing.CLOSED else {}
-    fresh = any(_is_news(alert, known.get(alert.id)) for alert in asking)
-    speaking = before.standing is Standing.OPEN
-    if fresh:
-        ready = min(alert.fired_at for alert in firing) + route.group_wait
-        if before.number and not any(_demanding(alert, known.get(alert.id)) for alert in asking):
+    group: AlertGroup, route: Route, before: NotificationLogEntry, now: float
+) -> tuple[PageAction | None, float | None]:
+    """The page that is due, or the time at which one will be."""
+    known = before.open_fingerprints
+    is_open = before.state is NotificationState.OPEN
+    if any(is_news(alert, known.get(alert.id)) for alert in group.demanding):
+        ready = min(alert.fired_at for alert in group.firing) + route.group_wait
+        if before.number and not any(_asks_again(alert, known.get(alert.id)) for alert in group.demanding):
             ready = max(ready, before.at + route.group_interval)
-        news = Action.UPDATE if speaking else Action.TRIGGER
+        action = PageAction.UPDATE if is_open else PageAction.TRIGGER
     else:
         ready = before.at + route.repeat_interval
-        news = Action.REPEAT if speaking else Action.TRIGGER
-    return (news, None) if now >= ready else (None, ready)
+        action = PageAction.REPEAT if is_open else PageAction.TRIGGER
+    return (action, None) if now >= ready else (None, ready)
 
 
-def _is_news(alert: Alert, known: Mark | None) -> bool:
-    """Whether the alert fires anew, asks anew, or is worse than the notifier was told; milder is no news."""
-    return known is None or _rank(alert.mark) > _rank(known.mark)
+def _asks_again(alert: Alert, known: AlertFingerprint | None) -> bool:
+    """Whether somebody has asked for a person since the last notification: that waits for no interval."""
+    return known is not None and is_same_demand(replace(alert, demand=alert.demand - 1), known)
 
 
-def _same_call(alert: Alert, known: Mark) -> bool:
-    """Whether the notifier was told of this very call for a person, however bad it was then."""
-    return _rank(known.mark)[:2] == (alert.period, alert.demand)
-
-
-def _rank(mark: str) -> tuple[int, ...]:
-    return tuple(map(int, mark.split(".")))
-
-
-def _demanding(alert: Alert, known: Mark | None) -> bool:
-    """Whether somebody has asked for a person since the notifier was told: that waits for no interval."""
-    return known is not None and _rank(known.mark)[:2] == (alert.period, alert.demand - 1)
-
-
-def _closing(firing: Sequence[Alert], before: Told) -> Action | None:
-    """Whether what the notifier was told of is over, or has been taken on."""
-    if before.standing is Standing.CLOSED:
+def _closing(firing: Sequence[Alert], before: NotificationLogEntry) -> PageAction | None:
+    """RESOLVE when all that the notifier was notified of is over, ACKNOWLEDGE when all of it is acknowledged."""
+    if before.state is NotificationState.CLOSED:
         return None
-    still = [alert for alert in firing if alert.id in before.marks]
+    still = [alert for alert in firing if alert.id in before.fingerprints]
     if not still:
-        return Action.RESOLVE
+        return PageAction.RESOLVE
     if not before.acknowledged and all(alert.acknowledged_by is not None for alert in still):
-        return Action.ACKNOWLEDGE
+        return PageAction.ACKNOWLEDGE
     return None
 
 
-def _noted(before: Told, action: Action, heard: Sequence[Alert], now: float) -> Told:
-    told = replace(before, at=now, number=before.number + 1)
-    match action:
-        case Action.RESOLVE:
-            return replace(told, standing=Standing.CLOSED, marks={}, acknowledged=False)
-        case Action.ACKNOWLEDGE:
-            return replace(told, acknowledged=True)
-        case _:
-            known = before.marks if before.standing is not Standing.CLOSED else {}
-            marks = dict(known)
-            for alert in heard:
-                mark = known.get(alert.id)
-                if _is_news(alert, mark):
-                    # What gets worse has been waiting for somebody since it was first told.
-                    since = mark.at if mark is not None and _same_call(alert, mark) else now
-                    marks[alert.id] = Mark(alert.mark, since)
-            return replace(told, standing=Standing.OPEN, marks=marks, acknowledged=False)
-
-
-def _wanted(
-    route: Route, asking: Sequence[Alert], told: Mapping[str, Told], staff: Staff, now: float
-) -> tuple[list[str], list[float]]:
-    """Who should know by now, and the times at which that changes."""
-    due: list[float] = []
-    if not route.may_speak(now):
-        change = route.speaks_again(now)
+def _receivers(group: AlertGroup, resolve_receiver: ResolveReceiver, now: float) -> tuple[list[str], list[float]]:
+    """The notifiers that should know by now, and the times at which that changes."""
+    route = group.route
+    if route is None or not group.demanding:
+        return [], []
+    if not route.is_active(now):
+        change = route.next_change(now)
         return [], [] if change is None else [change]
     names = list(route.to)
-    since = min(
-        (
-            mark.at
-            for entry in told.values()
-            for alert in asking
-            if (mark := entry.marks.get(alert.id)) is not None and _same_call(alert, mark)
-        ),
-        default=None,
-    )
+    due: list[float] = []
+    since = _notified_since(group)
     for step in route.escalations:
         if since is None:
             break
@@ -223,10 +171,16 @@ def _wanted(
             names += step.to
         else:
             due.append(since + step.after)
-    found = [notifier for name in names if (notifier := staff(name, now)) is not None]
+    found = [notifier for name in names if (notifier := resolve_receiver(name, now)) is not None]
     return list(dict.fromkeys(found)), due
 
 
-def _leading_first(alerts: Sequence[Alert]) -> list[Alert]:
-    """Threats first, then the oldest: the first one's key is what a page is known by outside."""
-    return sorted(alerts, key=lambda alert: (alert.labels.get("kind") != "threat", alert.first_at, alert.id))
+def _notified_since(group: AlertGroup) -> float | None:
+    """When the first notifier was notified of what still asks for a person; None while nobody was."""
+    times = [
+        known.at
+        for entry in group.log.values()
+        for alert in group.demanding
+        if (known := entry.fingerprints.get(alert.id)) is not None and is_same_demand(alert, known)
+    ]
+    return min(times, default=None)

@@ -1,4 +1,4 @@
-"""SOC alerting opened: alerts and silences over HTTP, and its work: projection, ticks, sending."""
+"""Alerting over HTTP: alerts, silences and notifiers; and the plug-in opened, with its routes and tasks."""
 
 from __future__ import annotations
 
@@ -14,24 +14,13 @@ from brain import limits
 from brain.alerting.announce import announce_acknowledged, announce_closed, announce_silence
 from brain.alerting.configuration import configuration
 from brain.alerting.events import SILENCE_ADDED, SILENCE_REMOVED
-from brain.alerting.http_models import (
-    ALERT_ID,
-    SILENCE_ID,
-    AlertView,
-    By,
-    NewSilence,
-    NotifierView,
-    SilenceView,
-    StepView,
-    alert_values,
-    notifier_values,
-    silence_values,
-    step_values,
-)
-from brain.alerting.operations import Desk, Shown
-from brain.alerting.pages import Step, story_of, timeline
-from brain.alerting.settings import SocSettings
-from brain.alerting.tasks import Work
+from brain.alerting.http_models import Actor, NewSilence
+from brain.alerting.pages import related_events, timeline
+from brain.alerting.service import AlertService
+from brain.alerting.settings import AlertingSettings
+from brain.alerting.tasks import AlertingTasks
+from brain.alerting.views import ALERT_ID, SILENCE_ID, AlertView, NotifierView, SilenceView, silence_view
+from brain.connectors.pages import TimelineStep
 from brain.plugins import Component, PluginContext
 from brain.stream import EventStream
 
@@ -39,95 +28,98 @@ AlertIdPath = Annotated[str, Path(max_length=limits.ID, description="The alert's
 SilenceIdPath = Annotated[str, Path(max_length=limits.ID, description="The silence's id.", examples=[SILENCE_ID])]
 
 
-def soc_router(desk: Desk, stream: EventStream, clock: Callable[[], float] = time.time) -> APIRouter:
-    """The routes over this desk."""
+def alerting_router(service: AlertService, stream: EventStream, clock: Callable[[], float] = time.time) -> APIRouter:
+    """The routes over this service; `clock` gives Unix seconds."""
     router = APIRouter(tags=["alerts"])
-
-    @router.get("/alerts", summary="List alerts")
-    async def alerts(
-        state: Annotated[Literal["firing", "resolved"] | None, Query(description="Only in this state.")] = None,
-        limit: Annotated[int, Query(ge=1, le=1_000, description="At most so many.")] = 100,
-    ) -> list[AlertView]:
-        """The last heard of first, each with why it is muted and what was said of it."""
-        return [_view(shown) for shown in await asyncio.to_thread(desk.alerts, state, limit)]
-
-    @router.get("/alerts/{alert_id}", summary="Get an alert")
-    async def alert(alert_id: AlertIdPath) -> AlertView:
-        """With why it is muted and what was said of it."""
-        return _view(await asyncio.to_thread(desk.alert, alert_id))
-
-    @router.get("/alerts/{alert_id}/timeline", summary="Get an alert's timeline")
-    async def alert_timeline(alert_id: AlertIdPath) -> list[StepView]:
-        """What happened in its story, who was told of it and who took it on; the earliest first."""
-        shown = await asyncio.to_thread(desk.alert, alert_id)
-        events = await stream.call(story_of, stream, shown.alert.correlation_id, shown.alert.first_at)
-        steps = sorted([*timeline(events), *_own_steps(shown)], key=lambda step: step.at)
-        return [StepView(**step_values(step)) for step in steps]
-
-    @router.post("/alerts/{alert_id}/acknowledge", summary="Take an alert on")
-    async def acknowledge(alert_id: AlertIdPath, who: By) -> AlertView:
-        """It is neither repeated nor escalated any more; who was first stays. Answers 409 for one that is resolved."""
-        announce_acknowledged(stream, await asyncio.to_thread(desk.acknowledge, alert_id, who.by))
-        return _view(await asyncio.to_thread(desk.alert, alert_id))
-
-    @router.post("/alerts/{alert_id}/close", summary="Declare an alert over")
-    async def close(alert_id: AlertIdPath, who: By) -> AlertView:
-        """For what nothing else would resolve. Answers 409 for one that is resolved already."""
-        announce_closed(stream, await asyncio.to_thread(desk.close, alert_id, who.by))
-        return _view(await asyncio.to_thread(desk.alert, alert_id))
-
-    @router.get("/notifiers", summary="List notifiers")
-    async def notifiers() -> list[NotifierView]:
-        """Each with what it was sent, what waits and what its service refused."""
-        return [NotifierView(**notifier_values(*entry)) for entry in await asyncio.to_thread(desk.notifiers)]
-
-    @router.get("/silences", summary="List silences")
-    async def silences(
-        ended: Annotated[bool, Query(description="Whether those that are over are listed as well.")] = False,
-    ) -> list[SilenceView]:
-        """Those in force and those to come, the latest added first."""
-        found = await asyncio.to_thread(lambda: desk.silences(ended=ended))
-        return [SilenceView(**silence_values(silence, clock())) for silence in found]
-
-    @router.post("/silences", status_code=201, summary="Add a silence")
-    async def add_silence(new: NewSilence, response: Response) -> SilenceView:
-        """Nobody is told of the alerts that all matchers fit; they are kept and shown all the same."""
-        silence = await asyncio.to_thread(
-            desk.add_silence, new.matchers, new.by, new.reason, new.ends_at, new.starts_at
-        )
-        announce_silence(stream, SILENCE_ADDED, silence)
-        response.headers["Location"] = f"/api/silences/{silence.id}"
-        return SilenceView(**silence_values(silence, clock()))
-
-    @router.delete("/silences/{silence_id}", status_code=204, summary="Remove a silence")
-    async def remove_silence(silence_id: SilenceIdPath) -> None:
-        """Alerts that it kept back and that still fire are told."""
-        announce_silence(stream, SILENCE_REMOVED, await asyncio.to_thread(desk.remove_silence, silence_id))
-
+    _add_alerts(router, service, stream)
+    _add_changes(router, service, stream)
+    _add_silences(router, service, stream, clock)
     return router
 
 
-def _view(shown: Shown) -> AlertView:
-    return AlertView(**alert_values(shown))
+def _add_alerts(router: APIRouter, service: AlertService, stream: EventStream) -> None:
+    @router.get("/alerts", summary="List alerts")
+    async def alerts(
+        state: Annotated[Literal["firing", "resolved"] | None, Query(description="Only in this state.")] = None,
+        limit: Annotated[int, Query(ge=1, le=1_000, description="The most alerts to list.")] = 100,
+    ) -> list[AlertView]:
+        """The alert with the latest event comes first. Each has what mutes it and its notifications."""
+        return await asyncio.to_thread(service.alerts, state, limit)
+
+    @router.get("/alerts/{alert_id}", summary="Get an alert")
+    async def alert(alert_id: AlertIdPath) -> AlertView:
+        """One alert, with what mutes it and its notifications."""
+        return await asyncio.to_thread(service.alert, alert_id)
+
+    @router.get("/alerts/{alert_id}/timeline", summary="Get an alert's timeline")
+    async def alert_timeline(alert_id: AlertIdPath) -> list[TimelineStep]:
+        """The events with its correlation id, its notifications and who acknowledged it; the earliest first."""
+        shown = await asyncio.to_thread(service.alert, alert_id)
+        events = await stream.call(related_events, stream, shown.correlation_id, shown.first_at)
+        return sorted([*timeline(events), *_own_steps(shown)], key=lambda step: step.at)
 
 
-def _own_steps(shown: Shown) -> list[Step]:
-    alert = shown.alert
+def _add_changes(router: APIRouter, service: AlertService, stream: EventStream) -> None:
+    @router.post("/alerts/{alert_id}/acknowledge", summary="Acknowledge an alert")
+    async def acknowledge(alert_id: AlertIdPath, who: Actor) -> AlertView:
+        """Its page is no longer repeated or escalated. Whoever was first stays. Answers 409 for a resolved alert."""
+        announce_acknowledged(stream, await asyncio.to_thread(service.acknowledge, alert_id, who.by))
+        return await asyncio.to_thread(service.alert, alert_id)
+
+    @router.post("/alerts/{alert_id}/close", summary="Close an alert")
+    async def close(alert_id: AlertIdPath, who: Actor) -> AlertView:
+        """Resolves an alert that no event would resolve. Answers 409 for an alert that is resolved already."""
+        announce_closed(stream, await asyncio.to_thread(service.close, alert_id, who.by))
+        return await asyncio.to_thread(service.alert, alert_id)
+
+    @router.get("/notifiers", summary="List notifiers")
+    async def notifiers() -> list[NotifierView]:
+        """Each notifier, with how many messages were sent, wait or were refused."""
+        return await asyncio.to_thread(service.notifiers)
+
+
+def _add_silences(router: APIRouter, service: AlertService, stream: EventStream, clock: Callable[[], float]) -> None:
+    @router.get("/silences", summary="List silences")
+    async def silences(
+        ended: Annotated[bool, Query(description="Whether silences that are over are listed as well.")] = False,
+    ) -> list[SilenceView]:
+        """The silences in force and those to come, the latest first."""
+        found = await asyncio.to_thread(lambda: service.silences(ended=ended))
+        return [silence_view(silence, clock()) for silence in found]
+
+    @router.post("/silences", status_code=201, summary="Add a silence")
+    async def add_silence(new: NewSilence, response: Response) -> SilenceView:
+        """Nobody is paged for the alerts that all matchers fit. They are kept and shown all the same."""
+        silence = await asyncio.to_thread(
+            service.add_silence, new.matchers, new.by, new.reason, new.ends_at, new.starts_at
+        )
+        announce_silence(stream, SILENCE_ADDED, silence)
+        response.headers["Location"] = f"/api/silences/{silence.id}"
+        return silence_view(silence, clock())
+
+    @router.delete("/silences/{silence_id}", status_code=204, summary="Remove a silence")
+    async def remove_silence(silence_id: SilenceIdPath) -> None:
+        """Alerts that it muted and that still fire are paged."""
+        announce_silence(stream, SILENCE_REMOVED, await asyncio.to_thread(service.remove_silence, silence_id))
+
+
+def _own_steps(alert: AlertView) -> list[TimelineStep]:
     steps = [
-        Step(notice.at, "notification", f"{notice.action} to {notice.notifier}: {notice.state}", None)
-        for notice in shown.notices
+        TimelineStep(sent.at, "notification", f"{sent.action} to {sent.notifier}: {sent.state}", None)
+        for sent in alert.notifications
     ]
     if alert.acknowledged_at is not None:
-        steps.append(Step(alert.acknowledged_at, "acknowledged", f"taken on by {alert.acknowledged_by}", None))
+        words = f"acknowledged by {alert.acknowledged_by}"
+        steps.append(TimelineStep(alert.acknowledged_at, "acknowledged", words, None))
     if alert.resolved_at is not None:
-        steps.append(Step(alert.resolved_at, "resolved", f"resolved: {alert.resolved_by}", None))
+        steps.append(TimelineStep(alert.resolved_at, "resolved", f"resolved: {alert.resolved_by}", None))
     return steps
 
 
 @asynccontextmanager
 async def open_component(context: PluginContext) -> AsyncIterator[Component]:
-    """SOC alerting on these parts."""
-    config = configuration(context.table(SocSettings))
-    desk = Desk(context.database, config)
-    async with Work.open(context, config) as work:
-        yield Component(soc_router(desk, context.stream), work.loops, work.families)
+    """The plug-in alerting on these parts."""
+    config = configuration(context.table(AlertingSettings))
+    service = AlertService(context.database, config)
+    async with AlertingTasks.open(context, config) as tasks:
+        yield Component(alerting_router(service, context.stream), tasks.tasks, tasks.metrics)

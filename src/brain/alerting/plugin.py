@@ -1,4 +1,7 @@
-"""The alerting plug-in, declared."""
+"""The alerting plug-in, declared.
+
+Its events keep the source `soc_service`, and ids `evt_soc_...`: other systems know them by these names.
+"""
 
 from brain.plugins import Command, Plugin
 
@@ -6,7 +9,7 @@ PLUGIN = Plugin(
     name="alerting",
     purpose="Turns threats, denials and critical health events into alerts, and pages the people on call.",
     events="brain.alerting.events",
-    settings="brain.alerting.settings:SocSettings",
+    settings="brain.alerting.settings:AlertingSettings",
     listens=("threat.*", "policy.action_denied", "immune.critical_event"),
     open="brain.alerting.http:open_component",
     commands={

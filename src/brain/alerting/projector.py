@@ -1,4 +1,4 @@
-"""Events made into alerts: what the projection does with a batch, inside its transaction."""
+"""The projector: applies events to the alerts in the tables, inside the transaction of the projection."""
 
 from __future__ import annotations
 
@@ -9,47 +9,48 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from brain.alerting import repository
-from brain.alerting.alerts import Alert, HealingEnded, Signal, applied
-from brain.alerting.configuration import Configuration
-from brain.alerting.tables import alone
+from brain.alerting.configuration import AlertingConfiguration
+from brain.alerting.models import Alert
+from brain.alerting.signals import HealingEnded, Signal, apply_signal
+from brain.alerting.tables import lock_tables
 from brain.kit.projection import Item
 
 
-class AlertProjection:
-    """Applies signals to the alerts of the tables. `clock` gives Unix seconds: no event counts as from the future."""
+class AlertProjector:
+    """Applies events to alerts. `clock` gives Unix seconds: an event from the future counts as from now."""
 
-    def __init__(self, configuration: Configuration, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, configuration: AlertingConfiguration, clock: Callable[[], float] = time.time) -> None:
         self._configuration = configuration
         self._clock = clock
 
     def apply(self, db: sa.Connection, items: Sequence[Item]) -> None:
-        """The Apply of a Projection: one batch of events, in stream order."""
+        """Apply one batch of events, in stream order."""
         now = self._clock()
         signals = [
-            # A clock that runs ahead somewhere must not put off a page until its time has come.
+            # A clock that runs ahead somewhere must not delay a page.
             replace(signal, at=min(signal.at, now))
             for item in items
             if item.event is not None
-            for signal in self._configuration.reading.signals(item.event)
+            for signal in self._configuration.signal_rules.signals(item.event)
         ]
         if not signals:
             return
-        alone(db)
+        lock_tables(db)
         keys = {signal.key for signal in signals if not isinstance(signal, HealingEnded)}
-        stories = {signal.story for signal in signals if isinstance(signal, HealingEnded)}
-        newest = {alert.key: alert for alert in repository.current(db, keys, stories)}
+        correlation_ids = {signal.correlation_id for signal in signals if isinstance(signal, HealingEnded)}
+        newest = {alert.key: alert for alert in repository.current(db, keys, correlation_ids)}
         before = {alert.id: alert for alert in newest.values()}
         changed: dict[str, Alert] = {}
         for signal in signals:
             for alert in self._applied(newest, signal):
                 newest[alert.key] = changed[alert.id] = alert
         news = [alert for id, alert in changed.items() if before.get(id) != alert]
-        repository.keep_alerts(db, news, self._configuration.routes)
+        repository.save_alerts(db, news, self._configuration.routes)
 
     def _applied(self, newest: Mapping[str, Alert], signal: Signal) -> list[Alert]:
         if isinstance(signal, HealingEnded):
             targets = [key for key, alert in newest.items() if signal.concerns(alert)]
         else:
             targets = [signal.key]
-        after = (applied(newest.get(key), signal, self._configuration.reopen_within) for key in targets)
+        after = (apply_signal(newest.get(key), signal, self._configuration.reopen_within) for key in targets)
         return [alert for alert in after if alert is not None]

@@ -1,4 +1,4 @@
-"""SOC alerting as metric families for `/metrics`, besides those of its outbox."""
+"""The metrics of alerting for `/metrics`, besides those of its outbox."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from brain.alerting.alerts import SEVERITIES, AlertState
+from brain.alerting.models import AlertState
 from brain.alerting.tables import ALERTS, METADATA
+from brain.charter import Severity
 from brain.kit.database import OUTAGE, create_tables, reading
 from brain.logs import Log
 
-log = Log("brain.soc")
+log = Log("brain.alerting")
 
 
-def alert_families(database: sa.Engine, outages: int, bare: int) -> Sequence[Metric]:
-    """How many alerts fire, and in this process ticks that failed and pages that went out without their story."""
-    firing = GaugeMetricFamily("brain_soc_alerts_firing", "Alerts that fire", labels=["severity"])
-    families: list[Metric] = [
-        CounterMetricFamily("brain_soc_database_errors", "Times the database failed", outages),
-        CounterMetricFamily("brain_soc_pages_without_story", "Pages sent without what happened before", bare),
+def alert_metrics(database: sa.Engine, outages: int, without_story: int) -> Sequence[Metric]:
+    """The alerts that fire, and the database errors and pages without their events in this process. Blocks."""
+    firing = GaugeMetricFamily("brain_alerting_alerts_firing", "Alerts that fire", labels=["severity"])
+    metrics: list[Metric] = [
+        CounterMetricFamily("brain_alerting_database_errors", "Times the database failed", outages),
+        CounterMetricFamily("brain_alerting_pages_without_story", "Pages sent without their events", without_story),
     ]
     counts: dict[str, int] = {}
     query = sa.select(ALERTS.c.severity, sa.func.count()).where(ALERTS.c.state == AlertState.FIRING.value)
@@ -30,8 +31,8 @@ def alert_families(database: sa.Engine, outages: int, bare: int) -> Sequence[Met
             for row in db.execute(query.group_by(ALERTS.c.severity)):
                 counts[row[0]] = row[1]
     except OUTAGE as error:
-        log.warning("alerts are missing from a scrape: the database does not answer", error=str(error))
-        return families
-    for severity in SEVERITIES:
+        log.warning("a scrape has no alerts: the database does not answer", error=str(error))
+        return metrics
+    for severity in Severity:
         firing.add_metric([severity], counts.get(severity, 0))
-    return [firing, *families]
+    return [firing, *metrics]

@@ -1,6 +1,6 @@
-"""Names in `[soc]` that refer to something: whether that is there. Looks at the table as it was written.
+"""Names in `[alerting]` that refer to a notifier, a rotation or hours: whether the thing is there.
 
-Not at the settings made of it, so that a fault elsewhere does not hide these.
+The check reads the table as it was written, so that a fault elsewhere does not hide these faults.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ Place = tuple[str | int, ...]
 
 
 def with_names_checked(table: Any, validate: Callable[[Any], Any]) -> Any:
-    """What `validate` makes of the table. Raises ValidationError with its faults and those of the names."""
+    """The settings that `validate` makes of the table. Raises ValidationError with its faults and the names' faults."""
     named = [_detail(place, message) for place, message in faults(table)]
     try:
         made = validate(table)
     except ValidationError as error:
         others = [_detail(found["loc"], found["msg"]) for found in error.errors(include_url=False)]
-        raise ValidationError.from_exception_data("soc", [*others, *named], hide_input=True) from None
+        raise ValidationError.from_exception_data("alerting", [*others, *named], hide_input=True) from None
     if named:
-        raise ValidationError.from_exception_data("soc", named, hide_input=True)
+        raise ValidationError.from_exception_data("alerting", named, hide_input=True)
     return made
 
 
 def faults(table: Any) -> Iterator[tuple[Place, str]]:
-    """Names that mean nothing, or two things, each with the place where it is written."""
+    """Names that mean nothing, or two things, each with the place where it stands and what to do."""
     notifiers, rotations, hours = (_keys(table, name) for name in ("notifiers", "rotations", "hours"))
-    told = [*notifiers, *(name for name in rotations if name not in notifiers)]
+    receivers = [*notifiers, *(name for name in rotations if name not in notifiers)]
     for name in rotations:
         if name in notifiers:
-            yield ("rotations", name), "is the name of a notifier as well; give it another"
+            yield ("rotations", name), "is the name of a notifier as well; give the rotation another name"
         yield from _unknown(
             _value(_value(table, "rotations"), name), ("rotations", name, "people"), notifiers, "notifier"
         )
@@ -43,15 +43,15 @@ def faults(table: Any) -> Iterator[tuple[Place, str]]:
         name = _value(route, "name")
         if isinstance(name, str):
             if name in seen:
-                yield (*at, "name"), f"{name!r} is taken by a route before"
+                yield (*at, "name"), f"an earlier route has the name {name!r}; give this one another name"
             seen.add(name)
-        yield from _unknown(route, (*at, "to"), told, "notifier or rotation")
+        yield from _unknown(route, (*at, "to"), receivers, "notifier or rotation")
         for step, escalation in enumerate(_items(_value(route, "escalate"))):
-            yield from _unknown(escalation, (*at, "escalate", step, "to"), told, "notifier or rotation")
+            yield from _unknown(escalation, (*at, "escalate", step, "to"), receivers, "notifier or rotation")
         for field in ("only_during", "not_during"):
             wanted = _value(route, field)
             if isinstance(wanted, str) and wanted not in hours:
-                yield (*at, field), f"there are no hours {wanted!r} in soc.hours; there are {_listed(hours)}"
+                yield (*at, field), f"there are no hours {wanted!r} in alerting.hours; there are {_listed(hours)}"
 
 
 def _unknown(holder: Any, place: Place, known: Iterable[str], what: str) -> Iterator[tuple[Place, str]]:
@@ -80,4 +80,4 @@ def _listed(names: Iterable[str]) -> str:
 
 def _detail(place: Place, message: str) -> InitErrorDetails:
     text = message.removeprefix("Value error, ")
-    return InitErrorDetails(type=PydanticCustomError("soc", "{message}", {"message": text}), loc=place, input=None)
+    return InitErrorDetails(type=PydanticCustomError("alerting", "{message}", {"message": text}), loc=place, input=None)

@@ -1,4 +1,4 @@
-"""Alerts, groups and silences in their tables: what is read and written inside one transaction."""
+"""Alerts, groups, silences and the notification log in their tables, read and written inside one transaction."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from brain.alerting.alerts import Alert, AlertState
-from brain.alerting.grouping import Mark, Standing, Told
 from brain.alerting.matchers import parse_matchers
-from brain.alerting.muting import Silence
+from brain.alerting.models import Alert, AlertState
+from brain.alerting.notification_log import AlertFingerprint, NotificationLogEntry, NotificationState
 from brain.alerting.routing import Route, group_id, routes_of
-from brain.alerting.tables import ALERTS, GROUPS, MEMBERS, SILENCES, TOLD, upsert
+from brain.alerting.silences import Silence
+from brain.alerting.tables import ALERTS, GROUPS, MEMBERS, NOTIFICATION_LOG, SILENCES
+from brain.charter import Severity
 from brain.kit.database import readable_rows
+from brain.kit.sql import upsert
 
-ASAP = 0.0
-"""A due time that is always past."""
+_AT_ONCE = 0.0  # a due time that is always past
 
 _FIELDS = tuple(field.name for field in fields(Alert))
 _ALERT_COLUMNS = [ALERTS.c[name] for name in _FIELDS]
 
 
 @dataclass(frozen=True)
-class Group:
-    """Alerts of one route that are told together."""
+class StoredGroup:
+    """The alerts of one route that share the labels of `group_by`."""
 
     id: str
     route: str
@@ -51,16 +52,16 @@ def firing(db: sa.Connection) -> list[Alert]:
     return find_alerts(db, ALERTS.c.state == AlertState.FIRING.value)
 
 
-def current(db: sa.Connection, keys: Collection[str], stories: Collection[str]) -> list[Alert]:
-    """The newest alert of each key, and those that fire whose newest trigger is in one of the stories."""
-    in_story = sa.and_(ALERTS.c.latest_story.in_(stories), ALERTS.c.state == AlertState.FIRING.value)
-    return find_alerts(db, ALERTS.c.current, sa.or_(ALERTS.c.key.in_(keys), in_story))
+def current(db: sa.Connection, keys: Collection[str], correlation_ids: Collection[str]) -> list[Alert]:
+    """The newest alert of each key, and the firing alerts whose newest trigger has one of the correlation ids."""
+    related = sa.and_(ALERTS.c.latest_correlation_id.in_(correlation_ids), ALERTS.c.state == AlertState.FIRING.value)
+    return find_alerts(db, ALERTS.c.current, sa.or_(ALERTS.c.key.in_(keys), related))
 
 
-def keep_alerts(db: sa.Connection, alerts: Sequence[Alert], routes: Sequence[Route]) -> None:
+def save_alerts(db: sa.Connection, alerts: Sequence[Alert], routes: Sequence[Route]) -> None:
     """Write these alerts, the last of each key as its newest.
 
-    Those that fire join their groups, and all groups of all of them are due.
+    The firing ones join their groups. Every group of every one of them becomes due.
     """
     if not alerts:
         return
@@ -68,7 +69,7 @@ def keep_alerts(db: sa.Connection, alerts: Sequence[Alert], routes: Sequence[Rou
     newest = {alert.key: alert.id for alert in alerts}
     overtaken = sa.and_(ALERTS.c.key.in_(newest), ALERTS.c.id.not_in(ids), ALERTS.c.current)
     db.execute(sa.update(ALERTS).where(overtaken).values(current=False))
-    rows = [{**asdict(alert), "state": alert.state.value, "current": newest[alert.key] == alert.id} for alert in alerts]
+    rows = [{**_row(alert), "current": newest[alert.key] == alert.id} for alert in alerts]
     upsert(db, ALERTS, rows)
     join_groups(db, alerts, routes)
     theirs = sa.select(MEMBERS.c.group_id).where(MEMBERS.c.alert_id.in_(ids))
@@ -76,44 +77,44 @@ def keep_alerts(db: sa.Connection, alerts: Sequence[Alert], routes: Sequence[Rou
 
 
 def join_groups(db: sa.Connection, alerts: Iterable[Alert], routes: Sequence[Route]) -> None:
-    """Put those that fire into the groups of the routes that take them; they leave none."""
+    """Put the firing alerts into the groups of the routes that match them. No alert leaves a group."""
     groups: dict[str, dict[str, Any]] = {}
     members: list[dict[str, str]] = []
     for alert in alerts:
         for route in routes_of(alert, routes) if alert.firing else ():
-            labels = route.group_of(alert)
+            labels = route.group_labels(alert)
             id = group_id(route.name, labels)
-            groups[id] = {"id": id, "route": route.name, "labels": labels, "due_at": ASAP, "inhibited": False}
+            groups[id] = {"id": id, "route": route.name, "labels": labels, "due_at": _AT_ONCE, "inhibited": False}
             members.append({"alert_id": alert.id, "group_id": id})
     upsert(db, GROUPS, list(groups.values()), keep=("route", "labels", "inhibited"))
     upsert(db, MEMBERS, members)
 
 
 def touch(db: sa.Connection, where: sa.ColumnElement[bool]) -> None:
-    """Have these groups decided upon at the next tick."""
-    db.execute(sa.update(GROUPS).where(where).values(due_at=ASAP))
+    """Make these groups due, for the next evaluation."""
+    db.execute(sa.update(GROUPS).where(where).values(due_at=_AT_ONCE))
 
 
 def touch_firing(db: sa.Connection) -> None:
-    """The same for every group in which something fires: the silences have changed."""
+    """Make every group due in which something fires."""
     mine = sa.select(MEMBERS.c.group_id).join(ALERTS, ALERTS.c.id == MEMBERS.c.alert_id)
     touch(db, GROUPS.c.id.in_(mine.where(ALERTS.c.state == AlertState.FIRING.value)))
 
 
-def due_groups(db: sa.Connection, now: float, limit: int) -> list[Group]:
-    """At most `limit` groups that are to be decided upon by now."""
+def due_groups(db: sa.Connection, now: float, limit: int) -> list[StoredGroup]:
+    """At most `limit` groups that are due by now."""
     query = sa.select(GROUPS.c.id, GROUPS.c.route, GROUPS.c.labels, GROUPS.c.dedup_key)
     rows = db.execute(query.where(GROUPS.c.due_at <= now).order_by(GROUPS.c.due_at, GROUPS.c.id).limit(limit))
-    return [Group(*row) for row in rows]
+    return [StoredGroup(*row) for row in rows]
 
 
-def told_of(db: sa.Connection, groups: Collection[str]) -> dict[str, dict[str, Told]]:
-    """What each notifier was told of each of the groups."""
-    found: dict[str, dict[str, Told]] = {id: {} for id in groups}
-    for row in db.execute(sa.select(TOLD).where(TOLD.c.group_id.in_(groups))):
-        found[row.group_id][row.notifier] = Told(
-            standing=Standing(row.standing),
-            marks={id: Mark(mark, at) for id, (mark, at) in row.marks.items()},
+def log_entries(db: sa.Connection, groups: Collection[str]) -> dict[str, dict[str, NotificationLogEntry]]:
+    """The notification log of each of the groups, by notifier."""
+    found: dict[str, dict[str, NotificationLogEntry]] = {id: {} for id in groups}
+    for row in db.execute(sa.select(NOTIFICATION_LOG).where(NOTIFICATION_LOG.c.group_id.in_(groups))):
+        found[row.group_id][row.notifier] = NotificationLogEntry(
+            state=NotificationState(row.state),
+            fingerprints={id: AlertFingerprint(value, at) for id, (value, at) in row.fingerprints.items()},
             at=row.at,
             acknowledged=row.acknowledged,
             number=row.number,
@@ -121,69 +122,91 @@ def told_of(db: sa.Connection, groups: Collection[str]) -> dict[str, dict[str, T
     return found
 
 
-def keep_told(db: sa.Connection, told: Mapping[str, Mapping[str, Told]]) -> None:
-    """Write what notifiers were told, by group and notifier."""
+def save_log(db: sa.Connection, log: Mapping[str, Mapping[str, NotificationLogEntry]]) -> None:
+    """Write these entries of the notification log, by group and notifier."""
     rows = [
         {
             "group_id": group,
             "notifier": notifier,
-            "standing": entry.standing.value,
-            "marks": {id: [mark.mark, mark.at] for id, mark in entry.marks.items()},
+            "state": entry.state.value,
+            "fingerprints": {id: [known.value, known.at] for id, known in entry.fingerprints.items()},
             "at": entry.at,
             "acknowledged": entry.acknowledged,
             "number": entry.number,
         }
-        for group, entries in told.items()
+        for group, entries in log.items()
         for notifier, entry in entries.items()
     ]
-    upsert(db, TOLD, rows)
+    upsert(db, NOTIFICATION_LOG, rows)
 
 
-def keep_groups(db: sa.Connection, groups: Sequence[Mapping[str, Any]]) -> None:
+def save_groups(db: sa.Connection, groups: Sequence[Mapping[str, Any]]) -> None:
     """Write these groups, whole rows."""
     upsert(db, GROUPS, groups)
 
 
 def members_of(
-    db: sa.Connection, groups: Collection[str], told: Mapping[str, Mapping[str, Told]], firing: Sequence[Alert]
+    db: sa.Connection,
+    groups: Collection[str],
+    log: Mapping[str, Mapping[str, NotificationLogEntry]],
+    firing: Sequence[Alert],
 ) -> dict[str, list[Alert]]:
-    """The alerts of each group that fire, or that somebody was told of and not yet of their end.
+    """The alerts of each group that fire, or whose resolution some notifier has not been sent.
 
-    `firing` are all that fire; the others are looked up.
+    `firing` are all alerts that fire; the others are looked up.
     """
     by_id = {alert.id: alert for alert in firing}
-    marked = {id: {alert for entry in told[id].values() for alert in entry.marks} for id in groups}
-    over = set().union(*marked.values()) - by_id.keys() if marked else set()
-    by_id |= {alert.id: alert for alert in find_alerts(db, ALERTS.c.id.in_(over))}
+    notified = {id: {alert for entry in log[id].values() for alert in entry.fingerprints} for id in groups}
+    resolved = set().union(*notified.values()) - by_id.keys() if notified else set()
+    by_id |= {alert.id: alert for alert in find_alerts(db, ALERTS.c.id.in_(resolved))}
     found: dict[str, list[Alert]] = {id: [] for id in groups}
     query = sa.select(MEMBERS.c.group_id, MEMBERS.c.alert_id).where(MEMBERS.c.group_id.in_(groups))
     for group, id in db.execute(query):
         alert = by_id.get(id)
-        if alert is not None and (alert.firing or id in marked[group]):
+        if alert is not None and (alert.firing or id in notified[group]):
             found[group].append(alert)
     return found
 
 
 def silences(db: sa.Connection, ending_after: float | None = None) -> list[Silence]:
-    """The silences, the latest made first; with a Unix time, those alone that end after it."""
+    """The silences, the latest first; with a Unix time, only those that end after it."""
     query = sa.select(SILENCES).order_by(SILENCES.c.created_at.desc(), SILENCES.c.id)
     if ending_after is not None:
         query = query.where(SILENCES.c.ends_at > ending_after)
     return readable_rows(db, query, SILENCES.c.id, _silence)
 
 
+def save_silence(db: sa.Connection, silence: Silence) -> None:
+    """Write the silence."""
+    values = {field.name: getattr(silence, field.name) for field in fields(Silence)}
+    upsert(db, SILENCES, [{**values, "matchers": [*map(str, silence.matchers)]}])
+
+
+def delete_silence(db: sa.Connection, id: str) -> None:
+    """Delete the silence."""
+    db.execute(sa.delete(SILENCES).where(SILENCES.c.id == id))
+
+
 def _silence(row: sa.Row[Any]) -> Silence:
-    return Silence(
-        id=row.id,
-        matchers=parse_matchers(row.matchers),
-        starts_at=row.starts_at,
-        ends_at=row.ends_at,
-        by=row.by,
-        reason=row.reason,
-        created_at=row.created_at,
-    )
+    return Silence(**{**row._mapping, "matchers": parse_matchers(row.matchers)})
 
 
 def _alert(row: sa.Row[Any]) -> Alert:
     values: dict[str, Any] = {name: row._mapping[name] for name in _FIELDS}
-    return Alert(**{**values, "state": AlertState(values["state"])})
+    return Alert(
+        **{
+            **values,
+            "state": AlertState(values["state"]),
+            "severity": Severity(values["severity"]),
+            "resolved_by": values["resolved_by"] or None,
+        }
+    )
+
+
+def _row(alert: Alert) -> dict[str, Any]:
+    return {
+        **asdict(alert),
+        "state": alert.state.value,
+        "severity": alert.severity.value,
+        "resolved_by": alert.resolved_by or "",
+    }

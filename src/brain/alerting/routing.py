@@ -1,4 +1,4 @@
-"""Routes: which alerts are told together, to whom, and how patiently. Pure."""
+"""Routes: which alerts make one group, where their pages go, and when. Pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from brain.alerting.alerts import SEVERITIES, Alert
 from brain.alerting.matchers import Matcher, all_match
+from brain.alerting.models import Alert
 from brain.alerting.schedules import Hours
-from brain.charter import Pattern
+from brain.charter import Pattern, Severity
 
 
 @dataclass(frozen=True)
 class Escalation:
-    """Who is told besides when nobody has acknowledged `after` seconds of the alert being told."""
+    """Further receivers of a page that nobody has acknowledged within `after` seconds."""
 
     after: float
     to: tuple[str, ...]
@@ -25,17 +25,18 @@ class Escalation:
 class Route:
     """Where alerts go. Times are in seconds.
 
-    `to` and the escalations name notifiers or rotations. `group_wait` is how long an alert waits for others of its
-    group before the first page, `group_interval` the least time between two pages with news, `repeat_interval` after
-    which a page that nobody acknowledged is sent again. Outside `only_during`, and in `not_during`, pages wait.
+    `to` and the escalations name notifiers or rotations. An alert waits `group_wait` for others of its group before the
+    first page. `group_interval` is the least time between two pages with news. A page that nobody acknowledged is sent
+    again after `repeat_interval`. Pages wait outside `only_during` and inside `not_during`. An alert that this route
+    matches is tried on later routes as well when the route `continues`.
     """
 
     name: str
     to: tuple[str, ...]
     events: Pattern = Pattern("*")  # noqa: RUF009  (never changed)
-    severities: frozenset[str] = frozenset(SEVERITIES)
+    severities: frozenset[Severity] = frozenset(Severity)
     matchers: tuple[Matcher, ...] = ()
-    go_on: bool = False
+    continues: bool = False
     group_by: tuple[str, ...] = ("correlation_id",)
     group_wait: float = 10.0
     group_interval: float = 60.0
@@ -44,7 +45,7 @@ class Route:
     only_during: Hours | None = None
     not_during: Hours | None = None
 
-    def takes(self, alert: Alert) -> bool:
+    def matches(self, alert: Alert) -> bool:
         """Whether the alert, as it is now, belongs here."""
         return (
             alert.severity in self.severities
@@ -52,30 +53,30 @@ class Route:
             and all_match(self.matchers, alert.all_labels)
         )
 
-    def group_of(self, alert: Alert) -> dict[str, str]:
-        """The labels that the alert's group is known by."""
+    def group_labels(self, alert: Alert) -> dict[str, str]:
+        """The labels that identify the alert's group."""
         labels = alert.all_labels
         return {name: labels.get(name, "") for name in self.group_by}
 
-    def may_speak(self, at: float) -> bool:
+    def is_active(self, at: float) -> bool:
         """Whether pages of this route are sent at the Unix time."""
         if self.only_during is not None and not self.only_during.open_at(at):
             return False
         return self.not_during is None or not self.not_during.open_at(at)
 
-    def speaks_again(self, at: float) -> float | None:
-        """When that next may change; None when it never does."""
+    def next_change(self, at: float) -> float | None:
+        """The Unix time at which `is_active` may change next; None when it never does."""
         changes = [hours.next_change(at) for hours in (self.only_during, self.not_during) if hours is not None]
         return min((change for change in changes if change is not None), default=None)
 
 
 def routes_of(alert: Alert, routes: Sequence[Route]) -> list[Route]:
-    """The first route that takes the alert, and those after it as long as each says to go on."""
+    """The first route that matches the alert, and those after it as long as each one continues."""
     found: list[Route] = []
     for route in routes:
-        if route.takes(alert):
+        if route.matches(alert):
             found.append(route)
-            if not route.go_on:
+            if not route.continues:
                 break
     return found
 

@@ -6,7 +6,6 @@ from 09:00 to 09:00 has 23 or 25 hours on those days, and opening hours stay wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -90,8 +89,3 @@ def unix_time(day: date, clock: time, zone: ZoneInfo) -> float:
     local = datetime.combine(day, clock, zone)
     # In a gap the zone's own answer is the time before it, counted on: 02:30 becomes 03:30, which does exist.
     return local.astimezone(UTC).timestamp()
-
-
-def earliest(times: Sequence[float | None]) -> float | None:
-    """The first of the times that there are."""
-    return min((at for at in times if at is not None), default=None)

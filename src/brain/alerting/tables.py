@@ -1,18 +1,20 @@
-"""The tables of SOC alerting, on SQLite and PostgreSQL. Times are Unix seconds."""
+"""The tables of alerting, on SQLite and PostgreSQL. Times are Unix seconds.
+
+The names in the database are those of the first version (`soc_...`, `told`, `notices`): its data stays where it is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+
+from brain.kit import outbox, projection
+from brain.kit.database import create_tables, reading
 
 METADATA = sa.MetaData()
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _LOCK = 7272631
-"""What holds up every other writer of these tables on PostgreSQL; SQLite has one writer at a time anyway."""
+"""The advisory lock of the one writer of these tables on PostgreSQL; SQLite has one writer at a time anyway."""
 
 ALERTS = sa.Table(
     "soc_alerts",
@@ -26,7 +28,7 @@ ALERTS = sa.Table(
     sa.Column("summary", sa.Text, nullable=False),
     sa.Column("event", sa.String(300), nullable=False),
     sa.Column("correlation_id", sa.Text, nullable=False),
-    sa.Column("latest_story", sa.Text, nullable=False),
+    sa.Column("latest_story", sa.Text, key="latest_correlation_id", nullable=False),
     sa.Column("state", sa.String(10), nullable=False),
     sa.Column("period", sa.Integer, nullable=False),
     sa.Column("demand", sa.Integer, nullable=False),
@@ -42,7 +44,7 @@ ALERTS = sa.Table(
     sa.Column("acknowledged_at", sa.Double),
     sa.Index("soc_alerts_key", "key", "current"),
     sa.Index("soc_alerts_state", "state", "last_at"),
-    sa.Index("soc_alerts_story", "latest_story"),
+    sa.Index("soc_alerts_story", "latest_correlation_id"),
 )
 GROUPS = sa.Table(
     "soc_groups",
@@ -50,9 +52,9 @@ GROUPS = sa.Table(
     sa.Column("id", sa.String(20), primary_key=True),
     sa.Column("route", sa.String(100), nullable=False),
     sa.Column("labels", sa.JSON, nullable=False),
-    sa.Column("dedup_key", sa.String(255)),  # what it is known by outside, while anybody was told of it
+    sa.Column("dedup_key", sa.String(255)),  # its name in outside services, while a notification is open
     sa.Column("due_at", sa.Double),
-    sa.Column("inhibited", sa.Boolean, nullable=False),  # whether any change elsewhere may make it speak
+    sa.Column("inhibited", sa.Boolean, nullable=False),  # whether a change of another alert may end its muting
     sa.Index("soc_groups_due", "due_at"),
 )
 MEMBERS = sa.Table(
@@ -62,18 +64,18 @@ MEMBERS = sa.Table(
     sa.Column("group_id", sa.String(20), primary_key=True),
     sa.Index("soc_members_group", "group_id"),
 )
-TOLD = sa.Table(
+NOTIFICATION_LOG = sa.Table(
     "soc_told",
     METADATA,
     sa.Column("group_id", sa.String(20), primary_key=True),
     sa.Column("notifier", sa.String(100), primary_key=True),
-    sa.Column("standing", sa.String(12), nullable=False),
-    sa.Column("marks", sa.JSON, nullable=False),
+    sa.Column("standing", sa.String(12), key="state", nullable=False),
+    sa.Column("marks", sa.JSON, key="fingerprints", nullable=False),
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("acknowledged", sa.Boolean, nullable=False),
     sa.Column("number", sa.Integer, nullable=False),
 )
-NOTICES = sa.Table(
+NOTIFICATIONS = sa.Table(
     "soc_notices",
     METADATA,
     sa.Column("id", _NUMBER, primary_key=True),
@@ -84,7 +86,7 @@ NOTICES = sa.Table(
     sa.Column("summary", sa.Text, nullable=False),
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("held", sa.Boolean, nullable=False),  # held back by the rate limit
-    sa.Column("summary_id", _NUMBER),  # the summary that told of it, if it was held back
+    sa.Column("summary_id", _NUMBER),  # the summary that mentions it, if it was held back
     sa.Index("soc_notices_group", "group_id", "at"),
     sa.Index("soc_notices_rate", "notifier", "at"),
     sa.Index("soc_notices_held", "held", "summary_id"),
@@ -112,21 +114,27 @@ SILENCES = sa.Table(
 )
 
 
-def alone(db: sa.Connection) -> None:
-    """Wait until no other transaction writes these tables, and keep them for this one."""
+CONSUMER = "alerting"
+"""The name of this plug-in in the outbox."""
+_FORMER_CONSUMER = "soc"
+
+
+def make_tables(database: sa.Engine) -> None:
+    """Make the tables that are missing, and take over the outbox rows of the version before. Blocks.
+
+    A row keeps its id, its key and the claim of a process that is sending it, so that it is sent once.
+    """
+    for metadata in (METADATA, outbox.metadata, projection.METADATA):
+        create_tables(database, metadata)
+    former = outbox.outbox.c.consumer == _FORMER_CONSUMER
+    with reading(database).begin() as db:
+        if not db.execute(sa.select(sa.exists().where(former))).scalar_one():
+            return
+    with database.begin() as db:
+        db.execute(sa.update(outbox.outbox).where(former).values(consumer=CONSUMER))
+
+
+def lock_tables(db: sa.Connection) -> None:
+    """Wait until no other transaction writes these tables, and keep the others out until this one ends."""
     if db.dialect.name == "postgresql":
         db.execute(sa.text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-
-
-def upsert(db: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, keep: Sequence[str] = ()) -> None:
-    """Insert the rows, or write over those with their primary keys; columns of `keep` stay as they are there."""
-    if not rows:
-        return
-    dialect = postgresql if db.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
-    own = [column.name for column in table.primary_key]
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in own and name not in keep}
-    if changed:
-        db.execute(statement.on_conflict_do_update(index_elements=own, set_=changed), [*rows])
-    else:
-        db.execute(statement.on_conflict_do_nothing(index_elements=own), [*rows])

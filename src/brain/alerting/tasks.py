@@ -1,4 +1,4 @@
-"""What SOC alerting does all the time: the projection, the ticks, and the sending of what they decided."""
+"""The tasks of alerting: the projection, the evaluation, and the delivery of pages."""
 
 from __future__ import annotations
 
@@ -11,74 +11,67 @@ from typing import Any
 import sqlalchemy as sa
 from prometheus_client.core import Metric
 
-from brain.alerting.configuration import Configuration
-from brain.alerting.evaluation import due, forget, reroute, tick
-from brain.alerting.notices import CONSUMER
-from brain.alerting.notifier_settings import SlackNotifier
-from brain.alerting.projector import AlertProjection
-from brain.alerting.prometheus import alert_families
-from brain.alerting.sending import Sending
-from brain.alerting.tables import METADATA
-from brain.connectors import slack
+from brain.alerting.configuration import AlertingConfiguration
+from brain.alerting.delivery import PageDelivery
+from brain.alerting.evaluation import delete_old, due, evaluate, reroute
+from brain.alerting.projector import AlertProjector
+from brain.alerting.prometheus import alert_metrics
+from brain.alerting.tables import CONSUMER, make_tables
+from brain.connectors.notifiers import NOTIFIERS
 from brain.connectors.sender import RetryPolicy, Sender
-from brain.kit import outbox, projection
-from brain.kit.database import OUTAGE, create_tables, reading
-from brain.kit.outbox import Dispatcher, Dispatching, outbox_families
+from brain.kit.database import OUTAGE, reading
+from brain.kit.outbox import Dispatcher, DispatchOptions, outbox_metrics
 from brain.kit.projection import POSITIONS, Projection
 from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.stream.backends import position_key
 
-log = Log("brain.soc")
+log = Log("brain.alerting")
 
 GROUP = "brain.alerting"
 POLL = 1.0
-"""Seconds between two looks at what is due."""
+"""Seconds between two evaluations when nothing new came in."""
 CATCH_UP = 300.0
-"""Seconds for which the first page waits at most for the backlog that was there at the start."""
-_FORGET_EVERY = 3600.0
+"""Most seconds for which the first page waits until the backlog of the start is read."""
+_DELETE_EVERY = 3600.0
 
 
-def make_tables(database: sa.Engine) -> None:
-    """Make the tables that are missing. Blocks."""
-    for metadata in (METADATA, outbox.metadata, projection.METADATA):
-        create_tables(database, metadata)
-
-
-class Work:
-    """The loops of this consumer; `clock` gives Unix seconds."""
+class AlertingTasks:
+    """Three tasks that run until they are cancelled; `clock` gives Unix seconds."""
 
     def __init__(
         self,
         context: PluginContext,
-        configuration: Configuration,
+        configuration: AlertingConfiguration,
         sender: Sender,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.outages = 0
-        """Ticks that the database did not answer to."""
+        """Steps that failed because the database did not answer."""
         self._context = context
         self._configuration = configuration
         self._clock = clock
         self._news = asyncio.Event()
-        self._forgot_at = 0.0
-        alerts = AlertProjection(configuration, clock)
+        self._deleted_at = 0.0
+        projector = AlertProjector(configuration, clock)
         self._projection = Projection(
-            context, GROUP, alerts.apply, pattern=configuration.reading.patterns, committed=self._news.set, former="soc"
+            context,
+            GROUP,
+            projector.apply,
+            pattern=configuration.signal_rules.patterns,
+            committed=self._news.set,
+            former="soc",
         )
-        limits = {
-            name: slack.PER_MINUTE for name, kind in configuration.notifiers.items() if isinstance(kind, SlackNotifier)
-        }
-        self._sending = Sending(context, configuration, sender, clock)
+        self._delivery = PageDelivery(context, configuration, sender, clock)
         self._dispatcher = Dispatcher(
             context.database,
             CONSUMER,
-            self._sending.deliver,
-            how=Dispatching(
+            self._delivery.deliver,
+            options=DispatchOptions(
                 per_minute=None,
-                channel_per_minute=limits,
+                channel_per_minute=_limits(configuration),
                 timeout=configuration.send_timeout,
-                # What a killed process was sending is taken over so soon.
+                # Another process takes over the rows of a killed one after this time.
                 lease=configuration.send_timeout * 1.25,
                 keep=configuration.keep,
             ),
@@ -88,51 +81,51 @@ class Work:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, context: PluginContext, configuration: Configuration, clock: Callable[[], float] = time.time
-    ) -> AsyncIterator[Work]:
-        """The work, with connections that are given back at the end."""
-        patience = RetryPolicy(attempts=2, timeout=configuration.send_timeout / 4, wait=0.2)
-        async with Sender(patience, clock=clock) as sender:
+        cls, context: PluginContext, configuration: AlertingConfiguration, clock: Callable[[], float] = time.time
+    ) -> AsyncIterator[AlertingTasks]:
+        """The tasks, with HTTP connections that are closed at the end."""
+        retries = RetryPolicy(attempts=2, timeout=configuration.send_timeout / 4, wait=0.2)
+        async with Sender(retries, clock=clock) as sender:
             yield cls(context, configuration, sender, clock)
 
     @property
-    def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
-        """Each runs until it is cancelled."""
-        return (self._projection.run, self._tick_on, self._send_on)
+    def tasks(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+        """The coroutine functions of the tasks."""
+        return (self._projection.run, self._evaluate_forever, self._send_forever)
 
-    def families(self) -> Sequence[Metric]:
-        """What this consumer adds to `/metrics`. Blocks."""
-        own = alert_families(self._context.database, self.outages, self._sending.bare)
-        return [*own, *outbox_families(self._dispatcher)]
+    def metrics(self) -> Sequence[Metric]:
+        """The metrics of alerting for `/metrics`. Blocks."""
+        own = alert_metrics(self._context.database, self.outages, self._delivery.without_story)
+        return [*own, *outbox_metrics(self._dispatcher)]
 
-    async def _tick_on(self) -> None:
-        await self._patiently(self._make_tables)
+    async def _evaluate_forever(self) -> None:
+        await self._retry(self._make_tables)
         await self._warm_up()
-        await self._patiently(self._reroute)
+        await self._retry(self._reroute)
         while True:
             self._news.clear()
-            more = await self._patiently(self._tick)
+            more = await self._retry(self._evaluate)
             if not more:
-                await _first(self._news, POLL)
+                await _wait(self._news, POLL)
 
-    async def _send_on(self) -> None:
-        await self._patiently(self._make_tables)
+    async def _send_forever(self) -> None:
+        await self._retry(self._make_tables)
         await self._dispatcher.run()
 
-    async def _patiently(self, step: Callable[[], bool]) -> bool:
-        """Do the step in a thread, again and again while the database is away."""
+    async def _retry(self, step: Callable[[], bool]) -> bool:
+        """Do the step in a thread; repeat it for as long as the database does not answer."""
         delay = 0.1
         while True:
             try:
                 return await asyncio.to_thread(step)
             except OUTAGE as error:
                 self.outages += 1
-                log.warning("waiting for the database", error=str(error))
+                log.warning("the database does not answer, trying again", error=str(error), seconds=delay)
                 await asyncio.sleep(delay)
                 delay = min(5.0, delay * 2)
 
     async def _warm_up(self) -> None:
-        """Wait until the backlog is made into alerts, so that what is over already is told to nobody."""
+        """Wait until the backlog is read, so that nobody is paged for alerts that are over already."""
         started = self._clock()
         end: tuple[int, ...] | None = None
         while (waited := self._clock() - started) < CATCH_UP:
@@ -142,9 +135,9 @@ class Work:
                 if waited >= self._configuration.warm_up and await asyncio.to_thread(self._reached) >= end:
                     return
             except OUTAGE as error:
-                log.warning("warming up, waiting for stream or database", error=str(error))
+                log.warning("stream or database does not answer during warm-up, trying again", error=str(error))
             await asyncio.sleep(min(0.2, self._configuration.warm_up))
-        log.warning("the backlog is not read yet; paging all the same", waited=CATCH_UP)
+        log.warning("the backlog is not read after the longest wait; pages go out now", waited=CATCH_UP)
 
     def _reached(self) -> tuple[int, ...]:
         with reading(self._context.database).begin() as db:
@@ -160,24 +153,30 @@ class Work:
             reroute(db, self._configuration)
         return True
 
-    def _tick(self) -> bool:
-        """Whether there is more to do at once."""
+    def _evaluate(self) -> bool:
+        """Evaluate what is due. True when more may be due at once."""
         now = self._clock()
-        if now - self._forgot_at >= _FORGET_EVERY:
-            self._forgot_at = now
+        if now - self._deleted_at >= _DELETE_EVERY:
+            self._deleted_at = now
             with self._context.database.begin() as db:
-                forget(db, now - self._configuration.keep)
+                delete_old(db, now - self._configuration.keep)
         with reading(self._context.database).begin() as db:
             if not due(db, now):
                 return False
         with self._context.database.begin() as db:
-            more = tick(db, now, self._configuration)
+            more = evaluate(db, now, self._configuration)
         self._dispatcher.nudge()
         return more
 
 
-async def _first(news: asyncio.Event, seconds: float) -> None:
-    """Wait for news, for so long at most."""
+def _limits(configuration: AlertingConfiguration) -> dict[str, int]:
+    """Most messages a minute, for the notifiers whose service names a limit."""
+    limits = {name: NOTIFIERS.find(table.kind).per_minute for name, table in configuration.notifiers.items()}
+    return {name: limit for name, limit in limits.items() if limit is not None}
+
+
+async def _wait(news: asyncio.Event, seconds: float) -> None:
+    """Wait for news, at most so many seconds."""
     try:
         async with asyncio.timeout(seconds):
             await news.wait()

@@ -38,6 +38,14 @@ class Severity(StrEnum):
     HIGH = "HIGH"
     CRITICAL = "CRITICAL"
 
+    @property
+    def rank(self) -> int:
+        """Its place from 0, the mildest: compare these, not the names."""
+        return _RANKS[self]
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
+
 
 class ThreatStatus(StrEnum):
     """Where a threat stands."""

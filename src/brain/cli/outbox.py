@@ -27,17 +27,17 @@ def list_rows(
     ] = None,
     stream: StreamOption = None,
     database: DatabaseOption = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most so many.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Most messages to print.")] = 100,
     as_json: JsonOption = False,
 ) -> None:
-    """Print messages, the latest first, with what went wrong last."""
+    """Print messages, the latest first, with their last error."""
     from dataclasses import asdict
 
     from brain.kit.outbox.listing import listing
-    from brain.kit.outbox.table import State
+    from brain.kit.outbox.table import OutboxState
 
     with opened(stream, database) as db:
-        found = listing(db, consumer=consumer, state=None if state is None else State(state), limit=limit)
+        found = listing(db, consumer=consumer, state=None if state is None else OutboxState(state), limit=limit)
     if as_json:
         print_json_array(map(asdict, found))
         return
@@ -65,7 +65,7 @@ def retry(
     if as_json:
         print_json({"consumer": consumer, "retried": count})
     else:
-        typer.echo(f"{count} of {consumer} to be sent again")
+        typer.echo(f"{count} refused messages of {consumer} will be sent again")
 
 
 @contextmanager

@@ -10,27 +10,27 @@ from __future__ import annotations
 import email.utils
 import hashlib
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
-from typing import Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 import aiosmtplib
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from brain.connectors.notifiers import Notifier, NotifierSettings
+from brain.connectors.pages import Page
 from brain.connectors.sender import Refused, TryLater
 from brain.secret import Secret
 from brain.text import one_line
 
 SERVICE = "the mail server"
 _SUBJECT_CHARACTERS = 200
-_NOT_OUR_MESSAGE = frozenset({530, 534, 535, 538})  # RFC 4954: replies about the login, which somebody will put right
+_NOT_OUR_MESSAGE = frozenset({530, 534, 535, 538})  # RFC 4954: replies about the login, which somebody will correct
 
 
-class EmailSettings(BaseModel):
-    """One mail server and who writes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class EmailSettings(NotifierSettings):
+    """E-mail, through an SMTP server."""
 
     host: str = Field(description="Name of the SMTP server")
     port: int = Field(
@@ -42,6 +42,7 @@ class EmailSettings(BaseModel):
     user: str = Field(default="", description="Login; empty for a server that wants none")
     password: Secret | None = Field(default=None, description="Password of that login")
     sender: str = Field(description="Address in From, and where errors are returned to")
+    to: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = Field(min_length=1, description="Receivers")
     timeout: float = Field(default=20.0, gt=0, description="Seconds for each step")
     ca_file: str = Field(default="", description="PEM file of the authority that signed the server's certificate")
 
@@ -59,23 +60,25 @@ class Mail:
     """Messages of one thread are shown together: the key of an alert."""
 
 
-class Mailed(TypedDict):
-    """The server's answer; `refused` are recipients that it did not take while it took others."""
+class EmailAnswer(TypedDict):
+    """The server's answer; `refused` are the recipients that it refused while it accepted others."""
 
     message_id: str
     said: str
     refused: list[str]
 
 
-class Email:
+class Email(Notifier[EmailSettings]):
     """Sends mail through one server; a connection for each message."""
 
-    def __init__(self, settings: EmailSettings, clock: Callable[[], float]) -> None:
-        self._settings = settings
-        self._clock = clock
+    settings_model = EmailSettings
 
-    async def send(self, mail: Mail) -> Mailed:
-        """Hand it to the server. Raises Refused and TryLater."""
+    async def send(self, page: Page) -> Mapping[str, Any]:
+        """Mail the page. The Message-ID is the same whenever the page is sent again."""
+        return {**await self.deliver(mail_of(page, self._settings.to))}
+
+    async def deliver(self, mail: Mail) -> EmailAnswer:
+        """Hand the mail to the server. Raises Refused and TryLater."""
         settings = self._settings
         message = compose(settings, mail, self._clock())
         try:
@@ -97,8 +100,14 @@ class Email:
         except aiosmtplib.SMTPResponseException as error:
             raise _refusal([(error.code, error.message)]) from error
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-            raise TryLater(f"{SERVICE} {settings.host} does not take the message: {type(error).__name__}") from error
-        return Mailed(message_id=message["Message-ID"], said=one_line(said, 200), refused=sorted(refused))
+            raise TryLater(f"{SERVICE} {settings.host} does not accept the message: {type(error).__name__}") from error
+        return EmailAnswer(message_id=message["Message-ID"], said=one_line(said, 200), refused=sorted(refused))
+
+
+def mail_of(page: Page, to: Sequence[str]) -> Mail:
+    """The page as a mail; all mails about one thing make one thread."""
+    subject = f"[{page.severity}] {page.title}" if page.action.is_paging else page.title
+    return Mail(to=to, subject=subject, text=page.text_with_links(), dedup=page.id, thread=page.dedup_key)
 
 
 def compose(settings: EmailSettings, mail: Mail, now: float) -> EmailMessage:

@@ -8,14 +8,16 @@ A trigger sent twice adds a log entry to the open alert, a second acknowledge or
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypedDict
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from brain.connectors.sender import Request, Sender, read_words
+from brain.connectors.notifiers import Notifier, NotifierSettings
+from brain.connectors.pages import Page, PageAction
+from brain.connectors.sender import Request, read_words
 from brain.connectors.urls import BaseUrl
 from brain.errors import InvalidInput
 from brain.secret import Secret
@@ -31,9 +33,9 @@ _LINKS = 50
 _URL_CHARACTERS = 2048
 _CUTS = (65_536, 16_384, 4096, 1024, 256)
 
-Action = Literal["trigger", "acknowledge", "resolve"]
-Severity = Literal["critical", "error", "warning", "info"]
-_SEVERITIES: Mapping[str, Severity] = {
+PagerDutyAction = Literal["trigger", "acknowledge", "resolve"]
+PagerDutySeverity = Literal["critical", "error", "warning", "info"]
+_SEVERITIES: Mapping[str, PagerDutySeverity] = {
     "CRITICAL": "critical",
     "HIGH": "error",
     "ERROR": "error",
@@ -44,10 +46,8 @@ _SEVERITIES: Mapping[str, Severity] = {
 }
 
 
-class PagerDutySettings(BaseModel):
+class PagerDutySettings(NotifierSettings):
     """One integration of one PagerDuty service."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     routing_key: Secret = Field(description="Integration key of an Events API v2 integration: 32 characters")
     url: BaseUrl = Field(
@@ -58,7 +58,7 @@ class PagerDutySettings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class PagerDutyLink:
     """A link shown with an alert."""
 
     href: str
@@ -66,8 +66,8 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
-    """What a trigger says."""
+class PagerDutyAlert:
+    """The content of a trigger."""
 
     dedup_key: str
     """Names the alert; acknowledge and resolve with the same. Hashed when longer than 255 characters."""
@@ -82,11 +82,11 @@ class Alert:
     kind: str = ""
     """PagerDuty's `class`."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    links: Sequence[Link] = ()
+    links: Sequence[PagerDutyLink] = ()
     client_url: str = ""
 
 
-class Accepted(TypedDict):
+class PagerDutyAnswer(TypedDict):
     """PagerDuty's answer."""
 
     status: str
@@ -94,41 +94,78 @@ class Accepted(TypedDict):
     dedup_key: str
 
 
-class PagerDuty:
+class PagerDuty(Notifier[PagerDutySettings]):
     """Sends alerts to one integration."""
 
-    def __init__(self, sender: Sender, settings: PagerDutySettings) -> None:
-        self._sender = sender
-        self._settings = settings
+    settings_model = PagerDutySettings
 
-    async def trigger(self, alert: Alert) -> Accepted:
+    async def send(self, page: Page) -> Mapping[str, Any]:
+        """Trigger, acknowledge or resolve the alert that `page.dedup_key` names."""
+        if page.action.is_paging:
+            return {**await self.trigger(pagerduty_alert(page))}
+        if page.action is PageAction.ACKNOWLEDGE:
+            return {**await self.acknowledge(page.dedup_key)}
+        return {**await self.resolve(page.dedup_key)}
+
+    @classmethod
+    def check(cls, settings: PagerDutySettings) -> None:
+        """Raise InvalidInput for a routing key of the wrong length."""
+        follow_up_event(settings, "resolve", "brain")
+
+    async def trigger(self, alert: PagerDutyAlert) -> PagerDutyAnswer:
         """Open an alert, or add to the one that is open. Raises Refused and TryLater."""
         return await self._send(trigger_event(self._settings, alert))
 
-    async def acknowledge(self, dedup_key: str) -> Accepted:
-        """Somebody looks into it; no effect on what is not open. Raises Refused and TryLater."""
+    async def acknowledge(self, dedup_key: str) -> PagerDutyAnswer:
+        """Acknowledge the alert; no effect when it is not open. Raises Refused and TryLater."""
         return await self._send(follow_up_event(self._settings, "acknowledge", dedup_key))
 
-    async def resolve(self, dedup_key: str) -> Accepted:
-        """It is over; no effect on what is not open. Raises Refused and TryLater."""
+    async def resolve(self, dedup_key: str) -> PagerDutyAnswer:
+        """Resolve the alert; no effect when it is not open. Raises Refused and TryLater."""
         return await self._send(follow_up_event(self._settings, "resolve", dedup_key))
 
-    async def _send(self, event: Mapping[str, Any]) -> Accepted:
+    async def _send(self, event: Mapping[str, Any]) -> PagerDutyAnswer:
         answer = await self._sender.send(SERVICE, enqueue(self._settings, event), words=_words)
         found = answer.json() or {}
-        return Accepted(
+        return PagerDutyAnswer(
             status=str(found.get("status", "")),
             message=str(found.get("message", "")),
             dedup_key=str(found.get("dedup_key", event["dedup_key"])),
         )
 
 
-def severity_of(ours: str) -> Severity:
-    """PagerDuty's word for a severity of ours; one that is not known is an `error`, so that it is not overlooked."""
+def pagerduty_alert(page: Page) -> PagerDutyAlert:
+    """The page as an alert: named by its dedup_key, with everything else among its details."""
+    details: dict[str, Any] = {"route": page.route}
+    if page.alerts:
+        details |= {"alerts": page.alerts, "alerts_total": page.alerts_total}
+    if page.held_back:
+        details |= {"held_back": page.held_back, "held_back_total": page.held_back_total}
+    if page.decisions:
+        details["decisions"] = page.decisions
+    if page.timeline:
+        details["timeline"] = [asdict(step) for step in page.timeline]
+    return PagerDutyAlert(
+        dedup_key=page.dedup_key,
+        summary=page.title,
+        source=page.agent or "brain",
+        severity=page.severity,
+        timestamp=page.lead.get("first_at", page.at),
+        component=page.agent,
+        group=page.route,
+        kind=page.lead.get("name", ""),
+        details=details,
+        links=[PagerDutyLink(href=url, text=text) for text, url in page.links],
+        client_url=page.links[0][1] if page.links else "",
+    )
+
+
+def severity_of(ours: str) -> PagerDutySeverity:
+    """PagerDuty's word for a severity of ours; one that is not known is an `error`, so that nobody overlooks it."""
     return _SEVERITIES.get(ours.upper(), "error")
 
 
-def trigger_event(settings: PagerDutySettings, alert: Alert) -> dict[str, Any]:
+def trigger_event(settings: PagerDutySettings, alert: PagerDutyAlert) -> dict[str, Any]:
     """The event that opens an alert, cut to PagerDuty's lengths. Raises InvalidInput as `follow_up_event` does."""
     payload: dict[str, Any] = {
         "summary": one_line(alert.summary, SUMMARY_CHARACTERS) or "(no summary)",
@@ -153,13 +190,13 @@ def trigger_event(settings: PagerDutySettings, alert: Alert) -> dict[str, Any]:
     return event
 
 
-def follow_up_event(settings: PagerDutySettings, action: Action, dedup_key: str) -> dict[str, Any]:
+def follow_up_event(settings: PagerDutySettings, action: PagerDutyAction, dedup_key: str) -> dict[str, Any]:
     """The event that acknowledges or resolves an alert.
 
     Raises InvalidInput for an empty dedup_key, and for a routing key in the settings that cannot be one.
     """
     if not dedup_key:
-        raise InvalidInput("dedup_key: is empty; an alert without one could never be resolved")
+        raise InvalidInput("dedup_key: is empty; without it the alert could never be resolved")
     routing_key = settings.routing_key.reveal()
     if len(routing_key) != ROUTING_KEY_CHARACTERS:  # found here, since PagerDuty's refusal of it would be final
         raise InvalidInput(f"routing_key: has {len(routing_key)} characters; an integration key has 32")

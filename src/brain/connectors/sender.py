@@ -29,9 +29,9 @@ from brain.logs import Log
 log = Log("brain.connectors")
 
 WORDS = 500
-"""Characters of a service's own words that are kept."""
+"""Most characters that are kept of a service's own words."""
 ANSWER_BYTES = 4 << 20
-"""Bytes of an answer that are read; one longer than that counts as a failing of the service."""
+"""Most bytes of an answer that are read; a longer one counts as a failure of the service."""
 
 _LATER = frozenset({401, 407, 408, 425, 429})
 _CREDENTIALS = frozenset({401, 407})
@@ -39,20 +39,20 @@ _SECONDS = re.compile(r"\d{1,9}").fullmatch
 
 
 class Refused(BrainError):
-    """The service says that this request can never succeed: `service_status` and `words` are its own."""
+    """The service will never accept this request; `service_status` and `words` are its own."""
 
     status = 502
     title = "Refused by an outside service"
 
     def __init__(self, service: str, service_status: int, words: str) -> None:
-        super().__init__(f"{service} refused the request ({service_status}): {words or 'without a word'}")
+        super().__init__(f"{service} refused the request ({service_status}): {words or 'no reason given'}")
         self.service = service
         self.service_status = service_status
         self.words = words
 
 
 class TryLater(Unavailable):
-    """The service cannot do it now; `retry_after` is how many seconds it asked to be left alone, None if it did not."""
+    """The service cannot do it now; `retry_after` is how many seconds it asks to wait, None when it names none."""
 
     title = "An outside service is unavailable"
 
@@ -64,7 +64,7 @@ class TryLater(Unavailable):
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
-    """How long one sending may take; all times in seconds."""
+    """How often and how long one message is tried in line; all times in seconds."""
 
     attempts: int = 3
     """Tries in line, the first one counted, before TryLater is raised."""
@@ -74,9 +74,9 @@ class RetryPolicy:
     wait: float = 0.5
     """Before the second try, and up to as much again at random; it doubles with every further one."""
     max_wait: float = 10.0
-    """The longest wait in line. A service that asks for more gets TryLater at once, for the outbox to wait."""
+    """The longest wait in line. When a service asks for more, TryLater is raised at once and the outbox waits."""
     max_retry_after: float = 3600.0
-    """A service that asks to be left alone for longer is asked again after so long."""
+    """The longest wait that a service may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Answer:
         try:
             return msgspec.json.decode(self.body)
         except msgspec.DecodeError as error:
-            raise TryLater(f"the service answered {self.status} with what is no JSON: {error}") from error
+            raise TryLater(f"the service answered {self.status} with a body that is not JSON: {error}") from error
 
 
 def json_request(
@@ -161,7 +161,7 @@ class Sender:
         clock: Callable[[], float] = time.time,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`tls` where servers have certificates of an authority of one's own; they are always checked."""
+        """`tls` for servers with certificates of a private authority; certificates are always checked."""
         self._retries = retries or RetryPolicy()
         self._clock = clock
         self._client = httpx.AsyncClient(
@@ -220,7 +220,7 @@ class Sender:
     async def _try(self, service: str, request: Request, words: Callable[[bytes], str]) -> Answer:
         try:
             async with (
-                asyncio.timeout(self._retries.timeout),  # the time-outs of httpx start again with every piece
+                asyncio.timeout(self._retries.timeout),  # httpx's own time-outs start again with every piece
                 self._client.stream(
                     request.method,
                     request.url,
@@ -231,7 +231,7 @@ class Sender:
             ):
                 body = await _read(service, response)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            # The text of httpx' errors may hold the URL, which may be a secret: only their kind is said.
+            # The text of httpx' errors may hold the URL, which may be a secret: only their kind is shown.
             raise TryLater(f"{service} does not answer: {_kind(error)}") from None
         return self._judge(service, response, body, words)
 
@@ -243,8 +243,10 @@ class Sender:
         if status >= 500 or status in _LATER:
             wait = read_retry_after(response.headers.get("retry-after"), self._clock(), self._retries.max_retry_after)
             hint = "; check the credentials in the settings" if status in _CREDENTIALS else ""
-            raise TryLater(f"{service} answered {status}: {said or 'without a word'}{hint}", wait, status)
-        raise Refused(service, status, said or ("a redirect, which is not followed" if status < 400 else ""))
+            raise TryLater(f"{service} answered {status}: {said or 'no reason given'}{hint}", wait, status)
+        raise Refused(
+            service, status, said or ("a redirect, which is not followed; set the final URL" if status < 400 else "")
+        )
 
 
 @cache
@@ -268,8 +270,8 @@ def _kind(error: Exception) -> str:
         case httpx.TimeoutException() | TimeoutError():
             return "timed out"
         case httpx.ConnectError():
-            return "cannot be connected to"
+            return "no connection; check the address in the settings and the network"
         case httpx.UnsupportedProtocol() | httpx.InvalidURL():
-            return "the URL in the settings must be a valid one that starts with https:// or http://"
+            return "the URL in the settings is not valid; it must start with https:// or http://"
         case _:
             return f"the connection broke ({type(error).__name__})"

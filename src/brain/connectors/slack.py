@@ -9,31 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from brain.connectors.sender import Request, Sender, json_request
+from brain.connectors.notifiers import Notifier, NotifierSettings
+from brain.connectors.pages import Page
+from brain.connectors.sender import Request, json_request
 from brain.secret import Secret
 from brain.text import clip_text, one_line
 
 SERVICE = "Slack"
-PER_MINUTE = 60
-"""Messages a minute that Slack takes for one channel."""
 _HEADER, _SECTION, _FIELD, _FIELDS, _TEXT, _ELEMENTS = 150, 3000, 2000, 10, 4000, 10
 _EMOJI = {"CRITICAL": "🔴", "HIGH": "🟠", "ERROR": "🟠", "MEDIUM": "🟡", "WARNING": "🟡", "LOW": "🔵", "INFO": "🔵"}
 
 
-class SlackSettings(BaseModel):
-    """One incoming webhook."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class SlackSettings(NotifierSettings):
+    """A Slack channel, by an incoming webhook."""
 
     webhook_url: Secret = Field(description="URL of the incoming webhook; who has it can post, so it is a secret")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class SlackMessage:
     """A message; all texts are plain and are escaped here."""
 
     title: str
@@ -46,23 +44,39 @@ class Message:
     footer: str = ""
 
 
-class Posted(TypedDict):
+class SlackAnswer(TypedDict):
     """Slack's answer, which is the word `ok`."""
 
     said: str
 
 
-class Slack:
+class Slack(Notifier[SlackSettings]):
     """Posts messages through one webhook."""
 
-    def __init__(self, sender: Sender, settings: SlackSettings) -> None:
-        self._sender = sender
-        self._settings = settings
+    settings_model = SlackSettings
+    per_minute: ClassVar[int | None] = 60
 
-    async def post(self, message: Message) -> Posted:
+    async def send(self, page: Page) -> Mapping[str, Any]:
+        """Post the page as a message. Slack cannot tell a message that is sent twice."""
+        return {**await self.post(slack_message(page))}
+
+    async def post(self, message: SlackMessage) -> SlackAnswer:
         """Post it. Raises Refused (no such webhook, channel archived, bad message) and TryLater."""
         answer = await self._sender.send(SERVICE, post(self._settings, message))
-        return Posted(said=clip_text(answer.body.decode("utf-8", "replace"), 100))
+        return SlackAnswer(said=clip_text(answer.body.decode("utf-8", "replace"), 100))
+
+
+def slack_message(page: Page) -> SlackMessage:
+    """The page as a message in a channel."""
+    shown = {"Alert": page.lead.get("name", ""), "Agent": page.agent, "Route": page.route}
+    return SlackMessage(
+        title=page.title,
+        text=page.text(),
+        severity=page.severity if page.action.is_paging else "",
+        fields={name: value for name, value in shown.items() if value},
+        links=[(url, text) for text, url in page.links],
+        footer=f"BRAiN EventStream · {page.dedup_key}",
+    )
 
 
 def escape(text: str) -> str:
@@ -70,12 +84,12 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def post(settings: SlackSettings, message: Message) -> Request:
+def post(settings: SlackSettings, message: SlackMessage) -> Request:
     """The request that posts the message."""
     return json_request("POST", settings.webhook_url.reveal(), content(message))
 
 
-def content(message: Message) -> dict[str, Any]:
+def content(message: SlackMessage) -> dict[str, Any]:
     """The message as blocks, with a text for notifications and screen readers, cut to Slack's lengths."""
     mark = f"{_EMOJI.get(message.severity.upper(), '⚪')} {message.severity}: " if message.severity else ""
     heading = one_line(mark + message.title, _HEADER) or "(no title)"

@@ -16,13 +16,15 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from brain.connectors.sender import Request, Sender, read_words
+from brain.connectors.notifiers import Notifier, NotifierSettings
+from brain.connectors.pages import Page
+from brain.connectors.sender import Request, read_words
 from brain.errors import BrainError, InvalidInput
 from brain.secret import Secret
 from brain.text import plain_key
@@ -34,10 +36,8 @@ LEAST_KEY_BYTES = 24
 _PREFIX = "whsec_"
 
 
-class WebhookSettings(BaseModel):
-    """One receiver."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class WebhookSettings(NotifierSettings):
+    """Any HTTP service: the whole page as signed JSON."""
 
     url: Secret = Field(description="Where messages are sent; a secret, since many receivers' URLs hold a token")
     key: Secret = Field(description="Signing key: whsec_ and base64, or any text of at least 24 bytes")
@@ -50,26 +50,32 @@ class BadSignature(BrainError):
     title = "Bad signature"
 
 
-class Delivered(TypedDict):
+class WebhookAnswer(TypedDict):
     """The receiver's answer."""
 
     status: int
     said: str
 
 
-class Webhook:
+class Webhook(Notifier[WebhookSettings]):
     """Sends messages to one receiver."""
 
-    def __init__(self, sender: Sender, settings: WebhookSettings, clock: Callable[[], float]) -> None:
-        self._sender = sender
-        self._settings = settings
-        self._clock = clock
+    settings_model = WebhookSettings
 
-    async def send(self, dedup: str, message: Mapping[str, Any]) -> Delivered:
-        """Send it; `dedup` names it, the same at every retry. Raises Refused and TryLater."""
+    async def send(self, page: Page) -> Mapping[str, Any]:
+        """Post the whole page as JSON. `webhook-id` is the same whenever the page is sent again."""
+        return {**await self.post(page.id, page.document())}
+
+    @classmethod
+    def check(cls, settings: WebhookSettings) -> None:
+        """Raise InvalidInput for a signing key of the wrong form."""
+        sign(settings.key, "brain", b"", 0.0)
+
+    async def post(self, dedup: str, message: Mapping[str, Any]) -> WebhookAnswer:
+        """Post the message; `dedup` names it, the same at every retry. Raises Refused and TryLater."""
         request = signed_request(self._settings, message_id(dedup), message, self._clock())
         answer = await self._sender.send(SERVICE, request)
-        return Delivered(status=answer.status, said=read_words(answer.body))
+        return WebhookAnswer(status=answer.status, said=read_words(answer.body))
 
 
 def signed_request(settings: WebhookSettings, id: str, message: Mapping[str, Any], now: float) -> Request:
@@ -111,11 +117,13 @@ def verify(
     if not (at.isascii() and at.isdigit() and len(at) <= 12):
         raise BadSignature("webhook-timestamp: must be whole Unix seconds")
     if abs(now - int(at)) > tolerance:
-        raise BadSignature(f"webhook-timestamp: more than {tolerance:g} s away from the time here; check both clocks")
+        raise BadSignature(
+            f"webhook-timestamp: differs by more than {tolerance:g} s from the time here; check both clocks"
+        )
     wanted = [_signature(_key_bytes(key), id, at, body).encode() for key in keys]
     fits = [hmac.compare_digest(one, other.encode()) for one in wanted for other in given]  # all of them, always
     if not any(fits):
-        raise BadSignature("webhook-signature: does not fit the message; check the key")
+        raise BadSignature("webhook-signature: does not match the message; check the key")
     return id
 
 
@@ -124,7 +132,7 @@ def verify_hub(key: Secret, headers: Mapping[str, str], body: bytes) -> None:
     given = headers.get("x-hub-signature-256") or headers.get("x-hub-signature", "")
     wanted = "sha256=" + hmac.new(_key_bytes(key), body, hashlib.sha256).hexdigest()
     if not hmac.compare_digest(wanted.encode(), given.encode()):
-        raise BadSignature("x-hub-signature: is missing or does not fit the message; check the key")
+        raise BadSignature("x-hub-signature: is missing or does not match the message; check the key")
 
 
 def _signature(key: bytes, id: str, at: str, body: bytes) -> str:

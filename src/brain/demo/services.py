@@ -9,11 +9,14 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from brain.alerting.notifier_settings import PagerDutyNotifier, SlackNotifier, WebhookNotifier
-from brain.alerting.settings import EscalationSettings, RouteSettings, SocSettings
+from brain.alerting.settings import AlertingSettings, EscalationSettings, RouteSettings
 from brain.audit.settings import AuditSettings
+from brain.charter import Severity
 from brain.connectors.jira import JiraSettings
+from brain.connectors.pagerduty import PagerDutySettings
 from brain.connectors.servicenow import ServiceNowSettings
+from brain.connectors.slack import SlackSettings
+from brain.connectors.webhook import WebhookSettings
 from brain.demo.stand_ins import StandIns, jira, servicenow, webhook
 from brain.incidents.settings import IncidentSettings
 from brain.metrics.settings import MetricsSettings
@@ -45,28 +48,28 @@ def settings_in(folder: Path, *, stream: str | None, port: int | None) -> Settin
 def with_stand_ins(settings: Settings, url: str) -> Settings:
     """These settings, with the stand-ins at `url` as the only outside services, and waits short enough to watch."""
     notifiers = {
-        "pagerduty-stand-in": PagerDutyNotifier(
+        "pagerduty-stand-in": PagerDutySettings(
             kind="pagerduty", routing_key=Secret("0" * 32), url=f"{url}/pagerduty", at_most=1000
         ),
-        "slack-stand-in": SlackNotifier(
+        "slack-stand-in": SlackSettings(
             kind="slack", webhook_url=Secret(f"{url}/slack/services/T00000000/B00000000/standin"), at_most=1000
         ),
-        "webhook-stand-in": WebhookNotifier(
+        "webhook-stand-in": WebhookSettings(
             kind="webhook", url=Secret(f"{url}/webhook/hook"), key=Secret(webhook.WRITTEN_KEY), at_most=1000
         ),
     }
     routes = (
         RouteSettings(
             name="on call",
-            severities=("HIGH", "CRITICAL"),
+            severities=(Severity.HIGH, Severity.CRITICAL),
             to=("pagerduty-stand-in", "webhook-stand-in"),
             group_wait=0.3,
             group_interval=1.0,
             escalate=(EscalationSettings(after=5.0, to=("slack-stand-in",)),),
         ),
-        RouteSettings(name="the rest", severities=("LOW", "MEDIUM"), to=(), group_wait=1.0),
+        RouteSettings(name="the rest", severities=(Severity.LOW, Severity.MEDIUM), to=(), group_wait=1.0),
     )
-    soc = SocSettings(
+    alerting = AlertingSettings(
         public_url=f"http://{settings.host}:{settings.port}",
         notifiers=notifiers,
         routes=routes,
@@ -85,7 +88,7 @@ def with_stand_ins(settings: Settings, url: str) -> Settings:
         ),
     }
     incidents = IncidentSettings.model_validate({"comment_seconds": 2.0, "poll_seconds": 5.0, **tickets})
-    changed: dict[str, BaseModel] = {"alerting": soc, "incidents": incidents}
+    changed: dict[str, BaseModel] = {"alerting": alerting, "incidents": incidents}
     return settings.model_copy(update=changed)
 
 

@@ -22,6 +22,7 @@ from brain.charter import Event, HealthKind, HealthSeverity
 from brain.errors import InvalidInput
 from brain.immune.models import HealthEvent
 from brain.immune.service import ImmuneService
+from brain.kit.healing import ACTIONS
 from brain.logs import Log
 from brain.store import Store
 
@@ -37,9 +38,6 @@ STALE_AFTER = 600.0
 
 HealingAction = Callable[[HealthEvent], Awaitable[str] | str]
 """Deals with an incident, and returns a sentence on what it did. Plain or async; a plain one runs in a thread."""
-
-ACTIONS: MutableMapping[HealthKind, HealingAction] = {}
-"""The actions of this process by the kind of incident they deal with."""
 
 A = TypeVar("A", bound=HealingAction)
 

@@ -62,7 +62,7 @@ class IncidentTasks:
             context.database,
             CONSUMER,
             self._deliver,
-            how=outbox.Dispatching(
+            options=outbox.DispatchOptions(
                 per_minute=None,
                 channel_per_minute=dict.fromkeys(systems, settings.per_minute),
                 timeout=settings.lease_seconds * 0.75,
@@ -104,7 +104,7 @@ class IncidentTasks:
 
     def metrics(self) -> Sequence[Metric]:
         """The metrics of the outbox for `/metrics`. Blocks."""
-        return outbox.outbox_families(self._dispatcher)
+        return outbox.outbox_metrics(self._dispatcher)
 
     def nudge(self) -> None:
         """Send what is in the outbox now: it may have new rows."""

@@ -103,14 +103,14 @@ class Stretch:
         check_position(self.before)
 
 
-class Page(NamedTuple):
+class QueryPage(NamedTuple):
     """Some of the events asked for, and the position to go on from; None when there are no more."""
 
     events: list[Stored]
     following: str | None
 
 
-def read(backend: Backend, query: EventQuery, stretch: Stretch, limit: int, searched: int | None = None) -> Page:
+def read(backend: Backend, query: EventQuery, stretch: Stretch, limit: int, searched: int | None = None) -> QueryPage:
     """At most `limit` events, in the order of the stretch. Blocks. Raises Unavailable.
 
     After looking through about `searched` events (None: all) it answers with what it has found.
@@ -126,12 +126,12 @@ def read(backend: Backend, query: EventQuery, stretch: Stretch, limit: int, sear
         for stored in query.select(within):
             found.append(stored)
             if len(found) == limit:
-                return Page(found, stored.position)
+                return QueryPage(found, stored.position)
         if len(entries) < page or len(within) < len(entries):
-            return Page(found, None)
+            return QueryPage(found, None)
         cursor = entries[-1].position
         looked, page = looked + len(entries), min(PAGE, page * 2)
-    return Page(found, cursor)
+    return QueryPage(found, cursor)
 
 
 def _within(entries: Sequence[Entry], low: tuple[int, ...], high: tuple[int, ...] | None) -> Sequence[Entry]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.alerting.commands.alerts import ByOption, DatabaseOption, desk, publish
+from brain.alerting.commands.alerts import ByOption, DatabaseOption, opened, publish
 from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
+
+if TYPE_CHECKING:
+    from brain.alerting.silences import Silence
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -17,31 +20,31 @@ app = typer.Typer(no_args_is_help=True)
 def list_silences(
     stream: StreamOption = None,
     database: DatabaseOption = None,
-    ended: Annotated[bool, typer.Option("--ended", help="Also those that are over.")] = False,
+    ended: Annotated[bool, typer.Option("--ended", help="Also silences that are over.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the silences in force and those to come, the latest added first."""
-    from brain.alerting.http_models import silence_values
+    """Print the silences in force and those to come, the latest first."""
+    from brain.alerting.views import json_values, silence_view
     from brain.kit.cli.text import moment, printable
 
-    with desk(stream, database) as (opened, _):
-        rows = [silence_values(silence, time.time()) for silence in opened.silences(ended=ended)]
+    with opened(stream, database) as (service, _):
+        found = [silence_view(silence, time.time()) for silence in service.silences(ended=ended)]
     if as_json:
-        print_json_array(rows)
+        print_json_array(map(json_values, found))
         return
-    for row in rows:
-        typer.echo(
-            f"{row['id']}  {row['state']}  until {moment(row['ends_at'])}  {printable(' '.join(row['matchers']))}"
-        )
-        typer.echo(f"    {printable(row['by'])}: {printable(row['reason'])}")
-    if not rows:
+    for one in found:
+        matchers = printable(" ".join(map(str, one.matchers)))
+        typer.echo(f"{one.id}  {one.state}  until {moment(one.ends_at)}  {matchers}")
+        typer.echo(f"    {printable(one.by)}: {printable(one.reason)}")
+    if not found:
         typer.echo("no silences", err=True)
 
 
 @app.command()
 def add(
     matchers: Annotated[
-        list[str], typer.Argument(metavar="MATCHER...", help="agent=billing, severity!=CRITICAL, name=~ssh.*; all fit.")
+        list[str],
+        typer.Argument(metavar="MATCHER...", help="agent=billing, severity!=CRITICAL; all must fit."),
     ],
     reason: Annotated[str, typer.Option("--reason", help="Why.")],
     by: ByOption,
@@ -51,18 +54,17 @@ def add(
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell nobody of the alerts that all matchers fit, for a while."""
+    """Add a silence: nobody is paged for the alerts that all matchers fit."""
     from brain.alerting.announce import announce_silence
     from brain.alerting.events import SILENCE_ADDED
-    from brain.alerting.http_models import silence_values
     from brain.kit.cli.text import moment
 
     start = time.time() + start_in * 60
-    with desk(stream, database) as (opened, settings):
-        silence = opened.add_silence(matchers, by, reason, start + minutes * 60, start)
+    with opened(stream, database) as (service, settings):
+        silence = service.add_silence(matchers, by, reason, start + minutes * 60, start)
         run(publish(settings, lambda to: announce_silence(to, SILENCE_ADDED, silence)))
     if as_json:
-        print_json(silence_values(silence, time.time()))
+        print_json(_values(silence))
     else:
         typer.echo(f"{silence.id}: until {moment(silence.ends_at)}")
 
@@ -74,15 +76,20 @@ def remove(
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take a silence away; alerts that it kept back and that still fire are told."""
+    """Remove a silence. Alerts that it muted and that still fire are paged."""
     from brain.alerting.announce import announce_silence
     from brain.alerting.events import SILENCE_REMOVED
-    from brain.alerting.http_models import silence_values
 
-    with desk(stream, database) as (opened, settings):
-        silence = opened.remove_silence(id)
+    with opened(stream, database) as (service, settings):
+        silence = service.remove_silence(id)
         run(publish(settings, lambda to: announce_silence(to, SILENCE_REMOVED, silence)))
     if as_json:
-        print_json(silence_values(silence, time.time()))
+        print_json(_values(silence))
     else:
         typer.echo(f"{silence.id}: removed")
+
+
+def _values(silence: Silence) -> dict[str, object]:
+    from brain.alerting.views import json_values, silence_view
+
+    return json_values(silence_view(silence, time.time()))

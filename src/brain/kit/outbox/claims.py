@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, or_, select, update
 
-from brain.kit.outbox.table import ERROR_CHARACTERS, OutboxRow, State, outbox, row_of, without_nul
+from brain.kit.outbox.table import ERROR_CHARACTERS, OutboxRow, OutboxState, outbox, row_of, without_nul
 
 _CANDIDATES = 8  # rows looked at when others take the first ones away
 
@@ -18,7 +18,7 @@ _HELD_BACK = (
     .where(
         _earlier.c.consumer == outbox.c.consumer,
         _earlier.c.channel == outbox.c.channel,
-        _earlier.c.state == State.WAITING.value,
+        _earlier.c.state == OutboxState.WAITING.value,
         _earlier.c.key == outbox.c.key,
         _earlier.c.id < outbox.c.id,
     )
@@ -33,7 +33,7 @@ def due_channels(db: Connection, consumer: str) -> dict[str, float]:
     ready = func.min(func.coalesce(outbox.c.claimed_until, outbox.c.due_at)).label("ready")
     found = db.execute(
         select(outbox.c.channel, ready)
-        .where(outbox.c.consumer == consumer, outbox.c.state == State.WAITING.value, ~_HELD_BACK)
+        .where(outbox.c.consumer == consumer, outbox.c.state == OutboxState.WAITING.value, ~_HELD_BACK)
         .group_by(outbox.c.channel)
     )
     return {row.channel: row.ready for row in found}
@@ -50,7 +50,7 @@ def claim(db: Connection, consumer: str, channel: str, token: str, now: float, l
         .where(
             outbox.c.consumer == consumer,
             outbox.c.channel == channel,
-            outbox.c.state == State.WAITING.value,
+            outbox.c.state == OutboxState.WAITING.value,
             outbox.c.due_at <= now,
             free,
             ~_HELD_BACK,
@@ -61,7 +61,7 @@ def claim(db: Connection, consumer: str, channel: str, token: str, now: float, l
     for found in candidates:
         taken = db.execute(
             update(outbox)
-            .where(outbox.c.id == found.id, outbox.c.state == State.WAITING.value, free)
+            .where(outbox.c.id == found.id, outbox.c.state == OutboxState.WAITING.value, free)
             .values(claimed_by=token, claimed_until=now + lease, attempts=outbox.c.attempts + 1)
         )
         if taken.rowcount == 1:
@@ -71,12 +71,14 @@ def claim(db: Connection, consumer: str, channel: str, token: str, now: float, l
 
 def mark_sent(db: Connection, row: OutboxRow, token: str, answer: Mapping[str, Any], now: float) -> bool:
     """Note that the service accepted the row; False when the claim was lost meanwhile."""
-    return _settle(db, row, token, {"state": State.SENT.value, "answer": dict(answer), "sent_at": now})
+    return _settle(db, row, token, {"state": OutboxState.SENT.value, "answer": dict(answer), "sent_at": now})
 
 
 def mark_refused(db: Connection, row: OutboxRow, token: str, error: str) -> bool:
     """Note that the service will never accept the row; False when the claim was lost meanwhile."""
-    return _settle(db, row, token, {"state": State.REFUSED.value, "last_error": without_nul(error)[:ERROR_CHARACTERS]})
+    return _settle(
+        db, row, token, {"state": OutboxState.REFUSED.value, "last_error": without_nul(error)[:ERROR_CHARACTERS]}
+    )
 
 
 def postpone(db: Connection, row: OutboxRow, token: str, error: str, due_at: float) -> bool:
@@ -85,6 +87,6 @@ def postpone(db: Connection, row: OutboxRow, token: str, error: str, due_at: flo
 
 
 def _settle(db: Connection, row: OutboxRow, token: str, values: Mapping[str, object]) -> bool:
-    mine = and_(outbox.c.id == row.id, outbox.c.claimed_by == token, outbox.c.state == State.WAITING.value)
+    mine = and_(outbox.c.id == row.id, outbox.c.claimed_by == token, outbox.c.state == OutboxState.WAITING.value)
     changed = db.execute(update(outbox).where(mine).values(claimed_by=None, claimed_until=None, **values))
     return changed.rowcount == 1

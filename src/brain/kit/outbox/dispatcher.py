@@ -32,7 +32,7 @@ _SETTLING_TRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dispatching:
+class DispatchOptions:
     """How rows are sent; all times in seconds."""
 
     concurrency: int = 4
@@ -50,9 +50,9 @@ class Dispatching:
     max_wait: float = 300.0
     """The longest such wait. Tries go on for ever."""
     grace: float = 5.0
-    """How long deliveries under way may take to end when the dispatcher stops."""
+    """How long running deliveries may take to end when the dispatcher stops."""
     poll: float = 5.0
-    """How often the table is looked at when nothing woke the dispatcher: for rows that other processes put."""
+    """Seconds between two looks at the table when nothing woke the dispatcher: for rows of other processes."""
     keep: float | None = 90 * 86_400.0
     """How long rows stay once they are sent, refused or cancelled; None for ever."""
 
@@ -66,7 +66,7 @@ class _Channel:
     """What one channel's workers share."""
 
     name: str
-    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    has_rows: asyncio.Event = field(default_factory=asyncio.Event)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     tries: deque[float] = field(default_factory=deque)  # when, within the last minute; monotonic, as the next but one
     failures: int = 0  # in a row, of the service and not of one message
@@ -90,19 +90,18 @@ class Dispatcher:
         deliver: Deliver,
         *,
         on_sent: OnSent | None = None,
-        how: Dispatching | None = None,
+        options: DispatchOptions | None = None,
         clock: Callable[[], float] = time.time,
-        wake: asyncio.Event | None = None,
     ) -> None:
         self.consumer = consumer
         self.counts: Counter[tuple[str, str]] = Counter()
         """Since the start, by channel and outcome: sent, refused, postponed, or lost (another process took over)."""
         self.database_errors = 0
-        self.wake = wake or asyncio.Event()
+        self._wake = asyncio.Event()
         self.database = database
         self._deliver = deliver
         self._on_sent = on_sent
-        self._how = how or Dispatching()
+        self._options = options or DispatchOptions()
         self.clock = clock
         self._channels: dict[str, _Channel] = {}
         self._workers: list[asyncio.Task[None]] = []
@@ -112,12 +111,12 @@ class Dispatcher:
         self._pruned_at = 0.0
 
     def nudge(self) -> None:
-        """There are new rows: look at once. May be called from any thread; a Projection's `committed` may be this."""
+        """Look for new rows at once. May be called from any thread; a Projection's `committed` may be this."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.wake.set)
+            self._loop.call_soon_threadsafe(self._wake.set)
 
     async def run(self) -> None:
-        """Send until cancelled; deliveries under way then may still end.
+        """Send until cancelled; deliveries that are running then may still end.
 
         A row whose delivery did not end stays claimed until its lease ends: it may have reached a service whose own
         search does not show it yet, and asking that search too early would do the thing twice.
@@ -126,11 +125,11 @@ class Dispatcher:
         self._stopping = False
         try:
             while True:
-                self.wake.clear()
+                self._wake.clear()
                 pause = await self._look()
                 try:
                     async with asyncio.timeout(pause):
-                        await self.wake.wait()
+                        await self._wake.wait()
                 except TimeoutError:
                     pass
         finally:
@@ -142,7 +141,7 @@ class Dispatcher:
             if worker not in self._sending:
                 worker.cancel()
         if self._sending:
-            await asyncio.wait(self._sending, timeout=self._how.grace)
+            await asyncio.wait(self._sending, timeout=self._options.grace)
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
@@ -150,7 +149,7 @@ class Dispatcher:
         self._channels.clear()
 
     async def _look(self) -> float:
-        """Ring the channels that have rows due; seconds until the next look. Raises what ended a worker."""
+        """Wake the channels that have rows due; seconds until the next look. Raises the error that ended a worker."""
         for worker in self._workers:
             if worker.done():
                 worker.result()
@@ -158,45 +157,45 @@ class Dispatcher:
             ready = await self._in_transaction(lambda db: claims.due_channels(db, self.consumer))
             await self._prune()
         except SQLAlchemyError as error:
-            self._database_failed("looking for rows", error)
-            return min(self._how.wait, self._how.poll)
+            self._database_failed("finding rows", error)
+            return min(self._options.wait, self._options.poll)
         now = self.clock()
         for name, at in ready.items():
             if at > now:
                 continue
             if name not in self._channels:
                 channel = self._channels[name] = _Channel(name)
-                for _ in range(self._how.concurrency):
+                for _ in range(self._options.concurrency):
                     self._workers.append(asyncio.create_task(self._work(channel)))
-                    self._workers[-1].add_done_callback(lambda _: self.wake.set())
-            self._channels[name].bell.set()
+                    self._workers[-1].add_done_callback(lambda _: self._wake.set())
+            self._channels[name].has_rows.set()
         later = [at - now for at in ready.values() if at > now]
-        return max(0.001, min([self._how.poll, *later]))
+        return max(0.001, min([self._options.poll, *later]))
 
     async def _work(self, channel: _Channel) -> None:
         this = asyncio.current_task()
         assert this is not None
         while not self._stopping:
-            channel.bell.clear()  # before looking, so that a row put meanwhile rings again
+            channel.has_rows.clear()  # before looking, so that a row put meanwhile wakes it again
             token = uuid.uuid4().hex
             try:
                 async with channel.turn:
                     await self._wait_for_turn(channel)
                     row = await self._claim(channel, token)
                 if row is None:
-                    await channel.bell.wait()
+                    await channel.has_rows.wait()
                     continue
                 self._sending.add(this)
                 await self._send(channel, row, token)
             except SQLAlchemyError as error:
-                self._database_failed("taking a row", error)
-                await asyncio.sleep(self._how.wait)
+                self._database_failed("claiming a row", error)
+                await asyncio.sleep(self._options.wait)
             finally:
                 self._sending.discard(this)
 
     async def _claim(self, channel: _Channel, token: str) -> OutboxRow | None:
         row = await self._in_transaction(
-            lambda db: claims.claim(db, self.consumer, channel.name, token, self.clock(), self._how.lease)
+            lambda db: claims.claim(db, self.consumer, channel.name, token, self.clock(), self._options.lease)
         )
         if row is not None:
             channel.tries.append(time.monotonic())
@@ -204,7 +203,7 @@ class Dispatcher:
 
     async def _wait_for_turn(self, channel: _Channel) -> None:
         """Until the channel is not paused, and its tries of the last minute leave room for one more."""
-        limit = self._how.channel_per_minute.get(channel.name, self._how.per_minute)
+        limit = self._options.channel_per_minute.get(channel.name, self._options.per_minute)
         while True:
             now = time.monotonic()
             while channel.tries and channel.tries[0] <= now - _MINUTE:
@@ -218,20 +217,29 @@ class Dispatcher:
 
     async def _send(self, channel: _Channel, row: OutboxRow, token: str) -> None:
         try:
-            async with asyncio.timeout(self._how.timeout):
+            async with asyncio.timeout(self._options.timeout):
                 answer = await self._deliver(row)
         except Refused as error:
             said = str(error)
             log.error(
-                "a service refused a message", consumer=row.consumer, channel=row.channel, key=row.key, error=said
+                "a service refused a message for good; `brain outbox list --state refused` shows it",
+                consumer=row.consumer,
+                channel=row.channel,
+                key=row.key,
+                error=said,
             )
             await self._settle(row, "refused", lambda db: claims.mark_refused(db, row, token, said))
         except Unavailable as error:
             await self._service_away(channel, row, token, str(error), getattr(error, "retry_after", None))
         except TimeoutError:
-            await self._service_away(channel, row, token, f"no answer within {self._how.timeout:g} s", None)
+            await self._service_away(channel, row, token, f"no answer within {self._options.timeout:g} s", None)
         except Exception as error:  # whatever it is, the row is kept and tried again
-            log.exception("a message cannot be sent", consumer=row.consumer, channel=row.channel, key=row.key)
+            log.exception(
+                "a message was not sent and is tried again later",
+                consumer=row.consumer,
+                channel=row.channel,
+                key=row.key,
+            )
             await self._postpone(row, token, f"{type(error).__name__}: {error}", 0.0)
         else:
             channel.failures = 0
@@ -250,41 +258,52 @@ class Dispatcher:
         except SQLAlchemyError:
             raise
         except Exception as error:  # the consumer's own hook: the row is sent again
-            log.exception("an answer cannot be noted", consumer=row.consumer, channel=row.channel, key=row.key)
-            await self._postpone(row, token, f"the answer cannot be noted: {type(error).__name__}: {error}", 0.0)
+            log.exception(
+                "the answer to a message was not stored; the message is sent again",
+                consumer=row.consumer,
+                channel=row.channel,
+                key=row.key,
+            )
+            await self._postpone(row, token, f"the answer was not stored: {type(error).__name__}: {error}", 0.0)
 
     async def _service_away(
         self, channel: _Channel, row: OutboxRow, token: str, error: str, retry_after: float | None
     ) -> None:
-        """Leave the whole channel alone for a while; other rows are tried first then, so that none blocks the rest."""
+        """Pause the whole channel; afterwards other rows are tried first, so that no row blocks the rest."""
         channel.failures += 1
         pause = max(self._backoff(channel.failures), retry_after or 0.0)
         channel.paused_until = max(channel.paused_until, time.monotonic() + pause)
-        log.warning("a service is away", consumer=row.consumer, channel=row.channel, error=error, attempts=row.attempts)
+        log.warning(
+            "a service does not accept messages; they are tried again later",
+            consumer=row.consumer,
+            channel=row.channel,
+            error=error,
+            attempts=row.attempts,
+        )
         await self._postpone(row, token, error, retry_after or 0.0)
 
     async def _postpone(self, row: OutboxRow, token: str, error: str, at_least: float) -> None:
         due_at = self.clock() + max(self._backoff(row.attempts), at_least)
         await self._settle(row, "postponed", lambda db: claims.postpone(db, row, token, error, due_at))
-        self.wake.set()  # the next look has to come by then
+        self._wake.set()  # the next look has to come by then
 
     async def _settle(self, row: OutboxRow, outcome: str, note: Callable[[Connection], bool]) -> None:
-        """Write what became of the row; tried a few times, since it is sent again when that cannot be written."""
+        """Store the outcome of the row, with a few tries: without it the row is sent again."""
         for left in reversed(range(_SETTLING_TRIES)):
             try:
                 kept = await self._in_transaction(note)
             except SQLAlchemyError as error:
                 if not left:
                     raise
-                self._database_failed("noting an outcome", error)
-                await asyncio.sleep(self._how.wait)
+                self._database_failed("storing an outcome", error)
+                await asyncio.sleep(self._options.wait)
             else:
                 self.counts[row.channel, outcome if kept else "lost"] += 1
                 return
 
     async def _prune(self) -> None:
         now = self.clock()
-        keep = self._how.keep
+        keep = self._options.keep
         if keep is not None and now - self._pruned_at >= _PRUNE_EVERY:
             self._pruned_at = now
             await self._in_transaction(lambda db: prune(db, consumer=self.consumer, before=now - keep))
@@ -304,9 +323,9 @@ class Dispatcher:
             raise
 
     def _backoff(self, tries: int) -> float:
-        longest = min(self._how.max_wait, self._how.wait * 2.0 ** min(tries - 1, 30))
+        longest = min(self._options.max_wait, self._options.wait * 2.0 ** min(tries - 1, 30))
         return longest * random.uniform(0.5, 1.0)
 
     def _database_failed(self, doing: str, error: SQLAlchemyError) -> None:
         self.database_errors += 1
-        log.warning("the database failed, trying again", consumer=self.consumer, doing=doing, error=str(error))
+        log.warning("the database failed and is tried again", consumer=self.consumer, doing=doing, error=str(error))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
-from brain.kit.outbox.table import State, outbox
+from brain.kit.outbox.table import OutboxState, outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Listed:
 
 
 def listing(
-    db: Connection, *, consumer: str | None = None, state: State | None = None, limit: int = 1000
+    db: Connection, *, consumer: str | None = None, state: OutboxState | None = None, limit: int = 1000
 ) -> list[Listed]:
     """At most `limit` rows, the latest put first."""
     columns = [outbox.c[name] for name in Listed.__slots__]

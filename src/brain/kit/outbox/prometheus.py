@@ -1,4 +1,4 @@
-"""An outbox as metric families for `/metrics`."""
+"""An outbox as metrics for `/metrics`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from brain.logs import Log
 log = Log("brain.outbox")
 
 
-def outbox_families(dispatcher: Dispatcher) -> Sequence[Metric]:
+def outbox_metrics(dispatcher: Dispatcher) -> Sequence[Metric]:
     """What waits and was refused, from the table, and what this process did. Blocks.
 
     Named after the consumer, since each has an outbox of its own; the label `channel` has a value for each service set.
@@ -34,7 +34,7 @@ def outbox_families(dispatcher: Dispatcher) -> Sequence[Metric]:
         with reading(dispatcher.database).begin() as db:
             found = channels(db, dispatcher.consumer)
     except OUTAGE as error:
-        log.warning("no table for a scrape: the database does not answer", error=str(error))
+        log.warning("a scrape has no outbox figures: the database does not answer", error=str(error))
         return [tries, errors]
     now = dispatcher.clock()
     for state in found:

@@ -28,8 +28,8 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
+from brain.kit.sql import insert_into
 from brain.text import short_key
 
 ERROR_CHARACTERS = 1000
@@ -38,7 +38,7 @@ KEY_CHARACTERS = 500
 """Of a key and a dedup; longer ones have a hash in the place of their end."""
 
 
-class State(StrEnum):
+class OutboxState(StrEnum):
     """Where a row stands."""
 
     WAITING = "waiting"
@@ -46,9 +46,9 @@ class State(StrEnum):
     SENT = "sent"
     """The service has accepted it."""
     REFUSED = "refused"
-    """The service said that it will never accept it; kept for a person to look at."""
+    """The service will never accept it; kept for a person to look at."""
     CANCELLED = "cancelled"
-    """Taken back by the consumer before it was sent."""
+    """Cancelled by the consumer before it was sent."""
 
 
 metadata = MetaData()
@@ -64,7 +64,7 @@ outbox = Table(
     Column("created_at", Double, nullable=False),  # all times in Unix seconds
     Column("due_at", Double, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
-    Column("state", String(10), nullable=False, default=State.WAITING.value),
+    Column("state", String(10), nullable=False, default=OutboxState.WAITING.value),
     Column("last_error", Text),
     Column("answer", JSON),
     Column("sent_at", Double),
@@ -75,13 +75,7 @@ outbox = Table(
     Index("outbox_by_due", "consumer", "state", "channel", "due_at"),
     sqlite_autoincrement=True,
 )
-"""One row for each thing to be said; `create_tables(engine, metadata)` makes it, before anything is put."""
-
-
-_INSERT = {
-    name: dialect.insert(outbox).on_conflict_do_nothing(index_elements=["consumer", "dedup"]).returning(outbox.c.id)
-    for name, dialect in {"postgresql": postgresql, "sqlite": sqlite}.items()
-}
+"""One row for each message; `create_tables(engine, metadata)` makes the table before the first `put`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,30 +133,35 @@ def put(
         "created_at": now,
         "due_at": now if due_at is None else due_at,
     }
-    return db.execute(_INSERT[db.dialect.name], values).first() is not None
+    insert = insert_into(db, outbox).on_conflict_do_nothing(index_elements=["consumer", "dedup"])
+    return db.execute(insert.returning(outbox.c.id), values).first() is not None
 
 
 def cancel(db: Connection, *, consumer: str, key: str, now: float, channel: str | None = None) -> int:
     """Take back the rows of a key that wait, in one channel or in all; how many. One being sent now is not stopped."""
-    mine = and_(outbox.c.consumer == consumer, outbox.c.key == _stored(key), outbox.c.state == State.WAITING.value)
+    mine = and_(
+        outbox.c.consumer == consumer, outbox.c.key == _stored(key), outbox.c.state == OutboxState.WAITING.value
+    )
     free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= now)
     where = and_(mine, free) if channel is None else and_(mine, free, outbox.c.channel == channel)
-    changed = db.execute(update(outbox).where(where).values(state=State.CANCELLED.value, claimed_by=None))
+    changed = db.execute(update(outbox).where(where).values(state=OutboxState.CANCELLED.value, claimed_by=None))
     return changed.rowcount
 
 
 def retry_refused(db: Connection, *, consumer: str, now: float, channel: str | None = None) -> int:
-    """Let refused rows be sent again, once somebody has put right what was wrong; how many."""
-    where = and_(outbox.c.consumer == consumer, outbox.c.state == State.REFUSED.value)
+    """Send refused rows again, after somebody has removed the cause; how many there are."""
+    where = and_(outbox.c.consumer == consumer, outbox.c.state == OutboxState.REFUSED.value)
     if channel is not None:
         where = and_(where, outbox.c.channel == channel)
-    changed = db.execute(update(outbox).where(where).values(state=State.WAITING.value, due_at=now))
+    changed = db.execute(update(outbox).where(where).values(state=OutboxState.WAITING.value, due_at=now))
     return changed.rowcount
 
 
 def prune(db: Connection, *, consumer: str, before: float) -> int:
     """Delete rows that wait no longer and were put before this Unix time; how many. Their `dedup` is free again."""
-    where = and_(outbox.c.consumer == consumer, outbox.c.state != State.WAITING.value, outbox.c.created_at < before)
+    where = and_(
+        outbox.c.consumer == consumer, outbox.c.state != OutboxState.WAITING.value, outbox.c.created_at < before
+    )
     return db.execute(delete(outbox).where(where)).rowcount
 
 
@@ -178,10 +177,10 @@ def channels(db: Connection, consumer: str) -> list[ChannelState]:
     return [
         ChannelState(
             channel=channel,
-            waiting=counts.get((channel, State.WAITING), nothing)[0],
-            refused=counts.get((channel, State.REFUSED), nothing)[0],
-            sent=counts.get((channel, State.SENT), nothing)[0],
-            oldest_waiting_at=counts.get((channel, State.WAITING), nothing)[1],
+            waiting=counts.get((channel, OutboxState.WAITING), nothing)[0],
+            refused=counts.get((channel, OutboxState.REFUSED), nothing)[0],
+            sent=counts.get((channel, OutboxState.SENT), nothing)[0],
+            oldest_waiting_at=counts.get((channel, OutboxState.WAITING), nothing)[1],
             last_error=_last_error(db, consumer, channel),
         )
         for channel in sorted({channel for channel, _ in counts})
@@ -218,7 +217,7 @@ def _last_error(db: Connection, consumer: str, channel: str) -> str | None:
         .where(
             outbox.c.consumer == consumer,
             outbox.c.channel == channel,
-            outbox.c.state.in_([State.WAITING.value, State.REFUSED.value]),
+            outbox.c.state.in_([OutboxState.WAITING.value, OutboxState.REFUSED.value]),
             outbox.c.last_error.is_not(None),
         )
         .order_by(outbox.c.due_at.desc(), outbox.c.id.desc())

@@ -1,4 +1,4 @@
-// The view `#/alerts`: what people are told of, who has taken it on, why nobody is told; and the silences.
+// The view `#/alerts`: the alerts, who acknowledged them and what mutes them; and the silences.
 
 import { send } from "./api.js";
 import { announce } from "./announce.js";
@@ -42,7 +42,7 @@ export function mountAlerts(root, { alerts: source, silences: silenceSource }) {
     await source.refresh();
   });
   const deeds = (alert) => ({
-    acknowledge: act(alert, "acknowledge", `${alert.name} is taken on.`),
+    acknowledge: act(alert, "acknowledge", `${alert.name} is acknowledged.`),
     close: act(alert, "close", `${alert.name} is closed.`),
     silence: () => silences.propose(alert),
   });
@@ -55,7 +55,7 @@ export function mountAlerts(root, { alerts: source, silences: silenceSource }) {
     state.value = STATES.some(([name]) => name === router.parameters.state) ? router.parameters.state : "firing";
     const firing = value.filter((alert) => alert.state === "firing");
     const waiting = firing.filter((alert) => !alert.acknowledged_by && !muteOf(alert));
-    summary.textContent = `${plural(firing.length, "alert")} firing, ${count(waiting.length)} for somebody to take on`;
+    summary.textContent = `${plural(firing.length, "alert")} firing, ${count(waiting.length)} not acknowledged`;
     const rank = (alert) => 4 * (alert.state !== "firing") + SEVERITIES.indexOf(alert.severity);
     const fitting = value
       .filter((alert) => !q || JSON.stringify(alert).toLowerCase().includes(q.toLowerCase()))
@@ -80,10 +80,10 @@ export function mountAlerts(root, { alerts: source, silences: silenceSource }) {
   };
 }
 
-/** Why nobody is told of the alert, or "". */
+/** What mutes the alert, or "". */
 function muteOf(alert) {
   if (alert.silenced_by) return `silenced by ${alert.silenced_by}`;
-  if (alert.inhibited_by) return `not told of, because of ${alert.inhibited_by}`;
+  if (alert.inhibited_by) return `inhibited by ${alert.inhibited_by}`;
   if (alert.held_until && alert.held_until > Date.now() / 1000) return `held until ${fullTime(alert.held_until)}: a healing action runs`;
   return "";
 }
@@ -101,11 +101,11 @@ function card(alert, deeds) {
       mute ? h("span", { class: "chip", "data-level": "INFO" }, "muted") : null, h("span", { class: "card-age" }, age(alert.last_at))),
     h("div", { class: "card-title" }, h("h3", {}, alert.name), h("a", { class: "story-link", href: router.href({ story: alert.correlation_id }), "data-focus": "story" }, "Timeline")),
     h("p", { class: "card-text" }, alert.summary),
-    h("ul", { class: "facts" }, labels, h("li", {}, "first ", h("b", {}, fullTime(alert.first_at))), alert.count > 1 ? h("li", {}, "heard of ", h("b", {}, plural(alert.count, "time"))) : null),
+    h("ul", { class: "facts" }, labels, h("li", {}, "first ", h("b", {}, fullTime(alert.first_at))), alert.count > 1 ? h("li", {}, "triggered ", h("b", {}, plural(alert.count, "time"))) : null),
     mute ? h("p", {}, mute) : null,
-    alert.acknowledged_by ? h("p", {}, `Taken on by ${alert.acknowledged_by} `, age(alert.acknowledged_at)) : null,
-    alert.notifications.length ? h("details", {}, h("summary", { "data-focus": "told" }, plural(alert.notifications.length, "notification")),
-      h("ol", { class: "plain" }, alert.notifications.map((one) => h("li", {}, `${one.action ?? "told"} to ${one.notifier}: ${one.state} `, age(one.at), one.error ? h("span", { class: "refusal" }, ` ${one.error}`) : null)))) : null,
+    alert.acknowledged_by ? h("p", {}, `Acknowledged by ${alert.acknowledged_by} `, age(alert.acknowledged_at)) : null,
+    alert.notifications.length ? h("details", {}, h("summary", { "data-focus": "notifications" }, plural(alert.notifications.length, "notification")),
+      h("ol", { class: "plain" }, alert.notifications.map((one) => h("li", {}, `${one.action ?? "sent"} to ${one.notifier}: ${one.state} `, age(one.at), one.error ? h("span", { class: "refusal" }, ` ${one.error}`) : null)))) : null,
     firing ? h("div", { class: "moves", role: "group", "aria-label": `Alert ${alert.name}` },
       alert.acknowledged_by ? null : button("acknowledge", "Acknowledge"), button("silence", "Silence"), button("close", "Close")) : null,
     refusal.element,

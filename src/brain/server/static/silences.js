@@ -1,4 +1,4 @@
-// Silences: nobody is told of the alerts that all matchers of one fit, until it ends or is removed.
+// Silences: nobody is paged for the alerts that all matchers of one fit, until it ends or is removed.
 
 import { send, serverNow } from "./api.js";
 import { announce } from "./announce.js";
@@ -19,7 +19,7 @@ export function createSilences(source, changed) {
   const refusal = createRefusal();
   const number = h("span", { class: "number" });
   const list = h("ul", { class: "entries" });
-  const none = h("p", { class: "empty" }, "No silences: people are told of every alert.");
+  const none = h("p", { class: "empty" }, "No silences: every alert can page.");
   const matchers = h("textarea", { id: "silence-matchers", rows: 3, spellcheck: "false", placeholder: "agent=billing-agent\nname=~ssh_.*", required: true });
   const length = h("select", { id: "silence-length" }, LENGTHS.map(([value, words]) => h("option", { value }, words)));
   const reason = h("input", { id: "silence-reason", maxlength: 1000, placeholder: "why", required: true });
@@ -43,7 +43,7 @@ export function createSilences(source, changed) {
   }
 
   async function remove(silence, button) {
-    if (!(await confirmed("Remove this silence?", "People are told of the alerts that it kept back and that still fire.", "Remove"))) return;
+    if (!(await confirmed("Remove this silence?", "Alerts that it muted and that still fire will be paged.", "Remove"))) return;
     await whileBusy(button.parentElement, async () => {
       await refusal.attempt(async () => {
         await send("DELETE", `/api/silences/${encodeURIComponent(silence.id)}`);

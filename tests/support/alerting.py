@@ -1,4 +1,4 @@
-"""SOC alerting on tables and a clock of the test's own: events in, notices out, no loop and no network."""
+"""Alerting on tables and a clock of the test's own: events in, notices out, no loop and no network."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from brain.alerting import tables
+from brain.alerting import repository, tables
 from brain.alerting.configuration import configuration
-from brain.alerting.evaluation import due, reroute, tick
-from brain.alerting.operations import Desk
-from brain.alerting.projector import AlertProjection
-from brain.alerting.settings import SocSettings
+from brain.alerting.evaluation import due, evaluate, reroute
+from brain.alerting.models import Alert
+from brain.alerting.projector import AlertProjector
+from brain.alerting.service import AlertService
+from brain.alerting.settings import AlertingSettings
 from brain.charter import Event, EventType
 from brain.immune.events import CRITICAL_EVENT, EVENT_PUBLISHED
 from brain.kit import outbox
@@ -34,7 +35,7 @@ def memory() -> sa.Engine:
     return sa.create_engine("sqlite://", poolclass=sa.StaticPool, connect_args={"check_same_thread": False})
 
 
-class Soc:
+class Alerting:
     """Alerting that moves only when it is told to."""
 
     def __init__(self, settings: Mapping[str, Any] | None = None, engine: sa.Engine | None = None) -> None:
@@ -46,9 +47,9 @@ class Soc:
 
     def start(self, settings: Mapping[str, Any]) -> None:
         """As after a start with these settings."""
-        self.configuration = configuration(SocSettings.model_validate(settings))
-        self.projection = AlertProjection(self.configuration, self.clock)
-        self.desk = Desk(self.engine, self.configuration, self.clock)
+        self.configuration = configuration(AlertingSettings.model_validate(settings))
+        self.projection = AlertProjector(self.configuration, self.clock)
+        self.service = AlertService(self.engine, self.configuration, self.clock)
         with self.engine.begin() as db:
             reroute(db, self.configuration)
 
@@ -62,9 +63,14 @@ class Soc:
         self.clock.advance(seconds)
         before = len(self.said())
         with self.engine.begin() as db:
-            while due(db, self.clock()) and tick(db, self.clock(), self.configuration):
+            while due(db, self.clock()) and evaluate(db, self.clock(), self.configuration):
                 pass
         return [(row.channel, row.body["action"]) for row in self.said()[before:]]
+
+    def stored(self) -> dict[str, Alert]:
+        """Every alert in the table, by id."""
+        with self.engine.begin() as db:
+            return {alert.id: alert for alert in repository.find_alerts(db)}
 
     def said(self) -> Sequence[Any]:
         """Every row of the outbox, in order."""

@@ -1,4 +1,4 @@
-"""kill -9 of `brain worker soc` at random points under load: one page a story, resolved when its threat is over."""
+"""kill -9 of `brain worker alerting` at random points under load: one page a story, and it is resolved."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import pytest
 
 from brain import EventStream, HealthEvent, ImmuneService, ThreatService
 from brain.alerting.configuration import configuration
-from brain.alerting.operations import Desk
-from brain.alerting.settings import SocSettings
+from brain.alerting.service import AlertService
+from brain.alerting.settings import AlertingSettings
 from brain.demo.stand_ins import StandIns
 from brain.kit.database import open_database
 from brain.store import open_store
-from support import soc_worker
+from support import alerting_worker
+from support.alerting_running import paging
 from support.processes import kill, spawn
 from support.sizes import sizes
-from support.soc_house import paging
 from support.waiting import until
 
 SEED = 20261125
@@ -34,9 +34,9 @@ async def test_one_page_a_story(kills: int, tmp_path: Path) -> None:
     chance = random.Random(SEED)
     url = f"sqlite:///{tmp_path}/brain.db"
     async with stand_ins.running(), EventStream.open(url) as stream:
-        soc = paging(stand_ins.url, warm_up=0.0, send_timeout=2.0)
-        soc["routes"][0]["group_wait"] = 0.05
-        (tmp_path / "brain.toml").write_text(_toml(soc, stream=url, log_level="error"))
+        alerting = paging(stand_ins.url, warm_up=0.0, send_timeout=2.0)
+        alerting["routes"][0]["group_wait"] = 0.05
+        (tmp_path / "brain.toml").write_text(_toml(alerting, stream=url, log_level="error"))
         store = open_store(url)
         threats, immune = ThreatService(stream, store), ImmuneService(stream, store)
         active: list[str] = []
@@ -57,30 +57,30 @@ async def test_one_page_a_story(kills: int, tmp_path: Path) -> None:
                 mitigated.add(rest[0])
                 await threats.update_threat_status(rest[0], "MITIGATED", "blocked at the edge")
 
-        worker = spawn(soc_worker.run, str(tmp_path))
+        worker = spawn(alerting_worker.run, str(tmp_path))
         for _ in range(kills):
             await load()
             await asyncio.sleep(chance.uniform(0.2, 1.0))
             assert worker.is_alive()
             await asyncio.to_thread(kill, worker)
-            worker = spawn(soc_worker.run, str(tmp_path))
+            worker = spawn(alerting_worker.run, str(tmp_path))
         engine = open_database(f"sqlite:///{tmp_path}/brain-consumers.db")
-        desk = Desk(engine, configuration(SocSettings(**soc)))
+        service = AlertService(engine, configuration(AlertingSettings(**alerting)))
 
         async def done() -> bool:
-            shown = await asyncio.to_thread(desk.alerts, None, 1000)
+            shown = await asyncio.to_thread(service.alerts, None, 1000)
             begun = {key for key, action in _told(stand_ins) if action == "trigger"}
             ended = {key for key, action in _told(stand_ins) if action == "resolve"}
-            paged = {entry.alert.key for entry in shown if entry.alert.firing}
-            over = all(not entry.alert.firing for entry in shown if entry.alert.key in mitigated)
-            waits = any(notice.state == "waiting" for entry in shown for notice in entry.notices)
+            paged = {entry.key for entry in shown if entry.state == "firing"}
+            over = all(entry.state != "firing" for entry in shown if entry.key in mitigated)
+            waits = any(sent.state == "waiting" for entry in shown for sent in entry.notifications)
             return (
                 len(shown) == len(active) + 1 and paged <= begun and over and begun & mitigated <= ended and not waits
             )
 
         await until(done, 90)
         await asyncio.to_thread(kill, worker)
-        alerts = desk.alerts(limit=1000)
+        alerts = service.alerts(limit=1000)
         engine.dispose()
         store.close()
 
@@ -88,7 +88,7 @@ async def test_one_page_a_story(kills: int, tmp_path: Path) -> None:
     triggers = [alert["triggers"] for alert in stand_ins.pagerduty.alerts]
     resent = Counter(triggers)
     print(f"{kills} kills, {len(active) + 1} stories, {sum(said.values())} messages, triggers a page: {dict(resent)}")
-    assert Counter(shown.alert.key for shown in alerts) == Counter([*active, "health billing ERROR_SPIKE"])
+    assert Counter(shown.key for shown in alerts) == Counter([*active, "health billing ERROR_SPIKE"])
     assert {count for (_, action), count in said.items() if action in ("trigger", "resolve")} == {1}
     begun = {key for key, action in said if action == "trigger"}
     assert {key for key, action in said if action == "resolve"} == begun & mitigated
@@ -105,14 +105,14 @@ def _told(stand_ins: StandIns) -> Counter[tuple[str, str]]:
     return Counter((message["dedup_key"], message["action"]) for message in stand_ins.webhook.messages.values())
 
 
-def _toml(soc: dict[str, Any], **settings: str) -> str:
-    routes, notifiers = soc.pop("routes"), soc.pop("notifiers")
-    lines = [*_pairs(settings), "[soc]", *_pairs(soc)]
+def _toml(alerting: dict[str, Any], **settings: str) -> str:
+    routes, notifiers = alerting.pop("routes"), alerting.pop("notifiers")
+    lines = [*_pairs(settings), "[alerting]", *_pairs(alerting)]
     for name, notifier in notifiers.items():
-        lines += [f"[soc.notifiers.{name}]", *_pairs(notifier)]
+        lines += [f"[alerting.notifiers.{name}]", *_pairs(notifier)]
     for route in routes:
-        lines += ["[[soc.routes]]", *_pairs(route)]
-    soc |= {"routes": routes, "notifiers": notifiers}
+        lines += ["[[alerting.routes]]", *_pairs(route)]
+    alerting |= {"routes": routes, "notifiers": notifiers}
     return "\n".join(lines)
 
 

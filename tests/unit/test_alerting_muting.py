@@ -5,9 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.alerting.alerts import SEVERITIES, Alert
+from brain.alerting.inhibition import Inhibition, inhibited
 from brain.alerting.matchers import parse_matchers
-from brain.alerting.muting import Inhibition, inhibited
+from brain.alerting.models import Alert
+from brain.charter import Severity
 
 
 def alert(id: str, **labels: str) -> Alert:
@@ -15,12 +16,12 @@ def alert(id: str, **labels: str) -> Alert:
         id=id,
         key=id,
         name="n",
-        severity=labels.pop("severity", "HIGH"),
+        severity=Severity(labels.pop("severity", "HIGH")),
         labels={"kind": "threat", **labels},
         summary="",
         event="threat.detected",
         correlation_id=labels.get("story", "s"),
-        latest_story="s",
+        latest_correlation_id="s",
         first_at=0.0,
         fired_at=0.0,
         last_at=0.0,
@@ -50,7 +51,7 @@ def test_an_empty_label_is_not_shared() -> None:
 
 MATCHERS = st.sampled_from(["x=1", "x=2", "y=1", "y!=1", "severity=HIGH", "severity!=LOW", "z=~1|2"])
 ALERTS = st.lists(
-    st.tuples(st.sampled_from("012"), st.sampled_from("012"), st.sampled_from("012"), st.sampled_from(SEVERITIES)),
+    st.tuples(st.sampled_from("012"), st.sampled_from("012"), st.sampled_from("012"), st.sampled_from([*Severity])),
     min_size=1,
     max_size=8,
 )

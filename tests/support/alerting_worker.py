@@ -1,4 +1,4 @@
-"""`brain worker soc` in a process that is made quickly and can be killed."""
+"""`brain worker alerting` in a process that is made quickly and can be killed."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ from brain import cli
 def run(folder: str) -> None:
     """Work in that folder, with the brain.toml there."""
     os.chdir(folder)
-    cli.main(["worker", "soc"])
+    cli.main(["worker", "alerting"])

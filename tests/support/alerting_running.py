@@ -1,4 +1,4 @@
-"""SOC alerting at work on a real stream and database, with stand-ins for the services over real HTTP."""
+"""Alerting at work on a real stream and database, with stand-ins for the services over real HTTP."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sqlalchemy import Engine
 
 from brain import EventStream, ImmuneService, ThreatService
 from brain.alerting.configuration import configuration
-from brain.alerting.operations import Desk
-from brain.alerting.settings import SocSettings
-from brain.alerting.tasks import Work
+from brain.alerting.service import AlertService
+from brain.alerting.settings import AlertingSettings
+from brain.alerting.tasks import AlertingTasks
 from brain.demo.stand_ins import StandIns
 from brain.demo.stand_ins.webhook import WRITTEN_KEY
 from brain.kit import outbox
 from brain.kit.database import open_database
-from brain.plugins import PluginContext
+from brain.plugins import PluginContext, plugins
 from brain.settings import Settings
 from brain.store import open_store
 
@@ -29,7 +29,7 @@ ROUTING_KEY = "R" * 32
 
 
 def paging(url: str, **more: Any) -> dict[str, Any]:
-    """The table `[soc]` for stand-ins at that URL, impatient."""
+    """The table `[alerting]` for stand-ins at that URL, impatient."""
     return {
         "warm_up": 0.2,
         "send_timeout": 100.0,  # a loaded machine must not cost a page its story
@@ -58,17 +58,17 @@ class Running:
     stream: EventStream
     threats: ThreatService
     immune: ImmuneService
-    desk: Desk
+    service: AlertService
     database: Engine
 
     def retry(self, notifier: str) -> int:
-        """As `brain outbox retry soc --channel NOTIFIER`."""
+        """As `brain outbox retry alerting --channel NOTIFIER`."""
         with self.database.begin() as db:
-            return outbox.retry_refused(db, consumer="soc", now=time.time(), channel=notifier)
+            return outbox.retry_refused(db, consumer="alerting", now=time.time(), channel=notifier)
 
     def unsaid(self) -> int:
         """Messages that are decided and not sent."""
-        return sum(notice.state == "waiting" for shown in self.desk.alerts(limit=1000) for notice in shown.notices)
+        return sum(sent.state == "waiting" for shown in self.service.alerts(limit=1000) for sent in shown.notifications)
 
 
 @asynccontextmanager
@@ -80,14 +80,18 @@ async def running(
     engine = open_database(database or f"sqlite:///{folder}/brain-consumers.db")
     async with EventStream.open(url) as stream:
         store = open_store(url)
-        soc = SocSettings(**paging(stand_ins.url, **settings))
-        house = PluginContext(stream, store, engine, Settings(stream=url, alerting=soc))
-        config = configuration(soc)
-        async with Work.open(house, config) as work:
-            tasks = [asyncio.create_task(loop()) for loop in work.loops]
+        alerting = AlertingSettings(**paging(stand_ins.url, **settings))
+        context = PluginContext(stream, store, engine, Settings(stream=url, alerting=alerting), plugins())
+        config = configuration(alerting)
+        async with AlertingTasks.open(context, config) as opened:
+            tasks = [asyncio.create_task(loop()) for loop in opened.tasks]
             try:
                 yield Running(
-                    stream, ThreatService(stream, store), ImmuneService(stream, store), Desk(engine, config), engine
+                    stream,
+                    ThreatService(stream, store),
+                    ImmuneService(stream, store),
+                    AlertService(engine, config),
+                    engine,
                 )
             finally:
                 for task in tasks:

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from support.soc import Soc, pager
+from brain.alerting.views import AlertView
+from support.alerting import Alerting, pager
 
 THREATS = st.sampled_from(["thr_1", "thr_2", "thr_3"])
 STORIES = st.sampled_from(["s1", "s2"])
@@ -32,67 +33,72 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-class Alerting(RuleBasedStateMachine):
+def is_muted(alert: AlertView) -> bool:
+    return any(why is not None for why in (alert.silenced_by, alert.inhibited_by, alert.held_until))
+
+
+class AlertingMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.soc = Soc(SETTINGS)
+        self.alerting = Alerting(SETTINGS)
         self.read = 0
         self.open: set[tuple[str, str]] = set()
         self.begun: dict[tuple[str, str, int], int] = defaultdict(int)
 
     @rule(id=THREATS, story=STORIES, agent=AGENTS, severity=st.sampled_from(["LOW", "HIGH", "CRITICAL"]))
     def a_threat_is_detected(self, id: str, story: str, agent: str, severity: str) -> None:
-        self.soc.see(self.soc.detected(id, story, source=agent, severity=severity))
+        self.alerting.see(self.alerting.detected(id, story, source=agent, severity=severity))
 
     @rule(id=THREATS, story=STORIES, agent=AGENTS)
     def a_threat_is_escalated(self, id: str, story: str, agent: str) -> None:
-        self.soc.see(self.soc.moved("ESCALATED", id, story), self.soc.escalated(id, story, source=agent))
+        self.alerting.see(self.alerting.moved("ESCALATED", id, story), self.alerting.escalated(id, story, source=agent))
 
     @rule(id=THREATS, status=st.sampled_from(["INVESTIGATING", "MITIGATED", "RESOLVED", "IGNORED", "OPEN"]))
     def a_threat_is_moved(self, id: str, status: str) -> None:
-        self.soc.see(self.soc.moved(status, id))
+        self.alerting.see(self.alerting.moved(status, id))
 
     @rule(agent=AGENTS, story=STORIES)
     def an_agent_fails(self, agent: str, story: str) -> None:
-        self.soc.see(self.soc.critical(agent, story))
+        self.alerting.see(self.alerting.critical(agent, story))
 
     @rule(agent=AGENTS, story=STORIES, outcome=st.sampled_from(["healed", "failed"]))
     def healing_ends(self, agent: str, story: str, outcome: str) -> None:
-        self.soc.see(self.soc.healing(outcome, agent, story))
+        self.alerting.see(self.alerting.healing(outcome, agent, story))
 
     @rule(number=st.integers(0, 5))
     def somebody_acknowledges(self, number: int) -> None:
-        firing = [shown.alert for shown in self.soc.desk.alerts("firing")]
+        firing = self.alerting.service.alerts("firing")
         if firing:
-            self.soc.desk.acknowledge(firing[number % len(firing)].id, "ann")
+            self.alerting.service.acknowledge(firing[number % len(firing)].id, "ann")
 
     @rule(matcher=st.sampled_from(["kind=threat", "agent=billing", "severity=CRITICAL"]), seconds=st.integers(1, 400))
     def somebody_silences(self, matcher: str, seconds: int) -> None:
-        self.soc.desk.add_silence([matcher], "ann", "why not", self.soc.clock() + seconds)
+        self.alerting.service.add_silence([matcher], "ann", "why not", self.alerting.clock() + seconds)
 
     @rule()
     def a_silence_is_removed(self) -> None:
-        for silence in self.soc.desk.silences()[:1]:
-            self.soc.desk.remove_silence(silence.id)
+        for silence in self.alerting.service.silences()[:1]:
+            self.alerting.service.remove_silence(silence.id)
 
     @rule()
     def it_starts_anew(self) -> None:
-        self.soc.start(SETTINGS)
+        self.alerting.start(SETTINGS)
 
     @rule(seconds=st.sampled_from([0, 1, 9, 30, 61, 130, 301, 4000]))
     def time_passes(self, seconds: int) -> None:
-        self.soc.clock.advance(seconds)
-        self.soc.tick()
-        assert self.soc.tick() == []  # what was decided is not decided again
+        self.alerting.clock.advance(seconds)
+        self.alerting.tick()
+        assert self.alerting.tick() == []  # what was decided is not decided again
 
     @invariant()
     def what_is_said_makes_sense(self) -> None:
-        said = self.soc.said()[self.read :]
+        said = self.alerting.said()[self.read :]
         self.read += len(said)
         if not said:
             return
-        now = self.soc.clock()
-        shown = {entry.alert.id: entry for entry in self.soc.desk.alerts(limit=1000)}
+        now = self.alerting.clock()
+        shown = {entry.id: entry for entry in self.alerting.service.alerts(limit=1000)}
+        stored = self.alerting.stored()
         for row in said:
             body, known_as = row.body, (row.channel, row.body["group"])
             if body["action"] == "trigger":
@@ -108,33 +114,35 @@ class Alerting(RuleBasedStateMachine):
             assert any(alert["acknowledged_by"] is None for alert in body["alerts"])
             for alert in body["alerts"]:
                 assert alert["state"] == "firing"
-                assert not shown[alert["id"]].muted
-                for silence in self.soc.desk.silences():
-                    assert not (silence.in_force(now) and silence.covers(shown[alert["id"]].alert))
+                assert not is_muted(shown[alert["id"]])
+                for silence in self.alerting.service.silences():
+                    assert not (silence.in_force(now) and silence.covers(stored[alert["id"]]))
                 if body["action"] == "trigger":
-                    period = shown[alert["id"]].alert.period
+                    period = stored[alert["id"]].period
                     self.begun[row.channel, f"{body['group']} {alert['id']}", period] += 1
         assert all(count == 1 for count in self.begun.values()), "at most one trigger a period"
 
     def teardown(self) -> None:
-        for silence in self.soc.desk.silences():
-            self.soc.desk.remove_silence(silence.id)
-        self.soc.tick(61)
-        self.soc.tick(61)
+        for silence in self.alerting.service.silences():
+            self.alerting.service.remove_silence(silence.id)
+        self.alerting.tick(61)
+        self.alerting.tick(61)
         self.what_is_said_makes_sense()
-        told = {alert["id"] for row in self.soc.said() if row.body["action"] in PAGES for alert in row.body["alerts"]}
-        for shown in self.soc.desk.alerts("firing"):
-            asks = shown.alert.severity != "LOW" and shown.alert.acknowledged_by is None
-            assert not asks or shown.muted or shown.alert.id in told, "nobody was told"
+        told = {
+            alert["id"] for row in self.alerting.said() if row.body["action"] in PAGES for alert in row.body["alerts"]
+        }
+        for shown in self.alerting.service.alerts("firing"):
+            asks = shown.severity != "LOW" and shown.acknowledged_by is None
+            assert not asks or is_muted(shown) or shown.id in told, "nobody was told"
         for id in ("thr_1", "thr_2", "thr_3"):
-            self.soc.see(self.soc.moved("RESOLVED", id))
-        self.soc.tick(4000)  # health is quiet for long enough
-        self.soc.tick(61)
+            self.alerting.see(self.alerting.moved("RESOLVED", id))
+        self.alerting.tick(4000)  # health is quiet for long enough
+        self.alerting.tick(61)
         self.what_is_said_makes_sense()
         assert self.open == set(), "left open"
 
 
-TestAlerting = Alerting.TestCase
+TestAlerting = AlertingMachine.TestCase
 TestAlerting.settings = settings(
     max_examples=max(15, settings().max_examples // 6),
     stateful_step_count=30,

@@ -1,4 +1,4 @@
-"""docs/soc.md names every setting, and its example is usable."""
+"""docs/alerting.md names every setting, and its example is usable."""
 
 from __future__ import annotations
 
@@ -10,23 +10,20 @@ from typing import Any
 
 import pytest
 
-from brain.alerting import notifier_settings, settings
+from brain.alerting import settings
 from brain.alerting.configuration import configuration
-from brain.alerting.settings import SocSettings
+from brain.alerting.settings import AlertingSettings
+from brain.connectors.notifiers import NOTIFIERS
 
-DOCS = (Path(__file__).parents[2] / "docs" / "soc.md").read_text()
+DOCS = (Path(__file__).parents[2] / "docs" / "alerting.md").read_text()
 TABLES: list[Any] = [
-    SocSettings,
+    AlertingSettings,
     settings.RouteSettings,
     settings.EscalationSettings,
     settings.InhibitSettings,
     settings.HoursSettings,
     settings.RotationSettings,
-    notifier_settings.PagerDutyNotifier,
-    notifier_settings.SlackNotifier,
-    notifier_settings.WebhookNotifier,
-    notifier_settings.EmailNotifier,
-    notifier_settings.AppriseNotifier,
+    *(NOTIFIERS.find(kind).settings_model for kind in NOTIFIERS.kinds()),
 ]
 
 
@@ -38,9 +35,9 @@ def test_every_setting_is_in_the_docs(table: Any) -> None:
 
 def test_the_examples_are_usable() -> None:
     blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", DOCS, re.M)
-    written = "\n".join(dedent(block) for block in blocks if "[soc" in block)
-    table = tomllib.loads(written)["soc"]
+    written = "\n".join(dedent(block) for block in blocks if "[alerting" in block)
+    table = tomllib.loads(written)["alerting"]
     table["notifiers"] |= {name: {"kind": "slack", "webhook_url": "https://x"} for name in ("ann", "ben")}
-    found = configuration(SocSettings.model_validate(table))
+    found = configuration(AlertingSettings.model_validate(table))
     assert [route.name for route in found.routes] == ["urgent", "all"]
-    assert found.staff("oncall", 1_767_600_000.0) in ("ann", "ben")
+    assert found.resolve_receiver("oncall", 1_767_600_000.0) in ("ann", "ben")

@@ -1,7 +1,8 @@
-"""SOC alerting over real HTTP against the stand-ins, which name the vendors' pages that they were written from."""
+"""Alerting over real HTTP against the stand-ins, which name the vendors' pages that they were written from."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,12 +10,15 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
 
 from brain import EventStream, HealthEvent, ImmuneService, ThreatService
 from brain.demo.stand_ins import StandIns
+from brain.kit import outbox
+from brain.kit.database import open_database
 from brain.settings import Settings
+from support.alerting_running import paging, running
 from support.server import running_server
-from support.soc_house import paging, running
 from support.waiting import until
 
 
@@ -35,14 +39,14 @@ async def test_a_threat_is_paged_taken_on_and_resolved_everywhere(
     database: str, tmp_path: Path, stand_ins: StandIns, request: pytest.FixtureRequest
 ) -> None:
     url = None if database == "sqlite" else request.getfixturevalue("postgres").url
-    async with running(tmp_path, stand_ins, url, public_url="https://brain.example/") as soc:
-        threat = await soc.threats.create_threat("ssh_brute_force", "203.0.113.77", "HIGH", "80 failed passwords")
+    async with running(tmp_path, stand_ins, url, public_url="https://brain.example/") as alerting:
+        threat = await alerting.threats.create_threat("ssh_brute_force", "203.0.113.77", "HIGH", "80 failed passwords")
         await until(lambda: len(stand_ins.webhook.messages) == 1)
-        await soc.threats.update_threat_status(threat.id, "INVESTIGATING")
+        await alerting.threats.update_threat_status(threat.id, "INVESTIGATING")
         await until(lambda: len(stand_ins.webhook.messages) == 2)
-        await soc.threats.update_threat_status(threat.id, "MITIGATED", "blocked")
-        await until(lambda: len(stand_ins.webhook.messages) == 3 and soc.unsaid() == 0)
-        events = [event async for event in soc.stream.replay("alert.*")]
+        await alerting.threats.update_threat_status(threat.id, "MITIGATED", "blocked")
+        await until(lambda: len(stand_ins.webhook.messages) == 3 and alerting.unsaid() == 0)
+        events = [event async for event in alerting.stream.replay("alert.*")]
     (page, _, end) = stand_ins.webhook.messages.values()
     assert (page["action"], end["action"]) == ("trigger", "resolve")
     assert page["dedup_key"] == end["dedup_key"] == threat.id
@@ -64,16 +68,16 @@ async def test_services_that_are_down_for_the_whole_run_lose_and_double_nothing(
     mode: str, tmp_path: Path, stand_ins: StandIns
 ) -> None:
     stand_ins.fail(mode, seconds=1)  # type: ignore[arg-type]
-    async with running(tmp_path, stand_ins, send_timeout=8.0) as soc:
-        ids = [(await soc.threats.create_threat("scan", f"203.0.113.{n}", "HIGH")).id for n in range(12)]
-        await until(lambda: sum(bool(shown.notices) for shown in soc.desk.alerts()) == 12)
+    async with running(tmp_path, stand_ins, send_timeout=8.0) as alerting:
+        ids = [(await alerting.threats.create_threat("scan", f"203.0.113.{n}", "HIGH")).id for n in range(12)]
+        await until(lambda: sum(bool(shown.notifications) for shown in alerting.service.alerts()) == 12)
         for id in ids[:6]:
-            await soc.threats.update_threat_status(id, "MITIGATED")
-        await until(lambda: len(soc.desk.alerts("firing")) == 6)
+            await alerting.threats.update_threat_status(id, "MITIGATED")
+        await until(lambda: len(alerting.service.alerts("firing")) == 6)
     assert stand_ins.webhook.messages == {}
     stand_ins.recover()
-    async with running(tmp_path, stand_ins) as soc:  # restarted; Slack gets twice what it answers too late
-        await until(lambda: len(told(stand_ins)) == 18 and soc.unsaid() == 0, 60)
+    async with running(tmp_path, stand_ins) as alerting:  # restarted; Slack gets twice what it answers too late
+        await until(lambda: len(told(stand_ins)) == 18 and alerting.unsaid() == 0, 60)
     assert told(stand_ins) == Counter({(id, "trigger"): 1 for id in ids} | {(id, "resolve"): 1 for id in ids[:6]})
     assert len(stand_ins.slack.received) == 18
     alerts = {alert["dedup_key"]: (alert["triggers"], alert["status"]) for alert in stand_ins.pagerduty.alerts}
@@ -84,30 +88,30 @@ async def test_services_that_are_down_for_the_whole_run_lose_and_double_nothing(
 async def test_a_dead_service_holds_up_no_other(tmp_path: Path, stand_ins: StandIns) -> None:
     stand_ins.pagerduty.fail("slow", seconds=30)
     stand_ins.slack.fail("error")
-    async with running(tmp_path, stand_ins, send_timeout=2.0) as soc:
-        await soc.threats.create_threat("scan", "203.0.113.1", "HIGH")
+    async with running(tmp_path, stand_ins, send_timeout=2.0) as alerting:
+        await alerting.threats.create_threat("scan", "203.0.113.1", "HIGH")
         await until(lambda: len(stand_ins.webhook.messages) == 1)
-        (shown,) = soc.desk.alerts()
-        assert {notice.notifier for notice in shown.notices if notice.state == "waiting"} >= {"pager", "chat"}
+        (shown,) = alerting.service.alerts()
+        assert {sent.notifier for sent in shown.notifications if sent.state == "waiting"} >= {"pager", "chat"}
 
 
 async def test_who_refused_the_page_is_not_told_the_end(tmp_path: Path, stand_ins: StandIns) -> None:
     gone = {"kind": "slack", "webhook_url": f"{stand_ins.url}/slack/of/nobody"}
     async with running(
         tmp_path, stand_ins, notifiers={"gone": gone}, routes=[{"name": "all", "to": ["gone"], "group_wait": 0}]
-    ) as soc:
-        threat = await soc.threats.create_threat("scan", "203.0.113.1", "HIGH")
+    ) as alerting:
+        threat = await alerting.threats.create_threat("scan", "203.0.113.1", "HIGH")
 
         def states() -> list[str]:
-            return [notice.state for shown in soc.desk.alerts() for notice in shown.notices]
+            return [sent.state for shown in alerting.service.alerts() for sent in shown.notifications]
 
         await until(lambda: states() == ["refused"])
-        assert "404" in str(soc.desk.alerts()[0].notices[0].error)
-        await soc.threats.update_threat_status(threat.id, "MITIGATED")
+        assert "404" in str(alerting.service.alerts()[0].notifications[0].error)
+        await alerting.threats.update_threat_status(threat.id, "MITIGATED")
         await until(lambda: states() == ["sent", "refused"])
-        events = [event async for event in soc.stream.replay("alert.*")]
+        events = [event async for event in alerting.stream.replay("alert.*")]
         assert [event.type for event in events] == ["alert.notification_failed"]
-        assert soc.retry("gone") == 1  # too late: it is over
+        assert alerting.retry("gone") == 1  # too late: it is over
         await until(lambda: states() == ["sent", "sent"])
     assert stand_ins.slack.received == []
 
@@ -115,13 +119,51 @@ async def test_who_refused_the_page_is_not_told_the_end(tmp_path: Path, stand_in
 async def test_what_was_refused_can_be_sent_once_more(tmp_path: Path, stand_ins: StandIns) -> None:
     routes = [{"name": "all", "to": ["chat"], "group_wait": 0}]
     gone = {"kind": "slack", "webhook_url": f"{stand_ins.url}/slack/of/nobody"}
-    async with running(tmp_path, stand_ins, notifiers={"chat": gone}, routes=routes) as soc:
-        await soc.threats.create_threat("scan", "203.0.113.1", "HIGH")
-        await until(lambda: soc.desk.notifiers()[0][2].refused == 1)
-    async with running(tmp_path, stand_ins, routes=routes) as soc:
-        assert soc.retry("chat") == 1
+    async with running(tmp_path, stand_ins, notifiers={"chat": gone}, routes=routes) as alerting:
+        await alerting.threats.create_threat("scan", "203.0.113.1", "HIGH")
+        await until(lambda: alerting.service.notifiers()[0].refused == 1)
+    async with running(tmp_path, stand_ins, routes=routes) as alerting:
+        assert alerting.retry("chat") == 1
         await until(lambda: len(stand_ins.slack.received) == 1)
-        await until(lambda: soc.desk.notifiers()[1][2].sent == 1)
+        await until(lambda: alerting.service.notifiers()[1].sent == 1)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+async def test_the_outbox_of_the_version_before_is_taken_over(
+    database: str, tmp_path: Path, stand_ins: StandIns, request: pytest.FixtureRequest
+) -> None:
+    """That version wrote the same rows under the consumer `soc`: sent, waiting, being sent, and refused."""
+    url = None if database == "sqlite" else request.getfixturevalue("postgres").url
+    gone = {"kind": "slack", "webhook_url": f"{stand_ins.url}/slack/of/nobody"}
+    there = {"kind": "slack", "webhook_url": f"{stand_ins.url}/slack/services/T0/B0/token"}
+    hook = paging(stand_ins.url)["notifiers"]["hook"]
+    routes = [{"name": "all", "to": ["chat", "hook"], "group_wait": 0}]
+    quick = {"send_timeout": 2.0, "routes": routes}
+    async with running(tmp_path, stand_ins, url, notifiers={"chat": gone, "hook": hook}, **quick) as alerting:
+        first = (await alerting.threats.create_threat("scan", "203.0.113.1", "HIGH")).id
+        await until(lambda: len(stand_ins.webhook.messages) == 1 and alerting.unsaid() == 0)
+        stand_ins.webhook.fail("down")
+        others = [(await alerting.threats.create_threat("scan", f"203.0.113.{n}", "HIGH")).id for n in (2, 3)]
+        await until(lambda: alerting.service.notifiers()[1].waiting == 2)
+        await until(lambda: alerting.service.notifiers()[0].refused == 3)
+    engine = open_database(url or f"sqlite:///{tmp_path}/brain-consumers.db")
+    rows = outbox.outbox
+    with engine.begin() as db:
+        db.execute(sa.update(rows).values(consumer="soc"))
+        last = sa.select(sa.func.max(rows.c.id)).where(rows.c.state == "waiting").scalar_subquery()
+        claim = {"claimed_by": "a process of the version before", "claimed_until": time.time() + 3}
+        db.execute(sa.update(rows).where(rows.c.id == last).values(**claim))
+    stand_ins.recover()
+    async with running(tmp_path, stand_ins, url, notifiers={"chat": there, "hook": hook}, **quick) as alerting:
+        await until(lambda: len(stand_ins.webhook.messages) == 3)
+        assert alerting.retry("chat") == 3
+        await until(lambda: len(stand_ins.slack.received) == 3)
+        await alerting.threats.update_threat_status(first, "MITIGATED")
+        await until(lambda: len(stand_ins.webhook.messages) == 4 and alerting.unsaid() == 0)
+    assert told(stand_ins) == Counter({(id, "trigger"): 1 for id in [first, *others]} | {(first, "resolve"): 1})
+    with engine.begin() as db:
+        assert db.execute(sa.select(rows.c.consumer).distinct()).scalars().all() == ["alerting"]
+    engine.dispose()
 
 
 async def test_what_is_over_before_the_start_is_told_to_nobody(tmp_path: Path, stand_ins: StandIns) -> None:
@@ -134,12 +176,12 @@ async def test_what_is_over_before_the_start_is_told_to_nobody(tmp_path: Path, s
             await ImmuneService(stream).publish_event(
                 HealthEvent("CRITICAL", "ERROR_SPIKE", "billing", "errors", correlation_id=story)
             )
-    async with running(tmp_path, stand_ins) as soc:
-        await until(lambda: len(stand_ins.webhook.messages) == 1 and soc.unsaid() == 0)
-        firing = soc.desk.alerts("firing")
+    async with running(tmp_path, stand_ins) as alerting:
+        await until(lambda: len(stand_ins.webhook.messages) == 1 and alerting.unsaid() == 0)
+        firing = alerting.service.alerts("firing")
     (page,) = stand_ins.webhook.messages.values()
     assert page["summary"].startswith("escalated")
-    assert {shown.alert.labels["kind"]: shown.muted.inhibited_by is not None for shown in firing} == {
+    assert {shown.labels["kind"]: shown.inhibited_by is not None for shown in firing} == {
         "threat": False,
         "health": True,
     }
@@ -160,10 +202,10 @@ async def test_a_page_carries_the_decisions_behind_it_and_their_proofs(tmp_path:
 
         async def counted_as_sent() -> bool:
             shown = (await client.get("/metrics")).text
-            return 'brain_soc_outbox_messages{channel="hook",state="sent"} 1.0' in shown
+            return 'brain_alerting_outbox_messages{channel="hook",state="sent"} 1.0' in shown
 
         await until(counted_as_sent)
-        assert 'brain_soc_alerts_firing{severity="MEDIUM"} 1.0' in (await client.get("/metrics")).text
+        assert 'brain_alerting_alerts_firing{severity="MEDIUM"} 1.0' in (await client.get("/metrics")).text
         await until(lambda: len(stand_ins.pagerduty.received) == 1)
         proof = (await client.get(f"/api/audit/proof/{page['decisions'][0]['event_id']}")).json()
     assert len(page["decisions"]) == 5
@@ -183,15 +225,15 @@ def _leaf(decision: dict[str, Any]) -> tuple[str, int, str]:
 
 
 async def test_a_page_is_held_while_healing_runs_and_sent_when_it_fails(tmp_path: Path, stand_ins: StandIns) -> None:
-    async with running(tmp_path, stand_ins, healing_kinds=["AGENT_FAILURE"], healing_timeout=600) as soc:
+    async with running(tmp_path, stand_ins, healing_kinds=["AGENT_FAILURE"], healing_timeout=600) as alerting:
         for agent in ("billing", "search"):
-            await soc.immune.publish_event(
+            await alerting.immune.publish_event(
                 HealthEvent("CRITICAL", "AGENT_FAILURE", agent, f"{agent} is away", correlation_id=f"story {agent}")
             )
-        await until(lambda: len(soc.desk.alerts()) == 2)
-        assert all(shown.muted.held_until is not None for shown in soc.desk.alerts())
+        await until(lambda: len(alerting.service.alerts()) == 2)
+        assert all(shown.held_until is not None for shown in alerting.service.alerts())
         for agent, outcome in (("billing", "healed"), ("search", "failed")):
-            await soc.immune.publish_event(
+            await alerting.immune.publish_event(
                 HealthEvent(
                     "INFO",
                     "SELF_HEALING_ACTION",
@@ -202,5 +244,5 @@ async def test_a_page_is_held_while_healing_runs_and_sent_when_it_fails(tmp_path
                 )
             )
         await until(lambda: len(stand_ins.webhook.messages) == 1)
-        await until(lambda: len(soc.desk.alerts("firing")) == 1)
+        await until(lambda: len(alerting.service.alerts("firing")) == 1)
     assert told(stand_ins) == {("health search AGENT_FAILURE", "trigger"): 1}

@@ -1,0 +1,261 @@
+"""Signal rules: which events make alerts, and what they say. One pure function from an event to its signals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from brain.alerting.models import worst
+from brain.alerting.signals import Fires, HealingEnded, Resolves, Signal
+from brain.charter import Event, Pattern, Severity
+from brain.plugins import catalogue
+
+SOURCE = "soc_service"
+"""The source of this plug-in's own events, which never make alerts."""
+OVER = frozenset({"MITIGATED", "RESOLVED", "IGNORED"})
+"""The statuses in which a threat needs no more work."""
+LABEL_CHARACTERS = 200
+TAGS = 20
+SUMMARY_CHARACTERS = 500
+_INVESTIGATOR = "the threat's investigator"
+_HEALTH_SEVERITY = {"INFO": Severity.LOW, "WARNING": Severity.MEDIUM, "ERROR": Severity.HIGH}
+_SEVERITIES = {severity.value: severity for severity in Severity} | _HEALTH_SEVERITY
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalRules:
+    """What the settings say about signals. Times are in seconds.
+
+    The page of a health event waits for healing when `is_healed(kind)`, for at most `healing_timeout`. An alert on
+    denials, or on an event of `also`, resolves after `quiet_after` without an event; a health alert after
+    `health_quiet_after` (None: never). `also` are the further event types that make alerts.
+    """
+
+    is_healed: Callable[[str], bool] = lambda kind: False
+    healing_timeout: float = 30.0
+    quiet_after: float = 300.0
+    health_quiet_after: float | None = 3600.0
+    also: Pattern | None = None
+
+    def signals(self, event: Event) -> tuple[Signal, ...]:
+        """The signals of the event; none for an event that lacks a field that they need."""
+        if event.source == SOURCE:
+            return ()
+        read = _READERS.get(event.type)
+        if read is not None:
+            return tuple(read(self, event))
+        if self.also is not None and self.also.matches(event.type):
+            return tuple(_incident_fires(event) if event.type in _INCIDENT_FIRES else _other(self, event))
+        return ()
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The event types to subscribe to."""
+        return (*_READERS, *(self.also.texts if self.also is not None else ()))
+
+
+def _threat_fires(rules: SignalRules, event: Event) -> Iterable[Signal]:
+    payload = event.payload
+    threat_id = _text(payload.get("threat_id"))
+    if not threat_id:
+        return
+    escalated = event.type == "threat.escalated"
+    status = "ESCALATED" if escalated else _text(payload.get("status")) or "OPEN"
+    if status in OVER:
+        return
+    yield _threat(event, threat_id, status, counts=True, demands=escalated)
+
+
+def _threat_moved(rules: SignalRules, event: Event) -> Iterable[Signal]:
+    payload = event.payload
+    threat_id = _text(payload.get("threat_id"))
+    status = _text(payload.get("new_status")) or ("MITIGATED" if event.type == "threat.mitigated" else "")
+    if not threat_id or not status:
+        return
+    if status in OVER:
+        yield Resolves(key=threat_id, by=f"threat {status}", at=event.timestamp, labels={"status": status})
+    elif status != "ESCALATED":  # threat.escalated follows and makes the signal
+        yield _threat(event, threat_id, status, acknowledged_by=_INVESTIGATOR if status == "INVESTIGATING" else "")
+
+
+def _threat(
+    event: Event,
+    threat_id: str,
+    status: str,
+    *,
+    counts: bool = False,
+    demands: bool = False,
+    acknowledged_by: str = "",
+) -> Fires:
+    payload = event.payload
+    kind, source = _label(payload.get("type")) or "threat", _label(payload.get("source"))
+    reason = _text(payload.get("reason" if demands else "description"))
+    # An escalation asks for a person: a route for HIGH must not miss it.
+    least = Severity.HIGH if status == "ESCALATED" else Severity.LOW
+    return Fires(
+        key=threat_id,
+        name=kind,
+        severity=worst([_severity(payload.get("severity"), Severity.MEDIUM), least]),
+        labels={
+            "kind": "threat",
+            "threat_id": threat_id,
+            "agent": source,
+            "status": status,
+            **_tags(payload.get("metadata")),
+        },
+        summary=f"{'escalated: ' if demands else ''}{kind} from {source}{': ' if reason else ''}{reason}"[
+            :SUMMARY_CHARACTERS
+        ],
+        event=event.type,
+        event_id=event.id,
+        correlation_id=_correlation_id(event, threat_id),
+        at=event.timestamp,
+        counts=counts,
+        demands=demands,
+        acknowledged_by=acknowledged_by,
+    )
+
+
+def _health_critical(rules: SignalRules, event: Event) -> Iterable[Signal]:
+    payload = event.payload
+    module, kind = _label(payload.get("module")), _label(payload.get("kind"))
+    if not module or not kind:
+        return
+    yield Fires(
+        key=f"health {module} {kind}",
+        name=kind,
+        severity=Severity.CRITICAL,
+        labels={"kind": "health", "agent": module, "module": module, **_tags(payload.get("details"))},
+        summary=f"{module}: {_text(payload.get('message')) or kind}"[:SUMMARY_CHARACTERS],
+        event=event.type,
+        event_id=event.id,
+        correlation_id=_correlation_id(event, event.id),
+        at=event.timestamp,
+        hold_for=rules.healing_timeout if rules.is_healed(kind) else None,
+        expires_in=rules.health_quiet_after,
+    )
+
+
+def _denial(agent: str, action: str, resource: str) -> str:
+    """The denial in words, without the fields that the event leaves empty."""
+    return f"{agent} was denied {action or 'an action without a name'}{f' on {resource}' if resource else ''}"
+
+
+def _denied(rules: SignalRules, event: Event) -> Iterable[Signal]:
+    payload = event.payload
+    agent = _label(payload.get("agent_id"))
+    if not agent:
+        return
+    action, resource = _label(payload.get("action")), _label(payload.get("resource"))
+    yield Fires(
+        key=f"denials {agent}",
+        name="policy_denials",
+        severity=Severity.LOW,
+        labels={"kind": "denials", "agent": agent},
+        summary=_denial(agent, action, resource)[:SUMMARY_CHARACTERS],
+        event=event.type,
+        event_id=event.id,
+        correlation_id=_correlation_id(event, event.id),
+        at=event.timestamp,
+        expires_in=rules.quiet_after,
+    )
+
+
+def _healing_ended(rules: SignalRules, event: Event) -> Iterable[Signal]:
+    payload = event.payload
+    details, module = payload.get("details"), _label(payload.get("module"))
+    if payload.get("kind") != "SELF_HEALING_ACTION" or not isinstance(details, Mapping):
+        return
+    outcome = details.get("outcome")
+    if outcome in ("healed", "failed"):
+        yield HealingEnded(
+            agent=module,
+            correlation_id=_correlation_id(event, event.id),
+            healed=outcome == "healed",
+            at=event.timestamp,
+        )
+
+
+def _other(rules: SignalRules, event: Event) -> Iterable[Signal]:
+    payload = event.payload
+    declared = catalogue().get(event.type)
+    about = _label(event.target) or _label(payload.get("agent_id")) or _label(payload.get("module"))
+    words = _text(payload.get("message")) or _text(payload.get("summary")) or event.type
+    yield Fires(
+        key=f"event {event.type} {about}".strip(),
+        name=event.type,
+        severity=_severity(payload.get("severity"), Severity[declared.priority.name] if declared else Severity.MEDIUM),
+        labels={"kind": "event", "agent": about, **_tags(payload)},
+        summary=words[:SUMMARY_CHARACTERS],
+        event=event.type,
+        event_id=event.id,
+        correlation_id=_correlation_id(event, event.id),
+        at=event.timestamp,
+        expires_in=rules.quiet_after,
+    )
+
+
+def _incident_fires(event: Event) -> Iterable[Signal]:
+    """An incident fires until its own event resolves it."""
+    payload = event.payload
+    incident_id = _text(payload.get("incident_id"))
+    if not incident_id:
+        return
+    yield Fires(
+        key=incident_id,
+        name=event.type,
+        severity=_severity(payload.get("severity"), Severity.MEDIUM),
+        labels={"kind": "incident", "incident_id": incident_id},
+        summary=(_text(payload.get("summary")) or event.type)[:SUMMARY_CHARACTERS],
+        event=event.type,
+        event_id=event.id,
+        correlation_id=_correlation_id(event, incident_id),
+        at=event.timestamp,
+    )
+
+
+def _incident_over(rules: SignalRules, event: Event) -> Iterable[Signal]:
+    state = _text(event.payload.get("state"))
+    if incident_id := _text(event.payload.get("incident_id")):
+        yield Resolves(key=incident_id, by=f"incident {state}", at=event.timestamp, labels={})
+
+
+_INCIDENT_FIRES = frozenset({"incident.opened", "incident.reopened"})
+_READERS: Mapping[str, Callable[[SignalRules, Event], Iterable[Signal]]] = {
+    "threat.detected": _threat_fires,
+    "threat.escalated": _threat_fires,
+    "threat.status_changed": _threat_moved,
+    "threat.mitigated": _threat_moved,
+    "immune.critical_event": _health_critical,
+    "immune.event_published": _healing_ended,
+    "policy.action_denied": _denied,
+    "incident.resolved": _incident_over,
+}
+
+
+def _correlation_id(event: Event, otherwise: str) -> str:
+    return event.correlation_id if isinstance(event.correlation_id, str) and event.correlation_id else otherwise
+
+
+def _text(value: object) -> str:
+    return " ".join(value.split()) if isinstance(value, str) else ""
+
+
+def _label(value: object) -> str:
+    return _text(value)[:LABEL_CHARACTERS]
+
+
+def _severity(value: object, otherwise: Severity) -> Severity:
+    return _SEVERITIES.get(value.upper(), otherwise) if isinstance(value, str) else otherwise
+
+
+def _tags(data: object) -> dict[str, str]:
+    """`tags` of the event's own data as labels `tag.NAME`: a list of names (or `name=value`), or an object."""
+    tags = data.get("tags") if isinstance(data, Mapping) else None
+    pairs: list[tuple[str, Any]] = []
+    if isinstance(tags, Mapping):
+        pairs = [(str(name), value) for name, value in tags.items()]
+    elif isinstance(tags, list):
+        pairs = [(name, value or "true") for name, _, value in (str(tag).partition("=") for tag in tags)]
+    return {f"tag.{name[:50]}": _label(str(value)) for name, value in pairs[:TAGS] if name}
