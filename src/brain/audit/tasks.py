@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from brain.audit.events import PAYLOADS_DELETED
 from brain.audit.http import audit_router
 from brain.audit.open import open_projector
+from brain.audit.plugin import PLUGIN
 from brain.audit.projector import AuditProjector
 from brain.audit.retention import DAY, prune
 from brain.audit.seal import Sealing
@@ -22,7 +23,7 @@ from brain.stream.publisher import emit
 
 log = Log("brain.audit")
 
-GROUP = "brain.audit"
+GROUP = PLUGIN.group
 _RETRY = 1.0  # seconds
 
 

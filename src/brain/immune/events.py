@@ -17,7 +17,7 @@ KindName = Annotated[
     ),
 ]
 ModuleName = Annotated[str, Meta(description="Which module, agent or service the event is about.")]
-Message = Annotated[str, Meta(description="What happened, for a person to read.")]
+HealthMessage = Annotated[str, Meta(description="What happened, for a person to read.")]
 Details = Annotated[dict[str, Any], Meta(description="The reporter's own data: measures, limits, an error's text.")]
 
 
@@ -28,7 +28,7 @@ class HealthEventPublished(TypedDict):
     severity: Annotated[str, Meta(description="INFO, WARNING or CRITICAL.")]
     kind: KindName
     module: ModuleName
-    message: Message
+    message: HealthMessage
     details: Details
     published_at: Annotated[float, Meta(description="When it was recorded, in Unix seconds.")]
 
@@ -40,7 +40,7 @@ class CriticalHealthEvent(TypedDict):
     severity: Annotated[str, Meta(description="Always CRITICAL.")]
     kind: KindName
     module: ModuleName
-    message: Message
+    message: HealthMessage
     details: Details
     critical_at: Annotated[float, Meta(description="When it was recorded, in Unix seconds.")]
 

@@ -17,6 +17,7 @@ import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TypeVar
 
+from brain import limits
 from brain.charter import Event, HealthKind, HealthSeverity
 from brain.errors import InvalidInput
 from brain.immune.models import HealthEvent
@@ -117,15 +118,15 @@ class Healing:
                 severity=HealthSeverity.WARNING,
                 kind=HealthKind.SELF_HEALING_ACTION,
                 module=incident.module,
-                message=f"{name} failed: {why}"[:10_000],
-                details={**details, "outcome": "failed", "error": f"{type(error).__name__}: {why}"[:10_000]},
+                message=f"{name} failed: {why}"[: limits.TEXT],
+                details={**details, "outcome": "failed", "error": f"{type(error).__name__}: {why}"[: limits.TEXT]},
                 correlation_id=incident.correlation_id,
             )
         return HealthEvent(
             severity=HealthSeverity.INFO,
             kind=HealthKind.SELF_HEALING_ACTION,
             module=incident.module,
-            message=str(done or f"{name} was run")[:10_000],
+            message=str(done or f"{name} was run")[: limits.TEXT],
             details={**details, "outcome": "healed"},
             correlation_id=incident.correlation_id,
         )

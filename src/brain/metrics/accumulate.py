@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from brain.charter import Effect, Event, HealthKind, HealthSeverity, Severity, ThreatStatus
+from brain.kit.sql import clip_text
 from brain.metrics import series
 from brain.stream.tracing import traceparent_in
 
@@ -197,7 +198,7 @@ def text(value: object) -> str:
     if value is None or value == "":
         return series.NONE
     written = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return written[:LABEL_CHARACTERS].replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return clip_text(written, LABEL_CHARACTERS)
 
 
 def correlation_of(event: Event) -> str:

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.kit.cli.common import JsonOption, StreamOption, print_json, run
+from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from brain.metrics.recount import Verdict
     from brain.metrics.summary import DenialRate, MetricsSummary
     from brain.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)
 
-DatabaseOption = Annotated[
-    str | None, typer.Option("--database", metavar="URL", help="Where the consumers keep their tables.")
-]
 _TIME = "An age (90s, 1h, 7d), an ISO 8601 time or Unix seconds"
 
 
@@ -46,6 +38,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Print the figures of a range of time: events, decisions, denials, times to mitigate, open threats, health."""
+    from brain.kit.context import database_context
     from brain.metrics.schema import reading_tables
     from brain.metrics.settings import MetricsSettings
     from brain.metrics.summary import summarise_range
@@ -54,10 +47,10 @@ def show(
 
     now = time.time()
     settings = _settings(stream, database)
-    with _database(settings) as engine:
+    with database_context(settings) as context:
         end = None if until is None else parse_time(until, now, "until")
         period = time_range(parse_time(since, now, "since"), end, None, now, settings.table(MetricsSettings))
-        with reading_tables(engine) as connection:
+        with reading_tables(context.database) as connection:
             summary = summarise_range(connection, period, now, top)
     if as_json:
         print_json(asdict(summary))
@@ -75,7 +68,7 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Recount everything and compare it with the stored series; exit code 1, with the differences, if any differ."""
-    verdict = run(_verify(_settings(stream, database), source))
+    verdict = _verify(_settings(stream, database), source)
     if as_json:
         print_json({"ok": verdict.ok, **asdict(verdict)})
     else:
@@ -84,7 +77,7 @@ def verify(
         raise typer.Exit(1)
 
 
-async def _verify(settings: Settings, source: SourceName) -> Verdict:
+def _verify(settings: Settings, source: SourceName) -> Verdict:
     from rich.console import Console
 
     from brain.kit.cli.backend import opened
@@ -98,11 +91,9 @@ async def _verify(settings: Settings, source: SourceName) -> Verdict:
             status.update(f"recounting: {events:,} events")
 
         if source is SourceName.AUDIT:
-            return await asyncio.to_thread(verify, context.database, audit_source(context), progress)
+            return verify(context.database, audit_source(context), progress)
         with opened(settings.stream) as backend:
-            return await asyncio.to_thread(
-                verify, context.database, lambda stored: StreamSource(backend, stored), progress
-            )
+            return verify(context.database, lambda stored: StreamSource(backend, stored), progress)
 
 
 def _settings(stream: str | None, database: str | None) -> Settings:
@@ -115,18 +106,6 @@ def _settings(stream: str | None, database: str | None) -> Settings:
     url = settings.database or default_database(settings.stream)
     check_exists(url)
     return settings.model_copy(update={"database": url})
-
-
-@contextmanager
-def _database(settings: Settings) -> Iterator[Engine]:
-    """The consumers' database that these settings name."""
-    from brain.kit.database import open_database
-
-    engine = open_database(settings.database or "")
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _print_summary(summary: MetricsSummary) -> None:

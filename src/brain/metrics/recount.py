@@ -29,7 +29,7 @@ SHOWN = 100
 """Most differences that are listed; all are counted."""
 
 
-class Source(Protocol):
+class RecountSource(Protocol):
     """The source of the recounted events."""
 
     def events(self) -> Iterator[tuple[str, Event]]:
@@ -81,7 +81,7 @@ class Verdict:
 
 
 def verify(
-    engine: Engine, open_source: Callable[[Connection], Source], progress: Callable[[int], None] = lambda _: None
+    engine: Engine, open_source: Callable[[Connection], RecountSource], progress: Callable[[int], None] = lambda _: None
 ) -> Verdict:
     """Recount and compare. `open_source` is given a view of the tables that does not change meanwhile.
 
@@ -115,7 +115,7 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def _recount(recounted: Connection, source: Source, verdict: Verdict, progress: Callable[[int], None]) -> None:
+def _recount(recounted: Connection, source: RecountSource, verdict: Verdict, progress: Callable[[int], None]) -> None:
     events = source.events()
     while batch := list(islice(events, BATCH)):
         count_events(recounted, batch)
@@ -124,7 +124,7 @@ def _recount(recounted: Connection, source: Source, verdict: Verdict, progress: 
 
 
 def _compare(
-    stored: Connection, recounted: Connection, source: Source, verdict: Verdict, kept: Mapping[int, int]
+    stored: Connection, recounted: Connection, source: RecountSource, verdict: Verdict, kept: Mapping[int, int]
 ) -> None:
     for step in (series.TOTAL, *series.STEPS):
         complete = _complete_buckets(stored, recounted, source, verdict, step)
@@ -145,12 +145,12 @@ def _compare(
     _compare_rows(stored, recounted, select(tables.threats), verdict, known, _hidden(source))
 
 
-def _hidden(source: Source) -> frozenset[str]:
+def _hidden(source: RecountSource) -> frozenset[str]:
     return frozenset() if source.same_positions else frozenset({"position", "first_position"})
 
 
 def _complete_buckets(
-    stored: Connection, recounted: Connection, source: Source, verdict: Verdict, step: int
+    stored: Connection, recounted: Connection, source: RecountSource, verdict: Verdict, step: int
 ) -> list[int]:
     """The buckets of this step that the source holds in whole."""
     table = tables.buckets.c

@@ -13,12 +13,13 @@ from brain.kit.protocols import AuditedEvent, AuditEvents
 from brain.logs import Log
 from brain.metrics import series, tables
 from brain.metrics.accumulate import bucket_of, text
-from brain.metrics.tasks import GROUP
+from brain.metrics.plugin import PLUGIN
 from brain.plugins import PluginContext
 from brain.stream.backends import Backend, position_key
 
 log = Log("brain.metrics")
 
+GROUP = PLUGIN.group
 _PAGE = 2000
 
 

@@ -15,6 +15,7 @@ from brain.kit.database import OUTAGE
 from brain.kit.projection import Projection
 from brain.logs import Log
 from brain.metrics.http import metrics_router
+from brain.metrics.plugin import PLUGIN
 from brain.metrics.projector import apply
 from brain.metrics.prometheus import stored_metrics
 from brain.metrics.prune import prune
@@ -25,7 +26,7 @@ from brain.plugins import Component, PluginContext
 
 log = Log("brain.metrics")
 
-GROUP = "brain.metrics"
+GROUP = PLUGIN.group
 RETRY, PRUNE_EVERY = 1.0, 60.0
 """Seconds."""
 

@@ -11,12 +11,14 @@ from brain.charter import EventType, Frequency, Priority
 ThreatId = Annotated[str, Meta(description="The threat's id, `thr_<16 hex digits>`; it never changes.")]
 ThreatType = Annotated[str, Meta(description="What kind of threat, such as `ssh_brute_force` or `policy_denials`.")]
 SeverityName = Annotated[str, Meta(description="How bad it is: LOW, MEDIUM, HIGH or CRITICAL.")]
-Source = Annotated[str, Meta(description="Whom or what the threat comes from: an address, an agent's id.")]
+ThreatSource = Annotated[str, Meta(description="Whom or what the threat comes from: an address, an agent's id.")]
 StatusName = Annotated[
     str, Meta(description="OPEN, INVESTIGATING, ESCALATED, MITIGATED, RESOLVED, or IGNORED (a false positive).")
 ]
 OldStatus = Annotated[str, Meta(description="The status the threat had before this move.")]
-Reason = Annotated[str, Meta(description="Why it was moved, in the words of whoever moved it; empty when none given.")]
+MoveReason = Annotated[
+    str, Meta(description="Why it was moved, in the words of whoever moved it; empty when none given.")
+]
 
 
 class AboutThreat(TypedDict):
@@ -25,7 +27,7 @@ class AboutThreat(TypedDict):
     threat_id: ThreatId
     type: ThreatType
     severity: SeverityName
-    source: Source
+    source: ThreatSource
 
 
 class ThreatDetected(AboutThreat):
@@ -42,7 +44,7 @@ class ThreatStatusChanged(AboutThreat):
 
     old_status: OldStatus
     new_status: Annotated[str, Meta(description="The status it has from now on.")]
-    reason: Reason
+    reason: MoveReason
     changed_at: Annotated[float, Meta(description="When it was moved, in Unix seconds.")]
 
 
@@ -50,7 +52,7 @@ class ThreatEscalated(AboutThreat):
     """A move into ESCALATED: a person should act now."""
 
     old_status: OldStatus
-    reason: Reason
+    reason: MoveReason
     escalated_at: Annotated[float, Meta(description="When it was escalated, in Unix seconds.")]
 
 
@@ -58,7 +60,7 @@ class ThreatMitigated(AboutThreat):
     """A move into MITIGATED: the threat does no more harm."""
 
     old_status: OldStatus
-    reason: Reason
+    reason: MoveReason
     mitigated_at: Annotated[float, Meta(description="When it was mitigated, in Unix seconds.")]
     duration_seconds: Annotated[
         float, Meta(ge=0, description="Seconds from detection to this mitigation; their mean is the MTTM.")

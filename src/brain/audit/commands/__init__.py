@@ -10,7 +10,6 @@ import typer
 from brain.audit.commands.options import (
     AgentOption,
     CorrelationOption,
-    DatabaseOption,
     KeyOption,
     OutputOption,
     SinceOption,
@@ -26,7 +25,7 @@ from brain.audit.commands.options import (
     writing,
 )
 from brain.audit.commands.retention import hold_app, prune
-from brain.kit.cli.common import JsonOption, PatternOption, StreamOption, print_json, print_json_array
+from brain.kit.cli.common import DatabaseOption, JsonOption, PatternOption, StreamOption, print_json, print_json_array
 
 if TYPE_CHECKING:
     from brain.audit.models import AuditEntry

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 
 _TIME = "an age (90s, 15m, 1h, 7d), an ISO 8601 time, or Unix seconds."
 
-DatabaseOption = Annotated[
-    str | None,
-    typer.Option("--database", metavar="URL", help="The log's database; else BRAIN_DATABASE, else beside the stream."),
-]
 KeyOption = Annotated[
     str | None,
     typer.Option(

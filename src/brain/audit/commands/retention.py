@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from brain.audit.commands.options import DatabaseOption, load, opened, opened_with
-from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
+from brain.audit.commands.options import load, opened, opened_with
+from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
 
 if TYPE_CHECKING:
     from brain.audit.retention import Hold
