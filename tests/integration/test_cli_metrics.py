@@ -7,14 +7,17 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from brain import EventStream
-from support import metrics_worker
+from brain.audit.tables import entries
+from brain.kit.database import open_database, reading
+from support import audit_worker, metrics_worker
 from support.command import Command
 from support.metrics_tables import open_tables, total
 from support.metrics_traffic import Traffic
 from support.processes import kill, spawn
-from support.waiting import until
+from support.waiting import until, wait_until
 
 
 @pytest.fixture
@@ -45,6 +48,27 @@ def test_show_prints_the_figures(counted: Path, brain: Command) -> None:
     refused = brain("metrics", "show", "--since", "tomorrow")
     assert (refused.code, refused.out) == (2, "")
     assert "since:" in refused.err
+
+
+def test_verify_against_the_audit_log_that_its_plug_in_provides(counted: Path, brain: Command) -> None:
+    behind = brain("metrics", "verify", "--source", "audit")
+    assert (behind.code, behind.out) == (2, "")
+    assert "use --source stream" in behind.err
+    database_url = f"sqlite:///{counted}/brain-consumers.db"
+    worker = spawn(audit_worker.run, str(counted), f"sqlite:///{counted}/brain.db", database_url)
+    engine = open_database(database_url)
+
+    def logged() -> int:
+        with reading(engine).connect() as connection:
+            return len(connection.execute(select(entries.c.idx)).all())
+
+    wait_until(lambda: logged() == 300)
+    kill(worker)
+    engine.dispose()
+    equal = brain("metrics", "verify", "--source", "audit")
+    assert equal.code == 0, equal.out + equal.err
+    assert equal.out.startswith("300 events recounted, ")
+    assert equal.out.endswith(": equal\n")
 
 
 def test_verify_ends_with_1_and_names_what_differs(counted: Path, brain: Command) -> None:
