@@ -8,14 +8,14 @@ import re
 _PLAIN = re.compile(r"[A-Za-z0-9_.:-]+").fullmatch
 
 
-def clip_text(value: object, longest: int = 1000) -> str:
-    """The value as text of at most `longest` characters; an ellipsis stands for what was cut, and null is empty.
+def clip_text(value: object, longest: int = 1000, ellipsis: str = "…") -> str:
+    """The value as text of at most `longest` characters; the ellipsis replaces the rest, and null is empty.
 
     Every database takes it: the NUL character, which PostgreSQL refuses, is replaced.
     """
     text = "" if value is None else value if isinstance(value, str) else str(value)
     text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    return text if len(text) <= longest else text[: longest - len(ellipsis)] + ellipsis
 
 
 def one_line(text: str, longest: int) -> str:

@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from brain.kit.database import create_tables, open_database
-from brain.kit.sql import CHUNK, chunks, clip_text, insert_missing, upsert
+from brain.kit.sql import CHUNK, chunks, insert_missing, upsert
+from brain.text import clip_text
 
 METADATA = sa.MetaData()
 WORDS = sa.Table(
@@ -76,7 +77,7 @@ def test_what_is_there_is_not_inserted_again(engine: sa.Engine) -> None:
 
 
 def test_a_clipped_text_is_kept_as_it_is(engine: sa.Engine) -> None:
-    text = clip_text("ab\0" + "é" * 100, 50)
+    text = clip_text("ab\0" + "é" * 100, 50, ellipsis="")
     assert text == "ab\N{REPLACEMENT CHARACTER}" + "é" * 47
     with engine.begin() as db:
         upsert(db, WORDS, [row(text, 1)])

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from brain.charter import Event
 from brain.errors import EnvelopeError
-from brain.kit.sql import clip_text
+from brain.text import clip_text
 
 WIDTH = 255
 """Characters of a search field that are kept; the payload has them all."""
@@ -84,7 +84,7 @@ def _subjects(event: Event) -> tuple[object, object]:
 
 def clip_field(text: str) -> str:
     """The text as it is kept in a search field."""
-    return clip_text(text, WIDTH)
+    return clip_text(text, WIDTH, ellipsis="")
 
 
 def _searchable(value: object) -> str | None:

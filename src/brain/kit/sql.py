@@ -1,4 +1,4 @@
-"""What SQLite and PostgreSQL have and SQLAlchemy's common insert has not: an upsert. And texts that both can keep."""
+"""SQL in which SQLite and PostgreSQL differ from SQLAlchemy's common part: upserts, and lists of values."""
 
 from __future__ import annotations
 
@@ -44,8 +44,3 @@ def insert_missing(db: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
 def chunks(values: Sequence[V]) -> Iterator[Sequence[V]]:
     """The values in pieces that fit into one IN list."""
     return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
-
-
-def clip_text(text: str, most: int) -> str:
-    """The first `most` characters of the text, with U+FFFD for NUL, which PostgreSQL cannot keep."""
-    return text[:most].replace("\0", "\N{REPLACEMENT CHARACTER}")

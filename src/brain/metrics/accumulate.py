@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from brain.charter import Effect, Event, HealthKind, HealthSeverity, Severity, ThreatStatus
-from brain.kit.sql import clip_text
 from brain.metrics import series
 from brain.stream.tracing import traceparent_in
+from brain.text import clip_text
 
 LABEL_CHARACTERS = 200
 LONGEST = 10 * 365 * 86_400.0
@@ -198,7 +198,7 @@ def text(value: object) -> str:
     if value is None or value == "":
         return series.NONE
     written = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return clip_text(written, LABEL_CHARACTERS)
+    return clip_text(written, LABEL_CHARACTERS, ellipsis="")
 
 
 def correlation_of(event: Event) -> str:
