@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-__all__ = ["JsonOption", "PatternOption", "StreamOption", "print_json", "print_json_array", "run"]
+__all__ = ["DatabaseOption", "JsonOption", "PatternOption", "StreamOption", "print_json", "print_json_array", "run"]
 
 StreamOption = Annotated[
     str | None,
@@ -24,6 +24,7 @@ DatabaseOption = Annotated[
     str | None,
     typer.Option("--database", metavar="URL", help="The consumers' tables; else BRAIN_DATABASE, or beside the stream."),
 ]
+"""The option `--database`: the URL of the consumers' tables."""
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 """The option `--json`."""
 PatternOption = Annotated[
