@@ -15,7 +15,7 @@ from sqlalchemy import Engine, func, select
 from brain.demo.stand_ins import StandIns
 from brain.demo.stand_ins.faults import Mode
 from brain.kit.database import create_tables, open_database
-from brain.kit.outbox import metadata, outbox, put
+from brain.kit.outbox import Message, metadata, outbox, put
 from support.outbox_worker import CHANNELS, run, send_all
 from support.processes import kill, spawn
 from support.waiting import until
@@ -44,7 +44,7 @@ def add(database: Engine, key: str) -> None:
         for channel in CHANNELS:
             for do in ("open", "note", "close"):
                 dedup, body = f"{channel} {key} {do}", {"do": do}
-                put(db, consumer="alerting", channel=channel, key=key, dedup=dedup, body=body, now=time.time())
+                put(db, Message(consumer="alerting", channel=channel, key=key, dedup=dedup, body=body), time.time())
 
 
 def waiting(database: Engine) -> int:

@@ -172,7 +172,8 @@ def applied(engine: sa.Engine) -> list[int]:
 @asynccontextmanager
 async def projecting(stream: EventStream, engine: sa.Engine, group: str, former: str = "") -> AsyncIterator[Projection]:
     context = PluginContext(stream, open_store("memory://"), engine, Settings(stream="memory://"))
-    projection = Projection(context, group, apply, former=former, batch=10)
+    projection = Projection(context, group, apply, former=former)
+    projection.batch = 10
     task = asyncio.create_task(projection.run())
     try:
         yield projection

@@ -57,7 +57,9 @@ def written(engine: sa.Engine) -> list[bytes]:
 @asynccontextmanager
 async def running(stream: EventStream, engine: sa.Engine, apply: Any = write, **options: Any) -> Any:
     house = PluginContext(stream, open_store("memory://"), engine, Settings(stream="memory://"))
+    batch = options.pop("batch", 1000)
     projection = Projection(house, "projected", apply, **options)
+    projection.batch = batch
     task = asyncio.create_task(projection.run())
     try:
         yield projection

@@ -9,7 +9,7 @@ import pytest
 
 from brain import cli
 from brain.kit.database import create_tables, open_database
-from brain.kit.outbox import metadata, outbox, put
+from brain.kit.outbox import Message, metadata, outbox, put
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     create_tables(engine, metadata)
     with engine.begin() as db:
         for channel in ("jira", "slack"):
-            put(db, consumer="alerting", channel=channel, key="k", dedup=channel, body={}, now=1_703_001_234.0)
+            put(db, Message(consumer="alerting", channel=channel, key="k", dedup=channel, body={}), 1_703_001_234.0)
         refused = {"state": "refused", "attempts": 2, "last_error": "Slack refused: \x1b[2Jno_team"}
         db.execute(outbox.update().where(outbox.c.channel == "slack").values(**refused))
     engine.dispose()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from brain.cli.worker import worker
+from brain.cli.commands.worker import worker
 
 
 def run(folder: str, stream: str, database: str) -> None:

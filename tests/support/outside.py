@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
 
 from support.ports import free_port
+from support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "plugins.md"
@@ -75,11 +75,7 @@ class Started:
             self._process = subprocess.Popen(command, cwd=folder, env=_environ(), stderr=log, stdout=subprocess.DEVNULL)
 
     def __enter__(self) -> Started:
-        deadline = time.monotonic() + 120
-        while not self._is_up():
-            assert self._process.poll() is None, f"it ended: {self.log()}"
-            assert time.monotonic() < deadline, f"it does not start: {self.log()}"
-            time.sleep(0.02)
+        wait_until(self._is_up, 120.0)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -91,6 +87,7 @@ class Started:
         return self._log.read_text()
 
     def _is_up(self) -> bool:
+        assert self._process.poll() is None, f"it ended: {self.log()}"
         if not self._serves:
             return '"working"' in self.log()
         try:

@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from brain import cli
-from brain.cli import LazyGroup, commands, root
+from brain.cli import LazyGroup, all_commands, root
 from brain.errors import InvalidInput
 from brain.plugins import Command, Plugin, plugins
 
@@ -90,7 +90,7 @@ def test_the_settings_import_the_tables_that_something_is_set_in(
 def test_each_command_loads_and_has_one_sentence_of_help() -> None:
     group = typer.main.get_command(root())
     assert isinstance(group, LazyGroup)
-    for name, (command, _) in commands().items():
+    for name, (command, _) in all_commands().items():
         assert group.load(name).name == name
         assert command.help.endswith(".")
         assert len(command.help) <= 80
@@ -100,7 +100,7 @@ def test_two_commands_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -
     taken = {"weather": Plugin(name="weather", purpose="x", commands={"serve": Command("a:b", "Serve.")})}
     monkeypatch.setattr(cli, "plugins", lambda: taken)
     with pytest.raises(InvalidInput, match="plug-in weather: there is another command `brain serve`"):
-        commands()
+        all_commands()
 
 
 def test_a_command_that_is_not_there_breaks_no_other(

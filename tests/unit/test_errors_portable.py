@@ -51,7 +51,7 @@ MADE_WITH: dict[str, tuple[Any, ...]] = {
     "ApprovalRequiredHTTP": ("ask", DECISION, APPROVAL),
     "Refused": ("slack", 410, "gone"),
     "TryLater": ("later", 3.0, 503),
-    "_Found": (7, "something wrong"),
+    "_FaultFound": (7, "something wrong"),
 }
 """What the classes with an `__init__` of their own that takes more than a message are made with here."""
 

@@ -6,7 +6,7 @@ import pytest
 
 from brain.errors import InvalidInput
 from brain.immune import HealthEvent, HealthKind, HealthSeverity, HealthStatus, ImmuneService, Reason
-from brain.immune.health import summarise
+from brain.immune.health_summary import summarise
 from support.clock import Clock
 
 

@@ -35,7 +35,7 @@ def nested(depth: int, key: str | None = "k") -> Any:
 def test_the_docs_have_the_bounds_as_they_are() -> None:
     assert limits.table() in (DOCS / "limits.md").read_text(), "put limits.table() into docs/limits.md"
     assert limits.DEPTH == 32
-    rule = policy_schema()["$defs"]["rules"]["items"]["properties"]
+    rule = policy_schema()["$defs"]["Rule"]["properties"]
     assert (rule["metadata"]["x-max-depth"], rule["metadata"]["x-max-bytes"]) == (limits.DEPTH, limits.VALUE_BYTES)
 
 

@@ -70,7 +70,9 @@ def weather(**declared: Any) -> Plugin:
 
 @pytest.mark.parametrize("name", plugins())
 def test_every_installed_plugin_is_sound(name: str) -> None:
-    check_plugin(plugins()[name])
+    plugin = plugins()[name]
+    check_plugin(plugin)
+    assert plugin.name == name
 
 
 def test_a_plugin_that_is_not_installed_can_be_checked() -> None:

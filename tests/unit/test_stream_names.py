@@ -10,7 +10,7 @@ import brain.stream
 
 def test_the_old_name_of_the_delivery_options() -> None:
     for module in (brain, brain.stream):
-        with pytest.warns(DeprecationWarning, match="Delivering is now DeliveryOptions"):
+        with pytest.warns(DeprecationWarning, match=r"Delivering is now brain\.(stream\.)?DeliveryOptions"):
             assert module.Delivering is brain.DeliveryOptions
     assert "Delivering" not in brain.__all__
 

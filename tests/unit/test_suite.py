@@ -36,7 +36,7 @@ def test_nothing_waits_by_spinning() -> None:
 
 MAY_SPIN = {
     "integration/test_redis_faults.py::read_all": "waits in each call for what the other side sends",
-    "support/soc.py::tick": "each look does a piece of the work",
+    "support/alerting.py::tick": "each look does a piece of the work",
 }
 
 

@@ -67,7 +67,7 @@ def put_into_outbox(
     db: sa.Connection, notifier: str, key: str, dedup: str, body: Mapping[str, Any], now: float
 ) -> None:
     """Put a page into the outbox. Pages of one key are sent in order."""
-    outbox.put(db, consumer=CONSUMER, channel=notifier, key=key, dedup=dedup, body=body, now=now)
+    outbox.put(db, outbox.Message(consumer=CONSUMER, channel=notifier, key=key, dedup=dedup, body=body), now)
 
 
 def summarise(alerts: Sequence[Alert]) -> str:

@@ -24,19 +24,25 @@ USAGE_EXIT = 2
 """Exit code for faults that the user can mend: wrong usage, bad input, an unknown id, a part that does not answer."""
 
 COMMANDS = {
-    "dead-letters": Command("brain.cli.dead_letters:app", "Events that a consumer group gave up on."),
-    "demo": Command("brain.cli.demo:demo", "Serve, with a simulated fleet that uses the HTTP API."),
-    "doctor": Command("brain.cli.doctor:doctor", "Check settings, stream, groups, store, database and server."),
-    "events": Command("brain.cli.events:app", "The event stream: follow it, read it, and list its event types."),
-    "groups": Command("brain.cli.groups:app", "Consumer groups: list them (also without a command), or remove one."),
-    "outbox": Command("brain.cli.outbox:app", "Messages to outside services: waiting, sent, refused."),
-    "serve": Command("brain.cli.serve:serve", "Serve the HTTP API, the page and the consumers."),
-    "worker": Command("brain.cli.worker:worker", "Run the tasks of one plug-in, without the HTTP server."),
+    "dead-letters": Command("brain.cli.commands.dead_letters:app", "Events that a consumer group gave up on."),
+    "demo": Command("brain.cli.commands.demo:demo", "Serve, with a simulated fleet that uses the HTTP API."),
+    "doctor": Command(
+        "brain.cli.commands.doctor:doctor", "Check settings, stream, groups, store, database and server."
+    ),
+    "events": Command(
+        "brain.cli.commands.events:app", "The event stream: follow it, read it, and list its event types."
+    ),
+    "groups": Command(
+        "brain.cli.commands.groups:app", "Consumer groups: list them (also without a command), or remove one."
+    ),
+    "outbox": Command("brain.cli.commands.outbox:app", "Messages to outside services: waiting, sent, refused."),
+    "serve": Command("brain.cli.commands.serve:serve", "Serve the HTTP API, the page and the consumers."),
+    "worker": Command("brain.cli.commands.worker:worker", "Run the tasks of one plug-in, without the HTTP server."),
 }
 """The commands that belong to no plug-in."""
 
 
-def commands() -> Mapping[str, tuple[Command, Callable[[], Any]]]:
+def all_commands() -> Mapping[str, tuple[Command, Callable[[], Any]]]:
     """Every command, in the order of the names, with a function that imports it.
 
     Raises InvalidInput when two commands have the same name.
@@ -57,7 +63,7 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._known = commands()
+        self._known = all_commands()
         for name, (command, _) in self._known.items():
             self.add_command(TyperCommand(name, help=command.help), name)
 

@@ -9,7 +9,7 @@ from brain.exports import lazy
 if TYPE_CHECKING:
     from brain.charter import HealthKind, HealthSeverity
     from brain.immune.healing import healing_action
-    from brain.immune.health import HealthStatus, HealthSummary
+    from brain.immune.health_summary import HealthStatus, HealthSummary
     from brain.immune.models import HealthEvent
     from brain.immune.service import ImmuneService
     from brain.kit.health_score import Reason
@@ -19,7 +19,7 @@ else:
         {
             "brain.charter": ["HealthKind", "HealthSeverity"],
             "brain.immune.healing": ["healing_action"],
-            "brain.immune.health": ["HealthStatus", "HealthSummary"],
+            "brain.immune.health_summary": ["HealthStatus", "HealthSummary"],
             "brain.immune.models": ["HealthEvent"],
             "brain.immune.service": ["ImmuneService"],
             "brain.kit.health_score": ["Reason"],

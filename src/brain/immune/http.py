@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 
 from brain import limits
 from brain.charter import HealthKind, HealthSeverity
-from brain.immune.health import HealthSummary
+from brain.immune.health_summary import HealthSummary
 from brain.immune.http_models import HealthEventNumber, HealthEventView, HealthSummaryView, NewHealthEvent
 from brain.immune.models import HealthEvent
 from brain.immune.service import ImmuneService

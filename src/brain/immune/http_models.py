@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from brain import limits
 from brain.charter import HealthKind, HealthSeverity
 from brain.fields import Object, Text
-from brain.immune.health import HealthSummary
+from brain.immune.health_summary import HealthSummary
 from brain.immune.models import HealthEvent
 from brain.kit.views import view_of
 

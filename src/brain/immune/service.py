@@ -14,7 +14,7 @@ import msgspec
 from brain.charter import HealthKind, HealthSeverity, current_meta
 from brain.errors import InvalidInput
 from brain.immune.events import CRITICAL_EVENT, EVENT_PUBLISHED, CriticalHealthEvent, HealthEventPublished
-from brain.immune.health import HealthSummary, summarise
+from brain.immune.health_summary import HealthSummary, summarise
 from brain.immune.models import HealthEvent
 from brain.immune.repository import KEEP, HealthRepository
 from brain.store import Store

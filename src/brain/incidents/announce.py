@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from brain.charter import VERSION, Event, EventType, IncidentState
 from brain.incidents.events import CLOSED, OPENED, REOPENED, RESOLVED, UPDATED, AboutIncident
 from brain.incidents.models import CONSUMER, EVENTS_CHANNEL, Incident, IncidentChange
-from brain.kit.outbox import put
+from brain.kit.outbox import Message, put
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +85,12 @@ class Announcement:
         )
         put(
             self.db,
-            consumer=CONSUMER,
-            channel=EVENTS_CHANNEL,
-            key=incident.id,
-            dedup=event.id,
-            body={"event": event.encode().decode()},
-            now=self.now,
+            Message(
+                consumer=CONSUMER,
+                channel=EVENTS_CHANNEL,
+                key=incident.id,
+                dedup=event.id,
+                body={"event": event.encode().decode()},
+            ),
+            self.now,
         )

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row
 from brain.charter import IncidentState, ThreatStatus
 from brain.errors import Conflict
 from brain.incidents.models import CONSUMER, THREATS_CHANNEL, Incident
-from brain.kit.outbox import OutboxRow, put
+from brain.kit.outbox import Message, OutboxRow, put
 from brain.kit.protocols import ThreatMoves
 from brain.lifecycle import THREAT_MOVES
 from brain.logs import Log
@@ -38,16 +38,18 @@ def put_threat_moves(db: Connection, incident: Incident, threats: Sequence[Row[A
     for threat in threats:
         put(
             db,
-            consumer=CONSUMER,
-            channel=THREATS_CHANNEL,
-            key=threat.threat,
-            dedup=f"threat {threat.threat} {incident.id} {incident.version}",
-            body={
-                "threat": threat.threat,
-                "state": incident.state,
-                "reason": f"incident {incident.number} is {incident.state}" + (f": {reason}" if reason else ""),
-            },
-            now=now,
+            Message(
+                consumer=CONSUMER,
+                channel=THREATS_CHANNEL,
+                key=threat.threat,
+                dedup=f"threat {threat.threat} {incident.id} {incident.version}",
+                body={
+                    "threat": threat.threat,
+                    "state": incident.state,
+                    "reason": f"incident {incident.number} is {incident.state}" + (f": {reason}" if reason else ""),
+                },
+            ),
+            now,
         )
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert, select, update
 from brain.charter import IncidentState
 from brain.incidents import tables
 from brain.incidents.models import CONSUMER
-from brain.kit.outbox import cancel, put
+from brain.kit.outbox import Message, cancel, put
 
 
 def add_tickets(db: Connection, incident: str, systems: Iterable[str]) -> None:
@@ -51,13 +51,15 @@ def enqueue(
             cancel(db, consumer=CONSUMER, channel=mirror.system, key=incident, now=now)
         put(
             db,
-            consumer=CONSUMER,
-            channel=mirror.system,
-            key=incident,
-            dedup=f"ticket {incident} {secrets.token_hex(8)}",
-            body={"incident": incident},
-            now=now,
-            due_at=now if urgent else max(now, mirror.commented_at + comment_seconds),
+            Message(
+                consumer=CONSUMER,
+                channel=mirror.system,
+                key=incident,
+                dedup=f"ticket {incident} {secrets.token_hex(8)}",
+                body={"incident": incident},
+                due_at=now if urgent else max(now, mirror.commented_at + comment_seconds),
+            ),
+            now,
         )
         mine = (table.c.incident == incident) & (table.c.system == mirror.system)
         db.execute(update(table).where(mine).values(queued=True))

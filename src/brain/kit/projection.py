@@ -87,7 +87,6 @@ class Projection:
         apply: Apply,
         *,
         pattern: str | Sequence[str] = "*",
-        batch: int = 1000,
         committed: Callable[[], None] | None = None,
         former: str = "",
     ) -> None:
@@ -102,7 +101,9 @@ class Projection:
         self._stream: EventStream = context.stream
         self._database = context.database
         self._apply = apply
-        self._batch = self._limit = batch
+        self.batch = 1000
+        """Events in one transaction at most."""
+        self._limit = self.batch
         self._committed = committed or (lambda: None)
         self._failures: Counter[str] = Counter()
         self._advanced: tuple[str, float] = ("", 0.0)
@@ -133,7 +134,8 @@ class Projection:
 
     async def _next(self, position: str) -> str | None:
         """Apply what comes after the position; the position reached, or None when there was nothing."""
-        entries = await self._stream.call(self._stream.backend.read, position, self._limit, self.group)
+        size = min(self.batch, self._limit)
+        entries = await self._stream.call(self._stream.backend.read, position, size, self.group)
         if not entries:
             return await self._check_replaced(position)
         before = self.applied
@@ -143,7 +145,7 @@ class Projection:
             raise
         except Exception as error:  # noqa: BLE001  (an event that cannot be applied must not hold up the others)
             return await self._failed(position, entries, error)
-        self._limit = min(self._batch, self._limit * 2)
+        self._limit = min(self.batch, self._limit * 2)
         if self.applied != before:
             self._committed()
         await self._report(reached)

@@ -75,11 +75,13 @@ class MemoryStore(SingleChanges):
         forking.register(self._lock)
 
     def get(self, collection: str, key: str) -> Document | None:
+        """As Store says."""
         check_key(collection, key)
         with self._lock:
             return self._collection(collection).documents.get(key)
 
     def write(self, changes: Sequence[DocumentChange], joins: Mapping[str, Sequence[Mark]] = {}) -> Written:
+        """As Store says."""
         groups = by_collection(changes)
         with self._lock:
             plans = {}
@@ -92,12 +94,14 @@ class MemoryStore(SingleChanges):
         return Written([plans[one.collection].versions[one.key] for one in changes], steps)
 
     def read(self, collection: str, since: Mark | None = None) -> Reading:
+        """As Store says."""
         with self._lock:
             return self._collection(collection).since(since)
 
     def scan(
         self, collection: str, *, start: str = "", limit: int | None = None, newest_first: bool = False
     ) -> Sequence[Document]:
+        """As Store says."""
         with self._lock:
             of = self._collection(collection)
             first = bisect_left(of.keys, start)
@@ -106,6 +110,7 @@ class MemoryStore(SingleChanges):
             return [of.documents[of.keys[place]] for place in chosen]
 
     def mark(self, collection: str) -> Mark:
+        """As Store says."""
         with self._lock:
             return self._collection(collection).mark
 

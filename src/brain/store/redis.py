@@ -48,6 +48,7 @@ class RedisStore(SingleChanges, forking.Part):
             self._client.ping()
 
     def get(self, collection: str, key: str) -> Document | None:
+        """As Store says."""
         check_key(collection, key)
         with self._named_errors():
             found = cast(bytes | None, self._client.hget(self._key("data", collection), key))
@@ -138,6 +139,7 @@ class RedisStore(SingleChanges, forking.Part):
         return [outcome, rest[0], {name: _step(step) for name, step in zip(names, rest[1], strict=True)}]
 
     def read(self, collection: str, since: Mark | None = None) -> Reading:
+        """As Store says."""
         known = since if since is not None else ("", "")
         keys = [f"{self._prefix}:revisions", *(self._key(part, collection) for part in ("data", "marks", "log"))]
         for _ in range(_QUIET_READS):
@@ -190,11 +192,13 @@ class RedisStore(SingleChanges, forking.Part):
         return documents
 
     def mark(self, collection: str) -> Mark:
+        """As Store says."""
         with self._named_errors():
             found = self._client.hmget(f"{self._prefix}:revisions", [collection, f"{collection}\0token"])
         return _mark([value or b"" for value in cast(Sequence[bytes | None], found)])
 
     def close(self) -> None:
+        """As Store says."""
         self._client.close()
 
     def after_fork_in_child(self) -> None:

@@ -127,11 +127,13 @@ class SQLiteStore(SingleChanges):
             self._bulk_reader = LockedConnection(self._connect)
 
     def get(self, collection: str, key: str) -> Document | None:
+        """As Store says."""
         check_key(collection, key)
         rows = self._read("SELECT key, version, data FROM documents WHERE collection = ? AND key = ?", collection, key)
         return rows[0] if rows else None
 
     def write(self, changes: Sequence[DocumentChange], joins: Mapping[str, Sequence[Mark]] = {}) -> Written:
+        """As Store says."""
         groups = by_collection(changes)
         with self._transaction() as connection:
             plans = {
@@ -142,6 +144,7 @@ class SQLiteStore(SingleChanges):
         return Written([plans[one.collection].versions[one.key] for one in changes], steps)
 
     def read(self, collection: str, since: Mark | None = None) -> Reading:
+        """As Store says."""
         with self._snapshot(self._reader) as db:
             mark = _mark(db, collection)
             if since == mark:
@@ -154,6 +157,7 @@ class SQLiteStore(SingleChanges):
     def scan(
         self, collection: str, *, start: str = "", limit: int | None = None, newest_first: bool = False
     ) -> Sequence[Document]:
+        """As Store says."""
         order = "DESC" if newest_first else "ASC"
         return self._read(
             f"SELECT key, version, data FROM documents WHERE collection = ? AND key >= ? ORDER BY key {order} LIMIT ?",
@@ -163,10 +167,12 @@ class SQLiteStore(SingleChanges):
         )
 
     def mark(self, collection: str) -> Mark:
+        """As Store says."""
         with self._named_errors(), self._reader as db:
             return _mark(db, collection)
 
     def close(self) -> None:
+        """As Store says."""
         for connection in (self._writer, self._reader, self._bulk_reader):
             connection.close()
 

@@ -11,6 +11,7 @@ from brain.kit.outbox.dispatcher import Dispatcher, DispatchOptions
 from brain.kit.outbox.prometheus import outbox_metrics
 from brain.kit.outbox.table import (
     ChannelState,
+    Message,
     OutboxRow,
     OutboxState,
     cancel,
@@ -26,6 +27,7 @@ __all__ = [
     "ChannelState",
     "DispatchOptions",
     "Dispatcher",
+    "Message",
     "OutboxRow",
     "OutboxState",
     "cancel",

@@ -108,30 +108,36 @@ class ChannelState:
     """Of the row that failed last among those that wait or were refused."""
 
 
-def put(
-    db: Connection,
-    *,
-    consumer: str,
-    channel: str,
-    key: str,
-    dedup: str,
-    body: Mapping[str, Any],
-    now: float,
-    due_at: float | None = None,
-) -> bool:
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What is put in the outbox: for a `channel` of a `consumer`, in the order of its `key`.
+
+    `dedup` tells messages of the consumer apart; `body` is JSON, and what `deliver` needs, without secrets; `due_at`
+    is when it may be sent, in Unix seconds, now when None.
+    """
+
+    consumer: str
+    channel: str
+    key: str
+    dedup: str
+    body: Mapping[str, Any]
+    due_at: float | None = None
+
+
+def put(db: Connection, message: Message, now: float) -> bool:
     """Add a row, in the caller's transaction; False when the consumer has put one with this `dedup` before.
 
     Rows of one channel and key are sent in the order of their putting, one after the other: a row that is due later
-    holds back those after it (`cancel` it first). `body` is JSON, and what `deliver` needs, without secrets.
+    holds back those after it (`cancel` it first).
     """
     values = {
-        "consumer": consumer,
-        "channel": channel,
-        "key": _stored(key),
-        "dedup": _stored(dedup),
-        "body": dict(body),
+        "consumer": message.consumer,
+        "channel": message.channel,
+        "key": _stored(message.key),
+        "dedup": _stored(message.dedup),
+        "body": dict(message.body),
         "created_at": now,
-        "due_at": now if due_at is None else due_at,
+        "due_at": now if message.due_at is None else message.due_at,
     }
     insert = insert_into(db, outbox).on_conflict_do_nothing(index_elements=["consumer", "dedup"])
     return db.execute(insert.returning(outbox.c.id), values).first() is not None

@@ -59,6 +59,7 @@ class MemoryBackend:
         records: Sequence[bytes],
         meanwhile: Callable[[], None] | None = None,
     ) -> list[str]:
+        """As Backend says."""
         with self._changed:
             stored = self._marks.get(producer, "")
             if stored == mark:
@@ -69,46 +70,56 @@ class MemoryBackend:
             return [self._add(data) for data in records]
 
     def mark(self, producer: str) -> str:
+        """As Backend says."""
         return self._marks.get(producer, "")
 
     def forget(self, producer: str) -> None:
+        """As Backend says."""
         self._marks.pop(producer, None)
 
     def read(self, after: str, limit: int, group: str | None = None) -> list[Entry]:
+        """As Backend says."""
         with self._changed:
             rows = islice(self._log, self._index_after(position_number(after)), None)
             wanted = (row for row in rows if row.only_group in (None, group))
             return [Entry(str(row.position), row.data) for row in islice(wanted, limit)]
 
     def read_back(self, before: str, limit: int) -> list[Entry]:
+        """As Backend says."""
         with self._changed:
             end = self._index_after(position_number(before) - 1) if before else len(self._log)
             public = (row for row in islice(reversed(self._log), len(self._log) - end, None) if row.only_group is None)
             return [Entry(str(row.position), row.data) for row in islice(public, limit)]
 
     def tail(self) -> str:
+        """As Backend says."""
         return str(self._last) if self._last else ""
 
     def position_at(self, unix_seconds: float) -> str:
+        """As Backend says."""
         with self._changed:
             index = bisect_right(self._log, unix_seconds, key=lambda row: row.stored_at)
             return str(self._log[index - 1].position) if index else ""
 
     def wait(self, after: str, timeout: float) -> bool:
+        """As Backend says."""
         with self._changed:
             return self._changed.wait_for(lambda: self._last > position_number(after), timeout)
 
     def create_group(self, group: str, pattern: str, start: str) -> None:
+        """As Backend says."""
         with self._changed:
             known = self._groups.setdefault(group, _Group(pattern, position_number(start)))
             known.pattern = pattern
 
     def drop_group(self, group: str) -> None:
+        """As Backend says."""
         with self._changed:
             if self._groups.pop(group, None) is None:
                 raise NoGroup(f"group {group!r} does not exist")
 
     def rename_group(self, old: str, new: str) -> bool:
+        """As Backend says."""
         with self._changed:
             if old not in self._groups or new in self._groups:
                 return False
@@ -121,6 +132,7 @@ class MemoryBackend:
             return True
 
     def groups(self) -> list[GroupInfo]:
+        """As Backend says."""
         with self._changed:
             return [
                 GroupInfo(
@@ -137,26 +149,31 @@ class MemoryBackend:
             ]
 
     def advance(self, group: str, position: str) -> None:
+        """As Backend says."""
         with self._changed:
             self._group(group).read_to = position_number(position)
 
     def join(self, group: str, consumer: str) -> None:
+        """As Backend says."""
         with self._changed:
             self._group(group).members.setdefault(consumer, 0)
 
     def heartbeat(self, group: str, consumer: str) -> dict[str, int]:
+        """As Backend says."""
         with self._changed:
             members = self._member(group, consumer).members
             members[consumer] += 1
             return dict(members)
 
     def expel(self, group: str, consumer: str, heartbeats: int | None = None) -> None:
+        """As Backend says."""
         with self._changed:
             members = self._group(group).members
             if heartbeats is None or members.get(consumer) == heartbeats:
                 members.pop(consumer, None)
 
     def take_over(self, group: str, consumer: str) -> list[Held]:
+        """As Backend says."""
         with self._changed:
             state = self._member(group, consumer)
             taken = []
@@ -167,6 +184,7 @@ class MemoryBackend:
             return taken
 
     def fetch(self, group: str, consumer: str, limit: int, wanted: EventFilter | None = None) -> list[Entry]:
+        """As Backend says."""
         with self._changed:
             state = self._member(group, consumer)
             found = []
@@ -180,12 +198,14 @@ class MemoryBackend:
             return [Entry(str(row.position), row.data) for row in found]
 
     def ack(self, group: str, consumer: str, positions: Sequence[str]) -> None:
+        """As Backend says."""
         with self._changed:
             state = self._member(group, consumer)
             for position in positions:
                 state.pending.pop(int(position), None)
 
     def count_attempt(self, group: str, position: str) -> int:
+        """As Backend says."""
         with self._changed:
             pending = self._group(group).pending.get(int(position))
             if pending is None:
@@ -194,17 +214,20 @@ class MemoryBackend:
             return pending.attempts
 
     def dead_letter(self, letter: DeadLetter, consumer: str) -> None:
+        """As Backend says."""
         with self._changed:
             state = self._member(letter.group, consumer)
             state.dead[int(letter.position)] = letter
             state.pending.pop(int(letter.position), None)
 
     def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
+        """As Backend says."""
         with self._changed:
             groups = [self._group(group)] if group is not None else list(self._groups.values())
             return sorted((dead for state in groups for dead in state.dead.values()), key=_in_stream_order)[:limit]
 
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
+        """As Backend says."""
         with self._changed:
             letters = self._take_dead(group, positions)
             for letter in letters:
@@ -212,24 +235,29 @@ class MemoryBackend:
             return len(letters)
 
     def discard(self, group: str, positions: Sequence[str] | None = None) -> int:
+        """As Backend says."""
         with self._changed:
             return len(self._take_dead(group, positions))
 
     def size(self) -> tuple[int, int]:
+        """As Backend says."""
         with self._changed:
             return len(self._log), sum(len(row.data) for row in self._log)
 
     def nth_oldest(self, n: int) -> str:
+        """As Backend says."""
         with self._changed:
             return str(self._log[min(n, len(self._log)) - 1].position) if self._log else ""
 
     def trim(self, up_to: str) -> int:
+        """As Backend says."""
         with self._changed:
             count = self._index_after(position_number(up_to))
             del self._log[:count]
             return count
 
     def close(self) -> None:
+        """As Backend says."""
         pass
 
     def _add(self, data: bytes, only_group: str | None = None) -> str:

@@ -46,6 +46,7 @@ class RedisBackend:
         records: Sequence[bytes],
         meanwhile: Callable[[], None] | None = None,
     ) -> list[str]:
+        """As Backend says."""
         keys, args = (self._events, self._marks), (producer, previous, mark, *records)
         with self._errors():
             first = _text(self._link.run_long("append", keys, args, meanwhile))
@@ -55,17 +56,21 @@ class RedisBackend:
         return [f"{ms}-{number}" for number in range(int(seq), int(seq) + len(records))]
 
     def mark(self, producer: str) -> str:
+        """As Backend says."""
         with self._errors():
             return _text(cast(bytes | None, self._redis.hget(self._marks, producer)) or b"")
 
     def forget(self, producer: str) -> None:
+        """As Backend says."""
         with self._errors():
             self._redis.hdel(self._marks, producer)
 
     def read(self, after: str, limit: int, group: str | None = None) -> list[Entry]:
+        """As Backend says."""
         return self._page("XRANGE", after, "-", "+", limit, group)
 
     def read_back(self, before: str, limit: int) -> list[Entry]:
+        """As Backend says."""
         return self._page("XREVRANGE", before, "+", "-", limit)
 
     def _page(
@@ -86,6 +91,7 @@ class RedisBackend:
         return found
 
     def tail(self) -> str:
+        """As Backend says."""
         with self._errors():
             try:
                 last = _text(cast(Any, self._redis.xinfo_stream(self._events))["last-generated-id"])
@@ -96,9 +102,11 @@ class RedisBackend:
             return "" if last == "0-0" else last
 
     def position_at(self, unix_seconds: float) -> str:
+        """As Backend says."""
         return f"{max(0, int(unix_seconds * 1000))}-0"
 
     def wait(self, after: str, timeout: float) -> bool:
+        """As Backend says."""
         deadline = time.monotonic() + timeout
         while True:
             # In turns shorter than the client's timeout: a server that hangs differs from one with nothing new.
@@ -110,10 +118,12 @@ class RedisBackend:
                 return False
 
     def create_group(self, group: str, pattern: str, start: str) -> None:
+        """As Backend says."""
         with self._errors():
             self._run("create_group", [self._events, self._patterns], [group, pattern, start or "0-0"])
 
     def drop_group(self, group: str) -> None:
+        """As Backend says."""
         with self._errors():
             if not self._redis.xgroup_destroy(self._events, group):
                 raise NoGroup(f"group {group!r} does not exist")
@@ -121,6 +131,7 @@ class RedisBackend:
             self._redis.delete(self._members(group), self._attempts(group), self._dead(group))
 
     def rename_group(self, old: str, new: str) -> bool:
+        """As Backend says."""
         infos = {info.name: info for info in self.groups()}
         if old not in infos or new in infos:
             return False
@@ -142,6 +153,7 @@ class RedisBackend:
             after = rows[-1][0].decode()
 
     def groups(self) -> list[GroupInfo]:
+        """As Backend says."""
         with self._errors():
             try:
                 rows = self._redis.xinfo_groups(self._events)
@@ -181,23 +193,28 @@ class RedisBackend:
         )
 
     def advance(self, group: str, position: str) -> None:
+        """As Backend says."""
         with self._errors():
             self._redis.xgroup_setid(self._events, group, position or "0-0")
 
     def join(self, group: str, consumer: str) -> None:
+        """As Backend says."""
         with self._errors():
             self._run("join", [self._events, self._members(group)], [group, consumer])
 
     def heartbeat(self, group: str, consumer: str) -> dict[str, int]:
+        """As Backend says."""
         with self._errors():
             rows = self._run("heartbeat", [self._events, self._members(group)], [group, consumer])
             return {_text(name): int(count) for name, count in zip(rows[::2], rows[1::2], strict=True)}
 
     def expel(self, group: str, consumer: str, heartbeats: int | None = None) -> None:
+        """As Backend says."""
         with self._errors():
             self._run("expel", [self._members(group)], [consumer, "" if heartbeats is None else heartbeats])
 
     def take_over(self, group: str, consumer: str) -> list[Held]:
+        """As Backend says."""
         with self._errors():
             rows = self._run(
                 "take_over", [self._events, self._members(group), self._attempts(group)], [group, consumer]
@@ -205,6 +222,7 @@ class RedisBackend:
             return [Held(_text(position), data, int(attempts)) for position, data, attempts in rows]
 
     def fetch(self, group: str, consumer: str, limit: int, wanted: EventFilter | None = None) -> list[Entry]:
+        """As Backend says."""
         with self._errors():
             if wanted is None:
                 return self._fetch_all(group, consumer, limit)
@@ -245,21 +263,25 @@ class RedisBackend:
                 return [Entry(position.decode(), fields[1]) for position, fields in found]
 
     def ack(self, group: str, consumer: str, positions: Sequence[str]) -> None:
+        """As Backend says."""
         with self._errors():
             for start in range(0, len(positions), _MAX_ACK):
                 keys = [self._events, self._members(group), self._attempts(group)]
                 self._run("ack", keys, [group, consumer, *positions[start : start + _MAX_ACK]])
 
     def count_attempt(self, group: str, position: str) -> int:
+        """As Backend says."""
         with self._errors():
             return int(self._run("count_attempt", [self._events, self._attempts(group)], [group, position]))
 
     def dead_letter(self, letter: DeadLetter, consumer: str) -> None:
+        """As Backend says."""
         with self._errors():
             keys = [self._events, self._members(letter.group), self._attempts(letter.group), self._dead(letter.group)]
             self._run("dead_letter", keys, [letter.group, consumer, letter.position, msgspec.msgpack.encode(letter)])
 
     def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
+        """As Backend says."""
         with self._errors():
             names = [group] if group is not None else [info.name for info in self.groups()]
             found = [
@@ -270,6 +292,7 @@ class RedisBackend:
             return sorted(found, key=lambda letter: (position_key(letter.position), letter.group))[:limit]
 
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
+        """As Backend says."""
         count = 0
         for letter in self._chosen_dead(group, positions):
             with self._errors():
@@ -279,6 +302,7 @@ class RedisBackend:
         return count
 
     def discard(self, group: str, positions: Sequence[str] | None = None) -> int:
+        """As Backend says."""
         chosen = [letter.position for letter in self._chosen_dead(group, positions)]
         with self._errors():
             return int(self._redis.hdel(self._dead(group), *chosen)) if chosen else 0
@@ -290,10 +314,12 @@ class RedisBackend:
         return letters if positions is None else [letter for letter in letters if letter.position in set(positions)]
 
     def size(self) -> tuple[int, int]:
+        """As Backend says."""
         with self._errors():
             return int(self._redis.xlen(self._events)), int(cast(Any, self._redis.memory_usage(self._events)) or 0)
 
     def nth_oldest(self, n: int) -> str:
+        """As Backend says."""
         found, start = "", "-"
         with self._errors():
             while n > 0:
@@ -305,6 +331,7 @@ class RedisBackend:
         return found
 
     def trim(self, up_to: str) -> int:
+        """As Backend says."""
         with self._errors():
             return int(self._redis.xtrim(self._events, minid=_after(up_to), approximate=False)) if up_to else 0
 

@@ -75,6 +75,7 @@ class SQLiteBackend:
         records: Sequence[bytes],
         meanwhile: Callable[[], None] | None = None,
     ) -> list[str]:
+        """As Backend says."""
         with self._transaction() as db:
             row = db.execute("SELECT mark FROM producers WHERE name = ?", (producer,)).fetchone()
             stored = row[0] if row else ""
@@ -99,14 +100,17 @@ class SQLiteBackend:
         return last
 
     def mark(self, producer: str) -> str:
+        """As Backend says."""
         rows = self._query("SELECT mark FROM producers WHERE name = ?", producer)
         return str(rows[0][0]) if rows else ""
 
     def forget(self, producer: str) -> None:
+        """As Backend says."""
         with self._transaction() as db:
             db.execute("DELETE FROM producers WHERE name = ?", (producer,))
 
     def read(self, after: str, limit: int, group: str | None = None) -> list[Entry]:
+        """As Backend says."""
         rows = self._query(
             "SELECT position, data FROM events WHERE position > ? AND (only_group IS NULL OR only_group = ?) "
             "ORDER BY position LIMIT ?",
@@ -117,6 +121,7 @@ class SQLiteBackend:
         return [Entry(str(position), data) for position, data in rows]
 
     def read_back(self, before: str, limit: int) -> list[Entry]:
+        """As Backend says."""
         rows = self._query(
             "SELECT position, data FROM events WHERE position < ? AND only_group IS NULL "
             "ORDER BY position DESC LIMIT ?",
@@ -126,14 +131,17 @@ class SQLiteBackend:
         return [Entry(str(position), data) for position, data in rows]
 
     def tail(self) -> str:
+        """As Backend says."""
         rows = self._query("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
         return str(rows[0][0]) if rows else ""
 
     def position_at(self, unix_seconds: float) -> str:
+        """As Backend says."""
         rows = self._query("SELECT max(position) FROM event_times WHERE stored_at <= ?", unix_seconds)
         return str(rows[0][0] or "")
 
     def wait(self, after: str, timeout: float) -> bool:
+        """As Backend says."""
         position = position_number(after)
         deadline = time.monotonic() + timeout
         while True:
@@ -152,6 +160,7 @@ class SQLiteBackend:
                 return False
 
     def create_group(self, group: str, pattern: str, start: str) -> None:
+        """As Backend says."""
         with self._transaction() as db:
             db.execute(
                 "INSERT INTO groups VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET pattern = excluded.pattern",
@@ -159,6 +168,7 @@ class SQLiteBackend:
             )
 
     def drop_group(self, group: str) -> None:
+        """As Backend says."""
         with self._transaction() as db:
             self._check_group(db, group)
             db.execute("DELETE FROM groups WHERE name = ?", (group,))
@@ -166,6 +176,7 @@ class SQLiteBackend:
                 db.execute(f"DELETE FROM {table} WHERE grp = ?", (group,))
 
     def rename_group(self, old: str, new: str) -> bool:
+        """As Backend says."""
         with self._transaction() as db:
             query = "SELECT name, read_to FROM groups WHERE name IN (?, ?)"
             read_to: dict[str, int] = dict(db.execute(query, (old, new)).fetchall())
@@ -180,6 +191,7 @@ class SQLiteBackend:
             return True
 
     def groups(self) -> list[GroupInfo]:
+        """As Backend says."""
         tail = int(self.tail() or 0)
         rows = self._query(
             """SELECT name, pattern, read_to,
@@ -202,22 +214,26 @@ class SQLiteBackend:
         ]
 
     def advance(self, group: str, position: str) -> None:
+        """As Backend says."""
         with self._transaction() as db:
             self._check_group(db, group)
             db.execute("UPDATE groups SET read_to = ? WHERE name = ?", (int(position or 0), group))
 
     def join(self, group: str, consumer: str) -> None:
+        """As Backend says."""
         with self._transaction() as db:
             self._check_group(db, group)
             db.execute("INSERT OR IGNORE INTO members VALUES (?, ?, 0)", (group, consumer))
 
     def heartbeat(self, group: str, consumer: str) -> dict[str, int]:
+        """As Backend says."""
         with self._transaction() as db:
             self._check_member(db, group, consumer)
             db.execute("UPDATE members SET beat = beat + 1 WHERE grp = ? AND consumer = ?", (group, consumer))
             return dict(db.execute("SELECT consumer, beat FROM members WHERE grp = ?", (group,)).fetchall())
 
     def expel(self, group: str, consumer: str, heartbeats: int | None = None) -> None:
+        """As Backend says."""
         with self._transaction() as db:
             db.execute(
                 "DELETE FROM members WHERE grp = ? AND consumer = ? AND beat = coalesce(?, beat)",
@@ -225,6 +241,7 @@ class SQLiteBackend:
             )
 
     def take_over(self, group: str, consumer: str) -> list[Held]:
+        """As Backend says."""
         with self._transaction() as db:
             self._check_member(db, group, consumer)
             orphaned = "consumer NOT IN (SELECT consumer FROM members WHERE grp = :group)"
@@ -241,6 +258,7 @@ class SQLiteBackend:
             return [Held(str(position), data, attempts) for position, data, attempts in rows]
 
     def fetch(self, group: str, consumer: str, limit: int, wanted: EventFilter | None = None) -> list[Entry]:
+        """As Backend says."""
         while True:
             with self._transaction() as db:
                 self._check_member(db, group, consumer)
@@ -262,6 +280,7 @@ class SQLiteBackend:
                 return entries
 
     def ack(self, group: str, consumer: str, positions: Sequence[str]) -> None:
+        """As Backend says."""
         with self._transaction() as db:
             self._check_member(db, group, consumer)
             db.execute(
@@ -270,6 +289,7 @@ class SQLiteBackend:
             )
 
     def count_attempt(self, group: str, position: str) -> int:
+        """As Backend says."""
         with self._transaction() as db:
             row = db.execute(
                 "UPDATE pending SET attempts = attempts + 1 WHERE grp = ? AND position = ? RETURNING attempts",
@@ -280,6 +300,7 @@ class SQLiteBackend:
             return int(row[0])
 
     def dead_letter(self, letter: DeadLetter, consumer: str) -> None:
+        """As Backend says."""
         with self._transaction() as db:
             self._check_member(db, letter.group, consumer)
             key = (letter.group, int(letter.position))
@@ -287,6 +308,7 @@ class SQLiteBackend:
             db.execute("DELETE FROM pending WHERE grp = ? AND position = ?", key)
 
     def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
+        """As Backend says."""
         rows = self._query(
             "SELECT grp, letter FROM dead_letters WHERE grp = coalesce(?, grp) ORDER BY position, grp LIMIT ?",
             group,
@@ -295,6 +317,7 @@ class SQLiteBackend:
         return [unpack_letter(letter, name) for name, letter in rows]
 
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
+        """As Backend says."""
         with self._transaction() as db:
             letters = self._take_dead(db, group, positions)
             rows = [(unpack_letter(letter, group).data, group) for letter in letters]
@@ -304,6 +327,7 @@ class SQLiteBackend:
         return len(letters)
 
     def discard(self, group: str, positions: Sequence[str] | None = None) -> int:
+        """As Backend says."""
         with self._transaction() as db:
             return len(self._take_dead(db, group, positions))
 
@@ -318,6 +342,7 @@ class SQLiteBackend:
         return [letter for _, letter in sorted(rows)]
 
     def size(self) -> tuple[int, int]:
+        """As Backend says."""
         row = self._query("SELECT min(position) FROM events")[0][0]
         count = int(self.tail()) - row + 1 if row else 0
         pages = self._query("SELECT (SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count)")
@@ -325,10 +350,12 @@ class SQLiteBackend:
         return count, pages[0][0] * page_size
 
     def nth_oldest(self, n: int) -> str:
+        """As Backend says."""
         row = self._query("SELECT min(position) FROM events")[0][0]
         return str(min(row + n - 1, int(self.tail()))) if row else ""
 
     def trim(self, up_to: str) -> int:
+        """As Backend says."""
         with self._transaction() as db:
             count = db.execute("DELETE FROM events WHERE position <= ?", (int(up_to or 0),)).rowcount
             db.execute(
@@ -338,6 +365,7 @@ class SQLiteBackend:
             return count
 
     def close(self) -> None:
+        """As Backend says."""
         for connection in (self._writer, self._reader, self._poller):
             connection.close()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from brain.cli.trace import trace_events
+from brain.cli.commands.trace import trace_events
 from brain.kit.cli.common import JsonOption, PatternOption, StreamOption, print_json, print_json_array, run
 
 if TYPE_CHECKING:

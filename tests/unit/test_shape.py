@@ -1,0 +1,63 @@
+"""The code keeps to the sizes that CONTRIBUTING.md names."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[2] / "src" / "brain"
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def functions() -> Iterator[tuple[str, Function]]:
+    """Every function and method of the package, with its place."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, Function):
+                yield f"{path.relative_to(SOURCE)}:{node.lineno} {node.name}", node
+
+
+def lines(node: Function) -> int:
+    """Lines of the body, without the docstring."""
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def parameters(node: Function) -> int:
+    """How many parameters it takes, `self` and `cls` left out."""
+    given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    return sum(one.arg not in ("self", "cls") for one in given)
+
+
+def public_functions() -> Iterator[tuple[str, Function]]:
+    """Functions of modules and methods of classes that somebody outside may call."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        yield from _public(path.relative_to(SOURCE).as_posix(), ast.parse(path.read_text("utf-8")).body)
+
+
+def _public(path: str, body: list[ast.stmt]) -> Iterator[tuple[str, Function]]:
+    for node in body:
+        if isinstance(node, Function) and not node.name.startswith("_"):
+            yield f"{path}:{node.lineno} {node.name}", node
+        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from _public(path, node.body)
+
+
+def test_almost_no_function_is_longer_than_forty_lines() -> None:
+    found = list(functions())
+    long = [place for place, node in found if lines(node) > 40]
+    assert len(long) <= 0.005 * len(found), long
+
+
+def test_almost_no_function_takes_more_than_six_parameters() -> None:
+    found = list(functions())
+    many = [place for place, node in found if parameters(node) > 6]
+    assert len(many) <= 0.005 * len(found), many
+
+
+def test_almost_every_public_function_has_a_docstring() -> None:
+    public = list(public_functions())
+    bare = [place for place, node in public if ast.get_docstring(node) is None]
+    assert len(bare) <= 0.05 * len(public), bare
