@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
 
 if TYPE_CHECKING:
     from brain.alerting.configuration import AlertingConfiguration
@@ -22,9 +22,6 @@ app = typer.Typer(no_args_is_help=True)
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The alert's id, alr_...")]
 ByOption = Annotated[str, typer.Option("--by", metavar="NAME", envvar="USER", help="Who you are.")]
-DatabaseOption = Annotated[
-    str | None, typer.Option("--database", metavar="URL", help="The database of the plug-ins' tables.")
-]
 
 
 @app.command("list")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.alerting.commands.alerts import ByOption, DatabaseOption, opened, publish
-from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
+from brain.alerting.commands.alerts import ByOption, opened, publish
+from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
 
 if TYPE_CHECKING:
     from brain.alerting.silences import Silence
