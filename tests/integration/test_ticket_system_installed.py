@@ -1,11 +1,9 @@
-"""A ticket system of another package, as docs/connectors.md shows it: installed, configured, and used."""
+"""A ticket system of another package, as docs/connectors.md shows it: built, installed, configured, and used."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,16 +14,13 @@ import pytest
 
 from brain.connectors.webhook import sign
 from brain.secret import Secret
-from support.installed import install
-from support.ports import free_port
-from support.server import BRAIN
+from support.outside import ROOT, Environment, Started, files_in, write
 from support.tracker import Tracker
 from support.waiting import wait_until
 
-ROOT = Path(__file__).parents[2]
 SECTION = (ROOT / "docs" / "connectors.md").read_text().partition("\n## A ticket system of your own\n")[2]
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", SECTION.partition("\n## ")[0], re.S)
-MODULE, PYPROJECT, TABLE = (text for _, text in BLOCKS)
+FILES = files_in(SECTION.partition("\n## ")[0])
+TABLE = re.findall(r"```toml\n(\[incidents.*?)```", SECTION, re.S)[0]
 SECRET = "a secret that only the tracker and we know"
 
 
@@ -35,46 +30,32 @@ def tracker() -> Iterator[Tracker]:
         yield server
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    packages = install(tmp_path / "packages", PYPROJECT, {"brain_tracker/__init__.py": MODULE})
-    own = {name: value for name, value in os.environ.items() if not name.startswith("BRAIN_")}
-    return {**own, "PYTHONPATH": str(packages), "TRACKER_WEBHOOK_SECRET": SECRET, "NO_COLOR": "1"}
-
-
-def run(folder: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [*BRAIN, *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    made = Environment(tmp_path_factory.mktemp("environment") / "env")
+    made.install(write(FILES, tmp_path_factory.mktemp("package")))
+    return made
 
 
 @pytest.fixture
-def client(tmp_path: Path, environment: dict[str, str], tracker: Tracker) -> Iterator[httpx.Client]:
+def client(tmp_path: Path, environment: Environment, tracker: Tracker) -> Iterator[httpx.Client]:
     common = 'consumers = ["incidents"]\n[incidents]\ncomment_seconds = 0.0\npoll_seconds = 3600\n'
     (tmp_path / "brain.toml").write_text(common + TABLE.replace("http://127.0.0.1:8800", tracker.url))
-    port = free_port()
-    command = [*BRAIN, "serve", "--port", str(port)]
+    (tmp_path / "tracker-secret").write_text(SECRET)
     with (
-        (tmp_path / "log").open("w") as log,
-        subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=log, stdout=log) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}/api", timeout=60, trust_env=False) as made,
+        Started(environment, "serve", folder=tmp_path) as server,
+        httpx.Client(base_url=f"{server.url}/api", timeout=60, trust_env=False) as made,
     ):
-        try:
-            wait_until(lambda: answers(made) or process.poll() is not None, 120)
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            yield made
-        finally:
-            process.terminate()
+        yield made
 
 
-def answers(client: httpx.Client) -> bool:
-    try:
-        return client.get("/incidents").is_success
-    except httpx.TransportError:
-        return False
+def test_it_is_short() -> None:
+    assert {path for path, text in FILES.items() if len(text.splitlines()) > 40} == set()
+    assert sorted(FILES) == ["pyproject.toml", "src/brain_tracker/__init__.py"]
 
 
 def test_it_is_used_as_jira_and_servicenow_are(
-    tmp_path: Path, environment: dict[str, str], tracker: Tracker, client: httpx.Client
+    tmp_path: Path, environment: Environment, tracker: Tracker, client: httpx.Client
 ) -> None:
     id = client.post("/incidents", json={"title": "wrong invoices"}).json()["id"]
 
@@ -101,29 +82,20 @@ def test_it_is_used_as_jira_and_servicenow_are(
     assert (answer.status_code, answer.json()) == (202, {"ticket": key, "known": True})
     wait_until(lambda: client.get(f"/incidents/{id}").json()["state"] == "RESOLVED")
 
-    shown = run(tmp_path, environment, "incidents", "show", "1")
+    shown = environment.brain("incidents", "show", "1", folder=tmp_path)
     assert f"ticket: tracker {key} RESOLVED {tracker.url}/tickets/{key}" in shown.stdout
 
 
-def test_a_wrong_table_is_refused_with_the_nearest_kind(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_a_wrong_table_is_refused_with_the_nearest_kind(tmp_path: Path, environment: Environment) -> None:
     (tmp_path / "brain.toml").write_text(TABLE.replace("incidents.tracker", "incidents.trackr"))
-    ended = run(tmp_path, environment, "incidents", "list")
+    ended = environment.brain("incidents", "list", folder=tmp_path)
     assert ended.returncode == 2
     assert "did you mean tracker?" in ended.stderr
     (tmp_path / "brain.toml").write_text("[incidents.tracker]\ncolour = 'red'\n")
-    ended = run(tmp_path, environment, "incidents", "list")
+    ended = environment.brain("incidents", "list", folder=tmp_path)
     assert ended.returncode == 2
     assert "incidents.tracker.url" in ended.stderr  # the model of the package says what is missing
     assert "incidents.tracker.colour" in ended.stderr
-
-
-@pytest.mark.parametrize("kind", ["threats", "poll_seconds"])
-def test_a_kind_with_the_name_of_something_else_is_refused(tmp_path: Path, kind: str) -> None:
-    pyproject = PYPROJECT.replace("tracker = ", f"{kind} = ")
-    packages = install(tmp_path / "packages", pyproject, {"brain_tracker/__init__.py": MODULE})
-    ended = run(tmp_path, {**os.environ, "PYTHONPATH": str(packages), "NO_COLOR": "1"}, "incidents", "list")
-    assert ended.returncode == 2
-    assert f"ticket system '{kind}': this name is reserved" in " ".join(ended.stderr.split())
 
 
 def test_the_page_names_no_ticket_system() -> None:

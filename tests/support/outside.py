@@ -24,7 +24,12 @@ _BRAIN = "from brain.cli import main; main()"
 
 def files_on_page() -> dict[str, str]:
     """The files that the page shows, by their path in the package."""
-    return dict(_FILE.findall(PAGE.read_text()))
+    return files_in(PAGE.read_text())
+
+
+def files_in(text: str) -> dict[str, str]:
+    """The files that a text in Markdown shows, by their path in the package."""
+    return dict(_FILE.findall(text))
 
 
 def write(files: Mapping[str, str], folder: Path) -> Path:

@@ -40,12 +40,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         key = self.path.rpartition("/")[2]
         content = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or "{}")
-        new = key not in self.server.tickets
+        before = json.dumps(self.server.tickets.get(key))
         ticket = self.server.tickets.setdefault(key, {"state": "NEW", "comments": {}, **content})
         if "comment" in content:
             ticket["comments"].setdefault(content["reference"], content["comment"])
         ticket["state"] = content.get("state", ticket["state"])
-        body = json.dumps({"state": ticket["state"], "changed": new}).encode()
+        body = json.dumps({"state": ticket["state"], "changed": json.dumps(ticket) != before}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -13,6 +13,7 @@ from brain.connectors.registry import Registry
 from brain.connectors.servicenow import ServiceNow
 from brain.connectors.tickets import TicketSystem, ticket_systems
 from brain.errors import InvalidInput
+from brain.incidents import settings
 from brain.incidents.settings import IncidentSettings
 from support.installed import install
 
@@ -60,3 +61,10 @@ def test_a_package_that_cannot_be_used_is_named(
     with pytest.raises(InvalidInput) as refused:
         ticket_systems.__wrapped__()
     assert fault in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["threats", "stream", "poll_seconds", "systems"])
+def test_a_kind_with_the_name_of_something_else_is_refused(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(settings, "ticket_systems", lambda: {kind: Jira})
+    with pytest.raises(InvalidInput, match=f"ticket system '{kind}': this name is reserved"):
+        settings._incident_settings()
