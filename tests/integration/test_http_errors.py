@@ -208,7 +208,7 @@ async def test_a_bad_parameter_is_named(client: httpx.AsyncClient, query: str, n
         ("GET", "/api/events?limt=5", "limt (query parameter): no such parameter; did you mean limit?"),
         ("GET", "/api/events?correlationId=x", "did you mean correlation_id?"),
         ("GET", "/api/threats?zzz=1", "there are limit, severity, source, status, type"),
-        ("GET", "/api/threats/stats?limit=1", "this path takes none"),
+        ("GET", "/api/threats/stats?limit=1", "this path has none"),
         ("GET", "/api/events/live?patern=a", "did you mean pattern?"),
         ("GET", "/api/incidents?State=open", "did you mean state?"),
         ("POST", "/api/policy/rules?By=me", "did you mean by?"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from support.outside import ROOT, Environment, Started, files_on_page, write
+from support.scripted import Reply, ScriptedServer
 from support.tracker import Tracker
 from support.waiting import wait_until
 
@@ -151,6 +153,23 @@ def test_its_tasks_run_in_a_worker_of_their_own(environment: Environment, tmp_pa
         with Started(environment, "worker", "weather", folder=tmp_path):
             wait_until(lambda: [station["wind"] for station in client.get("/api/weather/stations").json()] == [9.0])
         client.close()
+
+
+async def test_its_notifier_is_paged(environment: Environment, tmp_path: Path) -> None:
+    table = '[alerting.notifiers.coast]\nkind = "radio"\ntoken = "t0ken"\n'
+    async with ScriptedServer() as radio:
+        radio.replies = [Reply(200, "ok"), Reply(200, "ok")]
+        (tmp_path / "brain.toml").write_text(f'{table}url = "{radio.url}"\n')
+        checked = await asyncio.to_thread(environment.brain, "alerts", "check-config", folder=tmp_path)
+        assert "coast (radio)" in checked.stdout, checked.stderr
+        tested = await asyncio.to_thread(environment.brain, "alerts", "test", "coast", folder=tmp_path)
+    assert tested.returncode == 0, tested.stderr
+    trigger, _ = radio.requests
+    assert "Authorization: Bearer t0ken" in trigger
+    assert '"title":"TEST' in trigger
+    (tmp_path / "brain.toml").write_text(table.replace("radio", "radoi"))
+    refused = await asyncio.to_thread(environment.brain, "alerts", "check-config", folder=tmp_path)
+    assert "apprise, email, pagerduty, radio, slack, webhook" in " ".join(refused.stderr.split())
 
 
 def test_its_ticket_system_has_a_ticket_for_each_incident(environment: Environment, tmp_path: Path) -> None:
