@@ -132,9 +132,7 @@ async def test_rows_of_one_key_are_sent_in_order_also_when_the_first_fails(datab
 
 async def test_a_put_that_is_rolled_back_sends_nothing(database: Engine) -> None:
     with database.connect() as db, db.begin() as transaction:
-        assert put(db,
-@@MSG Message(consumer="alerting", channel="c", key="k", dedup="gone", body={}),
-@@ time.time())
+        assert put(db, Message(consumer="alerting", channel="c", key="k", dedup="gone", body={}), time.time())
         transaction.rollback()
     add(database, ("c", "k", "kept"))
     service = Service()
@@ -330,9 +328,7 @@ async def test_cancelled_rows_are_not_sent_and_later_ones_wait_for_their_time(da
         await until(lambda: service.got == ["other"])
         with database.begin() as db:
             assert cancel(db, consumer="alerting", key="held", now=time.time()) == 2
-            assert put(db,
-@@MSG Message(consumer="alerting", channel="c", key="held", dedup="new", body={}),
-@@ time.time())
+            assert put(db, Message(consumer="alerting", channel="c", key="held", dedup="new", body={}), time.time())
             assert not put(
                 db, Message(consumer="alerting", channel="c", key="held", dedup="page", body={}), time.time()
             )
@@ -419,9 +415,7 @@ async def test_a_table_that_cannot_be_read_ends_the_dispatcher_loudly(tmp_path: 
 async def test_one_consumers_rows_are_not_anothers(database: Engine) -> None:
     add(database, ("c", "k", "soc's"))
     with database.begin() as db:
-        put(db,
-@@MSG Message(consumer="incidents", channel="c", key="k", dedup="soc's", body={}),
-@@ time.time())
+        put(db, Message(consumer="incidents", channel="c", key="k", dedup="soc's", body={}), time.time())
     service = Service()
     async with running(Dispatcher(database, "incidents", service.deliver, options=QUICK)):
         await until(lambda: bool(service.got))
