@@ -6,13 +6,16 @@ With pytest-xdist each worker is a session: it has servers, ports and folders of
 from __future__ import annotations
 
 import gc
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
+from brain import logs
 from support.postgres_server import PostgresServer
 from support.redis_groups import Cluster
 from support.redis_server import RedisServer, StartRedis
@@ -50,6 +53,20 @@ def pytest_collection_finish() -> None:
     """Spare the garbage collector what stays for the whole run: modules and items."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test that runs a command, or configures logs, leaves the next one's as they were."""
+    monkeypatch.setattr(logs, "_pending", False)
+    root = logging.getLogger()
+    handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    if configured != structlog.get_config():
+        structlog.configure(**configured)
 
 
 @pytest.fixture(autouse=True)

@@ -104,7 +104,7 @@ def configure_logs(level: str = "warning", form: str = "auto") -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler()
+    handler = _StandardError()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -126,6 +126,18 @@ def configure_when_needed() -> None:
         return
     _pending = True
     logging.getLogger().handlers[:] = [_FirstLine()]
+
+
+class _StandardError(logging.Handler):
+    """Writes to what standard error is at that moment: a host, or a test, may put another in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record as one line."""
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:  # noqa: BLE001  (logging's own way: said on standard error where there is one)
+            self.handleError(record)
 
 
 class _FirstLine(logging.Handler):

@@ -194,7 +194,6 @@ def _with_new_tables(data: Mapping[str, Any]) -> dict[str, Any]:
         if old in found:
             if new in found:
                 raise InvalidInput(f"{FILE}: both [{old}] and [{new}], its new name, are there; join them")
-            log.warning("a settings table has a new name; rename it", file=FILE, table=old, now=new)
             found[new] = found.pop(old)
     return found
 
@@ -207,7 +206,6 @@ def _with_new_variables(environment: Mapping[str, V]) -> dict[str, V]:
             before, after = f"{PREFIX}{old}__", f"{PREFIX}{new}__"
             if variable.upper().startswith(before.upper()):
                 renamed = (after.upper() if variable.isupper() else after.lower()) + variable[len(before) :]
-                log.warning("a variable has a new name; rename it", variable=variable, now=renamed.upper())
                 found.setdefault(renamed, found.pop(variable))
     return found
 
@@ -220,7 +218,9 @@ def load_settings(**given: Any) -> CoreSettings:
     """
     given = {name: value for name, value in given.items() if value is not None}
     try:
-        set_in = _names_set(given)
+        tables = TomlConfigSettingsSource(CoreSettings, Path(FILE)).toml_data
+        _warn_of_former_names(tables)
+        set_in = {*given, *_variables_set(), *_with_new_tables(tables)}
         model = model_with(plugin for plugin in plugins().values() if plugin.name in set_in)
         if not unknown_variables(_with_new_variables(os.environ), PREFIX, model):
             return model(**given)
@@ -249,14 +249,25 @@ def _all_tables(given: Mapping[str, Any]) -> CoreSettings:
     return settings
 
 
-def _names_set(given: Mapping[str, Any]) -> set[str]:
-    """The settings and tables that a value is set in: given, in the environment or in the file."""
-    in_environment = {
+def _variables_set() -> set[str]:
+    """The settings and tables that the environment sets a value in."""
+    return {
         variable[len(PREFIX) :].partition("__")[0].lower()
         for variable in _with_new_variables(os.environ)
         if variable.upper().startswith(PREFIX)
     }
-    return {*given, *in_environment, *_with_new_tables(TomlConfigSettingsSource(CoreSettings, Path(FILE)).toml_data)}
+
+
+def _warn_of_former_names(tables: Mapping[str, Any]) -> None:
+    """Log each table of the file and each variable that has an old name."""
+    for old, new in former_names().items():
+        if old in tables:
+            log.warning("a settings table has a new name; rename it", file=FILE, table=old, now=new)
+        before = f"{PREFIX}{old}__".upper()
+        for variable in os.environ:
+            if variable.upper().startswith(before):
+                now = f"{PREFIX}{new}__".upper() + variable[len(before) :]
+                log.warning("a variable has a new name; rename it", variable=variable, now=now)
 
 
 def without_password(url: str) -> str:

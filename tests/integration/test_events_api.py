@@ -137,7 +137,7 @@ async def test_the_catalogue_tells_each_types_schema(server: Server) -> None:
     entries = {entry["name"]: entry for entry in (await server[1].get("/api/events/catalogue")).json()}
     denied = entries["policy.action_denied"]
     assert (denied["priority"], denied["frequency"], denied["source"]) == ("CRITICAL", "Medium", "policy_service")
-    assert denied["example"].keys() <= denied["payload_schema"]["$defs"]["ActionDenied"]["properties"].keys()
+    assert denied["example"].keys() <= denied["payload_schema"]["$defs"]["DeniedAction"]["properties"].keys()
 
 
 async def test_metrics_are_openmetrics_and_agree_with_the_stream(server: Server) -> None:

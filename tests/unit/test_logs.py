@@ -1,26 +1,14 @@
 """Where log lines go: never to standard output, which is for a program's results."""
 
 import json
-import logging
 import subprocess
+import io
 import sys
-from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from brain.logs import Log, configure_logs
-
-
-@pytest.fixture(autouse=True)
-def as_found() -> Iterator[None]:
-    """The process's own logs, put back at the end."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def test_without_a_set_up_lines_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,3 +71,21 @@ def test_the_first_line_sets_logs_up_when_that_was_put_off(line: str) -> None:
     assert ran.stdout == ""
     (line,) = ran.stderr.splitlines()
     assert json.loads(line)["event"] == "disk full"
+
+
+def test_lines_follow_standard_error_where_it_goes(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is configured while a test captures standard error does not write into that when it is closed."""
+    configure_logs(form="json")
+    log, before = Log("x"), sys.stderr
+    other = io.StringIO()
+    sys.stderr = other
+    try:
+        log.error("elsewhere")
+    finally:
+        sys.stderr = before
+    log.error("here")
+    assert ("elsewhere" in other.getvalue(), "elsewhere" in (err := capsys.readouterr().err), "here" in err) == (
+        True,
+        False,
+        True,
+    )
