@@ -24,7 +24,7 @@ from support.waiting import until
 
 COUNT = 600
 EVERY_BAD = 50  # one event in so many is one that the bad handlers cannot bear
-ROUNDS = 3  # at most; a round without disturbance from outside is enough
+ROUNDS = 6  # at most; one pair of rounds without disturbance from outside is enough
 
 _ELSEWHERE = """
 import asyncio, json, sys, time

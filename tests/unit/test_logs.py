@@ -1,8 +1,8 @@
 """Where log lines go: never to standard output, which is for a program's results."""
 
+import io
 import json
 import subprocess
-import io
 import sys
 
 import pytest
