@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +33,7 @@ def spawn(target: Callable[..., None], *args: Any) -> BaseProcess:
 def kill(process: BaseProcess) -> None:
     """SIGKILL, and wait for the end."""
     if process.pid is not None and process.is_alive():
-        os.kill(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended by itself meanwhile
+            os.kill(process.pid, signal.SIGKILL)
     process.join(60)
     assert not process.is_alive()
