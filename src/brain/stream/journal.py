@@ -76,11 +76,6 @@ class Journal:
         """The number of the record that is appended next."""
         return self.tail[2]
 
-    @property
-    def max_record(self) -> int:
-        """The largest event, in bytes, that fits into a segment."""
-        return self._size - _HEADER.size
-
     def append(self, data: bytes, critical: bool) -> int:
         """Write one record and return its sequence number. Raises JournalFull when no segment can be had."""
         length = len(data)
