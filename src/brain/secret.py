@@ -19,7 +19,7 @@ _SHOWN = "***"
 class Secret:
     """A secret value; its repr, its JSON and the errors about it never show it.
 
-    It is looked up at each use, so that a file that is written anew (a rotated token) is followed without a restart.
+    It is looked up at each use, so that a file that is written again (a rotated token) is followed without a restart.
     """
 
     __slots__ = ("_env", "_file", "_text")

@@ -1,6 +1,6 @@
 """Stored items that this version cannot read: a list leaves them out, and says so.
 
-Each is logged once, counted, and, inside of `collecting`, told to whoever asked: HTTP answers name them in the header
+Each is logged once, counted, and, inside of `collecting`, passed to whoever asked: HTTP answers name them in the header
 `X-Brain-Unreadable`, commands on standard error.
 """
 

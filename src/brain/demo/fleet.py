@@ -243,7 +243,7 @@ class Fleet:
             await self._move(threat, "ESCALATED", "it has a valid token")
             await self._paged(threat)
             await self._move(threat, "MITIGATED", "the token is revoked")
-            await self._move(threat, "RESOLVED", "the token's owner is told")
+            await self._move(threat, "RESOLVED", "the token's owner knows")
             self._say(f"threat {threat['id']} was escalated, mitigated and resolved")
             await self._pace.pause(1, 3)
 

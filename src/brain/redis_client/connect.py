@@ -21,7 +21,7 @@ ASKING_TIMEOUT = 0.5
 
 
 class Gate:
-    """What every new connection goes through; once it is closed, cut calls cannot connect anew."""
+    """What every new connection goes through; once it is closed, cut calls cannot connect again."""
 
     def __init__(self) -> None:
         self.closed = False
