@@ -11,7 +11,7 @@ import httpx
 
 from brain.charter import Event
 from brain.demo.fleet import Api, Fleet, Pace
-from brain.demo.outcome import Outcome, look_back
+from brain.demo.outcome import DemoOutcome, look_back
 from brain.demo.services import with_stand_ins
 from brain.demo.stand_ins import StandIns
 from brain.demo.tally import Tally
@@ -34,7 +34,7 @@ _ANSWER_SECONDS = 600
 
 async def run_demo(
     settings: Settings, *, seconds: float | None, seed: int, any_port: bool, say: Callable[[str], None]
-) -> tuple[Tally, Outcome]:
+) -> tuple[Tally, DemoOutcome]:
     """Run the demo for `seconds`, or until SIGINT or SIGTERM; what the subscriber saw and the consumers made.
 
     `any_port` takes a free port when the settings' one is taken. Raises DemoFailed when the API answers with an error.

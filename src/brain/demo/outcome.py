@@ -17,7 +17,7 @@ GROUPS = ("brain.audit", "brain.metrics", "brain.alerting", "brain.incidents")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DemoOutcome:
     """The state of the consumers at the end."""
 
     audit_size: int
@@ -32,7 +32,7 @@ class Outcome:
         return asdict(self)
 
 
-async def look_back(api: Api, stand_ins: StandIns, seconds: float) -> Outcome:
+async def look_back(api: Api, stand_ins: StandIns, seconds: float) -> DemoOutcome:
     """The outcome, once the consumers have caught up, or `seconds` have passed."""
     try:
         async with asyncio.timeout(seconds):
@@ -42,7 +42,7 @@ async def look_back(api: Api, stand_ins: StandIns, seconds: float) -> Outcome:
         log.warning("the consumers lag behind the stream", seconds=seconds)
     summary = await api.call("GET", "metrics/summary")
     verified = await api.call("POST", "audit/verify", {})
-    return Outcome(
+    return DemoOutcome(
         audit_size=verified["size"],
         audit_verified=verified["ok"],
         metrics_events=summary["events"],

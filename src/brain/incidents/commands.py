@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
 
 if TYPE_CHECKING:
     from brain.incidents.service import IncidentService
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The incident's id, inc_..., or its number.")]
 ByOption = Annotated[str | None, typer.Option(help="The person who does it, for the timeline.")]
-DatabaseOption = Annotated[str | None, typer.Option(metavar="URL", help="The database with the consumers' tables.")]
 
 Document = dict[str, Any]
 T = TypeVar("T")

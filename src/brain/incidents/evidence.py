@@ -14,9 +14,9 @@ from sqlalchemy import Connection, and_, delete, func, or_, select
 
 from brain.charter import Event
 from brain.incidents.models import Incident
-from brain.incidents.repository import insert_or_ignore
 from brain.incidents.source_events import DECISION
 from brain.incidents.tables import decisions, recent
+from brain.kit.sql import insert_into
 from brain.text import clip_text
 
 AGENT_CHARACTERS = 200
@@ -46,7 +46,7 @@ class Evidence:
                 if agents[row["agent"]] <= _OF_ONE_BATCH:
                     kept.append(row)
         if kept:
-            self._db.execute(insert_or_ignore(self._db, recent), kept)
+            self._db.execute(insert_into(self._db, recent).on_conflict_do_nothing(), kept)
             self._db.execute(delete(recent).where(recent.c.at < min(row["at"] for row in kept) - self._window))
 
     def gather(self, incident: Incident, agents: Sequence[str], at: float) -> None:
@@ -77,7 +77,7 @@ class Evidence:
             {"incident": incident.id, **{name: value for name, value in row.items() if name in decisions.c}}
             for row in rows
         ]
-        self._db.execute(insert_or_ignore(self._db, decisions), values)
+        self._db.execute(insert_into(self._db, decisions).on_conflict_do_nothing(), values)
         self._counts.pop(incident.id, None)
 
     def _count(self, incident: str) -> int:

@@ -24,10 +24,10 @@ from brain.incidents.models import (
     correlation_of,
     recurrence,
 )
-from brain.incidents.repository import insert_or_ignore
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.source_events import read_payload
 from brain.incidents.transaction import IncidentTransaction
+from brain.kit.sql import insert_into
 from brain.text import clip_text
 
 SOURCE = "incidents_service"
@@ -179,7 +179,7 @@ class _EventProjection:
             "at": health.critical_at,
         }
         db = self._transaction.db
-        db.execute(insert_or_ignore(db, tables.health).values(values))
+        db.execute(insert_into(db, tables.health).on_conflict_do_nothing().values(values))
         text = f"{health.kind} of {health.module}: {health.message}"
         dedup_key = f"{self._event.type} {health.kind} {health.module}"
         self._require(text, Severity.CRITICAL, text, [health.module], dedup_key)
@@ -275,7 +275,7 @@ class _EventProjection:
             "status_at": at,
             "detected_at": at,
         }
-        if db.execute(insert_or_ignore(db, table).values(values)).rowcount == 1:
+        if db.execute(insert_into(db, table).on_conflict_do_nothing().values(values)).rowcount == 1:
             return True
         changed = db.execute(
             update(table)

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel
 from sqlalchemy import Column, ColumnElement, Connection, Engine, Row, Table, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from brain.charter import IncidentState
 from brain.incidents import tables
@@ -49,13 +48,6 @@ def find_id(engine: Engine, number: int) -> str | None:
 def incident_of(row: Row[Any]) -> Incident:
     """The incident in a row of its table."""
     return msgspec.convert(row, Incident, from_attributes=True)
-
-
-def insert_or_ignore(db: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """An insert that leaves a row with the same key as it is; for one set of values or many."""
-    if db.dialect.name == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
 
 
 def list_documents(

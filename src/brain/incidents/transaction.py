@@ -17,10 +17,11 @@ from brain.charter import Event, IncidentState, Severity
 from brain.incidents import tables
 from brain.incidents.announce import Announcement
 from brain.incidents.models import Incident, IncidentChange, incident_id, moved, worst
-from brain.incidents.repository import incident_of, insert_or_ignore
+from brain.incidents.repository import incident_of
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.threat_moves import put_threat_moves
 from brain.incidents.ticket_queue import add_tickets, enqueue
+from brain.kit.sql import insert_into
 from brain.text import clip_text
 
 MOST_ENTRIES = 500
@@ -159,7 +160,9 @@ class IncidentTransaction:
         if self._count(self._links, tables.links, incident.id) >= MOST_EVENTS:
             return
         values = {"event_id": event.id, "incident": incident.id, "type": event.type, "at": event.timestamp}
-        self._links[incident.id] += self.db.execute(insert_or_ignore(self.db, tables.links), values).rowcount
+        self._links[incident.id] += self.db.execute(
+            insert_into(self.db, tables.links).on_conflict_do_nothing(), values
+        ).rowcount
 
     def _changed(self, incident: Incident, at: float, **values: Any) -> Incident:
         after = msgspec.structs.replace(
@@ -238,7 +241,7 @@ class IncidentTransaction:
 
     def _next_number(self) -> int:
         table = tables.numbers
-        self.db.execute(insert_or_ignore(self.db, table), {"name": "incidents", "last": 0})
+        self.db.execute(insert_into(self.db, table).on_conflict_do_nothing(), {"name": "incidents", "last": 0})
         number: int = self.db.execute(
             update(table).where(table.c.name == "incidents").values(last=table.c.last + 1).returning(table.c.last)
         ).scalar_one()

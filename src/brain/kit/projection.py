@@ -23,7 +23,7 @@ from brain.plugins import PluginContext
 from brain.stream import EventStream
 from brain.stream.backends import Entry, NoGroup, position_key
 from brain.stream.dead_letters import DeadLetter
-from brain.stream.decoded import StoredEvent
+from brain.stream.decoded import DecodedEvent
 from brain.stream.matching import type_filter
 from brain.stream.retry import Backoff, retry_delay
 
@@ -65,7 +65,7 @@ _CLAIM = {
 }
 
 
-Item = StoredEvent
+Item = DecodedEvent
 """What `apply` is given. Its event is shared with the other projections of the process: never change it."""
 
 Apply = Callable[[sa.Connection, Sequence[Item]], None]

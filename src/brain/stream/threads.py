@@ -22,7 +22,7 @@ A = ParamSpec("A")
 T = TypeVar("T")
 
 
-class Outcome(NamedTuple):
+class CallOutcome(NamedTuple):
     """What a call came to: its value, or what it raised, be it what no Future carries (StopIteration)."""
 
     value: Any
@@ -33,7 +33,7 @@ class Call(Generic[T]):
     """One call in a thread; `outcome` is set in the loop that asked for it, and never cancelled by who waits for it."""
 
     def __init__(self, function: Callable[[], T], ended: Callable[[], None]) -> None:
-        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.outcome: asyncio.Future[CallOutcome] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._context: Context = copy_context()
         self._function = function
@@ -42,9 +42,9 @@ class Call(Generic[T]):
     def run(self) -> None:
         """Called by the thread."""
         try:
-            outcome = Outcome(self._context.run(self._function), None)
+            outcome = CallOutcome(self._context.run(self._function), None)
         except BaseException as error:  # noqa: BLE001  (carried to whoever waits)
-            outcome = Outcome(None, error)
+            outcome = CallOutcome(None, error)
         try:
             self._loop.call_soon_threadsafe(self._finish, outcome)
         except RuntimeError:
@@ -52,11 +52,11 @@ class Call(Generic[T]):
                 "a call in a thread ended after its event loop, and its outcome is lost", error=repr(outcome.error)
             )
 
-    def _finish(self, outcome: Outcome) -> None:
+    def _finish(self, outcome: CallOutcome) -> None:
         self._ended()
         self.outcome.set_result(outcome)
 
-    async def wait(self) -> Outcome:
+    async def wait(self) -> CallOutcome:
         """The outcome; a waiter that is cancelled leaves the call as it is."""
         return await asyncio.shield(self.outcome)
 

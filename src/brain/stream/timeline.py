@@ -10,7 +10,7 @@ from brain.stream.query import EventQuery, Stored, scan
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CausalStep:
     """One event of a timeline.
 
     `depth` counts the causes above it that belong to the timeline; `last` says for each level down to its own whether
@@ -32,7 +32,7 @@ def find_timeline(backend: Backend, correlation_id: str, since: float | None = N
     return list(scan(backend, EventQuery(correlation_id=correlation_id, since=since)))
 
 
-def as_tree(events: list[Stored]) -> list[Step]:
+def as_tree(events: list[Stored]) -> list[CausalStep]:
     """The events, each followed by those it caused, in stream order otherwise."""
     start = min((stored.event.timestamp for stored in events), default=0.0)
     known = {stored.event.id for stored in events}
@@ -44,7 +44,7 @@ def as_tree(events: list[Stored]) -> list[Step]:
             caused.setdefault(cause, []).append(stored)
         else:
             roots.append(stored)
-    steps: list[Step] = []
+    steps: list[CausalStep] = []
     seen: set[str] = set()
     for root in [*roots, *events]:  # the second pass finds only events that cause each other in a circle
         waiting: list[tuple[Stored, tuple[bool, ...]]] = [(root, ())]
@@ -53,7 +53,7 @@ def as_tree(events: list[Stored]) -> list[Step]:
             if position in seen:
                 continue
             seen.add(position)
-            steps.append(Step(position, event, event.timestamp - start, len(last), last))
+            steps.append(CausalStep(position, event, event.timestamp - start, len(last), last))
             effects = caused.get(event.id, [])
             waiting += [(effect, (*last, effect is effects[-1])) for effect in reversed(effects)]
     return steps

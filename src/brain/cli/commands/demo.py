@@ -14,7 +14,7 @@ from brain.errors import InvalidInput
 from brain.kit.cli.common import JsonOption, print_json, run
 
 if TYPE_CHECKING:
-    from brain.demo.outcome import Outcome
+    from brain.demo.outcome import DemoOutcome
     from brain.demo.tally import Tally
 
 
@@ -75,7 +75,7 @@ def _own(folder: Path | None) -> Iterator[Path]:
     yield folder
 
 
-def _print_table(tally: Tally, outcome: Outcome) -> None:
+def _print_table(tally: Tally, outcome: DemoOutcome) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array
-from brain.kit.cli.database import DatabaseOption, opened_database
+from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array
+from brain.kit.cli.database import opened_database
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

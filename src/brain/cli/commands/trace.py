@@ -13,7 +13,7 @@ from brain.kit.cli.backend import opened
 from brain.kit.cli.common import JsonOption, StreamOption, print_json_array
 
 if TYPE_CHECKING:
-    from brain.stream.timeline import Step
+    from brain.stream.timeline import CausalStep
 
 
 def trace_events(
@@ -41,7 +41,7 @@ def trace_events(
         _print(steps)
 
 
-def _row(step: Step) -> dict[str, object]:
+def _row(step: CausalStep) -> dict[str, object]:
     return {
         "position": step.position,
         "timestamp": step.event.timestamp,
@@ -54,7 +54,7 @@ def _row(step: Step) -> dict[str, object]:
     }
 
 
-def _print(steps: list[Step]) -> None:
+def _print(steps: list[CausalStep]) -> None:
     from brain.kit.cli.text import moment, printable, summary
 
     wide = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0

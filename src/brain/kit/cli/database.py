@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from brain.settings import Settings
 
-__all__ = ["DatabaseOption", "opened_database"]
-
-DatabaseOption = Annotated[
-    str | None, typer.Option("--database", metavar="URL", help="Where the consumers keep their tables.")
-]
-"""The option `--database`: the URL of the consumers' tables."""
+__all__ = ["opened_database"]
 
 
 @contextmanager
