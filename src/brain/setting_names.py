@@ -46,7 +46,8 @@ def names_at(model: type[BaseModel], path: Iterable[object]) -> list[str]:
     """The names that a table of the settings has; none where the path leads to no table."""
     table: type[BaseModel] | None = model
     for name in path:
-        table = None if table is None else _table(table, str(name))
+        if not isinstance(name, int):  # the place in a list: each of its tables has the same names
+            table = None if table is None else _table(table, str(name))
     return [] if table is None else list(table.model_fields)
 
 
@@ -78,5 +79,12 @@ def _nested(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tup
 def _table(model: type[BaseModel], name: str) -> type[BaseModel] | None:
     """The model of a field that is a table, or may be one."""
     field = model.model_fields.get(name)
-    kinds: tuple[Any, ...] = () if field is None else (field.annotation, *get_args(field.annotation))
+    kinds: tuple[Any, ...] = () if field is None else (field.annotation, *_inner(field.annotation))
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+def _inner(annotation: Any) -> Iterator[Any]:
+    """The types inside of an annotation, such as that of the members of a list."""
+    for inner in get_args(annotation):
+        yield inner
+        yield from _inner(inner)

@@ -259,8 +259,11 @@ def _variables_set() -> set[str]:
 
 
 def _warn_of_former_names(tables: Mapping[str, Any]) -> None:
-    """Log each table of the file and each variable that has an old name."""
+    """Log each table of the file, each variable and each entry of `consumers` that has an old name."""
+    consumers = [*_names(tables.get("consumers")), *_names(os.environ.get(f"{PREFIX}CONSUMERS"))]
     for old, new in former_names().items():
+        if old in consumers:
+            log.warning("a plug-in has a new name; rename it in consumers", plugin=old, now=new)
         if old in tables:
             log.warning("a settings table has a new name; rename it", file=FILE, table=old, now=new)
         before = f"{PREFIX}{old}__".upper()
@@ -268,6 +271,13 @@ def _warn_of_former_names(tables: Mapping[str, Any]) -> None:
             if variable.upper().startswith(before):
                 now = f"{PREFIX}{new}__".upper() + variable[len(before) :]
                 log.warning("a variable has a new name; rename it", variable=variable, now=now)
+
+
+def _names(value: object) -> list[str]:
+    """The names in a list, or in a text with commas between them; none in anything else."""
+    if isinstance(value, str):
+        return [name.strip() for name in value.split(",")]
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
 
 
 def without_password(url: str) -> str:

@@ -93,6 +93,7 @@ def test_host_names_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None
         ("BRAIN_AUDIT_RETENTION_DAYS", "BRAIN_AUDIT__RETENTION_DAYS"),
         ("BRAIN_ALERTIN__PUBLIC_URL", "BRAIN_ALERTING__PUBLIC_URL"),
         ("BRAIN_AUDIT__KEYFILE", "key_file"),
+        ("BRAIN_ALERTING__WARMUP", "warm_up"),
         ("BRAIN_INCIDENTS__JIRA__PROJCT", "project"),
     ],
 )
@@ -194,3 +195,27 @@ def test_a_table_that_nothing_is_set_in_has_its_defaults(empty_folder: Path) -> 
 
     with pytest.raises(InvalidInput, match=r"no installed plug-in has a table of .*\.Unknown"):
         settings.table(Unknown)
+
+
+def test_a_misspelt_name_inside_a_list_of_tables_is_refused_with_the_nearest_name(empty_folder: Path) -> None:
+    (empty_folder / "brain.toml").write_text('[[alerting.routes]]\nname = "all"\nto = []\ngroup_wiat = 1\n')
+    with pytest.raises(InvalidInput) as caught:
+        load_settings()
+    assert "did you mean group_wait?" in caught.value.faults[0]
+
+
+def test_the_former_name_of_a_plug_in_in_consumers_is_said(
+    empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (empty_folder / "brain.toml").write_text('consumers = ["soc"]\n')
+    assert load_settings().consumers == ("alerting",)
+    assert "now=alerting plugin=soc" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("policy", "has no tasks that can run alone"), ("nosuch", "is not installed")]
+)
+def test_a_plug_in_that_cannot_run_alone_is_refused_with_the_reason(empty_folder: Path, name: str, why: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        load_settings(consumers=(name,))
+    assert f"plug-in {name!r} {why}; those that can are alerting, audit" in str(caught.value.faults)

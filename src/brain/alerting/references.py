@@ -20,7 +20,7 @@ def with_names_checked(table: Any, validate: Callable[[Any], Any]) -> Any:
     try:
         made = validate(table)
     except ValidationError as error:
-        others = [_detail(found["loc"], found["msg"]) for found in error.errors(include_url=False)]
+        others = [_detail(found["loc"], found["msg"], found["type"]) for found in error.errors(include_url=False)]
         raise ValidationError.from_exception_data("alerting", [*others, *named], hide_input=True) from None
     if named:
         raise ValidationError.from_exception_data("alerting", named, hide_input=True)
@@ -78,6 +78,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _detail(place: Place, message: str) -> InitErrorDetails:
+def _detail(place: Place, message: str, kind: str = "alerting") -> InitErrorDetails:
     text = message.removeprefix("Value error, ")
-    return InitErrorDetails(type=PydanticCustomError("alerting", "{message}", {"message": text}), loc=place, input=None)
+    error = PydanticCustomError(kind, "{message}", {"message": text})
+    return InitErrorDetails(type=error, loc=place, input=None)

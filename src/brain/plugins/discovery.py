@@ -48,10 +48,10 @@ def _load(point: EntryPoint) -> Plugin:
 def check_running(names: Sequence[str]) -> None:
     """Raise InvalidInput for a name of no installed plug-in that consumes events."""
     known = [plugin.name for plugin in plugins().values() if plugin.runs]
-    if unknown := [name for name in names if name not in known]:
-        raise InvalidInput(
-            f"consumers: {', '.join(map(repr, unknown))} is not installed; the installed ones are {', '.join(known)}"
-        )
+    for name in names:
+        if name not in known:
+            why = "has no tasks that can run alone" if name in plugins() else "is not installed"
+            raise InvalidInput(f"plug-in {name!r} {why}; those that can are {', '.join(known)}")
 
 
 @cache

@@ -36,6 +36,7 @@ def list_rows(
     from brain.kit.outbox.listing import listing
     from brain.kit.outbox.table import OutboxState
 
+    consumer = None if consumer is None else _known(consumer)
     with opened(stream, database) as db:
         found = listing(db, consumer=consumer, state=None if state is None else OutboxState(state), limit=limit)
     if as_json:
@@ -60,6 +61,7 @@ def retry(
 
     from brain.kit.outbox.table import retry_refused
 
+    consumer = _known(consumer)
     with opened(stream, database) as db:
         count = retry_refused(db, consumer=consumer, now=time.time(), channel=channel)
     if as_json:
@@ -78,6 +80,18 @@ def opened(stream: str | None, database: str | None) -> Iterator[Connection]:
         create_tables(engine, metadata)
         with engine.begin() as db:
             yield db
+
+
+def _known(consumer: str) -> str:
+    """The plug-in of that name, or that had it. Raises InvalidInput when none is installed."""
+    from brain.errors import InvalidInput
+    from brain.plugins import plugins
+    from brain.settings import former_names
+
+    name = former_names().get(consumer, consumer)
+    if name not in plugins():
+        raise InvalidInput(f"plug-in {consumer!r} is not installed; there are {', '.join(plugins())}")
+    return name
 
 
 def _print(row: Listed) -> None:

@@ -23,7 +23,9 @@ def worker(
     from brain.plugins import check_running
     from brain.settings import former_names, load_settings
 
-    name = former_names().get(name, name)
+    if name in (renamed := former_names()):
+        typer.echo(f"plug-in {name} is called {renamed[name]} now", err=True)
+        name = renamed[name]
     check_running([name])
     settings = load_settings(stream=stream, store=stream, database=database)
     configure_logs(settings.log_level, settings.log_format)
