@@ -170,10 +170,18 @@ def model_with(declared: Iterable[Plugin]) -> type[CoreSettings]:
     for plugin in declared:
         model = plugin.settings_model()
         if model is not None:
+            _check_defaults(plugin, model)
             tables[plugin.name] = (model, Field(default_factory=model, description=plugin.purpose))
     if taken := sorted(tables.keys() & CoreSettings.model_fields.keys()):
         raise InvalidInput(f"plug-in {taken[0]!r}: a setting has this name already; the plug-in needs another")
     return create_model("Settings", __base__=CoreSettings, __module__=__name__, **tables)
+
+
+def _check_defaults(plugin: Plugin, model: type[BaseModel]) -> None:
+    if missing := [name for name, field in model.model_fields.items() if field.is_required()]:
+        raise InvalidInput(
+            f"plug-in {plugin.name}: its setting {missing[0]!r} has no default; its author must give one"
+        )
 
 
 def __getattr__(name: str) -> Any:
@@ -184,7 +192,8 @@ def __getattr__(name: str) -> Any:
 
 def former_names() -> dict[str, str]:
     """The present names of plug-ins, by their former names."""
-    return {old: plugin.name for plugin in plugins().values() for old in plugin.formerly}
+    taken = {*plugins(), *CoreSettings.model_fields}
+    return {old: plugin.name for plugin in plugins().values() for old in plugin.formerly if old not in taken}
 
 
 def _with_new_tables(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,6 +212,10 @@ def _with_new_variables(environment: Mapping[str, V]) -> dict[str, V]:
     found = dict(environment)
     for old, new in former_names().items():
         for variable in list(found):
+            if variable.upper() == f"{PREFIX}{old}".upper():  # the whole table as JSON
+                renamed = f"{PREFIX}{new}"
+                found.setdefault(renamed.upper() if variable.isupper() else renamed.lower(), found.pop(variable))
+                continue
             before, after = f"{PREFIX}{old}__", f"{PREFIX}{new}__"
             if variable.upper().startswith(before.upper()):
                 renamed = (after.upper() if variable.isupper() else after.lower()) + variable[len(before) :]
@@ -268,6 +281,8 @@ def _warn_of_former_names(tables: Mapping[str, Any]) -> None:
             log.warning("a settings table has a new name; rename it", file=FILE, table=old, now=new)
         before = f"{PREFIX}{old}__".upper()
         for variable in os.environ:
+            if variable.upper() == before.removesuffix("__"):
+                log.warning("a variable has a new name; rename it", variable=variable, now=f"{PREFIX}{new}".upper())
             if variable.upper().startswith(before):
                 now = f"{PREFIX}{new}__".upper() + variable[len(before) :]
                 log.warning("a variable has a new name; rename it", variable=variable, now=now)

@@ -17,7 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 from brain import logs
-from brain.errors import BrainError, InvalidInput
+from brain.errors import BrainError
 from brain.plugins import Command, plugins
 
 USAGE_EXIT = 2
@@ -45,7 +45,7 @@ COMMANDS = {
 def all_commands() -> Mapping[str, tuple[Command, Callable[[], Any]]]:
     """Every command, in the order of the names, with a function that imports it.
 
-    Raises InvalidInput when two commands have the same name.
+    A plug-in's command whose name another has is left out, and logged.
     """
     found: dict[str, tuple[Command, Callable[[], Any]]] = {}
     for name, command in COMMANDS.items():
@@ -53,7 +53,9 @@ def all_commands() -> Mapping[str, tuple[Command, Callable[[], Any]]]:
     for plugin in plugins().values():
         for name, command in plugin.commands.items():
             if name in found:
-                raise InvalidInput(f"plug-in {plugin.name}: there is another command `brain {name}`; choose a new name")
+                fault = f"there is another command `brain {name}`; its author must choose a new name"
+                logs.Log("brain.cli").error("a command of a plug-in is left out", plugin=plugin.name, fault=fault)
+                continue
             found[name] = command, partial(plugin.command, name)
     return dict(sorted(found.items()))
 

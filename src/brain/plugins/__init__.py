@@ -8,6 +8,17 @@ to write, test and publish one.
 """
 
 from brain.plugins.contract import Command, Component, Plugin, PluginContext, View
-from brain.plugins.discovery import catalogue, check_running, plugins
+from brain.plugins.discovery import catalogue, check_plugins, check_running, plugin_faults, plugins
 
-__all__ = ["Command", "Component", "Plugin", "PluginContext", "View", "catalogue", "check_running", "plugins"]
+__all__ = [
+    "Command",
+    "Component",
+    "Plugin",
+    "PluginContext",
+    "View",
+    "catalogue",
+    "check_plugins",
+    "check_running",
+    "plugin_faults",
+    "plugins",
+]

@@ -151,7 +151,7 @@ class Plugin:
         module, _, attribute = reference.partition(":")
         try:
             return getattr(import_module(module), attribute)
-        except (ImportError, AttributeError, ValueError) as error:
+        except Exception as error:
             raise InvalidInput(
                 f"plug-in {self.name}: {where} names {reference!r}, which cannot be imported: {error}"
             ) from error

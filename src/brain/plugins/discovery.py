@@ -8,27 +8,61 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from brain.errors import InvalidInput
+from brain.logs import Log
 from brain.plugins.contract import Plugin
-from brain.plugins.former import former_plugins
+from brain.plugins.former import GROUPS as FORMER_GROUPS
+from brain.plugins.former import former_plugin, former_points
 
 if TYPE_CHECKING:
     from brain.charter import EventType
 
+log = Log("brain.plugins")
+
 GROUP = "brain.plugins"
+_faults: list[str] = []
 
 
 @cache
 def plugins() -> Mapping[str, Plugin]:
     """The installed plug-ins by name, in the order of their names.
 
-    Raises InvalidInput when one cannot be loaded, or two have the same name.
+    One that cannot be loaded is left out, logged, and in `plugin_faults`: a program that never uses it goes on.
     """
     found: dict[str, Plugin] = {}
-    for plugin in (*map(_load, entry_points(group=GROUP)), *former_plugins()):
+    for point in (*entry_points(group=GROUP), *former_points()):
+        try:
+            plugin = former_plugin(point) if point.group in FORMER_GROUPS else _load(point)
+        except InvalidInput as error:
+            _leave_out(str(error))
+            continue
         if plugin.name in found:
-            raise InvalidInput(f"plug-in {plugin.name!r} is installed twice; remove one of the packages")
-        found[plugin.name] = plugin
+            _leave_out(
+                f"plug-in {plugin.name!r} is installed twice; {_source(point)} is left out; remove one of the two"
+            )
+        else:
+            found[plugin.name] = plugin
     return {name: found[name] for name in sorted(found)}
+
+
+def plugin_faults() -> tuple[str, ...]:
+    """What is wrong with installed plug-ins, each with the remedy; empty when nothing is."""
+    catalogue()
+    return tuple(_faults)
+
+
+def check_plugins() -> None:
+    """Raise InvalidInput, with every fault, when an installed plug-in is broken: for those who must run them all."""
+    if faults := plugin_faults():
+        raise InvalidInput(faults[0] if len(faults) == 1 else f"{len(faults)} plug-ins are broken", faults)
+
+
+def _leave_out(fault: str) -> None:
+    _faults.append(fault)
+    log.error("a plug-in is left out", fault=fault)
+
+
+def _source(point: EntryPoint) -> str:
+    return f"{point.value} of {point.dist.name}" if point.dist is not None else point.value
 
 
 def _load(point: EntryPoint) -> Plugin:
@@ -36,12 +70,11 @@ def _load(point: EntryPoint) -> Plugin:
         plugin = point.load()
     except Exception as error:
         raise InvalidInput(
-            f"plug-in {point.name!r}: {point.value} cannot be loaded: {error}; repair or remove it"
+            f"plug-in {point.name!r}: {_source(point)} cannot be loaded: {error}; repair or remove it"
         ) from error
     if not isinstance(plugin, Plugin):
-        raise InvalidInput(
-            f"plug-in {point.name!r}: {point.value} is a {type(plugin).__name__}, not a brain.plugins.Plugin"
-        )
+        kind = type(plugin).__name__
+        raise InvalidInput(f"plug-in {point.name!r}: {_source(point)} is of the type {kind}; name a Plugin there")
     return plugin
 
 
@@ -56,11 +89,19 @@ def check_running(names: Sequence[str]) -> None:
 
 @cache
 def catalogue() -> Mapping[str, EventType[Any]]:
-    """Every declared event type by name. Raises InvalidInput when two plug-ins declare the same type."""
+    """Every declared event type by name. Those of a plug-in that cannot be imported are left out, and so is a type that
+    another plug-in has declared; `plugin_faults` has both.
+    """
     found: dict[str, EventType[Any]] = {}
     for plugin in plugins().values():
-        for declared in plugin.event_types():
+        try:
+            types = plugin.event_types()
+        except InvalidInput as error:
+            _leave_out(str(error))
+            continue
+        for declared in types:
             if declared.name in found:
-                raise InvalidInput(f"event type {declared.name} is declared twice: a type belongs to one plug-in")
-            found[declared.name] = declared
+                _leave_out(f"plug-in {plugin.name}: event type {declared.name} is declared by another one; rename it")
+            else:
+                found[declared.name] = declared
     return found

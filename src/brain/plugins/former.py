@@ -15,6 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any
 
+from brain.errors import InvalidInput
 from brain.plugins.contract import Component, Plugin, PluginContext
 
 GROUPS = ("brain.modules", "brain.consumers")
@@ -67,7 +68,7 @@ class FormerPlugin(Plugin):
         return opened
 
 
-def former_plugins() -> Iterator[Plugin]:
+def former_points() -> Iterator[EntryPoint]:
     """What is installed under the old entry points, each with a DeprecationWarning."""
     for group in GROUPS:
         for point in entry_points(group=group):
@@ -77,18 +78,25 @@ def former_plugins() -> Iterator[Plugin]:
                 DeprecationWarning,
                 stacklevel=2,
             )
-            yield _plugin(point, consumes=group == "brain.consumers")
+            yield point
 
 
-def _plugin(point: EntryPoint, *, consumes: bool) -> FormerPlugin:
+def former_plugin(point: EntryPoint) -> FormerPlugin:
+    """The package as a Plugin. Raises InvalidInput when it cannot be imported."""
     package = point.value
-    words = (import_module(package).__doc__ or "").strip().partition("\n")[0]
+    try:
+        words = (import_module(package).__doc__ or "").strip().partition("\n")[0]
+        events, api = _there(f"{package}.events"), _there(f"{package}.api")
+    except Exception as error:
+        raise InvalidInput(
+            f"plug-in {point.name!r}: {package} cannot be loaded: {error}; repair or remove its package"
+        ) from error
     return FormerPlugin(
         name=point.name,
         purpose=words or f"{package}, made for the first version.",
-        events=_there(f"{package}.events"),
-        open=_there(f"{package}.api"),
-        listens=("*",) if consumes else (),
+        events=events,
+        open=api,
+        listens=("*",) if point.group == "brain.consumers" else (),
     )
 
 

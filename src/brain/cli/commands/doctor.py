@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ def doctor(stream: StreamOption = None, as_json: JsonOption = False) -> None:
 
 
 async def _examine(settings: Settings) -> list[Finding]:
-    findings = [_settings(settings)]
+    findings = [_settings(settings), *_plugins()]
     missing = _missing_database(settings.stream)
     if missing is not None:
         return [*findings, missing, *await _server(settings)]
@@ -74,6 +75,22 @@ def _settings(settings: Settings) -> Finding:
     if settings.store_url != settings.stream:
         urls += f", store {without_password(settings.store_url)}"
     return Finding("settings", "ok", f"stream {urls}; {settings.host}:{settings.port} {key}; from {source}")
+
+
+def _plugins() -> list[Finding]:
+    """One for each fault of an installed plug-in."""
+    from brain.plugins import plugin_faults, plugins
+    from brain.settings import settings_model
+
+    faults = list(plugin_faults())
+    checks: list[Callable[[], object]] = [settings_model, *(plugin.opener for plugin in plugins().values())]
+    for check in checks:
+        try:
+            check()
+        except BrainError as error:
+            faults.append(str(error))
+    remedy = "repair or remove the package; `brain serve` does not start with it"
+    return [Finding("plug-ins", "bad", fault, remedy) for fault in faults]
 
 
 def _missing_database(url: str) -> Finding | None:

@@ -20,12 +20,13 @@ def worker(
 ) -> None:
     """Run the tasks of one plug-in until SIGINT or SIGTERM. Leave it out of the server's setting `consumers`."""
     from brain.logs import configure_logs
-    from brain.plugins import check_running
+    from brain.plugins import check_plugins, check_running
     from brain.settings import former_names, load_settings
 
     if name in (renamed := former_names()):
         typer.echo(f"plug-in {name} is called {renamed[name]} now", err=True)
         name = renamed[name]
+    check_plugins()
     check_running([name])
     settings = load_settings(stream=stream, store=stream, database=database)
     configure_logs(settings.log_level, settings.log_format)
