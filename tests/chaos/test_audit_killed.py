@@ -61,10 +61,10 @@ async def test_each_event_is_logged_once_and_in_order(
                 publish(chance.randrange(200))
                 await asyncio.sleep(chance.uniform(0, 0.3))
             else:  # while it appends
-                publish(1_200)
+                publish(4_000)
                 before = logged()
                 await until(lambda before=before: logged() > before)
-                await asyncio.sleep(chance.uniform(0, 0.03))
+                await asyncio.sleep(chance.uniform(0, 0.01))
             assert worker.is_alive()
             kill(worker)
             killed_at_work += 0 < logged() < len(published)
