@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -210,17 +210,18 @@ def _with_new_tables(data: Mapping[str, Any]) -> dict[str, Any]:
 def _with_new_variables(environment: Mapping[str, V]) -> dict[str, V]:
     """The environment with the names that plug-ins have now; what is set under a new name goes before an old one."""
     found = dict(environment)
-    for old, new in former_names().items():
-        for variable in list(found):
-            if variable.upper() == f"{PREFIX}{old}".upper():  # the whole table as JSON
-                renamed = f"{PREFIX}{new}"
-                found.setdefault(renamed.upper() if variable.isupper() else renamed.lower(), found.pop(variable))
-                continue
-            before, after = f"{PREFIX}{old}__", f"{PREFIX}{new}__"
-            if variable.upper().startswith(before.upper()):
-                renamed = (after.upper() if variable.isupper() else after.lower()) + variable[len(before) :]
-                found.setdefault(renamed, found.pop(variable))
+    for variable, now in _former_variables(environment):
+        found.setdefault(now, found.pop(variable))
     return found
+
+
+def _former_variables(environment: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Each variable that names a table, or a part of it, by an old name of its plug-in; and its new name."""
+    for old, new in former_names().items():
+        before, after = f"{PREFIX}{old}".upper(), f"{PREFIX}{new}"
+        for variable in environment:
+            if variable.upper() == before or variable.upper().startswith(f"{before}__"):
+                yield variable, (after.upper() if variable.isupper() else after.lower()) + variable[len(before) :]
 
 
 def load_settings(**given: Any) -> CoreSettings:
@@ -279,13 +280,8 @@ def _warn_of_former_names(tables: Mapping[str, Any]) -> None:
             log.warning("a plug-in has a new name; rename it in consumers", plugin=old, now=new)
         if old in tables:
             log.warning("a settings table has a new name; rename it", file=FILE, table=old, now=new)
-        before = f"{PREFIX}{old}__".upper()
-        for variable in os.environ:
-            if variable.upper() == before.removesuffix("__"):
-                log.warning("a variable has a new name; rename it", variable=variable, now=f"{PREFIX}{new}".upper())
-            if variable.upper().startswith(before):
-                now = f"{PREFIX}{new}__".upper() + variable[len(before) :]
-                log.warning("a variable has a new name; rename it", variable=variable, now=now)
+    for variable, now in _former_variables(os.environ):
+        log.warning("a variable has a new name; rename it", variable=variable, now=now)
 
 
 def _names(value: object) -> list[str]:

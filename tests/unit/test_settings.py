@@ -219,3 +219,11 @@ def test_a_plug_in_that_cannot_run_alone_is_refused_with_the_reason(empty_folder
     with pytest.raises(InvalidInput) as caught:
         load_settings(consumers=(name,))
     assert f"plug-in {name!r} {why}; those that can are alerting, audit" in str(caught.value.faults)
+
+
+def test_a_whole_table_in_a_variable_of_the_former_name_is_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BRAIN_SOC", '{"public_url": "https://old.example"}')
+    assert load_settings().alerting.public_url == "https://old.example"
+    assert "now=BRAIN_ALERTING variable=BRAIN_SOC" in capsys.readouterr().err
