@@ -108,6 +108,24 @@ def test_on_means_in_force_now(store: Store) -> None:
 
 
 @all_stores
+def test_a_measure_is_said_to_hold_no_sooner_than_decisions_go_by_it(store: Store) -> None:
+    said = []
+    engine = engine_on(store)
+    measures = Measures(None, store, Clock(), lambda _: said.append(said_to_hold()))
+
+    def said_to_hold() -> bool:
+        return measures.kill_switch_in_force() is not None
+
+    said.clear()
+    engine.kill_switch(reason="r")
+    measures.refresh()
+    assert (said, said_to_hold()) == ([False], True)
+    engine.lift_kill_switch()
+    measures.refresh()
+    assert (said, said_to_hold()) == ([False, True], False)
+
+
+@all_stores
 def test_a_rule_that_cannot_be_read_does_not_stop_a_stop_order(store: Store) -> None:
     engine = engine_on(store)
     engine.add_rule(rule("r"))

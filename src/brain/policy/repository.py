@@ -195,8 +195,9 @@ class RuleRepository(forking.Part):
             return self._set.changed(removed, added, self._clock())
 
     def _put_in_force(self, rules: RuleSet) -> None:
-        self._set = rules
+        """Let decisions go by the rules first, and say then that they hold: who reads `rules` relies on it."""
         self._apply([rules, *self._other_sets])
+        self._set = rules
 
     def _weigh_both(self) -> None:
         """Let the stricter hold of what is known and of what the store has, for as long as it has lost something."""
