@@ -1,4 +1,4 @@
-.PHONY: demo check test test-long lint bench docs setup setup-test
+.PHONY: demo check test test-unit test-parallel test-long lint bench docs setup setup-test
 BIN := .venv/bin
 # More workers than two cores: the tests wait for servers and time-outs much of the time.
 WORKERS ?= 4
@@ -11,13 +11,19 @@ demo: setup
 	$(BIN)/brain demo
 
 # Lint, types and the unit tests: within a minute.
-check: setup-test lint
-	$(PYTEST) -n 2 tests/unit
+check: setup-test
+	$(MAKE) -j 2 lint test-unit
 
 # All that guards a promise; what is marked `long` only in its small cut.
-test: setup-test lint
-	HYPOTHESIS_PROFILE=ci $(PYTEST) $(PARALLEL) -m "not long and not alone"
+test: setup-test
+	$(MAKE) -j 2 lint test-parallel
 	$(PYTEST) -m "alone and not long"
+
+test-unit: setup-test
+	$(PYTEST) -n 2 tests/unit
+
+test-parallel: setup-test
+	HYPOTHESIS_PROFILE=ci $(PYTEST) $(PARALLEL) -m "not long and not alone"
 
 test-long: setup-test
 	HYPOTHESIS_PROFILE=long $(PYTEST) $(PARALLEL) -m "not alone" --timeout 3600

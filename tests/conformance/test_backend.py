@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from brain.charter import Event
+from brain.errors import Conflict
 from brain.stream.backends import Backend, Fenced, MarkMismatch, NoGroup, open_backend, position_key
 from brain.stream.dead_letters import DeadLetter
 
@@ -281,6 +283,24 @@ def test_a_group_without_members_says_itself_how_far_it_is(backend: Backend) -> 
     assert (group.read_to, group.safe, group.lag, group.pending) == (positions[2], positions[2], 1, 0)
     backend.advance("g", "")
     assert backend.groups()[0].read_to == ""
+
+
+def test_what_its_group_does_not_follow_any_more_is_not_redriven(backend: Backend) -> None:
+    events = [Event(type=type, source="test_service", payload={}) for type in ("a.old", "b.new")]
+    backend.append("p1", "", "2", [event.encode() for event in events])
+    backend.create_group("g", "*", "")
+    backend.join("g", "c")
+    held = backend.fetch("g", "c", 2)
+    old, new = [entry.position for entry in held]
+    for entry in held:
+        backend.dead_letter(letter("g", entry.position, entry.data), "c")
+    backend.create_group("g", "b.*,c.*", "")
+    for chosen in (None, [old], [old, new]):
+        with pytest.raises(Conflict, match=rf"group 'g' follows b\.\*,c\.\* and would pass over .* at {old};"):
+            backend.redrive("g", chosen)
+    assert [one.position for one in backend.dead_letters("g")] == [old, new]
+    assert backend.redrive("g", [new]) == 1
+    assert [one.position for one in backend.dead_letters("g")] == [old]
 
 
 def test_what_is_redriven_is_read_by_its_own_group_alone(backend: Backend) -> None:

@@ -99,7 +99,7 @@ def groups_router(stream: EventStream) -> APIRouter:
             await _check_group(stream, group)
         return _json([_view(letter) for letter in await stream.dead_letters(group, limit)])
 
-    @router.post("/dead-letters/redrive", responses=answers(404), summary="Deliver dead letters once more")
+    @router.post("/dead-letters/redrive", responses=answers(404, 409), summary="Deliver dead letters once more")
     async def redrive(letters: Letters) -> Done:
         """To their group alone, at the end of the stream, with all attempts before them."""
         await _check_letters(stream, letters)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from brain.charter import Event
-from brain.errors import EnvelopeError, NotFound
+from brain.charter import Event, Pattern
+from brain.errors import Conflict, EnvelopeError, NotFound
 
 HISTORY = 20
 """How many of the last failed attempts a letter names."""
@@ -67,4 +67,15 @@ def check_positions(group: str, letters: Iterable[DeadLetter], positions: Collec
     if missing := [position[:40] for position in positions if position not in dead]:
         raise NotFound(
             f"group {group!r} has no dead letter at {', '.join(missing[:10])}; list them again, yours may be old"
+        )
+
+
+def check_followed(group: str, pattern: str, letters: Iterable[DeadLetter]) -> None:
+    """Raises Conflict for letters of types that the group does not follow any more: it would pass them over."""
+    follows = Pattern(pattern.split(",")).matches
+    strange = [letter.position for letter in letters if (event := letter.event()) and not follows(event.type)]
+    if strange:
+        raise Conflict(
+            f"group {group!r} follows {pattern} and would pass over its dead letters at {', '.join(strange[:10])}; "
+            "redrive the others by position, and discard these or subscribe the group to their types again"
         )

@@ -386,7 +386,10 @@ class EventStream:
         return await self.call(self.backend.dead_letters, group, limit)
 
     async def redrive(self, group: str, positions: Iterable[str] | None = None) -> int:
-        """Deliver dead letters (None: all) once more, to this group alone; how many. Raises NoGroup."""
+        """Deliver dead letters (None: all) once more, to this group alone; how many.
+
+        Raises NoGroup, and Conflict when the group does not follow the type of one of them any more.
+        """
         count = await self.call(self.backend.redrive, group, _listed(positions))
         self.changes.notify()
         return count

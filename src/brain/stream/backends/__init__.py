@@ -158,7 +158,10 @@ class Backend(Protocol):
         """Dead letters in stream order."""
 
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
-        """Append these dead letters (None: all) again, in stream order, for this group alone; how many."""
+        """Append these dead letters (None: all) again, in stream order, for this group alone; how many.
+
+        Raises Conflict, with nothing done, when one is of a type that the group's pattern does not match.
+        """
 
     def discard(self, group: str, positions: Sequence[str] | None = None) -> int:
         """Delete these dead letters (None: all); how many."""

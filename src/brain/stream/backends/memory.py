@@ -12,7 +12,7 @@ from itertools import islice
 import msgspec
 
 from brain.stream.backends import Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
-from brain.stream.dead_letters import DeadLetter
+from brain.stream.dead_letters import DeadLetter, check_followed
 from brain.stream.matching import EventFilter
 
 
@@ -229,6 +229,7 @@ class MemoryBackend:
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
         """As Backend says."""
         with self._changed:
+            check_followed(group, self._group(group).pattern, self._chosen_dead(group, positions))
             letters = self._take_dead(group, positions)
             for letter in letters:
                 self._add(letter.data, only_group=group)
@@ -286,8 +287,12 @@ class MemoryBackend:
 
     def _take_dead(self, group: str, positions: Sequence[str] | None) -> list[DeadLetter]:
         dead = self._group(group).dead
+        return [dead.pop(int(letter.position)) for letter in self._chosen_dead(group, positions)]
+
+    def _chosen_dead(self, group: str, positions: Sequence[str] | None) -> list[DeadLetter]:
+        dead = self._group(group).dead
         wanted = dead.keys() if positions is None else {position_number(position) for position in positions}
-        return [dead.pop(position) for position in sorted(wanted & dead.keys())]
+        return [dead[position] for position in sorted(wanted & dead.keys())]
 
 
 def _position(number: int) -> str:

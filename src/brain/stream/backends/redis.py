@@ -17,7 +17,7 @@ import redis
 from brain.stream.backends import Entry, Fenced, GroupInfo, Held, NoGroup, position_key
 from brain.stream.backends.redis_health import weaknesses
 from brain.stream.backends.redis_link import Link
-from brain.stream.dead_letters import DeadLetter, unpack_letter
+from brain.stream.dead_letters import DeadLetter, check_followed, unpack_letter
 from brain.stream.matching import EventFilter
 
 _LAST_SEQ = (1 << 64) - 1
@@ -294,7 +294,10 @@ class RedisBackend:
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
         """As Backend says."""
         count = 0
-        for letter in self._chosen_dead(group, positions):
+        letters = self._chosen_dead(group, positions)
+        with self._errors():
+            check_followed(group, _text(self._redis.hget(self._patterns, group) or b"*"), letters)
+        for letter in letters:
             with self._errors():
                 count += int(
                     self._run("redrive", [self._events, self._dead(group)], [group, letter.position, letter.data])

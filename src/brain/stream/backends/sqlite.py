@@ -23,7 +23,7 @@ from brain.store.ours import claim
 from brain.store.sqlite import SQLiteFile, sqlite_file, use_wal
 from brain.store.sqlite_faults import explained
 from brain.stream.backends import Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
-from brain.stream.dead_letters import DeadLetter, unpack_letter
+from brain.stream.dead_letters import DeadLetter, check_followed, unpack_letter
 from brain.stream.matching import EventFilter
 
 _SCHEMA = """
@@ -319,8 +319,10 @@ class SQLiteBackend:
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
         """As Backend says."""
         with self._transaction() as db:
-            letters = self._take_dead(db, group, positions)
-            rows = [(unpack_letter(letter, group).data, group) for letter in letters]
+            letters = [unpack_letter(letter, group) for letter in self._take_dead(db, group, positions)]
+            ((pattern,),) = db.execute("SELECT pattern FROM groups WHERE name = ?", (group,))
+            check_followed(group, pattern, letters)
+            rows = [(letter.data, group) for letter in letters]
             db.executemany("INSERT INTO events (data, only_group) VALUES (?, ?)", rows)
             last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
         self._ring(last[0] if last else 0)
