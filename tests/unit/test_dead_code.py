@@ -23,7 +23,6 @@ USED = {
     "to_cloudevent": "for users (docs/correlation.md)",
     "from_cloudevent": "for users (docs/correlation.md)",
     "create_table": "for users (docs/inbox.md)",
-    "recording_stream": "a fixture of our pytest plug-in",
     "get_events_by_type": "for users' tests",
     "parse_policy": "reads what `dump_policy` writes; for tools beside ours",
     "recorded_context": "reads a recorded decision; for tools beside ours",

@@ -101,6 +101,15 @@ def test_overrides_are_laid_over_the_example_and_checked() -> None:
         make_event("threat.detected", severity=3)
 
 
+def test_the_plugin_stops_no_project_that_has_a_brain_of_its_own(pytester: pytest.Pytester) -> None:
+    pytester.mkpydir("brain")
+    pytester.makepyfile("import brain\n\ndef test_own():\n    assert not hasattr(brain, 'EventStream')\n")
+    result = pytester.runpython_c(
+        "import sys, pytest; sys.path.insert(0, ''); sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider']))"
+    )
+    result.stdout.fnmatch_lines(["*1 passed*"])
+
+
 def test_the_plugin_gives_the_fixture_and_fails_a_test_whose_events_were_lost(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

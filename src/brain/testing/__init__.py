@@ -1,6 +1,6 @@
 """For tests of code that uses BRAiN: a stream that records, ready events of each type, a check of a plug-in.
 
-The pytest plugin `brain.testing.plugin` is found by pytest itself; it offers the fixture `recording_stream`.
+pytest finds the plug-in `brain_eventstream_pytest` by itself; it offers the fixture `recording_stream`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The pytest plugin: loaded by pytest through the package's entry point."""
+"""The pytest plug-in of the package `brain`: the fixture `recording_stream`.
+
+It is a module of its own because pytest loads it in every project of an environment where the package is installed: one
+with a folder `brain/` of its own must not be stopped by it.
+"""
 
 from __future__ import annotations
 
