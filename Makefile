@@ -1,4 +1,4 @@
-.PHONY: demo check test test-unit test-parallel test-long lint bench docs setup setup-test
+.PHONY: demo check test test-unit test-parallel test-platforms test-long lint bench docs setup setup-test
 BIN := .venv/bin
 # More workers than two cores: the tests wait for servers and time-outs much of the time.
 WORKERS ?= 4
@@ -28,6 +28,15 @@ test-parallel: setup-test
 test-long: setup-test
 	HYPOTHESIS_PROFILE=long $(PYTEST) $(PARALLEL) -m "not alone" --timeout 3600
 	$(PYTEST) -m "alone" --timeout 3600
+	$(MAKE) test-platforms
+
+# The stream's tests where the system lacks something (tests/support/missing.py).
+STREAM_TESTS := $(addprefix tests/,unit/test_journal.py unit/test_journal_damage.py conformance/test_stream.py \
+	conformance/test_backend.py)
+test-platforms: setup-test
+	for lacking in posix_fallocate fdatasync pread register_at_fork; do \
+		PYTHONPATH=tests TEST_WITHOUT=$$lacking $(PYTEST) $(PARALLEL) -p support.missing $(STREAM_TESTS) || exit 1; \
+	done
 
 lint: setup
 	$(BIN)/ruff check .

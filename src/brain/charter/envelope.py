@@ -18,6 +18,7 @@ import msgspec
 from brain import limits
 from brain.charter.context import CURRENT
 from brain.errors import EnvelopeError
+from brain.platform import at_fork
 
 _ID = re.compile(r"evt_[a-z][a-z0-9_]*_[0-9]+_[0-9a-f]{12,}").fullmatch
 _TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+").fullmatch
@@ -26,7 +27,7 @@ _SOURCE = re.compile(r"[a-z][a-z0-9_]*_service").fullmatch
 _random = Random(os.urandom(32))
 _bits = _random.getrandbits
 # A forked child would otherwise mint the very ids its parent mints.
-os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))
+at_fork(in_child=lambda: _random.seed(os.urandom(32)))
 
 _well_formed: set[tuple[str, str]] = set()
 

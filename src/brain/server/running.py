@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import uvicorn
 
 from brain.errors import InvalidInput
+from brain.platform import handle_signals
 from brain.server.app import create_app
 from brain.server.security import check_exposure
 from brain.settings import Settings
@@ -85,22 +86,14 @@ async def serving(
 @contextmanager
 def stop_signals() -> Iterator[asyncio.Event]:
     """An event that is set by SIGINT or SIGTERM inside the block; a second signal ends the process at once."""
-    loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM)
 
     def received() -> None:
         stop.set()
-        for number in numbers:
-            loop.remove_signal_handler(number)
+        as_before()
 
-    for number in numbers:
-        loop.add_signal_handler(number, received)
-    try:
+    with handle_signals((signal.SIGINT, signal.SIGTERM), received) as as_before:
         yield stop
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
 
 
 class _Server(uvicorn.Server):

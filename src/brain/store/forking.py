@@ -7,13 +7,13 @@ register here, and are called before each fork of Python's (os.fork, multiproces
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from itertools import count
 from weakref import WeakValueDictionary
 
 from brain.logs import Log
+from brain.platform import at_fork
 
 log = Log("brain.forking")
 
@@ -74,8 +74,7 @@ def _call(step: Callable[[], None]) -> None:
         log.exception("a part was not made ready for a fork", step=step.__qualname__, error=str(error))
 
 
-if hasattr(os, "register_at_fork"):  # where there is no fork (Windows) there is nothing to do
-    os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+at_fork(before=_before, in_parent=_after_in_parent, in_child=_after_in_child)
 
 
 class ForkLock(Part):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from itertools import count
 from typing import NamedTuple
 
 from brain.errors import Conflict, InvalidInput
+from brain.platform import at_fork
 from brain.store import DocumentChange, Mark, Written
 
 
@@ -99,8 +99,7 @@ class _Tokens:
 
     def __init__(self) -> None:
         self.renew()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.renew)
+        at_fork(in_child=self.renew)
 
     def renew(self) -> None:
         self.process, self.number = secrets.token_hex(8), count()

@@ -11,7 +11,6 @@ how many are lost (`damage.py` keeps count).
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import re
@@ -24,6 +23,7 @@ import msgspec
 
 from brain.errors import BrainError
 from brain.logs import Log
+from brain.platform import at_fork, force_out, lock_file, read_at, reserve, write_at
 from brain.stream.damage import DamageLog
 
 SEGMENT_SIZE = 8 << 20
@@ -127,7 +127,7 @@ class Journal:
         if self._map is not None:
             first, end, _ = self.tail
             fd = _allocate(segment_path(self.folder, first), self._size)
-            os.pwrite(fd, os.pread(self._fd, end, 0), 0)
+            write_at(fd, read_at(self._fd, end, 0), 0)
             self._close_segment()
             self._fd = fd
             self._map = mmap.mmap(fd, self._size)
@@ -161,7 +161,7 @@ class Journal:
             fd = _allocate(path, self._size)
         if self._map is not None:
             if self._power:
-                os.fdatasync(self._fd)
+                force_out(self._fd)
             self._close_segment()
         self._fd = fd
         self._map = mmap.mmap(fd, self._size)
@@ -307,19 +307,19 @@ class Reader:
         if self._fd < 0:
             return b""
         end = os.fstat(self._fd).st_size if committed is None else committed
-        chunk = os.pread(self._fd, max(0, min(_CHUNK, end - self._offset)), self._offset)
+        chunk = read_at(self._fd, max(0, min(_CHUNK, end - self._offset)), self._offset)
         if len(chunk) >= 16:
             length, crc, number = _HEADER.unpack_from(chunk)
             if length and self._offset + 16 + length <= end:
                 if len(chunk) < 16 + length:
-                    chunk = os.pread(self._fd, 16 + length, self._offset)
+                    chunk = read_at(self._fd, 16 + length, self._offset)
                 if _is_whole(chunk[16 : 16 + length], crc, length, number):
                     return chunk
         return self._resynchronised(end)
 
     def _resynchronised(self, end: int) -> bytes:
         """Bytes from the next valid record of the open segment on; empty when none follows."""
-        rest = os.pread(self._fd, max(0, end - self._offset), self._offset)
+        rest = read_at(self._fd, max(0, end - self._offset), self._offset)
         written = rest.rstrip(b"\0")
         if not written:
             return b""
@@ -401,9 +401,7 @@ def lock_folder(folder: Path) -> int | None:
     A forked child does not keep it: there the descriptor is closed.
     """
     fd = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not lock_file(fd):
         os.close(fd)
         return None
     _locks.add(fd)
@@ -423,7 +421,7 @@ def _close_inherited() -> None:
         os.close(_locks.pop())
 
 
-os.register_at_fork(after_in_child=_close_inherited)
+at_fork(in_child=_close_inherited)
 
 
 def remove(folder: Path) -> None:
@@ -445,7 +443,7 @@ def _allocate(path: Path, size: int) -> int:
 
 def _reserve(fd: int, size: int) -> None:
     try:
-        os.posix_fallocate(fd, 0, size)
+        reserve(fd, size)
     except OSError as error:
         raise JournalFull(
             f"journal: no room for a segment of {size} bytes ({error.strerror}); free disk space"

@@ -19,6 +19,7 @@ from brain import limits, logs
 from brain.charter import Event, Pattern, Priority, check_depth
 from brain.errors import BrainError, EnvelopeError, InvalidInput, Unavailable
 from brain.logs import Log
+from brain.platform import at_fork, force_out
 from brain.plugins import catalogue
 from brain.redis_client.url import parse
 from brain.store.sqlite import absolute_url, sqlite_file
@@ -205,7 +206,7 @@ class EventStream:
             with self._publishing:
                 upto, fd = journal.next_seq, journal.duplicate()
             try:
-                os.fdatasync(fd)
+                force_out(fd)
             finally:
                 os.close(fd)
             self._forced = max(self._forced, upto)
@@ -578,4 +579,4 @@ def _after_fork() -> None:
         stream._forked()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+at_fork(in_child=_after_fork)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from brain.errors import InvalidInput
 from brain.logs import Log
+from brain.platform import at_fork
 from brain.policy.guards.function_kinds import FunctionKind, kind_of
 
 P = ParamSpec("P")
@@ -26,7 +26,7 @@ lost = 0
 """How many blocks of `acting_as` ended in another context than they began in: what ran between did not know them."""
 
 _acting: ContextVar[Mapping[str, Any] | None] = ContextVar("brain_acting_agent", default=None)
-os.register_at_fork(after_in_child=lambda: _acting.set(None))  # a pool's worker must not act for who started the pool
+at_fork(in_child=lambda: _acting.set(None))  # a pool's worker must not act for who started the pool
 
 
 def agent_fields(agent: Agent | None) -> Mapping[str, Any] | None:
