@@ -37,4 +37,6 @@ def lazy(
         setattr(sys.modules[package], name, value)
         return value
 
+    offering = sys.modules[package]
+    vars(offering)["__dir__"] = lambda: sorted({*vars(offering), *homes})
     return get

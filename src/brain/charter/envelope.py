@@ -79,6 +79,21 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         value: str | None = self.meta["correlation_id"]
         return value
 
+    def __hash__(self) -> int:
+        """By its id, which no other event has."""
+        return hash(self.id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its fields by name; `payload` and `meta` are the event's own, not copies."""
+        return msgspec.structs.asdict(self)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> object:
+        """An event can be a field of a pydantic model: an Event, or a mapping of its fields."""
+        from brain.charter.pydantic_schema import event_schema  # here: events need no pydantic
+
+        return event_schema(cls)
+
     def encode(self) -> bytes:
         """The envelope as JSON bytes. Raises EnvelopeError when the payload or meta cannot be written as JSON."""
         try:

@@ -35,6 +35,13 @@ class Pattern:
                 self._known[event_type] = known
         return known
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is made of the same texts; their order means nothing."""
+        return isinstance(other, Pattern) and set(self.texts) == set(other.texts)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.texts))
+
     def __str__(self) -> str:
         return ",".join(self.texts)
 
