@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, and_, select, update
 
 from brain.charter import Event, IncidentState, Severity
 from brain.incidents import source_events as source
@@ -28,6 +28,7 @@ from brain.incidents.settings import IncidentSettings
 from brain.incidents.source_events import read_payload
 from brain.incidents.transaction import IncidentTransaction
 from brain.kit.sql import insert_into
+from brain.lifecycle import version_of
 from brain.text import clip_text
 
 SOURCE = "incidents_service"
@@ -119,6 +120,10 @@ class _EventProjection:
         match self._event.type:
             case source.THREAT_DETECTED:
                 self._threat_detected(read_payload(self._event, source.DetectedThreat))
+            case source.THREAT_UPDATED:
+                self._threat_updated(read_payload(self._event, source.UpdatedThreat))
+            case source.THREAT_BECAME_CRITICAL:
+                self._threat_became_critical(read_payload(self._event, source.CriticalThreat))
             case source.THREAT_STATUS_CHANGED:
                 self._threat_changed(read_payload(self._event, source.ChangedThreat))
             case source.THREAT_ESCALATED:
@@ -136,6 +141,20 @@ class _EventProjection:
         if incident := self._join("threat", text):
             incident = self._transaction.raise_severity(incident, _severity(threat.severity), self._change(text))
             self._evidence.gather(incident, [threat.source], self._event.timestamp)
+
+    def _threat_updated(self, threat: source.UpdatedThreat) -> None:
+        self._keep_threat(threat, threat.status, threat.updated_at)
+        text = f"threat {threat.threat_id} has more evidence: {threat.description}"
+        if incident := self._join("threat", text, f"{self._event.type} {threat.threat_id}", comment=False):
+            if threat.status not in _SETTLED:
+                incident = self._transaction.raise_severity(incident, _severity(threat.severity), self._change(text))
+            self._evidence.gather(incident, [threat.source], self._event.timestamp)
+
+    def _threat_became_critical(self, threat: source.CriticalThreat) -> None:
+        """Only a link: `threat.updated` of the same change raises the incident's severity."""
+        incident = self._transaction.current(self._correlation_id)
+        if incident is not None and incident.state is not IncidentState.CLOSED:
+            self._transaction.link(incident, self._event)
 
     def _threat_changed(self, threat: source.ChangedThreat) -> None:
         status, old = threat.new_status, threat.old_status
@@ -262,9 +281,12 @@ class _EventProjection:
         return IncidentChange(self._event.timestamp, clip_text(text), event_id=self._event.id)
 
     def _keep_threat(self, threat: source.ThreatSubject, status: str, at: float) -> bool:
-        """Record the threat's status; False when a newer one is known, since processes may overtake each other."""
+        """Record the threat's status; False when a later change is known, since processes may overtake each other.
+
+        Versions say which change is the later one, and times only for events that were stored without.
+        """
         table, db = tables.threats, self._transaction.db
-        id = clip_text(threat.threat_id, 200)
+        id, version = clip_text(threat.threat_id, 200), version_of(self._event)
         values = {
             "threat": id,
             "correlation_id": self._correlation_id,
@@ -274,15 +296,14 @@ class _EventProjection:
             "status": clip_text(status, 20),
             "status_at": at,
             "detected_at": at,
+            "version": version,
         }
         if db.execute(insert_into(db, table).on_conflict_do_nothing().values(values)).rowcount == 1:
             return True
-        changed = db.execute(
-            update(table)
-            .where(table.c.threat == id, table.c.status_at <= at)
-            .values(status=values["status"], status_at=at, severity=values["severity"])
-        )
-        return changed.rowcount == 1
+        unversioned = and_(table.c.version == 0, table.c.status_at <= at)
+        later = table.c.version <= version if version else unversioned
+        new = {name: values[name] for name in ("status", "status_at", "severity", "version")}
+        return db.execute(update(table).where(table.c.threat == id, later).values(new)).rowcount == 1
 
 
 def _severity(name: str) -> Severity:
