@@ -14,9 +14,10 @@ class Fires:
     """The thing is there.
 
     `counts` says whether this is one more trigger, or only an update of the one before. `demands` asks for a person at
-    once, even if somebody had acknowledged; `acknowledged_by` is who has just acknowledged. `reopens`: an alert that is
-    over fires again. `version` counts the changes of the thing, so that the later of two is known; 0 without. The page
-    waits `hold_for` seconds for a healing action. The alert is over after `expires_in` seconds without a further event.
+    once, even if somebody had acknowledged; `acknowledged_by` is who has just acknowledged. Without `reopens`, an alert
+    that a person closed stays closed while the thing has the same status. `version` counts the changes of the thing, so
+    that the later of two is known; 0 without. The page waits `hold_for` seconds for a healing action. The alert is over
+    after `expires_in` seconds without a further event.
     """
 
     key: str
@@ -91,7 +92,7 @@ def apply_signal(alert: Alert | None, signal: Signal, reopen_within: float) -> A
                 return _new(signal)
             if alert.firing:
                 return _again(alert, signal)
-            if not signal.reopens:
+            if not signal.reopens and alert.labels.get("status") == signal.labels.get("status"):
                 return alert
             assert alert.resolved_at is not None
             if signal.at - alert.resolved_at <= reopen_within:
