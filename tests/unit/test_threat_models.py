@@ -15,7 +15,6 @@ from brain.lifecycle import EVIDENCE_MOVES
 from brain.lifecycle import THREAT_MOVES as MOVES
 from brain.threats.models import HISTORY, Threat, moved, statistics
 
-
 DOCS = Path(__file__).parents[2] / "docs/threats.md"
 
 
