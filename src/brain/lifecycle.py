@@ -82,7 +82,7 @@ class EvidenceMove(NamedTuple):
 
 EVIDENCE_MOVES: Mapping[ThreatStatus, EvidenceMove | None] = MappingProxyType(
     {
-        # It asks for work already; a rise of its severity is told besides.
+        # It asks for work already; a rise of its severity is news besides.
         ThreatStatus.OPEN: EvidenceMove(ThreatStatus.OPEN, ThreatStatus.OPEN),
         ThreatStatus.INVESTIGATING: EvidenceMove(ThreatStatus.INVESTIGATING, ThreatStatus.INVESTIGATING),
         ThreatStatus.ESCALATED: EvidenceMove(ThreatStatus.ESCALATED, ThreatStatus.ESCALATED),
