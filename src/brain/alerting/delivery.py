@@ -131,7 +131,7 @@ class PageDelivery:
         """The decisions' proofs. It waits a little for a fresh decision, until the audit log has read its event."""
         ids = [decision["event_id"] for decision in found]
         fresh = any(decision["at"] > self._clock() - _FRESH for decision in found)
-        end = time.monotonic() + self._configuration.send_timeout / 10
+        end = time.monotonic() + self._configuration.send_timeout / 20
         while True:
             proven = await asyncio.to_thread(prove, self._proofs, ids)
             if None not in proven.values() or self._proofs is None or not fresh or time.monotonic() > end:

@@ -70,8 +70,9 @@ def open_database(url: str) -> sa.Engine:
 
 
 def create_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
-    """Make the tables that are missing; several processes may do so at once. Each engine is checked once.
+    """Make the tables and columns that are missing; several processes may do so at once. Each engine is checked once.
 
+    A column that a table of an earlier version lacks needs a `server_default`, or may be null.
     Raises Unavailable when the database does not answer.
     """
     made = _made.setdefault(engine, set())
@@ -81,7 +82,19 @@ def create_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
         if db.dialect.name == "postgresql":
             db.execute(sa.text("SELECT pg_advisory_xact_lock(7272601)"))
         metadata.create_all(db)
+        _add_columns(db, metadata)
     made.add(metadata)
+
+
+def _add_columns(db: sa.Connection, metadata: sa.MetaData) -> None:
+    inspector = sa.inspect(db)
+    quoted = db.dialect.identifier_preparer.format_table
+    for table in metadata.sorted_tables:
+        there = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                written = sa.schema.CreateColumn(column).compile(dialect=db.dialect)
+                db.exec_driver_sql(f"ALTER TABLE {quoted(table)} ADD COLUMN {written}")
 
 
 def readable_rows(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import Counter
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from brain.charter import Event, EventType
 from brain.logs import Log
 
-__all__ = ["Publisher", "emit", "emit_async", "publish_safely"]
+__all__ = ["Publisher", "emit", "emit_async", "publish_all", "publish_safely"]
 
 log = Log("brain.publisher")
 
@@ -57,11 +57,15 @@ async def emit_async(
     meta: Mapping[str, Any] | None = None,
 ) -> None:
     """As `emit`; a coroutine `publish` is given PUBLISH_TIMEOUT to finish, then left running in the background."""
-    task = _hand_over(stream, event_type, payload, target, meta)
-    if task is not None:
-        _, late = await asyncio.wait({task}, timeout=PUBLISH_TIMEOUT)
-        if late:
-            _failed(event_type.name, f"publish did not finish within {PUBLISH_TIMEOUT} s")
+    await _finished(event_type.name, _hand_over(stream, event_type, payload, target, meta))
+
+
+async def publish_all(stream: Publisher | None, events: Sequence[Event]) -> None:
+    """Hand over ready events, in order, under the promise of `emit_async`."""
+    if stream is None:
+        return
+    for event in events:
+        await _finished(event.type, publish_safely(stream, event))
 
 
 def publish_safely(stream: Publisher, event: Event) -> asyncio.Task[Any] | None:
@@ -96,6 +100,13 @@ def _hand_over(
         _failed(event_type.name, error)
         return None
     return publish_safely(stream, event)
+
+
+async def _finished(event_type: str, task: asyncio.Task[Any] | None) -> None:
+    if task is not None:
+        _, late = await asyncio.wait({task}, timeout=PUBLISH_TIMEOUT)
+        if late:
+            _failed(event_type, f"publish did not finish within {PUBLISH_TIMEOUT} s")
 
 
 async def _finish(event_type: str, result: Awaitable[object]) -> None:
