@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from brain.charter import Event, Pattern
 from brain.kit.database import OUTAGE, create_tables
+from brain.kit.database_identity import GroupOwner, claim_group, identify
 from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.stream import EventStream
@@ -74,6 +75,8 @@ Apply = Callable[[sa.Connection, Sequence[Item]], None]
 class Projection:
     """Applies the events that match the pattern, in stream order and each once; `run` does it until cancelled.
 
+    `run` raises OwnedElsewhere when another database keeps the group.
+
     `apply` is called in a thread, inside the transaction; what it raises rolls the batch back. An outage of the
     database is waited for. Bytes that are no event are only applied under the pattern `*`. `committed` is called,
     in the event loop, after each batch that changed something. `former` is the name that the group once had: it goes
@@ -107,6 +110,7 @@ class Projection:
         self._committed = committed or (lambda: None)
         self._failures: Counter[str] = Counter()
         self._advanced: tuple[str, float] = ("", 0.0)
+        self._owner = GroupOwner("", "")
 
     async def run(self) -> None:
         """Consume until cancelled."""
@@ -176,6 +180,8 @@ class Projection:
         create_tables(self._database, METADATA)
         if self._former:
             self._take_former_name()
+        self._owner = identify(self._database)
+        claim_group(self._stream.backend, self._owner, self.group)
         with self._database.begin() as db:
             db.execute(sa.text(_BEGIN), {"name": self.group})
             self._note_stored(self._lock(db))
@@ -305,8 +311,12 @@ class Projection:
         """Tell the stream how far the group has come, for its lag and its retention."""
         reported, at = self._advanced
         if position != reported and (now or time.monotonic() - at > _ADVANCE_AFTER):
-            await self._stream.call(self._stream.backend.advance, self.group, position)
+            await self._stream.call(self._advance, position)
             self._advanced = (position, time.monotonic())
+
+    def _advance(self, position: str) -> None:
+        claim_group(self._stream.backend, self._owner, self.group)  # it may have been moved to another database
+        self._stream.backend.advance(self.group, position)
 
 
 def _key(event: Event) -> str:

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 from prometheus_client.core import Metric
 
-from brain.kit.context import open_plugin, plugin_context
+from brain.kit.context import check_owners, open_plugin, plugin_context
 from brain.plugins import Component, Plugin, check_plugins, plugins
 from brain.settings import Settings
 from brain.store import Store
@@ -51,11 +51,13 @@ class Components:
     async def opened(self, app: FastAPI) -> AsyncIterator[None]:
         """Inside the block the plug-ins are open, their routes are mounted below /api, and their tasks run.
 
-        Raises InvalidInput when an installed plug-in is broken, and what a plug-in's opening raises.
+        Raises InvalidInput when an installed plug-in is broken, OwnedElsewhere when another database keeps its group,
+        and what a plug-in's opening raises.
         """
         async with AsyncExitStack() as opened:
             check_plugins()
             context = opened.enter_context(plugin_context(self._stream, self._store, self._settings))
+            await check_owners(context, filter(self.runs_here, plugins().values()))
             for plugin in plugins().values():
                 component = await opened.enter_async_context(open_plugin(plugin, context))
                 self._add(plugin, component)

@@ -127,6 +127,15 @@ class Backend(Protocol):
     def advance(self, group: str, position: str) -> None:
         """Note that the group, which has no members but keeps its own position, is done with all up to there."""
 
+    def owners(self) -> dict[str, str]:
+        """Which database keeps the position of a group, for the groups of which it is noted. `set_owner` notes it."""
+
+    def set_owner(self, group: str, owner: str, previous: str) -> str:
+        """Note the owner if the noted one is `previous` ("" for none); the one that is noted now. One step.
+
+        The group need not exist yet. `drop_group` forgets it.
+        """
+
     def join(self, group: str, consumer: str) -> None:
         """Make the consumer a member of the group."""
 

@@ -50,6 +50,7 @@ class MemoryBackend:
         self._last = 0
         self._marks: dict[str, str] = {}
         self._groups: dict[str, _Group] = {}
+        self._owners: dict[str, str] = {}
 
     def append(
         self,
@@ -117,6 +118,7 @@ class MemoryBackend:
         with self._changed:
             if self._groups.pop(group, None) is None:
                 raise NoGroup(f"group {group!r} does not exist")
+            self._owners.pop(group, None)
 
     def rename_group(self, old: str, new: str) -> bool:
         """As Backend says."""
@@ -152,6 +154,18 @@ class MemoryBackend:
         """As Backend says."""
         with self._changed:
             self._group(group).read_to = position_number(position)
+
+    def owners(self) -> dict[str, str]:
+        """As Backend says."""
+        with self._changed:
+            return dict(self._owners)
+
+    def set_owner(self, group: str, owner: str, previous: str) -> str:
+        """As Backend says."""
+        with self._changed:
+            if self._owners.get(group, "") == previous:
+                self._owners[group] = owner
+            return self._owners.get(group, "")
 
     def join(self, group: str, consumer: str) -> None:
         """As Backend says."""

@@ -36,7 +36,9 @@ class RedisBackend:
         self._redis, self._errors, self._run = link.client, link.errors, link.run
         self._tag = f"{{{link.place.stream}}}"
         self._read_to: dict[str, str] = {}  # the last position handed out, by group, as far as this process knows
-        self._events, self._marks, self._patterns = (f"{self._tag}:{name}" for name in ("events", "marks", "patterns"))
+        self._events, self._marks, self._patterns, self._owners = (
+            f"{self._tag}:{name}" for name in ("events", "marks", "patterns", "owners")
+        )
 
     def append(
         self,
@@ -128,6 +130,7 @@ class RedisBackend:
             if not self._redis.xgroup_destroy(self._events, group):
                 raise NoGroup(f"group {group!r} does not exist")
             self._redis.hdel(self._patterns, group)
+            self._redis.hdel(self._owners, group)
             self._redis.delete(self._members(group), self._attempts(group), self._dead(group))
 
     def rename_group(self, old: str, new: str) -> bool:
@@ -196,6 +199,17 @@ class RedisBackend:
         """As Backend says."""
         with self._errors():
             self._redis.xgroup_setid(self._events, group, position or "0-0")
+
+    def owners(self) -> dict[str, str]:
+        """As Backend says."""
+        with self._errors():
+            found = cast(dict[bytes, bytes], self._redis.hgetall(self._owners))
+            return {_text(group): _text(owner) for group, owner in found.items()}
+
+    def set_owner(self, group: str, owner: str, previous: str) -> str:
+        """As Backend says."""
+        with self._errors():
+            return _text(self._run("set_owner", [self._owners], [group, owner, previous]))
 
     def join(self, group: str, consumer: str) -> None:
         """As Backend says."""

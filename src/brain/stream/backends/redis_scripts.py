@@ -77,6 +77,14 @@ end
 redis.call('XGROUP', 'DESTROY', events, old)
 return 1
 """,
+    # KEYS owners, ARGV group owner previous
+    "set_owner": _ALWAYS
+    + """
+local stored = redis.call('HGET', KEYS[1], ARGV[1]) or ''
+if stored ~= ARGV[3] then return stored end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return ARGV[2]
+""",
     # KEYS events members, ARGV group consumer
     "join": _ALWAYS
     + """

@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS pending (
     PRIMARY KEY (grp, position)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dead_letters (
     grp TEXT NOT NULL, position INTEGER NOT NULL, letter BLOB NOT NULL, PRIMARY KEY (grp, position)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS group_owners (grp TEXT PRIMARY KEY, owner TEXT NOT NULL) WITHOUT ROWID;
 CREATE VIEW IF NOT EXISTS brain_events AS
     SELECT position, json_extract(CAST(data AS TEXT), '$.type') AS type, CAST(data AS TEXT) AS event FROM events;
 """
@@ -172,7 +173,7 @@ class SQLiteBackend:
         with self._transaction() as db:
             self._check_group(db, group)
             db.execute("DELETE FROM groups WHERE name = ?", (group,))
-            for table in ("members", "pending", "dead_letters"):
+            for table in ("members", "pending", "dead_letters", "group_owners"):
                 db.execute(f"DELETE FROM {table} WHERE grp = ?", (group,))
 
     def rename_group(self, old: str, new: str) -> bool:
@@ -218,6 +219,20 @@ class SQLiteBackend:
         with self._transaction() as db:
             self._check_group(db, group)
             db.execute("UPDATE groups SET read_to = ? WHERE name = ?", (int(position or 0), group))
+
+    def owners(self) -> dict[str, str]:
+        """As Backend says."""
+        return dict(self._query("SELECT grp, owner FROM group_owners"))
+
+    def set_owner(self, group: str, owner: str, previous: str) -> str:
+        """As Backend says."""
+        with self._transaction() as db:
+            row = db.execute("SELECT owner FROM group_owners WHERE grp = ?", (group,)).fetchone()
+            stored = row[0] if row else ""
+            if stored != previous:
+                return str(stored)
+            db.execute("INSERT OR REPLACE INTO group_owners VALUES (?, ?)", (group, owner))
+            return owner
 
     def join(self, group: str, consumer: str) -> None:
         """As Backend says."""
