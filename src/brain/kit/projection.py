@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from brain.charter import Event, Pattern
 from brain.kit.database import OUTAGE, create_tables
 from brain.kit.database_identity import GroupOwner, claim_group, identify
+from brain.kit.database_threads import for_tasks
 from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.stream import EventStream
@@ -117,7 +118,7 @@ class Projection:
         backoff = Backoff(0.05, 5.0)
         while True:
             try:
-                position = await asyncio.to_thread(self._begin)
+                position = await for_tasks(self._database, self._begin)
                 await self._stream.call(self._make_group, position)
                 with self._stream.changes.listen() as changed:
                     while True:
@@ -144,7 +145,7 @@ class Projection:
             return await self._check_replaced(position)
         before = self.applied
         try:
-            reached = await asyncio.to_thread(self._apply_batch, entries)
+            reached = await for_tasks(self._database, self._apply_batch, entries)
         except OUTAGE:
             raise
         except Exception as error:  # noqa: BLE001  (an event that cannot be applied must not hold up the others)
@@ -158,7 +159,7 @@ class Projection:
     async def _rest_at(self, position: str) -> str:
         """There is nothing more to read: store and report the position where that is due; where to go on."""
         if position != self._stored and (not self._caught_up or self._is_store_due()):
-            position = await asyncio.to_thread(self._pass_over, position)
+            position = await for_tasks(self._database, self._pass_over, position)
         self._caught_up = True
         await self._report(position, now=True)
         return position
@@ -275,7 +276,7 @@ class Projection:
         del self._failures[entry.position]
         await self._stream.call(self._dead_letter, entry, reason)
         self.dead += 1
-        return await asyncio.to_thread(self._pass_over, entry.position)
+        return await for_tasks(self._database, self._pass_over, entry.position)
 
     def _dead_letter(self, entry: Entry, reason: str) -> None:
         backend, member = self._stream.backend, f"projection-{os.urandom(4).hex()}"
@@ -305,7 +306,7 @@ class Projection:
         if position_key(tail) >= position_key(position):
             return None
         log.warning("the stream was replaced; beginning at its start", group=self.group, position=position, tail=tail)
-        return await asyncio.to_thread(self._pass_over, "")
+        return await for_tasks(self._database, self._pass_over, "")
 
     async def _report(self, position: str, now: bool = False) -> None:
         """Tell the stream how far the group has come, for its lag and its retention."""
