@@ -18,6 +18,7 @@ from brain.plugins import Component, Plugin, check_plugins, plugins
 from brain.settings import Settings
 from brain.store import Store
 from brain.stream import EventStream
+from brain.stream.event_index import keep_index
 from brain.stream.retention import keep
 from brain.stream.tasks import RestartingTask
 
@@ -97,6 +98,7 @@ class Components:
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         self._tasks.append(RestartingTask("retention", lambda: keep(self._stream, self._settings.retention)))
+        self._tasks.append(RestartingTask("index", lambda: keep_index(self._stream)))
         tasks = [asyncio.create_task(self._stream.run_consumers())]
         tasks += [asyncio.create_task(task.run()) for task in self._tasks]
         try:

@@ -184,6 +184,18 @@ class Backend(Protocol):
     def trim(self, up_to: str) -> int:
         """Delete events at and before the position; how many."""
 
+    def index_blocks(self, after: int) -> list[tuple[int, bytes]]:
+        """The blocks of the index with greater numbers, by number (see `brain.stream.event_index`)."""
+
+    def index_parts(self, part: int, blocks: Sequence[int]) -> dict[int, bytes]:
+        """One part of each of these blocks, by block; those that are missing are left out."""
+
+    def add_index_block(self, number: int, block: bytes, parts: Sequence[bytes]) -> bool:
+        """Keep a block with its parts, all or nothing; False, and nothing is done, when there is one of the number."""
+
+    def drop_index_blocks(self, below: int | None) -> None:
+        """Delete the blocks with smaller numbers, None: all."""
+
     def close(self) -> None:
         """Release connections and files."""
 
@@ -191,6 +203,12 @@ class Backend(Protocol):
 def position_key(position: str) -> tuple[int, ...]:
     """Positions of one backend in stream order: `17` or `1703001234567-3`; "" comes before all."""
     return tuple(map(int, position.split("-"))) if position else ()
+
+
+def next_position(position: str) -> str:
+    """The smallest position after this one."""
+    head, dash, number = position.rpartition("-")
+    return f"{head}{dash}{int(number) + 1}"
 
 
 def check_position(position: str) -> str:

@@ -51,6 +51,7 @@ class MemoryBackend:
         self._marks: dict[str, str] = {}
         self._groups: dict[str, _Group] = {}
         self._owners: dict[str, str] = {}
+        self._index: dict[int, tuple[bytes, Sequence[bytes]]] = {}
 
     def append(
         self,
@@ -270,6 +271,26 @@ class MemoryBackend:
             count = self._index_after(position_number(up_to))
             del self._log[:count]
             return count
+
+    def index_blocks(self, after: int) -> list[tuple[int, bytes]]:
+        """As Backend says."""
+        with self._changed:
+            return sorted((number, block) for number, (block, _) in self._index.items() if number > after)
+
+    def index_parts(self, part: int, blocks: Sequence[int]) -> dict[int, bytes]:
+        """As Backend says."""
+        with self._changed:
+            return {number: self._index[number][1][part] for number in blocks if number in self._index}
+
+    def add_index_block(self, number: int, block: bytes, parts: Sequence[bytes]) -> bool:
+        """As Backend says."""
+        with self._changed:
+            return self._index.setdefault(number, (block, parts))[0] is block
+
+    def drop_index_blocks(self, below: int | None) -> None:
+        """As Backend says."""
+        with self._changed:
+            self._index = {} if below is None else {n: one for n, one in self._index.items() if n >= below}
 
     def close(self) -> None:
         """As Backend says."""
