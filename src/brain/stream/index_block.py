@@ -153,13 +153,12 @@ class BlockBuilder:
 
     def parts(self) -> Sequence[bytes]:
         """The ids, as the backend keeps them: for each part the sorted fingerprints, then the run of each."""
-        pairs = sorted((mark << 8) | number for number, marks in enumerate(self._marks) for mark in marks)
-        found: list[bytes] = []
-        start = 0
-        for part in range(PARTS):
-            end = bisect_left(pairs, (part + 1) << (_PART_SHIFT + 8), start)
-            chosen = pairs[start:end]
-            marks = array("I", [pair >> 8 for pair in chosen])
-            found.append(marks.tobytes() + bytes([pair & 255 for pair in chosen]))
-            start = end
-        return found
+        return [self._part(part << _PART_SHIFT, (part + 1) << _PART_SHIFT) for part in range(PARTS)]
+
+    def _part(self, low: int, high: int) -> bytes:
+        pairs: list[int] = []
+        for number, marks in enumerate(self._marks):
+            start = bisect_left(marks, low)
+            pairs += [mark << 8 | number for mark in marks[start : bisect_left(marks, high, start)]]
+        pairs.sort()  # one part at a time: a longer sort would hold up the other threads
+        return array("I", [pair >> 8 for pair in pairs]).tobytes() + bytes([pair & 255 for pair in pairs])

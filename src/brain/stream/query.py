@@ -231,7 +231,7 @@ def find_event(backend: Backend, event_id: str) -> Stored | None:
         return None
     query = EventQuery(correlation_id=event_id)  # for the quick look at the bytes
     spans = index_of(backend).spans(EVERY, event_id)
-    if len(spans) > _FEW_SPANS or spans[0].size is None:
+    if len(spans) > _FEW_SPANS or not spans[0].after:
         near = backend.read(backend.position_at(int(minted[1]) / 1000 - 1), PAGE)
         if found := _named(query, near, event_id):
             return found
