@@ -38,6 +38,8 @@ from support.waiting import until
 SEED = 20261129
 MOST_STANDING = 5.0
 """Seconds for which nothing may be applied while one of the nodes runs."""
+LOOKS_WITHIN = 0.5
+"""Seconds between two looks at most, unless the machine is too busy."""
 
 
 class Progress:
@@ -46,7 +48,8 @@ class Progress:
     def __init__(self, url: str) -> None:
         self._engine = open_database(url)
         self._seen = -1
-        self._moved = time.monotonic()
+        self._looked = time.monotonic()
+        self._standing = 0.0
         self.longest = 0.0
 
     def look(self) -> None:
@@ -55,9 +58,10 @@ class Progress:
         with reading(self._engine).begin() as db:
             applied = db.execute(query).scalar() or 0
         now = time.monotonic()
-        if applied != self._seen:
-            self._seen, self._moved = applied, now
-        self.longest = max(self.longest, now - self._moved)
+        # While this process itself got no processor, it published nothing that could have been applied.
+        self._standing = 0.0 if applied != self._seen else self._standing + min(now - self._looked, LOOKS_WITHIN)
+        self._seen, self._looked = applied, now
+        self.longest = max(self.longest, self._standing)
 
     def waiting(self) -> int:
         """Rows of the outbox that wait."""

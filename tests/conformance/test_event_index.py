@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator
-from itertools import islice
 
 import pytest
 
@@ -53,9 +52,16 @@ def fill(backend: Backend, count: int, seed: int = 1) -> list[Event]:
 
 def index(backend: Backend, steps: int | None = None) -> None:
     """So many batches, None: all."""
-    for _ in islice(iter(int, 1), steps):
-        if not index_of(backend).advance():
-            return
+    if steps is None:
+        rest_of(index_of(backend))
+    for _ in range(steps or 0):
+        index_of(backend).advance()
+
+
+def rest_of(index: EventIndex) -> None:
+    """Index all that is left."""
+    while index.advance():
+        pass
 
 
 QUERIES = [
@@ -108,8 +114,7 @@ def test_another_process_goes_on_from_what_is_stored_and_two_make_one_index(back
     other = EventIndex(backend)
     events += fill(backend, EVENTS, seed=2)
     for each in (other, index_of(backend), other, index_of(backend)):
-        while each.advance():
-            pass
+        rest_of(each)
     assert [number for number, _ in backend.index_blocks(-1)] == list(range(2 * EVENTS // 64))
     assert backend.index_blocks(-1)[: len(stored)] == stored
     check_all(backend, events)

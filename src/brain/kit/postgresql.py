@@ -19,7 +19,7 @@ CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 30
 """How long a statement may take."""
 GRACE_SECONDS = 5
-"""How much longer the client waits than the server is told to let a statement run."""
+"""How much longer the client waits than the server lets a statement take."""
 IDLE_SECONDS = 3
 """How long a transaction that writes may do nothing: a node frozen inside one holds up the others for so long."""
 LOCK_SECONDS = 5
