@@ -20,7 +20,7 @@ STATEMENT_SECONDS = 30
 """How long a statement may take."""
 GRACE_SECONDS = 5
 """How much longer the client waits than the server lets a statement take."""
-IDLE_SECONDS = 3
+IDLE_SECONDS = 2
 """How long a transaction that writes may do nothing: a node frozen inside one holds up the others for so long."""
 LOCK_SECONDS = 5
 """How long a statement may wait for a lock; more than `IDLE_SECONDS`, so that who waits for a frozen node goes on."""

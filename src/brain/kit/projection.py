@@ -134,6 +134,7 @@ class Projection:
                 log.warning("the group is gone; making it again", group=self.group)
             except OUTAGE as error:
                 self.outages += 1
+                self._limit = max(1, min(self.batch, self._limit) // 2)  # a batch that takes too long is an outage, too
                 log.warning("a projection waits for the stream or the database", group=self.group, error=str(error))
                 await asyncio.sleep(backoff.next_delay())
 
