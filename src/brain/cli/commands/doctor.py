@@ -256,6 +256,7 @@ async def _database(settings: Settings) -> Finding:
     import sqlalchemy as sa
 
     from brain.kit.database import default_database, open_database, reachable
+    from brain.stream.threads import run_alone
 
     url = settings.database or default_database(settings.stream)
     if _missing_database(url) is not None:
@@ -271,7 +272,7 @@ async def _database(settings: Settings) -> Finding:
 
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            await asyncio.to_thread(ask)
+            await run_alone(ask)
     except (BrainError, TimeoutError) as error:
         remedy = "check the setting `database`, that it runs, and the network"
         return Finding("database", "bad", str(error) or "does not answer", remedy)
