@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -18,7 +20,7 @@ from brain.kit.projection import METADATA, POSITIONS
 from brain.settings import Settings
 from support.postgres_server import PostgresServer
 from support.server import running_server
-from support.waiting import until
+from support.waiting import until, wait_until
 
 READERS = 60
 
@@ -87,6 +89,48 @@ def test_a_transaction_that_stands_still_gives_its_locks_back_within_5_seconds(p
         assert db.execute(sa.select(POSITIONS.c.position)).scalar() == "3"
     frozen.dispose()
     awake.dispose()
+
+
+def test_a_node_frozen_in_the_middle_of_a_pipeline_gives_its_locks_back_within_5_seconds(
+    postgres: PostgresServer,
+) -> None:
+    """There PostgreSQL knows no limit of its own: the session is not idle, it waits for what the client will send."""
+    awake = open_database(postgres.url)
+    create_tables(awake, METADATA)
+    with awake.begin() as db:
+        db.execute(POSITIONS.insert(), {"name": "g", "position": "1", "applied": 1})
+
+    def moved() -> bool:
+        try:
+            with awake.begin() as db:
+                db.execute(POSITIONS.update().values(position="3"))
+        except OUTAGE:
+            return False
+        return True
+
+    with suppress(psycopg.OperationalError), psycopg.connect(postgres.dsn, application_name="brain-writing") as frozen:
+        with frozen.pipeline():
+            frozen.execute("UPDATE consumer_positions SET position = '2'")
+            frozen.pgconn.send_flush_request()
+            frozen.pgconn.flush()
+            wait_until(lambda: holds_lock(postgres))
+            began = time.monotonic()
+            wait_until(moved)
+            took = time.monotonic() - began
+    assert took < 5
+    with reading(awake).begin() as db:
+        assert db.execute(sa.select(POSITIONS.c.position)).scalar() == "3"
+    awake.dispose()
+
+
+def holds_lock(postgres: PostgresServer) -> bool:
+    """Whether the session of the frozen one has begun its update."""
+    with psycopg.connect(postgres.dsn) as connection:
+        query = (
+            "SELECT 1 FROM pg_stat_activity WHERE application_name = 'brain-writing' "
+            "AND query LIKE 'UPDATE consumer_positions SET position = ''2''%' AND wait_event = 'ClientRead'"
+        )
+        return connection.execute(query).fetchone() is not None
 
 
 async def test_a_request_waits_for_a_thread_for_a_second_and_a_free_one_is_given_on(tmp_path: Path) -> None:
