@@ -1,7 +1,8 @@
 """How long it takes to find an id, a correlation id and a type among many events, and what the index costs.
 
-`python -m bench.lookups [--events 2000000] [--backend sqlite|redis] [--json]`. Beside each figure the same search by
-reading everything, as it is without the index, in the same run.
+`python -m bench.lookups [--events 2000000] [--backend sqlite|redis] [--alone] [--json]`. Beside each figure the same search
+by reading everything, as it is without the index, in the same run (not with `--alone`). The second figure is processor time
+of this process, which other programs disturb less.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ _BATCH = 2000
 _BASE = 1_790_000_000_000  # milliseconds
 
 
-def run(events: int = EVENTS, backends: Sequence[str] = ("sqlite", "redis")) -> list[dict[str, Any]]:
+def run(
+    events: int = EVENTS, backends: Sequence[str] = ("sqlite", "redis"), compare: bool = True
+) -> list[dict[str, Any]]:
     """One row for each backend."""
     rows = []
     for kind in backends:
         with tempfile.TemporaryDirectory() as folder, place(kind, Path(folder)) as url:
-            rows.append({"bench": "lookups", "backend": kind, "events": events, **_measured(url, events)})
+            rows.append({"bench": "lookups", "backend": kind, "events": events, **_measured(url, events, compare)})
     return rows
 
 
@@ -75,7 +78,7 @@ def _record(n: int) -> bytes:
     ).encode()
 
 
-def _measured(url: str, events: int) -> dict[str, Any]:
+def _measured(url: str, events: int, compare: bool) -> dict[str, Any]:
     from brain.stream.backends import open_backend
     from brain.stream.event_index import index_of
 
@@ -84,7 +87,7 @@ def _measured(url: str, events: int) -> dict[str, Any]:
     for number, batch in enumerate(records(events), 1):
         backend.append("bench", mark, str(number), batch)
         mark = str(number)
-    without = _lookups(backend, events, 1)
+    without = _lookups(backend, events, 1) if compare else {}
     began, longest = time.process_time(), 0.0
     index = index_of(backend)
     while True:
@@ -105,8 +108,8 @@ def _measured(url: str, events: int) -> dict[str, Any]:
     }
 
 
-def _lookups(backend: Any, events: int, times: int) -> dict[str, float]:
-    """Milliseconds, the median of so many lookups of each kind."""
+def _lookups(backend: Any, events: int, times: int) -> dict[str, tuple[float, float]]:
+    """Milliseconds passed and of this process, the medians of so many lookups of each kind."""
     from brain.charter import Pattern
     from brain.stream.query import EventQuery, Stretch, find_event, read
     from brain.stream.timeline import find_timeline
@@ -140,13 +143,14 @@ def _lookups(backend: Any, events: int, times: int) -> dict[str, float]:
     return {kind.__name__: _median(kind, times) for kind in kinds}
 
 
-def _median(work: Callable[[], None], times: int) -> float:
-    taken = []
+def _median(work: Callable[[], None], times: int) -> tuple[float, float]:
+    passed, used = [], []
     for _ in range(times):
-        began = time.perf_counter()
+        began, began_cpu = time.perf_counter(), time.process_time()
         work()
-        taken.append((time.perf_counter() - began) * 1000)
-    return statistics.median(taken)
+        passed.append((time.perf_counter() - began) * 1000)
+        used.append((time.process_time() - began_cpu) * 1000)
+    return statistics.median(passed), statistics.median(used)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -157,8 +161,10 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"{row['backend']}: {row['events']:,} events; index made in {row['index_cpu_seconds']:.1f} s of CPU "
             f"({row['index_us_per_event']:.1f} us an event, longest step {row['longest_step_ms']:.1f} ms)"
         )
-        for kind, ms in row["ms"].items():
-            lines.append(f"  {kind:<20} {ms:8.2f} ms, without the index {row['ms_without_index'][kind]:10.1f} ms")
+        for kind, (passed, used) in row["ms"].items():
+            before = row["ms_without_index"].get(kind)
+            beside = f"; without the index {before[0]:10,.0f} ms" if before else ""
+            lines.append(f"  {kind:<20} {passed:8.2f} ms, {used:6.2f} ms of CPU{beside}")
     return "\n".join(lines)
 
 
@@ -166,9 +172,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=EVENTS)
     parser.add_argument("--backend", choices=("sqlite", "redis"), action="append")
+    parser.add_argument("--alone", action="store_true")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    rows = run(chosen.events, chosen.backend or ("sqlite", "redis"))
+    rows = run(chosen.events, chosen.backend or ("sqlite", "redis"), not chosen.alone)
     sys.stdout.write((json.dumps(rows) if chosen.json else table(rows)) + "\n")
 
 

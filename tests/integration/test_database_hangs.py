@@ -108,15 +108,18 @@ def test_a_node_frozen_in_the_middle_of_a_pipeline_gives_its_locks_back_within_5
             return False
         return True
 
-    with suppress(psycopg.OperationalError), psycopg.connect(postgres.dsn, application_name="brain-writing") as frozen:
-        with frozen.pipeline():
-            frozen.execute("UPDATE consumer_positions SET position = '2'")
-            frozen.pgconn.send_flush_request()
-            frozen.pgconn.flush()
-            wait_until(lambda: holds_lock(postgres))
-            began = time.monotonic()
-            wait_until(moved)
-            took = time.monotonic() - began
+    with (
+        suppress(psycopg.OperationalError),
+        psycopg.connect(postgres.dsn, application_name="brain-writing") as frozen,
+        frozen.pipeline(),
+    ):
+        frozen.execute("UPDATE consumer_positions SET position = '2'")
+        frozen.pgconn.send_flush_request()
+        frozen.pgconn.flush()
+        wait_until(lambda: holds_lock(postgres))
+        began = time.monotonic()
+        wait_until(moved)
+        took = time.monotonic() - began
     assert took < 5
     with reading(awake).begin() as db:
         assert db.execute(sa.select(POSITIONS.c.position)).scalar() == "3"
