@@ -1,8 +1,8 @@
 """How long it takes to find an id, a correlation id and a type among many events, and what the index costs.
 
-`python -m bench.lookups [--events 2000000] [--backend sqlite|redis] [--alone] [--json]`. Beside each figure the same search
-by reading everything, as it is without the index, in the same run (not with `--alone`). The second figure is processor time
-of this process, which other programs disturb less.
+`python -m bench.lookups [--events 2000000] [--backend sqlite|redis] [--alone] [--json]`. Beside each figure the same
+search by reading everything, as it is without the index, in the same run (not with `--alone`). The second figure is
+processor time of this process, which other programs disturb less.
 """
 
 from __future__ import annotations
