@@ -37,13 +37,13 @@ from support.waiting import until
 
 SEED = 20261129
 MOST_STANDING = 5.0
-"""Seconds for which nothing may be applied while one of the nodes runs."""
+"""Seconds for which nothing may be applied since a node was stopped or killed, while the other one runs."""
 LOOKS_WITHIN = 0.5
 """Seconds between two looks at most, unless the machine is too busy."""
 
 
 class Progress:
-    """What the projections of all nodes have applied, and the longest time for which nothing was."""
+    """What the projections of all nodes have applied, and the longest time after one fault for which nothing was."""
 
     def __init__(self, url: str) -> None:
         self._engine = open_database(url)
@@ -51,6 +51,10 @@ class Progress:
         self._looked = time.monotonic()
         self._standing = 0.0
         self.longest = 0.0
+
+    def begin(self) -> None:
+        """A new fault: another node may be the one that goes on."""
+        self._standing = 0.0
 
     def look(self) -> None:
         """To be called while events are published all the time."""
@@ -133,6 +137,7 @@ async def test_each_page_ticket_entry_and_count_once(
                     await threats.update_threat_status(threat.id, "ESCALATED", "a login succeeded")
                     stories.append(threat.id)
                     await asyncio.sleep(chance.uniform(0, 0.3))
+                    progress.begin()
                     if act == "stop":
                         with nodes.stopped(chance.randrange(2)):
                             await asyncio.sleep(chance.choice((0.2, 2.0, 6.0)))
