@@ -56,6 +56,8 @@ async def check_owners(context: PluginContext, running: Iterable[Plugin]) -> Non
     A database or stream that does not answer is waited for by the projections, which look once more.
     """
     groups = {plugin.group for plugin in running if plugin.runs}
+    if not groups:
+        return
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await run_alone(check_groups, context.stream.backend, context.database, groups)
