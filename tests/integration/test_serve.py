@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from support.server import ServeProcess, brain
+from support.waiting import wait_until
 
 MODULES = ("policy_service", "threats_service", "immune_service")
 """What publishes by itself; the consumers publish besides, at their own pace."""
@@ -119,3 +120,32 @@ def test_a_port_in_use_is_refused_naming_it(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert f"127.0.0.1:{port}" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_node_with_another_database_is_refused_and_doctor_names_it_until_the_groups_are_adopted(
+    tmp_path: Path, redis_url: str
+) -> None:
+    """Two nodes with default settings on two machines: each would send every page."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+    with (
+        ServeProcess(first, "--stream", redis_url) as server,
+        httpx.Client(base_url=f"{server.url}/api", trust_env=False) as client,
+    ):
+        client.post("/threats", json={"type": "scan", "source": "203.0.113.7"}).raise_for_status()
+        wait_until(lambda: client.get("/audit", params={"pattern": "threat.detected"}).json() != [])
+        refused = brain("serve", "--stream", redis_url, "--port", "0", folder=second)
+    assert refused.returncode == 2
+    assert "group brain.a" in refused.stderr
+    assert f"{first / 'brain-consumers.db'}" in refused.stderr
+    assert "brain groups adopt" in refused.stderr
+
+    named = brain("doctor", "--stream", redis_url, "--json", folder=second)
+    findings = {finding["part"]: finding for finding in json.loads(named.stdout) if finding["state"] == "bad"}
+    assert str(first / "brain-consumers.db") in findings["group brain.alerting"]["finding"]
+    assert brain("groups", "adopt", "--stream", redis_url, folder=second).returncode == 2, "it asks for --yes"
+    assert brain("groups", "adopt", "--yes", "--stream", redis_url, folder=second).returncode == 0
+    with ServeProcess(second, "--stream", redis_url) as server:
+        assert server.stop() == 0
+    assert brain("serve", "--stream", redis_url, "--port", "0", folder=first).returncode == 2

@@ -20,6 +20,7 @@ from brain.connectors.pages import PAGING, Page, PageAction
 from brain.connectors.sender import Refused, Sender
 from brain.errors import BrainError, Unavailable
 from brain.kit.database import reading
+from brain.kit.database_threads import for_tasks
 from brain.kit.outbox import OutboxRow, OutboxState, outbox
 from brain.kit.protocols import AuditProofs
 from brain.logs import Log
@@ -51,7 +52,7 @@ class PageDelivery:
         if settings is None:
             raise Unavailable(f"notifier {row.channel!r} is gone from alerting.notifiers; its pages wait: add it again")
         action = PageAction(row.body["action"])
-        if (why := await asyncio.to_thread(self._obsolete, row, action)) is not None:
+        if (why := await for_tasks(self._context.database, self._obsolete, row, action)) is not None:
             return {"skipped": why}
         page = await self._page(row, action)
         try:
@@ -118,7 +119,7 @@ class PageDelivery:
         ids = list(dict.fromkeys(alert["correlation_id"] for alert in page.alerts))[:_MOST_CORRELATION_IDS]
         since = min(alert["first_at"] for alert in page.alerts)
         stream = self._context.stream
-        events = [event for id in ids for event in await stream.call(related_events, stream, id, since)]
+        events = [event for id in ids for event in await stream.call_reader(related_events, stream, id, since)]
         found = decisions(events)
         proven = await self._prove(found)
         return replace(
@@ -133,7 +134,7 @@ class PageDelivery:
         fresh = any(decision["at"] > self._clock() - _FRESH for decision in found)
         end = time.monotonic() + self._configuration.send_timeout / 20
         while True:
-            proven = await asyncio.to_thread(prove, self._proofs, ids)
+            proven = await for_tasks(self._context.database, prove, self._proofs, ids)
             if None not in proven.values() or self._proofs is None or not fresh or time.monotonic() > end:
                 return proven
             await asyncio.sleep(0.1)

@@ -33,7 +33,7 @@ class AlertService:
     def __init__(
         self, database: sa.Engine, configuration: AlertingConfiguration, clock: Callable[[], float] = time.time
     ) -> None:
-        self._database = database
+        self.database = database
         self._configuration = configuration
         self._clock = clock
         self._made = False
@@ -126,23 +126,23 @@ class AlertService:
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
-        with reachable(self._database):
+        with reachable(self.database):
             self._make_tables()
-            with reading(self._database).begin() as db:
+            with reading(self.database).begin() as db:
                 yield db
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
-        with reachable(self._database):
+        with reachable(self.database):
             self._make_tables()
-            with self._database.begin() as db:
+            with self.database.begin() as db:
                 lock_tables(db)
                 yield db
 
     def _make_tables(self) -> None:
         """At the first use, since the database may be away when the server starts."""
         if not self._made:
-            make_tables(self._database)
+            make_tables(self.database)
             self._made = True
 
     def _views(self, db: sa.Connection, alerts: Sequence[Alert]) -> list[AlertView]:

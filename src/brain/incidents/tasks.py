@@ -23,6 +23,7 @@ from brain.incidents.threat_moves import move_threat
 from brain.incidents.ticket_sync import TicketSync
 from brain.kit import outbox
 from brain.kit.database import OUTAGE, create_tables
+from brain.kit.database_threads import for_tasks
 from brain.kit.projection import Projection
 from brain.kit.protocols import ThreatMoves
 from brain.lifecycle import OPEN_INCIDENT
@@ -90,7 +91,7 @@ class IncidentTasks:
         `wait` is in seconds: before a row that failed is tried again; it doubles with every further try. `retries` is
         for one request.
         """
-        await asyncio.to_thread(_prepare, context.database, clock())
+        await for_tasks(context.database, _prepare, context.database, clock())
         async with Sender(retries, clock=clock) as sender:
             chosen = context.table(IncidentSettings).systems
             systems = {kind: ticket_systems()[kind](table, sender) for kind, table in chosen.items()}
@@ -136,7 +137,7 @@ class IncidentTasks:
         while True:
             away: set[str] = set()  # systems that do not answer in this round
             try:
-                for incident, kind in await asyncio.to_thread(self._due):
+                for incident, kind in await for_tasks(self._context.database, self._due):
                     if kind not in away and not await self.poll(incident, kind):
                         away.add(kind)
             except OUTAGE as error:

@@ -57,7 +57,9 @@ def open_database(url: str) -> sa.Engine:
         return _sqlite(str(sqlite_file(url)))
     if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
         try:
-            return sa.create_engine(f"postgresql+psycopg{url[len(scheme) :]}", pool_pre_ping=True)
+            from brain.kit.postgresql import writing_engine
+
+            return writing_engine(f"postgresql+psycopg{url[len(scheme) :]}")
         except ImportError as error:
             raise InvalidInput(
                 "database: the driver of PostgreSQL is missing; run: pip install 'brain-eventstream[postgres]'"
@@ -139,7 +141,9 @@ def _fault(engine: sa.Engine, error: sa.exc.DBAPIError) -> str:
 
 def _sqlite(path: str) -> sa.Engine:
     engine = sa.create_engine(
-        f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None}
+        f"sqlite:///{path}",
+        max_overflow=-1,  # threads bound how many there are
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None},
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -159,5 +163,12 @@ def _sqlite(path: str) -> sa.Engine:
 
 
 def reading(engine: sa.Engine) -> sa.Engine:
-    """The same database for reading: its transactions see one state and wait for no writer."""
+    """The same database for reading: its transactions see one state and wait for no writer.
+
+    PostgreSQL is read over connections of its own, which are closed with those of the engine.
+    """
+    if engine.dialect.name == "postgresql":
+        from brain.kit.postgresql import reading_engine
+
+        engine = reading_engine(engine)
     return engine.execution_options(read_only=True)

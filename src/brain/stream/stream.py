@@ -36,7 +36,7 @@ from brain.stream.query import EventQuery, Stored, Stretch
 from brain.stream.receipt import LATE, Receipt
 from brain.stream.shipper import Shipper
 from brain.stream.store_delays import StoreDelays
-from brain.stream.threads import run_alone
+from brain.stream.threads import HandlerThreads, run_alone, run_in
 from brain.stream.tracing import SDK, publish_traced
 
 log = Log("brain.stream")
@@ -46,6 +46,8 @@ T = TypeVar("T")
 
 _SAY_EVERY = 1.0  # seconds between two log lines about the same reason of refusal
 _LATE_REMEMBERED = 1_000  # events that interrupted a publish and whose receipts may still be awaited
+READERS, READER_PATIENCE = 4, 1.0
+"""Threads for searches, and the seconds that a search waits for one."""
 DURABILITIES = ("process", "power")
 
 _open_streams: WeakSet[EventStream] = WeakSet()
@@ -98,6 +100,7 @@ class EventStream:
         self._direct = 0
         self._append = journal.append if journal is not None else self._append_directly
         self._executor = ThreadPoolExecutor(16, "brain-stream")
+        self._readers: HandlerThreads | None = None
         self._watcher: threading.Thread | None = None
         self._stopping = threading.Event()
         _open_streams.add(self)
@@ -448,6 +451,8 @@ class EventStream:
                 "the stream was closed with a backlog; the next start ships it", backlog=self.stats()["backlog"]
             )
         self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._readers is not None:
+            self._readers.close()
         for consumer in self.consumers:
             consumer.close()
         await run_alone(self.backend.close)
@@ -465,6 +470,20 @@ class EventStream:
     async def call(self, function: Callable[A, T], *args: A.args, **_: A.kwargs) -> T:
         """Run a blocking backend call off the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+
+    async def call_reader(self, function: Callable[A, T], *args: A.args, **options: A.kwargs) -> T:
+        """The same for a search, which may take long: in threads that consumers do not need.
+
+        Raises Unavailable when all of them have been taken for a second.
+        """
+        return await run_in(self._reader_threads(), lambda: function(*args, **options), READER_PATIENCE, "stream")
+
+    def _reader_threads(self) -> HandlerThreads:
+        if self._readers is None or self._readers.loop is not asyncio.get_running_loop():
+            if self._readers is not None:
+                self._readers.close()
+            self._readers = HandlerThreads("readers", READERS)
+        return self._readers
 
     async def wait_for_change(self, changed: asyncio.Event) -> None:
         """Wait until the stream has grown, or a second: a lost connection must not be waited for for ever."""

@@ -63,6 +63,7 @@ async def _examine(settings: Settings) -> list[Finding]:
     findings.append(await _store(settings))
     findings += await _unreadable_rules(settings)
     findings.append(await _database(settings))
+    findings += await _owners(settings)
     return findings + await _server(settings)
 
 
@@ -255,6 +256,7 @@ async def _database(settings: Settings) -> Finding:
     import sqlalchemy as sa
 
     from brain.kit.database import default_database, open_database, reachable
+    from brain.stream.threads import run_alone
 
     url = settings.database or default_database(settings.stream)
     if _missing_database(url) is not None:
@@ -270,11 +272,42 @@ async def _database(settings: Settings) -> Finding:
 
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            await asyncio.to_thread(ask)
+            await run_alone(ask)
     except (BrainError, TimeoutError) as error:
         remedy = "check the setting `database`, that it runs, and the network"
         return Finding("database", "bad", str(error) or "does not answer", remedy)
     return Finding("database", "ok", "answers")
+
+
+async def _owners(settings: Settings) -> list[Finding]:
+    """The groups that another database keeps: this one would do everything a second time."""
+    from brain.kit.database import default_database, open_database
+    from brain.kit.database_identity import GroupOwner, known_identity, owned_elsewhere
+    from brain.stream.backends import open_backend
+    from brain.stream.threads import run_alone
+
+    url = settings.database or default_database(settings.stream)
+
+    def ask() -> dict[str, GroupOwner]:
+        with closing(open_backend(settings.stream)) as backend:
+            if _missing_database(url) is not None:
+                return owned_elsewhere(backend, "")
+            database = open_database(url)
+            try:
+                return owned_elsewhere(backend, known_identity(database))
+            finally:
+                database.dispose()
+
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            found = await run_alone(ask)
+    except (BrainError, TimeoutError):
+        return []  # the findings of the stream and the database say it
+    remedy = "give every node the same `database` (docs/nodes.md), or move the group on purpose: brain groups adopt"
+    return [
+        Finding(f"group {group}", "bad", f"its database is {owner.place}, and not that of these settings", remedy)
+        for group, owner in found.items()
+    ]
 
 
 async def _server(settings: Settings) -> list[Finding]:
