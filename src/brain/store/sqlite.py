@@ -13,6 +13,7 @@ from typing import NoReturn
 from brain.errors import InvalidInput, Unavailable
 from brain.logs import Log
 from brain.store import LOGGED_CHANGES, MARKS_KEPT, START, Document, DocumentChange, Mark, Reading, Step, Written
+from brain.store.closing import Closable
 from brain.store.connection import LockedConnection
 from brain.store.ours import claim
 from brain.store.rules import Planned, SingleChanges, by_collection, check_key, new_token, planned
@@ -110,7 +111,7 @@ class SQLiteFile:
         raise Unavailable(message) from cause
 
 
-class SQLiteStore(SingleChanges):
+class SQLiteStore(SingleChanges, Closable):
     """A Store in the file at `url`. Raises InvalidInput for a bad URL, Unavailable when the file cannot be used."""
 
     def __init__(self, url: str) -> None:
@@ -173,6 +174,7 @@ class SQLiteStore(SingleChanges):
 
     def close(self) -> None:
         """As Store says."""
+        self._about_to_close()
         for connection in (self._writer, self._reader, self._bulk_reader):
             connection.close()
 

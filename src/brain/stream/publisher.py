@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from brain.charter import Event, EventType
 from brain.logs import Log
 
-__all__ = ["Publisher", "emit", "emit_async", "publish_all", "publish_safely"]
+__all__ = ["Publisher", "emit", "emit_async", "note_failure", "publish_all", "publish_safely"]
 
 log = Log("brain.publisher")
 
@@ -73,7 +73,7 @@ def publish_safely(stream: Publisher, event: Event) -> asyncio.Task[Any] | None:
     try:
         result = stream.publish(event)
     except Exception as error:  # noqa: BLE001  (a foreign stream may raise anything; counted and logged)
-        _failed(event.type, error)
+        note_failure(event.type, error)
         return None
     if not inspect.iscoroutine(result):
         return None
@@ -81,7 +81,7 @@ def publish_safely(stream: Publisher, event: Event) -> asyncio.Task[Any] | None:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         result.close()
-        _failed(event.type, "publish is a coroutine, and no event loop runs here to finish it")
+        note_failure(event.type, "publish is a coroutine, and no event loop runs here to finish it")
         return None
     task = loop.create_task(_finish(event.type, result))
     _running.add(task)
@@ -97,7 +97,7 @@ def _hand_over(
     try:
         event = event_type.event(payload, target=target, meta=meta)
     except Exception as error:  # noqa: BLE001  (business logic goes on; counted and logged)
-        _failed(event_type.name, error)
+        note_failure(event_type.name, error)
         return None
     return publish_safely(stream, event)
 
@@ -106,16 +106,17 @@ async def _finished(event_type: str, task: asyncio.Task[Any] | None) -> None:
     if task is not None:
         _, late = await asyncio.wait({task}, timeout=PUBLISH_TIMEOUT)
         if late:
-            _failed(event_type, f"publish did not finish within {PUBLISH_TIMEOUT} s")
+            note_failure(event_type, f"publish did not finish within {PUBLISH_TIMEOUT} s")
 
 
 async def _finish(event_type: str, result: Awaitable[object]) -> None:
     try:
         await result
     except Exception as error:  # noqa: BLE001  (as above)
-        _failed(event_type, error)
+        note_failure(event_type, error)
 
 
-def _failed(event_type: str, error: object) -> None:
+def note_failure(event_type: str, error: object) -> None:
+    """Count and log that an event of this type was not published."""
     failures[event_type] += 1
     log.error("an event was not published", type=event_type, error=str(error), total=failures[event_type])
