@@ -23,6 +23,7 @@ from brain.store.sqlite import sqlite_path
 from brain.stream import event_outbox
 from brain.stream.announcer import DirectAnnouncer, EventDraft, announcer_for, write_announced
 from brain.stream.event_outbox import EventOutbox, outbox_state
+from brain.stream.outbox_rows import COLLECTION
 from brain.stream.publisher import failures
 from brain.testing import RecordingStream
 from support.announcing_worker import THING_MADE, THINGS, ThingMade, make, make_things
@@ -249,3 +250,14 @@ def _writable(url: str) -> bool:
         except sqlite3.OperationalError:
             return False
     return True
+
+
+@pytest.mark.parametrize("url", ["memory", "sqlite", "redis", "cluster"], indirect=True)
+def test_rows_leave_no_revisions_behind(store: Store) -> None:
+    written = store.write([DocumentChange(COLLECTION, "a", b"1", expected=0), DocumentChange(THINGS, "a", b"2")])
+    assert (store.revision(COLLECTION), written.steps[COLLECTION].after) == (0, (0, ""))
+    assert written.steps[THINGS].after == store.mark(THINGS) != (0, "")
+    with pytest.raises(Conflict):
+        store.put(COLLECTION, "a", b"1", expected=0)
+    assert [row.key for row in store.scan(COLLECTION)] == ["a"]
+    assert store.delete(COLLECTION, "a")

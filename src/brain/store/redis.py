@@ -17,7 +17,7 @@ from brain.errors import Unavailable
 from brain.redis_client.connect import connect
 from brain.redis_client.errors import named_errors
 from brain.redis_client.url import parse
-from brain.store import Document, DocumentChange, Mark, Reading, Step, Written, forking
+from brain.store import UNFOLLOWED, Document, DocumentChange, Mark, Reading, Step, Written, forking
 from brain.store.closing import Closable
 from brain.store.redis_scripts import COPY, FILL, PARTS, READ, SCAN, STAGE, VERSIONS, WHOLE, WRITE
 from brain.store.rules import SingleChanges, by_collection, check_key, check_version, new_token, planned
@@ -116,7 +116,12 @@ class RedisStore(SingleChanges, Closable, forking.Part):
     ) -> list[Any]:
         """The outcome of the script, with versions and steps when it has written. Raises Conflict."""
         collections = [
-            {"name": name, "token": new_token(), "joins": [[str(mark[0]), mark[1]] for mark in joins.get(name, ())]}
+            {
+                "name": name,
+                "followed": name not in UNFOLLOWED,
+                "token": new_token(),
+                "joins": [[str(mark[0]), mark[1]] for mark in joins.get(name, ())],
+            }
             for name in names
         ]
         header = {"count": len(changes), "staged": staged, "collections": collections}
