@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from brain.charter import Event, EventType
 from brain.logs import Log
 
-__all__ = ["Publisher", "emit", "emit_async", "note_failure", "publish_all", "publish_safely"]
+__all__ = ["Publisher", "emit", "note_failure", "publish_all", "publish_safely"]
 
 log = Log("brain.publisher")
 
@@ -45,23 +45,18 @@ def emit(
 
     A stream whose `publish` is a coroutine function is run as a task of the running loop.
     """
-    _hand_over(stream, event_type, payload, target, meta)
-
-
-async def emit_async(
-    stream: Publisher | None,
-    event_type: EventType[P],
-    payload: P,
-    *,
-    target: str | None = None,
-    meta: Mapping[str, Any] | None = None,
-) -> None:
-    """As `emit`; a coroutine `publish` is given PUBLISH_TIMEOUT to finish, then left running in the background."""
-    await _finished(event_type.name, _hand_over(stream, event_type, payload, target, meta))
+    if stream is None:
+        return
+    try:
+        event = event_type.event(payload, target=target, meta=meta)
+    except Exception as error:  # noqa: BLE001  (business logic goes on; counted and logged)
+        note_failure(event_type.name, error)
+        return
+    publish_safely(stream, event)
 
 
 async def publish_all(stream: Publisher | None, events: Sequence[Event]) -> None:
-    """Hand over ready events, in order, under the promise of `emit_async`."""
+    """Hand over ready events as `emit` does; a coroutine `publish` is given PUBLISH_TIMEOUT, then left running."""
     if stream is None:
         return
     for event in events:
@@ -87,19 +82,6 @@ def publish_safely(stream: Publisher, event: Event) -> asyncio.Task[Any] | None:
     _running.add(task)
     task.add_done_callback(_running.discard)
     return task
-
-
-def _hand_over(
-    stream: Publisher | None, event_type: EventType[P], payload: P, target: str | None, meta: Mapping[str, Any] | None
-) -> asyncio.Task[Any] | None:
-    if stream is None:
-        return None
-    try:
-        event = event_type.event(payload, target=target, meta=meta)
-    except Exception as error:  # noqa: BLE001  (business logic goes on; counted and logged)
-        note_failure(event_type.name, error)
-        return None
-    return publish_safely(stream, event)
 
 
 async def _finished(event_type: str, task: asyncio.Task[Any] | None) -> None:
