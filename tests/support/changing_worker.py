@@ -143,7 +143,10 @@ class Told:
         detected: Counter[str] = Counter()
         moves: dict[str, list[tuple[str, str]]] = {}
         besides: Counter[tuple[str, str]] = Counter()
+        versions: dict[str, set[int]] = {}
         for event in events:
+            if event.type.startswith("threat."):
+                versions.setdefault(event.payload["threat_id"], set()).add(event.payload["version"])
             if event.type == "threat.detected":
                 detected[event.payload["threat_id"]] += 1
             elif event.type == "threat.status_changed":
@@ -158,6 +161,9 @@ class Told:
         for threat_id, threat in stored.items():
             made = [(str(move.old), str(move.new)) for move in threat.history]
             self._count("threat not as said", moves.get(threat_id, []) != made)
+            told = versions.get(threat_id, set())
+            self._count("change of a threat without event", len(set(range(1, threat.version + 1)) - told))
+            self._count("event without change of a threat", len(told - set(range(1, threat.version + 1))))
             for status, name in (
                 (ThreatStatus.ESCALATED, "threat.escalated"),
                 (ThreatStatus.MITIGATED, "threat.mitigated"),
