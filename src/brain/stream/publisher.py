@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from brain.charter import Event, EventType
 from brain.logs import Log
 
-__all__ = ["Publisher", "emit", "note_failure", "publish_all", "publish_safely"]
+__all__ = ["Publisher", "emit", "emit_async", "publish_all", "publish_safely"]
 
 log = Log("brain.publisher")
 
@@ -45,18 +45,25 @@ def emit(
 
     A stream whose `publish` is a coroutine function is run as a task of the running loop.
     """
-    if stream is None:
-        return
-    try:
-        event = event_type.event(payload, target=target, meta=meta)
-    except Exception as error:  # noqa: BLE001  (business logic goes on; counted and logged)
-        note_failure(event_type.name, error)
-        return
-    publish_safely(stream, event)
+    for event in _made(stream, event_type, payload, target, meta):
+        assert stream is not None, "without a stream no event is made"
+        publish_safely(stream, event)
+
+
+async def emit_async(
+    stream: Publisher | None,
+    event_type: EventType[P],
+    payload: P,
+    *,
+    target: str | None = None,
+    meta: Mapping[str, Any] | None = None,
+) -> None:
+    """As `emit`; a coroutine `publish` is given PUBLISH_TIMEOUT to finish, then left running in the background."""
+    await publish_all(stream, _made(stream, event_type, payload, target, meta))
 
 
 async def publish_all(stream: Publisher | None, events: Sequence[Event]) -> None:
-    """Hand over ready events as `emit` does; a coroutine `publish` is given PUBLISH_TIMEOUT, then left running."""
+    """Hand over ready events, in order, under the promise of `emit_async`."""
     if stream is None:
         return
     for event in events:
@@ -82,6 +89,19 @@ def publish_safely(stream: Publisher, event: Event) -> asyncio.Task[Any] | None:
     _running.add(task)
     task.add_done_callback(_running.discard)
     return task
+
+
+def _made(
+    stream: Publisher | None, event_type: EventType[P], payload: P, target: str | None, meta: Mapping[str, Any] | None
+) -> Sequence[Event]:
+    """The event, if anybody wants it and it can be made."""
+    if stream is None:
+        return ()
+    try:
+        return (event_type.event(payload, target=target, meta=meta),)
+    except Exception as error:  # noqa: BLE001  (business logic goes on; counted and logged)
+        note_failure(event_type.name, error)
+        return ()
 
 
 async def _finished(event_type: str, task: asyncio.Task[Any] | None) -> None:
