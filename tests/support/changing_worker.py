@@ -9,11 +9,15 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
+import msgspec
+
 from brain import Event, EventStream, HealthEvent, ImmuneService, PolicyEngine, ThreatService
 from brain.charter import HealthKind, HealthSeverity, Severity, ThreatStatus
 from brain.errors import Conflict
 from brain.immune.repository import HealthRepository
 from brain.policy import Condition, Rule
+from brain.policy.approvals import COLLECTION as APPROVALS
+from brain.policy.approvals import Approval
 from brain.policy.stored_rules import read_rules
 from brain.store import Store, open_store
 from brain.threats.models import Threat
@@ -58,7 +62,7 @@ def _change_rules(engine: PolicyEngine, key: str, chance: random.Random) -> None
 
 def _change_approvals(engine: PolicyEngine, key: str) -> None:
     context = {"agent_id": key, "action": "pay"}
-    approval = engine.approvals.request(engine.preview(context), context)
+    approval = engine.approvals.request(engine.preview(context), context, timeout=86_400)
     engine.approvals.grant(approval.id, by="ann")
     engine.approvals.use(approval.id)
 
@@ -130,9 +134,9 @@ class Told:
             if event.type.startswith("policy.approval_"):
                 said.setdefault(event.payload["approval_id"], []).append(event.type.removeprefix("policy.approval_"))
         steps = ["requested", "granted", "used"]
-        stored = {
-            one.id: one.status for one in PolicyEngine(store=store, follow_interval=None).approvals.list(limit=1 << 30)
-        }
+        # As stored: an Approvals would mark those past their time as expired.
+        read = [msgspec.json.decode(document.data, type=Approval) for document in store.scan(APPROVALS)]
+        stored = {approval.id: approval.status for approval in read}
         self._count("approval without event", len(stored.keys() - said.keys()))
         self._count("event without approval", len(said.keys() - stored.keys()))
         for approval_id, status in stored.items():
