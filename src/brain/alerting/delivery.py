@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from brain.alerting.announce import announce_failed, announce_notified
 from brain.alerting.configuration import AlertingConfiguration
 from brain.alerting.pages import STEPS, decisions, links, prove, related_events, timeline
-from brain.alerting.tables import CONSUMER
+from brain.alerting.tables import CONSUMER, EVENTS_CHANNEL
 from brain.charter import Severity
 from brain.connectors.notifiers import open_notifier
 from brain.connectors.pages import PAGING, Page, PageAction
@@ -21,7 +21,7 @@ from brain.connectors.sender import Refused, Sender
 from brain.errors import BrainError, Unavailable
 from brain.kit.database import reading
 from brain.kit.database_threads import for_tasks
-from brain.kit.outbox import OutboxRow, OutboxState, outbox
+from brain.kit.outbox import OutboxRow, OutboxState, outbox, publish_row
 from brain.kit.protocols import AuditProofs
 from brain.logs import Log
 from brain.plugins import PluginContext
@@ -47,7 +47,9 @@ class PageDelivery:
         self._clock = clock
 
     async def deliver(self, row: OutboxRow) -> Mapping[str, Any]:
-        """Send one row, and publish that. Raises Refused and Unavailable, as a Dispatcher expects."""
+        """Send one row, and publish that; publish one that is an event. Raises as a Dispatcher expects."""
+        if row.channel == EVENTS_CHANNEL:
+            return await publish_row(self._context.stream, row)
         settings = self._configuration.notifiers.get(row.channel)
         if settings is None:
             raise Unavailable(f"notifier {row.channel!r} is gone from alerting.notifiers; its pages wait: add it again")

@@ -10,9 +10,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Response
 
 from brain import limits
-from brain.alerting.announce import announce_acknowledged, announce_closed, announce_silence
 from brain.alerting.configuration import configuration
-from brain.alerting.events import SILENCE_ADDED, SILENCE_REMOVED
 from brain.alerting.http_models import Actor, NewSilence
 from brain.alerting.pages import related_events, timeline
 from brain.alerting.service import AlertService
@@ -32,8 +30,8 @@ def alerting_router(service: AlertService, stream: EventStream, clock: Callable[
     """The routes over this service; `clock` gives Unix seconds."""
     router = APIRouter(tags=["alerts"])
     _add_alerts(router, service, stream)
-    _add_changes(router, service, stream)
-    _add_silences(router, service, stream, clock)
+    _add_changes(router, service)
+    _add_silences(router, service, clock)
     return router
 
 
@@ -59,17 +57,17 @@ def _add_alerts(router: APIRouter, service: AlertService, stream: EventStream) -
         return sorted([*timeline(events), *_own_steps(shown)], key=lambda step: step.at)
 
 
-def _add_changes(router: APIRouter, service: AlertService, stream: EventStream) -> None:
+def _add_changes(router: APIRouter, service: AlertService) -> None:
     @router.post("/alerts/{alert_id}/acknowledge", summary="Acknowledge an alert")
     async def acknowledge(alert_id: AlertIdPath, who: Actor) -> AlertView:
         """Its page is no longer repeated or escalated. Whoever was first stays. Answers 409 for a resolved alert."""
-        announce_acknowledged(stream, await for_writing(service.database, service.acknowledge, alert_id, who.by))
+        await for_writing(service.database, service.acknowledge, alert_id, who.by)
         return await for_reading(service.database, service.alert, alert_id)
 
     @router.post("/alerts/{alert_id}/close", summary="Close an alert")
     async def close(alert_id: AlertIdPath, who: Actor) -> AlertView:
         """Resolves an alert that no event would resolve. Answers 409 for an alert that is resolved already."""
-        announce_closed(stream, await for_writing(service.database, service.close, alert_id, who.by))
+        await for_writing(service.database, service.close, alert_id, who.by)
         return await for_reading(service.database, service.alert, alert_id)
 
     @router.get("/notifiers", summary="List notifiers")
@@ -78,7 +76,7 @@ def _add_changes(router: APIRouter, service: AlertService, stream: EventStream) 
         return await for_reading(service.database, service.notifiers)
 
 
-def _add_silences(router: APIRouter, service: AlertService, stream: EventStream, clock: Callable[[], float]) -> None:
+def _add_silences(router: APIRouter, service: AlertService, clock: Callable[[], float]) -> None:
     @router.get("/silences", summary="List silences")
     async def silences(
         ended: Annotated[bool, Query(description="Whether silences that are over are listed as well.")] = False,
@@ -93,16 +91,13 @@ def _add_silences(router: APIRouter, service: AlertService, stream: EventStream,
         silence = await for_writing(
             service.database, service.add_silence, new.matchers, new.by, new.reason, new.ends_at, new.starts_at
         )
-        announce_silence(stream, SILENCE_ADDED, silence)
         response.headers["Location"] = f"/api/silences/{silence.id}"
         return silence_view(silence, clock())
 
     @router.delete("/silences/{silence_id}", status_code=204, summary="Remove a silence")
     async def remove_silence(silence_id: SilenceIdPath) -> None:
         """Alerts that it muted and that still fire are paged."""
-        announce_silence(
-            stream, SILENCE_REMOVED, await for_writing(service.database, service.remove_silence, silence_id)
-        )
+        await for_writing(service.database, service.remove_silence, silence_id)
 
 
 def _own_steps(alert: AlertView) -> list[TimelineStep]:
@@ -122,6 +117,6 @@ def _own_steps(alert: AlertView) -> list[TimelineStep]:
 async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """The plug-in alerting on these parts."""
     config = configuration(context.table(AlertingSettings))
-    service = AlertService(context.database, config)
     async with AlertingTasks.open(context, config) as tasks:
+        service = AlertService(context.database, config, changed=tasks.nudge)
         yield Component(alerting_router(service, context.stream), tasks.tasks, tasks.metrics)

@@ -94,6 +94,10 @@ class AlertingTasks:
         """The coroutine functions of the tasks."""
         return (self._projection.run, self._evaluate_forever, self._send_forever)
 
+    def nudge(self) -> None:
+        """Send what is in the outbox now: it may have new rows. May be called from any thread."""
+        self._dispatcher.nudge()
+
     def metrics(self) -> Sequence[Metric]:
         """The metrics of alerting for `/metrics`. Blocks."""
         own = alert_metrics(self._context.database, self.outages, self._delivery.without_story)

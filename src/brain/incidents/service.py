@@ -98,9 +98,7 @@ class IncidentService:
         if not text.strip() or len(text) > limits.NOTE:
             raise InvalidInput(f"text: needs 1 to {limits.NOTE} characters")
         return await self._change(
-            lambda transaction: transaction.add(
-                _found(transaction, id), "note", IncidentChange(transaction.now, text, clip_text(by) or None)
-            )
+            lambda transaction: transaction.note(_found(transaction, id), text, clip_text(by) or None)
         )
 
     async def get(self, id: str) -> Document:

@@ -45,7 +45,9 @@ def emit(
 
     A stream whose `publish` is a coroutine function is run as a task of the running loop.
     """
-    _hand_over(stream, event_type, payload, target, meta)
+    for event in _made(stream, event_type, payload, target, meta):
+        assert stream is not None, "without a stream no event is made"
+        publish_safely(stream, event)
 
 
 async def emit_async(
@@ -57,7 +59,7 @@ async def emit_async(
     meta: Mapping[str, Any] | None = None,
 ) -> None:
     """As `emit`; a coroutine `publish` is given PUBLISH_TIMEOUT to finish, then left running in the background."""
-    await _finished(event_type.name, _hand_over(stream, event_type, payload, target, meta))
+    await publish_all(stream, _made(stream, event_type, payload, target, meta))
 
 
 async def publish_all(stream: Publisher | None, events: Sequence[Event]) -> None:
@@ -73,7 +75,7 @@ def publish_safely(stream: Publisher, event: Event) -> asyncio.Task[Any] | None:
     try:
         result = stream.publish(event)
     except Exception as error:  # noqa: BLE001  (a foreign stream may raise anything; counted and logged)
-        _failed(event.type, error)
+        note_failure(event.type, error)
         return None
     if not inspect.iscoroutine(result):
         return None
@@ -81,7 +83,7 @@ def publish_safely(stream: Publisher, event: Event) -> asyncio.Task[Any] | None:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         result.close()
-        _failed(event.type, "publish is a coroutine, and no event loop runs here to finish it")
+        note_failure(event.type, "publish is a coroutine, and no event loop runs here to finish it")
         return None
     task = loop.create_task(_finish(event.type, result))
     _running.add(task)
@@ -89,33 +91,34 @@ def publish_safely(stream: Publisher, event: Event) -> asyncio.Task[Any] | None:
     return task
 
 
-def _hand_over(
+def _made(
     stream: Publisher | None, event_type: EventType[P], payload: P, target: str | None, meta: Mapping[str, Any] | None
-) -> asyncio.Task[Any] | None:
+) -> Sequence[Event]:
+    """The event, if anybody wants it and it can be made."""
     if stream is None:
-        return None
+        return ()
     try:
-        event = event_type.event(payload, target=target, meta=meta)
+        return (event_type.event(payload, target=target, meta=meta),)
     except Exception as error:  # noqa: BLE001  (business logic goes on; counted and logged)
-        _failed(event_type.name, error)
-        return None
-    return publish_safely(stream, event)
+        note_failure(event_type.name, error)
+        return ()
 
 
 async def _finished(event_type: str, task: asyncio.Task[Any] | None) -> None:
     if task is not None:
         _, late = await asyncio.wait({task}, timeout=PUBLISH_TIMEOUT)
         if late:
-            _failed(event_type, f"publish did not finish within {PUBLISH_TIMEOUT} s")
+            note_failure(event_type, f"publish did not finish within {PUBLISH_TIMEOUT} s")
 
 
 async def _finish(event_type: str, result: Awaitable[object]) -> None:
     try:
         await result
     except Exception as error:  # noqa: BLE001  (as above)
-        _failed(event_type, error)
+        note_failure(event_type, error)
 
 
-def _failed(event_type: str, error: object) -> None:
+def note_failure(event_type: str, error: object) -> None:
+    """Count and log that an event of this type was not published."""
     failures[event_type] += 1
     log.error("an event was not published", type=event_type, error=str(error), total=failures[event_type])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from brain.charter import Event, EventType, Severity, ThreatStatus
+from brain.charter import EventType, Severity, ThreatStatus
+from brain.stream.announcer import EventDraft
 from brain.threats.events import (
     BECAME_CRITICAL,
     DETECTED,
@@ -20,18 +21,20 @@ from brain.threats.models import Threat
 P = TypeVar("P")
 
 
-def events_of(before: Threat | None, after: Threat) -> tuple[Event, ...]:
+def events_of(before: Threat | None, after: Threat) -> Iterator[EventDraft[Any]]:
     """The events of this change, in the order to publish them; `before` is None for a new threat.
 
     Every change has at least one, and every one says the state after it and its version. They carry the threat's
     correlation id, and the rest of the present context.
     """
     if before is None:
-        return (_detected(after),)
-    return (*_growth(before, after), *_moves(before, after))
+        yield _detected(after)
+    else:
+        yield from _growth(before, after)
+        yield from _moves(before, after)
 
 
-def _detected(threat: Threat) -> Event:
+def _detected(threat: Threat) -> EventDraft[Any]:
     return _event(
         DETECTED,
         threat,
@@ -45,7 +48,7 @@ def _detected(threat: Threat) -> Event:
     )
 
 
-def _growth(before: Threat, after: Threat) -> Iterator[Event]:
+def _growth(before: Threat, after: Threat) -> Iterator[EventDraft[Any]]:
     """The events of evidence that joined."""
     if before.readings == after.readings:
         return
@@ -80,7 +83,7 @@ def _growth(before: Threat, after: Threat) -> Iterator[Event]:
         )
 
 
-def _moves(before: Threat, after: Threat) -> Iterator[Event]:
+def _moves(before: Threat, after: Threat) -> Iterator[EventDraft[Any]]:
     """The events of a move to another status: `threat.status_changed`, and that of the new status besides."""
     if before.status is after.status:
         return
@@ -116,8 +119,8 @@ def _moves(before: Threat, after: Threat) -> Iterator[Event]:
         )
 
 
-def _event(declared: EventType[P], threat: Threat, payload: P) -> Event:
-    return declared.event(payload, meta={"correlation_id": threat.correlation_id})
+def _event(declared: EventType[P], threat: Threat, payload: P) -> EventDraft[P]:
+    return EventDraft(declared, payload, {"correlation_id": threat.correlation_id})
 
 
 def _about(threat: Threat) -> AboutThreat:

@@ -8,7 +8,7 @@ import msgspec
 
 from brain.errors import InvalidInput, Unavailable
 from brain.store import START, Document, DocumentChange, Mark, Store, forking
-from brain.store.mirror import Mirror, Restoration
+from brain.store.mirror import Entries, Mirror, Restoration
 from brain.threats.models import Threat
 from brain.unreadable import FAULTS, collecting, left_out, readable
 
@@ -23,10 +23,16 @@ _decode = msgspec.json.Decoder(Threat).decode
 class ThreatRepository:
     """Threats by id. Raises what Store raises, and Unavailable while lost threats cannot be restored."""
 
-    def __init__(self, store: Store, restored: Callable[[Restoration], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        entries: Entries = lambda _: (),
+        restored: Callable[[Restoration], None] = lambda _: None,
+    ) -> None:
+        """`entries` are stored with a restoration, `restored` is called after it: see Mirror."""
         self._store = store
         self._known: tuple[Mark, Sequence[Threat], Sequence[str]] = (START, (), ())
-        self._mirror = Mirror(store, COLLECTION, limit=REMEMBERED, restored=restored)
+        self._mirror = Mirror(store, COLLECTION, limit=REMEMBERED, entries=entries, restored=restored)
         self._looking = forking.ForkLock()
         forking.register(self._looking)
 
@@ -57,12 +63,15 @@ class ThreatRepository:
                 f"stored threat {threat_id!r} cannot be read: {error}; was it written by a newer version?"
             ) from error
 
-    def put(self, threat: Threat) -> None:
-        """Store it over the version before its own (1: it must be new). Raises Conflict when that was overtaken."""
+    def put(self, threat: Threat, more: Sequence[DocumentChange] = ()) -> None:
+        """Store it over the version before its own (1: it must be new), in one write with `more`.
+
+        Raises Conflict when that was overtaken.
+        """
         change = DocumentChange(COLLECTION, threat.id, _encode(threat), threat.version - 1)
         with self._looking:
-            written = self._store.write([change])
-            self._mirror.wrote([change], written.versions, written.steps[COLLECTION])
+            written = self._store.write([change, *more])
+            self._mirror.wrote([change], written.versions[:1], written.steps[COLLECTION])
 
     def all(self) -> Sequence[Threat]:
         """Every threat that can be read, the latest detected first; decoded only after a change: polling is cheap."""

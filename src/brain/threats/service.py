@@ -10,16 +10,17 @@ from itertools import count, islice
 from typing import Any, cast
 
 from brain import limits
-from brain.charter import Event, Severity, ThreatStatus, current_meta
+from brain.charter import Severity, ThreatStatus, current_meta
 from brain.charter.vocabulary import parse_name
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.lifecycle import EVIDENCE_MOVES
-from brain.store import Store
+from brain.store import DocumentChange, Store
 from brain.store.memory import MemoryStore
 from brain.store.mirror import Restoration
-from brain.stream.publisher import Publisher, emit, publish_all
+from brain.stream.announcer import Announced, Announcer, EventDraft, announcer_for
+from brain.stream.publisher import Publisher
 from brain.threats.announce import events_of
-from brain.threats.events import STORE_RESTORED
+from brain.threats.events import STORE_RESTORED, ThreatsRestored
 from brain.threats.models import Threat, ThreatStats, moved, statistics
 from brain.threats.repository import ThreatRepository
 from brain.threats.sightings import Recorded, Sighting, first_threat, joined, positive, threat_id
@@ -47,7 +48,10 @@ class ThreatService:
 
     def use_store(self, store: Store | None) -> None:
         """Keep threats in this store from now on; None starts an empty one in memory. Nothing is copied over."""
-        self._threats = ThreatRepository(MemoryStore() if store is None else store, self._announce_restored)
+        self._store = MemoryStore() if store is None else store
+        self._restoring = Announced()
+        self._threats = ThreatRepository(self._store, self._restoration_event, self._announce_restored)
+        self._announcer()  # from now on, so that what ended processes left is shipped without a change here
 
     async def refresh(self) -> None:
         """Read what other processes changed, and restore what the store has lost since.
@@ -61,9 +65,17 @@ class ThreatService:
         """How often the store came back with fewer threats than this process knew."""
         return self._threats.losses
 
-    def _announce_restored(self, restoration: Restoration) -> None:
+    def _announcer(self) -> Announcer:
+        return announcer_for(self.event_stream, self._store)
+
+    def _restoration_event(self, restoration: Restoration) -> Sequence[DocumentChange]:
         ids = list(restoration.documents)
-        emit(self.event_stream, STORE_RESTORED, {"restored": len(ids), "ids": ids[:_SHOWN]})
+        payload: ThreatsRestored = {"restored": len(ids), "ids": ids[:_SHOWN]}
+        self._restoring = self._announcer().prepare([EventDraft(STORE_RESTORED, payload)])
+        return self._restoring.changes
+
+    def _announce_restored(self, _: Restoration) -> None:
+        self._announcer().hand_over(self._restoring)
 
     async def create_threat(
         self,
@@ -92,7 +104,8 @@ class ThreatService:
             last_seen=now,
             updated_at=now,
         )
-        await publish_all(self.event_stream, await asyncio.to_thread(self._write, None, threat))
+        announced = await asyncio.to_thread(self._write, None, threat)
+        await self._announcer().hand_over_async(announced)
         return threat
 
     async def record_sighting(self, sighting: Sighting) -> Recorded:
@@ -101,8 +114,8 @@ class ThreatService:
         The same sighting again changes nothing. Evidence moves a threat as `brain.lifecycle.EVIDENCE_MOVES` says:
         a MITIGATED one is worked on again, an IGNORED one stays so, and after a RESOLVED one there is a new threat.
         """
-        recorded, events = await asyncio.to_thread(self._record, sighting)
-        await publish_all(self.event_stream, events)
+        recorded, announced = await asyncio.to_thread(self._record, sighting)
+        await self._announcer().hand_over_async(announced)
         return recorded
 
     async def get_threat(self, id: str) -> Threat:
@@ -143,8 +156,8 @@ class ThreatService:
             raise InvalidInput(f"reason: {len(reason)} characters are too many; use at most {REASON_CHARACTERS}")
         if not limits.is_text(reason):
             raise InvalidInput("reason: is no valid text: remove the lone surrogate")
-        threat, events = await asyncio.to_thread(self._move, id, new, reason)
-        await publish_all(self.event_stream, events)
+        threat, announced = await asyncio.to_thread(self._move, id, new, reason)
+        await self._announcer().hand_over_async(announced)
         return threat
 
     async def get_stats(self) -> ThreatStats:
@@ -157,13 +170,13 @@ class ThreatService:
             raise NotFound(f"no threat has the id {id!r}; `brain threats list` or GET /api/threats shows all")
         return found
 
-    def _write(self, before: Threat | None, after: Threat) -> Sequence[Event]:
-        """Store the change; the events that tell of it, made before the write. Raises Conflict when overtaken."""
-        events = events_of(before, after)
-        self._threats.put(after)
-        return events
+    def _write(self, before: Threat | None, after: Threat) -> Announced:
+        """Store the change and the events that tell of it, in one write. Raises Conflict when overtaken."""
+        announced = self._announcer().prepare(events_of(before, after))
+        self._threats.put(after, announced.changes)
+        return announced
 
-    def _move(self, id: str, new: ThreatStatus, reason: str) -> tuple[Threat, Sequence[Event]]:
+    def _move(self, id: str, new: ThreatStatus, reason: str) -> tuple[Threat, Announced]:
         while True:  # ends: each turn that is overtaken means that another change was made
             threat = self._found(id)
             after = moved(threat, new, reason, self._clock())
@@ -172,14 +185,14 @@ class ThreatService:
             except Conflict:
                 continue
 
-    def _record(self, sighting: Sighting) -> tuple[Recorded, Sequence[Event]]:
+    def _record(self, sighting: Sighting) -> tuple[Recorded, Announced]:
         while True:  # ends, as above
             try:
                 return self._record_once(sighting)
             except Conflict:
                 continue
 
-    def _record_once(self, sighting: Sighting) -> tuple[Recorded, Sequence[Event]]:
+    def _record_once(self, sighting: Sighting) -> tuple[Recorded, Announced]:
         counts = positive(sighting.counts)
         over: Threat | None = None
         for episode in count(1):
@@ -190,13 +203,13 @@ class ThreatService:
             if (move := EVIDENCE_MOVES[threat.status]) is not None:
                 after = joined(threat, sighting, counts, move, self._clock())
                 if after is threat:
-                    return Recorded(threat, new=False, changed=False), ()
+                    return Recorded(threat, new=False, changed=False), Announced()
                 return Recorded(after, new=False, changed=True), self._write(threat, after)
             over = threat
             settled = threat.readings.get(sighting.reading, {})
             counts = positive({name: number - settled.get(name, 0) for name, number in counts.items()})
         if over is not None and not counts:
-            return Recorded(over, new=False, changed=False), ()
+            return Recorded(over, new=False, changed=False), Announced()
         new = first_threat(id, sighting, counts, current_meta()["correlation_id"] or id, self._clock())
         return Recorded(new, new=True, changed=False), self._write(None, new)
 

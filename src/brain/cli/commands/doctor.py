@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from brain.settings import Settings
     from brain.stream import EventStream
+    from brain.stream.event_outbox import OutboxState
 
 State = Literal["ok", "note", "bad"]
 
@@ -39,12 +40,21 @@ class Finding:
     remedy: str = ""
 
 
-def doctor(stream: StreamOption = None, as_json: JsonOption = False) -> None:
+def doctor(
+    stream: StreamOption = None,
+    reconcile: Annotated[
+        bool,
+        typer.Option("--reconcile", help="Compare all stored rules, threats and health events with their events too."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Check settings, stream, journal, groups, store, database and server. Exit code 1 when something is bad."""
     from brain.settings import load_settings
 
     settings = load_settings(stream=stream, store=stream)
     findings = run(_examine(settings))
+    if reconcile:
+        findings += run(_reconcile(settings))
     if as_json:
         print_json_array(asdict(finding) for finding in findings)
     else:
@@ -60,7 +70,7 @@ async def _examine(settings: Settings) -> list[Finding]:
         return [*findings, missing, *await _server(settings)]
     findings += _folder(settings.stream)
     findings += await _stream(settings)
-    findings.append(await _store(settings))
+    findings += await _store(settings)
     findings += await _unreadable_rules(settings)
     findings.append(await _database(settings))
     findings += await _owners(settings)
@@ -211,19 +221,43 @@ def _journal(stream: EventStream) -> Finding:
     return Finding("journal", "ok", recovered if stats["recovered"] else "nothing waits to be stored")
 
 
-async def _store(settings: Settings) -> Finding:
+async def _store(settings: Settings) -> list[Finding]:
     from brain.store import open_store
+    from brain.stream.event_outbox import outbox_state
 
-    def ask() -> None:
+    def ask() -> OutboxState:
         with closing(open_store(settings.store_url)) as store:
-            store.revision("doctor")
+            return outbox_state(store)
 
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            await asyncio.to_thread(ask)
+            state = await asyncio.to_thread(ask)
     except (BrainError, TimeoutError) as error:
-        return Finding("store", "bad", str(error) or "does not answer", _reach(settings.store_url))
-    return Finding("store", "ok", "answers")
+        return [Finding("store", "bad", str(error) or "does not answer", _reach(settings.store_url))]
+    return [Finding("store", "ok", "answers"), _announcements(state)]
+
+
+def _announcements(state: OutboxState) -> Finding:
+    if not state.waiting:
+        return Finding("announcements", "ok", "every stored change is announced on the stream")
+    waiting = f"{state.waiting} changes wait to be announced, the oldest for {state.oldest_seconds:.0f} s"
+    if not state.late:
+        return Finding("announcements", "ok", waiting)
+    remedy = "brain serve, brain worker or any program with this store and stream announces them; if one runs: its log"
+    return Finding("announcements", "bad", waiting, remedy)
+
+
+async def _reconcile(settings: Settings) -> list[Finding]:
+    """Compare state and events, each read whole."""
+    from brain.cli.reconciling import reconcile
+
+    if _missing_database(settings.stream) is not None:
+        return []
+    try:
+        found = await asyncio.to_thread(reconcile, settings.stream, settings.store_url)
+    except BrainError as error:
+        return [Finding("reconcile", "bad", str(error), _reach(settings.stream))]
+    return [Finding(*one) for one in found]
 
 
 async def _unreadable_rules(settings: Settings) -> list[Finding]:
