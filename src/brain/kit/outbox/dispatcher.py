@@ -187,11 +187,11 @@ class Dispatcher:
                 if row is None:
                     await channel.has_rows.wait()
                     continue
-                if time.monotonic() - asked > self._options.lease - self._options.timeout:
+                if (left := self._options.lease - (time.monotonic() - asked)) <= 0:
                     self.counts[row.channel, "lost"] += 1
-                    continue  # this process stood still: another one may have the row by the time it is sent
+                    continue  # this process stood still, and another one may send the row
                 self._sending.add(this)
-                await self._send(channel, row, token)
+                await self._send(channel, row, token, min(left, self._options.timeout))
             except SQLAlchemyError as error:
                 self._database_failed("claiming a row", error)
                 await asyncio.sleep(self._options.wait)
@@ -220,9 +220,9 @@ class Dispatcher:
                 return
             await asyncio.sleep(until - now)
 
-    async def _send(self, channel: _Channel, row: OutboxRow, token: str) -> None:
+    async def _send(self, channel: _Channel, row: OutboxRow, token: str, seconds: float) -> None:
         try:
-            async with asyncio.timeout(self._options.timeout):
+            async with asyncio.timeout(seconds):
                 answer = await self._deliver(row)
         except Refused as error:
             said = str(error)
@@ -237,7 +237,7 @@ class Dispatcher:
         except Unavailable as error:
             await self._service_away(channel, row, token, str(error), getattr(error, "retry_after", None))
         except TimeoutError:
-            await self._service_away(channel, row, token, f"no answer within {self._options.timeout:g} s", None)
+            await self._service_away(channel, row, token, f"no answer within {seconds:.3g} s", None)
         except Exception as error:  # whatever it is, the row is kept and tried again
             log.exception(
                 "a message was not sent and is tried again later",
