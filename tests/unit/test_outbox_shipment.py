@@ -32,6 +32,11 @@ for _ in range(60):
     DEEP = [DEEP]
 
 
+def ship_all(shipment: OutboxShipment) -> None:
+    while shipment.ship() != []:
+        pass
+
+
 class Killed(BaseException):
     """The process is gone."""
 
@@ -115,8 +120,7 @@ def test_each_event_is_on_the_stream_once_whatever_comes_in_between(seed: int) -
         world.step()
         world.write()
     world.calm = True
-    while world.shipments[0].ship() != []:
-        pass
+    ship_all(world.shipments[0])
     assert Counter(numbers(world.backend)) == Counter(range(world.written))
     assert world.store.scan(COLLECTION) == []
 
@@ -175,8 +179,7 @@ def test_a_stream_that_comes_back_with_less_is_given_the_events_again(kept: int)
         marks.append((producer_of(store), backend.mark(producer_of(store))))
     backend.come_back_with(kept, marks[0] if kept else ("", ""))
     shipment.look_back()
-    while shipment.ship() != []:
-        pass
+    ship_all(shipment)
     assert numbers(backend) == [0, 1, 2]
 
 
@@ -189,8 +192,7 @@ def test_a_store_that_comes_back_with_rows_that_were_shipped_does_not_double_the
     store.write(rows_of([event(1)], keys))
     shipment.ship()
     store.write([*rows, *rows_of([event(2)], keys)])  # restored from a moment before
-    while shipment.ship() != []:
-        pass
+    ship_all(shipment)
     assert numbers(backend) == [0, 1, 2]
 
 

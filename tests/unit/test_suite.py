@@ -38,6 +38,7 @@ MAY_SPIN = {
     "conformance/test_event_index.py::rest_of": "each call does a piece of the work",
     "integration/test_redis_faults.py::read_all": "waits in each call for what the other side sends",
     "support/alerting.py::tick": "each look does a piece of the work",
+    "unit/test_outbox_shipment.py::ship_all": "each call does a piece of the work",
 }
 
 
@@ -76,6 +77,10 @@ MAY_SLEEP = {
     "chaos/test_redis_trouble.py::happen": LASTS,
     "chaos/test_slow_consumer.py::handler": "it is a slow consumer",
     "chaos/test_alerting_killed.py::test_one_page_a_story": RANDOM,
+    "chaos/test_changes_killed.py::test_state_and_events_agree": RANDOM,
+    "conformance/test_event_outbox.py::test_two_processes_that_are_killed_again_and_again": RANDOM,
+    "conformance/test_event_outbox.py::test_a_frozen_process_holds_up_nobody_and_doubles_nothing": PACE,
+    "support/announcing_worker.py::_make_things": PACE,
     "conformance/test_policy_following.py::until": LOOKS,
     "conformance/test_policy_store.py::test_decisions_go_on_while_redis_hangs": PACE,
     "conformance/test_stream.py::test_a_look_back_ends_where_nothing_so_new_can_be": "two moments must differ",

@@ -37,7 +37,7 @@ def reconcile(stream: str, store: str) -> list[Comparison]:
 
 
 def _compared(store: Store, backend: Backend) -> Iterator[tuple[Reconciliation, float]]:
-    # In this order: what is stored now is told by a row or by an event, even while others change things.
+    # In this order: what is stored now is in a row or in an event, even while others change things.
     kinds: Sequence[Reconciliation] = [
         RuleReconciliation(store),
         ThreatReconciliation(store),
