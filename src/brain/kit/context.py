@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from brain.errors import Unavailable
 from brain.kit.database import default_database, open_database
 from brain.plugins import Component, Plugin, PluginContext, plugins
+from brain.store.deletion_clock import deletion_clock
+from brain.stream.retention import newest_stored
 
 if TYPE_CHECKING:
     from brain.settings import Settings
@@ -23,6 +25,7 @@ def plugin_context(stream: EventStream, store: Store, settings: Settings) -> Ite
     Raises InvalidInput for a bad database URL.
     """
     database = open_database(settings.database or default_database(stream.url))
+    deletion_clock(store, lambda: newest_stored(stream.backend))
     try:
         yield PluginContext(stream, store, database, settings, plugins())
     finally:

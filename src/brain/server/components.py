@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
-from prometheus_client.core import Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 
 from brain.kit.context import open_plugin, plugin_context
 from brain.plugins import Component, Plugin, check_plugins, plugins
 from brain.settings import Settings
 from brain.store import Store
+from brain.store.deletion_clock import deletion_clock
 from brain.stream import EventStream
 from brain.stream.retention import keep
 from brain.stream.tasks import RestartingTask
@@ -42,7 +43,12 @@ class Components:
         return found
 
     def metrics(self) -> Iterator[Metric]:
-        """The plug-ins' metrics, in a blocking call."""
+        """The plug-ins' metrics, and the clock that they delete by; in a blocking call."""
+        yield GaugeMetricFamily(
+            "brain_clock_step_seconds",
+            "How far this machine's clock is off what can be explained; 0 while it is not",
+            deletion_clock(self._store).step,
+        )
         for component in self._opened:
             if component.metrics is not None:
                 yield from component.metrics()
@@ -72,7 +78,7 @@ class Components:
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
-        self._tasks.append(RestartingTask("retention", lambda: keep(self._stream, self._settings.retention)))
+        self._tasks.append(RestartingTask("retention", self._trim))
         tasks = [asyncio.create_task(self._stream.run_consumers())]
         tasks += [asyncio.create_task(task.run()) for task in self._tasks]
         try:
@@ -81,6 +87,9 @@ class Components:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _trim(self) -> None:
+        await keep(self._stream, self._settings.retention, clock=deletion_clock(self._store))
 
     def _consumers(self) -> str:
         """The faults of the tasks, the first few named; "ok" when there are none."""

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from brain.errors import Unavailable
+from brain.charter import Event
+from brain.errors import EnvelopeError, Unavailable
 from brain.logs import Log
 from brain.stream.backends import Backend, GroupInfo, position_key
 from brain.stream.events import RETENTION_BLOCKED
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 log = Log("brain.retention")
 
 _STEP = 10_000  # events deleted in one transaction
+_LOOKED_AT = 20  # events, for the time of the newest
 _ALARM_EVERY = 300.0  # seconds between two alarms about the same group
 
 
@@ -83,11 +85,14 @@ def _excess(backend: Backend, retention: Retention, now: float) -> str:
 async def keep(
     stream: EventStream, retention: Retention, every: float = 60.0, clock: Callable[[], float] = time.time
 ) -> None:
-    """Trim every so many seconds until cancelled; publish `stream.retention_blocked` when a group stands in the way."""
+    """Trim every so many seconds until cancelled; publish `stream.retention_blocked` when a group stands in the way.
+
+    `clock` gives the Unix time that ages are counted to, and may block; a server gives its `deletion_clock`.
+    """
     alarmed: dict[str, float] = {}
     while True:
         try:
-            done = await stream.call(trim, stream.backend, retention, clock())
+            done = await stream.call(_trim_now, stream.backend, retention, clock)
         except Unavailable as error:
             log.warning("retention waits for the backend", error=str(error))
         else:
@@ -98,6 +103,20 @@ async def keep(
             if done.removed:
                 log.info("the stream was trimmed", removed=done.removed)
         await asyncio.sleep(every)
+
+
+def _trim_now(backend: Backend, retention: Retention, clock: Callable[[], float]) -> Trimmed:
+    return trim(backend, retention, clock())
+
+
+def newest_stored(backend: Backend) -> float | None:
+    """The time of the newest stored event, in Unix seconds; None without one that can be read. Raises Unavailable."""
+    for entry in reversed(backend.read_back("", _LOOKED_AT)):
+        try:
+            return Event.decode(entry.data).timestamp
+        except EnvelopeError:
+            continue
+    return None
 
 
 def report_blocked(stream: EventStream, group: GroupInfo, wanted: str) -> None:

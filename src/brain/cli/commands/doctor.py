@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -39,11 +40,19 @@ class Finding:
     remedy: str = ""
 
 
-def doctor(stream: StreamOption = None, as_json: JsonOption = False) -> None:
-    """Check settings, stream, journal, groups, store, database and server. Exit code 1 when something is bad."""
+def doctor(
+    stream: StreamOption = None,
+    as_json: JsonOption = False,
+    trust_clock: Annotated[
+        bool, typer.Option("--trust-clock", help="The clock is right: delete old data by it again, though it stepped.")
+    ] = False,
+) -> None:
+    """Check settings, stream, journal, groups, store, clock, database and server. Exit code 1 when something is bad."""
     from brain.settings import load_settings
 
     settings = load_settings(stream=stream, store=stream)
+    if trust_clock:
+        _trust_clock(settings)
     findings = run(_examine(settings))
     if as_json:
         print_json_array(asdict(finding) for finding in findings)
@@ -60,7 +69,7 @@ async def _examine(settings: Settings) -> list[Finding]:
         return [*findings, missing, *await _server(settings)]
     findings += _folder(settings.stream)
     findings += await _stream(settings)
-    findings.append(await _store(settings))
+    findings += await _store(settings)
     findings += await _unreadable_rules(settings)
     findings.append(await _database(settings))
     return findings + await _server(settings)
@@ -210,19 +219,33 @@ def _journal(stream: EventStream) -> Finding:
     return Finding("journal", "ok", recovered if stats["recovered"] else "nothing waits to be stored")
 
 
-async def _store(settings: Settings) -> Finding:
+async def _store(settings: Settings) -> list[Finding]:
     from brain.store import open_store
+    from brain.store.deletion_clock import REMEDY, clock_fault
 
-    def ask() -> None:
+    def ask() -> str | None:
         with closing(open_store(settings.store_url)) as store:
-            store.revision("doctor")
+            return clock_fault(store, time.time())
 
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            await asyncio.to_thread(ask)
+            fault = await asyncio.to_thread(ask)
     except (BrainError, TimeoutError) as error:
-        return Finding("store", "bad", str(error) or "does not answer", _reach(settings.store_url))
-    return Finding("store", "ok", "answers")
+        return [Finding("store", "bad", str(error) or "does not answer", _reach(settings.store_url))]
+    clock = (
+        Finding("clock", "ok", "old data is deleted by it") if fault is None else Finding("clock", "bad", fault, REMEDY)
+    )
+    return [Finding("store", "ok", "answers"), clock]
+
+
+def _trust_clock(settings: Settings) -> None:
+    from brain.store import open_store
+    from brain.store.deletion_clock import trust_clock
+    from brain.store.ours import check_exists
+
+    check_exists(settings.store_url)
+    with closing(open_store(settings.store_url)) as store:
+        trust_clock(store, time.time())
 
 
 async def _unreadable_rules(settings: Settings) -> list[Finding]:

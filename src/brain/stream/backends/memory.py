@@ -263,7 +263,8 @@ class MemoryBackend:
 
     def _add(self, data: bytes, only_group: str | None = None) -> str:
         self._last += 1
-        self._log.append(_Stored(self._last, data, time.time(), only_group))
+        stored_at = max(time.time(), self._log[-1].stored_at if self._log else 0.0)  # a clock may be set back
+        self._log.append(_Stored(self._last, data, stored_at, only_group))
         self._changed.notify_all()
         return str(self._last)
 
