@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from brain.kit.context import open_plugin, plugin_context
 from brain.plugins import Component, Plugin, check_plugins, plugins
+from brain.server.progress import Progress
 from brain.settings import Settings
 from brain.store import Store
 from brain.store.deletion_clock import deletion_clock
@@ -29,6 +30,8 @@ class Components:
         self._store = store
         self._settings = settings
         self._tasks: list[RestartingTask] = []
+        self._progress = Progress(stream, self._groups)
+        self._running_consumers: asyncio.Task[None] | None = None
         self._opened: list[Component] = []
 
     def runs_here(self, plugin: Plugin) -> bool:
@@ -79,7 +82,9 @@ class Components:
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         self._tasks.append(RestartingTask("retention", self._trim))
-        tasks = [asyncio.create_task(self._stream.run_consumers())]
+        self._tasks.append(RestartingTask("progress", self._progress.watch))
+        self._running_consumers = asyncio.create_task(self._stream.run_consumers())
+        tasks = [self._running_consumers]
         tasks += [asyncio.create_task(task.run()) for task in self._tasks]
         try:
             yield
@@ -91,8 +96,16 @@ class Components:
     async def _trim(self) -> None:
         await keep(self._stream, self._settings.retention, clock=deletion_clock(self._store))
 
+    def _groups(self) -> Collection[str]:
+        """The groups that this server runs."""
+        handlers = {consumer.group.name for consumer in self._stream.consumers}
+        return handlers | {plugin.group for plugin in plugins().values() if plugin.runs and self.runs_here(plugin)}
+
     def _consumers(self) -> str:
         """The faults of the tasks, the first few named; "ok" when there are none."""
         troubles = [*self._stream.troubles(), *filter(None, (task.trouble() for task in self._tasks))]
+        troubles += self._progress.troubles()
+        if self._running_consumers is not None and self._running_consumers.done():
+            troubles.insert(0, "the task of all handlers has ended; see the log, and start the server again")
         more = [f"and {len(troubles) - _TROUBLES} more"] if len(troubles) > _TROUBLES else []
         return "; ".join([*troubles[:_TROUBLES], *more]) or "ok"

@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
+from contextlib import aclosing
 from pathlib import Path
 from sys import modules
 from typing import NamedTuple, ParamSpec, TypeVar
@@ -32,7 +33,7 @@ from brain.stream.decoded import DecodedEvents
 from brain.stream.group import Group, GroupOptions, check_group_name, loop_over
 from brain.stream.journal import Journal
 from brain.stream.outage import Outage
-from brain.stream.query import EventQuery, Stored, Stretch
+from brain.stream.query import Batch, EventQuery, Stored, Stretch
 from brain.stream.receipt import LATE, Receipt
 from brain.stream.shipper import Shipper
 from brain.stream.store_delays import StoreDelays
@@ -44,6 +45,7 @@ log = Log("brain.stream")
 A = ParamSpec("A")
 T = TypeVar("T")
 
+_AT_ONCE = 500  # events in one look at the stream
 _SAY_EVERY = 1.0  # seconds between two log lines about the same reason of refusal
 _LATE_REMEMBERED = 1_000  # events that interrupted a publish and whose receipts may still be awaited
 DURABILITIES = ("process", "power")
@@ -279,20 +281,25 @@ class EventStream:
         return self._live(Pattern(pattern), self._tail_now() if after is None else check_position(after))
 
     async def _live(self, pattern: Pattern, position: str) -> AsyncGenerator[Stored, None]:
+        async with aclosing(self.live_batches(pattern, position)) as batches:
+            async for batch in batches:
+                for stored in batch.events:
+                    yield stored
+
+    async def live_batches(self, pattern: Pattern, after: str) -> AsyncGenerator[Batch, None]:
+        """As `live`, in batches as they are read; an empty one when there is nothing more for now."""
         asked = EventQuery(pattern=pattern)
         with self.changes.listen() as changed:
             while True:
                 changed.clear()
                 try:
-                    entries = await self.call(self.backend.read, position, 500)
+                    entries = await self.call(self.backend.read, after, _AT_ONCE)
                 except Unavailable as error:
                     self.outage.report("reading", error)
                     entries = []
-                for stored in asked.select(entries):
-                    yield stored
-                if entries:
-                    position = entries[-1].position
-                else:
+                after = entries[-1].position if entries else after
+                yield Batch(list(asked.select(entries)), after)
+                if not entries:
                     await self.wait_for_change(changed)
 
     async def read(
