@@ -48,9 +48,10 @@ class Components:
     def metrics(self) -> Iterator[Metric]:
         """The plug-ins' metrics, and the clock that they delete by; in a blocking call."""
         yield GaugeMetricFamily(
-            "brain_clock_step_seconds",
+            "brain_clock_step",
             "How far this machine's clock is off what can be explained; 0 while it is not",
             deletion_clock(self._store).step,
+            unit="seconds",
         )
         for component in self._opened:
             if component.metrics is not None:

@@ -378,8 +378,10 @@ class EventStream:
                 tasks.create_task(consumer.task.run())
 
     def troubles(self) -> list[str]:
-        """What keeps groups consumed in this process from working, a sentence each; `/readyz` shows it."""
-        return [trouble for consumer in self.consumers for trouble in consumer.troubles()]
+        """What keeps this process's events from being stored and its groups from working; `/readyz` shows it."""
+        died = self._shipper is not None and self._shipper.has_died
+        found = ["events are journalled and not stored: the shipper's thread has ended; start again"] if died else []
+        return [*found, *(trouble for consumer in self.consumers for trouble in consumer.troubles())]
 
     async def groups(self) -> list[GroupInfo]:
         """The consumer groups with their lag. Raises Unavailable."""
