@@ -16,7 +16,7 @@ _LATEST = 1e11
 def due_after(last: float, wait: float, now: float) -> float:
     """When `wait` seconds after `last` are over, all in Unix seconds.
 
-    At once when `last` lies ahead of `now`: it was told by a clock that has been set back since, or by another one.
+    At once when `last` lies ahead of `now`: it is of a clock that has been set back since, or of another one.
     """
     return last + wait if last <= now else now
 

@@ -67,7 +67,7 @@ def due(db: sa.Connection, now: float) -> bool:
 def reroute(db: sa.Connection, now: float, configuration: AlertingConfiguration) -> None:
     """Put firing alerts into the groups of routes that are new in the settings, and make every group due.
 
-    `now` is in Unix seconds: nothing waits for a time that was told before a clock was set back.
+    `now` is in Unix seconds: nothing waits for a time from before a clock was set back.
     """
     lock_tables(db)
     bring_back(db, now, configuration)

@@ -98,7 +98,7 @@ def _put(db: sa.Connection, summary: _Summary, held: Sequence[str], now: float) 
 
 
 def _sent_within(db: sa.Connection, notifier: str, now: float, seconds: float) -> int:
-    """How many pages were sent in the last seconds; not those of a later time, told before a clock was set back."""
+    """How many pages were sent in the last seconds; not those of a later time, from before a clock was set back."""
     pages = [action.value for action in PAGING]
     late = sa.and_(NOTIFICATIONS.c.at > now - seconds, NOTIFICATIONS.c.at <= now)
     mine = sa.and_(NOTIFICATIONS.c.notifier == notifier, late, NOTIFICATIONS.c.action.in_(pages))

@@ -1,4 +1,4 @@
-"""What alerting does when the clock was set back: no page waits for a time that was told before."""
+"""What alerting does when the clock was set back: no page waits for a time from before."""
 
 from __future__ import annotations
 

@@ -321,7 +321,7 @@ class Dispatcher:
             lambda db: claims.bound_times(db, self.consumer, now, longest, self._options.lease)
         )
         if count:
-            log.warning("rows waited for a time that another clock has told; they are sent now", count=count)
+            log.warning("rows waited for a time of another clock; they are sent now", count=count)
 
     async def _prune(self) -> None:
         keep = self._options.keep

@@ -137,7 +137,7 @@ class SQLiteBackend:
         return str(rows[0][0]) if rows else ""
 
     def position_at(self, unix_seconds: float) -> str:
-        """As Backend says. A time that lies ahead of the clock counts for nothing: it was told before a step back."""
+        """As Backend says. A time that lies ahead of the clock counts for nothing: it is from before a step back."""
         rows = self._query(
             "SELECT max(position) FROM event_times WHERE stored_at <= ?1 AND position < coalesce("
             "(SELECT min(position) FROM event_times WHERE stored_at > ?1 AND stored_at <= ?2), 1 << 62)",
