@@ -13,7 +13,7 @@ from brain import Event, EventStream
 from brain.store import Store
 from brain.store.deletion_clock import Clocks, DeletionClock, clock_fault
 from brain.stream.backends import memory, sqlite
-from brain.stream.retention import Retention, keep, newest_stored, trim
+from brain.stream.retention import Retention, keep, trim
 from support.clock import Clock
 from support.waiting import until
 
@@ -97,7 +97,7 @@ async def test_ages_are_counted_to_the_clock_of_deletions(stream: EventStream, s
     wall, steady = Clock(time.time()), Clock(100.0)
 
     def started() -> DeletionClock:
-        return DeletionClock(store, lambda: newest_stored(stream.backend), Clocks(wall, steady))
+        return DeletionClock(store, stream.backend.newest_at, Clocks(wall, steady))
 
     running = started()
     running()

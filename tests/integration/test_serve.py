@@ -11,7 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from support.server import ServeProcess, brain
+from brain.server import progress
+from brain.settings import Settings
+from support.server import ServeProcess, brain, running_server
+from support.waiting import until
 
 MODULES = ("policy_service", "threats_service", "immune_service")
 """What publishes by itself; the consumers publish besides, at their own pace."""
@@ -119,3 +122,24 @@ def test_a_port_in_use_is_refused_naming_it(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert f"127.0.0.1:{port}" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+async def test_a_consumer_that_has_not_begun_is_named_in_readyz(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its database has not answered since the start."""
+    monkeypatch.setattr(progress, "STILL_SECONDS", 0.2)
+    monkeypatch.setattr(progress, "LOOK_SECONDS", 0.02)
+    settings = Settings(
+        stream=f"sqlite:///{tmp_path / 'brain.db'}",
+        database="postgresql://nobody@127.0.0.1:1/none",
+        consumers=("metrics",),
+        port=0,
+    )
+    async with running_server(settings) as (_, client):
+
+        async def named() -> bool:
+            answer = await client.get("/readyz")
+            return answer.status_code == 503 and "group brain.metrics: it has not begun" in answer.text
+
+        await until(named)

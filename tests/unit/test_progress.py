@@ -42,7 +42,7 @@ async def test_a_group_that_stands_still_is_named_after_a_bounded_time() -> None
     assert await watched.after(0) == []
     assert await watched.after(STILL_SECONDS + TIMEOUT) == []
     assert await watched.after(5) == [
-        f"group soc: no progress for {STILL_SECONDS + TIMEOUT + 5:.0f} s, with 5 events waiting; see the log"
+        f"group soc: no progress, with 5 events waiting, for {STILL_SECONDS + TIMEOUT + 5:.0f} s; see the log"
     ]
     watched.group = replace(GROUP, safe="11", read_to="11", lag=4)
     assert await watched.after(5) == []

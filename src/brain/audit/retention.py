@@ -120,12 +120,6 @@ def prune(database: Engine, sealing: Sealing, days: float, now: float, *, dry: b
         after = rows[-1][0]
 
 
-def newest_time(database: Engine) -> float | None:
-    """When the newest entry was logged, in Unix seconds; None without one."""
-    with reading(database).connect() as connection:
-        return connection.scalar(select(entries.c.appended_at).order_by(entries.c.idx.desc()).limit(1))
-
-
 def _holds(connection: Connection) -> list[Hold]:
     rows = connection.execute(select(holds).order_by(holds.c.made_at, holds.c.id)).mappings()
     return [Hold(**row) for row in rows]

@@ -10,7 +10,6 @@ from brain.errors import Unavailable
 from brain.kit.database import default_database, open_database
 from brain.plugins import Component, Plugin, PluginContext, plugins
 from brain.store.deletion_clock import deletion_clock
-from brain.stream.retention import newest_stored
 
 if TYPE_CHECKING:
     from brain.settings import Settings
@@ -25,7 +24,7 @@ def plugin_context(stream: EventStream, store: Store, settings: Settings) -> Ite
     Raises InvalidInput for a bad database URL.
     """
     database = open_database(settings.database or default_database(stream.url))
-    deletion_clock(store, lambda: newest_stored(stream.backend))
+    deletion_clock(store, lambda: stream.backend.newest_at())
     try:
         yield PluginContext(stream, store, database, settings, plugins())
     finally:

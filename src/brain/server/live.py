@@ -165,7 +165,7 @@ def live_router(live: Live) -> APIRouter:
         description="`id:` is the position, `event:` the type, `data:` the envelope. From now on, or after a position: "
         "the `Last-Event-ID` header, which browsers send when they reconnect, or `after`. Where a `Last-Event-ID` is "
         "not known, or events after it are no longer kept, the answer starts with a message `event: reset`, whose "
-        "`data:` is an object with `reason` and `position`: read your state again; what is stored from then on follows.",
+        "`data:` is an object with `reason` and `position`: read your state again; what is stored then follows.",
         responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}}},
     )
     async def follow_events(

@@ -18,11 +18,15 @@ LOOK_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class _Seen:
-    """Where a group was when it last moved, and when that was (monotonic)."""
+    """Where a group was when it last moved, empty for one that is not there, and when that was (monotonic)."""
 
     place: tuple[object, ...]
     at: float
     lag: int
+
+
+def _standing(seen: _Seen) -> str:
+    return f"no progress, with {seen.lag} events waiting," if seen.place else "it has not begun"
 
 
 class Progress:
@@ -52,24 +56,21 @@ class Progress:
         except Unavailable:
             self._seen.clear()
             return
-        wanted, now = self._groups(), self._monotonic()
-        for group in found:
-            if group.name not in wanted:
-                continue
-            place = (group.read_to, group.safe, group.pending, group.dead, self._handled(group))
-            known = self._seen.get(group.name)
-            if known is None or not group.lag or place != known.place:
-                self._seen[group.name] = _Seen(place, now, group.lag)
-        for gone in self._seen.keys() - {group.name for group in found}:
-            del self._seen[gone]
+        there, now = {group.name: group for group in found}, self._monotonic()
+        for name in self._groups():
+            group = there.get(name)
+            place = (group.read_to, group.safe, group.pending, group.dead, self._handled(group)) if group else ()
+            known = self._seen.get(name)
+            if known is None or place != known.place or (group is not None and not group.lag):
+                self._seen[name] = _Seen(place, now, group.lag if group is not None else 0)
 
     def troubles(self) -> list[str]:
         """The groups that stand still, a sentence each."""
         now = self._monotonic()
         return [
-            f"group {name}: no progress for {now - seen.at:.0f} s, with {seen.lag} events waiting; see the log"
+            f"group {name}: {_standing(seen)} for {now - seen.at:.0f} s; see the log"
             for name, seen in sorted(self._seen.items())
-            if seen.lag and now - seen.at > STILL_SECONDS + self._longest(name)
+            if (seen.lag or not seen.place) and now - seen.at > STILL_SECONDS + self._longest(name)
         ]
 
     def _handled(self, group: GroupInfo) -> int:

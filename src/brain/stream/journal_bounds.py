@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from brain.platform import write_at
+
 _DIGITS = 16
 
 
@@ -26,14 +28,14 @@ def note_oldest(folder: Path, first: int) -> None:
     except FileNotFoundError:
         return
     try:
-        os.pwrite(fd, b"%0*d" % (_DIGITS, first), 0)
+        write_at(fd, b"%0*d" % (_DIGITS, first), 0)
     finally:
         os.close(fd)
 
 
 def note_newest(lock: int, first: int) -> None:
     """The segment that begins with this number was made; `lock` is the descriptor of the journal's lock."""
-    os.pwrite(lock, b"%0*d" % (_DIGITS, first), _DIGITS)
+    write_at(lock, b"%0*d" % (_DIGITS, first), _DIGITS)
 
 
 def noted_bounds(folder: Path) -> Bounds | None:

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from brain.charter import Event
-from brain.errors import EnvelopeError, Unavailable
+from brain.errors import Unavailable
 from brain.logs import Log
 from brain.stream.backends import Backend, GroupInfo, position_key
 from brain.stream.events import RETENTION_BLOCKED
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 log = Log("brain.retention")
 
 _STEP = 10_000  # events deleted in one transaction
-_LOOKED_AT = 20  # events, for the time of the newest
 _ALARM_EVERY = 300.0  # seconds between two alarms about the same group
 
 
@@ -107,16 +105,6 @@ async def keep(
 
 def _trim_now(backend: Backend, retention: Retention, clock: Callable[[], float]) -> Trimmed:
     return trim(backend, retention, clock())
-
-
-def newest_stored(backend: Backend) -> float | None:
-    """The time of the newest stored event, in Unix seconds; None without one that can be read. Raises Unavailable."""
-    for entry in reversed(backend.read_back("", _LOOKED_AT)):
-        try:
-            return Event.decode(entry.data).timestamp
-        except EnvelopeError:
-            continue
-    return None
 
 
 def report_blocked(stream: EventStream, group: GroupInfo, wanted: str) -> None:

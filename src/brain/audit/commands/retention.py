@@ -14,8 +14,6 @@ from brain.audit.commands.options import load, opened, opened_with
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from brain.audit.retention import Hold
     from brain.charter import EventType
     from brain.settings import Settings
@@ -119,7 +117,7 @@ def prune(
     days = audit.retention_days if older_than is None else older_than
     check_retention(days, i_know or (older_than is None and audit.i_know))
     with opened_with(settings) as (engine, _):
-        now = _now(settings, engine)
+        now = _now(settings)
         count = prune_log(engine, open_projector(engine, audit).sealing, days, now, dry=dry_run)
     if count and not dry_run:
         _publish(settings, PAYLOADS_DELETED, {"count": count, "older_than": now - days * DAY, "retention_days": days})
@@ -129,14 +127,13 @@ def prune(
         typer.echo(f"{count} payloads older than {days:g} days {'would be ' if dry_run else ''}deleted")
 
 
-def _now(settings: Settings, engine: Engine) -> float:
+def _now(settings: Settings) -> float:
     """The time that ages are counted to: by a clock that has stepped nothing is deleted."""
-    from brain.audit.retention import newest_time
     from brain.store import open_store
     from brain.store.deletion_clock import REMEDY, deletion_clock
 
     with closing(open_store(settings.store_url)) as store:
-        clock = deletion_clock(store, lambda: newest_time(engine))
+        clock = deletion_clock(store)
         now = clock()
     if clock.step > 0:
         typer.echo(f"the clock is {clock.step:.0f} s ahead of what can be explained: {REMEDY}", err=True)

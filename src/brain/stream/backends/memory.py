@@ -101,6 +101,11 @@ class MemoryBackend:
             index = bisect_right(self._log, unix_seconds, key=lambda row: row.stored_at)
             return str(self._log[index - 1].position) if index else ""
 
+    def newest_at(self) -> float | None:
+        """As Backend says."""
+        with self._changed:
+            return self._log[-1].stored_at if self._log else None
+
     def wait(self, after: str, timeout: float) -> bool:
         """As Backend says."""
         with self._changed:

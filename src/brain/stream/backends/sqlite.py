@@ -146,6 +146,11 @@ class SQLiteBackend:
         )
         return str(rows[0][0] or "")
 
+    def newest_at(self) -> float | None:
+        """As Backend says."""
+        rows = self._query("SELECT stored_at FROM event_times ORDER BY position DESC LIMIT 1")
+        return float(rows[0][0]) if rows else None
+
     def wait(self, after: str, timeout: float) -> bool:
         """As Backend says."""
         position = position_number(after)
