@@ -311,4 +311,4 @@ def test_doctor_names_a_clock_that_has_stepped_until_a_person_trusts_it(cli: Cli
     assert "s off the last deletion" in ended.out
     assert "brain doctor --trust-clock" in ended.out
     trusted = cli("doctor", "--trust-clock", "--stream", url, "--json")
-    assert {finding["part"]: finding["state"] for finding in json.loads(trusted.out)}["clock"] == "ok"
+    assert "clock" not in {finding["part"] for finding in json.loads(trusted.out)}

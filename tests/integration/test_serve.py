@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections import Counter
@@ -11,6 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from brain.metrics import tasks
+from brain.plugins import PluginContext
 from brain.server import progress
 from brain.settings import Settings
 from support.server import ServeProcess, brain, running_server
@@ -124,19 +127,14 @@ def test_a_port_in_use_is_refused_naming_it(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-async def test_a_consumer_that_has_not_begun_is_named_in_readyz(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its database has not answered since the start."""
+async def test_a_consumer_that_has_not_begun_is_named_in_readyz(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(context: PluginContext) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(tasks, "count", never)
     monkeypatch.setattr(progress, "STILL_SECONDS", 0.2)
     monkeypatch.setattr(progress, "LOOK_SECONDS", 0.02)
-    settings = Settings(
-        stream=f"sqlite:///{tmp_path / 'brain.db'}",
-        database="postgresql://nobody@127.0.0.1:1/none",
-        consumers=("metrics",),
-        port=0,
-    )
-    async with running_server(settings) as (_, client):
+    async with running_server(Settings(stream="memory://", consumers=("metrics",), port=0)) as (_, client):
 
         async def named() -> bool:
             answer = await client.get("/readyz")
