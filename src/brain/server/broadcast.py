@@ -14,7 +14,7 @@ from brain.stream import EventStream, Stored
 from brain.stream.backends import position_key
 from brain.stream.query import Batch
 
-SECONDS_EACH = 0.0005
+SECONDS_EACH = 0.001
 """The time between two batches grows by this with each client, so that many clients leave time for other requests."""
 LONGEST_PAUSE = 0.25
 HELD = 16
@@ -77,6 +77,11 @@ class _Feed:
         self._stream = stream
         self._pattern = pattern
         self.task = asyncio.create_task(self._read())
+        self.task.add_done_callback(self._wake_all)
+
+    def _wake_all(self, _: object) -> None:
+        for client in self.clients:
+            client.news.set()
 
     async def _read(self) -> None:
         async with aclosing(self._stream.live_batches(self._pattern, self.position)) as batches:
@@ -144,11 +149,8 @@ async def _news(feed: _Feed, client: _Client) -> None:
     client.news.clear()
     if client.waiting or client.behind:
         return
-    news = asyncio.ensure_future(client.news.wait())
-    try:
-        await asyncio.wait({news, feed.task}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        news.cancel()
+    if not feed.task.done():
+        await client.news.wait()
     if feed.task.done() and not client.waiting:
         feed.task.result()
 
