@@ -12,6 +12,7 @@ on the command line each of them ends with exit code 2.
         NotFound                   404  no object has that id
             NoGroup                404  the stream has no such consumer group
         Conflict                   409  the request does not fit the present state
+            OwnedElsewhere         409  another consumers' database has the group
         Unavailable                503  a part that is needed does not answer
             Closed                 503  the stream is closed in this process
             TryLater               503  an outside service cannot do it now

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from brain.charter import IncidentState, ThreatStatus
+from brain.charter import Event, IncidentState, ThreatStatus
 from brain.errors import Conflict
 
 S = TypeVar("S", bound=StrEnum)
@@ -64,7 +64,7 @@ THREAT_MOVES: Lifecycle[ThreatStatus] = Lifecycle(
         ThreatStatus.ESCALATED: (ThreatStatus.INVESTIGATING, ThreatStatus.MITIGATED, ThreatStatus.IGNORED),
         # Back to work when the mitigation did not hold.
         ThreatStatus.MITIGATED: (ThreatStatus.INVESTIGATING, ThreatStatus.ESCALATED, ThreatStatus.RESOLVED),
-        # The end: the same attacker seen again is a new threat.
+        # The end: see EVIDENCE_MOVES for what comes after.
         ThreatStatus.RESOLVED: (),
         # It was no false positive after all.
         ThreatStatus.IGNORED: (ThreatStatus.OPEN,),
@@ -72,8 +72,44 @@ THREAT_MOVES: Lifecycle[ThreatStatus] = Lifecycle(
 )
 """RESOLVED is reached through MITIGATED alone, so that every resolved threat has its duration."""
 
+
+class EvidenceMove(NamedTuple):
+    """The status of a threat after evidence joined it: when its severity stays, and when that rises."""
+
+    grows: ThreatStatus
+    worsens: ThreatStatus
+
+
+EVIDENCE_MOVES: Mapping[ThreatStatus, EvidenceMove | None] = MappingProxyType(
+    {
+        # It asks for work already; a rise of its severity is news besides.
+        ThreatStatus.OPEN: EvidenceMove(ThreatStatus.OPEN, ThreatStatus.OPEN),
+        ThreatStatus.INVESTIGATING: EvidenceMove(ThreatStatus.INVESTIGATING, ThreatStatus.INVESTIGATING),
+        ThreatStatus.ESCALATED: EvidenceMove(ThreatStatus.ESCALATED, ThreatStatus.ESCALATED),
+        # The mitigation did not hold; when it got worse besides, a person should act now.
+        ThreatStatus.MITIGATED: EvidenceMove(ThreatStatus.INVESTIGATING, ThreatStatus.ESCALATED),
+        # The end: the same attacker seen again is a new threat.
+        ThreatStatus.RESOLVED: None,
+        # A person said that it is none; only a person takes that back.
+        ThreatStatus.IGNORED: EvidenceMove(ThreatStatus.IGNORED, ThreatStatus.IGNORED),
+    }
+)
+"""What new evidence makes of a threat, by the status it finds; None: it is evidence of a new threat."""
+
 ACTIVE_THREAT = frozenset({ThreatStatus.OPEN, ThreatStatus.INVESTIGATING, ThreatStatus.ESCALATED})
 """The statuses of a threat that still asks for work."""
+
+_LARGEST_VERSION = (1 << 63) - 1  # what a database's BIGINT holds
+
+
+def version_of(event: Event) -> int:
+    """Which change of its threat the event tells of, counted from 1; 0 when it was stored before there were versions.
+
+    Of two events about one threat the one with the higher version is the later, whatever their times or places say.
+    """
+    version = event.payload.get("version")
+    return version if version.__class__ is int and 0 < version <= _LARGEST_VERSION else 0
+
 
 INCIDENT_MOVES: Lifecycle[IncidentState] = Lifecycle(
     "incident",

@@ -13,11 +13,14 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from brain import EventStream, HealthEvent, ImmuneService, ThreatService
+from brain.alerting.configuration import configuration
+from brain.alerting.service import AlertService
+from brain.alerting.settings import AlertingSettings
 from brain.demo.stand_ins import StandIns
 from brain.kit import outbox
 from brain.kit.database import open_database
 from brain.settings import Settings
-from support.alerting_running import paging, running
+from support.alerting_running import Running, paging, running
 from support.server import running_server
 from support.waiting import until
 
@@ -61,6 +64,27 @@ async def test_a_threat_is_paged_taken_on_and_resolved_everywhere(
     assert len(stand_ins.slack.received) == 3
     assert Counter(event.type for event in events) == {"alert.notified": 9}
     assert {event.correlation_id for event in events} == {threat.id}
+
+
+async def test_what_people_do_is_published_once_also_when_the_process_ended_before(
+    tmp_path: Path, stand_ins: StandIns
+) -> None:
+    async def published(alerting: Running) -> Counter[str]:
+        return Counter([event.type async for event in alerting.stream.replay("alert.*")])
+
+    async def has(alerting: Running, number: int) -> bool:
+        return (await published(alerting)).total() == number
+
+    async with running(tmp_path, stand_ins) as alerting:
+        silence = alerting.service.add_silence(["kind=threat"], "ann", "known", time.time() + 60)
+        await until(lambda: has(alerting, 1))
+    engine = open_database(f"sqlite:///{tmp_path}/brain-consumers.db")
+    AlertService(engine, configuration(AlertingSettings())).remove_silence(silence.id)  # and dies at this moment
+    engine.dispose()
+    async with running(tmp_path, stand_ins) as alerting:
+        await until(lambda: has(alerting, 2))
+        assert await published(alerting) == {"alert.silence_added": 1, "alert.silence_removed": 1}
+        assert [one for one in alerting.service.notifiers() if one.name.startswith("/")] == []
 
 
 @pytest.mark.parametrize("mode", ["down", "drop"])

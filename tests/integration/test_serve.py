@@ -17,7 +17,7 @@ from brain.plugins import PluginContext
 from brain.server import progress
 from brain.settings import Settings
 from support.server import ServeProcess, brain, running_server
-from support.waiting import until
+from support.waiting import until, wait_until
 
 MODULES = ("policy_service", "threats_service", "immune_service")
 """What publishes by itself; the consumers publish besides, at their own pace."""
@@ -141,3 +141,32 @@ async def test_a_consumer_that_has_not_begun_is_named_in_readyz(monkeypatch: pyt
             return answer.status_code == 503 and "group brain.metrics: it has not begun" in answer.text
 
         await until(named)
+
+
+def test_a_node_with_another_database_is_refused_and_doctor_names_it_until_the_groups_are_adopted(
+    tmp_path: Path, redis_url: str
+) -> None:
+    """Two nodes with default settings on two machines: each would send every page."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+    with (
+        ServeProcess(first, "--stream", redis_url) as server,
+        httpx.Client(base_url=f"{server.url}/api", trust_env=False) as client,
+    ):
+        client.post("/threats", json={"type": "scan", "source": "203.0.113.7"}).raise_for_status()
+        wait_until(lambda: client.get("/audit", params={"pattern": "threat.detected"}).json() != [])
+        refused = brain("serve", "--stream", redis_url, "--port", "0", folder=second)
+    assert refused.returncode == 2
+    assert "group brain.a" in refused.stderr
+    assert f"{first / 'brain-consumers.db'}" in refused.stderr
+    assert "brain groups adopt" in refused.stderr
+
+    named = brain("doctor", "--stream", redis_url, "--json", folder=second)
+    findings = {finding["part"]: finding for finding in json.loads(named.stdout) if finding["state"] == "bad"}
+    assert str(first / "brain-consumers.db") in findings["group brain.alerting"]["finding"]
+    assert brain("groups", "adopt", "--stream", redis_url, folder=second).returncode == 2, "it asks for --yes"
+    assert brain("groups", "adopt", "--yes", "--stream", redis_url, folder=second).returncode == 0
+    with ServeProcess(second, "--stream", redis_url) as server:
+        assert server.stop() == 0
+    assert brain("serve", "--stream", redis_url, "--port", "0", folder=first).returncode == 2

@@ -19,7 +19,7 @@ from brain.immune.events import CRITICAL_EVENT, EVENT_PUBLISHED
 from brain.kit import outbox
 from brain.kit.projection import Item
 from brain.policy.events import ACTION_DENIED
-from brain.threats.events import DETECTED, ESCALATED, MITIGATED, STATUS_CHANGED
+from brain.threats.events import BECAME_CRITICAL, DETECTED, ESCALATED, MITIGATED, STATUS_CHANGED, UPDATED
 from support.clock import Clock
 
 KEY = "k" * 32
@@ -90,6 +90,13 @@ class Alerting:
 
     def escalated(self, id: str = "thr_1", story: str | None = None, **values: Any) -> Event:
         return self.event(ESCALATED, story or id, threat_id=id, **values)
+
+    def grown(self, old: str, new: str, id: str = "thr_1", story: str | None = None, **values: Any) -> Event:
+        severities = {"old_severity": old, "new_severity": new, "severity": new}
+        return self.event(UPDATED, story or id, threat_id=id, **severities, **values)
+
+    def became_critical(self, id: str = "thr_1", story: str | None = None, **values: Any) -> Event:
+        return self.event(BECAME_CRITICAL, story or id, threat_id=id, **values)
 
     def moved(self, status: str, id: str = "thr_1", story: str | None = None, **values: Any) -> Event:
         return self.event(STATUS_CHANGED, story or id, threat_id=id, new_status=status, **values)

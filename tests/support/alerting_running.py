@@ -90,7 +90,7 @@ async def running(
                     stream,
                     ThreatService(stream, store),
                     ImmuneService(stream, store),
-                    AlertService(engine, config),
+                    AlertService(engine, config, changed=opened.nudge),
                     engine,
                 )
             finally:

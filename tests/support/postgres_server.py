@@ -9,6 +9,8 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -74,6 +76,21 @@ class PostgresServer:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute("DROP SCHEMA public CASCADE")
             connection.execute("CREATE SCHEMA public")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Nothing of it runs inside the block: connections stand, and nobody answers."""
+        assert self._process is not None
+        stopped = [self._process.pid]
+        try:
+            os.kill(self._process.pid, signal.SIGSTOP)
+            for child in Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split():
+                os.kill(int(child), signal.SIGSTOP)
+                stopped.append(int(child))
+            yield
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> None:
         """End it at once, and remove its folder."""

@@ -13,6 +13,8 @@ from brain.alerting.http import alerting_router
 from brain.alerting.http_models import NewSilence
 from brain.alerting.signal_rules import SignalRules, _denied
 from brain.alerting.signals import Fires
+from brain.alerting.tables import CONSUMER, EVENTS_CHANNEL
+from brain.kit.outbox import publish_waiting
 from brain.threats.events import DETECTED
 from support.alerting import Alerting
 from support.http import client_of
@@ -34,7 +36,8 @@ def client(alerting: Alerting, stream: EventStream) -> TestClient:
     return client_of(alerting_router(alerting.service, stream, alerting.clock))
 
 
-async def types(stream: EventStream) -> list[str]:
+async def types(alerting: Alerting, stream: EventStream) -> list[str]:
+    await publish_waiting(alerting.engine, CONSUMER, stream, EVENTS_CHANNEL)
     return [event.type async for event in stream.replay("alert.*")]
 
 
@@ -68,7 +71,7 @@ async def test_alerts_are_listed_taken_on_and_closed(
     for path in ("acknowledge", "close"):
         assert client.post(f"/api/alerts/alr_none/{path}", json={"by": "ann"}).status_code == 404
         assert client.post(f"/api/alerts/{threat['id']}/{path}", json={"by": " "}).status_code == 422
-    assert await types(stream) == ["alert.acknowledged", "alert.closed"]
+    assert await types(alerting, stream) == ["alert.acknowledged", "alert.closed"]
 
 
 async def test_silences_are_added_listed_and_removed(
@@ -93,7 +96,7 @@ async def test_silences_are_added_listed_and_removed(
     alerting.clock.advance(61)
     assert client.get("/api/silences").json() == []
     assert [row["state"] for row in client.get("/api/silences", params={"ended": True}).json()] == ["ended"]
-    assert await types(stream) == ["alert.silence_added", "alert.silence_removed", "alert.silence_added"]
+    assert await types(alerting, stream) == ["alert.silence_added", "alert.silence_removed", "alert.silence_added"]
 
 
 def test_the_example_of_a_silence_is_accepted(client: TestClient) -> None:

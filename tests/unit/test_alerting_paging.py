@@ -88,6 +88,53 @@ def test_an_escalation_is_news_at_once_even_when_somebody_had_acknowledged() -> 
     assert "escalated" in alerting.said()[-1].body["summary"]
 
 
+def test_a_threat_that_becomes_critical_is_paged_at_once_even_when_somebody_had_acknowledged() -> None:
+    alerting = Alerting()
+    alerting.see(alerting.detected(severity="HIGH"))
+    assert alerting.tick(10) == [("pager", "trigger")]
+    alerting.service.acknowledge(only(alerting).id, "ann")
+    assert alerting.tick() == [("pager", "acknowledge")]
+    alerting.see(alerting.grown("HIGH", "CRITICAL"), alerting.became_critical())
+    assert alerting.tick() == [("pager", "update")]
+    assert (only(alerting).severity, only(alerting).acknowledged_by) == ("CRITICAL", None)
+    assert alerting.said()[-1].body["severity"] == "CRITICAL"
+    alerting.see(alerting.grown("CRITICAL", "CRITICAL"))
+    assert alerting.tick(3600) == []
+    assert only(alerting).count == 3  # the rise counts once
+
+
+def test_a_rise_below_critical_is_news_after_the_interval_and_may_join_a_route() -> None:
+    routes = [{"name": "high", "severities": ["HIGH"], "to": ["pager"], "group_wait": 5}]
+    alerting = with_routes(*routes)
+    alerting.see(alerting.detected(severity="MEDIUM"))
+    assert alerting.tick(100) == []
+    alerting.see(alerting.grown("MEDIUM", "MEDIUM"))
+    assert alerting.tick(100) == []
+    alerting.see(alerting.grown("MEDIUM", "HIGH"))
+    assert alerting.tick() == [("pager", "trigger")]
+
+
+def test_an_alert_closed_by_hand_fires_again_when_its_threat_gets_worse_not_when_it_grows() -> None:
+    alerting = Alerting()
+    alerting.see(alerting.detected(severity="MEDIUM", status="OPEN"))
+    alerting.service.close(only(alerting).id, "ann")
+    alerting.see(alerting.grown("MEDIUM", "MEDIUM", status="OPEN"))
+    assert not only(alerting).firing
+    alerting.see(alerting.grown("MEDIUM", "HIGH", status="OPEN"))
+    assert only(alerting).firing
+    alerting.see(alerting.moved("IGNORED"), alerting.grown("HIGH", "CRITICAL", status="IGNORED"))
+    alerting.see(alerting.became_critical(status="IGNORED"))
+    assert not only(alerting).firing
+
+
+def test_a_threat_that_evidence_opens_again_is_acknowledged_by_nobody() -> None:
+    alerting = Alerting()
+    alerting.see(alerting.detected(severity="HIGH"), alerting.moved("MITIGATED"))
+    alerting.see(alerting.moved("INVESTIGATING", by_evidence=True))
+    assert (only(alerting).firing, only(alerting).acknowledged_by) == (True, None)
+    assert alerting.tick(10) == [("pager", "trigger")]
+
+
 def test_a_page_is_repeated_until_it_is_acknowledged() -> None:
     alerting = with_routes({"name": "all", "to": ["pager"], "repeat_interval": 600})
     alerting.see(alerting.detected())

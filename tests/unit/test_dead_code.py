@@ -17,6 +17,7 @@ DECORATORS = [*ROUTES, "@*.command", "@*.callback", "@field_validator", "@model_
 USED = {
     "__getattr__": "called by Python for names of a module",
     "_connected": "called by SQLAlchemy for each connection",
+    "_disposed": "called by SQLAlchemy when an engine is disposed of",
     "capture_signals": "overrides uvicorn's",
     "collect": "called by prometheus_client",
     "settings_customise_sources": "called by pydantic-settings",

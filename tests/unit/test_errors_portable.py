@@ -18,6 +18,7 @@ import starlette.exceptions
 import brain
 from brain.charter import Effect
 from brain.errors import BrainError, InvalidInput
+from brain.kit.database_identity import GroupOwner
 from brain.policy import ActionDenied, ApprovalRequired
 from brain.policy.approvals import Approval, ApprovalStatus
 from brain.policy.decisions import Decision, decision_of
@@ -49,6 +50,7 @@ MADE_WITH: dict[str, tuple[Any, ...]] = {
     "ApprovalRequired": ("ask", DECISION, APPROVAL),
     "ActionDeniedHTTP": ("no", DECISION, APPROVAL),
     "ApprovalRequiredHTTP": ("ask", DECISION, APPROVAL),
+    "OwnedElsewhere": ("brain.audit", GroupOwner("a1b2", "/var/other.db"), "/var/mine.db"),
     "Refused": ("slack", 410, "gone"),
     "TryLater": ("later", 3.0, 503),
     "_FaultFound": (7, "something wrong"),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 
 import msgspec
 import pytest
 
-from brain import Event, InvalidInput, Pattern
+from brain import Event, EventStream, InvalidInput, Pattern
+from brain.errors import Unavailable
 from brain.stream.backends.memory import MemoryBackend
 from brain.stream.query import EventQuery, Stretch, find_event, read, scan
+from support.waiting import until
 
 HOUR = 3600.0
 BASE = 1_700_000_000.0
@@ -106,3 +110,19 @@ def test_an_event_is_found_by_its_id(backend: MemoryBackend) -> None:
     assert found.event == late
     assert find_event(backend, f"{late.id}00") is None
     assert find_event(backend, "nothing") is None
+
+
+async def test_searches_that_hang_hold_up_no_consumer_and_more_of_them_are_refused() -> None:
+    let_go = threading.Event()
+    async with EventStream.open("memory://") as stream:
+        searches = [asyncio.create_task(stream.call_reader(let_go.wait)) for _ in range(16)]
+        await until(lambda: sum(search.done() for search in searches) == 12)
+        stream.publish(make(1))
+        async for event in stream.subscribe("test.*", group="g"):
+            assert event.payload["n"] == 1
+            break
+        let_go.set()
+        ends = await asyncio.gather(*searches, return_exceptions=True)
+    refused = [str(end) for end in ends if isinstance(end, Unavailable)]
+    assert refused == ["stream: no thread was free for 1 s; it is slow, or hangs"] * 12
+    assert ends.count(True) == 4

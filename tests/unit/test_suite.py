@@ -35,6 +35,7 @@ def test_nothing_waits_by_spinning() -> None:
 
 
 MAY_SPIN = {
+    "conformance/test_event_index.py::rest_of": "each call does a piece of the work",
     "integration/test_redis_faults.py::read_all": "waits in each call for what the other side sends",
     "support/alerting.py::tick": "each look does a piece of the work",
 }
@@ -68,6 +69,8 @@ MAY_SLEEP = {
     "chaos/test_policy_importer_killed.py::rounds": RANDOM,
     "chaos/test_policy_store_lost_writes.py::ask": PACE,
     "chaos/test_producer_killed.py::test_nothing_published_is_lost": RANDOM,
+    "chaos/test_two_nodes.py::beat": PACE,
+    "chaos/test_two_nodes.py::test_each_page_ticket_entry_and_count_once": RANDOM,
     "chaos/test_redis_trouble.py::publish": PACE,
     "chaos/test_redis_trouble.py::through": LASTS,
     "chaos/test_redis_trouble.py::happen": LASTS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,11 @@ from brain.charter import Severity
 from brain.charter import ThreatStatus as Status
 from brain.charter.vocabulary import parse_name
 from brain.errors import Conflict, InvalidInput
+from brain.lifecycle import EVIDENCE_MOVES
 from brain.lifecycle import THREAT_MOVES as MOVES
 from brain.threats.models import HISTORY, Threat, moved, statistics
+
+DOCS = Path(__file__).parents[2] / "docs/threats.md"
 
 
 def threat(**values: object) -> Threat:
@@ -31,6 +35,15 @@ def threat(**values: object) -> Threat:
 def test_every_status_has_its_row_and_no_move_stays_in_place() -> None:
     assert set(MOVES) == set(Status)
     assert all(status not in allowed for status, allowed in MOVES.items())
+
+
+def test_the_tables_of_the_docs_are_the_tables_of_the_code() -> None:
+    text = DOCS.read_text()
+    for status in Status:
+        allowed = ", ".join(MOVES[status]) or "none"
+        assert f"| {status} | {allowed} |\n" in text
+        evidence = EVIDENCE_MOVES[status] or ("a new threat", "a new threat")
+        assert f"| {status} | {' | '.join(evidence)} |\n" in text
 
 
 def test_the_path_of_the_specification_is_allowed() -> None:

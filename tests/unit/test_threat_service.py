@@ -34,6 +34,7 @@ async def test_a_created_threat_is_open_and_can_be_read_back(recording_stream: R
         "type": "port_scan",
         "severity": "HIGH",
         "source": "10.0.0.9",
+        "version": 1,
         "status": "OPEN",
         "description": "500 ports in 3 s",
         "metadata": {"ports": 500},

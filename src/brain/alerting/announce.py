@@ -1,4 +1,4 @@
-"""The events of alerting, published with the correlation id of the alert that they are about."""
+"""The events of alerting, with the correlation id of the alert that they are about."""
 
 from __future__ import annotations
 
@@ -20,14 +20,12 @@ from brain.alerting.models import Alert
 from brain.alerting.silences import Silence
 from brain.charter import Event, EventType
 from brain.kit.outbox import OutboxRow
-from brain.stream.publisher import Publisher, emit, publish_safely
+from brain.stream.publisher import Publisher, publish_safely
 
 
-def announce_acknowledged(stream: Publisher | None, alert: Alert) -> None:
-    """Publish `alert.acknowledged`."""
-    emit(
-        stream,
-        ACKNOWLEDGED,
+def acknowledged(alert: Alert) -> Event:
+    """An `alert.acknowledged`."""
+    return ACKNOWLEDGED.event(
         {
             "alert_id": alert.id,
             "key": alert.key,
@@ -39,11 +37,9 @@ def announce_acknowledged(stream: Publisher | None, alert: Alert) -> None:
     )
 
 
-def announce_closed(stream: Publisher | None, alert: Alert) -> None:
-    """Publish `alert.closed`."""
-    emit(
-        stream,
-        CLOSED,
+def closed(alert: Alert) -> Event:
+    """An `alert.closed`."""
+    return CLOSED.event(
         {
             "alert_id": alert.id,
             "key": alert.key,
@@ -55,17 +51,18 @@ def announce_closed(stream: Publisher | None, alert: Alert) -> None:
     )
 
 
-def announce_silence(stream: Publisher | None, change: EventType[SilenceChanged], silence: Silence) -> None:
-    """Publish `alert.silence_added` or `alert.silence_removed`."""
-    payload: SilenceChanged = {
-        "silence_id": silence.id,
-        "matchers": [str(matcher) for matcher in silence.matchers],
-        "starts_at": silence.starts_at,
-        "ends_at": silence.ends_at,
-        "by": silence.by,
-        "reason": silence.reason,
-    }
-    emit(stream, change, payload)
+def silence_changed(change: EventType[SilenceChanged], silence: Silence) -> Event:
+    """An `alert.silence_added` or `alert.silence_removed`."""
+    return change.event(
+        {
+            "silence_id": silence.id,
+            "matchers": [str(matcher) for matcher in silence.matchers],
+            "starts_at": silence.starts_at,
+            "ends_at": silence.ends_at,
+            "by": silence.by,
+            "reason": silence.reason,
+        }
+    )
 
 
 def announce_notified(stream: Publisher, row: OutboxRow) -> None:

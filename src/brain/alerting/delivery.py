@@ -13,14 +13,15 @@ import sqlalchemy as sa
 from brain.alerting.announce import announce_failed, announce_notified
 from brain.alerting.configuration import AlertingConfiguration
 from brain.alerting.pages import STEPS, decisions, links, prove, related_events, timeline
-from brain.alerting.tables import CONSUMER
+from brain.alerting.tables import CONSUMER, EVENTS_CHANNEL
 from brain.charter import Severity
 from brain.connectors.notifiers import open_notifier
 from brain.connectors.pages import PAGING, Page, PageAction
 from brain.connectors.sender import Refused, Sender
 from brain.errors import BrainError, Unavailable
 from brain.kit.database import reading
-from brain.kit.outbox import OutboxRow, OutboxState, outbox
+from brain.kit.database_threads import for_tasks
+from brain.kit.outbox import OutboxRow, OutboxState, outbox, publish_row
 from brain.kit.protocols import AuditProofs
 from brain.logs import Log
 from brain.plugins import PluginContext
@@ -46,12 +47,14 @@ class PageDelivery:
         self._clock = clock
 
     async def deliver(self, row: OutboxRow) -> Mapping[str, Any]:
-        """Send one row, and publish that. Raises Refused and Unavailable, as a Dispatcher expects."""
+        """Send one row, and publish that; publish one that is an event. Raises as a Dispatcher expects."""
+        if row.channel == EVENTS_CHANNEL:
+            return await publish_row(self._context.stream, row)
         settings = self._configuration.notifiers.get(row.channel)
         if settings is None:
             raise Unavailable(f"notifier {row.channel!r} is gone from alerting.notifiers; its pages wait: add it again")
         action = PageAction(row.body["action"])
-        if (why := await asyncio.to_thread(self._obsolete, row, action)) is not None:
+        if (why := await for_tasks(self._context.database, self._obsolete, row, action)) is not None:
             return {"skipped": why}
         page = await self._page(row, action)
         try:
@@ -118,7 +121,7 @@ class PageDelivery:
         ids = list(dict.fromkeys(alert["correlation_id"] for alert in page.alerts))[:_MOST_CORRELATION_IDS]
         since = min(alert["first_at"] for alert in page.alerts)
         stream = self._context.stream
-        events = [event for id in ids for event in await stream.call(related_events, stream, id, since)]
+        events = [event for id in ids for event in await stream.call_reader(related_events, stream, id, since)]
         found = decisions(events)
         proven = await self._prove(found)
         return replace(
@@ -131,9 +134,9 @@ class PageDelivery:
         """The decisions' proofs. It waits a little for a fresh decision, until the audit log has read its event."""
         ids = [decision["event_id"] for decision in found]
         fresh = any(decision["at"] > self._clock() - _FRESH for decision in found)
-        end = time.monotonic() + self._configuration.send_timeout / 10
+        end = time.monotonic() + self._configuration.send_timeout / 20
         while True:
-            proven = await asyncio.to_thread(prove, self._proofs, ids)
+            proven = await for_tasks(self._context.database, prove, self._proofs, ids)
             if None not in proven.values() or self._proofs is None or not fresh or time.monotonic() > end:
                 return proven
             await asyncio.sleep(0.1)

@@ -30,6 +30,7 @@ from brain.alerting.tables import (
     NOTIFICATIONS,
     SILENCES,
     SUMMARIES,
+    VERSIONS,
     lock_tables,
 )
 from brain.text import short_key
@@ -88,6 +89,8 @@ def delete_old(db: sa.Connection, before: float) -> None:
     db.execute(sa.delete(NOTIFICATIONS).where(NOTIFICATIONS.c.at < before))
     db.execute(sa.delete(SUMMARIES).where(SUMMARIES.c.at < before))
     db.execute(sa.delete(SILENCES).where(SILENCES.c.ends_at < before))
+    still = sa.exists().where(ALERTS.c.key == VERSIONS.c.key, ALERTS.c.state == AlertState.FIRING.value)
+    db.execute(sa.delete(VERSIONS).where(VERSIONS.c.at < before, ~still))
 
 
 def _expire(db: sa.Connection, now: float, configuration: AlertingConfiguration) -> None:

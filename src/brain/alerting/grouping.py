@@ -7,14 +7,14 @@ those it decides nothing twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from brain.alerting.models import Alert
 from brain.alerting.notification_log import (
-    AlertFingerprint,
     NotificationLogEntry,
     NotificationState,
+    demands_more,
     is_news,
     is_same_demand,
     leading_first,
@@ -126,19 +126,17 @@ def _page(
     known = before.open_fingerprints
     is_open = before.state is NotificationState.OPEN
     if any(is_news(alert, known.get(alert.id)) for alert in group.demanding):
-        ready = min(alert.fired_at for alert in group.firing) + route.group_wait
-        if before.number and not any(_asks_again(alert, known.get(alert.id)) for alert in group.demanding):
-            ready = max(ready, before.at + route.group_interval)
+        if any(demands_more(alert, known.get(alert.id)) for alert in group.demanding):
+            ready = now  # somebody asks for a person: that waits for no interval
+        else:
+            ready = min(alert.fired_at for alert in group.firing) + route.group_wait
+            if before.number:
+                ready = max(ready, before.at + route.group_interval)
         action = PageAction.UPDATE if is_open else PageAction.TRIGGER
     else:
         ready = before.at + route.repeat_interval
         action = PageAction.REPEAT if is_open else PageAction.TRIGGER
     return (action, None) if now >= ready else (None, ready)
-
-
-def _asks_again(alert: Alert, known: AlertFingerprint | None) -> bool:
-    """Whether somebody has asked for a person since the last notification: that waits for no interval."""
-    return known is not None and is_same_demand(replace(alert, demand=alert.demand - 1), known)
 
 
 def _closing(firing: Sequence[Alert], before: NotificationLogEntry) -> PageAction | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,9 +10,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Response
 
 from brain import limits
-from brain.alerting.announce import announce_acknowledged, announce_closed, announce_silence
 from brain.alerting.configuration import configuration
-from brain.alerting.events import SILENCE_ADDED, SILENCE_REMOVED
 from brain.alerting.http_models import Actor, NewSilence
 from brain.alerting.pages import related_events, timeline
 from brain.alerting.service import AlertService
@@ -21,6 +18,7 @@ from brain.alerting.settings import AlertingSettings
 from brain.alerting.tasks import AlertingTasks
 from brain.alerting.views import ALERT_ID, SILENCE_ID, AlertView, NotifierView, SilenceView, silence_view
 from brain.connectors.pages import TimelineStep
+from brain.kit.database_threads import for_reading, for_writing
 from brain.plugins import Component, PluginContext
 from brain.stream import EventStream
 
@@ -32,8 +30,8 @@ def alerting_router(service: AlertService, stream: EventStream, clock: Callable[
     """The routes over this service; `clock` gives Unix seconds."""
     router = APIRouter(tags=["alerts"])
     _add_alerts(router, service, stream)
-    _add_changes(router, service, stream)
-    _add_silences(router, service, stream, clock)
+    _add_changes(router, service)
+    _add_silences(router, service, clock)
     return router
 
 
@@ -44,63 +42,62 @@ def _add_alerts(router: APIRouter, service: AlertService, stream: EventStream) -
         limit: Annotated[int, Query(ge=1, le=1_000, description="The most alerts to list.")] = 100,
     ) -> list[AlertView]:
         """The alert with the latest event comes first. Each has what mutes it and its notifications."""
-        return await asyncio.to_thread(service.alerts, state, limit)
+        return await for_reading(service.database, service.alerts, state, limit)
 
     @router.get("/alerts/{alert_id}", summary="Get an alert")
     async def alert(alert_id: AlertIdPath) -> AlertView:
         """One alert, with what mutes it and its notifications."""
-        return await asyncio.to_thread(service.alert, alert_id)
+        return await for_reading(service.database, service.alert, alert_id)
 
     @router.get("/alerts/{alert_id}/timeline", summary="Get an alert's timeline")
     async def alert_timeline(alert_id: AlertIdPath) -> list[TimelineStep]:
         """The events with its correlation id, its notifications and who acknowledged it; the earliest first."""
-        shown = await asyncio.to_thread(service.alert, alert_id)
-        events = await stream.call(related_events, stream, shown.correlation_id, shown.first_at)
+        shown = await for_reading(service.database, service.alert, alert_id)
+        events = await stream.call_reader(related_events, stream, shown.correlation_id, shown.first_at)
         return sorted([*timeline(events), *_own_steps(shown)], key=lambda step: step.at)
 
 
-def _add_changes(router: APIRouter, service: AlertService, stream: EventStream) -> None:
+def _add_changes(router: APIRouter, service: AlertService) -> None:
     @router.post("/alerts/{alert_id}/acknowledge", summary="Acknowledge an alert")
     async def acknowledge(alert_id: AlertIdPath, who: Actor) -> AlertView:
         """Its page is no longer repeated or escalated. Whoever was first stays. Answers 409 for a resolved alert."""
-        announce_acknowledged(stream, await asyncio.to_thread(service.acknowledge, alert_id, who.by))
-        return await asyncio.to_thread(service.alert, alert_id)
+        await for_writing(service.database, service.acknowledge, alert_id, who.by)
+        return await for_reading(service.database, service.alert, alert_id)
 
     @router.post("/alerts/{alert_id}/close", summary="Close an alert")
     async def close(alert_id: AlertIdPath, who: Actor) -> AlertView:
         """Resolves an alert that no event would resolve. Answers 409 for an alert that is resolved already."""
-        announce_closed(stream, await asyncio.to_thread(service.close, alert_id, who.by))
-        return await asyncio.to_thread(service.alert, alert_id)
+        await for_writing(service.database, service.close, alert_id, who.by)
+        return await for_reading(service.database, service.alert, alert_id)
 
     @router.get("/notifiers", summary="List notifiers")
     async def notifiers() -> list[NotifierView]:
         """Each notifier, with how many messages were sent, wait or were refused."""
-        return await asyncio.to_thread(service.notifiers)
+        return await for_reading(service.database, service.notifiers)
 
 
-def _add_silences(router: APIRouter, service: AlertService, stream: EventStream, clock: Callable[[], float]) -> None:
+def _add_silences(router: APIRouter, service: AlertService, clock: Callable[[], float]) -> None:
     @router.get("/silences", summary="List silences")
     async def silences(
         ended: Annotated[bool, Query(description="Whether silences that are over are listed as well.")] = False,
     ) -> list[SilenceView]:
         """The silences in force and those to come, the latest first."""
-        found = await asyncio.to_thread(lambda: service.silences(ended=ended))
+        found = await for_reading(service.database, lambda: service.silences(ended=ended))
         return [silence_view(silence, clock()) for silence in found]
 
     @router.post("/silences", status_code=201, summary="Add a silence")
     async def add_silence(new: NewSilence, response: Response) -> SilenceView:
         """Nobody is paged for the alerts that all matchers fit. They are kept and shown all the same."""
-        silence = await asyncio.to_thread(
-            service.add_silence, new.matchers, new.by, new.reason, new.ends_at, new.starts_at
+        silence = await for_writing(
+            service.database, service.add_silence, new.matchers, new.by, new.reason, new.ends_at, new.starts_at
         )
-        announce_silence(stream, SILENCE_ADDED, silence)
         response.headers["Location"] = f"/api/silences/{silence.id}"
         return silence_view(silence, clock())
 
     @router.delete("/silences/{silence_id}", status_code=204, summary="Remove a silence")
     async def remove_silence(silence_id: SilenceIdPath) -> None:
         """Alerts that it muted and that still fire are paged."""
-        announce_silence(stream, SILENCE_REMOVED, await asyncio.to_thread(service.remove_silence, silence_id))
+        await for_writing(service.database, service.remove_silence, silence_id)
 
 
 def _own_steps(alert: AlertView) -> list[TimelineStep]:
@@ -120,6 +117,6 @@ def _own_steps(alert: AlertView) -> list[TimelineStep]:
 async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """The plug-in alerting on these parts."""
     config = configuration(context.table(AlertingSettings))
-    service = AlertService(context.database, config)
     async with AlertingTasks.open(context, config) as tasks:
+        service = AlertService(context.database, config, changed=tasks.nudge)
         yield Component(alerting_router(service, context.stream), tasks.tasks, tasks.metrics)

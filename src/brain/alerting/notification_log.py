@@ -72,6 +72,12 @@ def is_news(alert: Alert, known: AlertFingerprint | None) -> bool:
     return known is None or _parts(alert.fingerprint) > _parts(known.value)
 
 
+def demands_more(alert: Alert, known: AlertFingerprint | None) -> bool:
+    """Whether somebody has asked for a person since the notifier was notified."""
+    period, demand = _parts(known.value)[:2] if known is not None else (0, 0)
+    return alert.demand > (demand if period == alert.period else 0)
+
+
 def is_same_demand(alert: Alert, known: AlertFingerprint) -> bool:
     """Whether the notifier was notified of this very demand for a person, whatever the severity was then."""
     return _parts(known.value)[:2] == (alert.period, alert.demand)

@@ -23,7 +23,15 @@ STEPS = 20
 """Most steps of the timeline that a page carries, the latest ones."""
 BEFORE = 300.0
 """How many seconds before the alert its causes may have happened."""
-_REPETITIONS = frozenset({"policy.action_denied", "threat.escalated", "threat.mitigated", "immune.critical_event"})
+_REPETITIONS = frozenset(
+    {
+        "policy.action_denied",
+        "threat.became_critical",
+        "threat.escalated",
+        "threat.mitigated",
+        "immune.critical_event",
+    }
+)
 """Types of events that repeat the event before them."""
 
 
@@ -67,6 +75,8 @@ _FORMS = {
     "policy.rule_evaluated": _DECISION,
     "policy.action_denied": _DECISION,
     "threat.detected": "{severity} {type} from {source}: {description}",
+    "threat.updated": "{old_severity} -> {new_severity}: {description}",
+    "threat.became_critical": "now {severity}: {description}",
     "immune.event_published": _HEALTH,
     "immune.critical_event": _HEALTH,
 }

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from brain.alerting import repository
 from brain.alerting.configuration import AlertingConfiguration
 from brain.alerting.models import Alert
-from brain.alerting.signals import HealingEnded, Signal, apply_signal
+from brain.alerting.signals import HealingEnded, Signal, apply_late, apply_signal
 from brain.alerting.tables import lock_tables
 from brain.kit.projection import Item
 
@@ -40,17 +40,44 @@ class AlertProjector:
         correlation_ids = {signal.correlation_id for signal in signals if isinstance(signal, HealingEnded)}
         newest = {alert.key: alert for alert in repository.current(db, keys, correlation_ids)}
         before = {alert.id: alert for alert in newest.values()}
+        order = _Order(db, signals)
         changed: dict[str, Alert] = {}
         for signal in signals:
-            for alert in self._applied(newest, signal):
+            for alert in self._applied(newest, signal, late=order.is_late(signal)):
                 newest[alert.key] = changed[alert.id] = alert
         news = [alert for id, alert in changed.items() if before.get(id) != alert]
         repository.save_alerts(db, news, self._configuration.routes)
+        order.save(db, now)
 
-    def _applied(self, newest: Mapping[str, Alert], signal: Signal) -> list[Alert]:
+    def _applied(self, newest: Mapping[str, Alert], signal: Signal, *, late: bool) -> list[Alert]:
         if isinstance(signal, HealingEnded):
             targets = [key for key, alert in newest.items() if signal.concerns(alert)]
         else:
             targets = [signal.key]
+            if late:
+                alert = apply_late(newest.get(signal.key), signal)
+                return [] if alert is None else [alert]
         after = (apply_signal(newest.get(key), signal, self._configuration.reopen_within) for key in targets)
         return [alert for alert in after if alert is not None]
+
+
+class _Order:
+    """Which signals come after one of a later change of the same thing: processes may overtake each other."""
+
+    def __init__(self, db: sa.Connection, signals: Sequence[Signal]) -> None:
+        keys = {signal.key for signal in signals if not isinstance(signal, HealingEnded) and signal.version}
+        self._latest = repository.latest_versions(db, keys)
+        self._new: dict[str, int] = {}
+
+    def is_late(self, signal: Signal) -> bool:
+        """Whether a later change was applied; else this one is now the latest. A signal without a version never is."""
+        if isinstance(signal, HealingEnded) or not signal.version:
+            return False
+        if signal.version < self._latest.get(signal.key, 0):
+            return True
+        self._latest[signal.key] = self._new[signal.key] = signal.version
+        return False
+
+    def save(self, db: sa.Connection, now: float) -> None:
+        """Record the latest changes."""
+        repository.save_versions(db, self._new, now)

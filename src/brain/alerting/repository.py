@@ -13,10 +13,10 @@ from brain.alerting.models import Alert, AlertState
 from brain.alerting.notification_log import AlertFingerprint, NotificationLogEntry, NotificationState
 from brain.alerting.routing import Route, group_id, routes_of
 from brain.alerting.silences import Silence
-from brain.alerting.tables import ALERTS, GROUPS, MEMBERS, NOTIFICATION_LOG, SILENCES
+from brain.alerting.tables import ALERTS, GROUPS, MEMBERS, NOTIFICATION_LOG, SILENCES, VERSIONS
 from brain.charter import Severity
 from brain.kit.database import readable_rows
-from brain.kit.sql import upsert
+from brain.kit.sql import chunks, upsert
 
 _AT_ONCE = 0.0  # a due time that is always past
 
@@ -56,6 +56,19 @@ def current(db: sa.Connection, keys: Collection[str], correlation_ids: Collectio
     """The newest alert of each key, and the firing alerts whose newest trigger has one of the correlation ids."""
     related = sa.and_(ALERTS.c.latest_correlation_id.in_(correlation_ids), ALERTS.c.state == AlertState.FIRING.value)
     return find_alerts(db, ALERTS.c.current, sa.or_(ALERTS.c.key.in_(keys), related))
+
+
+def latest_versions(db: sa.Connection, keys: Collection[str]) -> dict[str, int]:
+    """The latest change that was applied of each of these things, where one was."""
+    found: dict[str, int] = {}
+    for some in chunks([*keys]):
+        found |= {row.key: row.version for row in db.execute(sa.select(VERSIONS).where(VERSIONS.c.key.in_(some)))}
+    return found
+
+
+def save_versions(db: sa.Connection, versions: Mapping[str, int], at: float) -> None:
+    """Record these changes, by the things' keys, as applied at this Unix time."""
+    upsert(db, VERSIONS, [{"key": key, "version": version, "at": at} for key, version in versions.items()])
 
 
 def save_alerts(db: sa.Connection, alerts: Sequence[Alert], routes: Sequence[Route]) -> None:

@@ -12,13 +12,16 @@ import sqlalchemy as sa
 
 from brain import limits
 from brain.alerting import repository
+from brain.alerting.announce import acknowledged, closed, silence_changed
 from brain.alerting.configuration import AlertingConfiguration
+from brain.alerting.events import SILENCE_ADDED, SILENCE_REMOVED
 from brain.alerting.matchers import parse_matchers
 from brain.alerting.models import Alert, Notification, acknowledge, resolve
 from brain.alerting.muting import NOT_MUTED, MutedBy, muted
 from brain.alerting.silences import Silence
-from brain.alerting.tables import ALERTS, CONSUMER, MEMBERS, NOTIFICATIONS, lock_tables, make_tables
+from brain.alerting.tables import ALERTS, CONSUMER, EVENTS_CHANNEL, MEMBERS, NOTIFICATIONS, lock_tables, make_tables
 from brain.alerting.views import AlertView, NotifierView, alert_view
+from brain.charter import Event
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.kit import outbox
 from brain.kit.database import reachable, reading
@@ -28,14 +31,22 @@ REASON_CHARACTERS = limits.REASON
 
 
 class AlertService:
-    """The alerts and silences of one database. Every method blocks, and raises Unavailable when it does not answer."""
+    """The alerts and silences of one database. Every method blocks, and raises Unavailable when it does not answer.
+
+    A change and its event, a row of the outbox, are one transaction; `changed` is called after it.
+    """
 
     def __init__(
-        self, database: sa.Engine, configuration: AlertingConfiguration, clock: Callable[[], float] = time.time
+        self,
+        database: sa.Engine,
+        configuration: AlertingConfiguration,
+        clock: Callable[[], float] = time.time,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._database = database
+        self.database = database
         self._configuration = configuration
         self._clock = clock
+        self._changed = changed
         self._made = False
 
     def alerts(self, state: str | None = None, limit: int = 100) -> list[AlertView]:
@@ -57,7 +68,9 @@ class AlertService:
         with self._writing() as db:
             alert = _firing(db, id)
             after = acknowledge(alert, by.strip(), self._clock())
-            repository.save_alerts(db, [after], self._configuration.routes)
+            if after != alert:
+                repository.save_alerts(db, [after], self._configuration.routes)
+                self._announce(db, after.id, acknowledged(after))
             return after
 
     def close(self, id: str, by: str) -> Alert:
@@ -66,6 +79,7 @@ class AlertService:
         with self._writing() as db:
             after = resolve(_firing(db, id), by.strip(), self._clock())
             repository.save_alerts(db, [after], self._configuration.routes)
+            self._announce(db, after.id, closed(after))
             return after
 
     def silences(self, *, ended: bool = False) -> list[Silence]:
@@ -105,6 +119,7 @@ class AlertService:
         with self._writing() as db:
             repository.save_silence(db, silence)
             repository.touch_firing(db)
+            self._announce(db, silence.id, silence_changed(SILENCE_ADDED, silence))
         return silence
 
     def remove_silence(self, id: str) -> Silence:
@@ -115,34 +130,40 @@ class AlertService:
                 raise NotFound(f"no silence has the id {id[:100]!r}; `brain silences list` lists the ids")
             repository.delete_silence(db, id)
             repository.touch_firing(db)
+            self._announce(db, silence.id, silence_changed(SILENCE_REMOVED, silence))
         return silence
 
     def notifiers(self) -> list[NotifierView]:
         """Every notifier of the settings, and those that are gone from them and still have messages."""
         with self._reading() as db:
             states = {state.channel: state for state in outbox.channels(db, CONSUMER)}
+        states.pop(EVENTS_CHANNEL, None)
         known = {name: table.kind for name, table in self._configuration.notifiers.items()}
         return [_notifier(name, known.get(name), states.get(name)) for name in dict.fromkeys([*known, *states])]
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
-        with reachable(self._database):
+        with reachable(self.database):
             self._make_tables()
-            with reading(self._database).begin() as db:
+            with reading(self.database).begin() as db:
                 yield db
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
-        with reachable(self._database):
+        with reachable(self.database):
             self._make_tables()
-            with self._database.begin() as db:
+            with self.database.begin() as db:
                 lock_tables(db)
                 yield db
+        self._changed()
+
+    def _announce(self, db: sa.Connection, key: str, event: Event) -> None:
+        outbox.put_event(db, CONSUMER, key, event, self._clock(), EVENTS_CHANNEL)
 
     def _make_tables(self) -> None:
         """At the first use, since the database may be away when the server starts."""
         if not self._made:
-            make_tables(self._database)
+            make_tables(self.database)
             self._made = True
 
     def _views(self, db: sa.Connection, alerts: Sequence[Alert]) -> list[AlertView]:

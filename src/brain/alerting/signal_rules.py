@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from brain.alerting.models import worst
 from brain.alerting.signals import Fires, HealingEnded, Resolves, Signal
 from brain.charter import Event, Pattern, Severity
+from brain.lifecycle import version_of
 from brain.plugins import catalogue
 
 SOURCE = "soc_service"
@@ -56,15 +57,22 @@ class SignalRules:
 
 
 def _threat_fires(rules: SignalRules, event: Event) -> Iterable[Signal]:
+    """A threat is there, or asks for a person: it was escalated, or became critical."""
+    threat_id = _text(event.payload.get("threat_id"))
+    demand = _DEMANDS.get(event.type, "")
+    status = "ESCALATED" if event.type == "threat.escalated" else _text(event.payload.get("status")) or "OPEN"
+    if threat_id and status not in OVER:
+        yield replace(_threat(event, threat_id, status, demand), counts=True, demands=bool(demand))
+
+
+def _threat_grew(rules: SignalRules, event: Event) -> Iterable[Signal]:
+    """More evidence. What fires no more fires again only when the threat got worse."""
     payload = event.payload
-    threat_id = _text(payload.get("threat_id"))
-    if not threat_id:
-        return
-    escalated = event.type == "threat.escalated"
-    status = "ESCALATED" if escalated else _text(payload.get("status")) or "OPEN"
-    if status in OVER:
-        return
-    yield _threat(event, threat_id, status, counts=True, demands=escalated)
+    threat_id, status = _text(payload.get("threat_id")), _text(payload.get("status"))
+    old, new = (_severity(payload.get(name), Severity.LOW) for name in ("old_severity", "severity"))
+    if not threat_id or status in OVER or (new is Severity.CRITICAL and old is not new):
+        return  # threat.became_critical or threat.escalated follows and makes the signal
+    yield replace(_threat(event, threat_id, status or "OPEN"), counts=True, reopens=new.rank > old.rank)
 
 
 def _threat_moved(rules: SignalRules, event: Event) -> Iterable[Signal]:
@@ -74,46 +82,32 @@ def _threat_moved(rules: SignalRules, event: Event) -> Iterable[Signal]:
     if not threat_id or not status:
         return
     if status in OVER:
-        yield Resolves(key=threat_id, by=f"threat {status}", at=event.timestamp, labels={"status": status})
+        by, labels = f"threat {status}", {"status": status}
+        yield Resolves(key=threat_id, by=by, at=event.timestamp, labels=labels, version=version_of(event))
     elif status != "ESCALATED":  # threat.escalated follows and makes the signal
-        yield _threat(event, threat_id, status, acknowledged_by=_INVESTIGATOR if status == "INVESTIGATING" else "")
+        taken = status == "INVESTIGATING" and payload.get("by_evidence") is not True
+        yield replace(_threat(event, threat_id, status), acknowledged_by=_INVESTIGATOR if taken else "")
 
 
-def _threat(
-    event: Event,
-    threat_id: str,
-    status: str,
-    *,
-    counts: bool = False,
-    demands: bool = False,
-    acknowledged_by: str = "",
-) -> Fires:
+def _threat(event: Event, threat_id: str, status: str, demand: str = "") -> Fires:
     payload = event.payload
     kind, source = _label(payload.get("type")) or "threat", _label(payload.get("source"))
-    reason = _text(payload.get("reason" if demands else "description"))
+    reason = _text(payload.get("reason" if event.type == "threat.escalated" else "description"))
     # An escalation asks for a person: a route for HIGH must not miss it.
     least = Severity.HIGH if status == "ESCALATED" else Severity.LOW
+    labels = {"kind": "threat", "threat_id": threat_id, "agent": source, "status": status}
     return Fires(
         key=threat_id,
         name=kind,
         severity=worst([_severity(payload.get("severity"), Severity.MEDIUM), least]),
-        labels={
-            "kind": "threat",
-            "threat_id": threat_id,
-            "agent": source,
-            "status": status,
-            **_tags(payload.get("metadata")),
-        },
-        summary=f"{'escalated: ' if demands else ''}{kind} from {source}{': ' if reason else ''}{reason}"[
-            :SUMMARY_CHARACTERS
-        ],
+        labels={**labels, **_tags(payload.get("metadata"))},
+        summary=f"{demand}{kind} from {source}{': ' if reason else ''}{reason}"[:SUMMARY_CHARACTERS],
         event=event.type,
         event_id=event.id,
         correlation_id=_correlation_id(event, threat_id),
         at=event.timestamp,
-        counts=counts,
-        demands=demands,
-        acknowledged_by=acknowledged_by,
+        counts=False,
+        version=version_of(event),
     )
 
 
@@ -222,8 +216,12 @@ def _incident_over(rules: SignalRules, event: Event) -> Iterable[Signal]:
 
 
 _INCIDENT_FIRES = frozenset({"incident.opened", "incident.reopened"})
+_DEMANDS = {"threat.escalated": "escalated: ", "threat.became_critical": "now critical: "}
+"""The events of a threat that ask for a person at once, and how the summary says so."""
 _READERS: Mapping[str, Callable[[SignalRules, Event], Iterable[Signal]]] = {
     "threat.detected": _threat_fires,
+    "threat.updated": _threat_grew,
+    "threat.became_critical": _threat_fires,
     "threat.escalated": _threat_fires,
     "threat.status_changed": _threat_moved,
     "threat.mitigated": _threat_moved,

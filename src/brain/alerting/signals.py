@@ -13,9 +13,11 @@ from brain.charter import Severity
 class Fires:
     """The thing is there.
 
-    `counts` says whether this is one more trigger, or only an update of the one before. `demands` asks for a person
-    even if somebody had acknowledged; `acknowledged_by` is who has just acknowledged. The page waits `hold_for` seconds
-    for a healing action. The alert is over after `expires_in` seconds without a further event.
+    `counts` says whether this is one more trigger, or only an update of the one before. `demands` asks for a person at
+    once, even if somebody had acknowledged; `acknowledged_by` is who has just acknowledged. Without `reopens`, an alert
+    that a person closed stays closed while the thing has the same status. `version` counts the changes of the thing, so
+    that the later of two is known; 0 without. The page waits `hold_for` seconds for a healing action. The alert is over
+    after `expires_in` seconds without a further event.
     """
 
     key: str
@@ -29,6 +31,8 @@ class Fires:
     at: float
     counts: bool = True
     demands: bool = False
+    reopens: bool = True
+    version: int = 0
     acknowledged_by: str = ""
     hold_for: float | None = None
     expires_in: float | None = None
@@ -52,6 +56,7 @@ class Resolves:
     by: str
     at: float
     labels: dict[str, str]
+    version: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +92,8 @@ def apply_signal(alert: Alert | None, signal: Signal, reopen_within: float) -> A
                 return _new(signal)
             if alert.firing:
                 return _again(alert, signal)
+            if not signal.reopens and alert.labels.get("status") == signal.labels.get("status"):
+                return alert
             assert alert.resolved_at is not None
             if signal.at - alert.resolved_at <= reopen_within:
                 return _reopened(alert, signal)
@@ -99,6 +106,13 @@ def apply_signal(alert: Alert | None, signal: Signal, reopen_within: float) -> A
             if alert is None or not alert.firing or not signal.concerns(alert):
                 return alert
             return resolve(alert, "healed", signal.at) if signal.healed else replace(alert, held_until=None)
+
+
+def apply_late(alert: Alert | None, signal: Fires | Resolves) -> Alert | None:
+    """What a signal makes of the alert when one of a later version was applied: a trigger counts, and adds labels."""
+    if alert is None or isinstance(signal, Resolves):
+        return alert
+    return replace(alert, labels={**signal.labels, **alert.labels}, count=alert.count + signal.counts)
 
 
 def alert_id(key: str, event_id: str) -> str:
@@ -122,6 +136,7 @@ def _new(signal: Fires) -> Alert:
         last_at=signal.at,
         held_until=signal.held_until,
         expires_at=signal.expires_at,
+        demand=int(signal.demands),
     )
     return acknowledge(alert, signal.acknowledged_by, signal.at) if signal.acknowledged_by else alert
 

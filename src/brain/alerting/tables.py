@@ -46,6 +46,15 @@ ALERTS = sa.Table(
     sa.Index("soc_alerts_state", "state", "last_at"),
     sa.Index("soc_alerts_story", "latest_correlation_id"),
 )
+VERSIONS = sa.Table(
+    "soc_versions",
+    METADATA,
+    sa.Column("key", sa.String(500), primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Index("soc_versions_at", "at"),
+)
+"""The latest change of each thing whose changes are counted that was applied, also where that began no alert."""
 GROUPS = sa.Table(
     "soc_groups",
     METADATA,
@@ -116,6 +125,8 @@ SILENCES = sa.Table(
 
 CONSUMER = "alerting"
 """The name of this plug-in in the outbox."""
+EVENTS_CHANNEL = "/events"
+"""The channel of the outbox whose rows are events; no notifier can have this name."""
 _FORMER_CONSUMER = "soc"
 
 

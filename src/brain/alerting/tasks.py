@@ -21,6 +21,7 @@ from brain.alerting.tables import CONSUMER, make_tables
 from brain.connectors.notifiers import NOTIFIERS
 from brain.connectors.sender import RetryPolicy, Sender
 from brain.kit.database import OUTAGE, reading
+from brain.kit.database_threads import for_tasks
 from brain.kit.outbox import Dispatcher, DispatchOptions, outbox_metrics
 from brain.kit.projection import POSITIONS, Projection
 from brain.logs import Log
@@ -97,6 +98,10 @@ class AlertingTasks:
         """The coroutine functions of the tasks."""
         return (self._projection.run, self._evaluate_forever, self._send_forever)
 
+    def nudge(self) -> None:
+        """Send what is in the outbox now: it may have new rows. May be called from any thread."""
+        self._dispatcher.nudge()
+
     def metrics(self) -> Sequence[Metric]:
         """The metrics of alerting for `/metrics`. Blocks."""
         own = alert_metrics(self._context.database, self.outages, self._delivery.without_story)
@@ -121,7 +126,7 @@ class AlertingTasks:
         delay = 0.1
         while True:
             try:
-                return await asyncio.to_thread(step)
+                return await for_tasks(self._context.database, step)
             except OUTAGE as error:
                 self.outages += 1
                 log.warning("the database does not answer, trying again", error=str(error), seconds=delay)
@@ -136,17 +141,20 @@ class AlertingTasks:
             try:
                 if end is None:
                     end = position_key(await self._context.stream.call(self._context.stream.backend.tail))
-                if waited >= self._configuration.warm_up and await asyncio.to_thread(self._reached) >= end:
+                if waited >= self._configuration.warm_up and await self._is_reached(end):
                     return
             except OUTAGE as error:
                 log.warning("stream or database does not answer during warm-up, trying again", error=str(error))
             await asyncio.sleep(min(0.2, self._configuration.warm_up))
         log.warning("the backlog is not read after the longest wait; pages go out now", waited=CATCH_UP)
 
-    def _reached(self) -> tuple[int, ...]:
-        with reading(self._context.database).begin() as db:
-            query = sa.select(POSITIONS.c.position).where(POSITIONS.c.name == GROUP)
-            return position_key(db.execute(query).scalar() or "")
+    async def _is_reached(self, end: tuple[int, ...]) -> bool:
+        def reached() -> tuple[int, ...]:
+            with reading(self._context.database).begin() as db:
+                query = sa.select(POSITIONS.c.position).where(POSITIONS.c.name == GROUP)
+                return position_key(db.execute(query).scalar() or "")
+
+        return await for_tasks(self._context.database, reached) >= end
 
     def _make_tables(self) -> bool:
         make_tables(self._context.database)

@@ -33,6 +33,7 @@ from brain.audit.tree import StoredTree
 from brain.audit.verify import AuditReport, verify
 from brain.errors import Conflict, NotFound
 from brain.kit.database import reachable, reading
+from brain.kit.database_threads import for_reading
 from brain.kit.http import PROBLEM_TYPE
 from brain.kit.views import list_of
 
@@ -49,13 +50,13 @@ def _add_log(router: APIRouter, database: Engine, clock: Callable[[], float]) ->
     @router.get("", summary="The log as it stands")
     async def state() -> LogView:
         """Its size, root and newest checkpoint, and the public key that they are verified with."""
-        return await asyncio.to_thread(_state, database)
+        return await for_reading(database, _state, database)
 
     @router.get("/entries", response_model=list_of(EntryView), summary="Search the log, newest first")
     async def search(filters: Annotated[EntryFilters, Query()]) -> Response:
         """Those that fit all filters. For what follows, give the last index as `before`."""
         query = filters.query(clock())
-        return _json(await asyncio.to_thread(_find, database, query, filters.before, filters.limit))
+        return _json(await for_reading(database, _find, database, query, filters.before, filters.limit))
 
 
 def _add_proofs(router: APIRouter, database: Engine, settings: AuditSettings) -> None:
@@ -66,14 +67,14 @@ def _add_proofs(router: APIRouter, database: Engine, settings: AuditSettings) ->
         """Goes through every entry, hash and checkpoint; with `checkpoint`, through what came after that."""
         kept = request.checkpoint.encode() if request.checkpoint is not None else None
         async with verifying:  # one at a time: each reads the whole log
-            return await asyncio.to_thread(_verify, database, settings, kept)
+            return await for_reading(database, _verify, database, settings, kept)
 
     @router.get("/proof/{event_id}", response_model=InclusionProofView, summary="The proof that an event is logged")
     async def proof(
         event_id: Annotated[str, Path(description="The event's id", max_length=limits.NAME, examples=[EXAMPLE_ID])],
     ) -> Response:
         """A file for `brain audit verify-proof`, which needs no more than it and the public key."""
-        found = await asyncio.to_thread(_prove, database, event_id)
+        found = await for_reading(database, _prove, database, event_id)
         disposition = f'attachment; filename="audit-proof-{found.index}.json"'
         return Response(
             proofs.encode(found), media_type="application/json", headers={"Content-Disposition": disposition}
@@ -93,7 +94,7 @@ def _add_proofs(router: APIRouter, database: Engine, settings: AuditSettings) ->
     )
     async def checkpoint() -> Response:
         """A note in the C2SP tlog-checkpoint format, to be kept elsewhere."""
-        return Response(await asyncio.to_thread(_checkpoint, database), media_type="text/plain; charset=utf-8")
+        return Response(await for_reading(database, _checkpoint, database), media_type="text/plain; charset=utf-8")
 
 
 def _state(database: Engine) -> LogView:

@@ -15,6 +15,7 @@ from brain.audit.retention import DAY, prune
 from brain.audit.seal import Sealing
 from brain.audit.settings import AuditSettings
 from brain.kit.database import OUTAGE
+from brain.kit.database_threads import for_tasks
 from brain.kit.projection import Projection
 from brain.logs import Log
 from brain.plugins import Component, PluginContext
@@ -61,7 +62,7 @@ async def _opened(context: PluginContext, settings: AuditSettings) -> AuditProje
     """The projector, once the database answers."""
     while True:
         try:
-            return await asyncio.to_thread(open_projector, context.database, settings)
+            return await for_tasks(context.database, open_projector, context.database, settings)
         except OUTAGE as error:
             log.warning("audit log not opened, trying again", error=str(error))
             await asyncio.sleep(_RETRY)
@@ -70,8 +71,8 @@ async def _opened(context: PluginContext, settings: AuditSettings) -> AuditProje
 async def _delete_old(context: PluginContext, sealing: Sealing, days: float, clock: Callable[[], float]) -> None:
     """Delete payloads older than `days`, and publish that; after an outage the next round does it."""
     try:
-        now = await asyncio.to_thread(clock)
-        count = await asyncio.to_thread(prune, context.database, sealing, days, now)
+        now = await for_tasks(context.database, clock)
+        count = await for_tasks(context.database, prune, context.database, sealing, days, now)
     except OUTAGE as error:
         log.warning("old payloads not deleted, trying again later", error=str(error))
         return

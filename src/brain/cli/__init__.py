@@ -33,7 +33,7 @@ COMMANDS = {
         "brain.cli.commands.events:app", "The event stream: follow it, read it, and list its event types."
     ),
     "groups": Command(
-        "brain.cli.commands.groups:app", "Consumer groups: list them (also without a command), or remove one."
+        "brain.cli.commands.groups:app", "Consumer groups: list them (also without a command), remove or move them."
     ),
     "outbox": Command("brain.cli.commands.outbox:app", "Messages to outside services: waiting, sent, refused."),
     "serve": Command("brain.cli.commands.serve:serve", "Serve the HTTP API, the page and the consumers."),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from brain.immune.models import HealthEvent
-from brain.store import Store
+from brain.store import DocumentChange, Store
 from brain.unreadable import readable
 
 COLLECTION = "immune"
@@ -24,16 +26,18 @@ class HealthRepository:
         self._keep = keep
         self._swept = False
 
-    def append(self, event: HealthEvent) -> HealthEvent:
-        """The event with its number, stored; the oldest beyond `keep` is removed."""
-        number = self._store.put(COUNTER, "events", b"")  # a document's version is a counter shared by all processes
-        numbered = msgspec.structs.replace(event, id=number)
-        self._store.put(COLLECTION, _key(number), _encode(numbered))
-        if self._swept and number % 1_000:
-            self._store.delete(COLLECTION, _key(number - self._keep))
-        else:
-            self._sweep(number)
-        return numbered
+    def next_number(self) -> int:
+        """A number for one event, given to no other; one that is not used leaves a gap."""
+        return self._store.put(COUNTER, "events", b"")  # a document's version is a counter shared by all processes
+
+    def append(self, event: HealthEvent, more: Sequence[DocumentChange] = ()) -> None:
+        """Store the event under its number, in one write with `more`; the oldest beyond `keep` is removed."""
+        changes = [DocumentChange(COLLECTION, _key(event.id), _encode(event)), *more]
+        if self._swept and event.id % 1_000 and event.id > self._keep:
+            changes.append(DocumentChange(COLLECTION, _key(event.id - self._keep), None))
+        self._store.write(changes)
+        if not self._swept or not event.id % 1_000:
+            self._sweep(event.id)
 
     def newest(self, limit: int) -> list[HealthEvent]:
         """At most `limit` events, the newest first; those that cannot be read are left out."""

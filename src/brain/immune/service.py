@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, cast
 
@@ -19,7 +19,8 @@ from brain.immune.models import HealthEvent
 from brain.immune.repository import KEEP, HealthRepository
 from brain.store import Store
 from brain.store.memory import MemoryStore
-from brain.stream.publisher import Publisher, emit_async
+from brain.stream.announcer import Announced, Announcer, EventDraft, announcer_for
+from brain.stream.publisher import Publisher
 
 
 class ImmuneService:
@@ -41,8 +42,10 @@ class ImmuneService:
     ) -> None:
         self._fleet = fleet
         self.event_stream = event_stream
-        self._events = HealthRepository(MemoryStore() if store is None else store, keep)
+        self._store = MemoryStore() if store is None else store
+        self._events = HealthRepository(self._store, keep)
         self.clock = clock
+        self._announcer()  # from now on, so that what ended processes left is shipped without a change here
 
     async def publish_event(self, event: HealthEvent) -> int:
         """Record the event and announce it as `immune.event_published`, and `immune.critical_event` when CRITICAL.
@@ -54,9 +57,19 @@ class ImmuneService:
             timestamp=self.clock(),
             correlation_id=event.correlation_id or current_meta()["correlation_id"] or f"health_{secrets.token_hex(8)}",
         )
-        recorded = await asyncio.to_thread(self._events.append, recorded)
-        await _announce(self.event_stream, recorded)
-        return recorded.id
+        announcer = self._announcer()
+        number, announced = await asyncio.to_thread(self._record, recorded, announcer)
+        await announcer.hand_over_async(announced)
+        return number
+
+    def _announcer(self) -> Announcer:
+        return announcer_for(self.event_stream, self._store)
+
+    def _record(self, event: HealthEvent, announcer: Announcer) -> tuple[int, Announced]:
+        numbered = msgspec.structs.replace(event, id=self._events.next_number())
+        announced = announcer.prepare(_drafts(numbered))
+        self._events.append(numbered, announced.changes)
+        return numbered.id, announced
 
     def get_recent_events(
         self,
@@ -92,7 +105,8 @@ class ImmuneService:
         return summarise(self._events.since(since), minutes, state, known=known)
 
 
-async def _announce(stream: Publisher | None, event: HealthEvent) -> None:
+def _drafts(event: HealthEvent) -> Iterator[EventDraft[Any]]:
+    """The events that tell of it."""
     about: dict[str, Any] = {
         "event_id": event.id,
         "severity": event.severity,
@@ -102,10 +116,6 @@ async def _announce(stream: Publisher | None, event: HealthEvent) -> None:
         "details": event.details,
     }
     meta = {"correlation_id": event.correlation_id}
-    await emit_async(
-        stream, EVENT_PUBLISHED, cast(HealthEventPublished, {**about, "published_at": event.timestamp}), meta=meta
-    )
+    yield EventDraft(EVENT_PUBLISHED, cast(HealthEventPublished, {**about, "published_at": event.timestamp}), meta)
     if event.severity is HealthSeverity.CRITICAL:
-        await emit_async(
-            stream, CRITICAL_EVENT, cast(CriticalHealthEvent, {**about, "critical_at": event.timestamp}), meta=meta
-        )
+        yield EventDraft(CRITICAL_EVENT, cast(CriticalHealthEvent, {**about, "critical_at": event.timestamp}), meta)

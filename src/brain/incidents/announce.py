@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 
 from brain.charter import VERSION, Event, EventType, IncidentState
 from brain.incidents.events import CLOSED, OPENED, REOPENED, RESOLVED, UPDATED, AboutIncident
-from brain.incidents.models import CONSUMER, EVENTS_CHANNEL, Incident, IncidentChange
-from brain.kit.outbox import Message, put
+from brain.incidents.models import CONSUMER, Incident, IncidentChange
+from brain.kit.outbox import put_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +83,4 @@ class Announcement:
             payload=declared.check(cast("dict[str, Any]", {**about, **more})),
             meta=meta,
         )
-        put(
-            self.db,
-            Message(
-                consumer=CONSUMER,
-                channel=EVENTS_CHANNEL,
-                key=incident.id,
-                dedup=event.id,
-                body={"event": event.encode().decode()},
-            ),
-            self.now,
-        )
+        put_event(self.db, CONSUMER, incident.id, event, self.now)

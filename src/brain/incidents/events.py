@@ -44,7 +44,7 @@ class IncidentUpdated(AboutIncident):
 
     changes: Annotated[
         dict[str, dict[str, Any]],
-        Meta(description="The old and the new value of the changed field: state, severity, owner."),
+        Meta(description="The old and the new value of the changed field: state, severity, owner, note."),
     ]
     reason: Reason
     by: By

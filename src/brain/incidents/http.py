@@ -115,7 +115,7 @@ def _add_changing(router: APIRouter, service: IncidentService) -> None:
         "/{incident_id}/notes", status_code=201, summary="Add a note to an incident", response_model=IncidentView
     )
     async def note(incident_id: IncidentIdPath, new: NewNote) -> Document:
-        """It joins the timeline, and the tickets as a comment."""
+        """It joins the timeline, and the tickets as a comment. Publishes `incident.updated`."""
         return await service.note(incident_id, new.text, new.by)
 
 

@@ -18,8 +18,6 @@ CORRELATION_CHARACTERS = 500
 
 CONSUMER = "incidents"
 """The name of this plug-in in the outbox."""
-EVENTS_CHANNEL = "stream"
-"""The channel of the outbox whose rows are events to be published."""
 THREATS_CHANNEL = "threats"
 """The channel of the outbox whose rows are moves of threats. Every other channel is the kind of a ticket system."""
 

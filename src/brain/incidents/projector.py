@@ -8,9 +8,9 @@ healed, the incident is resolved.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, and_, select, update
 
 from brain.charter import Event, IncidentState, Severity
 from brain.incidents import source_events as source
@@ -28,6 +28,7 @@ from brain.incidents.settings import IncidentSettings
 from brain.incidents.source_events import read_payload
 from brain.incidents.transaction import IncidentTransaction
 from brain.kit.sql import insert_into
+from brain.lifecycle import version_of
 from brain.text import clip_text
 
 SOURCE = "incidents_service"
@@ -97,6 +98,13 @@ def _causes(db: Connection, events: Sequence[Event]) -> dict[str, str]:
     return {row.event_id: row.correlation_id for row in rows}
 
 
+class _Kept(NamedTuple):
+    """What became of a threat's status: whether it is the latest known, and whether the threat was settled before."""
+
+    fresh: bool
+    reopened: bool
+
+
 class _EventProjection:
     """One event and what it does to the incident of its correlation id."""
 
@@ -119,6 +127,10 @@ class _EventProjection:
         match self._event.type:
             case source.THREAT_DETECTED:
                 self._threat_detected(read_payload(self._event, source.DetectedThreat))
+            case source.THREAT_UPDATED:
+                self._threat_updated(read_payload(self._event, source.UpdatedThreat))
+            case source.THREAT_BECAME_CRITICAL:
+                self._threat_became_critical(read_payload(self._event, source.CriticalThreat))
             case source.THREAT_STATUS_CHANGED:
                 self._threat_changed(read_payload(self._event, source.ChangedThreat))
             case source.THREAT_ESCALATED:
@@ -137,18 +149,34 @@ class _EventProjection:
             incident = self._transaction.raise_severity(incident, _severity(threat.severity), self._change(text))
             self._evidence.gather(incident, [threat.source], self._event.timestamp)
 
+    def _threat_updated(self, threat: source.UpdatedThreat) -> None:
+        kept = self._keep_threat(threat, threat.status, threat.updated_at)
+        text = f"threat {threat.threat_id} has more evidence: {threat.description}"
+        if kept.reopened and self._transaction.current(self._correlation_id) is not None:
+            self._require(text, _severity(threat.severity), threat.title, [threat.source])
+        elif incident := self._join("threat", text, f"{self._event.type} {threat.threat_id}", comment=False):
+            if threat.status not in _SETTLED:
+                incident = self._transaction.raise_severity(incident, _severity(threat.severity), self._change(text))
+            self._evidence.gather(incident, [threat.source], self._event.timestamp)
+
+    def _threat_became_critical(self, threat: source.CriticalThreat) -> None:
+        """Only a link: `threat.updated` of the same change raises the incident's severity."""
+        incident = self._transaction.current(self._correlation_id)
+        if incident is not None and incident.state is not IncidentState.CLOSED:
+            self._transaction.link(incident, self._event)
+
     def _threat_changed(self, threat: source.ChangedThreat) -> None:
-        status, old = threat.new_status, threat.old_status
-        fresh = self._keep_threat(threat, status, threat.changed_at)
+        status = threat.new_status
+        kept = self._keep_threat(threat, status, threat.changed_at)
         if status not in _WORDS:  # the stream has an event of its own for these
             return
         text = _threat_text(threat, _WORDS[status], threat.reason)
-        reopened = status not in _SETTLED and old in _SETTLED
-        if reopened and fresh and self._transaction.current(self._correlation_id) is not None:
+        reopened = kept.reopened or (kept.fresh and status not in _SETTLED and threat.old_status in _SETTLED)
+        if reopened and self._transaction.current(self._correlation_id) is not None:
             self._require(text, _severity(threat.severity), threat.title, [threat.source])
             return
         incident = self._join("threat", text)
-        if incident is not None and fresh:
+        if incident is not None and kept.fresh:
             if status == "INVESTIGATING" and incident.state is IncidentState.NEW:
                 self._move(incident, IncidentState.IN_PROGRESS, text)
             elif status in _SETTLED:
@@ -261,10 +289,13 @@ class _EventProjection:
     def _change(self, text: str) -> IncidentChange:
         return IncidentChange(self._event.timestamp, clip_text(text), event_id=self._event.id)
 
-    def _keep_threat(self, threat: source.ThreatSubject, status: str, at: float) -> bool:
-        """Record the threat's status; False when a newer one is known, since processes may overtake each other."""
+    def _keep_threat(self, threat: source.ThreatSubject, status: str, at: float) -> _Kept:
+        """Record the threat's status, unless a later change is known, since processes may overtake each other.
+
+        Versions say which change is the later one, and times only for events that were stored without.
+        """
         table, db = tables.threats, self._transaction.db
-        id = clip_text(threat.threat_id, 200)
+        id, version = clip_text(threat.threat_id, 200), version_of(self._event)
         values = {
             "threat": id,
             "correlation_id": self._correlation_id,
@@ -274,15 +305,16 @@ class _EventProjection:
             "status": clip_text(status, 20),
             "status_at": at,
             "detected_at": at,
+            "version": version,
         }
         if db.execute(insert_into(db, table).on_conflict_do_nothing().values(values)).rowcount == 1:
-            return True
-        changed = db.execute(
-            update(table)
-            .where(table.c.threat == id, table.c.status_at <= at)
-            .values(status=values["status"], status_at=at, severity=values["severity"])
-        )
-        return changed.rowcount == 1
+            return _Kept(fresh=True, reopened=False)
+        before = db.execute(select(table.c.status).where(table.c.threat == id)).scalar_one()
+        unversioned = and_(table.c.version == 0, table.c.status_at <= at)
+        later = table.c.version <= version if version else unversioned
+        new = {name: values[name] for name in ("status", "status_at", "severity", "version")}
+        fresh = db.execute(update(table).where(table.c.threat == id, later).values(new)).rowcount == 1
+        return _Kept(fresh, reopened=fresh and before in _SETTLED and status not in _SETTLED)
 
 
 def _severity(name: str) -> Severity:

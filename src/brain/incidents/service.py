@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -19,6 +18,7 @@ from brain.incidents.repository import Document, find_document, find_id, find_in
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.transaction import IncidentTransaction
 from brain.kit.database import reachable, reading
+from brain.kit.database_threads import for_reading, for_writing
 from brain.kit.protocols import AuditProofs
 from brain.text import clip_text
 
@@ -98,9 +98,7 @@ class IncidentService:
         if not text.strip() or len(text) > limits.NOTE:
             raise InvalidInput(f"text: needs 1 to {limits.NOTE} characters")
         return await self._change(
-            lambda transaction: transaction.add(
-                _found(transaction, id), "note", IncidentChange(transaction.now, text, clip_text(by) or None)
-            )
+            lambda transaction: transaction.note(_found(transaction, id), text, clip_text(by) or None)
         )
 
     async def get(self, id: str) -> Document:
@@ -108,7 +106,7 @@ class IncidentService:
         document = await self._read(lambda engine: find_document(engine, id))
         if document is None:
             raise _not_found(id)
-        await asyncio.to_thread(self._proofs.add, document["decisions"])
+        await for_reading(self._database, self._proofs.add, document["decisions"])
         return document
 
     async def id_of(self, number: int) -> str:
@@ -130,7 +128,7 @@ class IncidentService:
             with reachable(self._database), self._database.begin() as db:
                 return change(IncidentTransaction(db, self._settings, self._clock())).id
 
-        id = await asyncio.to_thread(transaction)
+        id = await for_writing(self._database, transaction)
         self._changed()
         return await self.get(id)
 
@@ -139,7 +137,7 @@ class IncidentService:
             with reachable(self._database):
                 return query(reading(self._database))
 
-        return await asyncio.to_thread(read)
+        return await for_reading(self._database, read)
 
 
 def _found(transaction: IncidentTransaction, id: str) -> Incident:

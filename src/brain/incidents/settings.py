@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from brain.connectors.tickets import TicketSettings, ticket_systems
 from brain.errors import InvalidInput
-from brain.incidents.models import EVENTS_CHANNEL, THREATS_CHANNEL
+from brain.incidents.models import THREATS_CHANNEL
+from brain.kit.outbox import EVENTS_CHANNEL
 
 
 class CoreIncidentSettings(BaseModel):

@@ -14,6 +14,8 @@ from brain.charter import Event
 from brain.errors import EnvelopeError
 
 THREAT_DETECTED = "threat.detected"
+THREAT_UPDATED = "threat.updated"
+THREAT_BECAME_CRITICAL = "threat.became_critical"
 THREAT_STATUS_CHANGED = "threat.status_changed"
 THREAT_ESCALATED = "threat.escalated"
 THREAT_MITIGATED = "threat.mitigated"
@@ -43,6 +45,19 @@ class DetectedThreat(ThreatSubject, frozen=True, kw_only=True):
 
     status: str
     detected_at: float
+
+
+class UpdatedThreat(ThreatSubject, frozen=True, kw_only=True):
+    """`threat.updated`."""
+
+    status: str
+    old_severity: str
+    description: str
+    updated_at: float
+
+
+class CriticalThreat(ThreatSubject, frozen=True, kw_only=True):
+    """`threat.became_critical`."""
 
 
 class ChangedThreat(ThreatSubject, frozen=True, kw_only=True):
@@ -81,6 +96,8 @@ class CriticalHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 PAYLOADS: dict[str, type[msgspec.Struct]] = {
     THREAT_DETECTED: DetectedThreat,
+    THREAT_UPDATED: UpdatedThreat,
+    THREAT_BECAME_CRITICAL: CriticalThreat,
     THREAT_STATUS_CHANGED: ChangedThreat,
     THREAT_ESCALATED: EscalatedThreat,
     THREAT_MITIGATED: MitigatedThreat,

@@ -92,6 +92,7 @@ threats = Table(
     Column("status", Text, nullable=False),
     Column("status_at", Double, nullable=False),
     Column("detected_at", Double, nullable=False),
+    Column("version", _BIG, nullable=False, server_default="0"),  # 0: no event of it had one
     Index("incidents_threats_of", "correlation_id"),
 )
 """Every threat as the stream reported it last, also those without an incident."""

@@ -11,18 +11,18 @@ from typing import Any
 from prometheus_client.core import Metric
 from sqlalchemy import Connection, Engine, and_, or_, select, update
 
-from brain.charter import Event, IncidentState
+from brain.charter import IncidentState
 from brain.connectors.sender import RetryPolicy, Sender, TryLater
 from brain.connectors.tickets import TicketSystem, ticket_systems
-from brain.errors import Unavailable
 from brain.incidents import tables
-from brain.incidents.models import CONSUMER, EVENTS_CHANNEL, THREATS_CHANNEL
+from brain.incidents.models import CONSUMER, THREATS_CHANNEL
 from brain.incidents.projector import PATTERN, IncidentProjector
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.threat_moves import move_threat
 from brain.incidents.ticket_sync import TicketSync
 from brain.kit import outbox
 from brain.kit.database import OUTAGE, create_tables
+from brain.kit.database_threads import for_tasks
 from brain.kit.projection import Projection
 from brain.kit.protocols import ThreatMoves
 from brain.lifecycle import OPEN_INCIDENT
@@ -36,7 +36,6 @@ GROUP = "brain.incidents"
 POLLED_AFTER = 14 * 86_400.0
 """Seconds after its resolution for which an incident's tickets are still polled."""
 _AT_ONCE = 100  # tickets of one round of polling
-_STORED_WITHIN = 30.0  # seconds
 _RETRIES = RetryPolicy(attempts=2, max_wait=2.0)
 
 
@@ -92,7 +91,7 @@ class IncidentTasks:
         `wait` is in seconds: before a row that failed is tried again; it doubles with every further try. `retries` is
         for one request.
         """
-        await asyncio.to_thread(_prepare, context.database, clock())
+        await for_tasks(context.database, _prepare, context.database, clock())
         async with Sender(retries, clock=clock) as sender:
             chosen = context.table(IncidentSettings).systems
             systems = {kind: ticket_systems()[kind](table, sender) for kind, table in chosen.items()}
@@ -113,22 +112,13 @@ class IncidentTasks:
         self._dispatcher.nudge()
 
     async def _deliver(self, row: outbox.OutboxRow) -> Mapping[str, Any]:
-        if row.channel == EVENTS_CHANNEL:
-            return await self._publish(row)
+        if row.channel == outbox.EVENTS_CHANNEL:
+            return await outbox.publish_row(self._context.stream, row)
         if row.channel == THREATS_CHANNEL:
             if self._threats is None:
                 return {"note": "no installed plug-in provides ThreatMoves"}
             return await move_threat(self._threats, row)
         return await self._tickets.update(row.body["incident"], row.channel)
-
-    async def _publish(self, row: outbox.OutboxRow) -> Mapping[str, Any]:
-        """Publish the row's event and wait until it is stored; a second time it is the same event."""
-        receipt = self._context.stream.publish(Event.decode(row.body["event"]))
-        try:
-            async with asyncio.timeout(_STORED_WITHIN):
-                return {"position": await receipt}
-        except TimeoutError as error:
-            raise Unavailable("the event is journalled, and not yet stored in the stream") from error
 
     # polling tickets
 
@@ -138,7 +128,7 @@ class IncidentTasks:
         while True:
             away: set[str] = set()  # systems that do not answer in this round
             try:
-                for incident, kind in await asyncio.to_thread(self._due):
+                for incident, kind in await for_tasks(self._context.database, self._due):
                     if kind not in away and not await self.poll(incident, kind):
                         away.add(kind)
             except OUTAGE as error:

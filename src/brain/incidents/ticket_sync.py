@@ -25,6 +25,7 @@ from brain.incidents.repository import find_incident
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.ticket_queue import enqueue
 from brain.incidents.transaction import IncidentTransaction
+from brain.kit.database_threads import for_tasks
 from brain.lifecycle import INCIDENT_MOVES
 from brain.logs import Log
 from brain.times import due_after
@@ -276,7 +277,7 @@ class TicketSync:
             with self._database.begin() as db:
                 return work(db)
 
-        return await asyncio.to_thread(transaction)
+        return await for_tasks(self._database, transaction)
 
 
 def _read(db: Connection, incident: str, kind: str) -> TicketJob:

@@ -144,6 +144,15 @@ class IncidentTransaction:
         self._queue_tickets(after)
         return after
 
+    def note(self, incident: Incident, text: str, by: str | None) -> Incident:
+        """Add what a person has to say to the timeline, and to the tickets."""
+        after = self._changed(incident, self.now)
+        change = IncidentChange(after.updated_at, text, by)
+        self._add_entry(after.id, "note", change)
+        self._announcement(after, change).updated(after, "note", None, text)
+        self._queue_tickets(after)
+        return after
+
     def add(
         self, incident: Incident, kind: str, change: IncidentChange, dedup_key: str = "", *, comment: bool = True
     ) -> Incident:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from brain.incidents import tables
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.ticket_queue import enqueue
 from brain.kit.database import reachable
+from brain.kit.database_threads import for_writing
 from brain.logs import Log
 
 log = Log("brain.incidents")
@@ -52,7 +52,7 @@ class TicketWebhooks:
         except BadSignature as error:
             log.warning("a webhook was refused", system=kind, reason=str(error))
             raise
-        known = await asyncio.to_thread(self._queue, kind, key)
+        known = await for_writing(self._database, self._queue, kind, key)
         self._changed()
         return key, known
 

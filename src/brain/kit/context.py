@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from brain.errors import Unavailable
 from brain.kit.database import default_database, open_database
+from brain.kit.database_identity import check_groups, release_groups
+from brain.logs import Log
 from brain.plugins import Component, Plugin, PluginContext, plugins
 from brain.store.deletion_clock import deletion_clock
+from brain.stream.announcer import announcer_for
+from brain.stream.threads import run_alone
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from brain.settings import Settings
     from brain.store import Store
     from brain.stream import EventStream
+
+log = Log("brain.kit")
+
+CHECK_SECONDS = 3.0
+"""How long the start waits for a database that does not answer."""
 
 
 @contextmanager
@@ -23,12 +35,38 @@ def plugin_context(stream: EventStream, store: Store, settings: Settings) -> Ite
 
     Raises InvalidInput for a bad database URL.
     """
-    database = open_database(settings.database or default_database(stream.url))
+    url = settings.database or default_database(stream.url)
+    database = open_database(url)
     deletion_clock(store, lambda: stream.backend.newest_at())
     try:
+        announcer_for(stream, store)  # from now on, so that what ended processes left is shipped without a change here
         yield PluginContext(stream, store, database, settings, plugins())
     finally:
+        if url.startswith("memory:") and not stream.url.startswith("memory:"):
+            _release(stream, database)
         database.dispose()
+
+
+def _release(stream: EventStream, database: Engine) -> None:
+    try:
+        release_groups(stream.backend, database)
+    except Unavailable as error:
+        log.warning("the groups of a database in memory were not released; see `brain groups adopt`", error=str(error))
+
+
+async def check_owners(context: PluginContext, running: Iterable[Plugin]) -> None:
+    """Raises OwnedElsewhere when the group of one of these plug-ins is kept in another database.
+
+    A database or stream that does not answer is waited for by the projections, which look once more.
+    """
+    groups = {plugin.group for plugin in running if plugin.runs}
+    if not groups:
+        return
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await run_alone(check_groups, context.stream.backend, context.database, groups)
+    except (Unavailable, TimeoutError) as error:
+        log.warning("whose the groups are is not checked yet: a part does not answer", error=str(error))
 
 
 @contextmanager

@@ -57,7 +57,9 @@ def open_database(url: str) -> sa.Engine:
         return _sqlite(str(sqlite_file(url)))
     if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
         try:
-            return sa.create_engine(f"postgresql+psycopg{url[len(scheme) :]}", pool_pre_ping=True)
+            from brain.kit.postgresql import writing_engine
+
+            return writing_engine(f"postgresql+psycopg{url[len(scheme) :]}")
         except ImportError as error:
             raise InvalidInput(
                 "database: the driver of PostgreSQL is missing; run: pip install 'brain-eventstream[postgres]'"
@@ -70,8 +72,9 @@ def open_database(url: str) -> sa.Engine:
 
 
 def create_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
-    """Make the tables that are missing; several processes may do so at once. Each engine is checked once.
+    """Make the tables and columns that are missing; several processes may do so at once. Each engine is checked once.
 
+    A column that a table of an earlier version lacks needs a `server_default`, or may be null.
     Raises Unavailable when the database does not answer.
     """
     made = _made.setdefault(engine, set())
@@ -81,7 +84,19 @@ def create_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
         if db.dialect.name == "postgresql":
             db.execute(sa.text("SELECT pg_advisory_xact_lock(7272601)"))
         metadata.create_all(db)
+        _add_columns(db, metadata)
     made.add(metadata)
+
+
+def _add_columns(db: sa.Connection, metadata: sa.MetaData) -> None:
+    inspector = sa.inspect(db)
+    quoted = db.dialect.identifier_preparer.format_table
+    for table in metadata.sorted_tables:
+        there = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                written = sa.schema.CreateColumn(column).compile(dialect=db.dialect)
+                db.exec_driver_sql(f"ALTER TABLE {quoted(table)} ADD COLUMN {written}")
 
 
 def readable_rows(
@@ -126,7 +141,9 @@ def _fault(engine: sa.Engine, error: sa.exc.DBAPIError) -> str:
 
 def _sqlite(path: str) -> sa.Engine:
     engine = sa.create_engine(
-        f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None}
+        f"sqlite:///{path}",
+        max_overflow=-1,  # threads bound how many there are
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "isolation_level": None},
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -146,5 +163,12 @@ def _sqlite(path: str) -> sa.Engine:
 
 
 def reading(engine: sa.Engine) -> sa.Engine:
-    """The same database for reading: its transactions see one state and wait for no writer."""
+    """The same database for reading: its transactions see one state and wait for no writer.
+
+    PostgreSQL is read over connections of its own, which are closed with those of the engine.
+    """
+    if engine.dialect.name == "postgresql":
+        from brain.kit.postgresql import reading_engine
+
+        engine = reading_engine(engine)
     return engine.execution_options(read_only=True)

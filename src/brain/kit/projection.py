@@ -18,6 +18,8 @@ import sqlalchemy as sa
 
 from brain.charter import Event, Pattern
 from brain.kit.database import OUTAGE, create_tables
+from brain.kit.database_identity import GroupOwner, claim_group, identify
+from brain.kit.database_threads import for_tasks
 from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.stream import EventStream
@@ -74,6 +76,8 @@ Apply = Callable[[sa.Connection, Sequence[Item]], None]
 class Projection:
     """Applies the events that match the pattern, in stream order and each once; `run` does it until cancelled.
 
+    `run` raises OwnedElsewhere when another database keeps the group.
+
     `apply` is called in a thread, inside the transaction; what it raises rolls the batch back. An outage of the
     database is waited for. Bytes that are no event are only applied under the pattern `*`. `committed` is called,
     in the event loop, after each batch that changed something. `former` is the name that the group once had: it goes
@@ -107,13 +111,14 @@ class Projection:
         self._committed = committed or (lambda: None)
         self._failures: Counter[str] = Counter()
         self._advanced: tuple[str, float] = ("", 0.0)
+        self._owner = GroupOwner("", "")
 
     async def run(self) -> None:
         """Consume until cancelled."""
         backoff = Backoff(0.05, 5.0)
         while True:
             try:
-                position = await asyncio.to_thread(self._begin)
+                position = await for_tasks(self._database, self._begin)
                 await self._stream.call(self._make_group, position)
                 with self._stream.changes.listen() as changed:
                     while True:
@@ -129,6 +134,7 @@ class Projection:
                 log.warning("the group is gone; making it again", group=self.group)
             except OUTAGE as error:
                 self.outages += 1
+                self._limit = max(1, min(self.batch, self._limit) // 2)  # a batch that takes too long is an outage, too
                 log.warning("a projection waits for the stream or the database", group=self.group, error=str(error))
                 await asyncio.sleep(backoff.next_delay())
 
@@ -140,7 +146,7 @@ class Projection:
             return await self._check_replaced(position)
         before = self.applied
         try:
-            reached = await asyncio.to_thread(self._apply_batch, entries)
+            reached = await for_tasks(self._database, self._apply_batch, entries)
         except OUTAGE:
             raise
         except Exception as error:  # noqa: BLE001  (an event that cannot be applied must not hold up the others)
@@ -154,7 +160,7 @@ class Projection:
     async def _rest_at(self, position: str) -> str:
         """There is nothing more to read: store and report the position where that is due; where to go on."""
         if position != self._stored and (not self._caught_up or self._is_store_due()):
-            position = await asyncio.to_thread(self._pass_over, position)
+            position = await for_tasks(self._database, self._pass_over, position)
         self._caught_up = True
         await self._report(position, now=True)
         return position
@@ -176,6 +182,8 @@ class Projection:
         create_tables(self._database, METADATA)
         if self._former:
             self._take_former_name()
+        self._owner = identify(self._database)
+        claim_group(self._stream.backend, self._owner, self.group)
         with self._database.begin() as db:
             db.execute(sa.text(_BEGIN), {"name": self.group})
             self._note_stored(self._lock(db))
@@ -269,7 +277,7 @@ class Projection:
         del self._failures[entry.position]
         await self._stream.call(self._dead_letter, entry, reason)
         self.dead += 1
-        return await asyncio.to_thread(self._pass_over, entry.position)
+        return await for_tasks(self._database, self._pass_over, entry.position)
 
     def _dead_letter(self, entry: Entry, reason: str) -> None:
         backend, member = self._stream.backend, f"projection-{os.urandom(4).hex()}"
@@ -299,14 +307,18 @@ class Projection:
         if position_key(tail) >= position_key(position):
             return None
         log.warning("the stream was replaced; beginning at its start", group=self.group, position=position, tail=tail)
-        return await asyncio.to_thread(self._pass_over, "")
+        return await for_tasks(self._database, self._pass_over, "")
 
     async def _report(self, position: str, now: bool = False) -> None:
         """Tell the stream how far the group has come, for its lag and its retention."""
         reported, at = self._advanced
         if position != reported and (now or time.monotonic() - at > _ADVANCE_AFTER):
-            await self._stream.call(self._stream.backend.advance, self.group, position)
+            await self._stream.call(self._advance, position)
             self._advanced = (position, time.monotonic())
+
+    def _advance(self, position: str) -> None:
+        claim_group(self._stream.backend, self._owner, self.group)  # it may have been moved to another database
+        self._stream.backend.advance(self.group, position)
 
 
 def _key(event: Event) -> str:

@@ -29,7 +29,7 @@ STATUSES = tuple(map(str, ThreatStatus))
 KINDS = tuple(map(str, HealthKind))
 OUTCOMES = ("healed", "failed")
 _POINTS_OFF = frozenset({HealthSeverity.WARNING, HealthSeverity.CRITICAL})
-_ABOUT_THREATS = frozenset({"threat.detected", "threat.status_changed", "threat.mitigated"})
+_ABOUT_THREATS = frozenset({"threat.detected", "threat.updated", "threat.status_changed", "threat.mitigated"})
 
 
 @dataclass(slots=True)
@@ -165,7 +165,7 @@ def _add_threat(increments: Increments, bucket: int, position: str, event: Event
         increments.add(bucket, series.THREATS_BY_SEVERITY, one_of(SEVERITIES, payload.get("severity")))
     elif event.type == "threat.status_changed":
         increments.add(bucket, series.THREATS_BY_STATUS, one_of(STATUSES, payload.get("new_status")))
-    else:
+    elif event.type == "threat.mitigated":
         took = number(payload.get("duration_seconds"))
         if took is not None:
             increments.observe(event, series.STAGE, series.MITIGATE, took)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from sqlalchemy import Engine
 
+from brain.kit.database_threads import for_reading
 from brain.metrics.http_models import SeriesFilters, SeriesView, SinceQuery, SummaryView, UntilQuery
 from brain.metrics.query import Series, read_series
 from brain.metrics.schema import reading_tables
@@ -37,12 +37,12 @@ def metrics_router(engine: Engine, settings: MetricsSettings, clock: Callable[[]
     async def series(filters: Annotated[SeriesFilters, Query()]) -> Series:
         """Counted in the bucket of each event's own timestamp, however late it came."""
         period = parse_range(filters.since, filters.until, filters.step)
-        return await asyncio.to_thread(_read_series, engine, filters, period, clock())
+        return await for_reading(engine, _read_series, engine, filters, period, clock())
 
     @router.get("/summary", response_model=SummaryView, summary="The figures of a span of time")
     async def summary(since: SinceQuery = None, until: UntilQuery = None) -> MetricsSummary:
         """Events, decisions, denial rates, times to detect and mitigate with the ages of what is open, health."""
-        return await asyncio.to_thread(_read_summary, engine, parse_range(since, until, None), clock())
+        return await for_reading(engine, _read_summary, engine, parse_range(since, until, None), clock())
 
     return router
 

@@ -36,6 +36,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.core import Metric as Family
 from prometheus_client.samples import Sample
 
+from brain.kit.database_threads import for_tasks
 from brain.logs import Log
 from brain.metrics.prometheus import stored_metrics
 from brain.metrics.settings import MetricsSettings
@@ -61,7 +62,7 @@ async def export(context: PluginContext, clock: Callable[[], float] = time.time)
     try:
         while True:
             found = await stream_metrics(context.stream)
-            found += await asyncio.to_thread(stored_metrics, context.database, settings, clock)
+            found += await for_tasks(context.database, stored_metrics, context.database, settings, clock)
             result = await asyncio.to_thread(exporter.export, as_otlp(found, clock()))
             if result is not MetricExportResult.SUCCESS:
                 failed += 1

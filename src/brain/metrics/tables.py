@@ -67,6 +67,7 @@ threats = Table(
     Column("closed_at", Double, index=True),
     Column("resolved_at", Double),
     Column("updated_at", Double, nullable=False),
+    Column("version", BigInteger, nullable=False, server_default="0"),
     comment="Threats, as their events describe them",
 )
 health = Table(

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from brain.errors import InvalidInput
 from brain.kit.database import OUTAGE
+from brain.kit.database_threads import for_tasks
 from brain.kit.projection import Projection
 from brain.logs import Log
 from brain.metrics.http import metrics_router
@@ -58,7 +59,7 @@ async def count(context: PluginContext) -> None:
     """Count every event of the stream, until cancelled; an outage of the database is waited for."""
     while True:
         try:
-            await asyncio.to_thread(make_tables, context.database)
+            await for_tasks(context.database, make_tables, context.database)
             break
         except OUTAGE as error:
             log.warning("events not counted yet: the database does not answer", error=str(error))
@@ -72,7 +73,7 @@ async def prune_regularly(
     """Delete points older than their retention, every `every` seconds, until cancelled."""
     while True:
         try:
-            await asyncio.to_thread(_prune_once, engine, settings, clock)
+            await for_tasks(engine, _prune_once, engine, settings, clock)
         except OUTAGE as error:
             log.warning("old points not deleted, trying again later: the database does not answer", error=str(error))
         await asyncio.sleep(every)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass
-from typing import Any
 
 from brain.charter import Event, Severity, ThreatStatus
-from brain.lifecycle import ACTIVE_THREAT
+from brain.lifecycle import ACTIVE_THREAT, version_of
 from brain.metrics import series
 from brain.metrics.accumulate import LONGEST, STATUSES, Increments, correlation_of, number, one_of, text
 
+_TIMES = {"threat.detected": "detected_at", "threat.updated": "updated_at", "threat.status_changed": "changed_at"}
 _ACTIVE = frozenset(map(str, ACTIVE_THREAT))
 _SEVERITIES = tuple(map(str, Severity))
 
@@ -20,7 +20,8 @@ class ThreatRow:
     """A threat, as its events describe it. Times are in Unix seconds; None where no event gave one.
 
     `first_position` is the position of its first event: a stream that begins after it cannot confirm what the
-    threat's later events add. `investigated_at` is the first move to INVESTIGATING, `closed_at` the last move out of
+    threat's later events add. `version` is that of its latest known change, 0 while no event had one; severity and
+    status are those after it. `investigated_at` is the first move to INVESTIGATING, `closed_at` the last move out of
     the active statuses.
     """
 
@@ -35,6 +36,7 @@ class ThreatRow:
     closed_at: float | None = None
     resolved_at: float | None = None
     updated_at: float = 0.0
+    version: int = 0
 
 
 def threat_id_of(event: Event) -> str:
@@ -53,21 +55,36 @@ def advance(rows: MutableMapping[str, ThreatRow], position: str, event: Event, i
     if row is None:
         row = rows[id] = ThreatRow(id, position)
     row.type = text(payload.get("type"))
-    row.severity = one_of(_SEVERITIES, payload.get("severity"))
     row.correlation_id = correlation_of(event)
+    at = _time(payload.get(_TIMES[event.type]), event)
+    is_latest = _is_latest(row, event, at)
+    if is_latest:
+        row.severity = one_of(_SEVERITIES, payload.get("severity"))
     if event.type == "threat.detected":
-        _detected(row, event, payload, increments)
-    else:
-        _moved(row, event, payload, increments)
+        _detected(row, event, at, increments)
+    elif is_latest:
+        _moved(row, event, at, increments)
     return row.first_position
 
 
-def _detected(row: ThreatRow, event: Event, payload: dict[str, Any], increments: Increments) -> None:
+def _is_latest(row: ThreatRow, event: Event, at: float) -> bool:
+    """Whether the event's change is no earlier than the latest known one, which it then is.
+
+    Versions decide. Events that were stored without are ordered by the times of moves.
+    """
+    if version := version_of(event):
+        is_latest = version >= row.version
+        row.version = max(row.version, version)
+        return is_latest
+    return row.version == 0 and (event.type != "threat.status_changed" or at >= row.updated_at)
+
+
+def _detected(row: ThreatRow, event: Event, at: float, increments: Increments) -> None:
     if row.detected_at is not None:
         return
-    row.detected_at = at = _time(payload.get("detected_at"), event)
+    row.detected_at = at
     row.updated_at = max(row.updated_at, at)
-    metadata = payload.get("metadata")
+    metadata = event.payload.get("metadata")
     evidence = number(metadata.get("first_seen"), most=1e11) if isinstance(metadata, dict) else None
     if evidence:
         increments.observe(event, series.STAGE, series.DETECT, _between(evidence, at))
@@ -75,12 +92,11 @@ def _detected(row: ThreatRow, event: Event, payload: dict[str, Any], increments:
         increments.observe(event, series.STAGE, series.INVESTIGATE, _between(at, row.investigated_at))
 
 
-def _moved(row: ThreatRow, event: Event, payload: dict[str, Any], increments: Increments) -> None:
-    status = one_of(STATUSES, payload.get("new_status"))
-    at = _time(payload.get("changed_at"), event)
-    if status == series.OTHER or at < row.updated_at:
+def _moved(row: ThreatRow, event: Event, at: float, increments: Increments) -> None:
+    status = one_of(STATUSES, event.payload.get("new_status", event.payload.get("status")))
+    if status == series.OTHER:
         return
-    row.updated_at = at
+    row.updated_at = max(row.updated_at, at)
     row.status = status
     if status in _ACTIVE:
         row.closed_at = None

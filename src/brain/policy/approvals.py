@@ -30,9 +30,10 @@ from brain.policy.events import (
 )
 from brain.policy.json_safe import to_json_safe
 from brain.policy.normalisation import Opaque, normalise
-from brain.store import Document, Store, forking
+from brain.store import Document, DocumentChange, Store, forking
 from brain.store.deletion_clock import deletion_clock
-from brain.stream.publisher import Publisher, emit
+from brain.stream.announcer import EventDraft, write_announced
+from brain.stream.publisher import Publisher
 from brain.unreadable import readable
 
 COLLECTION = "policy.approvals"
@@ -72,7 +73,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Approvals(forking.Part):
-    """Requests for approval in a Store, shared by all processes on it. Every step publishes its event.
+    """Requests for approval in a Store, shared by all processes on it. Every step is one write with its event.
 
     Methods raise Unavailable when the store does not answer.
     """
@@ -89,7 +90,8 @@ class Approvals(forking.Part):
     def request(self, decision: Decision, context: Mapping[str, Any], timeout: float = DEFAULT_TIMEOUT) -> Approval:
         """Ask for a person's agreement to what `decision` let through; an answer counts for `timeout` seconds.
 
-        Raises InvalidInput for a timeout out of bounds, and for a context with a value that can only be shown.
+        Raises InvalidInput for a timeout out of bounds, for a context with a value that can only be shown, and for one
+        that is too large for its event.
         """
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= MAX_TIMEOUT:
             raise InvalidInput(f"timeout: {timeout!r} is out of bounds; give seconds, above 0 and at most 30 days")
@@ -107,8 +109,7 @@ class Approvals(forking.Part):
             requested_at=now,
             expires_at=now + timeout,
         )
-        self._store.put(COLLECTION, approval.id, msgspec.json.encode(approval), expected=0)
-        self._announce(APPROVAL_REQUESTED, approval, approval.reason)
+        self._write(approval, 0, APPROVAL_REQUESTED, approval.reason)
         return approval
 
     def get(self, approval_id: str) -> Approval:
@@ -143,10 +144,7 @@ class Approvals(forking.Part):
         if approval.status is not ApprovalStatus.GRANTED:
             return False
         used = msgspec.structs.replace(approval, status=ApprovalStatus.USED)
-        if not self._replaced(document, used):
-            return False
-        self._announce(APPROVAL_USED, used, used.answer or "")
-        return True
+        return self._replaced(document, used, APPROVAL_USED, used.answer or "")
 
     def find(self, context: Mapping[str, Any]) -> Approval | None:
         """The newest request for exactly this context that is still pending or granted, or None."""
@@ -195,13 +193,12 @@ class Approvals(forking.Part):
         answered = msgspec.structs.replace(
             approval, status=status, answered_by=by, answer=reason, answered_at=self._clock()
         )
-        if approval.status is not ApprovalStatus.PENDING or not self._replaced(document, answered):
+        event_type = APPROVAL_GRANTED if status is ApprovalStatus.GRANTED else APPROVAL_REFUSED
+        if approval.status is not ApprovalStatus.PENDING or not self._replaced(document, answered, event_type, reason):
             now = self.get(approval_id)
             raise Conflict(f"approval {approval_id} is {now.status} already" + _by(now))
         with self._answered:
             self._answered.notify_all()
-        granted = status is ApprovalStatus.GRANTED
-        self._announce(APPROVAL_GRANTED if granted else APPROVAL_REFUSED, answered, reason)
         return answered
 
     def _readable(self, read: Callable[[Document], Approval], *, newest_first: bool = False) -> Iterator[Approval]:
@@ -215,8 +212,7 @@ class Approvals(forking.Part):
         if approval.status not in _OPEN or self._clock() < approval.expires_at:
             return approval
         expired = msgspec.structs.replace(approval, status=ApprovalStatus.EXPIRED)
-        if self._replaced(document, expired):
-            self._announce(APPROVAL_EXPIRED, expired, expired.reason)
+        if self._replaced(document, expired, APPROVAL_EXPIRED, expired.reason):
             return expired
         return self.get(approval.id)
 
@@ -226,29 +222,36 @@ class Approvals(forking.Part):
             raise NotFound(f"there is no approval {approval_id!r}; `brain policy approvals` lists the requests")
         return document
 
-    def _replaced(self, document: Document, approval: Approval) -> bool:
+    def _replaced(
+        self, document: Document, approval: Approval, event_type: EventType[ApprovalStep], reason: str
+    ) -> bool:
         try:
-            self._store.put(COLLECTION, approval.id, msgspec.json.encode(approval), expected=document.version)
+            self._write(approval, document.version, event_type, reason)
         except Conflict:
             return False
         return True
 
-    def _announce(self, event_type: EventType[ApprovalStep], approval: Approval, reason: str) -> None:
-        asked = approval.context
-        payload: ApprovalStep = {
-            "approval_id": approval.id,
-            "agent_id": asked.get("agent_id"),
-            "agent_role": asked.get("agent_role"),
-            "action": asked.get("action"),
-            "resource": asked.get("resource"),
-            "params": asked.get("params", {}),
-            "rule_id": approval.rule_id,
-            "reason": reason,
-            "expires_at": approval.expires_at,
-        }
-        if approval.answered_by is not None:
-            payload["by"] = approval.answered_by
-        emit(self._stream, event_type, payload)
+    def _write(self, approval: Approval, expected: int, event_type: EventType[ApprovalStep], reason: str) -> None:
+        change = DocumentChange(COLLECTION, approval.id, msgspec.json.encode(approval), expected)
+        write_announced(self._store, self._stream, [change], [EventDraft(event_type, _step(approval, reason))])
+
+
+def _step(approval: Approval, reason: str) -> ApprovalStep:
+    asked = approval.context
+    payload: ApprovalStep = {
+        "approval_id": approval.id,
+        "agent_id": asked.get("agent_id"),
+        "agent_role": asked.get("agent_role"),
+        "action": asked.get("action"),
+        "resource": asked.get("resource"),
+        "params": asked.get("params", {}),
+        "rule_id": approval.rule_id,
+        "reason": reason,
+        "expires_at": approval.expires_at,
+    }
+    if approval.answered_by is not None:
+        payload["by"] = approval.answered_by
+    return payload
 
 
 def fingerprint(context: Mapping[str, Any]) -> str:

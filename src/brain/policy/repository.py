@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from brain.charter import EventType
 from brain.errors import Conflict, InvalidInput
@@ -17,6 +17,7 @@ from brain.policy.events import (
     RULE_UPDATED,
     STORE_RESTORED,
     RuleChange,
+    RulesRestored,
     RuleUpdated,
 )
 from brain.policy.gc_pause import gc_paused
@@ -25,7 +26,8 @@ from brain.policy.models import Rule, changes
 from brain.policy.ruleset import RuleSet
 from brain.store import Document, DocumentChange, Store, forking
 from brain.store.mirror import Mirror, Restoration
-from brain.stream.publisher import Publisher, emit
+from brain.stream.announcer import Announced, Announcer, EventDraft, announcer_for
+from brain.stream.publisher import Publisher
 
 _ATTEMPTS = 20
 _SHOWN = 100  # ids in the event of a restoration
@@ -79,8 +81,10 @@ class RuleRepository(forking.Part):
         self._set = nothing
         self._beside: Mapping[str, Document] | None = None
         self._other_sets: list[RuleSet] = []
+        self._restoring = Announced()
         self._untaken: dict[str, Document | None] = {}  # seen in the store, not in force here yet; None: is to go
         forking.register(self)
+        self._announcer()  # from now on, so that what ended processes left is shipped without a change here
         with gc_paused():
             self.refresh()
 
@@ -104,14 +108,14 @@ class RuleRepository(forking.Part):
                 if not wanted:
                     return []
                 changed = self._changed([one.old for one in wanted if one.old], [one.new for one in wanted if one.new])
+                drafts = (draft for change in wanted for draft in _drafts(change, by, note, switch))
                 try:
-                    self._write(wanted, by, note)
+                    announced = self._write(wanted, by, note, drafts)
                 except Conflict:
                     self.refresh()
                     continue
                 self._put_in_force(changed)
-                for change in wanted:
-                    self._announce(change, by, note, switch)
+                self._announcer().hand_over(announced)
                 return wanted
         raise Conflict(f"rule {wanted[0].rule.id!r} was changed by others {_ATTEMPTS} times meanwhile; try again")
 
@@ -131,7 +135,7 @@ class RuleRepository(forking.Part):
             changes = [DocumentChange(name, key, None, one.version) for key, one in known.items()]
             if MARKER not in self.mirror.documents:
                 changes.append(DocumentChange(name, MARKER, sealed(b"{}"), expected=0))
-            self._make(changes)
+            self._make(changes, ())
             self._put_in_force(self._changed([self.rules[key] for key in known if key in self.rules], []))
 
     def refresh(self) -> bool:
@@ -212,7 +216,13 @@ class RuleRepository(forking.Part):
 
     # Storing
 
-    def _write(self, wanted: Sequence[Change], by: str | None, note: str) -> None:
+    def _announcer(self) -> Announcer:
+        return announcer_for(self._stream, self._store)
+
+    def _write(
+        self, wanted: Sequence[Change], by: str | None, note: str, drafts: Iterable[EventDraft[Any]]
+    ) -> Announced:
+        """Store the changes with their version of the history and their events."""
         known = self.mirror.documents
         changes = []
         for change in wanted:
@@ -220,58 +230,60 @@ class RuleRepository(forking.Part):
             expected = known[rule_id].version if rule_id in known else 0
             data = encoded(new) if new is not None else None
             changes.append(DocumentChange(self._shelf.collection, rule_id, data, expected))
-        self._make([*changes, *self.history.entry(wanted, by, note)])
+        return self._make([*changes, *self.history.entry(wanted, by, note)], drafts)
 
-    def _make(self, changes: Sequence[DocumentChange]) -> None:
-        if changes:
-            written = self._store.write(changes)
-            self.mirror.wrote(changes, written.versions, written.steps[self._shelf.collection])
-            for change in changes:
-                self._untaken.pop(change.key, None)
+    def _make(self, changes: Sequence[DocumentChange], drafts: Iterable[EventDraft[Any]]) -> Announced:
+        if not changes:
+            return Announced()
+        announced = self._announcer().prepare(drafts)
+        written = self._store.write([*changes, *announced.changes])
+        self.mirror.wrote(changes, written.versions[: len(changes)], written.steps[self._shelf.collection])
+        for change in changes:
+            self._untaken.pop(change.key, None)
+        return announced
 
     def _entries(self, restoration: Restoration) -> Sequence[DocumentChange]:
-        """The version that a restoration is: the history works backwards from the rules as they are now."""
+        """The version of the history that a restoration is, which works backwards from the rules now, and its event."""
         made = []
         for key in (*restoration.documents, *restoration.deleted):
             change = Change(_readable(restoration.instead.get(key)), _readable(restoration.documents.get(key)))
             if change != (None, None):
                 made.append(change)
-        return self.history.entry(made, None, "the store had lost this; written back")
+        shown: RulesRestored = {
+            "collection": self._shelf.collection,
+            "restored": len(restoration.documents),
+            "deleted": len(restoration.deleted),
+            "ids": [*restoration.documents, *restoration.deleted][:_SHOWN],
+        }
+        self._restoring = self._announcer().prepare([EventDraft(STORE_RESTORED, shown)])
+        entry = self.history.entry(made, None, "the store had lost this; written back")
+        return [*entry, *self._restoring.changes]
 
-    def _restored(self, restoration: Restoration) -> None:
-        emit(
-            self._stream,
-            STORE_RESTORED,
-            {
-                "collection": self._shelf.collection,
-                "restored": len(restoration.documents),
-                "deleted": len(restoration.deleted),
-                "ids": [*restoration.documents, *restoration.deleted][:_SHOWN],
-            },
-        )
+    def _restored(self, _: Restoration) -> None:
+        self._announcer().hand_over(self._restoring)
 
-    # Announcing
 
-    def _announce(self, change: Change, by: str | None, note: str, switch: bool) -> None:
-        old, new = change
-        rule = change.rule
-        payload: RuleChange = {"rule_id": rule.id, "rule_name": rule.name, "rule": rule.to_dict()}
-        if by is not None:
-            payload["by"] = by
-        if note:
-            payload["note"] = note
-        if new is None:
-            emit(self._stream, RULE_DELETED, payload)
-        elif old is None:
-            emit(self._stream, RULE_CREATED, payload)
-        else:
-            what = changes(old, new)
-            if not switch:
-                updated: RuleUpdated = {**payload, "changes": what}
-                emit(self._stream, RULE_UPDATED, updated)
-            if "enabled" in what:
-                switched: EventType[RuleChange] = RULE_ENABLED if new.enabled else RULE_DISABLED
-                emit(self._stream, switched, payload)
+def _drafts(change: Change, by: str | None, note: str, switch: bool) -> Iterator[EventDraft[Any]]:
+    """The events that tell of the change."""
+    old, new = change
+    rule = change.rule
+    payload: RuleChange = {"rule_id": rule.id, "rule_name": rule.name, "rule": rule.to_dict()}
+    if by is not None:
+        payload["by"] = by
+    if note:
+        payload["note"] = note
+    if new is None:
+        yield EventDraft(RULE_DELETED, payload)
+    elif old is None:
+        yield EventDraft(RULE_CREATED, payload)
+    else:
+        what = changes(old, new)
+        if not switch:
+            updated: RuleUpdated = {**payload, "changes": what}
+            yield EventDraft(RULE_UPDATED, updated)
+        if "enabled" in what:
+            switched: EventType[RuleChange] = RULE_ENABLED if new.enabled else RULE_DISABLED
+            yield EventDraft(switched, payload)
 
 
 def _readable(document: Document | None) -> Rule | None:

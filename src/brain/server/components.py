@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from sqlalchemy import Engine
 
-from brain.kit.context import open_plugin, plugin_context
+from brain.errors import Unavailable
+from brain.kit.context import check_owners, open_plugin, plugin_context
+from brain.kit.database_threads import for_reading
+from brain.logs import Log
 from brain.plugins import Component, Plugin, check_plugins, plugins
 from brain.server.progress import Progress
 from brain.settings import Settings
 from brain.store import Store
 from brain.store.deletion_clock import deletion_clock
 from brain.stream import EventStream
+from brain.stream.event_index import keep_index
 from brain.stream.retention import keep
 from brain.stream.tasks import RestartingTask
 
+log = Log("brain.server")
+
+METRICS_SECONDS = 5.0
+"""How long a scrape waits for one plug-in."""
 _TROUBLES = 5  # of all tasks, named one by one
 
 
@@ -33,6 +42,8 @@ class Components:
         self._progress = Progress(stream, self._groups)
         self._running_consumers: asyncio.Task[None] | None = None
         self._opened: list[Component] = []
+        self._database: Engine | None = None
+        self._missing = 0  # parts of scrapes
 
     def runs_here(self, plugin: Plugin) -> bool:
         """Whether this server runs the plug-in's tasks; those that the settings leave out are for `brain worker`."""
@@ -45,27 +56,43 @@ class Components:
             found |= component.checks
         return found
 
-    def metrics(self) -> Iterator[Metric]:
-        """The plug-ins' metrics, and the clock that they delete by; in a blocking call."""
-        yield GaugeMetricFamily(
-            "brain_clock_step",
-            "How far this machine's clock is off what can be explained; 0 while it is not",
-            deletion_clock(self._store).step,
-            unit="seconds",
-        )
-        for component in self._opened:
-            if component.metrics is not None:
-                yield from component.metrics()
+    async def metrics(self) -> list[Metric]:
+        """The plug-ins' metrics, and the clock that they delete by.
+
+        Those that are not there within `METRICS_SECONDS` are left out, counted and logged.
+        """
+        asked = [self._metrics_of(one.metrics) for one in self._opened if one.metrics is not None]
+        found = [metric for part in await asyncio.gather(*asked) for metric in part]
+        missing = "Parts of a scrape that were left out, since the database did not answer in time"
+        step = "How far this machine's clock is off what can be explained; 0 while it is not"
+        return [
+            *found,
+            CounterMetricFamily("brain_scrape_parts_missing", missing, self._missing),
+            GaugeMetricFamily("brain_clock_step", step, deletion_clock(self._store).step, unit="seconds"),
+        ]
+
+    async def _metrics_of(self, read: Callable[[], Sequence[Metric]]) -> Sequence[Metric]:
+        assert self._database is not None
+        try:
+            async with asyncio.timeout(METRICS_SECONDS):
+                return await for_reading(self._database, lambda: list(read()))
+        except (Unavailable, TimeoutError) as error:
+            self._missing += 1
+            log.warning("a scrape lacks a part", error=str(error) or f"no answer within {METRICS_SECONDS:g} s")
+            return []
 
     @asynccontextmanager
     async def opened(self, app: FastAPI) -> AsyncIterator[None]:
         """Inside the block the plug-ins are open, their routes are mounted below /api, and their tasks run.
 
-        Raises InvalidInput when an installed plug-in is broken, and what a plug-in's opening raises.
+        Raises InvalidInput when an installed plug-in is broken, OwnedElsewhere when another database keeps its group,
+        and what a plug-in's opening raises.
         """
         async with AsyncExitStack() as opened:
             check_plugins()
             context = opened.enter_context(plugin_context(self._stream, self._store, self._settings))
+            self._database = context.database
+            await check_owners(context, filter(self.runs_here, plugins().values()))
             for plugin in plugins().values():
                 component = await opened.enter_async_context(open_plugin(plugin, context))
                 self._add(plugin, component)
@@ -83,6 +110,7 @@ class Components:
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         self._tasks.append(RestartingTask("retention", self._trim))
+        self._tasks.append(RestartingTask("index", lambda: keep_index(self._stream)))
         self._tasks.append(RestartingTask("progress", self._progress.watch))
         self._running_consumers = asyncio.create_task(self._stream.run_consumers())
         tasks = [self._running_consumers]

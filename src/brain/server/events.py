@@ -78,7 +78,7 @@ def events_router(stream: EventStream, clock: Callable[[], float] = time.time) -
     ) -> Response:
         asked = _query(parse_pattern(pattern), since, until, correlation_id, clock())
         stretch = Stretch(after=after or "", before=before or "", newest_first=newest_first)
-        page = await stream.call(read, stream.backend, asked, stretch, limit, SEARCHED)
+        page = await stream.call_reader(read, stream.backend, asked, stretch, limit, SEARCHED)
         return _json({"events": [stored._asdict() for stored in page.events], "next": page.following})
 
     @router.get("/catalogue", response_model=list[CatalogueEntry], summary="Every declared event type")
@@ -92,7 +92,7 @@ def events_router(stream: EventStream, clock: Callable[[], float] = time.time) -
             PathParameter(max_length=limits.NAME, description="The envelope's id", examples=[str(EXAMPLE_EVENT["id"])]),
         ],
     ) -> Response:
-        found = await stream.call(find_event, stream.backend, event_id)
+        found = await stream.call_reader(find_event, stream.backend, event_id)
         if found is None:
             raise NotFound(f"event {event_id[:100]!r} is not in the stream; it may be older than what is kept")
         return _json(found._asdict())

@@ -74,7 +74,7 @@ def health_router(
     )
     async def metrics(accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
         found = await stream_metrics(stream)
-        found += await asyncio.to_thread(lambda: list(components.metrics()))
+        found += await components.metrics()
         found.append(GaugeMetricFamily("brain_live_clients", "Clients that follow events/live now", live_clients()))
         registry = CollectorRegistry()
         registry.register(_Snapshot(found))

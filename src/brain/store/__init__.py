@@ -21,6 +21,10 @@ LOGGED_CHANGES = 100
 """A write of more changes than this to a collection is read as a whole by those that follow it."""
 
 
+UNFOLLOWED = frozenset({"events.outbox"})
+"""Collections that nobody follows: their documents come and go with nearly every write, and they have no revisions."""
+
+
 class Document(NamedTuple):
     """One stored value. `version` starts at 1 and grows by one with every put of the key."""
 
@@ -133,7 +137,8 @@ class Store(Protocol):
     def revision(self, collection: str) -> int:
         """The number of the present revision: it grows with every change of the collection by any process.
 
-        0 for a collection that was never changed. Only its growth means something: it may jump.
+        0 for a collection that was never changed, and for those in UNFOLLOWED. Only its growth means something: it may
+        jump.
         """
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from brain.store import (
     LOGGED_CHANGES,
     MARKS_KEPT,
     START,
+    UNFOLLOWED,
     Document,
     DocumentChange,
     Mark,
@@ -23,7 +24,8 @@ from brain.store.rules import Planned, SingleChanges, by_collection, check_key, 
 
 
 class _Collection:
-    def __init__(self) -> None:
+    def __init__(self, followed: bool) -> None:
+        self._followed = followed
         self.documents: dict[str, Document] = {}
         self.keys: list[str] = []
         self.mark = START
@@ -32,8 +34,6 @@ class _Collection:
 
     def apply(self, plan: Planned, joins: Sequence[Mark]) -> Step:
         before = self.mark
-        if not (plan.puts or plan.deletes or joins):
-            return Step(before, before)
         for key, version, data in plan.puts:
             if key not in self.documents:
                 insort(self.keys, key)
@@ -42,6 +42,8 @@ class _Collection:
             del self.documents[key]
             del self.keys[bisect_left(self.keys, key)]
         changed = [*(key for key, _, _ in plan.puts), *plan.deletes]
+        if not self._followed or not (changed or joins):
+            return Step(before, before)
         self.marks.extend((mark, None) for mark in joins)
         self.mark = Mark(max(before.revision, *(mark.revision for mark in joins), 0) + 1, new_token())
         self.marks.append((self.mark, None if joins or len(changed) > LOGGED_CHANGES else changed))
@@ -118,4 +120,6 @@ class MemoryStore(SingleChanges):
         """Nothing to release; the documents stay readable."""
 
     def _collection(self, name: str) -> _Collection:
-        return self._collections.setdefault(name, _Collection())
+        if name not in self._collections:
+            self._collections[name] = _Collection(name not in UNFOLLOWED)
+        return self._collections[name]

@@ -17,7 +17,8 @@ from brain.errors import Unavailable
 from brain.redis_client.connect import connect
 from brain.redis_client.errors import named_errors
 from brain.redis_client.url import parse
-from brain.store import Document, DocumentChange, Mark, Reading, Step, Written, forking
+from brain.store import UNFOLLOWED, Document, DocumentChange, Mark, Reading, Step, Written, forking
+from brain.store.closing import Closable
 from brain.store.redis_scripts import COPY, FILL, PARTS, READ, SCAN, STAGE, VERSIONS, WHOLE, WRITE
 from brain.store.rules import SingleChanges, by_collection, check_key, check_version, new_token, planned
 
@@ -33,7 +34,7 @@ _QUIET_TRIES = 3  # attempts to change a copy of a collection while nobody chang
 _QUIET_READS = 3  # attempts to read a collection by pieces while nobody changes it
 
 
-class RedisStore(SingleChanges, forking.Part):
+class RedisStore(SingleChanges, Closable, forking.Part):
     """A Store in the Redis at `url`. Raises InvalidInput for a bad URL, Unavailable when the server does not answer.
 
     After Unavailable a change may or may not have happened: read again before repeating it.
@@ -115,7 +116,12 @@ class RedisStore(SingleChanges, forking.Part):
     ) -> list[Any]:
         """The outcome of the script, with versions and steps when it has written. Raises Conflict."""
         collections = [
-            {"name": name, "token": new_token(), "joins": [[str(mark[0]), mark[1]] for mark in joins.get(name, ())]}
+            {
+                "name": name,
+                "followed": name not in UNFOLLOWED,
+                "token": new_token(),
+                "joins": [[str(mark[0]), mark[1]] for mark in joins.get(name, ())],
+            }
             for name in names
         ]
         header = {"count": len(changes), "staged": staged, "collections": collections}
@@ -199,6 +205,7 @@ class RedisStore(SingleChanges, forking.Part):
 
     def close(self) -> None:
         """As Store says."""
+        self._about_to_close()
         self._client.close()
 
     def after_fork_in_child(self) -> None:

@@ -158,7 +158,7 @@ for collection, of in ipairs(header.collections) do
     local revision, token = found[1] or '0', found[2] or ''
     local before = {revision, token}
     local switched = switch and switch.collection == collection
-    if #all > 0 or #joins > 0 or switched then
+    if of.followed and (#all > 0 or #joins > 0 or switched) then
         local last = tonumber(revision)
         if not found[1] then
             local now = redis.call('TIME')

@@ -12,7 +12,19 @@ from typing import NoReturn
 
 from brain.errors import InvalidInput, Unavailable
 from brain.logs import Log
-from brain.store import LOGGED_CHANGES, MARKS_KEPT, START, Document, DocumentChange, Mark, Reading, Step, Written
+from brain.store import (
+    LOGGED_CHANGES,
+    MARKS_KEPT,
+    START,
+    UNFOLLOWED,
+    Document,
+    DocumentChange,
+    Mark,
+    Reading,
+    Step,
+    Written,
+)
+from brain.store.closing import Closable
 from brain.store.connection import LockedConnection
 from brain.store.ours import claim
 from brain.store.rules import Planned, SingleChanges, by_collection, check_key, new_token, planned
@@ -110,7 +122,7 @@ class SQLiteFile:
         raise Unavailable(message) from cause
 
 
-class SQLiteStore(SingleChanges):
+class SQLiteStore(SingleChanges, Closable):
     """A Store in the file at `url`. Raises InvalidInput for a bad URL, Unavailable when the file cannot be used."""
 
     def __init__(self, url: str) -> None:
@@ -173,6 +185,7 @@ class SQLiteStore(SingleChanges):
 
     def close(self) -> None:
         """As Store says."""
+        self._about_to_close()
         for connection in (self._writer, self._reader, self._bulk_reader):
             connection.close()
 
@@ -242,14 +255,16 @@ def _versions(connection: sqlite3.Connection, collection: str, changes: Sequence
 
 
 def _apply(connection: sqlite3.Connection, collection: str, plan: Planned, joins: Sequence[Mark]) -> Step:
-    before = _mark(connection, collection)
-    changed = [*(key for key, _, _ in plan.puts), *plan.deletes]
-    if not (changed or joins):
-        return Step(before, before)
     connection.executemany(_PUT, [(collection, *row) for row in plan.puts])
     connection.executemany(
         "DELETE FROM documents WHERE collection = ? AND key = ?", [(collection, key) for key in plan.deletes]
     )
+    if collection in UNFOLLOWED:
+        return Step(START, START)
+    before = _mark(connection, collection)
+    changed = [*(key for key, _, _ in plan.puts), *plan.deletes]
+    if not (changed or joins):
+        return Step(before, before)
     after = Mark(max(before.revision, *(mark.revision for mark in joins), 0) + 1, new_token())
     logged = len(changed) <= LOGGED_CHANGES and not joins
     connection.execute(_COUNT_CHANGE, (collection, after.revision))

@@ -11,6 +11,7 @@ from brain.errors import Unavailable
 from brain.logs import Log
 from brain.plugins import catalogue
 from brain.stream.backends import GroupInfo
+from brain.stream.event_outbox import COUNTED, EventOutbox, outbox_state
 from brain.stream.publisher import failures
 from brain.stream.store_delays import BOUNDS, StoreDelays
 from brain.stream.stream import EventStream
@@ -36,15 +37,16 @@ _COUNTERS = {
 
 async def stream_metrics(stream: EventStream) -> list[Metric]:
     """The families of the stream; without those of its groups when the backend does not answer."""
+    outboxes = await stream.call(lambda: list(_of_outboxes(stream.outboxes)))
     up = GaugeMetricFamily("brain_stream_backend_up", "Whether the stream's backend answers")
     try:
         groups = await stream.groups()
     except Unavailable as error:
         log.warning("the backend does not answer; this scrape has no series of groups", error=str(error))
         up.add_metric([], 0)
-        return [*_of_process(stream.stats(), stream.store_delays), up]
+        return [*_of_process(stream.stats(), stream.store_delays), *outboxes, up]
     up.add_metric([], 1)
-    return [*_of_process(stream.stats(), stream.store_delays), up, *_of_groups(groups)]
+    return [*_of_process(stream.stats(), stream.store_delays), *outboxes, up, *_of_groups(groups)]
 
 
 def _of_process(stats: Mapping[str, int], delays: StoreDelays | None) -> Iterator[Metric]:
@@ -59,6 +61,27 @@ def _of_process(stats: Mapping[str, int], delays: StoreDelays | None) -> Iterato
     yield _failures()
     if delays is not None:
         yield _delays(delays)
+
+
+def _of_outboxes(outboxes: Sequence[EventOutbox]) -> Iterator[Metric]:
+    """What waits in the stores to be announced; blocks. Without the gauges when a store does not answer."""
+    yield CounterMetricFamily(
+        "brain_announcements_shipped", "Events of stored changes taken to the stream", sum(o.shipped for o in outboxes)
+    )
+    yield CounterMetricFamily(
+        "brain_announcements_failures", "Attempts to do so that failed", sum(o.failures for o in outboxes)
+    )
+    try:
+        states = [outbox_state(outbox.store) for outbox in outboxes]
+    except Unavailable as error:
+        log.warning("a store does not answer; this scrape does not say what waits in it", error=str(error))
+        return
+    waiting = sum(state.waiting for state in states)
+    oldest = max((state.oldest_seconds for state in states), default=0.0)
+    yield GaugeMetricFamily("brain_announcements_waiting", f"Changes not announced yet, up to {COUNTED}", waiting)
+    age = GaugeMetricFamily("brain_announcements_oldest", "How long the oldest of them waits", unit="seconds")
+    age.add_metric([], oldest)
+    yield age
 
 
 def _failures() -> Metric:

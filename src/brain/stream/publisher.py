@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import Counter
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from brain.charter import Event, EventType
 from brain.logs import Log
 
-__all__ = ["Publisher", "emit", "emit_async", "publish_safely"]
+__all__ = ["Publisher", "emit", "emit_async", "publish_all", "publish_safely"]
 
 log = Log("brain.publisher")
 
@@ -45,7 +45,9 @@ def emit(
 
     A stream whose `publish` is a coroutine function is run as a task of the running loop.
     """
-    _hand_over(stream, event_type, payload, target, meta)
+    for event in _made(stream, event_type, payload, target, meta):
+        assert stream is not None, "without a stream no event is made"
+        publish_safely(stream, event)
 
 
 async def emit_async(
@@ -57,11 +59,15 @@ async def emit_async(
     meta: Mapping[str, Any] | None = None,
 ) -> None:
     """As `emit`; a coroutine `publish` is given PUBLISH_TIMEOUT to finish, then left running in the background."""
-    task = _hand_over(stream, event_type, payload, target, meta)
-    if task is not None:
-        _, late = await asyncio.wait({task}, timeout=PUBLISH_TIMEOUT)
-        if late:
-            _failed(event_type.name, f"publish did not finish within {PUBLISH_TIMEOUT} s")
+    await publish_all(stream, _made(stream, event_type, payload, target, meta))
+
+
+async def publish_all(stream: Publisher | None, events: Sequence[Event]) -> None:
+    """Hand over ready events, in order, under the promise of `emit_async`."""
+    if stream is None:
+        return
+    for event in events:
+        await _finished(event.type, publish_safely(stream, event))
 
 
 def publish_safely(stream: Publisher, event: Event) -> asyncio.Task[Any] | None:
@@ -69,7 +75,7 @@ def publish_safely(stream: Publisher, event: Event) -> asyncio.Task[Any] | None:
     try:
         result = stream.publish(event)
     except Exception as error:  # noqa: BLE001  (a foreign stream may raise anything; counted and logged)
-        _failed(event.type, error)
+        note_failure(event.type, error)
         return None
     if not inspect.iscoroutine(result):
         return None
@@ -77,7 +83,7 @@ def publish_safely(stream: Publisher, event: Event) -> asyncio.Task[Any] | None:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         result.close()
-        _failed(event.type, "publish is a coroutine, and no event loop runs here to finish it")
+        note_failure(event.type, "publish is a coroutine, and no event loop runs here to finish it")
         return None
     task = loop.create_task(_finish(event.type, result))
     _running.add(task)
@@ -85,26 +91,34 @@ def publish_safely(stream: Publisher, event: Event) -> asyncio.Task[Any] | None:
     return task
 
 
-def _hand_over(
+def _made(
     stream: Publisher | None, event_type: EventType[P], payload: P, target: str | None, meta: Mapping[str, Any] | None
-) -> asyncio.Task[Any] | None:
+) -> Sequence[Event]:
+    """The event, if anybody wants it and it can be made."""
     if stream is None:
-        return None
+        return ()
     try:
-        event = event_type.event(payload, target=target, meta=meta)
+        return (event_type.event(payload, target=target, meta=meta),)
     except Exception as error:  # noqa: BLE001  (business logic goes on; counted and logged)
-        _failed(event_type.name, error)
-        return None
-    return publish_safely(stream, event)
+        note_failure(event_type.name, error)
+        return ()
+
+
+async def _finished(event_type: str, task: asyncio.Task[Any] | None) -> None:
+    if task is not None:
+        _, late = await asyncio.wait({task}, timeout=PUBLISH_TIMEOUT)
+        if late:
+            note_failure(event_type, f"publish did not finish within {PUBLISH_TIMEOUT} s")
 
 
 async def _finish(event_type: str, result: Awaitable[object]) -> None:
     try:
         await result
     except Exception as error:  # noqa: BLE001  (as above)
-        _failed(event_type, error)
+        note_failure(event_type, error)
 
 
-def _failed(event_type: str, error: object) -> None:
+def note_failure(event_type: str, error: object) -> None:
+    """Count and log that an event of this type was not published."""
     failures[event_type] += 1
     log.error("an event was not published", type=event_type, error=str(error), total=failures[event_type])

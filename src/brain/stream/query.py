@@ -15,6 +15,7 @@ from brain.charter import Event, Pattern
 from brain.errors import EnvelopeError
 from brain.logs import Log
 from brain.stream.backends import Backend, Entry, check_position, position_key
+from brain.stream.event_index import Span, index_of
 from brain.stream.matching import EventFilter, type_filter
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ PAGE = 2000
 """Most events read from the backend at once."""
 _FIRST_PAGE = 50  # fewest events read at once; twice as many each time, up to PAGE
 EVERY = Pattern("*")
+_FEW_SPANS = 8  # up to so many are read at once, without a look at the time that an id carries
 _SLACK = 3600.0
 """Seconds by which an event may have been stored before its own timestamp says (clocks of several machines differ)."""
 _MINTED = re.compile(r"evt_[a-z][a-z0-9_]*_([0-9]{1,14})_[0-9a-f]{12,}").fullmatch
@@ -123,22 +125,61 @@ def read(backend: Backend, query: EventQuery, stretch: Stretch, limit: int, sear
     After looking through about `searched` events (None: all) it answers with what it has found.
     """
     low = query.first_position(backend, stretch.after)
-    bounds = position_key(low), position_key(stretch.before) if stretch.before else None
-    cursor = stretch.before if stretch.newest_first else low
+    spans = _clipped(index_of(backend).spans(query.pattern, query.correlation_id), low, stretch.before)
+    reader = _Reader(backend, stretch.newest_first, max(_FIRST_PAGE, min(PAGE, limit)))
     found: list[Stored] = []
-    looked, page = 0, max(_FIRST_PAGE, min(PAGE, limit))
-    while searched is None or looked < searched:
-        entries = backend.read_back(cursor, page) if stretch.newest_first else backend.read(cursor, page)
-        within = _within(entries, *bounds)
-        for stored in query.select(within):
-            found.append(stored)
-            if len(found) == limit:
-                return QueryPage(found, stored.position)
-        if len(entries) < page or len(within) < len(entries):
-            return QueryPage(found, None)
-        cursor = entries[-1].position
-        looked, page = looked + len(entries), min(PAGE, page * 2)
-    return QueryPage(found, cursor)
+    for span in reversed(spans) if stretch.newest_first else spans:
+        cursor: str | None = reader.begin(span)
+        while cursor is not None:
+            if searched is not None and reader.looked >= searched:
+                return QueryPage(found, cursor)
+            entries, cursor = reader.next(span, cursor)
+            for stored in query.select(entries):
+                found.append(stored)
+                if len(found) == limit:
+                    return QueryPage(found, stored.position)
+    return QueryPage(found, None)
+
+
+class _Reader:
+    """Reads spans page by page; `looked` counts the events. Pages grow where it is not known how many there are."""
+
+    def __init__(self, backend: Backend, newest_first: bool, page: int) -> None:
+        self.looked = 0
+        self._newest_first = newest_first
+        self._read = backend.read_back if newest_first else backend.read
+        self._page = page
+        self._left: int | None = None
+
+    def begin(self, span: Span) -> str:
+        """Where to read on."""
+        self._left = span.size
+        return span.before if self._newest_first else span.after
+
+    def next(self, span: Span, cursor: str) -> tuple[Sequence[Entry], str | None]:
+        """The next events of the span, and where to read on; None at its end."""
+        size = self._page if self._left is None else min(self._left, PAGE)
+        entries = self._read(cursor, size)
+        self.looked += len(entries)
+        if self._left is None:
+            self._page = min(PAGE, self._page * 2)
+        else:
+            self._left -= len(entries)
+        within = _within(entries, position_key(span.after), position_key(span.before) if span.before else None)
+        is_end = len(entries) < size or len(within) < len(entries) or self._left == 0
+        return within, None if is_end else entries[-1].position
+
+
+def _clipped(spans: Sequence[Span], after: str, before: str) -> list[Span]:
+    """The parts of the spans between the two positions; "" is no bound."""
+    found = []
+    first, last = position_key(after), position_key(before) if before else None
+    for span in spans:
+        low = after if position_key(span.after) < first else span.after
+        high = before if last is not None and (not span.before or position_key(span.before) > last) else span.before
+        if not high or position_key(low) < position_key(high):
+            found.append(Span(low, high, span.size))
+    return found
 
 
 def _within(entries: Sequence[Entry], low: tuple[int, ...], high: tuple[int, ...] | None) -> Sequence[Entry]:
@@ -155,10 +196,13 @@ def _is_within(entry: Entry, low: tuple[int, ...], high: tuple[int, ...] | None)
 
 def scan(backend: Backend, query: EventQuery, after: str = "") -> Iterator[Stored]:
     """All events that are asked for, oldest first. Blocks. Raises Unavailable."""
-    after = query.first_position(backend, after)
-    while entries := backend.read(after, PAGE):
-        yield from query.select(entries)
-        after = entries[-1].position
+    low = query.first_position(backend, after)
+    reader = _Reader(backend, newest_first=False, page=PAGE)
+    for span in _clipped(index_of(backend).spans(query.pattern, query.correlation_id), low, ""):
+        cursor: str | None = reader.begin(span)
+        while cursor is not None:
+            entries, cursor = reader.next(span, cursor)
+            yield from query.select(entries)
 
 
 async def replay(stream: EventStream, query: EventQuery, after: str) -> AsyncGenerator[Stored, None]:
@@ -186,21 +230,25 @@ async def events(stored: AsyncGenerator[Stored, None]) -> AsyncGenerator[Event, 
 def find_event(backend: Backend, event_id: str) -> Stored | None:
     """The newest stored event with this id. Blocks.
 
-    It is looked for at the time that the id carries, and then from the newest event back: it may have been stored long
-    after it was made, as when a journal is shipped after a crash.
+    It is looked for at the time that the id carries, where the index leaves many places, and then from the newest event
+    back: it may have been stored long after it was made, as when a journal is shipped after a crash.
     """
     minted = _MINTED(event_id)
     if minted is None:
         return None
     query = EventQuery(correlation_id=event_id)  # for the quick look at the bytes
-    near = backend.read(backend.position_at(int(minted[1]) / 1000 - 1), PAGE)
-    if found := _named(query, near, event_id):
-        return found
-    before = ""
-    while entries := backend.read_back(before, PAGE):
-        if found := _named(query, entries, event_id):
+    spans = index_of(backend).spans(EVERY, event_id)
+    if len(spans) > _FEW_SPANS or not spans[0].after:
+        near = backend.read(backend.position_at(int(minted[1]) / 1000 - 1), PAGE)
+        if found := _named(query, near, event_id):
             return found
-        before = entries[-1].position
+    reader = _Reader(backend, newest_first=True, page=_FIRST_PAGE)
+    for span in reversed(spans):
+        cursor: str | None = reader.begin(span)
+        while cursor is not None:
+            entries, cursor = reader.next(span, cursor)
+            if found := _named(query, entries, event_id):
+                return found
     return None
 
 

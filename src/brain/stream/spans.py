@@ -51,6 +51,20 @@ def publish(plain: Callable[[Event], Receipt], event: Event) -> Receipt | None:
     return receipt
 
 
+def announced(event: Event) -> Event:
+    """See brain.stream.tracing.traced."""
+    if not wanted():
+        return event
+    try:
+        span = _start_publishing(event)
+        carried = _in_trace(event, span)
+    except Exception as error:  # noqa: BLE001  (as above)
+        log.warning("an event was announced without its span", event_id=event.id, error=str(error))
+        return event
+    _end(span, None)
+    return carried
+
+
 class Processing:
     """See brain.stream.tracing.handling."""
 

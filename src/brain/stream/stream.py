@@ -23,13 +23,17 @@ from brain.logs import Log
 from brain.platform import at_fork, force_out
 from brain.plugins import catalogue
 from brain.redis_client.url import parse
+from brain.store import Store
+from brain.store.memory import MemoryStore
 from brain.store.sqlite import absolute_url, sqlite_file
 from brain.stream import query
+from brain.stream.announcer import Announcer, DirectAnnouncer, OutboxStream
 from brain.stream.backends import Backend, GroupInfo, check_position, open_backend
 from brain.stream.change_signal import ChangeSignal
 from brain.stream.consumer import Consumer, DeliveryOptions, Handler
 from brain.stream.dead_letters import DeadLetter
 from brain.stream.decoded import DecodedEvents
+from brain.stream.event_outbox import EventOutbox, follow_closing
 from brain.stream.group import Group, GroupOptions, check_group_name, loop_over
 from brain.stream.journal import Journal
 from brain.stream.outage import Outage
@@ -37,7 +41,7 @@ from brain.stream.query import Batch, EventQuery, Stored, Stretch
 from brain.stream.receipt import LATE, Receipt
 from brain.stream.shipper import Shipper
 from brain.stream.store_delays import StoreDelays
-from brain.stream.threads import run_alone
+from brain.stream.threads import HandlerThreads, run_alone, run_in
 from brain.stream.tracing import SDK, publish_traced
 
 log = Log("brain.stream")
@@ -48,6 +52,8 @@ T = TypeVar("T")
 _AT_ONCE = 500  # events in one look at the stream
 _SAY_EVERY = 1.0  # seconds between two log lines about the same reason of refusal
 _LATE_REMEMBERED = 1_000  # events that interrupted a publish and whose receipts may still be awaited
+READERS, READER_PATIENCE = 4, 1.0
+"""Threads for searches, and the seconds that a search waits for one."""
 DURABILITIES = ("process", "power")
 
 _open_streams: WeakSet[EventStream] = WeakSet()
@@ -57,7 +63,7 @@ class Closed(Unavailable):
     """The stream is closed in this process."""
 
 
-class EventStream:
+class EventStream(OutboxStream):
     """One durable stream of events; use `EventStream.open`.
 
     `publish` may be called from any thread; the asynchronous methods from any running loop.
@@ -100,6 +106,9 @@ class EventStream:
         self._direct = 0
         self._append = journal.append if journal is not None else self._append_directly
         self._executor = ThreadPoolExecutor(16, "brain-stream")
+        self._readers: HandlerThreads | None = None
+        self._outboxes: dict[int, EventOutbox] = {}  # by the id of their store, which they hold
+        self._opening_outbox = threading.Lock()
         self._watcher: threading.Thread | None = None
         self._stopping = threading.Event()
         _open_streams.add(self)
@@ -232,6 +241,37 @@ class EventStream:
         if not isinstance(error, BrainError):
             error = EnvelopeError(f"event: cannot be published: {type(error).__name__}: {error}")
         return Receipt(event_id, self, -1, False, error)
+
+    def event_outbox(self, store: Store) -> Announcer:
+        """What announces the changes of this store here; one for each store, made when it is first asked for.
+
+        Events are then part of the same write, and shipped by a thread. A store in memory does not outlive this
+        process, so events of its changes are published right after the write.
+        """
+        if isinstance(store, MemoryStore):
+            return DirectAnnouncer(self)
+        known = self._outboxes.get(id(store))
+        if known is not None:
+            return known
+        with self._opening_outbox:
+            if id(store) not in self._outboxes:
+                self._outboxes[id(store)] = self._new_outbox(store)
+            return self._outboxes[id(store)]
+
+    def _new_outbox(self, store: Store) -> EventOutbox:
+        def ended() -> None:
+            self._outboxes.pop(id(store), None)
+
+        outbox = EventOutbox(store, self.backend, self.outage, self.changes.notify, self.is_closed)
+        if not self._closed and not getattr(store, "is_closed", False):
+            follow_closing(outbox, ended)
+            outbox.start()
+        return outbox
+
+    @property
+    def outboxes(self) -> list[EventOutbox]:
+        """Those of the stores whose changes are announced here."""
+        return list(self._outboxes.values())
 
     async def position_of(self, receipt: Receipt) -> str:
         """Wait until the event of the receipt is stored; its position. Raises what the event was refused with."""
@@ -378,10 +418,11 @@ class EventStream:
                 tasks.create_task(consumer.task.run())
 
     def troubles(self) -> list[str]:
-        """What keeps this process's events from being stored and its groups from working; `/readyz` shows it."""
+        """What keeps events from being stored, and groups and outboxes from working; `/readyz` shows it."""
         died = self._shipper is not None and self._shipper.has_died
         found = ["events are journalled and not stored: the shipper's thread has ended; start again"] if died else []
-        return [*found, *(trouble for consumer in self.consumers for trouble in consumer.troubles())]
+        found += [trouble for consumer in self.consumers for trouble in consumer.troubles()]
+        return [*found, *filter(None, (outbox.trouble() for outbox in self.outboxes))]
 
     async def groups(self) -> list[GroupInfo]:
         """The consumer groups with their lag. Raises Unavailable."""
@@ -416,7 +457,7 @@ class EventStream:
         return {
             "accepted": accepted,
             "stored": min(stored, accepted),
-            "backlog": max(0, accepted - stored),
+            "backlog": max(0, accepted - stored) + sum(outbox.unshipped for outbox in self.outboxes),
             "refused": sum(self.refused.values()),
             "recovered": shipper.recovered if shipper else 0,
             "damaged": shipper.corrupt if shipper else 0,
@@ -452,11 +493,17 @@ class EventStream:
                 return
             self._closed = True
         self._stopping.set()
+        deadline = time.monotonic() + timeout
+        for outbox in self.outboxes:
+            await run_alone(outbox.stop, max(0.1, deadline - time.monotonic()))
+        timeout = max(0.1, deadline - time.monotonic())
         if self._shipper is not None and not await run_alone(self._shipper.stop, timeout):
             log.warning(
                 "the stream was closed with a backlog; the next start ships it", backlog=self.stats()["backlog"]
             )
         self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._readers is not None:
+            self._readers.close()
         for consumer in self.consumers:
             consumer.close()
         await run_alone(self.backend.close)
@@ -474,6 +521,20 @@ class EventStream:
     async def call(self, function: Callable[A, T], *args: A.args, **_: A.kwargs) -> T:
         """Run a blocking backend call off the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+
+    async def call_reader(self, function: Callable[A, T], *args: A.args, **options: A.kwargs) -> T:
+        """The same for a search, which may take long: in threads that consumers do not need.
+
+        Raises Unavailable when all of them have been taken for a second.
+        """
+        return await run_in(self._reader_threads(), lambda: function(*args, **options), READER_PATIENCE, "stream")
+
+    def _reader_threads(self) -> HandlerThreads:
+        if self._readers is None or self._readers.loop is not asyncio.get_running_loop():
+            if self._readers is not None:
+                self._readers.close()
+            self._readers = HandlerThreads("readers", READERS)
+        return self._readers
 
     async def wait_for_change(self, changed: asyncio.Event) -> None:
         """Wait until the stream has grown, or a second: a lost connection must not be waited for for ever."""

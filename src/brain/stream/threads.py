@@ -14,6 +14,7 @@ from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 
+from brain.errors import Unavailable
 from brain.logs import Log
 
 log = Log("brain.threads")
@@ -118,6 +119,22 @@ class HandlerThreads:
         while (call := self._calls.get()) is not None:
             call.run()
             del call
+
+
+async def run_in(threads: HandlerThreads, function: Callable[[], T], patience: float | None, whose: str) -> T:
+    """Run a blocking call in one of these threads.
+
+    Raises Unavailable, naming `whose` they are, when none was free for `patience` seconds (None: it waits).
+    """
+    try:
+        async with asyncio.timeout(patience):
+            await threads.reserve()
+    except TimeoutError:
+        raise Unavailable(f"{whose}: no thread was free for {patience:g} s; it is slow, or hangs") from None
+    value, error = await threads.call(function).wait()
+    if error is not None:
+        raise error
+    return value  # type: ignore[no-any-return]
 
 
 async def run_alone(function: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> T:

@@ -59,3 +59,10 @@ def publish_traced(publish: Callable[[Event], Receipt], event: Event) -> Receipt
     from brain.stream import spans
 
     return spans.publish(publish, event)
+
+
+def traced(event: Event) -> Event:
+    """The event with the trace context of a span `publish <type>`, for one that is not published by `publish`."""
+    from brain.stream import spans
+
+    return spans.announced(event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta
 
@@ -21,6 +21,18 @@ MoveReason = Annotated[
 ]
 
 
+ThreatVersion = Annotated[
+    int,
+    Meta(
+        ge=1,
+        description="Counts the threat's changes from 1: the order in which they were made, whatever the clocks said. "
+        "One change may have several events, all with its version and the state after it. Events stored before "
+        "versions have none.",
+    ),
+]
+Evidence = Annotated[dict[str, int], Meta(description="The counts of evidence, summed over all that was read.")]
+
+
 class AboutThreat(TypedDict):
     """The fields that every event about a threat has."""
 
@@ -28,6 +40,7 @@ class AboutThreat(TypedDict):
     type: ThreatType
     severity: SeverityName
     source: ThreatSource
+    version: NotRequired[ThreatVersion]
 
 
 class ThreatDetected(AboutThreat):
@@ -39,11 +52,37 @@ class ThreatDetected(AboutThreat):
     detected_at: Annotated[float, Meta(description="When it was detected, in Unix seconds.")]
 
 
+class ThreatUpdated(AboutThreat):
+    """Evidence that joined a threat."""
+
+    old_severity: Annotated[str, Meta(description="The severity before this evidence.")]
+    new_severity: Annotated[str, Meta(description="The severity from now on; it never falls.")]
+    status: StatusName
+    description: Annotated[str, Meta(description="What was seen in all, for a person to read.")]
+    old_counts: Annotated[dict[str, int], Meta(description="The counts before.")]
+    counts: Evidence
+    last_seen: Annotated[float, Meta(description="When the latest evidence is from, in Unix seconds.")]
+    updated_at: Annotated[float, Meta(description="When the evidence joined it, in Unix seconds.")]
+
+
+class ThreatBecameCritical(AboutThreat):
+    """A rise of a threat's severity to CRITICAL: a person should act now."""
+
+    old_severity: Annotated[str, Meta(description="The severity before.")]
+    status: StatusName
+    description: Annotated[str, Meta(description="What was seen in all, for a person to read.")]
+    counts: Evidence
+    became_critical_at: Annotated[float, Meta(description="When the evidence joined it, in Unix seconds.")]
+
+
 class ThreatStatusChanged(AboutThreat):
     """One move of a threat from a status to the next."""
 
     old_status: OldStatus
     new_status: Annotated[str, Meta(description="The status it has from now on.")]
+    by_evidence: NotRequired[
+        Annotated[bool, Meta(description="Whether new evidence moved it, not a person or a program.")]
+    ]
     reason: MoveReason
     changed_at: Annotated[float, Meta(description="When it was moved, in Unix seconds.")]
 
@@ -92,6 +131,48 @@ DETECTED = EventType(
         "detected_at": 1703001234.567,
     },
 )
+UPDATED = EventType(
+    name="threat.updated",
+    module="threats",
+    payload=ThreatUpdated,
+    priority=Priority.HIGH,
+    frequency=Frequency.MEDIUM,
+    purpose="Evidence joined a threat: its counts grew, and its severity may have risen.",
+    example={
+        "threat_id": "thr_4f1a09be27c3d815",
+        "type": "ssh_brute_force",
+        "severity": "CRITICAL",
+        "source": "203.0.113.77",
+        "old_severity": "HIGH",
+        "new_severity": "CRITICAL",
+        "status": "OPEN",
+        "description": "sshd log: 286 failed passwords, 1 login after failures",
+        "old_counts": {"failed_passwords": 80},
+        "counts": {"failed_passwords": 286, "logins_after_failures": 1},
+        "last_seen": 1703001290.4,
+        "updated_at": 1703001291.1,
+    },
+)
+BECAME_CRITICAL = EventType(
+    name="threat.became_critical",
+    module="threats",
+    payload=ThreatBecameCritical,
+    priority=Priority.CRITICAL,
+    frequency=Frequency.LOW,
+    purpose="Evidence raised a threat's severity to CRITICAL; comes besides threat.updated, unless the same evidence "
+    "escalated the threat: then threat.escalated says it.",
+    example={
+        "threat_id": "thr_4f1a09be27c3d815",
+        "type": "ssh_brute_force",
+        "severity": "CRITICAL",
+        "source": "203.0.113.77",
+        "old_severity": "HIGH",
+        "status": "OPEN",
+        "description": "sshd log: 286 failed passwords, 1 login after failures",
+        "counts": {"failed_passwords": 286, "logins_after_failures": 1},
+        "became_critical_at": 1703001291.1,
+    },
+)
 STATUS_CHANGED = EventType(
     name="threat.status_changed",
     module="threats",
@@ -106,6 +187,7 @@ STATUS_CHANGED = EventType(
         "source": "203.0.113.77",
         "old_status": "OPEN",
         "new_status": "INVESTIGATING",
+        "by_evidence": False,
         "reason": "looking at the logins of that night",
         "changed_at": 1703001301.2,
     },
@@ -156,4 +238,12 @@ STORE_RESTORED = EventType(
     example={"restored": 1, "ids": ["thr_4f1a09be27c3d815"]},
 )
 
-EVENTS: tuple[EventType[Any], ...] = (DETECTED, STATUS_CHANGED, ESCALATED, MITIGATED, STORE_RESTORED)
+EVENTS: tuple[EventType[Any], ...] = (
+    DETECTED,
+    UPDATED,
+    BECAME_CRITICAL,
+    STATUS_CHANGED,
+    ESCALATED,
+    MITIGATED,
+    STORE_RESTORED,
+)

@@ -64,6 +64,7 @@ ThreatView = view_of(
         "detected_at": 1703001234.567,
         "last_seen": 1703001234.567,
         "updated_at": 1703001301.2,
+        "version": 2,
         "mitigated_at": None,
         "allowed_moves": ["ESCALATED", "MITIGATED", "IGNORED"],
         "history": [{"old": "OPEN", "new": "INVESTIGATING", "at": 1703001301.2, "reason": ""}],

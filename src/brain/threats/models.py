@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -49,7 +49,10 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: Annotated[str, Meta(description="In the meta of every event about this threat.")]
     detected_at: Annotated[float, Meta(description="When it was detected, in Unix seconds.")]
     last_seen: Annotated[float, Meta(description="When the latest evidence is from, in Unix seconds.")]
-    updated_at: Annotated[float, Meta(description="When it was last changed, in Unix seconds.")]
+    updated_at: Annotated[float, Meta(description="When it was last changed, in Unix seconds; it never goes back.")]
+    version: Annotated[
+        int, Meta(ge=1, description="1 when it was made, and one more with every change: the order of its events.")
+    ] = 1
     mitigated_at: Annotated[
         float | None, Meta(description="When it was mitigated, in Unix seconds; null while it is not.")
     ] = None
@@ -85,6 +88,11 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
         return {**values, "allowed_moves": [str(status) for status in self.allowed_moves]}
 
     @property
+    def evidence(self) -> dict[str, int]:
+        """The counts of evidence, summed over all readings; empty for a threat that nothing counted."""
+        return total_counts(self.readings)
+
+    @property
     def active(self) -> bool:
         """Whether somebody still has to act: OPEN, INVESTIGATING or ESCALATED."""
         return self.status in ACTIVE_THREAT
@@ -115,14 +123,20 @@ class ThreatStats:
     active_oldest_id: Annotated[str | None, Meta(description="The id of the oldest active one.")]
 
 
+def total_counts(readings: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """The counts of evidence, summed over these readings."""
+    return dict(sum((Counter(counts) for counts in readings.values()), Counter()))
+
+
 def moved(threat: Threat, new: ThreatStatus, reason: str, now: float) -> Threat:
     """The threat after a move. Raises Conflict, listing the allowed moves, for one that is not allowed."""
     THREAT_MOVES.check(threat.id, threat.status, new)
-    at = max(now, threat.detected_at)  # a clock set back must not give a negative duration
+    at = max(now, threat.updated_at)  # another process's clock may be ahead of this one's
     return msgspec.structs.replace(
         threat,
         status=new,
         updated_at=at,
+        version=threat.version + 1,
         mitigated_at=_mitigated_at(threat, new, at),
         history=(*threat.history, Move(threat.status, new, at, reason))[-HISTORY:],
     )

@@ -10,7 +10,8 @@ The threats module keeps who is attacking or misbehaving, and what is done about
 through the statuses OPEN, INVESTIGATING, ESCALATED, MITIGATED and RESOLVED, or is IGNORED as a false positive; only the
 moves that make sense are possible.
 
-Every threat and every move is an event. The seconds from detection to mitigation are in `threat.mitigated`; their mean
+Every threat, every move and all evidence that joins a threat is an event, with the threat's version: the order of its
+changes. The seconds from detection to mitigation are in `threat.mitigated`; their mean
 is the MTTM (mean time to mitigate)."""
 
 SCENARIOS = (
@@ -34,6 +35,20 @@ SCENARIOS = (
             (events.ESCALATED, "besides: a person should act now"),
             (events.STATUS_CHANGED, "ESCALATED to MITIGATED"),
             (events.MITIGATED, "closes what the escalation opened"),
+        ),
+    ),
+    Scenario(
+        "A threat that grows",
+        "More evidence joins the threat of its attacker. What grows after its mitigation is open again.",
+        (
+            (events.DETECTED, "five denials of an agent: MEDIUM"),
+            (events.UPDATED, "25 denials: HIGH"),
+            (events.UPDATED, "100 denials: CRITICAL"),
+            (events.BECAME_CRITICAL, "besides: a person should act now"),
+            (events.STATUS_CHANGED, "to MITIGATED: the agent is contained"),
+            (events.MITIGATED, "besides"),
+            (events.UPDATED, "it is denied five times more"),
+            (events.STATUS_CHANGED, "MITIGATED to INVESTIGATING, by evidence"),
         ),
     ),
     Scenario(

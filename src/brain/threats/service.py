@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count, islice
 from typing import Any, cast
 
@@ -14,12 +14,14 @@ from brain import limits
 from brain.charter import Severity, ThreatStatus, current_meta
 from brain.charter.vocabulary import parse_name
 from brain.errors import Conflict, InvalidInput, NotFound
-from brain.store import Store
+from brain.lifecycle import EVIDENCE_MOVES
+from brain.store import DocumentChange, Store
 from brain.store.memory import MemoryStore
 from brain.store.mirror import Restoration
-from brain.stream.publisher import Publisher, emit
-from brain.threats.announce import announce_detected, announce_move
-from brain.threats.events import STORE_RESTORED
+from brain.stream.announcer import Announced, Announcer, EventDraft, announcer_for
+from brain.stream.publisher import Publisher
+from brain.threats.announce import events_of
+from brain.threats.events import STORE_RESTORED, ThreatsRestored
 from brain.threats.models import Threat, ThreatStats, moved, statistics
 from brain.threats.repository import ThreatRepository
 from brain.threats.sightings import Recorded, Sighting, first_threat, joined, positive, threat_id
@@ -47,7 +49,10 @@ class ThreatService:
 
     def use_store(self, store: Store | None) -> None:
         """Keep threats in this store from now on; None starts an empty one in memory. Nothing is copied over."""
-        self._threats = ThreatRepository(MemoryStore() if store is None else store, self._announce_restored)
+        self._store = MemoryStore() if store is None else store
+        self._restoring = Announced()
+        self._threats = ThreatRepository(self._store, self._restoration_event, self._announce_restored)
+        self._announcer()  # from now on, so that what ended processes left is shipped without a change here
 
     async def refresh(self) -> None:
         """Read what other processes changed, and restore what the store has lost since.
@@ -61,9 +66,17 @@ class ThreatService:
         """How often the store came back with fewer threats than this process knew."""
         return self._threats.losses
 
-    def _announce_restored(self, restoration: Restoration) -> None:
+    def _announcer(self) -> Announcer:
+        return announcer_for(self.event_stream, self._store)
+
+    def _restoration_event(self, restoration: Restoration) -> Sequence[DocumentChange]:
         ids = list(restoration.documents)
-        emit(self.event_stream, STORE_RESTORED, {"restored": len(ids), "ids": ids[:_SHOWN]})
+        payload: ThreatsRestored = {"restored": len(ids), "ids": ids[:_SHOWN]}
+        self._restoring = self._announcer().prepare([EventDraft(STORE_RESTORED, payload)])
+        return self._restoring.changes
+
+    def _announce_restored(self, _: Restoration) -> None:
+        self._announcer().hand_over(self._restoring)
 
     async def create_threat(
         self,
@@ -92,24 +105,23 @@ class ThreatService:
             last_seen=now,
             updated_at=now,
         )
-        await asyncio.to_thread(self._threats.put, threat, 0)
-        await announce_detected(self.event_stream, threat)
+        announced = await asyncio.to_thread(self._write, None, threat)
+        await self._announcer().hand_over_async(announced)
         return threat
 
     async def record_sighting(self, sighting: Sighting) -> Recorded:
-        """Join a sighting to the attacker's threat, or make that threat and announce it as `threat.detected`.
+        """Join a sighting to the attacker's threat, or make that threat; `threat.updated` or `threat.detected` says so.
 
-        The same sighting again changes nothing. An IGNORED threat stays so; evidence beyond that of a RESOLVED one
-        opens a new threat.
+        The same sighting again changes nothing. Evidence moves a threat as `brain.lifecycle.EVIDENCE_MOVES` says:
+        a MITIGATED one is worked on again, an IGNORED one stays so, and after a RESOLVED one there is a new threat.
         """
-        recorded = await asyncio.to_thread(self._record, sighting)
-        if recorded.new:
-            await announce_detected(self.event_stream, recorded.threat)
+        recorded, announced = await asyncio.to_thread(self._record, sighting)
+        await self._announcer().hand_over_async(announced)
         return recorded
 
     async def get_threat(self, id: str) -> Threat:
         """The threat. Raises NotFound."""
-        return (await asyncio.to_thread(self._found, id))[0]
+        return await asyncio.to_thread(self._found, id)
 
     async def list_threats(
         self,
@@ -145,8 +157,8 @@ class ThreatService:
             raise InvalidInput(f"reason: {len(reason)} characters are too many; use at most {REASON_CHARACTERS}")
         if not limits.is_text(reason):
             raise InvalidInput("reason: is no valid text: remove the lone surrogate")
-        threat = await asyncio.to_thread(self._move, id, new, reason)
-        await announce_move(self.event_stream, threat)
+        threat, announced = await asyncio.to_thread(self._move, id, new, reason)
+        await self._announcer().hand_over_async(announced)
         return threat
 
     async def get_stats(self) -> ThreatStats:
@@ -158,51 +170,54 @@ class ThreatService:
         threats = self._threats.all()
         return Counter(threat.severity for threat in threats if threat.active) if threats else None
 
-    def _found(self, id: str) -> tuple[Threat, int]:
+    def _found(self, id: str) -> Threat:
         found = self._threats.get(id) if id else None
         if found is None:
             raise NotFound(f"no threat has the id {id!r}; `brain threats list` or GET /api/threats shows all")
         return found
 
-    def _move(self, id: str, new: ThreatStatus, reason: str) -> Threat:
-        while True:  # ends: each turn that is overtaken means that another move was made
-            threat, version = self._found(id)
+    def _write(self, before: Threat | None, after: Threat) -> Announced:
+        """Store the change and the events that tell of it, in one write. Raises Conflict when overtaken."""
+        announced = self._announcer().prepare(events_of(before, after))
+        self._threats.put(after, announced.changes)
+        return announced
+
+    def _move(self, id: str, new: ThreatStatus, reason: str) -> tuple[Threat, Announced]:
+        while True:  # ends: each turn that is overtaken means that another change was made
+            threat = self._found(id)
             after = moved(threat, new, reason, self._clock())
             try:
-                self._threats.put(after, version)
+                return after, self._write(threat, after)
             except Conflict:
                 continue
-            return after
 
-    def _record(self, sighting: Sighting) -> Recorded:
+    def _record(self, sighting: Sighting) -> tuple[Recorded, Announced]:
         while True:  # ends, as above
             try:
                 return self._record_once(sighting)
             except Conflict:
                 continue
 
-    def _record_once(self, sighting: Sighting) -> Recorded:
+    def _record_once(self, sighting: Sighting) -> tuple[Recorded, Announced]:
         counts = positive(sighting.counts)
-        resolved: Threat | None = None
+        over: Threat | None = None
         for episode in count(1):
             id = threat_id(sighting.key, episode)
-            found = self._threats.get(id)
-            if found is None:
+            threat = self._threats.get(id)
+            if threat is None:
                 break
-            threat, version = found
-            if threat.status is not ThreatStatus.RESOLVED:
-                after = joined(threat, sighting, counts, self._clock())
-                if after is not threat:
-                    self._threats.put(after, version)
-                return Recorded(after, new=False, changed=after is not threat)
-            resolved = threat
+            if (move := EVIDENCE_MOVES[threat.status]) is not None:
+                after = joined(threat, sighting, counts, move, self._clock())
+                if after is threat:
+                    return Recorded(threat, new=False, changed=False), Announced()
+                return Recorded(after, new=False, changed=True), self._write(threat, after)
+            over = threat
             settled = threat.readings.get(sighting.reading, {})
             counts = positive({name: number - settled.get(name, 0) for name, number in counts.items()})
-        if resolved is not None and not counts:
-            return Recorded(resolved, new=False, changed=False)
+        if over is not None and not counts:
+            return Recorded(over, new=False, changed=False), Announced()
         new = first_threat(id, sighting, counts, current_meta()["correlation_id"] or id, self._clock())
-        self._threats.put(new, 0)
-        return Recorded(new, new=True, changed=False)
+        return Recorded(new, new=True, changed=False), self._write(None, new)
 
 
 def _several(value: str | Iterable[str] | None) -> Iterable[str]:

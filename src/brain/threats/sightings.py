@@ -17,7 +17,8 @@ import msgspec
 
 from brain import limits
 from brain.charter import Severity
-from brain.threats.models import SEVERITIES, Threat
+from brain.lifecycle import EvidenceMove
+from brain.threats.models import SEVERITIES, Threat, moved, total_counts
 
 READINGS = 200
 """Readings kept apart in one threat; the oldest beyond are added up under EARLIER, to keep a threat's size bounded."""
@@ -81,21 +82,30 @@ def first_threat(id: str, sighting: Sighting, counts: Mapping[str, int], correla
     )
 
 
-def joined(threat: Threat, sighting: Sighting, counts: Mapping[str, int], now: float) -> Threat:
-    """The threat with the sighting's counts; the same object when that changes nothing. Severity never falls."""
+def joined(threat: Threat, sighting: Sighting, counts: Mapping[str, int], move: EvidenceMove, now: float) -> Threat:
+    """The threat with the sighting's counts, in the status that `move` says; the same object when they are no news.
+
+    Severity never falls.
+    """
     known = threat.readings.get(sighting.reading, {})
     grown = {name: max(known.get(name, 0), counts.get(name, 0)) for name in {**known, **counts}}
     if grown == known:
         return threat
     readings = _bounded({**threat.readings, sighting.reading: grown})
-    totals = dict(sum((Counter(reading) for reading in readings.values()), Counter()))
+    totals = total_counts(readings)
+    severity = max(threat.severity, sighting.grade(totals), key=SEVERITIES.index)
+    status = move.grows if severity is threat.severity else move.worsens
+    description = sighting.describe(totals)[: limits.TEXT]
+    if status is not threat.status:
+        threat = moved(threat, status, f"new evidence: {description}"[: limits.REASON], now)
+    else:
+        threat = msgspec.structs.replace(threat, version=threat.version + 1, updated_at=max(now, threat.updated_at))
     return msgspec.structs.replace(
         threat,
-        severity=max(threat.severity, sighting.grade(totals), key=SEVERITIES.index),
-        description=sighting.describe(totals)[: limits.TEXT],
+        severity=severity,
+        description=description,
         metadata={**threat.metadata, **sighting.metadata, "evidence": totals},
         last_seen=max(threat.last_seen, sighting.last_seen),
-        updated_at=max(now, threat.updated_at),
         readings=readings,
     )
 

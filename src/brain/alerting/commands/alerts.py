@@ -52,11 +52,9 @@ def ack(
     as_json: JsonOption = False,
 ) -> None:
     """Acknowledge an alert: its page is no longer repeated or escalated."""
-    from brain.alerting.announce import announce_acknowledged
-
     with opened(stream, database) as (service, settings):
         alert = service.acknowledge(id, by)
-        run(publish(settings, lambda to: announce_acknowledged(to, alert)))
+        run(publish_changes(settings))
     _print_change(alert, f"{alert.id}: acknowledged by {alert.acknowledged_by}", as_json)
 
 
@@ -69,11 +67,9 @@ def close(
     as_json: JsonOption = False,
 ) -> None:
     """Close an alert that no event would resolve."""
-    from brain.alerting.announce import announce_closed
-
     with opened(stream, database) as (service, settings):
         alert = service.close(id, by)
-        run(publish(settings, lambda to: announce_closed(to, alert)))
+        run(publish_changes(settings))
     _print_change(alert, f"{alert.id}: closed by {alert.resolved_by}", as_json)
 
 
@@ -146,12 +142,19 @@ def opened(stream: str | None, database: str | None) -> Iterator[tuple[AlertServ
         engine.dispose()
 
 
-async def publish(settings: Settings, announce: Any) -> None:
-    """Open the stream for one event."""
+async def publish_changes(settings: Settings) -> None:
+    """Publish the events of what was changed, and of what earlier commands left."""
+    from brain.alerting.tables import CONSUMER, EVENTS_CHANNEL
+    from brain.kit.database import default_database, open_database
+    from brain.kit.outbox import publish_waiting
     from brain.stream import EventStream
 
-    async with EventStream.open(settings.stream) as stream:
-        announce(stream)
+    engine = open_database(settings.database or default_database(settings.stream))
+    try:
+        async with EventStream.open(settings.stream) as stream:
+            await publish_waiting(engine, CONSUMER, stream, EVENTS_CHANNEL)
+    finally:
+        engine.dispose()
 
 
 async def _test(name: str, settings: Settings) -> dict[str, Any]:

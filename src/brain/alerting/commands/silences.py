@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brain.alerting.commands.alerts import ByOption, opened, publish
+from brain.alerting.commands.alerts import ByOption, opened, publish_changes
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
 
 if TYPE_CHECKING:
@@ -55,14 +55,12 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Add a silence: nobody is paged for the alerts that all matchers fit."""
-    from brain.alerting.announce import announce_silence
-    from brain.alerting.events import SILENCE_ADDED
     from brain.kit.cli.text import moment
 
     start = time.time() + start_in * 60
     with opened(stream, database) as (service, settings):
         silence = service.add_silence(matchers, by, reason, start + minutes * 60, start)
-        run(publish(settings, lambda to: announce_silence(to, SILENCE_ADDED, silence)))
+        run(publish_changes(settings))
     if as_json:
         print_json(_values(silence))
     else:
@@ -77,12 +75,9 @@ def remove(
     as_json: JsonOption = False,
 ) -> None:
     """Remove a silence. Alerts that it muted and that still fire are paged."""
-    from brain.alerting.announce import announce_silence
-    from brain.alerting.events import SILENCE_REMOVED
-
     with opened(stream, database) as (service, settings):
         silence = service.remove_silence(id)
-        run(publish(settings, lambda to: announce_silence(to, SILENCE_REMOVED, silence)))
+        run(publish_changes(settings))
     if as_json:
         print_json(_values(silence))
     else:

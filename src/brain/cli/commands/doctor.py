@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from brain.settings import Settings
     from brain.stream import EventStream
+    from brain.stream.event_outbox import OutboxState
 
 State = Literal["ok", "note", "bad"]
 
@@ -42,6 +43,10 @@ class Finding:
 
 def doctor(
     stream: StreamOption = None,
+    reconcile: Annotated[
+        bool,
+        typer.Option("--reconcile", help="Compare all stored rules, threats and health events with their events too."),
+    ] = False,
     as_json: JsonOption = False,
     trust_clock: Annotated[
         bool, typer.Option("--trust-clock", help="The clock is right: delete old data by it again, though it stepped.")
@@ -54,6 +59,8 @@ def doctor(
     if trust_clock:
         _trust_clock(settings)
     findings = run(_examine(settings))
+    if reconcile:
+        findings += run(_reconcile(settings))
     if as_json:
         print_json_array(asdict(finding) for finding in findings)
     else:
@@ -72,6 +79,7 @@ async def _examine(settings: Settings) -> list[Finding]:
     findings += await _store(settings)
     findings += await _unreadable_rules(settings)
     findings.append(await _database(settings))
+    findings += await _owners(settings)
     return findings + await _server(settings)
 
 
@@ -222,18 +230,42 @@ def _journal(stream: EventStream) -> Finding:
 async def _store(settings: Settings) -> list[Finding]:
     from brain.store import open_store
     from brain.store.deletion_clock import REMEDY, clock_fault
+    from brain.stream.event_outbox import outbox_state
 
-    def ask() -> str | None:
+    def ask() -> tuple[OutboxState, str | None]:
         with closing(open_store(settings.store_url)) as store:
-            return clock_fault(store, time.time())
+            return outbox_state(store), clock_fault(store, time.time())
 
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            fault = await asyncio.to_thread(ask)
+            state, fault = await asyncio.to_thread(ask)
     except (BrainError, TimeoutError) as error:
         return [Finding("store", "bad", str(error) or "does not answer", _reach(settings.store_url))]
-    store = Finding("store", "ok", "answers")
-    return [store] if fault is None else [store, Finding("clock", "bad", fault, REMEDY)]
+    clock = [] if fault is None else [Finding("clock", "bad", fault, REMEDY)]
+    return [Finding("store", "ok", "answers"), _announcements(state), *clock]
+
+
+def _announcements(state: OutboxState) -> Finding:
+    if not state.waiting:
+        return Finding("announcements", "ok", "every stored change is announced on the stream")
+    waiting = f"{state.waiting} changes wait to be announced, the oldest for {state.oldest_seconds:.0f} s"
+    if not state.late:
+        return Finding("announcements", "ok", waiting)
+    remedy = "brain serve, brain worker or any program with this store and stream announces them; if one runs: its log"
+    return Finding("announcements", "bad", waiting, remedy)
+
+
+async def _reconcile(settings: Settings) -> list[Finding]:
+    """Compare state and events, each read whole."""
+    from brain.cli.reconciling import reconcile
+
+    if _missing_database(settings.stream) is not None:
+        return []
+    try:
+        found = await asyncio.to_thread(reconcile, settings.stream, settings.store_url)
+    except BrainError as error:
+        return [Finding("reconcile", "bad", str(error), _reach(settings.stream))]
+    return [Finding(*one) for one in found]
 
 
 def _trust_clock(settings: Settings) -> None:
@@ -276,6 +308,7 @@ async def _database(settings: Settings) -> Finding:
     import sqlalchemy as sa
 
     from brain.kit.database import default_database, open_database, reachable
+    from brain.stream.threads import run_alone
 
     url = settings.database or default_database(settings.stream)
     if _missing_database(url) is not None:
@@ -291,11 +324,42 @@ async def _database(settings: Settings) -> Finding:
 
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            await asyncio.to_thread(ask)
+            await run_alone(ask)
     except (BrainError, TimeoutError) as error:
         remedy = "check the setting `database`, that it runs, and the network"
         return Finding("database", "bad", str(error) or "does not answer", remedy)
     return Finding("database", "ok", "answers")
+
+
+async def _owners(settings: Settings) -> list[Finding]:
+    """The groups that another database keeps: this one would do everything a second time."""
+    from brain.kit.database import default_database, open_database
+    from brain.kit.database_identity import GroupOwner, known_identity, owned_elsewhere
+    from brain.stream.backends import open_backend
+    from brain.stream.threads import run_alone
+
+    url = settings.database or default_database(settings.stream)
+
+    def ask() -> dict[str, GroupOwner]:
+        with closing(open_backend(settings.stream)) as backend:
+            if _missing_database(url) is not None:
+                return owned_elsewhere(backend, "")
+            database = open_database(url)
+            try:
+                return owned_elsewhere(backend, known_identity(database))
+            finally:
+                database.dispose()
+
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            found = await run_alone(ask)
+    except (BrainError, TimeoutError):
+        return []  # the findings of the stream and the database say it
+    remedy = "give every node the same `database` (docs/nodes.md), or move the group on purpose: brain groups adopt"
+    return [
+        Finding(f"group {group}", "bad", f"its database is {owner.place}, and not that of these settings", remedy)
+        for group, owner in found.items()
+    ]
 
 
 async def _server(settings: Settings) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""`brain groups`: the consumer groups, how far each has read, and removing one."""
+"""`brain groups`: the consumer groups, how far each has read, removing one, and moving them to another database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ app = typer.Typer()
 
 @app.callback(invoke_without_command=True)
 def groups(context: typer.Context, stream: StreamOption = None, as_json: JsonOption = False) -> None:
-    """Consumer groups: list them (also without a command), or remove one."""
+    """Consumer groups: list them (also without a command), remove one, or move them to another database."""
     if context.invoked_subcommand is None:
         list_groups(stream, as_json)
     elif stream is not None or as_json:
@@ -67,3 +67,42 @@ def remove(
             )
         backend.drop_group(name)
     typer.echo(f"{name} removed")
+
+
+@app.command()
+def adopt(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="The groups; all kept elsewhere when none is given.")
+    ] = None,
+    stream: StreamOption = None,
+    database: Annotated[str | None, typer.Option(metavar="URL", help="Where they are kept from now on.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only print what would be done.")] = False,
+) -> None:
+    """Move groups to the database of the settings for good, as after a restore or a move. Stop the other nodes first.
+
+    A group goes on from the position that this database has; one that it does not know begins at the start of the
+    stream, and what it says to the outside may be said again.
+    """
+    from brain.errors import InvalidInput
+    from brain.kit.database import default_database, open_database
+    from brain.kit.database_identity import adopt_groups, known_identity, owned_elsewhere
+    from brain.settings import load_settings
+
+    settings = load_settings(stream=stream, database=database)
+    with opened(stream) as backend:
+        engine = open_database(settings.database or default_database(settings.stream))
+        try:
+            elsewhere = owned_elsewhere(backend, known_identity(engine))
+            chosen = [find_group(backend, name).name for name in names] if names else list(elsewhere)
+            if chosen and not yes:
+                places = sorted({elsewhere[name].place for name in chosen if name in elsewhere}) or [
+                    "no other database"
+                ]
+                raise InvalidInput(
+                    f"this moves {', '.join(chosen)} from {' and '.join(places)} to {engine.url.render_as_string()}; "
+                    "stop the nodes that use the other database, then repeat with --yes"
+                )
+            adopt_groups(backend, engine, chosen)
+        finally:
+            engine.dispose()
+    typer.echo(f"{', '.join(chosen)} moved to this database" if chosen else "no group is kept in another database")

@@ -36,7 +36,7 @@ def worker(
 async def _work(name: str, settings: Settings) -> None:
     from contextlib import closing
 
-    from brain.kit.context import open_plugin, plugin_context
+    from brain.kit.context import check_owners, open_plugin, plugin_context
     from brain.logs import Log
     from brain.plugins import plugins
     from brain.server.running import stop_signals
@@ -48,6 +48,7 @@ async def _work(name: str, settings: Settings) -> None:
     with stop_signals() as stop:
         async with EventStream.open(settings.stream) as stream:
             with closing(open_store(settings.store_url)) as store, plugin_context(stream, store, settings) as context:
+                await check_owners(context, [plugins()[name]])
                 async with open_plugin(plugins()[name], context) as component:
                     tasks = [asyncio.create_task(task()) for task in component.tasks]
                     log.info("working", plugin=name, stream=without_password(settings.stream))

@@ -8,6 +8,7 @@ never invent again. Where a vendor has none (Slack, plain webhooks), a message m
 """
 
 from brain.kit.outbox.dispatcher import Dispatcher, DispatchOptions
+from brain.kit.outbox.events import EVENTS_CHANNEL, publish_row, publish_waiting, put_event
 from brain.kit.outbox.prometheus import outbox_metrics
 from brain.kit.outbox.table import (
     ChannelState,
@@ -24,6 +25,7 @@ from brain.kit.outbox.table import (
 )
 
 __all__ = [
+    "EVENTS_CHANNEL",
     "ChannelState",
     "DispatchOptions",
     "Dispatcher",
@@ -36,6 +38,9 @@ __all__ = [
     "outbox",
     "outbox_metrics",
     "prune",
+    "publish_row",
+    "publish_waiting",
     "put",
+    "put_event",
     "retry_refused",
 ]

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from brain.connectors.sender import LONGEST_RETRY_AFTER, Refused
 from brain.errors import Unavailable
+from brain.kit.database_threads import for_tasks
 from brain.kit.outbox import claims
 from brain.kit.outbox.table import OutboxRow, prune
 from brain.logs import Log
@@ -189,10 +190,14 @@ class Dispatcher:
             try:
                 async with channel.turn:
                     await self._wait_for_turn(channel)
+                    asked = time.monotonic()
                     row = await self._claim(channel, token)
                 if row is None:
                     await channel.has_rows.wait()
                     continue
+                if time.monotonic() - asked > self._options.lease - self._options.timeout:
+                    self.counts[row.channel, "lost"] += 1
+                    continue  # this process stood still: another one may have the row by the time it is sent
                 self._sending.add(this)
                 await self._send(channel, row, token)
             except SQLAlchemyError as error:
@@ -337,7 +342,7 @@ class Dispatcher:
             with self.database.begin() as db:
                 return work(db)
 
-        running = asyncio.ensure_future(asyncio.to_thread(transaction))
+        running = asyncio.ensure_future(for_tasks(self.database, transaction))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:

@@ -11,6 +11,7 @@ export function describe(event) {
   const mark = MARKS.map((name) => scalar(payload[name])).find((text) => text !== "") ?? "";
   const facts = FACTS.map((name) => scalar(payload[name])).filter((text) => text !== "");
   if (payload.old_status && payload.new_status) facts.push(`${payload.old_status} → ${payload.new_status}`);
+  if (payload.old_severity && payload.old_severity !== payload.severity) facts.push(`${payload.old_severity} → ${payload.severity}`);
   const headline = HEADLINES.map((name) => payload[name]).find((value) => typeof value === "string" && value !== "");
   if (headline) facts.push(headline);
   else if (payload.rule_name) facts.push(scalar(payload.rule_name));

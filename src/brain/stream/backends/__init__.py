@@ -130,6 +130,15 @@ class Backend(Protocol):
     def advance(self, group: str, position: str) -> None:
         """Note that the group, which has no members but keeps its own position, is done with all up to there."""
 
+    def owners(self) -> dict[str, str]:
+        """Which database keeps the position of a group, for the groups of which it is noted. `set_owner` notes it."""
+
+    def set_owner(self, group: str, owner: str, previous: str) -> str:
+        """Note the owner if the noted one is `previous` ("" for none); the one that is noted now. One step.
+
+        The group need not exist yet. `drop_group` forgets it.
+        """
+
     def join(self, group: str, consumer: str) -> None:
         """Make the consumer a member of the group."""
 
@@ -178,6 +187,18 @@ class Backend(Protocol):
     def trim(self, up_to: str) -> int:
         """Delete events at and before the position; how many."""
 
+    def index_blocks(self, after: int) -> list[tuple[int, bytes]]:
+        """The blocks of the index with greater numbers, by number (see `brain.stream.event_index`)."""
+
+    def index_parts(self, part: int, blocks: Sequence[int]) -> dict[int, bytes]:
+        """One part of each of these blocks, by block; those that are missing are left out."""
+
+    def add_index_block(self, number: int, block: bytes, parts: Sequence[bytes]) -> bool:
+        """Keep a block with its parts, all or nothing; False, and nothing is done, when there is one of the number."""
+
+    def drop_index_blocks(self, below: int | None) -> None:
+        """Delete the blocks with smaller numbers, None: all."""
+
     def close(self) -> None:
         """Release connections and files."""
 
@@ -185,6 +206,12 @@ class Backend(Protocol):
 def position_key(position: str) -> tuple[int, ...]:
     """Positions of one backend in stream order: `17` or `1703001234567-3`; "" comes before all."""
     return tuple(map(int, position.split("-"))) if position else ()
+
+
+def next_position(position: str) -> str:
+    """The smallest position after this one."""
+    head, dash, number = position.rpartition("-")
+    return f"{head}{dash}{int(number) + 1}"
 
 
 def check_position(position: str) -> str:

@@ -50,6 +50,8 @@ class MemoryBackend:
         self._last = 0
         self._marks: dict[str, str] = {}
         self._groups: dict[str, _Group] = {}
+        self._owners: dict[str, str] = {}
+        self._index: dict[int, tuple[bytes, Sequence[bytes]]] = {}
 
     def append(
         self,
@@ -122,6 +124,7 @@ class MemoryBackend:
         with self._changed:
             if self._groups.pop(group, None) is None:
                 raise NoGroup(f"group {group!r} does not exist")
+            self._owners.pop(group, None)
 
     def rename_group(self, old: str, new: str) -> bool:
         """As Backend says."""
@@ -157,6 +160,18 @@ class MemoryBackend:
         """As Backend says."""
         with self._changed:
             self._group(group).read_to = position_number(position)
+
+    def owners(self) -> dict[str, str]:
+        """As Backend says."""
+        with self._changed:
+            return dict(self._owners)
+
+    def set_owner(self, group: str, owner: str, previous: str) -> str:
+        """As Backend says."""
+        with self._changed:
+            if self._owners.get(group, "") == previous:
+                self._owners[group] = owner
+            return self._owners.get(group, "")
 
     def join(self, group: str, consumer: str) -> None:
         """As Backend says."""
@@ -261,6 +276,26 @@ class MemoryBackend:
             count = self._index_after(position_number(up_to))
             del self._log[:count]
             return count
+
+    def index_blocks(self, after: int) -> list[tuple[int, bytes]]:
+        """As Backend says."""
+        with self._changed:
+            return sorted((number, block) for number, (block, _) in self._index.items() if number > after)
+
+    def index_parts(self, part: int, blocks: Sequence[int]) -> dict[int, bytes]:
+        """As Backend says."""
+        with self._changed:
+            return {number: self._index[number][1][part] for number in blocks if number in self._index}
+
+    def add_index_block(self, number: int, block: bytes, parts: Sequence[bytes]) -> bool:
+        """As Backend says."""
+        with self._changed:
+            return self._index.setdefault(number, (block, parts))[0] is block
+
+    def drop_index_blocks(self, below: int | None) -> None:
+        """As Backend says."""
+        with self._changed:
+            self._index = {} if below is None else {n: one for n, one in self._index.items() if n >= below}
 
     def close(self) -> None:
         """As Backend says."""

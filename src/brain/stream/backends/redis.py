@@ -18,6 +18,7 @@ from brain.stream.backends import Entry, Fenced, GroupInfo, Held, NoGroup, posit
 from brain.stream.backends.redis_health import weaknesses
 from brain.stream.backends.redis_link import Link
 from brain.stream.dead_letters import DeadLetter, check_followed, unpack_letter
+from brain.stream.index_block import PARTS
 from brain.stream.matching import EventFilter
 
 _LAST_SEQ = (1 << 64) - 1
@@ -36,7 +37,10 @@ class RedisBackend:
         self._redis, self._errors, self._run = link.client, link.errors, link.run
         self._tag = f"{{{link.place.stream}}}"
         self._read_to: dict[str, str] = {}  # the last position handed out, by group, as far as this process knows
-        self._events, self._marks, self._patterns = (f"{self._tag}:{name}" for name in ("events", "marks", "patterns"))
+        names = ("events", "marks", "patterns", "owners", "index", "index_parts")
+        self._events, self._marks, self._patterns, self._owners, self._index, self._index_parts = (
+            f"{self._tag}:{name}" for name in names
+        )
 
     def append(
         self,
@@ -133,6 +137,7 @@ class RedisBackend:
             if not self._redis.xgroup_destroy(self._events, group):
                 raise NoGroup(f"group {group!r} does not exist")
             self._redis.hdel(self._patterns, group)
+            self._redis.hdel(self._owners, group)
             self._redis.delete(self._members(group), self._attempts(group), self._dead(group))
 
     def rename_group(self, old: str, new: str) -> bool:
@@ -201,6 +206,17 @@ class RedisBackend:
         """As Backend says."""
         with self._errors():
             self._redis.xgroup_setid(self._events, group, position or "0-0")
+
+    def owners(self) -> dict[str, str]:
+        """As Backend says."""
+        with self._errors():
+            found = cast(dict[bytes, bytes], self._redis.hgetall(self._owners))
+            return {_text(group): _text(owner) for group, owner in found.items()}
+
+    def set_owner(self, group: str, owner: str, previous: str) -> str:
+        """As Backend says."""
+        with self._errors():
+            return _text(self._run("set_owner", [self._owners], [group, owner, previous]))
 
     def join(self, group: str, consumer: str) -> None:
         """As Backend says."""
@@ -342,6 +358,44 @@ class RedisBackend:
         """As Backend says."""
         with self._errors():
             return int(self._redis.xtrim(self._events, minid=_after(up_to), approximate=False)) if up_to else 0
+
+    def index_blocks(self, after: int) -> list[tuple[int, bytes]]:
+        """As Backend says."""
+        found: list[tuple[int, bytes]] = []
+        with self._errors():
+            if after < 0:
+                blocks = cast(dict[bytes, bytes], self._redis.hgetall(self._index))
+                return sorted((int(number), block) for number, block in blocks.items())
+            while (block := cast(bytes | None, self._redis.hget(self._index, str(after + 1)))) is not None:
+                after += 1
+                found.append((after, block))
+        return found
+
+    def index_parts(self, part: int, blocks: Sequence[int]) -> dict[int, bytes]:
+        """As Backend says."""
+        if not blocks:
+            return {}
+        with self._errors():
+            found = cast(
+                list[bytes | None], self._redis.hmget(self._index_parts, [f"{number}:{part}" for number in blocks])
+            )
+            return {number: data for number, data in zip(blocks, found, strict=True) if data is not None}
+
+    def add_index_block(self, number: int, block: bytes, parts: Sequence[bytes]) -> bool:
+        """As Backend says."""
+        with self._errors():
+            return bool(self._run("add_index_block", [self._index, self._index_parts], [number, block, *parts]))
+
+    def drop_index_blocks(self, below: int | None) -> None:
+        """As Backend says."""
+        with self._errors():
+            if below is None:
+                self._redis.delete(self._index, self._index_parts)
+                return
+            gone = [number for number, _ in self.index_blocks(-1) if number < below]
+            for number in gone:
+                self._redis.hdel(self._index, str(number))
+                self._redis.hdel(self._index_parts, *(f"{number}:{part}" for part in range(PARTS)))
 
     def warnings(self) -> list[str]:
         """What in the server's settings and state endangers the stream, each as `finding; remedy`."""

@@ -77,6 +77,20 @@ end
 redis.call('XGROUP', 'DESTROY', events, old)
 return 1
 """,
+    # KEYS owners, ARGV group owner previous
+    "set_owner": _ALWAYS
+    + """
+local stored = redis.call('HGET', KEYS[1], ARGV[1]) or ''
+if stored ~= ARGV[3] then return stored end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return ARGV[2]
+""",
+    # KEYS blocks parts, ARGV number block part...
+    "add_index_block": """#!lua
+if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
+for i = 3, #ARGV do redis.call('HSET', KEYS[2], ARGV[1] .. ':' .. (i - 3), ARGV[i]) end
+return 1
+""",
     # KEYS events members, ARGV group consumer
     "join": _ALWAYS
     + """

@@ -39,11 +39,15 @@ CREATE TABLE IF NOT EXISTS pending (
     PRIMARY KEY (grp, position)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dead_letters (
     grp TEXT NOT NULL, position INTEGER NOT NULL, letter BLOB NOT NULL, PRIMARY KEY (grp, position)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS group_owners (grp TEXT PRIMARY KEY, owner TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS event_index (
+    part INTEGER NOT NULL, block INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (part, block));
 CREATE VIEW IF NOT EXISTS brain_events AS
     SELECT position, json_extract(CAST(data AS TEXT), '$.type') AS type, CAST(data AS TEXT) AS event FROM events;
 """
 _AHEAD = 60.0  # seconds by which the clocks of two processes may differ
 _ROWS = 250  # events written by one INSERT statement: one step, during which other threads of Python can run
+_HEAD = -1  # the `part` of what is kept of a block of the index besides its parts
 _POLL = 0.002  # seconds between looks for events that another process stored
 
 
@@ -183,7 +187,7 @@ class SQLiteBackend:
         with self._transaction() as db:
             self._check_group(db, group)
             db.execute("DELETE FROM groups WHERE name = ?", (group,))
-            for table in ("members", "pending", "dead_letters"):
+            for table in ("members", "pending", "dead_letters", "group_owners"):
                 db.execute(f"DELETE FROM {table} WHERE grp = ?", (group,))
 
     def rename_group(self, old: str, new: str) -> bool:
@@ -229,6 +233,20 @@ class SQLiteBackend:
         with self._transaction() as db:
             self._check_group(db, group)
             db.execute("UPDATE groups SET read_to = ? WHERE name = ?", (int(position or 0), group))
+
+    def owners(self) -> dict[str, str]:
+        """As Backend says."""
+        return dict(self._query("SELECT grp, owner FROM group_owners"))
+
+    def set_owner(self, group: str, owner: str, previous: str) -> str:
+        """As Backend says."""
+        with self._transaction() as db:
+            row = db.execute("SELECT owner FROM group_owners WHERE grp = ?", (group,)).fetchone()
+            stored = row[0] if row else ""
+            if stored != previous:
+                return str(stored)
+            db.execute("INSERT OR REPLACE INTO group_owners VALUES (?, ?)", (group, owner))
+            return owner
 
     def join(self, group: str, consumer: str) -> None:
         """As Backend says."""
@@ -376,6 +394,33 @@ class SQLiteBackend:
                 (int(up_to or 0),),
             )
             return count
+
+    def index_blocks(self, after: int) -> list[tuple[int, bytes]]:
+        """As Backend says."""
+        return self._query(
+            "SELECT block, data FROM event_index WHERE part = ? AND block > ? ORDER BY block", _HEAD, after
+        )
+
+    def index_parts(self, part: int, blocks: Sequence[int]) -> dict[int, bytes]:
+        """As Backend says."""
+        first, last = min(blocks, default=0), max(blocks, default=-1)
+        query = "SELECT block, data FROM event_index WHERE part = ? AND block BETWEEN ? AND ?"
+        return dict(self._query(query, part, first, last))
+
+    def add_index_block(self, number: int, block: bytes, parts: Sequence[bytes]) -> bool:
+        """As Backend says."""
+        with self._transaction() as db:
+            rows = [(_HEAD, number, block), *((part, number, data) for part, data in enumerate(parts))]
+            head = db.execute("INSERT OR IGNORE INTO event_index VALUES (?, ?, ?)", rows[0])
+            if not head.rowcount:
+                return False
+            db.executemany("INSERT OR REPLACE INTO event_index VALUES (?, ?, ?)", rows[1:])
+            return True
+
+    def drop_index_blocks(self, below: int | None) -> None:
+        """As Backend says."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM event_index WHERE block < coalesce(?, block + 1)", (below,))
 
     def close(self) -> None:
         """As Backend says."""

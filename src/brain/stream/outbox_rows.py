@@ -1,0 +1,94 @@
+"""Events as rows of a store: written with the change that they tell of, in the order of the changes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from brain import limits
+from brain.charter import Event, check_depth
+from brain.errors import EnvelopeError
+from brain.store import DocumentChange, forking
+from brain.store.rules import new_token
+
+COLLECTION = "events.outbox"
+"""The collection of the rows; a row is deleted once its events are on the stream."""
+
+_ROW_BYTES = 1 << 20
+"""Many events of one write share rows of about this size, so that an import of rules is not as many rows."""
+_DIGITS = 20
+
+
+class RowKeys:
+    """Keys in the order in which they are made, by nanoseconds; no two processes ever make the same.
+
+    The order holds though the clock is set back: within a process always, and after `follow` beyond all keys seen.
+    """
+
+    def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
+        self._clock = clock
+        self._lock = forking.ForkLock()
+        self._last = 0
+        forking.register(self._lock)
+
+    def new(self) -> str:
+        """The next key."""
+        with self._lock:
+            self._last = max(self._last + 1, self._clock())
+            return f"{self._last:0{_DIGITS}d}-{new_token()}"
+
+    def follow(self, key: str) -> None:
+        """Make the following keys come after this one."""
+        with self._lock:
+            self._last = max(self._last, _nanoseconds(key))
+
+
+def made_at(key: str) -> float:
+    """When the key was made, by the clock of its process, in Unix seconds."""
+    return _nanoseconds(key) / 1e9
+
+
+def _nanoseconds(key: str) -> int:
+    digits = key[:_DIGITS]
+    return int(digits) if digits.isdecimal() else 0
+
+
+class Row(NamedTuple):
+    """What one row holds: events of one write, encoded, in order."""
+
+    key: str
+    events: Sequence[bytes]
+
+
+def rows_of(events: Sequence[Event], keys: RowKeys) -> list[DocumentChange]:
+    """The rows that keep these events, to be written with the change. Raises EnvelopeError for one no stream takes."""
+    return [DocumentChange(COLLECTION, keys.new(), data, expected=0) for data in _packed([_encoded(e) for e in events])]
+
+
+def row_of(key: str, data: bytes) -> Row:
+    """The row that was read."""
+    return Row(key, data.split(b"\n"))
+
+
+def _packed(encoded: Sequence[bytes]) -> Iterator[bytes]:
+    """Events a line, since JSON as it is written here has none; a new row when one would become too large."""
+    lines: list[bytes] = []
+    size = 0
+    for data in encoded:
+        if lines and size + len(data) > _ROW_BYTES:
+            yield b"\n".join(lines)
+            lines, size = [], 0
+        lines.append(data)
+        size += len(data)
+    if lines:
+        yield b"\n".join(lines)
+
+
+def _encoded(event: Event) -> bytes:
+    data = event.encode()
+    if data.count(b"{") + data.count(b"[") > limits.EVENT_DEPTH:  # else it cannot be too deep, as nearly all
+        check_depth(data)
+    if len(data) > limits.EVENT_BYTES:
+        raise EnvelopeError(f"payload: the event has {len(data)} bytes, {limits.EVENT_BYTES} are allowed")
+    return data

@@ -1,0 +1,64 @@
+"""Processes that change state, killed at any moment: no change without its event, no event without change, none twice.
+
+By default a few kills; `make test-long` makes 200 on each store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import random
+import time
+from contextlib import closing
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brain import Event, EventStream
+from brain.store import open_store
+from brain.stream.announcer import announcer_for
+from brain.stream.event_outbox import outbox_state
+from support.changing_worker import Told, change
+from support.processes import kill, spawn
+from support.sizes import sizes
+from support.waiting import until, wait_until
+
+
+def started(url: str, folder: Path, name: str) -> tuple[BaseProcess, Connection]:
+    ours, theirs = multiprocessing.Pipe()
+    return spawn(change, url, str(folder / "journal"), name, theirs), ours
+
+
+async def all_events(url: str, folder: Path) -> list[Event]:
+    """What is on the stream once a process has come up that ships what the dead have left."""
+    with closing(open_store(url)) as store:
+        async with EventStream.open(url, journal=folder / "journal") as stream:
+            announcer_for(stream, store)
+            await until(lambda: outbox_state(store).waiting == 0)
+            return [event async for event in stream.replay()]
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+@pytest.mark.parametrize("kills", sizes(4, 200))
+def test_state_and_events_agree(
+    kind: str, kills: int, tmp_path: Path, request: pytest.FixtureRequest, capsys: Any
+) -> None:
+    url = f"sqlite:///{tmp_path}/brain.db" if kind == "sqlite" else str(request.getfixturevalue("redis_url"))
+    chance = random.Random(kills)
+    for number in range(0, kills, 2):  # two at a time
+        workers = [started(url, tmp_path, f"p{number}{letter}") for letter in "ab"]
+        for _, going in workers:
+            wait_until(going.poll)
+        for process, _ in workers:
+            time.sleep(chance.uniform(0, 0.1))
+            kill(process)
+    events = asyncio.run(all_events(url, tmp_path))
+    with closing(open_store(url)) as store:
+        told = Told(events, store)
+    with capsys.disabled():
+        print(f"\n{kind}: {kills} kills, {told.changes} events: {dict(told.faults) or 'all agree with the state'}")
+    assert told.faults == {}
