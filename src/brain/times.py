@@ -13,6 +13,14 @@ _UNIX = re.compile(r"\d+(?:\.\d+)?").fullmatch
 _LATEST = 1e11
 
 
+def due_after(last: float, wait: float, now: float) -> float:
+    """When `wait` seconds after `last` are over, all in Unix seconds.
+
+    At once when `last` lies ahead of `now`: it is of a clock that has been set back since, or of another one.
+    """
+    return last + wait if last <= now else now
+
+
 def parse_time(text: str, now: float, name: str = "time") -> float:
     """The Unix seconds that `text` means at the Unix time `now`; an ISO time without a zone is taken as UTC.
 

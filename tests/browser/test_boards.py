@@ -184,16 +184,16 @@ def test_a_candidate_rule_is_tried_on_the_decisions_on_record(tab: Page, fresh_s
     assert [rule["id"] for rule in fresh_site.get("/policy/rules")] == ["staff"]
 
 
-def test_the_score_is_not_called_healthy_beside_an_open_critical_threat(tab: Page, fresh_site: Site) -> None:
+def test_the_score_counts_open_threats_and_says_so_when_nothing_is_known(tab: Page, fresh_site: Site) -> None:
     open_page(tab, fresh_site)
     tile = tab.locator(".tile", has=tab.get_by_role("heading", name="Health score"))
-    expect(tile).to_contain_text("HEALTHY")
+    expect(tile).to_contain_text("–no data")
+    expect(tile).to_contain_text("Nothing has been recorded yet.")
     threat = fresh_site.threat("203.0.113.9", "CRITICAL")
-    expect(tile).to_contain_text("1 CRITICAL threat open, which the score does not count")
-    expect(tile).not_to_contain_text("HEALTHY")
-    expect(tile.locator(".tile-figure")).to_have_attribute("data-level", "")
+    expect(tile).to_contain_text("70of 100 · DEGRADED")
+    expect(tile).to_contain_text("1 CRITICAL threat is open")
     fresh_site.move(threat["id"], "MITIGATED")
-    expect(tile).to_contain_text("HEALTHY")
+    expect(tile).to_contain_text("100of 100 · HEALTHY")
 
 
 def test_a_decision_has_a_colour_of_its_own(tab: Page, fresh_site: Site) -> None:

@@ -5,9 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing
+from types import SimpleNamespace
+
+import pytest
 
 from brain import Event, EventStream
+from brain.store import Store
+from brain.store.deletion_clock import Clocks, DeletionClock, clock_fault
+from brain.stream.backends import memory, sqlite
 from brain.stream.retention import Retention, keep, trim
+from support.clock import Clock
+from support.waiting import until
 
 
 async def fill(stream: EventStream, count: int) -> list[str]:
@@ -65,3 +73,40 @@ async def test_the_alarm_is_an_event(stream: EventStream) -> None:
     await asyncio.gather(task, return_exceptions=True)
     assert alarm.payload["group"] == "slow"
     assert "brain groups remove slow" in alarm.payload["remedy"]
+
+
+async def test_no_step_of_the_clock_makes_new_events_old(stream: EventStream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events stored while the clock was far back, or far ahead, and then right again: none younger than an hour goes.
+
+    Redis tells the time itself, and never an earlier one than before.
+    """
+    wrong = Clock(time.time())
+    for module in (sqlite, memory):
+        monkeypatch.setattr(module, "time", SimpleNamespace(time=wrong, monotonic=time.monotonic))
+    for step in (0.0, -365 * 86_400.0, 365 * 86_400.0 + 5, 75 * 365 * 86_400.0, -75 * 365 * 86_400.0 + 5):
+        wrong.advance(step)
+        await fill(stream, 5)
+    for now in (wrong(), wrong() + 1800, wrong() - 365 * 86_400.0):
+        assert (await stream.call(trim, stream.backend, Retention(max_age=3600), now)).removed == 0
+    assert len(await stream.read(limit=100)) == 25
+
+
+async def test_ages_are_counted_to_the_clock_of_deletions(stream: EventStream, store: Store) -> None:
+    """A wrong year, now or at the next start, trims nothing; that is said."""
+    await fill(stream, 20)
+    wall, steady = Clock(time.time()), Clock(100.0)
+
+    def started() -> DeletionClock:
+        return DeletionClock(store, stream.backend.newest_at, Clocks(wall, steady))
+
+    running = started()
+    running()
+    wall.advance(75 * 365 * 86_400)
+    for clock in (running, started()):
+        task = asyncio.create_task(keep(stream, Retention(max_age=60), every=0.01, clock=clock))
+        await until(lambda clock=clock: clock.step > 0)  # type: ignore[misc]
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert len(await stream.read(limit=100)) == 20
+    assert "has stepped" in str(clock_fault(store, wall()))

@@ -6,7 +6,9 @@ import asyncio
 import json
 import logging
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +17,8 @@ import structlog
 
 from brain.charter import Event
 from brain.cli import main
+from brain.store import open_store
+from brain.store.deletion_clock import trust_clock
 from brain.stream import DeliveryOptions, EventStream
 from support.command import start
 from support.processes import kill
@@ -297,3 +301,14 @@ def test_the_catalogue_is_printed_in_every_form(cli: Cli, tmp_path: Path) -> Non
     assert cli("events", "catalogue", "--write", "out").code == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {"POLICY.md", "THREATS.md", "IMMUNE.md", "EVENTS.md"}
     assert list(tmp_path.iterdir()) == [tmp_path / "out"]
+
+
+def test_doctor_names_a_clock_that_has_stepped_until_a_person_trusts_it(cli: Cli, url: str) -> None:
+    with closing(open_store(url)) as store:
+        trust_clock(store, time.time() - 365 * 86_400)
+    ended = cli("doctor", "--stream", url)
+    assert ended.code == 1
+    assert "s off the last deletion" in ended.out
+    assert "brain doctor --trust-clock" in ended.out
+    trusted = cli("doctor", "--trust-clock", "--stream", url, "--json")
+    assert "clock" not in {finding["part"] for finding in json.loads(trusted.out)}

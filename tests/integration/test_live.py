@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import httpx
 import pytest
 
 from brain.charter import Event
-from brain.server import live
+from brain.server import broadcast, live
+from brain.server.broadcast import wire
 from brain.server.running import DRAIN_SECONDS, Running
-from brain.stream import EventStream
+from brain.stream import EventStream, Stored
 from support.server import running_server, without_consumers
 from support.waiting import until
 
@@ -202,3 +204,69 @@ async def test_events_of_another_process_come_too(tmp_path: Path) -> None:
     ):
         elsewhere.publish(event(42))
         assert (await follower.next())["data"]["payload"]["number"] == 42
+
+
+async def test_what_many_follow_is_encoded_once(one_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+
+    def counted(stored: Stored) -> bytes:
+        encoded.append(stored.event.id)
+        return wire(stored)
+
+    monkeypatch.setattr(broadcast, "wire", counted)
+    many = 20
+    async with AsyncExitStack() as stack:
+        running, client = await stack.enter_async_context(running_server(without_consumers(live_limit=many)))
+        followers = [await stack.enter_async_context(following(client, "?pattern=test.*")) for _ in range(many)]
+        published = [event(number) for number in range(50)]
+        for one in published:
+            running.stream.publish(one)
+        for follower in followers:
+            assert [(await follower.next())["data"]["id"] for _ in published] == [one.id for one in published]
+    assert encoded == [one.id for one in published]
+
+
+async def test_one_that_reads_slowly_holds_up_no_other_and_misses_nothing(
+    one_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcast, "HELD", 1)
+    running, client = one_server
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port, limit=1024)
+    writer.write(b"GET /api/events/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await reader.readline()
+    async with following(client) as quick:
+        for number in range(60):
+            await running.stream.publish(
+                Event(type="test.big", source="test_service", payload={"number": number, "text": "x" * 100_000})
+            )
+        assert [(await quick.next())["data"]["payload"]["number"] for _ in range(60)] == list(range(60))
+    read = b""
+    async with asyncio.timeout(60):
+        while read.count(b"\ndata: ") < 60:
+            read += await reader.read(1 << 20)
+    numbers = [int(found) for found in re.findall(rb'"number":(\d+)', read)]
+    assert numbers == list(range(60))
+    writer.close()
+
+
+@pytest.mark.parametrize("unknown", ["no position", "999999", "9999999999999-7"])
+async def test_an_unknown_last_event_id_starts_with_a_reset(one_server: Server, unknown: str) -> None:
+    running, client = one_server
+    tail = await running.stream.publish(event(0))
+    async with following(client, last_id=unknown) as follower:
+        reset = await follower.next()
+        assert (reset["event"], reset["id"], reset["data"]["position"]) == ("reset", tail, tail)
+        assert "Last-Event-ID" in reset["data"]["reason"]
+        published = event(1)
+        await running.stream.publish(published)
+        assert (await follower.next())["data"]["id"] == published.id
+
+
+async def test_what_is_no_longer_kept_is_a_reset_and_what_is_kept_is_none(server: Server) -> None:
+    running, client = server
+    positions = [await running.stream.publish(event(number)) for number in range(10)]
+    await running.stream.call(running.stream.backend.trim, positions[4])
+    async with following(client, last_id=positions[2]) as follower:
+        assert (await follower.next())["event"] == "reset"
+    async with following(client, last_id=positions[5]) as follower:
+        assert (await follower.next())["data"]["payload"]["number"] == 6

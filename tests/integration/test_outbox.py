@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from brain.kit.outbox import (
     put,
     retry_refused,
 )
+from support.clock import Clock
 from support.postgres_server import PostgresServer
 from support.waiting import until
 
@@ -429,3 +431,51 @@ async def test_one_consumers_rows_are_not_anothers(database: Engine) -> None:
 def test_a_lease_shorter_than_a_delivery_is_refused() -> None:
     with pytest.raises(ValueError, match="lease"):
         DispatchOptions(timeout=10, lease=5)
+
+
+async def test_no_row_waits_for_a_clock_that_was_set_back(database: Engine) -> None:
+    """A year ahead one row was put, one postponed and one claimed by a process that died; then the clock is right."""
+    clock = Clock(time.time() + 365 * 86_400)
+    service = Service()
+    service.faults = {"postponed": [TryLater("down")]}
+    dispatcher = Dispatcher(database, "alerting", service.deliver, options=QUICK, clock=clock)
+    async with running(dispatcher):
+        with database.begin() as db:
+            for channel, name, delay in (("a", "postponed", 0.0), ("b", "claimed", 0.0), ("c", "put", 0.2)):
+                message = Message(
+                    consumer="alerting", channel=channel, key=name, dedup=name, body={}, due_at=clock() + delay
+                )
+                if name == "postponed":
+                    put(db, message, clock() - 2 * 365 * 86_400)
+                else:
+                    put(db, message, clock())
+            mine = outbox.c.dedup == "claimed"
+            db.execute(outbox.update().where(mine).values(claimed_by="dead", claimed_until=clock() + 10, attempts=1))
+        dispatcher.nudge()
+        await until(lambda: dispatcher.counts["a", "postponed"] == 1)
+        clock.advance(-365 * 86_400)
+        await until(lambda: service.got == ["postponed"])
+        clock.advance(0.3)
+        await until(lambda: service.got == ["postponed", "put"])
+        clock.advance(10.1)  # the lease of the row that a dead process holds
+        await until(all_sent(database))
+    assert service.got == ["postponed", "put", "claimed"]
+
+
+async def test_a_wrong_year_frees_no_dedup(database: Engine) -> None:
+    """`keep` is counted to the clock of deletions: a message that was sent is not sent a second time."""
+    clock = Clock(time.time())
+    options = replace(QUICK, keep=3600.0, deletion_clock=time.time)
+    service = Service()
+    dispatcher = Dispatcher(database, "alerting", service.deliver, options=options, clock=clock)
+    add(database, ("slack", "k", "a"))
+    clock.advance(60.0)
+    async with running(dispatcher):
+        await until(all_sent(database))
+    clock.advance(75 * 365 * 86_400)
+    again = Dispatcher(database, "alerting", service.deliver, options=options, clock=clock)
+    async with running(again):
+        add(database, ("slack", "k", "b"))
+        await until(lambda: len(service.got) == 2)
+    add(database, ("slack", "k", "a"))
+    assert states(database) == {"a": "sent", "b": "sent"}

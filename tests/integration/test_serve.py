@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections import Counter
@@ -11,8 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
-from support.server import ServeProcess, brain
-from support.waiting import wait_until
+from brain.metrics import tasks
+from brain.plugins import PluginContext
+from brain.server import progress
+from brain.settings import Settings
+from support.server import ServeProcess, brain, running_server
+from support.waiting import until, wait_until
 
 MODULES = ("policy_service", "threats_service", "immune_service")
 """What publishes by itself; the consumers publish besides, at their own pace."""
@@ -120,6 +125,22 @@ def test_a_port_in_use_is_refused_naming_it(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert f"127.0.0.1:{port}" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+async def test_a_consumer_that_has_not_begun_is_named_in_readyz(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(context: PluginContext) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(tasks, "count", never)
+    monkeypatch.setattr(progress, "STILL_SECONDS", 0.2)
+    monkeypatch.setattr(progress, "LOOK_SECONDS", 0.02)
+    async with running_server(Settings(stream="memory://", consumers=("metrics",), port=0)) as (_, client):
+
+        async def named() -> bool:
+            answer = await client.get("/readyz")
+            return answer.status_code == 503 and "group brain.metrics: it has not begun" in answer.text
+
+        await until(named)
 
 
 def test_a_node_with_another_database_is_refused_and_doctor_names_it_until_the_groups_are_adopted(

@@ -51,7 +51,7 @@ class Alerting:
         self.projection = AlertProjector(self.configuration, self.clock)
         self.service = AlertService(self.engine, self.configuration, self.clock)
         with self.engine.begin() as db:
-            reroute(db, self.configuration)
+            reroute(db, self.clock(), self.configuration)
 
     def see(self, *events: Event) -> None:
         """One batch of events."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from brain.alerting.evaluation import reroute
 from brain.alerting.events import EVENTS
 from brain.alerting.models import Alert
 from brain.alerting.signal_rules import SignalRules
@@ -507,3 +508,39 @@ def test_by_default_a_page_waits_for_the_actions_of_this_process(monkeypatch: py
     alerting.see(alerting.critical("billing", "s1", kind="ERROR_SPIKE"), alerting.critical("search", "s2"))
     assert only_held(alerting) == {"billing"}
     assert alerting.tick(10) == [("pager", "trigger")]
+
+
+def test_a_clock_set_back_puts_no_page_off() -> None:
+    """What was sent and planned in a wrong year counts as of now; alerting makes every group due after a step back."""
+    alerting = Alerting()
+    alerting.clock.advance(365 * 86_400)
+    alerting.see(alerting.detected())
+    assert alerting.tick(10) == [("pager", "trigger")]
+    alerting.clock.advance(-365 * 86_400)
+    with alerting.engine.begin() as db:
+        reroute(db, alerting.clock(), alerting.configuration)
+    assert alerting.tick() == []
+    (route,) = alerting.configuration.routes
+    assert alerting.tick(route.repeat_interval + 1) == [("pager", "repeat")]
+
+
+def test_a_clock_set_back_lets_no_alert_wait_for_healing_longer_than_the_settings_say() -> None:
+    alerting = Alerting({"notifiers": {"pager": pager()}, "healing_kinds": ["AGENT_FAILURE"]})
+    alerting.clock.advance(365 * 86_400)
+    alerting.see(alerting.critical(kind="AGENT_FAILURE"))
+    assert alerting.tick(10) == []
+    alerting.clock.advance(-365 * 86_400)
+    with alerting.engine.begin() as db:
+        reroute(db, alerting.clock(), alerting.configuration)
+    assert alerting.tick(alerting.configuration.signal_rules.healing_timeout + 1) == [("pager", "trigger")]
+
+
+def test_pages_of_a_later_time_do_not_count_for_the_rate_limit() -> None:
+    limited = pager(at_most=1, per=60)
+    alerting = Alerting({"notifiers": {"pager": limited}})
+    alerting.clock.advance(365 * 86_400)
+    alerting.see(alerting.detected())
+    assert alerting.tick(10) == [("pager", "trigger")]
+    alerting.clock.advance(-365 * 86_400)
+    alerting.see(alerting.detected("thr_2"))
+    assert alerting.tick(31) == [("pager", "trigger")]

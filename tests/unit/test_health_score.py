@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from brain.charter import HealthKind, HealthSeverity
-from brain.kit.health_score import HealthRecord, Reason, score_health
+import pytest
+
+from brain.charter import HealthKind, HealthSeverity, Severity
+from brain.kit.health_score import DecisionCounts, HealthRecord, Reason, score_health
 
 SPIKE = HealthRecord(HealthSeverity.CRITICAL, HealthKind.ERROR_SPIKE, "api", "", "a")
 
@@ -27,3 +29,28 @@ def test_one_noisy_part_costs_a_bounded_number_of_points() -> None:
     found = score_health([SPIKE] * 50 + [SPIKE._replace(module="db")])
     assert found.score == 15
     assert found.reasons == (Reason(60.0, "api: 50 CRITICAL ERROR_SPIKE"), Reason(25.0, "db: 1 CRITICAL ERROR_SPIKE"))
+
+
+@pytest.mark.parametrize(
+    ("threats", "points"),
+    [
+        ({Severity.CRITICAL: 1}, 30),
+        ({Severity.CRITICAL: 5}, 60),
+        ({Severity.HIGH: 1, Severity.MEDIUM: 2, Severity.LOW: 3}, 28),
+        ({Severity.LOW: 1000}, 5),
+        ({Severity.CRITICAL: 0}, 0),
+    ],
+)
+def test_open_threats_cost_points_by_their_severity(threats: dict[Severity, int], points: int) -> None:
+    assert score_health([], threats).score == 100 - points
+
+
+def test_a_high_share_of_denials_costs_points_and_a_usual_one_none() -> None:
+    def score(decisions: int, denials: int) -> int:
+        return score_health([], decisions=DecisionCounts(decisions, denials)).score
+
+    assert [score(1000, denials) for denials in (0, 50, 100, 325, 550, 1000)] == [100, 100, 100, 90, 80, 60]
+    assert score(19, 19) == 100  # too few to tell
+    assert score_health([], decisions=DecisionCounts(300, 150)).reasons == (
+        Reason(17.8, "150 of 300 decisions were denials (50%)"),
+    )

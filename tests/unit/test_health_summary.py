@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from brain.charter import Severity
 from brain.errors import InvalidInput
 from brain.immune import HealthEvent, HealthKind, HealthSeverity, HealthStatus, ImmuneService, Reason
-from brain.immune.health_summary import summarise
+from brain.immune.health_summary import FleetState, summarise
 from support.clock import Clock
 
 
@@ -84,3 +85,22 @@ async def test_the_summary_looks_back_the_minutes_asked_for() -> None:
     for bad in (0, -1, float("nan")):
         with pytest.raises(InvalidInput, match="minutes"):
             service.health_summary(minutes=bad)
+
+
+def test_beside_an_open_critical_threat_no_fleet_is_healthy() -> None:
+    summary = summarise([], 60, FleetState({Severity.CRITICAL: 1}))
+    assert (summary.score, summary.status) == (70, HealthStatus.DEGRADED)
+    assert summary.reasons == (Reason(30.0, "1 CRITICAL threat is open"),)
+
+
+async def test_there_is_no_score_before_anything_is_known() -> None:
+    state = FleetState()
+    clock = Clock()
+    service = ImmuneService(clock=clock, fleet=lambda since: state)
+    assert (service.health_summary().score, service.health_summary().status) == (None, HealthStatus.NO_DATA)
+    state = FleetState(open_threats={})
+    assert (service.health_summary().score, service.health_summary().status) == (100, HealthStatus.HEALTHY)
+    state = FleetState()
+    await service.publish_event(event("INFO"))
+    clock.advance(86_400)
+    assert service.health_summary().score == 100

@@ -80,8 +80,8 @@ def truncate(folder: Path, random: Random, places: list[Damage]) -> list[Damage]
 
 
 def lose_a_segment(folder: Path, random: Random, places: list[Damage]) -> list[Damage]:
-    """Not the last one: nothing follows that would tell of it. Nor the first: it may have been stored and deleted."""
-    first = random.choice(segments(folder)[1:-1])
+    """The first one, the last one, or one between."""
+    first = random.choice(segments(folder)[random.choice([slice(1), slice(-1, None), slice(1, -1)])])
     path = segment_path(folder, first)
     path.unlink()
     return [(Path(path.name), 0, SEGMENT_SIZE)]

@@ -136,3 +136,17 @@ def test_a_span_that_makes_no_sense_is_refused() -> None:
         time_range(T, T - 1, None, T, MetricsSettings())
     with pytest.raises(InvalidInput, match="11000"):
         time_range(T - 2e8, None, 3600, T, MetricsSettings())
+
+
+def test_the_health_score_counts_what_was_open_and_denied_then_and_is_unknown_before() -> None:
+    def decided(at: float, effect: str) -> Event:
+        payload = {"agent_id": "a", "action": "read", "effect": effect, "evaluation_us": 1.0}
+        return Event(type="policy.rule_evaluated", source="policy_service", timestamp=at, payload=payload)
+
+    events = [detected("a", T + 600), moved("a", T + 1200, "MITIGATED")]
+    events += [decided(T + 1800, "DENY" if number % 2 else "ALLOW") for number in range(40)]
+    with folded(open_tables(), events).begin() as connection:
+        moments = [T - 600, T + 660, T + 1260, T + 1980, T + 9000]
+        assert [score for _, score in health_scores(connection, moments)] == [None, 85, 100, 82, 100]
+    with open_tables().begin() as connection:
+        assert list(health_scores(connection, [T])) == [(T, None)]

@@ -21,6 +21,7 @@ from brain.alerting.notification_log import NotificationLogEntry, NotificationSt
 from brain.alerting.notifications import NewNotification, add_notification
 from brain.alerting.rate_limits import RateLimits, summarise_held_back
 from brain.alerting.silences import Silence
+from brain.alerting.step_back import bring_back
 from brain.alerting.tables import (
     ALERTS,
     GROUPS,
@@ -64,9 +65,13 @@ def due(db: sa.Connection, now: float) -> bool:
     return bool(db.execute(sa.select(sa.or_(*waiting))).scalar_one())
 
 
-def reroute(db: sa.Connection, configuration: AlertingConfiguration) -> None:
-    """Put firing alerts into the groups of routes that are new in the settings, and make every group due."""
+def reroute(db: sa.Connection, now: float, configuration: AlertingConfiguration) -> None:
+    """Put firing alerts into the groups of routes that are new in the settings, and make every group due.
+
+    `now` is in Unix seconds: nothing waits for a time from before a clock was set back.
+    """
     lock_tables(db)
+    bring_back(db, now, configuration)
     repository.join_groups(db, repository.firing(db), configuration.routes)
     repository.touch(db, GROUPS.c.due_at.is_not(None))
     repository.touch_firing(db)

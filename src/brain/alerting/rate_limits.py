@@ -46,7 +46,7 @@ class RateLimits:
             return True
         sent = self._sent.get(notifier)
         if sent is None:
-            sent = _sent_since(self._db, notifier, self.now - limit.per)
+            sent = _sent_within(self._db, notifier, self.now, limit.per)
         self._sent[notifier] = sent + 1
         return sent < limit.at_most
 
@@ -56,7 +56,7 @@ def summarise_held_back(db: sa.Connection, now: float, configuration: AlertingCo
     waiting = sa.and_(NOTIFICATIONS.c.held, NOTIFICATIONS.c.summary_id.is_(None))
     for notifier in db.execute(sa.select(NOTIFICATIONS.c.notifier).where(waiting).distinct()).scalars().all():
         limit = configuration.notifiers.get(notifier)
-        if limit is not None and _sent_since(db, notifier, now - limit.per) < limit.at_most:
+        if limit is not None and _sent_within(db, notifier, now, limit.per) < limit.at_most:
             _summarise(db, notifier, now)
     for row in db.execute(sa.select(SUMMARIES).where(SUMMARIES.c.open)).all():
         groups = sa.select(NOTIFICATIONS.c.group_id).where(NOTIFICATIONS.c.summary_id == row.id)
@@ -97,8 +97,10 @@ def _put(db: sa.Connection, summary: _Summary, held: Sequence[str], now: float) 
     put_into_outbox(db, summary.notifier, key, f"summary {summary.id} {summary.action.value}", body, now)
 
 
-def _sent_since(db: sa.Connection, notifier: str, since: float) -> int:
+def _sent_within(db: sa.Connection, notifier: str, now: float, seconds: float) -> int:
+    """How many pages were sent in the last seconds; not those of a later time, from before a clock was set back."""
     pages = [action.value for action in PAGING]
-    mine = sa.and_(NOTIFICATIONS.c.notifier == notifier, NOTIFICATIONS.c.at > since, NOTIFICATIONS.c.action.in_(pages))
+    late = sa.and_(NOTIFICATIONS.c.at > now - seconds, NOTIFICATIONS.c.at <= now)
+    mine = sa.and_(NOTIFICATIONS.c.notifier == notifier, late, NOTIFICATIONS.c.action.in_(pages))
     count = db.execute(sa.select(sa.func.count()).where(mine, sa.not_(NOTIFICATIONS.c.held))).scalar_one()
     return int(count)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +26,7 @@ from brain.kit.outbox import Dispatcher, DispatchOptions, outbox_metrics
 from brain.kit.projection import POSITIONS, Projection
 from brain.logs import Log
 from brain.plugins import PluginContext
+from brain.store.deletion_clock import deletion_clock
 from brain.stream.backends import position_key
 
 log = Log("brain.alerting")
@@ -53,7 +55,8 @@ class AlertingTasks:
         self._configuration = configuration
         self._clock = clock
         self._news = asyncio.Event()
-        self._deleted_at = 0.0
+        self._deleted_at = -inf  # monotonic
+        self._evaluated_at = -inf
         projector = AlertProjector(configuration, clock)
         self._projection = Projection(
             context,
@@ -75,6 +78,7 @@ class AlertingTasks:
                 # Another process takes over the rows of a killed one after this time.
                 lease=configuration.send_timeout * 1.25,
                 keep=configuration.keep,
+                deletion_clock=deletion_clock(context.store),
             ),
             clock=clock,
         )
@@ -131,9 +135,9 @@ class AlertingTasks:
 
     async def _warm_up(self) -> None:
         """Wait until the backlog is read, so that nobody is paged for alerts that are over already."""
-        started = self._clock()
+        started = time.monotonic()
         end: tuple[int, ...] | None = None
-        while (waited := self._clock() - started) < CATCH_UP:
+        while (waited := time.monotonic() - started) < CATCH_UP:
             try:
                 if end is None:
                     end = position_key(await self._context.stream.call(self._context.stream.backend.tail))
@@ -158,16 +162,20 @@ class AlertingTasks:
 
     def _reroute(self) -> bool:
         with self._context.database.begin() as db:
-            reroute(db, self._configuration)
+            reroute(db, self._clock(), self._configuration)
         return True
 
     def _evaluate(self) -> bool:
         """Evaluate what is due. True when more may be due at once."""
         now = self._clock()
-        if now - self._deleted_at >= _DELETE_EVERY:
-            self._deleted_at = now
+        if time.monotonic() - self._deleted_at >= _DELETE_EVERY:
+            self._deleted_at = time.monotonic()
+            before = min(now, deletion_clock(self._context.store)()) - self._configuration.keep
             with self._context.database.begin() as db:
-                delete_old(db, now - self._configuration.keep)
+                delete_old(db, before)
+        if now < self._evaluated_at:  # what was due before the clock was set back would wait until it has caught up
+            self._reroute()
+        self._evaluated_at = now
         with reading(self._context.database).begin() as db:
             if not due(db, now):
                 return False

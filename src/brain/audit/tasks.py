@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -20,6 +19,7 @@ from brain.kit.database_threads import for_tasks
 from brain.kit.projection import Projection
 from brain.logs import Log
 from brain.plugins import Component, PluginContext
+from brain.store.deletion_clock import deletion_clock
 from brain.stream.publisher import emit
 
 log = Log("brain.audit")
@@ -45,12 +45,16 @@ async def append(context: PluginContext, settings: AuditSettings) -> None:
 
 
 async def delete_regularly(
-    context: PluginContext, settings: AuditSettings, clock: Callable[[], float] = time.time
+    context: PluginContext, settings: AuditSettings, clock: Callable[[], float] | None = None
 ) -> None:
-    """Delete payloads older than the retention, every `prune_every` seconds, until cancelled."""
+    """Delete payloads older than the retention, every `prune_every` seconds, until cancelled.
+
+    `clock` gives the Unix time that ages are counted to; without one it is the `deletion_clock`.
+    """
     sealing = (await _opened(context, settings)).sealing
+    clock = clock or deletion_clock(context.store)
     while True:
-        await _delete_old(context, sealing, settings.retention_days, clock())
+        await _delete_old(context, sealing, settings.retention_days, clock)
         await asyncio.sleep(settings.prune_every)
 
 
@@ -64,9 +68,10 @@ async def _opened(context: PluginContext, settings: AuditSettings) -> AuditProje
             await asyncio.sleep(_RETRY)
 
 
-async def _delete_old(context: PluginContext, sealing: Sealing, days: float, now: float) -> None:
+async def _delete_old(context: PluginContext, sealing: Sealing, days: float, clock: Callable[[], float]) -> None:
     """Delete payloads older than `days`, and publish that; after an outage the next round does it."""
     try:
+        now = await for_tasks(context.database, clock)
         count = await for_tasks(context.database, prune, context.database, sealing, days, now)
     except OUTAGE as error:
         log.warning("old payloads not deleted, trying again later", error=str(error))

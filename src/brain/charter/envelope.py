@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from itertools import count
 from math import isfinite
-from random import Random
 from time import time
 from typing import Any
 
@@ -24,17 +24,41 @@ _ID = re.compile(r"evt_[a-z][a-z0-9_]*_[0-9]+_[0-9a-f]{12,}").fullmatch
 _TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+").fullmatch
 _SOURCE = re.compile(r"[a-z][a-z0-9_]*_service").fullmatch
 
-_random = Random(os.urandom(32))
-_bits = _random.getrandbits
-# A forked child would otherwise mint the very ids its parent mints.
-at_fork(in_child=lambda: _random.seed(os.urandom(32)))
-
 _well_formed: set[tuple[str, str]] = set()
 
 
-def mint_id(module: str, timestamp: float) -> str:
-    """An event id `evt_<module>_<unix milliseconds>_<64 random bits in hex>`."""
-    return f"evt_{module}_{int(timestamp * 1000)}_{_bits(64).to_bytes(8).hex()}"
+def _start_numbers() -> None:
+    """Begin at a place of this process's own: a forked child would otherwise mint the very ids its parent mints."""
+    global _next_number
+    _next_number = count(int.from_bytes(os.urandom(8)) >> 1).__next__
+
+
+_next_number: Callable[[], int]
+_start_numbers()
+at_fork(in_child=_start_numbers)
+_newest = 0  # milliseconds of the last id
+
+
+def mint_id(module: str, now: float) -> str:
+    """An event id `evt_<module>_<unix milliseconds>_<64 bits in hex>` for what happens `now` (Unix seconds).
+
+    The bits count on from a random place of this process's own. So the id sorts after every other that the process has
+    minted before, within one millisecond too; and while a clock that was set back has not caught up, the newest time
+    stays.
+    """
+    global _newest
+    milliseconds = int(now * 1000)
+    # Without a lock, for a publish may interrupt another one of its thread: no thread or signal comes in between calls.
+    if milliseconds < _newest:
+        milliseconds = _newest
+    else:
+        _newest = milliseconds
+    return f"evt_{module}_{milliseconds}_{_next_number().to_bytes(8).hex()}"
+
+
+def _id_at(module: str, timestamp: float) -> str:
+    """An id for what happened at a time that somebody gave; the time orders no other id."""
+    return f"evt_{module}_{int(timestamp * 1000)}_{_next_number().to_bytes(8).hex()}"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -54,14 +78,16 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     meta: dict[str, Any] = {}  # msgspec copies an empty default for each instance
 
     def __post_init__(self) -> None:
-        if not self.timestamp:
+        given = self.timestamp
+        if not given:
             msgspec.structs.force_setattr(self, "timestamp", time())
         if "version" not in self.meta or "correlation_id" not in self.meta:
             _complete_meta(self)
         if (self.type, self.source) not in _well_formed:
             _check_names(self)
         if not self.id:
-            msgspec.structs.force_setattr(self, "id", mint_id(self.source[:-8], self.timestamp))
+            mint = _id_at if given else mint_id
+            msgspec.structs.force_setattr(self, "id", mint(self.source[:-8], self.timestamp))
         elif type(self.id) is not str or not _ID(self.id):
             raise EnvelopeError(f"id: {self.id!r} is not of the form evt_<module>_<unix milliseconds>_<12+ hex digits>")
         timestamp = self.timestamp

@@ -62,6 +62,10 @@ class TryLater(Unavailable):
         self.service_status = service_status
 
 
+LONGEST_RETRY_AFTER = 3600.0
+"""The longest that a service may ask to be left alone, in seconds."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
     """How often and how long one message is tried in line; all times in seconds."""
@@ -75,7 +79,7 @@ class RetryPolicy:
     """Before the second try, and up to as much again at random; it doubles with every further one."""
     max_wait: float = 10.0
     """The longest wait in line. When a service asks for more, TryLater is raised at once and the outbox waits."""
-    max_retry_after: float = 3600.0
+    max_retry_after: float = LONGEST_RETRY_AFTER
     """The longest wait that a service may ask for."""
 
 

@@ -25,6 +25,7 @@ from brain.immune.service import ImmuneService
 from brain.kit.healing import ACTIONS
 from brain.logs import Log
 from brain.store import Store
+from brain.store.deletion_clock import deletion_clock
 
 log = Log("brain.healing")
 
@@ -132,7 +133,8 @@ class Healing:
     def _mark_done(self, key: str) -> None:
         """Store that this incident was dealt with, and delete the notes on stale ones."""
         self._store.put(COLLECTION, key, b"")
-        stale = f"{int(self._clock() - 2 * STALE_AFTER):012d}"
+        now = min(self._clock(), deletion_clock(self._store)())
+        stale = f"{max(0, int(now - 2 * STALE_AFTER)):012d}"
         for document in self._store.scan(COLLECTION, limit=20):
             if document.key < stale:
                 self._store.delete(COLLECTION, document.key)

@@ -1,26 +1,35 @@
-"""How healthy the fleet is: counts of its health events, and their score with its reasons."""
+"""How healthy the fleet is: counts of its health events, and the score with its reasons."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta
 
-from brain.charter import HealthKind, HealthSeverity
+from brain.charter import HealthKind, HealthSeverity, Severity
 from brain.immune.models import HealthEvent
-from brain.kit.health_score import HealthRecord, Reason, score_health
+from brain.kit.health_score import DecisionCounts, HealthRecord, Reason, score_health
 
 
 class HealthStatus(StrEnum):
-    """The score in one word: from 80 HEALTHY, from 50 DEGRADED, below CRITICAL."""
+    """The score in one word: from 80 HEALTHY, from 50 DEGRADED, below CRITICAL; NO_DATA before anything is known."""
 
     HEALTHY = "HEALTHY"
     DEGRADED = "DEGRADED"
     CRITICAL = "CRITICAL"
+    NO_DATA = "NO_DATA"
+
+
+@dataclass(frozen=True)
+class FleetState:
+    """What is known of the fleet beside its health events; None for what is not known."""
+
+    open_threats: Mapping[Severity, int] | None = None
+    decisions: DecisionCounts | None = None
 
 
 @dataclass(frozen=True)
@@ -31,23 +40,34 @@ class HealthSummary:
     total: Annotated[int, Meta(description="The events in that time.")]
     by_severity: Annotated[dict[str, int], Meta(description="How many of each severity.")]
     by_kind: Annotated[dict[str, int], Meta(description="How many of each kind.")]
-    score: Annotated[int, Meta(ge=0, le=100, description="100 is perfect health.")]
+    score: Annotated[
+        int | None, Meta(description="From 0 to 100, perfect health; null while nothing is known of the fleet.")
+    ]
     status: Annotated[
-        HealthStatus, Meta(description="The score in one word: HEALTHY from 80, DEGRADED from 50, else CRITICAL.")
+        HealthStatus,
+        Meta(
+            description="The score in one word: HEALTHY from 80, DEGRADED from 50, else CRITICAL; NO_DATA without one."
+        ),
     ]
     reasons: Annotated[tuple[Reason, ...], Meta(description="What took points off, the gravest first.")]
 
 
-def summarise(events: Sequence[HealthEvent], minutes: float) -> HealthSummary:
-    """The summary of these events of the last `minutes`, given from the newest to the oldest."""
-    health = score_health(map(_record, events))
+def summarise(
+    events: Sequence[HealthEvent], minutes: float, state: FleetState | None = None, *, known: bool = True
+) -> HealthSummary:
+    """The summary of these events of the last `minutes`, given from the newest to the oldest.
+
+    `known`: something was recorded of the fleet, ever; else there is no score.
+    """
+    state = state or FleetState()
+    health = score_health(map(_record, events), state.open_threats, state.decisions)
     return HealthSummary(
         minutes=minutes,
         total=len(events),
         by_severity=dict.fromkeys(map(str, HealthSeverity), 0) | Counter(str(event.severity) for event in events),
         by_kind=dict.fromkeys(map(str, HealthKind), 0) | Counter(str(event.kind) for event in events),
-        score=health.score,
-        status=_status(health.score),
+        score=health.score if known else None,
+        status=_status(health.score) if known else HealthStatus.NO_DATA,
         reasons=health.reasons,
     )
 

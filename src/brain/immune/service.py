@@ -14,7 +14,7 @@ import msgspec
 from brain.charter import HealthKind, HealthSeverity, current_meta
 from brain.errors import InvalidInput
 from brain.immune.events import CRITICAL_EVENT, EVENT_PUBLISHED, CriticalHealthEvent, HealthEventPublished
-from brain.immune.health_summary import HealthSummary, summarise
+from brain.immune.health_summary import FleetState, HealthSummary, summarise
 from brain.immune.models import HealthEvent
 from brain.immune.repository import KEEP, HealthRepository
 from brain.store import Store
@@ -27,7 +27,9 @@ class ImmuneService:
     """Records health events and summarises how healthy the fleet is.
 
     Without a store they live in memory. Without a stream nothing is announced, and all else works. The newest `keep`
-    events are kept. `clock` gives Unix seconds. Every method raises Unavailable when the store does not answer.
+    events are kept. `clock` gives Unix seconds. `fleet` tells what else is known of the fleet since a Unix
+    time; without it the score is of health events alone. Every method raises Unavailable when the store does not
+    answer.
     """
 
     def __init__(
@@ -36,7 +38,9 @@ class ImmuneService:
         store: Store | None = None,
         clock: Callable[[], float] = time.time,
         keep: int = KEEP,
+        fleet: Callable[[float], FleetState] | None = None,
     ) -> None:
+        self._fleet = fleet
         self.event_stream = event_stream
         self._store = MemoryStore() if store is None else store
         self._events = HealthRepository(self._store, keep)
@@ -95,7 +99,10 @@ class ImmuneService:
         """
         if not minutes > 0:
             raise InvalidInput(f"minutes: {minutes} is too small; use a number above 0")
-        return summarise(self._events.since(self.clock() - minutes * 60), minutes)
+        since = self.clock() - minutes * 60
+        state = self._fleet(since) if self._fleet is not None else FleetState()
+        known = state != FleetState() or bool(self._events.newest(1))
+        return summarise(self._events.since(since), minutes, state, known=known)
 
 
 def _drafts(event: HealthEvent) -> Iterator[EventDraft[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from brain.immune.fleet import Fleet
 from brain.immune.healing import FORMER_GROUP, GROUP, Healing
 from brain.immune.http import immune_router
 from brain.immune.service import ImmuneService
@@ -14,7 +15,7 @@ from brain.plugins import Component, PluginContext
 @asynccontextmanager
 async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """Health on a server's stream and store, healing included."""
-    service = ImmuneService(context.stream, context.store)
+    service = ImmuneService(context.stream, context.store, fleet=Fleet(context).state)
     context.stream.plugin_consumer(
         GROUP, "immune.critical_event", Healing(service, context.store).handle, former=FORMER_GROUP
     )

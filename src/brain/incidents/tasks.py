@@ -28,6 +28,7 @@ from brain.kit.protocols import ThreatMoves
 from brain.lifecycle import OPEN_INCIDENT
 from brain.logs import Log
 from brain.plugins import PluginContext
+from brain.store.deletion_clock import deletion_clock
 
 log = Log("brain.incidents")
 
@@ -67,6 +68,7 @@ class IncidentTasks:
                 timeout=settings.lease_seconds * 0.75,
                 lease=settings.lease_seconds,
                 wait=wait,
+                deletion_clock=deletion_clock(context.store),
             ),
             clock=clock,
         )
@@ -152,7 +154,8 @@ class IncidentTasks:
     def _claim_due(self, db: Connection) -> list[tuple[str, str]]:
         mirrors, incidents = tables.mirrors, tables.incidents
         now = self._clock()
-        due = mirrors.c.polled_at <= now - (self._settings.poll_seconds or 0.0)
+        # One read after now was read by another clock, or before this one was set back.
+        due = or_(mirrors.c.polled_at <= now - (self._settings.poll_seconds or 0.0), mirrors.c.polled_at > now)
         open_or_fresh = or_(
             incidents.c.state.in_([state.value for state in OPEN_INCIDENT]),
             and_(incidents.c.state == IncidentState.RESOLVED.value, incidents.c.resolved_at >= now - POLLED_AFTER),

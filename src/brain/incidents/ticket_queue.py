@@ -15,6 +15,7 @@ from brain.charter import IncidentState
 from brain.incidents import tables
 from brain.incidents.models import CONSUMER
 from brain.kit.outbox import Message, cancel, put
+from brain.times import due_after
 
 
 def add_tickets(db: Connection, incident: str, systems: Iterable[str]) -> None:
@@ -57,7 +58,7 @@ def enqueue(
                 key=incident,
                 dedup=f"ticket {incident} {secrets.token_hex(8)}",
                 body={"incident": incident},
-                due_at=now if urgent else max(now, mirror.commented_at + comment_seconds),
+                due_at=now if urgent else max(now, due_after(mirror.commented_at, comment_seconds, now)),
             ),
             now,
         )

@@ -28,6 +28,7 @@ from brain.incidents.transaction import IncidentTransaction
 from brain.kit.database_threads import for_tasks
 from brain.lifecycle import INCIDENT_MOVES
 from brain.logs import Log
+from brain.times import due_after
 
 log = Log("brain.incidents")
 
@@ -123,8 +124,8 @@ class TicketSync:
         incident, mirror = job.incident, job.mirror
         if mirror.creating_since is not None:
             # A process died while it created the ticket, and the system's search may not show it yet.
-            settled_at = mirror.creating_since + self._settings.systems[job.kind].settle_seconds
-            await self._sleep(max(0.0, settled_at - self._clock()))
+            now, settle = self._clock(), self._settings.systems[job.kind].settle_seconds
+            await self._sleep(max(0.0, min(mirror.creating_since, now) + settle - now))  # the clock may be set back
         upto = job.last_entry if mirror.comment_begun is None else mirror.comment_begun
         await self._store(job, creating_since=self._clock(), comment_begun=upto)
         text = await self._in_transaction(lambda db: ticket_text.description(db, incident, upto))
@@ -226,7 +227,7 @@ class TicketSync:
         if text is None:
             return False
         now, wait = self._clock(), self._settings.comment_seconds
-        if now < job.mirror.commented_at + wait and job.is_shown:
+        if now < due_after(job.mirror.commented_at, wait, now) and job.is_shown:
             await self._in_transaction(
                 lambda db: enqueue(db, job.incident.id, now, wait, urgent=False, system=job.kind)
             )

@@ -12,6 +12,7 @@ from brain.kit.database import default_database, open_database
 from brain.kit.database_identity import check_groups, release_groups
 from brain.logs import Log
 from brain.plugins import Component, Plugin, PluginContext, plugins
+from brain.store.deletion_clock import deletion_clock
 from brain.stream.announcer import announcer_for
 from brain.stream.threads import run_alone
 
@@ -36,6 +37,7 @@ def plugin_context(stream: EventStream, store: Store, settings: Settings) -> Ite
     """
     url = settings.database or default_database(stream.url)
     database = open_database(url)
+    deletion_clock(store, lambda: stream.backend.newest_at())
     try:
         announcer_for(stream, store)  # from now on, so that what ended processes left is shipped without a change here
         yield PluginContext(stream, store, database, settings, plugins())

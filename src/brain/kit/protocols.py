@@ -6,11 +6,12 @@ it asks `context.find(AuditProofs)`, and carries on without it where that gives 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from brain.charter import Event, ThreatStatus
+from brain.charter import Event, Severity, ThreatStatus
+from brain.kit.health_score import DecisionCounts
 
 
 class AuditedEvent(Protocol):
@@ -91,4 +92,20 @@ class ThreatMoves(Protocol):
 
     async def move(self, threat_id: str, status: ThreatStatus, reason: str) -> None:
         """Move the threat and publish that. Raises NotFound, and Conflict for a move that is not allowed."""
+        ...
+
+
+class OpenThreatCounts(Protocol):
+    """Counts the threats that are open. The plug-in `threats` provides it."""
+
+    def by_severity(self) -> Mapping[Severity, int] | None:
+        """How many wait to be mitigated; None when there never was any threat. Blocks. Raises Unavailable."""
+        ...
+
+
+class DecisionRecord(Protocol):
+    """Counts decisions. The plug-in `metrics` provides it."""
+
+    def since(self, at: float) -> DecisionCounts | None:
+        """Those since this Unix time; None when nothing was ever counted. Blocks. Raises Unavailable."""
         ...

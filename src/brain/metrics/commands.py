@@ -132,7 +132,7 @@ def _print_summary(summary: MetricsSummary) -> None:
             f"oldest {_seconds(waiting.oldest_age_seconds)} {waiting.oldest_id or ''}".rstrip(),
         ),
         ("healing", _counts(summary.healing)),
-        ("health score", str(summary.health_score)),
+        ("health score", "no data" if summary.health_score is None else str(summary.health_score)),
     ]
     for name, value in lines:
         typer.echo(f"{name + ':':26}{value}")

@@ -8,6 +8,7 @@ PLUGIN = Plugin(
     settings="brain.metrics.settings:MetricsSettings",
     listens=("*",),
     open="brain.metrics.tasks:open_component",
+    provides={"DecisionRecord": "brain.metrics.decision_record:decision_record"},
     commands={
         "metrics": Command("brain.metrics.commands:app", "Metrics: show them, and check them by a recount."),
     },

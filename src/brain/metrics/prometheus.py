@@ -77,7 +77,10 @@ def _gather(connection: Connection, settings: MetricsSettings, now: float) -> It
     yield from _open_threats(connection, now)
     yield from _recent_denials(connection, now, settings.top)
     score = next(score for _, score in health_scores(connection, [now]))
-    yield GaugeMetricFamily("brain_health_score", "The fleet's health over the last hour, from 0 to 100", score)
+    health = GaugeMetricFamily("brain_health_score", "The fleet's health over the last hour, from 0 to 100")
+    if score is not None:  # else nothing is known yet
+        health.add_metric([], score)
+    yield health
 
 
 def _event_types() -> Iterable[str]:

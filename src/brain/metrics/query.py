@@ -227,24 +227,9 @@ def _states(connection: Connection, name: str, period: TimeRange, now: float) ->
         )
     ends = [min(float(at + period.step), now) for at in starts]
     if name == "health_score":
-        first = _first_counted(connection)
-        known = [(at, end) for at, end in zip(starts, ends, strict=True) if first is not None and end > first]
-        starts, ends = [at for at, _ in known], [end for _, end in known]
-        return [(at, score) for at, (_, score) in zip(starts, health_scores(connection, ends), strict=True)]
+        scores = zip(starts, health_scores(connection, ends), strict=True)
+        return [(at, score) for at, (_, score) in scores if score is not None]
     found = list(zip(starts, open_threats_at(connection, ends), strict=True))
     if name == "open_threats":
         return [(at, threats.count) for at, threats in found]
     return [(at, threats.oldest_age_seconds or 0.0) for at, threats in found]
-
-
-def _first_counted(connection: Connection) -> float | None:
-    """About when the first event was counted, before which nothing is known of the fleet; None when none was."""
-    table, kept = tables.buckets.c, tables.kept.c
-    since: dict[int, int] = dict(map(tuple, connection.execute(select(kept.step, kept.since))))
-    first: dict[int, int] = {
-        step: bucket
-        for step, bucket in connection.execute(select(table.step, func.min(table.bucket)).group_by(table.step))
-        if step
-    }
-    whole = [first[step] for step in sorted(first) if first[step] > since.get(step, 0)]  # nothing was deleted there
-    return whole[0] if whole else min(first.values(), default=None)

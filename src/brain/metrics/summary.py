@@ -67,7 +67,8 @@ class MetricsSummary:
     open: Annotated[OpenThreats, Meta(description="The threats that were active at the end of the span.")]
     healing: Annotated[dict[str, int], Meta(description="How many self-healing actions, by outcome.")]
     health_score: Annotated[
-        int, Meta(ge=0, le=100, description="The fleet's health at the end of the span; 100 is perfect.")
+        int | None,
+        Meta(description="The fleet's health at the end of the span, from 0 to 100, perfect; null before any event."),
     ]
 
 

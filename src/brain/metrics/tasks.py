@@ -24,6 +24,7 @@ from brain.metrics.schema import make_tables
 from brain.metrics.settings import MetricsSettings
 from brain.metrics.time_range import keep_seconds
 from brain.plugins import Component, PluginContext
+from brain.store.deletion_clock import deletion_clock
 
 log = Log("brain.metrics")
 
@@ -41,7 +42,7 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     engine, settings = context.database, context.table(MetricsSettings)
     tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [
         lambda: count(context),
-        lambda: prune_regularly(engine, settings),
+        lambda: prune_regularly(engine, settings, clock=deletion_clock(context.store)),
     ]
     if settings.otlp_endpoint:
         try:
@@ -72,13 +73,14 @@ async def prune_regularly(
     """Delete points older than their retention, every `every` seconds, until cancelled."""
     while True:
         try:
-            await for_tasks(engine, _prune_once, engine, settings, clock())
+            await for_tasks(engine, _prune_once, engine, settings, clock)
         except OUTAGE as error:
             log.warning("old points not deleted, trying again later: the database does not answer", error=str(error))
         await asyncio.sleep(every)
 
 
-def _prune_once(engine: Engine, settings: MetricsSettings, now: float) -> None:
+def _prune_once(engine: Engine, settings: MetricsSettings, clock: Callable[[], float]) -> None:
     make_tables(engine)
+    now = clock()
     with engine.begin() as connection:
         prune(connection, keep_seconds(settings), now)

@@ -31,6 +31,7 @@ from brain.policy.events import (
 from brain.policy.json_safe import to_json_safe
 from brain.policy.normalisation import Opaque, normalise
 from brain.store import Document, DocumentChange, Store, forking
+from brain.store.deletion_clock import deletion_clock
 from brain.stream.announcer import EventDraft, write_announced
 from brain.stream.publisher import Publisher
 from brain.unreadable import readable
@@ -174,10 +175,11 @@ class Approvals(forking.Part):
             return
         self._revision = revision
         self._due = inf
+        forgotten = min(self._clock(), deletion_clock(self._store)()) - KEPT_SECONDS
         for approval in self._readable(self._current):
             if approval.status in _OPEN:
                 self._due = min(self._due, approval.expires_at)
-            elif approval.requested_at < self._clock() - KEPT_SECONDS:
+            elif approval.requested_at < forgotten:
                 self._store.delete(COLLECTION, approval.id)
 
     def _answer(self, approval_id: str, status: ApprovalStatus, by: str, reason: str) -> Approval:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from sqlalchemy import Engine
 
 from brain.errors import Unavailable
@@ -15,8 +15,10 @@ from brain.kit.context import check_owners, open_plugin, plugin_context
 from brain.kit.database_threads import for_reading
 from brain.logs import Log
 from brain.plugins import Component, Plugin, check_plugins, plugins
+from brain.server.progress import Progress
 from brain.settings import Settings
 from brain.store import Store
+from brain.store.deletion_clock import deletion_clock
 from brain.stream import EventStream
 from brain.stream.event_index import keep_index
 from brain.stream.retention import keep
@@ -37,6 +39,8 @@ class Components:
         self._store = store
         self._settings = settings
         self._tasks: list[RestartingTask] = []
+        self._progress = Progress(stream, self._groups)
+        self._running_consumers: asyncio.Task[None] | None = None
         self._opened: list[Component] = []
         self._database: Engine | None = None
         self._missing = 0  # parts of scrapes
@@ -53,11 +57,19 @@ class Components:
         return found
 
     async def metrics(self) -> list[Metric]:
-        """The plug-ins' metrics; those that are not there within `METRICS_SECONDS` are left out, counted and logged."""
+        """The plug-ins' metrics, and the clock that they delete by.
+
+        Those that are not there within `METRICS_SECONDS` are left out, counted and logged.
+        """
         asked = [self._metrics_of(one.metrics) for one in self._opened if one.metrics is not None]
         found = [metric for part in await asyncio.gather(*asked) for metric in part]
         missing = "Parts of a scrape that were left out, since the database did not answer in time"
-        return [*found, CounterMetricFamily("brain_scrape_parts_missing", missing, self._missing)]
+        step = "How far this machine's clock is off what can be explained; 0 while it is not"
+        return [
+            *found,
+            CounterMetricFamily("brain_scrape_parts_missing", missing, self._missing),
+            GaugeMetricFamily("brain_clock_step", step, deletion_clock(self._store).step, unit="seconds"),
+        ]
 
     async def _metrics_of(self, read: Callable[[], Sequence[Metric]]) -> Sequence[Metric]:
         assert self._database is not None
@@ -97,9 +109,11 @@ class Components:
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
-        self._tasks.append(RestartingTask("retention", lambda: keep(self._stream, self._settings.retention)))
+        self._tasks.append(RestartingTask("retention", self._trim))
         self._tasks.append(RestartingTask("index", lambda: keep_index(self._stream)))
-        tasks = [asyncio.create_task(self._stream.run_consumers())]
+        self._tasks.append(RestartingTask("progress", self._progress.watch))
+        self._running_consumers = asyncio.create_task(self._stream.run_consumers())
+        tasks = [self._running_consumers]
         tasks += [asyncio.create_task(task.run()) for task in self._tasks]
         try:
             yield
@@ -108,8 +122,19 @@ class Components:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def _trim(self) -> None:
+        await keep(self._stream, self._settings.retention, clock=deletion_clock(self._store))
+
+    def _groups(self) -> Collection[str]:
+        """The groups that this server runs."""
+        handlers = {consumer.group.name for consumer in self._stream.consumers}
+        return handlers | {plugin.group for plugin in plugins().values() if plugin.runs and self.runs_here(plugin)}
+
     def _consumers(self) -> str:
         """The faults of the tasks, the first few named; "ok" when there are none."""
         troubles = [*self._stream.troubles(), *filter(None, (task.trouble() for task in self._tasks))]
+        troubles += self._progress.troubles()
+        if self._running_consumers is not None and self._running_consumers.done():
+            troubles.insert(0, "the task of all handlers has ended; see the log, and start the server again")
         more = [f"and {len(troubles) - _TROUBLES} more"] if len(troubles) > _TROUBLES else []
         return "; ".join([*troubles[:_TROUBLES], *more]) or "ok"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
@@ -12,10 +14,12 @@ from starlette.types import Receive, Scope, Send
 
 from brain import limits
 from brain.charter import Pattern
-from brain.errors import Unavailable
+from brain.errors import InvalidInput, Unavailable
 from brain.kit.http import PatternQuery, parse_pattern
 from brain.logs import Log
-from brain.stream import EventStream, Stored
+from brain.server.broadcast import Broadcast
+from brain.stream import EventStream
+from brain.stream.backends import check_position, position_key
 
 log = Log("brain.live")
 
@@ -28,7 +32,20 @@ SEND_SECONDS = 30.0
 RETRY_MILLISECONDS = 1000
 """How soon a browser reconnects."""
 
+RESET = "reset"
+"""The `event:` of a message that is no event of the stream: types of events have a dot."""
+
 _EXAMPLE = 'id: 1024\nevent: threat.detected\ndata: {"id":"evt_threats_1703001234567_9f3ac81b2d40a1c7", ...}\n\n'
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Where one client begins: after `position`; `reset` says why that is not where it asked for."""
+
+    pattern: Pattern
+    position: str
+    tail: str
+    reset: str = ""
 
 
 class Live:
@@ -36,6 +53,7 @@ class Live:
 
     def __init__(self, stream: EventStream, limit: int) -> None:
         self._stream = stream
+        self._broadcast = Broadcast(stream)
         self._limit = limit
         self._closing = asyncio.Event()
         self.clients = 0
@@ -44,22 +62,22 @@ class Live:
         """End every client's answer, and accept no new client."""
         self._closing.set()
 
-    async def answer(self, pattern: Pattern, after: str | None) -> Response:
-        """The endless answer to one client. Raises Unavailable at the limit, InvalidInput for a bad position."""
+    async def answer(self, pattern: Pattern, after: str | None, last_event_id: str | None) -> Response:
+        """The endless answer to one client. Raises Unavailable at the limit, InvalidInput for a bad `after`."""
         if self.clients >= self._limit or self._closing.is_set():
             raise Unavailable(f"{self.clients} clients follow events/live; the limit is {self._limit}")
-        if after is not None:
-            await self._stream.read(after=after, limit=1)  # a bad position must fail before the answer begins
-        return _LiveAnswer(self, pattern, after)
+        tail = await self._stream.start_position("now")
+        if last_event_id is None:
+            return _LiveAnswer(self, _Start(pattern, tail if after is None else check_position(after), tail))
+        reason = await self._unknown(last_event_id, tail)
+        return _LiveAnswer(self, _Start(pattern, tail if reason else last_event_id, tail, reason))
 
-    async def serve(
-        self, pattern: Pattern, after: str | None, receive: Receive, put: Callable[[bytes], Awaitable[None]]
-    ) -> None:
+    async def serve(self, start: _Start, receive: Receive, put: Callable[[bytes], Awaitable[None]]) -> None:
         """Hand events to `put` until the client is gone, the server closes, or the stream does."""
         self.clients += 1
         tasks = [
             asyncio.ensure_future(work)
-            for work in (self._events(pattern, after, put), _heartbeats(put), _gone(receive), self._closing.wait())
+            for work in (self._events(start, put), _heartbeats(put), _gone(receive), self._closing.wait())
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -72,10 +90,25 @@ class Live:
             if isinstance(end, Exception):
                 raise end
 
-    async def _events(self, pattern: Pattern, after: str | None, put: Callable[[bytes], Awaitable[None]]) -> None:
-        async with aclosing(self._stream.live(list(pattern.texts), after=after)) as events:
-            async for stored in events:
-                await put(wire(stored))
+    async def _events(self, start: _Start, put: Callable[[bytes], Awaitable[None]]) -> None:
+        if start.reset:
+            await put(reset_message(start.reset, start.tail))
+        async with aclosing(self._broadcast.follow(start.pattern, start.position, start.tail)) as events:
+            async for data in events:
+                await put(data)
+
+    async def _unknown(self, position: str, tail: str) -> str:
+        """Why nobody can go on from the position without a gap; "" when one can."""
+        try:
+            key = position_key(check_position(position))
+        except InvalidInput:
+            return "Last-Event-ID is no position of this stream"
+        if key > position_key(tail):
+            return "Last-Event-ID is a position that this stream has not reached: the stream was replaced or set back"
+        oldest = await self._stream.call(self._stream.backend.nth_oldest, 1)
+        if key < position_key(oldest or tail):
+            return "Last-Event-ID is older than the oldest event kept: events since then may be missing"
+        return ""
 
 
 async def _heartbeats(put: Callable[[bytes], Awaitable[None]]) -> None:
@@ -94,12 +127,11 @@ class _EventStream(Response):
 
 
 class _LiveAnswer(_EventStream):
-    def __init__(self, live: Live, pattern: Pattern, after: str | None) -> None:
+    def __init__(self, live: Live, start: _Start) -> None:
         super().__init__(headers={"X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._live = live
-        self._pattern = pattern
-        self._after = after
+        self._start = start
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def put(data: bytes) -> None:
@@ -109,20 +141,17 @@ class _LiveAnswer(_EventStream):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await put(f"retry: {RETRY_MILLISECONDS}\n\n".encode())
         try:
-            await self._live.serve(self._pattern, self._after, receive, put)
+            await self._live.serve(self._start, receive, put)
         except TimeoutError:
             log.warning("live client disconnected", reason=f"it read nothing for {SEND_SECONDS:g} s")
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def wire(stored: Stored) -> bytes:
-    """A stored event as one server-sent event."""
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (
-        stored.position.encode(),
-        stored.event.type.encode(),
-        stored.event.encode(),
-    )
+def reset_message(reason: str, position: str) -> bytes:
+    """What tells a client to read its state again; it goes on from the position."""
+    data = json.dumps({"reason": reason, "position": position}).encode()
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (position.encode(), RESET.encode(), data)
 
 
 def live_router(live: Live) -> APIRouter:
@@ -134,7 +163,9 @@ def live_router(live: Live) -> APIRouter:
         response_class=_EventStream,
         summary="Follow the stream as server-sent events",
         description="`id:` is the position, `event:` the type, `data:` the envelope. From now on, or after a position: "
-        "the `Last-Event-ID` header, which browsers send when they reconnect, or `after`.",
+        "the `Last-Event-ID` header, which browsers send when they reconnect, or `after`. Where a `Last-Event-ID` is "
+        "not known, or events after it are no longer kept, the answer starts with a message `event: reset`, whose "
+        "`data:` is an object with `reason` and `position`: read your state again; what is stored then follows.",
         responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}}},
     )
     async def follow_events(
@@ -146,6 +177,6 @@ def live_router(live: Live) -> APIRouter:
             str | None, Header(max_length=limits.TYPE, description="As `after`, and before it")
         ] = None,
     ) -> Response:
-        return await live.answer(parse_pattern(pattern), last_event_id or after)
+        return await live.answer(parse_pattern(pattern), after, last_event_id or None)
 
     return router

@@ -85,6 +85,11 @@ class Consumer:
         return found
 
     @property
+    def timeout(self) -> float:
+        """Seconds that its handler may take for one event."""
+        return self._how.timeout
+
+    @property
     def threads(self) -> HandlerThreads:
         """The threads of this group's plain handlers, for the running loop."""
         if self._threads is None or self._threads.loop is not asyncio.get_running_loop():

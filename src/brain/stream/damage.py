@@ -2,7 +2,7 @@
 
 Beside the journal `NAME` a folder `NAME.damaged` holds the damaged segments as they were found, and `lost.json`: the
 number of the first lost record of each gap, and how many were lost there. It stays until a person removes it, so that
-the count survives restarts. What no record follows cannot be counted: a last segment that is missing as a whole.
+the count survives restarts. What no record follows cannot be counted: it is one loss, whatever was there.
 """
 
 from __future__ import annotations

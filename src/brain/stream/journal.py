@@ -25,6 +25,7 @@ from brain.errors import BrainError
 from brain.logs import Log
 from brain.platform import at_fork, force_out, lock_file, read_at, reserve, write_at
 from brain.stream.damage import DamageLog
+from brain.stream.journal_bounds import note_newest, noted_bounds
 
 SEGMENT_SIZE = 8 << 20
 _HEADER = struct.Struct("<IIQ")
@@ -131,6 +132,8 @@ class Journal:
             self._close_segment()
             self._fd = fd
             self._map = mmap.mmap(fd, self._size)
+            if self._lock is not None:
+                note_newest(self._lock, first)
 
     def duplicate(self) -> int:
         """A descriptor of the segment being written, to be forced out and closed by the caller."""
@@ -163,6 +166,8 @@ class Journal:
             if self._power:
                 force_out(self._fd)
             self._close_segment()
+        if self._lock is not None:
+            note_newest(self._lock, seq)
         self._fd = fd
         self._map = mmap.mmap(fd, self._size)
         self.tail = (seq, 0, seq)
@@ -221,12 +226,16 @@ class Reader:
         self.close()
         self.next_seq = self._scanned = seq
         self._ready = []
-        firsts = segments(self.folder)
+        firsts, noted = segments(self.folder), noted_bounds(self.folder)
         if firsts:
-            if firsts[0] > seq > 0:  # at 0 nothing is known: what came before may have been stored and deleted
+            # At 0 the backend knows nothing of this journal: what came before the oldest was stored and deleted.
+            self._scanned = seq or min(firsts[0], noted.oldest if noted is not None else firsts[0])
+            if firsts[0] > self._scanned:
                 self._lost(firsts[0], None)
             self._scanned = max(seq, firsts[0])
             self._open(max((first for first in firsts if first <= seq), default=firsts[0]))
+        else:
+            self._look_for_the_newest()
 
     def read(self, limit: int, max_bytes: int = 4 << 20) -> list[Record]:
         """At most `limit` records (and about `max_bytes`) from here on; empty at the end."""
@@ -276,6 +285,7 @@ class Reader:
                 if records := self._parse(chunk):
                     return records
             elif growing or not self._open_next():
+                self._look_for_the_newest()
                 return []
 
     def _parse(self, chunk: bytes) -> list[Record]:
@@ -359,6 +369,12 @@ class Reader:
                 self._scanned = following[0]
             self._open(following[0])
         return bool(following)
+
+    def _look_for_the_newest(self) -> None:
+        """Note a loss where the last segment is missing as a whole."""
+        noted = noted_bounds(self.folder) if self._writer is None else None
+        if noted is not None and noted.newest > self._first and noted.newest >= self._scanned:
+            self._lost(noted.newest + 1, None)
 
     def _open(self, first: int) -> None:
         self.close()

@@ -105,6 +105,13 @@ class Stretch:
         check_position(self.before)
 
 
+class Batch(NamedTuple):
+    """Events as they come: what fits of one look at the stream, and the position up to which it went."""
+
+    events: list[Stored]
+    position: str
+
+
 class QueryPage(NamedTuple):
     """Some of the events asked for, and the position to go on from; None when there are no more."""
 

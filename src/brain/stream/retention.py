@@ -83,11 +83,14 @@ def _excess(backend: Backend, retention: Retention, now: float) -> str:
 async def keep(
     stream: EventStream, retention: Retention, every: float = 60.0, clock: Callable[[], float] = time.time
 ) -> None:
-    """Trim every so many seconds until cancelled; publish `stream.retention_blocked` when a group stands in the way."""
+    """Trim every so many seconds until cancelled; publish `stream.retention_blocked` when a group stands in the way.
+
+    `clock` gives the Unix time that ages are counted to, and may block; a server gives its `deletion_clock`.
+    """
     alarmed: dict[str, float] = {}
     while True:
         try:
-            done = await stream.call(trim, stream.backend, retention, clock())
+            done = await stream.call(_trim_now, stream.backend, retention, clock)
         except Unavailable as error:
             log.warning("retention waits for the backend", error=str(error))
         else:
@@ -98,6 +101,10 @@ async def keep(
             if done.removed:
                 log.info("the stream was trimmed", removed=done.removed)
         await asyncio.sleep(every)
+
+
+def _trim_now(backend: Backend, retention: Retention, clock: Callable[[], float]) -> Trimmed:
+    return trim(backend, retention, clock())
 
 
 def report_blocked(stream: EventStream, group: GroupInfo, wanted: str) -> None:

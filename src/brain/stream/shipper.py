@@ -34,6 +34,7 @@ from brain.stream.journal import (
     segments,
     unlock,
 )
+from brain.stream.journal_bounds import note_oldest
 from brain.stream.outage import Outage
 from brain.stream.store_delays import StoreDelays
 
@@ -160,6 +161,8 @@ class Shipment:
         firsts = segments(self.folder)
         done = [first for first, following in pairwise(firsts) if following <= self.next]
         if self._backend.durable:
+            if done:
+                note_oldest(self.folder, firsts[len(done)])
             for first in done:
                 segment_path(self.folder, first).unlink()
             return
@@ -170,6 +173,7 @@ class Shipment:
         if self._full:
             read_to = position_key(safe() or "")
             while self._full and (position_key(self._full[0][1]) <= read_to or len(self._full) > KEPT_SEGMENTS):
+                note_oldest(self.folder, next(first for first in firsts if first > self._full[0][0]))
                 segment_path(self.folder, self._full.popleft()[0]).unlink(missing_ok=True)
 
     def finish(self, safe: Callable[[], str | None], *, force: bool = False) -> bool:
@@ -268,6 +272,11 @@ class Shipper:
     def start(self) -> None:
         """Begin shipping."""
         self._thread.start()
+
+    @property
+    def has_died(self) -> bool:
+        """Whether its thread has ended without being asked to: nothing is stored any more."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self._stopping.is_set()
 
     def wake(self) -> None:
         """There is something new in the journal; needed only while `idle`. May interrupt itself."""

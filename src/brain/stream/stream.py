@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
+from contextlib import aclosing
 from pathlib import Path
 from sys import modules
 from typing import NamedTuple, ParamSpec, TypeVar
@@ -36,7 +37,7 @@ from brain.stream.event_outbox import EventOutbox, follow_closing
 from brain.stream.group import Group, GroupOptions, check_group_name, loop_over
 from brain.stream.journal import Journal
 from brain.stream.outage import Outage
-from brain.stream.query import EventQuery, Stored, Stretch
+from brain.stream.query import Batch, EventQuery, Stored, Stretch
 from brain.stream.receipt import LATE, Receipt
 from brain.stream.shipper import Shipper
 from brain.stream.store_delays import StoreDelays
@@ -48,6 +49,7 @@ log = Log("brain.stream")
 A = ParamSpec("A")
 T = TypeVar("T")
 
+_AT_ONCE = 500  # events in one look at the stream
 _SAY_EVERY = 1.0  # seconds between two log lines about the same reason of refusal
 _LATE_REMEMBERED = 1_000  # events that interrupted a publish and whose receipts may still be awaited
 READERS, READER_PATIENCE = 4, 1.0
@@ -319,20 +321,25 @@ class EventStream(OutboxStream):
         return self._live(Pattern(pattern), self._tail_now() if after is None else check_position(after))
 
     async def _live(self, pattern: Pattern, position: str) -> AsyncGenerator[Stored, None]:
+        async with aclosing(self.live_batches(pattern, position)) as batches:
+            async for batch in batches:
+                for stored in batch.events:
+                    yield stored
+
+    async def live_batches(self, pattern: Pattern, after: str) -> AsyncGenerator[Batch, None]:
+        """As `live`, in batches as they are read; an empty one when there is nothing more for now."""
         asked = EventQuery(pattern=pattern)
         with self.changes.listen() as changed:
             while True:
                 changed.clear()
                 try:
-                    entries = await self.call(self.backend.read, position, 500)
+                    entries = await self.call(self.backend.read, after, _AT_ONCE)
                 except Unavailable as error:
                     self.outage.report("reading", error)
                     entries = []
-                for stored in asked.select(entries):
-                    yield stored
-                if entries:
-                    position = entries[-1].position
-                else:
+                after = entries[-1].position if entries else after
+                yield Batch(list(asked.select(entries)), after)
+                if not entries:
                     await self.wait_for_change(changed)
 
     async def read(
@@ -411,8 +418,10 @@ class EventStream(OutboxStream):
                 tasks.create_task(consumer.task.run())
 
     def troubles(self) -> list[str]:
-        """What keeps groups and outboxes of this process from working, a sentence each; `/readyz` shows it."""
-        found = [trouble for consumer in self.consumers for trouble in consumer.troubles()]
+        """What keeps events from being stored, and groups and outboxes from working; `/readyz` shows it."""
+        died = self._shipper is not None and self._shipper.has_died
+        found = ["events are journalled and not stored: the shipper's thread has ended; start again"] if died else []
+        found += [trouble for consumer in self.consumers for trouble in consumer.troubles()]
         return [*found, *filter(None, (outbox.trouble() for outbox in self.outboxes))]
 
     async def groups(self) -> list[GroupInfo]:

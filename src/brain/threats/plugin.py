@@ -11,5 +11,8 @@ PLUGIN = Plugin(
         "threats": Command("brain.threats.commands.threats:app", "Threats: list, show, move and count them."),
         "ingest": Command("brain.threats.commands.ingest:app", "Turn logs into threats."),
     },
-    provides={"ThreatMoves": "brain.threats.moves:threat_moves"},
+    provides={
+        "ThreatMoves": "brain.threats.moves:threat_moves",
+        "OpenThreatCounts": "brain.threats.counts:open_threat_counts",
+    },
 )

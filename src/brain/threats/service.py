@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count, islice
 from typing import Any, cast
@@ -163,6 +164,11 @@ class ThreatService:
     async def get_stats(self) -> ThreatStats:
         """Counts, the mean time to mitigate, and the ages of the active threats."""
         return statistics(await asyncio.to_thread(self._threats.all), self._clock())
+
+    def count_open(self) -> Mapping[Severity, int] | None:
+        """How many threats of each severity wait to be mitigated; None when there never was a threat. Blocks."""
+        threats = self._threats.all()
+        return Counter(threat.severity for threat in threats if threat.active) if threats else None
 
     def _found(self, id: str) -> Threat:
         found = self._threats.get(id) if id else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -47,11 +48,16 @@ def doctor(
         typer.Option("--reconcile", help="Compare all stored rules, threats and health events with their events too."),
     ] = False,
     as_json: JsonOption = False,
+    trust_clock: Annotated[
+        bool, typer.Option("--trust-clock", help="The clock is right: delete old data by it again, though it stepped.")
+    ] = False,
 ) -> None:
-    """Check settings, stream, journal, groups, store, database and server. Exit code 1 when something is bad."""
+    """Check settings, stream, journal, groups, store, clock, database and server. Exit code 1 when something is bad."""
     from brain.settings import load_settings
 
     settings = load_settings(stream=stream, store=stream)
+    if trust_clock:
+        _trust_clock(settings)
     findings = run(_examine(settings))
     if reconcile:
         findings += run(_reconcile(settings))
@@ -223,18 +229,20 @@ def _journal(stream: EventStream) -> Finding:
 
 async def _store(settings: Settings) -> list[Finding]:
     from brain.store import open_store
+    from brain.store.deletion_clock import REMEDY, clock_fault
     from brain.stream.event_outbox import outbox_state
 
-    def ask() -> OutboxState:
+    def ask() -> tuple[OutboxState, str | None]:
         with closing(open_store(settings.store_url)) as store:
-            return outbox_state(store)
+            return outbox_state(store), clock_fault(store, time.time())
 
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            state = await asyncio.to_thread(ask)
+            state, fault = await asyncio.to_thread(ask)
     except (BrainError, TimeoutError) as error:
         return [Finding("store", "bad", str(error) or "does not answer", _reach(settings.store_url))]
-    return [Finding("store", "ok", "answers"), _announcements(state)]
+    clock = [] if fault is None else [Finding("clock", "bad", fault, REMEDY)]
+    return [Finding("store", "ok", "answers"), _announcements(state), *clock]
 
 
 def _announcements(state: OutboxState) -> Finding:
@@ -258,6 +266,16 @@ async def _reconcile(settings: Settings) -> list[Finding]:
     except BrainError as error:
         return [Finding("reconcile", "bad", str(error), _reach(settings.stream))]
     return [Finding(*one) for one in found]
+
+
+def _trust_clock(settings: Settings) -> None:
+    from brain.store import open_store
+    from brain.store.deletion_clock import trust_clock
+    from brain.store.ours import check_exists
+
+    check_exists(settings.store_url)
+    with closing(open_store(settings.store_url)) as store:
+        trust_clock(store, time.time())
 
 
 async def _unreadable_rules(settings: Settings) -> list[Finding]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, and_, case, func, or_, select, update
 
 from brain.kit.outbox.table import ERROR_CHARACTERS, OutboxRow, OutboxState, outbox, row_of, without_nul
 
+SKEW = 5.0
+"""Seconds by which the clocks of two machines may differ without any notice."""
 _CANDIDATES = 8  # rows looked at when others take the first ones away
 
 
@@ -67,6 +69,24 @@ def claim(db: Connection, consumer: str, channel: str, token: str, now: float, l
         if taken.rowcount == 1:
             return row_of(found)
     return None
+
+
+def bound_times(db: Connection, consumer: str, now: float, longest: float, lease: float) -> int:
+    """Bring nearer what no clock like this one has set: it was set back since, or another machine's is ahead.
+
+    A row is not put after now, waits for its next try at most `longest` seconds, and belongs to its sender for at most
+    `lease`. How many were changed.
+    """
+    mine = and_(outbox.c.consumer == consumer, outbox.c.state == OutboxState.WAITING.value)
+    put_ahead = outbox.c.created_at > now + SKEW
+    late = and_(outbox.c.attempts > 0, outbox.c.due_at > now + longest + SKEW)
+    held = outbox.c.claimed_until > now + lease + SKEW
+    if db.execute(select(outbox.c.id).where(mine, or_(put_ahead, late, held)).limit(1)).first() is None:
+        return 0
+    waits = case((outbox.c.attempts > 0, 0.0), else_=outbox.c.due_at - outbox.c.created_at)
+    ahead = db.execute(update(outbox).where(mine, put_ahead).values(created_at=now, due_at=now + waits)).rowcount
+    again = db.execute(update(outbox).where(mine, late).values(due_at=now)).rowcount
+    return ahead + again + db.execute(update(outbox).where(mine, held).values(claimed_until=now + lease)).rowcount
 
 
 def mark_sent(db: Connection, row: OutboxRow, token: str, answer: Mapping[str, Any], now: float) -> bool:

@@ -9,12 +9,13 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from brain.connectors.sender import Refused
+from brain.connectors.sender import LONGEST_RETRY_AFTER, Refused
 from brain.errors import Unavailable
 from brain.kit.database_threads import for_tasks
 from brain.kit.outbox import claims
@@ -29,6 +30,7 @@ OnSent = Callable[[Connection, OutboxRow, Mapping[str, Any]], None]
 
 _MINUTE = 60.0
 _PRUNE_EVERY = 3600.0
+_BOUND_EVERY = 30.0
 _SETTLING_TRIES = 5
 
 
@@ -56,6 +58,9 @@ class DispatchOptions:
     """Seconds between two looks at the table when nothing woke the dispatcher: for rows of other processes."""
     keep: float | None = 90 * 86_400.0
     """How long rows stay once they are sent, refused or cancelled; None for ever."""
+    deletion_clock: Callable[[], float] = time.time
+    """The Unix time that `keep` is counted to; `deletion_clock(store)` does not trust a clock that has stepped. May
+    block."""
 
     def __post_init__(self) -> None:
         if self.lease <= self.timeout:
@@ -109,7 +114,9 @@ class Dispatcher:
         self._sending: set[asyncio.Task[Any]] = set()
         self._stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pruned_at = 0.0
+        self._pruned_at = -inf  # monotonic, as the next
+        self._bounded_at = -inf
+        self._looked_at = -inf  # by the wall clock
 
     def nudge(self) -> None:
         """Look for new rows at once. May be called from any thread; a Projection's `committed` may be this."""
@@ -155,9 +162,10 @@ class Dispatcher:
             if worker.done():
                 worker.result()
         try:
+            await self._bound_times()
             ready = await self._in_transaction(lambda db: claims.due_channels(db, self.consumer))
             await self._prune()
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, Unavailable) as error:
             self._database_failed("finding rows", error)
             return min(self._options.wait, self._options.poll)
         now = self.clock()
@@ -306,11 +314,25 @@ class Dispatcher:
                 self.counts[row.channel, outcome if kept else "lost"] += 1
                 return
 
+    async def _bound_times(self) -> None:
+        """Now and then, and when the clock was set back: bring nearer what another time has put too far ahead."""
+        now, steady = self.clock(), time.monotonic()
+        if now >= self._looked_at and steady - self._bounded_at < _BOUND_EVERY:
+            self._looked_at = now
+            return
+        self._looked_at, self._bounded_at = now, steady
+        longest = max(self._options.max_wait, LONGEST_RETRY_AFTER)
+        count = await self._in_transaction(
+            lambda db: claims.bound_times(db, self.consumer, now, longest, self._options.lease)
+        )
+        if count:
+            log.warning("rows waited for a time of another clock; they are sent now", count=count)
+
     async def _prune(self) -> None:
-        now = self.clock()
         keep = self._options.keep
-        if keep is not None and now - self._pruned_at >= _PRUNE_EVERY:
-            self._pruned_at = now
+        if keep is not None and time.monotonic() - self._pruned_at >= _PRUNE_EVERY:
+            self._pruned_at = time.monotonic()
+            now = min(self.clock(), await asyncio.to_thread(self._options.deletion_clock))
             await self._in_transaction(lambda db: prune(db, consumer=self.consumer, before=now - keep))
 
     async def _in_transaction(self, work: Callable[[Connection], T]) -> T:
@@ -331,6 +353,6 @@ class Dispatcher:
         longest = min(self._options.max_wait, self._options.wait * 2.0 ** min(tries - 1, 30))
         return longest * random.uniform(0.5, 1.0)
 
-    def _database_failed(self, doing: str, error: SQLAlchemyError) -> None:
+    def _database_failed(self, doing: str, error: Exception) -> None:
         self.database_errors += 1
         log.warning("the database failed and is tried again", consumer=self.consumer, doing=doing, error=str(error))

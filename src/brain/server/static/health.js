@@ -14,16 +14,13 @@ export function healthCounts(summary) {
   return SEVERITIES.map((severity) => [severity, summary.by_severity[severity] ?? 0]);
 }
 
-/** What the score's tile shows. It counts health events alone, so beside an open CRITICAL threat it is not called good. */
-export function scoreContent(summary, criticalThreats = 0) {
+/** What the score's tile shows. */
+export function scoreContent(summary) {
+  if (summary.score === null) {
+    return { figure: "–", unit: "no data", level: "", counts: [], note: "Nothing has been recorded yet." };
+  }
   const [first] = summary.reasons;
   const note = first ? first.text : `Nothing wrong in the last ${period(summary)}.`;
-  if (criticalThreats && summary.status === "HEALTHY") {
-    return {
-      figure: String(summary.score), unit: "of 100", level: "", counts: [], share: ["", summary.score],
-      note: `${plural(criticalThreats, "CRITICAL threat")} open, which the score does not count. ${note}`,
-    };
-  }
   return {
     figure: String(summary.score),
     unit: `of 100 · ${summary.status}`,
@@ -56,7 +53,7 @@ export function createReasons(source) {
     const { reasons } = summary;
     syncList(list, reasons.slice(0, SHORT_LIST), (reason) => reason.text, (reason) => h("li", {}, h("span", { class: "points" }, `−${count(reason.points)}`), reason.text));
     none.hidden = reasons.length > 0 && reasons.length <= SHORT_LIST;
-    none.textContent = reasons.length ? `and ${plural(reasons.length - SHORT_LIST, "smaller reason")}` : "Nothing takes points off.";
+    none.textContent = reasons.length ? `and ${plural(reasons.length - SHORT_LIST, "smaller reason")}` : summary.score === null ? "Nothing has been recorded yet." : "Nothing takes points off.";
     const byKind = Object.entries(summary.by_kind).filter(([, number]) => number);
     kinds.replaceChildren(...byKind.map(([kind, number]) => h("li", {}, `${kind.toLowerCase().replaceAll("_", " ")} `, h("b", {}, count(number)))));
   });

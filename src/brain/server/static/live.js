@@ -123,6 +123,7 @@ export class Live extends EventTarget {
     this.#become("live");
     const take = (messages) => {
       if (signal.aborted) return;
+      if (messages.some(({ name }) => name === "reset")) return this.#start(); // events were missed: read all again
       const entries = messages.map(({ id, data }) => ({ position: id, event: JSON.parse(data), text: data }));
       this.#take(entries);
       const last = entries[entries.length - 1];

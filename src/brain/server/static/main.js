@@ -103,7 +103,8 @@ function hintSources({ detail }) {
     context.closed.hint();
     context.stats.hint();
   }
-  if (changed((type) => type.startsWith("immune."))) context.health.hint();
+  const wellbeing = (type) => type.startsWith("immune.") || type.startsWith("threat.") || type === "policy.action_denied";
+  if (changed(wellbeing)) context.health.hint();
   if (changed((type) => type.startsWith("incident."))) {
     context.incidents.hint();
     context.incident.hint();

@@ -27,7 +27,7 @@ export function mountOverview(root, { feed, live, recent, health, threats, stats
   const stops = [
     health.watch((summary) => {
       if (!summary) return;
-      showScore();
+      score.show(scoreContent(summary));
       const counts = healthCounts(summary);
       const total = counts.reduce((sum, [, number]) => sum + number, 0);
       healthTile.show({ figure: count(total), unit: `in the last ${period(summary)}`, counts });
@@ -36,13 +36,8 @@ export function mountOverview(root, { feed, live, recent, health, threats, stats
     stats.watch(showThreats),
     groups.watch((value) => value && groupTile.show(groupContent(value))),
   ];
-  function showScore() {
-    const critical = openThreats(threats.value).filter((threat) => threat.severity === "CRITICAL").length;
-    if (health.value) score.show(scoreContent(health.value, critical));
-  }
   function showThreats() {
     if (!threats.value) return;
-    showScore();
     const worst = openThreats(threats.value);
     const mttm = stats.value?.mttm_seconds;
     const oldest = stats.value?.active_oldest_age_seconds;

@@ -1,11 +1,12 @@
 // The text/event-stream format, read from a fetch body. Unlike EventSource this shows the status of a refusal, lets us
 // send the Last-Event-ID after a reload, and delivers every `event:` name without listing them beforehand.
 
-/** Turns pieces of text into messages `{id, data}`. */
+/** Turns pieces of text into messages `{id, name, data}`. */
 export class Parser {
   #rest = "";
   #data = [];
   #id;
+  #name = "";
 
   /** The messages completed by this piece. */
   push(text) {
@@ -15,14 +16,16 @@ export class Parser {
     for (const line of lines) {
       if (line === "") this.#finish(found);
       else if (line.startsWith("data:")) this.#data.push(line.slice(line[5] === " " ? 6 : 5));
+      else if (line.startsWith("event:")) this.#name = line.slice(6).trim();
       else if (line.startsWith("id:")) this.#id = line.slice(3).trim();
     }
     return found;
   }
 
   #finish(found) {
-    if (this.#data.length) found.push({ id: this.#id, data: this.#data.join("\n") });
+    if (this.#data.length) found.push({ id: this.#id, name: this.#name, data: this.#data.join("\n") });
     this.#data = [];
+    this.#name = "";
   }
 }
 

@@ -105,6 +105,9 @@ class Backend(Protocol):
     def position_at(self, unix_seconds: float) -> str:
         """A position such that every event stored after that time comes after it."""
 
+    def newest_at(self) -> float | None:
+        """About when the newest event was stored, in Unix seconds; None when none ever was."""
+
     def wait(self, after: str, timeout: float) -> bool:
         """Block until there may be an event after the position; False when `timeout` seconds passed without one."""
 

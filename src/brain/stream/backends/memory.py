@@ -103,6 +103,11 @@ class MemoryBackend:
             index = bisect_right(self._log, unix_seconds, key=lambda row: row.stored_at)
             return str(self._log[index - 1].position) if index else ""
 
+    def newest_at(self) -> float | None:
+        """As Backend says."""
+        with self._changed:
+            return self._log[-1].stored_at if self._log else None
+
     def wait(self, after: str, timeout: float) -> bool:
         """As Backend says."""
         with self._changed:
@@ -298,7 +303,8 @@ class MemoryBackend:
 
     def _add(self, data: bytes, only_group: str | None = None) -> str:
         self._last += 1
-        self._log.append(_Stored(self._last, data, time.time(), only_group))
+        stored_at = max(time.time(), self._log[-1].stored_at if self._log else 0.0)  # a clock may be set back
+        self._log.append(_Stored(self._last, data, stored_at, only_group))
         self._changed.notify_all()
         return str(self._last)
 

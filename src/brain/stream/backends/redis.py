@@ -109,6 +109,11 @@ class RedisBackend:
         """As Backend says."""
         return f"{max(0, int(unix_seconds * 1000))}-0"
 
+    def newest_at(self) -> float | None:
+        """As Backend says."""
+        tail = self.tail()
+        return int(tail.partition("-")[0]) / 1000 if tail else None
+
     def wait(self, after: str, timeout: float) -> bool:
         """As Backend says."""
         deadline = time.monotonic() + timeout

@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS event_index (
 CREATE VIEW IF NOT EXISTS brain_events AS
     SELECT position, json_extract(CAST(data AS TEXT), '$.type') AS type, CAST(data AS TEXT) AS event FROM events;
 """
+_AHEAD = 60.0  # seconds by which the clocks of two processes may differ
 _ROWS = 250  # events written by one INSERT statement: one step, during which other threads of Python can run
 _HEAD = -1  # the `part` of what is kept of a block of the index besides its parts
 _POLL = 0.002  # seconds between looks for events that another process stored
@@ -140,9 +141,19 @@ class SQLiteBackend:
         return str(rows[0][0]) if rows else ""
 
     def position_at(self, unix_seconds: float) -> str:
-        """As Backend says."""
-        rows = self._query("SELECT max(position) FROM event_times WHERE stored_at <= ?", unix_seconds)
+        """As Backend says. A time that lies ahead of the clock counts for nothing: it is from before a step back."""
+        rows = self._query(
+            "SELECT max(position) FROM event_times WHERE stored_at <= ?1 AND position < coalesce("
+            "(SELECT min(position) FROM event_times WHERE stored_at > ?1 AND stored_at <= ?2), 1 << 62)",
+            unix_seconds,
+            time.time() + _AHEAD,
+        )
         return str(rows[0][0] or "")
+
+    def newest_at(self) -> float | None:
+        """As Backend says."""
+        rows = self._query("SELECT stored_at FROM event_times ORDER BY position DESC LIMIT 1")
+        return float(rows[0][0]) if rows else None
 
     def wait(self, after: str, timeout: float) -> bool:
         """As Backend says."""
