@@ -141,9 +141,10 @@ async def test_an_incident_by_hand_has_an_owner_notes_and_one_story(at_work: Run
     assert await at_work.incidents.list([State.CLOSED]) == []
     await at_work.quiet()
     events = [event async for event in at_work.stream.replay("incident.*")]
-    assert [event.type for event in events] == ["incident.opened", "incident.updated"]
+    assert [event.type for event in events] == ["incident.opened", "incident.updated", "incident.updated"]
     assert {event.correlation_id for event in events} == {story}
     assert events[1].payload["changes"] == {"owner": {"old": None, "new": "ann"}}
+    assert events[2].payload["changes"] == {"note": {"old": None, "new": "the tax table is old"}}
 
 
 async def test_an_incident_carries_the_decisions_behind_it_and_their_proofs(at_work: Running) -> None:
