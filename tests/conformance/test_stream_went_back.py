@@ -267,7 +267,7 @@ async def test_what_retention_deleted_behind_a_group_is_no_other_stream(url: str
     await publish(url, 100)
     await consume(url, engine, 100)
     async with EventStream.open(url, journal=Path("journal")) as stream:
-        assert trim(stream.backend, Retention(max_age=0.0), 1e12).removed == 100
+        assert stream.backend.trim(stream.backend.tail()) == 100
     await publish(url, 100)
     await consume(url, engine, 200)
     engine.dispose()
