@@ -12,6 +12,7 @@ on the command line each of them ends with exit code 2.
         NotFound                   404  no object has that id
             NoGroup                404  the stream has no such consumer group
         Conflict                   409  the request does not fit the present state
+            CannotContinue         409  a consumer stands still until somebody mends or decides something
             OwnedElsewhere         409  another consumers' database has the group
         Unavailable                503  a part that is needed does not answer
             Closed                 503  the stream is closed in this process
@@ -24,6 +25,7 @@ on the command line each of them ends with exit code 2.
         BadSignature               401  a message's signature is missing or does not fit
         Refused                    502  an outside service will never accept the request
         JournalFull                507  the disk leaves no room for another event
+        NewerSchema                500  the tables were made by a newer version
         MarkMismatch               500  the backend knows another mark of the producer
         Fenced                     500  the consumer's lease is gone; others have taken over
         DemoFailed                 500  the server answered the demo with what it should not

@@ -24,7 +24,7 @@ from brain.audit.verify import verify
 from brain.demo.stand_ins import StandIns
 from brain.kit.database import open_database, reading
 from brain.kit.outbox import outbox
-from brain.kit.projection import POSITIONS
+from brain.kit.positions import POSITIONS
 from brain.metrics import recount
 from brain.metrics.sources import StreamSource
 from brain.store import open_store

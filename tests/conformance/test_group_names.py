@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from brain import DeliveryOptions, Event, EventStream, InvalidInput
 from brain.kit.database import create_tables, open_database
-from brain.kit.projection import POSITIONS, SEEN, Item, Projection
+from brain.kit.positions import POSITIONS, SEEN
+from brain.kit.projection import Item, Projection
 from brain.plugins import PluginContext, plugins
 from brain.settings import Settings
 from brain.store import open_store

@@ -14,7 +14,9 @@ import sqlalchemy as sa
 from brain import Event, EventStream
 from brain.kit import projection as projection_module
 from brain.kit.database import create_tables, open_database
-from brain.kit.projection import POSITIONS, Item, Projection
+from brain.kit.positions import METADATA as POSITION_TABLES
+from brain.kit.positions import POSITIONS
+from brain.kit.projection import Item, Projection
 from brain.plugins import PluginContext
 from brain.settings import Settings
 from brain.store import open_store
@@ -116,7 +118,7 @@ async def test_the_stored_position_follows_what_nobody_wants(
 ) -> None:
     """Whoever waits for a projection to catch up asks the database: at once after a start, later now and then."""
     monkeypatch.setattr(projection_module, "_STORE_AFTER", store_after)
-    create_tables(database, projection_module.METADATA)
+    create_tables(database, POSITION_TABLES)
 
     def stored() -> str:
         with database.begin() as db:

@@ -16,7 +16,7 @@ from brain.errors import Unavailable
 from brain.kit import database_threads, postgresql
 from brain.kit.database import OUTAGE, create_tables, open_database, reading
 from brain.kit.database_threads import for_reading
-from brain.kit.projection import METADATA, POSITIONS
+from brain.kit.positions import METADATA, POSITIONS
 from brain.settings import Settings
 from support.postgres_server import PostgresServer
 from support.server import running_server

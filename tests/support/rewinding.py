@@ -21,6 +21,11 @@ def keep(url: str, store: Store) -> Rewind:
     if isinstance(store, MemoryStore):
         kept = copy.deepcopy(store._collections)
         return lambda: store._collections.update(copy.deepcopy(kept))
+    return keep_place(url)
+
+
+def keep_place(url: str) -> Rewind:
+    """The same for all that a file or server holds, events included."""
     return _keep_sqlite(url) if url.startswith("sqlite") else _keep_redis(url)
 
 

@@ -50,7 +50,7 @@ def test_only_named_tests_get_a_second_try() -> None:
         assert reason
 
 
-RANDOM = "the process is killed, or a fault begins, at a random moment"
+RANDOM = "the process is killed, or a fault or a backup begins, at a random moment"
 PACE = "traffic comes at a rate"
 LASTS = "how long the trouble lasts is what is tested"
 LOOKS = "looks again and again, with a deadline"
@@ -61,6 +61,8 @@ MAY_SLEEP = {
     "browser/test_looks.py::test_the_picture_for_the_readme_shows_live_events": PACE,
     "browser/test_response.py::test_an_incident_is_never_shown_under_anothers_address": "lets the page's events arrive",
     "chaos/test_audit_killed.py::test_each_event_is_logged_once_and_in_order": RANDOM,
+    "chaos/test_backup_under_load.py::load": PACE,
+    "chaos/test_backup_under_load.py::test_restored_elsewhere_and_back_in_place": RANDOM,
     "chaos/test_bad_handlers_beside.py::round_of": PACE,
     "chaos/test_consumer_killed.py::test_each_event_has_one_effect": RANDOM,
     "chaos/test_incidents_killed.py::test_one_ticket_a_story_in_each_system": RANDOM,

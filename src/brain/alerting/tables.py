@@ -7,10 +7,17 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from brain.kit import outbox, projection
+from brain.kit import outbox, positions
 from brain.kit.database import create_tables, reading
+from brain.kit.schema import versioned
 
-METADATA = sa.MetaData()
+
+def _add_versions(db: sa.Connection) -> None:
+    """Version 2: the changes of things are counted."""
+    VERSIONS.create(db, checkfirst=True)
+
+
+METADATA = versioned("alerting", _add_versions)
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _LOCK = 7272631
@@ -135,7 +142,7 @@ def make_tables(database: sa.Engine) -> None:
 
     A row keeps its id, its key and the claim of a process that is sending it, so that it is sent once.
     """
-    for metadata in (METADATA, outbox.metadata, projection.METADATA):
+    for metadata in (METADATA, outbox.metadata, positions.METADATA):
         create_tables(database, metadata)
     former = outbox.outbox.c.consumer == _FORMER_CONSUMER
     with reading(database).begin() as db:

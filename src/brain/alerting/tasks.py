@@ -23,7 +23,8 @@ from brain.connectors.sender import RetryPolicy, Sender
 from brain.kit.database import OUTAGE, reading
 from brain.kit.database_threads import for_tasks
 from brain.kit.outbox import Dispatcher, DispatchOptions, outbox_metrics
-from brain.kit.projection import POSITIONS, Projection
+from brain.kit.positions import POSITIONS
+from brain.kit.projection import Projection
 from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.store.deletion_clock import deletion_clock

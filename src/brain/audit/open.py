@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +16,14 @@ from brain.audit.keys import load_key, load_or_make_key
 from brain.audit.note import Signer, Verifier
 from brain.audit.projector import AuditProjector
 from brain.audit.repository import log_verifier, make_tables, read_identity
+from brain.audit.settings import AuditSettings
 from brain.audit.tables import entries, identity
 from brain.audit.tree import Tampered
 from brain.errors import Conflict, NotFound, Unavailable
 from brain.kit.database import reachable
 
 if TYPE_CHECKING:
-    from brain.audit.settings import AuditSettings
+    from brain.settings import Settings
 
 DEFAULT_KEY = "brain-audit.key"
 
@@ -40,6 +41,12 @@ def key_path(database: Engine, settings: AuditSettings) -> Path:
 def checkpoint_path(database: Engine, settings: AuditSettings) -> Path:
     """The file, beside the key, of the last checkpoint that this machine signed."""
     return key_path(database, settings).with_suffix(".checkpoint")
+
+
+def state_files(database: Engine, settings: Settings) -> Mapping[str, Path]:
+    """What a backup takes along: the key, and the last checkpoint that this machine signed."""
+    mine = settings.table(AuditSettings)
+    return {"audit.key": key_path(database, mine), "audit.checkpoint": checkpoint_path(database, mine)}
 
 
 def open_projector(database: Engine, settings: AuditSettings, clock: Callable[[], float] = time.time) -> AuditProjector:

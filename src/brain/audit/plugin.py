@@ -9,6 +9,7 @@ PLUGIN = Plugin(
     settings="brain.audit.settings:AuditSettings",
     listens=("*",),
     open="brain.audit.tasks:open_component",
+    files="brain.audit.open:state_files",
     commands={
         "audit": Command("brain.audit.commands:app", "The audit log: verify, prove, search, export, hold and prune."),
     },

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, Table, Text
 
-metadata = MetaData()
+from brain.kit.schema import versioned
+
+metadata = versioned("audit")
 
 # In SQLite an INTEGER PRIMARY KEY is the row's own number: no second index.
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")

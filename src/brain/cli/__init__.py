@@ -24,6 +24,9 @@ USAGE_EXIT = 2
 """Exit code for faults that the user can mend: wrong usage, bad input, an unknown id, a part that does not answer."""
 
 COMMANDS = {
+    "backup": Command(
+        "brain.cli.commands.backup:backup", "Copy everything as one consistent set, while everything goes on."
+    ),
     "dead-letters": Command("brain.cli.commands.dead_letters:app", "Events that a consumer group gave up on."),
     "demo": Command("brain.cli.commands.demo:demo", "Serve, with a simulated fleet that uses the HTTP API."),
     "doctor": Command(
@@ -33,9 +36,10 @@ COMMANDS = {
         "brain.cli.commands.events:app", "The event stream: follow it, read it, and list its event types."
     ),
     "groups": Command(
-        "brain.cli.commands.groups:app", "Consumer groups: list them (also without a command), remove or move them."
+        "brain.cli.commands.groups:app", "Consumer groups: list them (also without a command), move, adopt or remove."
     ),
     "outbox": Command("brain.cli.commands.outbox:app", "Messages to outside services: waiting, sent, refused."),
+    "restore": Command("brain.cli.commands.backup:restore", "Put a backup in place."),
     "serve": Command("brain.cli.commands.serve:serve", "Serve the HTTP API, the page and the consumers."),
     "worker": Command("brain.cli.commands.worker:worker", "Run the tasks of one plug-in, without the HTTP server."),
 }

@@ -10,17 +10,25 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     Double,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
     UniqueConstraint,
 )
 
-metadata = MetaData()
+from brain.kit.schema import add_column, versioned
+
+
+def _add_version(db: Connection) -> None:
+    """Version 2: the events of a threat are ordered by its version."""
+    add_column(db, threats.c.version)
+
+
+metadata = versioned("incidents", _add_version)
 
 _BIG = BigInteger().with_variant(Integer, "sqlite")
 

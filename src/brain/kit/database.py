@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator
@@ -12,13 +14,23 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from brain.errors import InvalidInput, Unavailable
+from brain.kit.schema import bring_forward
 from brain.redis_client.url import masked
 from brain.store.ours import claim
 from brain.store.sqlite import sqlite_file, use_wal
 from brain.store.sqlite_faults import explained
 from brain.unreadable import FAULTS, left_out
 
-__all__ = ["OUTAGE", "create_tables", "default_database", "open_database", "reachable", "readable_rows", "reading"]
+__all__ = [
+    "OUTAGE",
+    "create_tables",
+    "default_database",
+    "is_broken",
+    "open_database",
+    "reachable",
+    "readable_rows",
+    "reading",
+]
 
 _ROW_FAULTS = (*FAULTS, sa.exc.StatementError)
 
@@ -29,6 +41,13 @@ BUSY_SECONDS = 30
 
 OUTAGE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, Unavailable)
 """The errors of a database that is away, locked or full: try again later."""
+
+_NO_OUTAGE = ("0A", "22", "23", "24", "2D", "42", "54")
+"""Classes of SQLSTATE: not supported, bad data, a constraint, a cursor, a statement, a schema, a statement too big."""
+
+_BROKEN = ("3F000", "42P01", "42703", "42501")
+"""SQLSTATEs of a schema, table or column that is not there, and of a right that is missing."""
+_MISSING = re.compile(r"no such (table|column)|has no column named").search
 
 _made: weakref.WeakKeyDictionary[sa.Engine, set[sa.MetaData]] = weakref.WeakKeyDictionary()
 
@@ -59,7 +78,7 @@ def open_database(url: str) -> sa.Engine:
         try:
             from brain.kit.postgresql import writing_engine
 
-            return writing_engine(f"postgresql+psycopg{url[len(scheme) :]}")
+            engine = writing_engine(f"postgresql+psycopg{url[len(scheme) :]}")
         except ImportError as error:
             raise InvalidInput(
                 "database: the driver of PostgreSQL is missing; run: pip install 'brain-eventstream[postgres]'"
@@ -68,14 +87,15 @@ def open_database(url: str) -> sa.Engine:
             raise InvalidInput(
                 f"database URL {masked(url)!r} is malformed; write postgresql://user@host/name"
             ) from error
+        sa.event.listen(engine, "handle_error", _reclassify)
+        return engine
     raise InvalidInput(f"database URL {masked(url)!r} is not known; use sqlite:///, postgresql:// or memory://")
 
 
 def create_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
-    """Make the tables and columns that are missing; several processes may do so at once. Each engine is checked once.
+    """Make the tables that are missing, and bring older ones forward (`brain.kit.schema`); each engine is checked once.
 
-    A column that a table of an earlier version lacks needs a `server_default`, or may be null.
-    Raises Unavailable when the database does not answer.
+    Several processes may do so at once. Raises Unavailable when the database does not answer, and NewerSchema.
     """
     made = _made.setdefault(engine, set())
     if metadata in made:
@@ -83,20 +103,8 @@ def create_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
     with reachable(engine), engine.begin() as db:
         if db.dialect.name == "postgresql":
             db.execute(sa.text("SELECT pg_advisory_xact_lock(7272601)"))
-        metadata.create_all(db)
-        _add_columns(db, metadata)
+        bring_forward(db, metadata)
     made.add(metadata)
-
-
-def _add_columns(db: sa.Connection, metadata: sa.MetaData) -> None:
-    inspector = sa.inspect(db)
-    quoted = db.dialect.identifier_preparer.format_table
-    for table in metadata.sorted_tables:
-        there = {column["name"] for column in inspector.get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in there:
-                written = sa.schema.CreateColumn(column).compile(dialect=db.dialect)
-                db.exec_driver_sql(f"ALTER TABLE {quoted(table)} ADD COLUMN {written}")
 
 
 def readable_rows(
@@ -124,13 +132,40 @@ def readable_rows(
 
 @contextmanager
 def reachable(engine: sa.Engine) -> Iterator[None]:
-    """Raise Unavailable, naming the database, for an outage inside the block."""
+    """Raise Unavailable, naming the database, for an outage inside the block, and for tables that are not there."""
     try:
         yield
     except sa.exc.DBAPIError as error:
-        if isinstance(error, OUTAGE) or type(error) is sa.exc.DatabaseError:  # the last: the file is no database
+        if isinstance(error, OUTAGE) or is_broken(error):
             raise Unavailable(_fault(engine, error)) from error
         raise
+
+
+def is_broken(error: Exception) -> bool:
+    """Whether every use of the database must fail: a table, column or right is missing, or the file is damaged."""
+    original = error.orig if isinstance(error, sa.exc.DBAPIError) else None
+    if isinstance(original, sqlite3.Error):
+        code = getattr(original, "sqlite_errorcode", 0) & 0xFF
+        return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or bool(_MISSING(str(original)))
+    return getattr(original, "sqlstate", None) in _BROKEN
+
+
+def _reclassify(context: sa.engine.ExceptionContext) -> None:
+    """Raise as a ProgrammingError what a driver calls operational, although waiting mends nothing.
+
+    SQLite has one code for a statement that cannot be run (no such table or column, bad syntax): SQLITE_ERROR.
+    psycopg has the SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
+    """
+    original = context.original_exception
+    if not isinstance(context.sqlalchemy_exception, OUTAGE):
+        return
+    if isinstance(original, sqlite3.Error):
+        waiting = getattr(original, "sqlite_errorcode", sqlite3.SQLITE_BUSY) & 0xFF != sqlite3.SQLITE_ERROR
+    else:
+        state = getattr(original, "sqlstate", None)
+        waiting = state is None or state[:2] not in _NO_OUTAGE
+    if not waiting:
+        raise sa.exc.ProgrammingError(context.statement, context.parameters, original) from original
 
 
 def _fault(engine: sa.Engine, error: sa.exc.DBAPIError) -> str:
@@ -152,6 +187,8 @@ def _sqlite(path: str) -> sa.Engine:
         use_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
+
+    sa.event.listen(engine, "handle_error", _reclassify)
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:

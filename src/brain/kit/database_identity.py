@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from brain.errors import Conflict
 from brain.kit.database import create_tables, reachable, reading
+from brain.kit.schema import versioned
 from brain.kit.sql import insert_missing
 from brain.stream.backends import Backend
 
@@ -31,7 +32,7 @@ __all__ = [
     "release_groups",
 ]
 
-METADATA = sa.MetaData()
+METADATA = versioned("identity")
 IDENTITY = sa.Table(
     "database_identity",
     METADATA,

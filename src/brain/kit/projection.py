@@ -13,13 +13,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 
-import msgspec
 import sqlalchemy as sa
 
 from brain.charter import Event, Pattern
-from brain.kit.database import OUTAGE, create_tables
+from brain.kit import positions
+from brain.kit.database import OUTAGE, create_tables, is_broken
 from brain.kit.database_identity import GroupOwner, claim_group, identify
 from brain.kit.database_threads import for_tasks
+from brain.kit.lineage import CannotContinue, Place, anchor_of, locate
+from brain.kit.positions import ID_CHARACTERS, POSITIONS
+from brain.kit.schema import NewerSchema
 from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.stream import EventStream
@@ -33,39 +36,14 @@ __all__ = ["Item", "Projection"]
 
 log = Log("brain.projection")
 
-_ID_CHARACTERS = 200
-
-METADATA = sa.MetaData()
-POSITIONS = sa.Table(
-    "consumer_positions",
-    METADATA,
-    sa.Column("name", sa.String(100), primary_key=True),
-    sa.Column("position", sa.String(50), nullable=False),
-    sa.Column("applied", sa.BigInteger, nullable=False),
-)
-SEEN = sa.Table(
-    "consumer_seen",
-    METADATA,
-    sa.Column("name", sa.String(100), primary_key=True),
-    sa.Column("event_id", sa.String(_ID_CHARACTERS), primary_key=True),
-    sa.Column("number", sa.BigInteger, nullable=False),
-    sa.Index("consumer_seen_number", "name", "number"),
-)
 REMEMBERED = 200_000
 """Event ids kept to find duplicates: what a producer may send again after Redis lost its memory is far less."""
 ATTEMPTS = 5
 """How often an event whose `apply` raises is tried alone before it becomes a dead letter."""
 _STORE_AFTER = 5.0  # seconds for which the position is not written while nothing wanted comes
 _ADVANCE_AFTER = 0.5  # seconds between two reports of the position to the stream
-
-_BEGIN = "INSERT INTO consumer_positions (name, position, applied) VALUES (:name, '', 0) ON CONFLICT DO NOTHING"
-_CLAIM = {
-    "sqlite": "INSERT OR IGNORE INTO consumer_seen SELECT :name, value, :number FROM json_each(:ids) "
-    "RETURNING event_id",
-    "postgresql": "INSERT INTO consumer_seen SELECT :name, value, :number "
-    "FROM jsonb_array_elements_text(CAST(:ids AS jsonb)) ON CONFLICT DO NOTHING RETURNING event_id",
-}
-
+_STAND = 5.0  # seconds between two looks whether somebody has mended what a projection stands still for
+_STANDSTILL = (CannotContinue, NewerSchema)
 
 Item = DecodedEvent
 """What `apply` is given. Its event is shared with the other projections of the process: never change it."""
@@ -99,7 +77,9 @@ class Projection:
         self.applied = self.duplicates = self.dead = self.outages = 0
         self._wanted = type_filter(self.pattern)
         self._former = former
-        self._stored = ""  # the position in the database; what lies between it and the one reached is not wanted
+        self._stored = Place("")  # as the database has it; what lies between it and the one reached is not wanted
+        self._reached = self._stored
+        self._anchored = 0  # how many events were applied when an anchor was kept last
         self._stored_at = 0.0
         self._caught_up = False  # whether the end of the stream was reached, and stored, since the start
         self._stream: EventStream = context.stream
@@ -132,6 +112,8 @@ class Projection:
                             await self._stream.wait_for_change(changed)
             except NoGroup:
                 log.warning("the group is gone; making it again", group=self.group)
+            except _STANDSTILL as error:
+                await self._stand_still(error)
             except OUTAGE as error:
                 self.outages += 1
                 self._limit = max(1, min(self.batch, self._limit) // 2)  # a batch that takes too long is an outage, too
@@ -141,28 +123,34 @@ class Projection:
     async def _next(self, position: str) -> str | None:
         """Apply what comes after the position; the position reached, or None when there was nothing."""
         size = min(self.batch, self._limit)
-        entries = await self._stream.call(self._stream.backend.read, position, size, self.group)
+        entries = await self._stream.call(self._read, position, size)
+        if entries is None:
+            attached = await for_tasks(self._database, self._attach)
+            if attached != position:
+                return attached
+            entries = await self._stream.call(self._stream.backend.read, position, size, self.group)
         if not entries:
-            return await self._check_replaced(position)
+            return None
         before = self.applied
         try:
             reached = await for_tasks(self._database, self._apply_batch, entries)
-        except OUTAGE:
+        except (*OUTAGE, *_STANDSTILL):
             raise
         except Exception as error:  # noqa: BLE001  (an event that cannot be applied must not hold up the others)
+            self._check_database(error)
             return await self._failed(position, entries, error)
         self._limit = min(self.batch, self._limit * 2)
         if self.applied != before:
             self._committed()
-        await self._report(reached)
+        await self._report()
         return reached
 
     async def _rest_at(self, position: str) -> str:
         """There is nothing more to read: store and report the position where that is due; where to go on."""
-        if position != self._stored and (not self._caught_up or self._is_store_due()):
-            position = await for_tasks(self._database, self._pass_over, position)
+        if position != self._stored.position and (not self._caught_up or self._is_store_due()):
+            position = await for_tasks(self._database, self._pass_over, self._reached)
         self._caught_up = True
-        await self._report(position, now=True)
+        await self._report(now=True)
         return position
 
     def _is_store_due(self) -> bool:
@@ -177,17 +165,60 @@ class Projection:
         backend.ack(self.group, member, [one.position for one in held])
         backend.expel(self.group, member)
 
+    async def _stand_still(self, error: Exception) -> None:
+        """Wait for somebody to mend or decide it; it shows in `/readyz` meanwhile."""
+        reason = str(error)
+        if self._stream.standing.get(self.group) != reason:
+            self._stream.standing[self.group] = reason
+            log.error("a projection stands still", group=self.group, reason=reason)
+        await asyncio.sleep(_STAND)
+
+    def _check_database(self, error: Exception) -> None:
+        """Raises CannotContinue when what failed is no fault of the event: another one would fail just so."""
+        if is_broken(error):
+            raise CannotContinue(f"group {self.group}: its database cannot be used: {error}") from error
+
     def _begin(self) -> str:
-        """The projection's position; it begins at the start of what the stream keeps."""
-        create_tables(self._database, METADATA)
-        if self._former:
-            self._take_former_name()
-        self._owner = identify(self._database)
-        claim_group(self._stream.backend, self._owner, self.group)
-        with self._database.begin() as db:
-            db.execute(sa.text(_BEGIN), {"name": self.group})
-            self._note_stored(self._lock(db))
-        return self._stored
+        """Where the projection goes on, in the stream as it is now."""
+        try:
+            create_tables(self._database, positions.METADATA)
+            if self._former:
+                self._take_former_name()
+            self._owner = identify(self._database)
+            claim_group(self._stream.backend, self._owner, self.group)
+            with self._database.begin() as db:
+                positions.begin(db, self.group)
+            position = self._attach()
+        except sa.exc.DBAPIError as error:
+            self._check_database(error)
+            raise
+        self._stream.standing.pop(self.group, None)
+        return position
+
+    def _attach(self) -> str:
+        """Find the group's place in the stream, which may have been restored or replaced. Raises CannotContinue."""
+        backend = self._stream.backend
+        while True:
+            identity = backend.identity()
+            with self._database.begin() as db:
+                known = positions.read_known(db, self.group)
+            assert known is not None
+            position = locate(backend, known, identity, REMEMBERED)
+            place = known.place
+            if position != place.position or not place.anchor:
+                place = Place(position, anchor_of(backend.at(position)), place.applied)
+            with self._database.begin() as db:
+                if positions.lock(db, self.group) != known.place:
+                    continue  # another process was quicker
+                positions.attach(db, known, place, identity)
+            if position != known.place.position:
+                was = known.place.position
+                log.warning(
+                    "the stream was restored or replaced", group=self.group, position=was, goes_on_after=position
+                )
+            self._anchored = max((older.applied for older in known.anchors), default=0)
+            self._note_stored(place)
+            return position
 
     def _take_former_name(self) -> None:
         """Go on from where the projection stood under its former name; once, whatever is killed meanwhile."""
@@ -199,49 +230,47 @@ class Projection:
         # The stream first: after a kill in between, the database still has the former name, and this is done again.
         self._stream.backend.rename_group(former, self.group)
         with self._database.begin() as db:
-            if db.execute(POSITIONS.update().where(name == former).values(name=self.group)).rowcount:
-                db.execute(SEEN.update().where(SEEN.c.name == former).values(name=self.group))
+            positions.rename(db, former, self.group)
         log.info("a projection has a new name", group=self.group, former=former)
-
-    def _lock(self, db: sa.Connection) -> str:
-        query = sa.select(POSITIONS.c.position).where(POSITIONS.c.name == self.group).with_for_update()
-        return str(db.execute(query).scalar_one())
 
     def _apply_batch(self, entries: Sequence[Entry]) -> str:
         items = self._stream.decoded.decode(entries, self._wanted)
-        reached = entries[-1].position
+        last = Place(entries[-1].position, anchor_of(entries[-1].data))
         if not items and not self._is_store_due():
-            return reached
+            self._reached = last
+            return last.position
         with self._database.begin() as db:
-            if (theirs := self._moved_by_another(db)) is not None:
-                return theirs
-            fresh = self._fresh(db, items) if items else []
+            stands = positions.lock(db, self.group)
+            if self._moved_by_another(stands):
+                return stands.position
+            fresh = self._fresh(db, stands.applied, items) if items else []
             if fresh:
                 self._apply(db, fresh)
-            self._move(db, reached, len(fresh))
-        self._note_stored(reached)
+            place = last._replace(applied=stands.applied + len(fresh))
+            positions.move(db, self.group, place)
+            if place.applied >= self._anchored + positions.ANCHOR_EVERY:
+                positions.keep_anchor(db, self.group, place, REMEMBERED)
+                self._anchored = place.applied
+        self._note_stored(place)
         self.applied += len(fresh)
         self.duplicates += len(items) - len(fresh)
-        return reached
+        return place.position
 
-    def _moved_by_another(self, db: sa.Connection) -> str | None:
-        """The position in the database, locked, when another process has moved it; this one goes on from there."""
-        stored = self._lock(db)
-        if stored == self._stored:
-            return None
-        self._stored = stored
-        return stored
+    def _moved_by_another(self, stands: Place) -> bool:
+        """Whether another process has moved the position, which is locked; this one goes on from there."""
+        if stands[:2] == self._stored[:2]:
+            return False
+        self._stored = self._reached = stands
+        return True
 
-    def _note_stored(self, position: str) -> None:
-        self._stored, self._stored_at = position, time.monotonic()
+    def _note_stored(self, place: Place) -> None:
+        self._stored = self._reached = place
+        self._stored_at = time.monotonic()
 
-    def _fresh(self, db: sa.Connection, items: Sequence[Item]) -> list[Item]:
+    def _fresh(self, db: sa.Connection, number: int, items: Sequence[Item]) -> list[Item]:
         """Those never applied before, each once."""
         ids = [_key(item.event) for item in items if item.event is not None]
-        number = db.execute(sa.select(POSITIONS.c.applied).where(POSITIONS.c.name == self.group)).scalar_one()
-        claim = sa.text(_CLAIM[db.dialect.name])
-        values = {"name": self.group, "number": number, "ids": msgspec.json.encode(list(dict.fromkeys(ids))).decode()}
-        fresh_ids = set(db.execute(claim, values).scalars())
+        fresh_ids = positions.claim(db, self.group, number, ids, REMEMBERED)
         found = []
         for item in items:
             if item.event is None:
@@ -249,15 +278,7 @@ class Projection:
             elif (key := _key(item.event)) in fresh_ids:
                 fresh_ids.discard(key)
                 found.append(item)
-        db.execute(sa.delete(SEEN).where(SEEN.c.name == self.group, SEEN.c.number < number - REMEMBERED))
         return found
-
-    def _move(self, db: sa.Connection, position: str, applied: int) -> None:
-        db.execute(
-            POSITIONS.update()
-            .where(POSITIONS.c.name == self.group)
-            .values(position=position, applied=POSITIONS.c.applied + applied)
-        )
 
     async def _failed(self, position: str, entries: Sequence[Entry], error: Exception) -> str:
         """Narrow a failing batch down to one event, try that again, at last give it up; the position reached."""
@@ -277,7 +298,7 @@ class Projection:
         del self._failures[entry.position]
         await self._stream.call(self._dead_letter, entry, reason)
         self.dead += 1
-        return await for_tasks(self._database, self._pass_over, entry.position)
+        return await for_tasks(self._database, self._pass_over, Place(entry.position, anchor_of(entry.data)))
 
     def _dead_letter(self, entry: Entry, reason: str) -> None:
         backend, member = self._stream.backend, f"projection-{os.urandom(4).hex()}"
@@ -293,24 +314,34 @@ class Projection:
         backend.dead_letter(letter, member)
         backend.expel(self.group, member)
 
-    def _pass_over(self, reached: str) -> str:
+    def _pass_over(self, reached: Place) -> str:
         with self._database.begin() as db:
-            if (theirs := self._moved_by_another(db)) is not None:
-                return theirs
-            self._move(db, reached, 0)
-        self._note_stored(reached)
-        return reached
+            stands = positions.lock(db, self.group)
+            if self._moved_by_another(stands):
+                return stands.position
+            place = reached._replace(applied=stands.applied)
+            positions.move(db, self.group, place)
+        self._note_stored(place)
+        return place.position
 
-    async def _check_replaced(self, position: str) -> str | None:
-        """Begin at the start of a stream that ends before our position: it was replaced or emptied."""
-        tail = await self._stream.call(self._stream.backend.tail)
-        if position_key(tail) >= position_key(position):
-            return None
-        log.warning("the stream was replaced; beginning at its start", group=self.group, position=position, tail=tail)
-        return await for_tasks(self._database, self._pass_over, "")
+    def _read(self, position: str, size: int) -> list[Entry] | None:
+        """The next events; None when the stream is perhaps not the one that was read up to the position any more.
 
-    async def _report(self, position: str, now: bool = False) -> None:
-        """Tell the stream how far the group has come, for its lag and its retention."""
+        In this order: had it been restored before the look, what was read might be of another line.
+        """
+        entries = self._stream.backend.read(position, size, self.group)
+        return entries if self._is_there(position) else None
+
+    def _is_there(self, position: str) -> bool:
+        """Whether the last event that was read is in the stream, at its place: one look-up by key."""
+        backend, reached = self._stream.backend, self._reached
+        if not reached.anchor:  # at the start, or behind what retention deleted
+            return position_key(backend.tail()) >= position_key(position)
+        return reached.position == position and anchor_of(backend.at(position)) == reached.anchor
+
+    async def _report(self, now: bool = False) -> None:
+        """Tell the stream how far the group has come, for its lag and its retention: never further than is stored."""
+        position = self._stored.position
         reported, at = self._advanced
         if position != reported and (now or time.monotonic() - at > _ADVANCE_AFTER):
             await self._stream.call(self._advance, position)
@@ -323,4 +354,4 @@ class Projection:
 
 def _key(event: Event) -> str:
     """The event's id; a digest in the place of one that is longer than an index takes."""
-    return event.id if len(event.id) <= _ID_CHARACTERS else f"sha256 {sha256(event.id.encode()).hexdigest()}"
+    return event.id if len(event.id) <= ID_CHARACTERS else f"sha256 {sha256(event.id.encode()).hexdigest()}"

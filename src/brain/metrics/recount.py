@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine, RowMapping, Select, Table, select
 
 from brain.charter import Event
-from brain.kit import projection
+from brain.kit import positions
 from brain.kit.database import create_tables, open_database, reachable, reading
 from brain.kit.sql import chunks, upsert
 from brain.metrics import series, tables
@@ -90,7 +90,7 @@ def verify(
     """
     verdict = Verdict()
     with reachable(engine):
-        for metadata in (tables.metadata, projection.METADATA):
+        for metadata in (tables.metadata, positions.METADATA):
             create_tables(engine, metadata)
         with snapshot(engine) as stored:
             source = open_source(stored)

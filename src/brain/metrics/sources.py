@@ -8,7 +8,8 @@ from sqlalchemy import Connection, RowMapping, func, select
 
 from brain.charter import Event
 from brain.errors import Conflict, EnvelopeError, NotFound, Unavailable
-from brain.kit.projection import POSITIONS, REMEMBERED, SEEN
+from brain.kit.positions import POSITIONS, SEEN
+from brain.kit.projection import REMEMBERED
 from brain.kit.protocols import AuditedEvent, AuditEvents
 from brain.logs import Log
 from brain.metrics import series, tables

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Connection, Double, Index, Integer, String, Table
 
-metadata = MetaData()
+from brain.kit.schema import add_column, versioned
+
+
+def _add_version(db: Connection) -> None:
+    """Version 2: the events of a threat are ordered by its version."""
+    add_column(db, threats.c.version)
+
+
+metadata = versioned("metrics", _add_version)
 
 points = Table(
     "metrics_points",

@@ -100,6 +100,9 @@ class Plugin:
     provides: Mapping[str, str] = field(default_factory=dict)
     """What others may ask it for: the name of a protocol in `brain.kit.protocols`, and `"module:function"` that takes
     a PluginContext and gives an object that keeps to it."""
+    files: str | None = None
+    """`"module:function"` that takes the database's Engine and the Settings, and gives the files that belong to the
+    plug-in's state, such as a key: by a name for each, its path. `brain backup` takes them along where they exist."""
     view: View | None = None
     formerly: tuple[str, ...] = ()
     """Its former names; settings under them are still read."""
@@ -137,6 +140,13 @@ class Plugin:
             None if self.open is None else self._loaded("open", self.open)
         )
         return opener
+
+    def state_files(self, database: Engine, settings: Settings) -> Mapping[str, Path]:
+        """The files that belong to its state, by name. Raises InvalidInput when what names them cannot be imported."""
+        if self.files is None:
+            return {}
+        found: Mapping[str, Path] = self._loaded("files", self.files)(database, settings)
+        return found
 
     def command(self, name: str) -> Any:
         """The command of that name: a typer.Typer or a function. Raises InvalidInput when it cannot be imported."""

@@ -21,6 +21,10 @@ from brain.store import UNFOLLOWED, Document, DocumentChange, Mark, Reading, Ste
 from brain.store.closing import Closable
 from brain.store.redis_scripts import COPY, FILL, PARTS, READ, SCAN, STAGE, VERSIONS, WHOLE, WRITE
 from brain.store.rules import SingleChanges, by_collection, check_key, check_version, new_token, planned
+from brain.store.schema import newer_schema
+
+SCHEMA = 1
+"""The version of the keys. The first is not stored; a later one is, in the field `version` of the key `...:schema`."""
 
 REPLY_TIMEOUT = 2.0
 """Seconds before a silent server means Unavailable. The URL may say otherwise: `?socket_timeout=0.5`."""
@@ -35,7 +39,9 @@ _QUIET_READS = 3  # attempts to read a collection by pieces while nobody changes
 
 
 class RedisStore(SingleChanges, Closable, forking.Part):
-    """A Store in the Redis at `url`. Raises InvalidInput for a bad URL, Unavailable when the server does not answer.
+    """A Store in the Redis at `url`.
+
+    Raises InvalidInput for a bad URL, Unavailable when the server does not answer, NewerSchema.
 
     After Unavailable a change may or may not have happened: read again before repeating it.
     """
@@ -47,6 +53,9 @@ class RedisStore(SingleChanges, Closable, forking.Part):
         forking.register(self)
         with self._named_errors():
             self._client.ping()
+            stored = cast(bytes | None, self._client.hget(f"{self._prefix}:schema", "version"))
+        if int(stored or SCHEMA) > SCHEMA:
+            raise newer_schema(self._place.where, "store", int(stored or 0), SCHEMA)
 
     def get(self, collection: str, key: str) -> Document | None:
         """As Store says."""

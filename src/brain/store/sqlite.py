@@ -28,6 +28,7 @@ from brain.store.closing import Closable
 from brain.store.connection import LockedConnection
 from brain.store.ours import claim
 from brain.store.rules import Planned, SingleChanges, by_collection, check_key, new_token, planned
+from brain.store.schema import Schema, migrate
 from brain.store.sqlite_faults import explained
 
 log = Log("brain.sqlite")
@@ -40,7 +41,7 @@ _FEW = 50
 _PRUNED_EVERY = 100  # revisions
 
 # The last two tables are younger than the first two: a file without them is given them, and keeps its documents.
-_SCHEMA = """
+_VERSION_1 = """
 CREATE TABLE IF NOT EXISTS documents (
     collection TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, data BLOB NOT NULL,
     PRIMARY KEY (collection, key)
@@ -53,8 +54,9 @@ CREATE TABLE IF NOT EXISTS document_marks (
 CREATE TABLE IF NOT EXISTS document_log (
     collection TEXT NOT NULL, revision INTEGER NOT NULL, key TEXT NOT NULL,
     PRIMARY KEY (collection, revision, key)
-) WITHOUT ROWID;
+) WITHOUT ROWID
 """
+_SCHEMA = Schema("store", (_VERSION_1,))
 _MARK = """
 SELECT revision, coalesce((SELECT token FROM document_marks
     WHERE collection = of.collection AND revision = of.revision AND logged >= 0), '')
@@ -134,7 +136,7 @@ class SQLiteStore(SingleChanges, Closable):
             self._writer = LockedConnection(self._connect)
             self._file = SQLiteFile(self._path)
             with self._writer as db:
-                db.executescript(_SCHEMA)
+                migrate(db, _SCHEMA, self._path)
             self._reader = LockedConnection(self._connect)
             self._bulk_reader = LockedConnection(self._connect)
 

@@ -24,6 +24,8 @@ def _reason(path: Path, text: str) -> tuple[str, str]:
         return f"there is no room ({text})", "make room on the disk"
     if "readonly" in text or "unable to open" in text:
         return _closed(path, text)
+    if "no such" in text or "has no column" in text:
+        return text, "its tables were changed by hand or by another program; restore it from a backup"
     return text, "check the file, its rights and the disk"
 
 

@@ -207,6 +207,18 @@ def _is_whole(data: bytes, crc: int, length: int, number: int) -> bool:
     return crc32(data, _seed(length, number)) == crc or crc32(data, number & 0xFFFFFFFF) == crc
 
 
+def whole_length(data: bytes) -> int:
+    """How many bytes at the beginning of a segment are whole records."""
+    position = 0
+    while position + 16 <= len(data):
+        length, crc, number = _HEADER.unpack_from(data, position)
+        stop = position + 16 + length
+        if not length or stop > len(data) or not _is_whole(data[position + 16 : stop], crc, length, number):
+            break
+        position = stop
+    return position
+
+
 class Reader:
     """Reads the records of a journal in order, from a sequence number on; also while another thread appends."""
 

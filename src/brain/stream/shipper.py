@@ -248,6 +248,7 @@ class Shipper:
         self._own = Shipment(journal.folder, backend, self.damage, journal)
         self._passed_over: set[str] = set()  # names in the folder that are no journals we may take up
         self._orphans: list[Shipment] = []
+        self._identified = False
         self._next_housekeeping = 0.0
         # A queue, since its `put` may interrupt itself: an Event's lock would hang a signal handler that publishes.
         self._wake: SimpleQueue[None] = SimpleQueue()
@@ -361,6 +362,9 @@ class Shipper:
                 self._wake.get_nowait()
 
     def _turn(self) -> bool:
+        if not self._identified:
+            self._backend.identity()  # nothing is stored in a stream of a newer version
+            self._identified = True
         records, positions = self._own.ship()
         if records:
             self._announce(records, positions)

@@ -88,6 +88,8 @@ class EventStream(OutboxStream):
         self.refused: Counter[str] = Counter()
         self._said: dict[str, float] = {}
         self.consumers: list[Consumer] = []
+        self.standing: dict[str, str] = {}
+        """Why groups that read by position, projections, stand still: by group, a sentence that says what to do."""
         self._critical = frozenset(
             name for name, declared in catalogue().items() if declared.priority is Priority.CRITICAL
         )
@@ -421,6 +423,7 @@ class EventStream(OutboxStream):
         """What keeps events from being stored, and groups and outboxes from working; `/readyz` shows it."""
         died = self._shipper is not None and self._shipper.has_died
         found = ["events are journalled and not stored: the shipper's thread has ended; start again"] if died else []
+        found += self.standing.values()
         found += [trouble for consumer in self.consumers for trouble in consumer.troubles()]
         return [*found, *filter(None, (outbox.trouble() for outbox in self.outboxes))]
 

@@ -79,6 +79,7 @@ async def _examine(settings: Settings) -> list[Finding]:
     findings += await _store(settings)
     findings += await _unreadable_rules(settings)
     findings.append(await _database(settings))
+    findings += await _standing(settings)
     findings += await _owners(settings)
     return findings + await _server(settings)
 
@@ -329,6 +330,35 @@ async def _database(settings: Settings) -> Finding:
         remedy = "check the setting `database`, that it runs, and the network"
         return Finding("database", "bad", str(error) or "does not answer", remedy)
     return Finding("database", "ok", "answers")
+
+
+async def _standing(settings: Settings) -> list[Finding]:
+    """The plug-ins' groups that stand still, since the stream or their database was restored."""
+    from brain.kit.database import default_database, open_database
+    from brain.kit.moving import standing
+    from brain.stream.backends import open_backend
+    from brain.stream.threads import run_alone
+
+    url = settings.database or default_database(settings.stream)
+    if _missing_database(url) is not None:
+        return []
+
+    def ask() -> dict[str, str]:
+        database = open_database(url)
+        try:
+            with closing(open_backend(settings.stream)) as backend:
+                return standing(backend, database)
+        finally:
+            database.dispose()
+
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            found = await run_alone(ask)
+    except TimeoutError:
+        return []  # the findings of stream and database say it
+    except BrainError as error:
+        return [Finding("positions", "bad", str(error), "see docs/backup.md")]
+    return [Finding(f"group {group}", "bad", reason, "see docs/backup.md") for group, reason in found.items()]
 
 
 async def _owners(settings: Settings) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""`brain groups`: the consumer groups, how far each has read, removing one, and moving them to another database."""
+"""`brain groups`: the consumer groups, how far each has read; removing, moving and handing them over."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from brain.kit.cli.backend import find_group, opened
-from brain.kit.cli.common import JsonOption, StreamOption, print_json_array
+from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json_array
 
 app = typer.Typer()
 
 
 @app.callback(invoke_without_command=True)
 def groups(context: typer.Context, stream: StreamOption = None, as_json: JsonOption = False) -> None:
-    """Consumer groups: list them (also without a command), remove one, or move them to another database."""
+    """Consumer groups: list them (also without a command), move, adopt or remove them."""
     if context.invoked_subcommand is None:
         list_groups(stream, as_json)
     elif stream is not None or as_json:
@@ -106,3 +106,28 @@ def adopt(
         finally:
             engine.dispose()
     typer.echo(f"{', '.join(chosen)} moved to this database" if chosen else "no group is kept in another database")
+
+
+@app.command()
+def move(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The group of a plug-in, such as brain.audit.")],
+    after: Annotated[
+        str,
+        typer.Option("--after", metavar="POSITION", help="Go on after it; `start` or `end` for those of the stream."),
+    ],
+    stream: StreamOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Say where a plug-in's group goes on, when it stands still because the stream or its database was restored.
+
+    What lies before is not applied again, what follows is. It may run meanwhile.
+
+    Example: `brain groups move brain.audit --after 4711`
+    """
+    from brain.kit.cli.database import opened_database
+    from brain.kit.moving import move_group
+
+    with opened(stream) as backend, opened_database(stream, database) as (_, engine):
+        position = {"start": "", "end": backend.tail()}.get(after, after)
+        was = move_group(backend, engine, name, position)
+    typer.echo(f"{name} stood at {was or 'the start'}, and goes on after {position or 'the start'}")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from brain.kit.database import OUTAGE, reading
+from brain.kit.database import OUTAGE, create_tables, reading
 from brain.kit.outbox.dispatcher import Dispatcher
-from brain.kit.outbox.table import channels
+from brain.kit.outbox.table import channels, metadata
 from brain.logs import Log
 
 log = Log("brain.outbox")
@@ -31,6 +31,7 @@ def outbox_metrics(dispatcher: Dispatcher) -> Sequence[Metric]:
     for (channel, outcome), count in sorted(dispatcher.counts.items()):
         tries.add_metric([channel, outcome], count)
     try:
+        create_tables(dispatcher.database, metadata)
         with reading(dispatcher.database).begin() as db:
             found = channels(db, dispatcher.consumer)
     except OUTAGE as error:

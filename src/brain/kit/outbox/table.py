@@ -15,7 +15,6 @@ from sqlalchemy import (
     Double,
     Index,
     Integer,
-    MetaData,
     Row,
     String,
     Table,
@@ -29,6 +28,7 @@ from sqlalchemy import (
     update,
 )
 
+from brain.kit.schema import versioned
 from brain.kit.sql import insert_into
 from brain.text import short_key
 
@@ -51,7 +51,7 @@ class OutboxState(StrEnum):
     """Cancelled by the consumer before it was sent."""
 
 
-metadata = MetaData()
+metadata = versioned("outbox")
 outbox = Table(
     "outbox",
     metadata,

@@ -31,6 +31,27 @@ class Held(NamedTuple):
     attempts: int
 
 
+class Branch(NamedTuple):
+    """A restore: what follows the position is another line than what followed it before. The token is random."""
+
+    token: str
+    position: str
+
+
+class StreamIdentity(NamedTuple):
+    """Which stream this is, for those that keep their position in it elsewhere.
+
+    `id` is random, made with the stream; `born` is where the stream ended then ("": it was empty; older streams were
+    given their id later). `trimmed` is the newest position that retention has deleted, "" for none. `branches` are the
+    restores that somebody recorded, in order.
+    """
+
+    id: str
+    born: str = ""
+    trimmed: str = ""
+    branches: tuple[Branch, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class GroupInfo:
     """The state of one consumer group.
@@ -101,6 +122,15 @@ class Backend(Protocol):
 
     def tail(self) -> str:
         """The position of the newest event, or "" when there has been none."""
+
+    def identity(self) -> StreamIdentity:
+        """Which stream this is; one without an id is given one. Raises NewerSchema."""
+
+    def branch(self, position: str | None = None) -> Branch:
+        """Record that this stream was restored: what follows the position (None: the end) is a line of its own."""
+
+    def at(self, position: str) -> bytes | None:
+        """The event at this very position, for whichever group it is; None when there is none."""
 
     def position_at(self, unix_seconds: float) -> str:
         """A position such that every event stored after that time comes after it."""

@@ -11,7 +11,18 @@ from itertools import islice
 
 import msgspec
 
-from brain.stream.backends import Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
+from brain.store.rules import new_token
+from brain.stream.backends import (
+    Branch,
+    Entry,
+    Fenced,
+    GroupInfo,
+    Held,
+    MarkMismatch,
+    NoGroup,
+    StreamIdentity,
+    position_number,
+)
 from brain.stream.dead_letters import DeadLetter, check_followed
 from brain.stream.matching import EventFilter
 
@@ -50,6 +61,8 @@ class MemoryBackend:
         self._last = 0
         self._marks: dict[str, str] = {}
         self._groups: dict[str, _Group] = {}
+        self._id = new_token()
+        self._branches: list[Branch] = []
         self._owners: dict[str, str] = {}
         self._index: dict[int, tuple[bytes, Sequence[bytes]]] = {}
 
@@ -96,6 +109,27 @@ class MemoryBackend:
     def tail(self) -> str:
         """As Backend says."""
         return str(self._last) if self._last else ""
+
+    def identity(self) -> StreamIdentity:
+        """As Backend says."""
+        with self._changed:
+            trimmed = self._log[0].position - 1 if self._log else self._last
+            return StreamIdentity(self._id, "", _position(trimmed), tuple(self._branches))
+
+    def branch(self, position: str | None = None) -> Branch:
+        """As Backend says."""
+        with self._changed:
+            at = self._last if position is None else min(position_number(position), self._last)
+            self._branches.append(Branch(new_token(), _position(at)))
+            return self._branches[-1]
+
+    def at(self, position: str) -> bytes | None:
+        """As Backend says."""
+        with self._changed:
+            number = position_number(position)
+            index = self._index_after(number - 1)
+            found = self._log[index : index + 1]
+            return found[0].data if found and found[0].position == number else None
 
     def position_at(self, unix_seconds: float) -> str:
         """As Backend says."""

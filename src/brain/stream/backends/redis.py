@@ -14,12 +14,17 @@ from typing import Any, cast
 import msgspec
 import redis
 
-from brain.stream.backends import Entry, Fenced, GroupInfo, Held, NoGroup, position_key
+from brain.store.rules import new_token
+from brain.store.schema import newer_schema
+from brain.stream.backends import Branch, Entry, Fenced, GroupInfo, Held, NoGroup, StreamIdentity, position_key
 from brain.stream.backends.redis_health import weaknesses
 from brain.stream.backends.redis_link import Link
 from brain.stream.dead_letters import DeadLetter, check_followed, unpack_letter
 from brain.stream.index_block import PARTS
 from brain.stream.matching import EventFilter
+
+SCHEMA = 1
+"""The version of the keys, as the field `schema` of the stream's identity has it."""
 
 _LAST_SEQ = (1 << 64) - 1
 _MAX_ACK = 1000  # positions an acknowledging script is given at once; Lua's stack bounds it
@@ -37,8 +42,8 @@ class RedisBackend:
         self._redis, self._errors, self._run = link.client, link.errors, link.run
         self._tag = f"{{{link.place.stream}}}"
         self._read_to: dict[str, str] = {}  # the last position handed out, by group, as far as this process knows
-        names = ("events", "marks", "patterns", "owners", "index", "index_parts")
-        self._events, self._marks, self._patterns, self._owners, self._index, self._index_parts = (
+        names = ("events", "marks", "patterns", "owners", "index", "index_parts", "identity")
+        self._events, self._marks, self._patterns, self._owners, self._index, self._index_parts, self._identity = (
             f"{self._tag}:{name}" for name in names
         )
 
@@ -51,7 +56,7 @@ class RedisBackend:
         meanwhile: Callable[[], None] | None = None,
     ) -> list[str]:
         """As Backend says."""
-        keys, args = (self._events, self._marks), (producer, previous, mark, *records)
+        keys, args = (self._events, self._marks, self._identity), (producer, previous, mark, new_token(), *records)
         with self._errors():
             first = _text(self._link.run_long("append", keys, args, meanwhile))
         if not first:
@@ -104,6 +109,33 @@ class RedisBackend:
                     return ""
                 raise
             return "" if last == "0-0" else last
+
+    def identity(self) -> StreamIdentity:
+        """As Backend says."""
+        keys, args = [self._events, self._marks, self._identity], ["", "", "", new_token()]
+        with self._errors():
+            fields = [_text(field or b"") for field in self._run("identity", keys, args)]
+        stream_id, born, trimmed, branches, schema = fields
+        if int(schema or 1) > SCHEMA:
+            raise newer_schema(self._link.place.where, "stream", int(schema), SCHEMA)
+        lines = (line.partition(" ") for line in branches.splitlines())
+        return StreamIdentity(stream_id, born, trimmed, tuple(Branch(token, position) for token, _, position in lines))
+
+    def branch(self, position: str | None = None) -> Branch:
+        """As Backend says."""
+        self.identity()
+        token = new_token()
+        with self._errors():
+            at = _text(self._run("branch", [self._events, self._identity], [token, position or ""]))
+        return Branch(token, at)
+
+    def at(self, position: str) -> bytes | None:
+        """As Backend says."""
+        if not position:
+            return None
+        with self._errors():
+            rows: Any = self._redis.execute_command("XRANGE", self._events, position, position)
+        return rows[0][1][1] if rows else None
 
     def position_at(self, unix_seconds: float) -> str:
         """As Backend says."""
@@ -357,7 +389,7 @@ class RedisBackend:
     def trim(self, up_to: str) -> int:
         """As Backend says."""
         with self._errors():
-            return int(self._redis.xtrim(self._events, minid=_after(up_to), approximate=False)) if up_to else 0
+            return int(self._run("trim", [self._events, self._identity], [up_to, _after(up_to)])) if up_to else 0
 
     def index_blocks(self, after: int) -> list[tuple[int, bytes]]:
         """As Backend says."""

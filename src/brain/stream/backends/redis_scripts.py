@@ -17,18 +17,57 @@ end
 """
 )
 
+_IDENTIFY = """
+if redis.call('HEXISTS', KEYS[3], 'id') == 0 then
+    local info, last = redis.pcall('XINFO', 'STREAM', KEYS[1]), ''
+    for i = 1, #info, 2 do if info[i] == 'last-generated-id' and info[i + 1] ~= '0-0' then last = info[i + 1] end end
+    redis.call('HSET', KEYS[3], 'id', ARGV[4], 'born', last, 'schema', 1)
+end
+"""
+
 SCRIPTS = {
-    # KEYS events marks, ARGV producer previous mark data... Gives the first position; the others follow it by one each.
+    # KEYS events marks identity, ARGV - - - token. Gives the fields of the identity.
+    "identity": _ALWAYS
+    + _IDENTIFY
+    + """
+return redis.call('HMGET', KEYS[3], 'id', 'born', 'trimmed', 'branches', 'schema')
+""",
+    # KEYS events identity, ARGV token position ('' for the end). A branch is a line: its token, a space, its position.
+    "branch": _ALWAYS
+    + """
+local position = ARGV[2]
+if position == '' then
+    local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
+    for i = 1, #info, 2 do if info[i] == 'last-generated-id' then position = info[i + 1] end end
+    if position == '0-0' then position = '' end
+end
+local known = redis.call('HGET', KEYS[2], 'branches') or ''
+redis.call('HSET', KEYS[2], 'branches', known .. ARGV[1] .. ' ' .. position .. '\\n')
+return position
+""",
+    # KEYS events identity, ARGV position, and the one after it. Redis itself does not keep what XTRIM deleted last.
+    "trim": _ALWAYS
+    + """
+local last = redis.call('XREVRANGE', KEYS[1], ARGV[1], '-', 'COUNT', 1)
+if #last == 0 then return 0 end
+redis.call('HSET', KEYS[2], 'trimmed', last[1][1])
+return redis.call('XTRIM', KEYS[1], 'MINID', '=', ARGV[2])
+""",
+    # KEYS events marks identity, ARGV producer previous mark token data... Gives the first position; the others follow
+    # it by one each. A stream that has no identity yet is given one, with the token.
     "append": """#!lua
 local call, events, records = redis.call, KEYS[1], ARGV
 local stored = call('HGET', KEYS[2], ARGV[1]) or ''
 if stored == ARGV[3] then return '' end
 if stored ~= ARGV[2] then return redis.error_reply('MARK ' .. stored) end
+"""
+    + _IDENTIFY
+    + """
 local first = ''
-if records[4] then
-    first = call('XADD', events, '*', 'e', records[4])
+if records[5] then
+    first = call('XADD', events, '*', 'e', records[5])
     local same_ms = string.match(first, '^%d+') .. '-*'
-    for i = 5, #records do call('XADD', events, same_ms, 'e', records[i]) end
+    for i = 6, #records do call('XADD', events, same_ms, 'e', records[i]) end
 end
 call('HSET', KEYS[2], ARGV[1], ARGV[3])
 return first

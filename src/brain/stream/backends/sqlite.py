@@ -20,13 +20,25 @@ import msgspec
 from brain.errors import Unavailable
 from brain.store.connection import LockedConnection
 from brain.store.ours import claim
+from brain.store.rules import new_token
+from brain.store.schema import Schema, migrate
 from brain.store.sqlite import SQLiteFile, sqlite_file, use_wal
 from brain.store.sqlite_faults import explained
-from brain.stream.backends import Entry, Fenced, GroupInfo, Held, MarkMismatch, NoGroup, position_number
+from brain.stream.backends import (
+    Branch,
+    Entry,
+    Fenced,
+    GroupInfo,
+    Held,
+    MarkMismatch,
+    NoGroup,
+    StreamIdentity,
+    position_number,
+)
 from brain.stream.dead_letters import DeadLetter, check_followed, unpack_letter
 from brain.stream.matching import EventFilter
 
-_SCHEMA = """
+_VERSION_1 = """
 CREATE TABLE IF NOT EXISTS events (position INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB NOT NULL, only_group TEXT);
 CREATE TABLE IF NOT EXISTS event_times (position INTEGER PRIMARY KEY, stored_at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS producers (name TEXT PRIMARY KEY, mark TEXT NOT NULL) WITHOUT ROWID;
@@ -39,12 +51,23 @@ CREATE TABLE IF NOT EXISTS pending (
     PRIMARY KEY (grp, position)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dead_letters (
     grp TEXT NOT NULL, position INTEGER NOT NULL, letter BLOB NOT NULL, PRIMARY KEY (grp, position)) WITHOUT ROWID;
+CREATE VIEW IF NOT EXISTS brain_events AS
+    SELECT position, json_extract(CAST(data AS TEXT), '$.type') AS type, CAST(data AS TEXT) AS event FROM events
+"""
+_VERSION_2 = """
+CREATE TABLE stream_identity (
+    one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, born INTEGER NOT NULL);
+INSERT INTO stream_identity SELECT 1, lower(hex(randomblob(8))),
+    coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0);
+CREATE TABLE stream_branches (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, token TEXT NOT NULL, position INTEGER NOT NULL, made_at REAL NOT NULL)
+"""
+_VERSION_3 = """
 CREATE TABLE IF NOT EXISTS group_owners (grp TEXT PRIMARY KEY, owner TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS event_index (
-    part INTEGER NOT NULL, block INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (part, block));
-CREATE VIEW IF NOT EXISTS brain_events AS
-    SELECT position, json_extract(CAST(data AS TEXT), '$.type') AS type, CAST(data AS TEXT) AS event FROM events;
+    part INTEGER NOT NULL, block INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (part, block))
 """
+_SCHEMA = Schema("stream", (_VERSION_1, _VERSION_2, _VERSION_3))
 _AHEAD = 60.0  # seconds by which the clocks of two processes may differ
 _ROWS = 250  # events written by one INSERT statement: one step, during which other threads of Python can run
 _HEAD = -1  # the `part` of what is kept of a block of the index besides its parts
@@ -63,9 +86,8 @@ class SQLiteBackend:
         try:
             self._writer = LockedConnection(lambda: _connect(self.path, power))
             self._file = SQLiteFile(self.path)
-            with self._transaction() as db:
-                for statement in _SCHEMA.split(";"):
-                    db.execute(statement)
+            with self._writer as db:
+                migrate(db, _SCHEMA, self.path)
             self._reader = LockedConnection(lambda: _connect(self.path, power))
             self._poller = LockedConnection(lambda: _connect(self.path, power))
         except (sqlite3.Error, OSError) as error:
@@ -139,6 +161,34 @@ class SQLiteBackend:
         """As Backend says."""
         rows = self._query("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
         return str(rows[0][0]) if rows else ""
+
+    def identity(self) -> StreamIdentity:
+        """As Backend says."""
+        query = """SELECT id, born, (SELECT min(position) FROM events),
+            (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events') FROM stream_identity"""
+        stream_id, born, oldest, last = self._query(query)[0]
+        branches = self._query("SELECT token, position FROM stream_branches ORDER BY number")
+        return StreamIdentity(
+            stream_id,
+            _position(born),
+            _position(last if oldest is None else oldest - 1),
+            tuple(Branch(token, _position(position)) for token, position in branches),
+        )
+
+    def branch(self, position: str | None = None) -> Branch:
+        """As Backend says."""
+        token = new_token()
+        with self._transaction() as db:
+            last = db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'").fetchone()[0]
+            at = last if position is None else min(position_number(position), last)
+            statement = "INSERT INTO stream_branches (token, position, made_at) VALUES (?, ?, ?)"
+            db.execute(statement, (token, at, time.time()))
+        return Branch(token, _position(at))
+
+    def at(self, position: str) -> bytes | None:
+        """As Backend says."""
+        rows = self._query("SELECT data FROM events WHERE position = ?", position_number(position))
+        return rows[0][0] if rows else None
 
     def position_at(self, unix_seconds: float) -> str:
         """As Backend says. A time that lies ahead of the clock counts for nothing: it is from before a step back."""
