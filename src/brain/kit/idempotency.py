@@ -20,7 +20,16 @@ from brain import limits
 from brain.errors import Conflict, InvalidInput
 from brain.store import DocumentChange, Store
 
-__all__ = ["CreatedKeys", "content_digest", "digest_of", "other_content", "request_key", "token_for", "using_key"]
+__all__ = [
+    "CreatedKeys",
+    "check_key",
+    "content_digest",
+    "digest_of",
+    "other_content",
+    "request_key",
+    "token_for",
+    "using_key",
+]
 
 _DELETED_AT_ONCE = 500
 _present: ContextVar[str | None] = ContextVar("brain_request_key", default=None)
@@ -44,10 +53,17 @@ def using_key(key: str) -> Iterator[None]:
         _present.reset(token)
 
 
-def digest_of(kind: str, key: str) -> str:
-    """64 hex digits for this key, other ones for every kind of thing. Raises InvalidInput for a bad key."""
+def check_key(key: str | None) -> None:
+    """Raise InvalidInput unless it is None or a text of 1 to 255 characters."""
+    if key is None:
+        return
     if not isinstance(key, str) or not 0 < len(key) <= limits.KEY or not limits.is_text(key):
         raise InvalidInput(f"key: {limits.shown(key)} is no key; give 1 to {limits.KEY} characters of text")
+
+
+def digest_of(kind: str, key: str) -> str:
+    """64 hex digits for this key, other ones for every kind of thing. Raises InvalidInput for a bad key."""
+    check_key(key)
     return sha256(f"{kind}\0{key}".encode()).hexdigest()
 
 

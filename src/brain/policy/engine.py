@@ -12,6 +12,7 @@ from typing import Any
 
 from brain.charter import Effect
 from brain.errors import Conflict, InvalidInput, NotFound
+from brain.kit.idempotency import check_key
 from brain.policy.approvals import Approvals
 from brain.policy.compiler import DECISION, Mismatch
 from brain.policy.containment import reserved, reserved_id
@@ -192,6 +193,7 @@ class PolicyEngine:
         Raises InvalidInput for an id or a tag that is kept for measures, as all changes of rules do.
         """
         _check_not_reserved(rule)
+        check_key(key)
 
         def plan(rules: Mapping[str, Rule]) -> list[Change]:
             if key is not None and rules.get(rule.id) == rule:
