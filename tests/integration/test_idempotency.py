@@ -11,6 +11,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from brain.server import request_keys
+from brain.server.request_keys import RequestKeys
 from brain.server.running import Running
 from support.server import running_server, without_consumers
 
@@ -76,6 +78,26 @@ async def test_what_is_created_is_created_once_and_answered_again(client: httpx.
 def _otherwise(body: dict[str, Any]) -> dict[str, Any]:
     name = next(name for name in ("source", "message", "name", "reason", "title") if name in body)
     return {name: "another"}
+
+
+@pytest.mark.parametrize("kind", CREATING)
+async def test_a_request_whose_answer_was_not_kept_finds_what_it_created(
+    served: tuple[Running, httpx.AsyncClient], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As when the server is killed after it created the thing, and its lease of the key is over.
+    monkeypatch.setattr(RequestKeys, "finish", lambda *_: None)
+    monkeypatch.setattr(request_keys, "LEASE", 0.0)
+    server, client = served
+    path, body = CREATING[kind]
+    new = {name: f"{body[name]}-2" for name in ("id", "correlation_id", "agent_id", "source") if name in body}
+    before = len([event async for event in server.stream.replay()])
+    answers = [
+        await client.post(path, json=body | new, headers={KEY: f"lost-{kind}".replace(" ", "-")}) for _ in range(2)
+    ]
+    assert [(answer.status_code, replayed(answer)) for answer in answers] == [(201, False)] * 2, answers[1].text
+    assert answers[0].json() == answers[1].json()
+    events = [event async for event in server.stream.replay()][before:]
+    assert len({event.id for event in events}) == len({event.type for event in events}), [one.type for one in events]
 
 
 async def test_of_many_at_once_one_is_carried_out(client: httpx.AsyncClient) -> None:
