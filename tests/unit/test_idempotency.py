@@ -49,8 +49,11 @@ def test_a_key_is_held_by_one_and_then_answered() -> None:
     assert node.begin("a", "two") == OtherContent()
     clock.advance(KEPT_SECONDS - 1)
     assert node.begin("a", "one") == ANSWER
+    keys.sweep()
+    assert node.begin("a", "one") == ANSWER
     clock.advance(2)
-    assert claimed(node, "a", "two").record.started_at == clock()
+    keys.sweep()
+    claimed(node, "a", "two")
 
 
 def test_the_key_of_a_killed_server_is_taken_over() -> None:
@@ -60,7 +63,6 @@ def test_the_key_of_a_killed_server_is_taken_over() -> None:
     clock.advance(LEASE + 0.1)
     assert alive.begin("a", "two") == OtherContent()
     claim = claimed(alive, "a")
-    assert claim.record.started_at == lost.record.started_at
     dead.finish(lost, Answer(500, [], b""))  # it was only frozen
     dead.release(lost)
     alive.finish(claim, ANSWER)
@@ -73,7 +75,7 @@ def test_a_clock_that_was_wrong_blocks_no_key() -> None:
     clock.advance(365 * 86_400)
     claimed(keys, "a")
     clock.advance(-365 * 86_400)
-    claimed(keys, "a", "another")
+    claimed(keys, "a")
 
 
 def test_a_released_key_is_free_at_once() -> None:
@@ -97,14 +99,13 @@ def test_old_keys_are_forgotten() -> None:
     keys = Keys(store, clock)
     for number in range(1_200):
         keys.finish(claimed(keys, f"old{number}"), ANSWER)
-    again = claimed(keys, "again")
+    claimed(keys, "again")
     clock.advance(KEPT_SECONDS + 1)
     keys.finish(claimed(keys, "again"), ANSWER)
     claimed(keys, "new")
     keys.sweep()
     assert [document.key for document in store.scan(COLLECTION)] == ["again", "new"]
     assert len(store.scan(STARTED)) == 2
-    assert again.id == "again"
 
 
 @pytest.mark.parametrize(("bound", "most"), [("REQUEST_KEYS", 3), ("REQUEST_KEYS_BYTES", 400)])

@@ -2,7 +2,8 @@
 
 A request holds its key by a lease, renewed while it is carried out: a server that was killed holds it for LEASE seconds
 more. The clocks of servers on one store should agree within that; when they do not, a request may be carried out twice,
-and the services find by its key what it has created.
+and the services find by its key what it has created. A key counts until it is swept away, which goes by a clock that
+does not trust steps.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from brain import limits
 from brain.errors import Conflict, Unavailable
 from brain.logs import Log
 from brain.store import Document, DocumentChange, Store
+from brain.store.deletion_clock import deletion_clock
 
 log = Log("brain.server.idempotency")
 
@@ -29,6 +31,7 @@ STARTED = "http.idempotency.started"
 KEPT_SECONDS = 86_400.0
 LEASE = 5.0
 SWEEP_SECONDS = 60.0
+_SKEW = 60.0  # seconds by which the clocks of two servers may differ; a lease of more is a clock that was wrong
 _RECOUNT = 1_000  # keys begun by this process between two counts of all
 _AT_ONCE = 500
 
@@ -82,16 +85,14 @@ class RequestKeys:
             now = self._clock()
             document = self._store.get(COLLECTION, id)
             known = None if document is None else _read(document)
-            if known is not None and abs(now - known.started_at) < KEPT_SECONDS:
+            if known is not None:
                 if known.content != content:
                     return OtherContent()
                 if known.answer is not None:
                     return known.answer
-                if 0 < known.busy_until - now <= LEASE:
+                if 0 < known.busy_until - now <= LEASE + _SKEW:
                     return Busy()
-            else:
-                known = None
-            record = Record(content, now if known is None else known.started_at, now + LEASE)
+            record = Record(content, now, now + LEASE)
             try:
                 version = self._put(id, record, 0 if document is None else document.version)
             except Conflict:
@@ -151,7 +152,8 @@ class RequestKeys:
 
     def sweep(self) -> None:
         """Do that once."""
-        limit = _place(self._clock() - KEPT_SECONDS, "")
+        now = min(self._clock(), deletion_clock(self._store)())
+        limit = _place(now - KEPT_SECONDS, "")
         while True:
             oldest = self._store.scan(STARTED, limit=_AT_ONCE)
             due = list(takewhile(lambda document: document.key < limit, oldest))
