@@ -137,7 +137,7 @@ REQUEST_ANSWER = _bound(
     "An answer that is kept for an Idempotency-Key",
     1 << 20,
     "bytes",
-    "Larger ones are made anew; nothing is created twice.",
+    "Larger ones are made again; nothing is created twice.",
 )
 REQUEST_KEYS = _bound(
     "Idempotency keys that are kept", 100_000, "keys", "More than one a second for a day; beyond it the oldest go."

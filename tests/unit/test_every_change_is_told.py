@@ -242,6 +242,7 @@ THREATS: dict[str, list[tuple[Act, tuple[str, ...]]]] = {
     "get_threat": [(lambda w: w.threats.get_threat(w.threat.id), NONE)],
     "list_threats": [(lambda w: w.threats.list_threats(), NONE)],
     "get_stats": [(lambda w: w.threats.get_stats(), NONE)],
+    "count_open": [(lambda w: w.threats.count_open(), NONE)],
     "refresh": [(lambda w: w.threats.refresh(), NONE)],
     "use_store": [(lambda w: w.threats.use_store(MemoryStore()), NONE)],
 }

@@ -45,7 +45,7 @@ KindPath = Annotated[
     ),
 ]
 
-_NOTHING = creates_nothing("it names a ticket that is read anew each time; ticket systems send no key")
+_NOTHING = creates_nothing("it names a ticket, which is read each time; ticket systems send no key")
 _BAD_SIGNATURE: dict[int | str, dict[str, Any]] = {
     401: {
         "description": "The signature does not fit",

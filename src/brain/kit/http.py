@@ -28,6 +28,7 @@ __all__ = [
 ANY_QUERY = {"x-any-query": True}
 """For `openapi_extra=` of a route whose callers add query parameters of their own."""
 CREATES_NOTHING = "x-creates-nothing"
+"""The key of an operation in the OpenAPI document that takes no Idempotency-Key; its value is the reason."""
 PROBLEM_TYPE = "application/problem+json"
 """The media type of every error's answer (RFC 9457)."""
 TIME_FORMS = "an age (90s, 15m, 1h, 7d), an ISO 8601 time, or Unix seconds"
