@@ -103,12 +103,11 @@ class RequestKeys:
     @asynccontextmanager
     async def held(self, claim: Claim) -> AsyncIterator[Callable[[], Claim]]:
         """Renew the claim inside of this block; gives what gives the claim as it is."""
-        current = claim
+        current, over = claim, asyncio.Event()
 
         async def renew() -> None:
             nonlocal current
-            while True:
-                await asyncio.sleep(LEASE / 3)
+            while not await _set_within(over, LEASE / 3):
                 record = msgspec.structs.replace(current.record, busy_until=self._clock() + LEASE)
                 try:
                     version = await asyncio.to_thread(self._put, current.id, record, current.version)
@@ -123,8 +122,8 @@ class RequestKeys:
         try:
             yield lambda: current
         finally:
-            renewing.cancel()
-            await asyncio.wait({renewing})
+            over.set()
+            await renewing  # not cancelled: a write under way would go on in its thread, and change the version
 
     def finish(self, claim: Claim, answer: Answer) -> None:
         """Keep the answer. Does nothing when another has taken the key over."""
@@ -197,6 +196,15 @@ class RequestKeys:
         self._store.write(
             [DocumentChange(COLLECTION, id, None, version), DocumentChange(STARTED, _place(started_at, id), None)]
         )
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 def _place(started_at: float, id: str) -> str:
