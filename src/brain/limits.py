@@ -87,6 +87,9 @@ BODY_DEPTH = _bound(
 FILE_BYTES = _bound("A policy file, or a file of policy tests", 1 << 26, "bytes", "A hundred thousand rules fit.")
 
 ID = _bound("An id, and the name of a person or of a module", 200, "characters", "It is a key in every database.")
+KEY = _bound(
+    "An Idempotency-Key, and the `key=` of a service", 255, "characters", "A UUID has 36; it is a key of a store."
+)
 TYPE = _bound("A threat's type, and a rule's tag", 100, "characters", "It is a label in metrics and alerts.")
 NAME = _bound("A rule's name, and a threat's source", 500, "characters", "It is shown in one line of a table.")
 STORY = _bound("A correlation id in a request", 500, "characters", "It is an index of the consumers' tables.")
@@ -130,6 +133,21 @@ MATCHERS = _bound("Matchers of a silence", 50, "matchers", "Each is tried on eve
 MATCHER = _bound("A matcher of a silence", 1_000, "characters", "It is tried on every alert.")
 POSITIONS = _bound("Dead letters in one request", 10_000, "positions", "One transaction holds them.")
 FILTERS = _bound("Values of one filter in a query", 100, "values", "Each is a clause of one query.")
+REQUEST_ANSWER = _bound(
+    "An answer that is kept for an Idempotency-Key",
+    1 << 20,
+    "bytes",
+    "Larger ones are made again; nothing is created twice.",
+)
+REQUEST_KEYS = _bound(
+    "Idempotency keys that are kept", 100_000, "keys", "More than one a second for a day; beyond it the oldest go."
+)
+REQUEST_KEYS_BYTES = _bound(
+    "All answers that are kept for idempotency keys",
+    1 << 26,
+    "bytes",
+    "They are in the store; beyond it the oldest go.",
+)
 CHECKPOINT = _bound("A checkpoint to verify against", 1 << 16, "characters", "A signed note has a few lines.")
 
 INTEGER_LEAST, INTEGER_MOST = -(2**63), 2**64 - 1

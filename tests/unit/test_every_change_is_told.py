@@ -18,7 +18,7 @@ from brain.alerting.service import AlertService
 from brain.alerting.tables import ALERTS, SILENCES
 from brain.alerting.tables import EVENTS_CHANNEL as ALERT_EVENTS
 from brain.charter import Event, HealthKind, HealthSeverity, IncidentState
-from brain.errors import Conflict
+from brain.errors import Conflict, InvalidInput
 from brain.incidents import tables as incident_tables
 from brain.incidents.service import IncidentService
 from brain.incidents.settings import IncidentSettings
@@ -59,7 +59,8 @@ class Stored:
 
     @staticmethod
     def rule(rule_id: str, **more: Any) -> Rule:
-        return Rule(id=rule_id, name=rule_id, effect="DENY", conditions=[Condition("action", "==", rule_id)], **more)
+        more = {"name": rule_id, **more}
+        return Rule(id=rule_id, effect="DENY", conditions=[Condition("action", "==", rule_id)], **more)
 
     @staticmethod
     def health(severity: HealthSeverity = HealthSeverity.WARNING) -> HealthEvent:
@@ -241,6 +242,7 @@ THREATS: dict[str, list[tuple[Act, tuple[str, ...]]]] = {
     "get_threat": [(lambda w: w.threats.get_threat(w.threat.id), NONE)],
     "list_threats": [(lambda w: w.threats.list_threats(), NONE)],
     "get_stats": [(lambda w: w.threats.get_stats(), NONE)],
+    "count_open": [(lambda w: w.threats.count_open(), NONE)],
     "refresh": [(lambda w: w.threats.refresh(), NONE)],
     "use_store": [(lambda w: w.threats.use_store(MemoryStore()), NONE)],
 }
@@ -326,3 +328,75 @@ def test_a_change_of_state_publishes_its_events_and_nothing_else_does(
     published = [event.type for event in world.events()[events:]]
     assert sorted(published) == sorted(types)
     assert (world.state() != state) == bool(types)
+
+
+KeyedAct = Callable[[Any, str, str], Any]
+KEYED: list[tuple[type, type, str, KeyedAct]] = [
+    (
+        PolicyEngine,
+        Stored,
+        "add_rule",
+        lambda w, key, text: w.engine.add_rule(w.rule("new", name=text), key=key),
+    ),
+    (PolicyEngine, Stored, "contain", lambda w, key, text: w.engine.contain("a9", ttl=600, reason=text, key=key)),
+    (Measures, Stored, "contain", lambda w, key, text: w.measures.contain("a1", ttl=60, reason=text, key=key)),
+    (
+        Approvals,
+        Stored,
+        "request",
+        lambda w, key, text: w.engine.approvals.request(
+            w.engine.preview(CONTEXT), {**CONTEXT, "resource": text}, timeout=90, key=key
+        ),
+    ),
+    (ThreatService, Stored, "create_threat", lambda w, key, text: w.threats.create_threat("t", text, key=key)),
+    (
+        ImmuneService,
+        Stored,
+        "publish_event",
+        lambda w, key, text: w.immune.publish_event(
+            HealthEvent(HealthSeverity.WARNING, HealthKind.ERROR_SPIKE, "m", text), key=key
+        ),
+    ),
+    (
+        AlertService,
+        InTables,
+        "add_silence",
+        lambda w, key, text: w.alerts.add_silence(["kind=health"], "ann", text, 9e10, key=key),
+    ),
+    (IncidentService, InTables, "open", lambda w, key, text: w.incidents.open(text, key=key)),
+    (IncidentService, InTables, "open", lambda w, key, text: w.incidents.open(text, correlation_id="c", key=key)),
+    (IncidentService, InTables, "note", lambda w, key, text: w.incidents.note(w.incident, text, key=key)),
+]
+
+
+def test_every_method_that_takes_a_key_is_tried() -> None:
+    taking = {
+        (service, name)
+        for service, *_ in SERVICES
+        for name, member in vars(service).items()
+        if inspect.isfunction(member) and not name.startswith("_") and "key" in inspect.signature(member).parameters
+    }
+    assert taking == {(service, name) for service, _, name, _ in KEYED}
+
+
+@pytest.mark.parametrize(
+    ("made", "act"),
+    [pytest.param(made, act, id=f"{service.__name__}.{name}") for service, made, name, act in KEYED],
+)
+def test_with_a_key_the_same_call_again_finds_what_the_first_one_made(made: type[Any], act: KeyedAct) -> None:
+    world = made()
+    first = result(act(world, "k", "one"))
+    state, events = world.state(), len(world.events())
+    clock = world.alerting.clock if made is InTables else world.clock
+    clock.advance(30)
+    assert result(act(world, "k", "one")) == first
+    assert (world.state(), len(world.events())) == (state, events)
+    with pytest.raises(Conflict):
+        result(act(world, "k", "two"))
+    assert (world.state(), len(world.events())) == (state, events)
+    with pytest.raises(InvalidInput, match=r"key: .* 1 to 255 characters"):
+        result(act(world, "", "three"))
+
+
+def result(done: Any) -> Any:
+    return asyncio.run(done) if inspect.iscoroutine(done) else done

@@ -19,6 +19,7 @@ from brain.alerting.tasks import AlertingTasks
 from brain.alerting.views import ALERT_ID, SILENCE_ID, AlertView, NotifierView, SilenceView, silence_view
 from brain.connectors.pages import TimelineStep
 from brain.kit.database_threads import for_reading, for_writing
+from brain.kit.idempotency import request_key
 from brain.plugins import Component, PluginContext
 from brain.stream import EventStream
 
@@ -89,7 +90,14 @@ def _add_silences(router: APIRouter, service: AlertService, clock: Callable[[], 
     async def add_silence(new: NewSilence, response: Response) -> SilenceView:
         """Nobody is paged for the alerts that all matchers fit. They are kept and shown all the same."""
         silence = await for_writing(
-            service.database, service.add_silence, new.matchers, new.by, new.reason, new.ends_at, new.starts_at
+            service.database,
+            service.add_silence,
+            new.matchers,
+            new.by,
+            new.reason,
+            new.ends_at,
+            new.starts_at,
+            key=request_key(),
         )
         response.headers["Location"] = f"/api/silences/{silence.id}"
         return silence_view(silence, clock())

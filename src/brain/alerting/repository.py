@@ -189,6 +189,12 @@ def silences(db: sa.Connection, ending_after: float | None = None) -> list[Silen
     return readable_rows(db, query, SILENCES.c.id, _silence)
 
 
+def find_silence(db: sa.Connection, id: str) -> Silence | None:
+    """The silence with this id, or None."""
+    row = db.execute(sa.select(SILENCES).where(SILENCES.c.id == id)).first()
+    return None if row is None else _silence(row)
+
+
 def save_silence(db: sa.Connection, silence: Silence) -> None:
     """Write the silence."""
     values = {field.name: getattr(silence, field.name) for field in fields(Silence)}

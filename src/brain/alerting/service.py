@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +25,7 @@ from brain.charter import Event
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.kit import outbox
 from brain.kit.database import reachable, reading
+from brain.kit.idempotency import other_content, token_for
 
 NAME_CHARACTERS = limits.ID
 REASON_CHARACTERS = limits.REASON
@@ -88,9 +89,20 @@ class AlertService:
             return repository.silences(db, None if ended else self._clock())
 
     def add_silence(
-        self, matchers: Sequence[str], by: str, reason: str, ends_at: float, starts_at: float | None = None
+        self,
+        matchers: Sequence[str],
+        by: str,
+        reason: str,
+        ends_at: float,
+        starts_at: float | None = None,
+        *,
+        key: str | None = None,
     ) -> Silence:
-        """Mute the alerts that all matchers fit, from now (or `starts_at`) until `ends_at`. Raises InvalidInput."""
+        """Mute the alerts that all matchers fit, from now (or `starts_at`) until `ends_at`.
+
+        With a `key` the same call again gives back the silence that the first one added. Raises InvalidInput, and
+        Conflict when the key added a silence of other content.
+        """
         now = self._clock()
         start = now if starts_at is None else starts_at
         faults: list[str] = []
@@ -108,7 +120,7 @@ class AlertService:
         if faults:
             raise InvalidInput(f"the silence was not added: {'; '.join(faults)}", faults)
         silence = Silence(
-            id=f"sil_{secrets.token_hex(8)}",
+            id=f"sil_{token_for('silence', key)}",
             matchers=parse_matchers(matchers),
             starts_at=start,
             ends_at=ends_at,
@@ -117,6 +129,10 @@ class AlertService:
             created_at=now,
         )
         with self._writing() as db:
+            if key is not None and (made := repository.find_silence(db, silence.id)) is not None:
+                if not _same_request(made, silence, starts_at):
+                    raise other_content(f"silence {made.id}")
+                return made
             repository.save_silence(db, silence)
             repository.touch_firing(db)
             self._announce(db, silence.id, silence_changed(SILENCE_ADDED, silence))
@@ -174,6 +190,12 @@ class AlertService:
             mutes = muted(repository.firing(db), silences, self._configuration.inhibitions, now)
         sent = _notifications(db, [alert.id for alert in alerts])
         return [alert_view(alert, mutes.get(alert.id, NOT_MUTED), sent[alert.id]) for alert in alerts]
+
+
+def _same_request(made: Silence, asked: Silence, starts_at: float | None) -> bool:
+    """Whether both were asked for alike; without `starts_at` each began when it was asked for."""
+    start = made.starts_at if starts_at is None else asked.starts_at
+    return made == replace(asked, starts_at=start, created_at=made.created_at)
 
 
 def _notifier(name: str, kind: str | None, state: outbox.ChannelState | None) -> NotifierView:

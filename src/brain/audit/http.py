@@ -34,7 +34,7 @@ from brain.audit.verify import AuditReport, verify
 from brain.errors import Conflict, NotFound
 from brain.kit.database import reachable, reading
 from brain.kit.database_threads import for_reading
-from brain.kit.http import PROBLEM_TYPE
+from brain.kit.http import PROBLEM_TYPE, creates_nothing
 from brain.kit.views import list_of
 
 
@@ -62,7 +62,12 @@ def _add_log(router: APIRouter, database: Engine, clock: Callable[[], float]) ->
 def _add_proofs(router: APIRouter, database: Engine, settings: AuditSettings) -> None:
     verifying = asyncio.Lock()
 
-    @router.post("/verify", response_model=ReportView, summary="Verify the whole log")
+    @router.post(
+        "/verify",
+        response_model=ReportView,
+        summary="Verify the whole log",
+        openapi_extra=creates_nothing("it only reads"),
+    )
     async def verify_all(request: VerifyRequest) -> AuditReport:
         """Goes through every entry, hash and checkpoint; with `checkpoint`, through what came after that."""
         kept = request.checkpoint.encode() if request.checkpoint is not None else None

@@ -13,6 +13,7 @@ from brain.immune.health_summary import HealthSummary
 from brain.immune.http_models import HealthEventNumber, HealthEventView, HealthSummaryView, NewHealthEvent
 from brain.immune.models import HealthEvent
 from brain.immune.service import ImmuneService
+from brain.kit.idempotency import request_key
 from brain.kit.views import list_of
 
 
@@ -23,7 +24,7 @@ def immune_router(service: ImmuneService) -> APIRouter:
     @router.post("/events", status_code=201, summary="Record a health event")
     async def record(new: NewHealthEvent) -> HealthEventNumber:
         """Publishes `immune.event_published`, and `immune.critical_event` besides when it is CRITICAL."""
-        return HealthEventNumber(id=await service.publish_event(HealthEvent(**new.model_dump())))
+        return HealthEventNumber(id=await service.publish_event(HealthEvent(**new.model_dump()), key=request_key()))
 
     @router.get("/events", response_model=list_of(HealthEventView), summary="List health events")
     async def listing(

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import msgspec
 
 from brain.immune.models import HealthEvent
+from brain.kit.idempotency import CreatedKeys
 from brain.store import DocumentChange, Store
 from brain.unreadable import readable
 
 COLLECTION = "immune"
 COUNTER = "immune.counter"
+KEYS = "immune.keys"
 KEEP = 10_000
 
 _encode = msgspec.json.Encoder().encode
@@ -22,6 +24,7 @@ class HealthRepository:
     """Health events by number. Raises what Store raises. `keep` bounds how many stay, so that storage does not grow."""
 
     def __init__(self, store: Store, keep: int = KEEP) -> None:
+        self.keys = CreatedKeys(store, KEYS)
         self._store = store
         self._keep = keep
         self._swept = False
@@ -29,6 +32,11 @@ class HealthRepository:
     def next_number(self) -> int:
         """A number for one event, given to no other; one that is not used leaves a gap."""
         return self._store.put(COUNTER, "events", b"")  # a document's version is a counter shared by all processes
+
+    @staticmethod
+    def id_of(number: int) -> str:
+        """The event's number as a text that sorts in order of age."""
+        return _key(number)
 
     def append(self, event: HealthEvent, more: Sequence[DocumentChange] = ()) -> None:
         """Store the event under its number, in one write with `more`; the oldest beyond `keep` is removed."""
@@ -67,6 +75,7 @@ class HealthRepository:
                 self._store.delete(COLLECTION, key)
             if len(surplus) < 500:
                 break
+        self.keys.forget(_key(number - self._keep + 1))
         self._swept = True
 
 

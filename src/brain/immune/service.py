@@ -12,11 +12,12 @@ from typing import Any, cast
 import msgspec
 
 from brain.charter import HealthKind, HealthSeverity, current_meta
-from brain.errors import InvalidInput
+from brain.errors import Conflict, InvalidInput
 from brain.immune.events import CRITICAL_EVENT, EVENT_PUBLISHED, CriticalHealthEvent, HealthEventPublished
 from brain.immune.health_summary import FleetState, HealthSummary, summarise
 from brain.immune.models import HealthEvent
 from brain.immune.repository import KEEP, HealthRepository
+from brain.kit.idempotency import content_digest
 from brain.store import Store
 from brain.store.memory import MemoryStore
 from brain.stream.announcer import Announced, Announcer, EventDraft, announcer_for
@@ -47,10 +48,12 @@ class ImmuneService:
         self.clock = clock
         self._announcer()  # from now on, so that what ended processes left is shipped without a change here
 
-    async def publish_event(self, event: HealthEvent) -> int:
+    async def publish_event(self, event: HealthEvent, *, key: str | None = None) -> int:
         """Record the event and announce it as `immune.event_published`, and `immune.critical_event` when CRITICAL.
 
-        Returns its number, counted from 1 over all processes on this store.
+        Returns its number, counted from 1 over all processes on this store. With a `key` the same call again records
+        nothing, and returns the number of the first. Raises Conflict when the key recorded other content, InvalidInput
+        for a bad key.
         """
         recorded = msgspec.structs.replace(
             event,
@@ -58,18 +61,29 @@ class ImmuneService:
             correlation_id=event.correlation_id or current_meta()["correlation_id"] or f"health_{secrets.token_hex(8)}",
         )
         announcer = self._announcer()
-        number, announced = await asyncio.to_thread(self._record, recorded, announcer)
+        number, announced = await asyncio.to_thread(self._record, recorded, key, announcer)
         await announcer.hand_over_async(announced)
         return number
 
     def _announcer(self) -> Announcer:
         return announcer_for(self.event_stream, self._store)
 
-    def _record(self, event: HealthEvent, announcer: Announcer) -> tuple[int, Announced]:
-        numbered = msgspec.structs.replace(event, id=self._events.next_number())
-        announced = announcer.prepare(_drafts(numbered))
-        self._events.append(numbered, announced.changes)
-        return numbered.id, announced
+    def _record(self, event: HealthEvent, key: str | None, announcer: Announcer) -> tuple[int, Announced]:
+        content = content_digest(event.severity, event.kind, event.module, event.message, event.details)
+        keys = self._events.keys
+        while True:  # ends: a turn that is overtaken finds what the other recorded under the key
+            if (made := keys.find(key, content)) is not None:
+                return int(made), Announced()
+            numbered = msgspec.structs.replace(event, id=self._events.next_number())
+            announced = announcer.prepare(_drafts(numbered))
+            keyed = keys.changes(key, self._events.id_of(numbered.id), content)
+            try:
+                self._events.append(numbered, [*announced.changes, *keyed])
+            except Conflict:
+                if key is None:
+                    raise
+                continue
+            return numbered.id, announced
 
     def get_recent_events(
         self,

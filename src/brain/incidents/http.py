@@ -27,7 +27,8 @@ from brain.incidents.service import IncidentService
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.tasks import IncidentTasks
 from brain.incidents.webhooks import TicketWebhooks
-from brain.kit.http import ANY_QUERY, PROBLEM_TYPE
+from brain.kit.http import ANY_QUERY, PROBLEM_TYPE, creates_nothing
+from brain.kit.idempotency import request_key
 from brain.kit.protocols import AuditProofs
 from brain.logs import Log
 from brain.plugins import Component, PluginContext
@@ -44,6 +45,7 @@ KindPath = Annotated[
     ),
 ]
 
+_NOTHING = creates_nothing("it names a ticket, which is read each time; ticket systems send no key")
 _BAD_SIGNATURE: dict[int | str, dict[str, Any]] = {
     401: {
         "description": "The signature does not fit",
@@ -96,7 +98,13 @@ def _add_changing(router: APIRouter, service: IncidentService) -> None:
         Answers 409 when the correlation id has an open incident.
         """
         opened = await service.open(
-            new.title, new.severity, text=new.text, correlation_id=new.correlation_id, owner=new.owner, by=new.by
+            new.title,
+            new.severity,
+            text=new.text,
+            correlation_id=new.correlation_id,
+            owner=new.owner,
+            by=new.by,
+            key=request_key(),
         )
         response.headers["Location"] = f"/api/incidents/{opened['id']}"
         return opened
@@ -116,7 +124,7 @@ def _add_changing(router: APIRouter, service: IncidentService) -> None:
     )
     async def note(incident_id: IncidentIdPath, new: NewNote) -> Document:
         """It joins the timeline, and the tickets as a comment. Publishes `incident.updated`."""
-        return await service.note(incident_id, new.text, new.by)
+        return await service.note(incident_id, new.text, new.by, key=request_key())
 
 
 def _add_webhook(router: APIRouter, webhooks: TicketWebhooks) -> None:
@@ -124,7 +132,7 @@ def _add_webhook(router: APIRouter, webhooks: TicketWebhooks) -> None:
         "/webhooks/{system}",
         status_code=202,
         summary="Report a change of a ticket",
-        openapi_extra={**_webhook_body(), **ANY_QUERY},  # Jira adds who made the change
+        openapi_extra={**_webhook_body(), **ANY_QUERY, **_NOTHING},  # Jira adds who made the change
         responses=_BAD_SIGNATURE,
     )
     async def webhook(system: KindPath, request: Request) -> WebhookResult:

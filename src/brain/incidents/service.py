@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -16,9 +15,10 @@ from brain.incidents.models import CORRELATION_CHARACTERS, Incident, IncidentCha
 from brain.incidents.proofs import DecisionProofs
 from brain.incidents.repository import Document, find_document, find_id, find_incident, list_documents
 from brain.incidents.settings import IncidentSettings
-from brain.incidents.transaction import IncidentTransaction
+from brain.incidents.transaction import IncidentTransaction, RequestMark
 from brain.kit.database import reachable, reading
 from brain.kit.database_threads import for_reading, for_writing
+from brain.kit.idempotency import token_for
 from brain.kit.protocols import AuditProofs
 from brain.text import clip_text
 
@@ -56,16 +56,21 @@ class IncidentService:
         correlation_id: str | None = None,
         owner: str | None = None,
         by: str | None = None,
+        key: str | None = None,
     ) -> Document:
         """Open an incident by hand, for the events of this correlation id or with one of its own.
 
-        Raises InvalidInput for an empty title, Conflict when the correlation id has an open incident.
+        With a `key` the same call again gives back the incident that the first one opened. Raises InvalidInput for an
+        empty title, Conflict when the correlation id has an open incident, or the key opened one from other content.
         """
         if not title.strip():
             raise InvalidInput("title: is empty; give the subject in one line")
-        correlation = clip_text(correlation_id, CORRELATION_CHARACTERS) or f"incident_{secrets.token_hex(8)}"
+        correlation = clip_text(correlation_id, CORRELATION_CHARACTERS) or f"incident_{token_for('incident', key)}"
+        request = RequestMark.of("incident", key, title, severity, text, correlation_id, owner, by)
 
         def change(transaction: IncidentTransaction) -> Incident:
+            if (made := transaction.opened_by(correlation, request)) is not None:
+                return made
             before = transaction.current(correlation)
             if before is not None and before.open:
                 raise Conflict(
@@ -73,7 +78,7 @@ class IncidentService:
                     "add a note to it instead"
                 )
             opening = IncidentChange(transaction.now, text or "opened by hand", clip_text(by) or None)
-            return transaction.open(correlation, title.strip(), severity, opening, clip_text(owner) or None)
+            return transaction.open(correlation, title.strip(), severity, opening, clip_text(owner) or None, request)
 
         return await self._change(change)
 
@@ -93,12 +98,16 @@ class IncidentService:
             )
         )
 
-    async def note(self, id: str, text: str, by: str | None = None) -> Document:
-        """Add a note to the timeline, and to the tickets. Raises NotFound, and InvalidInput for an empty note."""
+    async def note(self, id: str, text: str, by: str | None = None, *, key: str | None = None) -> Document:
+        """Add a note to the timeline, and to the tickets. With a `key` the same call again adds nothing.
+
+        Raises NotFound, InvalidInput for an empty note, and Conflict when the key added another note.
+        """
         if not text.strip() or len(text) > limits.NOTE:
             raise InvalidInput(f"text: needs 1 to {limits.NOTE} characters")
+        request = RequestMark.of("note", key, text, by)
         return await self._change(
-            lambda transaction: transaction.note(_found(transaction, id), text, clip_text(by) or None)
+            lambda transaction: transaction.note(_found(transaction, id), text, clip_text(by) or None, request)
         )
 
     async def get(self, id: str) -> Document:

@@ -12,6 +12,7 @@ from brain.charter import Pattern
 
 __all__ = [
     "ANY_QUERY",
+    "CREATES_NOTHING",
     "EXAMPLE_EVENT",
     "PROBLEM_TYPE",
     "TIME_FORMS",
@@ -20,11 +21,14 @@ __all__ = [
     "Meta",
     "PatternQuery",
     "TimeText",
+    "creates_nothing",
     "parse_pattern",
 ]
 
 ANY_QUERY = {"x-any-query": True}
 """For `openapi_extra=` of a route whose callers add query parameters of their own."""
+CREATES_NOTHING = "x-creates-nothing"
+"""The key of an operation in the OpenAPI document that takes no Idempotency-Key; its value is the reason."""
 PROBLEM_TYPE = "application/problem+json"
 """The media type of every error's answer (RFC 9457)."""
 TIME_FORMS = "an age (90s, 15m, 1h, 7d), an ISO 8601 time, or Unix seconds"
@@ -77,6 +81,11 @@ class Envelope(BaseModel):
     timestamp: float = Field(description="Unix seconds")
     payload: dict[str, Any] = Field(description="What happened; its keys depend on the type, see events/catalogue")
     meta: Meta
+
+
+def creates_nothing(reason: str) -> dict[str, Any]:
+    """For `openapi_extra=` of a POST that takes no `Idempotency-Key`; every other POST below `/api/` takes one."""
+    return {CREATES_NOTHING: reason}
 
 
 def parse_pattern(texts: list[str]) -> Pattern:

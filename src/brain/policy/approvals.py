@@ -6,7 +6,7 @@ import hashlib
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -19,6 +19,7 @@ from msgspec import Meta
 from brain import limits
 from brain.charter import EventType
 from brain.errors import Conflict, InvalidInput, NotFound
+from brain.kit.idempotency import CreatedKeys, content_digest
 from brain.policy.decisions import Decision
 from brain.policy.events import (
     APPROVAL_EXPIRED,
@@ -37,6 +38,7 @@ from brain.stream.publisher import Publisher
 from brain.unreadable import readable
 
 COLLECTION = "policy.approvals"
+KEYS = "policy.approvals.keys"
 DEFAULT_TIMEOUT = 300.0
 MAX_TIMEOUT = 30 * 86_400.0
 KEPT_SECONDS = 90 * 86_400.0
@@ -80,6 +82,7 @@ class Approvals(forking.Part):
 
     def __init__(self, store: Store, event_stream: Publisher | None, clock: Callable[[], float] = time.time) -> None:
         self._store = store
+        self._keys = CreatedKeys(store, KEYS)
         self._stream = event_stream
         self._clock = clock
         self._answered = threading.Condition()
@@ -87,11 +90,19 @@ class Approvals(forking.Part):
         self._due = inf
         forking.register(self)
 
-    def request(self, decision: Decision, context: Mapping[str, Any], timeout: float = DEFAULT_TIMEOUT) -> Approval:
+    def request(
+        self,
+        decision: Decision,
+        context: Mapping[str, Any],
+        timeout: float = DEFAULT_TIMEOUT,
+        *,
+        key: str | None = None,
+    ) -> Approval:
         """Ask for a person's agreement to what `decision` let through; an answer counts for `timeout` seconds.
 
-        Raises InvalidInput for a timeout out of bounds, for a context with a value that can only be shown, and for one
-        that is too large for its event.
+        With a `key` the same call again gives back the first request as it is then. Raises InvalidInput for a timeout
+        out of bounds, for a context with a value that can only be shown, for one that is too large for its event, and
+        for a bad key; Conflict when the key made a request from other content.
         """
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= MAX_TIMEOUT:
             raise InvalidInput(f"timeout: {timeout!r} is out of bounds; give seconds, above 0 and at most 30 days")
@@ -99,7 +110,7 @@ class Approvals(forking.Part):
         asked = _approvable(context)
         approval = Approval(
             # By time, so that the newest are found without reading all.
-            id=f"apr_{int(now * 1000):013d}_{secrets.token_hex(6)}",
+            id=f"{_id_at(now)}_{secrets.token_hex(6)}",
             status=ApprovalStatus.PENDING,
             context=to_json_safe(_shown(asked)),
             fingerprint=fingerprint(asked),
@@ -109,8 +120,18 @@ class Approvals(forking.Part):
             requested_at=now,
             expires_at=now + timeout,
         )
-        self._write(approval, 0, APPROVAL_REQUESTED, approval.reason)
-        return approval
+        content = content_digest(approval.fingerprint, approval.rule_id, float(timeout))
+        while (made := self._keys.find(key, content)) is None:
+            try:
+                self._write(
+                    approval, 0, APPROVAL_REQUESTED, approval.reason, self._keys.changes(key, approval.id, content)
+                )
+            except Conflict:
+                if key is None:
+                    raise
+            else:
+                return approval
+        return self.get(made)
 
     def get(self, approval_id: str) -> Approval:
         """The request as it is now; one past its time is EXPIRED. Raises NotFound."""
@@ -176,6 +197,7 @@ class Approvals(forking.Part):
         self._revision = revision
         self._due = inf
         forgotten = min(self._clock(), deletion_clock(self._store)()) - KEPT_SECONDS
+        self._keys.forget(_id_at(forgotten))
         for approval in self._readable(self._current):
             if approval.status in _OPEN:
                 self._due = min(self._due, approval.expires_at)
@@ -231,9 +253,21 @@ class Approvals(forking.Part):
             return False
         return True
 
-    def _write(self, approval: Approval, expected: int, event_type: EventType[ApprovalStep], reason: str) -> None:
+    def _write(
+        self,
+        approval: Approval,
+        expected: int,
+        event_type: EventType[ApprovalStep],
+        reason: str,
+        more: Sequence[DocumentChange] = (),
+    ) -> None:
         change = DocumentChange(COLLECTION, approval.id, msgspec.json.encode(approval), expected)
-        write_announced(self._store, self._stream, [change], [EventDraft(event_type, _step(approval, reason))])
+        write_announced(self._store, self._stream, [change, *more], [EventDraft(event_type, _step(approval, reason))])
+
+
+def _id_at(at: float) -> str:
+    """What the id of a request of that Unix time begins with."""
+    return f"apr_{max(0, int(at * 1000)):013d}"
 
 
 def _step(approval: Approval, reason: str) -> ApprovalStep:

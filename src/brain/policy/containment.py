@@ -9,12 +9,14 @@ from dataclasses import replace
 from brain import limits
 from brain.charter import Effect
 from brain.errors import InvalidInput
+from brain.kit.idempotency import digest_of, other_content
 from brain.policy.models import CONTAINMENT, KILL_SWITCH, MAX_PRIORITY, TEMPORARY_TAGS, Condition, Rule
 from brain.policy.operators import Operator
 
 MAX_TTL = 366 * 86_400.0
 _MAX_ID = 200
 _HASHED = "sha256:"
+_REQUEST, _CONTENT = "request", "request_content"
 
 
 def rule_id_for(agent_id: str) -> str:
@@ -69,6 +71,22 @@ def containment_rule(agent_id: str, ttl: float, reason: str, by: str | None, now
         tags=[CONTAINMENT],
         expires_at=now + _ttl(ttl),
     )
+
+
+def keyed(rule: Rule, key: str | None, content: str) -> Rule:
+    """The measure with what tells the request that makes it, and its content. Raises InvalidInput for a bad key."""
+    if key is None:
+        return rule
+    return replace(rule, metadata={**rule.metadata, _REQUEST: digest_of("containment", key)[:32], _CONTENT: content})
+
+
+def made_by_key(old: Rule, new: Rule) -> bool:
+    """Whether the request that makes `new` has made `old` already. Raises Conflict when it was of other content."""
+    if _REQUEST not in new.metadata or old.metadata.get(_REQUEST) != new.metadata[_REQUEST]:
+        return False
+    if old.metadata.get(_CONTENT) != new.metadata[_CONTENT]:
+        raise other_content(f"containment {old.id}")
+    return True
 
 
 def longer_of(old: Rule | None, new: Rule, now: float) -> Rule:

@@ -12,6 +12,7 @@ from typing import Any
 
 from brain.charter import Effect
 from brain.errors import Conflict, InvalidInput, NotFound
+from brain.kit.idempotency import check_key
 from brain.policy.approvals import Approvals
 from brain.policy.compiler import DECISION, Mismatch
 from brain.policy.containment import reserved, reserved_id
@@ -185,14 +186,18 @@ class PolicyEngine:
         """The rule or measure with that id. Raises NotFound."""
         return _known(self._snapshots.current.rules, rule_id)
 
-    def add_rule(self, rule: Rule, *, by: str | None = None, note: str = "") -> Rule:
+    def add_rule(self, rule: Rule, *, by: str | None = None, note: str = "", key: str | None = None) -> Rule:
         """Add a rule. Raises Conflict when its id is taken, Unavailable when the store does not answer.
 
+        With a `key`, which stands for this one request, the same rule again under its id is the first one found again.
         Raises InvalidInput for an id or a tag that is kept for measures, as all changes of rules do.
         """
         _check_not_reserved(rule)
+        check_key(key)
 
         def plan(rules: Mapping[str, Rule]) -> list[Change]:
+            if key is not None and rules.get(rule.id) == rule:
+                return []
             if rule.id in rules:
                 raise Conflict(f"a rule with the id {rule.id!r} exists; update it, or choose another id")
             return [Change(None, rule)]
@@ -297,12 +302,14 @@ class PolicyEngine:
 
     # Measures of the moment
 
-    def contain(self, agent_id: str, *, ttl: float, reason: str, by: str | None = None) -> Rule:
+    def contain(self, agent_id: str, *, ttl: float, reason: str, by: str | None = None, key: str | None = None) -> Rule:
         """Deny the agent everything for `ttl` seconds, above all rules. Of two containments the longer one counts.
 
-        The measure deletes itself, with its event, when the time is over. Raises InvalidInput.
+        The measure deletes itself, with its event, when the time is over. With a `key` the same call again changes
+        nothing while the containment that the first one made is in force. Raises InvalidInput, and Conflict when the
+        key made that containment with another reason or for another time.
         """
-        rule = self._measures.contain(agent_id, ttl=ttl, reason=reason, by=by)
+        rule = self._measures.contain(agent_id, ttl=ttl, reason=reason, by=by, key=key)
         self._follow()
         return rule
 

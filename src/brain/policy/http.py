@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,8 @@ import msgspec
 from fastapi import APIRouter, Body, Path, Query, Response, status
 
 from brain import limits
+from brain.kit.http import creates_nothing
+from brain.kit.idempotency import request_key, token_for
 from brain.plugins import Component, PluginContext
 from brain.policy.analysis import analyse
 from brain.policy.approvals import Approval, ApprovalStatus
@@ -49,6 +50,8 @@ from brain.policy.replay import Replay, overlaid, replay
 from brain.policy.schema import policy_schema
 from brain.stream import EventStream
 
+_OF_THE_MOMENT = creates_nothing("a decision holds for the moment it is made in; an old one must not be given again")
+_READS = creates_nothing("it only reads")
 _WEEK = 7 * 86_400.0
 
 ByQuery = Annotated[str | None, Query(max_length=limits.ID, description="Who makes the change; recorded with it.")]
@@ -89,24 +92,24 @@ def make_router(engine: PolicyEngine, stream: EventStream) -> APIRouter:
 
 
 def _decisions(router: APIRouter, engine: PolicyEngine) -> None:
-    @router.post("/evaluate", response_model=DecisionView)
+    @router.post("/evaluate", response_model=DecisionView, openapi_extra=_OF_THE_MOMENT)
     async def evaluate(body: ContextBody) -> dict[str, Any]:
         """Decide, and record the decision."""
         return engine.evaluate(body.context()).to_dict()
 
-    @router.post("/evaluate/batch", response_model=list[DecisionView])
+    @router.post("/evaluate/batch", response_model=list[DecisionView], openapi_extra=_OF_THE_MOMENT)
     async def evaluate_batch(body: ContextsBody) -> list[dict[str, Any]]:
         """Decide on several contexts, and record the decisions."""
         return [decision.to_dict() for decision in engine.evaluate_many(one.context() for one in body.contexts)]
 
-    @router.post("/allowed-actions", response_model=list[AllowedAction])
+    @router.post("/allowed-actions", response_model=list[AllowedAction], openapi_extra=_READS)
     async def allowed_actions(body: AllowedActionsBody) -> list[dict[str, str | None]]:
         """What an agent may do, of some actions on some resources; nothing is recorded."""
         targets = body.resources if body.resources is not None else [None]
         allowed = await asyncio.to_thread(engine.allowed_actions, body.agent, body.actions, targets)
         return [{"action": action, "resource": resource} for action, resource in allowed]
 
-    @router.post("/explain", response_model=ExplanationView)
+    @router.post("/explain", response_model=ExplanationView, openapi_extra=_READS)
     async def explain(
         body: Annotated[ContextBody, Body()],
         limit: Annotated[int, Query(ge=1, le=1000, description="How many rules to show.")] = 50,
@@ -131,8 +134,8 @@ def _rules(router: APIRouter, engine: PolicyEngine) -> None:
     async def create_rule(body: RuleBody, response: Response, by: ByQuery = None) -> dict[str, Any]:
         """Add a rule."""
         plain = body.model_dump()
-        rule = rule_from({**plain, "id": body.id or f"rule_{secrets.token_hex(6)}"})
-        await asyncio.to_thread(engine.add_rule, rule, by=by)
+        rule = rule_from({**plain, "id": body.id or f"rule_{token_for('rule', request_key(), 12)}"})
+        await asyncio.to_thread(engine.add_rule, rule, by=by, key=request_key())
         response.headers["Location"] = f"/api/policy/rules/{quote(rule.id, safe='')}"
         return written(rule)
 
@@ -193,7 +196,7 @@ def _sets(router: APIRouter, engine: PolicyEngine, stream: EventStream) -> None:
         """The JSON Schema of policy files."""
         return policy_schema()
 
-    @router.post("/replay", response_model=ReplayView)
+    @router.post("/replay", response_model=ReplayView, openapi_extra=_READS)
     async def replay_candidates(body: ReplayBody) -> dict[str, Any]:
         """What candidate rules would have changed in the recorded decisions; nothing is changed."""
         candidates = rules_from([rule.model_dump() for rule in body.rules])
@@ -233,7 +236,9 @@ def _containments(router: APIRouter, engine: PolicyEngine) -> None:
     @router.post("/containments", status_code=status.HTTP_201_CREATED, response_model=RuleView)
     async def contain(body: ContainmentBody) -> dict[str, Any]:
         """Deny an agent everything for a time. Of two containments the one that ends later counts."""
-        rule = await asyncio.to_thread(engine.contain, body.agent_id, ttl=body.ttl, reason=body.reason, by=body.by)
+        rule = await asyncio.to_thread(
+            engine.contain, body.agent_id, ttl=body.ttl, reason=body.reason, by=body.by, key=request_key()
+        )
         return written(rule)
 
     @router.delete("/containments/{agent_id:path}", status_code=status.HTTP_204_NO_CONTENT)

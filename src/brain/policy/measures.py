@@ -11,9 +11,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from brain.charter import Effect
 from brain.errors import Conflict, NotFound
+from brain.kit.idempotency import content_digest
 from brain.logs import Log
 from brain.policy.codec import MEASURES
-from brain.policy.containment import containment_rule, is_measure, kill_switch_rule, longer_of, rule_id_for
+from brain.policy.containment import (
+    containment_rule,
+    is_measure,
+    keyed,
+    kill_switch_rule,
+    longer_of,
+    made_by_key,
+    rule_id_for,
+)
 from brain.policy.history import Change, Version
 from brain.policy.models import KILL_SWITCH, Rule
 from brain.policy.repository import CHANGING, RuleCollection, RuleRepository
@@ -48,13 +57,20 @@ class Measures:
         """The measures by the id of the rule that each is, those included whose time is over."""
         return self._repository.rules
 
-    def contain(self, agent_id: str, *, ttl: float, reason: str, by: str | None = None) -> Rule:
+    def contain(self, agent_id: str, *, ttl: float, reason: str, by: str | None = None, key: str | None = None) -> Rule:
         """Deny the agent everything for `ttl` seconds. Of two containments the one that ends later counts.
 
-        The measure as it is then, with the new reason. Raises InvalidInput.
+        The measure as it is then, with the new reason; with a `key` that made the present one, the present one. Raises
+        InvalidInput, and Conflict when the key made the present one from other content.
         """
-        made = containment_rule(agent_id, ttl, reason, by, self._clock())
-        return self._commit_measure(made.id, lambda old: longer_of(old, made, self._clock()), by, reason)
+        made = keyed(containment_rule(agent_id, ttl, reason, by, self._clock()), key, content_digest(ttl, reason, by))
+
+        def longer(old: Rule | None) -> Rule:
+            if old is not None and made_by_key(old, made) and old.active_at(self._clock()):
+                return old
+            return longer_of(old, made, self._clock())
+
+        return self._commit_measure(made.id, longer, by, reason)
 
     def lift(self, agent_id: str, *, by: str | None = None, reason: str = "lifted") -> Rule:
         """End the agent's containment; what it was. Raises NotFound."""
@@ -133,13 +149,17 @@ class Measures:
         return self._commit_measure(rule.id, lambda _: rule, by, reason)
 
     def _commit_measure(self, rule_id: str, make: Callable[[Rule | None], Rule], by: str | None, reason: str) -> Rule:
-        """Put what `make` makes of the present measure, if there is one, in its place."""
+        """Put what `make` makes of the present measure, if there is one, in its place, unless that is the same."""
+        unchanged: list[Rule] = []
 
         def plan(rules: Mapping[str, Rule]) -> list[Change]:
             old = rules.get(rule_id)
-            return [Change(old, make(old))]
+            new = make(old)
+            unchanged[:] = [new] if new is old else []
+            return [] if new is old else [Change(old, new)]
 
-        return self._repository.commit(plan, by=by, note=reason)[0].rule
+        done = self._repository.commit(plan, by=by, note=reason)
+        return done[0].rule if done else unchanged[0]
 
     def _end(self, rule_id: str, missing: str, by: str | None, reason: str) -> Rule:
         def plan(rules: Mapping[str, Rule]) -> list[Change]:

@@ -22,9 +22,11 @@ from brain.server.events import events_router
 from brain.server.groups import groups_router
 from brain.server.headers import SafeHeaders
 from brain.server.health import health_router
+from brain.server.idempotency import Idempotency
 from brain.server.live import Live, live_router
 from brain.server.page import mount_page, plugins_router
 from brain.server.paths import KnownParameters, Paths
+from brain.server.request_keys import RequestKeys
 from brain.server.security import AccessControl, Sessions, check_exposure, login_routes
 from brain.server.unreadable import NamesUnreadable
 from brain.settings import Settings
@@ -42,7 +44,8 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
     check_exposure(settings)
     sessions = Sessions(settings.api_key.get_secret_value()) if settings.api_key else None
     live = Live(stream, settings.live_limit)
-    components = Components(stream, store, settings)
+    keys = RequestKeys(store)
+    components = Components(stream, store, settings, {"idempotency keys": keys.sweep_forever})
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -67,15 +70,16 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
     app.include_router(health_router(stream, store, components, lambda: live.clients))
     app.router.routes += login_routes(sessions) if sessions else []
     mount_page(app)
-    _add_middleware(app, settings, sessions)
+    _add_middleware(app, settings, sessions, keys)
     return app
 
 
-def _add_middleware(app: FastAPI, settings: Settings, sessions: Sessions | None) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, sessions: Sessions | None, keys: RequestKeys) -> None:
     """The last one added is the first to see a request."""
     paths = Paths(app)
     problems.install(app, paths.methods)
     app.add_middleware(NamesUnreadable)
+    app.add_middleware(Idempotency, keys=keys, paths=paths)
     app.add_middleware(KnownParameters, paths=paths)
     app.add_middleware(BodyReader, limit=settings.body_limit)
     app.add_middleware(AccessControl, settings=settings, sessions=sessions)

@@ -21,6 +21,20 @@ DISCARDED = 16 << 20
 _HAVE_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """Gives this body whole, and then what `receive` gives."""
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
 class BodyReader:
     """ASGI middleware: 413 for a body over the limit (counted while reading, whatever Content-Length says), 408 for one
     that does not arrive, 415 for one that is not declared as JSON, and 400 for one that is not JSON or nested too
@@ -49,16 +63,7 @@ class BodyReader:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        given = False
-
-        async def replay() -> Message:
-            nonlocal given
-            if given:
-                return await receive()
-            given = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        await self._app(scope, replay, send)
+        await self._app(scope, replayed(body, receive), send)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
         """The body, or a part of it that is over the limit; None when the client went away.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -28,17 +29,18 @@ log = Log("brain.server")
 
 METRICS_SECONDS = 5.0
 """How long a scrape waits for one plug-in."""
+Task = Callable[[], Coroutine[Any, Any, None]]
 _TROUBLES = 5  # of all tasks, named one by one
 
 
 class Components:
-    """The installed plug-ins of one server. An application is opened once."""
+    """The installed plug-ins of one server, and its own `tasks` by name. An application is opened once."""
 
-    def __init__(self, stream: EventStream, store: Store, settings: Settings) -> None:
+    def __init__(self, stream: EventStream, store: Store, settings: Settings, tasks: Mapping[str, Task]) -> None:
         self._stream = stream
         self._store = store
         self._settings = settings
-        self._tasks: list[RestartingTask] = []
+        self._tasks = [RestartingTask(name, task) for name, task in tasks.items()]
         self._progress = Progress(stream, self._groups)
         self._running_consumers: asyncio.Task[None] | None = None
         self._opened: list[Component] = []

@@ -8,6 +8,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from brain.kit.http import PROBLEM_TYPE
+from brain.server.idempotency import PARAMETER
+from brain.server.paths import takes_key
 from brain.server.problems import Problem
 
 _DESCRIPTION = """\
@@ -15,6 +17,9 @@ Policy decisions, threats, health and one durable event stream for fleets of age
 
 Errors are answered as `application/problem+json` (RFC 9457): `title`, `detail`, and `faults` that name every field at
 fault. When the server has an API key, every request carries it as `Authorization: Bearer KEY`.
+
+A POST that takes an `Idempotency-Key` and is sent again with it is carried out once, and answered again as the first
+time, with `Idempotent-Replayed: true`.
 """
 
 _ERRORS = {
@@ -56,6 +61,8 @@ def _document(app: FastAPI, with_key: bool) -> dict[str, Any]:
     schemas["Problem"] = Problem.model_json_schema()
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
+            if method == "post" and takes_key(path, operation):
+                operation["parameters"] = [*operation.get("parameters", ()), PARAMETER]
             statuses = _statuses(path, method, operation, with_key)
             responses = {code: shown for code, shown in operation["responses"].items() if not _is_default(shown)}
             operation["responses"] = responses | {

@@ -17,7 +17,7 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from brain.errors import InvalidInput
-from brain.kit.http import ANY_QUERY
+from brain.kit.http import ANY_QUERY, CREATES_NOTHING
 from brain.nearest import nearest
 from brain.server.problems import problem
 
@@ -27,6 +27,8 @@ class _Path:
     pattern: re.Pattern[str]
     queries: Mapping[str, frozenset[str] | None]
     """By method: the names of the query parameters; None when any will do."""
+    takes_key: bool
+    """Whether its POST takes an Idempotency-Key."""
 
 
 class Paths:
@@ -40,6 +42,10 @@ class Paths:
     def methods(self, path: str) -> frozenset[str]:
         """Every method that this path of a request has; none for a path that is not in the document."""
         return frozenset(method for found in self._matching(path) for method in found.queries)
+
+    def takes_key(self, path: str) -> bool:
+        """Whether a POST to this path of a request takes an Idempotency-Key."""
+        return any(found.takes_key for found in self._matching(path))
 
     def unknown_parameters(self, method: str, path: str, query: QueryParams) -> list[str]:
         """A fault for each query parameter that the endpoint does not have."""
@@ -75,7 +81,13 @@ class KnownParameters:
 
 def _read(document: Mapping[str, Any]) -> Iterator[_Path]:
     for path, operations in document["paths"].items():
-        yield _Path(compile_path(path)[0], {method.upper(): _names(found) for method, found in operations.items()})
+        queries = {method.upper(): _names(found) for method, found in operations.items()}
+        yield _Path(compile_path(path)[0], queries, takes_key(path, operations.get("post")))
+
+
+def takes_key(path: str, post: Mapping[str, Any] | None) -> bool:
+    """Whether the POST of this path takes an Idempotency-Key: each of the API does that has no reason not to."""
+    return post is not None and path.startswith("/api/") and CREATES_NOTHING not in post
 
 
 def _names(operation: Mapping[str, Any]) -> frozenset[str] | None:

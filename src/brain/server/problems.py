@@ -97,10 +97,15 @@ class LastResort:
 
 async def _brain_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, BrainError)
+    return brain_problem(request.method, request.url.path, error)
+
+
+def brain_problem(method: str, path: str, error: BrainError) -> Response:
+    """The answer to a request that failed with this error."""
     if error.status < 500:
         return problem(error.status, error.title, str(error), getattr(error, "faults", ()))
     # The message of a failing part may hold addresses and file names: it is for the log, not for the client.
-    log.error("request failed", method=request.method, path=request.url.path, error=str(error))
+    log.error("request failed", method=method, path=path, error=str(error))
     answer = problem(
         error.status, error.title, "a part of the server does not answer; see /readyz, and try again later"
     )

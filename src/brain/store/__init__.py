@@ -21,7 +21,9 @@ LOGGED_CHANGES = 100
 """A write of more changes than this to a collection is read as a whole by those that follow it."""
 
 
-UNFOLLOWED = frozenset({"events.outbox"})
+UNFOLLOWED = frozenset(
+    {"events.outbox", "http.idempotency", "http.idempotency.started", "immune.keys", "policy.approvals.keys"}
+)
 """Collections that nobody follows: their documents come and go with nearly every write, and they have no revisions."""
 
 

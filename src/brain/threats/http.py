@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from brain import limits
 from brain.charter import Severity, ThreatStatus
+from brain.kit.idempotency import request_key
 from brain.kit.views import list_of
 from brain.threats.http_models import EXAMPLE_ID, NewStatus, NewThreat, ThreatStatsView, ThreatView
 from brain.threats.models import Threat, ThreatStats
@@ -28,7 +29,7 @@ def _add_changing(router: APIRouter, service: ThreatService) -> None:
     @router.post("", status_code=201, response_model=ThreatView, summary="Create a threat")
     async def create(new: NewThreat, response: Response) -> Threat:
         """Keeps the threat, OPEN, and publishes `threat.detected`."""
-        threat = await service.create_threat(**new.model_dump())
+        threat = await service.create_threat(**new.model_dump(), key=request_key())
         response.headers["Location"] = f"/api/threats/{threat.id}"
         return threat
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from brain import limits
 from brain.charter import Severity, ThreatStatus, current_meta
 from brain.charter.vocabulary import parse_name
 from brain.errors import Conflict, InvalidInput, NotFound
+from brain.kit.idempotency import content_digest, other_content, token_for
 from brain.lifecycle import EVIDENCE_MOVES
 from brain.store import DocumentChange, Store
 from brain.store.memory import MemoryStore
@@ -85,14 +85,17 @@ class ThreatService:
         severity: Severity | str = Severity.MEDIUM,
         description: str = "",
         metadata: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
     ) -> Threat:
         """Keep a new threat, OPEN, and announce it as `threat.detected`.
 
-        Its correlation id is the context's (`with brain.correlation(...)`), else its own id.
-        Raises InvalidInput listing every fault.
+        Its correlation id is the context's (`with brain.correlation(...)`), else its own id. With a `key` the same call
+        again gives back the threat that the first one made. Raises InvalidInput listing every fault, Conflict when the
+        key made a threat from other content.
         """
         now = self._clock()
-        id = f"thr_{secrets.token_hex(8)}"
+        id = f"thr_{token_for('threat', key)}"
         threat = Threat(
             id=id,
             type=type,
@@ -105,9 +108,9 @@ class ThreatService:
             last_seen=now,
             updated_at=now,
         )
-        announced = await asyncio.to_thread(self._write, None, threat)
+        created, announced = await asyncio.to_thread(self._create, threat, key)
         await self._announcer().hand_over_async(announced)
-        return threat
+        return created
 
     async def record_sighting(self, sighting: Sighting) -> Recorded:
         """Join a sighting to the attacker's threat, or make that threat; `threat.updated` or `threat.detected` says so.
@@ -182,6 +185,17 @@ class ThreatService:
         self._threats.put(after, announced.changes)
         return announced
 
+    def _create(self, new: Threat, key: str | None) -> tuple[Threat, Announced]:
+        try:
+            return new, self._write(None, new)
+        except Conflict:
+            if key is None:
+                raise
+        made = self._found(new.id)
+        if _content(made) != _content(new):
+            raise other_content(f"threat {made.id}")
+        return made, Announced()
+
     def _move(self, id: str, new: ThreatStatus, reason: str) -> tuple[Threat, Announced]:
         while True:  # ends: each turn that is overtaken means that another change was made
             threat = self._found(id)
@@ -218,6 +232,11 @@ class ThreatService:
             return Recorded(over, new=False, changed=False), Announced()
         new = first_threat(id, sighting, counts, current_meta()["correlation_id"] or id, self._clock())
         return Recorded(new, new=True, changed=False), self._write(None, new)
+
+
+def _content(threat: Threat) -> str:
+    """What a threat was created with."""
+    return content_digest(threat.type, threat.source, threat.severity, threat.description, threat.metadata)
 
 
 def _several(value: str | Iterable[str] | None) -> Iterable[str]:
