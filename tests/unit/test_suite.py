@@ -183,6 +183,22 @@ def test_a_stream_left_open_fails_the_test(tmp_path: Path) -> None:
     assert re.search(r"2 passed,.* 1 error in", ran.stdout), ran.stdout
 
 
+GROUPED = """
+import pytest
+
+@pytest.mark.xdist_group("server")
+@pytest.mark.parametrize("n", range(2))
+def test_it(n): assert n < 2
+"""
+
+
+def test_tests_of_a_group_stay_on_one_worker(tmp_path: Path) -> None:
+    """pytest-xdist does so by the tests' names, which not every pytest lets it change."""
+    (tmp_path / "test_it.py").write_text(GROUPED)
+    ran = run_pytest(tmp_path, "", "-v", "-n", "1", "--dist", "loadgroup")
+    assert (ran.returncode, ran.stdout.count("PASSED test_it.py::test_it[1]@server")) == (0, 1), ran.stdout
+
+
 def run_pytest(folder: Path, allowed: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run pytest in the folder as this suite does, where the test named `allowed` may have a second try."""
     (folder / "conftest.py").write_text(
