@@ -35,26 +35,6 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
     made.dispose()
 
 
-def test_a_table_of_an_earlier_version_gets_the_columns_that_it_lacks(engine: sa.Engine) -> None:
-    later = sa.MetaData()
-    grown = sa.Table(
-        WORDS.name,
-        later,
-        *(sa.Column(column.name, column.type, primary_key=column.primary_key) for column in WORDS.columns),
-        sa.Column("version", sa.BigInteger, nullable=False, server_default="0"),
-        sa.Column("kept as", sa.Text, key="kept"),
-    )
-    with engine.begin() as db:
-        upsert(db, WORDS, [row("cat", 1)])
-    for _ in range(2):  # as two processes do, one after the other
-        create_tables(engine, later)
-    with engine.begin() as db:
-        assert db.execute(sa.select(grown.c.version, grown.c.kept)).all() == [(0, None)]
-        db.execute(sa.delete(grown))
-        if db.dialect.name == "postgresql":  # one database for all tests
-            db.execute(sa.text(f'ALTER TABLE {WORDS.name} DROP COLUMN version, DROP COLUMN "kept as"'))
-
-
 def row(word: str, count: int, first: str | None = None) -> dict[str, Any]:
     return {"language": "en", "word": word, "count": count, "first": first}
 

@@ -6,6 +6,7 @@ The stand-ins are written from the vendors' documents, which they name.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from brain.charter import IncidentState as State
 from brain.connectors.sender import RetryPolicy
 from brain.demo.stand_ins import StandIn, StandIns
 from brain.demo.stand_ins.faults import Fault, Faulty
+from brain.kit.database import open_database
+from brain.kit.database_identity import adopt_groups
+from brain.stream.backends import open_backend
 from support.incident_house import Running, mirrored, running
 from support.waiting import until
 
@@ -290,7 +294,10 @@ async def test_a_fault_in_the_settings_is_shown_and_mended_by_a_restart(tmp_path
 
 async def test_tables_built_anew_find_their_tickets_again(tmp_path: Path, stand_ins: StandIns) -> None:
     for name in ("one.db", "two.db"):
-        async with running(tmp_path, stand_ins, f"sqlite:///{tmp_path}/{name}") as at_work:
+        database = f"sqlite:///{tmp_path}/{name}"
+        with closing(open_backend(f"sqlite:///{tmp_path}/brain.db")) as backend:
+            adopt_groups(backend, open_database(database), ["brain.incidents"])  # as `brain groups adopt` does
+        async with running(tmp_path, stand_ins, database) as at_work:
             if name == "one.db":
                 story = await at_work.escalated()
                 await at_work.threats.update_threat_status(story, "MITIGATED", "blocked")

@@ -73,9 +73,11 @@ class Alerting:
             return {alert.id: alert for alert in repository.find_alerts(db)}
 
     def said(self) -> Sequence[Any]:
-        """Every row of the outbox, in order."""
+        """Every message in the outbox, in order; its rows for events are no messages."""
+        rows = outbox.outbox
+        messages = sa.select(rows).where(rows.c.channel != tables.EVENTS_CHANNEL).order_by(rows.c.id)
         with self.engine.begin() as db:
-            return db.execute(sa.select(outbox.outbox).order_by(outbox.outbox.c.id)).all()
+            return db.execute(messages).all()
 
     def event(self, declared: EventType[Any], story: str | None, **values: Any) -> Event:
         """An event of that type now: its example with some values changed."""

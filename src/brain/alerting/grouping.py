@@ -23,6 +23,9 @@ from brain.alerting.notification_log import (
 from brain.alerting.routing import Route
 from brain.connectors.pages import PageAction
 
+URGENT_WAIT = 1.0
+"""Seconds that a new group waits for more when somebody asks for a person already. Later ones wait for nothing."""
+
 ResolveReceiver = Callable[[str, float], str | None]
 """The notifier that a name (of a notifier or a rotation) means at a Unix time; None when nothing has that name."""
 
@@ -126,12 +129,11 @@ def _page(
     known = before.open_fingerprints
     is_open = before.state is NotificationState.OPEN
     if any(is_news(alert, known.get(alert.id)) for alert in group.demanding):
-        if any(demands_more(alert, known.get(alert.id)) for alert in group.demanding):
-            ready = now  # somebody asks for a person: that waits for no interval
-        else:
-            ready = min(alert.fired_at for alert in group.firing) + route.group_wait
-            if before.number:
-                ready = max(ready, before.at + route.group_interval)
+        urgent = any(demands_more(alert, known.get(alert.id)) for alert in group.demanding)
+        wait = min(route.group_wait, URGENT_WAIT) if urgent else route.group_wait
+        ready = min(alert.fired_at for alert in group.firing) + wait
+        if before.number and not urgent:
+            ready = max(ready, before.at + route.group_interval)
         action = PageAction.UPDATE if is_open else PageAction.TRIGGER
     else:
         ready = before.at + route.repeat_interval
