@@ -74,10 +74,12 @@ class Alerting:
 
     def said(self) -> Sequence[Any]:
         """Every message in the outbox, in order; its rows for events are no messages."""
-        rows = outbox.outbox
-        messages = sa.select(rows).where(rows.c.channel != tables.EVENTS_CHANNEL).order_by(rows.c.id)
+        return [row for row in self.waiting() if row.channel != tables.EVENTS_CHANNEL]
+
+    def waiting(self) -> Sequence[Any]:
+        """Every row of the outbox, in order."""
         with self.engine.begin() as db:
-            return db.execute(messages).all()
+            return db.execute(sa.select(outbox.outbox).order_by(outbox.outbox.c.id)).all()
 
     def event(self, declared: EventType[Any], story: str | None, **values: Any) -> Event:
         """An event of that type now: its example with some values changed."""

@@ -93,7 +93,7 @@ class InTables:
 
     def events(self) -> Sequence[Event]:
         channels = (ALERT_EVENTS, outbox.EVENTS_CHANNEL)
-        return [Event.decode(row.body["event"]) for row in self.alerting.said() if row.channel in channels]
+        return [Event.decode(row.body["event"]) for row in self.alerting.waiting() if row.channel in channels]
 
 
 def refused(act: Act) -> Act:
