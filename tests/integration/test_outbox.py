@@ -183,6 +183,23 @@ async def test_a_service_that_comes_back_gets_everything_once(database: Engine) 
     assert Counter(service.got) == Counter({f"r{n}": 1 for n in range(25)})
 
 
+async def test_deliveries_that_fail_at_once_are_one_failure_of_the_service(database: Engine) -> None:
+    add(database, *[("c", f"k{n}", f"r{n}") for n in range(4)])
+    service = Service()
+    all_under_way = asyncio.Barrier(4)
+
+    async def before(row: OutboxRow) -> None:
+        await all_under_way.wait()
+        raise TryLater("the service is down")
+
+    service.before = before
+    dispatcher = Dispatcher(database, "alerting", service.deliver, options=replace(QUICK, wait=60.0, max_wait=3600.0))
+    async with running(dispatcher):
+        await until(lambda: dispatcher.counts["c", "postponed"] == 4)
+        pause = dispatcher._channels["c"].paused_until - time.monotonic()
+    assert 20 < pause <= 60, "four failures one after the other would be 240 to 480 s"
+
+
 async def test_a_row_that_the_service_fails_on_does_not_block_the_rest(database: Engine) -> None:
     add(database, ("c", "poison", "poison"), *[("c", f"k{n}", f"r{n}") for n in range(10)])
     service = Service()

@@ -282,8 +282,12 @@ class Dispatcher:
     async def _service_away(
         self, channel: _Channel, row: OutboxRow, token: str, error: str, retry_after: float | None
     ) -> None:
-        """Pause the whole channel; afterwards other rows are tried first, so that no row blocks the rest."""
-        channel.failures += 1
+        """Pause the whole channel; afterwards other rows are tried first, so that no row blocks the rest.
+
+        Deliveries that were under way at once and failed are one failure: each of them would double the pause.
+        """
+        if time.monotonic() >= channel.paused_until:
+            channel.failures += 1
         pause = max(self._backoff(channel.failures), retry_after or 0.0)
         channel.paused_until = max(channel.paused_until, time.monotonic() + pause)
         log.warning(
