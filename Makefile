@@ -1,7 +1,7 @@
 .PHONY: demo check test test-unit test-parallel test-platforms test-long lint bench docs setup setup-test
 BIN := .venv/bin
-# More workers than two cores: the tests wait for servers and time-outs much of the time.
-WORKERS ?= 3
+# As many as cores: with more, servers and browsers of the tests fight for the processor and miss their deadlines.
+WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist loadgroup
 PYTEST := $(BIN)/pytest -q
 # Where it is set, each of the many processes of a run compiles every package that it imports.
