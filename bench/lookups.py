@@ -15,11 +15,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.stream import redis_server
+from bench.places import place
 
 EVENTS = 2_000_000
 LOOKUPS = 50
@@ -40,16 +39,6 @@ def run(
         with tempfile.TemporaryDirectory() as folder, place(kind, Path(folder)) as url:
             rows.append({"bench": "lookups", "backend": kind, "events": events, **_measured(url, events, compare)})
     return rows
-
-
-@contextmanager
-def place(kind: str, folder: Path) -> Iterator[str]:
-    """The URL of an empty stream."""
-    if kind == "sqlite":
-        yield f"sqlite:///{folder}/brain.db"
-        return
-    with redis_server() as url:
-        yield url
 
 
 def event_id(number: int) -> str:

@@ -14,15 +14,13 @@ import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from bench.places import place
 from bench.policy_peers import our_rules
 from bench.policy_workload import workload
-from bench.stream import redis_server
 
 RULES = 50_000
 CHANGES = 15
@@ -36,16 +34,6 @@ def run(rules: int = RULES, stores: tuple[str, ...] = ("sqlite", "redis")) -> li
             row = asyncio.run(_measured(url, Path(folder), rules))
         rows.append({"bench": "rules", "store": kind, "rules": rules, **row})
     return rows
-
-
-@contextmanager
-def place(kind: str, folder: Path) -> Iterator[str]:
-    """The URL of an empty store."""
-    if kind == "sqlite":
-        yield f"sqlite:///{folder}/brain.db"
-        return
-    with redis_server() as url:
-        yield url
 
 
 async def _measured(url: str, folder: Path, count: int) -> dict[str, Any]:

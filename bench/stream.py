@@ -6,26 +6,23 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sqlite3
 import statistics
-import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import redis
 
 from bench import stream_peers
+from bench.places import PORT, redis_server
 from brain import Event, EventStream
 
 COUNT = 200_000
 ROUNDS = 3
 _IDLE = 200
-_PORT = 16_399
 
 
 def run() -> list[dict[str, Any]]:
@@ -79,7 +76,7 @@ async def _awaited(found: Awaitable[float]) -> float:
 
 
 def _faststream_rows(url: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    redis.Redis(port=_PORT).flushall()
+    redis.Redis(port=PORT).flushall()
     found = asyncio.run(stream_peers.faststream(url, _events(1)[0].payload, 20_000, 20_000))
     ours = {row["what"]: statistics.median(row["ours"]) for row in rows}
     return [
@@ -139,7 +136,7 @@ def _sqlite_raw(folder: Path) -> float:
 
 
 def _redis_raw(_: Path) -> float:
-    client = redis.Redis(port=_PORT)
+    client = redis.Redis(port=PORT)
     client.flushall()
     data = [event.encode() for event in _events(500)]
     started = time.perf_counter()
@@ -171,7 +168,7 @@ def _sustained(url: str) -> Callable[[Path], Awaitable[float]]:
 
 
 def _read_raw(_: Path) -> float:
-    client = redis.Redis(port=_PORT)
+    client = redis.Redis(port=PORT)
     client.flushall()
     data = [event.encode() for event in _events(1_000)]
     for _round in range(COUNT // 1_000):
@@ -247,30 +244,8 @@ async def _latency_p99() -> float:
 def _stream(url: str, folder: Path) -> Any:
     if url == "sqlite":
         return EventStream.open(f"sqlite:///{folder}/b.db")
-    redis.Redis(port=_PORT).flushall()
+    redis.Redis(port=PORT).flushall()
     return EventStream.open(url, journal=folder / "journal")
-
-
-@contextmanager
-def redis_server() -> Iterator[str]:
-    binary = shutil.which("redis-server") or shutil.which("valkey-server")
-    assert binary, "the benchmark needs redis-server; run `scripts/setup test`"
-    with tempfile.TemporaryDirectory() as folder:
-        command = [binary, "--port", str(_PORT), "--bind", "127.0.0.1", "--dir", folder, "--save", ""]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            client = redis.Redis(port=_PORT)
-            deadline = time.monotonic() + 10
-            while True:
-                try:
-                    client.ping()
-                    break
-                except redis.ConnectionError:
-                    assert time.monotonic() < deadline, "redis-server did not start"
-            yield f"redis://127.0.0.1:{_PORT}/0"
-        finally:
-            server.kill()
-            server.wait()
 
 
 if __name__ == "__main__":
