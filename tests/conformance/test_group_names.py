@@ -13,12 +13,11 @@ import sqlalchemy as sa
 from brain import DeliveryOptions, Event, EventStream, InvalidInput
 from brain.kit.database import create_tables, open_database
 from brain.kit.positions import POSITIONS, SEEN
-from brain.kit.projection import Item, Projection
-from brain.plugins import PluginContext, plugins
-from brain.settings import Settings
-from brain.store import open_store
+from brain.kit.projection import Item
+from brain.plugins import plugins
 from brain.stream.backends import Backend, open_backend
 from brain.stream.dead_letters import DeadLetter
+from support.projecting import projecting
 from support.waiting import until
 
 METADATA = sa.MetaData()
@@ -170,26 +169,12 @@ def applied(engine: sa.Engine) -> list[int]:
         return list(db.execute(sa.select(APPLIED.c.n).order_by(APPLIED.c.number)).scalars())
 
 
-@asynccontextmanager
-async def projecting(stream: EventStream, engine: sa.Engine, group: str, former: str = "") -> AsyncIterator[Projection]:
-    context = PluginContext(stream, open_store("memory://"), engine, Settings(stream="memory://"))
-    projection = Projection(context, group, apply, former=former)
-    projection.batch = 10
-    task = asyncio.create_task(projection.run())
-    try:
-        yield projection
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-    assert task.cancelled(), task.exception()
-
-
 async def filled_under_the_old_name(stream: EventStream, database: sa.Engine) -> None:
     """40 events, a duplicate and one that cannot be applied; a stranger has taken some under the same name."""
     events = [make(n) for n in range(40)]
     for event in (*events, events[3], make(-1)):
         await stream.publish(event)
-    async with projecting(stream, database, "audit") as projection:
+    async with projecting(stream, database, "audit", apply, batch=10) as projection:
         await until(lambda: len(applied(database)) == 40 and projection.dead == 1)
     for n in range(40, 50):
         await stream.publish(make(n))
@@ -224,8 +209,8 @@ async def test_a_projection_goes_on_where_it_was_under_the_former_name(
     await killed(stream, database)
     for _ in range(2):  # the second time there is nothing to carry over
         async with (
-            projecting(stream, database, "brain.audit", "audit"),
-            projecting(stream, database, "brain.audit", "audit"),
+            projecting(stream, database, "brain.audit", apply, batch=10, former="audit"),
+            projecting(stream, database, "brain.audit", apply, batch=10, former="audit"),
         ):
             await until(lambda: len(applied(database)) == 50)
             await until(lambda: redriven_and_lag_free(stream, "brain.audit"))

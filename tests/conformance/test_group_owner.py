@@ -13,9 +13,7 @@ from brain import Event, EventStream
 from brain.kit.database import open_database
 from brain.kit.database_identity import OwnedElsewhere, adopt_groups, identify, owned_elsewhere
 from brain.kit.projection import Item, Projection
-from brain.plugins import PluginContext
-from brain.settings import Settings
-from brain.store import open_store
+from support.projecting import projection_on
 from support.waiting import until
 
 
@@ -37,8 +35,7 @@ def projecting(stream: EventStream, engine: sa.Engine, applied: list[str]) -> Pr
     def apply(db: sa.Connection, items: Sequence[Item]) -> None:
         applied.extend(item.position for item in items)
 
-    context = PluginContext(stream, open_store("memory://"), engine, Settings(stream="memory://"))
-    return Projection(context, "projected", apply)
+    return projection_on(stream, engine, "projected", apply)
 
 
 async def publish(stream: EventStream) -> None:

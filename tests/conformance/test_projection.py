@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,8 @@ from brain.kit import projection as projection_module
 from brain.kit.database import create_tables, open_database
 from brain.kit.positions import METADATA as POSITION_TABLES
 from brain.kit.positions import POSITIONS
-from brain.kit.projection import Item, Projection
-from brain.plugins import PluginContext
-from brain.settings import Settings
-from brain.store import open_store
+from brain.kit.projection import Item
+from support.projecting import projecting
 from support.waiting import until
 
 METADATA = sa.MetaData()
@@ -56,19 +52,8 @@ def written(engine: sa.Engine) -> list[bytes]:
         return [bytes(data) for data in db.execute(sa.select(APPLIED.c.data).order_by(APPLIED.c.number)).scalars()]
 
 
-@asynccontextmanager
-async def running(stream: EventStream, engine: sa.Engine, apply: Any = write, **options: Any) -> Any:
-    house = PluginContext(stream, open_store("memory://"), engine, Settings(stream="memory://"))
-    batch = options.pop("batch", 1000)
-    projection = Projection(house, "projected", apply, **options)
-    projection.batch = batch
-    task = asyncio.create_task(projection.run())
-    try:
-        yield projection
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-    assert task.cancelled(), task.exception()
+def running(stream: EventStream, engine: sa.Engine, apply: Any = write, **options: Any) -> Any:
+    return projecting(stream, engine, "projected", apply, **options)
 
 
 async def test_each_event_is_applied_once_in_order_and_the_group_knows(

@@ -21,7 +21,7 @@ from brain.audit.verify import verify as verify_audit
 from brain.kit import positions
 from brain.kit import projection as projection_module
 from brain.kit.database import create_tables, open_database
-from brain.kit.projection import Item, Projection
+from brain.kit.projection import Item
 from brain.kit.schema import VERSIONS, NewerSchema, add_column, declared_parts, versioned
 from brain.metrics.recount import verify as verify_metrics
 from brain.metrics.sources import StreamSource
@@ -31,6 +31,7 @@ from brain.settings import Settings
 from brain.store import open_store
 from brain.store.ours import APPLICATION_ID
 from brain.stream.backends import open_backend
+from support.projecting import projecting
 from support.server import brain
 from support.waiting import until
 
@@ -220,10 +221,10 @@ async def test_a_projection_stands_still_over_a_missing_table_or_column(
             db.exec_driver_sql(statement)
         handled += len(items)
 
-    async with EventStream.open("memory://") as stream:
-        context = PluginContext(stream, open_store("memory://"), engine, Settings(stream="memory://"))
-        projection = Projection(context, "test.stands", apply)
-        task = asyncio.create_task(projection.run())
+    async with (
+        EventStream.open("memory://") as stream,
+        projecting(stream, engine, "test.stands", apply) as projection,
+    ):
         for n in range(3):
             await stream.publish(Event(type="test.happened", source="test_service", payload={"n": n}))
         await until(lambda: any("its database cannot be used" in trouble for trouble in stream.troubles()))
@@ -231,8 +232,6 @@ async def test_a_projection_stands_still_over_a_missing_table_or_column(
         broken = False
         await until(lambda: handled == 3)
         assert stream.troubles() == []
-        task.cancel()
-        await asyncio.wait({task})
 
 
 async def test_a_statement_that_fails_for_one_event_is_that_events_dead_letter(
@@ -246,14 +245,12 @@ async def test_a_statement_that_fails_for_one_event_is_that_events_dead_letter(
             db.exec_driver_sql("SELEKT 1")  # SQLite calls this operational, as it calls a database that is locked
         handled.extend(numbers)
 
-    async with EventStream.open("memory://") as stream:
-        context = PluginContext(stream, open_store("memory://"), places[1], Settings(stream="memory://"))
-        projection = Projection(context, "test.fails", apply)
-        task = asyncio.create_task(projection.run())
+    async with (
+        EventStream.open("memory://") as stream,
+        projecting(stream, places[1], "test.fails", apply) as projection,
+    ):
         for n in range(3):
             await stream.publish(Event(type="test.happened", source="test_service", payload={"n": n}))
         await until(lambda: handled == [0, 2])
         (letter,) = await stream.dead_letters("test.fails")
         assert ("ProgrammingError" in letter.error, projection.outages) == (True, 0)
-        task.cancel()
-        await asyncio.wait({task})

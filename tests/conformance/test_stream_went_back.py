@@ -20,13 +20,11 @@ from brain.kit import positions
 from brain.kit import projection as projection_module
 from brain.kit.database import create_tables, open_database
 from brain.kit.moving import move_group
-from brain.kit.projection import Item, Projection
-from brain.plugins import PluginContext
-from brain.settings import Settings
-from brain.store import open_store
+from brain.kit.projection import Item
 from brain.stream.backends import open_backend
 from brain.stream.retention import Retention, trim
 from support.copies import copied
+from support.projecting import projecting
 from support.rewinding import keep_place
 from support.waiting import until
 
@@ -79,17 +77,11 @@ def applied(engine: sa.Engine) -> list[str]:
 
 @asynccontextmanager
 async def running(url: str, engine: sa.Engine) -> AsyncIterator[EventStream]:
-    async with EventStream.open(url, journal=Path("journal")) as stream:
-        context = PluginContext(stream, open_store("memory://"), engine, Settings(stream="memory://"))
-        projection = Projection(context, GROUP, write)
-        projection.batch = 20
-        task = asyncio.create_task(projection.run())
-        try:
-            yield stream
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-        assert task.cancelled(), task.exception()
+    async with (
+        EventStream.open(url, journal=Path("journal")) as stream,
+        projecting(stream, engine, GROUP, write, batch=20),
+    ):
+        yield stream
 
 
 async def consume(url: str, engine: sa.Engine, count: int) -> None:
