@@ -15,7 +15,7 @@ from brain.store import DocumentChange, Store
 from brain.store.memory import MemoryStore
 from brain.stream.backends import Backend
 from brain.stream.backends.memory import MemoryBackend
-from brain.stream.outbox_rows import COLLECTION, RowKeys, made_at, row_of, rows_of
+from brain.stream.outbox_rows import COLLECTION, RowKeys, events_of, made_at, rows_of
 from brain.stream.outbox_shipment import ROWS, OutboxMark, OutboxShipment, producer_of
 
 
@@ -148,7 +148,7 @@ def test_a_clock_set_back_does_not_turn_the_order_round() -> None:
 def test_many_events_of_one_write_share_rows() -> None:
     rows = rows_of([event(number, text="x" * 1000) for number in range(3000)], RowKeys())
     assert len(rows) == 4
-    found = [Event.decode(data).payload["n"] for row in rows for data in row_of(row.key, row.data or b"").events]
+    found = [Event.decode(data).payload["n"] for row in rows for data in events_of(row.data or b"")]
     assert found == list(range(3000))
 
 

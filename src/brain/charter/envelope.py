@@ -177,6 +177,11 @@ def check_depth(data: bytes) -> None:
         raise EnvelopeError(f"payload or meta: is nested deeper than {limits.EVENT_DEPTH} levels; flatten it")
 
 
+def too_large(data: bytes) -> EnvelopeError:
+    """The error of an encoded envelope with more bytes than events may have."""
+    return EnvelopeError(f"payload: the event has {len(data)} bytes, {limits.EVENT_BYTES} are allowed")
+
+
 def _complete_meta(event: Event) -> None:
     if not isinstance(event.meta, Mapping):
         raise EnvelopeError(f"meta: must be an object, not {type(event.meta).__name__}")

@@ -13,7 +13,7 @@ from brain.policy.reconcile import RuleReconciliation
 from brain.store import Store, open_store
 from brain.stream import query
 from brain.stream.backends import Backend, open_backend
-from brain.stream.outbox_rows import COLLECTION, row_of
+from brain.stream.outbox_rows import COLLECTION, events_of
 from brain.threats.reconcile import ThreatReconciliation
 
 SHOWN = 20
@@ -43,7 +43,7 @@ def _compared(store: Store, backend: Backend) -> Iterator[tuple[Reconciliation, 
         ThreatReconciliation(store),
         HealthReconciliation(store),
     ]
-    waiting = [Event.decode(data) for row in store.scan(COLLECTION) for data in row_of(row.key, row.data).events]
+    waiting = [Event.decode(data) for row in store.scan(COLLECTION) for data in events_of(row.data)]
     takers = {name: kind for kind in kinds for name in kind.event_types}
     asked = query.EventQuery(pattern=Pattern(list(takers)))
     oldest = [stored.event.timestamp for stored in query.read(backend, query.EventQuery(), query.Stretch(), 1).events]

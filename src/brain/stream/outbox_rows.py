@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 from brain import limits
-from brain.charter import Event, check_depth
-from brain.errors import EnvelopeError
+from brain.charter import Event, check_depth, too_large
 from brain.store import DocumentChange, forking
 from brain.store.rules import new_token
 
@@ -54,21 +52,14 @@ def _nanoseconds(key: str) -> int:
     return int(digits) if digits.isdecimal() else 0
 
 
-class Row(NamedTuple):
-    """What one row holds: events of one write, encoded, in order."""
-
-    key: str
-    events: Sequence[bytes]
-
-
 def rows_of(events: Sequence[Event], keys: RowKeys) -> list[DocumentChange]:
     """The rows that keep these events, to be written with the change. Raises EnvelopeError for one no stream takes."""
     return [DocumentChange(COLLECTION, keys.new(), data, expected=0) for data in _packed([_encoded(e) for e in events])]
 
 
-def row_of(key: str, data: bytes) -> Row:
-    """The row that was read."""
-    return Row(key, data.split(b"\n"))
+def events_of(data: bytes) -> Sequence[bytes]:
+    """What one row holds: events of one write, encoded, in order."""
+    return data.split(b"\n")
 
 
 def _packed(encoded: Sequence[bytes]) -> Iterator[bytes]:
@@ -87,8 +78,7 @@ def _packed(encoded: Sequence[bytes]) -> Iterator[bytes]:
 
 def _encoded(event: Event) -> bytes:
     data = event.encode()
-    if data.count(b"{") + data.count(b"[") > limits.EVENT_DEPTH:  # else it cannot be too deep, as nearly all
-        check_depth(data)
+    check_depth(data)
     if len(data) > limits.EVENT_BYTES:
-        raise EnvelopeError(f"payload: the event has {len(data)} bytes, {limits.EVENT_BYTES} are allowed")
+        raise too_large(data)
     return data

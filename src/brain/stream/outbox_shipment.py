@@ -18,7 +18,7 @@ from brain.logs import Log
 from brain.store import Document, DocumentChange, Store
 from brain.store.rules import new_token
 from brain.stream.backends import Backend, MarkMismatch
-from brain.stream.outbox_rows import COLLECTION, RowKeys, row_of
+from brain.stream.outbox_rows import COLLECTION, RowKeys, events_of
 
 log = Log("brain.outbox")
 
@@ -93,7 +93,7 @@ class OutboxShipment:
             self._take_away(rows)
             return None
         after = mark.next([row.key for row in rows])
-        events = [event for row in rows for event in row_of(row.key, row.data).events]
+        events = [event for row in rows for event in events_of(row.data)]
         self._under_way = (after, {row.key: row.data for row in rows})
         self._mark = None  # until it is known what became of it
         try:

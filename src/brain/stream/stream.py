@@ -17,7 +17,7 @@ from typing import NamedTuple, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from brain import limits, logs
-from brain.charter import Event, Pattern, Priority, check_depth
+from brain.charter import Event, Pattern, Priority, check_depth, too_large
 from brain.errors import BrainError, EnvelopeError, InvalidInput, Unavailable
 from brain.logs import Log
 from brain.platform import at_fork, force_out
@@ -154,7 +154,7 @@ class EventStream(OutboxStream):
         """As `publish`, for an event whose encoded envelope is known to be right: for hot paths of our own modules."""
         try:
             if len(data) > limits.EVENT_BYTES:
-                raise EnvelopeError(f"payload: the event has {len(data)} bytes, {limits.EVENT_BYTES} are allowed")
+                raise too_large(data)
             critical = event_type in self._critical
             with self._publishing:
                 if self._closed:
