@@ -147,14 +147,14 @@ def _with_service(
     from brain.incidents.settings import IncidentSettings
     from brain.incidents.tasks import make_tables
     from brain.kit.context import database_context
-    from brain.kit.database import default_database
+    from brain.kit.database import database_url
     from brain.kit.protocols import AuditProofs
     from brain.settings import load_settings
     from brain.store.ours import check_exists
 
     settings = load_settings(stream=stream, database=database)
     if not creates:
-        check_exists(settings.database or default_database(settings.stream))
+        check_exists(database_url(settings))
     with database_context(settings) as context:
         make_tables(context.database)
         service = IncidentService(context.database, context.table(IncidentSettings), proofs=context.find(AuditProofs))

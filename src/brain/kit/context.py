@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from brain.errors import Unavailable
-from brain.kit.database import default_database, open_database
+from brain.kit.database import database_url, default_database, open_database
 from brain.kit.database_identity import check_groups, release_groups
 from brain.logs import Log
 from brain.plugins import Component, Plugin, PluginContext, plugins
@@ -76,7 +76,7 @@ def database_context(settings: Settings) -> Iterator[PluginContext]:
     Whatever uses them raises Unavailable. Raises InvalidInput for a bad database URL.
     """
     stream, store = cast("EventStream", _NotOpened("stream")), cast("Store", _NotOpened("store"))
-    database = settings.database or default_database(settings.stream)
+    database = database_url(settings)
     with plugin_context(stream, store, settings.model_copy(update={"database": database})) as context:
         yield context
 

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -21,9 +21,13 @@ from brain.store.sqlite import sqlite_file, use_wal
 from brain.store.sqlite_faults import explained
 from brain.unreadable import FAULTS, left_out
 
+if TYPE_CHECKING:
+    from brain.settings import Settings
+
 __all__ = [
     "OUTAGE",
     "create_tables",
+    "database_url",
     "default_database",
     "is_broken",
     "open_database",
@@ -58,6 +62,11 @@ def default_database(stream: str) -> str:
     if scheme == "memory":
         return stream
     return f"sqlite://{name.removesuffix('.db')}-consumers.db" if scheme == "sqlite" else "sqlite:///brain-consumers.db"
+
+
+def database_url(settings: Settings) -> str:
+    """The database's URL by these settings."""
+    return settings.database or default_database(settings.stream)
 
 
 def open_database(url: str) -> sa.Engine:

@@ -98,12 +98,12 @@ def _verify(settings: Settings, source: SourceName) -> Verdict:
 
 def _settings(stream: str | None, database: str | None) -> Settings:
     """The settings, with these options before them and the consumers' database named, which must exist."""
-    from brain.kit.database import default_database
+    from brain.kit.database import database_url
     from brain.settings import load_settings
     from brain.store.ours import check_exists
 
     settings = load_settings(stream=stream, database=database)
-    url = settings.database or default_database(settings.stream)
+    url = database_url(settings)
     check_exists(url)
     return settings.model_copy(update={"database": url})
 

@@ -54,7 +54,7 @@ def ack(
     """Acknowledge an alert: its page is no longer repeated or escalated."""
     with opened(stream, database) as (service, settings):
         alert = service.acknowledge(id, by)
-        run(publish_changes(settings))
+        run(publish_changes(service, settings.stream))
     _print_change(alert, f"{alert.id}: acknowledged by {alert.acknowledged_by}", as_json)
 
 
@@ -69,7 +69,7 @@ def close(
     """Close an alert that no event would resolve."""
     with opened(stream, database) as (service, settings):
         alert = service.close(id, by)
-        run(publish_changes(settings))
+        run(publish_changes(service, settings.stream))
     _print_change(alert, f"{alert.id}: closed by {alert.resolved_by}", as_json)
 
 
@@ -128,12 +128,12 @@ def opened(stream: str | None, database: str | None) -> Iterator[tuple[AlertServ
     from brain.alerting.configuration import configuration
     from brain.alerting.service import AlertService
     from brain.alerting.settings import AlertingSettings
-    from brain.kit.database import default_database, open_database
+    from brain.kit.database import database_url, open_database
     from brain.settings import load_settings
     from brain.store.ours import check_exists
 
     settings = load_settings(stream=stream, store=stream, database=database)
-    url = settings.database or default_database(settings.stream)
+    url = database_url(settings)
     check_exists(url)
     engine = open_database(url)
     try:
@@ -142,19 +142,14 @@ def opened(stream: str | None, database: str | None) -> Iterator[tuple[AlertServ
         engine.dispose()
 
 
-async def publish_changes(settings: Settings) -> None:
-    """Publish the events of what was changed, and of what earlier commands left."""
+async def publish_changes(service: AlertService, url: str) -> None:
+    """Publish the events of what was changed, and of what earlier commands left, on the stream at the URL."""
     from brain.alerting.tables import CONSUMER, EVENTS_CHANNEL
-    from brain.kit.database import default_database, open_database
     from brain.kit.outbox import publish_waiting
     from brain.stream import EventStream
 
-    engine = open_database(settings.database or default_database(settings.stream))
-    try:
-        async with EventStream.open(settings.stream) as stream:
-            await publish_waiting(engine, CONSUMER, stream, EVENTS_CHANNEL)
-    finally:
-        engine.dispose()
+    async with EventStream.open(url) as stream:
+        await publish_waiting(service.database, CONSUMER, stream, EVENTS_CHANNEL)
 
 
 async def _test(name: str, settings: Settings) -> dict[str, Any]:

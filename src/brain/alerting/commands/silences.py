@@ -60,7 +60,7 @@ def add(
     start = time.time() + start_in * 60
     with opened(stream, database) as (service, settings):
         silence = service.add_silence(matchers, by, reason, start + minutes * 60, start)
-        run(publish_changes(settings))
+        run(publish_changes(service, settings.stream))
     if as_json:
         print_json(_values(silence))
     else:
@@ -77,7 +77,7 @@ def remove(
     """Remove a silence. Alerts that it muted and that still fire are paged."""
     with opened(stream, database) as (service, settings):
         silence = service.remove_silence(id)
-        run(publish_changes(settings))
+        run(publish_changes(service, settings.stream))
     if as_json:
         print_json(_values(silence))
     else:

@@ -64,10 +64,10 @@ def opened_with(settings: Settings) -> Iterator[tuple[Engine, AuditSettings]]:
     """The database of the log that the settings name, and the log's settings. Raises as `opened`."""
     from brain.audit.repository import log_verifier
     from brain.audit.settings import AuditSettings
-    from brain.kit.database import default_database, open_database, reachable
+    from brain.kit.database import database_url, open_database, reachable
     from brain.store.ours import check_exists
 
-    url = settings.database or default_database(settings.stream)
+    url = database_url(settings)
     check_exists(url)
     engine = open_database(url)
     try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,6 +17,7 @@ from brain.kit.cli.common import JsonOption, StreamOption, print_json_array, run
 
 if TYPE_CHECKING:
     import httpx
+    from sqlalchemy import Engine
 
     from brain.settings import Settings
     from brain.stream import EventStream
@@ -305,23 +306,30 @@ async def _unreadable_rules(settings: Settings) -> list[Finding]:
     return bad or [Finding("stored rules", "ok", f"{len(found.rules)} stored, and all can be read")]
 
 
+@contextmanager
+def _consumers_database(url: str) -> Iterator[Engine]:
+    from brain.kit.database import open_database
+
+    database = open_database(url)
+    try:
+        yield database
+    finally:
+        database.dispose()
+
+
 async def _database(settings: Settings) -> Finding:
     import sqlalchemy as sa
 
-    from brain.kit.database import default_database, open_database, reachable
+    from brain.kit.database import database_url, reachable
     from brain.stream.threads import run_alone
 
-    url = settings.database or default_database(settings.stream)
+    url = database_url(settings)
     if _missing_database(url) is not None:
         return Finding("database", "ok", "not there yet; brain serve or brain worker makes it when it first runs")
 
     def ask() -> None:
-        database = open_database(url)
-        try:
-            with reachable(database), database.begin() as db:
-                db.execute(sa.text("SELECT 1"))
-        finally:
-            database.dispose()
+        with _consumers_database(url) as database, reachable(database), database.begin() as db:
+            db.execute(sa.text("SELECT 1"))
 
     try:
         async with asyncio.timeout(WAIT_SECONDS):
@@ -334,22 +342,18 @@ async def _database(settings: Settings) -> Finding:
 
 async def _standing(settings: Settings) -> list[Finding]:
     """The plug-ins' groups that stand still, since the stream or their database was restored."""
-    from brain.kit.database import default_database, open_database
+    from brain.kit.database import database_url
     from brain.kit.moving import standing
     from brain.stream.backends import open_backend
     from brain.stream.threads import run_alone
 
-    url = settings.database or default_database(settings.stream)
+    url = database_url(settings)
     if _missing_database(url) is not None:
         return []
 
     def ask() -> dict[str, str]:
-        database = open_database(url)
-        try:
-            with closing(open_backend(settings.stream)) as backend:
-                return standing(backend, database)
-        finally:
-            database.dispose()
+        with _consumers_database(url) as database, closing(open_backend(settings.stream)) as backend:
+            return standing(backend, database)
 
     try:
         async with asyncio.timeout(WAIT_SECONDS):
@@ -363,22 +367,19 @@ async def _standing(settings: Settings) -> list[Finding]:
 
 async def _owners(settings: Settings) -> list[Finding]:
     """The groups that another database keeps: this one would do everything a second time."""
-    from brain.kit.database import default_database, open_database
+    from brain.kit.database import database_url
     from brain.kit.database_identity import GroupOwner, known_identity, owned_elsewhere
     from brain.stream.backends import open_backend
     from brain.stream.threads import run_alone
 
-    url = settings.database or default_database(settings.stream)
+    url = database_url(settings)
 
     def ask() -> dict[str, GroupOwner]:
         with closing(open_backend(settings.stream)) as backend:
             if _missing_database(url) is not None:
                 return owned_elsewhere(backend, "")
-            database = open_database(url)
-            try:
+            with _consumers_database(url) as database:
                 return owned_elsewhere(backend, known_identity(database))
-            finally:
-                database.dispose()
 
     try:
         async with asyncio.timeout(WAIT_SECONDS):

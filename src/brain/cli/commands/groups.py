@@ -84,13 +84,13 @@ def adopt(
     stream, and what it says to the outside may be said again.
     """
     from brain.errors import InvalidInput
-    from brain.kit.database import default_database, open_database
+    from brain.kit.database import database_url, open_database
     from brain.kit.database_identity import adopt_groups, known_identity, owned_elsewhere
     from brain.settings import load_settings
 
     settings = load_settings(stream=stream, database=database)
     with opened(stream) as backend:
-        engine = open_database(settings.database or default_database(settings.stream))
+        engine = open_database(database_url(settings))
         try:
             elsewhere = owned_elsewhere(backend, known_identity(engine))
             chosen = [find_group(backend, name).name for name in names] if names else list(elsewhere)

@@ -14,7 +14,7 @@ from brain.errors import Conflict, InvalidInput, Unavailable
 from brain.kit.backup import manifest as parts
 from brain.kit.backup.manifest import Manifest
 from brain.kit.backup.tables import restore_rows
-from brain.kit.database import default_database, open_database
+from brain.kit.database import database_url, open_database
 from brain.plugins import plugins
 from brain.store.sqlite import sqlite_file
 from brain.stream.backends import open_backend
@@ -63,7 +63,7 @@ class _Restore:
         self._manifest = manifest
         self._settings = settings
         self._stream = _place(settings.stream) if manifest.stream else None
-        url = settings.database or default_database(settings.stream)
+        url = database_url(settings)
         self._with_database = with_database and (folder / parts.DATABASE).exists()
         self._url = url
         self._done = Restored(database=url if self._with_database else "")

@@ -21,7 +21,7 @@ from brain.kit.backup import manifest as parts
 from brain.kit.backup.journals import copy_journals, drop_stored
 from brain.kit.backup.manifest import Manifest
 from brain.kit.backup.tables import copy_file, copy_rows, open_copy
-from brain.kit.database import create_tables, default_database, open_database
+from brain.kit.database import create_tables, database_url, open_database
 from brain.kit.lineage import CannotContinue, Known, locate
 from brain.logs import Log
 from brain.plugins import plugins
@@ -105,7 +105,7 @@ def _copy(settings: Settings, draft: Path, stream: Path | None, store: Path | No
 
 def _copy_database(settings: Settings, draft: Path, with_keys: bool, needed: bool) -> bool:
     """Copy the consumers' tables, if there are any, and the files beside them; whether row by row."""
-    url = settings.database or default_database(settings.stream)
+    url = database_url(settings)
     if not needed and url.startswith("sqlite:") and not sqlite_file(url).exists():
         return False
     check_exists(url)

@@ -20,12 +20,12 @@ def opened_database(stream: str | None, database: str | None) -> Iterator[tuple[
 
     Raises InvalidInput when it is a file that is not there, Unavailable when it does not answer.
     """
-    from brain.kit.database import default_database, open_database, reachable
+    from brain.kit.database import database_url, open_database, reachable
     from brain.settings import load_settings
     from brain.store.ours import check_exists
 
     settings = load_settings(stream=stream, database=database)
-    url = settings.database or default_database(settings.stream)
+    url = database_url(settings)
     check_exists(url)
     engine = open_database(url)
     try:
