@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -31,6 +29,7 @@ from brain.store import open_store
 from support.alerting_running import paging
 from support.incident_house import mirrored
 from support.server import ServeProcess
+from support.signals import freeze, thaw
 from support.sizes import sizes
 from support.toml import toml
 from support.waiting import until
@@ -96,11 +95,11 @@ class Nodes:
 
     @contextmanager
     def stopped(self, number: int) -> Iterator[None]:
-        os.kill(self._running[number].pid, signal.SIGSTOP)
+        freeze(self._running[number].pid)
         try:
             yield
         finally:
-            os.kill(self._running[number].pid, signal.SIGCONT)
+            thaw(self._running[number].pid)
 
     def end(self) -> None:
         for node in self._running:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import os
 import random
-import signal
 import sqlite3
 import time
 from collections import Counter
@@ -29,6 +27,7 @@ from brain.testing import RecordingStream
 from support.announcing_worker import THING_MADE, THINGS, ThingMade, make, make_things
 from support.forks import in_child
 from support.processes import kill, spawn
+from support.signals import freeze, thaw
 from support.sizes import sizes
 from support.waiting import until
 
@@ -229,11 +228,11 @@ async def test_a_frozen_process_holds_up_nobody_and_doubles_nothing(url: str, st
         async with EventStream.open(url, journal=tmp_path / "journal") as stream:
             for number in range(20):
                 assert process.pid is not None
-                os.kill(process.pid, signal.SIGSTOP)
+                freeze(process.pid)
                 if _writable(url):  # else it holds SQLite's lock, which is another matter
                     await asyncio.to_thread(make, store, stream, f"p-{number:02d}")
                     await until(lambda: stream.stats()["backlog"] == 0)
-                os.kill(process.pid, signal.SIGCONT)
+                thaw(process.pid)
                 await asyncio.sleep(0.01)
             kill(process)
             await all_announced(store, stream)

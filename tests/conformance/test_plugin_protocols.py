@@ -15,6 +15,7 @@ from brain.kit.protocols import AuditProofs, ThreatMoves
 from brain.plugins import plugins
 from brain.settings import Settings
 from brain.store.memory import MemoryStore
+from support.waiting import until
 
 
 def test_what_is_provided_is_a_protocol_of_the_kit() -> None:
@@ -39,6 +40,7 @@ async def test_threats_are_moved_without_importing_them(tmp_path: Path) -> None:
             assert await moves.status("thr_0") is None
             with pytest.raises(NotFound):
                 await moves.move("thr_0", ThreatStatus.RESOLVED, "no such threat")
+        await until(lambda: stream.stats()["backlog"] == 0)
         events = [event async for event in stream.replay("threat.status_changed")]
     assert [event.payload["reason"] for event in events] == ["looking at it"]
 

@@ -49,7 +49,7 @@ async def test_a_threat_is_paged_taken_on_and_resolved_everywhere(
         await until(lambda: len(stand_ins.webhook.messages) == 2)
         await alerting.threats.update_threat_status(threat.id, "MITIGATED", "blocked")
         await until(lambda: len(stand_ins.webhook.messages) == 3 and alerting.unsaid() == 0)
-        events = [event async for event in alerting.stream.replay("alert.*")]
+        events = await alerting.events()
     (page, _, end) = stand_ins.webhook.messages.values()
     assert (page["action"], end["action"]) == ("trigger", "resolve")
     assert page["dedup_key"] == end["dedup_key"] == threat.id
@@ -133,7 +133,7 @@ async def test_who_refused_the_page_is_not_told_the_end(tmp_path: Path, stand_in
         assert "404" in str(alerting.service.alerts()[0].notifications[0].error)
         await alerting.threats.update_threat_status(threat.id, "MITIGATED")
         await until(lambda: states() == ["sent", "refused"])
-        events = [event async for event in alerting.stream.replay("alert.*")]
+        events = await alerting.events()
         assert [event.type for event in events] == ["alert.notification_failed"]
         assert alerting.retry("gone") == 1  # too late: it is over
         await until(lambda: states() == ["sent", "sent"])

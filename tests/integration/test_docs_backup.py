@@ -40,6 +40,7 @@ async def live(tmp_path: Path) -> Settings:
     async with consuming(settings) as context:
         await publish(context.stream, TRAFFIC(), 150)
         await caught_up(context.database, context.stream.backend)
+        await until((tmp_path / "live" / "brain-audit.checkpoint").exists)
     return settings
 
 
@@ -128,6 +129,7 @@ async def test_to_postgresql_and_back(live: Settings, tmp_path: Path, postgres: 
         traffic.events(150)  # those of the fixture, whose threats go on
         await publish(context.stream, traffic, 30)
         await caught_up(context.database, context.stream.backend)
+        await until((tmp_path / "live" / "brain-audit.checkpoint").exists)
     take(moved, tmp_path / "again")
     back = settings_in(tmp_path / "third")
     restore(back, tmp_path / "again")

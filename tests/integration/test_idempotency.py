@@ -15,6 +15,7 @@ from brain.server import request_keys
 from brain.server.request_keys import RequestKeys
 from brain.server.running import Running
 from support.server import running_server, without_consumers
+from support.waiting import until
 
 KEY = "Idempotency-Key"
 THREAT = {"type": "scan", "source": "203.0.113.7", "severity": "LOW"}
@@ -90,12 +91,14 @@ async def test_a_request_whose_answer_was_not_kept_finds_what_it_created(
     server, client = served
     path, body = CREATING[kind]
     new = {name: f"{body[name]}-2" for name in ("id", "correlation_id", "agent_id", "source") if name in body}
+    await until(lambda: server.stream.stats()["backlog"] == 0)
     before = len([event async for event in server.stream.replay()])
     answers = [
         await client.post(path, json=body | new, headers={KEY: f"lost-{kind}".replace(" ", "-")}) for _ in range(2)
     ]
     assert [(answer.status_code, replayed(answer)) for answer in answers] == [(201, False)] * 2, answers[1].text
     assert answers[0].json() == answers[1].json()
+    await until(lambda: server.stream.stats()["backlog"] == 0)
     events = [event async for event in server.stream.replay()][before:]
     assert len({event.id for event in events}) == len({event.type for event in events}), [one.type for one in events]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from brain import EventStream, ImmuneService, ThreatService
+from brain import Event, EventStream, ImmuneService, ThreatService
 from brain.alerting.configuration import configuration
 from brain.alerting.service import AlertService
 from brain.alerting.settings import AlertingSettings
@@ -24,6 +24,8 @@ from brain.kit.database import open_database
 from brain.plugins import PluginContext, plugins
 from brain.settings import Settings
 from brain.store import open_store
+from support.incident_house import waiting
+from support.waiting import until
 
 ROUTING_KEY = "R" * 32
 
@@ -65,6 +67,11 @@ class Running:
         """As `brain outbox retry alerting --channel NOTIFIER`."""
         with self.database.begin() as db:
             return outbox.retry_refused(db, consumer="alerting", now=time.time(), channel=notifier)
+
+    async def events(self) -> list[Event]:
+        """What was published of alerts, once nothing of it waits."""
+        await until(lambda: waiting(self.database) == 0)
+        return [event async for event in self.stream.replay("alert.*")]
 
     def unsaid(self) -> int:
         """Messages that are decided and not sent."""

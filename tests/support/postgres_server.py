@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psycopg
 
+from support.signals import freeze, thaw
+
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 
 
@@ -83,14 +85,14 @@ class PostgresServer:
         assert self._process is not None
         stopped = [self._process.pid]
         try:
-            os.kill(self._process.pid, signal.SIGSTOP)
+            freeze(self._process.pid)
             for child in Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split():
-                os.kill(int(child), signal.SIGSTOP)
+                freeze(int(child))
                 stopped.append(int(child))
             yield
         finally:
             for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
+                thaw(pid)
 
     def stop(self) -> None:
         """End it at once, and remove its folder."""

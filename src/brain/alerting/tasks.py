@@ -29,6 +29,7 @@ from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.store.deletion_clock import deletion_clock
 from brain.stream.backends import position_key
+from brain.stream.change_signal import ChangeSignal
 
 log = Log("brain.alerting")
 
@@ -55,7 +56,7 @@ class AlertingTasks:
         self._context = context
         self._configuration = configuration
         self._clock = clock
-        self._news = asyncio.Event()
+        self._news = ChangeSignal()
         self._deleted_at = -inf  # monotonic
         self._evaluated_at = -inf
         projector = AlertProjector(configuration, clock)
@@ -64,7 +65,7 @@ class AlertingTasks:
             GROUP,
             projector.apply,
             pattern=configuration.signal_rules.patterns,
-            committed=self._news.set,
+            committed=self._news.notify,
             former="soc",
         )
         self._delivery = PageDelivery(context, configuration, sender, clock)
@@ -112,11 +113,12 @@ class AlertingTasks:
         await self._retry(self._make_tables)
         await self._warm_up()
         await self._retry(self._reroute)
-        while True:
-            self._news.clear()
-            more = await self._retry(self._evaluate)
-            if not more:
-                await _wait(self._news, POLL)
+        with self._news.listen() as news:
+            while True:
+                news.clear()
+                more = await self._retry(self._evaluate)
+                if not more:
+                    await _wait(news, POLL)
 
     async def _send_forever(self) -> None:
         await self._retry(self._make_tables)

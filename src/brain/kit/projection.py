@@ -57,9 +57,9 @@ class Projection:
     `run` raises OwnedElsewhere when another database keeps the group.
 
     `apply` is called in a thread, inside the transaction; what it raises rolls the batch back. An outage of the
-    database is waited for. Bytes that are no event are only applied under the pattern `*`. `committed` is called,
-    in the event loop, after each batch that changed something. `former` is the name that the group once had: it goes
-    on from the position of that one.
+    database is waited for. Bytes that are no event are only applied under the pattern `*`. `committed` is called
+    in the same thread, right after the commit of a batch that changed something, also when the task was cancelled
+    meanwhile. `former` is the name that the group once had: it goes on from the position of that one.
     """
 
     def __init__(
@@ -131,7 +131,6 @@ class Projection:
             entries = await self._stream.call(self._stream.backend.read, position, size, self.group)
         if not entries:
             return None
-        before = self.applied
         try:
             reached = await for_tasks(self._database, self._apply_batch, entries)
         except (*OUTAGE, *_STANDSTILL):
@@ -140,8 +139,6 @@ class Projection:
             self._check_database(error)
             return await self._failed(position, entries, error)
         self._limit = min(self.batch, self._limit * 2)
-        if self.applied != before:
-            self._committed()
         await self._report()
         return reached
 
@@ -254,6 +251,8 @@ class Projection:
         self._note_stored(place)
         self.applied += len(fresh)
         self.duplicates += len(items) - len(fresh)
+        if fresh:
+            self._committed()
         return place.position
 
     def _moved_by_another(self, stands: Place) -> bool:
