@@ -18,6 +18,7 @@ from brain.kit import outbox
 from brain.kit.context import open_plugin
 from brain.plugins import plugins
 from brain.settings import load_settings
+from brain.testing import RecordingStream
 from support.command import Command
 from support.incident_house import Running, running
 from support.waiting import until
@@ -160,7 +161,8 @@ async def test_an_incident_carries_the_decisions_behind_it_and_their_proofs(at_w
         tasks = [asyncio.create_task(work()) for work in audit.tasks]
         incident = await at_work.one("story-9")
         found = await at_work.becomes(
-            incident["id"], lambda found: bool(found["decisions"]) and all(one["proof"] for one in found["decisions"])
+            incident["id"],
+            lambda found: len(found["decisions"]) == 3 and all(one["proof"] for one in found["decisions"]),
         )
         for task in tasks:
             task.cancel()
@@ -175,6 +177,21 @@ async def test_an_incident_carries_the_decisions_behind_it_and_their_proofs(at_w
     for one in found["decisions"]:
         assert one["proof"]["url"] == f"/api/audit/proof/{one['event_id']}"
         assert one["proof"]["index"] < one["proof"]["size"]
+
+
+async def test_decisions_that_the_stream_gets_after_the_threat_are_added(at_work: Running) -> None:
+    recorded = RecordingStream()
+    engine = PolicyEngine(event_stream=recorded)
+    for agent in ("agent-7", "agent-8"):
+        engine.evaluate({"agent_id": agent, "action": "before", "resource": "db"})
+    incident = await at_work.one(await at_work.escalated("agent-7"))
+    engine.evaluate({"agent_id": "agent-7", "action": "after", "resource": "db"})
+    for event in recorded.events:
+        at_work.stream.publish(event)
+    found = await at_work.becomes(incident["id"], lambda found: bool(found["decisions"]))
+    await at_work.quiet()
+    found = await at_work.incidents.get(incident["id"])
+    assert [(one["agent"], one["action"]) for one in found["decisions"]] == [("agent-7", "before")]
 
 
 async def test_a_flood_of_one_story_stays_one_small_incident(on_sqlite: Running) -> None:
@@ -230,8 +247,16 @@ async def test_texts_of_any_length_and_kind_fit(at_work: Running) -> None:
 async def test_an_event_that_breaks_its_declaration_is_a_dead_letter_and_holds_up_nothing(on_sqlite: Running) -> None:
     on_sqlite.stream.publish(Event(type="threat.escalated", source="threats_service", payload={"threat_id": 7}))
     await on_sqlite.one(await on_sqlite.escalated())
-    (letter,) = await on_sqlite.stream.dead_letters("brain.incidents")
-    assert "threat_id" in letter.error
+
+    async def letters() -> list[str]:
+        return [letter.error for letter in await on_sqlite.stream.dead_letters("brain.incidents")]
+
+    async def found() -> bool:
+        return await letters() != []
+
+    await until(found)
+    (error,) = await letters()
+    assert "threat_id" in error
 
 
 def test_the_command_line_works_on_the_same_incidents(brain: Command) -> None:

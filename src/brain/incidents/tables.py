@@ -135,6 +135,15 @@ recent = Table(
 )
 """The policy decisions of the last minutes, from which an incident gets those that explain it."""
 
+windows = Table(
+    "incidents_windows",
+    metadata,
+    Column("agent", Text, primary_key=True),
+    Column("at", Double, primary_key=True),
+    Column("incident", String(20), primary_key=True),
+)
+"""Whose decisions before which moment an incident shows: one that the stream gets later is added."""
+
 decisions = Table(
     "incidents_decisions",
     metadata,
