@@ -110,10 +110,9 @@ def created(event: Event) -> Iterator[tuple[str, str]]:
 
 
 def announced(url: str) -> Counter[tuple[str, str]]:
-    """What the events say. One of a silence or an incident may be stored twice under one id (docs/guarantees.md)."""
+    """What the events say."""
     with closing(open_backend(url)) as backend:
-        events = {stored.event.id: stored.event for stored in scan(backend, EventQuery())}
-    return Counter(one for event in events.values() for one in created(event))
+        return Counter(one for stored in scan(backend, EventQuery()) for one in created(stored.event))
 
 
 async def found(client: Client) -> Counter[tuple[str, str]]:

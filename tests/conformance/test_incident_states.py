@@ -184,11 +184,9 @@ class Incidents(RuleBasedStateMachine):
         self.check_announced(incident)
 
     def check_announced(self, incident: dict[str, Any]) -> None:
-        table = outbox.outbox
-        mine = (table.c.channel == "stream") & (table.c.key == incident["id"])
         with self.database.begin() as db:
-            bodies = db.execute(sa.select(table.c.body).where(mine).order_by(table.c.id)).scalars().all()
-        events = [Event.decode(body["event"]) for body in bodies]
+            rows = db.execute(sa.select(outbox.events.c.data).order_by(outbox.events.c.id)).scalars().all()
+        events = [event for event in map(Event.decode, rows) if event.target == incident["id"]]
         assert [event.type for event in events].count("incident.opened") == 1
         assert events[0].type == "incident.opened"
         assert events[-1].payload["state"] == incident["state"]

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from brain import Condition, Event, HealthEvent, PolicyEngine, Rule, correlation
 from brain.charter import IncidentState as State
 from brain.charter import Severity
 from brain.errors import Conflict, InvalidInput, NotFound
-from brain.kit import outbox
 from brain.kit.context import open_plugin
 from brain.plugins import plugins
 from brain.settings import load_settings
@@ -210,19 +208,6 @@ async def test_a_flood_of_one_story_stays_one_small_incident(on_sqlite: Running)
     found = await on_sqlite.incidents.get(incident["id"])
     assert len(found["timeline"]) <= 502
     assert len(found["events"]) == 1000
-
-
-async def test_our_events_are_the_same_when_they_are_published_again(on_sqlite: Running) -> None:
-    await on_sqlite.one(await on_sqlite.escalated())
-    await on_sqlite.quiet()
-    table = outbox.outbox
-    with on_sqlite.house.database.begin() as db:  # as after a kill between publishing and noting it
-        db.execute(sa.update(table).where(table.c.channel == "stream").values(state="waiting"))
-    on_sqlite.tasks.nudge()
-    await on_sqlite.quiet()
-    opened = [event async for event in on_sqlite.stream.replay("incident.opened")]
-    assert len(opened) == 2
-    assert opened[0] == opened[1]
 
 
 async def test_texts_of_any_length_and_kind_fit(at_work: Running) -> None:

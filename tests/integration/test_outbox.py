@@ -21,6 +21,7 @@ from brain.kit.outbox import (
     DispatchOptions,
     Message,
     OutboxRow,
+    Outcomes,
     cancel,
     channels,
     metadata,
@@ -104,10 +105,11 @@ async def test_what_is_put_is_sent_once_and_its_answer_kept(database: Engine) ->
     service = Service()
     noted: list[tuple[str, str]] = []
 
-    def on_sent(db: Connection, row: OutboxRow, answer: Mapping[str, Any]) -> None:
-        noted.append((row.dedup, answer["id"]))
+    class Noting(Outcomes):
+        def sent(self, db: Connection, row: OutboxRow, answer: Mapping[str, Any]) -> None:
+            noted.append((row.dedup, answer["id"]))
 
-    dispatcher = Dispatcher(database, "alerting", service.deliver, on_sent=on_sent, options=QUICK)
+    dispatcher = Dispatcher(database, "alerting", service.deliver, outcomes=Noting(), options=QUICK)
     async with running(dispatcher):
         await until(lambda: dispatcher.counts == {("slack", "sent"): 2})
     assert sorted(service.got) == ["a", "b"]
@@ -300,11 +302,12 @@ async def test_a_failing_hook_rolls_the_sent_mark_back(database: Engine) -> None
     service = Service()
     failures = [KeyError("id")]
 
-    def on_sent(db: Connection, row: OutboxRow, answer: Mapping[str, Any]) -> None:
-        if failures:
-            raise failures.pop()
+    class Failing(Outcomes):
+        def sent(self, db: Connection, row: OutboxRow, answer: Mapping[str, Any]) -> None:
+            if failures:
+                raise failures.pop()
 
-    async with running(Dispatcher(database, "alerting", service.deliver, on_sent=on_sent, options=QUICK)):
+    async with running(Dispatcher(database, "alerting", service.deliver, outcomes=Failing(), options=QUICK)):
         await until(all_sent(database))
     assert service.got == ["r", "r"]
 

@@ -73,11 +73,7 @@ class Alerting:
             return {alert.id: alert for alert in repository.find_alerts(db)}
 
     def said(self) -> Sequence[Any]:
-        """Every message in the outbox, in order; its rows for events are no messages."""
-        return [row for row in self.waiting() if row.channel != tables.EVENTS_CHANNEL]
-
-    def waiting(self) -> Sequence[Any]:
-        """Every row of the outbox, in order."""
+        """Every message in the outbox, in order."""
         with self.engine.begin() as db:
             return db.execute(sa.select(outbox.outbox).order_by(outbox.outbox.c.id)).all()
 

@@ -22,7 +22,7 @@ from brain.incidents.service import IncidentService
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.tasks import IncidentTasks
 from brain.kit.database import open_database, reading
-from brain.kit.outbox import outbox
+from brain.kit.outbox import events, outbox
 from brain.kit.protocols import AuditProofs
 from brain.plugins import PluginContext, plugins
 from brain.settings import Settings
@@ -113,10 +113,10 @@ class Running:
 
 
 def waiting(database: sa.Engine) -> int:
-    """Rows of the outbox that wait."""
-    query = sa.select(sa.func.count()).select_from(outbox).where(outbox.c.state == "waiting")
+    """Rows of the outbox that wait: messages and events."""
+    messages = sa.select(sa.func.count()).select_from(outbox).where(outbox.c.state == "waiting")
     with reading(database).begin() as db:
-        return db.execute(query).scalar_one()
+        return db.execute(messages).scalar_one() + db.execute(sa.select(sa.func.count(events.c.id))).scalar_one()
 
 
 @asynccontextmanager

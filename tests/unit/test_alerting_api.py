@@ -13,8 +13,8 @@ from brain.alerting.http import alerting_router
 from brain.alerting.http_models import NewSilence
 from brain.alerting.signal_rules import SignalRules, _denied
 from brain.alerting.signals import Fires
-from brain.alerting.tables import CONSUMER, EVENTS_CHANNEL
-from brain.kit.outbox import publish_waiting
+from brain.alerting.tables import CONSUMER
+from brain.kit.outbox import ship_waiting
 from brain.threats.events import DETECTED
 from support.alerting import Alerting
 from support.http import client_of
@@ -37,7 +37,7 @@ def client(alerting: Alerting, stream: EventStream) -> TestClient:
 
 
 async def types(alerting: Alerting, stream: EventStream) -> list[str]:
-    await publish_waiting(alerting.engine, CONSUMER, stream, EVENTS_CHANNEL)
+    await ship_waiting(alerting.engine, CONSUMER, stream)
     return [event.type async for event in stream.replay("alert.*")]
 
 

@@ -16,7 +16,6 @@ import sqlalchemy as sa
 from brain import HealthEvent, ImmuneService, PolicyEngine, ThreatService
 from brain.alerting.service import AlertService
 from brain.alerting.tables import ALERTS, SILENCES
-from brain.alerting.tables import EVENTS_CHANNEL as ALERT_EVENTS
 from brain.charter import Event, HealthKind, HealthSeverity, IncidentState
 from brain.errors import Conflict, InvalidInput
 from brain.incidents import tables as incident_tables
@@ -92,8 +91,8 @@ class InTables:
             return {table.name: db.execute(sa.select(table)).all() for table in kept}
 
     def events(self) -> Sequence[Event]:
-        channels = (ALERT_EVENTS, outbox.EVENTS_CHANNEL)
-        return [Event.decode(row.body["event"]) for row in self.alerting.waiting() if row.channel in channels]
+        with self.alerting.engine.begin() as db:
+            return [Event.decode(data) for data in db.execute(sa.select(outbox.events.c.data)).scalars()]
 
 
 def refused(act: Act) -> Act:

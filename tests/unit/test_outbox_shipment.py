@@ -2,134 +2,36 @@
 
 from __future__ import annotations
 
-import random
-from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from brain.charter import Event
-from brain.errors import EnvelopeError, Unavailable
+from brain.errors import EnvelopeError
 from brain.store import DocumentChange, Store
 from brain.store.memory import MemoryStore
-from brain.stream.backends import Backend
 from brain.stream.backends.memory import MemoryBackend
-from brain.stream.outbox_rows import COLLECTION, RowKeys, events_of, made_at, rows_of
-from brain.stream.outbox_shipment import ROWS, OutboxMark, OutboxShipment, producer_of
-
-
-def event(number: int, **more: Any) -> Event:
-    return Event(type="test.changed", source="test_service", payload={"n": number, **more})
-
-
-def numbers(backend: Backend) -> list[int]:
-    return [Event.decode(entry.data).payload["n"] for entry in backend.read("", 100_000)]
-
+from brain.stream.outbox_rows import COLLECTION, RowKeys, StoreRows, events_of, made_at, rows_of
+from brain.stream.outbox_shipment import ROWS, OutboxMark, OutboxShipment
+from support.outbox_world import OutboxWorld, event, numbers, ship_all
 
 DEEP: list[Any] = []
 for _ in range(60):
     DEEP = [DEEP]
 
 
-def ship_all(shipment: OutboxShipment) -> None:
-    while shipment.ship() != []:
-        pass
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class Meddled:
-    """A store or a backend between whose calls, and in the middle of them, everything happens."""
-
-    def __init__(self, real: Any, meddle: Callable[[], None]) -> None:
-        self._real = real
-        self._meddle = meddle
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._real, name)
-        if not callable(found):
-            return found
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self._meddle()
-            result = found(*args, **kwargs)
-            self._meddle()
-            return result
-
-        return call
-
-
-class World:
-    """Processes that write changes and ship them, killed, cut off, and frozen in the middle of each other's work."""
-
-    def __init__(self, seed: int) -> None:
-        self.chance = random.Random(seed)
-        self.store, self.backend = MemoryStore(), MemoryBackend()
-        self.keys = RowKeys()
-        self.written = 0
-        self.calm = False
-        self.frozen: set[int] = set()
-        self.shipments = [self.born() for _ in range(3)]
-
-    def born(self) -> OutboxShipment:
-        meddled: Any = [Meddled(self.store, self.meddle), Meddled(self.backend, self.meddle)]
-        return OutboxShipment(*meddled, self.keys)
-
-    def meddle(self) -> None:
-        if self.calm:
-            return
-        happens = self.chance.random()
-        if happens < 0.05:
-            raise Killed
-        if happens < 0.15:
-            raise Unavailable("cut off")
-        if happens < 0.35:
-            self.step()
-        elif happens < 0.45:
-            self.write()
-
-    def write(self) -> None:
-        events = [event(self.written + more) for more in range(self.chance.randint(1, 3))]
-        self.written += len(events)
-        self.store.write(rows_of(events, self.keys))
-
-    def step(self) -> None:
-        """One of those that are not frozen works until it is through, or something ends it."""
-        free = [number for number in range(len(self.shipments)) if number not in self.frozen]
-        if not free:
-            return
-        number = self.chance.choice(free)
-        self.frozen.add(number)
-        try:
-            self.shipments[number].ship()
-        except Unavailable:
-            pass
-        except Killed:
-            self.shipments[number] = self.born()
-        finally:
-            self.frozen.discard(number)
-
-
 @pytest.mark.parametrize("seed", range(60))
 def test_each_event_is_on_the_stream_once_whatever_comes_in_between(seed: int) -> None:
-    world = World(seed)
-    for _ in range(60):
-        world.step()
-        world.write()
-    world.calm = True
-    ship_all(world.shipments[0])
-    assert Counter(numbers(world.backend)) == Counter(range(world.written))
-    assert world.store.scan(COLLECTION) == []
+    store, keys = MemoryStore(), RowKeys()
+    OutboxWorld(seed, StoreRows(store, keys), lambda events: store.write(rows_of(events, keys))).goes_on_and_ends(60)
+    assert store.scan(COLLECTION) == []
 
 
 def test_events_keep_the_order_of_their_writes_and_large_batches_go_on() -> None:
     store, backend, keys = MemoryStore(), MemoryBackend(), RowKeys()
     for number in range(3 * ROWS):
         store.write(rows_of([event(2 * number), event(2 * number + 1)], keys))
-    shipment = OutboxShipment(store, backend, keys)
+    shipment = OutboxShipment(StoreRows(store, keys), backend)
     assert [len(shipment.ship() or ()) for _ in range(4)] == [ROWS, ROWS, ROWS, 0]
     assert numbers(backend) == list(range(6 * ROWS))
     assert shipment.shipped == 6 * ROWS
@@ -171,12 +73,12 @@ class Forgetful(MemoryBackend):
 @pytest.mark.parametrize("kept", [0, 1])
 def test_a_stream_that_comes_back_with_less_is_given_the_events_again(kept: int) -> None:
     store, backend, keys = MemoryStore(), Forgetful(), RowKeys()
-    shipment = OutboxShipment(store, backend, keys)
+    shipment = OutboxShipment(StoreRows(store, keys), backend)
     marks = []
     for number in range(3):
         store.write(rows_of([event(number)], keys))
         shipment.ship()
-        marks.append((producer_of(store), backend.mark(producer_of(store))))
+        marks.append((StoreRows(store, keys).producer(), backend.mark(StoreRows(store, keys).producer())))
     backend.come_back_with(kept, marks[0] if kept else ("", ""))
     shipment.look_back()
     ship_all(shipment)
@@ -185,7 +87,7 @@ def test_a_stream_that_comes_back_with_less_is_given_the_events_again(kept: int)
 
 def test_a_store_that_comes_back_with_rows_that_were_shipped_does_not_double_them() -> None:
     store, backend, keys = MemoryStore(), MemoryBackend(), RowKeys()
-    shipment = OutboxShipment(store, backend, keys)
+    shipment = OutboxShipment(StoreRows(store, keys), backend)
     rows = rows_of([event(0)], keys)
     store.write(rows)
     shipment.ship()
@@ -199,18 +101,19 @@ def test_a_store_that_comes_back_with_rows_that_were_shipped_does_not_double_the
 def test_two_stores_on_one_stream_do_not_disturb_each_other() -> None:
     backend, keys = MemoryBackend(), RowKeys()
     stores = [MemoryStore(), MemoryStore()]
-    shipments = [OutboxShipment(store, backend, keys) for store in stores]
+    shipments = [OutboxShipment(StoreRows(store, keys), backend) for store in stores]
     for number in range(20):
         stores[number % 2].write(rows_of([event(number)], keys))
         shipments[number % 2].ship()
     assert numbers(backend) == list(range(20))
-    assert producer_of(stores[0]) != producer_of(stores[1])
+    names = {StoreRows(store, keys).producer() for store in stores}
+    assert len(names) == 2
 
 
 def test_a_store_that_comes_back_empty_is_named_again() -> None:
     store: Store = MemoryStore()
     backend, keys = MemoryBackend(), RowKeys()
-    shipment = OutboxShipment(store, backend, keys)
+    shipment = OutboxShipment(StoreRows(store, keys), backend)
     store.write(rows_of([event(0)], keys))
     shipment.ship()
     store.delete("events.outbox.id", "store")
@@ -218,4 +121,4 @@ def test_a_store_that_comes_back_empty_is_named_again() -> None:
     store.write([*rows_of([event(1)], keys), DocumentChange("things", "a", b"{}")])
     shipment.ship()
     assert numbers(backend) == [0, 1]
-    assert OutboxMark.read(backend.mark(producer_of(store))).number == 1
+    assert OutboxMark.read(backend.mark(StoreRows(store, keys).producer())).number == 1

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from typing import Any
-
-import msgspec
 
 from brain.alerting.events import (
     ACKNOWLEDGED,
@@ -20,7 +16,6 @@ from brain.alerting.models import Alert
 from brain.alerting.silences import Silence
 from brain.charter import Event, EventType
 from brain.kit.outbox import OutboxRow
-from brain.stream.publisher import Publisher, publish_safely
 
 
 def acknowledged(alert: Alert) -> Event:
@@ -65,14 +60,14 @@ def silence_changed(change: EventType[SilenceChanged], silence: Silence) -> Even
     )
 
 
-def announce_notified(stream: Publisher, row: OutboxRow) -> None:
-    """Publish `alert.notified`."""
-    _publish_once(stream, NOTIFIED, {**_notified(row), "attempts": row.attempts}, row)
+def notified(row: OutboxRow) -> Event:
+    """An `alert.notified`."""
+    return NOTIFIED.event({**_notified(row), "attempts": row.attempts}, meta=_meta(row))
 
 
-def announce_failed(stream: Publisher, row: OutboxRow, error: str) -> None:
-    """Publish `alert.notification_failed`."""
-    _publish_once(stream, NOTIFICATION_FAILED, {**_notified(row), "error": error}, row)
+def notification_failed(row: OutboxRow, error: str) -> Event:
+    """An `alert.notification_failed`."""
+    return NOTIFICATION_FAILED.event({**_notified(row), "error": error}, meta=_meta(row))
 
 
 def _notified(row: OutboxRow) -> NotificationPayload:
@@ -88,10 +83,6 @@ def _notified(row: OutboxRow) -> NotificationPayload:
     }
 
 
-def _publish_once(stream: Publisher, declared: EventType[Any], payload: Mapping[str, Any], row: OutboxRow) -> None:
-    """Publish under an id made from the row: consumers recognise the event when the row is sent again."""
+def _meta(row: OutboxRow) -> dict[str, Any]:
     alerts = row.body["alerts"]
-    event = declared.event(dict(payload), meta={"correlation_id": alerts[0]["correlation_id"] if alerts else None})
-    own = hashlib.sha256(f"{declared.name} {row.dedup} {row.created_at}".encode()).hexdigest()[:16]
-    known: Event = msgspec.structs.replace(event, id=f"evt_soc_{int(row.created_at * 1000)}_{own}")
-    publish_safely(stream, known)
+    return {"correlation_id": alerts[0]["correlation_id"] if alerts else None}

@@ -10,18 +10,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from brain.alerting.announce import announce_failed, announce_notified
 from brain.alerting.configuration import AlertingConfiguration
 from brain.alerting.pages import STEPS, decisions, links, prove, related_events, timeline
-from brain.alerting.tables import CONSUMER, EVENTS_CHANNEL
+from brain.alerting.tables import CONSUMER
 from brain.charter import Severity
 from brain.connectors.notifiers import open_notifier
 from brain.connectors.pages import PAGING, Page, PageAction
-from brain.connectors.sender import Refused, Sender
+from brain.connectors.sender import Sender
 from brain.errors import BrainError, Unavailable
 from brain.kit.database import reading
 from brain.kit.database_threads import for_tasks
-from brain.kit.outbox import OutboxRow, OutboxState, outbox, publish_row
+from brain.kit.outbox import OutboxRow, OutboxState, outbox
 from brain.kit.protocols import AuditProofs
 from brain.logs import Log
 from brain.plugins import PluginContext
@@ -30,6 +29,8 @@ log = Log("brain.alerting")
 
 _FRESH = 30.0  # seconds within which the audit log has not read every event yet
 _MOST_CORRELATION_IDS = 3
+SKIPPED = "skipped"
+"""The key of an answer that says why nothing was sent."""
 
 
 class PageDelivery:
@@ -47,23 +48,15 @@ class PageDelivery:
         self._clock = clock
 
     async def deliver(self, row: OutboxRow) -> Mapping[str, Any]:
-        """Send one row, and publish that; publish one that is an event. Raises as a Dispatcher expects."""
-        if row.channel == EVENTS_CHANNEL:
-            return await publish_row(self._context.stream, row)
+        """Send one row. Raises as a Dispatcher expects."""
         settings = self._configuration.notifiers.get(row.channel)
         if settings is None:
             raise Unavailable(f"notifier {row.channel!r} is gone from alerting.notifiers; its pages wait: add it again")
         action = PageAction(row.body["action"])
         if (why := await for_tasks(self._context.database, self._obsolete, row, action)) is not None:
-            return {"skipped": why}
+            return {SKIPPED: why}
         page = await self._page(row, action)
-        try:
-            answer = await open_notifier(settings, self._sender, self._clock).send(page)
-        except Refused as error:
-            announce_failed(self._context.stream, row, str(error))
-            raise
-        announce_notified(self._context.stream, row)
-        return answer
+        return await open_notifier(settings, self._sender, self._clock).send(page)
 
     def _obsolete(self, row: OutboxRow, action: PageAction) -> str | None:
         """Why the row need not be sent: its page was never accepted, or is over (when somebody retries it by hand)."""

@@ -19,7 +19,7 @@ from brain.alerting.matchers import parse_matchers
 from brain.alerting.models import Alert, Notification, acknowledge, resolve
 from brain.alerting.muting import NOT_MUTED, MutedBy, muted
 from brain.alerting.silences import Silence
-from brain.alerting.tables import ALERTS, CONSUMER, EVENTS_CHANNEL, MEMBERS, NOTIFICATIONS, lock_tables, make_tables
+from brain.alerting.tables import ALERTS, CONSUMER, MEMBERS, NOTIFICATIONS, lock_tables, make_tables
 from brain.alerting.views import AlertView, NotifierView, alert_view
 from brain.charter import Event
 from brain.errors import Conflict, InvalidInput, NotFound
@@ -71,7 +71,7 @@ class AlertService:
             after = acknowledge(alert, by.strip(), self._clock())
             if after != alert:
                 repository.save_alerts(db, [after], self._configuration.routes)
-                self._announce(db, after.id, acknowledged(after))
+                self._announce(db, acknowledged(after))
             return after
 
     def close(self, id: str, by: str) -> Alert:
@@ -80,7 +80,7 @@ class AlertService:
         with self._writing() as db:
             after = resolve(_firing(db, id), by.strip(), self._clock())
             repository.save_alerts(db, [after], self._configuration.routes)
-            self._announce(db, after.id, closed(after))
+            self._announce(db, closed(after))
             return after
 
     def silences(self, *, ended: bool = False) -> list[Silence]:
@@ -135,7 +135,7 @@ class AlertService:
                 return made
             repository.save_silence(db, silence)
             repository.touch_firing(db)
-            self._announce(db, silence.id, silence_changed(SILENCE_ADDED, silence))
+            self._announce(db, silence_changed(SILENCE_ADDED, silence))
         return silence
 
     def remove_silence(self, id: str) -> Silence:
@@ -146,14 +146,13 @@ class AlertService:
                 raise NotFound(f"no silence has the id {id[:100]!r}; `brain silences list` lists the ids")
             repository.delete_silence(db, id)
             repository.touch_firing(db)
-            self._announce(db, silence.id, silence_changed(SILENCE_REMOVED, silence))
+            self._announce(db, silence_changed(SILENCE_REMOVED, silence))
         return silence
 
     def notifiers(self) -> list[NotifierView]:
         """Every notifier of the settings, and those that are gone from them and still have messages."""
         with self._reading() as db:
             states = {state.channel: state for state in outbox.channels(db, CONSUMER)}
-        states.pop(EVENTS_CHANNEL, None)
         known = {name: table.kind for name, table in self._configuration.notifiers.items()}
         return [_notifier(name, known.get(name), states.get(name)) for name in dict.fromkeys([*known, *states])]
 
@@ -173,8 +172,8 @@ class AlertService:
                 yield db
         self._changed()
 
-    def _announce(self, db: sa.Connection, key: str, event: Event) -> None:
-        outbox.put_event(db, CONSUMER, key, event, self._clock(), EVENTS_CHANNEL)
+    def _announce(self, db: sa.Connection, event: Event) -> None:
+        outbox.put_event(db, CONSUMER, event, self._clock())
 
     def _make_tables(self) -> None:
         """At the first use, since the database may be away when the server starts."""

@@ -132,8 +132,6 @@ SILENCES = sa.Table(
 
 CONSUMER = "alerting"
 """The name of this plug-in in the outbox."""
-EVENTS_CHANNEL = "/events"
-"""The channel of the outbox whose rows are events; no notifier can have this name."""
 _FORMER_CONSUMER = "soc"
 
 

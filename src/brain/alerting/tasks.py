@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from math import inf
 from typing import Any
@@ -12,17 +12,28 @@ from typing import Any
 import sqlalchemy as sa
 from prometheus_client.core import Metric
 
+from brain.alerting.announce import notification_failed, notified
 from brain.alerting.configuration import AlertingConfiguration
-from brain.alerting.delivery import PageDelivery
+from brain.alerting.delivery import SKIPPED, PageDelivery
 from brain.alerting.evaluation import delete_old, due, evaluate, reroute
 from brain.alerting.projector import AlertProjector
 from brain.alerting.prometheus import alert_metrics
 from brain.alerting.tables import CONSUMER, make_tables
+from brain.charter import Event
 from brain.connectors.notifiers import NOTIFIERS
 from brain.connectors.sender import RetryPolicy, Sender
+from brain.errors import EnvelopeError
 from brain.kit.database import OUTAGE, reading
 from brain.kit.database_threads import for_tasks
-from brain.kit.outbox import Dispatcher, DispatchOptions, outbox_metrics
+from brain.kit.outbox import (
+    Dispatcher,
+    DispatchOptions,
+    EventShipping,
+    OutboxRow,
+    Outcomes,
+    outbox_metrics,
+    put_event,
+)
 from brain.kit.positions import POSITIONS
 from brain.kit.projection import Projection
 from brain.logs import Log
@@ -30,6 +41,7 @@ from brain.plugins import PluginContext
 from brain.store.deletion_clock import deletion_clock
 from brain.stream.backends import position_key
 from brain.stream.change_signal import ChangeSignal
+from brain.stream.publisher import note_failure
 
 log = Log("brain.alerting")
 
@@ -69,10 +81,12 @@ class AlertingTasks:
             former="soc",
         )
         self._delivery = PageDelivery(context, configuration, sender, clock)
+        self._events = EventShipping(context.database, CONSUMER, context.stream)
         self._dispatcher = Dispatcher(
             context.database,
             CONSUMER,
             self._delivery.deliver,
+            outcomes=_Announced(self._events, clock),
             options=DispatchOptions(
                 per_minute=None,
                 channel_per_minute=_limits(configuration),
@@ -98,16 +112,17 @@ class AlertingTasks:
     @property
     def tasks(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The coroutine functions of the tasks."""
-        return (self._projection.run, self._evaluate_forever, self._send_forever)
+        return (self._projection.run, self._evaluate_forever, self._send_forever, self._ship_forever)
 
     def nudge(self) -> None:
         """Send what is in the outbox now: it may have new rows. May be called from any thread."""
         self._dispatcher.nudge()
+        self._events.nudge()
 
     def metrics(self) -> Sequence[Metric]:
         """The metrics of alerting for `/metrics`. Blocks."""
         own = alert_metrics(self._context.database, self.outages, self._delivery.without_story)
-        return [*own, *outbox_metrics(self._dispatcher)]
+        return [*own, *outbox_metrics(self._dispatcher, self._events)]
 
     async def _evaluate_forever(self) -> None:
         await self._retry(self._make_tables)
@@ -123,6 +138,10 @@ class AlertingTasks:
     async def _send_forever(self) -> None:
         await self._retry(self._make_tables)
         await self._dispatcher.run()
+
+    async def _ship_forever(self) -> None:
+        await self._retry(self._make_tables)
+        await self._events.run()
 
     async def _retry(self, step: Callable[[], bool]) -> bool:
         """Do the step in a thread; repeat it for as long as the database does not answer."""
@@ -186,6 +205,33 @@ class AlertingTasks:
             more = evaluate(db, now, self._configuration)
         self._dispatcher.nudge()
         return more
+
+
+class _Announced(Outcomes):
+    """An event for each page that was sent or refused, written with the outcome."""
+
+    def __init__(self, events: EventShipping, clock: Callable[[], float]) -> None:
+        self._events = events
+        self._clock = clock
+
+    def sent(self, db: sa.Connection, row: OutboxRow, answer: Mapping[str, Any]) -> None:
+        """Announce it, unless nothing was sent."""
+        if SKIPPED not in answer:
+            self._put(db, notified, row)
+
+    def refused(self, db: sa.Connection, row: OutboxRow, error: str) -> None:
+        """Announce it."""
+        self._put(db, lambda refused: notification_failed(refused, error), row)
+
+    def stored(self) -> None:
+        """Ship it."""
+        self._events.nudge()
+
+    def _put(self, db: sa.Connection, make: Callable[[OutboxRow], Event], row: OutboxRow) -> None:
+        try:
+            put_event(db, CONSUMER, make(row), self._clock())
+        except EnvelopeError as error:  # or the page would be sent again and again
+            note_failure("alert.notified", error)
 
 
 def _limits(configuration: AlertingConfiguration) -> dict[str, int]:

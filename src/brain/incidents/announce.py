@@ -83,4 +83,4 @@ class Announcement:
             payload=declared.check(cast("dict[str, Any]", {**about, **more})),
             meta=meta,
         )
-        put_event(self.db, CONSUMER, incident.id, event, self.now)
+        put_event(self.db, CONSUMER, event, self.now)

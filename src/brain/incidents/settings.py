@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from brain.connectors.tickets import TicketSettings, ticket_systems
 from brain.errors import InvalidInput
 from brain.incidents.models import THREATS_CHANNEL
-from brain.kit.outbox import EVENTS_CHANNEL
 
 
 class CoreIncidentSettings(BaseModel):
@@ -50,7 +49,7 @@ class CoreIncidentSettings(BaseModel):
 
 def _incident_settings() -> type[CoreIncidentSettings]:
     """The model with a table for each installed ticket system. Raises InvalidInput for a kind that cannot be one."""
-    reserved = {*CoreIncidentSettings.model_fields, "systems", EVENTS_CHANNEL, THREATS_CHANNEL}
+    reserved = {*CoreIncidentSettings.model_fields, "systems", THREATS_CHANNEL}
     tables: dict[str, Any] = {}
     for kind, system in ticket_systems().items():
         if kind in reserved:

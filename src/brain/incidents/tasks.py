@@ -58,6 +58,7 @@ class IncidentTasks:
         if self._threats is None:
             log.warning("threats do not follow their incidents: no installed plug-in provides ThreatMoves")
         self._tickets = TicketSync(context.database, settings, systems, clock, self.nudge)
+        self._events = outbox.EventShipping(context.database, CONSUMER, context.stream)
         self._dispatcher = outbox.Dispatcher(
             context.database,
             CONSUMER,
@@ -101,19 +102,18 @@ class IncidentTasks:
     def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The tasks, each of which runs until it is cancelled."""
         polling = [self._poll_tickets] if self.systems and self._settings.poll_seconds is not None else []
-        return [self._projection.run, self._dispatcher.run, *polling]
+        return [self._projection.run, self._dispatcher.run, self._events.run, *polling]
 
     def metrics(self) -> Sequence[Metric]:
         """The metrics of the outbox for `/metrics`. Blocks."""
-        return outbox.outbox_metrics(self._dispatcher)
+        return outbox.outbox_metrics(self._dispatcher, self._events)
 
     def nudge(self) -> None:
         """Send what is in the outbox now: it may have new rows."""
         self._dispatcher.nudge()
+        self._events.nudge()
 
     async def _deliver(self, row: outbox.OutboxRow) -> Mapping[str, Any]:
-        if row.channel == outbox.EVENTS_CHANNEL:
-            return await outbox.publish_row(self._context.stream, row)
         if row.channel == THREATS_CHANNEL:
             if self._threats is None:
                 return {"note": "no installed plug-in provides ThreatMoves"}

@@ -22,7 +22,7 @@ from brain.store.closing import Closable
 from brain.stream.announcer import Announced, EventDraft
 from brain.stream.backends import Backend
 from brain.stream.outage import Outage
-from brain.stream.outbox_rows import COLLECTION, RowKeys, made_at, rows_of
+from brain.stream.outbox_rows import COLLECTION, RowKeys, StoreRows, made_at, rows_of
 from brain.stream.outbox_shipment import ROWS, OutboxShipment
 from brain.stream.publisher import note_failure
 from brain.stream.tracing import SDK, traced
@@ -74,7 +74,7 @@ class EventOutbox:
         self._outage = outage
         self._notify = notify
         self._is_closed = is_closed
-        self._shipment = OutboxShipment(store, backend, _keys)
+        self._shipment = OutboxShipment(StoreRows(store, _keys), backend)
         self._unshipped: dict[str, int] = {}  # rows written here and not known to be on the stream, with their events
         self._changing = forking.ForkLock()
         forking.register(self._changing)

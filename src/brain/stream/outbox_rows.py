@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from brain import limits
 from brain.charter import Event, check_depth, too_large
-from brain.store import DocumentChange, forking
+from brain.errors import Conflict, Unavailable
+from brain.logs import Log
+from brain.store import DocumentChange, Store, forking
 from brain.store.rules import new_token
+
+log = Log("brain.outbox")
 
 COLLECTION = "events.outbox"
 """The collection of the rows; a row is deleted once its events are on the stream."""
+IDENTITY = "events.outbox.id"
+"""The collection of one document: what tells this store from others on the same stream."""
 
 _ROW_BYTES = 1 << 20
 """Many events of one write share rows of about this size, so that an import of rules is not as many rows."""
@@ -42,6 +49,49 @@ class RowKeys:
             self._last = max(self._last, _nanoseconds(key))
 
 
+class OutboxRow(NamedTuple):
+    """A row and its key."""
+
+    key: str
+    data: bytes
+
+
+class StoreRows:
+    """The rows in a store, as a shipment takes them."""
+
+    def __init__(self, store: Store, keys: RowKeys) -> None:
+        self._store = store
+        self._keys = keys
+
+    def producer(self) -> str:
+        """The name under which the store's rows are appended: all processes on it have the same."""
+        found = self._store.get(IDENTITY, "store")
+        if found is None:
+            try:
+                self._store.put(IDENTITY, "store", new_token().encode(), expected=0)
+            except Conflict:
+                log.info("another process named this store just now")
+            found = self._store.get(IDENTITY, "store")
+        if found is None:
+            raise Unavailable("the store lost what was written to it just now; check it")
+        return f"outbox {found.data.decode()}"
+
+    def oldest(self, limit: int) -> Sequence[OutboxRow]:
+        """The first rows; keys made from now on come after them."""
+        rows = [OutboxRow(found.key, found.data) for found in self._store.scan(COLLECTION, limit=limit)]
+        if rows:
+            self._keys.follow(rows[-1].key)
+        return rows
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete those of these rows that are there."""
+        self._store.write([DocumentChange(COLLECTION, key, None) for key in keys])
+
+    def put_back(self, rows: Mapping[str, bytes]) -> None:
+        """Make the rows again, by key."""
+        self._store.write([DocumentChange(COLLECTION, key, data) for key, data in rows.items()])
+
+
 def made_at(key: str) -> float:
     """When the key was made, by the clock of its process, in Unix seconds."""
     return _nanoseconds(key) / 1e9
@@ -54,7 +104,7 @@ def _nanoseconds(key: str) -> int:
 
 def rows_of(events: Sequence[Event], keys: RowKeys) -> list[DocumentChange]:
     """The rows that keep these events, to be written with the change. Raises EnvelopeError for one no stream takes."""
-    return [DocumentChange(COLLECTION, keys.new(), data, expected=0) for data in _packed([_encoded(e) for e in events])]
+    return [DocumentChange(COLLECTION, keys.new(), data, expected=0) for data in _packed([encoded(e) for e in events])]
 
 
 def events_of(data: bytes) -> Sequence[bytes]:
@@ -76,7 +126,8 @@ def _packed(encoded: Sequence[bytes]) -> Iterator[bytes]:
         yield b"\n".join(lines)
 
 
-def _encoded(event: Event) -> bytes:
+def encoded(event: Event) -> bytes:
+    """The event as bytes. Raises EnvelopeError for one that no stream takes."""
     data = event.encode()
     check_depth(data)
     if len(data) > limits.EVENT_BYTES:

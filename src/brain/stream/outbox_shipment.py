@@ -1,6 +1,6 @@
-"""The way of the rows from a store to the stream: each once, whoever takes them there, and whenever it is killed.
+"""The way of an outbox's rows to the stream: each once, whoever takes them there, and whenever it is killed.
 
-The stream keeps a mark for each store, in the same step as the events that are appended under it, and refuses an append
+The stream keeps a mark for each outbox, in the same step as the events appended under it, and refuses an append
 that does not build on it. The mark names the rows of the last append. Whoever ships first deletes what the mark names,
 then reads the oldest rows that are left, and appends them under a mark that names them. So no row that is on the stream
 is ever read again; of several processes that try at once the stream takes one, and a frozen one, waking up, is refused.
@@ -11,19 +11,14 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from brain.errors import Conflict, Unavailable
 from brain.logs import Log
-from brain.store import Document, DocumentChange, Store
 from brain.store.rules import new_token
 from brain.stream.backends import Backend, MarkMismatch
-from brain.stream.outbox_rows import COLLECTION, RowKeys, events_of
+from brain.stream.outbox_rows import OutboxRow, events_of
 
 log = Log("brain.outbox")
-
-IDENTITY = "events.outbox.id"
-"""The collection of one document: what tells this store from others on the same stream."""
 
 ROWS = 64
 """Rows in one append; the mark names them all."""
@@ -63,15 +58,33 @@ class Waiting(NamedTuple):
     oldest: str
 
 
-class OutboxShipment:
-    """The rows of one store on their way to one backend. For one thread; raises Unavailable when either is away."""
+class OutboxRows(Protocol):
+    """The rows of one outbox, wherever they are kept. Every method raises Unavailable when that does not answer."""
 
-    def __init__(self, store: Store, backend: Backend, keys: RowKeys) -> None:
+    def producer(self) -> str:
+        """The name under which the rows are appended: all processes have the same; one that came back empty another."""
+
+    def oldest(self, limit: int) -> Sequence[OutboxRow]:
+        """The first rows, in the order of the changes that they tell of."""
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete those of these rows that are there."""
+
+    def put_back(self, rows: Mapping[str, bytes]) -> None:
+        """Make the rows again, by key; the key also says where in the order they belong."""
+
+
+class OutboxShipment:
+    """The rows of one outbox on their way to one backend. Not for two threads at once.
+
+    Raises Unavailable when either is away.
+    """
+
+    def __init__(self, rows: OutboxRows, backend: Backend) -> None:
         self.shipped = 0  # events
         self.waiting = Waiting(0, "")
-        self._store = store
+        self._rows = rows
         self._backend = backend
-        self._keys = keys
         self._producer = ""
         self._mark: OutboxMark | None = None  # what the backend is known to have; None: must ask
         self._settled = False  # whether the rows that the mark names are deleted
@@ -84,11 +97,10 @@ class OutboxShipment:
     def ship(self) -> list[str] | None:
         """Append the oldest rows; their keys, empty when there were none. None: another was quicker, look again."""
         mark = self._known_mark()
-        rows = self._store.scan(COLLECTION, limit=ROWS)
+        rows = self._rows.oldest(ROWS)
         self.waiting = Waiting(len(rows), rows[0].key if rows else "")
         if not rows:
             return []
-        self._keys.follow(rows[-1].key)
         if any(row.key in self._on_stream for row in rows):
             self._take_away(rows)
             return None
@@ -118,8 +130,8 @@ class OutboxShipment:
         return self._mark
 
     def _ask(self) -> None:
-        """Ask the stream for its mark, under the name that the store has now: one that came back empty has another."""
-        producer = producer_of(self._store)
+        """Ask the stream for its mark, under the name that the outbox has now."""
+        producer = self._rows.producer()
         if self._producer and producer != self._producer:
             self._learn(self._backend.mark(self._producer))
             self._settle()
@@ -170,7 +182,7 @@ class OutboxShipment:
             rows=len(lost),
         )
         if lost:
-            self._store.write([DocumentChange(COLLECTION, key, data) for key, data in lost.items()])
+            self._rows.put_back(lost)
         self._kept.clear()
         self._on_stream.clear()
         self._kept_bytes = 0
@@ -183,25 +195,11 @@ class OutboxShipment:
         self._delete(self._mark.keys)
         self._settled = True
 
-    def _take_away(self, rows: Sequence[Document]) -> None:
-        """The store came back with rows that this process has shipped: delete those that the stream still has."""
+    def _take_away(self, rows: Sequence[OutboxRow]) -> None:
+        """The outbox came back with rows that this process has shipped: delete those that the stream still has."""
         self._ask()
         self._delete([row.key for row in rows if row.key in self._on_stream])
 
     def _delete(self, keys: Sequence[str]) -> None:
         if keys:
-            self._store.write([DocumentChange(COLLECTION, key, None) for key in keys])
-
-
-def producer_of(store: Store) -> str:
-    """The name under which the store's rows are appended: all processes on it have the same."""
-    found = store.get(IDENTITY, "store")
-    if found is None:
-        try:
-            store.put(IDENTITY, "store", new_token().encode(), expected=0)
-        except Conflict:
-            log.info("another process named this store just now")
-        found = store.get(IDENTITY, "store")
-    if found is None:
-        raise Unavailable("the store lost what was written to it just now; check it")
-    return f"outbox {found.data.decode()}"
+            self._rows.delete(keys)

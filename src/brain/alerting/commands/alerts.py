@@ -144,12 +144,12 @@ def opened(stream: str | None, database: str | None) -> Iterator[tuple[AlertServ
 
 async def publish_changes(service: AlertService, url: str) -> None:
     """Publish the events of what was changed, and of what earlier commands left, on the stream at the URL."""
-    from brain.alerting.tables import CONSUMER, EVENTS_CHANNEL
-    from brain.kit.outbox import publish_waiting
+    from brain.alerting.tables import CONSUMER
+    from brain.kit.outbox import ship_waiting
     from brain.stream import EventStream
 
     async with EventStream.open(url) as stream:
-        await publish_waiting(service.database, CONSUMER, stream, EVENTS_CHANNEL)
+        await ship_waiting(service.database, CONSUMER, stream)
 
 
 async def _test(name: str, settings: Settings) -> dict[str, Any]:

@@ -7,8 +7,8 @@ dedup_key, a label or correlation_id searched before creating), which every `del
 never invent again. Where a vendor has none (Slack, plain webhooks), a message may come twice, and is never lost.
 """
 
-from brain.kit.outbox.dispatcher import Dispatcher, DispatchOptions
-from brain.kit.outbox.events import EVENTS_CHANNEL, publish_row, publish_waiting, put_event
+from brain.kit.outbox.dispatcher import Dispatcher, DispatchOptions, Outcomes
+from brain.kit.outbox.events import EventShipping, put_event, ship_waiting, waiting_events
 from brain.kit.outbox.prometheus import outbox_metrics
 from brain.kit.outbox.table import (
     ChannelState,
@@ -17,6 +17,7 @@ from brain.kit.outbox.table import (
     OutboxState,
     cancel,
     channels,
+    events,
     metadata,
     outbox,
     prune,
@@ -25,22 +26,24 @@ from brain.kit.outbox.table import (
 )
 
 __all__ = [
-    "EVENTS_CHANNEL",
     "ChannelState",
     "DispatchOptions",
     "Dispatcher",
+    "EventShipping",
     "Message",
     "OutboxRow",
     "OutboxState",
+    "Outcomes",
     "cancel",
     "channels",
+    "events",
     "metadata",
     "outbox",
     "outbox_metrics",
     "prune",
-    "publish_row",
-    "publish_waiting",
     "put",
     "put_event",
     "retry_refused",
+    "ship_waiting",
+    "waiting_events",
 ]

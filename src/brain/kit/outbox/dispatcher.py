@@ -26,7 +26,20 @@ log = Log("brain.outbox")
 
 T = TypeVar("T")
 Deliver = Callable[[OutboxRow], Awaitable[Mapping[str, Any]]]
-OnSent = Callable[[Connection, OutboxRow, Mapping[str, Any]], None]
+
+
+class Outcomes:
+    """What a consumer makes of outcomes; a subclass overrides what it needs."""
+
+    def sent(self, db: Connection, row: OutboxRow, answer: Mapping[str, Any]) -> None:
+        """Called in the transaction that marks the row as sent. What it raises undoes that: the row is sent again."""
+
+    def refused(self, db: Connection, row: OutboxRow, error: str) -> None:
+        """Called in the transaction that marks the row as refused."""
+
+    def stored(self) -> None:
+        """Called in the event loop after such a transaction."""
+
 
 _MINUTE = 60.0
 _PRUNE_EVERY = 3600.0
@@ -83,9 +96,9 @@ class Dispatcher:
     """Sends the rows of `consumer`, each channel by itself, so that a slow or dead service holds up no other.
 
     `deliver` sends one row and returns the service's answer, which is kept in the row; in the same transaction
-    `on_sent` may note what the answer says. It raises Refused when the service will never accept the row (it is kept,
-    counted and logged), Unavailable (TryLater with the service's `retry_after`) when the whole service is away, and
-    anything else when this one row cannot be sent: both are tried again, for ever, at growing intervals.
+    `outcomes` may note what the answer says. `deliver` raises Refused when the service will never accept the row (it is
+    kept, counted and logged), Unavailable (TryLater with the service's `retry_after`) when the whole service is away,
+    and anything else when this one row cannot be sent: both are tried again, for ever, at growing intervals.
     Several processes may run it for the same consumer; a row is sent by one of them.
     """
 
@@ -95,7 +108,7 @@ class Dispatcher:
         consumer: str,
         deliver: Deliver,
         *,
-        on_sent: OnSent | None = None,
+        outcomes: Outcomes | None = None,
         options: DispatchOptions | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -106,7 +119,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self.database = database
         self._deliver = deliver
-        self._on_sent = on_sent
+        self._outcomes = outcomes or Outcomes()
         self._options = options or DispatchOptions()
         self.clock = clock
         self._channels: dict[str, _Channel] = {}
@@ -241,7 +254,7 @@ class Dispatcher:
                 key=row.key,
                 error=said,
             )
-            await self._settle(row, "refused", lambda db: claims.mark_refused(db, row, token, said))
+            await self._note_refusal(row, token, said)
         except Unavailable as error:
             await self._service_away(channel, row, token, str(error), getattr(error, "retry_after", None))
         except TimeoutError:
@@ -262,8 +275,7 @@ class Dispatcher:
         def note(db: Connection) -> bool:
             if not claims.mark_sent(db, row, token, answer, self.clock()):
                 return False
-            if self._on_sent is not None:
-                self._on_sent(db, row, answer)
+            self._outcomes.sent(db, row, answer)
             return True
 
         try:
@@ -278,6 +290,15 @@ class Dispatcher:
                 key=row.key,
             )
             await self._postpone(row, token, f"the answer was not stored: {type(error).__name__}: {error}", 0.0)
+
+    async def _note_refusal(self, row: OutboxRow, token: str, said: str) -> None:
+        def note(db: Connection) -> bool:
+            if not claims.mark_refused(db, row, token, said):
+                return False
+            self._outcomes.refused(db, row, said)
+            return True
+
+        await self._settle(row, "refused", note)
 
     async def _service_away(
         self, channel: _Channel, row: OutboxRow, token: str, error: str, retry_after: float | None
@@ -316,6 +337,7 @@ class Dispatcher:
                 await asyncio.sleep(self._options.wait)
             else:
                 self.counts[row.channel, outcome if kept else "lost"] += 1
+                self._outcomes.stored()
                 return
 
     async def _bound_times(self) -> None:

@@ -1,54 +1,158 @@
-"""Events of changes in the consumers' database: rows of the outbox, written in the transaction of the change."""
+"""Events of changes in the consumers' database: rows written in the transaction of the change.
+
+A consumer calls `put_event` in the transaction, and runs an `EventShipping`, which takes the rows to the stream: each
+event once, whatever is killed (brain.stream.outbox_shipment says how).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import random
+import threading
 import time
-import uuid
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, Engine
+import sqlalchemy as sa
 
 from brain.charter import Event
-from brain.errors import Unavailable
-from brain.kit.outbox import claims
-from brain.kit.outbox.table import Message, OutboxRow, put
+from brain.kit.database import OUTAGE, reading
+from brain.kit.database_identity import identify, known_identity
+from brain.kit.database_threads import for_tasks
+from brain.kit.outbox.table import event_row, events
+from brain.kit.sql import insert_missing
+from brain.logs import Log
 from brain.stream import EventStream
+from brain.stream.change_signal import ChangeSignal
+from brain.stream.outbox_rows import OutboxRow, encoded
+from brain.stream.outbox_shipment import OutboxShipment
+from brain.stream.retry import Backoff
 
-EVENTS_CHANNEL = "stream"
-"""The channel of a consumer whose rows are events for the stream, unless it has another."""
+log = Log("brain.outbox")
 
-_STORED_WITHIN = 30.0  # seconds
-_COMMAND_LEASE = 60.0  # seconds
-
-
-def put_event(db: Connection, consumer: str, key: str, event: Event, now: float, channel: str = EVENTS_CHANNEL) -> None:
-    """Announce a change in its own transaction. Events of one `key` are published in the order of their putting."""
-    body = {"event": event.encode().decode()}
-    put(db, Message(consumer=consumer, channel=channel, key=key, dedup=event.id, body=body), now)
+POLL = 1.0
+"""Seconds between two looks when nothing was written here: for rows of processes that ended before shipping them."""
 
 
-async def publish_row(stream: EventStream, row: OutboxRow) -> Mapping[str, Any]:
-    """Publish the row's event and wait until it is stored; a second time it is the same event. Raises Unavailable."""
-    receipt = stream.publish(Event.decode(row.body["event"]))
+def put_event(db: sa.Connection, consumer: str, event: Event, now: float) -> None:
+    """Announce a change in its own transaction. Raises EnvelopeError for an event that no stream takes."""
+    db.execute(sa.insert(events), event_row(consumer, encoded(event), now))
+
+
+class DatabaseRows:
+    """The rows of one consumer, as a shipment takes them. Blocks; raises what `OUTAGE` names."""
+
+    def __init__(self, database: sa.Engine, consumer: str) -> None:
+        self._database = database
+        self._consumer = consumer
+
+    def producer(self) -> str:
+        """The name under which the rows are appended: all processes have the same."""
+        identity = known_identity(self._database) or identify(self._database).identity
+        return f"outbox {identity} {self._consumer}"
+
+    def oldest(self, limit: int) -> Sequence[OutboxRow]:
+        """The first rows."""
+        query = sa.select(events).where(events.c.consumer == self._consumer).order_by(events.c.id).limit(limit)
+        with reading(self._database).begin() as db:
+            return [OutboxRow(_key(row.id, row.token), row.data) for row in db.execute(query)]
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete those of these rows that are there."""
+        mine = sa.tuple_(events.c.id, events.c.token).in_([_parts(key) for key in keys])
+        with self._database.begin() as db:
+            db.execute(sa.delete(events).where(mine))
+
+    def put_back(self, rows: Mapping[str, bytes]) -> None:
+        """Make the rows again, by key."""
+        now = time.time()
+        with self._database.begin() as db:
+            insert_missing(
+                db,
+                events,
+                [
+                    {"id": id, "token": token, "consumer": self._consumer, "created_at": now, "data": data}
+                    for (id, token), data in ((_parts(key), data) for key, data in rows.items())
+                ],
+            )
+
+
+class EventShipping:
+    """The task that takes a consumer's events to the stream. `run` goes on until it is cancelled."""
+
+    def __init__(self, database: sa.Engine, consumer: str, stream: EventStream) -> None:
+        self.outages = 0
+        self._database = database
+        self._consumer = consumer
+        self._stream = stream
+        self._news = ChangeSignal()
+        self._shipment = OutboxShipment(DatabaseRows(database, consumer), stream.backend)
+        self._shipping = threading.Lock()  # a thread may outlive the task that was cancelled
+
+    def nudge(self) -> None:
+        """There may be new rows. May be called from any thread."""
+        self._news.notify()
+
+    async def run(self) -> None:
+        """Ship what is there, and what comes."""
+        backoff = Backoff(0.05, 5.0)
+        with self._news.listen() as news:
+            while True:
+                news.clear()
+                try:
+                    await for_tasks(self._database, self.ship)
+                except OUTAGE as error:
+                    self.outages += 1
+                    log.warning("events of changes wait", consumer=self._consumer, error=str(error))
+                    await asyncio.sleep(backoff.next_delay())
+                    continue
+                backoff.reset()
+                try:
+                    async with asyncio.timeout(POLL):
+                        await news.wait()
+                except TimeoutError:
+                    await for_tasks(self._database, self._look_back)
+
+    def ship(self) -> None:
+        """Take all rows to the stream. Blocks. Raises what `OUTAGE` names."""
+        with self._shipping:
+            before = self._shipment.shipped
+            while (keys := self._shipment.ship()) != []:
+                if keys is None:
+                    time.sleep(random.uniform(0, 0.002))  # let the one that was quicker finish
+            if self._shipment.shipped != before:
+                self._stream.changes.notify()
+
+    def _look_back(self) -> None:
+        with self._shipping:
+            try:
+                self._shipment.look_back()
+            except OUTAGE as error:
+                self.outages += 1
+                log.warning("events of changes cannot be compared with the stream", error=str(error))
+
+
+async def ship_waiting(database: sa.Engine, consumer: str, stream: EventStream) -> None:
+    """Take what waits to the stream, for a command that has changed something and ends.
+
+    While stream or database are away, the rows wait for the server.
+    """
     try:
-        async with asyncio.timeout(_STORED_WITHIN):
-            return {"position": await receipt}
-    except TimeoutError as error:
-        raise Unavailable("the event is journalled, and not yet stored in the stream") from error
+        await for_tasks(database, EventShipping(database, consumer, stream).ship)
+    except OUTAGE as error:
+        log.warning("the events of this change wait for the server", consumer=consumer, error=str(error))
 
 
-async def publish_waiting(database: Engine, consumer: str, stream: EventStream, channel: str = EVENTS_CHANNEL) -> None:
-    """Publish what waits, for a command that has changed something and ends: it does not wait until it is stored."""
-    while True:
-        token = uuid.uuid4().hex
-        with database.begin() as db:
-            row = claims.claim(db, consumer, channel, token, time.time(), _COMMAND_LEASE)
-        if row is None:
-            return
-        receipt = stream.publish(Event.decode(row.body["event"]))
-        if receipt.refused is not None:
-            raise receipt.refused
-        with database.begin() as db:
-            claims.mark_sent(db, row, token, {"event_id": receipt.event_id}, time.time())
+def waiting_events(db: sa.Connection, consumer: str) -> tuple[int, float | None]:
+    """How many rows wait, and when the oldest was put, in Unix seconds."""
+    query = sa.select(sa.func.count(), sa.func.min(events.c.created_at)).where(events.c.consumer == consumer)
+    count, oldest = db.execute(query).one()
+    return count, oldest
+
+
+def _key(id: int, token: str) -> str:
+    return f"{id}-{token}"
+
+
+def _parts(key: str) -> tuple[int, str]:
+    id, _, token = key.partition("-")
+    return int(id), token

@@ -8,13 +8,17 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from brain.kit.database import OUTAGE, create_tables, reading
 from brain.kit.outbox.dispatcher import Dispatcher
+from brain.kit.outbox.events import EventShipping, waiting_events
 from brain.kit.outbox.table import channels, metadata
 from brain.logs import Log
 
 log = Log("brain.outbox")
 
+_STREAM = "stream"
+"""The label of events of changes that wait to be announced."""
 
-def outbox_metrics(dispatcher: Dispatcher) -> Sequence[Metric]:
+
+def outbox_metrics(dispatcher: Dispatcher, shipping: EventShipping | None = None) -> Sequence[Metric]:
     """What waits and was refused, from the table, and what this process did. Blocks.
 
     Named after the consumer, since each has an outbox of its own; the label `channel` has a value for each service set.
@@ -27,13 +31,15 @@ def outbox_metrics(dispatcher: Dispatcher) -> Sequence[Metric]:
     tries = CounterMetricFamily(
         f"{prefix}_deliveries", "Deliveries of this process, by outcome", labels=["channel", "outcome"]
     )
-    errors = CounterMetricFamily(f"{prefix}_database_errors", "Times the database failed", dispatcher.database_errors)
+    failed = dispatcher.database_errors + (shipping.outages if shipping is not None else 0)
+    errors = CounterMetricFamily(f"{prefix}_database_errors", "Times the database failed", failed)
     for (channel, outcome), count in sorted(dispatcher.counts.items()):
         tries.add_metric([channel, outcome], count)
     try:
         create_tables(dispatcher.database, metadata)
         with reading(dispatcher.database).begin() as db:
             found = channels(db, dispatcher.consumer)
+            events, put_at = waiting_events(db, dispatcher.consumer)
     except OUTAGE as error:
         log.warning("a scrape has no outbox figures: the database does not answer", error=str(error))
         return [tries, errors]
@@ -44,4 +50,7 @@ def outbox_metrics(dispatcher: Dispatcher) -> Sequence[Metric]:
         kept.add_metric([state.channel, "sent"], state.sent)
         oldest = now if state.oldest_waiting_at is None else state.oldest_waiting_at
         age.add_metric([state.channel], max(0.0, now - oldest))
+    if shipping is not None:
+        kept.add_metric([_STREAM, "waiting"], events)
+        age.add_metric([_STREAM], 0.0 if put_at is None else max(0.0, now - put_at))
     return [kept, age, tries, errors]

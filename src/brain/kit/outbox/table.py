@@ -1,7 +1,8 @@
-"""The table `outbox`, and what a consumer does to it inside its own transactions."""
+"""The tables of the outbox, and what a consumer does to them inside its own transactions."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Double,
     Index,
     Integer,
+    LargeBinary,
     Row,
     String,
     Table,
@@ -23,6 +25,7 @@ from sqlalchemy import (
     and_,
     delete,
     func,
+    insert,
     or_,
     select,
     update,
@@ -51,7 +54,20 @@ class OutboxState(StrEnum):
     """Cancelled by the consumer before it was sent."""
 
 
-metadata = versioned("outbox")
+def _move_events(db: Connection) -> None:
+    """Version 2: events of changes have a table of their own. They were rows of channels of these names."""
+    events.create(db, checkfirst=True)
+    consumers = outbox.c.consumer.in_(("alerting", "incidents", "soc"))
+    rows = and_(consumers, outbox.c.channel.in_(("stream", "/events")))
+    waiting = and_(rows, outbox.c.state == OutboxState.WAITING.value)
+    columns = (outbox.c.consumer, outbox.c.created_at, outbox.c.body)
+    for consumer, created_at, body in db.execute(select(*columns).where(waiting).order_by(outbox.c.id)).all():
+        mine = "alerting" if consumer == "soc" else consumer  # the name of a version before
+        db.execute(insert(events), event_row(mine, body["event"].encode(), created_at))
+    db.execute(delete(outbox).where(rows))
+
+
+metadata = versioned("outbox", _move_events)
 outbox = Table(
     "outbox",
     metadata,
@@ -75,7 +91,26 @@ outbox = Table(
     Index("outbox_by_due", "consumer", "state", "channel", "due_at"),
     sqlite_autoincrement=True,
 )
-"""One row for each message; `create_tables(engine, metadata)` makes the table before the first `put`."""
+"""One row for each message; `create_tables(engine, metadata)` makes the tables before the first `put`."""
+
+
+events = Table(
+    "outbox_events",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("token", String(32), nullable=False),  # a restored database gives an id again
+    Column("consumer", String(50), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("data", LargeBinary, nullable=False),  # the encoded event
+    Index("outbox_events_by_consumer", "consumer", "id"),
+    sqlite_autoincrement=True,
+)
+"""One row for each event of a change, in the order of the changes, until it is on the stream."""
+
+
+def event_row(consumer: str, data: bytes, now: float) -> dict[str, Any]:
+    """A row of `events`."""
+    return {"token": uuid.uuid4().hex, "consumer": consumer, "created_at": now, "data": data}
 
 
 @dataclass(frozen=True, slots=True)
