@@ -18,9 +18,11 @@ from typing import Any
 import pytest
 
 from brain import Event, EventStream
+from brain.kit.database import open_database
 from brain.store import open_store
 from brain.stream.announcer import announcer_for
 from brain.stream.event_outbox import outbox_state
+from support import tables_worker
 from support.changing_worker import Told, change
 from support.processes import kill, spawn
 from support.sizes import sizes
@@ -62,3 +64,33 @@ def test_state_and_events_agree(
     with capsys.disabled():
         print(f"\n{kind}: {kills} kills, {told.changes} events: {dict(told.faults) or 'all agree with the state'}")
     assert told.faults == {}
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kills", sizes(4, 200))
+def test_the_consumers_tables_and_their_events_agree(
+    kind: str, kills: int, tmp_path: Path, request: pytest.FixtureRequest, capsys: Any
+) -> None:
+    stream, journal = f"sqlite:///{tmp_path}/brain.db", str(tmp_path / "journal")
+    url = f"sqlite:///{tmp_path}/consumers.db" if kind == "sqlite" else request.getfixturevalue("postgres").url
+    database = open_database(url)
+    tables_worker.prepare(database)
+    chance = random.Random(kills)
+    for number in range(0, kills, 2):  # two at a time
+        pipes = [multiprocessing.Pipe() for _ in "ab"]
+        workers = [
+            spawn(tables_worker.change, stream, url, journal, f"p{number}{letter}", theirs)
+            for letter, (_, theirs) in zip("ab", pipes, strict=True)
+        ]
+        for ours, _ in pipes:
+            wait_until(ours.poll)
+        for process in workers:
+            time.sleep(chance.uniform(0, 0.1))
+            kill(process)
+    events = asyncio.run(tables_worker.shipped(stream, database, journal))
+    made, announced = tables_worker.made(database), tables_worker.announced(events)
+    database.dispose()
+    with capsys.disabled():
+        print(f"\n{kind}: {kills} kills, {len(events)} events for {sum(made.values())} changes that are there")
+    assert announced == made
