@@ -18,6 +18,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from brain import logs
+from support.made_once import make_once
 from support.memory import memory_folder
 from support.postgres_server import PostgresServer
 from support.redis_groups import Cluster
@@ -30,6 +31,8 @@ settings.register_profile("default", max_examples=100, deadline=None, suppress_h
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
 settings.register_profile("long", settings.get_profile("default"), max_examples=5_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+make_once()
 
 if folder := memory_folder():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
