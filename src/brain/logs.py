@@ -89,7 +89,7 @@ def _plain(structlog: ModuleType, processor: Processor) -> Processor:
     if not getattr(formatter, "show_locals", False):
         return processor
     renderer: Processor = structlog.dev.ConsoleRenderer(
-        sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
     return renderer
 
@@ -113,7 +113,7 @@ def configure_logs(level: str = "warning", form: str = "auto") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     ending: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
