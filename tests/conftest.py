@@ -8,7 +8,9 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import re
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from brain import logs
+from support.made_once import make_once
+from support.memory import memory_folder
 from support.postgres_server import PostgresServer
 from support.redis_groups import Cluster
 from support.redis_server import RedisServer, StartRedis
@@ -23,10 +27,15 @@ from support.redis_server import RedisServer, StartRedis
 pytest_plugins = ["support.second_tries", "support.open_streams"]
 
 # docs/testing.md says which profile is for what.
-settings.register_profile("default", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
 settings.register_profile("long", settings.get_profile("default"), max_examples=5_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+make_once()
+
+if folder := memory_folder():
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
 
 FOLDERS = ("chaos", "browser", "integration", "conformance", "unit")
 """Slow ones first, so that no worker is left with a long test at the end."""
@@ -53,6 +62,18 @@ def pytest_collection_finish() -> None:
     """Spare the garbage collector what stays for the whole run: modules and items."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """An empty folder of the test's own. Counted here: pytest looks through all its folders for the next number."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    folder = tmp_path_factory.getbasetemp() / f"{name}{next(_folders)}"
+    folder.mkdir(0o700)
+    return folder
+
+
+_folders = count()
 
 
 @pytest.fixture(autouse=True)

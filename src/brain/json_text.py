@@ -30,7 +30,7 @@ def json_fault(data: bytes, most_depth: int) -> str | None:
 
     Refused are also: numbers that JSON cannot hold, lone surrogates, a key given twice, and nesting beyond the depth.
     """
-    if data.count(b"{") + data.count(b"[") > most_depth and nesting(data) > most_depth:
+    if is_deeper(data, most_depth):
         return f"{fault_in(data, most_depth) or 'is nested too deeply'}; {most_depth} levels are allowed"
     try:
         msgspec.json.decode(data)
@@ -54,10 +54,13 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def nesting(data: bytes) -> int:
-    """How deep the text is nested; 0 for a scalar. The text need not be valid."""
+def is_deeper(data: bytes, most_depth: int) -> bool:
+    """Whether a text is nested deeper than so many levels; 0 is a scalar's. The text need not be valid."""
+    # It cannot be deeper than it has opening brackets: the common case, two fast counts.
+    if data.count(b"{") + data.count(b"[") <= most_depth:
+        return False
     brackets = _STRING.sub(b"", data).translate(None, _NO_BRACKETS)
-    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
+    return any(depth > most_depth for depth in accumulate(map(_STEPS.__getitem__, brackets)))
 
 
 def fault_in(data: bytes, most_depth: int) -> str | None:

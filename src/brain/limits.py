@@ -13,8 +13,6 @@ from typing import Any
 
 import msgspec
 
-from brain.json_text import nesting
-
 
 @dataclass(frozen=True)
 class Bound:
@@ -300,9 +298,3 @@ def is_text(value: str) -> bool:
 
 def _at(place: str) -> str:
     return f" (at {place.lstrip('.')[:120]!r})" if place else ""
-
-
-def too_deep(data: bytes, most: int) -> bool:
-    """Whether a JSON text is nested deeper than `most` levels; found without reading the text."""
-    # It cannot be deeper than it has opening brackets: the common case, two fast counts.
-    return data.count(b"{") + data.count(b"[") > most and nesting(data) > most

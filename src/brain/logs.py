@@ -50,7 +50,7 @@ class Log:
         try:
             structlog = load()
             if _writes_to_standard_output(structlog):  # asked each time: a program may configure late, and take it back
-                logger = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
+                logger = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), processors=_processors(structlog))
             else:
                 logger = structlog.get_logger(self._name)
             getattr(logger, method)(message, **values)
@@ -76,6 +76,24 @@ def _writes_to_standard_output(structlog: ModuleType) -> bool:
     return isinstance(factory, structlog.PrintLoggerFactory) and getattr(factory, "_file", sys.stdout) is None
 
 
+def _processors(structlog: ModuleType) -> list[Processor]:
+    """Those in force, with plain tracebacks in place of structlog's own.
+
+    Its own show every local variable, and with them keys and passwords, and take a second each.
+    """
+    return [_plain(structlog, one) for one in structlog.get_config()["processors"]]
+
+
+def _plain(structlog: ModuleType, processor: Processor) -> Processor:
+    formatter = getattr(processor, "exception_formatter", getattr(processor, "_exception_formatter", None))
+    if not getattr(formatter, "show_locals", False):
+        return processor
+    renderer: Processor = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+    return renderer
+
+
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -95,7 +113,7 @@ def configure_logs(level: str = "warning", form: str = "auto") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     ending: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

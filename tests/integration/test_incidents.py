@@ -193,7 +193,7 @@ async def test_decisions_that_the_stream_gets_after_the_threat_are_added(at_work
 
 
 async def test_a_flood_of_one_story_stays_one_small_incident(on_sqlite: Running) -> None:
-    for n in range(1500):
+    for n in range(1050):
         module = f"agent-{n % 600}"
         await on_sqlite.immune.publish_event(
             HealthEvent("CRITICAL", "ERROR_SPIKE", module, f"{n} errors", correlation_id="flood")
@@ -202,7 +202,7 @@ async def test_a_flood_of_one_story_stays_one_small_incident(on_sqlite: Running)
 
     async def counted() -> bool:
         found = await on_sqlite.incidents.get(incident["id"])
-        return sum(entry["count"] for entry in found["timeline"]) >= 1500
+        return sum(entry["count"] for entry in found["timeline"]) >= 1050
 
     await until(counted)
     found = await on_sqlite.incidents.get(incident["id"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -162,12 +163,16 @@ async def test_a_client_that_does_not_read_is_dropped(one_server: Server, monkey
     monkeypatch.setattr(live, "SEND_SECONDS", 0.2)
     running, client = one_server
     start = await running.stream.publish(event(0))
-    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port, limit=1024)
+    small = socket.socket()
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    small.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(small, (client.base_url.host, client.base_url.port))
+    reader, writer = await asyncio.open_connection(sock=small, limit=1024)
     writer.write(f"GET /api/events/live?after={start} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     await reader.readline()
     assert "brain_live_clients 1.0" in (await client.get("/metrics")).text
     big = Event(type="test.big", source="test_service", payload={"text": "x" * 100_000})
-    for _ in range(200):  # more than the buffers of both ends take
+    for _ in range(60):  # more than the buffers of both ends take: the sender's has 4 MB
         await running.stream.publish(big)
     await nobody_follows(client)
     writer.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -45,18 +45,30 @@ class Command:
 
 
 def start(
-    folder: Path, arguments: Sequence[str | Path], out: Path, err: Path, environment: Mapping[str, str]
+    folder: Path,
+    arguments: Sequence[str | Path],
+    out: Path,
+    err: Path,
+    environment: Mapping[str, str],
+    main: Callable[[], None] = cli.main,
 ) -> BaseProcess:
     """Start `brain` in the folder, without what this environment sets of it; its output goes to the two files."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("BRAIN_")}
-    return spawn(_run, folder, [*map(str, arguments)], out, err, {**own, **environment})
+    return spawn(_run, main, folder, [*map(str, arguments)], out, err, {**own, **environment})
 
 
-def _run(folder: Path, arguments: Sequence[str], out: Path, err: Path, environment: Mapping[str, str]) -> None:
+def _run(
+    main: Callable[[], None],
+    folder: Path,
+    arguments: Sequence[str],
+    out: Path,
+    err: Path,
+    environment: Mapping[str, str],
+) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     for path, descriptor in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     sys.argv = ["brain", *arguments]
-    cli.main()
+    main()

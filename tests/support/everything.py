@@ -29,6 +29,9 @@ from brain.store import redis, sqlite
 from brain.stream.backends import sqlite as stream_sqlite
 from brain.threats import http as threats_api
 from support import alerting_worker, audit_worker, group_worker, incident_worker, metrics_worker, producer
+from support.made_once import make_once
+
+make_once()
 
 for package in (brain.cli, brain.demo):
     for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 
+from support.memory import memory_folder
 from support.signals import freeze, thaw
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
@@ -26,7 +27,7 @@ class PostgresServer:
     def __init__(self) -> None:
         assert BINARIES, "PostgreSQL is not installed; run `make setup-test` (Debian: apt-get install postgresql)"
         self._bin = BINARIES[-1]
-        self._folder = Path(tempfile.mkdtemp(prefix="brain-postgres-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="brain-postgres-", dir=memory_folder()))
         # PostgreSQL refuses to run as root; as another user it could not reach pytest's own folders.
         self._user = pwd.getpwnam("postgres").pw_name if os.geteuid() == 0 else None
         if self._user is not None:

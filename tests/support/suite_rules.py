@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 CHECKS = {"raises", "warns", "fail", "expect", "run_state_machine_as_test", "assert_outcomes"}
 """Calls of libraries that fail a test."""
@@ -33,7 +34,7 @@ class Place:
 
 def without_assertion(sources: Mapping[str, str]) -> list[Place]:
     """The tests in `sources` (text by file name) that neither check anything nor call one of ours that does."""
-    functions = [(file, one, _calls(one)) for file, text in sources.items() for one in _functions(ast.parse(text))]
+    functions = [(file, one, _calls(one)) for file, text in sources.items() for one in _functions(text)]
     checking = {"assert", *CHECKS}
     while more := {one.name for _, one, calls in functions if one.name not in checking and calls & checking}:
         checking |= more
@@ -48,7 +49,7 @@ def sleeps(file: str, text: str) -> list[Place]:
     """Where functions of the file sleep. `sleep(0)` only lets others run, and does not count."""
     return [
         Place(file, one.name, call.lineno)
-        for one in _functions(ast.parse(text))
+        for one in _functions(text)
         for call in _own(one)
         if isinstance(call, ast.Call) and _name(call.func) in SLEEPS and not _is_zero(call)
     ]
@@ -58,14 +59,15 @@ def spins(file: str, text: str) -> list[Place]:
     """Where functions of the file look without a pause: it holds up what they wait for, and has no deadline."""
     return [
         Place(file, one.name, loop.lineno)
-        for one in _functions(ast.parse(text))
+        for one in _functions(text)
         for loop in _own(one)
         if isinstance(loop, ast.While) and all(isinstance(step, ast.Pass | ast.Continue) for step in loop.body)
     ]
 
 
-def _functions(tree: ast.AST) -> Iterator[Function]:
-    return (node for node in ast.walk(tree) if isinstance(node, Function))
+@cache
+def _functions(text: str) -> tuple[Function, ...]:
+    return tuple(node for node in ast.walk(ast.parse(text)) if isinstance(node, Function))
 
 
 def _own(function: Function) -> Iterator[ast.AST]:

@@ -14,7 +14,7 @@ from brain import limits
 from brain.charter import Event
 from brain.errors import EnvelopeError, InvalidInput
 from brain.immune.models import HealthEvent
-from brain.json_text import fault_in, json_fault, nesting
+from brain.json_text import fault_in, is_deeper, json_fault
 from brain.policy import Condition, PolicyEngine, Rule
 from brain.policy.schema import policy_schema
 from brain.stream import EventStream
@@ -194,5 +194,6 @@ def test_where_a_json_text_is_at_fault(text: bytes, fault: str | None) -> None:
 @given(depth=st.integers(0, 60), text=st.text())
 def test_nesting_is_counted_outside_of_texts(depth: int, text: str) -> None:
     written = json.dumps(text).encode()
-    assert nesting(b"[" * depth + written + b"]" * depth) == depth
+    assert is_deeper(b"[" * depth + written + b"]" * depth, depth - 1) is (depth > 0)
+    assert not is_deeper(b"[" * depth + written + b"]" * depth, depth)
     assert (fault_in(b"[" * depth + written + b"]" * depth, 40) is not None) == (depth > 40)

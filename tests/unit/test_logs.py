@@ -17,6 +17,27 @@ def test_without_a_set_up_lines_go_to_standard_error(capsys: pytest.CaptureFixtu
     assert (out, "disk full" in err) == ("", True)
 
 
+def test_without_a_set_up_an_exception_shows_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
+    key = "hunter" + "2"
+    try:
+        raise OSError("broken" + key[:0])
+    except OSError:
+        Log("x").exception("not sent")
+    err = capsys.readouterr().err
+    assert "not sent" in err
+    assert "OSError: broken" in err
+    assert "hunter2" not in err
+    assert "\033[" not in err, "colours are for terminals"
+
+
+def test_lines_for_people_have_no_colours_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(form="console")
+    Log("x").error("disk full", path="a")
+    err = capsys.readouterr().err
+    assert "disk full" in err
+    assert "\033[" not in err
+
+
 def test_a_set_up_that_is_taken_back_leaves_standard_output_alone(capsys: pytest.CaptureFixture[str]) -> None:
     """A logger that has written once through a set-up asks again before each line."""
     log = Log("x")

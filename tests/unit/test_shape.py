@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "src" / "brain"
@@ -11,10 +12,16 @@ SOURCE = Path(__file__).parents[2] / "src" / "brain"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
+@cache
+def trees() -> dict[Path, ast.Module]:
+    """The syntax trees of the package, by their places."""
+    return {path: ast.parse(path.read_text("utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
+
+
 def functions() -> Iterator[tuple[str, Function]]:
     """Every function and method of the package, with its place."""
-    for path in sorted(SOURCE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for path, tree in trees().items():
+        for node in ast.walk(tree):
             if isinstance(node, Function):
                 yield f"{path.relative_to(SOURCE)}:{node.lineno} {node.name}", node
 
@@ -33,8 +40,8 @@ def parameters(node: Function) -> int:
 
 def public_functions() -> Iterator[tuple[str, Function]]:
     """Functions of modules and methods of classes that somebody outside may call."""
-    for path in sorted(SOURCE.rglob("*.py")):
-        yield from _public(path.relative_to(SOURCE).as_posix(), ast.parse(path.read_text("utf-8")).body)
+    for path, tree in trees().items():
+        yield from _public(path.relative_to(SOURCE).as_posix(), tree.body)
 
 
 def _public(path: str, body: list[ast.stmt]) -> Iterator[tuple[str, Function]]:

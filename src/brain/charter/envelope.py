@@ -18,6 +18,7 @@ import msgspec
 from brain import limits
 from brain.charter.context import CURRENT
 from brain.errors import EnvelopeError
+from brain.json_text import is_deeper
 from brain.platform import at_fork
 
 _ID = re.compile(r"evt_[a-z][a-z0-9_]*_[0-9]+_[0-9a-f]{12,}").fullmatch
@@ -173,7 +174,7 @@ _decode = msgspec.json.Decoder(_Wire).decode
 
 def check_depth(data: bytes) -> None:
     """Raise EnvelopeError when an encoded envelope is nested deeper than events may be."""
-    if limits.too_deep(data, limits.EVENT_DEPTH):
+    if is_deeper(data, limits.EVENT_DEPTH):
         raise EnvelopeError(f"payload or meta: is nested deeper than {limits.EVENT_DEPTH} levels; flatten it")
 
 
