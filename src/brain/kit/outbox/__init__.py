@@ -11,6 +11,7 @@ from brain.kit.outbox.dispatcher import Dispatcher, DispatchOptions, Outcomes
 from brain.kit.outbox.events import EventShipping, put_event, ship_waiting, waiting_events
 from brain.kit.outbox.prometheus import outbox_metrics
 from brain.kit.outbox.table import (
+    EVENTS_LABEL,
     ChannelState,
     Message,
     OutboxRow,
@@ -26,6 +27,7 @@ from brain.kit.outbox.table import (
 )
 
 __all__ = [
+    "EVENTS_LABEL",
     "ChannelState",
     "DispatchOptions",
     "Dispatcher",

@@ -9,13 +9,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from brain.kit.database import OUTAGE, create_tables, reading
 from brain.kit.outbox.dispatcher import Dispatcher
 from brain.kit.outbox.events import EventShipping, waiting_events
-from brain.kit.outbox.table import channels, metadata
+from brain.kit.outbox.table import EVENTS_LABEL, channels, metadata
 from brain.logs import Log
 
 log = Log("brain.outbox")
-
-_STREAM = "stream"
-"""The label of events of changes that wait to be announced."""
 
 
 def outbox_metrics(dispatcher: Dispatcher, shipping: EventShipping | None = None) -> Sequence[Metric]:
@@ -51,6 +48,6 @@ def outbox_metrics(dispatcher: Dispatcher, shipping: EventShipping | None = None
         oldest = now if state.oldest_waiting_at is None else state.oldest_waiting_at
         age.add_metric([state.channel], max(0.0, now - oldest))
     if shipping is not None:
-        kept.add_metric([_STREAM, "waiting"], events)
-        age.add_metric([_STREAM], 0.0 if put_at is None else max(0.0, now - put_at))
+        kept.add_metric([EVENTS_LABEL, "waiting"], events)
+        age.add_metric([EVENTS_LABEL], 0.0 if put_at is None else max(0.0, now - put_at))
     return [kept, age, tries, errors]

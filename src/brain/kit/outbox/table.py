@@ -37,6 +37,8 @@ from brain.text import short_key
 
 ERROR_CHARACTERS = 1000
 """How much of an error is kept in a row."""
+EVENTS_LABEL = "stream"
+"""What metrics call the events that wait; no channel may have this name."""
 KEY_CHARACTERS = 500
 """Of a key and a dedup; longer ones have a hash in the place of their end."""
 
