@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from brain import Event, EventStream
+from brain import Event, EventStream, PolicyEngine
 from brain.store import Store
 from brain.store.memory import MemoryStore
 from brain.stream.event_outbox import EventOutbox, outbox_state
@@ -201,6 +201,22 @@ async def test_changes_made_in_the_child_are_announced_by_it(store: Store, strea
     assert in_child(work) == 2
     found = [one.payload["key"] async for one in stream.replay("thing.made")]
     assert found == ["p-1 a", "p-1 b", "c-1 a", "c-1 b"]
+
+
+@shared
+async def test_decisions_made_in_the_child_are_recorded(stream: EventStream) -> None:
+    engine = PolicyEngine(event_stream=stream)
+
+    def work() -> None:
+        for number in range(10):
+            engine.evaluate({"agent_id": f"a{number}", "action": "read"})
+        stream.close_sync()
+
+    in_child(work)
+    engine.evaluate({"agent_id": "parent", "action": "read"})
+    await stream.publish(event("last"))
+    agents = [one.payload["agent_id"] async for one in stream.replay("policy.rule_evaluated")]
+    assert agents == [*(f"a{number}" for number in range(10)), "parent"]
 
 
 async def test_a_closed_stream_stays_closed_in_the_child(tmp_path: Path) -> None:

@@ -153,3 +153,12 @@ began = time.monotonic()
     left_over(redis_server.url, tmp_path / "journal")
     with EventStream.open_sync(redis_server.url, journal=tmp_path / "journal") as stream:
         assert [event.payload["n"] for event in stream.replay_sync("test.*")] == list(range(250))
+
+
+def test_short_processes_take_away_what_killed_ones_left(tmp_path: Path) -> None:
+    url, journal = f"sqlite:///{tmp_path / 'brain.db'}", tmp_path / "journal"
+    for _ in range(2):
+        assert run(_PROGRAM + "os._exit(7)", url, journal).returncode == 7
+    assert run(_PROGRAM, url, journal).returncode == 0
+    assert len(numbers(tmp_path / "brain.db")) == 750
+    assert list(journal.iterdir()) == []

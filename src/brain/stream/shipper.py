@@ -264,7 +264,7 @@ class Shipper:
         self._flushes: list[tuple[int, Future[None]]] = []  # who waits until all before a number are stored
         self._positions: deque[tuple[Sequence[int], list[str]]] = deque(maxlen=_REMEMBERED)
         self.store_delays = StoreDelays()
-        self._over = False  # nobody will be told of what is stored any more
+        self._over = False  # from then on nobody learns of what is stored
         self._ending = False
         self._given_up = False
         self._last: Callable[[], None] | None = None
@@ -372,6 +372,8 @@ class Shipper:
             try:
                 if everything:
                     self._own.finish(self._safe)
+                for orphan in list(self._orphans):  # a process that lives shortly has no other time for it
+                    self._guarded(orphan, self._finish_theirs)
             except Unavailable as error:
                 log.warning("the journal is kept; the next start ships it", journal=self._own.name, error=str(error))
         self._own.close()

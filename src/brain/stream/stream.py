@@ -45,6 +45,7 @@ from brain.stream.shipper import Shipper
 from brain.stream.store_delays import StoreDelays
 from brain.stream.threads import DaemonPool, HandlerThreads, run_alone, run_in
 from brain.stream.tracing import SDK, publish_traced
+from brain.stream.uwsgi import check_uwsgi
 
 log = Log("brain.stream")
 
@@ -101,6 +102,7 @@ class EventStream(OutboxStream):
         self.options = options
         self.url = options.url
         self.lease = options.lease
+        self._power = options.power
         self.consumers: list[Consumer] = []
         self.forks = 0
         """How many forks lie between the process that opened the stream and this one."""
@@ -230,7 +232,7 @@ class EventStream(OutboxStream):
                     self._appending = False
                     if self._late:
                         self._append_late()
-            if self.options.power:
+            if self._power:
                 self._force_out(seq)
         except Exception as error:  # noqa: BLE001  (as above)
             return self._refuse(event_id, error)
@@ -824,6 +826,7 @@ class Opening:
 
 def _open(options: StreamOptions, journal: str | Path | None) -> EventStream:
     logs.load()
+    check_uwsgi()
     url = options.url
     backend = open_backend(url, power=options.power)
     if not url.startswith("memory:"):
