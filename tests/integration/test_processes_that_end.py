@@ -162,3 +162,27 @@ def test_short_processes_take_away_what_killed_ones_left(tmp_path: Path) -> None
     assert run(_PROGRAM, url, journal).returncode == 0
     assert len(numbers(tmp_path / "brain.db")) == 750
     assert list(journal.iterdir()) == []
+
+
+_CHANGES = """
+import asyncio, sys
+from brain import EventStream, ThreatService
+from brain.store import open_store
+
+stream = EventStream.open_sync(sys.argv[1], journal=sys.argv[2])
+threats = ThreatService(stream, open_store(sys.argv[1]))
+
+async def main():
+    for n in range(50):
+        await threats.create_threat("probe", f"agent-{n}")
+
+asyncio.run(main())
+"""
+
+
+def test_events_of_changes_are_stored_too(tmp_path: Path) -> None:
+    ended = run(_CHANGES, f"sqlite:///{tmp_path / 'brain.db'}", tmp_path / "journal")
+    assert ended.returncode == 0, ended.stderr
+    with closing(sqlite3.connect(tmp_path / "brain.db")) as db:
+        assert db.execute("SELECT count(*) FROM brain_events WHERE type = 'threat.detected'").fetchone() == (50,)
+        assert db.execute("SELECT count(*) FROM documents WHERE collection = 'events.outbox'").fetchone() == (0,)

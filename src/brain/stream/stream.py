@@ -151,7 +151,7 @@ class EventStream(OutboxStream):
             journal = Journal(root / os.urandom(8).hex(), power=self.options.power)
             self._shipper = Shipper(backend, root, journal, self.changes.notify, self.outage, self._look)
             self._journal, self._append = journal, journal.append
-        self.backend = backend
+        self._backend = backend
 
     def start(self) -> None:
         """Begin to store what is journalled."""
@@ -454,7 +454,7 @@ class EventStream(OutboxStream):
         """As `read`, for code without an event loop. Blocks."""
         asked = EventQuery(pattern=Pattern(pattern), since=since, until=until, correlation_id=correlation_id)
         stretch = Stretch(after=after or "", before=before or "", newest_first=newest_first)
-        return query.read(self._backend_here(), asked, stretch, limit).events
+        return query.read(self.backend, asked, stretch, limit).events
 
     async def replay(
         self,
@@ -481,7 +481,7 @@ class EventStream(OutboxStream):
         after: str | None = None,
     ) -> Iterator[Event]:
         """As `replay`, for code without an event loop. Blocks."""
-        asked, backend = EventQuery(pattern=Pattern(pattern), since=since, until=until), self._backend_here()
+        asked, backend = EventQuery(pattern=Pattern(pattern), since=since, until=until), self.backend
         end = position_key(backend.tail())
         for stored in query.scan(backend, asked, check_position(after or "")):
             if position_key(stored.position) > end:
@@ -636,7 +636,7 @@ class EventStream(OutboxStream):
         for outbox in self.outboxes:
             outbox.stop(max(0.0, deadline - time.monotonic()))
         if self._shipper is not None:
-            self._shipper.stop(max(0.0, deadline - time.monotonic()), finishing=0.0, last=self.backend.close)
+            self._shipper.stop(max(0.0, deadline - time.monotonic()), finishing=0.0, last=self._backend.close)
 
     def _stop_publishing(self, why: _Closed) -> bool:
         """Whether there is something to stop in this process."""
@@ -663,11 +663,12 @@ class EventStream(OutboxStream):
     def __exit__(self, *_: object) -> None:
         self.close_sync()
 
-    def _backend_here(self) -> Backend:
-        """The backend, with connections of this process's own."""
+    @property
+    def backend(self) -> Backend:
+        """Where events are kept, with connections of this process's own."""
         if self._closed is _Closed.BY_FORK:
             self._use()
-        return self.backend
+        return self._backend
 
     async def call(self, function: Callable[A, T], *args: A.args, **_: A.kwargs) -> T:
         """Run a blocking backend call off the loop."""
@@ -750,12 +751,12 @@ class EventStream(OutboxStream):
         for consumer in self.consumers:
             consumer.forked()
         for outbox in self.outboxes:
-            outbox.begin(self.backend, self.outage)
+            outbox.begin(self._backend, self.outage)
 
     def _use(self) -> None:
         """Be open in this process: a forked child goes on with a journal, threads and connections of its own.
 
-        Raises Closed, and OSError when there is no place for a journal.
+        Raises Closed, and Unavailable or JournalFull when there is no place for a journal.
         """
         with self._publishing:
             why = self._closed
@@ -765,10 +766,14 @@ class EventStream(OutboxStream):
                 raise Closed("the stream is closed in this process; open one of its own")
             self._appending = True
             try:
-                self._begin(self.backend.for_child())
+                self._begin(self._backend.for_child())
                 self._closed = None
                 if why is _Closed.BY_FORK:
                     self._start_in_child()
+            except OSError as error:
+                raise Unavailable(
+                    f"journal in {self.options.root}: cannot be made ({error}); free its place"
+                ) from error
             finally:
                 self._appending = False
                 if self._late:
@@ -776,7 +781,7 @@ class EventStream(OutboxStream):
 
     def _start_in_child(self) -> None:
         for outbox in self.outboxes:
-            outbox.begin(self.backend, self.outage)
+            outbox.begin(self._backend, self.outage)
             outbox.start()
         self.start()
         log.debug("a forked process has opened the stream for itself", url=masked(self.url), journal=self.journal_name)
@@ -787,7 +792,7 @@ class EventStream(OutboxStream):
             self._use()
         except Closed:
             return False
-        except OSError as error:
+        except BrainError as error:
             log.error("a forked process could not open the stream for itself", error=str(error))
             return False
         return self._closed is None
