@@ -14,6 +14,7 @@ from brain import EventStream
 from support.ports import free_port
 from support.redis_server import RedisServer
 from support.signals import freeze, thaw
+from support.waiting import wait_until
 
 _PROGRAM = """
 import asyncio, atexit, multiprocessing, os, sys, threading
@@ -56,6 +57,9 @@ child.join()
 """,
 }
 
+_MORE = ("the last line", "sys.exit", "a thread that goes on", "a function of atexit")
+"""Ends that only a long run looks at: each test here starts an interpreter."""
+
 
 def numbers(database: Path) -> list[int]:
     with closing(sqlite3.connect(database)) as db:
@@ -68,7 +72,7 @@ def run(program: str, url: str, journal: Path) -> subprocess.CompletedProcess[st
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("end", _ENDS)
+@pytest.mark.parametrize("end", [pytest.param(end, marks=[pytest.mark.long] * (end in _MORE)) for end in _ENDS])
 def test_all_is_stored_and_no_folder_is_left(end: str, tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     ended = run(_PROGRAM + _ENDS[end], f"sqlite:///{tmp_path / 'brain.db'}", journal)
@@ -89,7 +93,6 @@ def test_what_is_published_after_the_end_is_kept_for_the_next_start(tmp_path: Pa
     assert ended.returncode == 0, ended.stderr
     assert numbers(tmp_path / "brain.db") == list(range(250))
     assert len(list(journal.iterdir())) == 1
-    assert run(_PROGRAM.replace("publish(0)", "stream.flush()"), url, journal).returncode == 0
     left_over(url, journal)
     assert numbers(tmp_path / "brain.db") == list(range(500))
     assert list(journal.iterdir()) == []
@@ -97,55 +100,49 @@ def test_what_is_published_after_the_end_is_kept_for_the_next_start(tmp_path: Pa
 
 def left_over(url: str, journal: Path) -> None:
     """Open the stream until what ended processes left is stored."""
-    from support.waiting import wait_until
-
     with EventStream.open_sync(url, journal=journal) as stream:
         wait_until(lambda: {path.name for path in journal.iterdir()} == {stream.journal_name})
 
 
-def test_os_exit_leaves_the_journal_for_the_next_start(tmp_path: Path) -> None:
+def test_os_exit_leaves_the_journal_for_the_next_start_however_short_it_is(tmp_path: Path) -> None:
     url, journal = f"sqlite:///{tmp_path / 'brain.db'}", tmp_path / "journal"
     assert run(_PROGRAM + "os._exit(7)", url, journal).returncode == 7
     (left,) = journal.iterdir()
     assert sum(path.stat().st_size for path in left.iterdir()) < 400_000  # no 8 MiB for so few
-    left_over(url, journal)
-    assert numbers(tmp_path / "brain.db") == list(range(250))
+    assert run(_PROGRAM, url, journal).returncode == 0
+    assert len(numbers(tmp_path / "brain.db")) == 500
     assert list(journal.iterdir()) == []
 
 
 _TIMED = """
-import time
-began = time.monotonic()
-class Last:
-    def __del__(self, monotonic=time.monotonic, write=os.write):
-        write(1, str(monotonic() - began).encode())
-sys.modules["last"] = Last()  # torn down after the functions of atexit
+import atexit, os, time
+times = []
+atexit.register(lambda: os.write(1, str(time.monotonic() - times[0]).encode()))  # called last
+"""
+_HANGING = """
+async def main():
+    asyncio.create_task(stream.read())  # a call that hangs, in a thread
+    await asyncio.sleep(0.05)
+asyncio.run(main())
+atexit.register(lambda: times.append(time.monotonic()))  # called first
 """
 
 
 def test_without_a_backend_nothing_is_lost_and_nothing_is_waited_for(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
-    silent = _PROGRAM.replace("publish(0)", "")
-    assert run(silent, f"redis://127.0.0.1:{free_port()}/0", journal).returncode == 0
-    assert list(journal.iterdir()) == []  # nothing was published
-    ended = run(_PROGRAM, f"redis://127.0.0.1:{free_port()}/0", journal)
+    silent = "\nsilent = EventStream.open_sync(sys.argv[1], journal=sys.argv[2] + '-silent')\n"
+    ended = run(_PROGRAM + silent, f"redis://127.0.0.1:{free_port()}/0", journal)
     assert ended.returncode == 0, ended.stderr
     assert len(list(journal.iterdir())) == 1
+    assert list((tmp_path / "journal-silent").iterdir()) == []  # where nothing was published
 
 
 @pytest.mark.alone
 def test_a_backend_that_hangs_holds_up_the_end_for_a_second_at_most(redis_server: RedisServer, tmp_path: Path) -> None:
     assert redis_server.process is not None
-    began_reading = """
-async def main():
-    asyncio.create_task(stream.read())  # a call that hangs, in a thread
-    await asyncio.sleep(0.05)
-asyncio.run(main())
-began = time.monotonic()
-"""
     freeze(redis_server.process.pid)
     try:
-        ended = run(_PROGRAM + _TIMED + began_reading, redis_server.url, tmp_path / "journal")
+        ended = run(_TIMED + _PROGRAM + _HANGING, redis_server.url, tmp_path / "journal")
     finally:
         thaw(redis_server.process.pid)
     assert ended.returncode == 0, ended.stderr
@@ -153,15 +150,6 @@ began = time.monotonic()
     left_over(redis_server.url, tmp_path / "journal")
     with EventStream.open_sync(redis_server.url, journal=tmp_path / "journal") as stream:
         assert [event.payload["n"] for event in stream.replay_sync("test.*")] == list(range(250))
-
-
-def test_short_processes_take_away_what_killed_ones_left(tmp_path: Path) -> None:
-    url, journal = f"sqlite:///{tmp_path / 'brain.db'}", tmp_path / "journal"
-    for _ in range(2):
-        assert run(_PROGRAM + "os._exit(7)", url, journal).returncode == 7
-    assert run(_PROGRAM, url, journal).returncode == 0
-    assert len(numbers(tmp_path / "brain.db")) == 750
-    assert list(journal.iterdir()) == []
 
 
 _CHANGES = """
