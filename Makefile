@@ -52,6 +52,7 @@ docs: setup
 	$(BIN)/brain events catalogue --write docs/events
 	$(BIN)/python scripts/draw_architecture.py
 	$(BIN)/python scripts/list_api.py
+	$(BIN)/python scripts/show_hosts.py
 
 setup:
 	@scripts/setup

@@ -13,6 +13,7 @@ on the command line each of them ends with exit code 2.
             NoGroup                404  the stream has no such consumer group
         Conflict                   409  the request does not fit the present state
             CannotContinue         409  a consumer stands still until somebody mends or decides something
+            BegunBeforeFork        409  a loop over events, or a receipt, belongs to the process that forked this one
             OwnedElsewhere         409  another consumers' database has the group
         Unavailable                503  a part that is needed does not answer
             Closed                 503  the stream is closed in this process

@@ -1,4 +1,4 @@
-"""An environment for each agent framework, made with uv at its first use and kept for later runs.
+"""An environment for each agent framework, and for the hosts, made with uv at its first use and kept for later runs.
 
 Their versions conflict with each other and with ours, so none of them is in the project's own environment.
 """
@@ -28,6 +28,21 @@ FRAMEWORKS: Mapping[str, Sequence[str]] = {
     "smolagents": ("smolagents[mcp]==1.26.0", "mcp<2"),
     "strands": ("strands-agents==1.62.0",),
 }
+HOSTS: Mapping[str, Sequence[str]] = {
+    "arq": ("arq==0.28.0", "redis<6"),
+    "hosts": (
+        "celery==5.7.0",
+        "django==5.2.19",
+        "dramatiq==2.2.1",
+        "flask==3.1.3",
+        "gunicorn==27.0.1",
+        "ipykernel==7.4.0",
+        "nbclient==0.11.0",
+        "pyuwsgi==2.0.30.post1",
+        "rq==3.0.0",
+    ),
+}
+"""What programs run in (support.hosts). arq holds redis-py below what we ask for."""
 _TOOLS = ("pytest>=8.4", "pytest-asyncio>=1.0")
 
 
@@ -37,7 +52,14 @@ def environment(framework: str) -> Path:
     It is in $XDG_CACHE_HOME/brain-tests, for this version of Python and these requirements; a registry is asked once.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = sorted([*FRAMEWORKS[framework], *project["dependencies"], *_TOOLS])
+    packages = {**FRAMEWORKS, **HOSTS}[framework]
+    replaced = tuple(name for name in ("redis",) if any(package.startswith(f"{name}<") for package in packages))
+    ours = (
+        [one for one in project["dependencies"] if not one.startswith(replaced)]
+        if replaced
+        else project["dependencies"]
+    )
+    wanted = sorted([*packages, *ours, *_TOOLS])
     key = hashlib.sha256("\n".join([sys.version, *wanted]).encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "brain-tests"
     folder = cache / f"{framework}-{key}"

@@ -27,7 +27,9 @@ USED = {
     "get_events_by_type": "for users' tests",
     "parse_policy": "reads what `dump_policy` writes; for tools beside ours",
     "recorded_context": "reads a recorded decision; for tools beside ours",
-    "journal_name": "tells tests and operators which folder is whose",
+    "open_sync": "for programs without an event loop (docs/hosts.md)",
+    "read_sync": "likewise",
+    "replay_sync": "likewise",
 }
 
 

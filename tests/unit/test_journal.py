@@ -126,3 +126,33 @@ def test_only_one_process_owns_a_journal(tmp_path: Path) -> None:
     fd = lock_folder(journal.folder)
     assert fd is not None
     os.close(fd)
+
+
+def test_a_short_process_takes_little_room_and_a_long_one_whole_segments(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    for _ in range(25):
+        journal.append(b"x" * 400, False)
+    assert sum(path.stat().st_size for path in journal.folder.iterdir()) < 70_000
+    for number in range(25, 1_500):
+        journal.append(b"x" * 8_000, False)
+        if number % 50 == 0:
+            journal.prepare()  # as the shipper does, so that some segments were made ahead
+    sizes = [segment_path(journal.folder, first).stat().st_size for first in segments(journal.folder)]
+    assert sizes == [64 << 10, 256 << 10, 1 << 20, 4 << 20, 8 << 20]
+    assert len(read_all(journal.folder, journal)) == 1_500
+    journal.close()
+    assert len(read_all(journal.folder)) == 1_500
+
+
+@pytest.mark.parametrize("made_ahead", [False, True])
+def test_a_record_larger_than_the_segment_gets_one_of_its_size(tmp_path: Path, made_ahead: bool) -> None:
+    journal = Journal(tmp_path / "j", first=1024)
+    records = [b"a" * 600, b"b" * 100_000, b"c" * 300]
+    for data in records:
+        journal.append(data, False)
+        if made_ahead:
+            journal.prepare()
+    assert [data for _, _, data in read_all(journal.folder, journal)] == records
+    journal.close()
+    assert [data for _, _, data in read_all(journal.folder)] == records
+    assert {path.name for path in journal.folder.iterdir()} >= {"lock", f"{0:016d}.seg", f"{1:016d}.seg"}

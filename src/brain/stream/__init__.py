@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from brain.stream.inbox import Inbox
     from brain.stream.query import Stored
     from brain.stream.receipt import Receipt
-    from brain.stream.stream import EventStream
+    from brain.stream.stream import BegunBeforeFork, EventStream
 else:
     __getattr__ = lazy(
         __name__,
@@ -24,9 +24,9 @@ else:
             "brain.stream.inbox": ["Inbox"],
             "brain.stream.query": ["Stored"],
             "brain.stream.receipt": ["Receipt"],
-            "brain.stream.stream": ["EventStream"],
+            "brain.stream.stream": ["BegunBeforeFork", "EventStream"],
         },
         former={"Delivering": "DeliveryOptions"},
     )
 
-__all__ = ["DeadLetter", "DeliveryOptions", "EventStream", "GroupInfo", "Inbox", "Receipt", "Stored"]
+__all__ = ["BegunBeforeFork", "DeadLetter", "DeliveryOptions", "EventStream", "GroupInfo", "Inbox", "Receipt", "Stored"]

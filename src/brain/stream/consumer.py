@@ -97,6 +97,13 @@ class Consumer:
             self._threads = HandlerThreads(self.group.name, self._how.concurrency)
         return self._threads
 
+    def forked(self) -> None:
+        """In a forked child: threads, running handlers and counts are the parent's."""
+        self.delivered = self.failed = 0
+        self.hanging = {}
+        self._threads = None
+        self.group.forked()
+
     def close(self) -> None:
         """Let the threads end, each when its handler has returned; nobody waits for them."""
         if self._threads is not None:

@@ -56,8 +56,8 @@ class OutboxState(NamedTuple):
 class EventOutbox:
     """An Announcer whose events are written with the change. Safe for threads.
 
-    `notify` is called when events have come to the stream. The thread is not started on a closed stream, as in a forked
-    child: rows wait then for another process on the same store.
+    `notify` is called when events have come to the stream. `is_open` says whether the stream is open in this process,
+    and opens it there after a fork; rows that are written on a closed one wait for another process on the same store.
     """
 
     def __init__(
@@ -66,26 +66,31 @@ class EventOutbox:
         backend: Backend,
         outage: Outage,
         notify: Callable[[], None],
-        is_closed: Callable[[], bool] = lambda: False,
+        is_open: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.failures = 0
-        self.last_error = ""
         self.store = store
-        self._outage = outage
         self._notify = notify
-        self._is_closed = is_closed
-        self._shipment = OutboxShipment(StoreRows(store, _keys), backend)
-        self._unshipped: dict[str, int] = {}  # rows written here and not known to be on the stream, with their events
+        self._is_open = is_open
         self._changing = forking.ForkLock()
         forking.register(self._changing)
+        self.begin(backend, outage)
+
+    def begin(self, backend: Backend, outage: Outage) -> None:
+        """Have all that belongs to one process: also in a forked child, where nothing of the parent's is carried on."""
+        self.failures = 0
+        self.last_error = ""
+        self._outage = outage
+        self._shipment = OutboxShipment(StoreRows(self.store, _keys), backend)
+        self._unshipped: dict[str, int] = {}  # rows written here and not known to be on the stream, with their events
         # A queue, since its `put` may interrupt itself: see the shipper.
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="brain-outbox", daemon=True)
 
     def start(self) -> None:
-        """Begin shipping."""
-        self._thread.start()
+        """Begin shipping, unless the store is closed."""
+        if not getattr(self.store, "is_closed", False):
+            self._thread.start()
 
     def prepare(self, drafts: Iterable[EventDraft[Any]]) -> Announced:
         """As Announcer says. Raises EnvelopeError for an event that the stream would refuse, counted in `failures`."""
@@ -101,7 +106,7 @@ class EventOutbox:
 
     def hand_over(self, announced: Announced) -> None:
         """The rows are written: ship them soon."""
-        if not announced.changes or self._is_closed():
+        if not announced.changes or not self._is_open():
             return
         with self._changing:
             for row in announced.changes:

@@ -91,6 +91,11 @@ class Group:
         self._former = options.former
         self._start: str | None = None
 
+    def forked(self) -> None:
+        """In a forked child: the memberships are the parent's, and what was counted happened there."""
+        self.fenced = self.retried = self.dead = 0
+        self.memberships = []
+
     async def prepare(self) -> str:
         """Take over from the group's former name; where it begins, if it is new.
 
@@ -139,6 +144,7 @@ class GroupSession:
         """When the next `flush` is due, by the monotonic clock."""
         self._joined = False
         self._lease: asyncio.Task[None] | None = None
+        self._forks = group.stream.forks
 
     async def __aenter__(self) -> GroupSession:
         self._changed = self._listening.__enter__()
@@ -148,6 +154,8 @@ class GroupSession:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
         self._listening.__exit__(kind, error, traceback)
+        if self._stream.forks != self._forks:  # the membership is the parent's
+            return False
         await self._leave()
         group = self._group
         if isinstance(error, Fenced):
@@ -182,10 +190,12 @@ class GroupSession:
         """Renew the lease, and take over what dead members held."""
         while True:
             await asyncio.sleep(self._stream.lease / 3)
+            self._stream.check_forks(self._forks)
             self._take(await self._stream.call(self._member.heartbeat))
 
     def check_lease(self) -> None:
-        """Raises what ended the lease: Fenced, NoGroup or Unavailable."""
+        """Raises what ended the lease: Fenced, NoGroup or Unavailable; and BegunBeforeFork."""
+        self._stream.check_forks(self._forks)
         if self._lease is not None and self._lease.done():
             self._lease.result()
 
@@ -267,6 +277,7 @@ class GroupSession:
 
     async def flush(self) -> None:
         """Acknowledge what is finished. Raises Fenced, and then others handle it again."""
+        self._stream.check_forks(self._forks)
         self.flush_at = time.monotonic() + FLUSH_AFTER
         if done := self._done.copy():
             self._done.clear()

@@ -27,7 +27,9 @@ from brain.platform import at_fork, force_out, lock_file, read_at, reserve, writ
 from brain.stream.damage import DamageLog
 from brain.stream.journal_bounds import note_newest, noted_bounds
 
-SEGMENT_SIZE = 8 << 20
+FIRST_SEGMENT, SEGMENT_SIZE = 64 << 10, 8 << 20
+"""Bytes of a journal's first segment and of the largest: a short process takes little room. Each next one is larger."""
+_GROWTH = 4
 _HEADER = struct.Struct("<IIQ")
 _CRITICAL = 1 << 63
 _CHUNK = 1 << 20
@@ -57,7 +59,9 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 class Journal:
     """The writing side. Not thread-safe: the caller serialises `append`."""
 
-    def __init__(self, folder: Path, segment_size: int = SEGMENT_SIZE, *, power: bool = False) -> None:
+    def __init__(
+        self, folder: Path, segment_size: int = SEGMENT_SIZE, *, power: bool = False, first: int = FIRST_SEGMENT
+    ) -> None:
         self.folder = folder
         self._power = power  # a segment is forced out before the next one is begun
         self.last_critical = -1  # the number of the last CRITICAL record appended, -1 for none
@@ -65,10 +69,12 @@ class Journal:
         # number of the next record. One value, replaced as a whole: a reader in another thread never sees half of a
         # change, and an exception that a signal handler raises in the middle of `append` leaves none behind.
         self.tail = (-1, 0, 0)
-        self._size = segment_size
+        self._size = 0  # of the segment being written
+        self._next_size = min(first, segment_size)
+        self._largest = segment_size
         self._map: mmap.mmap | None = None
         self._fd = -1
-        self._spare: Path | None = None
+        self._spare: tuple[Path, int] | None = None  # the segment made ahead, and its size
         self._spares = 0
         self._lock = _make(folder)
 
@@ -83,7 +89,7 @@ class Journal:
         first, start, seq = self.tail
         end = start + 16 + length
         if self._map is None or end > self._size:
-            self._rotate()
+            self._rotate(16 + length)
             first, start, end = seq, 0, 16 + length
         number = seq
         if critical:
@@ -144,24 +150,30 @@ class Journal:
         if self._spare is None and self._map is not None and self.tail[1] > self._size // 2:
             self._spares += 1  # a name of its own each: the one before may be on its way to become a segment
             spare = self.folder / f"spare{self._spares}"
+            size = self._next_size
             try:
-                fd = _allocate(spare, self._size)
+                fd = _allocate(spare, size)
             except (JournalFull, FileNotFoundError):
                 return  # `append` will report it if it comes to that, and make a removed folder again
             os.close(fd)
-            self._spare = spare
+            self._spare = spare, size
 
-    def _rotate(self) -> None:
+    def _rotate(self, needed: int) -> None:
+        """Begin a segment that has room for so many bytes."""
         if not self._is_there():
             self._make_again()
         seq = self.tail[2]
         path = segment_path(self.folder, seq)
         spare, self._spare = self._spare, None
-        if spare is not None:
-            os.rename(spare, path)
+        size = max(self._next_size, needed) if spare is None else spare[1]
+        if spare is not None and size >= needed:
+            os.rename(spare[0], path)
             fd = os.open(path, os.O_RDWR)
         else:
-            fd = _allocate(path, self._size)
+            size = max(size, needed)
+            fd = _allocate(path, size)
+            if spare is not None:
+                spare[0].unlink(missing_ok=True)
         if self._map is not None:
             if self._power:
                 force_out(self._fd)
@@ -169,23 +181,25 @@ class Journal:
         if self._lock is not None:
             note_newest(self._lock, seq)
         self._fd = fd
-        self._map = mmap.mmap(fd, self._size)
+        self._map = mmap.mmap(fd, size)
         self.tail = (seq, 0, seq)
+        self._size = size  # last: an exception before it has the next `append` begin another segment
+        self._next_size = min(self._largest, size * _GROWTH)
 
     def _close_segment(self) -> None:
         if self._map is not None:
             self._map.close()
             self._map = None
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        fd, self._fd = self._fd, -1  # in this order: a child forked in between must not close another file's number
+        if fd >= 0:
+            os.close(fd)
 
     def close(self) -> None:
-        """Give up the folder; what is in it stays."""
+        """Give up the folder; what is in it stays. In a forked child: leave it to the parent."""
         self._close_segment()
-        if self._lock is not None:
-            unlock(self._lock)
-            self._lock = None
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            unlock(lock)
 
 
 def _make(folder: Path) -> int | None:
@@ -395,9 +409,10 @@ class Reader:
 
     def close(self) -> None:
         """Release the open segment."""
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._fd = self._first = -1
+        fd, self._fd = self._fd, -1  # in this order: see Journal
+        if fd >= 0:
+            os.close(fd)
+        self._first = -1
         self._offset = 0
 
 

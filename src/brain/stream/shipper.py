@@ -45,6 +45,7 @@ BACKLOG = 5000  # records waiting from which on CRITICAL ones go first
 KEPT_SEGMENTS = 16  # stored segments kept for a backend that may come back empty
 ORPHANS = 64  # journals of ended processes taken up at a time; each needs up to three descriptors
 _HOUSEKEEPING = 0.5  # seconds
+_KEPT = "the stream was closed before this event was stored; it is kept"
 _REMEMBERED = 64  # batches whose positions are known to receipts that are awaited late
 
 
@@ -178,6 +179,10 @@ class Shipment:
 
     def finish(self, safe: Callable[[], str | None], *, force: bool = False) -> bool:
         """Remove the journal if nothing in it is needed any more; whether it is gone. `force`: if all is stored."""
+        if self._writer is not None and not self._writer.next_seq:  # the backend never heard of it
+            remove(self.folder)
+            self.close()
+            return True
         if not self._removed:
             if self.waiting or not (force or self._backend.durable or self._read_by_all(safe)) or not self.recall():
                 return False
@@ -216,9 +221,9 @@ class Shipment:
         """Release files and the lock."""
         self._reader.close()
         self._ahead.close()
-        if self._lock is not None:
-            unlock(self._lock)
-            self._lock = None
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            unlock(lock)
 
 
 class Shipper:
@@ -256,8 +261,13 @@ class Shipper:
         self._drained = threading.Event()
         self._receipts = threading.Lock()
         self._waiters: dict[int, list[Future[str]]] = {}
+        self._flushes: list[tuple[int, Future[None]]] = []  # who waits until all before a number are stored
         self._positions: deque[tuple[Sequence[int], list[str]]] = deque(maxlen=_REMEMBERED)
         self.store_delays = StoreDelays()
+        self._over = False  # from then on nobody learns of what is stored
+        self._ending = False
+        self._given_up = False
+        self._last: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._run, name="brain-shipper", daemon=True)
 
     @property
@@ -294,40 +304,103 @@ class Shipper:
                     return future
             if self._own.has_stored(seq, critical):
                 future.set_result("")
+            elif self._over:
+                future.set_exception(Unavailable(_KEPT))
             else:
                 self._waiters.setdefault(seq, []).append(future)
         return future
 
-    def stop(self, timeout: float) -> bool:
-        """Ship what is left for at most `timeout` seconds, then end the thread; whether all was stored."""
+    def when_stored(self, upto: int) -> Future[None]:
+        """Done when all records before the number `upto` are stored."""
+        future: Future[None] = Future()
+        future.set_running_or_notify_cancel()
+        with self._receipts:
+            if self._own.next >= upto:
+                future.set_result(None)
+            elif self._over:
+                future.set_exception(Unavailable(_KEPT))
+            else:
+                self._flushes.append((upto, future))
+        return future
+
+    def _answer_flushes(self) -> None:
+        with self._receipts:
+            waiting, self._flushes = self._flushes, []
+            for upto, future in waiting:
+                if self._own.next >= upto:
+                    future.set_result(None)
+                else:
+                    self._flushes.append((upto, future))
+
+    def stop(self, timeout: float, finishing: float = 5.0, last: Callable[[], None] | None = None) -> bool:
+        """Ship what is left for at most `timeout` seconds, then end the thread; whether all was stored.
+
+        The thread removes the journal if it can, for which `finishing` more seconds are granted, and calls `last` as
+        its last step. One that is stuck in a call to a hung backend is left to itself, and ends with the process.
+        """
         deadline = time.monotonic() + timeout
         self._drained.clear()
         self.wake()
-        if self._own.waiting:
+        if self._own.waiting and self._thread.is_alive():
             self._drained.wait(timeout)
+        self._last = last
         self._stopping.set()
         self.wake()
-        self._thread.join(max(0.1, deadline - time.monotonic()))
-        everything = not self._own.waiting
-        self._journal.close()
-        if self._thread.is_alive():  # stuck in a call to a hung backend; the daemon thread ends with it
-            return everything
-        try:
-            if everything:
-                self._own.finish(self._safe)
-        except Unavailable as error:
-            log.warning("the journal is kept; the next start ships it", journal=self._own.name, error=str(error))
+        if self._thread.ident is not None:  # else it was never started: the process was ending already
+            self._thread.join(max(0.1, deadline - time.monotonic()))
+        if self._ending:
+            self._thread.join(finishing)
+        else:
+            self._given_up = True
+            self._journal.close()
+        self._fail_receipts()
+        return not self._own.waiting
+
+    def leave_to_parent(self) -> None:
+        """In a forked child, where its thread does not run: close what the child has of the parent's files."""
         self._own.close()
         for orphan in self._orphans:
             orphan.close()
+        self._journal.close()
+
+    def _end(self) -> None:
+        """What the thread does at its end."""
+        self._ending = True
+        if not self._given_up:  # else the call that it was stuck in came back late: the journal is the next start's
+            everything = not self._own.waiting
+            self._journal.close()
+            try:
+                if everything:
+                    self._own.finish(self._safe)
+                for orphan in list(self._orphans):  # a process that lives shortly has no other time for it
+                    self._guarded(orphan, self._finish_theirs)
+            except Unavailable as error:
+                log.warning("the journal is kept; the next start ships it", journal=self._own.name, error=str(error))
+        self._own.close()
+        for orphan in self._orphans:
+            orphan.close()
+        if self._last is not None:
+            self._last()
+
+    def _fail_receipts(self) -> None:
         with self._receipts:
             for futures in self._waiters.values():
                 for future in futures:
-                    future.set_exception(Unavailable("the stream was closed before this event was stored; it is kept"))
+                    future.set_exception(Unavailable(_KEPT))
             self._waiters.clear()
-        return everything
+            for _, flush in self._flushes:
+                flush.set_exception(Unavailable(_KEPT))
+            self._flushes.clear()
+            self._over = True
 
     def _run(self) -> None:
+        try:
+            self._ship_until_stopped()
+        finally:
+            if self._stopping.is_set():
+                self._end()
+
+    def _ship_until_stopped(self) -> None:
         delay = 0.0
         while not self._stopping.is_set():
             try:
@@ -348,6 +421,8 @@ class Shipper:
                 continue
             if not self._own.waiting:
                 self._drained.set()
+            if self._flushes:
+                self._answer_flushes()
             if not worked:
                 self.idle = True
                 if self._journal.next_seq <= self._own.next:

@@ -7,10 +7,11 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import aclosing
+from enum import Enum
 from pathlib import Path
 from sys import modules
 from typing import NamedTuple, ParamSpec, TypeVar
@@ -18,17 +19,17 @@ from weakref import WeakSet
 
 from brain import limits, logs
 from brain.charter import Event, Pattern, Priority, check_depth, too_large
-from brain.errors import BrainError, EnvelopeError, InvalidInput, Unavailable
+from brain.errors import BrainError, Conflict, EnvelopeError, InvalidInput, Unavailable
 from brain.logs import Log
 from brain.platform import at_fork, force_out
 from brain.plugins import catalogue
-from brain.redis_client.url import parse
+from brain.redis_client.url import masked, parse
 from brain.store import Store
 from brain.store.memory import MemoryStore
 from brain.store.sqlite import absolute_url, sqlite_file
-from brain.stream import query
+from brain.stream import ending, query
 from brain.stream.announcer import Announcer, DirectAnnouncer, OutboxStream
-from brain.stream.backends import Backend, GroupInfo, check_position, open_backend
+from brain.stream.backends import Backend, GroupInfo, check_position, open_backend, position_key
 from brain.stream.change_signal import ChangeSignal
 from brain.stream.consumer import Consumer, DeliveryOptions, Handler
 from brain.stream.dead_letters import DeadLetter
@@ -39,10 +40,12 @@ from brain.stream.journal import Journal
 from brain.stream.outage import Outage
 from brain.stream.query import Batch, EventQuery, Stored, Stretch
 from brain.stream.receipt import LATE, Receipt
+from brain.stream.receipt_keeper import ReceiptKeeper
 from brain.stream.shipper import Shipper
 from brain.stream.store_delays import StoreDelays
-from brain.stream.threads import HandlerThreads, run_alone, run_in
+from brain.stream.threads import DaemonPool, HandlerThreads, run_alone, run_in
 from brain.stream.tracing import SDK, publish_traced
+from brain.stream.uwsgi import check_uwsgi
 
 log = Log("brain.stream")
 
@@ -52,6 +55,8 @@ T = TypeVar("T")
 _AT_ONCE = 500  # events in one look at the stream
 _SAY_EVERY = 1.0  # seconds between two log lines about the same reason of refusal
 _LATE_REMEMBERED = 1_000  # events that interrupted a publish and whose receipts may still be awaited
+CALLS = 16
+"""Threads for calls to the backend."""
 READERS, READER_PATIENCE = 4, 1.0
 """Threads for searches, and the seconds that a search waits for one."""
 DURABILITIES = ("process", "power")
@@ -63,57 +68,95 @@ class Closed(Unavailable):
     """The stream is closed in this process."""
 
 
+class BegunBeforeFork(Conflict):
+    """A loop over events, or a receipt, belongs to the process that forked this one."""
+
+    title = "Begun before a fork"
+
+
+class StreamOptions(NamedTuple):
+    """How a stream was opened: see `EventStream.open`. `root` is the folder of journals, None in memory."""
+
+    url: str
+    lease: float = 5.0
+    root: Path | None = None
+    power: bool = False
+    exit_timeout: float = ending.EXIT_SECONDS
+
+
+class _Closed(Enum):
+    """Why the stream is closed in this process."""
+
+    BY_USER = 1
+    BY_FORK = 2  # this is a child: it opens by itself when it is first used here
+    AT_EXIT = 3  # the process ends: what is published still is kept in a journal for the next start
+
+
 class EventStream(OutboxStream):
     """One durable stream of events; use `EventStream.open`.
 
     `publish` may be called from any thread; the asynchronous methods from any running loop.
     """
 
-    def __init__(
-        self,
-        url: str,
-        backend: Backend,
-        lease: float,
-        journal: Journal | None = None,
-        root: Path | None = None,
-        *,
-        power: bool = False,
-    ) -> None:
-        self.url = url
-        self.backend = backend
-        self.lease = lease
+    def __init__(self, options: StreamOptions, backend: Backend) -> None:
+        self.options = options
+        self.url = options.url
+        self.lease = options.lease
+        self._power = options.power
+        self.consumers: list[Consumer] = []
+        self.forks = 0
+        """How many forks lie between the process that opened the stream and this one."""
+        self._critical = frozenset(
+            name for name, declared in catalogue().items() if declared.priority is Priority.CRITICAL
+        )
+        self._outboxes: dict[int, EventOutbox] = {}  # by the id of their store, which they hold
+        self._closed: _Closed | None = None
+        self._begin_process()
+        self._begin(backend)
+        _open_streams.add(self)
+        ending.ship_at_exit(self)
+
+    def _begin_process(self) -> None:
+        """Have locks, signals and counts of this process's own. Touches nothing outside it."""
         self.changes = ChangeSignal()
         self.outage = Outage()
         self.decoded = DecodedEvents()
         self.refused: Counter[str] = Counter()
         self._said: dict[str, float] = {}
-        self.consumers: list[Consumer] = []
         self.standing: dict[str, str] = {}
         """Why groups that read by position, projections, stand still: by group, a sentence that says what to do."""
-        self._critical = frozenset(
-            name for name, declared in catalogue().items() if declared.priority is Priority.CRITICAL
-        )
         self._publishing = threading.RLock()
         self._appending = False  # the thread that holds the lock is in the middle of an append
         self._late: deque[tuple[str, bytes, bool]] = deque()  # published meanwhile by what interrupted that thread
         self._late_numbers: deque[tuple[str, int]] = deque(maxlen=_LATE_REMEMBERED)
-        self._closed = False
-        self._power = power
         self._forcing = threading.RLock()
         self._forced = 0
-        self._journal = journal
-        self._shipper = (
-            Shipper(backend, root, journal, self.changes.notify, self.outage, self._look) if journal and root else None
-        )
+        self._journal: Journal | None = None
+        self._shipper: Shipper | None = None
         self._direct = 0
-        self._append = journal.append if journal is not None else self._append_directly
-        self._executor = ThreadPoolExecutor(16, "brain-stream")
+        self._append: Callable[[bytes, bool], int] = self._append_nowhere
+        self._executor = DaemonPool(CALLS, "brain-stream")
         self._readers: HandlerThreads | None = None
-        self._outboxes: dict[int, EventOutbox] = {}  # by the id of their store, which they hold
         self._opening_outbox = threading.Lock()
         self._watcher: threading.Thread | None = None
         self._stopping = threading.Event()
-        _open_streams.add(self)
+        self._keeper = ReceiptKeeper(self)
+
+    def _begin(self, backend: Backend) -> None:
+        """Have a journal of this process's own. Raises OSError."""
+        root = self.options.root
+        if root is None:
+            self._append = self._append_directly
+        else:
+            journal = Journal(root / os.urandom(8).hex(), power=self.options.power)
+            self._shipper = Shipper(backend, root, journal, self.changes.notify, self.outage, self._look)
+            self._journal, self._append = journal, journal.append
+        self._backend = backend
+
+    def start(self) -> None:
+        """Begin to store what is journalled."""
+        if self._shipper is not None:
+            self._shipper.start()
 
     @staticmethod
     def open(
@@ -122,17 +165,37 @@ class EventStream(OutboxStream):
         journal: str | Path | None = None,
         durability: str = "process",
         lease: float = 5.0,
+        exit_timeout: float = ending.EXIT_SECONDS,
     ) -> Opening:
         """Open the stream: `stream = await EventStream.open(url)` or `async with EventStream.open(url) as stream`.
 
         `journal` is the folder of local journals (default: beside the SQLite file, or `.brain/` here for Redis).
         `durability` says what a returned `publish()` survives: `process` (the death of this process) or `power` (also
         of the machine: one fdatasync, shared by concurrent publishers). `lease` is in seconds: how long a silent
-        consumer keeps what it holds. Redis need not be reachable. Raises InvalidInput, and Unavailable for a bad file.
+        consumer keeps what it holds. `exit_timeout` is how many seconds a process that ends without `close` may take
+        to ship what is journalled. Redis need not be reachable. Raises InvalidInput, and Unavailable for a bad file.
         """
         if durability not in DURABILITIES:
             raise InvalidInput(f"durability: {durability!r} is not one of {', '.join(DURABILITIES)}")
-        return Opening(lambda: _open(url, journal, durability, lease))
+        options = StreamOptions(url, lease, None, durability == "power", exit_timeout)
+        return Opening(lambda: _open(options, journal))
+
+    @staticmethod
+    def open_sync(
+        url: str = "sqlite:///brain.db",
+        *,
+        journal: str | Path | None = None,
+        durability: str = "process",
+        lease: float = 5.0,
+        exit_timeout: float = ending.EXIT_SECONDS,
+    ) -> EventStream:
+        """As `open`, without an event loop: at module level, in Django, Flask and scripts (docs/hosts.md).
+
+        Close it by `close_sync`, `with`, or not at all: the end of the process ships what is journalled. The
+        asynchronous methods may be used later, in any loop.
+        """
+        opening = EventStream.open(url, journal=journal, durability=durability, lease=lease, exit_timeout=exit_timeout)
+        return opening.open_now()
 
     def publish(self, event: Event) -> Receipt:
         """Accept the event: when this returns it is journalled, and nothing that kills this process loses it.
@@ -157,11 +220,11 @@ class EventStream(OutboxStream):
                 raise too_large(data)
             critical = event_type in self._critical
             with self._publishing:
-                if self._closed:
-                    raise Closed("the stream is closed in this process; open one of its own")
+                if self._closed is not None:
+                    self._use()
                 if self._appending:
                     self._late.append((event_id, data, critical))
-                    return Receipt(event_id, self, LATE, critical)
+                    return Receipt(event_id, self._keeper, LATE, critical)
                 self._appending = True
                 try:
                     seq = self._append(data, critical)
@@ -178,7 +241,7 @@ class EventStream(OutboxStream):
             self.changes.notify()
         elif shipper.idle:
             shipper.wake()
-        return Receipt(event_id, self, seq, critical)
+        return Receipt(event_id, self._keeper, seq, critical)
 
     def _append_late(self) -> None:
         """Take in what a signal handler, finaliser or trace function published in the middle of an append."""
@@ -197,9 +260,8 @@ class EventStream(OutboxStream):
 
     def _look(self) -> bool:
         """Have the journal look after its folder, as if it appended: what interrupts this publishes after it."""
-        assert self._journal is not None
         with self._publishing:
-            if self._appending:  # this interrupts an append of the same thread
+            if self._journal is None or self._appending:  # this interrupts an append of the same thread
                 return False
             self._appending = True
             try:
@@ -224,6 +286,10 @@ class EventStream(OutboxStream):
                 os.close(fd)
             self._forced = max(self._forced, upto)
 
+    def _append_nowhere(self, data: bytes, critical: bool) -> int:
+        """Before the stream is open in this process."""
+        raise Closed("the stream is not open in this process")
+
     def _append_directly(self, data: bytes, critical: bool) -> int:
         """Into a backend in this very memory, where a journal would protect nothing."""
         mark = self.backend.mark("direct")
@@ -242,7 +308,7 @@ class EventStream(OutboxStream):
             )
         if not isinstance(error, BrainError):
             error = EnvelopeError(f"event: cannot be published: {type(error).__name__}: {error}")
-        return Receipt(event_id, self, -1, False, error)
+        return Receipt(event_id, self._keeper, -1, False, error)
 
     def event_outbox(self, store: Store) -> Announcer:
         """What announces the changes of this store here; one for each store, made when it is first asked for.
@@ -264,8 +330,9 @@ class EventStream(OutboxStream):
         def ended() -> None:
             self._outboxes.pop(id(store), None)
 
-        outbox = EventOutbox(store, self.backend, self.outage, self.changes.notify, self.is_closed)
-        if not self._closed and not getattr(store, "is_closed", False):
+        is_open = self._is_open()
+        outbox = EventOutbox(store, self.backend, self.outage, lambda: self.changes.notify(), self._is_open)
+        if is_open and not getattr(store, "is_closed", False):
             follow_closing(outbox, ended)
             outbox.start()
         return outbox
@@ -275,18 +342,28 @@ class EventStream(OutboxStream):
         """Those of the stores whose changes are announced here."""
         return list(self._outboxes.values())
 
-    async def position_of(self, receipt: Receipt) -> str:
-        """Wait until the event of the receipt is stored; its position. Raises what the event was refused with."""
-        if receipt.refused is not None:
-            raise receipt.refused
+    def position_when_stored(self, receipt: Receipt) -> Future[str]:
+        """The position of a receipt of this process, once its event is stored; "" when that was long ago."""
         seq = receipt.seq if receipt.seq != LATE else self._late_number(receipt.event_id)
-        if self._shipper is None:
-            return str(seq)
-        position = await asyncio.wrap_future(self._shipper.position_of(seq, receipt.critical))
-        if position:
-            return position
-        found = await self.call(query.find_event, self.backend, receipt.event_id)
-        return found.position if found is not None else ""
+        if self._shipper is not None:
+            return self._shipper.position_of(seq, receipt.critical)
+        known: Future[str] = Future()
+        known.set_result(str(seq))
+        return known
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait at most so many seconds until what was published here is stored; whether it is. Blocks.
+
+        For code without an event loop; a coroutine awaits the last receipt.
+        """
+        if self._shipper is None or self._journal is None:
+            return True
+        stored = self._shipper.when_stored(self._journal.next_seq)
+        try:
+            stored.result(timeout)
+        except (NotYet, Unavailable):
+            return False
+        return True
 
     def _late_number(self, event_id: str) -> int:
         """The number under which an event was journalled that had interrupted another publish."""
@@ -330,9 +407,10 @@ class EventStream(OutboxStream):
 
     async def live_batches(self, pattern: Pattern, after: str) -> AsyncGenerator[Batch, None]:
         """As `live`, in batches as they are read; an empty one when there is nothing more for now."""
-        asked = EventQuery(pattern=pattern)
+        asked, forks = EventQuery(pattern=pattern), self.forks
         with self.changes.listen() as changed:
             while True:
+                self.check_forks(forks)
                 changed.clear()
                 try:
                     entries = await self.call(self.backend.read, after, _AT_ONCE)
@@ -361,6 +439,23 @@ class EventStream(OutboxStream):
         stretch = Stretch(after=after or "", before=before or "", newest_first=newest_first)
         return (await self.call(query.read, self.backend, asked, stretch, limit)).events
 
+    def read_sync(
+        self,
+        pattern: str | Iterable[str] = "*",
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+        correlation_id: str | None = None,
+    ) -> list[Stored]:
+        """As `read`, for code without an event loop. Blocks."""
+        asked = EventQuery(pattern=Pattern(pattern), since=since, until=until, correlation_id=correlation_id)
+        stretch = Stretch(after=after or "", before=before or "", newest_first=newest_first)
+        return query.read(self.backend, asked, stretch, limit).events
+
     async def replay(
         self,
         pattern: str | Iterable[str] = "*",
@@ -375,6 +470,22 @@ class EventStream(OutboxStream):
         """
         asked = EventQuery(pattern=Pattern(pattern), since=since, until=until)
         async for stored in query.replay(self, asked, check_position(after or "")):
+            yield stored.event
+
+    def replay_sync(
+        self,
+        pattern: str | Iterable[str] = "*",
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        after: str | None = None,
+    ) -> Iterator[Event]:
+        """As `replay`, for code without an event loop. Blocks."""
+        asked, backend = EventQuery(pattern=Pattern(pattern), since=since, until=until), self.backend
+        end = position_key(backend.tail())
+        for stored in query.scan(backend, asked, check_position(after or "")):
+            if position_key(stored.position) > end:
+                return
             yield stored.event
 
     def consumer(
@@ -491,29 +602,54 @@ class EventStream(OutboxStream):
 
     async def close(self, timeout: float = 5.0) -> None:
         """Ship what is journalled for at most `timeout` seconds, then stop; the rest is shipped at the next start."""
-        with self._publishing:
-            if self._closed:
-                return
-            self._closed = True
-        self._stopping.set()
+        await run_alone(self.close_sync, timeout)
+
+    def close_sync(self, timeout: float = 5.0) -> None:
+        """As `close`, for code without an event loop. Blocks."""
+        if not self._stop_publishing(_Closed.BY_USER):
+            return
         deadline = time.monotonic() + timeout
         for outbox in self.outboxes:
-            await run_alone(outbox.stop, max(0.1, deadline - time.monotonic()))
+            outbox.stop(max(0.1, deadline - time.monotonic()))
         timeout = max(0.1, deadline - time.monotonic())
-        if self._shipper is not None and not await run_alone(self._shipper.stop, timeout):
+        if self._shipper is not None and not self._shipper.stop(timeout):
             log.warning(
                 "the stream was closed with a backlog; the next start ships it", backlog=self.stats()["backlog"]
             )
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown()
         if self._readers is not None:
             self._readers.close()
         for consumer in self.consumers:
             consumer.close()
-        await run_alone(self.backend.close)
+        self.backend.close()
+
+    @property
+    def exit_timeout(self) -> float:
+        """How many seconds a process that ends without `close` may take to ship what is journalled."""
+        return self.options.exit_timeout
+
+    def end(self, timeout: float) -> None:
+        """At the end of a process that has not closed the stream: ship for at most so many seconds."""
+        if not self._stop_publishing(_Closed.AT_EXIT):
+            return
+        deadline = time.monotonic() + timeout
+        for outbox in self.outboxes:
+            outbox.stop(max(0.0, deadline - time.monotonic()))
+        if self._shipper is not None:
+            self._shipper.stop(max(0.0, deadline - time.monotonic()), finishing=0.0, last=self._backend.close)
+
+    def _stop_publishing(self, why: _Closed) -> bool:
+        """Whether there is something to stop in this process."""
+        with self._publishing:
+            was_open = self._closed is None
+            if was_open or why is _Closed.BY_USER:
+                self._closed = why
+        self._stopping.set()
+        return was_open
 
     def is_closed(self) -> bool:
-        """Whether `close` has been called in this process."""
-        return self._closed
+        """Whether `close` has been called in this process, or it ends."""
+        return self._closed in (_Closed.BY_USER, _Closed.AT_EXIT)
 
     async def __aenter__(self) -> EventStream:
         return self
@@ -521,8 +657,23 @@ class EventStream(OutboxStream):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    def __enter__(self) -> EventStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close_sync()
+
+    @property
+    def backend(self) -> Backend:
+        """Where events are kept, with connections of this process's own."""
+        if self._closed is _Closed.BY_FORK:
+            self._use()
+        return self._backend
+
     async def call(self, function: Callable[A, T], *args: A.args, **_: A.kwargs) -> T:
         """Run a blocking backend call off the loop."""
+        if self._closed is _Closed.BY_FORK:
+            self._use()
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
 
     async def call_reader(self, function: Callable[A, T], *args: A.args, **options: A.kwargs) -> T:
@@ -558,7 +709,7 @@ class EventStream(OutboxStream):
         """The newest position; when Redis is slow to say, one by the clock."""
         if self.backend.durable:
             return self.backend.tail()
-        asked: Future[str] = self._executor.submit(self.backend.tail)
+        asked = self._executor.submit(self.backend.tail)
         try:
             return asked.result(timeout=0.05)
         except (NotYet, Unavailable):
@@ -590,9 +741,69 @@ class EventStream(OutboxStream):
                 self._stopping.wait(0.2)
 
     def _forked(self) -> None:
-        """In a forked child: the journal stays the parent's, and so does its lock (see `lock_folder`)."""
-        self._publishing = threading.RLock()
-        self._closed = True
+        """In a forked child: journal, lock, threads and memberships stay the parent's (see `lock_folder`)."""
+        if self._closed is None:
+            self._closed = _Closed.BY_FORK
+        if self._shipper is not None:
+            self._shipper.leave_to_parent()
+        self.forks += 1
+        self._begin_process()
+        for consumer in self.consumers:
+            consumer.forked()
+        for outbox in self.outboxes:
+            outbox.begin(self._backend, self.outage)
+
+    def _use(self) -> None:
+        """Be open in this process: a forked child goes on with a journal, threads and connections of its own.
+
+        Raises Closed, and Unavailable or JournalFull when there is no place for a journal.
+        """
+        with self._publishing:
+            why = self._closed
+            if why is None or self._appending:  # this interrupts an opening
+                return
+            if why is _Closed.BY_USER:
+                raise Closed("the stream is closed in this process; open one of its own")
+            self._appending = True
+            try:
+                self._begin(self._backend.for_child())
+                self._closed = None
+                if why is _Closed.BY_FORK:
+                    self._start_in_child()
+            except OSError as error:
+                raise Unavailable(
+                    f"journal in {self.options.root}: cannot be made ({error}); free its place"
+                ) from error
+            finally:
+                self._appending = False
+                if self._late:
+                    self._append_late()
+
+    def _start_in_child(self) -> None:
+        for outbox in self.outboxes:
+            outbox.begin(self._backend, self.outage)
+            outbox.start()
+        self.start()
+        log.debug("a forked process has opened the stream for itself", url=masked(self.url), journal=self.journal_name)
+
+    def _is_open(self) -> bool:
+        """Whether the stream is open in this process; a forked child opens it now."""
+        try:
+            self._use()
+        except Closed:
+            return False
+        except BrainError as error:
+            log.error("a forked process could not open the stream for itself", error=str(error))
+            return False
+        return self._closed is None
+
+    def check_forks(self, forks: int) -> None:
+        """Raises BegunBeforeFork unless no fork lies between now and when there were so many."""
+        if forks != self.forks:
+            raise BegunBeforeFork(
+                "this loop over events, or this receipt, belongs to the process that forked this one; subscribe here, "
+                "or look the event up by its id"
+            )
 
 
 class Opening:
@@ -601,6 +812,10 @@ class Opening:
     def __init__(self, opening: Callable[[], EventStream]) -> None:
         self._opening = opening
         self._stream: EventStream | None = None
+
+    def open_now(self) -> EventStream:
+        """Open without an event loop. Blocks."""
+        return self._opening()
 
     def __await__(self) -> Generator[object, None, EventStream]:
         return run_alone(self._opening).__await__()
@@ -614,33 +829,26 @@ class Opening:
         await self._stream.close()
 
 
-class _Where(NamedTuple):
-    root: Path
-    folder: Path
-
-
-def _open(url: str, journal: str | Path | None, durability: str, lease: float) -> EventStream:
-    power = durability == "power"
+def _open(options: StreamOptions, journal: str | Path | None) -> EventStream:
     logs.load()
-    backend = open_backend(url, power=power)
-    if url.startswith("memory:"):
-        return EventStream(url, backend, lease)
-    where = _journal_folder(url, journal)
-    stream = EventStream(absolute_url(url), backend, lease, Journal(where.folder, power=power), where.root, power=power)
-    assert stream._shipper is not None
-    stream._shipper.start()
+    check_uwsgi()
+    url = options.url
+    backend = open_backend(url, power=options.power)
+    if not url.startswith("memory:"):
+        options = options._replace(url=absolute_url(url), root=_journal_root(url, journal))
+    stream = EventStream(options, backend)
+    stream.start()
     return stream
 
 
-def _journal_folder(url: str, journal: str | Path | None) -> _Where:
+def _journal_root(url: str, journal: str | Path | None) -> Path:
     if journal is not None:
         root = Path(journal)
     elif url.startswith("sqlite:///"):
         root = Path(f"{sqlite_file(url)}.journal")
     else:
         root = Path(".brain") / "".join(letter if letter.isalnum() else "_" for letter in parse(url).identity)
-    root = Path(os.path.realpath(root))  # one root, whichever path leads there, and wherever this process goes
-    return _Where(root, root / os.urandom(8).hex())
+    return Path(os.path.realpath(root))  # one root, whichever path leads there, and wherever this process goes
 
 
 def _listed(positions: Iterable[str] | None) -> list[str] | None:

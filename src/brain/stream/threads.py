@@ -10,8 +10,11 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextlib import suppress
 from contextvars import Context, copy_context
-from queue import SimpleQueue
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 from brain.errors import Unavailable
@@ -60,6 +63,57 @@ class Call(Generic[T]):
     async def wait(self) -> CallOutcome:
         """The outcome; a waiter that is cancelled leaves the call as it is."""
         return await asyncio.shield(self.outcome)
+
+
+class DaemonPool(Executor):
+    """At most `count` threads for blocking calls, each made when it is first needed.
+
+    What the standard library's pool does, with daemons: at the end of the process nobody waits for a call that hangs.
+    """
+
+    def __init__(self, count: int, name: str) -> None:
+        self._count, self._name = count, name
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._making = threading.Lock()
+        self._made = 0
+        self._over = False
+
+    def submit(self, function: Callable[A, T], /, *args: A.args, **kwargs: A.kwargs) -> Future[T]:
+        """As Executor says. Raises RuntimeError after `shutdown`."""
+        future: Future[T] = Future()
+        with self._making:
+            if self._over:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            self._calls.put((future, partial(function, *args, **kwargs)))
+            if not self._idle.acquire(blocking=False) and self._made < self._count:
+                self._made += 1
+                threading.Thread(target=self._run, name=f"{self._name}_{self._made}", daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
+        """Begin no further call, and cancel those that wait; threads end when their call has returned."""
+        with self._making:
+            self._over = True
+            with suppress(Empty):
+                while (call := self._calls.get_nowait()) is not None:
+                    call[0].cancel()
+            for _ in range(self._made):
+                self._calls.put(None)
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            future, function = call
+            if future.set_running_or_notify_cancel():
+                try:
+                    result = function()
+                except BaseException as error:  # noqa: BLE001  (carried to whoever waits)
+                    future.set_exception(error)
+                else:
+                    future.set_result(result)
+                    del result
+            del call, future, function
+            self._idle.release()
 
 
 class HandlerThreads:

@@ -111,11 +111,11 @@ def _stream_url(given: str | None) -> str:
 async def _reading(url: str) -> AsyncIterator[EventStream]:
     """The stream without a journal, since nothing is published. Raises InvalidInput when there is no such file."""
     from brain.store.ours import check_exists
-    from brain.stream import EventStream
     from brain.stream.backends import open_backend
+    from brain.stream.stream import EventStream, StreamOptions
 
     check_exists(url)
-    stream = EventStream(url, open_backend(url), 5.0)
+    stream = EventStream(StreamOptions(url), open_backend(url))
     try:
         yield stream
     finally:

@@ -229,6 +229,9 @@ class Backend(Protocol):
     def drop_index_blocks(self, below: int | None) -> None:
         """Delete the blocks with smaller numbers, None: all."""
 
+    def for_child(self) -> Backend:
+        """In a forked child: the same place, with locks and connections of this process's own. Asks nobody."""
+
     def close(self) -> None:
         """Release connections and files."""
 

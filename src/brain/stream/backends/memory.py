@@ -6,6 +6,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -330,6 +331,12 @@ class MemoryBackend:
         """As Backend says."""
         with self._changed:
             self._index = {} if below is None else {n: one for n, one in self._index.items() if n >= below}
+
+    def for_child(self) -> MemoryBackend:
+        """As Backend says. The child goes on with a copy: the two memories part here."""
+        child = copy(self)
+        child._changed = threading.Condition()
+        return child
 
     def close(self) -> None:
         """As Backend says."""

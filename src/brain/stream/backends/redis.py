@@ -38,6 +38,7 @@ class RedisBackend:
     """Redis may come back empty (no append-only file): what was stored there counts as safe only when consumed."""
 
     def __init__(self, url: str) -> None:
+        self._url = url
         self._link = link = Link(url)
         self._redis, self._errors, self._run = link.client, link.errors, link.run
         self._tag = f"{{{link.place.stream}}}"
@@ -436,6 +437,10 @@ class RedisBackend:
                 return weaknesses(self._redis.info())
             except redis.exceptions.NoPermissionError:
                 return ["its settings cannot be checked; allow the user +info (docs/redis.md)"]
+
+    def for_child(self) -> RedisBackend:
+        """As Backend says."""
+        return RedisBackend(self._url)
 
     def close(self) -> None:
         """Cut all connections, also those that another thread is waiting on: its call raises Unavailable at once."""

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -471,6 +472,12 @@ class SQLiteBackend:
         """As Backend says."""
         with self._transaction() as db:
             db.execute("DELETE FROM event_index WHERE block < coalesce(?, block + 1)", (below,))
+
+    def for_child(self) -> SQLiteBackend:
+        """As Backend says. Its connections open the file again by themselves: see LockedConnection."""
+        child = copy(self)
+        child._appended = threading.Condition()
+        return child
 
     def close(self) -> None:
         """As Backend says."""
