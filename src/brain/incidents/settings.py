@@ -49,7 +49,7 @@ class CoreIncidentSettings(BaseModel):
 
 def _incident_settings() -> type[CoreIncidentSettings]:
     """The model with a table for each installed ticket system. Raises InvalidInput for a kind that cannot be one."""
-    reserved = {*CoreIncidentSettings.model_fields, "systems", THREATS_CHANNEL}
+    reserved = {*CoreIncidentSettings.model_fields, "systems", EVENTS_LABEL, THREATS_CHANNEL}
     tables: dict[str, Any] = {}
     for kind, system in ticket_systems().items():
         if kind in reserved:
