@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from brain.connectors.tickets import TicketSettings, ticket_systems
 from brain.errors import InvalidInput
 from brain.incidents.models import THREATS_CHANNEL
+from brain.kit.outbox import EVENTS_LABEL
 
 
 class CoreIncidentSettings(BaseModel):
