@@ -830,7 +830,6 @@ class Opening:
 
 
 def _open(options: StreamOptions, journal: str | Path | None) -> EventStream:
-    logs.load()
     check_uwsgi()
     url = options.url
     backend = open_backend(url, power=options.power)
