@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def recording_stream() -> Iterator[RecordingStream]:
-    """A RecordingStream; the test fails at its end when any module of ours could not publish an event meanwhile."""
+    """A RecordingStream; the test fails at its end when it has faults, or a module could not publish an event."""
     # Imported here: pytest loads this file in every project that has the package, whether it uses it or not.
     from brain.stream.publisher import failures
     from brain.testing.recording import RecordingStream
@@ -26,4 +26,6 @@ def recording_stream() -> Iterator[RecordingStream]:
     stream = RecordingStream()
     yield stream
     lost = failures - before
-    assert not lost, f"events that could not be published: {dict(lost)}; {stream.refused}"
+    assert not lost, f"events that could not be published: {dict(lost)}"
+    if stream.faults:
+        raise stream.faults[0]

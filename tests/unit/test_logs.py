@@ -140,9 +140,8 @@ CONFIGURATIONS = [nothing, basic, others_disabled, structlog_alone, structlog_co
 
 def happen():
     from brain.logs import Log
-    from brain.stream.stream import EventStream
-    from brain.stream.backends.memory import MemoryBackend
-    stream = EventStream("memory://", MemoryBackend(), 5.0)
+    from brain.testing import RecordingStream
+    stream = RecordingStream()
     assert stream.publish("no event").refused is not None
     log = Log("brain.test")
     def act(token):

@@ -56,7 +56,7 @@ class Call(Generic[T]):
                 log.info("a call in a thread ended after its event loop")
             else:
                 fault = repr(outcome.error)
-                log.warning("a call in a thread failed after its event loop had ended; nobody was told", error=fault)
+                log.warning("a call in a thread failed after its event loop had ended; its error is lost", error=fault)
 
     def _finish(self, outcome: CallOutcome) -> None:
         self._ended()
