@@ -23,8 +23,8 @@ def recording_stream() -> Iterator[RecordingStream]:
     from brain.testing.recording import RecordingStream
 
     before = failures.copy()
-    stream = RecordingStream()
-    yield stream
+    with RecordingStream() as stream:
+        yield stream
     lost = failures - before
     assert not lost, f"events that could not be published: {dict(lost)}"
     if stream.faults:
