@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def recording_stream() -> Iterator[RecordingStream]:
-    """A RecordingStream; the test fails at its end when any module of ours could not publish an event meanwhile."""
+    """A RecordingStream; the test fails at its end when it has faults, or a module could not publish an event."""
     # Imported here: pytest loads this file in every project that has the package, whether it uses it or not.
     from brain.stream.publisher import failures
     from brain.testing.recording import RecordingStream
 
     before = failures.copy()
-    stream = RecordingStream()
-    yield stream
+    with RecordingStream() as stream:
+        yield stream
     lost = failures - before
-    assert not lost, f"events that could not be published: {dict(lost)}; {stream.refused}"
+    assert not lost, f"events that could not be published: {dict(lost)}"
+    if stream.faults:
+        raise stream.faults[0]

@@ -14,7 +14,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-import structlog
 from hypothesis import HealthCheck, settings
 
 from brain import logs
@@ -79,15 +78,12 @@ _folders = count()
 @pytest.fixture(autouse=True)
 def _logs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A test that runs a command, or configures logs, leaves the next one's as they were."""
-    monkeypatch.setattr(logs, "_pending", False)
+    monkeypatch.setattr(logs, "_is_command", False)
     root = logging.getLogger()
-    handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
+    handlers, level = root.handlers[:], root.level
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
-    if configured != structlog.get_config():
-        structlog.configure(**configured)
 
 
 @pytest.fixture(autouse=True)

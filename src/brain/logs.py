@@ -1,149 +1,164 @@
-"""Structured logs on standard error: readable on a terminal, one JSON object a line elsewhere."""
+"""Log lines: handed to the standard library's `logging`, under names that begin with `brain.`.
+
+The program decides what becomes of them, by `logging` alone; nothing here adds a handler or sets a level. In a program
+that sets up nothing, Python writes warnings and errors to standard error. The `brain` command sets up its own output.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from structlog.typing import Processor
+from datetime import UTC, datetime
+from typing import Any
 
 unwritten = 0
 """Log records that could not be written: where there is no room for an event there may be none for the log either."""
 
-_pending = False
-"""Whether logs are to be set up before the first line."""
+_is_command = False
+"""Whether this process is the `brain` command, and its logs are set up here."""
+
+_PLAIN = (str, int, float, bool, type(None))
 
 
 class Log:
-    """A structlog logger whose failing is counted in `unwritten` and never raised into the code that logs."""
+    """A logger with named values, whose failing is counted in `unwritten` and never raised into the code that logs.
+
+    A record's text is the message with its values behind it; `record.brain` has them by name, and the bare message as
+    `event`. A traceback is a part of the text, and `exception` of `record.brain`: no formatter can lose it, or show the
+    local variables of our functions, which may be secrets.
+    """
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self._logger = logging.getLogger(name)
 
     def debug(self, message: str, **values: Any) -> None:
         """Log a detail for developers."""
-        self._write("debug", message, values)
+        self._write(logging.DEBUG, message, values)
 
     def info(self, message: str, **values: Any) -> None:
-        """Log a normal step."""
-        self._write("info", message, values)
+        """Log a normal step, or that something has got over a fault by itself."""
+        self._write(logging.INFO, message, values)
 
     def warning(self, message: str, **values: Any) -> None:
         """Log a fault that was handled and deserves a look."""
-        self._write("warning", message, values)
+        self._write(logging.WARNING, message, values)
 
-    def error(self, message: str, **values: Any) -> None:
-        """Log that something was not done."""
-        self._write("error", message, values)
+    def error(self, message: str, *, raised: BaseException | None = None, **values: Any) -> None:
+        """Log that something was not done, or lost; with the traceback of what was `raised`."""
+        self._write(logging.ERROR, message, values, raised)
 
     def exception(self, message: str, **values: Any) -> None:
         """Log as `error` does, with the exception that is being handled."""
-        self._write("exception", message, values)
+        self._write(logging.ERROR, message, values, sys.exc_info()[1])
 
-    def _write(self, method: str, message: str, values: dict[str, Any]) -> None:
+    def _write(self, level: int, message: str, values: Mapping[str, Any], raised: BaseException | None = None) -> None:
         global unwritten
+        logger = self._logger
+        # `logging.config` disables every logger that a configuration does not name: not meant for these.
+        logger.disabled = False
         try:
-            structlog = load()
-            if _writes_to_standard_output(structlog):  # asked each time: a program may configure late, and take it back
-                logger = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), processors=_processors(structlog))
-            else:
-                logger = structlog.get_logger(self._name)
-            getattr(logger, method)(message, **values)
+            if not logger.isEnabledFor(level):
+                return
+            known = {name: value if type(value) in _PLAIN else str(value) for name, value in values.items()}
+            shown = {name: _shown(value) for name, value in known.items()}
+            text = message.replace("%", "%%") if known or raised is not None else message
+            text = " ".join([f"{text}:" if known else text, *(f"{name}=%({name})s" for name in known)])
+            if raised is not None:
+                known["exception"] = shown["exception"] = "".join(traceback.format_exception(raised)).rstrip()
+                text += "\n%(exception)s"
+            record = {"brain": {"event": message, **known}}
+            logger.log(level, text, *([shown] if shown else ()), extra=record, stacklevel=3)
         except Exception:  # noqa: BLE001  (there is nowhere left to say it; counted)
             unwritten += 1
 
 
-def load() -> ModuleType:
-    """Import structlog now, and set it up when `configure_when_needed` asked for that. It takes 0.3 s."""
-    import structlog
-
-    if _pending:
-        configure_logs()
-    return structlog
-
-
-def _writes_to_standard_output(structlog: ModuleType) -> bool:
-    """Whether nobody has said where log lines go: structlog then writes to standard output, which is for results.
-
-    `structlog.is_configured()` does not tell: it stays true after `structlog.testing.capture_logs()`.
-    """
-    factory = structlog.get_config()["logger_factory"]
-    return isinstance(factory, structlog.PrintLoggerFactory) and getattr(factory, "_file", sys.stdout) is None
-
-
-def _processors(structlog: ModuleType) -> list[Processor]:
-    """Those in force, with plain tracebacks in place of structlog's own.
-
-    Its own show every local variable, and with them keys and passwords, and take a second each.
-    """
-    return [_plain(structlog, one) for one in structlog.get_config()["processors"]]
-
-
-def _plain(structlog: ModuleType, processor: Processor) -> Processor:
-    formatter = getattr(processor, "exception_formatter", getattr(processor, "_exception_formatter", None))
-    if not getattr(formatter, "show_locals", False):
-        return processor
-    renderer: Processor = structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-    )
-    return renderer
-
-
-_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+def _shown(value: object) -> str:
+    """As the text has it: in quotes, on one line, where it would not be one word."""
+    text = str(value)
+    return text if text.isprintable() and text and not {" ", "'", '"'} & {*text} else repr(text)
 
 
 def configure_logs(level: str = "warning", form: str = "auto") -> None:
-    """Send structlog's and the standard library's records of at least `level` to standard error.
+    """Send all records of at least `level` to standard error: for the `brain` command, whose process is its own.
 
     `form` is console, json, or auto: console when standard error is a terminal. Standard output is for results only.
     """
-    global _pending
-    _pending = False
-    structlog = load()
-    console = sys.stderr.isatty() if form == "auto" else form == "console"
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    ending: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
-        if console
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    )
-    structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=False,
-    )
+    global _is_command
+    is_terminal = sys.stderr.isatty()
     handler = _StandardError()
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
-        )
+        _ConsoleLines(colours=is_terminal and os.name == "posix" and "NO_COLOR" not in os.environ)
+        if form == "console" or (form == "auto" and is_terminal)
+        else _JSONLines()
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(_LEVELS[level])
+    least = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(least)
     for chatty in ("uvicorn", "httpx", "httpcore", "asyncio"):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, _LEVELS[level]))
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, least))
+    _is_command = True
+    include_structlog()
 
 
-def configure_when_needed() -> None:
-    """Set logs up as `configure_logs()` does, but not before the first line: commands that log nothing start sooner."""
-    global _pending
-    if "structlog" in sys.modules:
-        configure_logs()
-        return
-    _pending = True
-    logging.getLogger().handlers[:] = [_FirstLine()]
+def include_structlog() -> None:
+    """In the `brain` command, send what plug-ins log by structlog the same way, not to standard output."""
+    structlog = sys.modules.get("structlog")
+    if _is_command and structlog is not None and not structlog.is_configured():
+        structlog.configure(
+            processors=[structlog.stdlib.filter_by_level, _for_logging],
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            cache_logger_on_first_use=False,
+        )
+
+
+def _for_logging(_logger: object, _method: str, values: dict[str, Any]) -> tuple[tuple[str], dict[str, Any]]:
+    """For structlog: the arguments of the call of `logging` that is to be made."""
+    raised, event = values.pop("exc_info", None), str(values.pop("event", ""))
+    return (event,), {"exc_info": raised, "extra": {"brain": {"event": event, **values}}}
+
+
+def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, Any]:
+    """What the record says, ours or another's: `event`, and its values by name."""
+    found = dict(getattr(record, "brain", None) or {"event": record.getMessage()})
+    if record.exc_info:
+        found["exception"] = formatter.formatException(record.exc_info)
+    at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
+    return {**found, "logger": record.name, "level": record.levelname.lower(), "timestamp": at.replace("+00:00", "Z")}
+
+
+class _JSONLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as such a line."""
+        return json.dumps(_fields(self, record), default=str)
+
+
+_COLOURS = {"debug": 36, "info": 32, "warning": 33, "error": 31, "critical": 31}
+
+
+class _ConsoleLines(logging.Formatter):
+    """Lines for people."""
+
+    def __init__(self, *, colours: bool) -> None:
+        super().__init__()
+        self._colours = colours
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as such a line, with its traceback below."""
+        fields = _fields(self, record)
+        at, level, name, event = (fields.pop(key) for key in ("timestamp", "level", "logger", "event"))
+        trace = fields.pop("exception", None)
+        known = _COLOURS.get(level) if self._colours else None
+        word = f"\x1b[{known}m{level:<9}\x1b[0m" if known else f"{level:<9}"
+        values = "".join(f" {key}={_shown(value)}" for key, value in fields.items())
+        return f"{at} [{word}] {event:<30} [{name}]{values}" + (f"\n{trace}" if trace else "")
 
 
 class _StandardError(logging.Handler):
@@ -151,21 +166,13 @@ class _StandardError(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record as one line."""
+        global unwritten
         try:
             sys.stderr.write(self.format(record) + "\n")
             sys.stderr.flush()
         except Exception:  # noqa: BLE001  (logging's own way: said on standard error where there is one)
+            unwritten += 1
             self.handleError(record)
-
-
-class _FirstLine(logging.Handler):
-    """Sets logs up when a library logs, and passes the record on."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write the record as it will be written from now on."""
-        configure_logs()
-        for handler in logging.getLogger().handlers:
-            handler.handle(record)
 
 
 @contextmanager

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
-import structlog
 
 from brain import Event, EventStream
 from support.redis_server import RedisServer
@@ -45,11 +45,11 @@ async def test_what_finds_no_room_is_refused_counted_and_named(tmp_path: Path, r
 
 
 async def test_a_log_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
-    class NoRoom:
-        def __getattr__(self, _: str) -> NoReturn:
+    class NoRoom(logging.Handler):
+        def emit(self, _: logging.LogRecord) -> NoReturn:
             raise OSError(28, "No space left on device")
 
-    structlog.configure(logger_factory=lambda *_: NoRoom(), cache_logger_on_first_use=False)
+    logging.getLogger("brain").addHandler(handler := NoRoom())
     try:
         async with EventStream.open(f"sqlite:///{tmp_path}/brain.db") as stream:
             before = stream.stats()["unlogged"]
@@ -58,4 +58,4 @@ async def test_a_log_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None
             assert stream.stats()["unlogged"] == before + 1
             assert await stream.publish(make(1))
     finally:
-        structlog.reset_defaults()
+        logging.getLogger("brain").removeHandler(handler)

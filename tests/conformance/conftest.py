@@ -9,6 +9,9 @@ import pytest
 
 from brain import EventStream
 from brain.store import Store, open_store
+from brain.testing import RecordingStream
+
+RECORDING = "recording"
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis", "cluster"])
@@ -16,6 +19,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty place of the kind named by the parameter."""
     if request.param == "memory":
         return "memory://"
+    if request.param == RECORDING:  # asked for by the suite of the stream alone
+        return RECORDING
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'brain.db'}"
     if request.param == "cluster":
@@ -34,5 +39,9 @@ def store(url: str) -> Iterator[Store]:
 @pytest.fixture
 async def stream(url: str, tmp_path: Path) -> AsyncIterator[EventStream]:
     """The stream at `url`, with leases short enough to see them end."""
+    if url == RECORDING:
+        async with RecordingStream(lease=0.6) as recording:
+            yield recording
+        return
     async with EventStream.open(url, journal=tmp_path / "journal", lease=0.6) as opened:
         yield opened

@@ -40,7 +40,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def brain(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Brain:
     monkeypatch.setenv("BRAIN_STREAM", "memory://")  # --stream goes before it
-    monkeypatch.setattr("brain.logs.configure_when_needed", lambda: None)  # the process's logs are pytest's
+    monkeypatch.setattr("brain.logs.configure_logs", lambda: None)  # the process's logs are pytest's
 
     def run(*arguments: str) -> Answer:
         capsys.readouterr()

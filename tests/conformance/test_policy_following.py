@@ -19,7 +19,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import structlog
 
 from brain.errors import InvalidInput, Unavailable
 from brain.policy import Condition, PolicyEngine, Rule
@@ -30,6 +29,7 @@ from brain.store import Reading, Store, forking, open_store
 from brain.testing import RecordingStream
 from support.clock import Clock
 from support.forks import Child, Parent, forked, in_child
+from support.log_lines import caught_logs
 from support.policy_worker import change_rules
 from support.processes import kill, spawn
 from support.redis_server import RedisServer
@@ -296,7 +296,7 @@ def test_a_stored_rule_that_cannot_be_read_is_counted_logged_once_and_got_over(
 ) -> None:
     engine.add_rule(allowing("a"))
     engine.contain("a1", ttl=0.05, reason="r")
-    with structlog.testing.capture_logs() as logs:
+    with caught_logs() as logs:
         store.put("policy.rules", "bad", b'{"id": "bad"}')
         until(lambda: engine.follow_failures > 5)
         assert allows(engine, "a"), "the last set holds"
@@ -305,9 +305,9 @@ def test_a_stored_rule_that_cannot_be_read_is_counted_logged_once_and_got_over(
         failures = engine.follow_failures
         PolicyEngine(store=store, follow_interval=None).add_rule(allowing("b"))
         until(lambda: allows(engine, "b"))
-        until(lambda: any(line["log_level"] == "info" for line in logs))
+        until(lambda: any(line["level"] == "info" for line in logs))
     assert engine.follow_failures >= failures
-    following = [(line["log_level"], line["event"]) for line in logs if "follow" in line["event"]]
+    following = [(line["level"], line["event"]) for line in logs if "follow" in line["event"]]
     assert following == [
         ("error", "rules not followed, deciding by the last known"),
         ("info", "rules are followed again"),
@@ -353,7 +353,7 @@ def followed() -> Iterator[tuple[Failing, Follower, Clock]]:
 
 def test_no_exception_ends_following(followed: tuple[Failing, Follower, Clock]) -> None:
     engine, follower, clock = followed
-    with structlog.testing.capture_logs() as logs:
+    with caught_logs() as logs:
         for error in (
             RuntimeError("x"),
             MemoryError(),
@@ -369,7 +369,7 @@ def test_no_exception_ends_following(followed: tuple[Failing, Follower, Clock]) 
         engine.ticks_more()
         engine.error = None
         engine.ticks_more()
-    said = [line["error"].partition(":")[0] for line in logs if line["log_level"] == "error"]
+    said = [line["error"].partition(":")[0] for line in logs if line["level"] == "error"]
     assert said == [
         "RuntimeError",
         "MemoryError",

@@ -1,4 +1,4 @@
-"""What EventStream promises, on every backend."""
+"""What EventStream promises, on every backend; and RecordingStream, which tests of others publish to."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from brain import DeliveryOptions, Event, EventStream, InvalidInput, correlation
 from brain.errors import EnvelopeError
 from brain.stream import query
 from support.waiting import until
+
+pytestmark = pytest.mark.parametrize("url", ["memory", "sqlite", "redis", "cluster", "recording"], indirect=True)
 
 
 def make(number: int, event_type: str = "test.happened", **payload: Any) -> Event:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import structlog
 
 from brain.charter import Event
 from brain.cli import main
@@ -38,23 +36,17 @@ Cli = Callable[..., Ended]
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     """`brain ...` run in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BRAIN_PORT", "1")
-    monkeypatch.setattr("brain.logs._pending", False)  # put back at the end
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
 
     def run(*arguments: str) -> Ended:
         with pytest.raises(SystemExit) as ended:
             main(arguments)
         return Ended(int(ended.value.code or 0), *capsys.readouterr())
 
-    yield run
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+    return run
 
 
 @pytest.fixture(params=["sqlite", "redis"])

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from structlog.testing import capture_logs
 
+from support.log_lines import caught_logs
 from support.server import running_server, without_consumers
 
 RULE = {"id": "r1", "name": "No deletions", "effect": "DENY", "conditions": []}
@@ -270,9 +270,9 @@ async def test_an_unexpected_error_gives_nothing_away_but_a_reference(
         raise RuntimeError("secret detail in /some/path.py")
 
     monkeypatch.setattr("brain.server.events.catalogue_entry", broken)
-    with capture_logs() as logs:
+    with caught_logs() as logs:
         problem = problem_of(await client.get("/api/events/catalogue"), 500)
     assert "secret" not in str(problem)
     (logged,) = [entry for entry in logs if entry["event"] == "request failed"]
     assert problem["detail"].endswith(f"reference {logged['reference']}")
-    assert logged["exc_info"]
+    assert "RuntimeError: secret detail" in logged["exception"]

@@ -24,7 +24,7 @@ from support.waiting import until
 
 
 async def test_without_them_incidents_work_and_the_log_says_what_is_missing_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     url, store = f"sqlite:///{tmp_path}/brain.db", MemoryStore()
     engine = open_database(f"sqlite:///{tmp_path}/consumers.db")
@@ -65,7 +65,7 @@ async def test_without_them_incidents_work_and_the_log_says_what_is_missing_once
         assert (await threats.get_threat(threat.id)).status == "ESCALATED"
     engine.dispose()
     assert [decision["proof"] for decision in decisions] == [None] * 3
-    said = capsys.readouterr().err
+    said = caplog.text
     assert said.count("no installed plug-in provides AuditProofs") == 1
     assert said.count("no installed plug-in provides ThreatMoves") == 1
 

@@ -207,7 +207,7 @@ def replace(path: Path) -> None:
 
 @pytest.mark.parametrize("happen", [delete, replace])
 async def test_a_database_deleted_or_replaced_under_the_stream_is_said(
-    tmp_path: Path, happen: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, happen: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "brain.db"
     store = open_store(f"sqlite:///{path}")
@@ -221,7 +221,7 @@ async def test_a_database_deleted_or_replaced_under_the_stream_is_said(
             await stream.read()
         with pytest.raises(Unavailable, match="while it was open"):
             store.put("c", "k", b"v")
-        assert "SQLite file lost" in capsys.readouterr().err
+        assert "SQLite file lost" in caplog.text
         store.close()
         await stream.close(timeout=0.1)
     async with EventStream.open(f"sqlite:///{path}") as again:  # the journal has kept what the new file has not

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import structlog
 
 from brain import DeliveryOptions, Event, EventStream, correlation
 from brain.errors import EnvelopeError
+from support.log_lines import caught_logs
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -234,7 +234,7 @@ async def test_a_span_processor_that_raises_stops_nothing(stream: EventStream, p
 
     stream.consumer("g", "*", handler)
     try:
-        with structlog.testing.capture_logs() as logs:
+        with caught_logs() as logs:
             assert stream.publish(make()).refused is None
             await run_until(stream, done)
     finally:

@@ -10,7 +10,6 @@ import httpcore
 import pydantic.v1  # which FastAPI loads when it is first given a route
 import rich.progress
 import rich.table
-import structlog
 import typer.rich_utils
 
 import brain.cli
@@ -68,7 +67,6 @@ __all__ = [
     "settings",
     "sqlite",
     "stream_sqlite",
-    "structlog",
     "threats_api",
     "typer",
     "verify",

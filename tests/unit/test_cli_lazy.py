@@ -96,12 +96,12 @@ def test_each_command_loads_and_has_one_sentence_of_help() -> None:
 
 
 def test_of_two_commands_of_one_name_the_second_is_left_out_and_logged(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     taken = {"weather": Plugin(name="weather", purpose="x", commands={"serve": Command("a:b", "Serve.")})}
     monkeypatch.setattr(cli, "plugins", lambda: taken)
     assert all_commands()["serve"][0].reference != "a:b"
-    assert "there is another command `brain serve`" in capsys.readouterr().err
+    assert "there is another command `brain serve`" in caplog.text
 
 
 def test_a_command_that_is_not_there_breaks_no_other(

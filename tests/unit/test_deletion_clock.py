@@ -53,7 +53,7 @@ def test_it_is_the_wall_clock_while_that_can_be_explained() -> None:
 
 
 @pytest.mark.parametrize("step", [600.0, DAY, YEAR, 75 * YEAR])
-def test_a_step_forward_makes_nothing_old(step: float, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_step_forward_makes_nothing_old(step: float, caplog: pytest.LogCaptureFixture) -> None:
     machine = Machine()
     right = machine.clock()
     machine.wall.advance(step)
@@ -61,7 +61,7 @@ def test_a_step_forward_makes_nothing_old(step: float, capsys: pytest.CaptureFix
         machine.run(60)
     assert machine.clock() == right + 300
     assert machine.clock.step == step
-    assert "the clock has stepped" in capsys.readouterr().err
+    assert "the clock has stepped" in caplog.text
     assert f"by {step:.0f} s" in str(clock_fault(machine.store, machine.wall()))
     machine.wall.advance(-step)
     assert machine.clock() == machine.wall() == right + 300
@@ -135,11 +135,11 @@ def test_nothing_is_deleted_while_the_store_does_not_answer(monkeypatch: pytest.
         machine.clock()
 
 
-def test_a_mark_that_cannot_be_read_is_said_and_made_anew(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mark_that_cannot_be_read_is_said_and_made_anew(caplog: pytest.LogCaptureFixture) -> None:
     machine = Machine()
     machine.store.put(COLLECTION, KEY, b"no mark")
     assert machine.clock() == machine.wall()
-    assert "cannot be read" in capsys.readouterr().err
+    assert "cannot be read" in caplog.text
 
 
 def test_a_process_has_one_for_each_store() -> None:

@@ -157,23 +157,23 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 
 def test_a_table_under_the_former_name_of_its_plug_in_is_read(
-    empty_folder: Path, capsys: pytest.CaptureFixture[str]
+    empty_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (empty_folder / "brain.toml").write_text(
         'consumers = ["audit", "soc"]\n[soc]\npublic_url = "https://brain.example"\n'
     )
     settings = load_settings()
-    assert "now=alerting table=soc" in capsys.readouterr().err
+    assert "table=soc now=alerting" in caplog.text
     assert settings.alerting.public_url == "https://brain.example"
     assert settings.consumers == ("audit", "alerting")
 
 
 def test_a_variable_under_the_former_name_is_read_and_the_new_name_goes_before(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("BRAIN_SOC__PUBLIC_URL", "https://old.example")
     assert load_settings().alerting.public_url == "https://old.example"
-    assert "now=BRAIN_ALERTING__PUBLIC_URL variable=BRAIN_SOC__PUBLIC_URL" in capsys.readouterr().err
+    assert "variable=BRAIN_SOC__PUBLIC_URL now=BRAIN_ALERTING__PUBLIC_URL" in caplog.text
     monkeypatch.setenv("BRAIN_ALERTING__PUBLIC_URL", "https://new.example")
     assert load_settings().alerting.public_url == "https://new.example"
 
@@ -205,11 +205,11 @@ def test_a_misspelt_name_inside_a_list_of_tables_is_refused_with_the_nearest_nam
 
 
 def test_the_former_name_of_a_plug_in_in_consumers_is_said(
-    empty_folder: Path, capsys: pytest.CaptureFixture[str]
+    empty_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (empty_folder / "brain.toml").write_text('consumers = ["soc"]\n')
     assert load_settings().consumers == ("alerting",)
-    assert "now=alerting plugin=soc" in capsys.readouterr().err
+    assert "plugin=soc now=alerting" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -222,8 +222,8 @@ def test_a_plug_in_that_cannot_run_alone_is_refused_with_the_reason(empty_folder
 
 
 def test_a_whole_table_in_a_variable_of_the_former_name_is_read(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("BRAIN_SOC", '{"public_url": "https://old.example"}')
     assert load_settings().alerting.public_url == "https://old.example"
-    assert "now=BRAIN_ALERTING variable=BRAIN_SOC" in capsys.readouterr().err
+    assert "variable=BRAIN_SOC now=BRAIN_ALERTING" in caplog.text

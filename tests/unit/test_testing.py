@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from brain import EventStream, PolicyEngine
 from brain.charter import Event
 from brain.errors import EnvelopeError, InvalidInput
 from brain.plugins import catalogue
 from brain.stream.publisher import emit
+from brain.stream.receipt import Receipt
 from brain.testing import RecordingStream, make_event, one_of_each
 from brain.threats.events import DETECTED
 
 pytest_plugins = ["pytester"]
 
+DOCS = Path(__file__).parents[2] / "docs"
+
 
 async def test_publish_is_a_plain_call_whose_result_may_be_awaited() -> None:
+    """`tests/conformance/test_stream.py` has what it shares with every stream."""
     stream = RecordingStream()
     event = make_event("threat.detected")
     stream.publish(event)
     assert await stream.publish(event) == "2"
     assert stream.events == (event, event)
+
+
+async def test_it_is_typed_and_used_as_the_stream_and_shows_what_came_also_after_its_end() -> None:
+    async with RecordingStream() as stream:
+        assert isinstance(stream, EventStream)
+        await stream.publish(make_event("threat.detected"))
+        assert stream.get_events_by_type("threat.detected") == [stored.event for stored in await stream.read()]
+    assert len(stream.events) == stream.stats()["stored"] == 1
 
 
 def test_events_are_found_by_type_and_cleared() -> None:
@@ -58,16 +74,42 @@ def test_events_are_as_a_subscriber_would_get_them() -> None:
         ),
     ],
 )
-def test_what_no_real_stream_or_reader_would_take_raises_at_once_and_again(event: Event, fault: str) -> None:
+def test_what_no_stream_or_reader_would_take_is_raised_when_the_test_looks(event: Event, fault: str) -> None:
     stream = RecordingStream()
-    with pytest.raises(EnvelopeError, match=fault):
-        stream.publish(event)
-    with pytest.raises(EnvelopeError, match=fault):
+    stream.publish(event)
+    with pytest.raises(EnvelopeError, match=fault) as caught:
         _ = stream.events
     with pytest.raises(EnvelopeError, match=fault):
         stream.get_events_by_type("a.b")
+    assert "test_testing.py" in caught.value.__notes__[0].splitlines()[-2], "the last frame is the one that published"
     stream.clear()
     assert stream.events == ()
+
+
+def test_a_test_may_want_a_refusal() -> None:
+    stream = RecordingStream()
+    receipt = stream.publish(Event(type="a.b", source="c_service", payload={"x": "y" * (2 << 20)}))
+    assert stream.faults == [receipt.refused]
+    stream.faults.clear()
+    stream.publish(make_event("threat.detected"))
+    assert len(stream.events) == 1
+    assert stream.stats()["refused"] == 1
+
+
+def test_decisions_are_published_as_on_every_stream() -> None:
+    """The engine hands over bytes to a stream of ours, and events to a class that does more in `publish`."""
+
+    class More(RecordingStream):
+        def publish(self, event: Event) -> Receipt:
+            seen.append(event.type)
+            return super().publish(event)
+
+    seen: list[str] = []
+    for stream in (RecordingStream(), More()):
+        context = {"agent_id": "a", "agent_role": "guest", "action": "read", "resource": "db"}
+        assert not PolicyEngine(stream).evaluate({**context, "environment": {}, "params": {}}).allowed
+        assert [event.type for event in stream.events] == ["policy.rule_evaluated", "policy.action_denied"]
+    assert seen == ["policy.rule_evaluated", "policy.action_denied"]
 
 
 def test_a_refusal_that_a_module_swallows_still_fails_the_test() -> None:
@@ -110,7 +152,9 @@ def test_the_plugin_stops_no_project_that_has_a_brain_of_its_own(pytester: pytes
     assert (result.ret, result.outlines[-1][:8]) == (0, "1 passed")
 
 
-def test_the_plugin_gives_the_fixture_and_fails_a_test_whose_events_were_lost(pytester: pytest.Pytester) -> None:
+def test_the_plugin_gives_the_fixture_and_fails_a_test_whose_events_were_lost_and_the_docs_show_it(
+    pytester: pytest.Pytester,
+) -> None:
     pytester.makepyfile(
         """
         from brain.stream.publisher import emit
@@ -122,8 +166,19 @@ def test_the_plugin_gives_the_fixture_and_fails_a_test_whose_events_were_lost(py
 
         def test_bad(recording_stream):
             emit(recording_stream, DETECTED, {})
+
+        def test_refused(recording_stream):
+            recording_stream.publish("no event")
         """
     )
+    example = re.search(r"^```python\n(.*?)^```", (DOCS / "testing.md").read_text(), re.M | re.S)
+    assert example is not None
+    pytester.makepyfile(test_shop=example[1])
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
-    result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["*events that could not be published: {'threat.detected': 1}*"])
+    result.assert_outcomes(passed=6, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*events that could not be published: {'threat.detected': 1}*",
+            "*EnvelopeError: event: cannot be published: AttributeError*",
+        ]
+    )

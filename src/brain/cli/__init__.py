@@ -83,8 +83,7 @@ class LazyGroup(TyperGroup):
         declared, imported = self._known[name]
         command = _command(imported(), declared.help)
         command.name = name
-        if "structlog" in sys.modules:  # the command's modules may log by it directly
-            logs.load()
+        logs.include_structlog()  # the command's modules may log by it
         return command
 
 
@@ -126,7 +125,7 @@ def root() -> typer.Typer:
             bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
         ] = False,
     ) -> None:
-        logs.configure_when_needed()
+        logs.configure_logs()
 
     return app
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import logging
 import re
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from types import TracebackType
@@ -21,10 +24,10 @@ from typing import Any, Self
 
 import httpx
 import msgspec
-import stamina
 
 from brain.errors import BrainError, Unavailable
 from brain.logs import Log
+from brain.stream.retry import retry_delay
 
 log = Log("brain.connectors")
 
@@ -76,7 +79,7 @@ class RetryPolicy:
     """For one try, from connecting to the last byte of the answer."""
     connect_timeout: float = 5.0
     wait: float = 0.5
-    """Before the second try, and up to as much again at random; it doubles with every further one."""
+    """Before the second try, at random half of it or more; it doubles with every further one."""
     max_wait: float = 10.0
     """The longest wait in line. When a service asks for more, TryLater is raised at once and the outbox waits."""
     max_retry_after: float = LONGEST_RETRY_AFTER
@@ -152,6 +155,29 @@ def read_retry_after(value: str | None, now: float, most: float) -> float | None
     return min(max(0.0, moment - now), most)
 
 
+_sending: ContextVar[bool] = ContextVar("sending", default=False)
+
+
+class _NotOurs(logging.Filter):
+    """httpx logs each URL, and that of an incoming webhook is a secret."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the request is not of a Sender."""
+        return not _sending.get()
+
+
+logging.getLogger("httpx").addFilter(_NotOurs())
+
+
+@asynccontextmanager
+async def _unsaid_by_httpx() -> AsyncIterator[None]:
+    before = _sending.set(True)
+    try:
+        yield
+    finally:
+        _sending.reset(before)
+
+
 class Sender:
     """Sends requests over kept connections; made once for a process or a connector, closed at its end.
 
@@ -186,20 +212,18 @@ class Sender:
         `service` names it in messages; `words` finds its own words in the body of a refusal. `retry=False` tries once.
         Raises Refused and TryLater as the file's head says.
         """
-        retries = self._retries
-        attempts = retries.attempts if retry else 1
-        async for attempt in stamina.retry_context(
-            self._wait_before_retry,
-            attempts=attempts,
-            timeout=None,
-            wait_initial=retries.wait,
-            wait_max=retries.max_wait,
-            wait_jitter=retries.wait,
-        ):
-            with attempt:
-                self.retried += attempt.num > 1
+        attempts = self._retries.attempts if retry else 1
+        for attempt in range(1, attempts):
+            try:
                 return await self._try(service, request, words)
-        raise AssertionError("stamina ends by an answer or an error")
+            except TryLater as error:
+                delay = self._delay(error, attempt)
+                if delay is None:
+                    raise
+                log.info("a service is asked again", service=service, seconds=round(delay, 2), error=str(error))
+            await asyncio.sleep(delay)
+            self.retried += 1
+        return await self._try(service, request, words)
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -213,17 +237,18 @@ class Sender:
     ) -> None:
         await self.close()
 
-    def _wait_before_retry(self, error: Exception) -> bool | float:
-        """For stamina: whether to try again, or the seconds to wait first."""
-        if not isinstance(error, TryLater) or error.service_status in _CREDENTIALS:
-            return False
+    def _delay(self, error: TryLater, failures: int) -> float | None:
+        """The seconds to wait before another try in line; None for no further one."""
+        if error.service_status in _CREDENTIALS:
+            return None
         if error.retry_after is None:
-            return True
-        return error.retry_after if error.retry_after <= self._retries.max_wait else False
+            return retry_delay(failures, self._retries.wait, self._retries.max_wait)
+        return error.retry_after if error.retry_after <= self._retries.max_wait else None
 
     async def _try(self, service: str, request: Request, words: Callable[[bytes], str]) -> Answer:
         try:
             async with (
+                _unsaid_by_httpx(),
                 asyncio.timeout(self._retries.timeout),  # httpx's own time-outs start again with every piece
                 self._client.stream(
                     request.method,

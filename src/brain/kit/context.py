@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from brain.errors import Unavailable
 from brain.kit.database import database_url, default_database, open_database
 from brain.kit.database_identity import check_groups, release_groups
-from brain.logs import Log
+from brain.logs import Log, include_structlog
 from brain.plugins import Component, Plugin, PluginContext, plugins
 from brain.store.deletion_clock import deletion_clock
 from brain.stream.announcer import announcer_for
@@ -98,6 +98,7 @@ async def open_plugin(plugin: Plugin, context: PluginContext) -> AsyncIterator[C
     Raises InvalidInput when its `open` cannot be imported, and whatever its opening raises.
     """
     opener = plugin.opener()
+    include_structlog()
     if opener is None:
         yield Component()
         return

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -288,12 +289,12 @@ class Projection:
         self._failures[entry.position] += 1
         attempts = self._failures[entry.position]
         reason = f"{type(error).__name__}: {error}"
-        log.error(
-            "an event was not applied", group=self.group, position=entry.position, attempts=attempts, error=reason
-        )
+        about: dict[str, Any] = {"group": self.group, "position": entry.position, "attempts": attempts, "error": reason}
         if attempts < ATTEMPTS:
+            log.warning("an event was not applied, trying again", **about)
             await asyncio.sleep(retry_delay(attempts, 0.1, 5.0))
             return position
+        log.error("an event was not applied; it is a dead letter", **about)
         del self._failures[entry.position]
         await self._stream.call(self._dead_letter, entry, reason)
         self.dead += 1

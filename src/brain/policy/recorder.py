@@ -34,7 +34,9 @@ def recorder(stream: Publisher) -> RecordDecision:
     recorded when it would have gone before the entry. It never raises.
     """
     carefully = _careful(stream)
-    return _quick(stream, carefully) if type(stream) is EventStream else carefully
+    if isinstance(stream, EventStream) and type(stream).publish is EventStream.publish:  # else it may do more there
+        return _quick(stream, carefully)
+    return carefully
 
 
 def _careful(stream: Publisher) -> RecordDecision:

@@ -143,7 +143,7 @@ class _LiveAnswer(_EventStream):
         try:
             await self._live.serve(self._start, receive, put)
         except TimeoutError:
-            log.warning("live client disconnected", reason=f"it read nothing for {SEND_SECONDS:g} s")
+            log.info("live client disconnected", reason=f"it read nothing for {SEND_SECONDS:g} s")
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

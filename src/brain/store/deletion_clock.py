@@ -144,7 +144,7 @@ def read_mark(data: bytes) -> DeletionMark | None:
     try:
         return msgspec.json.decode(data, type=DeletionMark)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        log.error("the stored time of deletions cannot be read; it begins again", error=str(error))
+        log.warning("the stored time of deletions cannot be read; it begins again", error=str(error))
         return None
 
 

@@ -143,7 +143,7 @@ class Mirror:
         restoration = self._lost(theirs, self._changed_there(reading))
         if self.beside is None:
             self.losses += 1
-            log.error(
+            log.warning(
                 "the store came back with less than is known here; writing it back",
                 collection=self._collection,
                 documents=len(restoration.documents),

@@ -126,7 +126,7 @@ class Journal:
 
     def _make_again(self) -> None:
         """Make the folder again, with what this process still has of it: the segment being written."""
-        log.error("the journal's folder had been removed; it was made again", journal=str(self.folder))
+        log.warning("the journal's folder had been removed; it was made again", journal=str(self.folder))
         if self._lock is not None:
             unlock(self._lock)
         self._lock = lock_folder(self.folder) if self.folder.is_dir() else _make(self.folder)

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from enum import Enum
 from pathlib import Path
 from sys import modules
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, Self, TypeVar
 from weakref import WeakSet
 
 from brain import limits, logs
@@ -651,13 +651,13 @@ class EventStream(OutboxStream):
         """Whether `close` has been called in this process, or it ends."""
         return self._closed in (_Closed.BY_USER, _Closed.AT_EXIT)
 
-    async def __aenter__(self) -> EventStream:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def __enter__(self) -> EventStream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -716,8 +716,8 @@ class EventStream(OutboxStream):
             return self.backend.position_at(time.time())
 
     def _watch(self) -> None:
-        """Start the thread that notices what other processes store."""
-        if self._watcher is None:
+        """Start the thread that notices what other processes store; nobody else stores in this very memory."""
+        if self._watcher is None and self._shipper is not None:
             self._watcher = threading.Thread(target=self._watch_backend, name="brain-watcher", daemon=True)
             self._watcher.start()
 
@@ -830,7 +830,6 @@ class Opening:
 
 
 def _open(options: StreamOptions, journal: str | Path | None) -> EventStream:
-    logs.load()
     check_uwsgi()
     url = options.url
     backend = open_backend(url, power=options.power)

@@ -54,9 +54,7 @@ class RestartingTask:
         self.ends += 1
         self._ended_by = type(error).__name__ if error is not None else "returning"
         self._ended_at = time.monotonic()
-        log.error(
-            "a task ended; starting it again", task=self._name, count=self.ends, error=repr(error), exc_info=error
-        )
+        log.error("a task ended; starting it again", task=self._name, count=self.ends, error=repr(error), raised=error)
 
     def trouble(self) -> str:
         """A sentence about an end in the last minute; "" when there was none."""

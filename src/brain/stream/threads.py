@@ -52,9 +52,11 @@ class Call(Generic[T]):
         try:
             self._loop.call_soon_threadsafe(self._finish, outcome)
         except RuntimeError:
-            log.warning(
-                "a call in a thread ended after its event loop, and its outcome is lost", error=repr(outcome.error)
-            )
+            if outcome.error is None:
+                log.info("a call in a thread ended after its event loop")
+            else:
+                fault = repr(outcome.error)
+                log.warning("a call in a thread failed after its event loop had ended; its error is lost", error=fault)
 
     def _finish(self, outcome: CallOutcome) -> None:
         self._ended()

@@ -33,5 +33,5 @@ async def refresh_regularly(service: ThreatService) -> None:
         try:
             await service.refresh()
         except BrainError as error:
-            log.error("store not checked for lost threats, trying again", error=str(error))
+            log.warning("store not checked for lost threats, trying again", error=str(error))
         await asyncio.sleep(LOOK_SECONDS)

@@ -180,7 +180,7 @@ async def _test(name: str, settings: Settings) -> dict[str, Any]:
                 test=True,
             )
             try:
-                with overheard("stamina"), overheard("apprise") as lines:  # apprise logs the cause of a failure
+                with overheard("apprise") as lines:  # apprise logs the cause of a failure
                     answers[action.value] = {**await notifier.send(page)}
             except (Refused, TryLater) as error:
                 raise InvalidInput(": ".join([str(error), *lines[-1:]])) from error

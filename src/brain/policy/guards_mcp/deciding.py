@@ -108,7 +108,7 @@ class RequestDecider:
 def denied_by_fault(kind: str, action: str, error: Exception) -> ActionDenied:
     """The denial of what could not be decided; the fault goes to the log, not to the caller."""
     failures[kind] += 1
-    log.error(kind, action=action, error=repr(error), total=failures[kind])
+    log.error("a request is denied, as it cannot be decided", kind=kind, action=action, error=repr(error))
     return ActionDenied("it could not be decided; the log of the guard says why", _undecided)
 
 

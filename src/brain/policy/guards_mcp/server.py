@@ -103,7 +103,7 @@ class _Gate:
         if ctx.method in LIFECYCLE:
             return await call_next(ctx)
         failures["mcp_notification_dropped"] += 1
-        log.warning("mcp_notification_dropped", method=ctx.method)
+        log.warning("a notification is not handed on", method=ctx.method)
         return None
 
     async def _decide(self, ctx: ServerRequestContext[Any, Any]) -> None:
