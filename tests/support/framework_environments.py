@@ -67,8 +67,8 @@ def environment(framework: str) -> Path:
     with _locked(folder.with_suffix(".lock")):
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            _uv(framework, cache, "venv", "--quiet", "--python", sys.executable, str(folder))
-            _uv(framework, cache, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *wanted)
+            uv(framework, cache, "venv", "--quiet", "--python", sys.executable, str(folder))
+            uv(framework, cache, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *wanted)
             (folder / "complete").touch()
     return folder
 
@@ -101,15 +101,15 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _uv(framework: str, folder: Path, *arguments: str) -> None:
-    uv = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
-    if not Path(uv).exists():
-        pytest.fail(f"uv is neither on the PATH nor at {uv}, where scripts/setup puts it: run that", pytrace=False)
-    done = subprocess.run(
-        [uv, *arguments], cwd=folder, env={**os.environ, "UV_PYTHON_DOWNLOADS": "never"}, capture_output=True, text=True
-    )
+def uv(what: str, folder: Path, *arguments: str) -> None:
+    """Run uv in the folder; fails the test when it fails. `what` is what it makes."""
+    program = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
+    if not Path(program).exists():
+        pytest.fail(f"uv is neither on the PATH nor at {program}, where scripts/setup puts it: run that", pytrace=False)
+    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    done = subprocess.run([program, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
         pytest.fail(
-            f"the environment for {framework} cannot be made; its packages come from a registry, once:\n{done.stderr}",
+            f"the environment for {what} cannot be made; its packages come from a registry, once:\n{done.stderr}",
             pytrace=False,
         )

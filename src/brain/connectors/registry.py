@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from brain.errors import InvalidInput
+from brain.extras import missing_extra
 
 C = TypeVar("C")
 
@@ -48,6 +49,8 @@ class Registry(Generic[C]):
         try:
             found = point.load()
         except Exception as error:
+            if (missing := missing_extra(error, f"{self._noun} kind {kind!r}")) is not None:
+                raise missing from error
             raise InvalidInput(
                 f"{self._noun} kind {kind!r}: {point.value} cannot be loaded: {error}; repair or remove its package"
             ) from error

@@ -15,16 +15,18 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import httpx
 import msgspec
-import stamina
 
 from brain.errors import BrainError, Unavailable
+from brain.extras import needs
 from brain.logs import Log
+
+if TYPE_CHECKING:
+    import httpx
 
 log = Log("brain.connectors")
 
@@ -168,13 +170,7 @@ class Sender:
         """`tls` for servers with certificates of a private authority; certificates are always checked."""
         self._retries = retries or RetryPolicy()
         self._clock = clock
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(self._retries.timeout, connect=self._retries.connect_timeout),
-            follow_redirects=False,
-            trust_env=False,
-            verify=tls or _public_authorities(),
-            headers={"User-Agent": "brain-eventstream"},
-        )
+        self._tls = tls
         self.retried = 0
         """Tries in line after the first, since the start."""
 
@@ -184,8 +180,11 @@ class Sender:
         """The service's answer, after up to `RetryPolicy.attempts` tries.
 
         `service` names it in messages; `words` finds its own words in the body of a refusal. `retry=False` tries once.
-        Raises Refused and TryLater as the file's head says.
+        Raises Refused and TryLater as the file's head says, and MissingExtra without httpx and stamina.
         """
+        with needs(service, "connectors"):
+            import httpx  # noqa: F401
+            import stamina
         retries = self._retries
         attempts = retries.attempts if retry else 1
         async for attempt in stamina.retry_context(
@@ -203,7 +202,8 @@ class Sender:
 
     async def close(self) -> None:
         """Give the connections back."""
-        await self._client.aclose()
+        if "_client" in vars(self):
+            await self._client.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -212,6 +212,19 @@ class Sender:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    @cached_property
+    def _client(self) -> httpx.AsyncClient:
+        """Made for the first request: a server that sends nothing needs no httpx."""
+        import httpx
+
+        return httpx.AsyncClient(
+            timeout=httpx.Timeout(self._retries.timeout, connect=self._retries.connect_timeout),
+            follow_redirects=False,
+            trust_env=False,
+            verify=self._tls or _public_authorities(),
+            headers={"User-Agent": "brain-eventstream"},
+        )
 
     def _wait_before_retry(self, error: Exception) -> bool | float:
         """For stamina: whether to try again, or the seconds to wait first."""
@@ -222,6 +235,8 @@ class Sender:
         return error.retry_after if error.retry_after <= self._retries.max_wait else False
 
     async def _try(self, service: str, request: Request, words: Callable[[bytes], str]) -> Answer:
+        import httpx
+
         try:
             async with (
                 asyncio.timeout(self._retries.timeout),  # httpx's own time-outs start again with every piece
@@ -255,6 +270,8 @@ class Sender:
 
 @cache
 def _public_authorities() -> ssl.SSLContext:
+    import httpx
+
     return httpx.create_ssl_context(trust_env=False)
 
 
@@ -270,6 +287,8 @@ async def _read(service: str, response: httpx.Response) -> bytes:
 
 
 def _kind(error: Exception) -> str:
+    import httpx
+
     match error:
         case httpx.TimeoutException() | TimeoutError():
             return "timed out"

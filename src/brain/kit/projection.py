@@ -13,7 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 
-import sqlalchemy as sa
+from brain.extras import needs
+
+with needs(__name__):
+    import sqlalchemy as sa
 
 from brain.charter import Event, Pattern
 from brain.kit import positions
