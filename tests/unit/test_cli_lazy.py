@@ -22,6 +22,7 @@ DECLARED = {"brain", "brain.cli", "brain.errors", "brain.exports", "brain.extras
     "brain.plugins.contract",
     "brain.plugins.discovery",
     "brain.plugins.former",
+    "brain.plugins.own",
 }
 _PRINT_MODULES = """
 import sys, json, io

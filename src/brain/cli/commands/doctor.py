@@ -117,6 +117,7 @@ def _settings(settings: Settings) -> Finding:
 def _plugins() -> list[Finding]:
     """One for each fault of an installed plug-in, and one note where plug-ins need what is not installed."""
     from brain.plugins import plugin_faults, plugins
+    from brain.plugins.own import metadata_fault
     from brain.settings import settings_model
 
     faults = list(plugin_faults())
@@ -130,7 +131,10 @@ def _plugins() -> list[Finding]:
         except BrainError as error:
             faults.append(str(error))
     remedy = "repair or remove the package; `brain serve` does not start with it"
-    return [*notes[:1], *(Finding("plug-ins", "bad", fault, remedy) for fault in faults)]
+    if (broken := metadata_fault()) is not None:
+        fault, _, repair = broken.partition("; ")
+        notes[1:] = [Finding("installation", "note", fault, repair)]
+    return [*notes[:2], *(Finding("plug-ins", "bad", fault, remedy) for fault in faults)]
 
 
 def _missing_database(url: str) -> Finding | None:
