@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from brain.certificates import certificate_fault
 from brain.errors import BrainError, Unavailable
 from brain.extras import needs
 from brain.logs import Log
@@ -293,6 +294,8 @@ def _kind(error: Exception) -> str:
         case httpx.TimeoutException() | TimeoutError():
             return "timed out"
         case httpx.ConnectError():
+            if (fault := certificate_fault(error)) is not None:
+                return fault
             return "no connection; check the address in the settings and the network"
         case httpx.UnsupportedProtocol() | httpx.InvalidURL():
             return "the URL in the settings is not valid; it must start with https:// or http://"
