@@ -23,7 +23,8 @@ def strictness(text: str) -> str:
         return ""
     return (
         ", which Python 3.13 and newer demand and older ones did not: make the authority's and the server's "
-        "certificates anew, with subjectKeyIdentifier, authorityKeyIdentifier and, for the authority, keyUsage=critical,keyCertSign"
+        "certificates anew, with subjectKeyIdentifier, authorityKeyIdentifier "
+        "and, for the authority, keyUsage=critical,keyCertSign"
     )
 
 
