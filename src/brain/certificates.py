@@ -22,8 +22,8 @@ def strictness(text: str) -> str:
     if not any(fault in text for fault in _STRICT):
         return ""
     return (
-        ", which Python 3.13 and newer demand and older ones did not: make the authority's and the server's "
-        "certificates anew, with subjectKeyIdentifier, authorityKeyIdentifier "
+        ", which Python 3.13 and newer demand and older ones did not: make new certificates for the authority and the "
+        "server, with subjectKeyIdentifier, authorityKeyIdentifier "
         "and, for the authority, keyUsage=critical,keyCertSign"
     )
 
