@@ -1,4 +1,4 @@
-.PHONY: demo check test test-unit test-parallel test-platforms test-long lint bench docs setup setup-test
+.PHONY: demo check test test-unit test-parallel test-platforms test-lowest test-pythons test-long lint bench docs setup setup-test
 BIN := .venv/bin
 # As many as cores: with more, servers and browsers of the tests fight for the processor and miss their deadlines.
 WORKERS ?= 2
@@ -29,6 +29,8 @@ test-long: setup-test
 	HYPOTHESIS_PROFILE=long $(PYTEST) $(PARALLEL) -m "not alone" --timeout 3600
 	$(PYTEST) -m "alone" --timeout 3600
 	$(MAKE) test-platforms
+	$(MAKE) test-lowest
+	$(MAKE) test-pythons
 
 # The stream's tests where the system lacks something (tests/support/missing.py).
 STREAM_TESTS := $(addprefix tests/,unit/test_journal.py unit/test_journal_damage.py conformance/test_stream.py \
@@ -36,6 +38,21 @@ STREAM_TESTS := $(addprefix tests/,unit/test_journal.py unit/test_journal_damage
 test-platforms: setup-test
 	for lacking in posix_fallocate fdatasync pread register_at_fork; do \
 		PYTHONPATH=tests TEST_WITHOUT=$$lacking $(PYTEST) $(PARALLEL) -p support.missing $(STREAM_TESTS) || exit 1; \
+	done
+
+# With the lowest versions that pyproject.toml permits, on the lowest Python.
+test-lowest: setup-test
+	$(BIN)/python scripts/make_environment.py .environments/lowest --lowest
+	.environments/lowest/bin/pytest -q $(PARALLEL) -p no:cacheprovider -m "not long and not alone" tests/unit tests/integration
+
+# The unit tests on every newer Python that this machine has.
+PYTHONS ?= 3.12 3.13 3.14
+test-pythons: setup-test
+	for version in $(PYTHONS); do \
+		$(BIN)/python scripts/make_environment.py .environments/$$version --python $$version \
+			|| { [ $$? -eq 3 ] && continue; exit 1; }; \
+		.environments/$$version/bin/pytest -q $(PARALLEL) -p no:cacheprovider -m "not long and not alone" tests/unit \
+			|| exit 1; \
 	done
 
 lint: setup

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from brain.charter import VERSION, Event
-from brain.errors import EnvelopeError, Unavailable
+from brain.errors import EnvelopeError
+from brain.extras import needs
 from brain.plugins import catalogue
 from brain.stream.tracing import traceparent_in
 
@@ -59,12 +60,10 @@ class AnyCloudEvent(Protocol):
 def to_cloudevent(event: Event) -> CloudEvent:
     """The event as a CloudEvent 1.0 that `from_cloudevent` turns back into an equal event.
 
-    Raises EnvelopeError for a payload or meta that is no JSON, and Unavailable when the package is not installed.
+    Raises EnvelopeError for a payload or meta that is no JSON, and MissingExtra when the package is not installed.
     """
-    try:
+    with needs("a CloudEvent", "cloudevents"):
         from cloudevents.core.v1.event import CloudEvent
-    except ImportError as error:
-        raise Unavailable("cloudevents: not installed; pip install 'brain-eventstream[cloudevents]'") from error
 
     _check_time(event.timestamp, "timestamp")
     envelope = msgspec.json.decode(event.encode())

@@ -6,6 +6,7 @@ on the command line each of them ends with exit code 2.
     BrainError                     500  whatever this package raises on purpose
         InvalidInput               422  a value that was given is not acceptable
             EnvelopeError          422  an event does not keep to the Charter
+            MissingExtra           422  a package that only an extra brings is not installed
             ArgumentsRefused       422  a tool's arguments do not fit its input schema
             BadNote                422  a signed note is malformed, or signed by another key
             BadProof               422  a proof does not prove what it should
@@ -75,6 +76,12 @@ class EnvelopeError(InvalidInput):
     """An event that does not keep to the Charter; the message names the field."""
 
     title = "Malformed event envelope"
+
+
+class MissingExtra(InvalidInput, ModuleNotFoundError):
+    """What was asked for needs a package that is not installed; the message has the pip line that brings it."""
+
+    title = "Missing extra"
 
 
 class NotFound(BrainError):

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+from brain.extras import needs
+
 
 def lazy(
     package: str, modules: Mapping[str, Sequence[str]], former: Mapping[str, str] | None = None
@@ -33,7 +35,8 @@ def lazy(
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module, original = homes[name]
-        value = getattr(import_module(module), original)
+        with needs(f"{package}.{name}"):
+            value = getattr(import_module(module), original)
         setattr(sys.modules[package], name, value)
         return value
 

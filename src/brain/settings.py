@@ -12,19 +12,22 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    InitSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
-
 from brain import limits
 from brain.errors import InvalidInput
+from brain.extras import needs
+
+with needs(__name__):
+    from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model, field_validator
+    from pydantic_settings import (
+        BaseSettings,
+        EnvSettingsSource,
+        InitSettingsSource,
+        NoDecode,
+        PydanticBaseSettingsSource,
+        SettingsConfigDict,
+        TomlConfigSettingsSource,
+    )
+
 from brain.logs import Log
 from brain.plugins import Plugin, check_running, plugins
 from brain.redis_client.url import SCHEMES, masked

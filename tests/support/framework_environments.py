@@ -34,32 +34,29 @@ HOSTS: Mapping[str, Sequence[str]] = {
         "celery==5.7.0",
         "django==5.2.19",
         "dramatiq==2.2.1",
+        "fastapi>=0.133",
         "flask==3.1.3",
         "gunicorn==27.0.1",
         "ipykernel==7.4.0",
         "nbclient==0.11.0",
         "pyuwsgi==2.0.30.post1",
+        "redis>=8",
         "rq==3.0.0",
+        "uvicorn>=0.35",
     ),
 }
-"""What programs run in (support.hosts). arq holds redis-py below what we ask for."""
+"""What programs run in (support.hosts), with what a plain install of ours brings."""
 _TOOLS = ("pytest>=8.4", "pytest-asyncio>=1.0")
 
 
 def environment(framework: str) -> Path:
-    """The folder of the framework's environment, which has our dependencies too. Fails the test when uv cannot make it.
+    """The folder of its environment, with what a plain install of ours brings. Fails the test when uv cannot make it.
 
     It is in $XDG_CACHE_HOME/brain-tests, for this version of Python and these requirements; a registry is asked once.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     packages = {**FRAMEWORKS, **HOSTS}[framework]
-    replaced = tuple(name for name in ("redis",) if any(package.startswith(f"{name}<") for package in packages))
-    ours = (
-        [one for one in project["dependencies"] if not one.startswith(replaced)]
-        if replaced
-        else project["dependencies"]
-    )
-    wanted = sorted([*packages, *ours, *_TOOLS])
+    wanted = sorted([*packages, *project["dependencies"], *_TOOLS])
     key = hashlib.sha256("\n".join([sys.version, *wanted]).encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "brain-tests"
     folder = cache / f"{framework}-{key}"
@@ -67,8 +64,8 @@ def environment(framework: str) -> Path:
     with _locked(folder.with_suffix(".lock")):
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            _uv(framework, cache, "venv", "--quiet", "--python", sys.executable, str(folder))
-            _uv(framework, cache, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *wanted)
+            uv(framework, cache, "venv", "--quiet", "--python", sys.executable, str(folder))
+            uv(framework, cache, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *wanted)
             (folder / "complete").touch()
     return folder
 
@@ -101,15 +98,15 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _uv(framework: str, folder: Path, *arguments: str) -> None:
-    uv = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
-    if not Path(uv).exists():
-        pytest.fail(f"uv is neither on the PATH nor at {uv}, where scripts/setup puts it: run that", pytrace=False)
-    done = subprocess.run(
-        [uv, *arguments], cwd=folder, env={**os.environ, "UV_PYTHON_DOWNLOADS": "never"}, capture_output=True, text=True
-    )
+def uv(what: str, folder: Path, *arguments: str) -> None:
+    """Run uv in the folder; fails the test when it fails. `what` is what it makes."""
+    program = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
+    if not Path(program).exists():
+        pytest.fail(f"uv is neither on the PATH nor at {program}, where scripts/setup puts it: run that", pytrace=False)
+    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    done = subprocess.run([program, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
         pytest.fail(
-            f"the environment for {framework} cannot be made; its packages come from a registry, once:\n{done.stderr}",
+            f"the environment for {what} cannot be made; its packages come from a registry, once:\n{done.stderr}",
             pytrace=False,
         )

@@ -18,10 +18,11 @@ from brain.plugins import Command, Plugin, plugins
 
 HEAVY = {"fastapi", "msgspec", "pydantic", "re2", "redis", "sqlalchemy", "sqlite3", "starlette", "structlog", "uvicorn"}
 """What costs time to import, and a line of help does not need."""
-DECLARED = {"brain", "brain.cli", "brain.errors", "brain.exports", "brain.logs", "brain.plugins"} | {
+DECLARED = {"brain", "brain.cli", "brain.errors", "brain.exports", "brain.extras", "brain.logs", "brain.plugins"} | {
     "brain.plugins.contract",
     "brain.plugins.discovery",
     "brain.plugins.former",
+    "brain.plugins.own",
 }
 _PRINT_MODULES = """
 import sys, json, io

@@ -17,6 +17,7 @@ import trio.lowlevel
 
 from brain.policy import ActionDenied, Condition, Guard, PolicyEngine, Rule, acting_as
 from brain.policy.guards.guard import log
+from brain.policy.guards.threads import in_event_loop, run_in_thread
 from brain.testing import RecordingStream
 
 
@@ -262,3 +263,33 @@ def test_a_guard_without_a_stream_says_so_once(monkeypatch: pytest.MonkeyPatch) 
     for engine in (silent, silent, PolicyEngine(RecordingStream())):
         Guard(engine, agent="a1")
     assert said == ["a guard has an engine without event_stream, so its decisions are not recorded"]
+
+
+async def test_a_cancelled_caller_waits_until_what_it_began_is_done() -> None:
+    began, goes_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        began.set()
+        assert goes_on.wait(10)
+        done.set()
+
+    caller = asyncio.create_task(run_in_thread(work))
+    await asyncio.to_thread(began.wait, 10)
+    for _ in range(2):  # the second comes while the caller waits because of the first
+        caller.cancel()
+        assert not (await asyncio.wait([caller], timeout=0.01))[0]
+    goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert done.is_set()
+
+
+def test_work_runs_in_threads_of_ours_under_asyncio_and_trio() -> None:
+    async def where() -> tuple[bool, str]:
+        return in_event_loop(), await run_in_thread(lambda: threading.current_thread().name)
+
+    inside, name = asyncio.run(where())
+    assert (inside, name[:12]) == (True, "brain-guard_")
+    inside, name = trio.run(where)
+    assert (inside, name == threading.main_thread().name) == (True, False)
+    assert not in_event_loop()

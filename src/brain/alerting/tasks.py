@@ -23,6 +23,7 @@ from brain.charter import Event
 from brain.connectors.notifiers import NOTIFIERS
 from brain.connectors.sender import RetryPolicy, Sender
 from brain.errors import EnvelopeError
+from brain.extras import require_extras
 from brain.kit.database import OUTAGE, reading
 from brain.kit.database_threads import for_tasks
 from brain.kit.outbox import (
@@ -104,7 +105,12 @@ class AlertingTasks:
     async def open(
         cls, context: PluginContext, configuration: AlertingConfiguration, clock: Callable[[], float] = time.time
     ) -> AsyncIterator[AlertingTasks]:
-        """The tasks, with HTTP connections that are closed at the end."""
+        """The tasks, with HTTP connections that are closed at the end.
+
+        Raises MissingExtra when there are notifiers, and not the packages that they send with.
+        """
+        if configuration.notifiers:
+            require_extras("[alerting.notifiers]", "connectors")
         retries = RetryPolicy(attempts=2, timeout=configuration.send_timeout / 4, wait=0.2)
         async with Sender(retries, clock=clock) as sender:
             yield cls(context, configuration, sender, clock)

@@ -6,11 +6,9 @@ ends in the extension. Source: "Implementing ArcSight Common Event Format (CEF)"
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.metadata import version
-
 import msgspec
 
+from brain import __version__
 from brain.audit.models import AuditEntry
 from brain.plugins import catalogue
 
@@ -23,7 +21,7 @@ def cef(entry: AuditEntry) -> str:
     """The entry as one line, without its end."""
     event = entry.event
     payload = event.payload if event is not None else {}
-    header = ("CEF:0", "BRAiN", "EventStream", _version(), entry.type or "unreadable", _name(entry), _severity(entry))
+    header = ("CEF:0", "BRAiN", "EventStream", __version__, entry.type or "unreadable", _name(entry), _severity(entry))
     denied = entry.type == "policy.action_denied" or payload.get("allowed") is False
     extension: dict[str, object] = {
         "rt": int(entry.at * 1000),
@@ -71,8 +69,3 @@ def _header(text: str) -> str:
 def _value(value: object) -> str:
     text = str(value).replace("\\", "\\\\").replace("=", "\\=")
     return text.replace("\r\n", "\\n").replace("\n", "\\n").replace("\r", "\\r")
-
-
-@cache
-def _version() -> str:
-    return version("brain-eventstream")

@@ -17,6 +17,7 @@ from brain.audit.models import AuditEntry
 from brain.audit.ocsf import ocsf
 from brain.charter import Event
 from brain.errors import InvalidInput
+from brain.extras import needs
 
 COLUMNS: Mapping[str, Callable[[AuditEntry], Any]] = {
     "index": lambda entry: entry.index,
@@ -90,12 +91,10 @@ def write_csv(entries: Iterable[AuditEntry], out: BinaryIO) -> int:
 
 
 def write_parquet(entries: Iterable[AuditEntry], out: BinaryIO) -> int:
-    """Apache Parquet, through pyarrow (the extra `parquet`). Raises InvalidInput without it."""
-    try:
+    """Apache Parquet, through pyarrow (the extra `parquet`). Raises MissingExtra without it."""
+    with needs("format: parquet", "parquet"):
         import pyarrow as pa
         from pyarrow import parquet
-    except ImportError as error:
-        raise InvalidInput("format: parquet needs pyarrow: pip install 'brain-eventstream[parquet]'") from error
     kinds = {"index": pa.int64(), "appended_at": pa.float64(), "timestamp": pa.float64()}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
     rows = map(row, entries)

@@ -9,16 +9,17 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from importlib.metadata import version
 from typing import Annotated, Any
 
-import typer
-from typer.core import TyperCommand, TyperGroup
-from typer.main import get_command, get_group
-
-from brain import logs
+from brain import __version__, logs
 from brain.errors import BrainError
+from brain.extras import missing_extra, needs
 from brain.plugins import Command, plugins
+
+with needs("the command `brain`"):
+    import typer
+    from typer.core import TyperCommand, TyperGroup
+    from typer.main import get_command, get_group
 
 USAGE_EXIT = 2
 """Exit code for faults that the user can mend: wrong usage, bad input, an unknown id, a part that does not answer."""
@@ -105,7 +106,7 @@ def _command(found: Any, help_text: str) -> Any:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"brain {version('brain-eventstream')}")
+        typer.echo(f"brain {__version__}")
         raise typer.Exit
 
 
@@ -137,7 +138,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     try:
         root()(arguments)
-    except BrainError as error:
-        faults = [fault for fault in getattr(error, "faults", ()) if fault not in str(error)]
-        print(f"error: {error}", *(f"  {fault}" for fault in faults), sep="\n", file=sys.stderr)
+    except (BrainError, ModuleNotFoundError) as error:
+        known = error if isinstance(error, BrainError) else missing_extra(error, "this command")
+        if known is None:
+            raise
+        faults = [fault for fault in getattr(known, "faults", ()) if fault not in str(known)]
+        print(f"error: {known}", *(f"  {fault}" for fault in faults), sep="\n", file=sys.stderr)
         sys.exit(USAGE_EXIT)

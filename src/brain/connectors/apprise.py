@@ -17,6 +17,7 @@ from brain.connectors.notifiers import Notifier, NotifierSettings
 from brain.connectors.pages import Page
 from brain.connectors.sender import TryLater
 from brain.errors import InvalidInput
+from brain.extras import needs
 from brain.secret import Secret
 
 if TYPE_CHECKING:
@@ -57,10 +58,8 @@ class Apprise(Notifier[AppriseSettings]):
 
 
 def _service(settings: AppriseSettings) -> apprise.Apprise:
-    try:
+    with needs("a notifier of the kind apprise", "apprise"):
         import apprise
-    except ImportError as error:
-        raise InvalidInput("the package apprise is not installed: pip install 'brain-eventstream[apprise]'") from error
     service = apprise.Apprise()
     if not service.add(settings.url.reveal()):
         raise InvalidInput(

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, TypedDict
 import aiosmtplib
 from pydantic import Field
 
+from brain.certificates import certificate_fault
 from brain.connectors.notifiers import Notifier, NotifierSettings
 from brain.connectors.pages import Page
 from brain.connectors.sender import Refused, TryLater
@@ -100,7 +101,8 @@ class Email(Notifier[EmailSettings]):
         except aiosmtplib.SMTPResponseException as error:
             raise _refusal([(error.code, error.message)]) from error
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-            raise TryLater(f"{SERVICE} {settings.host} does not accept the message: {type(error).__name__}") from error
+            why = certificate_fault(error) or type(error).__name__
+            raise TryLater(f"{SERVICE} {settings.host} does not accept the message: {why}") from error
         return EmailAnswer(message_id=message["Message-ID"], said=one_line(said, 200), refused=sorted(refused))
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Generic, TypeVar
 
 from brain.errors import InvalidInput
+from brain.extras import missing_extra
+from brain.plugins.own import points
 
 C = TypeVar("C")
 
@@ -23,7 +25,7 @@ class Registry(Generic[C]):
     @cached_property
     def _points(self) -> dict[str, EntryPoint]:
         found: dict[str, EntryPoint] = {}
-        for point in sorted(entry_points(group=self._group), key=lambda point: (point.name, point.value)):
+        for point in sorted(points(self._group), key=lambda point: (point.name, point.value)):
             if point.name in found and point.value != found[point.name].value:
                 raise InvalidInput(
                     f"{self._noun} kind {point.name!r}: both {found[point.name].value} and {point.value} are "
@@ -48,6 +50,8 @@ class Registry(Generic[C]):
         try:
             found = point.load()
         except Exception as error:
+            if (missing := missing_extra(error, f"{self._noun} kind {kind!r}")) is not None:
+                raise missing from error
             raise InvalidInput(
                 f"{self._noun} kind {kind!r}: {point.value} cannot be loaded: {error}; repair or remove its package"
             ) from error

@@ -18,16 +18,20 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import httpx
 import msgspec
 
+from brain.certificates import certificate_fault
 from brain.errors import BrainError, Unavailable
+from brain.extras import needs
 from brain.logs import Log
 from brain.stream.retry import retry_delay
+
+if TYPE_CHECKING:
+    import httpx
 
 log = Log("brain.connectors")
 
@@ -194,13 +198,7 @@ class Sender:
         """`tls` for servers with certificates of a private authority; certificates are always checked."""
         self._retries = retries or RetryPolicy()
         self._clock = clock
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(self._retries.timeout, connect=self._retries.connect_timeout),
-            follow_redirects=False,
-            trust_env=False,
-            verify=tls or _public_authorities(),
-            headers={"User-Agent": "brain-eventstream"},
-        )
+        self._tls = tls
         self.retried = 0
         """Tries in line after the first, since the start."""
 
@@ -210,8 +208,10 @@ class Sender:
         """The service's answer, after up to `RetryPolicy.attempts` tries.
 
         `service` names it in messages; `words` finds its own words in the body of a refusal. `retry=False` tries once.
-        Raises Refused and TryLater as the file's head says.
+        Raises Refused and TryLater as the file's head says, and MissingExtra without httpx.
         """
+        with needs(service, "connectors"):
+            import httpx  # noqa: F401
         attempts = self._retries.attempts if retry else 1
         for attempt in range(1, attempts):
             try:
@@ -227,7 +227,8 @@ class Sender:
 
     async def close(self) -> None:
         """Give the connections back."""
-        await self._client.aclose()
+        if "_client" in vars(self):
+            await self._client.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -236,6 +237,19 @@ class Sender:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    @cached_property
+    def _client(self) -> httpx.AsyncClient:
+        """Made for the first request: a server that sends nothing needs no httpx."""
+        import httpx
+
+        return httpx.AsyncClient(
+            timeout=httpx.Timeout(self._retries.timeout, connect=self._retries.connect_timeout),
+            follow_redirects=False,
+            trust_env=False,
+            verify=self._tls or _public_authorities(),
+            headers={"User-Agent": "brain-eventstream"},
+        )
 
     def _delay(self, error: TryLater, failures: int) -> float | None:
         """The seconds to wait before another try in line; None for no further one."""
@@ -246,6 +260,8 @@ class Sender:
         return error.retry_after if error.retry_after <= self._retries.max_wait else None
 
     async def _try(self, service: str, request: Request, words: Callable[[bytes], str]) -> Answer:
+        import httpx
+
         try:
             async with (
                 _unsaid_by_httpx(),
@@ -280,6 +296,8 @@ class Sender:
 
 @cache
 def _public_authorities() -> ssl.SSLContext:
+    import httpx
+
     return httpx.create_ssl_context(trust_env=False)
 
 
@@ -295,10 +313,14 @@ async def _read(service: str, response: httpx.Response) -> bytes:
 
 
 def _kind(error: Exception) -> str:
+    import httpx
+
     match error:
         case httpx.TimeoutException() | TimeoutError():
             return "timed out"
         case httpx.ConnectError():
+            if (fault := certificate_fault(error)) is not None:
+                return fault
             return "no connection; check the address in the settings and the network"
         case httpx.UnsupportedProtocol() | httpx.InvalidURL():
             return "the URL in the settings is not valid; it must start with https:// or http://"

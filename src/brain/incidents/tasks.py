@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, and_, or_, select, update
 from brain.charter import IncidentState
 from brain.connectors.sender import RetryPolicy, Sender, TryLater
 from brain.connectors.tickets import TicketSystem, ticket_systems
+from brain.extras import require_extras
 from brain.incidents import tables
 from brain.incidents.models import CONSUMER, THREATS_CHANNEL
 from brain.incidents.projector import PATTERN, IncidentProjector
@@ -90,11 +91,13 @@ class IncidentTasks:
         """The tasks, with their tables created; their connections are closed at the end.
 
         `wait` is in seconds: before a row that failed is tried again; it doubles with every further try. `retries` is
-        for one request.
+        for one request. Raises MissingExtra when there are ticket systems, and not the packages that ask them.
         """
+        chosen = context.table(IncidentSettings).systems
+        for kind in chosen:
+            require_extras(f"[incidents.{kind}]", "connectors")
         await for_tasks(context.database, _prepare, context.database, clock())
         async with Sender(retries, clock=clock) as sender:
-            chosen = context.table(IncidentSettings).systems
             systems = {kind: ticket_systems()[kind](table, sender) for kind, table in chosen.items()}
             yield cls(context, systems, clock, wait)
 

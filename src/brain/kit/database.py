@@ -11,9 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import sqlalchemy as sa
-
 from brain.errors import InvalidInput, Unavailable
+from brain.extras import needs
+
+with needs(__name__):
+    import sqlalchemy as sa
+
 from brain.kit.schema import bring_forward
 from brain.redis_client.url import masked
 from brain.store.ours import claim
@@ -73,7 +76,7 @@ def open_database(url: str) -> sa.Engine:
     """An engine for `sqlite:///file.db`, `postgresql://user:password@host/name` or `memory://` (deleted at the end).
 
     Transactions on SQLite begin IMMEDIATE: they never fail halfway because another process wrote meanwhile.
-    Raises InvalidInput for another URL or a missing driver.
+    Raises InvalidInput for another URL, MissingExtra for a missing driver.
     """
     scheme = url.partition("://")[0]
     if scheme == "memory":
@@ -85,13 +88,10 @@ def open_database(url: str) -> sa.Engine:
         return _sqlite(str(sqlite_file(url)))
     if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
         try:
-            from brain.kit.postgresql import writing_engine
+            with needs("database: PostgreSQL", "postgres"):
+                from brain.kit.postgresql import writing_engine
 
-            engine = writing_engine(f"postgresql+psycopg{url[len(scheme) :]}")
-        except ImportError as error:
-            raise InvalidInput(
-                "database: the driver of PostgreSQL is missing; run: pip install 'brain-eventstream[postgres]'"
-            ) from error
+                engine = writing_engine(f"postgresql+psycopg{url[len(scheme) :]}")
         except sa.exc.ArgumentError as error:
             raise InvalidInput(
                 f"database URL {masked(url)!r} is malformed; write postgresql://user@host/name"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
-
 from brain import limits
 from brain.charter import Pattern
+from brain.extras import needs
+
+with needs(__name__):
+    from fastapi import Query
+    from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 __all__ = [
     "ANY_QUERY",

@@ -14,7 +14,10 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
 
-import sqlalchemy as sa
+from brain.extras import needs
+
+with needs(__name__):
+    import sqlalchemy as sa
 
 from brain.charter import Event, Pattern
 from brain.kit import positions

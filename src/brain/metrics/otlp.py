@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import version
 from itertools import pairwise
 from typing import cast
 
@@ -36,6 +35,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.core import Metric as Family
 from prometheus_client.samples import Sample
 
+from brain import __version__
 from brain.kit.database_threads import for_tasks
 from brain.logs import Log
 from brain.metrics.prometheus import stored_metrics
@@ -79,7 +79,7 @@ def _exporter(settings: MetricsSettings) -> OTLPMetricExporter:
 
 def as_otlp(found: Iterable[Family], now: float) -> MetricsData:
     """The families as of `now` (Unix seconds) in OTLP's data model."""
-    release = version("brain-eventstream")
+    release = __version__
     resource = Resource({"service.name": "brain-eventstream", "service.version": release})
     at = _nanoseconds(now)
     metrics = [

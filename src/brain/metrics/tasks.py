@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from brain.errors import InvalidInput
+from brain.extras import needs
 from brain.kit.database import OUTAGE
 from brain.kit.database_threads import for_tasks
 from brain.kit.projection import Projection
@@ -37,7 +37,7 @@ RETRY, PRUNE_EVERY = 1.0, 60.0
 async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """Metrics on these parts. The database need not answer yet.
 
-    Raises InvalidInput when metrics are to be sent by OTLP and its extra is not installed.
+    Raises MissingExtra when metrics are to be sent by OTLP and its extra is not installed.
     """
     engine, settings = context.database, context.table(MetricsSettings)
     tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [
@@ -45,12 +45,8 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
         lambda: prune_regularly(engine, settings, clock=deletion_clock(context.store)),
     ]
     if settings.otlp_endpoint:
-        try:
+        with needs("metrics.otlp_endpoint", "otlp"):
             from brain.metrics import otlp
-        except ImportError as error:
-            raise InvalidInput(
-                "metrics.otlp_endpoint: sending needs an extra: pip install 'brain-eventstream[otlp]'"
-            ) from error
         tasks.append(lambda: otlp.export(context))
     yield Component(metrics_router(engine, settings), tasks, lambda: stored_metrics(engine, settings, time.time))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from brain.errors import InvalidInput
+from brain.extras import missing_extra
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -162,6 +163,8 @@ class Plugin:
         try:
             return getattr(import_module(module), attribute)
         except Exception as error:
+            if (missing := missing_extra(error, f"plug-in {self.name}: {where}")) is not None:
+                raise missing from error
             raise InvalidInput(
                 f"plug-in {self.name}: {where} names {reference!r}, which cannot be imported: {error}"
             ) from error

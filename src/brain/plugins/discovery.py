@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
 from brain.errors import InvalidInput
@@ -12,6 +12,7 @@ from brain.logs import Log
 from brain.plugins.contract import Plugin
 from brain.plugins.former import GROUPS as FORMER_GROUPS
 from brain.plugins.former import former_plugin, former_points
+from brain.plugins.own import metadata_fault, points
 
 if TYPE_CHECKING:
     from brain.charter import EventType
@@ -29,7 +30,9 @@ def plugins() -> Mapping[str, Plugin]:
     One that cannot be loaded is left out, logged, and in `plugin_faults`: a program that never uses it goes on.
     """
     found: dict[str, Plugin] = {}
-    for point in (*entry_points(group=GROUP), *former_points()):
+    if (fault := metadata_fault()) is not None:
+        log.warning("this installation is not whole", fault=fault)
+    for point in (*points(GROUP), *former_points()):
         try:
             plugin = former_plugin(point) if point.group in FORMER_GROUPS else _load(point)
         except InvalidInput as error:

@@ -18,6 +18,7 @@ from redis.exceptions import (
 )
 from redis.sentinel import MasterNotFoundError
 
+from brain.certificates import strictness
 from brain.errors import Unavailable
 from brain.redis_client.cluster import SlotMoved
 from brain.redis_client.url import RedisUrl
@@ -72,7 +73,7 @@ def explained(error: Exception, place: RedisUrl) -> str:
     text = str(error).rstrip(".")
     for sign, said in _BY_TEXT:
         if sign in text:
-            return f"{place.where} {said.format(error=text)}"
+            return f"{place.where} {said.format(error=f'{text}{strictness(text)}')}"
     for kind, said in _BY_CLASS:
         if isinstance(error, kind):
             return f"{place.where} {said.format(error=text)}"

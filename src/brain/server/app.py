@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from brain import __version__
 from brain.server import openapi, problems
 from brain.server.body import BodyReader
 from brain.server.components import Components
@@ -57,7 +57,7 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
 
     app = FastAPI(
         title="BRAiN EventStream",
-        version=version("brain-eventstream"),
+        version=__version__,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from brain.errors import InvalidInput
+from brain.extras import needs
 from brain.redis_client.url import SCHEMES, masked
 
 __all__ = ["Document", "DocumentChange", "Reading", "Step", "Store", "Written", "open_store"]
@@ -150,7 +151,7 @@ class Store(Protocol):
 def open_store(url: str) -> Store:
     """The store at `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db` or a Redis URL (docs/redis.md).
 
-    Raises InvalidInput for another scheme, Unavailable when it cannot be reached.
+    Raises InvalidInput for another scheme, MissingExtra without redis-py, Unavailable when it cannot be reached.
     """
     scheme = url.partition("://")[0]
     if scheme == "memory":
@@ -162,7 +163,8 @@ def open_store(url: str) -> Store:
 
         return SQLiteStore(url)
     if scheme in SCHEMES:
-        from brain.store.redis import RedisStore
+        with needs("a store on Redis", "redis"):
+            from brain.store.redis import RedisStore
 
         return RedisStore(url)
     raise InvalidInput(

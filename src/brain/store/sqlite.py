@@ -63,7 +63,7 @@ SELECT revision, coalesce((SELECT token FROM document_marks
 FROM document_revisions AS of WHERE collection = ?
 """
 _COUNT_CHANGE = """
-INSERT INTO document_revisions VALUES (?1, ?2) ON CONFLICT (collection) DO UPDATE SET revision = ?2
+INSERT INTO document_revisions VALUES (?, ?) ON CONFLICT (collection) DO UPDATE SET revision = excluded.revision
 """
 _PUT = """
 INSERT INTO documents VALUES (?, ?, ?, ?)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from importlib.metadata import version
 from types import TracebackType
 
 import msgspec
@@ -16,13 +15,14 @@ from opentelemetry import context, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from brain import __version__
 from brain.charter import Event, in_the_wake_of
 from brain.logs import Log
 from brain.stream.receipt import Receipt
 
 log = Log("brain.spans")
 
-_tracer = trace.get_tracer("brain", version("brain-eventstream"))
+_tracer = trace.get_tracer("brain", __version__)
 _w3c = TraceContextTextMapPropagator()
 _publishing: ContextVar[bool] = ContextVar("brain_publishing", default=False)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from brain.errors import InvalidInput
+from brain.extras import require_extras
 from brain.kit.cli.common import JsonOption, print_json, run
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def demo(
     slowly after ten minutes. Exit code 0 means that a subscriber saw all 13 core event types, and that the audit log
     proves itself.
     """
+    require_extras("the demo", "server", "connectors")
     from brain.demo import run_demo
     from brain.demo.services import settings_in
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from brain.errors import BrainError
+from brain.errors import BrainError, MissingExtra
+from brain.extras import needs
 from brain.kit.cli.common import JsonOption, StreamOption, print_json_array, run
 
 if TYPE_CHECKING:
@@ -74,15 +75,32 @@ async def _examine(settings: Settings) -> list[Finding]:
     findings = [_settings(settings), *_plugins()]
     missing = _missing_database(settings.stream)
     if missing is not None:
-        return [*findings, missing, *await _server(settings)]
+        return [*findings, missing, *await _where_installed("server", settings, _server)]
     findings += _folder(settings.stream)
     findings += await _stream(settings)
     findings += await _store(settings)
     findings += await _unreadable_rules(settings)
-    findings.append(await _database(settings))
-    findings += await _standing(settings)
-    findings += await _owners(settings)
-    return findings + await _server(settings)
+    findings += await _where_installed("database", settings, _database, _standing, _owners)
+    return findings + await _where_installed("server", settings, _server)
+
+
+async def _where_installed(
+    part: str, settings: Settings, *checks: Callable[[Settings], Awaitable[Sequence[Finding]]]
+) -> list[Finding]:
+    """What the checks find; a note where the packages that they need are not installed."""
+    findings: list[Finding] = []
+    try:
+        with needs("this check"):
+            for check in checks:
+                findings += await check(settings)
+    except MissingExtra as error:
+        findings.append(_not_installed(part, error))
+    return findings
+
+
+def _not_installed(part: str, error: MissingExtra) -> Finding:
+    fault, _, remedy = str(error).partition("; run: ")
+    return Finding(part, "note", f"not looked at: {fault}", f"if you want it: {remedy}")
 
 
 def _settings(settings: Settings) -> Finding:
@@ -97,19 +115,26 @@ def _settings(settings: Settings) -> Finding:
 
 
 def _plugins() -> list[Finding]:
-    """One for each fault of an installed plug-in."""
+    """One for each fault of an installed plug-in, and one note where plug-ins need what is not installed."""
     from brain.plugins import plugin_faults, plugins
+    from brain.plugins.own import metadata_fault
     from brain.settings import settings_model
 
     faults = list(plugin_faults())
+    notes: list[Finding] = []
     checks: list[Callable[[], object]] = [settings_model, *(plugin.opener for plugin in plugins().values())]
     for check in checks:
         try:
             check()
+        except MissingExtra as error:
+            notes.append(_not_installed("plug-ins", error))
         except BrainError as error:
             faults.append(str(error))
     remedy = "repair or remove the package; `brain serve` does not start with it"
-    return [Finding("plug-ins", "bad", fault, remedy) for fault in faults]
+    if (broken := metadata_fault()) is not None:
+        fault, _, repair = broken.partition("; ")
+        notes[1:] = [Finding("installation", "note", fault, repair)]
+    return [*notes[:2], *(Finding("plug-ins", "bad", fault, remedy) for fault in faults)]
 
 
 def _missing_database(url: str) -> Finding | None:
@@ -317,7 +342,7 @@ def _consumers_database(url: str) -> Iterator[Engine]:
         database.dispose()
 
 
-async def _database(settings: Settings) -> Finding:
+async def _database(settings: Settings) -> list[Finding]:
     import sqlalchemy as sa
 
     from brain.kit.database import database_url, reachable
@@ -325,7 +350,7 @@ async def _database(settings: Settings) -> Finding:
 
     url = database_url(settings)
     if _missing_database(url) is not None:
-        return Finding("database", "ok", "not there yet; brain serve or brain worker makes it when it first runs")
+        return [Finding("database", "ok", "not there yet; brain serve or brain worker makes it when it first runs")]
 
     def ask() -> None:
         with _consumers_database(url) as database, reachable(database), database.begin() as db:
@@ -336,8 +361,8 @@ async def _database(settings: Settings) -> Finding:
             await run_alone(ask)
     except (BrainError, TimeoutError) as error:
         remedy = "check the setting `database`, that it runs, and the network"
-        return Finding("database", "bad", str(error) or "does not answer", remedy)
-    return Finding("database", "ok", "answers")
+        return [Finding("database", "bad", str(error) or "does not answer", remedy)]
+    return [Finding("database", "ok", "answers")]
 
 
 async def _standing(settings: Settings) -> list[Finding]:

@@ -11,10 +11,10 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from brain import __version__
 from brain.errors import InvalidInput, Unavailable
 from brain.kit import positions
 from brain.kit.backup import manifest as parts
@@ -94,7 +94,7 @@ def _copy(settings: Settings, draft: Path, stream: Path | None, store: Path | No
         stream_id, tail = checked
     return Manifest(
         made_at=time.time(),
-        made_by=version("brain-eventstream"),
+        made_by=__version__,
         stream=stream_id,
         tail=tail,
         rows_only=rows_only,

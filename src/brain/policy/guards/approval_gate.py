@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from brain.policy.approvals import COMPARABLE_VALUES, Approval, ApprovalStatus, canonical, unapprovable
 from brain.policy.decisions import Decision
 from brain.policy.guards.denials import action_denied, approval_required
+from brain.policy.guards.threads import in_event_loop, pause, run_in_thread
 
 if TYPE_CHECKING:
-    from anyio import CapacityLimiter
-    from anyio.lowlevel import RunVar
-
     from brain.policy.engine import PolicyEngine
 
-T = TypeVar("T")
 Context = dict[str, Any]
 
 _REPEAT = (
     "the guard cannot wait in a thread whose event loop runs: make the tool async, or repeat the call after the answer"
 )
 _POLL_SECONDS = 0.1  # how often a guard that waits looks for an answer given in another process
-_THREADS = 8  # for the approvals of one event loop's guards; each is held for one read or write of the store
 
 
 class ApprovalOptions:
@@ -68,22 +62,20 @@ class ApprovalGate:
     async def wait_async(self) -> Decision:
         """As `wait`, but no thread waits; the store is read and written in threads of our own."""
         if not self.waits:
-            await _in_thread(self._use_earlier)
+            await run_in_thread(self._use_earlier)
             decision = self._decision
         else:
             answer = await self._answer()
             decision = self._concluded(answer)
-            await _in_thread(lambda: self._use(answer))
+            await run_in_thread(lambda: self._use(answer))
         self._check_unchanged(self._again())
         return decision
 
     async def _answer(self) -> Approval:
-        from anyio import sleep
-
-        answer = await _in_thread(self._request)
+        answer = await run_in_thread(self._request)
         while answer.status is ApprovalStatus.PENDING:
-            await sleep(_POLL_SECONDS)
-            answer = await _in_thread(functools.partial(self._engine.approvals.get, answer.id))
+            await pause(_POLL_SECONDS)
+            answer = await run_in_thread(functools.partial(self._engine.approvals.get, answer.id))
         return answer
 
     def _request(self) -> Approval:
@@ -139,41 +131,3 @@ def _changed(before: Context, now: Context, under: str) -> list[str]:
         for name in names
         if (name in before) is not (name in now) or canonical(before[name]) != canonical(now[name])
     ]
-
-
-def in_event_loop() -> bool:
-    """Whether an event loop, of asyncio or trio, runs in this thread."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    else:
-        return True
-    trio = sys.modules.get("trio")
-    if trio is None:
-        return False
-    try:
-        trio.lowlevel.current_task()
-    except RuntimeError:
-        return False
-    return True
-
-
-async def _in_thread(function: Callable[[], T]) -> T:
-    """Run in a thread that no work of the host's holds up: not one of the loop's default executor."""
-    from anyio import CapacityLimiter, to_thread
-
-    limiters = _limiters()
-    limiter = limiters.get(None)
-    if limiter is None:
-        limiter = CapacityLimiter(_THREADS)
-        limiters.set(limiter)
-    return await to_thread.run_sync(function, limiter=limiter)
-
-
-@functools.cache
-def _limiters() -> RunVar[CapacityLimiter | None]:
-    """The limiter of each event loop; made late, for a program that has guards may never wait for a person."""
-    from anyio.lowlevel import RunVar
-
-    return RunVar("brain_approval_threads")

@@ -8,9 +8,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapp
 from typing import Any, TypeVar, cast
 
 from brain.policy.decisions import Decision
-from brain.policy.guards.approval_gate import ApprovalGate, in_event_loop
+from brain.policy.guards.approval_gate import ApprovalGate
 from brain.policy.guards.description import CallDescription, DescribeCall
 from brain.policy.guards.function_kinds import FunctionKind, kind_of, wraps_coroutine_function
+from brain.policy.guards.threads import in_event_loop
 
 F = TypeVar("F", bound=Callable[..., Any])
 Begin = Callable[[DescribeCall, tuple[Any, ...], Mapping[str, Any]], Decision | ApprovalGate]

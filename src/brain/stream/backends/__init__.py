@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from brain.errors import BrainError, InvalidInput, NotFound
+from brain.extras import needs
 from brain.redis_client.url import SCHEMES, masked
 from brain.stream.dead_letters import DeadLetter
 from brain.stream.matching import EventFilter
@@ -270,7 +271,7 @@ def open_backend(url: str, *, power: bool = False) -> Backend:
     """The backend at `memory://`, `sqlite:///relative.db`, `sqlite:////absolute.db` or a Redis URL (docs/redis.md).
 
     `power` asks for commits that survive the loss of power, where that is the backend's to give (SQLite).
-    Raises InvalidInput for another scheme.
+    Raises InvalidInput for another scheme, MissingExtra for Redis without redis-py.
     """
     scheme = url.partition("://")[0]
     if scheme == "memory":
@@ -282,7 +283,8 @@ def open_backend(url: str, *, power: bool = False) -> Backend:
 
         return SQLiteBackend(url, power=power)
     if scheme in SCHEMES:
-        from brain.stream.backends.redis import RedisBackend
+        with needs("a stream on Redis", "redis"):
+            from brain.stream.backends.redis import RedisBackend
 
         return RedisBackend(url)
     raise InvalidInput(

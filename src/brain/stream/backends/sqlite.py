@@ -194,8 +194,9 @@ class SQLiteBackend:
     def position_at(self, unix_seconds: float) -> str:
         """As Backend says. A time that lies ahead of the clock counts for nothing: it is from before a step back."""
         rows = self._query(
-            "SELECT max(position) FROM event_times WHERE stored_at <= ?1 AND position < coalesce("
-            "(SELECT min(position) FROM event_times WHERE stored_at > ?1 AND stored_at <= ?2), 1 << 62)",
+            "SELECT max(position) FROM event_times WHERE stored_at <= ? AND position < coalesce("
+            "(SELECT min(position) FROM event_times WHERE stored_at > ? AND stored_at <= ?), 1 << 62)",
+            unix_seconds,
             unix_seconds,
             time.time() + _AHEAD,
         )
@@ -417,9 +418,9 @@ class SQLiteBackend:
         self._check_group(db, group)
         chosen = json.dumps([position_number(position) for position in positions]) if positions is not None else None
         rows = db.execute(
-            "DELETE FROM dead_letters WHERE grp = ?1 AND (?2 IS NULL OR position IN (SELECT value FROM json_each(?2))) "
+            "DELETE FROM dead_letters WHERE grp = ? AND (? IS NULL OR position IN (SELECT value FROM json_each(?))) "
             "RETURNING position, letter",
-            (group, chosen),
+            (group, chosen, chosen),
         ).fetchall()
         return [letter for _, letter in sorted(rows)]
 
