@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model, field_validator
 from pydantic_settings import (
@@ -35,7 +35,7 @@ FILE = "brain.toml"
 PREFIX = "BRAIN_"
 _SCHEMES = ("memory", "sqlite", *SCHEMES)
 
-log = Log("brain.settings")
+log: Log = Log("brain.settings")
 
 M = TypeVar("M", bound=BaseModel)
 V = TypeVar("V", str, str | None)
@@ -48,7 +48,7 @@ class CoreSettings(BaseSettings):
     variables that begin with `BRAIN_`.
     """
 
-    model_config = SettingsConfigDict(
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
         env_prefix=PREFIX,
         env_nested_delimiter="__",
         env_ignore_empty=True,

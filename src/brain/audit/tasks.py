@@ -22,7 +22,7 @@ from brain.plugins import Component, PluginContext
 from brain.store.deletion_clock import deletion_clock
 from brain.stream.publisher import emit
 
-log = Log("brain.audit")
+log: Log = Log("brain.audit")
 
 GROUP = PLUGIN.group
 _RETRY = 1.0  # seconds

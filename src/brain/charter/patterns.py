@@ -24,7 +24,7 @@ class Pattern:
         alternatives = "|".join(re.escape(text).replace(r"\*", ".*") for text in self.texts)
         self._match = re.compile(alternatives).fullmatch
         self._known: dict[str, bool] = {}
-        self.matches_all = "*" in self.texts
+        self.matches_all: bool = "*" in self.texts
 
     def matches(self, event_type: str) -> bool:
         """Whether an event of this type is wanted; remembered, so that a known type costs one look-up."""

@@ -29,7 +29,7 @@ from brain.errors import BrainError, Unavailable
 from brain.logs import Log
 from brain.stream.retry import retry_delay
 
-log = Log("brain.connectors")
+log: Log = Log("brain.connectors")
 
 WORDS = 500
 """Most characters that are kept of a service's own words."""
@@ -201,7 +201,7 @@ class Sender:
             verify=tls or _public_authorities(),
             headers={"User-Agent": "brain-eventstream"},
         )
-        self.retried = 0
+        self.retried: int = 0
         """Tries in line after the first, since the start."""
 
     async def send(

@@ -36,7 +36,7 @@ _KIND = re.compile(r"[a-z][a-z0-9_]{0,19}").fullmatch
 class TicketSettings(BaseModel):
     """The settings that every ticket system has; each one's own model extends it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     settle_seconds: float = Field(
         default=20.0,

@@ -16,7 +16,7 @@ from brain.plugins.former import former_plugin, former_points
 if TYPE_CHECKING:
     from brain.charter import EventType
 
-log = Log("brain.plugins")
+log: Log = Log("brain.plugins")
 
 GROUP = "brain.plugins"
 _faults: list[str] = []

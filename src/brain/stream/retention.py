@@ -17,7 +17,7 @@ from brain.stream.publisher import emit
 if TYPE_CHECKING:
     from brain.stream.stream import EventStream
 
-log = Log("brain.retention")
+log: Log = Log("brain.retention")
 
 _STEP = 10_000  # events deleted in one transaction
 _ALARM_EVERY = 300.0  # seconds between two alarms about the same group

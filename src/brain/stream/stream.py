@@ -47,7 +47,7 @@ from brain.stream.threads import DaemonPool, HandlerThreads, run_alone, run_in
 from brain.stream.tracing import SDK, publish_traced
 from brain.stream.uwsgi import check_uwsgi
 
-log = Log("brain.stream")
+log: Log = Log("brain.stream")
 
 A = ParamSpec("A")
 T = TypeVar("T")
@@ -118,9 +118,9 @@ class EventStream(OutboxStream):
 
     def _begin_process(self) -> None:
         """Have locks, signals and counts of this process's own. Touches nothing outside it."""
-        self.changes = ChangeSignal()
-        self.outage = Outage()
-        self.decoded = DecodedEvents()
+        self.changes: ChangeSignal = ChangeSignal()
+        self.outage: Outage = Outage()
+        self.decoded: DecodedEvents = DecodedEvents()
         self.refused: Counter[str] = Counter()
         self._said: dict[str, float] = {}
         self.standing: dict[str, str] = {}

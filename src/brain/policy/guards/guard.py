@@ -23,7 +23,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F")
 
-log = Log("brain.policy")
+log: Log = Log("brain.policy")
 
 _silent: WeakSet[PolicyEngine] = WeakSet()
 """Engines without a stream of which that was said."""
