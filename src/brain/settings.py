@@ -88,6 +88,12 @@ class CoreSettings(BaseSettings):
         description="Plug-ins (comma-separated) whose tasks `brain serve` runs; others are left to `brain worker`",
     )
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Every setting, for `repr` and `str`; URLs without their passwords."""
+        urls = ("stream", "store", "database")
+        for name, value in super().__repr_args__():
+            yield name, without_password(value) if name in urls else value
+
     def table(self, model: type[M]) -> M:
         """A plug-in's own table. Raises InvalidInput when no installed plug-in has one of this model."""
         for value in vars(self).values():

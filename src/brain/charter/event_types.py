@@ -50,6 +50,10 @@ class EventType(Generic[P]):
     purpose: str
     example: P
 
+    def __hash__(self) -> int:
+        """By its name, which no other type has."""
+        return hash(self.name)
+
     @cached_property
     def source(self) -> str:
         """What events of this type carry as their source."""

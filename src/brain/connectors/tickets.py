@@ -100,6 +100,13 @@ class TicketSystem(ABC, Generic[S]):
         self._settings = settings
         self._sender = sender
 
+    @property
+    def _webhook_secret(self) -> Secret:
+        """What its webhooks are signed with, for `read_webhook`, which is called only where it is set."""
+        if self._settings.webhook_secret is None:
+            raise NotFound(f"{type(self).__name__} has no webhook_secret, so that no webhooks are received")
+        return self._settings.webhook_secret
+
     @abstractmethod
     async def ensure(self, ticket: NewTicket) -> Ticket:
         """The ticket of this incident; made when there is none.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -34,7 +34,8 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
 
     `readings` holds counts of evidence by the input they were read from, so that reading an input again changes
     nothing; their sums are `metadata["evidence"]`. `mitigated_at` is None while the threat is open or its mitigation
-    did not hold. Severity may be given by name. Raises InvalidInput listing every fault.
+    did not hold. Severity may be given by name. Two are equal when all their fields are: the same threat before and
+    after a change is not. Raises InvalidInput listing every fault.
     """
 
     id: Annotated[str, Meta(description="The threat's id; it never changes.")]
@@ -59,6 +60,28 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
     readings: dict[str, dict[str, int]] = {}
     history: Annotated[tuple[Move, ...], Meta(description="Its moves, the oldest first; at most the last 100.")] = ()
 
+    if TYPE_CHECKING:  # what `__post_init__` takes, which is more than what can be read afterwards
+
+        def __init__(
+            self,
+            *,
+            id: str,
+            type: str,
+            severity: Severity | str,
+            source: str,
+            status: ThreatStatus = ...,
+            description: str = ...,
+            metadata: dict[str, Any] = ...,
+            correlation_id: str,
+            detected_at: float,
+            last_seen: float,
+            updated_at: float,
+            version: int = ...,
+            mitigated_at: float | None = ...,
+            readings: dict[str, dict[str, int]] = ...,
+            history: tuple[Move, ...] = ...,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         faults = [
             f"{name}: needs {least} to {most} characters of text"
@@ -75,6 +98,10 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
             faults.append(f"metadata: {fault}")
         if faults:
             raise InvalidInput(f"threat refused: {'; '.join(faults)}", faults)
+
+    def __hash__(self) -> int:
+        """By its id, which stays the same through its changes."""
+        return hash(self.id)
 
     @property
     def allowed_moves(self) -> tuple[ThreatStatus, ...]:

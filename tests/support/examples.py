@@ -1,0 +1,42 @@
+"""The Python that README.md and docs show, as files for a type checker."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FRAMEWORKS_PAGE = "docs/frameworks.md"
+_BLOCK = re.compile(r"(?:^`(?P<path>[\w./-]+\.py)`\n\n)?^```python\n(?P<code>.*?)^```$", re.M | re.S)
+_ANY_MODEL = "from typing import Any\n\nmodel: Any = ...\n\n"
+
+
+def examples() -> Mapping[str, str]:
+    """Every example but those with a framework's tools, by the name of its file.
+
+    What a page shows as the file of a package keeps its path, without a leading `src`; the files of one page then
+    import each other.
+    """
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    found: dict[str, str] = {}
+    for page in pages:
+        name = page.relative_to(ROOT).as_posix()
+        for number, (path, code) in enumerate(_blocks(name)):
+            if name == FRAMEWORKS_PAGE and number:
+                continue
+            usual = re.sub(r"\W", "_", name.removesuffix(".md").lower())
+            found[path.removeprefix("src/") or f"{usual}_{number}.py"] = code
+    return found
+
+
+def framework_examples() -> Mapping[str, str]:
+    """The example for each agent framework, below the guard that the page makes for all of them."""
+    (_, shared), *others = _blocks(FRAMEWORKS_PAGE)
+    return {code.partition("\n")[0].removeprefix("# "): _ANY_MODEL + shared + code for _, code in others}
+
+
+def _blocks(page: str) -> list[tuple[str, str]]:
+    """The path above each block of Python of the page, "" for none, and its text."""
+    text = (ROOT / page).read_text("utf-8")
+    return [(found["path"] or "", found["code"]) for found in _BLOCK.finditer(text)]
