@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from brain.audit.events import PAYLOADS_DELETED
+from brain.audit.events import PAYLOADS_DELETED, PayloadsDeleted
 from brain.audit.http import audit_router
 from brain.audit.open import open_projector
 from brain.audit.plugin import PLUGIN
@@ -81,5 +81,5 @@ async def _delete_old(context: PluginContext, sealing: Sealing, days: float, clo
         emit(
             context.stream,
             PAYLOADS_DELETED,
-            {"count": count, "older_than": now - days * DAY, "retention_days": days},
+            PayloadsDeleted(count=count, older_than=now - days * DAY, retention_days=days),
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from time import time
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
@@ -49,6 +49,19 @@ class EventType(Generic[P]):
     frequency: Frequency
     purpose: str
     example: P
+
+    if TYPE_CHECKING:  # P is the payload's type alone, which a type checker would widen to fit the example
+
+        def __init__(
+            self,
+            name: str,
+            module: str,
+            payload: type[P],
+            priority: Priority,
+            frequency: Frequency,
+            purpose: str,
+            example: Mapping[str, object],
+        ) -> None: ...
 
     def __hash__(self) -> int:
         """By its name, which no other type has."""

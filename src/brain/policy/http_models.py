@@ -23,7 +23,7 @@ from brain.policy.replay import ReplayDifference, ReplayReport
 from brain.policy.rule_import import ImportResult
 
 _EXAMPLE_RULE: Any = RULE_CREATED.example["rule"]
-_EXAMPLE_CONTEXT: Any = {name: RULE_EVALUATED.example[name] for name in CONTEXT_FIELDS}
+_EXAMPLE_CONTEXT: Any = {name: value for name, value in RULE_EVALUATED.example.items() if name in CONTEXT_FIELDS}
 
 
 class _Strict(BaseModel):

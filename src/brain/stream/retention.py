@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from brain.errors import Unavailable
 from brain.logs import Log
 from brain.stream.backends import Backend, GroupInfo, position_key
-from brain.stream.events import RETENTION_BLOCKED
+from brain.stream.events import RETENTION_BLOCKED, RetentionBlocked
 from brain.stream.publisher import emit
 
 if TYPE_CHECKING:
@@ -112,12 +112,12 @@ def report_blocked(stream: EventStream, group: GroupInfo, wanted: str) -> None:
     emit(
         stream,
         RETENTION_BLOCKED,
-        {
-            "group": group.name,
-            "lag": group.lag,
-            "pending": group.pending,
-            "safe": group.safe,
-            "wanted": wanted,
-            "remedy": f"start the group's consumer, or remove the group with `brain groups remove {group.name}`",
-        },
+        RetentionBlocked(
+            group=group.name,
+            lag=group.lag,
+            pending=group.pending,
+            safe=group.safe,
+            wanted=wanted,
+            remedy=f"start the group's consumer, or remove the group with `brain groups remove {group.name}`",
+        ),
     )
