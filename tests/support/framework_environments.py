@@ -1,6 +1,5 @@
-"""An environment for each agent framework, and for the hosts, made with uv at its first use and kept for later runs.
-
-Their versions conflict with each other and with ours, so none of them is in the project's own environment.
+"""Environments beside the project's own, made with uv at their first use and kept for later runs: one for each agent
+framework, for the hosts, and for type checkers. Their versions conflict with each other and with ours.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,28 +46,29 @@ _TOOLS = ("pytest>=8.4", "pytest-asyncio>=1.0")
 
 
 def environment(framework: str) -> Path:
-    """The folder of the framework's environment, which has our dependencies too. Fails the test when uv cannot make it.
-
-    It is in $XDG_CACHE_HOME/brain-tests, for this version of Python and these requirements; a registry is asked once.
-    """
+    """The folder of the environment of a framework or of hosts, which has our dependencies too."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     packages = {**FRAMEWORKS, **HOSTS}[framework]
     replaced = tuple(name for name in ("redis",) if any(package.startswith(f"{name}<") for package in packages))
-    ours = (
-        [one for one in project["dependencies"] if not one.startswith(replaced)]
-        if replaced
-        else project["dependencies"]
-    )
-    wanted = sorted([*packages, *ours, *_TOOLS])
+    ours = [one for one in project["dependencies"] if not (replaced and one.startswith(replaced))]
+    return kept_environment(framework, [*packages, *ours, *_TOOLS])
+
+
+def kept_environment(name: str, requirements: Iterable[str]) -> Path:
+    """The folder of an environment with these packages. Fails the test when uv cannot make it.
+
+    It is in $XDG_CACHE_HOME/brain-tests, for this version of Python and these requirements; a registry is asked once.
+    """
+    wanted = sorted(requirements)
     key = hashlib.sha256("\n".join([sys.version, *wanted]).encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "brain-tests"
-    folder = cache / f"{framework}-{key}"
+    folder = cache / f"{name}-{key}"
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_suffix(".lock")):
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            _uv(framework, cache, "venv", "--quiet", "--python", sys.executable, str(folder))
-            _uv(framework, cache, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *wanted)
+            uv(name, cache, "venv", "--quiet", "--python", sys.executable, str(folder))
+            uv(name, cache, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *wanted)
             (folder / "complete").touch()
     return folder
 
@@ -101,15 +101,15 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _uv(framework: str, folder: Path, *arguments: str) -> None:
-    uv = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
-    if not Path(uv).exists():
-        pytest.fail(f"uv is neither on the PATH nor at {uv}, where scripts/setup puts it: run that", pytrace=False)
-    done = subprocess.run(
-        [uv, *arguments], cwd=folder, env={**os.environ, "UV_PYTHON_DOWNLOADS": "never"}, capture_output=True, text=True
-    )
+def uv(name: str, folder: Path, *arguments: str) -> None:
+    """Run uv in the folder, for the environment of that name; fails the test when it fails."""
+    program = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
+    if not Path(program).exists():
+        pytest.fail(f"uv is neither on the PATH nor at {program}, where scripts/setup puts it: run that", pytrace=False)
+    variables = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    done = subprocess.run([program, *arguments], cwd=folder, env=variables, capture_output=True, text=True)
     if done.returncode:
         pytest.fail(
-            f"the environment for {framework} cannot be made; its packages come from a registry, once:\n{done.stderr}",
+            f"the environment for {name} cannot be made; its packages come from a registry, once:\n{done.stderr}",
             pytrace=False,
         )
