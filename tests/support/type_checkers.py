@@ -20,19 +20,20 @@ _TESTS = str(ROOT / "tests")
 def mypy(folder: Path, cache: Path, *, python: str = sys.executable, unread: Iterable[str] = ()) -> str:
     """What `mypy --strict` says of the folder's files, "" for nothing; it finds packages where `python` does.
 
-    The packages `unread` are left unread: whatever is imported from them has any type.
+    The packages `unread` are left unread: whatever is imported from them has any type, as a decorator too.
     """
+    strict = ["[mypy]", "strict = True", *(["disallow_untyped_decorators = False"] if unread else [])]
     sections = [f"[mypy-{package}.*]\nignore_missing_imports = True\nfollow_imports = skip" for package in unread]
     settings = folder / "mypy.ini"
-    settings.write_text("\n".join(["[mypy]", "strict = True", *sections]))
+    settings.write_text("\n".join([*strict, *sections]))
     command = [sys.executable, "-m", "mypy", "--config-file", str(settings), "--cache-dir", str(cache)]
     return _said([*command, "--no-error-summary", "--python-executable", python, "."], folder, MYPYPATH=_TESTS)
 
 
-def pyright_environment(name: str = "pyright", more: Iterable[str] = ()) -> Path:
-    """The folder of an environment with pyright, and with this package as a wheel is installed, made anew.
+def user_environment(name: str = "typed", more: Iterable[str] = ()) -> Path:
+    """The folder of an environment in which this package is installed as a user's is, from a wheel; also with pyright.
 
-    It has what the package can use, the test tools that examples import, and `more`.
+    It has the test tools that examples import, and `more`: the packages of all extras, when nothing is named.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = [one for extra in project["optional-dependencies"].values() for one in extra]
@@ -42,9 +43,10 @@ def pyright_environment(name: str = "pyright", more: Iterable[str] = ()) -> Path
     return made
 
 
-def pyright(folder: Path, environment: Path) -> str:
-    """What pyright, in its mode `strict`, says of the folder's files, "" for nothing."""
+def pyright(folder: Path, environment: Path, *, but: Iterable[str] = ()) -> str:
+    """What pyright, in its mode `strict` without the rules `but`, says of the folder's files, "" for nothing."""
     settings = {"typeCheckingMode": "strict", "extraPaths": [_TESTS], "pythonVersion": "3.11"}
+    settings |= dict.fromkeys(but, False)
     (folder / "pyrightconfig.json").write_text(json.dumps(settings))
     python = str(environment / "bin" / "python")
     said = _said([str(environment / "bin" / "basedpyright"), "--pythonpath", python], folder)

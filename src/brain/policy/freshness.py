@@ -10,7 +10,7 @@ from typing import Protocol
 from brain.errors import InvalidInput
 from brain.logs import Log
 from brain.policy.compiler import Index
-from brain.policy.decisions import OUT_OF_DATE, refusal
+from brain.policy.decisions import OUT_OF_DATE, Decision, refusal
 from brain.policy.explain import Explanation
 from brain.policy.follower import Follower
 from brain.policy.ruleset import RuleSet, RulesSnapshot
@@ -64,7 +64,7 @@ class StaleRules(RulesSnapshot):
         denial = refusal(self.reason)
         everything = Index((), (None, None, (inf, 9, ""), denial, None, ()), "unknown")
         super().__init__([RuleSet({}, everything, everything, {}, frozenset(), 0.0)])
-        self.denial = denial
+        self.denial: Decision = denial
 
     def explanation(self) -> Explanation:
         """The same for every context: no rule is considered."""
