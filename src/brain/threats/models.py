@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -59,28 +59,6 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     readings: dict[str, dict[str, int]] = {}
     history: Annotated[tuple[Move, ...], Meta(description="Its moves, the oldest first; at most the last 100.")] = ()
-
-    if TYPE_CHECKING:  # what `__post_init__` takes, which is more than what can be read afterwards
-
-        def __init__(
-            self,
-            *,
-            id: str,
-            type: str,
-            severity: Severity | str,
-            source: str,
-            status: ThreatStatus = ...,
-            description: str = ...,
-            metadata: dict[str, Any] = ...,
-            correlation_id: str,
-            detected_at: float,
-            last_seen: float,
-            updated_at: float,
-            version: int = ...,
-            mitigated_at: float | None = ...,
-            readings: dict[str, dict[str, int]] = ...,
-            history: tuple[Move, ...] = ...,
-        ) -> None: ...
 
     def __post_init__(self) -> None:
         faults = [

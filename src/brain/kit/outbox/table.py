@@ -97,7 +97,7 @@ outbox: Table = Table(
 """One row for each message; `create_tables(engine, metadata)` makes the tables before the first `put`."""
 
 
-events = Table(
+events: Table = Table(
     "outbox_events",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
