@@ -100,11 +100,11 @@ class EventStream(OutboxStream):
 
     def __init__(self, options: StreamOptions, backend: Backend) -> None:
         self.options = options
-        self.url = options.url
-        self.lease = options.lease
+        self.url: str = options.url
+        self.lease: float = options.lease
         self._power = options.power
         self.consumers: list[Consumer] = []
-        self.forks = 0
+        self.forks: int = 0
         """How many forks lie between the process that opened the stream and this one."""
         self._critical = frozenset(
             name for name, declared in catalogue().items() if declared.priority is Priority.CRITICAL
