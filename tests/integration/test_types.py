@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from support.examples import examples, framework_examples
+from support.examples import examples, framework_examples, host_examples
 from support.framework_environments import FRAMEWORKS
 from support.type_checkers import mypy, pyright, user_environment, verify_types, write
 
 PROGRAM = Path(__file__).with_name("test_typed_program.py")
 UNTYPED = {"google_adk": ("google.adk",), "smolagents": ("smolagents",)}
 """Packages of a framework that bring no types, by the framework."""
+HOSTS = ("arq", "celery", "django", "dramatiq", "flask", "rq")
+"""What programs for hosts import; it is not there when types are checked, and some of it has none."""
 THEIR_GAPS = ("MissingTypeStubs", "UnknownArgumentType", "UnknownMemberType", "UnknownVariableType")
 """pyright's rules on types that a framework leaves out: no user of it can keep to them."""
 LARGE = (
@@ -54,6 +56,16 @@ def test_pyright_on_every_example_and_on_the_package(tmp_path: Path) -> None:
     assert pyright(write(programs(), tmp_path / "examples"), installed) == ""
     for package in ("brain", "brain_eventstream_pytest"):
         assert "Type completeness score: 100%" in verify_types(package, installed)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_800)
+def test_the_examples_for_hosts(tmp_path: Path) -> None:
+    folder = write(host_examples(), tmp_path / "hosts")
+    assert mypy(folder, tmp_path / "cache", unread=HOSTS) == ""
+    gaps = (*THEIR_GAPS, "MissingImports", "UnknownParameterType", "UntypedFunctionDecorator")
+    gaps = (*gaps, "PossiblyUnboundVariable")  # the notebook's cell asks for the names that are there already
+    assert pyright(folder, user_environment(), but=[f"report{rule}" for rule in gaps]) == ""
 
 
 @pytest.mark.long
