@@ -252,6 +252,8 @@ async def test_health() -> None:
     reported = HealthEvent(
         severity="WARNING", kind=HealthKind.ERROR_SPIKE, module="orders", message="12 errors a minute"
     )
+    later = HealthEvent("CRITICAL", "AGENT_FAILURE", "orders", "gone", {"pid": 7}, timestamp=1.0)
+    assert_type(later.timestamp, float)
     assert_type(reported.severity, HealthSeverity)
     assert_type(reported.kind, HealthKind)
     assert_type(await service.publish_event(reported), int)

@@ -167,7 +167,7 @@ def told_to_type_checkers(cls: type) -> dict[str, tuple[bool, Any]]:
     return told | {one.arg: (default is not None, inspect.Parameter.KEYWORD_ONLY) for one, default in named}
 
 
-@pytest.mark.parametrize("cls", [Condition, Rule, HealthEvent])
+@pytest.mark.parametrize("cls", [Condition, Rule])
 def test_what_type_checkers_are_told_is_what_the_constructor_takes(cls: type) -> None:
     real = inspect.signature(cls).parameters.values()
     empty = inspect.Parameter.empty

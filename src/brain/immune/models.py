@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, Unpack
 
 import msgspec
 from msgspec import Meta
@@ -11,6 +11,11 @@ from brain import limits
 from brain.charter import HealthKind, HealthSeverity
 from brain.charter.vocabulary import parse_name
 from brain.errors import InvalidInput
+
+
+class _Recorded(TypedDict, total=False):
+    id: int
+    timestamp: float
 
 
 class HealthEvent(msgspec.Struct, frozen=True):
@@ -40,8 +45,7 @@ class HealthEvent(msgspec.Struct, frozen=True):
             message: str,
             details: dict[str, Any] = ...,
             correlation_id: str | None = ...,
-            id: int = ...,
-            timestamp: float = ...,
+            **recorded: Unpack[_Recorded],
         ) -> None: ...
 
     def __post_init__(self) -> None:
