@@ -84,7 +84,9 @@ class Group:
         self.pattern = pattern
         self.max_attempts: int = options.max_attempts
         self.wanted: EventFilter | None = type_filter(pattern)
-        self.fenced = self.retried = self.dead = 0
+        self.fenced: int = 0
+        self.retried: int = 0
+        self.dead: int = 0
         self.memberships: list[str] = []  # begun, and not known to have been given back
         self.outage: Backoff = Backoff(0.05, 2.0)
         self._options = options
@@ -93,7 +95,9 @@ class Group:
 
     def forked(self) -> None:
         """In a forked child: the memberships are the parent's, and what was counted happened there."""
-        self.fenced = self.retried = self.dead = 0
+        self.fenced: int = 0
+        self.retried: int = 0
+        self.dead: int = 0
         self.memberships = []
 
     async def prepare(self) -> str:
