@@ -6,6 +6,7 @@ A quick look at the source by the rules of `pyright --verifytypes`, which tests/
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def _of_instances(cls: ast.ClassDef) -> Iterator[str]:
         ast.unparse(node.target).removeprefix("self.") for node in ast.walk(cls) if isinstance(node, ast.AnnAssign)
     }
     methods = [node for node in cls.body if isinstance(node, Function)]
+    places = Counter(name for method in methods for node in ast.walk(method) for name, _ in _assigned(node))
     for method in methods:
         given = {one.arg for one in (*method.args.posonlyargs, *method.args.args, *method.args.kwonlyargs)}
         for node in ast.walk(method):
@@ -54,7 +56,8 @@ def _of_instances(cls: ast.ClassDef) -> Iterator[str]:
                 attribute = name.removeprefix("self.")
                 if not name.startswith("self.") or not _is_public(attribute) or attribute in known:
                     continue
-                if not isinstance(value, ast.Constant) and not (isinstance(value, ast.Name) and value.id in given):
+                once = isinstance(value, ast.Constant) and places[name] == 1
+                if not once and not (isinstance(value, ast.Name) and value.id in given):
                     yield f"{node.lineno} {cls.name}.{attribute}"
 
 
@@ -106,10 +109,12 @@ class A:
         self.lock: Lock = Lock()
         self.made = Made(given)
         self._own = Made(given)
+        self.set = 0
     def more(self) -> None:
         self.count += 1
+        self.set = 1
 class _B:
     made = Made()
 """
     names = [name.split()[1] for name in unannotated(ast.parse(text))]
-    assert names == ["log", "A.model_config", "A.made", "A.count"]
+    assert names == ["log", "A.model_config", "A.count", "A.made", "A.set", "A.count", "A.set"]

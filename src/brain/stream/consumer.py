@@ -62,7 +62,8 @@ class Consumer:
         self.is_async: bool = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
             getattr(handler, "__call__", None)  # noqa: B004  (an object with an async __call__)
         )
-        self.delivered = self.failed = 0
+        self.delivered: int = 0
+        self.failed: int = 0
         self.hanging: dict[str, asyncio.Future[Any]] = {}
         """What still runs over its time, by the position of its event; done when it has ended."""
         self._threads: HandlerThreads | None = None

@@ -95,9 +95,7 @@ class Group:
 
     def forked(self) -> None:
         """In a forked child: the memberships are the parent's, and what was counted happened there."""
-        self.fenced: int = 0
-        self.retried: int = 0
-        self.dead: int = 0
+        self.fenced = self.retried = self.dead = 0
         self.memberships = []
 
     async def prepare(self) -> str:
