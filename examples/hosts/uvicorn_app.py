@@ -6,7 +6,7 @@ uvicorn ends itself with the signal that it got, so that functions of `atexit` n
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -15,7 +15,7 @@ from brain import Event, EventStream
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     async with EventStream.open(os.environ.get("BRAIN_STREAM", "sqlite:///brain.db")) as stream:
         app.state.stream = stream
         yield

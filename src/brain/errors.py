@@ -69,7 +69,7 @@ class InvalidInput(BrainError):
 
     def __init__(self, message: str, faults: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.faults = tuple(faults) or (message,)
+        self.faults: tuple[str, ...] = tuple(faults) or (message,)
 
 
 class EnvelopeError(InvalidInput):

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-unwritten = 0
+unwritten: int = 0
 """Log records that could not be written: where there is no room for an event there may be none for the log either."""
 
 _is_command = False

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from brain import limits
 from brain.errors import InvalidInput
@@ -38,7 +38,7 @@ FILE = "brain.toml"
 PREFIX = "BRAIN_"
 _SCHEMES = ("memory", "sqlite", *SCHEMES)
 
-log = Log("brain.settings")
+log: Log = Log("brain.settings")
 
 M = TypeVar("M", bound=BaseModel)
 V = TypeVar("V", str, str | None)
@@ -51,7 +51,7 @@ class CoreSettings(BaseSettings):
     variables that begin with `BRAIN_`.
     """
 
-    model_config = SettingsConfigDict(
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
         env_prefix=PREFIX,
         env_nested_delimiter="__",
         env_ignore_empty=True,
@@ -90,6 +90,12 @@ class CoreSettings(BaseSettings):
         default_factory=lambda: tuple(plugin.name for plugin in plugins().values() if plugin.runs),
         description="Plug-ins (comma-separated) whose tasks `brain serve` runs; others are left to `brain worker`",
     )
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Every setting, for `repr` and `str`; URLs without their passwords."""
+        urls = ("stream", "store", "database")
+        for name, value in super().__repr_args__():
+            yield name, without_password(value) if name in urls else value
 
     def table(self, model: type[M]) -> M:
         """A plug-in's own table. Raises InvalidInput when no installed plug-in has one of this model."""

@@ -17,7 +17,7 @@ import msgspec
 from brain.errors import BrainError, Unavailable
 from brain.logs import Log
 
-log = Log("brain.store")
+log: Log = Log("brain.store")
 
 FAULTS = (msgspec.DecodeError, UnicodeDecodeError, BrainError, ValueError, TypeError, KeyError, RecursionError)
 """What reading an item raises when the item is at fault. An Unavailable is never the item's."""

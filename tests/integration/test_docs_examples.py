@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PROGRAMS = [
     pytest.param(program, id=f"{name}-{number}")
-    for name in ("inbox", "correlation", "mcp", "http", "logs")
+    for name in ("inbox", "correlation", "mcp", "http", "logs", "typing")
     for number, program in enumerate(
         re.findall(r"^```python\n(.*?)^```", (DOCS / f"{name}.md").read_text(), re.M | re.S)
     )

@@ -1,6 +1,5 @@
-"""An environment for each agent framework, and for the hosts, made with uv at its first use and kept for later runs.
-
-Their versions conflict with each other and with ours, so none of them is in the project's own environment.
+"""Environments beside the project's own, made with uv at their first use and kept for later runs: one for each agent
+framework, for the hosts, and for type checkers. Their versions conflict with each other and with ours.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,22 +49,26 @@ _TOOLS = ("pytest>=8.4", "pytest-asyncio>=1.0")
 
 
 def environment(framework: str) -> Path:
-    """The folder of its environment, with what a plain install of ours brings. Fails the test when uv cannot make it.
+    """The folder of the environment of a framework or of hosts, with what a plain install of ours brings."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return kept_environment(framework, [*{**FRAMEWORKS, **HOSTS}[framework], *project["dependencies"], *_TOOLS])
+
+
+def kept_environment(name: str, requirements: Iterable[str]) -> Path:
+    """The folder of an environment with these packages. Fails the test when uv cannot make it.
 
     It is in $XDG_CACHE_HOME/brain-tests, for this version of Python and these requirements; a registry is asked once.
     """
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    packages = {**FRAMEWORKS, **HOSTS}[framework]
-    wanted = sorted([*packages, *project["dependencies"], *_TOOLS])
+    wanted = sorted(requirements)
     key = hashlib.sha256("\n".join([sys.version, *wanted]).encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "brain-tests"
-    folder = cache / f"{framework}-{key}"
+    folder = cache / f"{name}-{key}"
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_suffix(".lock")):
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            uv(framework, cache, "venv", "--quiet", "--python", sys.executable, str(folder))
-            uv(framework, cache, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *wanted)
+            uv(name, cache, "venv", "--quiet", "--python", sys.executable, str(folder))
+            uv(name, cache, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *wanted)
             (folder / "complete").touch()
     return folder
 
@@ -98,15 +101,15 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def uv(what: str, folder: Path, *arguments: str) -> None:
-    """Run uv in the folder; fails the test when it fails. `what` is what it makes."""
+def uv(name: str, folder: Path, *arguments: str) -> None:
+    """Run uv in the folder, for the environment of that name; fails the test when it fails."""
     program = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
     if not Path(program).exists():
         pytest.fail(f"uv is neither on the PATH nor at {program}, where scripts/setup puts it: run that", pytrace=False)
-    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
-    done = subprocess.run([program, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+    variables = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    done = subprocess.run([program, *arguments], cwd=folder, env=variables, capture_output=True, text=True)
     if done.returncode:
         pytest.fail(
-            f"the environment for {what} cannot be made; its packages come from a registry, once:\n{done.stderr}",
+            f"the environment for {name} cannot be made; its packages come from a registry, once:\n{done.stderr}",
             pytrace=False,
         )

@@ -25,7 +25,7 @@ from brain.kit.protocols import AuditProofs
 from brain.logs import Log
 from brain.plugins import PluginContext
 
-log = Log("brain.alerting")
+log: Log = Log("brain.alerting")
 
 _FRESH = 30.0  # seconds within which the audit log has not read every event yet
 _MOST_CORRELATION_IDS = 3
@@ -39,7 +39,7 @@ class PageDelivery:
     def __init__(
         self, context: PluginContext, configuration: AlertingConfiguration, sender: Sender, clock: Callable[[], float]
     ) -> None:
-        self.without_story = 0
+        self.without_story: int = 0
         """Pages sent without their events, because these could not be read in time."""
         self._context = context
         self._proofs = context.find(AuditProofs)

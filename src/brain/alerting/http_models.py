@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +15,7 @@ from brain.alerting.views import MATCHERS
 class Actor(BaseModel):
     """Who acts."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"by": "ann"}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"by": "ann"}]})
 
     by: str = Field(min_length=1, max_length=NAME_CHARACTERS, description="The person's name.")
 
@@ -23,7 +23,7 @@ class Actor(BaseModel):
 class NewSilence(BaseModel):
     """A silence to add; it begins now, or at `starts_at`."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid",
         json_schema_extra={
             "examples": [

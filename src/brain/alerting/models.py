@@ -68,6 +68,10 @@ class Alert(AlertFields):
     held_until: float | None = None
     expires_at: float | None = None
 
+    def __hash__(self) -> int:
+        """By its id, which stays the same through its changes."""
+        return hash(self.id)
+
     @property
     def firing(self) -> bool:
         """Whether the trouble is there now."""

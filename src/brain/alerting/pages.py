@@ -15,7 +15,7 @@ from brain.logs import Log
 from brain.stream import EventStream
 from brain.stream.timeline import find_timeline
 
-log = Log("brain.alerting")
+log: Log = Log("brain.alerting")
 
 DECISIONS = 10
 """Most decisions that a page carries, the latest ones."""

@@ -13,7 +13,7 @@ from brain.charter import Severity
 from brain.kit.database import OUTAGE, create_tables, reading
 from brain.logs import Log
 
-log = Log("brain.alerting")
+log: Log = Log("brain.alerting")
 
 
 def alert_metrics(database: sa.Engine, outages: int, without_story: int) -> Sequence[Metric]:

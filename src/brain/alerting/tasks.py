@@ -44,7 +44,7 @@ from brain.stream.backends import position_key
 from brain.stream.change_signal import ChangeSignal
 from brain.stream.publisher import note_failure
 
-log = Log("brain.alerting")
+log: Log = Log("brain.alerting")
 
 GROUP = "brain.alerting"
 POLL = 1.0
@@ -64,7 +64,7 @@ class AlertingTasks:
         sender: Sender,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.outages = 0
+        self.outages: int = 0
         """Steps that failed because the database did not answer."""
         self._context = context
         self._configuration = configuration

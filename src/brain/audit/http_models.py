@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -72,13 +72,15 @@ class EntryFilters(BaseModel):
 class VerifyRequest(BaseModel):
     """What to verify the log against."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{}, {"checkpoint": _NOTE}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{}, {"checkpoint": _NOTE}]}
+    )
 
     checkpoint: str | None = Field(
         None, max_length=limits.CHECKPOINT, description="A checkpoint kept elsewhere, which the log must continue."
     )
 
 
-EntryView = view_of(EntryDocument, "EntryView", views={Event: Envelope})
-ReportView = view_of(AuditReport, "ReportView")
-InclusionProofView = view_of(InclusionProof)
+EntryView: type[BaseModel] = view_of(EntryDocument, "EntryView", views={Event: Envelope})
+ReportView: type[BaseModel] = view_of(AuditReport, "ReportView")
+InclusionProofView: type[BaseModel] = view_of(InclusionProof)

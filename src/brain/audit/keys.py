@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from brain.errors import InvalidInput, NotFound, Unavailable
 from brain.logs import Log
 
-log = Log("brain.audit")
+log: Log = Log("brain.audit")
 
 MODE = 0o600
 

@@ -15,7 +15,7 @@ from brain.audit.note import BadNote, Verifier
 from brain.audit.tree import StoredTree, Tampered
 from brain.logs import Log
 
-log = Log("brain.audit")
+log: Log = Log("brain.audit")
 
 
 class LocalCheckpoint:

@@ -48,8 +48,8 @@ class Frontier:
     def __init__(self, size: int = 0, peaks: Sequence[bytes] = ()) -> None:
         if len(peaks) != size.bit_count():
             raise InvalidInput(f"peaks: a tree of {size} leaves has {size.bit_count()} of them, not {len(peaks)}")
-        self.size = size
-        self.peaks = list(peaks)
+        self.size: int = size
+        self.peaks: list[bytes] = list(peaks)
 
     def append(self, leaf: bytes) -> list[bytes]:
         """Add a leaf hash; the roots of the subtrees that it completes, from level 0 (the leaf itself) up."""

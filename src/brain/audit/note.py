@@ -97,7 +97,7 @@ class Signer:
 
     def __init__(self, name: str, private: Ed25519PrivateKey) -> None:
         self._private = private
-        self.verifier = Verifier(check_name(name), private.public_key().public_bytes_raw())
+        self.verifier: Verifier = Verifier(check_name(name), private.public_key().public_bytes_raw())
 
     def sign(self, text: str) -> bytes:
         """The text, which must end in a newline, as a note signed by this key."""

@@ -39,7 +39,7 @@ class AuditProjector:
         local_checkpoint: Path | None = None,
     ) -> None:
         self.signer = signer
-        self.sealing = Sealing(signer.derive(b"audit seal"))
+        self.sealing: Sealing = Sealing(signer.derive(b"audit seal"))
         self._clock = clock
         self._keep = keep_checkpoints
         self._local = LocalCheckpoint(local_checkpoint, signer.verifier) if local_checkpoint is not None else None

@@ -23,7 +23,7 @@ class Sealing:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
-        self.first = self._seal(b"first")
+        self.first: bytes = self._seal(b"first")
 
     def next(self, previous: bytes, leaf: bytes, fields: Sequence[object]) -> bytes:
         """The seal of a row with these SearchFields that comes after the one with the seal `previous`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,7 +14,7 @@ LEAST_DAYS = 90.0
 class AuditSettings(BaseModel):
     """What the consumer needs to know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     key_file: Path | None = Field(
         default=None, description="File of the private key that signs checkpoints; beside the database when not set"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, MetaData, Table, Text
 
 from brain.kit.schema import versioned
 
-metadata = versioned("audit")
+metadata: MetaData = versioned("audit")
 
 # In SQLite an INTEGER PRIMARY KEY is the row's own number: no second index.
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
-identity = Table(
+identity: Table = Table(
     "audit_log",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
@@ -20,7 +20,7 @@ identity = Table(
 )
 """The log's name and key: one row, made with the log."""
 
-entries = Table(
+entries: Table = Table(
     "audit_entries",
     metadata,
     Column("idx", _NUMBER, primary_key=True, autoincrement=False),
@@ -44,7 +44,7 @@ for _name in ("event_id", "agent", "threat", "correlation_id"):
     _given = entries.c[_name].is_not(None)
     Index(f"audit_entries_{_name}", entries.c[_name], sqlite_where=_given, postgresql_where=_given)
 
-nodes = Table(
+nodes: Table = Table(
     "audit_nodes",
     metadata,
     Column("level", Integer, primary_key=True, autoincrement=False),
@@ -53,7 +53,7 @@ nodes = Table(
 )
 """Roots of complete subtrees, at every eighth level only; the leaves' hashes are in the entries."""
 
-checkpoints = Table(
+checkpoints: Table = Table(
     "audit_checkpoints",
     metadata,
     Column("size", _NUMBER, primary_key=True, autoincrement=False),
@@ -61,7 +61,7 @@ checkpoints = Table(
 )
 """The newest signed checkpoints, by the size of their tree."""
 
-holds = Table(
+holds: Table = Table(
     "audit_holds",
     metadata,
     Column("id", Text, primary_key=True),

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from brain.audit.events import PAYLOADS_DELETED
+from brain.audit.events import PAYLOADS_DELETED, PayloadsDeleted
 from brain.audit.http import audit_router
 from brain.audit.open import open_projector
 from brain.audit.plugin import PLUGIN
@@ -22,7 +22,7 @@ from brain.plugins import Component, PluginContext
 from brain.store.deletion_clock import deletion_clock
 from brain.stream.publisher import emit
 
-log = Log("brain.audit")
+log: Log = Log("brain.audit")
 
 GROUP = PLUGIN.group
 _RETRY = 1.0  # seconds
@@ -81,5 +81,5 @@ async def _delete_old(context: PluginContext, sealing: Sealing, days: float, clo
         emit(
             context.stream,
             PAYLOADS_DELETED,
-            {"count": count, "older_than": now - days * DAY, "retention_days": days},
+            PayloadsDeleted(count=count, older_than=now - days * DAY, retention_days=days),
         )

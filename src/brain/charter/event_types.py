@@ -48,7 +48,11 @@ class EventType(Generic[P]):
     priority: Priority
     frequency: Frequency
     purpose: str
-    example: P
+    example: Mapping[str, Any]  # not P, which mypy would widen until it fits a dictionary that is written here
+
+    def __hash__(self) -> int:
+        """By its name, which no other type has."""
+        return hash(self.name)
 
     @cached_property
     def source(self) -> str:

@@ -17,14 +17,23 @@ class Pattern:
     """
 
     def __init__(self, pattern: str | Iterable[str]) -> None:
-        self.texts: tuple[str, ...] = (pattern,) if isinstance(pattern, str) else tuple(pattern)
-        for text in self.texts or ("",):
+        self._texts = (pattern,) if isinstance(pattern, str) else tuple(pattern)
+        for text in self._texts or ("",):
             if not isinstance(text, str) or not _PATTERN(text):
                 raise InvalidInput(f"pattern: {text!r} is not made of a-z, 0-9, _, . and *; try threat.* or *")
-        alternatives = "|".join(re.escape(text).replace(r"\*", ".*") for text in self.texts)
+        alternatives = "|".join(re.escape(text).replace(r"\*", ".*") for text in self._texts)
         self._match = re.compile(alternatives).fullmatch
         self._known: dict[str, bool] = {}
-        self.matches_all = "*" in self.texts
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What it is made of."""
+        return self._texts
+
+    @property
+    def matches_all(self) -> bool:
+        """Whether it is known to match every type."""
+        return "*" in self._texts
 
     def matches(self, event_type: str) -> bool:
         """Whether an event of this type is wanted; remembered, so that a known type costs one look-up."""
@@ -46,4 +55,5 @@ class Pattern:
         return ",".join(self.texts)
 
     def __repr__(self) -> str:
-        return f"Pattern({str(self)!r})"
+        made_of = self._texts[0] if len(self._texts) == 1 else list(self._texts)
+        return f"Pattern({made_of!r})"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from pydantic import Field
 
@@ -42,7 +42,7 @@ class AppriseAnswer(TypedDict):
 class Apprise(Notifier[AppriseSettings]):
     """Notifies one service."""
 
-    settings_model = AppriseSettings
+    settings_model: ClassVar[type[AppriseSettings]] = AppriseSettings
 
     async def send(self, page: Page) -> Mapping[str, Any]:
         """Send title and text. Apprise cannot tell a message that is sent twice."""

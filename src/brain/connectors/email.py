@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 import aiosmtplib
 from pydantic import Field
@@ -72,7 +72,7 @@ class EmailAnswer(TypedDict):
 class Email(Notifier[EmailSettings]):
     """Sends mail through one server; a connection for each message."""
 
-    settings_model = EmailSettings
+    settings_model: ClassVar[type[EmailSettings]] = EmailSettings
 
     async def send(self, page: Page) -> Mapping[str, Any]:
         """Mail the page. The Message-ID is the same whenever the page is sent again."""

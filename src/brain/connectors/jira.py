@@ -144,8 +144,7 @@ class Jira(TicketSystem[JiraSettings]):
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: float) -> str:
         """The key of the issue, once `X-Hub-Signature` was checked. Raises BadSignature and InvalidInput."""
-        assert self._settings.webhook_secret is not None
-        verify_hub(self._settings.webhook_secret, headers, body)
+        verify_hub(self._webhook_secret, headers, body)
         return webhook_ticket(body, "issue", "key")
 
     async def _read(self, request: Request, expected: str) -> dict[str, Any]:

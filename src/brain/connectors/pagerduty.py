@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, ClassVar, Literal, TypedDict
 
 import msgspec
 from pydantic import Field
@@ -97,7 +97,7 @@ class PagerDutyAnswer(TypedDict):
 class PagerDuty(Notifier[PagerDutySettings]):
     """Sends alerts to one integration."""
 
-    settings_model = PagerDutySettings
+    settings_model: ClassVar[type[PagerDutySettings]] = PagerDutySettings
 
     async def send(self, page: Page) -> Mapping[str, Any]:
         """Trigger, acknowledge or resolve the alert that `page.dedup_key` names."""

@@ -33,7 +33,7 @@ from brain.stream.retry import retry_delay
 if TYPE_CHECKING:
     import httpx
 
-log = Log("brain.connectors")
+log: Log = Log("brain.connectors")
 
 WORDS = 500
 """Most characters that are kept of a service's own words."""
@@ -199,7 +199,7 @@ class Sender:
         self._retries = retries or RetryPolicy()
         self._clock = clock
         self._tls = tls
-        self.retried = 0
+        self.retried: int = 0
         """Tries in line after the first, since the start."""
 
     async def send(

@@ -123,8 +123,7 @@ class ServiceNow(TicketSystem[ServiceNowSettings]):
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: float) -> str:
         """The number of the record, once the signature was checked. Raises BadSignature and InvalidInput."""
-        assert self._settings.webhook_secret is not None
-        verify([self._settings.webhook_secret], headers, body, now)
+        verify([self._webhook_secret], headers, body, now)
         return webhook_ticket(body, "number")
 
     async def _change(self, request: Request) -> Any:

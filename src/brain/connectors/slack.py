@@ -53,7 +53,7 @@ class SlackAnswer(TypedDict):
 class Slack(Notifier[SlackSettings]):
     """Posts messages through one webhook."""
 
-    settings_model = SlackSettings
+    settings_model: ClassVar[type[SlackSettings]] = SlackSettings
     per_minute: ClassVar[int | None] = 60
 
     async def send(self, page: Page) -> Mapping[str, Any]:

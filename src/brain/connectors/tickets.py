@@ -36,7 +36,7 @@ _KIND = re.compile(r"[a-z][a-z0-9_]{0,19}").fullmatch
 class TicketSettings(BaseModel):
     """The settings that every ticket system has; each one's own model extends it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     settle_seconds: float = Field(
         default=20.0,
@@ -99,6 +99,13 @@ class TicketSystem(ABC, Generic[S]):
         """`sender` makes HTTP requests with retries."""
         self._settings = settings
         self._sender = sender
+
+    @property
+    def _webhook_secret(self) -> Secret:
+        """What its webhooks are signed with, for `read_webhook`, which is called only where it is set."""
+        if self._settings.webhook_secret is None:
+            raise NotFound(f"{type(self).__name__} has no webhook_secret, so that no webhooks are received")
+        return self._settings.webhook_secret
 
     @abstractmethod
     async def ensure(self, ticket: NewTicket) -> Ticket:

@@ -17,7 +17,7 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import msgspec
 from pydantic import Field
@@ -60,7 +60,7 @@ class WebhookAnswer(TypedDict):
 class Webhook(Notifier[WebhookSettings]):
     """Sends messages to one receiver."""
 
-    settings_model = WebhookSettings
+    settings_model: ClassVar[type[WebhookSettings]] = WebhookSettings
 
     async def send(self, page: Page) -> Mapping[str, Any]:
         """Post the whole page as JSON. `webhook-id` is the same whenever the page is sent again."""

@@ -20,7 +20,7 @@ from brain.server.running import running, stop_signals
 from brain.settings import Settings
 from brain.stream import EventStream
 
-log = Log("brain.demo")
+log: Log = Log("brain.demo")
 
 CATCH_UP_SECONDS = 10
 """How long the subscriber may take to see what the fleet did last."""

@@ -66,7 +66,7 @@ class Pace:
     """How fast the story goes, from one seeded source of chance; once it is over nobody waits any more."""
 
     def __init__(self, seed: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.random = Random(seed)
+        self.random: Random = Random(seed)
         self._over = asyncio.Event()
         self._clock = clock
         self._began = clock()

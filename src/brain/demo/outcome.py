@@ -11,7 +11,7 @@ from brain.demo.services import received
 from brain.demo.stand_ins import StandIns
 from brain.logs import Log
 
-log = Log("brain.demo")
+log: Log = Log("brain.demo")
 
 GROUPS = ("brain.audit", "brain.metrics", "brain.alerting", "brain.incidents")
 

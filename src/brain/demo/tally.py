@@ -31,8 +31,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.last_id = ""
-        self.changed = asyncio.Event()
+        self.last_id: str = ""
+        self.changed: asyncio.Event = asyncio.Event()
         self._durations: list[float] = []
 
     def add(self, event: Event) -> None:

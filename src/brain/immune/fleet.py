@@ -8,7 +8,7 @@ from brain.kit.protocols import DecisionRecord, OpenThreatCounts
 from brain.logs import Log
 from brain.plugins import PluginContext
 
-log = Log("brain.immune")
+log: Log = Log("brain.immune")
 
 
 class Fleet:

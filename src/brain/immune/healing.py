@@ -27,7 +27,7 @@ from brain.logs import Log
 from brain.store import Store
 from brain.store.deletion_clock import deletion_clock
 
-log = Log("brain.healing")
+log: Log = Log("brain.healing")
 
 GROUP = "brain.immune"
 FORMER_GROUP = "immune-healing"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,7 +26,7 @@ _EXAMPLE: dict[str, Any] = {
 class NewHealthEvent(BaseModel):
     """A health event to be recorded."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     severity: HealthSeverity = Field(description="How much it matters.")
     kind: HealthKind = Field(description="Which kind of event it is.")
@@ -41,7 +41,7 @@ class NewHealthEvent(BaseModel):
 class HealthEventNumber(BaseModel):
     """Where a health event was recorded."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"id": 42}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(json_schema_extra={"examples": [{"id": 42}]})
 
     id: int = Field(description="The event's number, counted from 1.")
 
@@ -58,5 +58,5 @@ _SUMMARY: dict[str, Any] = {
         {"points": 3.0, "text": "search-agent: 1 WARNING ERROR_SPIKE"},
     ],
 }
-HealthEventView = view_of(HealthEvent, example={**_EXAMPLE, "id": 42, "timestamp": 1703001234.567})
-HealthSummaryView = view_of(HealthSummary, example=_SUMMARY)
+HealthEventView: type[BaseModel] = view_of(HealthEvent, example={**_EXAMPLE, "id": 42, "timestamp": 1703001234.567})
+HealthSummaryView: type[BaseModel] = view_of(HealthSummary, example=_SUMMARY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, Unpack
 
 import msgspec
 from msgspec import Meta
@@ -11,6 +11,11 @@ from brain import limits
 from brain.charter import HealthKind, HealthSeverity
 from brain.charter.vocabulary import parse_name
 from brain.errors import InvalidInput
+
+
+class _Recorded(TypedDict, total=False):
+    id: int
+    timestamp: float
 
 
 class HealthEvent(msgspec.Struct, frozen=True):
@@ -30,6 +35,19 @@ class HealthEvent(msgspec.Struct, frozen=True):
     id: Annotated[int, Meta(description="The event's number, counted from 1.")] = 0
     timestamp: Annotated[float, Meta(description="When it was recorded, in Unix seconds.")] = 0.0
 
+    if TYPE_CHECKING:  # what `__post_init__` takes, which is more than what can be read afterwards
+
+        def __init__(
+            self,
+            severity: HealthSeverity | str,
+            kind: HealthKind | str,
+            module: str,
+            message: str,
+            details: dict[str, Any] = ...,
+            correlation_id: str | None = ...,
+            **recorded: Unpack[_Recorded],
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         faults: list[str] = []
         for name, names in (("severity", HealthSeverity), ("kind", HealthKind)):
@@ -47,6 +65,10 @@ class HealthEvent(msgspec.Struct, frozen=True):
             faults += _details_faults(self.details)
         if faults:
             raise InvalidInput(f"health event refused: {'; '.join(faults)}", faults)
+
+    def __hash__(self) -> int:
+        """By what does not depend on the details, which may be no members of a set."""
+        return hash((self.id, self.timestamp, self.module, self.message))
 
 
 def _details_faults(details: object) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from brain.charter import Event
 from brain.immune.events import EVENT_PUBLISHED
 from brain.immune.models import HealthEvent
@@ -14,7 +16,7 @@ class HealthReconciliation:
     """Each health event must have been published, and those published since the oldest stored be stored."""
 
     subject = "health events"
-    event_types = (EVENT_PUBLISHED.name,)
+    event_types: Sequence[str] = (EVENT_PUBLISHED.name,)
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -24,7 +24,7 @@ class HealthRepository:
     """Health events by number. Raises what Store raises. `keep` bounds how many stay, so that storage does not grow."""
 
     def __init__(self, store: Store, keep: int = KEEP) -> None:
-        self.keys = CreatedKeys(store, KEYS)
+        self.keys: CreatedKeys = CreatedKeys(store, KEYS)
         self._store = store
         self._keep = keep
         self._swept = False

@@ -18,7 +18,7 @@ ByOption = Annotated[str | None, typer.Option(help="The person who does it, for 
 Document = dict[str, Any]
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True)
+app: typer.Typer = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")

@@ -33,7 +33,7 @@ from brain.kit.protocols import AuditProofs
 from brain.logs import Log
 from brain.plugins import Component, PluginContext
 
-log = Log("brain.incidents")
+log: Log = Log("brain.incidents")
 
 IncidentIdPath = Annotated[str, Path(max_length=limits.ID, description="The incident's id.", examples=[EXAMPLE_ID])]
 KindPath = Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,7 +21,7 @@ def _example(**values: Any) -> ConfigDict:
 class NewIncident(BaseModel):
     """An incident opened by hand."""
 
-    model_config = _example(
+    model_config: ClassVar[ConfigDict] = _example(
         title="Customers report wrong invoices", severity="HIGH", text="three calls since nine", owner="ann", by="bob"
     )
 
@@ -41,7 +41,9 @@ class NewIncident(BaseModel):
 class StateChange(BaseModel):
     """A move of an incident."""
 
-    model_config = _example(state="IN_PROGRESS", note="looking at the logins of that night", by="ann")
+    model_config: ClassVar[ConfigDict] = _example(
+        state="IN_PROGRESS", note="looking at the logins of that night", by="ann"
+    )
 
     state: IncidentState = Field(
         description="The state to move to; an incident's `allowed_states` lists those possible now."
@@ -53,7 +55,7 @@ class StateChange(BaseModel):
 class OwnerChange(BaseModel):
     """The person who is responsible for an incident from now on."""
 
-    model_config = _example(owner="ann", by="bob")
+    model_config: ClassVar[ConfigDict] = _example(owner="ann", by="bob")
 
     owner: str | None = Field(max_length=limits.ID, description="A name; null for nobody.")
     by: str | None = Field(None, max_length=limits.ID, description="The person who assigned it.")
@@ -62,7 +64,9 @@ class OwnerChange(BaseModel):
 class NewNote(BaseModel):
     """A note on an incident."""
 
-    model_config = _example(text="the address belongs to a hosting provider; they are informed", by="ann")
+    model_config: ClassVar[ConfigDict] = _example(
+        text="the address belongs to a hosting provider; they are informed", by="ann"
+    )
 
     text: str = Field(min_length=1, max_length=limits.NOTE, pattern=_TEXT, description="The note.")
     by: str | None = Field(None, max_length=limits.ID, description="The person who wrote it.")
@@ -88,7 +92,7 @@ class TicketView(BaseModel):
 class IncidentSummary(BaseModel):
     """An incident in a list."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         json_schema_extra={
             "examples": [
                 {

@@ -10,7 +10,7 @@ from brain.errors import Unavailable
 from brain.kit.protocols import AuditProofs
 from brain.logs import Log
 
-log = Log("brain.incidents")
+log: Log = Log("brain.incidents")
 
 REMEMBERED = 10_000
 """Proofs kept in memory: a logged event stays at its place, so that a proof that was found is not looked up again."""

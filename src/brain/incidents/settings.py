@@ -6,7 +6,7 @@ Each installed ticket system has a table of its own below it, `[incidents.KIND]`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -19,7 +19,7 @@ from brain.kit.outbox import EVENTS_LABEL
 class CoreIncidentSettings(BaseModel):
     """The settings that do not depend on the installed ticket systems; `IncidentSettings` has a table for each."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     reopen_window: float = Field(
         default=86_400.0,

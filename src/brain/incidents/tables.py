@@ -14,6 +14,7 @@ from sqlalchemy import (
     Double,
     Index,
     Integer,
+    MetaData,
     String,
     Table,
     Text,
@@ -28,11 +29,11 @@ def _add_version(db: Connection) -> None:
     add_column(db, threats.c.version)
 
 
-metadata = versioned("incidents", _add_version)
+metadata: MetaData = versioned("incidents", _add_version)
 
 _BIG = BigInteger().with_variant(Integer, "sqlite")
 
-incidents = Table(
+incidents: Table = Table(
     "incidents_incidents",
     metadata,
     Column("id", String(20), primary_key=True),
@@ -52,7 +53,7 @@ incidents = Table(
     Index("incidents_by_state", "state", "opened_at"),
 )
 
-numbers = Table(
+numbers: Table = Table(
     "incidents_numbers",
     metadata,
     Column("name", String(20), primary_key=True),
@@ -60,7 +61,7 @@ numbers = Table(
 )
 """The last number given; one row, so that two writers never give the same."""
 
-timeline = Table(
+timeline: Table = Table(
     "incidents_timeline",
     metadata,
     Column("id", _BIG, primary_key=True),
@@ -78,7 +79,7 @@ timeline = Table(
     sqlite_autoincrement=True,
 )
 
-links = Table(
+links: Table = Table(
     "incidents_events",
     metadata,
     Column("event_id", Text, primary_key=True),
@@ -89,7 +90,7 @@ links = Table(
 )
 """The events of an incident, by their ids; at most MOST_EVENTS."""
 
-threats = Table(
+threats: Table = Table(
     "incidents_threats",
     metadata,
     Column("threat", Text, primary_key=True),
@@ -105,7 +106,7 @@ threats = Table(
 )
 """Every threat as the stream reported it last, also those without an incident."""
 
-health = Table(
+health: Table = Table(
     "incidents_health",
     metadata,
     Column("story", Text, key="correlation_id", primary_key=True),
@@ -117,7 +118,7 @@ health = Table(
 )
 """The critical health events by correlation id and number, and the state of each."""
 
-recent = Table(
+recent: Table = Table(
     "incidents_recent",
     metadata,
     Column("event_id", Text, primary_key=True),
@@ -135,7 +136,7 @@ recent = Table(
 )
 """The policy decisions of the last minutes, from which an incident gets those that explain it."""
 
-windows = Table(
+windows: Table = Table(
     "incidents_windows",
     metadata,
     Column("agent", Text, primary_key=True),
@@ -144,7 +145,7 @@ windows = Table(
 )
 """Whose decisions before which moment an incident shows: one that the stream gets later is added."""
 
-decisions = Table(
+decisions: Table = Table(
     "incidents_decisions",
     metadata,
     Column("incident", String(20), primary_key=True),
@@ -156,7 +157,7 @@ decisions = Table(
 )
 """The policy decisions that explain each incident, copied because the stream deletes them in time."""
 
-mirrors = Table(
+mirrors: Table = Table(
     "incidents_mirrors",
     metadata,
     Column("incident", String(20), primary_key=True),

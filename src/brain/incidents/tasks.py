@@ -31,7 +31,7 @@ from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.store.deletion_clock import deletion_clock
 
-log = Log("brain.incidents")
+log: Log = Log("brain.incidents")
 
 GROUP = "brain.incidents"
 POLLED_AFTER = 14 * 86_400.0

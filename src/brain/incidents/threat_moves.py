@@ -15,7 +15,7 @@ from brain.kit.protocols import ThreatMoves
 from brain.lifecycle import THREAT_MOVES
 from brain.logs import Log
 
-log = Log("brain.incidents")
+log: Log = Log("brain.incidents")
 
 _TARGETS: Mapping[IncidentState, Mapping[ThreatStatus, ThreatStatus]] = {
     IncidentState.RESOLVED: dict.fromkeys(

@@ -30,7 +30,7 @@ from brain.lifecycle import INCIDENT_MOVES
 from brain.logs import Log
 from brain.times import due_after
 
-log = Log("brain.incidents")
+log: Log = Log("brain.incidents")
 
 T = TypeVar("T")
 

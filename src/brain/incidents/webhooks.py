@@ -17,7 +17,7 @@ from brain.kit.database import reachable
 from brain.kit.database_threads import for_writing
 from brain.logs import Log
 
-log = Log("brain.incidents")
+log: Log = Log("brain.incidents")
 
 
 class TicketWebhooks:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from brain.store import Store
     from brain.stream import EventStream
 
-log = Log("brain.kit")
+log: Log = Log("brain.kit")
 
 CHECK_SECONDS = 3.0
 """How long the start waits for a database that does not answer."""

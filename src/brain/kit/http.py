@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from brain import limits
 from brain.charter import Pattern
@@ -65,7 +65,7 @@ EXAMPLE_EVENT: dict[str, JsonValue] = {
 class Meta(BaseModel):
     """Keys about the event itself, not about its subject; more keys may be there."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
     correlation_id: str | None = Field(description="The id that all events of one story share")
     version: str = Field(description="The Charter's version", examples=["1.0"])
@@ -74,7 +74,7 @@ class Meta(BaseModel):
 class Envelope(BaseModel):
     """An event as the Charter v1.0 writes it."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_EVENT]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(json_schema_extra={"examples": [EXAMPLE_EVENT]})
 
     id: str = Field(description="evt_<module>_<unix milliseconds>_<random>")
     type: str = Field(description="<subject>.<what_happened>")

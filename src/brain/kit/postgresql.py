@@ -16,7 +16,7 @@ from psycopg.abc import RV, PQGen
 
 from brain.logs import Log
 
-log = Log("brain.database")
+log: Log = Log("brain.database")
 
 CONNECT_SECONDS = 5
 """How long a connection may take."""

@@ -38,7 +38,7 @@ from brain.stream.retry import Backoff, retry_delay
 
 __all__ = ["Item", "Projection"]
 
-log = Log("brain.projection")
+log: Log = Log("brain.projection")
 
 REMEMBERED = 200_000
 """Event ids kept to find duplicates: what a producer may send again after Redis lost its memory is far less."""
@@ -77,8 +77,11 @@ class Projection:
         former: str = "",
     ) -> None:
         self.group = group
-        self.pattern = Pattern(pattern)
-        self.applied = self.duplicates = self.dead = self.outages = 0
+        self.pattern: Pattern = Pattern(pattern)
+        self.applied: int = 0
+        self.duplicates: int = 0
+        self.dead: int = 0
+        self.outages: int = 0
         self._wanted = type_filter(self.pattern)
         self._former = former
         self._stored = Place("")  # as the database has it; what lies between it and the one reached is not wanted

@@ -18,7 +18,7 @@ from brain.store.schema import SCHEMAS, NewerSchema, newer_schema
 
 __all__ = ["NewerSchema", "add_column", "bring_forward", "declared_parts", "versioned"]
 
-log = Log("brain.schema")
+log: Log = Log("brain.schema")
 
 _declared: dict[str, sa.MetaData] = {}
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from brain.metrics.summary import DenialRate, MetricsSummary
     from brain.settings import Settings
 
-app = typer.Typer(no_args_is_help=True)
+app: typer.Typer = typer.Typer(no_args_is_help=True)
 
 _TIME = "An age (90s, 1h, 7d), an ISO 8601 time or Unix seconds"
 

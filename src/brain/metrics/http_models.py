@@ -80,5 +80,5 @@ _SUMMARY: dict[str, Any] = {
     "health_score": 92,
 }
 _OPEN: Mapping[type, type[BaseModel]] = {OpenThreats: view_of(OpenThreats, "OpenView")}
-SeriesView = view_of(Series, views=_OPEN, example=_SERIES)
-SummaryView = view_of(MetricsSummary, "SummaryView", views=_OPEN, example=_SUMMARY)
+SeriesView: type[BaseModel] = view_of(Series, views=_OPEN, example=_SERIES)
+SummaryView: type[BaseModel] = view_of(MetricsSummary, "SummaryView", views=_OPEN, example=_SUMMARY)

@@ -43,7 +43,7 @@ from brain.metrics.settings import MetricsSettings
 from brain.plugins import PluginContext
 from brain.stream.prometheus import stream_metrics
 
-log = Log("brain.otlp")
+log: Log = Log("brain.otlp")
 
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
 _UNITS = {"seconds": "s"}

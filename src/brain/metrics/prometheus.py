@@ -27,7 +27,7 @@ from brain.metrics.summary import denial_rates
 from brain.metrics.time_range import TimeRange
 from brain.plugins import catalogue
 
-log = Log("brain.metrics")
+log: Log = Log("brain.metrics")
 
 RECENT = 3600
 """Seconds that the gauges of agents and actions look back."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from brain.secret import Secret
@@ -10,7 +12,7 @@ from brain.secret import Secret
 class MetricsSettings(BaseModel):
     """How long series are kept, how many labels they have, and where they are sent."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     keep_10s_hours: float = Field(default=24.0, ge=1, description="Hours that points of 10 s are kept")
     keep_1m_days: float = Field(

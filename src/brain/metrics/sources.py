@@ -18,7 +18,7 @@ from brain.metrics.plugin import PLUGIN
 from brain.plugins import PluginContext
 from brain.stream.backends import Backend, position_key
 
-log = Log("brain.metrics")
+log: Log = Log("brain.metrics")
 
 GROUP = PLUGIN.group
 _PAGE = 2000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Connection, Double, Index, Integer, String, Table
+from sqlalchemy import BigInteger, Column, Connection, Double, Index, Integer, MetaData, String, Table
 
 from brain.kit.schema import add_column, versioned
 
@@ -12,9 +12,9 @@ def _add_version(db: Connection) -> None:
     add_column(db, threats.c.version)
 
 
-metadata = versioned("metrics", _add_version)
+metadata: MetaData = versioned("metrics", _add_version)
 
-points = Table(
+points: Table = Table(
     "metrics_points",
     metadata,
     Column("step", Integer, primary_key=True, autoincrement=False),
@@ -27,7 +27,7 @@ points = Table(
     comment="Series by step (seconds; 0: since the beginning) and bucket",
     sqlite_with_rowid=False,
 )
-buckets = Table(
+buckets: Table = Table(
     "metrics_buckets",
     metadata,
     Column("step", Integer, primary_key=True, autoincrement=False),
@@ -36,21 +36,21 @@ buckets = Table(
     comment="The position in the stream of the first event that a bucket's points depend on",
     sqlite_with_rowid=False,
 )
-kept = Table(
+kept: Table = Table(
     "metrics_kept",
     metadata,
     Column("step", Integer, primary_key=True, autoincrement=False),
     Column("since", BigInteger, nullable=False),
     comment="Up to where buckets have been deleted: there are none before",
 )
-origin = Table(
+origin: Table = Table(
     "metrics_origin",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
     Column("event_id", String(250), nullable=False),
     comment="The first event that was ever counted",
 )
-exemplars = Table(
+exemplars: Table = Table(
     "metrics_exemplars",
     metadata,
     Column("series", String(40), primary_key=True),
@@ -61,7 +61,7 @@ exemplars = Table(
     Column("at", Double, nullable=False),
     comment="The last event counted in a point",
 )
-threats = Table(
+threats: Table = Table(
     "metrics_threats",
     metadata,
     Column("threat_id", String(250), primary_key=True),
@@ -78,7 +78,7 @@ threats = Table(
     Column("version", BigInteger, nullable=False, server_default="0"),
     comment="Threats, as their events describe them",
 )
-health = Table(
+health: Table = Table(
     "metrics_health",
     metadata,
     Column("event_id", String(250), primary_key=True),

@@ -26,7 +26,7 @@ from brain.metrics.time_range import keep_seconds
 from brain.plugins import Component, PluginContext
 from brain.store.deletion_clock import deletion_clock
 
-log = Log("brain.metrics")
+log: Log = Log("brain.metrics")
 
 GROUP = PLUGIN.group
 RETRY, PRUNE_EVERY = 1.0, 60.0

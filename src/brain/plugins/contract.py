@@ -108,6 +108,10 @@ class Plugin:
     formerly: tuple[str, ...] = ()
     """Its former names; settings under them are still read."""
 
+    def __hash__(self) -> int:
+        """By its name, which no other plug-in has."""
+        return hash(self.name)
+
     def __post_init__(self) -> None:
         if not _NAME(self.name):
             raise InvalidInput(

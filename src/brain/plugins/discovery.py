@@ -17,7 +17,7 @@ from brain.plugins.own import metadata_fault, points
 if TYPE_CHECKING:
     from brain.charter import EventType
 
-log = Log("brain.plugins")
+log: Log = Log("brain.plugins")
 
 GROUP = "brain.plugins"
 _faults: list[str] = []

@@ -73,6 +73,10 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     answer: Annotated[str | None, Meta(description="What the person said.")] = None
     answered_at: float | None = None
 
+    def __hash__(self) -> int:
+        """By its id, which stays the same through its changes."""
+        return hash(self.id)
+
 
 class Approvals(forking.Part):
     """Requests for approval in a Store, shared by all processes on it. Every step is one write with its event.

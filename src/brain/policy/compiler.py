@@ -70,10 +70,10 @@ class Index:
 
     def __init__(self, tables: Iterable[Table], default: RuleEntry, mismatch: Mismatch) -> None:
         self.mismatch = mismatch
-        self.tables = tuple(sorted(tables, key=lambda table: table.best))
-        self.default = default
+        self.tables: tuple[Table, ...] = tuple(sorted(tables, key=lambda table: table.best))
+        self.default: RuleEntry = default
         make = _factory(tuple(table.paths for table in self.tables))
-        self.find = make(default, self._find_carefully, [(table.root, table.best) for table in self.tables])
+        self.find: Find = make(default, self._find_carefully, [(table.root, table.best) for table in self.tables])
 
     @staticmethod
     def of(rules: Iterable[Rule], default: Effect = Effect.DENY, mismatch: Mismatch = "unknown") -> Index:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from operator import attrgetter
 from typing import Any, cast
@@ -32,7 +32,7 @@ _Read: Any = struct_of(
 
 RecordedDecision: Any = struct_of(Event, "RecordedDecision", only=("id", "type", "timestamp", "payload"), payload=_Read)
 """An event of a decision as it is read; keys that other producers may have left out are None."""
-decode = msgspec.json.Decoder(RecordedDecision).decode
+decode: Callable[[bytes], Any] = msgspec.json.Decoder(RecordedDecision).decode
 
 _denied_fields = attrgetter(*Denied.__struct_fields__)
 _shadow_fields = attrgetter(*_Shadow.__struct_fields__)

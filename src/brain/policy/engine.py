@@ -81,7 +81,7 @@ class PolicyEngine:
         self._measures = Measures(event_stream, kept, clock, self._snapshots.set_measures)
         self._repository = RuleRepository(event_stream, kept, clock, nothing, self._snapshots.set_rules)
         self._measures.adopt(self._repository)
-        self.approvals = Approvals(kept, event_stream, clock)
+        self.approvals: Approvals = Approvals(kept, event_stream, clock)
         self._shared = store is not None
         self._followers = self._new_followers(follow_interval if self._shared else _IDLE_INTERVAL)
         self._rules: Rules = self._snapshots

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired, TypedDict, TypeVar
 
 from msgspec import Meta
@@ -176,7 +177,7 @@ ACTION_DENIED = EventType(
 
 
 def _seldom(
-    name: str, payload: type[P], purpose: str, example: P, priority: Priority = Priority.MEDIUM
+    name: str, payload: type[P], purpose: str, example: Mapping[str, object], priority: Priority = Priority.MEDIUM
 ) -> EventType[P]:
     """An event type of the module that is seldom published: about a rule, or about an approval."""
     return EventType(f"policy.{name}", "policy", payload, priority, Frequency.LOW, purpose, example)

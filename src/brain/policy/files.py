@@ -117,6 +117,6 @@ def dump_policy(rules: Iterable[Rule], *, as_json: bool = False) -> str:
 
 
 def _brief(rule: Rule) -> dict[str, Any]:
-    default = written(Rule(id=rule.id, name=rule.name, effect="DENY"))  # type: ignore[arg-type]
+    default = written(Rule(id=rule.id, name=rule.name, effect="DENY"))
     always = ("id", "name", "effect") if lets_everyone(rule) else ("id", "name", "effect", "conditions")
     return {key: value for key, value in written(rule).items() if key in always or value != default[key]}

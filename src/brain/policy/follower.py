@@ -13,7 +13,7 @@ from brain.errors import BrainError
 from brain.logs import Log
 from brain.store import forking
 
-log = Log("brain.policy")
+log: Log = Log("brain.policy")
 
 REMINDER = 60.0
 """Seconds after which a failure that goes on is logged once more."""
@@ -35,8 +35,8 @@ class Follower(forking.Part):
     """
 
     def __init__(self, engine: Ticking, interval: float, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self.failures = 0
-        self.restarts = 0
+        self.failures: int = 0
+        self.restarts: int = 0
         self._engine = weakref.ref(engine)
         self._interval = interval
         self._monotonic = monotonic

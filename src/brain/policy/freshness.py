@@ -10,12 +10,12 @@ from typing import Protocol
 from brain.errors import InvalidInput
 from brain.logs import Log
 from brain.policy.compiler import Index
-from brain.policy.decisions import OUT_OF_DATE, refusal
+from brain.policy.decisions import OUT_OF_DATE, Decision, refusal
 from brain.policy.explain import Explanation
 from brain.policy.follower import Follower
 from brain.policy.ruleset import RuleSet, RulesSnapshot
 
-log = Log("brain.policy")
+log: Log = Log("brain.policy")
 
 
 class Rules(Protocol):
@@ -38,8 +38,8 @@ class LastLook:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic, limit: float = inf) -> None:
         self.monotonic = monotonic
         self.limit = limit
-        self.at = monotonic()
-        self.until = self.at + limit
+        self.at: float = monotonic()
+        self.until: float = self.at + limit
 
     @property
     def age(self) -> float:
@@ -57,14 +57,14 @@ class StaleRules(RulesSnapshot):
     """Takes the place of rules that are older than `limit` seconds: denies everything, and says why."""
 
     def __init__(self, limit: float) -> None:
-        self.reason = (
+        self.reason: str = (
             f"{OUT_OF_DATE}: the last successful look at the store is more than "
             f"{limit:g} s ago (max_rules_age); see the log"
         )
         denial = refusal(self.reason)
         everything = Index((), (None, None, (inf, 9, ""), denial, None, ()), "unknown")
         super().__init__([RuleSet({}, everything, everything, {}, frozenset(), 0.0)])
-        self.denial = denial
+        self.denial: Decision = denial
 
     def explanation(self) -> Explanation:
         """The same for every context: no rule is considered."""

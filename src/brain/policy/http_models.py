@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from msgspec import Meta
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -23,11 +23,11 @@ from brain.policy.replay import ReplayDifference, ReplayReport
 from brain.policy.rule_import import ImportResult
 
 _EXAMPLE_RULE: Any = RULE_CREATED.example["rule"]
-_EXAMPLE_CONTEXT: Any = {name: RULE_EVALUATED.example[name] for name in CONTEXT_FIELDS}
+_EXAMPLE_CONTEXT: Any = {name: value for name, value in RULE_EVALUATED.example.items() if name in CONTEXT_FIELDS}
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
 
 EffectText = Annotated[str, Field(max_length=limits.TYPE)]
@@ -67,35 +67,35 @@ class _WrittenRule(_RuleFields):
 class RuleBody(_WrittenRule):
     """A new rule; without an id it is given one."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE_RULE]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE_RULE]})
     id: RuleId | None = Field(default=None, description="Its id; minted when left out.")
 
 
 class RuleReplacement(_WrittenRule):
     """A whole rule, put in the place of the one with the id in the path."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE_RULE]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE_RULE]})
     id: RuleId | None = Field(default=None, description="The id in the path, or nothing.")
 
 
 class RulePatch(_RulePatchFields):
     """Fields of a rule to change; what is left out stays."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"priority": 200}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"priority": 200}]})
     everyone: bool | None = None
 
 
 class RuleView(_WrittenRule):
     """A rule as it is."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE_RULE]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE_RULE]})
     id: RuleId = Field(description="Its id.")
 
 
 class ContextBody(BaseModel):
     """What an agent asks for; further fields may be given, and rules may refer to them."""
 
-    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [_EXAMPLE_CONTEXT]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow", json_schema_extra={"examples": [_EXAMPLE_CONTEXT]})
     __pydantic_extra__: dict[str, ContextValue]
     agent_id: Text | None = Field(default=None, description="Who asks.")
     agent_role: Text | None = Field(default=None, description="Its role.")
@@ -118,10 +118,10 @@ class ContextBody(BaseModel):
         return {k: v for k, v in given.items() if k not in optional or k in self.model_fields_set}
 
 
-DecisionView = model_of(Decision, "DecisionView", "The answer.", effect=names_of(Effect))
+DecisionView: Any = model_of(Decision, "DecisionView", "The answer.", effect=names_of(Effect))
 
 
-ExplanationView = model_of(
+ExplanationView: Any = model_of(
     Explanation,
     "ExplanationView",
     "Why a decision falls as it does.",
@@ -135,7 +135,7 @@ ExplanationView = model_of(
 class ContextsBody(_Strict):
     """Several contexts to decide on."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"contexts": [_EXAMPLE_CONTEXT, _EXAMPLE_CONTEXT]}]}
     )
 
@@ -145,7 +145,7 @@ class ContextsBody(_Strict):
 class AllowedActionsBody(_Strict):
     """A question for what an agent may do."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid",
         json_schema_extra={
             "examples": [{"agent": {"agent_role": "guest"}, "actions": ["read", "delete"], "resources": ["db/orders"]}]
@@ -174,29 +174,31 @@ class AllowedAction(BaseModel):
 class ImportBody(_Strict):
     """A set of rules to take over."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"rules": [_EXAMPLE_RULE]}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"rules": [_EXAMPLE_RULE]}]}
+    )
     rules: list[RuleView] = Field(max_length=limits.RULES, description="New ones are added, changed ones updated.")
     replace: bool = Field(default=False, description="Also delete all rules that are not among them.")
 
 
-ImportedView = model_of(ImportResult, "ImportedView", "What an import or a rollback changed: ids of rules.")
+ImportedView: Any = model_of(ImportResult, "ImportedView", "What an import or a rollback changed: ids of rules.")
 
 
-ChangeView = model_of(
+ChangeView: Any = model_of(
     Change,
     "ChangeView",
     "One rule before and after; null when it was not there.",
     old=RuleView | None,
     new=RuleView | None,
 )
-VersionView = model_of(Version, "VersionView", "One version of the rule set.", nested={Change: ChangeView})
-FindingView = model_of(RuleFinding, "FindingView", "Something odd about the rules.")
+VersionView: Any = model_of(Version, "VersionView", "One version of the rule set.", nested={Change: ChangeView})
+FindingView: Any = model_of(RuleFinding, "FindingView", "Something odd about the rules.")
 
 
 class ContainmentBody(_Strict):
     """An agent to stop for a time."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"agent_id": "agent-7", "ttl": 900, "reason": "stolen key"}]}
     )
     agent_id: Text = Field(min_length=1, description="Who is stopped.")
@@ -208,7 +210,7 @@ class ContainmentBody(_Strict):
 class KillSwitchBody(_Strict):
     """Stop everybody, but for a list."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"allow": ["agent-ops"], "reason": "incident 12"}]}
     )
     allow: Annotated[list[Text], within(limits.ALLOW_BYTES)] = Field(
@@ -228,7 +230,7 @@ class KillSwitchView(BaseModel):
     rule: RuleView | None = Field(description="The rule that denies, while it is on.")
 
 
-ApprovalView = model_of(
+ApprovalView: Any = model_of(
     Approval,
     "ApprovalView",
     "A request for a person's agreement. Times are Unix seconds.",
@@ -240,7 +242,9 @@ ApprovalView = model_of(
 class AnswerBody(_Strict):
     """A person's answer."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"by": "ann", "reason": "checked"}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"by": "ann", "reason": "checked"}]}
+    )
     by: Name = Field(min_length=1, description="Who answers.")
     reason: Text = Field(default="", description="Why.")
 
@@ -248,7 +252,7 @@ class AnswerBody(_Strict):
 class ReplayBody(_Strict):
     """Candidate rules to try on the recorded decisions."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"rules": [_EXAMPLE_RULE], "since": 1703001234.5}]}
     )
     rules: list[RuleView] = Field(max_length=limits.RULES, description="The candidates.")
@@ -258,12 +262,12 @@ class ReplayBody(_Strict):
     examples: int = Field(default=5, ge=0, le=100, description="How many differences of each kind to show.")
 
 
-DifferenceView = model_of(
+DifferenceView: Any = model_of(
     ReplayDifference,
     "DifferenceView",
     "One recorded decision that would have been another.",
 )
-ReplayView = model_of(
+ReplayView: Any = model_of(
     ReplayReport,
     "ReplayView",
     "What the candidates would have changed.",

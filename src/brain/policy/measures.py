@@ -30,7 +30,7 @@ from brain.policy.ruleset import RuleSet
 from brain.store import Store
 from brain.stream.publisher import Publisher
 
-log = Log("brain.policy")
+log: Log = Log("brain.policy")
 
 HISTORY = "policy.measures.history"
 

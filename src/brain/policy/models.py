@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -64,6 +64,10 @@ class Condition:
     ]
     operator: Annotated[Operator, Meta(description="One of ==, !=, >, <, contains, matches, in.")]
     value: Annotated[Any, Meta(description="What the field is compared with.", extra_json_schema=VALUE_BOUNDS)]
+
+    if TYPE_CHECKING:  # what `__post_init__` takes, which is more than what can be read afterwards
+
+        def __init__(self, field: str, operator: Operator | str, value: Any) -> None: ...
 
     def __post_init__(self) -> None:
         faults = _field_faults(self.field)
@@ -171,6 +175,25 @@ class Rule:
         Annotated[float, Meta(ge=0, lt=limits.MOMENT)] | None,
         Meta(description="Takes part until then; Unix seconds."),
     ] = None
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            id: str,
+            name: str,
+            effect: Effect | str,
+            conditions: Sequence[Condition | Mapping[str, Any]] = ...,
+            priority: int = ...,
+            enabled: bool = ...,
+            description: str = ...,
+            metadata: Mapping[str, Any] = ...,
+            mode: Mode | str = ...,
+            tags: Sequence[str] = ...,
+            not_before: float | None = ...,
+            expires_at: float | None = ...,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         faults = _text_faults(self)

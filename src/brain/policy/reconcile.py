@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from brain.charter import Event
 from brain.kit.reconciliation import NO_EVENT, NO_STATE, Reconciled
@@ -18,7 +18,9 @@ class RuleReconciliation:
     """Each rule as stored must be what its last event says. Raises Unavailable."""
 
     subject = "rules"
-    event_types = tuple(one.name for one in (RULE_CREATED, RULE_UPDATED, RULE_ENABLED, RULE_DISABLED, RULE_DELETED))
+    event_types: Sequence[str] = tuple(
+        one.name for one in (RULE_CREATED, RULE_UPDATED, RULE_ENABLED, RULE_DISABLED, RULE_DELETED)
+    )
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -20,7 +20,7 @@ from brain.stream import EventStream
 from brain.stream.publisher import Publisher, failures, publish_safely
 from brain.stream.tracing import SDK
 
-log = Log("brain.policy")
+log: Log = Log("brain.policy")
 
 _EVALUATED, _DENIED, _SOURCE = RULE_EVALUATED.name, ACTION_DENIED.name, RULE_EVALUATED.source
 

@@ -85,7 +85,7 @@ class Replay:
         examples: int = 5,
         mismatch: Mismatch = "unknown",
     ) -> None:
-        self.report = ReplayReport()
+        self.report: ReplayReport = ReplayReport()
         self._rules = [rule for rule in rules if not rule.is_temporary]
         self._default = default
         self._mismatch: Mismatch = mismatch

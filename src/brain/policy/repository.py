@@ -67,14 +67,14 @@ class RuleRepository(forking.Part):
         apply: Callable[[Sequence[RuleSet]], None],
         shelf: RuleCollection = POLICY,
     ) -> None:
-        self.history = History(store, clock, shelf.history)
+        self.history: History = History(store, clock, shelf.history)
         self._stream = stream
         self._store = store
         self._clock = clock
         self._nothing = nothing
         self._apply = apply
         self._shelf = shelf
-        self.mirror = self._new_mirror()
+        self.mirror: Mirror = self._new_mirror()
         self._unsealed = False  # whether a document came from an earlier version, or another hand
         self._still = False
         self._lock = threading.RLock()  # held while the store is asked, however long it takes to answer

@@ -32,13 +32,13 @@ class RuleSet:
     ) -> None:
         self.rules = rules
         self.index = index
-        self.find = index.find
-        self.shadow = shadow if shadow.tables else None
+        self.find: Find = index.find
+        self.shadow: Index | None = shadow if shadow.tables else None
         self._shadow = shadow
         self._timed = timed
         self._live = live
-        self.due = min((moment for rule in timed.values() for moment in _boundaries(rule, now)), default=inf)
-        self.plain = self.shadow is None and self.due == inf
+        self.due: float = min((moment for rule in timed.values() for moment in _boundaries(rule, now)), default=inf)
+        self.plain: bool = self.shadow is None and self.due == inf
 
     @staticmethod
     def of(rules: Iterable[Rule], now: float, default: Effect, mismatch: Mismatch = "unknown") -> RuleSet:
@@ -108,12 +108,13 @@ class RulesSnapshot:
     """
 
     def __init__(self, rules: Sequence[RuleSet], measures: Sequence[RuleSet] = ()) -> None:
-        self.sets, self.measures = tuple(rules), tuple(measures)
-        self.index = rules[0].index
-        self.find = reduce(_above, reversed(self.measures), reduce(_stricter, (each.find for each in rules)))
-        self.shadow = rules[0].shadow
-        self.due = min(each.due for each in (*self.sets, *self.measures))
-        self.plain = self.shadow is None and self.due == inf
+        self.sets: tuple[RuleSet, ...] = tuple(rules)
+        self.measures: tuple[RuleSet, ...] = tuple(measures)
+        self.index: Index = rules[0].index
+        self.find: Find = reduce(_above, reversed(self.measures), reduce(_stricter, (each.find for each in rules)))
+        self.shadow: Index | None = rules[0].shadow
+        self.due: float = min(each.due for each in (*self.sets, *self.measures))
+        self.plain: bool = self.shadow is None and self.due == inf
 
     @cached_property
     def rules(self) -> Mapping[str, Rule]:
@@ -134,7 +135,7 @@ class SnapshotHolder(forking.Part):
     """`current` is what decisions go by; it is replaced as a whole, whichever part of it changes."""
 
     def __init__(self, rules: RuleSet, clock: Callable[[], float]) -> None:
-        self.current = RulesSnapshot([rules])
+        self.current: RulesSnapshot = RulesSnapshot([rules])
         self._clock = clock
         self._swapping = threading.Lock()  # held for the replacement alone, never while rules are compiled
         forking.register(self)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from brain.limits import is_text
 from brain.policy.normalisation import Opaque, has_text_keys, unwrap
@@ -32,8 +32,9 @@ class FrozenList(list[Any]):
     """A list that cannot be changed; equal to any list of the same members."""
 
     __slots__ = ()
-    append = extend = insert = remove = pop = clear = sort = reverse = _refuse
-    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    if not TYPE_CHECKING:  # for a type checker it is a list like any other
+        append = extend = insert = remove = pop = clear = sort = reverse = _refuse
+        __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
 
     def __reduce__(self) -> tuple[type, tuple[list[Any]]]:
         return FrozenList, (list(self),)
@@ -46,8 +47,9 @@ class FrozenDict(dict[str, Any]):
     """A dict that cannot be changed; equal to any dict of the same items."""
 
     __slots__ = ()
-    clear = pop = popitem = setdefault = update = _refuse
-    __setitem__ = __delitem__ = __ior__ = _refuse
+    if not TYPE_CHECKING:
+        clear = pop = popitem = setdefault = update = _refuse
+        __setitem__ = __delitem__ = __ior__ = _refuse
 
     def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
         return FrozenDict, (dict(self),)

@@ -71,7 +71,9 @@ class SlotConnection(Connection):
         if self._sock is not None and (self.host, self.port) != self._finder.found:
             self.disconnect()
         if self._sock is None:
-            self.host, self.port = self._finder.find()
+            host, port = self._finder.find()
+            self.host: str = host
+            self.port: int = port
         super().connect()
 
     def read_response(self, *args: Any, **options: Any) -> Any:

@@ -25,7 +25,7 @@ from brain.stream.event_index import keep_index
 from brain.stream.retention import keep
 from brain.stream.tasks import RestartingTask
 
-log = Log("brain.server")
+log: Log = Log("brain.server")
 
 METRICS_SECONDS = 5.0
 """How long a scrape waits for one plug-in."""

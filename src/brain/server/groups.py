@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from fastapi import APIRouter, Query, Response
@@ -58,7 +58,7 @@ class DeadLetterView(BaseModel):
 class Letters(BaseModel):
     """Dead letters of one group."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     group: str = Field(min_length=1, max_length=limits.TYPE, description="The group.")
     positions: list[Annotated[str, Field(max_length=limits.TYPE)]] | None = Field(

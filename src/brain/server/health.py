@@ -21,7 +21,7 @@ from brain.store import Store
 from brain.stream import EventStream
 from brain.stream.prometheus import stream_metrics
 
-log = Log("brain.health")
+log: Log = Log("brain.health")
 
 PROBE_SECONDS = 2.0
 """How long a part may take to answer before it counts as not ready."""

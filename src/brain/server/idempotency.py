@@ -26,7 +26,7 @@ from brain.server.paths import Paths
 from brain.server.problems import brain_problem, problem
 from brain.server.request_keys import Answer, Busy, Claim, OtherContent, RequestKeys
 
-log = Log("brain.server.idempotency")
+log: Log = Log("brain.server.idempotency")
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"

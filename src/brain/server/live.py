@@ -21,7 +21,7 @@ from brain.server.broadcast import Broadcast
 from brain.stream import EventStream
 from brain.stream.backends import check_position, position_key
 
-log = Log("brain.live")
+log: Log = Log("brain.live")
 
 HEARTBEAT_SECONDS = 15.0
 """A comment is sent this often, so that proxies and clients see that the connection is alive."""
@@ -56,7 +56,7 @@ class Live:
         self._broadcast = Broadcast(stream)
         self._limit = limit
         self._closing = asyncio.Event()
-        self.clients = 0
+        self.clients: int = 0
 
     def close(self) -> None:
         """End every client's answer, and accept no new client."""

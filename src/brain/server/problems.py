@@ -20,7 +20,7 @@ from brain.errors import BrainError, InvalidInput
 from brain.kit.http import PROBLEM_TYPE
 from brain.logs import Log
 
-log = Log("brain.server")
+log: Log = Log("brain.server")
 
 _WORDS = re.compile(r"[^a-z0-9]+")
 

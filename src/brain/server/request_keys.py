@@ -23,7 +23,7 @@ from brain.logs import Log
 from brain.store import Document, DocumentChange, Store
 from brain.store.deletion_clock import deletion_clock
 
-log = Log("brain.server.idempotency")
+log: Log = Log("brain.server.idempotency")
 
 COLLECTION = "http.idempotency"
 STARTED = "http.idempotency.started"
@@ -76,7 +76,7 @@ class RequestKeys:
         self._store = store
         self._clock = clock
         self._begun = _RECOUNT  # the first sweep counts
-        self.dropped = 0
+        self.dropped: int = 0
         """How many answers were dropped before their time, to keep within the bounds."""
 
     def begin(self, id: str, content: str) -> Claim | Answer | Busy | OtherContent:

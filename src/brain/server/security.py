@@ -30,7 +30,7 @@ from brain.logs import Log
 from brain.server.problems import problem
 from brain.settings import Settings
 
-log = Log("brain.server.security")
+log: Log = Log("brain.server.security")
 
 COOKIE = "brain_session"
 SESSION_SECONDS = 12 * 3600

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from brain.logs import Log
 
-log = Log("brain.store")
+log: Log = Log("brain.store")
 
 
 class Closable:
     """A store that calls others before it closes, such as those that have something left to read from it."""
 
-    is_closed = False
+    is_closed: bool = False
     """Whether `close` has been called."""
 
     def before_close(self, act: Callable[[], None]) -> None:

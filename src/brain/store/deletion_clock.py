@@ -20,7 +20,7 @@ from brain.errors import Conflict
 from brain.logs import Log
 from brain.store import Store, forking
 
-log = Log("brain.clock")
+log: Log = Log("brain.clock")
 
 COLLECTION = "clock"
 KEY = "deletions"
@@ -66,7 +66,7 @@ class DeletionClock:
         self, store: Store, newest: Callable[[], float | None] | None = None, clocks: Clocks | None = None
     ) -> None:
         self.newest = newest
-        self.step = 0.0
+        self.step: float = 0.0
         """Seconds by which the wall clock is off what can be explained; 0.0 while it is not."""
         self._store = store
         self._clocks = clocks or Clocks()

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from brain.logs import Log
 from brain.platform import at_fork
 
-log = Log("brain.forking")
+log: Log = Log("brain.forking")
 
 PATIENCE = 10.0
 """Seconds that a fork waits for another thread to be done with a part: more than any one call to a store takes."""
@@ -82,7 +82,7 @@ class ForkLock(Part):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.held = False
+        self.held: bool = False
         """Whether the fork under way waited for it with success."""
 
     def __enter__(self) -> None:

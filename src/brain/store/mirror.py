@@ -16,7 +16,7 @@ from brain.errors import Conflict, Unavailable
 from brain.logs import Log
 from brain.store import MARKS_KEPT, Document, DocumentChange, Mark, Reading, Step, Store
 
-log = Log("brain.store")
+log: Log = Log("brain.store")
 
 GONE_KEPT = 1_000
 """How many deleted documents are remembered, to be known again when a store brings them back."""
@@ -63,7 +63,7 @@ class Mirror:
     ) -> None:
         self.documents: dict[str, Document] = {}
         self.beside: Mapping[str, Document] | None = None
-        self.losses = 0
+        self.losses: int = 0
         """How often the store came back with less than is known here."""
         self._store = store
         self._collection = collection

@@ -13,7 +13,7 @@ from pathlib import Path
 from brain.errors import BrainError
 from brain.logs import Log
 
-log = Log("brain.schema")
+log: Log = Log("brain.schema")
 
 SCHEMAS = "brain_schema"
 """The table of versions; the same in SQLite and PostgreSQL."""

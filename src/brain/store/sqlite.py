@@ -31,7 +31,7 @@ from brain.store.rules import Planned, SingleChanges, by_collection, check_key, 
 from brain.store.schema import Schema, migrate
 from brain.store.sqlite_faults import explained
 
-log = Log("brain.sqlite")
+log: Log = Log("brain.sqlite")
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another writer of the file before raising Unavailable."""

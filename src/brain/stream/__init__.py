@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from brain.stream.query import Stored
     from brain.stream.receipt import Receipt
     from brain.stream.stream import BegunBeforeFork, EventStream
+
+    Delivering = DeliveryOptions  # its name in the release before
 else:
     __getattr__ = lazy(
         __name__,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from brain.logs import Log
 
-log = Log("brain.change_signal")
+log: Log = Log("brain.change_signal")
 
 
 class ChangeSignal:

@@ -59,14 +59,15 @@ class Consumer:
         self.group = group
         self._how = how
         self.handler = handler
-        self.is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+        self.is_async: bool = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
             getattr(handler, "__call__", None)  # noqa: B004  (an object with an async __call__)
         )
-        self.delivered = self.failed = 0
+        self.delivered: int = 0
+        self.failed: int = 0
         self.hanging: dict[str, asyncio.Future[Any]] = {}
         """What still runs over its time, by the position of its event; done when it has ended."""
         self._threads: HandlerThreads | None = None
-        self.task = RestartingTask(f"group {group.name}", self.run, group.stream.is_closed)
+        self.task: RestartingTask = RestartingTask(f"group {group.name}", self.run, group.stream.is_closed)
 
     async def run(self) -> None:
         """Consume until cancelled; a lost lease, a lost group and an absent backend are got over."""

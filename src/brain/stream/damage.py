@@ -16,7 +16,7 @@ import msgspec
 
 from brain.logs import Log
 
-log = Log("brain.journal")
+log: Log = Log("brain.journal")
 
 SUFFIX = ".damaged"
 _REPORT = "lost.json"

@@ -12,7 +12,7 @@ from brain.logs import Log
 from brain.stream.backends import Entry
 from brain.stream.matching import EventFilter
 
-log = Log("brain.stream")
+log: Log = Log("brain.stream")
 
 MAX_BYTES = 4 << 20
 """How many bytes of events are remembered: projections of one process are seldom further apart."""

@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 from brain.logs import Log
 
-log = Log("brain.stream")
+log: Log = Log("brain.stream")
 
 EXIT_SECONDS = 1.0
 """How long the end of a process may take, unless the stream was opened with another `exit_timeout`."""

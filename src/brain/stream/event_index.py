@@ -24,7 +24,7 @@ from brain.stream.retry import Backoff
 if TYPE_CHECKING:
     from brain.stream.stream import EventStream
 
-log = Log("brain.index")
+log: Log = Log("brain.index")
 
 BATCH = 1024
 """Events indexed at once: other threads wait a few milliseconds at most."""

@@ -27,7 +27,7 @@ from brain.stream.outbox_shipment import ROWS, OutboxShipment
 from brain.stream.publisher import note_failure
 from brain.stream.tracing import SDK, traced
 
-log = Log("brain.outbox")
+log: Log = Log("brain.outbox")
 
 POLL = 1.0
 """Seconds between two looks when nothing was written here: for rows of processes that ended before shipping them."""
@@ -77,8 +77,8 @@ class EventOutbox:
 
     def begin(self, backend: Backend, outage: Outage) -> None:
         """Have all that belongs to one process: also in a forked child, where nothing of the parent's is carried on."""
-        self.failures = 0
-        self.last_error = ""
+        self.failures: int = 0
+        self.last_error: str = ""
         self._outage = outage
         self._shipment = OutboxShipment(StoreRows(self.store, _keys), backend)
         self._unshipped: dict[str, int] = {}  # rows written here and not known to be on the stream, with their events

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Hashable, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from brain.charter import Event, Pattern
 from brain.errors import EnvelopeError, InvalidInput, Unavailable
 from brain.logs import Log
 from brain.stream.backends import Fenced, Held, NoGroup
-from brain.stream.matching import type_filter
+from brain.stream.matching import EventFilter, type_filter
 from brain.stream.member import Member
 from brain.stream.retry import Backoff
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from brain.stream.stream import EventStream
 
-log = Log("brain.group")
+log: Log = Log("brain.group")
 
 FLUSH_AFTER = 0.2  # seconds that a finished event may wait for its acknowledgement
 _LOOP_BATCH = 200  # events that a loop fetches at once
@@ -82,11 +82,13 @@ class Group:
         self.stream = stream
         self.name = name
         self.pattern = pattern
-        self.max_attempts = options.max_attempts
-        self.wanted = type_filter(pattern)
-        self.fenced = self.retried = self.dead = 0
+        self.max_attempts: int = options.max_attempts
+        self.wanted: EventFilter | None = type_filter(pattern)
+        self.fenced: int = 0
+        self.retried: int = 0
+        self.dead: int = 0
         self.memberships: list[str] = []  # begun, and not known to have been given back
-        self.outage = Backoff(0.05, 2.0)
+        self.outage: Backoff = Backoff(0.05, 2.0)
         self._options = options
         self._former = options.former
         self._start: str | None = None
@@ -138,9 +140,9 @@ class GroupSession:
         self._listening = group.stream.changes.listen()
         self._matches = group.pattern.matches
         self._done: list[str] = []
-        self.finish = self._done.append
+        self.finish: Callable[[str], None] = self._done.append
         """Given the position of an event that is handled: it is acknowledged with the next `flush`."""
-        self.flush_at = 0.0
+        self.flush_at: float = 0.0
         """When the next `flush` is due, by the monotonic clock."""
         self._joined = False
         self._lease: asyncio.Task[None] | None = None

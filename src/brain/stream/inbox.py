@@ -44,7 +44,7 @@ class Inbox:
         if not 0 < len(consumer) <= 100:
             raise InvalidInput(f"consumer: {consumer!r} must have 1 to 100 characters")
         self.consumer = consumer
-        self.table = table_name(table)
+        self.table: str = table_name(table)
         opened = open_database(connection, paramstyle)
         self._database = None if isinstance(opened, AsyncOwner) else opened
         self._owner = opened if isinstance(opened, AsyncOwner) else None

@@ -158,7 +158,7 @@ class DbApi:
                 f"paramstyle: {style!r} for {type(connection).__name__}; give one of {', '.join(PARAMSTYLES)}"
             )
         name = driver.__name__.partition(".")[0] if driver is not None else ""
-        self.dialect = "sqlite" if name == "sqlite3" else "postgresql" if name in _POSTGRES_DRIVERS else name
+        self.dialect: str = "sqlite" if name == "sqlite3" else "postgresql" if name in _POSTGRES_DRIVERS else name
         self.tables: set[str] = set()
         self._connection = connection
         self._style: str = style

@@ -97,9 +97,9 @@ class BlockBuilder:
 
     def __init__(self, after: str) -> None:
         self.starts: list[str] = []
-        self.reached = after
+        self.reached: str = after
         """The position of the last event that was added."""
-        self.complete = after
+        self.complete: str = after
         """The position of the last event of the last complete run."""
         self._marks: list[array[int]] = []  # of each complete run, sorted
         self._types: dict[str, int] = {}

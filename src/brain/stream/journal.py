@@ -38,7 +38,7 @@ _SEGMENT = re.compile(r"\d{16}\.seg").fullmatch
 
 _locks: set[int] = set()  # descriptors of the locks that this process holds
 
-log = Log("brain.journal")
+log: Log = Log("brain.journal")
 
 
 class JournalFull(BrainError):
@@ -64,11 +64,11 @@ class Journal:
     ) -> None:
         self.folder = folder
         self._power = power  # a segment is forced out before the next one is begun
-        self.last_critical = -1  # the number of the last CRITICAL record appended, -1 for none
+        self.last_critical: int = -1  # the number of the last CRITICAL record appended, -1 for none
         # The segment being written (its first sequence number), how many of its bytes hold whole records, and the
         # number of the next record. One value, replaced as a whole: a reader in another thread never sees half of a
         # change, and an exception that a signal handler raises in the middle of `append` leaves none behind.
-        self.tail = (-1, 0, 0)
+        self.tail: tuple[int, int, int] = (-1, 0, 0)
         self._size = 0  # of the segment being written
         self._next_size = min(first, segment_size)
         self._largest = segment_size
@@ -238,8 +238,8 @@ class Reader:
 
     def __init__(self, folder: Path, writer: Journal | None = None, damage: DamageLog | None = None) -> None:
         self.folder = folder
-        self.next_seq = 0
-        self.damage = damage or DamageLog(folder.parent)
+        self.next_seq: int = 0
+        self.damage: DamageLog = damage or DamageLog(folder.parent)
         self._writer = writer
         self._fd = -1
         self._first = -1  # the first sequence number of the open segment; -1 when none is open

@@ -22,7 +22,7 @@ from brain.stream.tracing import handling
 if TYPE_CHECKING:
     from brain.stream.consumer import Consumer, DeliveryOptions
 
-log = Log("brain.consumer")
+log: Log = Log("brain.consumer")
 
 _LEFT_ALONE = 100  # async handlers of a group left to themselves over their time; one more keeps its lane
 _END_SECONDS = 1.0  # how long a cancelled task may take to end when the group is left

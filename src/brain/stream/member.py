@@ -16,7 +16,7 @@ from brain.logs import Log
 from brain.stream.backends import Backend, Held
 from brain.stream.dead_letters import DeadLetter
 
-log = Log("brain.group")
+log: Log = Log("brain.group")
 
 
 class Member:
@@ -25,7 +25,7 @@ class Member:
     def __init__(
         self, backend: Backend, group: str, lease: float, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        self.name = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+        self.name: str = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
         self.group = group
         self._backend = backend
         self._lease = lease

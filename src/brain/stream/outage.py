@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from brain.logs import Log
 
-log = Log("brain.stream")
+log: Log = Log("brain.stream")
 
 EVERY_SECONDS = 10.0
 """The shortest time between two warnings."""

@@ -13,7 +13,7 @@ from brain.logs import Log
 from brain.store import DocumentChange, Store, forking
 from brain.store.rules import new_token
 
-log = Log("brain.outbox")
+log: Log = Log("brain.outbox")
 
 COLLECTION = "events.outbox"
 """The collection of the rows; a row is deleted once its events are on the stream."""

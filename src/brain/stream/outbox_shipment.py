@@ -18,7 +18,7 @@ from brain.store.rules import new_token
 from brain.stream.backends import Backend, MarkMismatch
 from brain.stream.outbox_rows import OutboxRow, events_of
 
-log = Log("brain.outbox")
+log: Log = Log("brain.outbox")
 
 ROWS = 64
 """Rows in one append; the mark names them all."""
@@ -81,8 +81,8 @@ class OutboxShipment:
     """
 
     def __init__(self, rows: OutboxRows, backend: Backend) -> None:
-        self.shipped = 0  # events
-        self.waiting = Waiting(0, "")
+        self.shipped: int = 0  # events
+        self.waiting: Waiting = Waiting(0, "")
         self._rows = rows
         self._backend = backend
         self._producer = ""

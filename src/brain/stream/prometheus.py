@@ -16,7 +16,7 @@ from brain.stream.publisher import failures
 from brain.stream.store_delays import BOUNDS, StoreDelays
 from brain.stream.stream import EventStream
 
-log = Log("brain.prometheus")
+log: Log = Log("brain.prometheus")
 
 GROUPS = 100
 """Most consumer groups with series of their own, so that a scrape stays small whatever clients create."""

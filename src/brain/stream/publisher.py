@@ -13,7 +13,7 @@ from brain.logs import Log
 
 __all__ = ["Publisher", "emit", "emit_async", "publish_all", "publish_safely"]
 
-log = Log("brain.publisher")
+log: Log = Log("brain.publisher")
 
 P = TypeVar("P")
 

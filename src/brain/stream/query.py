@@ -21,7 +21,7 @@ from brain.stream.matching import EventFilter, type_filter
 if TYPE_CHECKING:
     from brain.stream.stream import EventStream
 
-log = Log("brain.query")
+log: Log = Log("brain.query")
 
 PAGE = 2000
 """Most events read from the backend at once."""

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from brain.errors import Unavailable
 from brain.logs import Log
 from brain.stream.backends import Backend, GroupInfo, position_key
-from brain.stream.events import RETENTION_BLOCKED
+from brain.stream.events import RETENTION_BLOCKED, RetentionBlocked
 from brain.stream.publisher import emit
 
 if TYPE_CHECKING:
     from brain.stream.stream import EventStream
 
-log = Log("brain.retention")
+log: Log = Log("brain.retention")
 
 _STEP = 10_000  # events deleted in one transaction
 _ALARM_EVERY = 300.0  # seconds between two alarms about the same group
@@ -112,12 +112,12 @@ def report_blocked(stream: EventStream, group: GroupInfo, wanted: str) -> None:
     emit(
         stream,
         RETENTION_BLOCKED,
-        {
-            "group": group.name,
-            "lag": group.lag,
-            "pending": group.pending,
-            "safe": group.safe,
-            "wanted": wanted,
-            "remedy": f"start the group's consumer, or remove the group with `brain groups remove {group.name}`",
-        },
+        RetentionBlocked(
+            group=group.name,
+            lag=group.lag,
+            pending=group.pending,
+            safe=group.safe,
+            wanted=wanted,
+            remedy=f"start the group's consumer, or remove the group with `brain groups remove {group.name}`",
+        ),
     )

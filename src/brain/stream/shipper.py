@@ -38,7 +38,7 @@ from brain.stream.journal_bounds import note_oldest
 from brain.stream.outage import Outage
 from brain.stream.store_delays import StoreDelays
 
-log = Log("brain.shipper")
+log: Log = Log("brain.shipper")
 
 BATCH = 2000  # records in one append
 BACKLOG = 5000  # records waiting from which on CRITICAL ones go first
@@ -60,9 +60,9 @@ class Shipment:
         writer: Journal | None = None,
         lock: int | None = None,
     ) -> None:
-        self.name = folder.name
+        self.name: str = folder.name
         self.folder = folder
-        self.next = 0  # n of the mark
+        self.next: int = 0  # n of the mark
         self._next_critical = 0  # c of the mark
         self._backend = backend
         self._writer = writer
@@ -239,17 +239,17 @@ class Shipper:
         look: Callable[[], bool],
     ) -> None:
         """`look` mends the folder of the journal, as Journal.look does, at a moment when nobody appends."""
-        self.idle = False
-        self.failures = 0
-        self.recovered = 0  # records of dead processes stored by this one
-        self.last_error = ""
+        self.idle: bool = False
+        self.failures: int = 0
+        self.recovered: int = 0  # records of dead processes stored by this one
+        self.last_error: str = ""
         self._backend = backend
         self._root = root
         self._journal = journal
         self._on_stored = on_stored
         self._outage = outage
         self._look = look
-        self.damage = DamageLog(root)
+        self.damage: DamageLog = DamageLog(root)
         self._own = Shipment(journal.folder, backend, self.damage, journal)
         self._passed_over: set[str] = set()  # names in the folder that are no journals we may take up
         self._orphans: list[Shipment] = []
@@ -263,7 +263,7 @@ class Shipper:
         self._waiters: dict[int, list[Future[str]]] = {}
         self._flushes: list[tuple[int, Future[None]]] = []  # who waits until all before a number are stored
         self._positions: deque[tuple[Sequence[int], list[str]]] = deque(maxlen=_REMEMBERED)
-        self.store_delays = StoreDelays()
+        self.store_delays: StoreDelays = StoreDelays()
         self._over = False  # from then on nobody learns of what is stored
         self._ending = False
         self._given_up = False

@@ -20,7 +20,7 @@ from brain.charter import Event, in_the_wake_of
 from brain.logs import Log
 from brain.stream.receipt import Receipt
 
-log = Log("brain.spans")
+log: Log = Log("brain.spans")
 
 _tracer = trace.get_tracer("brain", __version__)
 _w3c = TraceContextTextMapPropagator()

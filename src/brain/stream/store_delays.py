@@ -30,9 +30,9 @@ class StoreDelays:
     """Written by the shipper's thread, one observation a batch; read by any other."""
 
     def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS) + 1)
+        self.counts: list[int] = [0] * (len(BOUNDS) + 1)
         self.examples: list[Example | None] = [None] * (len(BOUNDS) + 1)
-        self.sum = 0.0
+        self.sum: float = 0.0
 
     def observe(self, data: bytes) -> None:
         """The event with these bytes, the oldest of its batch, is stored now."""

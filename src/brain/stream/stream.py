@@ -47,7 +47,7 @@ from brain.stream.threads import DaemonPool, HandlerThreads, run_alone, run_in
 from brain.stream.tracing import SDK, publish_traced
 from brain.stream.uwsgi import check_uwsgi
 
-log = Log("brain.stream")
+log: Log = Log("brain.stream")
 
 A = ParamSpec("A")
 T = TypeVar("T")
@@ -100,11 +100,11 @@ class EventStream(OutboxStream):
 
     def __init__(self, options: StreamOptions, backend: Backend) -> None:
         self.options = options
-        self.url = options.url
-        self.lease = options.lease
+        self.url: str = options.url
+        self.lease: float = options.lease
         self._power = options.power
         self.consumers: list[Consumer] = []
-        self.forks = 0
+        self.forks: int = 0
         """How many forks lie between the process that opened the stream and this one."""
         self._critical = frozenset(
             name for name, declared in catalogue().items() if declared.priority is Priority.CRITICAL
@@ -118,9 +118,9 @@ class EventStream(OutboxStream):
 
     def _begin_process(self) -> None:
         """Have locks, signals and counts of this process's own. Touches nothing outside it."""
-        self.changes = ChangeSignal()
-        self.outage = Outage()
-        self.decoded = DecodedEvents()
+        self.changes: ChangeSignal = ChangeSignal()
+        self.outage: Outage = Outage()
+        self.decoded: DecodedEvents = DecodedEvents()
         self.refused: Counter[str] = Counter()
         self._said: dict[str, float] = {}
         self.standing: dict[str, str] = {}

@@ -10,7 +10,7 @@ from typing import Any
 from brain.logs import Log
 from brain.stream.retry import Backoff
 
-log = Log("brain.tasks")
+log: Log = Log("brain.tasks")
 
 SHOWN_SECONDS = 60.0
 """How long an end shows in `trouble`; a task that has run for so long is well again."""
@@ -24,7 +24,7 @@ class RestartingTask:
     def __init__(
         self, name: str, work: Callable[[], Coroutine[Any, Any, None]], is_over: Callable[[], bool] = lambda: False
     ) -> None:
-        self.ends = 0
+        self.ends: int = 0
         self._name = name
         self._work = work
         self._is_over = is_over

@@ -20,7 +20,7 @@ from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 from brain.errors import Unavailable
 from brain.logs import Log
 
-log = Log("brain.threads")
+log: Log = Log("brain.threads")
 
 A = ParamSpec("A")
 T = TypeVar("T")
@@ -122,7 +122,7 @@ class HandlerThreads:
     """At most `count` threads of one group, for one event loop; each is made when it is first needed."""
 
     def __init__(self, name: str, count: int) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._name = name
         self._free = count  # threads that run nothing, those not made yet included
         self._made = 0

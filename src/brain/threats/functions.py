@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from brain.store import Store
 from brain.stream.publisher import Publisher
 from brain.threats.service import ThreatService
 
 _service = ThreatService()
 
-create_threat = _service.create_threat
-get_threat = _service.get_threat
-list_threats = _service.list_threats
-update_threat_status = _service.update_threat_status
-get_stats = _service.get_stats
+create_threat: Final = _service.create_threat
+get_threat: Final = _service.get_threat
+list_threats: Final = _service.list_threats
+update_threat_status: Final = _service.update_threat_status
+get_stats: Final = _service.get_stats
 
 
 def set_event_stream(event_stream: Publisher | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,7 +26,7 @@ _EXAMPLE: dict[str, Any] = {
 class NewThreat(BaseModel):
     """A threat to be created."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     type: str = Field(
         min_length=1, max_length=limits.TYPE, description="What kind of threat, such as `ssh_brute_force`."
@@ -42,7 +42,7 @@ class NewThreat(BaseModel):
 class NewStatus(BaseModel):
     """A move of a threat."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"status": "INVESTIGATING", "reason": "looking at the logins"}]}
     )
 
@@ -52,7 +52,7 @@ class NewStatus(BaseModel):
     reason: str = Field("", max_length=REASON_CHARACTERS, description="Why, for the record.")
 
 
-ThreatView = view_of(
+ThreatView: type[BaseModel] = view_of(
     Threat,
     without=["readings"],
     properties=["allowed_moves"],
@@ -70,4 +70,4 @@ ThreatView = view_of(
         "history": [{"old": "OPEN", "new": "INVESTIGATING", "at": 1703001301.2, "reason": ""}],
     },
 )
-ThreatStatsView = view_of(ThreatStats)
+ThreatStatsView: type[BaseModel] = view_of(ThreatStats)

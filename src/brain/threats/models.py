@@ -34,7 +34,8 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
 
     `readings` holds counts of evidence by the input they were read from, so that reading an input again changes
     nothing; their sums are `metadata["evidence"]`. `mitigated_at` is None while the threat is open or its mitigation
-    did not hold. Severity may be given by name. Raises InvalidInput listing every fault.
+    did not hold. Severity may be given by name. Two are equal when all their fields are: the same threat before and
+    after a change is not. Raises InvalidInput listing every fault.
     """
 
     id: Annotated[str, Meta(description="The threat's id; it never changes.")]
@@ -75,6 +76,10 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
             faults.append(f"metadata: {fault}")
         if faults:
             raise InvalidInput(f"threat refused: {'; '.join(faults)}", faults)
+
+    def __hash__(self) -> int:
+        """By its id, which stays the same through its changes."""
+        return hash(self.id)
 
     @property
     def allowed_moves(self) -> tuple[ThreatStatus, ...]:

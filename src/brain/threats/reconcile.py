@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from brain.charter import Event
 from brain.kit.reconciliation import NO_EVENT, NO_STATE, Reconciled
@@ -16,7 +16,7 @@ class ThreatReconciliation:
     """Each threat must have been detected by an event, and be what the last event about it says. Raises Unavailable."""
 
     subject = "threats"
-    event_types = (DETECTED.name, UPDATED.name, STATUS_CHANGED.name, STORE_RESTORED.name)
+    event_types: Sequence[str] = (DETECTED.name, UPDATED.name, STATUS_CHANGED.name, STORE_RESTORED.name)
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -14,7 +14,7 @@ from brain.threats.detections import FORMER_GROUP, GROUP, DenialDetection
 from brain.threats.http import threats_router
 from brain.threats.service import ThreatService
 
-log = Log("brain.threats")
+log: Log = Log("brain.threats")
 
 LOOK_SECONDS = 0.5
 

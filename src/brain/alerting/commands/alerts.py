@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from brain.alerting.views import AlertView
     from brain.settings import Settings
 
-app = typer.Typer(no_args_is_help=True)
+app: typer.Typer = typer.Typer(no_args_is_help=True)
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The alert's id, alr_...")]
 ByOption = Annotated[str, typer.Option("--by", metavar="NAME", envvar="USER", help="Who you are.")]

@@ -13,7 +13,7 @@ from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print
 if TYPE_CHECKING:
     from brain.alerting.silences import Silence
 
-app = typer.Typer(no_args_is_help=True)
+app: typer.Typer = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")

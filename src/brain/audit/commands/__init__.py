@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from brain.audit.models import AuditEntry
     from brain.audit.verify import AuditReport
 
-app = typer.Typer(no_args_is_help=True)
+app: typer.Typer = typer.Typer(no_args_is_help=True)
 app.add_typer(hold_app, name="hold")
 app.command()(prune)
 

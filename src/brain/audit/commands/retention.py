@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from brain.charter import EventType
     from brain.settings import Settings
 
-hold_app = typer.Typer(help="Legal holds: keep entries, whatever their age.", no_args_is_help=True)
+hold_app: typer.Typer = typer.Typer(help="Legal holds: keep entries, whatever their age.", no_args_is_help=True)
 
 ByOption = Annotated[str | None, typer.Option(help="Who does this; else the name of this machine's user.")]
 

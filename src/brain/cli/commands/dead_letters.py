@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from brain.stream.backends import Backend
     from brain.stream.dead_letters import DeadLetter
 
-app = typer.Typer(no_args_is_help=True)
+app: typer.Typer = typer.Typer(no_args_is_help=True)
 
 GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help="The consumer group.")]
 PositionsArgument = Annotated[

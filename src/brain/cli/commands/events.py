@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from brain.charter import Event
     from brain.stream import EventStream
 
-app = typer.Typer(no_args_is_help=True)
+app: typer.Typer = typer.Typer(no_args_is_help=True)
 
 LimitOption = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="End after so many events.")]
 AfterOption = Annotated[str | None, typer.Option(metavar="POSITION", help="Start after this position.")]

@@ -10,7 +10,7 @@ import typer
 from brain.kit.cli.backend import find_group, opened
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json_array
 
-app = typer.Typer()
+app: typer.Typer = typer.Typer()
 
 
 @app.callback(invoke_without_command=True)

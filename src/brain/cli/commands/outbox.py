@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from brain.kit.outbox.listing import Listed
 
-app = typer.Typer(no_args_is_help=True)
+app: typer.Typer = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")

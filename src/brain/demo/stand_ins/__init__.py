@@ -34,11 +34,11 @@ class StandIns:
     """One of each, and the application that has them below their names. Tickets are numbered from `first`."""
 
     def __init__(self, first: int = 1) -> None:
-        self.pagerduty = PagerDutyStandIn()
-        self.slack = SlackStandIn()
-        self.webhook = WebhookSink()
-        self.jira = JiraStandIn(first=first)
-        self.servicenow = ServiceNowStandIn(first)
+        self.pagerduty: PagerDutyStandIn = PagerDutyStandIn()
+        self.slack: SlackStandIn = SlackStandIn()
+        self.webhook: WebhookSink = WebhookSink()
+        self.jira: JiraStandIn = JiraStandIn(first=first)
+        self.servicenow: ServiceNowStandIn = ServiceNowStandIn(first)
         self.by_name: dict[str, StandIn] = {
             "pagerduty": self.pagerduty,
             "slack": self.slack,
@@ -46,10 +46,10 @@ class StandIns:
             "jira": self.jira,
             "servicenow": self.servicenow,
         }
-        self.url = ""
+        self.url: str = ""
         """Where they answer while they run, without a slash at its end; known once `running` was entered."""
         mounts = [Mount(f"/{name}", one.app) for name, one in self.by_name.items()]
-        self.app = Starlette(routes=[Route("/", self._index), *mounts])
+        self.app: Starlette = Starlette(routes=[Route("/", self._index), *mounts])
 
     @asynccontextmanager
     async def running(self, port: int = 0) -> AsyncIterator[str]:

@@ -53,7 +53,7 @@ class StandIn:
         """The page of the vendor's documentation that it was written from."""
         self.received: list[Received] = []
         self._things = things
-        self.faulty = Faulty(Starlette(routes=list(routes)))
+        self.faulty: Faulty = Faulty(Starlette(routes=list(routes)))
         self.app: ASGIApp = Starlette(
             routes=[
                 Route("/", self._page),

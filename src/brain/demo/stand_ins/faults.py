@@ -32,8 +32,8 @@ class Faulty:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self.fault = Fault()
-        self.met = 0
+        self.fault: Fault = Fault()
+        self.met: int = 0
         """Requests that met a fault."""
         self._released = asyncio.Event()
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from brain.settings import Settings
 
-log = Log("brain.backup")
+log: Log = Log("brain.backup")
 
 ATTEMPTS = 5
 """How often a set is copied that turns out not to fit together, since retention or a restart came in between."""

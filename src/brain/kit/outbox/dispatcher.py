@@ -22,7 +22,7 @@ from brain.kit.outbox import claims
 from brain.kit.outbox.table import OutboxRow, prune
 from brain.logs import Log
 
-log = Log("brain.outbox")
+log: Log = Log("brain.outbox")
 
 T = TypeVar("T")
 Deliver = Callable[[OutboxRow], Awaitable[Mapping[str, Any]]]
@@ -115,7 +115,7 @@ class Dispatcher:
         self.consumer = consumer
         self.counts: Counter[tuple[str, str]] = Counter()
         """Since the start, by channel and outcome: sent, refused, postponed, or lost (another process took over)."""
-        self.database_errors = 0
+        self.database_errors: int = 0
         self._wake = asyncio.Event()
         self.database = database
         self._deliver = deliver

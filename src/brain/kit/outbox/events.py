@@ -27,7 +27,7 @@ from brain.stream.outbox_rows import OutboxRow, encoded
 from brain.stream.outbox_shipment import OutboxShipment
 from brain.stream.retry import Backoff
 
-log = Log("brain.outbox")
+log: Log = Log("brain.outbox")
 
 POLL = 1.0
 """Seconds between two looks when nothing was written here: for rows of processes that ended before shipping them."""
@@ -80,7 +80,7 @@ class EventShipping:
     """The task that takes a consumer's events to the stream. `run` goes on until it is cancelled."""
 
     def __init__(self, database: sa.Engine, consumer: str, stream: EventStream) -> None:
-        self.outages = 0
+        self.outages: int = 0
         self._database = database
         self._consumer = consumer
         self._stream = stream

@@ -12,7 +12,7 @@ from brain.kit.outbox.events import EventShipping, waiting_events
 from brain.kit.outbox.table import EVENTS_LABEL, channels, metadata
 from brain.logs import Log
 
-log = Log("brain.outbox")
+log: Log = Log("brain.outbox")
 
 
 def outbox_metrics(dispatcher: Dispatcher, shipping: EventShipping | None = None) -> Sequence[Metric]:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    MetaData,
     Row,
     String,
     Table,
@@ -69,8 +70,8 @@ def _move_events(db: Connection) -> None:
     db.execute(delete(outbox).where(rows))
 
 
-metadata = versioned("outbox", _move_events)
-outbox = Table(
+metadata: MetaData = versioned("outbox", _move_events)
+outbox: Table = Table(
     "outbox",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
@@ -96,7 +97,7 @@ outbox = Table(
 """One row for each message; `create_tables(engine, metadata)` makes the tables before the first `put`."""
 
 
-events = Table(
+events: Table = Table(
     "outbox_events",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),

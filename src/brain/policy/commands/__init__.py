@@ -6,7 +6,7 @@ import typer
 
 from brain.policy.commands import approvals, containment, decisions, files, rules
 
-app = typer.Typer(no_args_is_help=True)
+app: typer.Typer = typer.Typer(no_args_is_help=True)
 
-for part in (decisions, files, rules, containment, approvals):
-    part.register(app)
+for _part in (decisions, files, rules, containment, approvals):
+    _part.register(app)

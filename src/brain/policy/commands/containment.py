@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id.")]
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; shown with every denial.")]
 
-switch = typer.Typer(help="Deny everything to everybody but a list of agents.", no_args_is_help=True)
+switch: typer.Typer = typer.Typer(help="Deny everything to everybody but a list of agents.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:

@@ -21,8 +21,8 @@ Agent = Mapping[str, Any] | str
 ANONYMOUS: Final = "anonymous"
 """The id for callers that may be unknown. Rules can name it like any other id."""
 
-log = Log("brain.policy")
-lost = 0
+log: Log = Log("brain.policy")
+lost: int = 0
 """How many blocks of `acting_as` ended in another context than they began in: what ran between did not know them."""
 
 _acting: ContextVar[Mapping[str, Any] | None] = ContextVar("brain_acting_agent", default=None)

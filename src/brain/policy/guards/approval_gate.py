@@ -39,7 +39,7 @@ class ApprovalGate:
     ) -> None:
         if (why := unapprovable(context)) is not None:
             raise action_denied(f"{why} (approval required by: {decision.reason})", decision, remedy=COMPARABLE_VALUES)
-        self.waits = options.waits
+        self.waits: bool = options.waits
         self._engine = options.engine
         self._timeout = decision.metadata.get("approval_timeout", options.timeout)
         self._decision = decision

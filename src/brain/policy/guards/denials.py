@@ -25,7 +25,7 @@ class ActionDenied(BrainError):
 
     def __init__(self, message: str, decision: Decision | None = None, approval: Approval | None = None) -> None:
         super().__init__(message)
-        self.decision = decision or denial_in_words(message)
+        self.decision: Decision = decision or denial_in_words(message)
         self.approval = approval
 
     def ids(self) -> dict[str, str | None]:

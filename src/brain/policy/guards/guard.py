@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, ParamSpec, TypeVar, cast
+from typing import Any, Literal, ParamSpec, TypeVar, cast, overload
 from weakref import WeakSet
 
 from brain.errors import InvalidInput
@@ -23,7 +23,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F")
 
-log = Log("brain.policy")
+log: Log = Log("brain.policy")
 
 _silent: WeakSet[PolicyEngine] = WeakSet()
 """Engines without a stream of which that was said."""
@@ -166,6 +166,12 @@ class Guard:
         if not isinstance(action, str):
             raise InvalidInput(f"name: {function!r} has no name; give one")
         return cast(F, self._wrapped(cast(Any, function), CallDescription(action, resource, None, agent)))
+
+    @overload
+    def tools(self, tools: Mapping[str, F], *, agent: Agent | Callable[..., Agent] | None = None) -> dict[str, F]: ...
+
+    @overload
+    def tools(self, tools: Iterable[F], *, agent: Agent | Callable[..., Agent] | None = None) -> dict[str, F]: ...
 
     def tools(
         self, tools: Iterable[Any] | Mapping[str, Any], *, agent: Agent | Callable[..., Agent] | None = None

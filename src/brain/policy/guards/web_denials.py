@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.exceptions import HTTPException
 
 from brain.policy.approvals import Approval
@@ -14,11 +16,11 @@ class ActionDeniedHTTP(ActionDenied, HTTPException):
 
     def __init__(self, message: str, decision: Decision | None = None, approval: Approval | None = None) -> None:
         Exception.__init__(self, message)  # ActionDenied's would go on to HTTPException's, which takes other arguments
-        self.decision = decision or denial_in_words(message)
+        self.decision: Decision = decision or denial_in_words(message)
         self.approval = approval
-        self.status_code = self.status
+        self.status_code: int = self.status
         self.detail = message
-        self.headers = None
+        self.headers: Mapping[str, str] | None = None
 
     def __str__(self) -> str:
         return self.detail

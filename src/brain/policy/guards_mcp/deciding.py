@@ -14,7 +14,7 @@ from brain.policy.models import Condition, Rule
 from brain.policy.operators import Operator
 from brain.policy.patterns import matcher
 
-log = Log("brain.guards_mcp")
+log: Log = Log("brain.guards_mcp")
 failures: Counter[str] = Counter()
 """How many requests could not be decided, by the kind of fault. Each was a denial, and is in the log."""
 

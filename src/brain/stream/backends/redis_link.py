@@ -11,7 +11,7 @@ import redis
 from brain.errors import BrainError, Unavailable
 from brain.redis_client.connect import Gate, connect
 from brain.redis_client.errors import explained
-from brain.redis_client.url import parse
+from brain.redis_client.url import RedisUrl, parse
 from brain.stream.backends import Fenced, MarkMismatch, NoGroup
 from brain.stream.backends.redis_scripts import SCRIPTS
 
@@ -23,10 +23,10 @@ class Link:
     """Thread-safe through the client's connection pool: a call takes a connection and gives it back."""
 
     def __init__(self, url: str) -> None:
-        self.place = parse(url)
-        self.reply_timeout = float(str(self.place.options.get("socket_timeout", REPLY_TIMEOUT)))
+        self.place: RedisUrl = parse(url)
+        self.reply_timeout: float = float(str(self.place.options.get("socket_timeout", REPLY_TIMEOUT)))
         self._gate = Gate()
-        self.client = connect(self.place, REPLY_TIMEOUT, self._gate)
+        self.client: redis.Redis = connect(self.place, REPLY_TIMEOUT, self._gate)
         for command in ("XREADGROUP", "XREAD", "XRANGE", "XREVRANGE"):
             self.client.set_response_callback(command, _raw)
         self._scripts = {name: self.client.register_script(text) for name, text in SCRIPTS.items()}

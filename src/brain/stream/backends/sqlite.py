@@ -81,7 +81,7 @@ class SQLiteBackend:
     durable = True
 
     def __init__(self, url: str, *, power: bool = False) -> None:
-        self.path = sqlite_file(url)
+        self.path: Path = sqlite_file(url)
         self._appended = threading.Condition()
         self._timed = 0.0
         try:

@@ -22,7 +22,7 @@ LONGEST_LINE = 65_536
 ROWS = 50
 """Addresses shown in the table, the busiest first; `--json` gives all."""
 
-app = typer.Typer(no_args_is_help=True)
+app: typer.Typer = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()

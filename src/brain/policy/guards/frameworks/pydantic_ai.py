@@ -15,7 +15,7 @@ from brain.policy.guards.frameworks.action import ToolAction
 from brain.policy.guards.frameworks.objects import is_from, name_of_type, run_by_mcp, with_methods
 
 if TYPE_CHECKING:
-    from pydantic_ai import Tool
+    from pydantic_ai.tools import Tool
     from pydantic_ai.toolsets import AbstractToolset
 
 Actions = Callable[[str], ToolAction]
