@@ -1,6 +1,7 @@
 """An environment for each agent framework, and for the hosts, made with uv at its first use and kept for later runs.
 
 Their versions conflict with each other and with ours, so none of them is in the project's own environment.
+`scripts/setup test` runs this module, which makes the one that `make test` needs.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ HOSTS: Mapping[str, Sequence[str]] = {
     ),
 }
 """What programs run in (support.hosts), with what a plain install of ours brings."""
+SMALL_CUT = "pydantic_ai"
+"""The framework that `make test` runs; `make test-long` runs all of them."""
 _TOOLS = ("pytest>=8.4", "pytest-asyncio>=1.0")
 
 
@@ -110,3 +113,7 @@ def uv(what: str, folder: Path, *arguments: str) -> None:
             f"the environment for {what} cannot be made; its packages come from a registry, once:\n{done.stderr}",
             pytrace=False,
         )
+
+
+if __name__ == "__main__":
+    environment(SMALL_CUT)
