@@ -12,7 +12,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from browser.page import Watch
 from browser.site import Site
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+"""The headless shell where there is one: the same engine, without the windows and pages of a whole browser."""
 SWITCHED_OFF = (
     "PreloadTopChromeWebUI",  # the browser's own pages, which nobody sees: a renderer for each tab
     # The option goes before Playwright's own, so what that switches off for the sake of tests is here again.
