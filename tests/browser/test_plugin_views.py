@@ -28,10 +28,10 @@ VIEW = "src/brain_weather/page/view.js"
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    made = Environment(tmp_path_factory.mktemp("environment") / "env")
-    made.install(write(files_on_page(), tmp_path_factory.mktemp("package")))
-    return made
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    with Environment(tmp_path_factory.mktemp("environment") / "env") as made:
+        made.install(write(files_on_page(), tmp_path_factory.mktemp("package")))
+        yield made
 
 
 @pytest.fixture(scope="module")
