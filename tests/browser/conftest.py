@@ -47,9 +47,15 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def consumers(request: pytest.FixtureRequest) -> tuple[str, ...] | None:
+    """The plug-ins that consume events in the module's servers: its `CONSUMERS`, else all. Each costs a server much."""
+    return getattr(request.module, "CONSUMERS", None)
+
+
+@pytest.fixture(scope="module")
+def site(consumers: tuple[str, ...] | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A server that the module's tests share: they tell their events apart by names of their own."""
-    server = Site(tmp_path_factory.mktemp("site"))
+    server = Site(tmp_path_factory.mktemp("site"), consumers=consumers)
     try:
         yield server.start()
     finally:
@@ -57,9 +63,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture
-def fresh_site(tmp_path: Path) -> Iterator[Site]:
+def fresh_site(consumers: tuple[str, ...] | None, tmp_path: Path) -> Iterator[Site]:
     """A server of the test's own."""
-    server = Site(tmp_path)
+    server = Site(tmp_path, consumers=consumers)
     try:
         yield server.start()
     finally:
@@ -67,9 +73,9 @@ def fresh_site(tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.fixture
-def own_site(tmp_path: Path) -> Iterator[Site]:
+def own_site(consumers: tuple[str, ...] | None, tmp_path: Path) -> Iterator[Site]:
     """A server of the test's own in a process of its own, to be killed and restarted."""
-    server = Site(tmp_path, own_process=True)
+    server = Site(tmp_path, own_process=True, consumers=consumers)
     try:
         yield server.start()
     finally:

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, Route, expect
 from browser.page import open_page
 from browser.site import Site
 
+CONSUMERS = ()
 KEY = "a-key-for-this-test-alone"
 
 
@@ -81,7 +82,7 @@ def test_the_first_event_is_shown_when_it_is_stored_while_the_page_connects(tab:
 
 @pytest.fixture
 def locked_site(tmp_path: Path) -> Iterator[Site]:
-    server = Site(tmp_path, KEY)
+    server = Site(tmp_path, KEY, consumers=CONSUMERS)
     try:
         yield server.start()
     finally:
