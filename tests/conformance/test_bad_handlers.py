@@ -132,7 +132,8 @@ async def check(stream: EventStream, handler: Callable[[Event], Any], seen: list
     async def well(event: Event) -> None:
         good.append(event.payload["n"])
 
-    values: dict[str, Any] = {"max_attempts": 2, "retry_delay": 0.01, "timeout": 0.2 if error == OVER_TIME else DEADLINE, "grace": 0.5, **how}
+    seconds = 0.2 if error == OVER_TIME else DEADLINE
+    values: dict[str, Any] = {"max_attempts": 2, "retry_delay": 0.01, "timeout": seconds, "grace": 0.5, **how}
     stream.consumer("bad", "*", handler, DeliveryOptions(**values))
     stream.consumer("good", "*", well)
     async with running(stream):
@@ -233,7 +234,7 @@ async def test_a_plain_handler_that_hangs_costs_one_lane(stream: EventStream, re
         else:
             seen.append(event.payload["n"])
 
-    over_time = "the handler did not finish within 1 s"
+    over_time = "the handler did not finish within 1.0 s"
     await check(stream, handler, seen, over_time, timeout=1.0, max_attempts=1, concurrency=2)
 
 
