@@ -94,7 +94,8 @@ _watches: dict[Page, Watch] = {}
 @pytest.fixture
 def tab(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A fresh tab; options of its context come by `@pytest.mark.parametrize("tab", [{...}], indirect=True)`."""
-    options = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light", **getattr(request, "param", {})}
+    options = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light", "reduced_motion": "reduce"}
+    options |= getattr(request, "param", {})
     context = chromium.new_context(**options)
     page = context.new_page()
     seen = _watches[page] = Watch(page)

@@ -58,11 +58,10 @@ def shown(tab: Page, server: Started) -> None:
     "tab",
     [
         {"color_scheme": "light"},
-        {"color_scheme": "dark"},
-        {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
+        {"color_scheme": "dark", "viewport": {"width": 390, "height": 844}},
     ],
     indirect=True,
-    ids=["light", "dark", "390px"],
+    ids=["light", "dark-390px"],
 )
 def test_the_view_is_shown_by_its_own_script(tab: Page, weather: Started) -> None:
     shown(tab, weather)
