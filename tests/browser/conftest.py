@@ -12,7 +12,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from browser.page import Watch
 from browser.site import Site
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+"""The headless shell where there is one: the same engine, without the windows and pages of a whole browser."""
 SWITCHED_OFF = (
     "PreloadTopChromeWebUI",  # the browser's own pages, which nobody sees: a renderer for each tab
     # The option goes before Playwright's own, so what that switches off for the sake of tests is here again.
@@ -45,9 +47,15 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def consumers(request: pytest.FixtureRequest) -> tuple[str, ...] | None:
+    """The plug-ins that consume events in the module's servers: its `CONSUMERS`, else all. Each costs a server much."""
+    return getattr(request.module, "CONSUMERS", None)
+
+
+@pytest.fixture(scope="module")
+def site(consumers: tuple[str, ...] | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A server that the module's tests share: they tell their events apart by names of their own."""
-    server = Site(tmp_path_factory.mktemp("site"))
+    server = Site(tmp_path_factory.mktemp("site"), consumers=consumers)
     try:
         yield server.start()
     finally:
@@ -55,9 +63,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture
-def fresh_site(tmp_path: Path) -> Iterator[Site]:
+def fresh_site(consumers: tuple[str, ...] | None, tmp_path: Path) -> Iterator[Site]:
     """A server of the test's own."""
-    server = Site(tmp_path)
+    server = Site(tmp_path, consumers=consumers)
     try:
         yield server.start()
     finally:
@@ -65,9 +73,9 @@ def fresh_site(tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.fixture
-def own_site(tmp_path: Path) -> Iterator[Site]:
+def own_site(consumers: tuple[str, ...] | None, tmp_path: Path) -> Iterator[Site]:
     """A server of the test's own in a process of its own, to be killed and restarted."""
-    server = Site(tmp_path, own_process=True)
+    server = Site(tmp_path, own_process=True, consumers=consumers)
     try:
         yield server.start()
     finally:
@@ -86,7 +94,8 @@ _watches: dict[Page, Watch] = {}
 @pytest.fixture
 def tab(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A fresh tab; options of its context come by `@pytest.mark.parametrize("tab", [{...}], indirect=True)`."""
-    options = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light", **getattr(request, "param", {})}
+    options = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light", "reduced_motion": "reduce"}
+    options |= getattr(request, "param", {})
     context = chromium.new_context(**options)
     page = context.new_page()
     seen = _watches[page] = Watch(page)

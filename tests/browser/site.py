@@ -21,16 +21,25 @@ PATIENCE = 60
 class Site:
     """The server at `url`, its state in `folder`; `key` is the API key it wants, if any.
 
-    It runs in a thread of this process, or in a process of its own, which can be killed and started again.
+    It runs in a thread of this process, or in a process of its own, which can be killed and started again. `consumers`
+    are the plug-ins that consume events there, None for all.
     """
 
-    def __init__(self, folder: Path, key: str | None = None, *, own_process: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        key: str | None = None,
+        *,
+        own_process: bool = False,
+        consumers: tuple[str, ...] | None = None,
+    ) -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.stream = f"sqlite:///{folder}/brain.db"
         self._key = key
         self._own_process = own_process
+        self._consumers = consumers
         self._process: ServeProcess | None = None
         self._thread: ServeThread | None = None
         self.client = httpx.Client(
@@ -43,10 +52,13 @@ class Site:
     def start(self) -> Site:
         if self._own_process:
             options = ("--stream", self.stream)
-            self._process = ServeProcess(self.folder, *options, port=self.port).__enter__()
+            environment = {} if self._consumers is None else {"BRAIN_CONSUMERS": ",".join(self._consumers)}
+            process = ServeProcess(self.folder, *options, port=self.port, environment=environment)
+            self._process = process.__enter__()
         else:
+            given: dict[str, Any] = {} if self._consumers is None else {"consumers": self._consumers}
             key = SecretStr(self._key) if self._key else None
-            self._thread = ServeThread(Settings(stream=self.stream, port=self.port, api_key=key)).start()
+            self._thread = ServeThread(Settings(stream=self.stream, port=self.port, api_key=key, **given)).start()
         return self
 
     def kill(self) -> None:

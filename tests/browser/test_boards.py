@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from browser.page import open_page
 from browser.site import Site
 
+CONSUMERS = ()
 NO_REGULAR_REFRESH = "{ const set = setTimeout; window.setTimeout = (f, ms) => (ms === 5000 ? 0 : set(f, ms)); }"
 """The page never asks again by the clock alone: what changes on it was noticed through an event."""
 

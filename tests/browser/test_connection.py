@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from browser.page import open_page
 from browser.site import Site
 
+CONSUMERS = ()
 KEY = "a-key-for-this-test-alone"
 
 
@@ -66,9 +67,22 @@ def test_a_hidden_tab_lets_go_of_its_connection_and_catches_up(tab: Page, fresh_
     expect(tab.locator(".event-row", has_text="while-asleep").first).to_be_visible()
 
 
+def test_the_first_event_is_shown_when_it_is_stored_while_the_page_connects(tab: Page, fresh_site: Site) -> None:
+    """The history was empty when it was read, and the connection is not made yet."""
+
+    def store_first(route: Route) -> None:
+        fresh_site.ask("in-between")
+        fresh_site.until(lambda: fresh_site.get("/events")["events"], "stored")
+        route.continue_()
+
+    tab.route("**/api/events/live?*", store_first, times=1)
+    open_page(tab, fresh_site, "#/events")
+    expect(tab.locator(".event-row", has_text="in-between").first).to_be_visible()
+
+
 @pytest.fixture
 def locked_site(tmp_path: Path) -> Iterator[Site]:
-    server = Site(tmp_path, KEY)
+    server = Site(tmp_path, KEY, consumers=CONSUMERS)
     try:
         yield server.start()
     finally:

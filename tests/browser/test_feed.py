@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from browser.page import open_page
 from browser.site import Site
 
+CONSUMERS = ()
 ROWS = 300
 
 

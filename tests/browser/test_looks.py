@@ -128,14 +128,26 @@ NARROW = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 
 @pytest.mark.parametrize(
     "tab",
-    [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"color_scheme": "dark", **NARROW}],
+    [
+        {"color_scheme": "light"},
+        pytest.param({"color_scheme": "dark"}, marks=pytest.mark.long),
+        {"color_scheme": "dark", **NARROW},
+    ],
     indirect=True,
     ids=["light", "dark", "dark-390px"],
 )
-def test_axe_finds_no_fault_in_any_view(tab: Page, busy_site: Site) -> None:
+def test_every_view_is_without_fault_for_axe_fits_the_screen_and_asks_no_other_host(
+    tab: Page, busy_site: Site, watch: Watch
+) -> None:
     faults = []
+    widths = "[document.documentElement.scrollWidth, document.querySelector('#inspector').scrollWidth, innerWidth]"
+
+    def fits(where: str) -> None:
+        page, inspector, screen = tab.evaluate(widths)
+        assert max(page, inspector) <= screen, where
 
     def check(where: str) -> None:
+        fits(where)
         options = {"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": RULES}}
         found = Axe().run(tab, options=options)
         if found.violations_count:
@@ -143,6 +155,7 @@ def test_axe_finds_no_fault_in_any_view(tab: Page, busy_site: Site) -> None:
 
     for view in VIEWS:
         shown(tab, busy_site, view)
+        fits(view)
         if view == "incidents":  # opened, it is another page
             check(view)
         opened(tab, view)
@@ -152,19 +165,7 @@ def test_axe_finds_no_fault_in_any_view(tab: Page, busy_site: Site) -> None:
     expect(tab.get_by_role("dialog")).to_be_visible()
     check("a question")
     assert not faults, "\n".join(faults)
-
-
-@pytest.mark.parametrize("tab", [NARROW], indirect=True, ids=["390px"])
-def test_a_narrow_screen_needs_no_sideways_scrolling(tab: Page, busy_site: Site) -> None:
-    widths = "[document.documentElement.scrollWidth, document.querySelector('#inspector').scrollWidth, innerWidth]"
-    for view in VIEWS:
-        shown(tab, busy_site, view)
-        for step in ("at first", "opened"):
-            if step == "opened":
-                opened(tab, view)
-            page, inspector, screen = tab.evaluate(widths)
-            assert max(page, inspector) <= screen, (view, step)
-        left(tab)
+    assert watch.hosts == {f"127.0.0.1:{busy_site.port}"}
 
 
 def ground(tab: Page) -> int:
@@ -204,14 +205,6 @@ def test_every_view_is_reached_from_the_keyboard_and_by_its_address(tab: Page, b
     expect(tab.get_by_role("heading", level=1)).to_have_text("Dead letters")
     tab.goto(f"{busy_site.url}/#/no-such-view")
     expect(tab.get_by_role("heading", level=1)).to_have_text("Overview")
-
-
-def test_no_request_leaves_for_another_host(tab: Page, busy_site: Site, watch: Watch) -> None:
-    for view in VIEWS:
-        shown(tab, busy_site, view)
-        opened(tab, view)
-        left(tab)
-    assert watch.hosts == {f"127.0.0.1:{busy_site.port}"}
 
 
 @pytest.mark.parametrize("tab", [{"viewport": {"width": 1360, "height": 900}}], indirect=True, ids=["1360px"])

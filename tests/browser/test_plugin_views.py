@@ -28,10 +28,10 @@ VIEW = "src/brain_weather/page/view.js"
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    made = Environment(tmp_path_factory.mktemp("environment") / "env")
-    made.install(write(files_on_page(), tmp_path_factory.mktemp("package")))
-    return made
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    with Environment(tmp_path_factory.mktemp("environment") / "env") as made:
+        made.install(write(files_on_page(), tmp_path_factory.mktemp("package")))
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +58,10 @@ def shown(tab: Page, server: Started) -> None:
     "tab",
     [
         {"color_scheme": "light"},
-        {"color_scheme": "dark"},
-        {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
+        {"color_scheme": "dark", "viewport": {"width": 390, "height": 844}},
     ],
     indirect=True,
-    ids=["light", "dark", "390px"],
+    ids=["light", "dark-390px"],
 )
 def test_the_view_is_shown_by_its_own_script(tab: Page, weather: Started) -> None:
     shown(tab, weather)

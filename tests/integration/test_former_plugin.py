@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -83,10 +84,10 @@ async def open_consumer(house: House):
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    made = Environment(tmp_path_factory.mktemp("environment") / "env")
-    made.install(write(FILES, tmp_path_factory.mktemp("package")))
-    return made
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    with Environment(tmp_path_factory.mktemp("environment") / "env") as made:
+        made.install(write(FILES, tmp_path_factory.mktemp("package")))
+        yield made
 
 
 def test_its_module_and_its_consumer_run_as_before(environment: Environment, tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ import sys
 
 import pytest
 
-from support.framework_environments import CASES, FRAMEWORKS, run_cases
+from support.framework_environments import CASES, FRAMEWORKS, SMALL_CUT, run_cases
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize(
+    "framework", [SMALL_CUT, *(pytest.param(name, marks=pytest.mark.long) for name in FRAMEWORKS if name != SMALL_CUT)]
+)
 def test_guarded_inside_the_framework(framework: str) -> None:
     written = len(re.findall(r"^(?:async )?def test_", (CASES / f"cases_{framework}.py").read_text(), re.M))
     printed = run_cases(framework, timeout=600)

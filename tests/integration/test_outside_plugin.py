@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.outside import ROOT, Environment, Started, files_on_page, write
+from support.outside import BRAIN, ROOT, Environment, Started, files_on_page, write
 from support.scripted import Reply, ScriptedServer
 from support.tracker import Tracker
 from support.waiting import wait_until
@@ -25,10 +25,10 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environment(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    made = Environment(tmp_path_factory.mktemp("environment") / "env")
-    made.install(package)
-    return made
+def environment(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    with Environment(tmp_path_factory.mktemp("environment") / "env") as made:
+        made.install(package)
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,8 @@ def test_its_command_reads_what_the_server_wrote(
     wait_until(lambda: "west: 30 m/s, 1 storms" in environment.brain("weather", "list", folder=served.folder).stdout)
     listed = json.loads(environment.brain("weather", "list", "--json", folder=served.folder).stdout)
     assert {"station": "west", "wind": 30.0, "storms": 1}.items() <= listed[-1].items()
-    assert "Weather: list stations and their wind." in environment.brain("--help", folder=served.folder).stdout
+    helped = environment.run("-c", BRAIN, "--help", folder=served.folder)
+    assert "Weather: list stations and their wind." in helped.stdout
 
 
 def test_misspelt_settings_are_refused_with_the_nearest_name(environment: Environment, tmp_path: Path) -> None:

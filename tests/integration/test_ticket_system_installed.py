@@ -31,10 +31,10 @@ def tracker() -> Iterator[Tracker]:
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    made = Environment(tmp_path_factory.mktemp("environment") / "env")
-    made.install(write(FILES, tmp_path_factory.mktemp("package")))
-    return made
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    with Environment(tmp_path_factory.mktemp("environment") / "env") as made:
+        made.install(write(FILES, tmp_path_factory.mktemp("package")))
+        yield made
 
 
 @pytest.fixture

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import io
+import os
 import pkgutil
+import threading
+from contextlib import redirect_stderr
 from importlib import import_module
+from tempfile import TemporaryDirectory
 
 import httpcore
+import httpx
 import pydantic.v1  # which FastAPI loads when it is first given a route
 import rich.progress
 import rich.table
@@ -32,6 +39,32 @@ from support.made_once import make_once
 
 make_once()
 
+
+async def serve_once() -> None:
+    """So that what is made once is there for all children."""
+    given = settings.Settings(stream="memory://", port=0)
+    async with running.running(given) as server, httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+        (await client.get("/api/events", params={"limit": 1})).raise_for_status()
+
+
+def settle() -> None:
+    """Serve once, where nothing is set, and leave no thread: a child must not find what one was doing."""
+    environ, folder = dict(os.environ), os.getcwd()
+    with TemporaryDirectory() as empty, redirect_stderr(io.StringIO()):
+        for name in environ:
+            if name.startswith("BRAIN_"):
+                del os.environ[name]
+        os.chdir(empty)
+        try:
+            asyncio.run(serve_once())
+        finally:
+            os.chdir(folder)
+            os.environ.update(environ)
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread():
+            thread.join(10)
+
+
 for package in (brain.cli, brain.demo):
     for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         import_module(found.name)
@@ -41,6 +74,7 @@ for plugin in plugins().values():
     for name in plugin.commands:
         plugin.command(name)
 settings.settings_model()
+settle()
 # No child's garbage collector looks through all of this: half of the time that a command takes.
 gc.collect()
 gc.freeze()

@@ -1,5 +1,7 @@
 """Environments beside the project's own, made with uv at their first use and kept for later runs: one for each agent
 framework, for the hosts, and for type checkers. Their versions conflict with each other and with ours.
+
+`scripts/setup test` runs this module, which makes the one that `make test` needs.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ HOSTS: Mapping[str, Sequence[str]] = {
     ),
 }
 """What programs run in (support.hosts), with what a plain install of ours brings."""
+SMALL_CUT = "pydantic_ai"
+"""The framework that `make test` runs; `make test-long` runs all of them."""
 _TOOLS = ("pytest>=8.4", "pytest-asyncio>=1.0")
 
 
@@ -113,3 +117,7 @@ def uv(name: str, folder: Path, *arguments: str) -> None:
             f"the environment for {name} cannot be made; its packages come from a registry, once:\n{done.stderr}",
             pytrace=False,
         )
+
+
+if __name__ == "__main__":
+    environment(SMALL_CUT)

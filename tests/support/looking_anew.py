@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from brain import cli
+from brain.connectors.notifiers import NOTIFIERS
 from brain.plugins import catalogue, discovery, plugins
 from brain.settings import settings_model
 
@@ -15,4 +16,5 @@ def main() -> None:
     for found in (plugins, catalogue, settings_model):
         found.cache_clear()
     discovery._faults.clear()
+    vars(NOTIFIERS).pop("_points", None)
     cli.main()

@@ -116,8 +116,9 @@ export class Live extends EventTarget {
   async #listen(signal, connected) {
     const cut = new AbortController();
     const headers = { Accept: "text/event-stream" };
-    if (this.lastPosition !== null) headers["Last-Event-ID"] = this.lastPosition;
     const query = new URLSearchParams({ pattern: this.pattern });
+    if (this.lastPosition !== null) headers["Last-Event-ID"] = this.lastPosition;
+    else query.set("after", ""); // the stream was empty: what was stored since is new, so begin at its first event
     const response = await request(`/api/events/live?${query}`, { headers, signal: AbortSignal.any([signal, cut.signal]) });
     connected();
     this.#become("live");
