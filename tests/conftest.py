@@ -80,10 +80,11 @@ def _logs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A test that runs a command, or configures logs, leaves the next one's as they were."""
     monkeypatch.setattr(logs, "_is_command", False)
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, levels = root.handlers[:], {name: logging.getLogger(name).level for name in ("", *logs.CHATTY)}
     yield
     root.handlers[:] = handlers
-    root.setLevel(level)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture(autouse=True)

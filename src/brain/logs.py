@@ -22,6 +22,9 @@ unwritten: int = 0
 _is_command = False
 """Whether this process is the `brain` command, and its logs are set up here."""
 
+CHATTY = ("uvicorn", "httpx", "httpcore", "asyncio")
+"""Loggers of others, of which the `brain` command shows warnings and errors alone."""
+
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -100,7 +103,7 @@ def configure_logs(level: str = "warning", form: str = "auto") -> None:
     root.handlers[:] = [handler]
     least = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(least)
-    for chatty in ("uvicorn", "httpx", "httpcore", "asyncio"):
+    for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, least))
     _is_command = True
     include_structlog()
