@@ -143,6 +143,9 @@ async def test_a_consumer_that_has_not_begun_is_named_in_readyz(monkeypatch: pyt
         await until(named)
 
 
+OURS = {f"brain.{name}" for name in ("audit", "metrics", "alerting", "incidents")}
+
+
 def test_a_node_with_another_database_is_refused_and_doctor_names_it_until_the_groups_are_adopted(
     tmp_path: Path, redis_url: str
 ) -> None:
@@ -156,6 +159,7 @@ def test_a_node_with_another_database_is_refused_and_doctor_names_it_until_the_g
     ):
         client.post("/threats", json={"type": "scan", "source": "203.0.113.7"}).raise_for_status()
         wait_until(lambda: client.get("/audit", params={"pattern": "threat.detected"}).json() != [])
+        wait_until(lambda: {group["name"] for group in client.get("/groups").json()} >= OURS)
         refused = brain("serve", "--stream", redis_url, "--port", "0", folder=second)
     assert refused.returncode == 2
     assert "group brain.a" in refused.stderr
