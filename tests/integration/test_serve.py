@@ -97,13 +97,14 @@ def test_sigterm_ends_it_in_order_with_a_follower_attached(tmp_path: Path) -> No
 
 
 def test_the_log_is_json_lines_without_secrets(tmp_path: Path) -> None:
+    made = "made the key of the audit log; keep a copy of it"
     with ServeProcess(tmp_path, environment={"BRAIN_API_KEY": "s3cret-key"}) as server:
         refused = httpx.get(f"{server.url}/api/threats", headers={"Authorization": "Bearer s3cret-kex"})
         assert refused.status_code == 401
+        wait_until(lambda: made in server.log())
         assert server.stop() == 0
         lines = [json.loads(line) for line in server.log().splitlines()]
     told = {line["event"]: line for line in lines}
-    made = "made the key of the audit log; keep a copy of it"
     assert told.keys() == {made, "listening", "request refused", "stopping"}
     assert told["listening"]["url"] == server.url
     assert "s3cret" not in server.log()
