@@ -6,6 +6,7 @@ import asyncio
 import multiprocessing
 import random
 import sqlite3
+import threading
 import time
 from collections import Counter
 from contextlib import closing
@@ -29,7 +30,7 @@ from support.forks import in_child
 from support.processes import kill, spawn
 from support.signals import freeze, thaw
 from support.sizes import sizes
-from support.waiting import until
+from support.waiting import DEADLINE, until
 
 shared = pytest.mark.parametrize("url", ["sqlite", "redis", "cluster"], indirect=True)
 kept = pytest.mark.parametrize("url", ["sqlite", "redis"], indirect=True)
@@ -122,6 +123,33 @@ async def test_closing_ships_what_waits_whichever_is_closed_first(first: str, ur
         assert outbox_state(again).waiting == 0
     async with EventStream.open(url, journal=tmp_path / "journal") as stream:
         assert len(await announced(stream)) == 100
+
+
+@pytest.mark.parametrize("first", ["stream", "store"])
+async def test_what_was_written_during_a_look_is_shipped_at_the_end(first: str, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/brain.db"
+    store, stream = open_store(url), await EventStream.open(url)
+    scan, has_looked, goes_on = store.scan, threading.Event(), threading.Event()
+
+    def slow(*args: Any, **options: Any) -> Any:
+        found = scan(*args, **options)
+        has_looked.set()
+        goes_on.wait(DEADLINE)
+        return found
+
+    store.scan = slow  # type: ignore[method-assign]
+    outbox = announcer_for(stream, store)
+    assert isinstance(outbox, EventOutbox)
+    assert has_looked.wait(DEADLINE)
+    make(store, stream, "p-1")
+    closing_it = asyncio.create_task(stream.close() if first == "stream" else asyncio.to_thread(store.close))
+    await until(outbox.is_stopping)
+    goes_on.set()
+    await closing_it
+    await stream.close()
+    store.close()
+    async with EventStream.open(url) as stream:
+        assert await announced(stream) == ["p-1 a", "p-1 b"]
 
 
 async def test_changes_go_on_while_the_stream_is_away(tmp_path: Path, start_redis: Any) -> None:

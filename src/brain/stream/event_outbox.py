@@ -136,6 +136,10 @@ class EventOutbox:
             return ""
         return f"changes wait for {seconds:.0f} s to be announced on the stream: {self.last_error or 'see the log'}"
 
+    def is_stopping(self) -> bool:
+        """Whether it ships what is left, and ends."""
+        return self._stopping.is_set()
+
     def stop(self, timeout: float) -> None:
         """Ship what is there for at most `timeout` seconds, unless store or stream are away; then end the thread."""
         self._stopping.set()
@@ -149,21 +153,22 @@ class EventOutbox:
         delay = 0.0
         looked_back = time.monotonic()
         while True:
+            ending = self._stopping.is_set()  # asked before the look: one that began earlier may have missed a row
             try:
                 more = self._turn()
-                if not more and time.monotonic() - looked_back >= POLL and not self._stopping.is_set():
+                if not more and time.monotonic() - looked_back >= POLL and not ending:
                     looked_back = time.monotonic()
                     self._shipment.look_back()
                 delay = 0.0
             except Exception as error:  # noqa: BLE001  (the thread must live on; logged and counted)
-                if self._stopping.is_set():
+                if ending:
                     return
                 self._note(error)
                 delay = min(1.0, max(0.02, delay * 2)) * random.uniform(0.5, 1.0)
                 self._stopping.wait(delay)
                 continue
             if not more:
-                if self._stopping.is_set():
+                if ending:
                     return
                 self._sleep()
 
