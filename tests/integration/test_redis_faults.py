@@ -97,7 +97,7 @@ async def test_what_is_published_in_trouble_arrives_after_it(
             await asyncio.to_thread(end, redis_server, client)
             positions = await asyncio.wait_for(asyncio.gather(*receipts), 60)
             assert sorted(positions, key=position_key) == positions
-            await asyncio.to_thread(until, lambda: len(received) >= 10)
+            await asyncio.to_thread(until, lambda: {*received} == {*range(10)})
             consuming.cancel()
             await asyncio.gather(consuming, return_exceptions=True)
     assert list(dict.fromkeys(received)) == list(range(10))  # at least once each, in order

@@ -153,7 +153,7 @@ class EventOutbox:
         delay = 0.0
         looked_back = time.monotonic()
         while True:
-            ending = self._stopping.is_set()  # asked before the look: one that began earlier may have missed a row
+            ending = self.is_stopping()  # asked before the look: one that began earlier may have missed a row
             try:
                 more = self._turn()
                 if not more and time.monotonic() - looked_back >= POLL and not ending:
