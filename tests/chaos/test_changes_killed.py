@@ -9,6 +9,7 @@ import asyncio
 import multiprocessing
 import random
 import time
+from collections.abc import Callable
 from contextlib import closing
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -29,9 +30,21 @@ from support.sizes import sizes
 from support.waiting import until, wait_until
 
 
-def started(url: str, folder: Path, name: str) -> tuple[BaseProcess, Connection]:
+def kill_at_random(kills: int, work: Callable[..., None], *args: str) -> None:
+    """Let processes work, two at a time, and kill each at a random moment after its first change."""
+    chance = random.Random(kills)
+    for number in range(0, kills, 2):
+        workers = [started(work, *args, f"p{number}{letter}") for letter in "ab"]
+        for _, going in workers:
+            wait_until(going.poll)
+        for process, _ in workers:
+            time.sleep(chance.uniform(0, 0.1))
+            kill(process)
+
+
+def started(work: Callable[..., None], *args: str) -> tuple[BaseProcess, Connection]:
     ours, theirs = multiprocessing.Pipe()
-    return spawn(change, url, str(folder / "journal"), name, theirs), ours
+    return spawn(work, *args, theirs), ours
 
 
 async def all_events(url: str, folder: Path) -> list[Event]:
@@ -50,14 +63,7 @@ def test_state_and_events_agree(
     kind: str, kills: int, tmp_path: Path, request: pytest.FixtureRequest, capsys: Any
 ) -> None:
     url = f"sqlite:///{tmp_path}/brain.db" if kind == "sqlite" else str(request.getfixturevalue("redis_url"))
-    chance = random.Random(kills)
-    for number in range(0, kills, 2):  # two at a time
-        workers = [started(url, tmp_path, f"p{number}{letter}") for letter in "ab"]
-        for _, going in workers:
-            wait_until(going.poll)
-        for process, _ in workers:
-            time.sleep(chance.uniform(0, 0.1))
-            kill(process)
+    kill_at_random(kills, change, url, str(tmp_path / "journal"))
     events = asyncio.run(all_events(url, tmp_path))
     with closing(open_store(url)) as store:
         told = Told(events, store)
@@ -76,18 +82,7 @@ def test_the_consumers_tables_and_their_events_agree(
     url = f"sqlite:///{tmp_path}/consumers.db" if kind == "sqlite" else request.getfixturevalue("postgres").url
     database = open_database(url)
     tables_worker.prepare(database)
-    chance = random.Random(kills)
-    for number in range(0, kills, 2):  # two at a time
-        pipes = [multiprocessing.Pipe() for _ in "ab"]
-        workers = [
-            spawn(tables_worker.change, stream, url, journal, f"p{number}{letter}", theirs)
-            for letter, (_, theirs) in zip("ab", pipes, strict=True)
-        ]
-        for ours, _ in pipes:
-            wait_until(ours.poll)
-        for process in workers:
-            time.sleep(chance.uniform(0, 0.1))
-            kill(process)
+    kill_at_random(kills, tables_worker.change, stream, url, journal)
     events = asyncio.run(tables_worker.shipped(stream, database, journal))
     made, announced = tables_worker.made(database), tables_worker.announced(events)
     database.dispose()

@@ -16,6 +16,7 @@ from brain.alerting.announce import notification_failed, notified
 from brain.alerting.configuration import AlertingConfiguration
 from brain.alerting.delivery import SKIPPED, PageDelivery
 from brain.alerting.evaluation import delete_old, due, evaluate, reroute
+from brain.alerting.events import NOTIFICATION_FAILED, NOTIFIED
 from brain.alerting.projector import AlertProjector
 from brain.alerting.prometheus import alert_metrics
 from brain.alerting.tables import CONSUMER, make_tables
@@ -223,21 +224,21 @@ class _Announced(Outcomes):
     def sent(self, db: sa.Connection, row: OutboxRow, answer: Mapping[str, Any]) -> None:
         """Announce it, unless nothing was sent."""
         if SKIPPED not in answer:
-            self._put(db, notified, row)
+            self._put(db, NOTIFIED.name, lambda: notified(row))
 
     def refused(self, db: sa.Connection, row: OutboxRow, error: str) -> None:
         """Announce it."""
-        self._put(db, lambda refused: notification_failed(refused, error), row)
+        self._put(db, NOTIFICATION_FAILED.name, lambda: notification_failed(row, error))
 
     def stored(self) -> None:
         """Ship it."""
         self._events.nudge()
 
-    def _put(self, db: sa.Connection, make: Callable[[OutboxRow], Event], row: OutboxRow) -> None:
+    def _put(self, db: sa.Connection, event_type: str, make: Callable[[], Event]) -> None:
         try:
-            put_event(db, CONSUMER, make(row), self._clock())
+            put_event(db, CONSUMER, make(), self._clock())
         except EnvelopeError as error:  # or the page would be sent again and again
-            note_failure("alert.notified", error)
+            note_failure(event_type, error)
 
 
 def _limits(configuration: AlertingConfiguration) -> dict[str, int]:

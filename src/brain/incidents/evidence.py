@@ -17,7 +17,7 @@ from brain.charter import Event
 from brain.incidents.models import Incident
 from brain.incidents.source_events import DECISION
 from brain.incidents.tables import decisions, recent, windows
-from brain.kit.sql import insert_into
+from brain.kit.sql import chunks, insert_into
 from brain.text import clip_text
 
 AGENT_CHARACTERS = 200
@@ -86,15 +86,12 @@ class Evidence:
 
     def _add_late(self, rows: Sequence[dict[str, Any]], oldest: float) -> None:
         """Give decisions to the incidents whose window they lie in."""
-        agents = {row["agent"] for row in rows}
-        watching = self._db.execute(
-            select(windows.c.agent, windows.c.at, windows.c.incident).where(
-                windows.c.agent.in_(agents), windows.c.at >= oldest
-            )
-        ).all()
-        for agent, at, incident in watching:
-            late = [row for row in rows if row["agent"] == agent and at - self._window <= row["at"] <= at]
-            self._give(incident, late[: max(0, MOST - self._count(incident))])
+        columns = (windows.c.agent, windows.c.at, windows.c.incident)
+        for agents in chunks(sorted({row["agent"] for row in rows})):
+            watching = select(*columns).where(windows.c.agent.in_(agents), windows.c.at >= oldest)
+            for agent, at, incident in self._db.execute(watching).all():
+                late = [row for row in rows if row["agent"] == agent and at - self._window <= row["at"] <= at]
+                self._give(incident, late[: max(0, MOST - self._count(incident))])
 
     def _give(self, incident: str, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:

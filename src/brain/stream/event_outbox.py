@@ -23,7 +23,7 @@ from brain.stream.announcer import Announced, EventDraft
 from brain.stream.backends import Backend
 from brain.stream.outage import Outage
 from brain.stream.outbox_rows import COLLECTION, RowKeys, StoreRows, made_at, rows_of
-from brain.stream.outbox_shipment import ROWS, OutboxShipment
+from brain.stream.outbox_shipment import ROWS, OutboxShipment, give_way
 from brain.stream.publisher import note_failure
 from brain.stream.tracing import SDK, traced
 
@@ -178,7 +178,7 @@ class EventOutbox:
             before = list(self._unshipped)
         keys = self._shipment.ship()
         if keys is None:
-            time.sleep(random.uniform(0, 0.002))  # let the one that was quicker finish
+            give_way()
             return True
         if keys:
             self._notify()

@@ -9,6 +9,8 @@ No process has to be the only one, and none is waited for.
 
 from __future__ import annotations
 
+import random
+import time
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -25,6 +27,11 @@ ROWS = 64
 KEPT_BYTES = 8 << 20
 """What was appended to a backend that may come back with less is remembered up to this size, to be appended again."""
 _REMEMBERED = 10_000  # keys of rows that this process has seen on the stream
+
+
+def give_way() -> None:
+    """After a `ship` that gave None: let the one that was quicker finish."""
+    time.sleep(random.uniform(0, 0.002))
 
 
 class OutboxMark(NamedTuple):

@@ -5,6 +5,8 @@ A consumer calls `put` in the transaction of the effect: both are kept, or neith
 before the row was marked sends that row AGAIN: what makes that harmless is the vendor's own key (PagerDuty's
 dedup_key, a label or correlation_id searched before creating), which every `deliver` must derive from the row and
 never invent again. Where a vendor has none (Slack, plain webhooks), a message may come twice, and is never lost.
+
+Events of changes have rows of their own (`put_event`), which come to the stream once (`EventShipping`).
 """
 
 from brain.kit.outbox.dispatcher import Dispatcher, DispatchOptions, Outcomes

@@ -7,7 +7,6 @@ event once, whatever is killed (brain.stream.outbox_shipment says how).
 from __future__ import annotations
 
 import asyncio
-import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -23,14 +22,12 @@ from brain.kit.sql import insert_missing
 from brain.logs import Log
 from brain.stream import EventStream
 from brain.stream.change_signal import ChangeSignal
+from brain.stream.event_outbox import POLL
 from brain.stream.outbox_rows import OutboxRow, encoded
-from brain.stream.outbox_shipment import OutboxShipment
+from brain.stream.outbox_shipment import OutboxShipment, give_way
 from brain.stream.retry import Backoff
 
 log: Log = Log("brain.outbox")
-
-POLL = 1.0
-"""Seconds between two looks when nothing was written here: for rows of processes that ended before shipping them."""
 
 
 def put_event(db: sa.Connection, consumer: str, event: Event, now: float) -> None:
@@ -118,7 +115,7 @@ class EventShipping:
             before = self._shipment.shipped
             while (keys := self._shipment.ship()) != []:
                 if keys is None:
-                    time.sleep(random.uniform(0, 0.002))  # let the one that was quicker finish
+                    give_way()
             if self._shipment.shipped != before:
                 self._stream.changes.notify()
 
