@@ -7,4 +7,5 @@ PLUGIN = Plugin(
     purpose="Keeps the fleet's health events, and runs healing actions for the critical ones.",
     events="brain.immune.events",
     open="brain.immune.tasks:open_component",
+    provides={"HealthReports": "brain.immune.reports:health_reports"},
 )

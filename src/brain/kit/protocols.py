@@ -7,10 +7,10 @@ it asks `context.find(AuditProofs)`, and carries on without it where that gives 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from brain.charter import Event, Severity, ThreatStatus
+from brain.charter import Event, HealthKind, HealthSeverity, Severity, ThreatStatus
 from brain.kit.health_score import DecisionCounts
 
 
@@ -108,4 +108,92 @@ class DecisionRecord(Protocol):
 
     def since(self, at: float) -> DecisionCounts | None:
         """Those since this Unix time; None when nothing was ever counted. Blocks. Raises Unavailable."""
+        ...
+
+
+class EffectDecision(Protocol):
+    """The decision that let an effect go on."""
+
+    @property
+    def rule_id(self) -> str | None:
+        """The rule that decided; None when none matched."""
+
+    @property
+    def reason(self) -> str:
+        """Why, in words."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """The warnings of the rules that matched."""
+
+
+class EffectGuard(Protocol):
+    """Decides before an effect happens, by the rules of the fleet. The plug-in `policy` provides it."""
+
+    async def check(
+        self,
+        agent: str | Mapping[str, Any],
+        action: str,
+        resource: str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> EffectDecision:
+        """Return when `agent`, an id or fields such as `agent_id` and `agent_role`, may do the action now.
+
+        Raises ActionDenied, ApprovalRequired while a person is asked (the same call goes through once after the
+        answer), and Unavailable.
+        """
+        ...
+
+    async def contained(self) -> Mapping[str, float | None]:
+        """The agents that are contained now, and until when, in Unix seconds. Raises Unavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the rules. What was found by `find` and was asked must be closed."""
+        ...
+
+
+@dataclass(frozen=True)
+class ThreatReport:
+    """What another plug-in saw of a threat. The same `reading`, such as an event's id, counts once."""
+
+    type: str
+    source: str
+    severity: Severity
+    description: str
+    reading: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ThreatReports(Protocol):
+    """Makes threats of what other plug-ins see. The plug-in `threats` provides it."""
+
+    async def report(self, report: ThreatReport) -> str:
+        """The id of the threat: a new one, or that of the same type and source that is not over.
+
+        A threat keeps each reading: name one for a batch where many come. Raises InvalidInput and Unavailable.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class HealthReport:
+    """What another plug-in saw of the health of a module, an agent or a device."""
+
+    severity: HealthSeverity
+    kind: HealthKind
+    module: str
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    correlation_id: str | None = None
+
+
+class HealthReports(Protocol):
+    """Records health events of what other plug-ins see. The plug-in `immune` provides it."""
+
+    async def report(self, report: HealthReport, *, key: str | None = None) -> int:
+        """The number of the health event; that of the first one when `key` was used before.
+
+        Raises InvalidInput and Unavailable.
+        """
         ...

@@ -19,6 +19,7 @@ from brain.kit.idempotency import request_key, token_for
 from brain.plugins import Component, PluginContext
 from brain.policy.analysis import analyse
 from brain.policy.approvals import Approval, ApprovalStatus
+from brain.policy.effects import acquire_engine, release_engine
 from brain.policy.engine import PolicyEngine
 from brain.policy.files import rule_from, rules_from, written
 from brain.policy.http_models import (
@@ -64,9 +65,7 @@ AgentIdPath = Annotated[str, Path(max_length=limits.TEXT, description="The agent
 @asynccontextmanager
 async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """The policy routes over rules kept in the store, their events going to the stream."""
-    engine = await asyncio.to_thread(
-        PolicyEngine, context.stream, store=context.store, max_rules_age=context.settings.max_rules_age
-    )
+    engine = await asyncio.to_thread(acquire_engine, context)
     try:
         yield Component(
             make_router(engine, context.stream),
@@ -74,7 +73,7 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
             checks={"rules": partial(readiness, engine)},
         )
     finally:
-        await asyncio.to_thread(engine.close)
+        await asyncio.to_thread(release_engine, context)
 
 
 def make_router(engine: PolicyEngine, stream: EventStream) -> APIRouter:

@@ -10,4 +10,5 @@ PLUGIN = Plugin(
     commands={
         "policy": Command("brain.policy.commands:app", "Rules and decisions: what agents may do."),
     },
+    provides={"EffectGuard": "brain.policy.effects:effect_guard"},
 )

@@ -13,6 +13,7 @@ PLUGIN = Plugin(
     },
     provides={
         "ThreatMoves": "brain.threats.moves:threat_moves",
+        "ThreatReports": "brain.threats.reports:threat_reports",
         "OpenThreatCounts": "brain.threats.counts:open_threat_counts",
     },
 )
