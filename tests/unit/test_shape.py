@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from brain import EventStream, PolicyEngine
+
 SOURCE = Path(__file__).parents[2] / "src" / "brain"
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -68,3 +70,11 @@ def test_almost_every_public_function_has_a_docstring() -> None:
     public = list(public_functions())
     bare = [place for place, node in public if ast.get_docstring(node) is None]
     assert len(bare) <= 0.05 * len(public), bare
+
+
+async def test_what_each_publish_and_decision_reads_has_few_attributes(tmp_path: Path) -> None:
+    """CPython keeps the attributes of an object of at most 30 inside of it; with more each look-up takes longer."""
+    async with EventStream.open(f"sqlite:///{tmp_path}/brain.db") as stream:
+        engine = PolicyEngine(stream)
+        assert {type(part).__name__: len(vars(part)) for part in (stream, engine) if len(vars(part)) > 30} == {}
+        engine.close()

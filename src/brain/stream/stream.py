@@ -100,8 +100,6 @@ class EventStream(OutboxStream):
 
     def __init__(self, options: StreamOptions, backend: Backend) -> None:
         self.options = options
-        self.url: str = options.url
-        self.lease: float = options.lease
         self._power = options.power
         self.consumers: list[Consumer] = []
         self.forks: int = 0
@@ -115,6 +113,16 @@ class EventStream(OutboxStream):
         self._begin(backend)
         _open_streams.add(self)
         ending.ship_at_exit(self)
+
+    @property
+    def url(self) -> str:
+        """The URL that it was opened with."""
+        return self.options.url
+
+    @property
+    def lease(self) -> float:
+        """How many seconds a silent consumer keeps what it holds."""
+        return self.options.lease
 
     def _begin_process(self) -> None:
         """Have locks, signals and counts of this process's own. Touches nothing outside it."""
