@@ -19,9 +19,9 @@ from weakref import WeakSet
 
 from brain import limits, logs
 from brain.charter import Event, Pattern, Priority, check_depth, too_large
-from brain.errors import BrainError, Conflict, EnvelopeError, InvalidInput, Unavailable
+from brain.errors import BrainError, Conflict, InvalidInput, Unavailable
 from brain.logs import Log
-from brain.platform import at_fork, force_out
+from brain.platform import at_fork
 from brain.plugins import catalogue
 from brain.redis_client.url import masked, parse
 from brain.store import Store
@@ -35,12 +35,14 @@ from brain.stream.consumer import Consumer, DeliveryOptions, Handler
 from brain.stream.dead_letters import DeadLetter
 from brain.stream.decoded import DecodedEvents
 from brain.stream.event_outbox import EventOutbox, follow_closing
+from brain.stream.forcing import Forcing
 from brain.stream.group import Group, GroupOptions, check_group_name, loop_over
 from brain.stream.journal import Journal
 from brain.stream.outage import Outage
 from brain.stream.query import Batch, EventQuery, Stored, Stretch
 from brain.stream.receipt import LATE, Receipt
 from brain.stream.receipt_keeper import ReceiptKeeper
+from brain.stream.refusals import Refusals
 from brain.stream.shipper import Shipper
 from brain.stream.store_delays import StoreDelays
 from brain.stream.threads import DaemonPool, HandlerThreads, run_alone, run_in
@@ -53,7 +55,6 @@ A = ParamSpec("A")
 T = TypeVar("T")
 
 _AT_ONCE = 500  # events in one look at the stream
-_SAY_EVERY = 1.0  # seconds between two log lines about the same reason of refusal
 _LATE_REMEMBERED = 1_000  # events that interrupted a publish and whose receipts may still be awaited
 CALLS = 16
 """Threads for calls to the backend."""
@@ -120,6 +121,11 @@ class EventStream(OutboxStream):
         return self.options.url
 
     @property
+    def refused(self) -> Counter[str]:
+        """How many events were refused, by the name of the error."""
+        return self._refusals.counts
+
+    @property
     def lease(self) -> float:
         """How many seconds a silent consumer keeps what it holds."""
         return self.options.lease
@@ -129,16 +135,14 @@ class EventStream(OutboxStream):
         self.changes: ChangeSignal = ChangeSignal()
         self.outage: Outage = Outage()
         self.decoded: DecodedEvents = DecodedEvents()
-        self.refused: Counter[str] = Counter()
-        self._said: dict[str, float] = {}
+        self._refusals = Refusals()
         self.standing: dict[str, str] = {}
         """Why groups that read by position, projections, stand still: by group, a sentence that says what to do."""
         self._publishing = threading.RLock()
         self._appending = False  # the thread that holds the lock is in the middle of an append
         self._late: deque[tuple[str, bytes, bool]] = deque()  # published meanwhile by what interrupted that thread
         self._late_numbers: deque[tuple[str, int]] = deque(maxlen=_LATE_REMEMBERED)
-        self._forcing = threading.RLock()
-        self._forced = 0
+        self._forcing = Forcing()
         self._journal: Journal | None = None
         self._shipper: Shipper | None = None
         self._direct = 0
@@ -240,8 +244,8 @@ class EventStream(OutboxStream):
                     self._appending = False
                     if self._late:
                         self._append_late()
-            if self._power:
-                self._force_out(seq)
+            if self._power and self._journal is not None:
+                self._forcing.force(self._journal, seq, self._publishing)
         except Exception as error:  # noqa: BLE001  (as above)
             return self._refuse(event_id, error)
         shipper = self._shipper
@@ -279,21 +283,6 @@ class EventStream(OutboxStream):
                 if self._late:
                     self._append_late()
 
-    def _force_out(self, seq: int) -> None:
-        """Return when the record is on stable storage; one fdatasync serves all that were appended before it began."""
-        journal = self._journal
-        assert journal is not None
-        with self._forcing:
-            if seq < self._forced:
-                return
-            with self._publishing:
-                upto, fd = journal.next_seq, journal.duplicate()
-            try:
-                force_out(fd)
-            finally:
-                os.close(fd)
-            self._forced = max(self._forced, upto)
-
     def _append_nowhere(self, data: bytes, critical: bool) -> int:
         """Before the stream is open in this process."""
         raise Closed("the stream is not open in this process")
@@ -306,17 +295,7 @@ class EventStream(OutboxStream):
         return int(position)
 
     def _refuse(self, event_id: str, error: Exception) -> Receipt:
-        reason = type(error).__name__
-        self.refused[reason] += 1
-        now = time.monotonic()
-        if now - self._said.get(reason, 0.0) >= _SAY_EVERY:  # a full disk refuses thousands a second
-            self._said[reason] = now
-            log.error(
-                "an event was refused", reason=reason, error=str(error), event_id=event_id, total=self.refused[reason]
-            )
-        if not isinstance(error, BrainError):
-            error = EnvelopeError(f"event: cannot be published: {type(error).__name__}: {error}")
-        return Receipt(event_id, self._keeper, -1, False, error)
+        return Receipt(event_id, self._keeper, -1, False, self._refusals.note(event_id, error))
 
     def event_outbox(self, store: Store) -> Announcer:
         """What announces the changes of this store here; one for each store, made when it is first asked for.
@@ -580,7 +559,7 @@ class EventStream(OutboxStream):
             "accepted": accepted,
             "stored": min(stored, accepted),
             "backlog": max(0, accepted - stored) + sum(outbox.unshipped for outbox in self.outboxes),
-            "refused": sum(self.refused.values()),
+            "refused": self._refusals.counts.total(),
             "recovered": shipper.recovered if shipper else 0,
             "damaged": shipper.corrupt if shipper else 0,
             "unlogged": logs.unwritten,
