@@ -41,17 +41,24 @@ BODIES: dict[str, Callable[[str], dict[str, Any]]] = {
 
 
 class Client:
-    """Sends each request with a key of its own, again and again until it is answered."""
+    """Sends each request with a key of its own, again and again until it is answered; a few at a time, in order."""
 
     def __init__(self) -> None:
+        self.is_up = asyncio.Event()
+        self._at_once = asyncio.Semaphore(8)
         self.url = ""
         self.noted = ""
         self.sent_again = 0
         self._http = httpx.AsyncClient(timeout=30, trust_env=False)
 
     async def create(self, kind: str, key: str) -> Any:
+        async with self._at_once:
+            return await self._created(kind, key)
+
+    async def _created(self, kind: str, key: str) -> Any:
         path = f"incidents/{self.noted}/notes" if kind == "notes" else kind
         while True:
+            await self.is_up.wait()
             try:
                 answer = await self._http.post(
                     f"{self.url}/api/{path}", json=BODIES[kind](key), headers={"Idempotency-Key": f"{kind}/{key}"}
@@ -71,6 +78,7 @@ async def served(url: str, client: Client) -> BaseProcess:
     process = spawn(serve, url, theirs)
     await until(ours.poll)
     client.url = ours.recv()
+    client.is_up.set()
     return process
 
 
@@ -85,6 +93,7 @@ async def create_and_kill(url: str, kills: int, chance: random.Random) -> tuple[
             for kind in BODIES:
                 asked.create_task(client.create(kind, key))
             await asyncio.sleep(chance.uniform(0.0, 0.5))
+            client.is_up.clear()
             await asyncio.to_thread(kill, server)
             server = await served(url, client)
     return client, keys, server

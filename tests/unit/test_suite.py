@@ -65,7 +65,7 @@ MAY_SLEEP = {
     "chaos/test_backup_under_load.py::test_restored_elsewhere_and_back_in_place": RANDOM,
     "chaos/test_bad_handlers_beside.py::round_of": PACE,
     "chaos/test_consumer_killed.py::test_each_event_has_one_effect": RANDOM,
-    "chaos/test_creating_over_http_killed.py::create": "a client that tries again after a pause",
+    "chaos/test_creating_over_http_killed.py::_created": "a client that tries again after a pause",
     "chaos/test_creating_over_http_killed.py::create_and_kill": RANDOM,
     "chaos/test_incidents_killed.py::test_one_ticket_a_story_in_each_system": RANDOM,
     "chaos/test_metrics_killed.py::test_the_series_equal_a_recount": RANDOM,
