@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,21 @@ class Command:
         return Ran(process.exitcode, out.read_text(), err.read_text())
 
 
+def run_program(program: str | Path, *arguments: str, folder: Path) -> Ran:
+    """Run a Python file as the main program, to its end, in a process that has imported what the package does."""
+    out, err = folder / ".out", folder / ".err"
+    process = start(folder, (program, *arguments), out, err, {}, main=_program)
+    process.join(120)
+    if process.exitcode is None:
+        process.kill()
+    return Ran(process.exitcode, out.read_text(), err.read_text())
+
+
+def _program() -> None:
+    del sys.argv[0]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
 def start(
     folder: Path,
     arguments: Sequence[str | Path],
@@ -52,7 +68,8 @@ def start(
     environment: Mapping[str, str],
     main: Callable[[], None] = cli.main,
 ) -> BaseProcess:
-    """Start `brain` in the folder, without what this environment sets of it; its output goes to the two files."""
+    """Start `brain` in the folder, without what this environment sets of it; its output goes to the two files, or to
+    one that is named twice."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("BRAIN_")}
     return spawn(_run, main, folder, [*map(str, arguments)], out, err, {**own, **environment})
 
@@ -69,6 +86,6 @@ def _run(
     os.environ.clear()
     os.environ.update(environment)
     for path, descriptor in ((out, 1), (err, 2)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND), descriptor)
     sys.argv = ["brain", *arguments]
     main()
