@@ -72,11 +72,6 @@ async def becomes(client: httpx.AsyncClient, id: str, status: str) -> dict[str, 
     return found
 
 
-async def types(client: httpx.AsyncClient, pattern: str) -> list[str]:
-    found = await client.get("/api/events", params={"pattern": pattern, "limit": 1000})
-    return [event["event"]["type"] if "event" in event else event["type"] for event in found.json()["events"]]
-
-
 async def test_agents_do_a_mission_and_what_it_did_is_undone(client: httpx.AsyncClient) -> None:
     done: list[tuple[str, Any]] = []
 
@@ -130,7 +125,8 @@ async def test_policy_decides_who_starts_missions_and_does_tasks(client: httpx.A
     async with MissionClient(str(client.base_url), KEY) as tasks:
         assert await tasks.lease(Wanted("eve")) == []
         (held,) = await tasks.lease(Wanted("ann"))
-        await client.post("/api/policy/containments", json={"agent_id": "ann", "ttl": 600, "reason": "rogue", "by": "op"})
+        rogue = {"agent_id": "ann", "ttl": 600, "reason": "rogue", "by": "op"}
+        (await client.post("/api/policy/containments", json=rogue)).raise_for_status()
         (again,) = await tasks.lease(Wanted("bob"), wait=20)
         assert (again.id, again.token) == (held.id, 2)
         for call in (tasks.complete, tasks.heartbeat, tasks.give_back):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
+from brain.missions.commands_robots import check, order
 
 if TYPE_CHECKING:
     from brain.missions.service import MissionService
@@ -161,6 +162,10 @@ def answer(
     """Answer the question of a task that waits for a person."""
     found = _change(stream, database, lambda service: service.answer(task, approved, by, note))
     typer.echo(f"{found['id']}: {found['status']}")
+
+
+app.command()(order)
+app.command()(check)
 
 
 def read_missions(stream: str | None, database: str | None, method: Method) -> Any:

@@ -21,6 +21,7 @@ from brain.missions.http_models import (
     Reason,
     StatsView,
 )
+from brain.missions.http_robots import add_robots
 from brain.missions.http_workers import agents_router, tasks_router
 from brain.missions.models import MissionStatus
 from brain.missions.service import Document, MissionService
@@ -36,6 +37,7 @@ _MOVES = creates_nothing("it moves a mission; sent again it finds it moved, and 
 def missions_router(service: MissionService) -> APIRouter:
     """The routes over this service."""
     router = APIRouter(prefix="/missions", tags=["missions"])
+    add_robots(router, service)
     _add_reading(router, service)
     _add_making(router, service)
     _add_moves(router, service)

@@ -50,7 +50,7 @@ class MissionService:
         self.ready = ChangeSignal()
         """Notified when tasks can be claimed that could not before."""
         self.settings = settings
-        self._database = database
+        self.database = database
         self._clock = clock
         self._changed = changed
         self._guard = guard
@@ -115,23 +115,23 @@ class MissionService:
     async def answer(self, task: str, yes: bool, by: str, note: str = "") -> Document:
         """A person's answer to a task's question. Raises NotFound and Conflict."""
         await self._change(lambda change: moves.answer(change, change.task(task), yes, note, by))
-        return await reading.read(self._database, reading.task_document, task)
+        return await reading.read(self.database, reading.task_document, task)
 
     async def get(self, id: str) -> Document:
         """A mission with its tasks. Raises NotFound."""
-        return await reading.read(self._database, reading.mission_document, id)
+        return await reading.read(self.database, reading.mission_document, id)
 
     async def list(self, statuses: Sequence[str] = (), limit: int = 100) -> Documents:
         """Missions, the latest first."""
-        return await reading.read(self._database, reading.mission_documents, statuses, limit)
+        return await reading.read(self.database, reading.mission_documents, statuses, limit)
 
     async def graph(self, id: str) -> Document:
         """The nodes and edges of a mission's tasks. Raises NotFound."""
-        return await reading.read(self._database, reading.graph, id)
+        return await reading.read(self.database, reading.graph, id)
 
     async def stats(self) -> Document:
         """How many missions, tasks and agents there are, by status."""
-        return await reading.read(self._database, reading.stats, self._clock())
+        return await reading.read(self.database, reading.stats, self._clock())
 
     # agents
 
@@ -188,7 +188,7 @@ class MissionService:
 
     async def agents(self) -> Documents:
         """The agents that were ever seen, by name."""
-        return await reading.read(self._database, reading.agent_documents, self._clock())
+        return await reading.read(self.database, reading.agent_documents, self._clock())
 
     # inside
 
@@ -201,14 +201,14 @@ class MissionService:
         return await self.get(id)
 
     async def _change(self, work: Callable[[MissionTransaction], T]) -> T:
-        return self._note(*await for_writing(self._database, self.transact, work))
+        return self._note(*await for_writing(self.database, self.transact, work))
 
     async def _commit(self, calls: Sequence[Any]) -> Sequence[Any]:
-        return self._note(*await for_tasks(self._database, self.transact, lambda change: carry_out(change, calls)))
+        return self._note(*await for_tasks(self.database, self.transact, lambda change: carry_out(change, calls)))
 
     def transact(self, work: Callable[[MissionTransaction], T]) -> tuple[T, bool]:
         """Do the work in one transaction; what it gave, and whether tasks became ready. Blocks."""
-        with durable(self._database) as db:
+        with durable(self.database) as db:
             change = MissionTransaction(db, self._clock(), self.settings)
             done = work(change)
             change.finish()
