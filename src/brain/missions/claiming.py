@@ -18,21 +18,12 @@ from brain.missions.transaction import MissionTransaction
 ASK_AGAIN = 60.0
 """Seconds after which policy is asked again about a task that waits for an approval: the answer may be missed."""
 
-_TAKE = TASKS.update().where(TASKS.c.id == sa.bindparam("which"))
-_TAKE = _TAKE.values(
-    status=TaskStatus.RUNNING.value,
-    token=TASKS.c.token + 1,
-    attempts=TASKS.c.attempts + 1,
-    agent=sa.bindparam("who"),
-    lease_until=sa.bindparam("until"),
-    attempt_until=sa.bindparam("at_most"),
-    due_at=sa.bindparam("until"),
-    started_at=sa.bindparam("at"),
-    progress=None,
-    progress_at=None,
-    error=None,
-    approval=None,
+_NEEDED = (
+    *(TASKS.c.id, TASKS.c.mission, TASKS.c.name, TASKS.c.type, TASKS.c.status, TASKS.c.open, TASKS.c.token),
+    *(TASKS.c.attempts, TASKS.c.timeout_seconds, TASKS.c.input),
 )
+"""What a claim needs to know of a task."""
+_NOTHING_YET = dict.fromkeys(("progress", "progress_at", "error", "approval"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +103,8 @@ def candidates(db: sa.Connection, wanted: Wanted, without: Collection[str], limi
 
 def take_all(change: MissionTransaction, claims: Sequence[Claim]) -> list[list[ClaimedTask]]:
     """Give each claim those of its tasks that are free."""
-    tasks = change.tasks(id for claim in claims for id in claim.tasks)
-    rows: list[dict[str, Any]] = []
+    tasks = change.tasks((id for claim in claims for id in claim.tasks), _NEEDED)
+    leases: dict[tuple[str, float, float | None], list[str]] = {}
     given: list[list[ClaimedTask]] = []
     taken: set[str] = set()
     for claim in claims:
@@ -126,14 +117,25 @@ def take_all(change: MissionTransaction, claims: Sequence[Claim]) -> list[list[C
             at_most = None if task.timeout_seconds is None else change.now + task.timeout_seconds
             until = min(change.now + claim.wanted.seconds, at_most or inf)
             who = claim.wanted.agent
-            rows.append({"which": id, "who": who, "until": until, "at_most": at_most, "at": change.now})
+            leases.setdefault((who, until, at_most), []).append(id)
             attempt, token = task.attempts + 1, task.token + 1
             change.tell(TASK_STARTED, task, agent_id=who, attempt=attempt, lease=token, started_at=change.now)
             context = change.mission(task.mission).context
             mine.append(ClaimedTask(id, task.mission, task.name, task.type, task.input, context, attempt, token, until))
         given.append(mine)
-    if rows:
-        change.db.execute(_TAKE, rows)
+    for (who, until, at_most), ids in leases.items():
+        change.update_tasks(
+            ids,
+            **_NOTHING_YET,
+            status=TaskStatus.RUNNING,
+            token=TASKS.c.token + 1,
+            attempts=TASKS.c.attempts + 1,
+            agent=who,
+            lease_until=until,
+            due_at=until,
+            attempt_until=at_most,
+            started_at=change.now,
+        )
     return given
 
 

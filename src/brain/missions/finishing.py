@@ -36,8 +36,11 @@ _COMPLETE = _COMPLETE.values(
     due_at=None,
     lease_until=None,
 )
-_FEWER = TASKS.update().where(TASKS.c.id == sa.bindparam("which"))
-_FEWER = _FEWER.values(waiting_for=TASKS.c.waiting_for - sa.bindparam("fewer"))
+_NEEDED = (
+    *(TASKS.c.id, TASKS.c.mission, TASKS.c.name, TASKS.c.type, TASKS.c.status, TASKS.c.agent, TASKS.c.token),
+    *(TASKS.c.attempts, TASKS.c.lease_until, TASKS.c.started_at, TASKS.c.successors, TASKS.c.undoes),
+)
+"""What a completion needs to know of a task."""
 _CREDIT = AGENTS.update().where(AGENTS.c.id == sa.bindparam("which"))
 _CREDIT = _CREDIT.values(completed=AGENTS.c.completed + sa.bindparam("more"), lost=0)
 
@@ -103,7 +106,7 @@ def lease_fault(task: Task | None, held: Held, now: float) -> BrainError | None:
 
 def complete_all(change: MissionTransaction, given: Sequence[Completion]) -> list[BrainError | None]:
     """Complete these tasks; for each None, or why it is refused. A completion that is sent again is accepted."""
-    tasks = change.tasks(one.task for one in given)
+    tasks = change.tasks((one.task for one in given), _NEEDED)
     outcomes: list[BrainError | None] = []
     done: dict[str, Completion] = {}
     for one in given:
@@ -135,10 +138,11 @@ def after_completion(change: MissionTransaction, completed: Sequence[Task], by: 
             completed_at=change.now,
         )
     fewer = Counter(id for task in completed for id in task.successors)
-    if fewer:
-        change.db.execute(_FEWER, [{"which": id, "fewer": count} for id, count in sorted(fewer.items())])
-        for some in chunks(list(fewer)):
-            make_ready(change, TASKS.c.id.in_(some))
+    for count in sorted(set(fewer.values())):
+        waiting = TASKS.c.waiting_for - count
+        change.update_tasks(sorted(id for id in fewer if fewer[id] == count), waiting_for=waiting)
+    for some in chunks(list(fewer)):
+        make_ready(change, TASKS.c.id.in_(some))
     for task in completed:
         mission = change.mission(task.mission)
         mission.open_tasks -= 1

@@ -6,7 +6,8 @@ Whoever changes a task locks its mission first, in the order of the ids: so no t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -63,8 +64,11 @@ _CHANGING = (
     *("status", "open_tasks", "done_tasks", "outcome", "reason", "stop_until", "escalated", "compensated"),
     *("started_at", "ended_at", "overdue_at"),
 )
-_SAVE = MISSIONS.update().where(MISSIONS.c.id == sa.bindparam("which"))
-_SAVE = _SAVE.values({name: sa.bindparam(name) for name in _CHANGING})
+_values_of = attrgetter(*_CHANGING)
+_WHICH = MISSIONS.update().where(MISSIONS.c.id == sa.bindparam("which"))
+_SAVE = _WHICH.values({name: sa.bindparam(name) for name in _CHANGING})
+_COUNTS = ("open_tasks", "done_tasks")
+_SAVE_COUNTS = _WHICH.values({name: sa.bindparam(name) for name in _COUNTS})
 
 
 class MissionTransaction:
@@ -78,32 +82,35 @@ class MissionTransaction:
         """Whether tasks can be claimed that could not before."""
         self.events = Announcements(now)
         self._missions: dict[str, Mission] = {}
+        self._before: dict[str, tuple[Any, ...]] = {}
 
     def lock(self, ids: Iterable[str]) -> Mapping[str, Mission]:
         """These missions, which nobody else changes until the end; all that were locked so far."""
         wanted = sorted({id for id in ids if id not in self._missions})
         for some in chunks(wanted):
             query = sa.select(*_COLUMNS).where(MISSIONS.c.id.in_(some)).order_by(MISSIONS.c.id).with_for_update()
-            for row in self.db.execute(query):
+            for row in self.db.execute(query).all():
                 found = Mission(*row)
                 found.status = MissionStatus(found.status)
                 self._missions[found.id] = found
+                self._before[found.id] = _values_of(found)
         return self._missions
 
     def mission(self, id: str) -> Mission:
         """The mission, locked. Raises NotFound."""
-        found = self.lock([id]).get(id)
+        found = self._missions.get(id) or self.lock([id]).get(id)
         if found is None:
             raise NotFound(f"mission {id!r}: there is none; `brain missions list` shows which there are")
         return found
 
-    def tasks(self, ids: Iterable[str]) -> dict[str, Task]:
-        """These tasks as they are now, by id; their missions are locked."""
+    def tasks(self, ids: Iterable[str], columns: Sequence[sa.Column[Any]] = tuple(TASKS.c)) -> dict[str, Task]:
+        """These tasks as they are now, or these columns of them, by id; their missions are locked."""
         wanted = sorted(set(ids))
         self.lock(id.partition(".")[0] for id in wanted)
         found: dict[str, Task] = {}
         for some in chunks(wanted):
-            found |= {row.id: row for row in self.db.execute(sa.select(TASKS).where(TASKS.c.id.in_(some)))}
+            rows = self.db.execute(sa.select(*columns).where(TASKS.c.id.in_(some))).all()
+            found |= {row.id: row for row in rows}
         return found
 
     def task(self, id: str) -> Task:
@@ -131,16 +138,24 @@ class MissionTransaction:
 
     def finish(self) -> None:
         """Write the missions and the events."""
-        if self._missions:
-            self.db.execute(_SAVE, [_changed(mission) for mission in self._missions.values()])
+        counted, changed = [], []
+        for mission in self._missions.values():
+            before, now = self._before[mission.id], _values_of(mission)
+            values = {"which": mission.id, **dict(zip(_CHANGING, now, strict=True))}
+            if before == now:
+                continue
+            others = [name for name, old, new in zip(_CHANGING, before, now, strict=True) if old != new]
+            if set(others) <= set(_COUNTS):
+                counted.append({"which": mission.id, **{name: values[name] for name in _COUNTS}})
+            else:
+                changed.append({**values, "status": mission.status.value})
+        if counted:
+            self.db.execute(_SAVE_COUNTS, counted)
+        if changed:
+            self.db.execute(_SAVE, changed)
         self.events.put(self.db)
 
     def update_tasks(self, ids: Sequence[str], **values: Any) -> None:
         """Set these columns of these tasks."""
         for some in chunks(ids):
             self.db.execute(TASKS.update().where(TASKS.c.id.in_(some)).values(**values))
-
-
-def _changed(mission: Mission) -> dict[str, Any]:
-    found = asdict(mission)
-    return {"which": mission.id, **{name: found[name] for name in _CHANGING}, "status": mission.status.value}
