@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from brain.errors import Conflict, InvalidInput, NotFound
 from brain.kit.database import open_database
 from brain.kit.leases import LeaseLost
 from brain.kit.outbox import outbox
+from brain.missions.durable import durable
 from brain.missions.models import NewMission
+from brain.missions.tables import TASKS
+from brain.missions.timekeeping import prune
 from support.missions import World, diamond
 
 
@@ -301,3 +305,40 @@ async def test_agents_go_offline_when_they_are_silent_and_their_tasks_go_on_when
         ("bob", "silent"),
     ]
     assert {one["id"]: one["online"] for one in await world.service.agents()} == {"ann": False, "bob": False}
+
+
+async def test_missions_that_ended_long_ago_are_deleted(world: World) -> None:
+    await world.service.create(diamond("old"))
+    await world.work()
+    at = world.clock()
+    world.clock.advance(100)
+    young = await world.service.create(diamond("young"))
+    await world.work()
+    await world.service.create(diamond("open"))
+    with world.database.begin() as db:
+        assert prune(db, at + 50) == 1
+        assert prune(db, at + 50) == 0
+    assert {mission["name"] for mission in await world.service.list()} == {"open", "young"}
+    assert len((await world.service.get(young["id"]))["tasks"]) == 4
+    with world.database.connect() as db:
+        assert db.execute(sa.select(sa.func.count()).select_from(TASKS)).scalar_one() == 8
+
+
+async def test_what_is_answered_is_on_the_disk(world: World) -> None:
+    """SQLite syncs at each of these commits, and as before at others (2 is FULL, 1 NORMAL)."""
+    if world.database.dialect.name != "sqlite":
+        return
+    with durable(world.database) as db:
+        assert db.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2
+    with world.database.connect() as db:
+        assert db.exec_driver_sql("PRAGMA synchronous").scalar_one() == 1
+
+
+async def test_many_calls_at_once_are_one_transaction(world: World) -> None:
+    tasks = [{"id": f"t{number}", "type": "step"} for number in range(100)]
+    await world.service.create(NewMission.model_validate({"name": "wide", "tasks": tasks}))
+    found = await world.lease(most=100)
+    before = world.service.committer.groups
+    await asyncio.gather(*(world.service.complete(task.id, task.token) for task in found))
+    assert world.service.committer.groups == before + 1
+    assert world.counts()["task.completed"] == 100

@@ -59,7 +59,9 @@ class World:
     def pass_time(self, seconds: float) -> None:
         """Let time go by, and do what is due then."""
         self.clock.advance(seconds)
-        self.service.transact(keep_time)
+        _, ready = self.service.transact(keep_time)
+        if ready:
+            self.service.note_ready()
 
     def events(self, type: str = "") -> list[Event]:
         """What was announced, in order."""

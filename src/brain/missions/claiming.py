@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from brain import limits
 from brain.missions.events import MISSION_WAITING, TASK_STARTED
 from brain.missions.models import TaskStatus
-from brain.missions.tables import REQUIREMENTS, TASKS
+from brain.missions.tables import REQUIREMENTS, TASKS, has_status
 from brain.missions.transaction import MissionTransaction
 
 ASK_AGAIN = 60.0
@@ -90,7 +90,7 @@ def candidates(db: sa.Connection, wanted: Wanted, without: Collection[str], limi
     reserved = sa.and_(TASKS.c.agent.is_not(None), TASKS.c.agent != wanted.agent, TASKS.c.lease_until > now)
     query = (
         sa.select(TASKS.c.id, TASKS.c.type, TASKS.c.mission, TASKS.c.name, TASKS.c.input)
-        .where(TASKS.c.status == TaskStatus.READY, TASKS.c.open, TASKS.c.requires.in_(enough), ~reserved)
+        .where(has_status(TaskStatus.READY), TASKS.c.open, TASKS.c.requires.in_(enough), ~reserved)
         .order_by(TASKS.c.rank, TASKS.c.ready_at, TASKS.c.id)
         .limit(limit)
     )

@@ -21,7 +21,7 @@ from brain.missions.creating import make_ready
 from brain.missions.events import TASK_COMPLETED, TASK_FAILED, TASK_PROGRESS, TASK_RETRYING
 from brain.missions.models import MissionStatus, TaskStatus
 from brain.missions.stopping import cancel_tasks, give_up_undoing, settle, stop
-from brain.missions.tables import AGENTS, TASKS
+from brain.missions.tables import AGENTS, TASKS, has_status
 from brain.missions.transaction import Mission, MissionTransaction, Task
 
 PROGRESS_EVERY = 10.0
@@ -208,7 +208,7 @@ def _end_failed(change: MissionTransaction, mission: Mission, task: Task, error:
 
 
 def _alarm_failures(change: MissionTransaction, mission: Mission, task: Task) -> None:
-    recent = sa.and_(TASKS.c.status == TaskStatus.FAILED, TASKS.c.ended_at > change.now - _SPIKE_SECONDS)
+    recent = sa.and_(has_status(TaskStatus.FAILED), TASKS.c.ended_at > change.now - _SPIKE_SECONDS)
     count = change.db.execute(sa.select(sa.func.count()).select_from(TASKS).where(recent)).scalar_one()
     if count >= change.settings.failures_alarm:
         change.report(

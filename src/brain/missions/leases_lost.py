@@ -12,7 +12,7 @@ from brain.missions.events import AGENT_OFFLINE, AGENT_ONLINE, TASK_LEASE_LOST
 from brain.missions.finishing import fail_task, free
 from brain.missions.models import MissionStatus, TaskStatus
 from brain.missions.stopping import cancel_tasks, settle
-from brain.missions.tables import AGENTS, TASKS
+from brain.missions.tables import AGENTS, TASKS, has_status
 from brain.missions.transaction import MissionTransaction, Task
 
 PRESENCE = "agent"
@@ -50,7 +50,7 @@ def evict(change: MissionTransaction, tasks: Sequence[Task], reason: str) -> Non
 
 def running_of(db: sa.Connection, agents: Collection[str] | None, but: Collection[str] = ()) -> list[str]:
     """The ids of the tasks that these agents hold (None: all agents), those of `but` left out."""
-    query = sa.select(TASKS.c.id).where(TASKS.c.status == TaskStatus.RUNNING, TASKS.c.agent.not_in(sorted(but)))
+    query = sa.select(TASKS.c.id).where(has_status(TaskStatus.RUNNING), TASKS.c.agent.not_in(sorted(but)))
     if agents is not None:
         query = query.where(TASKS.c.agent.in_(sorted(agents)))
     return list(db.execute(query).scalars())

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -35,6 +35,16 @@ MOST_DENIED = 1_000
 Kind = tuple[frozenset[str], frozenset[str]]
 
 
+@dataclass(slots=True)
+class _Ahead:
+    """What was read for agents that can do the same, and has not been handed out."""
+
+    at: float
+    version: int
+    all: bool  # whether there was no more
+    tasks: deque[Candidate]
+
+
 class Offers:
     """The tasks that agents of this process may claim next. For one event loop."""
 
@@ -50,7 +60,8 @@ class Offers:
         self._committer = committer
         self._guard = guard
         self._choosing = asyncio.Lock()
-        self._ahead: dict[Kind, tuple[float, deque[Candidate]]] = {}
+        self._ahead: dict[Kind, _Ahead] = {}
+        self._version = 0  # rises whenever tasks become ready here
         self._offered: set[str] = set()
         self._denied: dict[str, dict[str, float]] = {}  # by agent: tasks, and until when
 
@@ -62,45 +73,58 @@ class Offers:
             if not chosen:
                 break
             ids = {one.id for one in chosen}
+            got: list[ClaimedTask] = []
             try:
                 allowed = [one.id for one in chosen if await self._is_allowed(wanted.agent, one)]
                 if allowed:
                     claim = Claim(replace(wanted, most=len(allowed)), tuple(allowed))
-                    taken += await self._committer.submit(claim)
+                    got = await self._committer.submit(claim)
+                    taken += got
             finally:
                 self._offered -= ids
+                if len(got) < len(ids):
+                    self._version += 1  # what this agent did not get may be for others
         return taken
 
     async def _choose(self, wanted: Wanted, most: int) -> list[Candidate]:
         denied = self._denied_to(wanted.agent)
         kind = (wanted.capabilities, wanted.types)
-        chosen: list[Candidate] = []
         async with self._choosing:
-            for read_again in (False, True):
-                at, ahead = self._ahead.get(kind, (0.0, deque()))
-                if not read_again and time.monotonic() - at > FRESH:
-                    continue
-                if read_again:
-                    ahead = await self._read(wanted, denied)
-                    self._ahead = {**{k: v for k, v in self._ahead.items() if time.monotonic() - v[0] <= FRESH}}
-                    self._ahead[kind] = (time.monotonic(), ahead)
-                while ahead and len(chosen) < most:
-                    one = ahead.popleft()
-                    if one.id not in self._offered and one.id not in denied:
-                        chosen.append(one)
-                        self._offered.add(one.id)
-                if chosen:
-                    break
+            chosen = self._hand_out(self._ahead.get(kind), denied, most)
+            if not chosen and not self._is_known_empty(kind):
+                self._ahead = {known: ahead for known, ahead in self._ahead.items() if _is_fresh(ahead)}
+                self._ahead[kind] = await self._read(wanted, denied)
+                chosen = self._hand_out(self._ahead[kind], denied, most)
         return chosen
 
-    async def _read(self, wanted: Wanted, denied: dict[str, float]) -> deque[Candidate]:
+    def note_ready(self) -> None:
+        """Tasks became ready."""
+        self._version += 1
+
+    def _is_known_empty(self, kind: Kind) -> bool:
+        """Whether a look a moment ago gave all there was, and nothing has become ready here since."""
+        ahead = self._ahead.get(kind)
+        return ahead is not None and _is_fresh(ahead) and ahead.all and ahead.version == self._version
+
+    def _hand_out(self, ahead: _Ahead | None, denied: Collection[str], most: int) -> list[Candidate]:
+        chosen: list[Candidate] = []
+        while ahead is not None and _is_fresh(ahead) and ahead.tasks and len(chosen) < most:
+            one = ahead.tasks.popleft()
+            if one.id not in self._offered and one.id not in denied:
+                chosen.append(one)
+        self._offered.update(one.id for one in chosen)
+        return chosen
+
+    async def _read(self, wanted: Wanted, denied: Collection[str]) -> _Ahead:
+        at, version = time.monotonic(), self._version
         without = {*self._offered, *denied}
 
         def read() -> list[Candidate]:
             with reachable(self._database), reading(self._database).begin() as db:
                 return candidates(db, wanted, without, AHEAD, self._clock())
 
-        return deque(await for_reading(self._database, read))
+        found = await for_reading(self._database, read)
+        return _Ahead(at, version, len(found) < AHEAD and not denied, deque(found))
 
     async def _is_allowed(self, agent: str, task: Candidate) -> bool:
         if self._guard is None:
@@ -134,3 +158,7 @@ class Offers:
         else:
             self._denied.pop(agent, None)
         return left
+
+
+def _is_fresh(ahead: _Ahead) -> bool:
+    return time.monotonic() - ahead.at <= FRESH

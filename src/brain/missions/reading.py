@@ -13,7 +13,7 @@ from brain.kit.database_threads import for_reading
 from brain.kit.leases import Leases
 from brain.missions.leases_lost import PRESENCE
 from brain.missions.models import TaskStatus
-from brain.missions.tables import AGENTS, MISSIONS, TASKS
+from brain.missions.tables import AGENTS, MISSIONS, TASKS, has_status
 
 Document = dict[str, Any]
 A = ParamSpec("A")
@@ -77,14 +77,27 @@ def graph(db: sa.Connection, id: str) -> Document:
 def stats(db: sa.Connection, now: float) -> Document:
     """Counts by status."""
     missions = _counts(db, MISSIONS.c.status)
-    agents = _counts_of_agents(db, now)
-    return {"missions": missions, "tasks": _counts(db, TASKS.c.status), "agents": agents}
+    return {"missions": missions, "tasks": _counts_of_tasks(db), "agents": _counts_of_agents(db, now)}
+
+
+def _counts_of_tasks(db: sa.Connection) -> dict[str, int]:
+    """Without a look at those that have ended, which are most."""
+    sums = sa.select(*(sa.func.coalesce(sa.func.sum(MISSIONS.c[name]), 0) for name in ("open_tasks", "done_tasks")))
+    still, done = db.execute(sums).one()
+    timed = sa.select(TASKS.c.status, sa.func.count()).where(TASKS.c.due_at.is_not(None)).group_by(TASKS.c.status)
+    counts = _pairs(db, timed)
+    for status in (TaskStatus.READY, TaskStatus.FAILED):
+        number = db.execute(sa.select(sa.func.count()).select_from(TASKS).where(has_status(status))).scalar_one()
+        counts[status.value] = number
+    ready_or_timed = sum(count for status, count in counts.items() if status != TaskStatus.FAILED)
+    counts |= {TaskStatus.PENDING.value: still - ready_or_timed, TaskStatus.COMPLETED.value: done}
+    return {status: count for status, count in counts.items() if count}
 
 
 def agent_documents(db: sa.Connection, now: float) -> list[Document]:
     """The agents, by name."""
     online = {lease.holder for lease in Leases(PRESENCE, lambda: now).held(db)}
-    running = sa.select(TASKS.c.agent, sa.func.count()).where(TASKS.c.status == TaskStatus.RUNNING)
+    running = sa.select(TASKS.c.agent, sa.func.count()).where(has_status(TaskStatus.RUNNING))
     holds = _pairs(db, running.group_by(TASKS.c.agent))
     found = []
     for row in db.execute(sa.select(AGENTS).order_by(AGENTS.c.id)):

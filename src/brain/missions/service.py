@@ -217,8 +217,13 @@ class MissionService:
     def _note(self, done: T, ready: bool) -> T:
         self._changed()
         if ready:
-            self.ready.notify()
+            self.note_ready()
         return done
+
+    def note_ready(self) -> None:
+        """Tasks became ready: wake the agents that wait. May be called from any thread."""
+        self._offers.note_ready()
+        self.ready.notify()
 
 
 LOOK = 2.0

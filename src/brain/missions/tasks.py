@@ -21,8 +21,9 @@ from brain.missions.projector import PolicyProjector
 from brain.missions.reading import stats
 from brain.missions.service import MissionService
 from brain.missions.settings import MissionSettings
-from brain.missions.timekeeping import keep_time, next_due
+from brain.missions.timekeeping import AT_ONCE, keep_time, next_due, prune
 from brain.plugins import PluginContext
+from brain.store.deletion_clock import deletion_clock
 from brain.stream.change_signal import ChangeSignal
 from brain.stream.retry import Backoff
 
@@ -30,6 +31,8 @@ log: Log = Log("brain.missions")
 
 LOOK = 5.0
 """Seconds between two looks at what is due, when nothing was changed in this process."""
+PRUNE_EVERY = 3600.0
+"""Seconds between two looks for missions that ended long ago."""
 SHORTEST = 0.05
 """Seconds between two looks at least."""
 
@@ -41,6 +44,7 @@ class MissionTasks:
         settings = context.table(MissionSettings)
         self._database = context.database
         self._clock = clock
+        self._deletion_clock = deletion_clock(context.store)
         self._health = context.find(HealthReports)
         self._guard = context.find(EffectGuard)
         if self._guard is None:
@@ -57,7 +61,7 @@ class MissionTasks:
     @property
     def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The tasks, each of which runs until it is cancelled."""
-        return [self._projection.run, self._keep_time, self._events.run, self._reports.run]
+        return [self._projection.run, self._keep_time, self._prune, self._events.run, self._reports.run]
 
     def nudge(self) -> None:
         """Something was changed: events may wait, and something may be due sooner. May be called from any thread."""
@@ -67,7 +71,7 @@ class MissionTasks:
     def _freed(self) -> None:
         self.nudge()
         self._reports.nudge()
-        self.service.ready.notify()
+        self.service.note_ready()
 
     async def close(self) -> None:
         """Let go of the guard."""
@@ -106,6 +110,23 @@ class MissionTasks:
                 except TimeoutError:
                     continue
 
+    async def _prune(self) -> None:
+        """Delete missions that ended long ago."""
+        while True:
+            try:
+                await for_tasks(self._database, self.prune)
+            except OUTAGE as error:
+                log.warning("old missions are not deleted: the database does not answer", error=str(error))
+            await asyncio.sleep(PRUNE_EVERY)
+
+    def prune(self) -> None:
+        """Delete missions that ended longer ago than `keep_days`. Blocks."""
+        before = min(self._clock(), self._deletion_clock()) - self.service.settings.keep_days * 86_400
+        deleted = AT_ONCE
+        while deleted == AT_ONCE:
+            with reachable(self._database), self._database.begin() as db:
+                deleted = prune(db, before)
+
     def sweep(self) -> float:
         """Do what is due now; seconds until the next look. Blocks. Writes nothing when nothing is due."""
         while True:
@@ -118,7 +139,7 @@ class MissionTasks:
             self._events.nudge()
             self._reports.nudge()
             if ready:
-                self.service.ready.notify()
+                self.service.note_ready()
 
     async def _deliver(self, row: outbox.OutboxRow) -> Mapping[str, Any]:
         if self._health is None:

@@ -8,20 +8,19 @@ from brain.kit.leases import Leases
 from brain.missions.events import MISSION_OVERDUE
 from brain.missions.finishing import fail_task, free
 from brain.missions.leases_lost import PRESENCE, expire, miss
-from brain.missions.models import OPEN, MissionStatus, TaskStatus
+from brain.missions.models import ENDED, OPEN, MissionStatus, TaskStatus
 from brain.missions.stopping import escalate, stop
 from brain.missions.tables import MISSIONS, TASKS
 from brain.missions.transaction import MissionTransaction
 
 AT_ONCE = 500
 """Tasks in one transaction."""
-_TIMED = (TaskStatus.RUNNING, TaskStatus.RETRYING, TaskStatus.WAITING)
 _NOT_ANNOUNCED = sa.and_(MISSIONS.c.status.in_(OPEN), MISSIONS.c.deadline.is_not(None), MISSIONS.c.overdue_at.is_(None))
 
 
 def next_due(db: sa.Connection) -> float | None:
     """When time has something to decide next, in Unix seconds; None for never. Reads only."""
-    tasks = sa.select(sa.func.min(TASKS.c.due_at)).where(TASKS.c.status.in_(_TIMED))
+    tasks = sa.select(sa.func.min(TASKS.c.due_at)).where(TASKS.c.due_at.is_not(None))
     stopping = sa.select(sa.func.min(MISSIONS.c.stop_until)).where(MISSIONS.c.status == MissionStatus.STOPPING)
     late = sa.select(sa.func.min(MISSIONS.c.deadline)).where(_NOT_ANNOUNCED)
     found = [db.execute(query).scalar() for query in (tasks, stopping, late)]
@@ -31,7 +30,7 @@ def next_due(db: sa.Connection) -> float | None:
 
 def keep_time(change: MissionTransaction) -> bool:
     """Do what is due now; whether there may be more."""
-    due = sa.select(TASKS.c.id).where(TASKS.c.status.in_(_TIMED), TASKS.c.due_at <= change.now)
+    due = sa.select(TASKS.c.id).where(TASKS.c.due_at <= change.now)
     ids = list(change.db.execute(due.order_by(TASKS.c.due_at).limit(AT_ONCE)).scalars())
     for id in ids:
         task = change.task(id)  # as it is now: what was due before may have ended it
@@ -54,6 +53,16 @@ def keep_time(change: MissionTransaction) -> bool:
             escalate(change, mission)
     miss(change)
     return len(ids) == AT_ONCE
+
+
+def prune(db: sa.Connection, before: float) -> int:
+    """Delete missions that ended before this Unix time, at most so many at once; how many."""
+    old = sa.and_(MISSIONS.c.status.in_(ENDED), MISSIONS.c.ended_at < before)
+    ids = list(db.execute(sa.select(MISSIONS.c.id).where(old).limit(AT_ONCE)).scalars())
+    if ids:
+        db.execute(TASKS.delete().where(TASKS.c.mission.in_(ids)))
+        db.execute(MISSIONS.delete().where(MISSIONS.c.id.in_(ids)))
+    return len(ids)
 
 
 def _announce_overdue(change: MissionTransaction, id: str) -> None:
