@@ -25,6 +25,7 @@ on the command line each of them ends with exit code 2.
             ApprovalRequired       403  the action waits for a person
             ActionDeniedHTTP       403  the same, as Starlette and FastAPI know it
                 ApprovalRequiredHTTP 403  likewise, and an ApprovalRequired
+        TaskRefused                500  a task of a mission can never be done; what should do it says so
         BadSignature               401  a message's signature is missing or does not fit
         Refused                    502  an outside service will never accept the request
         JournalFull                507  the disk leaves no room for another event

@@ -15,7 +15,7 @@ from brain.kit.leases import LeaseLost
 from brain.missions.claiming import ClaimedTask, Wanted
 from brain.missions.client import MissionClient
 from brain.missions.settings import MissionSettings
-from brain.missions.worker import Refuse, Worker
+from brain.missions.worker import TaskRefused, Worker
 from brain.settings import Settings
 from support.server import running_server
 from support.waiting import until
@@ -80,7 +80,7 @@ async def test_agents_do_a_mission_and_what_it_did_is_undone(client: httpx.Async
         return {"receipt": task.name}
 
     async def refuse(task: ClaimedTask) -> None:
-        raise Refuse("card declined")
+        raise TaskRefused("card declined")
 
     first = await made(client, context={"customer": 7})
     async with MissionClient(str(client.base_url), KEY) as tasks:
@@ -99,7 +99,7 @@ async def test_agents_do_a_mission_and_what_it_did_is_undone(client: httpx.Async
             work.cancel()
         await asyncio.gather(*working, return_exceptions=True)
     found = await becomes(client, second["id"], "failed")
-    assert (found["compensated"], found["reason"]) == (True, "task charge failed: Refuse: card declined")
+    assert (found["compensated"], found["reason"]) == (True, "task charge failed: TaskRefused: card declined")
     stats = (await client.get("/api/missions/stats")).json()
     assert (stats["missions"]["failed"], stats["agents"]["online"]) == (1, 2)
     graph = (await client.get(f"/api/missions/{first['id']}/graph")).json()
@@ -136,7 +136,8 @@ async def test_policy_decides_who_starts_missions_and_does_tasks(client: httpx.A
         await tasks.complete(again.id, again.token)
         with pytest.raises(NotFound):
             await tasks.complete("mis_0.x", 1)
-        assert (await client.get("/api/agents")).json()[0]["online"] is False
+        shown = {one["id"]: (one["online"], one["contained"]) for one in (await client.get("/api/agents")).json()}
+        assert (shown["ann"], shown["bob"]) == ((False, True), (True, False))
         cancelled = await client.post(f"/api/missions/{mission['id']}/cancel", json={"by": "eve"})
         assert cancelled.status_code == 403
         await client.post(f"/api/missions/{mission['id']}/cancel", json={"by": "planner"})

@@ -25,8 +25,8 @@ from brain.kit.sql import insert_missing
 
 __all__ = ["METADATA", "Lease", "LeaseLost", "Leases"]
 
-METADATA = versioned("leases")
-LEASES = sa.Table(
+METADATA: sa.MetaData = versioned("leases")
+LEASES: sa.Table = sa.Table(
     "leases",
     METADATA,
     sa.Column("kind", sa.String(50), primary_key=True),

@@ -37,6 +37,10 @@ def check(
     schemas: Annotated[
         Path | None, typer.Option(help="Folder with the official schemas; else our checks alone.")
     ] = None,
+    about: Annotated[
+        Path | None,
+        typer.Option("--order", help="The order that these update, or that these states are of.", exists=True),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check messages of VDA 5050 3.0.0 by the official schemas and for what these do not see; exit 1 for a fault."""
@@ -45,7 +49,8 @@ def check(
     from brain.missions.vda5050.schemas import Schemas, faults_of
 
     official = None if schemas is None else Schemas(schemas)
-    found = {str(file): faults_of(topic, read_document(file), official) for file in files}
+    known = None if about is None else read_document(about)
+    found = {str(file): faults_of(topic, read_document(file), official, known) for file in files}
     if as_json:
         print_json(found)
     else:

@@ -15,7 +15,7 @@ def durable(database: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that ends with a sync of the disk. Raises Unavailable when the database does not answer.
 
     The consumers' other transactions on SQLite outlive the process, not the machine: `synchronous = NORMAL`. This one
-    sets FULL (https://www.sqlite.org/pragma.html#pragma_synchronous). PostgreSQL syncs unless it is told otherwise.
+    sets FULL (https://www.sqlite.org/pragma.html#pragma_synchronous). PostgreSQL syncs by itself.
     """
     with reachable(database), database.connect() as db, _full_sync(db), db.begin():
         yield db

@@ -227,6 +227,7 @@ class AgentView(BaseModel):
     id: str
     capabilities: list[str]
     online: bool
+    contained: bool | None = Field(description="Whether policy contains it; null: no plug-in knows")
     running: int = Field(description="Tasks that it holds")
     completed: int
     failed: int

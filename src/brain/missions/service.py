@@ -47,7 +47,7 @@ class MissionService:
         changed: Callable[[], None] = lambda: None,
         guard: EffectGuard | None = None,
     ) -> None:
-        self.ready = ChangeSignal()
+        self.ready: ChangeSignal = ChangeSignal()
         """Notified when tasks can be claimed that could not before."""
         self.settings = settings
         self.database = database
@@ -55,7 +55,7 @@ class MissionService:
         self._changed = changed
         self._guard = guard
         self._seen: dict[str, tuple[float, frozenset[str]]] = {}
-        self.committer = GroupCommitter(self._commit, settings.group_commit)
+        self.committer: GroupCommitter = GroupCommitter(self._commit, settings.group_commit)
         self._offers = Offers(database, clock, self.committer, guard)
 
     # missions
@@ -188,7 +188,9 @@ class MissionService:
 
     async def agents(self) -> Documents:
         """The agents that were ever seen, by name."""
-        return await reading.read(self.database, reading.agent_documents, self._clock())
+        found = await reading.read(self.database, reading.agent_documents, self._clock())
+        contained = None if self._guard is None else await self._guard.contained()
+        return [{**one, "contained": None if contained is None else one["id"] in contained} for one in found]
 
     # inside
 

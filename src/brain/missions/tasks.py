@@ -52,7 +52,7 @@ class MissionTasks:
         self._changes = ChangeSignal()
         self._events = outbox.EventShipping(context.database, PLUGIN.name, context.stream)
         self._reports = outbox.Dispatcher(context.database, PLUGIN.name, self._deliver, clock=clock)
-        self.service = MissionService(context.database, settings, clock, self.nudge, self._guard)
+        self.service: MissionService = MissionService(context.database, settings, clock, self.nudge, self._guard)
         projector = PolicyProjector(settings, clock)
         self._projection = Projection(
             context, PLUGIN.group, projector.apply, pattern=PLUGIN.listens, committed=self._freed

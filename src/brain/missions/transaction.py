@@ -80,7 +80,7 @@ class MissionTransaction:
         self.settings = settings
         self.ready: bool = False
         """Whether tasks can be claimed that could not before."""
-        self.events = Announcements(now)
+        self.events: Announcements = Announcements(now)
         self._missions: dict[str, Mission] = {}
         self._before: dict[str, tuple[Any, ...]] = {}
 

@@ -43,7 +43,7 @@ class TaskSource(Protocol):
         ...
 
 
-class Refuse(BrainError):
+class TaskRefused(BrainError):
     """For a handler: the task can never be done, and another try would not help."""
 
     title = "Task refused"
@@ -52,8 +52,8 @@ class Refuse(BrainError):
 class Worker:
     """Does tasks of the types that `handlers` names, up to `at_once` at the same time, until `run` is cancelled.
 
-    A handler is given the task and returns its result, as JSON. What it raises is a failed try; `Refuse` is the last
-    one. It is cancelled when the task's lease is lost or its mission stops: then it must undo what it has half done.
+    A handler is given the task and returns its result, as JSON. What it raises is a failed try; `TaskRefused` is the
+    last one. It is cancelled when the task's lease is lost or its mission stops: then it must undo what it has half done.
     Its effect must carry the task's id, so that a second try after a kill does not do it twice.
     """
 
@@ -141,10 +141,10 @@ class Worker:
                     self.done += 1
                 return
             except InvalidInput as fault:
-                error = Refuse(f"its result cannot be kept: {fault}")
+                error = TaskRefused(f"its result cannot be kept: {fault}")
         words = f"{type(error).__name__}: {error}"[:1000]
         log.warning("a task failed", task=task.id, error=words)
-        await self._say(task, self._source.fail(task.id, task.token, words, not isinstance(error, Refuse)))
+        await self._say(task, self._source.fail(task.id, task.token, words, not isinstance(error, TaskRefused)))
 
     async def _say(self, task: ClaimedTask, saying: Awaitable[None]) -> bool:
         """Whether it was accepted. What cannot be said is left to the end of the lease."""

@@ -1,6 +1,6 @@
 /** The graph of a mission's tasks: a column for each step, a box for each task, a line to each that waits for it. */
 
-const LEVELS = { running: "INFO", completed: "GOOD", online: "GOOD", failed: "CRITICAL", cancelled: "HIGH", offline: "HIGH",
+const LEVELS = { running: "INFO", completed: "GOOD", online: "GOOD", failed: "CRITICAL", contained: "CRITICAL", cancelled: "HIGH", offline: "HIGH",
   stopping: "HIGH", compensating: "HIGH", waiting: "MEDIUM", retrying: "MEDIUM", paused: "MEDIUM" };
 const [WIDTH, HEIGHT, ACROSS, DOWN, EDGE] = [150, 40, 40, 12, 8];
 const MOST = 200;

@@ -25,7 +25,7 @@ export function show(element, api) {
   const nobody = h("p", { class: "empty" }, "No agent has asked for tasks.");
   const agents = api.table("Agents", [
     ["Agent", ({ id }) => id],
-    ["State", ({ online }) => chip(h, online ? "online" : "offline")],
+    ["State", ({ online, contained }) => chip(h, contained ? "contained" : online ? "online" : "offline")],
     ["Holds", ({ running }) => format.count(running), true],
     ["Completed", ({ completed }) => format.count(completed), true],
     ["Failed", ({ failed }) => format.count(failed), true],

@@ -10,7 +10,7 @@ import msgspec
 
 from brain.errors import InvalidInput
 from brain.extras import needs
-from brain.missions.vda5050.checks import CHECKS
+from brain.missions.vda5050.checks import CHECKS, check_state, check_update
 from brain.missions.vda5050.messages import Message
 
 
@@ -45,8 +45,11 @@ class Schemas:
             yield f"{error.json_path.removeprefix('$.')}: {error.message}"[:500]
 
 
-def faults_of(topic: str, message: Any, schemas: Schemas | None = None) -> list[str]:
-    """All that is wrong with a message: by the schemas, where there are some, and by our own checks."""
+def faults_of(topic: str, message: Any, schemas: Schemas | None = None, order: Message | None = None) -> list[str]:
+    """All that is wrong with a message: by the schemas, where there are some, and by our own checks.
+
+    `order` is the one that an order updates, or that a state is of.
+    """
     if topic not in CHECKS:
         return [f"topic: {topic!r} is none of {', '.join(CHECKS)}"]
     if not isinstance(message, dict):
@@ -55,6 +58,11 @@ def faults_of(topic: str, message: Any, schemas: Schemas | None = None) -> list[
     if found:
         return found  # a message of another shape than the schema's cannot be looked into
     try:
-        return list(CHECKS[topic](message))
+        found = list(CHECKS[topic](message))
+        if order is not None and topic == "order":
+            found += check_update(order, message)
+        elif order is not None and topic == "state":
+            found = list(check_state(message, order))
+        return found
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         return [f"the message has not the shape of {topic}: {type(error).__name__}: {error}"]
