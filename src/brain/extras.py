@@ -31,6 +31,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "otlp": ("opentelemetry",),
     "parquet": ("pyarrow",),
     "apprise": ("apprise",),
+    "vda5050": ("rfc3339_validator",),
     "cloudevents": ("cloudevents",),
 }
 """By extra: the packages that it brings, as they are imported. Each is listed once, under the extra that is named."""

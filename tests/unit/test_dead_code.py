@@ -29,6 +29,11 @@ USED = {
     "recorded_context": "reads a recorded decision; for tools beside ours",
     "open_sync": "for programs without an event loop (docs/hosts.md)",
     "read_sync": "likewise",
+    "Worker": "for users (docs/missions.md)",
+    "run_until_idle": "likewise",
+    "extend_order": "likewise",
+    "instant_actions": "likewise",
+    "progress_of": "likewise",
     "replay_sync": "likewise",
 }
 

@@ -1,0 +1,158 @@
+"""Which tasks an agent may have, and the leases that it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import sqlalchemy as sa
+
+from brain import limits
+from brain.missions.events import MISSION_WAITING, TASK_STARTED
+from brain.missions.models import TaskStatus
+from brain.missions.tables import REQUIREMENTS, TASKS, has_status
+from brain.missions.transaction import MissionTransaction
+
+ASK_AGAIN = 60.0
+"""Seconds after which policy is asked again about a task that waits for an approval: the answer may be missed."""
+
+_NEEDED = (
+    *(TASKS.c.id, TASKS.c.mission, TASKS.c.name, TASKS.c.type, TASKS.c.status, TASKS.c.open, TASKS.c.token),
+    *(TASKS.c.attempts, TASKS.c.timeout_seconds, TASKS.c.input),
+)
+"""What a claim needs to know of a task."""
+_NOTHING_YET = dict.fromkeys(("progress", "progress_at", "error", "approval"))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an agent asks for: tasks of these types (empty: of any) that its capabilities are enough for."""
+
+    agent: str
+    capabilities: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    most: int = 1
+    seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A task that can be claimed, with what policy decides on."""
+
+    id: str
+    type: str
+    mission: str
+    name: str
+    input: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An agent takes these tasks, those of them that are still free."""
+
+    wanted: Wanted
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedTask:
+    """A task that an agent holds: what it has to do, and the token under which it says how that went."""
+
+    id: str
+    mission_id: str
+    name: str
+    type: str
+    input: dict[str, Any]
+    context: dict[str, Any]
+    attempt: int
+    token: int
+    lease_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Policy asks a person whether the agent may have the task."""
+
+    task: str
+    agent: str
+    approval: str
+    question: str
+    until: float | None
+
+
+def candidates(db: sa.Connection, wanted: Wanted, without: Collection[str], limit: int, now: float) -> list[Candidate]:
+    """Tasks that the agent could have, the most urgent first. Reads only."""
+    has = wanted.capabilities
+    known = db.execute(sa.select(REQUIREMENTS.c.requires)).scalars()
+    enough = [requires for requires in known if has.issuperset(requires.split())]
+    reserved = sa.and_(TASKS.c.agent.is_not(None), TASKS.c.agent != wanted.agent, TASKS.c.lease_until > now)
+    query = (
+        sa.select(TASKS.c.id, TASKS.c.type, TASKS.c.mission, TASKS.c.name, TASKS.c.input)
+        .where(has_status(TaskStatus.READY), TASKS.c.open, TASKS.c.requires.in_(enough), ~reserved)
+        .order_by(TASKS.c.rank, TASKS.c.ready_at, TASKS.c.id)
+        .limit(limit)
+    )
+    if wanted.types:
+        query = query.where(TASKS.c.type.in_(sorted(wanted.types)))
+    if without:
+        query = query.where(TASKS.c.id.not_in(sorted(without)))
+    return [Candidate(*row) for row in db.execute(query)]
+
+
+def take_all(change: MissionTransaction, claims: Sequence[Claim]) -> list[list[ClaimedTask]]:
+    """Give each claim those of its tasks that are free."""
+    tasks = change.tasks((id for claim in claims for id in claim.tasks), _NEEDED)
+    leases: dict[tuple[str, float, float | None], list[str]] = {}
+    given: list[list[ClaimedTask]] = []
+    taken: set[str] = set()
+    for claim in claims:
+        mine = []
+        for id in claim.tasks[: claim.wanted.most]:
+            task = tasks.get(id)
+            if task is None or task.status != TaskStatus.READY or not task.open or id in taken:
+                continue
+            taken.add(id)
+            at_most = None if task.timeout_seconds is None else change.now + task.timeout_seconds
+            until = min(change.now + claim.wanted.seconds, at_most or inf)
+            who = claim.wanted.agent
+            leases.setdefault((who, until, at_most), []).append(id)
+            attempt, token = task.attempts + 1, task.token + 1
+            change.tell(TASK_STARTED, task, agent_id=who, attempt=attempt, lease=token, started_at=change.now)
+            context = change.mission(task.mission).context
+            mine.append(ClaimedTask(id, task.mission, task.name, task.type, task.input, context, attempt, token, until))
+        given.append(mine)
+    for (who, until, at_most), ids in leases.items():
+        change.update_tasks(
+            ids,
+            **_NOTHING_YET,
+            status=TaskStatus.RUNNING,
+            token=TASKS.c.token + 1,
+            attempts=TASKS.c.attempts + 1,
+            agent=who,
+            lease_until=until,
+            due_at=until,
+            attempt_until=at_most,
+            started_at=change.now,
+        )
+    return given
+
+
+def hold(change: MissionTransaction, held: Hold) -> None:
+    """Let the task wait for the person whom policy asks; nobody gets it meanwhile."""
+    task = change.tasks([held.task]).get(held.task)
+    if task is None or task.status != TaskStatus.READY:
+        return
+    values = {"agent": held.agent, "approval": held.approval, "due_at": change.now + ASK_AGAIN}
+    change.update_tasks([task.id], status=TaskStatus.WAITING, **values)
+    if task.approval == held.approval:
+        return
+    change.tell_of(
+        MISSION_WAITING,
+        change.mission(task.mission),
+        task_id=task.id,
+        approval_id=held.approval,
+        question=held.question[: limits.REASON],
+        until=held.until,
+    )

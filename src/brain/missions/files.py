@@ -1,0 +1,61 @@
+"""Missions in files, and their graphs for Graphviz."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydantic import ValidationError
+
+from brain import limits
+from brain.errors import InvalidInput
+from brain.extras import needs
+from brain.missions.models import NewMission
+
+
+def read_document(file: Path) -> Any:
+    """The JSON or YAML in a file. Raises InvalidInput naming the place of a fault."""
+    if file.stat().st_size > limits.FILE_BYTES:
+        raise InvalidInput(f"{file}: is larger than {limits.FILE_BYTES:,} bytes")
+    data = file.read_bytes()
+    if file.suffix == ".json":
+        try:
+            return msgspec.json.decode(data)
+        except msgspec.DecodeError as error:
+            raise InvalidInput(f"{file}: is not JSON: {error}") from error
+    with needs(f"{file}: YAML", "yaml"):
+        import yaml
+    try:
+        return yaml.safe_load(data)
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"{file}: is not YAML: {error}") from error
+
+
+def read_mission(file: Path, by: str | None = None) -> NewMission:
+    """The mission in a file; `by` goes before who is named there. Raises InvalidInput naming each fault."""
+    document = read_document(file)
+    if by is not None and isinstance(document, dict):
+        document = {**document, "by": by}
+    try:
+        return NewMission.model_validate(document)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors()]
+        raise InvalidInput(f"{file}: {faults[0]}", faults) from error
+
+
+def as_dot(graph: Mapping[str, Any]) -> str:
+    """The graph in the language of Graphviz, https://graphviz.org/doc/info/lang.html."""
+    nodes = [f"  {_quoted(node['name'])} [label={_quoted(_label(node))}];" for node in graph["nodes"]]
+    edges = [f"  {_quoted(edge['from'])} -> {_quoted(edge['to'])};" for edge in graph["edges"]]
+    return "\n".join([f"digraph {_quoted(graph['name'])} {{", *nodes, *edges, "}"])
+
+
+def _label(node: Mapping[str, Any]) -> str:
+    return f"{node['name']}\n{node['status']}"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

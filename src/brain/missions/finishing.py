@@ -1,0 +1,265 @@
+"""What agents say of the tasks that they hold: done, failed, given back, still at it.
+
+Completions of many agents are done at once, in a few statements: that is what makes a group commit fast.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import sqlalchemy as sa
+
+from brain.charter import HealthKind, HealthSeverity
+from brain.errors import BrainError, NotFound
+from brain.kit.leases import LeaseLost
+from brain.kit.sql import chunks
+from brain.missions.creating import make_ready
+from brain.missions.events import TASK_COMPLETED, TASK_FAILED, TASK_PROGRESS, TASK_RETRYING
+from brain.missions.models import MissionStatus, TaskStatus
+from brain.missions.stopping import cancel_tasks, give_up_undoing, settle, stop
+from brain.missions.tables import AGENTS, TASKS, has_status
+from brain.missions.transaction import Mission, MissionTransaction, Task
+
+PROGRESS_EVERY = 10.0
+"""Seconds between two events that say how far one task is."""
+_SPIKE_SECONDS = 60.0
+
+_COMPLETE = TASKS.update().where(TASKS.c.id == sa.bindparam("which"))
+_COMPLETE = _COMPLETE.values(
+    status=TaskStatus.COMPLETED.value,
+    result=sa.bindparam("of_it"),
+    ended_at=sa.bindparam("at"),
+    due_at=None,
+    lease_until=None,
+)
+_NEEDED = (
+    *(TASKS.c.id, TASKS.c.mission, TASKS.c.name, TASKS.c.type, TASKS.c.status, TASKS.c.agent, TASKS.c.token),
+    *(TASKS.c.attempts, TASKS.c.lease_until, TASKS.c.started_at, TASKS.c.successors, TASKS.c.undoes),
+)
+"""What a completion needs to know of a task."""
+_CREDIT = AGENTS.update().where(AGENTS.c.id == sa.bindparam("which"))
+_CREDIT = _CREDIT.values(completed=AGENTS.c.completed + sa.bindparam("more"), lost=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What an agent says of a task that it holds under a token."""
+
+    task: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completion(Held):
+    """It is done."""
+
+    result: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure(Held):
+    """This try failed; `retry`: another may help."""
+
+    error: str = ""
+    retry: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBack(Held):
+    """The agent does not go on, and has done nothing: also the acknowledgement that a mission stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat(Held):
+    """The agent goes on, and needs the lease for so many seconds more."""
+
+    seconds: float
+    progress: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an agent is answered: until when it holds the task, and whether it must stop."""
+
+    lease_until: float | None = None
+    stop: bool = False
+
+
+def lease_fault(task: Task | None, held: Held, now: float) -> BrainError | None:
+    """Why the agent does not hold the task any more; None while it does."""
+    if task is None:
+        return NotFound(f"task {held.task!r}: there is none")
+    if task.status != TaskStatus.RUNNING:
+        return LeaseLost(f"task {task.id} is {task.status}; lease {held.token} is over, so drop what you have of it")
+    if task.token != held.token:
+        return LeaseLost(
+            f"task {task.id}: lease {held.token} is over, and {task.agent} has lease {task.token}; drop it"
+        )
+    if task.lease_until is not None and task.lease_until <= now:
+        return LeaseLost(f"task {task.id}: lease {held.token} ran out; drop it, and send heartbeats in time")
+    return None
+
+
+def complete_all(change: MissionTransaction, given: Sequence[Completion]) -> list[BrainError | None]:
+    """Complete these tasks; for each None, or why it is refused. A completion that is sent again is accepted."""
+    tasks = change.tasks((one.task for one in given), _NEEDED)
+    outcomes: list[BrainError | None] = []
+    done: dict[str, Completion] = {}
+    for one in given:
+        task = tasks.get(one.task)
+        again = task is not None and task.status == TaskStatus.COMPLETED and task.token == one.token
+        fault = None if again else lease_fault(task, one, change.now)
+        if fault is None and not again:
+            done.setdefault(one.task, one)
+        outcomes.append(fault)
+    if done:
+        completed = [tasks[id] for id in done]
+        rows = [{"which": id, "of_it": one.result, "at": change.now} for id, one in done.items()]
+        change.db.execute(_COMPLETE, rows)
+        _credit(change, completed)
+        after_completion(change, completed)
+    return outcomes
+
+
+def after_completion(change: MissionTransaction, completed: Sequence[Task], by: str | None = None) -> None:
+    """Announce these tasks as completed, and go on with what waited for them; `by`: the person who answered."""
+    for task in completed:
+        change.tell(
+            TASK_COMPLETED,
+            task,
+            agent_id=by or task.agent,
+            attempt=task.attempts,
+            lease=task.token,
+            duration_ms=max(0.0, change.now - (task.started_at or change.now)) * 1000,
+            completed_at=change.now,
+        )
+    fewer = Counter(id for task in completed for id in task.successors)
+    for count in sorted(set(fewer.values())):
+        waiting = TASKS.c.waiting_for - count
+        change.update_tasks(sorted(id for id in fewer if fewer[id] == count), waiting_for=waiting)
+    for some in chunks(list(fewer)):
+        make_ready(change, TASKS.c.id.in_(some))
+    for task in completed:
+        mission = change.mission(task.mission)
+        mission.open_tasks -= 1
+        mission.done_tasks += task.undoes is None
+    for mission_id in dict.fromkeys(task.mission for task in completed):
+        settle(change, change.mission(mission_id))
+
+
+def fail(change: MissionTransaction, failure: Failure) -> BrainError | None:
+    """Try the task again later, or end it with its mission; None, or why it is refused."""
+    task = change.tasks([failure.task]).get(failure.task)
+    if (fault := lease_fault(task, failure, change.now)) is not None:
+        return fault
+    assert task is not None
+    fail_task(change, task, failure.error, retry=failure.retry)
+    return None
+
+
+def fail_task(change: MissionTransaction, task: Task, error: str, *, retry: bool) -> None:
+    """A try of the task failed."""
+    mission = change.mission(task.mission)
+    if mission.status is MissionStatus.STOPPING:
+        cancel_tasks(change, mission, [task], acknowledged=True)
+        settle(change, mission)
+        return
+    tries = task.attempts - task.losses
+    again = retry and tries < task.max_attempts
+    change.tell(
+        TASK_FAILED,
+        task,
+        agent_id=task.agent,
+        error=error,
+        attempt=task.attempts,
+        max_attempts=task.max_attempts,
+        will_retry=again,
+        failed_at=change.now,
+    )
+    if again:
+        _try_later(change, task, error, tries)
+    else:
+        _end_failed(change, mission, task, error)
+
+
+def _try_later(change: MissionTransaction, task: Task, error: str, tries: int) -> None:
+    wait = min(change.settings.longest_retry, task.retry_seconds * 2.0 ** (max(1, tries) - 1))
+    due_at = change.now + wait
+    values = {"status": TaskStatus.RETRYING, "due_at": due_at, "lease_until": None, "agent": None, "error": error}
+    change.update_tasks([task.id], **values)
+    change.tell(TASK_RETRYING, task, attempt=task.attempts, next_attempt=due_at)
+
+
+def _end_failed(change: MissionTransaction, mission: Mission, task: Task, error: str) -> None:
+    values = {"status": TaskStatus.FAILED, "ended_at": change.now, "due_at": None, "lease_until": None, "error": error}
+    change.update_tasks([task.id], **values)
+    mission.open_tasks -= 1
+    if task.agent is not None:
+        change.db.execute(AGENTS.update().where(AGENTS.c.id == task.agent).values(failed=AGENTS.c.failed + 1))
+    _alarm_failures(change, mission, task)
+    if task.undoes is not None:
+        give_up_undoing(change, mission, task, error)
+    else:
+        stop(change, mission, MissionStatus.FAILED, f"task {task.name} failed: {error}"[:1000])
+
+
+def _alarm_failures(change: MissionTransaction, mission: Mission, task: Task) -> None:
+    recent = sa.and_(has_status(TaskStatus.FAILED), TASKS.c.ended_at > change.now - _SPIKE_SECONDS)
+    count = change.db.execute(sa.select(sa.func.count()).select_from(TASKS).where(recent)).scalar_one()
+    if count >= change.settings.failures_alarm:
+        change.report(
+            HealthSeverity.WARNING,
+            HealthKind.ERROR_SPIKE,
+            f"{count} tasks failed within a minute, the last one of type {task.type}",
+            f"spike {int(change.now // _SPIKE_SECONDS)}",
+            {"failures": count, "mission_id": mission.id, "task_id": task.id},
+        )
+
+
+def give_back(change: MissionTransaction, given: GivenBack) -> BrainError | None:
+    """Let others have the task, or end it when its mission stops; None, or why it is refused."""
+    task = change.tasks([given.task]).get(given.task)
+    if (fault := lease_fault(task, given, change.now)) is not None:
+        return fault
+    assert task is not None
+    mission = change.mission(task.mission)
+    if mission.status is MissionStatus.STOPPING:
+        cancel_tasks(change, mission, [task], acknowledged=True)
+        settle(change, mission)
+    else:
+        free(change, task, attempts=task.attempts - 1)
+    return None
+
+
+def free(change: MissionTransaction, task: Task, **more: Any) -> None:
+    """Nobody has the task any more; it can be claimed again."""
+    values = {"status": TaskStatus.READY, "agent": None, "lease_until": None, "due_at": None, "ready_at": change.now}
+    change.update_tasks([task.id], **values, **more)
+    change.ready = True
+
+
+def beat(change: MissionTransaction, given: Heartbeat) -> Answer | BrainError:
+    """Prolong the lease, not beyond the time that one try may take; or why it is refused."""
+    task = change.tasks([given.task]).get(given.task)
+    if (fault := lease_fault(task, given, change.now)) is not None:
+        return fault
+    assert task is not None
+    until = min(change.now + given.seconds, task.attempt_until or inf)
+    values: dict[str, Any] = {"lease_until": until, "due_at": until}
+    if given.progress is not None:
+        values["progress"] = given.progress
+        if task.progress_at is None or change.now - task.progress_at >= PROGRESS_EVERY:
+            values["progress_at"] = change.now
+            change.tell(TASK_PROGRESS, task, agent_id=task.agent, progress=given.progress)
+    change.update_tasks([task.id], **values)
+    return Answer(until, change.mission(task.mission).status is MissionStatus.STOPPING)
+
+
+def _credit(change: MissionTransaction, completed: Sequence[Task]) -> None:
+    """Count what each agent has done; it has lost no lease since."""
+    counts = Counter(task.agent for task in completed if task.agent is not None)
+    change.db.execute(_CREDIT, [{"which": agent, "more": count} for agent, count in sorted(counts.items())])
