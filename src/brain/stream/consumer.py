@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from brain.charter import Event
+from brain.stream.closed import Closed
 from brain.stream.group import Group
 from brain.stream.lanes import HandlerRun
 from brain.stream.tasks import RestartingTask
@@ -70,9 +72,10 @@ class Consumer:
         self.task: RestartingTask = RestartingTask(f"group {group.name}", self.run, group.stream.is_closed)
 
     async def run(self) -> None:
-        """Consume until cancelled; a lost lease, a lost group and an absent backend are got over."""
-        while True:
-            await HandlerRun(self, self._how).run()
+        """Consume until cancelled, or closed; a lost lease, a lost group and an absent backend are got over."""
+        with suppress(Closed):
+            while True:
+                await HandlerRun(self, self._how).run()
 
     def troubles(self) -> list[str]:
         """What keeps this group from working as it should, a sentence each."""

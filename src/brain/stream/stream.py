@@ -31,12 +31,13 @@ from brain.stream import ending, query
 from brain.stream.announcer import Announcer, DirectAnnouncer, OutboxStream
 from brain.stream.backends import Backend, GroupInfo, check_position, open_backend, position_key
 from brain.stream.change_signal import ChangeSignal
+from brain.stream.closed import Closed
 from brain.stream.consumer import Consumer, DeliveryOptions, Handler
 from brain.stream.dead_letters import DeadLetter
 from brain.stream.decoded import DecodedEvents
 from brain.stream.event_outbox import EventOutbox, follow_closing
 from brain.stream.forcing import Forcing
-from brain.stream.group import Group, GroupOptions, check_group_name, loop_over
+from brain.stream.group import Group, GroupOptions, GroupSession, check_group_name, loop_over
 from brain.stream.journal import Journal
 from brain.stream.outage import Outage
 from brain.stream.query import Batch, EventQuery, Stored, Stretch
@@ -63,10 +64,6 @@ READERS, READER_PATIENCE = 4, 1.0
 DURABILITIES = ("process", "power")
 
 _open_streams: WeakSet[EventStream] = WeakSet()
-
-
-class Closed(Unavailable):
-    """The stream is closed in this process."""
 
 
 class BegunBeforeFork(Conflict):
@@ -138,6 +135,9 @@ class EventStream(OutboxStream):
         self._refusals = Refusals()
         self.standing: dict[str, str] = {}
         """Why groups that read by position, projections, stand still: by group, a sentence that says what to do."""
+        self.sessions: set[GroupSession] = set()
+        """The memberships of loops and handlers that hold something."""
+        self._has_ended = False  # closed to the end: the backend is asked nothing more
         self._publishing = threading.RLock()
         self._appending = False  # the thread that holds the lock is in the middle of an append
         self._late: deque[tuple[str, bytes, bool]] = deque()  # published meanwhile by what interrupted that thread
@@ -318,7 +318,7 @@ class EventStream(OutboxStream):
             self._outboxes.pop(id(store), None)
 
         is_open = self._is_open()
-        outbox = EventOutbox(store, self.backend, self.outage, lambda: self.changes.notify(), self._is_open)
+        outbox = EventOutbox(store, self._backend, self.outage, lambda: self.changes.notify(), self._is_open)
         if is_open and not getattr(store, "is_closed", False):
             follow_closing(outbox, ended)
             outbox.start()
@@ -373,10 +373,12 @@ class EventStream(OutboxStream):
         With a group, each event goes to one of its subscribers, at least once: it is acknowledged when the loop asks
         for the next one; leave the loop, by an error or `break`, and the last event is delivered again. A new group
         starts at the first event kept, or after the position `after`. Without a group, events published from this call
-        on (or stored after `after`) are seen once. Raises InvalidInput for a bad pattern, position or group name;
-        names that begin with `brain.` belong to the plug-ins.
+        on (or stored after `after`) are seen once. Either loop ends when the stream is closed in this process. Raises
+        InvalidInput for a bad pattern, position or group name (those that begin with `brain.` belong to the plug-ins),
+        and Closed.
         """
         compiled = Pattern(pattern)
+        self.check_open()
         if group is not None:
             options = GroupOptions(start=check_position(after) if after else "first", max_attempts=max_attempts)
             return loop_over(Group(self, check_group_name(group), compiled, options))
@@ -384,6 +386,7 @@ class EventStream(OutboxStream):
 
     def live(self, pattern: str | Iterable[str] = "*", *, after: str | None = None) -> AsyncGenerator[Stored, None]:
         """As `subscribe` without a group, with each event's position, after which one can go on later."""
+        self.check_open()
         return self._live(Pattern(pattern), self._tail_now() if after is None else check_position(after))
 
     async def _live(self, pattern: Pattern, position: str) -> AsyncGenerator[Stored, None]:
@@ -393,7 +396,10 @@ class EventStream(OutboxStream):
                     yield stored
 
     async def live_batches(self, pattern: Pattern, after: str) -> AsyncGenerator[Batch, None]:
-        """As `live`, in batches as they are read; an empty one when there is nothing more for now."""
+        """As `live`, in batches as they are read; an empty one when there is nothing more for now.
+
+        Ends when the stream is closed in this process.
+        """
         asked, forks = EventQuery(pattern=pattern), self.forks
         with self.changes.listen() as changed:
             while True:
@@ -401,6 +407,8 @@ class EventStream(OutboxStream):
                 changed.clear()
                 try:
                     entries = await self.call(self.backend.read, after, _AT_ONCE)
+                except Closed:
+                    return
                 except Unavailable as error:
                     self.outage.report("reading", error)
                     entries = []
@@ -509,10 +517,11 @@ class EventStream(OutboxStream):
         return consumer
 
     async def run_consumers(self) -> None:
-        """Run all registered consumers until cancelled; then running handlers finish and the rest is released.
+        """Run all registered consumers until cancelled, or closed: running handlers finish, the rest is released.
 
         One whose task ends all the same is started again and counted (`restarts` in `stats`); see `troubles`.
         """
+        self.check_open()
         async with asyncio.TaskGroup() as tasks:
             for consumer in self.consumers:
                 tasks.create_task(consumer.task.run())
@@ -588,7 +597,11 @@ class EventStream(OutboxStream):
         return self._shipper.last_error if self._shipper is not None else ""
 
     async def close(self, timeout: float = 5.0) -> None:
-        """Ship what is journalled for at most `timeout` seconds, then stop; the rest is shipped at the next start."""
+        """Ship what is journalled for at most `timeout` seconds, then stop; the rest is shipped at the next start.
+
+        What loops and handlers of this process hold in groups is given back at once; loops end, and so does
+        `run_consumers`. An event whose handler or loop body still runs is delivered again, to whoever is next.
+        """
         await run_alone(self.close_sync, timeout)
 
     def close_sync(self, timeout: float = 5.0) -> None:
@@ -603,12 +616,28 @@ class EventStream(OutboxStream):
             log.warning(
                 "the stream was closed with a backlog; the next start ships it", backlog=self.stats()["backlog"]
             )
+        self._has_ended = True
+        self._give_back(max(0.1, deadline - time.monotonic()))
+        self.changes.notify()  # whoever waits for events learns that none come
         self._executor.shutdown()
         if self._readers is not None:
             self._readers.close()
         for consumer in self.consumers:
             consumer.close()
-        self.backend.close()
+        self._backend.close()
+
+    def _give_back(self, timeout: float) -> None:
+        """Leave all groups, acknowledging what is done: others need not wait for the end of our leases."""
+        sessions = list(self.sessions)
+
+        def give_back() -> None:
+            for session in sessions:
+                session.give_back()
+
+        try:
+            self._executor.submit(give_back).result(timeout)
+        except NotYet:
+            log.warning("groups could not be left in time; others take over after the lease", members=len(sessions))
 
     @property
     def exit_timeout(self) -> float:
@@ -652,16 +681,26 @@ class EventStream(OutboxStream):
 
     @property
     def backend(self) -> Backend:
-        """Where events are kept, with connections of this process's own."""
-        if self._closed is _Closed.BY_FORK:
-            self._use()
+        """Where events are kept, with connections of this process's own. Raises Closed."""
+        self.check_open()
         return self._backend
 
-    async def call(self, function: Callable[A, T], *args: A.args, **_: A.kwargs) -> T:
-        """Run a blocking backend call off the loop."""
+    def check_open(self) -> None:
+        """A forked child opens it now. Raises Closed."""
+        if self._has_ended:
+            raise Closed
         if self._closed is _Closed.BY_FORK:
             self._use()
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+
+    async def call(self, function: Callable[A, T], *args: A.args, **_: A.kwargs) -> T:
+        """Run a blocking backend call off the loop. Raises Closed, whatever the call met with at the end."""
+        self.check_open()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+        except (BrainError, RuntimeError) as error:
+            if self._has_ended:
+                raise Closed from error
+            raise
 
     async def call_reader(self, function: Callable[A, T], *args: A.args, **options: A.kwargs) -> T:
         """The same for a search, which may take long: in threads that consumers do not need.
@@ -750,7 +789,7 @@ class EventStream(OutboxStream):
             if why is None or self._appending:  # this interrupts an opening
                 return
             if why is _Closed.BY_USER:
-                raise Closed("the stream is closed in this process; open one of its own")
+                raise Closed
             self._appending = True
             try:
                 self._begin(self._backend.for_child())
