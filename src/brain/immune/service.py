@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
+from brain import limits
 from brain.charter import HealthKind, HealthSeverity, current_meta
 from brain.errors import Conflict, InvalidInput
 from brain.immune.events import CRITICAL_EVENT, EVENT_PUBLISHED, CriticalHealthEvent, HealthEventPublished
@@ -96,8 +97,7 @@ class ImmuneService:
 
         A plain call that reads the store: from a coroutine, run it by `asyncio.to_thread`.
         """
-        if limit < 1:
-            raise InvalidInput(f"limit: {limit} is too small; use 1 or more")
+        limits.check_count("limit", limit)
         unfiltered = severity is None and kind is None and module is None
         fitting = (
             event

@@ -9,12 +9,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from brain import limits
 from brain.charter import Event
+from brain.stream.backends import check_position
 from brain.stream.closed import Closed
 from brain.stream.group import Group
 from brain.stream.lanes import HandlerRun
 from brain.stream.tasks import RestartingTask
 from brain.stream.threads import HandlerThreads
+
+_LEAST_TIMEOUT = 0.001  # seconds
 
 Handler = Callable[[Event], Awaitable[object] | object]
 
@@ -48,6 +52,16 @@ class DeliveryOptions:
     """How long a shutdown waits for running handlers."""
     start: str = "first"
     """Where a new group begins: `first` (everything kept), `now`, or a position."""
+
+    def __post_init__(self) -> None:
+        """Raises InvalidInput."""
+        for name in ("batch", "concurrency", "max_attempts"):
+            limits.check_count(name, getattr(self, name))
+        for name in ("retry_delay", "max_retry_delay", "grace"):
+            limits.check_seconds(name, getattr(self, name))
+        limits.check_seconds("timeout", self.timeout, least=_LEAST_TIMEOUT)
+        if self.start not in ("first", "now"):
+            check_position(self.start)
 
 
 class Consumer:

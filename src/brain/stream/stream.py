@@ -14,7 +14,7 @@ from contextlib import aclosing
 from enum import Enum
 from pathlib import Path
 from sys import modules
-from typing import NamedTuple, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, ParamSpec, Self, TypeVar
 from weakref import WeakSet
 
 from brain import limits, logs
@@ -61,6 +61,9 @@ CALLS = 16
 """Threads for calls to the backend."""
 READERS, READER_PATIENCE = 4, 1.0
 """Threads for searches, and the seconds that a search waits for one."""
+_LEAST_LEASE = 0.05
+"""Seconds: a member says three times in a lease that it lives, and others look as often."""
+_LONGEST = 86_400.0  # seconds that a lease, or the end of a process, may take
 DURABILITIES = ("process", "power")
 
 _open_streams: WeakSet[EventStream] = WeakSet()
@@ -127,6 +130,9 @@ class EventStream(OutboxStream):
         """How many seconds a silent consumer keeps what it holds."""
         return self.options.lease
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {masked(self.url)}, {'closed' if self.is_closed() else 'open'}>"
+
     def _begin_process(self) -> None:
         """Have locks, signals and counts of this process's own. Touches nothing outside it."""
         self.changes: ChangeSignal = ChangeSignal()
@@ -185,10 +191,13 @@ class EventStream(OutboxStream):
         `durability` says what a returned `publish()` survives: `process` (the death of this process) or `power` (also
         of the machine: one fdatasync, shared by concurrent publishers). `lease` is in seconds: how long a silent
         consumer keeps what it holds. `exit_timeout` is how many seconds a process that ends without `close` may take
-        to ship what is journalled. Redis need not be reachable. Raises InvalidInput, and Unavailable for a bad file.
+        to ship what is journalled. Redis need not be reachable. Raises InvalidInput, and Unavailable for a bad file or
+        a place where no journal can be made.
         """
         if durability not in DURABILITIES:
             raise InvalidInput(f"durability: {durability!r} is not one of {', '.join(DURABILITIES)}")
+        limits.check_seconds("lease", lease, least=_LEAST_LEASE, most=_LONGEST)
+        limits.check_seconds("exit_timeout", exit_timeout, most=_LONGEST)
         options = StreamOptions(url, lease, None, durability == "power", exit_timeout)
         return Opening(lambda: _open(options, journal))
 
@@ -379,6 +388,7 @@ class EventStream(OutboxStream):
         """
         compiled = Pattern(pattern)
         self.check_open()
+        limits.check_count("max_attempts", max_attempts)
         if group is not None:
             options = GroupOptions(start=check_position(after) if after else "first", max_attempts=max_attempts)
             return loop_over(Group(self, check_group_name(group), compiled, options))
@@ -429,7 +439,11 @@ class EventStream(OutboxStream):
         newest_first: bool = False,
         correlation_id: str | None = None,
     ) -> list[Stored]:
-        """At most `limit` stored events between two positions and two times (Unix seconds; `until` is excluded)."""
+        """At most `limit` stored events between two positions and two times (Unix seconds; `until` is excluded).
+
+        Raises InvalidInput.
+        """
+        limits.check_count("limit", limit)
         asked = EventQuery(pattern=Pattern(pattern), since=since, until=until, correlation_id=correlation_id)
         stretch = Stretch(after=after or "", before=before or "", newest_first=newest_first)
         return (await self.call(query.read, self.backend, asked, stretch, limit)).events
@@ -447,6 +461,7 @@ class EventStream(OutboxStream):
         correlation_id: str | None = None,
     ) -> list[Stored]:
         """As `read`, for code without an event loop. Blocks."""
+        limits.check_count("limit", limit)
         asked = EventQuery(pattern=Pattern(pattern), since=since, until=until, correlation_id=correlation_id)
         stretch = Stretch(after=after or "", before=before or "", newest_first=newest_first)
         return query.read(self.backend, asked, stretch, limit).events
@@ -490,7 +505,7 @@ class EventStream(OutboxStream):
 
         The handler, plain or async, gets an Event. When it raises or hangs, the event is tried again later while others
         pass, and becomes a dead letter after the allowed attempts: see DeliveryOptions. Raises InvalidInput, also for
-        the name of a plug-in's group.
+        the name of a plug-in's group and for a handler that cannot be called.
         """
         return self._register(check_group_name(group), Pattern(pattern), handler, delivering or DeliveryOptions())
 
@@ -511,6 +526,8 @@ class EventStream(OutboxStream):
     def _register(
         self, name: str, pattern: Pattern, handler: Handler, how: DeliveryOptions, former: str = ""
     ) -> Consumer:
+        if not callable(handler):
+            raise InvalidInput(f"handler of group {name!r}: {limits.shown(handler)} cannot be called; give a function")
         options = GroupOptions(start=how.start, max_attempts=how.max_attempts, former=former)
         consumer = Consumer(Group(self, name, pattern, options), handler, how)
         self.consumers.append(consumer)
@@ -854,6 +871,14 @@ class Opening:
         assert self._stream is not None
         await self._stream.close()
 
+    if not TYPE_CHECKING:  # a type checker would then let any name pass
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(
+                f"this is no stream yet, and has no {name!r}: write `await EventStream.open(...)` or `async with "
+                "EventStream.open(...) as stream`; without an event loop, `EventStream.open_sync(...)`"
+            )
+
 
 def _open(options: StreamOptions, journal: str | Path | None) -> EventStream:
     check_uwsgi()
@@ -861,7 +886,14 @@ def _open(options: StreamOptions, journal: str | Path | None) -> EventStream:
     backend = open_backend(url, power=options.power)
     if not url.startswith("memory:"):
         options = options._replace(url=absolute_url(url), root=_journal_root(url, journal))
-    stream = EventStream(options, backend)
+    try:
+        stream = EventStream(options, backend)
+    except OSError as error:
+        backend.close()
+        raise Unavailable(
+            f"journal in {options.root}: cannot be made ({error}); check its rights and the disk, or name another "
+            "folder by `journal=`"
+        ) from error
     stream.start()
     return stream
 

@@ -137,8 +137,7 @@ class ThreatService:
         """Threats that fit all filters, the latest detected first, at most `limit`. Raises InvalidInput."""
         statuses = {parse_name(ThreatStatus, value, "status") for value in _several(status)}
         severities = {parse_name(Severity, value, "severity") for value in _several(severity)}
-        if limit < 1:
-            raise InvalidInput(f"limit: {limit} is too small; use 1 or more")
+        limits.check_count("limit", limit)
         fitting = (
             threat
             for threat in await asyncio.to_thread(self._threats.all)
