@@ -268,7 +268,7 @@ class Shipper:
         self._ending = False
         self._given_up = False
         self._last: Callable[[], None] | None = None
-        self._thread = threading.Thread(target=self._run, name="brain-shipper", daemon=True)
+        self.thread: threading.Thread = threading.Thread(target=self._run, name="brain-shipper", daemon=True)
 
     @property
     def stored(self) -> int:
@@ -282,12 +282,12 @@ class Shipper:
 
     def start(self) -> None:
         """Begin shipping."""
-        self._thread.start()
+        self.thread.start()
 
     @property
     def has_died(self) -> bool:
         """Whether its thread has ended without being asked to: nothing is stored any more."""
-        return self._thread.ident is not None and not self._thread.is_alive() and not self._stopping.is_set()
+        return self.thread.ident is not None and not self.thread.is_alive() and not self._stopping.is_set()
 
     def wake(self) -> None:
         """There is something new in the journal; needed only while `idle`. May interrupt itself."""
@@ -341,15 +341,15 @@ class Shipper:
         deadline = time.monotonic() + timeout
         self._drained.clear()
         self.wake()
-        if self._own.waiting and self._thread.is_alive():
+        if self._own.waiting and self.thread.is_alive():
             self._drained.wait(timeout)
         self._last = last
         self._stopping.set()
         self.wake()
-        if self._thread.ident is not None:  # else it was never started: the process was ending already
-            self._thread.join(max(0.1, deadline - time.monotonic()))
+        if self.thread.ident is not None:  # else it was never started: the process was ending already
+            self.thread.join(max(0.1, deadline - time.monotonic()))
         if self._ending:
-            self._thread.join(finishing)
+            self.thread.join(finishing)
         else:
             self._given_up = True
             self._journal.close()

@@ -143,6 +143,7 @@ class EventStream(OutboxStream):
         """Why groups that read by position, projections, stand still: by group, a sentence that says what to do."""
         self.sessions: set[GroupSession] = set()
         """The memberships of loops and handlers that hold something."""
+        self._close_late: float | None = None  # closed by what interrupts a holder of the lock: the `timeout`
         self._has_ended = False  # closed to the end: the backend is asked nothing more
         self._publishing = threading.RLock()
         self._appending = False  # the thread that holds the lock is in the middle of an append
@@ -241,13 +242,14 @@ class EventStream(OutboxStream):
                 raise too_large(data)
             critical = event_type in self._critical
             with self._publishing:
-                if self._closed is not None:
-                    self._use()
                 if self._appending:
+                    self._check_late()
                     self._late.append((event_id, data, critical))
                     return Receipt(event_id, self._keeper, LATE, critical)
-                self._appending = True
+                self._appending = True  # before the next line, so that who closes in between knows
                 try:
+                    if self._closed is not None:
+                        self._begin_here()
                     seq = self._append(data, critical)
                 finally:
                     self._appending = False
@@ -257,12 +259,20 @@ class EventStream(OutboxStream):
                 self._forcing.force(self._journal, seq, self._publishing)
         except Exception as error:  # noqa: BLE001  (as above)
             return self._refuse(event_id, error)
+        finally:
+            if self._close_late is not None:
+                self._close_if_late()
         shipper = self._shipper
         if shipper is None:
             self.changes.notify()
         elif shipper.idle:
             shipper.wake()
         return Receipt(event_id, self._keeper, seq, critical)
+
+    def _check_late(self) -> None:
+        """Raises Closed, unless the append that is interrupted can still take in what comes."""
+        if self._closed is _Closed.BY_USER and self._close_late is None:
+            raise Closed
 
     def _append_late(self) -> None:
         """Take in what a signal handler, finaliser or trace function published in the middle of an append."""
@@ -364,9 +374,10 @@ class EventStream(OutboxStream):
     def _late_number(self, event_id: str) -> int:
         """The number under which an event was journalled that had interrupted another publish."""
         with self._publishing:  # the publish that was interrupted is over then
-            for known, seq in reversed(self._late_numbers):
-                if known == event_id:
-                    return seq
+            found = [seq for known, seq in self._late_numbers if known == event_id]
+        self._close_if_late()
+        if found:
+            return found[-1]
         raise Unavailable(f"event {event_id}: its place in the journal is no longer known; look it up by its id")
 
     def subscribe(
@@ -622,9 +633,37 @@ class EventStream(OutboxStream):
         await run_alone(self.close_sync, timeout)
 
     def close_sync(self, timeout: float = 5.0) -> None:
-        """As `close`, for code without an event loop. Blocks."""
-        if not self._stop_publishing(_Closed.BY_USER):
+        """As `close`, for code without an event loop. Blocks.
+
+        What interrupts a publish of the same thread (a signal handler, a finaliser) returns at once: that publish
+        journals its event when it goes on, and then closes.
+        """
+        if threading.current_thread() in self._threads():  # a finaliser, wherever the collector ran
+            threading.Thread(target=self.close_sync, args=(timeout,), name="brain-closer", daemon=True).start()
             return
+        interrupts = self._publishing._is_owned()  # type: ignore[attr-defined]  # `threading.Condition` asks so, too
+        with self._publishing:
+            was_open = self._stop_publishing(_Closed.BY_USER)
+            if interrupts:
+                self._close_late = timeout if was_open else self._close_late
+                return
+        if was_open:
+            self._close(timeout)
+        self._close_if_late()
+
+    def _threads(self) -> list[threading.Thread]:
+        """Those that closing waits for."""
+        shipping = [self._shipper.thread] if self._shipper is not None else []
+        return [*shipping, *(outbox.thread for outbox in self.outboxes)]
+
+    def _close_if_late(self) -> None:
+        """Close, where `close_sync` had interrupted what is over now."""
+        with self._publishing:
+            timeout, self._close_late = self._close_late, None
+        if timeout is not None:
+            self._close(timeout)
+
+    def _close(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         for outbox in self.outboxes:
             outbox.stop(max(0.1, deadline - time.monotonic()))
@@ -802,25 +841,29 @@ class EventStream(OutboxStream):
         Raises Closed, and Unavailable or JournalFull when there is no place for a journal.
         """
         with self._publishing:
-            why = self._closed
-            if why is None or self._appending:  # this interrupts an opening
+            if self._closed is None or self._appending:  # this interrupts an opening
                 return
-            if why is _Closed.BY_USER:
-                raise Closed
             self._appending = True
             try:
-                self._begin(self._backend.for_child())
-                self._closed = None
-                if why is _Closed.BY_FORK:
-                    self._start_in_child()
-            except OSError as error:
-                raise Unavailable(
-                    f"journal in {self.options.root}: cannot be made ({error}); free its place"
-                ) from error
+                self._begin_here()
             finally:
                 self._appending = False
                 if self._late:
                     self._append_late()
+        self._close_if_late()
+
+    def _begin_here(self) -> None:
+        """As `_use`, in the middle of an append."""
+        why = self._closed
+        if why is _Closed.BY_USER:
+            raise Closed
+        try:
+            self._begin(self._backend.for_child())
+            self._closed = None
+            if why is _Closed.BY_FORK:
+                self._start_in_child()
+        except OSError as error:
+            raise Unavailable(f"journal in {self.options.root}: cannot be made ({error}); free its place") from error
 
     def _start_in_child(self) -> None:
         for outbox in self.outboxes:
