@@ -35,6 +35,7 @@ from brain.stream.journal import (
     unlock,
 )
 from brain.stream.journal_bounds import note_oldest
+from brain.stream.journal_owner import owner_of
 from brain.stream.outage import Outage
 from brain.stream.store_delays import StoreDelays
 
@@ -251,6 +252,8 @@ class Shipper:
         self._look = look
         self.damage: DamageLog = DamageLog(root)
         self._own = Shipment(journal.folder, backend, self.damage, journal)
+        self.only_of: str = ""
+        """The stream whose journals are taken up, of those that say whose they are; "" for all of them."""
         self._passed_over: set[str] = set()  # names in the folder that are no journals we may take up
         self._orphans: list[Shipment] = []
         self._identified = False
@@ -517,6 +520,16 @@ class Shipper:
                 self._adopt(self._root / name)
 
     def _adopt(self, folder: Path) -> None:
+        owner = owner_of(folder)
+        if self.only_of and owner not in ("", self.only_of):
+            self._passed_over.add(folder.name)
+            log.warning(
+                "a journal of another stream is passed over; give each stream a folder of its own, or delete the file "
+                "`stream` in the journal where this stream has only moved",
+                journal=str(folder),
+                stream=owner,
+            )
+            return
         try:
             lock = lock_folder(folder)
         except OSError as error:  # a stray file, or a folder of somebody else: the journals beside it must not wait

@@ -76,13 +76,18 @@ class BegunBeforeFork(Conflict):
 
 
 class StreamOptions(NamedTuple):
-    """How a stream was opened: see `EventStream.open`. `root` is the folder of journals, None in memory."""
+    """How a stream was opened: see `EventStream.open`. `root` is the folder of journals, None in memory.
+
+    `place` says in a journal which stream it is of; `shared` is a root that may hold journals of other streams.
+    """
 
     url: str
     lease: float = 5.0
     root: Path | None = None
     power: bool = False
     exit_timeout: float = ending.EXIT_SECONDS
+    place: str = ""
+    shared: bool = False
 
 
 class _Closed(Enum):
@@ -167,8 +172,10 @@ class EventStream(OutboxStream):
         if root is None:
             self._append = self._append_directly
         else:
-            journal = Journal(root / os.urandom(8).hex(), power=self.options.power)
+            journal = Journal(root / os.urandom(8).hex(), power=self.options.power, owner=self.options.place)
             self._shipper = Shipper(backend, root, journal, self.changes.notify, self.outage, self._look)
+            if self.options.shared:
+                self._shipper.only_of = self.options.place
             self._journal, self._append = journal, journal.append
         self._backend = backend
 
@@ -199,7 +206,7 @@ class EventStream(OutboxStream):
             raise InvalidInput(f"durability: {durability!r} is not one of {', '.join(DURABILITIES)}")
         limits.check_seconds("lease", lease, least=_LEAST_LEASE, most=_LONGEST)
         limits.check_seconds("exit_timeout", exit_timeout, most=_LONGEST)
-        options = StreamOptions(url, lease, None, durability == "power", exit_timeout)
+        options = StreamOptions(url, lease, None, durability == "power", exit_timeout, shared=journal is not None)
         return Opening(lambda: _open(options, journal))
 
     @staticmethod
@@ -928,7 +935,7 @@ def _open(options: StreamOptions, journal: str | Path | None) -> EventStream:
     url = options.url
     backend = open_backend(url, power=options.power)
     if not url.startswith("memory:"):
-        options = options._replace(url=absolute_url(url), root=_journal_root(url, journal))
+        options = options._replace(url=absolute_url(url), root=_journal_root(url, journal), place=_place(url))
     try:
         stream = EventStream(options, backend)
     except OSError as error:
@@ -939,6 +946,13 @@ def _open(options: StreamOptions, journal: str | Path | None) -> EventStream:
         ) from error
     stream.start()
     return stream
+
+
+def _place(url: str) -> str:
+    """The stream's place without secrets, the same whichever path leads there."""
+    if url.startswith("sqlite:///"):
+        return f"sqlite:///{os.path.realpath(sqlite_file(url))}"
+    return parse(url).identity
 
 
 def _journal_root(url: str, journal: str | Path | None) -> Path:
