@@ -94,8 +94,19 @@ class _Closed(Enum):
     """Why the stream is closed in this process."""
 
     BY_USER = 1
+    ENDED = 4  # by the user, and done: the backend is asked nothing more
     BY_FORK = 2  # this is a child: it opens by itself when it is first used here
     AT_EXIT = 3  # the process ends: what is published still is kept in a journal for the next start
+
+
+class _Close(NamedTuple):
+    """`late` is what `close_sync` was called with by what interrupts a holder of the lock, who then has to close."""
+
+    why: _Closed
+    late: float | None = None
+
+
+_ENDED = _Close(_Closed.ENDED)
 
 
 class EventStream(OutboxStream):
@@ -114,7 +125,7 @@ class EventStream(OutboxStream):
             name for name, declared in catalogue().items() if declared.priority is Priority.CRITICAL
         )
         self._outboxes: dict[int, EventOutbox] = {}  # by the id of their store, which they hold
-        self._closed: _Closed | None = None
+        self._closed: _Close | None = None
         self._begin_process()
         self._begin(backend)
         _open_streams.add(self)
@@ -148,8 +159,6 @@ class EventStream(OutboxStream):
         """Why groups that read by position, projections, stand still: by group, a sentence that says what to do."""
         self.sessions: set[GroupSession] = set()
         """The memberships of loops and handlers that hold something."""
-        self._close_late: float | None = None  # closed by what interrupts a holder of the lock: the `timeout`
-        self._has_ended = False  # closed to the end: the backend is asked nothing more
         self._publishing = threading.RLock()
         self._appending = False  # the thread that holds the lock is in the middle of an append
         self._late: deque[tuple[str, bytes, bool]] = deque()  # published meanwhile by what interrupted that thread
@@ -267,7 +276,7 @@ class EventStream(OutboxStream):
         except Exception as error:  # noqa: BLE001  (as above)
             return self._refuse(event_id, error)
         finally:
-            if self._close_late is not None:
+            if self._closed is not None:
                 self._close_if_late()
         shipper = self._shipper
         if shipper is None:
@@ -278,7 +287,7 @@ class EventStream(OutboxStream):
 
     def _check_late(self) -> None:
         """Raises Closed, unless the append that is interrupted can still take in what comes."""
-        if self._closed is _Closed.BY_USER and self._close_late is None:
+        if self._closed in (_Close(_Closed.BY_USER), _ENDED):
             raise Closed
 
     def _append_late(self) -> None:
@@ -650,10 +659,9 @@ class EventStream(OutboxStream):
             return
         interrupts = self._publishing._is_owned()  # type: ignore[attr-defined]  # `threading.Condition` asks so, too
         with self._publishing:
-            was_open = self._stop_publishing(_Closed.BY_USER)
-            if interrupts:
-                self._close_late = timeout if was_open else self._close_late
-                return
+            was_open = self._stop_publishing(_Closed.BY_USER, timeout if interrupts else None)
+        if interrupts:
+            return
         if was_open:
             self._close(timeout)
         self._close_if_late()
@@ -666,9 +674,11 @@ class EventStream(OutboxStream):
     def _close_if_late(self) -> None:
         """Close, where `close_sync` had interrupted what is over now."""
         with self._publishing:
-            timeout, self._close_late = self._close_late, None
-        if timeout is not None:
-            self._close(timeout)
+            closed = self._closed
+            if closed is None or closed.late is None:
+                return
+            self._closed = _Close(_Closed.BY_USER)
+        self._close(closed.late)
 
     def _close(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
@@ -679,7 +689,7 @@ class EventStream(OutboxStream):
             log.warning(
                 "the stream was closed with a backlog; the next start ships it", backlog=self.stats()["backlog"]
             )
-        self._has_ended = True
+        self._closed = _ENDED
         self._give_back(max(0.1, deadline - time.monotonic()))
         self.changes.notify()  # whoever waits for events learns that none come
         self._executor.shutdown()
@@ -717,18 +727,21 @@ class EventStream(OutboxStream):
         if self._shipper is not None:
             self._shipper.stop(max(0.0, deadline - time.monotonic()), finishing=0.0, last=self._backend.close)
 
-    def _stop_publishing(self, why: _Closed) -> bool:
+    def _stop_publishing(self, why: _Closed, late: float | None = None) -> bool:
         """Whether there is something to stop in this process."""
         with self._publishing:
-            was_open = self._closed is None
-            if was_open or why is _Closed.BY_USER:
-                self._closed = why
+            closed = self._closed
+            was_open = closed is None
+            if closed is None:
+                self._closed = _Close(why, late)
+            elif why is _Closed.BY_USER and closed.why in (_Closed.BY_FORK, _Closed.AT_EXIT):
+                self._closed = _ENDED  # nothing of it is open here
         self._stopping.set()
         return was_open
 
     def is_closed(self) -> bool:
         """Whether `close` has been called in this process, or it ends."""
-        return self._closed in (_Closed.BY_USER, _Closed.AT_EXIT)
+        return self._closed is not None and self._closed.why is not _Closed.BY_FORK
 
     async def __aenter__(self) -> Self:
         return self
@@ -750,10 +763,11 @@ class EventStream(OutboxStream):
 
     def check_open(self) -> None:
         """A forked child opens it now. Raises Closed."""
-        if self._has_ended:
-            raise Closed
-        if self._closed is _Closed.BY_FORK:
-            self._use()
+        if self._closed is not None:
+            if self._closed is _ENDED:
+                raise Closed
+            if self._closed.why is _Closed.BY_FORK:
+                self._use()
 
     async def call(self, function: Callable[A, T], *args: A.args, **_: A.kwargs) -> T:
         """Run a blocking backend call off the loop. Raises Closed, whatever the call met with at the end."""
@@ -761,7 +775,7 @@ class EventStream(OutboxStream):
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
         except (BrainError, RuntimeError) as error:
-            if self._has_ended:
+            if self._closed is _ENDED:
                 raise Closed from error
             raise
 
@@ -832,7 +846,7 @@ class EventStream(OutboxStream):
     def _forked(self) -> None:
         """In a forked child: journal, lock, threads and memberships stay the parent's (see `lock_folder`)."""
         if self._closed is None:
-            self._closed = _Closed.BY_FORK
+            self._closed = _Close(_Closed.BY_FORK)
         if self._shipper is not None:
             self._shipper.leave_to_parent()
         self.forks += 1
@@ -861,13 +875,13 @@ class EventStream(OutboxStream):
 
     def _begin_here(self) -> None:
         """As `_use`, in the middle of an append."""
-        why = self._closed
-        if why is _Closed.BY_USER:
+        closed = self._closed
+        if closed is not None and closed.why in (_Closed.BY_USER, _Closed.ENDED):
             raise Closed
         try:
             self._begin(self._backend.for_child())
             self._closed = None
-            if why is _Closed.BY_FORK:
+            if closed is not None and closed.why is _Closed.BY_FORK:
                 self._start_in_child()
         except OSError as error:
             raise Unavailable(f"journal in {self.options.root}: cannot be made ({error}); free its place") from error
