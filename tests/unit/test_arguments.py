@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from brain import DeliveryOptions, EventStream, PolicyEngine
+from brain import DeliveryOptions, EventStream, ImmuneService, PolicyEngine, ThreatService, threats
 from brain.errors import InvalidInput, Unavailable
 from brain.store import open_store
 from brain.testing import RecordingStream
@@ -58,6 +58,15 @@ def test_a_journal_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 def test_an_opening_says_that_it_is_no_stream_yet() -> None:
     with pytest.raises(AttributeError, match=r"no stream yet, and has no 'publish': write `await EventStream\.open"):
         EventStream.open("memory://").publish  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("use", [PolicyEngine, ThreatService, ImmuneService, threats.set_event_stream])
+def test_what_nobody_can_publish_to_is_no_stream(use: Callable[[Any], object]) -> None:
+    """Forgetting the `await` before `EventStream.open` would leave every event to a line in the log."""
+    with pytest.raises(InvalidInput, match=r"event_stream: Opening has no `publish`; give what `await EventStream"):
+        use(EventStream.open("memory://"))
+    with pytest.raises(InvalidInput, match="event_stream: 'memory://' is a text"):
+        use("memory://")
 
 
 async def test_a_stream_shows_its_place_and_whether_it_is_open() -> None:

@@ -22,7 +22,7 @@ from brain.kit.idempotency import content_digest
 from brain.store import Store
 from brain.store.memory import MemoryStore
 from brain.stream.announcer import Announced, Announcer, EventDraft, announcer_for
-from brain.stream.publisher import Publisher
+from brain.stream.publisher import Publisher, check_publisher
 
 
 class ImmuneService:
@@ -43,6 +43,7 @@ class ImmuneService:
         fleet: Callable[[float], FleetState] | None = None,
     ) -> None:
         self._fleet = fleet
+        check_publisher(event_stream)
         self.event_stream = event_stream
         self._store = MemoryStore() if store is None else store
         self._events = HealthRepository(self._store, keep)

@@ -19,7 +19,7 @@ from brain.store import DocumentChange, Store
 from brain.store.memory import MemoryStore
 from brain.store.mirror import Restoration
 from brain.stream.announcer import Announced, Announcer, EventDraft, announcer_for
-from brain.stream.publisher import Publisher
+from brain.stream.publisher import Publisher, check_publisher
 from brain.threats.announce import events_of
 from brain.threats.events import STORE_RESTORED, ThreatsRestored
 from brain.threats.models import Threat, ThreatStats, moved, statistics
@@ -43,6 +43,7 @@ class ThreatService:
         store: Store | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        check_publisher(event_stream)
         self.event_stream = event_stream
         self._clock = clock
         self.use_store(store)
