@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 import msgspec
+
+from brain.errors import InvalidInput
 
 
 @dataclass(frozen=True)
@@ -271,6 +273,20 @@ def _scalar_fault(value: str | int | float | None) -> str | None:
     if isinstance(value, float) and not isfinite(value):
         return f"{value} is not a number that JSON can hold"
     return None
+
+
+def check_count(name: str, value: object) -> None:
+    """Raises InvalidInput, naming the argument, unless the value is a whole number, 1 or more."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not is_whole or value < 1:  # type: ignore[operator]
+        raise InvalidInput(f"{name}: {shown(value)} is {'too small' if is_whole else 'no whole number'}; use 1 or more")
+
+
+def check_seconds(name: str, value: object, *, least: float = 0.0, most: float = inf) -> None:
+    """Raises InvalidInput, naming the argument, unless the value is a number of seconds within these bounds."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        bounds = f"{least:g} or more" if most == inf else f"{least:g} to {most:g}"
+        raise InvalidInput(f"{name}: {shown(value)} is not a number of seconds that can be; use {bounds}")
 
 
 def is_length(value: object, least: int, most: int) -> bool:

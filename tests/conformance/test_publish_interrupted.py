@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import signal
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing as closing_at_end
+from contextlib import contextmanager, suppress
 from itertools import count
+from pathlib import Path
 from random import Random
 from types import FrameType
 from typing import Any
 
 import pytest
 
-from brain import Event, EventStream
+from brain import Event, EventStream, PolicyEngine, Rule
+from brain.store import open_store
 from brain.stream import journal
+from brain.stream.closed import Closed
 from brain.stream.receipt import LATE, Receipt
+from support.waiting import wait_until
 
 HANG_SECONDS = 60.0
 pytestmark = pytest.mark.timeout(300, method="thread")  # the other method takes the timer that interrupts here
@@ -259,3 +265,89 @@ async def test_threads_go_on_while_the_main_thread_is_interrupted(url: str) -> N
         + [("signal.happened", number) for number in range(next(numbers))]
         + [("last.happened", 0)]
     )
+
+
+def publish_and_close(stream: EventStream, made: Event, when: int, raises: bool) -> tuple[Receipt | None, int]:
+    """Publish, with the stream closed in the middle, at the `when`-th moment; what came of it, and how many there were.
+
+    The moments are bytecodes; for what raises, beginnings of functions, since there a signal handler may.
+    """
+    moments = 0
+
+    def trace(frame: FrameType, what: str, argument: Any) -> Any:
+        nonlocal moments
+        if "brain" not in frame.f_code.co_filename:
+            return None
+        frame.f_trace_opcodes = True
+        if what == ("call" if raises else "opcode"):
+            moments += 1
+            if moments == when:
+                sys.settrace(None)
+                stream.close_sync()
+                if raises:
+                    raise Interrupted
+        return trace
+
+    receipt = None
+    sys.settrace(trace)
+    with suppress(Interrupted):
+        receipt = stream.publish(made)
+    sys.settrace(None)
+    return receipt, moments
+
+
+@pytest.mark.parametrize(("raises", "stride"), [(False, 8), (True, 1)], ids=["closes", "closes-and-raises"])
+async def test_what_closes_the_stream_in_the_middle_of_a_publish_loses_nothing(
+    raises: bool, stride: int, tmp_path: Path
+) -> None:
+    """As a handler of SIGTERM does: at one place after the other of a publish and of what it calls."""
+    url = f"sqlite:///{tmp_path / 'brain.db'}"
+    tried, accepted = [], []
+    for when in count(1, stride):
+        stream = EventStream.open_sync(url)
+        stream.publish(event("first", when))
+        tried.append(("first.happened", when))
+        receipt, moments = publish_and_close(stream, event("plain", when), when, raises)
+        if moments < when:
+            break
+        assert stream.is_closed()
+        if receipt is not None and receipt.refused is None:
+            accepted.append(("plain.happened", when))
+            assert receipt.wait(0) != ""
+        assert receipt is None or receipt.refused is None or isinstance(receipt.refused, Closed)
+    stream.close_sync()
+    async with EventStream.open(url) as stream:
+        found = await stored(stream)
+    assert max(found.values()) == 1
+    assert {*tried, *accepted} <= found.keys()
+    assert list((tmp_path / "brain.db.journal").iterdir()) == []
+
+
+@pytest.mark.parametrize("thread", ["brain-shipper", "brain-outbox"])
+def test_a_finaliser_that_closes_the_stream_may_run_in_any_of_its_threads(
+    thread: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The collector runs finalisers in whatever thread allocates; here it does so when the thread stores something."""
+    url = f"sqlite:///{tmp_path / 'brain.db'}"
+    stream, store, errors = EventStream.open_sync(url), open_store(url), []
+    append, backend = stream.backend.append, stream.backend
+
+    def closing(*args: Any, **options: Any) -> Any:
+        if threading.current_thread().name == thread:
+            try:
+                stream.close_sync()
+            except RuntimeError as error:
+                errors.append(error)
+        return append(*args, **options)
+
+    backend.append = closing  # type: ignore[method-assign]
+    stream.publish(event("plain", 0))
+    PolicyEngine(stream, store=store).add_rule(Rule(id="r", name="r", effect="ALLOW"))
+    wait_until(stream.is_closed)
+    wait_until(lambda: not any(one.name in (thread, "brain-closer") for one in threading.enumerate()))
+    store.close()
+    with EventStream.open_sync(url) as again, closing_at_end(open_store(url)) as kept:
+        again.event_outbox(kept)
+        wait_until(lambda: len(again.read_sync()) == 2)
+    assert not errors
+    assert not [record for record in caplog.records if record.levelno > logging.WARNING]

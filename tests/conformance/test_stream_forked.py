@@ -14,8 +14,9 @@ import pytest
 from brain import Event, EventStream, PolicyEngine
 from brain.store import Store
 from brain.store.memory import MemoryStore
+from brain.stream.closed import Closed
 from brain.stream.event_outbox import EventOutbox, outbox_state
-from brain.stream.stream import BegunBeforeFork, Closed
+from brain.stream.stream import BegunBeforeFork
 from support.announcing_worker import make
 from support.forks import Parent, forked, in_child
 from support.waiting import until, wait_until

@@ -296,5 +296,15 @@ def test_watch_imports_again_when_the_file_changes(brain: Command, policy: Path,
     assert [rule["priority"] for rule in brain("policy", "list", "--json").json] == [90, 0]
 
 
+def test_in_a_folder_without_a_database_nothing_is_ordered_and_none_is_made(brain: Command, tmp_path: Path) -> None:
+    """A stop order in the wrong folder would stop nobody."""
+    stops = (["contain", "a1", "--reason", "x"], ["kill-switch", "on", "--reason", "x"])
+    for command in (*stops, ["approvals"], ["enable", "r"]):
+        refused = brain("policy", *command)
+        assert (refused.code, refused.out) == (2, ""), command
+        assert "there is no database" in refused.err
+    assert not list(tmp_path.glob("brain.db*"))
+
+
 def test_schema(brain: Command) -> None:
     assert brain("policy", "schema").json["title"] == "BRAiN policy file"

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 
 import httpx
 import pytest
@@ -21,7 +22,7 @@ from brain.store import open_store
 from brain.stream import journal
 from brain.stream.journal import Journal, segments
 from support.server import running_server, without_consumers
-from support.waiting import until
+from support.waiting import until, wait_until
 
 
 def make(number: int) -> Event:
@@ -281,3 +282,26 @@ async def test_a_forked_child_does_not_hold_its_killed_parents_journal(tmp_path:
     os.kill(child, 0)  # it lives
     parent.stdin.close()
     await until(lambda: has_ended(child))
+
+
+def test_streams_that_share_a_folder_of_journals_take_up_their_own_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a killed process has left goes to the stream that it was published to, whoever comes first."""
+    root, urls = tmp_path / "journals", [f"sqlite:///{tmp_path / name}.db" for name in ("tenant-a", "tenant-b")]
+    killed = "import os, sys; from brain import Event, EventStream\n" + dedent(
+        """
+        stream = EventStream.open_sync(sys.argv[1], journal=sys.argv[2])
+        for number in range(2_000):
+            stream.publish(Event(type="test.happened", source="test_service", payload={"n": number}))
+        os._exit(9)
+        """
+    )
+    subprocess.run([sys.executable, "-c", killed, urls[0], str(root)], check=False)
+    (left,) = root.iterdir()
+    with EventStream.open_sync(urls[1], journal=root) as stream:
+        wait_until(lambda: "a journal of another stream is passed over" in caplog.text)
+        assert stream.read_sync() == []
+    with EventStream.open_sync(urls[0], journal=root) as stream:
+        wait_until(lambda: not left.exists())
+        assert [event.payload["n"] for event in stream.replay_sync()] == list(range(2_000))

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
+from brain import limits
 from brain.charter import HealthKind, HealthSeverity, current_meta
 from brain.errors import Conflict, InvalidInput
 from brain.immune.events import CRITICAL_EVENT, EVENT_PUBLISHED, CriticalHealthEvent, HealthEventPublished
@@ -21,7 +22,7 @@ from brain.kit.idempotency import content_digest
 from brain.store import Store
 from brain.store.memory import MemoryStore
 from brain.stream.announcer import Announced, Announcer, EventDraft, announcer_for
-from brain.stream.publisher import Publisher
+from brain.stream.publisher import Publisher, check_publisher
 
 
 class ImmuneService:
@@ -42,6 +43,7 @@ class ImmuneService:
         fleet: Callable[[float], FleetState] | None = None,
     ) -> None:
         self._fleet = fleet
+        check_publisher(event_stream)
         self.event_stream = event_stream
         self._store = MemoryStore() if store is None else store
         self._events = HealthRepository(self._store, keep)
@@ -96,8 +98,7 @@ class ImmuneService:
 
         A plain call that reads the store: from a coroutine, run it by `asyncio.to_thread`.
         """
-        if limit < 1:
-            raise InvalidInput(f"limit: {limit} is too small; use 1 or more")
+        limits.check_count("limit", limit)
         unfiltered = severity is None and kind is None and module is None
         fitting = (
             event

@@ -31,6 +31,7 @@ from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.stream import EventStream
 from brain.stream.backends import Entry, NoGroup, position_key
+from brain.stream.closed import Closed
 from brain.stream.dead_letters import DeadLetter
 from brain.stream.decoded import DecodedEvent
 from brain.stream.matching import type_filter
@@ -121,6 +122,8 @@ class Projection:
                 log.warning("the group is gone; making it again", group=self.group)
             except _STANDSTILL as error:
                 await self._stand_still(error)
+            except Closed:
+                raise
             except OUTAGE as error:
                 self.outages += 1
                 self._limit = max(1, min(self.batch, self._limit) // 2)  # a batch that takes too long is an outage, too

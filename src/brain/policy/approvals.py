@@ -143,6 +143,7 @@ class Approvals(forking.Part):
 
     def list(self, status: ApprovalStatus | str | None = None, limit: int = 100) -> list[Approval]:
         """The newest requests first, all or those of one status. Raises InvalidInput for an unknown status."""
+        limits.check_count("limit", limit)
         wanted = _status(status) if status is not None else None
         found = []
         for approval in self._readable(self._current, newest_first=True):

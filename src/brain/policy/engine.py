@@ -32,7 +32,7 @@ from brain.policy.ruleset import RuleSet, RulesSnapshot, SnapshotHolder
 from brain.policy.values import spread_agent
 from brain.store import Store
 from brain.store.memory import MemoryStore
-from brain.stream.publisher import Publisher, emit
+from brain.stream.publisher import Publisher, check_publisher, emit
 
 _IDLE_INTERVAL = 0.25  # seconds between looks at temporary rules when there is no other process to follow
 
@@ -430,9 +430,8 @@ class PolicyEngine:
 
 
 def _check_opened(event_stream: object, store: object) -> None:
-    """Raises InvalidInput for a URL where an opened stream or store is expected."""
-    if isinstance(event_stream, str):
-        raise InvalidInput(f"event_stream: {event_stream!r} is a text; give what `EventStream.open` returns")
+    """Raises InvalidInput for what is no opened stream or store, such as a URL."""
+    check_publisher(event_stream)
     if isinstance(store, str):
         raise InvalidInput(f"store: {store!r} is a text; give what `open_store` returns")
 

@@ -170,6 +170,13 @@ def parse(url: str) -> RedisUrl:
     )
 
 
+def checked_text(url: object, of: str) -> str:
+    """The URL of a stream or store as given. Raises InvalidInput when it is no text, such as a Path."""
+    if not isinstance(url, str):
+        raise InvalidInput(f"{of} URL: {url!r} is no text; write it as 'sqlite:///brain.db'")
+    return url
+
+
 def masked(url: str) -> str:
     """The URL without its user and passwords, for messages and logs; any URL, also one that cannot be read."""
     scheme, found, rest = url.partition("://")

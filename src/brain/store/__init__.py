@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from brain.errors import InvalidInput
 from brain.extras import needs
-from brain.redis_client.url import SCHEMES, masked
+from brain.redis_client.url import SCHEMES, checked_text, masked
 
 __all__ = ["Document", "DocumentChange", "Reading", "Step", "Store", "Written", "open_store"]
 
@@ -153,7 +153,7 @@ def open_store(url: str) -> Store:
 
     Raises InvalidInput for another scheme, MissingExtra without redis-py, Unavailable when it cannot be reached.
     """
-    scheme = url.partition("://")[0]
+    scheme = checked_text(url, "store").partition("://")[0]
     if scheme == "memory":
         from brain.store.memory import MemoryStore
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from brain import limits
 from brain.charter import Event
+from brain.stream.backends import check_position
+from brain.stream.closed import Closed
 from brain.stream.group import Group
 from brain.stream.lanes import HandlerRun
 from brain.stream.tasks import RestartingTask
 from brain.stream.threads import HandlerThreads
+
+_LEAST_TIMEOUT = 0.001  # seconds
 
 Handler = Callable[[Event], Awaitable[object] | object]
 
@@ -47,6 +53,16 @@ class DeliveryOptions:
     start: str = "first"
     """Where a new group begins: `first` (everything kept), `now`, or a position."""
 
+    def __post_init__(self) -> None:
+        """Raises InvalidInput."""
+        for name in ("batch", "concurrency", "max_attempts"):
+            limits.check_count(name, getattr(self, name))
+        for name in ("retry_delay", "max_retry_delay", "grace"):
+            limits.check_seconds(name, getattr(self, name))
+        limits.check_seconds("timeout", self.timeout, least=_LEAST_TIMEOUT)
+        if self.start not in ("first", "now"):
+            check_position(self.start)
+
 
 class Consumer:
     """Runs `handler` for the events of a group that match the pattern, at least once each.
@@ -70,9 +86,10 @@ class Consumer:
         self.task: RestartingTask = RestartingTask(f"group {group.name}", self.run, group.stream.is_closed)
 
     async def run(self) -> None:
-        """Consume until cancelled; a lost lease, a lost group and an absent backend are got over."""
-        while True:
-            await HandlerRun(self, self._how).run()
+        """Consume until cancelled, or closed; a lost lease, a lost group and an absent backend are got over."""
+        with suppress(Closed):
+            while True:
+                await HandlerRun(self, self._how).run()
 
     def troubles(self) -> list[str]:
         """What keeps this group from working as it should, a sentence each."""

@@ -18,6 +18,7 @@ from brain.charter import Pattern
 from brain.errors import Unavailable
 from brain.logs import Log
 from brain.stream.backends import Backend, next_position, position_key
+from brain.stream.closed import Closed
 from brain.stream.index_block import ALL_RUNS, RUN, Block, BlockBuilder, fingerprint, part_of, runs_in
 from brain.stream.retry import Backoff
 
@@ -176,6 +177,8 @@ async def keep_index(stream: EventStream) -> None:
         began = time.monotonic()
         try:
             more = await stream.call(index.advance)
+        except Closed:
+            return
         except Unavailable as error:
             log.warning("the index of the stream waits for the backend", error=str(error))
             await asyncio.sleep(backoff.next_delay())

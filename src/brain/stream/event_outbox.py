@@ -85,12 +85,12 @@ class EventOutbox:
         # A queue, since its `put` may interrupt itself: see the shipper.
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="brain-outbox", daemon=True)
+        self.thread: threading.Thread = threading.Thread(target=self._run, name="brain-outbox", daemon=True)
 
     def start(self) -> None:
         """Begin shipping, unless the store is closed."""
         if not getattr(self.store, "is_closed", False):
-            self._thread.start()
+            self.thread.start()
 
     def prepare(self, drafts: Iterable[EventDraft[Any]]) -> Announced:
         """As Announcer says. Raises EnvelopeError for an event that the stream would refuse, counted in `failures`."""
@@ -144,8 +144,8 @@ class EventOutbox:
         """Ship what is there for at most `timeout` seconds, unless store or stream are away; then end the thread."""
         self._stopping.set()
         self._wake.put(None)
-        if self._thread.is_alive():
-            self._thread.join(timeout)
+        if self.thread.is_alive():
+            self.thread.join(timeout)
         if self.unshipped:
             log.warning("events of changes wait in the store; the next start ships them", events=self.unshipped)
 

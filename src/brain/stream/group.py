@@ -8,9 +8,11 @@ letters, acknowledges, and leaves.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ from brain.charter import Event, Pattern
 from brain.errors import EnvelopeError, InvalidInput, Unavailable
 from brain.logs import Log
 from brain.stream.backends import Fenced, Held, NoGroup
+from brain.stream.closed import Closed
 from brain.stream.matching import EventFilter, type_filter
 from brain.stream.member import Member
 from brain.stream.retry import Backoff
@@ -126,7 +129,7 @@ class GroupSession:
     """One membership: `async with group.session() as session: await session.join()`, then `next_deliveries`.
 
     A lost lease, a lost group and an absent backend end the block without an error, after the wait that is due: enter
-    another one.
+    another one. Closed leaves it, when the stream is closed in this process, which gives back what is held.
     """
 
     def __init__(self, group: Group, max_in_flight: int) -> None:
@@ -145,6 +148,7 @@ class GroupSession:
         self.flush_at: float = 0.0
         """When the next `flush` is due, by the monotonic clock."""
         self._joined = False
+        self._giving_back = threading.Lock()
         self._lease: asyncio.Task[None] | None = None
         self._forks = group.stream.forks
 
@@ -167,7 +171,7 @@ class GroupSession:
             )
         elif isinstance(error, NoGroup):
             log.warning("the group is gone; making it again", group=group.name)
-        elif isinstance(error, Unavailable):
+        elif isinstance(error, Unavailable) and not isinstance(error, Closed):
             self._stream.outage.report(f"reading as group {group.name}", error)
             await asyncio.sleep(group.outage.next_delay())
         else:
@@ -180,6 +184,7 @@ class GroupSession:
         start = await group.prepare()
         former = tuple(group.memberships)
         group.memberships.append(self._member.name)
+        self._stream.sessions.add(self)
         held = await self._stream.call(self._member.join, str(group.pattern), start, former)
         del group.memberships[:-1]
         self._joined = True
@@ -196,8 +201,9 @@ class GroupSession:
             self._take(await self._stream.call(self._member.heartbeat))
 
     def check_lease(self) -> None:
-        """Raises what ended the lease: Fenced, NoGroup or Unavailable; and BegunBeforeFork."""
+        """Raises what ended the lease: Fenced, NoGroup or Unavailable; and BegunBeforeFork, and Closed."""
         self._stream.check_forks(self._forks)
+        self._stream.check_open()
         if self._lease is not None and self._lease.done():
             self._lease.result()
 
@@ -296,33 +302,44 @@ class GroupSession:
         if self._lease is not None:
             self._lease.cancel()
         if not self._joined:
+            self._stream.sessions.discard(self)
             return
-        try:
-            await self.flush()
-            await self._stream.call(self._member.leave)
-            self._group.memberships.clear()
-        except (Fenced, NoGroup, Unavailable, RuntimeError) as error:  # RuntimeError: the stream's threads have ended
-            log.warning(
-                "this member could not leave the group in order; others take over after its lease",
-                group=self._group.name,
-                error=str(error),
-            )
+        with suppress(Closed):  # then the stream has given all back
+            await self._stream.call(self.give_back)
+
+    def give_back(self) -> None:
+        """Acknowledge what is done, and give the membership back with all that is held. Blocks; done once."""
+        with self._giving_back:
+            if self not in self._stream.sessions:
+                return
+            try:
+                self._member.leave(self._done)
+                self._group.memberships.clear()
+            except (Fenced, NoGroup, Unavailable) as error:
+                log.warning(
+                    "this member could not leave the group in order; others take over after its lease",
+                    group=self._group.name,
+                    error=str(error),
+                )
+            finally:
+                self._stream.sessions.discard(self)
 
 
 async def loop_over(group: Group) -> AsyncGenerator[Event, None]:
-    """The group's events for a loop: each is acknowledged after the loop has asked for the next one."""
-    while True:
-        async with group.session() as session:
-            await session.join()
-            while True:
-                for delivery in await session.next_deliveries(_LOOP_BATCH):
-                    event = session.decode(delivery)
-                    if event is None:
-                        await session.pass_over(delivery)
-                    elif not delivery.redelivered or await session.count_attempt(delivery):
-                        yield event
-                        session.check_lease()
-                        session.finish(delivery.position)
-                    if delivery.redelivered or time.monotonic() > session.flush_at:
-                        await session.flush()
-                await session.flush()
+    """The group's events for a loop, until the stream is closed: each is acknowledged after the loop asked for more."""
+    with suppress(Closed):
+        while True:
+            async with group.session() as session:
+                await session.join()
+                while True:
+                    for delivery in await session.next_deliveries(_LOOP_BATCH):
+                        event = session.decode(delivery)
+                        if event is None:
+                            await session.pass_over(delivery)
+                        elif not delivery.redelivered or await session.count_attempt(delivery):
+                            yield event
+                            session.check_lease()
+                            session.finish(delivery.position)
+                        if delivery.redelivered or time.monotonic() > session.flush_at:
+                            await session.flush()
+                    await session.flush()

@@ -26,6 +26,7 @@ from brain.logs import Log
 from brain.platform import at_fork, force_out, lock_file, read_at, reserve, write_at
 from brain.stream.damage import DamageLog
 from brain.stream.journal_bounds import note_newest, noted_bounds
+from brain.stream.journal_owner import note_owner
 
 FIRST_SEGMENT, SEGMENT_SIZE = 64 << 10, 8 << 20
 """Bytes of a journal's first segment and of the largest: a short process takes little room. Each next one is larger."""
@@ -60,9 +61,16 @@ class Journal:
     """The writing side. Not thread-safe: the caller serialises `append`."""
 
     def __init__(
-        self, folder: Path, segment_size: int = SEGMENT_SIZE, *, power: bool = False, first: int = FIRST_SEGMENT
+        self,
+        folder: Path,
+        segment_size: int = SEGMENT_SIZE,
+        *,
+        power: bool = False,
+        first: int = FIRST_SEGMENT,
+        owner: str = "",
     ) -> None:
         self.folder = folder
+        self._owner = owner  # the stream that the events are for
         self._power = power  # a segment is forced out before the next one is begun
         self.last_critical: int = -1  # the number of the last CRITICAL record appended, -1 for none
         # The segment being written (its first sequence number), how many of its bytes hold whole records, and the
@@ -76,7 +84,7 @@ class Journal:
         self._fd = -1
         self._spare: tuple[Path, int] | None = None  # the segment made ahead, and its size
         self._spares = 0
-        self._lock = _make(folder)
+        self._lock = _make(folder, owner)
 
     @property
     def next_seq(self) -> int:
@@ -129,7 +137,7 @@ class Journal:
         log.warning("the journal's folder had been removed; it was made again", journal=str(self.folder))
         if self._lock is not None:
             unlock(self._lock)
-        self._lock = lock_folder(self.folder) if self.folder.is_dir() else _make(self.folder)
+        self._lock = lock_folder(self.folder) if self.folder.is_dir() else _make(self.folder, self._owner)
         self._spare = None
         if self._map is not None:
             first, end, _ = self.tail
@@ -202,10 +210,11 @@ class Journal:
             unlock(lock)
 
 
-def _make(folder: Path) -> int | None:
+def _make(folder: Path, owner: str) -> int | None:
     """A new journal's folder, locked: made under a name that nobody adopts, and given its own once it is locked."""
     new = folder.with_name(f".new-{folder.name}")
     new.mkdir(parents=True)
+    note_owner(new, owner)
     lock = lock_folder(new)
     new.rename(folder)
     return lock

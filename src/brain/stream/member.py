@@ -73,6 +73,8 @@ class Member:
         self._backend.dead_letter(letter, self.name)
         log.error("an event became a dead letter", group=self.group, position=position, error=error)
 
-    def leave(self) -> None:
-        """Give the lease back; what is still held goes to the others at once."""
+    def leave(self, done: Sequence[str]) -> None:
+        """Acknowledge what is done, and give the lease back; what is still held goes to the others at once."""
+        if done:
+            self._backend.ack(self.group, self.name, done)
         self._backend.expel(self.group, self.name)

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from brain.charter import Event, EventType
+from brain.errors import InvalidInput
 from brain.logs import Log
 
-__all__ = ["Publisher", "emit", "emit_async", "publish_all", "publish_safely"]
+__all__ = ["Publisher", "check_publisher", "emit", "emit_async", "publish_all", "publish_safely"]
 
 log: Log = Log("brain.publisher")
 
@@ -31,6 +32,17 @@ class Publisher(Protocol):
 
     def publish(self, event: Event, /) -> object:
         """Take the event; may return an awaitable."""
+
+
+def check_publisher(stream: object) -> None:
+    """Raises InvalidInput for what nobody can publish to: a URL, or an `EventStream.open(...)` that nobody awaited."""
+    if isinstance(stream, str):
+        raise InvalidInput(f"event_stream: {stream!r} is a text; give what `EventStream.open` returns")
+    if stream is not None and not hasattr(stream, "publish"):
+        raise InvalidInput(
+            f"event_stream: {type(stream).__name__} has no `publish`; give what `await EventStream.open(...)` or "
+            "`EventStream.open_sync(...)` returns"
+        )
 
 
 def emit(

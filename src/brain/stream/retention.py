@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from brain.errors import Unavailable
 from brain.logs import Log
 from brain.stream.backends import Backend, GroupInfo, position_key
+from brain.stream.closed import Closed
 from brain.stream.events import RETENTION_BLOCKED, RetentionBlocked
 from brain.stream.publisher import emit
 
@@ -91,6 +92,8 @@ async def keep(
     while True:
         try:
             done = await stream.call(_trim_now, stream.backend, retention, clock)
+        except Closed:
+            return
         except Unavailable as error:
             log.warning("retention waits for the backend", error=str(error))
         else:

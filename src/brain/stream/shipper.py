@@ -35,6 +35,7 @@ from brain.stream.journal import (
     unlock,
 )
 from brain.stream.journal_bounds import note_oldest
+from brain.stream.journal_owner import owner_of
 from brain.stream.outage import Outage
 from brain.stream.store_delays import StoreDelays
 
@@ -251,6 +252,8 @@ class Shipper:
         self._look = look
         self.damage: DamageLog = DamageLog(root)
         self._own = Shipment(journal.folder, backend, self.damage, journal)
+        self.only_of: str = ""
+        """The stream whose journals are taken up, of those that say whose they are; "" for all of them."""
         self._passed_over: set[str] = set()  # names in the folder that are no journals we may take up
         self._orphans: list[Shipment] = []
         self._identified = False
@@ -268,7 +271,7 @@ class Shipper:
         self._ending = False
         self._given_up = False
         self._last: Callable[[], None] | None = None
-        self._thread = threading.Thread(target=self._run, name="brain-shipper", daemon=True)
+        self.thread: threading.Thread = threading.Thread(target=self._run, name="brain-shipper", daemon=True)
 
     @property
     def stored(self) -> int:
@@ -282,12 +285,12 @@ class Shipper:
 
     def start(self) -> None:
         """Begin shipping."""
-        self._thread.start()
+        self.thread.start()
 
     @property
     def has_died(self) -> bool:
         """Whether its thread has ended without being asked to: nothing is stored any more."""
-        return self._thread.ident is not None and not self._thread.is_alive() and not self._stopping.is_set()
+        return self.thread.ident is not None and not self.thread.is_alive() and not self._stopping.is_set()
 
     def wake(self) -> None:
         """There is something new in the journal; needed only while `idle`. May interrupt itself."""
@@ -341,15 +344,15 @@ class Shipper:
         deadline = time.monotonic() + timeout
         self._drained.clear()
         self.wake()
-        if self._own.waiting and self._thread.is_alive():
+        if self._own.waiting and self.thread.is_alive():
             self._drained.wait(timeout)
         self._last = last
         self._stopping.set()
         self.wake()
-        if self._thread.ident is not None:  # else it was never started: the process was ending already
-            self._thread.join(max(0.1, deadline - time.monotonic()))
+        if self.thread.ident is not None:  # else it was never started: the process was ending already
+            self.thread.join(max(0.1, deadline - time.monotonic()))
         if self._ending:
-            self._thread.join(finishing)
+            self.thread.join(finishing)
         else:
             self._given_up = True
             self._journal.close()
@@ -517,6 +520,16 @@ class Shipper:
                 self._adopt(self._root / name)
 
     def _adopt(self, folder: Path) -> None:
+        owner = owner_of(folder)
+        if self.only_of and owner not in ("", self.only_of):
+            self._passed_over.add(folder.name)
+            log.warning(
+                "a journal of another stream is passed over; give each stream a folder of its own, or delete the file "
+                "`stream` in the journal where this stream has only moved",
+                journal=str(folder),
+                stream=owner,
+            )
+            return
         try:
             lock = lock_folder(folder)
         except OSError as error:  # a stray file, or a folder of somebody else: the journals beside it must not wait

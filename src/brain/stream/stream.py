@@ -14,7 +14,7 @@ from contextlib import aclosing
 from enum import Enum
 from pathlib import Path
 from sys import modules
-from typing import NamedTuple, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, ParamSpec, Self, TypeVar
 from weakref import WeakSet
 
 from brain import limits, logs
@@ -31,12 +31,13 @@ from brain.stream import ending, query
 from brain.stream.announcer import Announcer, DirectAnnouncer, OutboxStream
 from brain.stream.backends import Backend, GroupInfo, check_position, open_backend, position_key
 from brain.stream.change_signal import ChangeSignal
+from brain.stream.closed import Closed
 from brain.stream.consumer import Consumer, DeliveryOptions, Handler
 from brain.stream.dead_letters import DeadLetter
 from brain.stream.decoded import DecodedEvents
 from brain.stream.event_outbox import EventOutbox, follow_closing
 from brain.stream.forcing import Forcing
-from brain.stream.group import Group, GroupOptions, check_group_name, loop_over
+from brain.stream.group import Group, GroupOptions, GroupSession, check_group_name, loop_over
 from brain.stream.journal import Journal
 from brain.stream.outage import Outage
 from brain.stream.query import Batch, EventQuery, Stored, Stretch
@@ -60,13 +61,12 @@ CALLS = 16
 """Threads for calls to the backend."""
 READERS, READER_PATIENCE = 4, 1.0
 """Threads for searches, and the seconds that a search waits for one."""
+_LEAST_LEASE = 0.05
+"""Seconds: a member says three times in a lease that it lives, and others look as often."""
+_LONGEST = 86_400.0  # seconds that a lease, or the end of a process, may take
 DURABILITIES = ("process", "power")
 
 _open_streams: WeakSet[EventStream] = WeakSet()
-
-
-class Closed(Unavailable):
-    """The stream is closed in this process."""
 
 
 class BegunBeforeFork(Conflict):
@@ -76,21 +76,37 @@ class BegunBeforeFork(Conflict):
 
 
 class StreamOptions(NamedTuple):
-    """How a stream was opened: see `EventStream.open`. `root` is the folder of journals, None in memory."""
+    """How a stream was opened: see `EventStream.open`. `root` is the folder of journals, None in memory.
+
+    `place` says in a journal which stream it is of; `shared` is a root that may hold journals of other streams.
+    """
 
     url: str
     lease: float = 5.0
     root: Path | None = None
     power: bool = False
     exit_timeout: float = ending.EXIT_SECONDS
+    place: str = ""
+    shared: bool = False
 
 
 class _Closed(Enum):
     """Why the stream is closed in this process."""
 
     BY_USER = 1
+    ENDED = 4  # by the user, and done: the backend is asked nothing more
     BY_FORK = 2  # this is a child: it opens by itself when it is first used here
     AT_EXIT = 3  # the process ends: what is published still is kept in a journal for the next start
+
+
+class _Close(NamedTuple):
+    """`late` is what `close_sync` was called with by what interrupts a holder of the lock, who then has to close."""
+
+    why: _Closed
+    late: float | None = None
+
+
+_ENDED = _Close(_Closed.ENDED)
 
 
 class EventStream(OutboxStream):
@@ -109,7 +125,7 @@ class EventStream(OutboxStream):
             name for name, declared in catalogue().items() if declared.priority is Priority.CRITICAL
         )
         self._outboxes: dict[int, EventOutbox] = {}  # by the id of their store, which they hold
-        self._closed: _Closed | None = None
+        self._closed: _Close | None = None
         self._begin_process()
         self._begin(backend)
         _open_streams.add(self)
@@ -130,6 +146,9 @@ class EventStream(OutboxStream):
         """How many seconds a silent consumer keeps what it holds."""
         return self.options.lease
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {masked(self.url)}, {'closed' if self.is_closed() else 'open'}>"
+
     def _begin_process(self) -> None:
         """Have locks, signals and counts of this process's own. Touches nothing outside it."""
         self.changes: ChangeSignal = ChangeSignal()
@@ -138,6 +157,8 @@ class EventStream(OutboxStream):
         self._refusals = Refusals()
         self.standing: dict[str, str] = {}
         """Why groups that read by position, projections, stand still: by group, a sentence that says what to do."""
+        self.sessions: set[GroupSession] = set()
+        """The memberships of loops and handlers that hold something."""
         self._publishing = threading.RLock()
         self._appending = False  # the thread that holds the lock is in the middle of an append
         self._late: deque[tuple[str, bytes, bool]] = deque()  # published meanwhile by what interrupted that thread
@@ -160,8 +181,10 @@ class EventStream(OutboxStream):
         if root is None:
             self._append = self._append_directly
         else:
-            journal = Journal(root / os.urandom(8).hex(), power=self.options.power)
+            journal = Journal(root / os.urandom(8).hex(), power=self.options.power, owner=self.options.place)
             self._shipper = Shipper(backend, root, journal, self.changes.notify, self.outage, self._look)
+            if self.options.shared:
+                self._shipper.only_of = self.options.place
             self._journal, self._append = journal, journal.append
         self._backend = backend
 
@@ -185,11 +208,14 @@ class EventStream(OutboxStream):
         `durability` says what a returned `publish()` survives: `process` (the death of this process) or `power` (also
         of the machine: one fdatasync, shared by concurrent publishers). `lease` is in seconds: how long a silent
         consumer keeps what it holds. `exit_timeout` is how many seconds a process that ends without `close` may take
-        to ship what is journalled. Redis need not be reachable. Raises InvalidInput, and Unavailable for a bad file.
+        to ship what is journalled. Redis need not be reachable. Raises InvalidInput, and Unavailable for a bad file or
+        a place where no journal can be made.
         """
         if durability not in DURABILITIES:
             raise InvalidInput(f"durability: {durability!r} is not one of {', '.join(DURABILITIES)}")
-        options = StreamOptions(url, lease, None, durability == "power", exit_timeout)
+        limits.check_seconds("lease", lease, least=_LEAST_LEASE, most=_LONGEST)
+        limits.check_seconds("exit_timeout", exit_timeout, most=_LONGEST)
+        options = StreamOptions(url, lease, None, durability == "power", exit_timeout, shared=journal is not None)
         return Opening(lambda: _open(options, journal))
 
     @staticmethod
@@ -232,13 +258,14 @@ class EventStream(OutboxStream):
                 raise too_large(data)
             critical = event_type in self._critical
             with self._publishing:
-                if self._closed is not None:
-                    self._use()
                 if self._appending:
+                    self._check_late()
                     self._late.append((event_id, data, critical))
                     return Receipt(event_id, self._keeper, LATE, critical)
-                self._appending = True
+                self._appending = True  # before the next line, so that who closes in between knows
                 try:
+                    if self._closed is not None:
+                        self._begin_here()
                     seq = self._append(data, critical)
                 finally:
                     self._appending = False
@@ -248,12 +275,20 @@ class EventStream(OutboxStream):
                 self._forcing.force(self._journal, seq, self._publishing)
         except Exception as error:  # noqa: BLE001  (as above)
             return self._refuse(event_id, error)
+        finally:
+            if self._closed is not None:
+                self._close_if_late()
         shipper = self._shipper
         if shipper is None:
             self.changes.notify()
         elif shipper.idle:
             shipper.wake()
         return Receipt(event_id, self._keeper, seq, critical)
+
+    def _check_late(self) -> None:
+        """Raises Closed, unless the append that is interrupted can still take in what comes."""
+        if self._closed in (_Close(_Closed.BY_USER), _ENDED):
+            raise Closed
 
     def _append_late(self) -> None:
         """Take in what a signal handler, finaliser or trace function published in the middle of an append."""
@@ -318,7 +353,7 @@ class EventStream(OutboxStream):
             self._outboxes.pop(id(store), None)
 
         is_open = self._is_open()
-        outbox = EventOutbox(store, self.backend, self.outage, lambda: self.changes.notify(), self._is_open)
+        outbox = EventOutbox(store, self._backend, self.outage, lambda: self.changes.notify(), self._is_open)
         if is_open and not getattr(store, "is_closed", False):
             follow_closing(outbox, ended)
             outbox.start()
@@ -355,9 +390,10 @@ class EventStream(OutboxStream):
     def _late_number(self, event_id: str) -> int:
         """The number under which an event was journalled that had interrupted another publish."""
         with self._publishing:  # the publish that was interrupted is over then
-            for known, seq in reversed(self._late_numbers):
-                if known == event_id:
-                    return seq
+            found = [seq for known, seq in self._late_numbers if known == event_id]
+        self._close_if_late()
+        if found:
+            return found[-1]
         raise Unavailable(f"event {event_id}: its place in the journal is no longer known; look it up by its id")
 
     def subscribe(
@@ -373,10 +409,13 @@ class EventStream(OutboxStream):
         With a group, each event goes to one of its subscribers, at least once: it is acknowledged when the loop asks
         for the next one; leave the loop, by an error or `break`, and the last event is delivered again. A new group
         starts at the first event kept, or after the position `after`. Without a group, events published from this call
-        on (or stored after `after`) are seen once. Raises InvalidInput for a bad pattern, position or group name;
-        names that begin with `brain.` belong to the plug-ins.
+        on (or stored after `after`) are seen once. Either loop ends when the stream is closed in this process. Raises
+        InvalidInput for a bad pattern, position or group name (those that begin with `brain.` belong to the plug-ins),
+        and Closed.
         """
         compiled = Pattern(pattern)
+        self.check_open()
+        limits.check_count("max_attempts", max_attempts)
         if group is not None:
             options = GroupOptions(start=check_position(after) if after else "first", max_attempts=max_attempts)
             return loop_over(Group(self, check_group_name(group), compiled, options))
@@ -384,6 +423,7 @@ class EventStream(OutboxStream):
 
     def live(self, pattern: str | Iterable[str] = "*", *, after: str | None = None) -> AsyncGenerator[Stored, None]:
         """As `subscribe` without a group, with each event's position, after which one can go on later."""
+        self.check_open()
         return self._live(Pattern(pattern), self._tail_now() if after is None else check_position(after))
 
     async def _live(self, pattern: Pattern, position: str) -> AsyncGenerator[Stored, None]:
@@ -393,7 +433,10 @@ class EventStream(OutboxStream):
                     yield stored
 
     async def live_batches(self, pattern: Pattern, after: str) -> AsyncGenerator[Batch, None]:
-        """As `live`, in batches as they are read; an empty one when there is nothing more for now."""
+        """As `live`, in batches as they are read; an empty one when there is nothing more for now.
+
+        Ends when the stream is closed in this process.
+        """
         asked, forks = EventQuery(pattern=pattern), self.forks
         with self.changes.listen() as changed:
             while True:
@@ -401,6 +444,8 @@ class EventStream(OutboxStream):
                 changed.clear()
                 try:
                     entries = await self.call(self.backend.read, after, _AT_ONCE)
+                except Closed:
+                    return
                 except Unavailable as error:
                     self.outage.report("reading", error)
                     entries = []
@@ -421,7 +466,11 @@ class EventStream(OutboxStream):
         newest_first: bool = False,
         correlation_id: str | None = None,
     ) -> list[Stored]:
-        """At most `limit` stored events between two positions and two times (Unix seconds; `until` is excluded)."""
+        """At most `limit` stored events between two positions and two times (Unix seconds; `until` is excluded).
+
+        Raises InvalidInput.
+        """
+        limits.check_count("limit", limit)
         asked = EventQuery(pattern=Pattern(pattern), since=since, until=until, correlation_id=correlation_id)
         stretch = Stretch(after=after or "", before=before or "", newest_first=newest_first)
         return (await self.call(query.read, self.backend, asked, stretch, limit)).events
@@ -439,6 +488,7 @@ class EventStream(OutboxStream):
         correlation_id: str | None = None,
     ) -> list[Stored]:
         """As `read`, for code without an event loop. Blocks."""
+        limits.check_count("limit", limit)
         asked = EventQuery(pattern=Pattern(pattern), since=since, until=until, correlation_id=correlation_id)
         stretch = Stretch(after=after or "", before=before or "", newest_first=newest_first)
         return query.read(self.backend, asked, stretch, limit).events
@@ -482,7 +532,7 @@ class EventStream(OutboxStream):
 
         The handler, plain or async, gets an Event. When it raises or hangs, the event is tried again later while others
         pass, and becomes a dead letter after the allowed attempts: see DeliveryOptions. Raises InvalidInput, also for
-        the name of a plug-in's group.
+        the name of a plug-in's group and for a handler that cannot be called.
         """
         return self._register(check_group_name(group), Pattern(pattern), handler, delivering or DeliveryOptions())
 
@@ -503,16 +553,19 @@ class EventStream(OutboxStream):
     def _register(
         self, name: str, pattern: Pattern, handler: Handler, how: DeliveryOptions, former: str = ""
     ) -> Consumer:
+        if not callable(handler):
+            raise InvalidInput(f"handler of group {name!r}: {limits.shown(handler)} cannot be called; give a function")
         options = GroupOptions(start=how.start, max_attempts=how.max_attempts, former=former)
         consumer = Consumer(Group(self, name, pattern, options), handler, how)
         self.consumers.append(consumer)
         return consumer
 
     async def run_consumers(self) -> None:
-        """Run all registered consumers until cancelled; then running handlers finish and the rest is released.
+        """Run all registered consumers until cancelled, or closed: running handlers finish, the rest is released.
 
         One whose task ends all the same is started again and counted (`restarts` in `stats`); see `troubles`.
         """
+        self.check_open()
         async with asyncio.TaskGroup() as tasks:
             for consumer in self.consumers:
                 tasks.create_task(consumer.task.run())
@@ -588,13 +641,46 @@ class EventStream(OutboxStream):
         return self._shipper.last_error if self._shipper is not None else ""
 
     async def close(self, timeout: float = 5.0) -> None:
-        """Ship what is journalled for at most `timeout` seconds, then stop; the rest is shipped at the next start."""
+        """Ship what is journalled for at most `timeout` seconds, then stop; the rest is shipped at the next start.
+
+        What loops and handlers of this process hold in groups is given back at once; loops end, and so does
+        `run_consumers`. An event whose handler or loop body still runs is delivered again, to whoever is next.
+        """
         await run_alone(self.close_sync, timeout)
 
     def close_sync(self, timeout: float = 5.0) -> None:
-        """As `close`, for code without an event loop. Blocks."""
-        if not self._stop_publishing(_Closed.BY_USER):
+        """As `close`, for code without an event loop. Blocks.
+
+        What interrupts a publish of the same thread (a signal handler, a finaliser) returns at once: that publish
+        journals its event when it goes on, and then closes.
+        """
+        if threading.current_thread() in self._threads():  # a finaliser, wherever the collector ran
+            threading.Thread(target=self.close_sync, args=(timeout,), name="brain-closer", daemon=True).start()
             return
+        interrupts = self._publishing._is_owned()  # type: ignore[attr-defined]  # `threading.Condition` asks so, too
+        with self._publishing:
+            was_open = self._stop_publishing(_Closed.BY_USER, timeout if interrupts else None)
+        if interrupts:
+            return
+        if was_open:
+            self._close(timeout)
+        self._close_if_late()
+
+    def _threads(self) -> list[threading.Thread]:
+        """Those that closing waits for."""
+        shipping = [self._shipper.thread] if self._shipper is not None else []
+        return [*shipping, *(outbox.thread for outbox in self.outboxes)]
+
+    def _close_if_late(self) -> None:
+        """Close, where `close_sync` had interrupted what is over now."""
+        with self._publishing:
+            closed = self._closed
+            if closed is None or closed.late is None:
+                return
+            self._closed = _Close(_Closed.BY_USER)
+        self._close(closed.late)
+
+    def _close(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         for outbox in self.outboxes:
             outbox.stop(max(0.1, deadline - time.monotonic()))
@@ -603,12 +689,28 @@ class EventStream(OutboxStream):
             log.warning(
                 "the stream was closed with a backlog; the next start ships it", backlog=self.stats()["backlog"]
             )
+        self._closed = _ENDED
+        self._give_back(max(0.1, deadline - time.monotonic()))
+        self.changes.notify()  # whoever waits for events learns that none come
         self._executor.shutdown()
         if self._readers is not None:
             self._readers.close()
         for consumer in self.consumers:
             consumer.close()
-        self.backend.close()
+        self._backend.close()
+
+    def _give_back(self, timeout: float) -> None:
+        """Leave all groups, acknowledging what is done: others need not wait for the end of our leases."""
+        sessions = list(self.sessions)
+
+        def give_back() -> None:
+            for session in sessions:
+                session.give_back()
+
+        try:
+            self._executor.submit(give_back).result(timeout)
+        except NotYet:
+            log.warning("groups could not be left in time; others take over after the lease", members=len(sessions))
 
     @property
     def exit_timeout(self) -> float:
@@ -625,18 +727,21 @@ class EventStream(OutboxStream):
         if self._shipper is not None:
             self._shipper.stop(max(0.0, deadline - time.monotonic()), finishing=0.0, last=self._backend.close)
 
-    def _stop_publishing(self, why: _Closed) -> bool:
+    def _stop_publishing(self, why: _Closed, late: float | None = None) -> bool:
         """Whether there is something to stop in this process."""
         with self._publishing:
-            was_open = self._closed is None
-            if was_open or why is _Closed.BY_USER:
-                self._closed = why
+            closed = self._closed
+            was_open = closed is None
+            if closed is None:
+                self._closed = _Close(why, late)
+            elif why is _Closed.BY_USER and closed.why in (_Closed.BY_FORK, _Closed.AT_EXIT):
+                self._closed = _ENDED  # nothing of it is open here
         self._stopping.set()
         return was_open
 
     def is_closed(self) -> bool:
         """Whether `close` has been called in this process, or it ends."""
-        return self._closed in (_Closed.BY_USER, _Closed.AT_EXIT)
+        return self._closed is not None and self._closed.why is not _Closed.BY_FORK
 
     async def __aenter__(self) -> Self:
         return self
@@ -652,16 +757,27 @@ class EventStream(OutboxStream):
 
     @property
     def backend(self) -> Backend:
-        """Where events are kept, with connections of this process's own."""
-        if self._closed is _Closed.BY_FORK:
-            self._use()
+        """Where events are kept, with connections of this process's own. Raises Closed."""
+        self.check_open()
         return self._backend
 
+    def check_open(self) -> None:
+        """A forked child opens it now. Raises Closed."""
+        if self._closed is not None:
+            if self._closed is _ENDED:
+                raise Closed
+            if self._closed.why is _Closed.BY_FORK:
+                self._use()
+
     async def call(self, function: Callable[A, T], *args: A.args, **_: A.kwargs) -> T:
-        """Run a blocking backend call off the loop."""
-        if self._closed is _Closed.BY_FORK:
-            self._use()
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+        """Run a blocking backend call off the loop. Raises Closed, whatever the call met with at the end."""
+        self.check_open()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+        except (BrainError, RuntimeError) as error:
+            if self._closed is _ENDED:
+                raise Closed from error
+            raise
 
     async def call_reader(self, function: Callable[A, T], *args: A.args, **options: A.kwargs) -> T:
         """The same for a search, which may take long: in threads that consumers do not need.
@@ -730,7 +846,7 @@ class EventStream(OutboxStream):
     def _forked(self) -> None:
         """In a forked child: journal, lock, threads and memberships stay the parent's (see `lock_folder`)."""
         if self._closed is None:
-            self._closed = _Closed.BY_FORK
+            self._closed = _Close(_Closed.BY_FORK)
         if self._shipper is not None:
             self._shipper.leave_to_parent()
         self.forks += 1
@@ -746,25 +862,29 @@ class EventStream(OutboxStream):
         Raises Closed, and Unavailable or JournalFull when there is no place for a journal.
         """
         with self._publishing:
-            why = self._closed
-            if why is None or self._appending:  # this interrupts an opening
+            if self._closed is None or self._appending:  # this interrupts an opening
                 return
-            if why is _Closed.BY_USER:
-                raise Closed("the stream is closed in this process; open one of its own")
             self._appending = True
             try:
-                self._begin(self._backend.for_child())
-                self._closed = None
-                if why is _Closed.BY_FORK:
-                    self._start_in_child()
-            except OSError as error:
-                raise Unavailable(
-                    f"journal in {self.options.root}: cannot be made ({error}); free its place"
-                ) from error
+                self._begin_here()
             finally:
                 self._appending = False
                 if self._late:
                     self._append_late()
+        self._close_if_late()
+
+    def _begin_here(self) -> None:
+        """As `_use`, in the middle of an append."""
+        closed = self._closed
+        if closed is not None and closed.why in (_Closed.BY_USER, _Closed.ENDED):
+            raise Closed
+        try:
+            self._begin(self._backend.for_child())
+            self._closed = None
+            if closed is not None and closed.why is _Closed.BY_FORK:
+                self._start_in_child()
+        except OSError as error:
+            raise Unavailable(f"journal in {self.options.root}: cannot be made ({error}); free its place") from error
 
     def _start_in_child(self) -> None:
         for outbox in self.outboxes:
@@ -815,16 +935,38 @@ class Opening:
         assert self._stream is not None
         await self._stream.close()
 
+    if not TYPE_CHECKING:  # a type checker would then let any name pass
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(
+                f"this is no stream yet, and has no {name!r}: write `await EventStream.open(...)` or `async with "
+                "EventStream.open(...) as stream`; without an event loop, `EventStream.open_sync(...)`"
+            )
+
 
 def _open(options: StreamOptions, journal: str | Path | None) -> EventStream:
     check_uwsgi()
     url = options.url
     backend = open_backend(url, power=options.power)
     if not url.startswith("memory:"):
-        options = options._replace(url=absolute_url(url), root=_journal_root(url, journal))
-    stream = EventStream(options, backend)
+        options = options._replace(url=absolute_url(url), root=_journal_root(url, journal), place=_place(url))
+    try:
+        stream = EventStream(options, backend)
+    except OSError as error:
+        backend.close()
+        raise Unavailable(
+            f"journal in {options.root}: cannot be made ({error}); check its rights and the disk, or name another "
+            "folder by `journal=`"
+        ) from error
     stream.start()
     return stream
+
+
+def _place(url: str) -> str:
+    """The stream's place without secrets, the same whichever path leads there."""
+    if url.startswith("sqlite:///"):
+        return f"sqlite:///{os.path.realpath(sqlite_file(url))}"
+    return parse(url).identity
 
 
 def _journal_root(url: str, journal: str | Path | None) -> Path:

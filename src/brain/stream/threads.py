@@ -26,6 +26,9 @@ A = ParamSpec("A")
 T = TypeVar("T")
 
 
+_SHUT_DOWN = "cannot schedule new futures after shutdown"  # as the standard library's pools say it
+
+
 class CallOutcome(NamedTuple):
     """What a call came to: its value, or what it raised, be it what no Future carries (StopIteration)."""
 
@@ -86,7 +89,7 @@ class DaemonPool(Executor):
         future: Future[T] = Future()
         with self._making:
             if self._over:
-                raise RuntimeError("cannot schedule new futures after shutdown")
+                raise RuntimeError(_SHUT_DOWN)
             self._calls.put((future, partial(function, *args, **kwargs)))
             if not self._idle.acquire(blocking=False) and self._made < self._count:
                 self._made += 1
@@ -94,12 +97,13 @@ class DaemonPool(Executor):
         return future
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = True) -> None:
-        """Begin no further call, and cancel those that wait; threads end when their call has returned."""
+        """Begin no further call, and fail those that wait; threads end when their call has returned."""
         with self._making:
             self._over = True
             with suppress(Empty):
                 while (call := self._calls.get_nowait()) is not None:
-                    call[0].cancel()
+                    if call[0].set_running_or_notify_cancel():  # cancelled, it would end a task that waits for it
+                        call[0].set_exception(RuntimeError(_SHUT_DOWN))
             for _ in range(self._made):
                 self._calls.put(None)
 

@@ -42,7 +42,7 @@ class RecordingStream(EventStream):
         """Every event so far, in the order of the stream. Raises the first fault, if there is one."""
         if self.faults:
             raise self.faults[0]
-        return tuple(Event.decode(entry.data) for entry in self.backend.read(self._forgotten, sys.maxsize))
+        return tuple(Event.decode(entry.data) for entry in self._backend.read(self._forgotten, sys.maxsize))
 
     def get_events_by_type(self, event_type: str) -> list[Event]:
         """The events of this type so far. Raises the first fault, if there is one."""
@@ -50,7 +50,7 @@ class RecordingStream(EventStream):
 
     def clear(self) -> None:
         """Forget all faults, and have `events` begin here; the stream goes on, with all that is stored."""
-        self._forgotten = self.backend.tail()
+        self._forgotten = self._backend.tail()
         self.faults.clear()
 
     def publish_encoded(self, event_id: str, event_type: str, data: bytes) -> Receipt:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from brain.store import Store
-from brain.stream.publisher import Publisher
+from brain.stream.publisher import Publisher, check_publisher
 from brain.threats.service import ThreatService
 
 _service = ThreatService()
@@ -18,7 +18,8 @@ get_stats: Final = _service.get_stats
 
 
 def set_event_stream(event_stream: Publisher | None) -> None:
-    """Announce on this stream from now on; None announces nothing."""
+    """Announce on this stream from now on; None announces nothing. Raises InvalidInput for what is no stream."""
+    check_publisher(event_stream)
     _service.event_stream = event_stream
 
 

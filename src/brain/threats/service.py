@@ -19,7 +19,7 @@ from brain.store import DocumentChange, Store
 from brain.store.memory import MemoryStore
 from brain.store.mirror import Restoration
 from brain.stream.announcer import Announced, Announcer, EventDraft, announcer_for
-from brain.stream.publisher import Publisher
+from brain.stream.publisher import Publisher, check_publisher
 from brain.threats.announce import events_of
 from brain.threats.events import STORE_RESTORED, ThreatsRestored
 from brain.threats.models import Threat, ThreatStats, moved, statistics
@@ -43,6 +43,7 @@ class ThreatService:
         store: Store | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        check_publisher(event_stream)
         self.event_stream = event_stream
         self._clock = clock
         self.use_store(store)
@@ -137,8 +138,7 @@ class ThreatService:
         """Threats that fit all filters, the latest detected first, at most `limit`. Raises InvalidInput."""
         statuses = {parse_name(ThreatStatus, value, "status") for value in _several(status)}
         severities = {parse_name(Severity, value, "severity") for value in _several(severity)}
-        if limit < 1:
-            raise InvalidInput(f"limit: {limit} is too small; use 1 or more")
+        limits.check_count("limit", limit)
         fitting = (
             threat
             for threat in await asyncio.to_thread(self._threats.all)

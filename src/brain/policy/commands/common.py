@@ -36,11 +36,11 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)").fullmatch
 
 
 @asynccontextmanager
-async def opened(url: str | None, *, publishing: bool = True) -> AsyncIterator[PolicyEngine]:
-    """The engine over the stored rules; its events go to the stream when `publishing`."""
+async def opened(url: str | None, *, publishing: bool = True, makes: bool = False) -> AsyncIterator[PolicyEngine]:
+    """The engine over the stored rules; its events go to the stream when `publishing`. `makes` a store if need be."""
     from brain.policy import PolicyEngine
 
-    async with _opened_parts(url, publishing) as (stream, store):
+    async with _opened_parts(url, publishing, makes) as (stream, store):
         yield PolicyEngine(stream, store=store, follow_interval=None)
 
 
@@ -55,15 +55,21 @@ def with_engine(url: str | None, act: Callable[[PolicyEngine], T], *, publishing
 
 
 @asynccontextmanager
-async def _opened_parts(url: str | None, publishing: bool) -> AsyncIterator[tuple[EventStream | None, Store]]:
-    """The stream, None unless `publishing`, and the store; what only reads makes no store."""
+async def _opened_parts(
+    url: str | None, publishing: bool, makes: bool = False
+) -> AsyncIterator[tuple[EventStream | None, Store]]:
+    """The stream, None unless `publishing`, and the store.
+
+    It must be there unless `makes`: somebody in the wrong folder would contain an agent, or look for requests, in a new
+    store that nobody reads.
+    """
     from brain.settings import load_settings
     from brain.store import open_store
     from brain.store.ours import check_exists
     from brain.stream import EventStream
 
     settings = load_settings(stream=url, store=url)
-    if not publishing:
+    if not makes:
         check_exists(settings.store_url)
     store = open_store(settings.store_url)
     try:

@@ -52,7 +52,7 @@ def eval_(
     async def work() -> bool:
         if rules is not None:
             return answer(engine_of(rules))
-        async with opened(stream, publishing=not (explain or dry_run)) as engine:
+        async with opened(stream, publishing=not (explain or dry_run), makes=not (explain or dry_run)) as engine:
             return answer(engine)
 
     if not run(work()) and fail:

@@ -89,7 +89,7 @@ def import_(
     async def work() -> None:
         if not watch:
             read_policy(file)  # a file with faults is refused before anything is opened
-        async with opened(stream) as engine:
+        async with opened(stream, makes=True) as engine:
             if not watch:
                 await once(engine)
                 return

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from brain.errors import BrainError, InvalidInput, NotFound
 from brain.extras import needs
-from brain.redis_client.url import SCHEMES, masked
+from brain.redis_client.url import SCHEMES, checked_text, masked
 from brain.stream.dead_letters import DeadLetter
 from brain.stream.matching import EventFilter
 
@@ -273,7 +273,7 @@ def open_backend(url: str, *, power: bool = False) -> Backend:
     `power` asks for commits that survive the loss of power, where that is the backend's to give (SQLite).
     Raises InvalidInput for another scheme, MissingExtra for Redis without redis-py.
     """
-    scheme = url.partition("://")[0]
+    scheme = checked_text(url, "stream").partition("://")[0]
     if scheme == "memory":
         from brain.stream.backends.memory import MemoryBackend
 

@@ -1,0 +1,75 @@
+"""Arguments that cannot be meant are refused where they are given, by a sentence that names them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf, nan
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brain import DeliveryOptions, EventStream, ImmuneService, PolicyEngine, ThreatService, threats
+from brain.errors import InvalidInput, Unavailable
+from brain.store import open_store
+from brain.testing import RecordingStream
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda stream: stream.read_sync(limit=0), "limit: 0 is too small; use 1 or more"),
+        (lambda stream: stream.subscribe("*", group="g", max_attempts=0), "max_attempts: 0 is too small"),
+        (lambda stream: stream.consumer("g", "*", None), "handler of group 'g': None cannot be called"),
+        (
+            lambda stream: EventStream.open("memory://", lease=0),
+            "lease: 0 is not .*; use 0.05 to 86400",
+        ),
+        (lambda stream: EventStream.open("memory://", lease="5"), "lease: '5' is not a number of seconds"),
+        (
+            lambda stream: EventStream.open("memory://", exit_timeout=nan),
+            "exit_timeout: nan is not",
+        ),
+        (lambda stream: EventStream.open_sync(Path("brain.db")), r"stream URL: PosixPath\('brain.db'\) is no text"),
+        (lambda stream: open_store(None), "store URL: None is no text; write it as 'sqlite:///brain.db'"),
+        (lambda stream: DeliveryOptions(concurrency=0), "concurrency: 0 is too small"),
+        (lambda stream: DeliveryOptions(batch=True), "batch: True is no whole number"),
+        (lambda stream: DeliveryOptions(timeout=0), "timeout: 0 is not a number of seconds"),
+        (lambda stream: DeliveryOptions(grace=-1), "grace: -1 is not a number of seconds"),
+        (lambda stream: DeliveryOptions(start="yesterday"), "position: 'yesterday' is not a position"),
+        (lambda stream: PolicyEngine().approvals.list(limit=0), "limit: 0 is too small"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(call: Callable[[EventStream], Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        call(RecordingStream())
+
+
+def test_what_can_be_meant_is_taken() -> None:
+    assert DeliveryOptions(timeout=inf, grace=0, retry_delay=0, start="17").start == "17"
+
+
+def test_a_journal_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(Unavailable, match=r"journal in .*file: cannot be made .*`journal=`"):
+        EventStream.open_sync(f"sqlite:///{tmp_path / 'brain.db'}", journal=tmp_path / "file")
+
+
+def test_an_opening_says_that_it_is_no_stream_yet() -> None:
+    with pytest.raises(AttributeError, match=r"no stream yet, and has no 'publish': write `await EventStream\.open"):
+        EventStream.open("memory://").publish  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("use", [PolicyEngine, ThreatService, ImmuneService, threats.set_event_stream])
+def test_what_nobody_can_publish_to_is_no_stream(use: Callable[[Any], object]) -> None:
+    """Forgetting the `await` before `EventStream.open` would leave every event to a line in the log."""
+    with pytest.raises(InvalidInput, match=r"event_stream: Opening has no `publish`; give what `await EventStream"):
+        use(EventStream.open("memory://"))
+    with pytest.raises(InvalidInput, match="event_stream: 'memory://' is a text"):
+        use("memory://")
+
+
+async def test_a_stream_shows_its_place_and_whether_it_is_open() -> None:
+    async with EventStream.open("memory://") as stream:
+        assert repr(stream) == "<EventStream memory://, open>"
+    assert repr(stream) == "<EventStream memory://, closed>"
