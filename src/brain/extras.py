@@ -33,6 +33,9 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "apprise": ("apprise",),
     "vda5050": ("rfc3339_validator",),
     "cloudevents": ("cloudevents",),
+    "hardware": ("psutil",),
+    "gpu": ("pynvml",),
+    "gpio": ("gpiozero",),
 }
 """By extra: the packages that it brings, as they are imported. Each is listed once, under the extra that is named."""
 
