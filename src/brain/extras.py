@@ -32,6 +32,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "parquet": ("pyarrow",),
     "apprise": ("apprise",),
     "cloudevents": ("cloudevents",),
+    "dna": ("optuna", "cmaes"),
 }
 """By extra: the packages that it brings, as they are imported. Each is listed once, under the extra that is named."""
 
