@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from brain.charter import Event
 from brain.dna import sampler
-from brain.dna.models import NotTheOwner, Objective, OutOfBounds, Outcome, TrialState
+from brain.dna.models import NotTheOwner, Objective, Outcome, OutOfBounds, TrialState
 from brain.dna.outcomes import add_outcomes
 from brain.dna.service import GenomeService, NewSnapshot
 from brain.dna.settings import DnaSettings
@@ -133,7 +133,7 @@ async def test_the_first_result_counts(world: World) -> None:
 async def test_numbers_that_are_none_are_refused(world: World, score: float) -> None:
     study = await world.study()
     asked = (await world.studies.ask(study, "ann")).trial
-    with pytest.raises(InvalidInput, match="score: .* is not a finite number"):
+    with pytest.raises(InvalidInput, match=r"score: .* is not a finite number"):
         await world.studies.tell(study, asked.number, Result(by="ann", score=score))
     with pytest.raises(InvalidInput, match=r"scores\.seconds"):
         await world.studies.tell(study, asked.number, Result(by="ann", score=1.0, scores={"seconds": score}))

@@ -42,6 +42,7 @@ class LiveStudy:
 
     def __init__(self, study: Study) -> None:
         with needs("a study of genomes", "dna"):
+            import cmaes  # noqa: F401  (optuna imports it at the first ask, which holds a lock)
             import optuna
         _quieten(optuna)
         self.steps: int = 0
@@ -109,6 +110,11 @@ class LiveStudies:
         self._live[study.id] = live
         while len(self._live) > KEPT:
             self._live.pop(next(iter(self._live)), None)
+
+    def warm_up(self, study: Study, steps: Sequence[Step]) -> None:
+        """Have the study in memory, before its row is locked. Raises MissingExtra."""
+        with self.taken(study, len(steps), lambda: steps):
+            pass
 
     def forget(self, study_id: str) -> None:
         """Make it again when it is asked for next: what it took last was perhaps not stored."""

@@ -42,13 +42,14 @@ from brain.dna.trials import (
     list_studies,
     list_trials,
     start_study,
+    steps_of,
     stop_study,
     study_hash,
     tell_trial,
-    warm_up,
 )
 from brain.errors import InvalidInput, NotFound
 from brain.extras import require_extras
+from brain.kit.database_threads import for_reading
 from brain.kit.idempotency import token_for
 from brain.kit.protocols import ThreatReport
 from brain.text import clip_text
@@ -146,7 +147,9 @@ class StudyService:
         require_extras("a study of genomes", "dna")
         mark = RequestMark.of("trial", key, study_id, by)
         if study_id not in self._live:
-            await self._transactions.read(lambda db: warm_up(db, self._live, study_id))
+            # Not in a transaction: to import optuna, and to repeat a long study, takes seconds.
+            known, steps = await self._transactions.read(lambda db: (find_study(db, study_id), steps_of(db, study_id)))
+            await for_reading(self._transactions.database, self._live.warm_up, known, steps)
 
         def work(change: Change) -> TrialGenome:
             made = None if mark is None else mark.begin(change)

@@ -202,14 +202,6 @@ def list_trials(db: Connection, study_id: str) -> list[Trial]:
     return [_trial_of(row) for row in db.execute(query)]
 
 
-def warm_up(db: Connection, live: LiveStudies, study_id: str) -> None:
-    """Have the study in memory before it is locked: to repeat a long one takes seconds. Raises NotFound."""
-    study = find_study(db, study_id)
-    steps = steps_of(db, study_id)
-    with live.taken(study, len(steps), lambda: steps):
-        pass
-
-
 def best_trial(db: Connection, study: Study) -> Trial | None:
     """The trial with the best score; of equal ones the first; None for none."""
     complete = and_(trials.c.study_id == study.id, trials.c.state == TrialState.COMPLETE.value)
