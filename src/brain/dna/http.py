@@ -200,8 +200,8 @@ def _add_trials(router: APIRouter, studies: StudyService) -> None:
         Without a score the one that was counted on the stream is taken; 409 while too little was counted.
         """
         scores = _numbers(result.scores)
-        told = Result(by=result.by, score=result.score, scores=scores, state=TrialState(result.state))
-        return await studies.tell(study_id, trial, told)
+        given = Result(by=result.by, score=result.score, scores=scores, state=TrialState(result.state))
+        return await studies.tell(study_id, trial, given)
 
 
 def _add_rollouts(router: APIRouter, rollouts: RolloutService) -> None:

@@ -79,7 +79,7 @@ class ObjectiveBody(BaseModel):
     model_config: ClassVar[ConfigDict] = _example(kind="denial_rate")
 
     kind: Literal["score", "denial_rate", "error_rate", "metric"] = Field(
-        "score", description="score: it is told; the others are counted on the stream."
+        "score", description="score: a worker gives it; the others are counted on the stream."
     )
     direction: Literal["minimize", "maximize"] | None = Field(
         None, description="Which scores are better; null: less of a rate, more of the others."

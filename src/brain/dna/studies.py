@@ -1,4 +1,4 @@
-"""Studies as people and workers use them: started, asked, told, stopped, looked at."""
+"""Studies as people and workers use them: started, trials taken and given results, stopped, looked at."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class StudyService:
         return await self._owned(study_id, by, work)
 
     async def tell(self, study_id: str, number: int, result: Result) -> Trial:
-        """Keep the result of a trial; told again, the first result is given back.
+        """Keep the result of a trial; a second time the first result is given back.
 
         Raises NotFound, NotTheOwner, InvalidInput for numbers that are none, and Conflict for a score that is to be
         counted on the stream while too little is.

@@ -94,7 +94,7 @@ studies: Table = Table(
     Column("created_at", Double, nullable=False),
     Index("dna_studies_of", "agent_id", "created_at"),
 )
-"""`steps` counts what the sampler was asked and told, so that every process repeats it in the same order."""
+"""`steps` counts the asks and the results, so that every process repeats it in the same order."""
 
 trials: Table = Table(
     "dna_trials",

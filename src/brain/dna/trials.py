@@ -1,4 +1,4 @@
-"""Studies and their trials in the tables: started, asked, told, ended; in the caller's transaction."""
+"""Studies and their trials in the tables: started, taken, given results, ended; in the caller's transaction."""
 
 from __future__ import annotations
 

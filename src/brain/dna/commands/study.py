@@ -69,9 +69,9 @@ def tell(
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Give a trial its result; told again, the first one counts."""
-    number, told = read_result(result, by)
-    trial = change(stream, database, lambda services: services.studies.tell(id, number, told))
+    """Give a trial its result; a second time the first one counts."""
+    number, given = read_result(result, by)
+    trial = change(stream, database, lambda services: services.studies.tell(id, number, given))
     report(trial, f"trial {trial.number}: {trial.state.value}, score {trial.score}", as_json)
 
 
