@@ -47,9 +47,7 @@ def kill_at_random(kills: int, *args: str) -> None:
             time.sleep(chance.uniform(0, 0.06))
             kill(process)
     process, going = started(*args, "last")
-    wait_until(going.poll)
-    while going.recv() != "done":
-        pass
+    assert set(iter(going.recv, "done")) <= {"going"}
     process.join(60)
     assert process.exitcode == 0
 

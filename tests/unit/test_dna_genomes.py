@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from brain.charter import Event
 from brain.dna.models import Gene, Genome, OutOfBounds, added, bucket_of, changes_between, check_genes
+from brain.dna.plugin import PLUGIN
 from brain.dna.service import GenomeService, Mutation, NewSnapshot
 from brain.dna.tables import make_tables, reports
 from brain.errors import Conflict, InvalidInput, NotFound
@@ -53,9 +54,8 @@ def first(**more: Any) -> NewSnapshot:
 
 
 def test_the_declaration_is_sound() -> None:
-    from brain.dna.plugin import PLUGIN
-
     check_plugin(PLUGIN)
+    assert PLUGIN.group == "brain.dna"
 
 
 async def test_an_amount_is_added_to_a_trait(genomes: GenomeService, database: sa.Engine) -> None:
