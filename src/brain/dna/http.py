@@ -55,12 +55,15 @@ SnapshotPath = Annotated[int, Path(ge=1, le=limits.COUNT, description="The snaps
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many.")]
 AgentQuery = Annotated[str | None, Query(max_length=limits.ID, description="Only of this agent.")]
 
-_NO_EXTRA: dict[int | str, dict[str, Any]] = {
-    501: {
-        "description": "The extra `dna` is not installed; `detail` has the pip line",
-        "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
-}
+
+def _problems(**described: str) -> dict[int | str, dict[str, Any]]:
+    """Error answers of a route that do not follow from its path and method, by `_STATUS`."""
+    content = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {int(status[1:]): {"description": words, "content": content} for status, words in described.items()}
+
+
+_NO_EXTRA = _problems(_501="The extra `dna` is not installed; `detail` has the pip line")
+_NO_GENOME = _problems(_404="The agent has no genome, or the snapshot is not there")
 
 
 def dna_router(genomes: GenomeService, studies: StudyService, rollouts: RolloutService) -> APIRouter:
@@ -107,7 +110,7 @@ def _add_genomes(router: APIRouter, genomes: GenomeService) -> None:
         """Decisions, denials and errors, by genome."""
         return await genomes.outcomes(agent_id)
 
-    @router.get("/diff", summary="Compare two snapshots", response_model=DifferenceView)
+    @router.get("/diff", summary="Compare two snapshots", response_model=DifferenceView, responses=_NO_GENOME)
     async def diff(
         a: Annotated[int, Query(ge=1, le=limits.COUNT, description="The first snapshot.")],
         b: Annotated[int, Query(ge=1, le=limits.COUNT, description="The second snapshot.")],
@@ -150,7 +153,9 @@ def _add_studies(router: APIRouter, studies: StudyService) -> None:
         """The latest first."""
         return await studies.list(agent_id, limit)
 
-    @router.post("/studies", status_code=201, summary="Start a study", response_model=StudyView, responses=_NO_EXTRA)
+    @router.post(
+        "/studies", status_code=201, summary="Start a study", response_model=StudyView, responses=_NO_EXTRA | _NO_GENOME
+    )
     async def start(new: NewStudyBody, response: Response) -> Study:
         """Publishes `dna.study_started`."""
         given = {name: getattr(new, name) for name in type(new).model_fields}
