@@ -151,6 +151,20 @@ def task_event(type: str, **payload: Any) -> Event:
     return Event(type=type, source="tasks_service", payload={"agent_id": AGENT, **payload})
 
 
+async def test_names_that_no_database_takes_are_those_of_nobody(world: World) -> None:
+    odd = "agent\0-7"
+    made = await world.genomes.snapshot(NewSnapshot(agent_id=odd, dna={"note": "a\0b"}, by=odd, reason=odd))
+    assert made.dna == {"note": "a\0b"}
+    assert (await world.genomes.history(odd))[0] == made
+    world.decide(3, agent=odd, environment={"genome": "x\0y", "instance": odd})
+    promoted = await world.rollouts.promote(odd, NewPromotion(snapshot_id=made.id, by="ann", reason=odd))
+    assert (await world.rollouts.list(odd)) == [promoted]
+    for looked in (world.studies.progress(odd), world.studies.ask(odd, odd), world.rollouts.roll_back("x\0", "ann")):
+        with pytest.raises(NotFound):
+            await looked
+    assert await world.studies.list(odd) == []
+
+
 async def _any(found: Any) -> bool:
     return bool(await found)
 

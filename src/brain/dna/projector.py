@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, select
 
+from brain import limits
 from brain.charter import VERSION, Event, Pattern
 from brain.dna.changes import Change
 from brain.dna.genomes import AgentRow, known_hashes
@@ -65,6 +66,8 @@ class DnaProjector:
         agent_id = payload.get("module" if health else "agent_id")
         if not isinstance(agent_id, str):
             return None
+        if len(agent_id) > limits.ID or "\0" in agent_id:
+            return None  # no agent with genomes has such a name
         decision = event.type == DECISION
         error = payload.get("kind") in _FAILURES if health else self._errors.matches(event.type)
         unit = _text(payload, "instance") or event.correlation_id

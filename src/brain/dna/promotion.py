@@ -58,6 +58,7 @@ class RolloutService:
         Raises NotFound, InvalidInput, Conflict when it runs already, OutOfBounds, and ActionDenied or ApprovalRequired
         when the rules do not allow `dna.apply`.
         """
+        agent_id = clip_text(agent_id, limits.ID)
         if not 0 < new.share <= 1:
             raise InvalidInput(f"share: {new.share} is not above 0 up to 1")
         mark = RequestMark.of("promotion", key, agent_id, new.snapshot_id, new.share, new.reason, new.by)
@@ -104,6 +105,7 @@ class RolloutService:
         With a `key` the same call again gives back the first rollout. Raises NotFound, Conflict when there is nothing
         to go back to, and ActionDenied or ApprovalRequired when the rules do not allow `dna.rollback`.
         """
+        agent_id = clip_text(agent_id, limits.ID)
         mark = RequestMark.of("rollback", key, agent_id, by, reason, snapshot_id)
         if mark is not None and (made := await self._transactions.read(mark.find)):
             return await self._transactions.read(lambda db: find_rollout(db, made))
@@ -128,6 +130,8 @@ class RolloutService:
     async def current(self, agent_id: str, instance: str | None = None) -> Current:
         """The genome that the agent runs, or this instance of it. Raises NotFound while none was promoted."""
 
+        agent_id = clip_text(agent_id, limits.ID)
+
         def query(db: Connection) -> Current:
             rollout = active_rollout(db, agent_id)
             if rollout is None:
@@ -150,7 +154,8 @@ class RolloutService:
 
     async def list(self, agent_id: str | None = None, limit: int = 100) -> list[Rollout]:
         """An agent's rollouts, the latest first; without an agent those that are active."""
-        return await self._transactions.read(lambda db: list_rollouts(db, agent_id, limit))
+        wanted = None if agent_id is None else clip_text(agent_id, limits.ID)
+        return await self._transactions.read(lambda db: list_rollouts(db, wanted, limit))
 
     async def _decide(self, by: str, action: str, agent_id: str, params: dict[str, object]) -> str | None:
         """The rule that allows it. Raises ActionDenied, ApprovalRequired, and Unavailable where nothing decides."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from typing import Annotated, Any, TypeVar
@@ -145,7 +145,7 @@ class StudyService:
         Raises NotFound, NotTheOwner, Conflict when there is none to give now, and MissingExtra.
         """
         require_extras("a study of genomes", "dna")
-        mark = RequestMark.of("trial", key, study_id, by)
+        mark, by = RequestMark.of("trial", key, study_id, by), clip_text(by, limits.ID)
         if study_id not in self._live:
             # Not in a transaction: to import optuna, and to repeat a long study, takes seconds.
             known, steps = await self._transactions.read(lambda db: (find_study(db, study_id), steps_of(db, study_id)))
@@ -169,6 +169,7 @@ class StudyService:
         Raises NotFound, NotTheOwner, InvalidInput for numbers that are none, and Conflict for a score that is to be
         counted on the stream while too little is.
         """
+        result = replace(result, by=clip_text(result.by, limits.ID))
         return await self._owned(study_id, result.by, lambda change: tell_trial(change, study_id, number, result))
 
     async def stop(self, study_id: str, by: str) -> Study:
@@ -291,7 +292,7 @@ def _progress(db: Connection, study: Study) -> StudyProgress:
 
 def _report_tampering(change: Change, study_id: str, by: str, words: str) -> None:
     """Report a refused write; those of one minute are one reading."""
-    reading = f"{study_id} {int(change.now // _MINUTE)}"
+    reading = f"{clip_text(study_id, limits.ID)} {int(change.now // _MINUTE)}"
     report = ThreatReport(
         type="dna_tampering",
         source=clip_text(by, limits.ID),

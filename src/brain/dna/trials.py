@@ -25,6 +25,7 @@ from brain.dna.outcomes import score_of
 from brain.dna.sampler import LiveStudies, Step
 from brain.dna.tables import studies, trials
 from brain.errors import Conflict, InvalidInput, NotFound
+from brain.text import clip_text
 
 ENDED = (TrialState.COMPLETE.value, TrialState.PRUNED.value)
 """What counts for the budget; a failed trial does not."""
@@ -174,7 +175,7 @@ def fail_abandoned(change: Change, before: float) -> int:
 
 def find_study(db: Connection, id: str) -> Study:
     """The study. Raises NotFound."""
-    row = db.execute(select(studies).where(studies.c.id == id)).one_or_none()
+    row = db.execute(select(studies).where(studies.c.id == clip_text(id))).one_or_none()
     if row is None:
         raise NotFound(f"no study has the id {id!r}; GET /api/dna/studies lists those there are")
     return _study_of(row)
@@ -184,7 +185,7 @@ def list_studies(db: Connection, agent_id: str | None, limit: int) -> list[Study
     """Studies, the latest first."""
     query = select(studies).order_by(studies.c.created_at.desc(), studies.c.id).limit(limit)
     if agent_id is not None:
-        query = query.where(studies.c.agent_id == agent_id)
+        query = query.where(studies.c.agent_id == clip_text(agent_id))
     return [_study_of(row) for row in db.execute(query)]
 
 
@@ -233,7 +234,7 @@ def steps_of(db: Connection, study_id: str) -> list[Step]:
 
 def _lock_study(db: Connection, id: str) -> tuple[Study, int]:
     """The study and its steps; nobody else changes it before the transaction ends."""
-    row = db.execute(select(studies).where(studies.c.id == id).with_for_update()).one_or_none()
+    row = db.execute(select(studies).where(studies.c.id == clip_text(id)).with_for_update()).one_or_none()
     if row is None:
         raise NotFound(f"no study has the id {id!r}; GET /api/dna/studies lists those there are")
     return _study_of(row), row.steps
@@ -337,7 +338,7 @@ def _count_step(db: Connection, study_id: str, steps: int) -> None:
 
 
 def _is(study_id: str, number: int) -> Any:
-    return and_(trials.c.study_id == study_id, trials.c.number == number)
+    return and_(trials.c.study_id == clip_text(study_id), trials.c.number == number)
 
 
 def _study_of(row: Row[Any]) -> Study:
