@@ -10,6 +10,7 @@ on the command line each of them ends with exit code 2.
             ArgumentsRefused       422  a tool's arguments do not fit its input schema
             BadNote                422  a signed note is malformed, or signed by another key
             BadProof               422  a proof does not prove what it should
+            OutOfBounds            422  a genome leaves the bounds or types of its genes
         NotFound                   404  no object has that id
             NoGroup                404  the stream has no such consumer group
         Conflict                   409  the request does not fit the present state
@@ -26,6 +27,7 @@ on the command line each of them ends with exit code 2.
             ActionDeniedHTTP       403  the same, as Starlette and FastAPI know it
                 ApprovalRequiredHTTP 403  likewise, and an ApprovalRequired
         TaskRefused                500  a task of a mission can never be done; what should do it says so
+        NotTheOwner                403  a study is changed by its owner and the owner's workers alone
         BadSignature               401  a message's signature is missing or does not fit
         Refused                    502  an outside service will never accept the request
         JournalFull                507  the disk leaves no room for another event

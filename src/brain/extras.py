@@ -36,6 +36,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "hardware": ("psutil",),
     "gpu": ("pynvml",),
     "gpio": ("gpiozero",),
+    "dna": ("optuna", "cmaes"),
 }
 """By extra: the packages that it brings, as they are imported. Each is listed once, under the extra that is named."""
 

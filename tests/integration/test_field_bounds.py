@@ -67,6 +67,9 @@ async def walk(client: httpx.AsyncClient, request: pytest.FixtureRequest) -> Wal
         "agent_id": "nobody",
         "event_id": "evt_policy_1703001234567_9f3ac81b2d40a1c7",
         "system": "jira",
+        "snapshot_id": "1",
+        "study_id": "st_none",
+        "trial": "0",
     }
     return Walk((await client.get("/openapi.json")).json(), known, request.param)
 

@@ -34,6 +34,7 @@ CREATING: dict[str, tuple[str, dict[str, Any]]] = {
     "containment": ("/api/policy/containments", {"agent_id": "a1", "ttl": 60, "reason": "looks odd"}),
     "silence": ("/api/silences", {"matchers": ["type=scan"], "ends_at": 9e10, "by": "ann", "reason": "a test"}),
     "incident": ("/api/incidents", {"title": "Odd things", "severity": "HIGH"}),
+    "genome": ("/api/dna/snapshot", {"agent_id": "a1", "dna": {"temperature": 0.5}, "by": "ann", "reason": "a test"}),
     "incident of a correlation id": ("/api/incidents", {"title": "Odd things", "correlation_id": "story-1"}),
 }
 

@@ -12,8 +12,10 @@ from contextlib import redirect_stderr
 from importlib import import_module
 from tempfile import TemporaryDirectory
 
+import cmaes
 import httpcore
 import httpx
+import optuna
 import pydantic.v1  # which FastAPI loads when it is first given a route
 import rich.progress
 import rich.table
@@ -25,6 +27,7 @@ from brain import catalogue, logs, settings
 from brain.alerting import http as alerting_api
 from brain.audit import export, verify
 from brain.audit import http as audit_api
+from brain.dna import http as dna_api
 from brain.immune import http as immune_api
 from brain.incidents import http as incidents_api
 from brain.metrics import http as metrics_api
@@ -34,7 +37,7 @@ from brain.server import running
 from brain.store import redis, sqlite
 from brain.stream.backends import sqlite as stream_sqlite
 from brain.threats import http as threats_api
-from support import alerting_worker, audit_worker, group_worker, incident_worker, metrics_worker, producer
+from support import alerting_worker, audit_worker, dna_worker, group_worker, incident_worker, metrics_worker, producer
 from support.made_once import make_once
 
 make_once()
@@ -86,6 +89,9 @@ __all__ = [
     "alerting_worker",
     "audit_api",
     "audit_worker",
+    "cmaes",
+    "dna_api",
+    "dna_worker",
     "export",
     "group_worker",
     "httpcore",
@@ -95,6 +101,7 @@ __all__ = [
     "logs",
     "metrics_api",
     "metrics_worker",
+    "optuna",
     "policy_api",
     "producer",
     "pydantic",

@@ -1,0 +1,1 @@
+"""Genomes: the configurations of agents with their lineage, studies that look for better ones, canaries, rollback."""

@@ -1,0 +1,192 @@
+"""The tables of genomes, studies and rollouts. All times are in Unix seconds; the SQL runs on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Engine,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from brain.kit import outbox
+from brain.kit.database import create_tables
+from brain.kit.schema import versioned
+
+metadata: MetaData = versioned("dna")
+
+_BIG = BigInteger().with_variant(Integer, "sqlite")
+_AGENT = String(200)
+_HASH = String(64)
+
+agents: Table = Table(
+    "dna_agents",
+    metadata,
+    Column("agent_id", _AGENT, primary_key=True),
+    Column("versions", Integer, nullable=False),
+    Column("current", _BIG),
+)
+"""One row for each agent, locked by whoever changes its genomes: how many versions there are, and which one runs."""
+
+snapshots: Table = Table(
+    "dna_snapshots",
+    metadata,
+    Column("id", _BIG, primary_key=True),
+    Column("agent_id", _AGENT, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("dna", JSON, nullable=False),
+    Column("traits", JSON, nullable=False),
+    Column("genes", JSON, nullable=False),
+    Column("genome_hash", _HASH, nullable=False),
+    Column("source", String(10), nullable=False),
+    Column("parent_snapshot_id", _BIG),
+    Column("study_id", String(40)),
+    Column("trial", Integer),
+    Column("reason", Text, nullable=False),
+    Column("by", _AGENT),
+    Column("correlation_id", Text),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("agent_id", "version", name="dna_one_version"),
+    Index("dna_snapshots_by_hash", "agent_id", "genome_hash"),
+    sqlite_autoincrement=True,
+)
+"""Never changed, and never deleted."""
+
+karma: Table = Table(
+    "dna_karma",
+    metadata,
+    Column("id", _BIG, primary_key=True),
+    Column("snapshot_id", _BIG, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", _AGENT),
+    Column("at", Double, nullable=False),
+    Index("dna_karma_of", "snapshot_id", "id"),
+    sqlite_autoincrement=True,
+)
+"""Every score that a snapshot was given; the last one counts."""
+
+studies: Table = Table(
+    "dna_studies",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("agent_id", _AGENT, nullable=False),
+    Column("owner", _AGENT, nullable=False),
+    Column("workers", JSON, nullable=False),
+    Column("base_snapshot_id", _BIG, nullable=False),
+    Column("genes", JSON, nullable=False),
+    Column("objective", JSON, nullable=False),
+    Column("sampler", String(10), nullable=False),
+    Column("seed", _BIG, nullable=False),
+    Column("budget", Integer, nullable=False),
+    Column("lease_seconds", Double, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("steps", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index("dna_studies_of", "agent_id", "created_at"),
+)
+"""`steps` counts the asks and the results, so that every process repeats it in the same order."""
+
+trials: Table = Table(
+    "dna_trials",
+    metadata,
+    Column("study_id", String(40), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("snapshot_id", _BIG, nullable=False),
+    Column("genome_hash", _HASH, nullable=False),
+    Column("params", JSON, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("score", Double),
+    Column("scores", JSON, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("asked_by", _AGENT, nullable=False),
+    Column("asked_at", Double, nullable=False),
+    Column("asked_step", Integer, nullable=False),
+    Column("lease_until", Double, nullable=False),
+    Column("told_at", Double),
+    Column("told_by", _AGENT),
+    Column("told_step", Integer),
+    Index("dna_trials_by_lease", "state", "lease_until"),
+)
+
+rollouts: Table = Table(
+    "dna_rollouts",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("agent_id", _AGENT, nullable=False),
+    Column("snapshot_id", _BIG, nullable=False),
+    Column("genome_hash", _HASH, nullable=False),
+    Column("from_snapshot_id", _BIG),
+    Column("baseline_hash", _HASH),
+    Column("share", Double, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("watched", Boolean, nullable=False),
+    Column("decisions", Integer, nullable=False),
+    Column("denials", Integer, nullable=False),
+    Column("errors", Integer, nullable=False),
+    Column("passed", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Index("dna_rollouts_of", "agent_id", "started_at"),
+    Index("dna_rollouts_by_state", "state"),
+)
+"""Which genome of an agent ran when; of one agent, one is active at most."""
+
+reports: Table = Table(
+    "dna_reports",
+    metadata,
+    Column("id", String(80), primary_key=True),
+    Column("kind", String(10), nullable=False),
+    Column("report", JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+"""What waits to be reported as health event or threat; a rollback and its report are one write."""
+
+outcomes: Table = Table(
+    "dna_outcomes",
+    metadata,
+    Column("agent_id", _AGENT, primary_key=True),
+    Column("genome_hash", _HASH, primary_key=True),
+    Column("decisions", _BIG, nullable=False),
+    Column("denials", _BIG, nullable=False),
+    Column("errors", _BIG, nullable=False),
+)
+
+figures: Table = Table(
+    "dna_figures",
+    metadata,
+    Column("agent_id", _AGENT, primary_key=True),
+    Column("genome_hash", _HASH, primary_key=True),
+    Column("event", String(200), primary_key=True),
+    Column("field", String(200), primary_key=True),
+    Column("count", _BIG, nullable=False),
+    Column("total", Double, nullable=False),
+)
+"""The numbers in events of agents that are the objective of a study, by genome."""
+
+keys: Table = Table(
+    "dna_keys",
+    metadata,
+    Column("key", _HASH, primary_key=True),
+    Column("content", String(32), nullable=False),
+    Column("made", String(100), nullable=False),
+    Column("at", Double, nullable=False),
+    Index("dna_keys_by_age", "at"),
+)
+"""What was made under the key of a request."""
+
+
+def make_tables(database: Engine) -> None:
+    """Create the tables of the plug-in, and the outbox, where they are missing."""
+    create_tables(database, metadata)
+    create_tables(database, outbox.metadata)

@@ -1,0 +1,126 @@
+"""The tasks of the plug-in: the projection, the shipping of events, reports to other plug-ins, and what expires."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from sqlalchemy import delete, func, select
+
+from brain.dna.models import CONSUMER
+from brain.dna.plugin import PLUGIN
+from brain.dna.projector import DnaProjector
+from brain.dna.reports import Reporter, waiting_reports
+from brain.dna.settings import DnaSettings
+from brain.dna.studies import StudyService
+from brain.dna.tables import keys, make_tables, rollouts
+from brain.kit.database import OUTAGE, reading
+from brain.kit.database_threads import for_tasks
+from brain.kit.outbox import EventShipping, waiting_events
+from brain.kit.projection import Projection
+from brain.logs import Log
+from brain.plugins import PluginContext
+from brain.stream.change_signal import ChangeSignal
+from brain.stream.retry import Backoff
+
+log: Log = Log("brain.dna")
+
+EXPIRE = 30.0
+"""Seconds between two looks for trials that nobody came back for."""
+KEPT_SECONDS = 2 * 86_400.0
+"""For how long it is known what was made under a request's key."""
+
+
+class DnaTasks:
+    """Everything that runs for genomes in one process. `clock` gives Unix seconds."""
+
+    def __init__(self, context: PluginContext, settings: DnaSettings, clock: Callable[[], float] = time.time) -> None:
+        self.outages: int = 0
+        """Steps that had to wait because a part did not answer."""
+        self._context = context
+        self._clock = clock
+        self._news = ChangeSignal()
+        self._shipping = EventShipping(context.database, CONSUMER, context.stream)
+        self._reporter = Reporter(context)
+        self._studies = StudyService(context.database, settings, clock, self.nudge)
+        projector = DnaProjector(settings, clock)
+        self._projection = Projection(
+            context, PLUGIN.group, projector.apply, pattern=settings.listens, committed=self.nudge
+        )
+
+    async def prepare(self) -> None:
+        """Make the tables."""
+        await for_tasks(self._context.database, make_tables, self._context.database)
+
+    @property
+    def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+        """The tasks, each of which runs until it is cancelled."""
+        return (self._projection.run, self._shipping.run, self._report_forever, self._expire_forever)
+
+    def nudge(self) -> None:
+        """There may be new events and reports. May be called from any thread."""
+        self._shipping.nudge()
+        self._news.notify()
+
+    def check(self) -> str:
+        """For `/readyz`."""
+        dead = self._projection.dead
+        return "ok" if not dead else f"{dead} events could not be applied; see brain dead-letters list"
+
+    def metrics(self) -> Sequence[Metric]:
+        """The metrics of genomes for `/metrics`. Blocks."""
+        by_state = GaugeMetricFamily("brain_dna_rollouts", "Rollouts of genomes, by state", labels=["state"])
+        waiting = GaugeMetricFamily("brain_dna_waiting", "Events and reports that wait", labels=["kind"])
+        try:
+            with reading(self._context.database).begin() as db:
+                query = select(rollouts.c.state, func.count()).group_by(rollouts.c.state).order_by(rollouts.c.state)
+                for state, count in db.execute(query):
+                    by_state.add_metric([state], count)
+                waiting.add_metric(["event"], waiting_events(db, CONSUMER)[0])
+                waiting.add_metric(["report"], waiting_reports(db))
+        except OUTAGE as error:
+            log.warning("a scrape has no figures of genomes: the database does not answer", error=str(error))
+            return []
+        return [by_state, waiting]
+
+    async def _report_forever(self) -> None:
+        backoff = Backoff(0.05, 5.0)
+        with self._news.listen() as news:
+            while True:
+                news.clear()
+                try:
+                    await self._reporter.report_all()
+                except OUTAGE as error:
+                    self.outages += 1
+                    log.warning("reports about genomes wait", error=str(error))
+                    await asyncio.sleep(backoff.next_delay())
+                    continue
+                backoff.reset()
+                try:
+                    async with asyncio.timeout(EXPIRE):
+                        await news.wait()
+                except TimeoutError:
+                    continue  # another process may have left some
+
+    async def _expire_forever(self) -> None:
+        while True:
+            await asyncio.sleep(EXPIRE)
+            try:
+                if await for_tasks(self._context.database, self._is_something_due):
+                    await self._studies.expire()
+                    await for_tasks(self._context.database, self._forget_keys)
+            except OUTAGE as error:
+                self.outages += 1
+                log.warning("trials do not expire: the database does not answer", error=str(error))
+
+    def _is_something_due(self) -> bool:
+        with reading(self._context.database).begin() as db:
+            old = select(keys.c.key).where(keys.c.at < self._clock() - KEPT_SECONDS).limit(1)
+            return self._studies.is_expiry_due(db) or db.execute(old).first() is not None
+
+    def _forget_keys(self) -> None:
+        with self._context.database.begin() as db:
+            db.execute(delete(keys).where(keys.c.at < self._clock() - KEPT_SECONDS))
