@@ -6,6 +6,14 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from brain.metrics.definitions import (
+    MOST_METRICS,
+    DefinitionSet,
+    LimitDefinition,
+    MetricDefinition,
+    Name,
+    SloDefinition,
+)
 from brain.secret import Secret
 
 
@@ -33,3 +41,16 @@ class MetricsSettings(BaseModel):
         default_factory=dict, description="Headers sent with them, such as Authorization"
     )
     otlp_interval_seconds: float = Field(default=15.0, ge=0.1, description="Seconds between two sendings")
+    definitions: dict[Name, MetricDefinition] = Field(
+        default_factory=dict, max_length=MOST_METRICS, description="Metrics of your own, made of the fields of events"
+    )
+    limits: dict[Name, LimitDefinition] = Field(
+        default_factory=dict, max_length=MOST_METRICS, description="Limits on series"
+    )
+    slos: dict[Name, SloDefinition] = Field(
+        default_factory=dict, max_length=MOST_METRICS, description="Service level objectives"
+    )
+
+    def defined(self) -> DefinitionSet:
+        """What brain.toml defines."""
+        return DefinitionSet(definitions=self.definitions, limits=self.limits, slos=self.slos)
