@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,17 +107,15 @@ def _add_cells(
 
 
 def _load(
-    connection: Connection, step: int, places: Iterable[Place], metrics: CompiledMetrics
+    connection: Connection, step: int, places: Collection[Place], metrics: CompiledMetrics
 ) -> defaultdict[Place, Rows]:
+    """The stored rows of these places, and of others with the same buckets and epochs."""
     stored: defaultdict[Place, Rows] = defaultdict(dict)
-    wanted: defaultdict[int, list[int]] = defaultdict(list)
-    for bucket, epoch in places:
-        wanted[epoch].append(bucket)
     table = tables.defined.c
-    for epoch, buckets in wanted.items():
-        for some in chunks(sorted(buckets)):
-            query = select(tables.defined).where(table.step == step, table.epoch == epoch, table.bucket.in_(some))
-            for row in connection.execute(query).mappings():
-                filled = metrics.metrics[epoch].empty_row().fill({**row})
-                stored[row["bucket"], epoch][row["label"]] = filled
+    epochs = sorted({epoch for _, epoch in places})
+    for some in chunks(sorted({bucket for bucket, _ in places})):
+        query = select(tables.defined).where(table.step == step, table.epoch.in_(epochs), table.bucket.in_(some))
+        for row in connection.execute(query).mappings():
+            metric = metrics.metrics[row["epoch"]]
+            stored[row["bucket"], row["epoch"]][row["label"]] = metric.empty_row().fill({**row})
     return stored

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from brain import limits
 from brain.charter import Pattern
+from brain.errors import InvalidInput
 from brain.fields import Value
 from brain.kit.limits import Direction, Limit
 from brain.metrics.series import STEPS
@@ -113,7 +114,10 @@ class MetricDefinition(_Model):
     @field_validator("events")
     @classmethod
     def _patterns(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        Pattern(texts)
+        try:
+            Pattern(texts)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from error
         return texts
 
     @field_validator("value")
@@ -186,7 +190,10 @@ class LimitDefinition(_Model):
             raise ValueError("above: give one of above and below")
         if self.window_seconds % STEPS[0]:
             raise ValueError(f"window_seconds: must be a multiple of {STEPS[0]}")
-        self.limit()
+        try:
+            self.limit()
+        except InvalidInput as error:
+            raise ValueError(str(error)) from error
         return self
 
     def limit(self) -> Limit:

@@ -50,7 +50,7 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     check(Defined(sets={SETTINGS: settings.defined()}))
     shipping = EventShipping(engine, CONSUMER, context.stream)
     counter = Projection(context, GROUP, EventCounter().apply, former="metrics")
-    watcher = Watcher(context, counter, shipping.nudge)
+    watcher = Watcher(context, lambda: counter.dead, shipping.nudge)
     tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [
         lambda: count(context, counter, settings.defined()),
         lambda: prune_regularly(engine, settings, clock=deletion_clock(context.store)),

@@ -13,7 +13,6 @@ from brain.charter import HealthKind, HealthSeverity, Severity
 from brain.errors import InvalidInput, Unavailable
 from brain.kit.database import OUTAGE, reading
 from brain.kit.database_threads import for_tasks
-from brain.kit.projection import Projection
 from brain.kit.protocols import HealthReport, HealthReports, ThreatReport, ThreatReports
 from brain.logs import Log
 from brain.metrics import tables
@@ -34,18 +33,21 @@ DENIALS_THREAT = "excessive_denials"
 
 
 class Watcher:
-    """Looks regularly; without limits and objectives a look is one small question to the database."""
+    """Looks regularly; without limits and objectives a look is one small question to the database.
+
+    `dead` says how many events could not be counted, `changed` is called when there are events to ship.
+    """
 
     def __init__(
         self,
         context: PluginContext,
-        counter: Projection,
+        dead: Callable[[], int],
         changed: Callable[[], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._context = context
         self._database: Engine = context.database
-        self._counter = counter
+        self._count_dead = dead
         self._changed = changed
         self._clock = clock
         self._defined = Defined()
@@ -94,7 +96,7 @@ class Watcher:
 
     def _note_dead(self) -> None:
         """Announce that events could not be counted, once for those of one look."""
-        dead = self._counter.dead
+        dead = self._count_dead()
         if dead == self._dead:
             return
         words = f"{dead - self._dead} events could not be counted; see `brain dead-letters list {PLUGIN.group}`"
