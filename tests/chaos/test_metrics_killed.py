@@ -84,7 +84,7 @@ async def test_definitions_equal_a_recount(kills: int, events: int, tmp_path: Pa
     """Twenty metrics that users define, one of them changed midway, through kills of the worker that counts them."""
     url, database = f"sqlite:///{tmp_path}/brain.db", f"sqlite:///{tmp_path}/consumers.db"
     chance = random.Random(SEED)
-    traffic = Traffic(SEED, agents=300, start=time.time() - 7200)
+    traffic = Traffic(SEED, agents=300, start=time.time() - 7200, hours=0.1)
     engine = open_tables(database)
     defined(engine, TWENTY, time.time())
     counted = 0  # how many are published
