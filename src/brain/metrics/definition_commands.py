@@ -24,7 +24,7 @@ def define(
         Path | None, typer.Argument(metavar="FILE", help="TOML, YAML or JSON; without one, print what is defined.")
     ] = None,
     backfill: Annotated[
-        bool, typer.Option("--backfill", help="Count the recorded events, too, for what begins anew.")
+        bool, typer.Option("--backfill", help="Count the recorded events, too, for what begins again.")
     ] = False,
     stream: StreamOption = None,
     database: DatabaseOption = None,

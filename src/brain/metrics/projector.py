@@ -43,7 +43,7 @@ class Point(NamedTuple):
 class EventCounter:
     """Counts events in all tables, those of the metrics that users define included.
 
-    These are read anew when their version has changed, within the transaction: who changes them holds the lock on the
+    These are read again when their version has changed, within the transaction: who changes them holds the lock on the
     projection's position. Without any, counting asks the database no question more.
     """
 

@@ -111,7 +111,7 @@ def mark_reported(connection: Connection, key: Key, since: float | None) -> None
 
 
 def fingerprint(definition: BaseModel) -> str:
-    """Stands for what is defined: a state under another definition begins anew."""
+    """Stands for what is defined: a state under another definition begins again."""
     return sha256(definition.model_dump_json().encode()).hexdigest()[:32]
 
 
