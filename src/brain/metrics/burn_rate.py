@@ -15,8 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import sqrt
+from typing import TYPE_CHECKING
 
-from brain.metrics.definitions import BurnWindow, SloDefinition
+if TYPE_CHECKING:
+    from brain.metrics.definitions import BurnWindow, SloDefinition
+
 
 LEAST_BAD = 10
 SIGMAS = 4.0

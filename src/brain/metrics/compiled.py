@@ -7,14 +7,17 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from brain.charter import Event, Pattern
 from brain.metrics.accumulate import LABEL_CHARACTERS, text
 from brain.metrics.defined_rows import MOST_UNITS, DefinedRow, Observation
-from brain.metrics.definitions import FieldCondition, MetricDefinition, MetricKind
+from brain.metrics.kinds import MetricKind
 from brain.metrics.series import OTHER
 from brain.stream.backends import position_key
+
+if TYPE_CHECKING:
+    from brain.metrics.definitions import FieldCondition, MetricDefinition
 
 SEPARATOR = "\x1f"
 """Between the values of a row's labels."""

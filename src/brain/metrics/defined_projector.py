@@ -114,8 +114,9 @@ def _load(
     table = tables.defined.c
     epochs = sorted({epoch for _, epoch in places})
     for some in chunks(sorted({bucket for bucket, _ in places})):
-        query = select(tables.defined).where(table.step == step, table.epoch.in_(epochs), table.bucket.in_(some))
-        for row in connection.execute(query).mappings():
-            metric = metrics.metrics[row["epoch"]]
-            stored[row["bucket"], row["epoch"]][row["label"]] = metric.empty_row().fill({**row})
+        query = select(table.bucket, table.epoch, table.label, *tables.FIGURES).where(
+            table.step == step, table.epoch.in_(epochs), table.bucket.in_(some)
+        )
+        for bucket, epoch, label, *figures in connection.execute(query):
+            stored[bucket, epoch][label] = metrics.metrics[epoch].empty_row().fill(figures)
     return stored

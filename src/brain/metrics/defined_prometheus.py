@@ -11,8 +11,8 @@ from sqlalchemy import Connection, select
 from brain.metrics import series, tables
 from brain.metrics.compiled import CompiledMetric, Epoch, split_label
 from brain.metrics.defined_rows import DefinedRow
-from brain.metrics.definitions import MetricKind
 from brain.metrics.epochs import active_epochs
+from brain.metrics.kinds import MetricKind
 from brain.metrics.series import INFINITY
 
 PREFIX = "brain_defined_"
@@ -26,9 +26,11 @@ def defined_metrics(connection: Connection) -> Iterator[Metric]:
     table = tables.defined.c
     rows: defaultdict[int, dict[str, DefinedRow]] = defaultdict(dict)
     metrics = {epoch.id: CompiledMetric(epoch) for epoch in epochs}
-    query = select(tables.defined).where(table.step == series.TOTAL, table.epoch.in_(list(metrics)))
-    for row in connection.execute(query.order_by(table.epoch, table.label)).mappings():
-        rows[row["epoch"]][row["label"]] = metrics[row["epoch"]].empty_row().fill({**row})
+    query = select(table.epoch, table.label, *tables.FIGURES).where(
+        table.step == series.TOTAL, table.epoch.in_(list(metrics))
+    )
+    for epoch_id, label, *figures in connection.execute(query.order_by(table.epoch, table.label)):
+        rows[epoch_id][label] = metrics[epoch_id].empty_row().fill(figures)
     for epoch in epochs:
         yield _family(epoch, rows[epoch.id])
 

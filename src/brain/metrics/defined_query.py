@@ -11,8 +11,8 @@ from brain.errors import InvalidInput
 from brain.metrics import tables
 from brain.metrics.compiled import CompiledMetric, Epoch, split_label
 from brain.metrics.defined_rows import DefinedRow
-from brain.metrics.definitions import MetricKind, Statistic
 from brain.metrics.epochs import active_epochs
+from brain.metrics.kinds import MetricKind, Statistic
 from brain.metrics.query import NAMES, Line, Series, read_series
 from brain.metrics.series import OTHER
 from brain.metrics.time_range import TimeRange
@@ -122,9 +122,10 @@ def _rows(connection: Connection, epoch: Epoch, by: str, period: TimeRange) -> d
             row.count += int(count)
             row.sum += int(total)
         return dict(found)
-    for one in connection.execute(select(tables.defined, start).where(*within).order_by(table.bucket)).mappings():
-        rows = found[_part(epoch, one["label"], by)]
-        rows.setdefault(int(one["start"]), metric.empty_row()).absorb(metric.empty_row().fill({**one}))
+    every = select(table.label, start, *tables.FIGURES).where(*within).order_by(table.bucket)
+    for label, at, *figures in connection.execute(every):
+        rows = found[_part(epoch, label, by)]
+        rows.setdefault(int(at), metric.empty_row()).absorb(metric.empty_row().fill(figures))
     return dict(found)
 
 

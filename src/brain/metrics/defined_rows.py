@@ -5,7 +5,7 @@ Sums are whole numbers in units of 10 to the minus `decimals`, so that adding up
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +13,10 @@ LARGEST = (1 << 63) - 1
 """What a BIGINT holds; sums stop there."""
 MOST_UNITS = 10**17
 """Units of one value; what is beyond counts as so many, so that one absurd event cannot fill a sum."""
+
+
+COLUMNS = ("count", "sum", "error", "low", "high", "last", "last_at", "bins")
+"""The columns of the table that are a row's figures."""
 
 
 class Observation(NamedTuple):
@@ -85,9 +89,8 @@ class DefinedRow:
             "bins": None if self.bins is None else " ".join(map(str, self.bins)),
         }
 
-    def fill(self, row: Mapping[str, Any]) -> DefinedRow:
-        """Take over what the table has."""
-        self.count, self.sum, self.error = row["count"], row["sum"], row["error"]
-        self.low, self.high, self.last, self.last_at = row["low"], row["high"], row["last"], row["last_at"]
-        self.bins = None if row["bins"] is None else [int(count) for count in row["bins"].split()]
+    def fill(self, figures: Sequence[Any]) -> DefinedRow:
+        """Take over what the table has, in the order of COLUMNS."""
+        self.count, self.sum, self.error, self.low, self.high, self.last, self.last_at, bins = figures
+        self.bins = None if bins is None else [int(count) for count in bins.split()]
         return self

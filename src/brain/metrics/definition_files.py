@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from brain import limits
 from brain.errors import InvalidInput
 from brain.extras import needs
-from brain.metrics.definitions import DefinitionSet
+from brain.metrics.definitions import DefinitionSet, faults
 
 
 def read_definitions(path: Path) -> DefinitionSet:
@@ -32,8 +32,7 @@ def read_definitions(path: Path) -> DefinitionSet:
     try:
         return DefinitionSet.model_validate(given)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors()]
-        raise InvalidInput(f"{path}: {'; '.join(faults[:10])}") from error
+        raise InvalidInput(f"{path}: {faults(error)}") from error
 
 
 def _parsed(path: Path, data: bytes) -> Any:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
@@ -14,10 +15,12 @@ from brain.kit import positions
 from brain.kit.sql import upsert
 from brain.metrics import tables
 from brain.metrics.announce import definitions_changed
-from brain.metrics.definitions import DefinitionSet, LimitDefinition, MetricDefinition, SloDefinition, clashes
 from brain.metrics.epochs import change_epochs
 from brain.metrics.plugin import PLUGIN
 from brain.metrics.query import LABELS_OF, NAMES
+
+if TYPE_CHECKING:
+    from brain.metrics.definitions import DefinitionSet, LimitDefinition, MetricDefinition, SloDefinition
 
 SETTINGS, API = "settings", "api"
 """The sources: `[metrics]` of brain.toml, and a person, by the command or a route."""
@@ -56,6 +59,8 @@ def read_defined(connection: Connection) -> Defined:
     row = connection.execute(select(tables.definitions)).one_or_none()
     if row is None:
         return Defined()
+    from brain.metrics.definitions import DefinitionSet  # its models are built when they are wanted
+
     sets = {source: DefinitionSet.model_validate(given) for source, given in json.loads(row.document).items()}
     return Defined(row.version, row.changed_at, sets)
 
@@ -80,7 +85,7 @@ def define(
         if expected is not None and expected != known.version:
             raise Conflict(f"version: is {known.version} by now, not {expected}; read the definitions again")
         sets = {**known.sets, source: given}
-        if known.sets.get(source, DefinitionSet()) == given:
+        if known.sets.get(source, type(given)()) == given:
             return known
         found = Defined(known.version + 1, now, sets)
         check(found)
@@ -94,6 +99,8 @@ def define(
 
 def check(found: Defined) -> None:
     """Raises InvalidInput, naming the place, for what does not fit together."""
+    from brain.metrics.definitions import clashes
+
     for name in clashes(found.sets):
         raise InvalidInput(f"{name}: is defined in brain.toml and by the API; give it another name, or remove one")
     for name in found.metrics:

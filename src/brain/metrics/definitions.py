@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from itertools import pairwise
 from math import isfinite
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from brain import limits
 from brain.charter import Pattern
 from brain.errors import InvalidInput
 from brain.fields import Value
 from brain.kit.limits import Direction, Limit
+from brain.metrics.kinds import MetricKind, Statistic
 from brain.metrics.series import STEPS
 
 MOST_METRICS = 100
@@ -52,14 +52,6 @@ def _a_field(path: str) -> str:
 
 FieldPath = Annotated[str, Field(max_length=limits.FIELD)]
 """A dotted path of an event's fields."""
-
-
-class MetricKind(StrEnum):
-    """What is kept of the observations."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
 
 
 class _Model(BaseModel):
@@ -145,18 +137,6 @@ class MetricDefinition(_Model):
         if not all(map(isfinite, self.bounds)) or any(after <= before for before, after in pairwise(self.bounds)):
             raise ValueError("bounds: must be finite and rise")
         return self
-
-
-class Statistic(StrEnum):
-    """Which figure of a metric's observations in a window."""
-
-    COUNT = "count"
-    SUM = "sum"
-    RATE = "rate"
-    MEAN = "mean"
-    LOW = "low"
-    HIGH = "high"
-    LAST = "last"
 
 
 class LimitDefinition(_Model):
@@ -256,6 +236,12 @@ class DefinitionSet(_Model):
     slos: dict[Name, SloDefinition] = Field(
         default_factory=dict, max_length=MOST_METRICS, description="Service level objectives by name"
     )
+
+
+def faults(error: ValidationError) -> str:
+    """What is wrong, each with its place, in one line."""
+    found = [f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors()]
+    return "; ".join(found[:10])
 
 
 def clashes(sets: Mapping[str, DefinitionSet]) -> Sequence[str]:

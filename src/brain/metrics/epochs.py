@@ -7,12 +7,15 @@ place. Both happen under the lock on that position, so that no event is counted 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, RowMapping, func, select, update
 
 from brain.metrics import tables
 from brain.metrics.compiled import Epoch
-from brain.metrics.definitions import MetricDefinition
+
+if TYPE_CHECKING:
+    from brain.metrics.definitions import MetricDefinition
 
 
 def active_epochs(connection: Connection) -> list[Epoch]:
@@ -73,6 +76,8 @@ def _same(epoch: Epoch, definition: MetricDefinition) -> bool:
 
 
 def _epoch(row: RowMapping) -> Epoch:
+    from brain.metrics.definitions import MetricDefinition  # its models are built when they are wanted
+
     return Epoch(
         row["id"],
         row["name"],

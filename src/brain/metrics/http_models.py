@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from fastapi import Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from brain import limits
+from brain.errors import InvalidInput
+from brain.fields import Object
 from brain.kit.http import TIME_FORMS, TimeText
 from brain.kit.views import view_of
 from brain.metrics.definition_views import DefinedSlo, Definitions
-from brain.metrics.definitions import DefinitionSet, Statistic
+from brain.metrics.kinds import Statistic
 from brain.metrics.query import NAMES, Series
 from brain.metrics.state import OpenThreats
 from brain.metrics.summary import MetricsSummary
+
+if TYPE_CHECKING:
+    from brain.metrics.definitions import DefinitionSet
 
 SinceQuery = Annotated[
     TimeText | None, Query(description=f"From: {TIME_FORMS}; an hour before `until` when left out.", examples=["24h"])
@@ -55,8 +60,10 @@ class SeriesFilters(BaseModel):
     top: int = Field(20, ge=1, le=200, description="Most lines; the rest are added up as `other`.")
 
 
-class NewDefinitions(DefinitionSet):
-    """All that the API defines, in the place of what it defined before."""
+class NewDefinitions(BaseModel):
+    """All that the API defines, in the place of what it defined before; docs/metrics.md has the keys of each."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     version: int | None = Field(
         default=None,
@@ -65,9 +72,32 @@ class NewDefinitions(DefinitionSet):
         description="The version that this is made from: refused when it was changed meanwhile; any when left out",
     )
 
+    definitions: dict[str, Object] = Field(
+        default_factory=dict,
+        description="Metrics by name: kind, events, where, value, labels, bounds, decimals, help",
+        examples=[{"task_failures": {"kind": "counter", "events": "task.failed", "labels": {"agent": "agent_id"}}}],
+    )
+    limits: dict[str, Object] = Field(
+        default_factory=dict,
+        description="Limits by name: metric, by, statistic, window_seconds, above or below, clear, for_seconds, "
+        "clear_seconds, threat",
+        examples=[{"failures_of_an_agent": {"metric": "task_failures", "by": "agent", "above": 10}}],
+    )
+    slos: dict[str, Object] = Field(
+        default_factory=dict,
+        description="Objectives by name: total, good or bad, objective, window_days, windows, module",
+        examples=[{"tasks": {"total": "tasks", "bad": "task_failures", "objective": 0.999}}],
+    )
+
     def defined(self) -> DefinitionSet:
-        """Without the version."""
-        return DefinitionSet(definitions=self.definitions, limits=self.limits, slos=self.slos)
+        """Read as definitions. Raises InvalidInput, naming the places."""
+        from brain.metrics.definitions import DefinitionSet, faults  # their models are built when they are wanted
+
+        given = {"definitions": self.definitions, "limits": self.limits, "slos": self.slos}
+        try:
+            return DefinitionSet.model_validate(given)
+        except ValidationError as error:
+            raise InvalidInput(faults(error)) from error
 
 
 _SERIES: dict[str, Any] = {

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, select
 
 from brain.metrics import tables
 from brain.metrics.compiled import Epoch
-from brain.metrics.definitions import LimitDefinition, Statistic
+from brain.metrics.kinds import Statistic
 from brain.metrics.query import LABELS_OF, SERIES, Sums
 from brain.metrics.series import NONE, OTHER
 from brain.metrics.state import first_counted
 from brain.metrics.windows import USUAL, figure, first_bucket, rows_in_window, step_for
+
+if TYPE_CHECKING:
+    from brain.metrics.definitions import LimitDefinition
 
 _COUNTS = (Statistic.COUNT, Statistic.SUM, Statistic.RATE)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 from sqlalchemy import Connection, func, select
@@ -13,8 +13,10 @@ from sqlalchemy import Connection, func, select
 from brain.metrics import series, tables
 from brain.metrics.burn_rate import Burning, Spent, allowed, budget_seconds, burning, seconds_of
 from brain.metrics.compiled import Epoch
-from brain.metrics.definitions import SloDefinition
 from brain.metrics.windows import sums_in_windows
+
+if TYPE_CHECKING:
+    from brain.metrics.definitions import SloDefinition
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Column, Connection, Double, Index, Integer, MetaData, String, Table, Text
 
 from brain.kit.schema import add_column, versioned
+from brain.metrics.defined_rows import COLUMNS
 
 
 def _add_version(db: Connection) -> None:
@@ -153,4 +156,6 @@ watched: Table = Table(
     Column("reported", Integer, nullable=False),
     comment="Limits and service levels that are crossed, or about to be",
 )
+FIGURES: tuple[Column[Any], ...] = tuple(defined.c[name] for name in COLUMNS)
+"""The columns of a row's figures, as DefinedRow takes them."""
 Index("metrics_defined_bucket", defined.c.step, defined.c.bucket)

@@ -19,7 +19,6 @@ from brain.kit.projection import Projection
 from brain.logs import Log
 from brain.metrics.announce import CONSUMER
 from brain.metrics.definition_store import SETTINGS, Defined, check, define, read_defined
-from brain.metrics.definitions import DefinitionSet
 from brain.metrics.http import metrics_router
 from brain.metrics.plugin import PLUGIN
 from brain.metrics.projector import EventCounter
@@ -47,12 +46,13 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     by OTLP and its extra is not installed.
     """
     engine, settings = context.database, context.table(MetricsSettings)
-    check(Defined(sets={SETTINGS: settings.defined()}))
+    if settings.defines():
+        check(Defined(sets={SETTINGS: settings.defined()}))
     shipping = EventShipping(engine, CONSUMER, context.stream)
     counter = Projection(context, GROUP, EventCounter().apply, former="metrics")
     watcher = Watcher(context, lambda: counter.dead, shipping.nudge)
     tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [
-        lambda: count(context, counter, settings.defined()),
+        lambda: count(context, counter, settings),
         lambda: prune_regularly(engine, settings, clock=deletion_clock(context.store)),
         watcher.run,
         lambda: ship(engine, shipping),
@@ -65,12 +65,12 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     yield Component(router, tasks, lambda: stored_metrics(engine, settings, time.time))
 
 
-async def count(context: PluginContext, counter: Projection, defined: DefinitionSet) -> None:
+async def count(context: PluginContext, counter: Projection, settings: MetricsSettings) -> None:
     """Count every event of the stream, until cancelled; an outage of the database is waited for.
 
     What brain.toml defines counts from then on.
     """
-    await _until_it_answers(context.database, lambda: _prepare(context.database, defined))
+    await _until_it_answers(context.database, lambda: _prepare(context.database, settings))
     await counter.run()
 
 
@@ -89,12 +89,12 @@ async def _until_it_answers(engine: Engine, work: Callable[[], None]) -> None:
             await asyncio.sleep(RETRY)
 
 
-def _prepare(engine: Engine, defined: DefinitionSet) -> None:
+def _prepare(engine: Engine, settings: MetricsSettings) -> None:
     with changing_tables(engine) as connection:
-        if defined == DefinitionSet() and SETTINGS not in read_defined(connection).sets:
+        if not settings.defines() and SETTINGS not in read_defined(connection).sets:
             return
         try:
-            define(connection, SETTINGS, defined, time.time())
+            define(connection, SETTINGS, settings.defined(), time.time())
         except InvalidInput as error:  # a person has defined the same by the API meanwhile
             log.error("what brain.toml defines does not count; the definitions stay as they were", error=str(error))
 

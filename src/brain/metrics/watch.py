@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from sqlalchemy import Connection, RowMapping, and_, delete, select, update
@@ -20,11 +20,13 @@ from brain.kit.sql import upsert
 from brain.metrics import tables
 from brain.metrics.announce import announce
 from brain.metrics.definition_store import Defined
-from brain.metrics.definitions import LimitDefinition
 from brain.metrics.epochs import active_epochs
 from brain.metrics.events import LIMIT_CLEARED, LIMIT_CROSSED, SLO_BURNING, SLO_CLEARED
 from brain.metrics.limit_values import limit_values
 from brain.metrics.slo_status import SloStatus, slo_status
+
+if TYPE_CHECKING:
+    from brain.metrics.definitions import LimitDefinition
 
 LIMIT, SLO = "limit", "slo"
 Key = tuple[str, str, str]

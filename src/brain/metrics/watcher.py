@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, select
 
 from brain.charter import HealthKind, HealthSeverity, Severity
 from brain.errors import InvalidInput, Unavailable
-from brain.kit.database import OUTAGE, reading
+from brain.kit.database import OUTAGE
 from brain.kit.database_threads import for_tasks
 from brain.kit.protocols import HealthReport, HealthReports, ThreatReport, ThreatReports
 from brain.logs import Log
@@ -19,7 +19,7 @@ from brain.metrics import tables
 from brain.metrics.announce import job_failed
 from brain.metrics.definition_store import Defined, read_defined
 from brain.metrics.plugin import PLUGIN
-from brain.metrics.schema import changing_tables, make_tables
+from brain.metrics.schema import changing_tables, reading_tables
 from brain.metrics.watch import SLO, Key, Watched, changes, mark_reported, read_watched, store
 from brain.plugins import PluginContext
 
@@ -75,8 +75,7 @@ class Watcher:
 
     def look(self) -> int:
         """Store what changed, with its events; how much that was. Blocks."""
-        make_tables(self._database)
-        with reading(self._database).begin() as connection:
+        with reading_tables(self._database) as connection:
             self._read(connection)
             if not self._defined.version or not changes(connection, self._defined, self._clock()):
                 return 0
@@ -106,7 +105,7 @@ class Watcher:
         self._changed()
 
     def _unreported(self) -> Mapping[Key, Watched]:
-        with reading(self._database).begin() as connection:
+        with reading_tables(self._database) as connection:
             return {key: one for key, one in read_watched(connection).items() if not one.reported}
 
     async def _report(self, key: Key, watched: Watched) -> None:
@@ -136,7 +135,7 @@ class Watcher:
             await self._threats.report(report)
 
     def _mark(self, key: Key, since: float | None) -> None:
-        with self._database.begin() as connection:
+        with changing_tables(self._database) as connection:
             mark_reported(connection, key, since)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from brain.metrics import series, tables
 from brain.metrics.compiled import CompiledMetric, Epoch, split_label
 from brain.metrics.defined_rows import DefinedRow
-from brain.metrics.definitions import MetricKind, Statistic
+from brain.metrics.kinds import MetricKind, Statistic
 from brain.metrics.series import OTHER
 
 USUAL: Mapping[MetricKind, Statistic] = {
@@ -40,16 +40,16 @@ def rows_in_window(
     """What the metric observed in the window, by the values of a label; "" for all together."""
     table, step = tables.defined.c, step_for(window)
     query = (
-        select(tables.defined)
+        select(table.label, *tables.FIGURES)
         .where(table.step == step, table.epoch == epoch.id)
         .where(table.bucket >= first_bucket(window, now), table.bucket <= now)
         .order_by(table.bucket)
     )
     metric = CompiledMetric(epoch)
     found: dict[str, DefinedRow] = {}
-    for row in connection.execute(query).mappings():
-        label = split_label(epoch.definition, row["label"]).get(by, OTHER) if by else ""
-        found.setdefault(label, metric.empty_row()).absorb(metric.empty_row().fill({**row}))
+    for row_label, *figures in connection.execute(query):
+        label = split_label(epoch.definition, row_label).get(by, OTHER) if by else ""
+        found.setdefault(label, metric.empty_row()).absorb(metric.empty_row().fill(figures))
     return found
 
 
