@@ -15,6 +15,7 @@ from brain.kit.database import open_database
 from brain.metrics.recount import Verdict, verify
 from brain.metrics.sources import StreamSource
 from support import metrics_worker
+from support.metrics_defined import TWENTY, defined
 from support.metrics_tables import contents, folded, open_tables, total
 from support.metrics_traffic import Traffic
 from support.processes import kill, spawn
@@ -75,6 +76,50 @@ async def test_the_series_equal_a_recount(
         expected = contents(folded(open_tables(), published))
         del expected["metrics_kept"]
         assert found == expected
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("kills", "events"), sizes((2, 400), (50, 1_000_000)))
+async def test_definitions_equal_a_recount(kills: int, events: int, tmp_path: Path) -> None:
+    """Twenty metrics that users define, one of them changed midway, through kills of the worker that counts them."""
+    url, database = f"sqlite:///{tmp_path}/brain.db", f"sqlite:///{tmp_path}/consumers.db"
+    chance = random.Random(SEED)
+    traffic = Traffic(SEED, agents=300, start=time.time() - 7200, hours=0.1)
+    engine = open_tables(database)
+    defined(engine, TWENTY, time.time())
+    counted = 0  # how many are published
+
+    async with EventStream.open(url, journal=tmp_path / "journal") as stream:
+
+        async def publish(count: int) -> None:
+            nonlocal counted
+            for event in traffic.events(count):
+                receipt = stream.publish(event)
+                counted += receipt.refused is None
+            await receipt
+
+        worker = spawn(metrics_worker.run, str(tmp_path), url, database)
+        progressed = 0
+        for number in range(kills):
+            before = total(engine)
+            await publish(events // kills)
+            await until(lambda: total(engine) > before, 120)  # noqa: B023  (awaited here)
+            await asyncio.sleep(chance.uniform(0.0, 0.1) * max(1, events // kills // 1000))
+            progressed += total(engine) < counted
+            kill(worker)
+            if number == kills // 2:
+                changed = {**TWENTY, "denied": {**TWENTY["denied"], "labels": {"agent": "agent_id"}}}
+                defined(engine, changed, time.time())
+            worker = spawn(metrics_worker.run, str(tmp_path), url, database)
+        await until(lambda: total(engine) >= counted + 2, 1200)  # two announcements of definitions among them
+        kill(worker)
+        verdict = await asyncio.to_thread(recount, stream, engine)
+    engine.dispose()
+    print(
+        f"{kills} kills, {progressed} of them in mid-work, 20 definitions, "
+        f"{verdict.events:,} events, {verdict.points:,} points compared"
+    )
+    assert (verdict.differences, verdict.incomplete, verdict.events) == ([], 0, counted + 2)
 
 
 def recount(stream: EventStream, engine: Engine) -> Verdict:

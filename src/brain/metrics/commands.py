@@ -1,4 +1,4 @@
-"""`brain metrics`: show the figures, and check them by a recount."""
+"""`brain metrics`: show the figures, define metrics of your own, and check all by a recount."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json
+from brain.metrics.definition_commands import define, slo
 
 if TYPE_CHECKING:
+    from brain.metrics.query import Series
     from brain.metrics.recount import Verdict
     from brain.metrics.summary import DenialRate, MetricsSummary
     from brain.settings import Settings
 
 app: typer.Typer = typer.Typer(no_args_is_help=True)
+app.command()(define)
+app.command()(slo)
 
 _TIME = "An age (90s, 1h, 7d), an ISO 8601 time or Unix seconds"
 
@@ -30,6 +34,8 @@ class SourceName(StrEnum):
 
 @app.command()
 def show(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A series, or a metric that is defined.")] = None,
+    by: Annotated[str | None, typer.Option(help="The label that the series NAME is split by.")] = None,
     since: Annotated[str, typer.Option(metavar="TIME", help=f"From: {_TIME}.")] = "24h",
     until: Annotated[str | None, typer.Option(metavar="TIME", help=f"To: {_TIME}; else now.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many agents and actions at most.")] = 10,
@@ -37,8 +43,12 @@ def show(
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the figures of a range of time: events, decisions, denials, times to mitigate, open threats, health."""
+    """Print the figures of a range of time: events, decisions, denials, times to mitigate, open threats, health.
+
+    With NAME, that series alone. Examples: brain metrics show --since 1h; brain metrics show task_failures --by agent
+    """
     from brain.kit.context import database_context
+    from brain.metrics.defined_query import find_series
     from brain.metrics.schema import reading_tables
     from brain.metrics.settings import MetricsSettings
     from brain.metrics.summary import summarise_range
@@ -51,6 +61,9 @@ def show(
         end = None if until is None else parse_time(until, now, "until")
         period = time_range(parse_time(since, now, "since"), end, None, now, settings.table(MetricsSettings))
         with reading_tables(context.database) as connection:
+            if name is not None:
+                _show_series(find_series(connection, (name, by), period, top, now), as_json)
+                return
             summary = summarise_range(connection, period, now, top)
     if as_json:
         print_json(asdict(summary))
@@ -82,6 +95,7 @@ def _verify(settings: Settings, source: SourceName) -> Verdict:
 
     from brain.kit.cli.backend import opened
     from brain.kit.context import database_context
+    from brain.metrics.jobs import verify_announced
     from brain.metrics.recount import verify
     from brain.metrics.sources import StreamSource, audit_source
 
@@ -90,10 +104,13 @@ def _verify(settings: Settings, source: SourceName) -> Verdict:
         def progress(events: int) -> None:
             status.update(f"recounting: {events:,} events")
 
-        if source is SourceName.AUDIT:
-            return verify(context.database, audit_source(context), progress)
-        with opened(settings.stream) as backend:
-            return verify(context.database, lambda stored: StreamSource(backend, stored), progress)
+        def recount() -> Verdict:
+            if source is SourceName.AUDIT:
+                return verify(context.database, audit_source(context), progress)
+            with opened(settings.stream) as backend:
+                return verify(context.database, lambda stored: StreamSource(backend, stored), progress)
+
+        return verify_announced(context.database, recount)
 
 
 def _settings(stream: str | None, database: str | None) -> Settings:
@@ -106,6 +123,19 @@ def _settings(stream: str | None, database: str | None) -> Settings:
     url = database_url(settings)
     check_exists(url)
     return settings.model_copy(update={"database": url})
+
+
+def _show_series(series: Series, as_json: bool) -> None:
+    from brain.kit.cli.text import moment, printable
+
+    if as_json:
+        print_json(asdict(series))
+        return
+    for line in series.series:
+        label = ", ".join(f"{key}={printable(value, 60)}" for key, value in line.labels.items()) or series.name
+        for at, value in line.points:
+            if value:
+                typer.echo(f"{moment(at)}  {label}  {value:,.10g}")
 
 
 def _print_summary(summary: MetricsSummary) -> None:

@@ -7,17 +7,21 @@ at once: one of them gets the position, and the other's transaction is rolled ba
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, select
+from sqlalchemy import Connection, and_, bindparam, delete, literal, select, union_all
 
 from brain.charter import Event
 from brain.kit.projection import Item
 from brain.kit.sql import chunks, insert_missing, upsert
 from brain.metrics import series, tables
 from brain.metrics.accumulate import Cell, Increments, accumulate, bucket_of, exemplar_of, text
+from brain.metrics.compiled import CompiledMetrics
+from brain.metrics.defined_projector import count_defined
+from brain.metrics.defined_rows import LARGEST
+from brain.metrics.epochs import active_epochs
 from brain.metrics.ranked import Row, add_ranked, fits
 from brain.metrics.threat_stages import ThreatRow, advance, threat_id_of
 from brain.stream.backends import position_key
@@ -25,8 +29,8 @@ from brain.stream.backends import position_key
 _DELETE_POINT = delete(tables.points).where(
     and_(*(tables.points.c[name] == bindparam(name) for name in ("step", "series", "bucket", "label")))
 )
-LARGEST = (1 << 63) - 1
-"""What a BIGINT holds; sums stop there."""
+_VERSION = -1
+"""In the place of a step: the version of what users define, read with one query together with what is kept."""
 
 
 class Point(NamedTuple):
@@ -36,19 +40,48 @@ class Point(NamedTuple):
     series: str
 
 
-def apply(connection: Connection, items: Sequence[Item]) -> None:
-    """Count the items in all tables; bytes that are no event are not counted."""
-    count_events(connection, [(item.position, item.event) for item in items if item.event is not None])
+class EventCounter:
+    """Counts events in all tables, those of the metrics that users define included.
+
+    These are read again when their version has changed, within the transaction: who changes them holds the lock on the
+    projection's position. Without any, counting asks the database no question more.
+    """
+
+    def __init__(self) -> None:
+        self._version = 0
+        self._metrics = CompiledMetrics(())
+
+    def apply(self, connection: Connection, items: Sequence[Item]) -> None:
+        """Count the items; bytes that are no event are not counted."""
+        self.count(connection, [(item.position, item.event) for item in items if item.event is not None])
+
+    def count(self, connection: Connection, events: Sequence[tuple[str, Event]]) -> None:
+        """Count the events, given with their positions in stream order."""
+        if not events:
+            return
+        since, version = _standing(connection)
+        if version != self._version:
+            self._metrics = CompiledMetrics(active_epochs(connection))
+            self._version = version
+        count_events(connection, events, since, self._metrics)
 
 
-def count_events(connection: Connection, events: Sequence[tuple[str, Event]]) -> None:
-    """Count the events, given with their positions in stream order, in all tables."""
+def count_events(
+    connection: Connection,
+    events: Sequence[tuple[str, Event]],
+    since: Mapping[int, int] | None = None,
+    metrics: CompiledMetrics | None = None,
+) -> None:
+    """Count the events, given with their positions in stream order, in all tables, and for these defined metrics.
+
+    `since` is what `kept_since` gives, when it is known.
+    """
     if not events:
         return
     insert_missing(connection, tables.origin, [{"id": 1, "event_id": text(events[0][1].id)}])
     increments = accumulate(events)
     depends_on = _update_threats(connection, increments)
-    since = kept_since(connection)
+    since = kept_since(connection) if since is None else since
     for step in (series.TOTAL, *series.STEPS):
         _update_step(connection, increments, depends_on, step, since.get(step, 0))
     upsert(
@@ -60,11 +93,21 @@ def count_events(connection: Connection, events: Sequence[tuple[str, Event]]) ->
         ],
     )
     upsert(connection, tables.health, [asdict(row) for row in increments.health])
+    if metrics:
+        count_defined(connection, events, metrics, since)
 
 
 def kept_since(connection: Connection) -> dict[int, int]:
     """For each step that was pruned, the bucket before which there are none."""
     return {row.step: row.since for row in connection.execute(select(tables.kept))}
+
+
+def _standing(connection: Connection) -> tuple[dict[int, int], int]:
+    """What `kept_since` gives, and the version of what users define, 0 for nothing."""
+    kept = select(tables.kept.c.step, tables.kept.c.since)
+    version = select(literal(_VERSION), tables.definitions.c.version)
+    found: dict[int, int] = dict(map(tuple, connection.execute(union_all(kept, version))))
+    return found, found.pop(_VERSION, 0)
 
 
 def _update_threats(connection: Connection, increments: Increments) -> dict[int, str]:

@@ -18,6 +18,8 @@ from brain.errors import Unavailable
 from brain.logs import Log
 from brain.metrics import series, tables
 from brain.metrics.accumulate import EFFECTS, HEALTH_SEVERITIES, KINDS, OUTCOMES, SEVERITIES, STATUSES
+from brain.metrics.defined_prometheus import defined_metrics
+from brain.metrics.definition_views import show_definitions
 from brain.metrics.query import Sums, totals
 from brain.metrics.schema import reading_tables
 from brain.metrics.series import BINS, OTHER, SCALE, STAGES, bin_series
@@ -43,13 +45,32 @@ def stored_metrics(engine: Engine, settings: MetricsSettings, clock: Callable[[]
     up = GaugeMetricFamily("brain_metrics_database_up", "Whether the database of the series answers")
     try:
         with reading_tables(engine) as connection:
-            found = list(_gather(connection, settings, clock()))
+            now = clock()
+            found = [*_gather(connection, settings, now), *_defined(connection, now)]
     except Unavailable as error:
         log.warning("stored series missing from /metrics: the database does not answer", error=str(error))
         up.add_metric([], 0)
         return [up]
     up.add_metric([], 1)
     return [up, *found]
+
+
+def _defined(connection: Connection, now: float) -> Iterator[Metric]:
+    """What users define: their metrics, and how limits and objectives stand."""
+    yield from defined_metrics(connection)
+    shown = show_definitions(connection, now)
+    crossed = GaugeMetricFamily("brain_limit_crossed", "Label values that are over a limit now", labels=["limit"])
+    for limit in shown.limits:
+        crossed.add_metric([limit.name], len(limit.crossed))
+    left = GaugeMetricFamily("brain_slo_budget_left_ratio", "Share of the error budget that is left", labels=["slo"])
+    rates = GaugeMetricFamily("brain_slo_burn_rate", "How fast the budget is spent", labels=["slo", "window"])
+    burning = GaugeMetricFamily("brain_slo_burning", "Whether the objective alerts", labels=["slo"])
+    for slo in shown.slos:
+        left.add_metric([slo.name], slo.budget_left)
+        burning.add_metric([slo.name], float(slo.burning_since is not None))
+        for window, rate in slo.burn_rates.items():
+            rates.add_metric([slo.name, window], rate)
+    yield from (crossed, left, rates, burning)
 
 
 def _gather(connection: Connection, settings: MetricsSettings, now: float) -> Iterator[Metric]:

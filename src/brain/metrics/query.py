@@ -51,6 +51,15 @@ class Series:
             description="With a mean time: the threats that were still open at the end, and are in none yet; else null."
         ),
     ]
+    statistic: Annotated[
+        str | None, Meta(description="Of a metric that users define: which figure of its values; else null.")
+    ] = None
+    epoch: Annotated[
+        int | None, Meta(description="Of a metric that users define: the how-many-th definition of its name this is.")
+    ] = None
+    covers_since: Annotated[
+        float | None, Meta(description="Of a metric that users define: from when on it counts, in Unix seconds.")
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,11 @@ SERIES: Mapping[tuple[str, str], SeriesKind] = MappingProxyType(
 )
 """The series that are read off stored points, by name and label; those of stages and states are beside them."""
 
+LABELS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {name: tuple(by for known, by in SERIES if known == name and by) for name, _ in SERIES}
+)
+"""The labels that each of these may be split by, the usual one first."""
+
 STAGE_SERIES: Mapping[str, str] = MappingProxyType(
     {
         "mttd_seconds": series.DETECT,
@@ -120,7 +134,7 @@ NAMES = (*dict.fromkeys(name for name, _ in SERIES), *STAGE_SERIES, *STATE_SERIE
 
 def labels_of(name: str) -> list[str]:
     """The labels that the series may be split by, the usual one first; empty when there is none."""
-    return [by for known, by in SERIES if known == name and by]
+    return list(LABELS_OF.get(name, ()))
 
 
 def read_series(connection: Connection, name: str, by: str | None, period: TimeRange, top: int, now: float) -> Series:
@@ -137,7 +151,9 @@ def read_series(connection: Connection, name: str, by: str | None, period: TimeR
 def _label(name: str, by: str | None) -> str:
     """The label that the series is split by; "" for none."""
     if name not in NAMES:
-        raise InvalidInput(f"name: no series is called {name!r}; use one of {', '.join(NAMES)}")
+        raise InvalidInput(
+            f"name: no series is called {name!r}; use one of {', '.join(NAMES)}, or a metric that is defined"
+        )
     allowed = labels_of(name)
     if by and by not in allowed:
         remedy = f"use {' or '.join(allowed)}" if allowed else "leave it out"

@@ -14,8 +14,9 @@ Elements in Data Streams", ICDT 2005.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 from brain.metrics.series import OTHER
 
@@ -24,9 +25,28 @@ LIMIT = 200
 DENIAL = 10
 
 
+class RankedRow(Protocol):
+    """A row that others are ranked against: `error` is the weight it took over from the row whose place it took."""
+
+    error: int
+
+    @property
+    def weight(self) -> int:
+        """By which rows are ranked."""
+
+    def add(self, observation: Any) -> None:
+        """One observation more."""
+
+    def absorb(self, other: Any) -> None:
+        """All that another row of the same kind has."""
+
+
+R = TypeVar("R", bound=RankedRow)
+
+
 @dataclass(slots=True)
 class Row:
-    """A stored point: `error` is the weight it took over from the row whose place it took."""
+    """A stored point."""
 
     count: int = 0
     sum: int = 0
@@ -37,36 +57,51 @@ class Row:
         """By which rows are ranked."""
         return self.error + self.count + (DENIAL - 1) * self.sum
 
+    def add(self, observation: int) -> None:
+        """One observation more."""
+        self.count += 1
+        self.sum += observation
 
-def fits(rows: MutableMapping[str, Row], labels: Iterable[str], limit: int = LIMIT) -> bool:
+    def absorb(self, other: Row) -> None:
+        """All that another row has."""
+        self.count += other.count
+        self.sum += other.sum
+
+
+def fits(rows: MutableMapping[str, R], labels: Iterable[str], limit: int = LIMIT) -> bool:
     """Whether these labels find room, so that they may be added in any order."""
     return len((rows.keys() | set(labels)) - {OTHER}) <= limit
 
 
 def add_ranked(rows: MutableMapping[str, Row], observations: Iterable[tuple[str, int]], limit: int = LIMIT) -> None:
     """Add observations (label, value) in order, giving rows of their own to at most `limit` labels besides OTHER."""
+    rank(rows, observations, Row, limit)
+
+
+def rank(
+    rows: MutableMapping[str, R], observations: Iterable[tuple[str, Any]], make: Callable[[], R], limit: int = LIMIT
+) -> None:
+    """As `add_ranked`, for rows of any kind; `make` gives an empty one."""
     # The weights in the heap may be out of date, and then are too small: rows only gain. So the top is put right first.
     heap = [(row.weight, label) for label, row in rows.items() if label != OTHER]
     heapq.heapify(heap)
-    for label, value in observations:
+    for label, observation in observations:
         row = rows.get(label)
         if row is None:
-            row = rows[label] = Row()
+            row = rows[label] = make()
             if label != OTHER:
                 if len(heap) >= limit:
-                    row.error = _make_room(rows, heap)
+                    row.error = _make_room(rows, heap, make)
                 heapq.heappush(heap, (row.error, label))
-        row.count += 1
-        row.sum += value
+        row.add(observation)
 
 
-def _make_room(rows: MutableMapping[str, Row], heap: list[tuple[int, str]]) -> int:
+def _make_room(rows: MutableMapping[str, R], heap: list[tuple[int, str]], make: Callable[[], R]) -> int:
     """Add the lightest row (of equal ones the first by label) to OTHER; its weight."""
     while heap[0][0] < (weight := rows[heap[0][1]].weight):
         heapq.heapreplace(heap, (weight, heap[0][1]))
     weight, label = heapq.heappop(heap)
     gone = rows.pop(label)
-    other = rows.setdefault(OTHER, Row())
-    other.count += gone.count
-    other.sum += gone.sum
+    other = rows.setdefault(OTHER, make())
+    other.absorb(gone)
     return weight

@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, Table, select
+from sqlalchemy import Connection, Engine, RowMapping, Select, Table, and_, select
 
 from brain.charter import Event
 from brain.kit import positions
 from brain.kit.database import create_tables, open_database, reachable, reading
 from brain.kit.sql import chunks, upsert
 from brain.metrics import series, tables
+from brain.metrics.compiled import CompiledMetrics, Epoch
+from brain.metrics.epochs import all_epochs
 from brain.metrics.projector import count_events, kept_since
 from brain.metrics.state import HEALTH_WINDOW
 
@@ -43,6 +45,9 @@ class RecountSource(Protocol):
 
     def has_health_event(self, row: RowMapping) -> bool:
         """Whether the health event should be among the events."""
+
+    def has_epoch(self, after: str) -> bool:
+        """Whether all events after this position were among them; never where positions are not those of the stream."""
 
     same_positions: bool
     """Whether positions are those of the stream, and can be compared."""
@@ -100,8 +105,10 @@ def verify(
                 with scratch.begin() as recounted:
                     kept = kept_since(stored)
                     upsert(recounted, tables.kept, [{"step": step, "since": at} for step, at in kept.items()])
-                    _recount(recounted, source, verdict, progress)
+                    epochs = all_epochs(stored) if source.same_positions else []
+                    _recount(recounted, source, epochs, verdict, progress)
                     _compare(stored, recounted, source, verdict, kept)
+                    _compare_defined(stored, recounted, source, epochs, verdict)
             finally:
                 scratch.dispose()
     return verdict
@@ -115,10 +122,17 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def _recount(recounted: Connection, source: RecountSource, verdict: Verdict, progress: Callable[[int], None]) -> None:
-    events = source.events()
+def _recount(
+    recounted: Connection,
+    source: RecountSource,
+    epochs: Sequence[Epoch],
+    verdict: Verdict,
+    progress: Callable[[int], None],
+) -> None:
+    events, since = source.events(), kept_since(recounted)
+    metrics = CompiledMetrics(epochs, by_position=True)
     while batch := list(islice(events, BATCH)):
-        count_events(recounted, batch)
+        count_events(recounted, batch, since, metrics)
         verdict.events += len(batch)
         progress(verdict.events)
 
@@ -143,6 +157,34 @@ def _compare(
         return not (ended and row["updated_at"] < old) and source.has_threat(row)
 
     _compare_rows(stored, recounted, select(tables.threats), verdict, known, _hidden(source))
+
+
+def _compare_defined(
+    stored: Connection, recounted: Connection, source: RecountSource, epochs: Sequence[Epoch], verdict: Verdict
+) -> None:
+    """Compare the points of defined metrics, as far as the source has all events that they depend on."""
+    table = tables.defined.c
+    for step in (series.TOTAL, *series.STEPS):
+        first = _first_positions(stored, step)
+        for epoch in epochs:
+
+            def known(row: RowMapping, epoch: Epoch = epoch, first: Mapping[int, str] = first) -> bool:
+                if source.has_epoch(epoch.after) or row["bucket"] not in first:
+                    return True
+                return bool(row["step"]) and source.has_bucket(row["step"], row["bucket"], first[row["bucket"]])
+
+            mine = and_(table.step == step, table.epoch == epoch.id)
+            there = select(table.bucket).where(mine).distinct()
+            buckets = {at for db in (stored, recounted) for at in db.execute(there).scalars()}
+            for some in chunks(sorted(buckets)):
+                query = select(tables.defined).where(mine, table.bucket.in_(some))
+                verdict.points += _compare_rows(stored, recounted, query, verdict, known)
+
+
+def _first_positions(connection: Connection, step: int) -> dict[int, str]:
+    table = tables.buckets.c
+    found = connection.execute(select(table.bucket, table.first_position).where(table.step == step))
+    return dict(map(tuple, found))
 
 
 def _hidden(source: RecountSource) -> frozenset[str]:

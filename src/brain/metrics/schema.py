@@ -7,13 +7,23 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
 
+from brain.kit import outbox, positions
 from brain.kit.database import create_tables, reachable, reading
 from brain.metrics.tables import metadata
 
 
 def make_tables(engine: Engine) -> None:
     """Make the tables that are missing. Raises Unavailable when the database does not answer."""
-    create_tables(engine, metadata)
+    for tables in (metadata, positions.METADATA, outbox.metadata):
+        create_tables(engine, tables)
+
+
+@contextmanager
+def changing_tables(engine: Engine) -> Iterator[Connection]:
+    """A transaction that changes what is defined or watched, and announces it. Raises Unavailable."""
+    make_tables(engine)
+    with reachable(engine), engine.begin() as connection:
+        yield connection
 
 
 @contextmanager

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from brain.secret import Secret
+
+if TYPE_CHECKING:
+    from brain.metrics.definitions import DefinitionSet
 
 
 class MetricsSettings(BaseModel):
@@ -33,3 +36,31 @@ class MetricsSettings(BaseModel):
         default_factory=dict, description="Headers sent with them, such as Authorization"
     )
     otlp_interval_seconds: float = Field(default=15.0, ge=0.1, description="Seconds between two sendings")
+    definitions: dict[str, Any] = Field(
+        default_factory=dict, description="Metrics of your own, made of the fields of events"
+    )
+    limits: dict[str, Any] = Field(default_factory=dict, description="Limits on series")
+    slos: dict[str, Any] = Field(default_factory=dict, description="Service level objectives")
+
+    @field_validator("definitions", "limits", "slos")
+    @classmethod
+    def _sound(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if given:
+            from brain.metrics.definitions import DefinitionSet, faults  # their models are built when they are wanted
+
+            try:
+                DefinitionSet.model_validate({info.field_name: given})
+            except ValidationError as error:
+                raise ValueError(faults(error)) from error
+        return given
+
+    def defines(self) -> bool:
+        """Whether brain.toml defines anything."""
+        return bool(self.definitions or self.limits or self.slos)
+
+    def defined(self) -> DefinitionSet:
+        """What brain.toml defines."""
+        from brain.metrics.definitions import DefinitionSet
+
+        given = {"definitions": self.definitions, "limits": self.limits, "slos": self.slos}
+        return DefinitionSet.model_validate(given)

@@ -34,21 +34,27 @@ class StreamSource:
 
     def __init__(self, backend: Backend, stored: Connection) -> None:
         self._backend = backend
-        self._until = _projected_to(stored)
+        self._until = projected_to(stored)
+        self._after = ""
+        self._seen: dict[str, None] = {}
         self._origin = stored.execute(select(tables.origin.c.event_id)).scalar_one_or_none()
         self._whole = False
         oldest = backend.read("", 1, GROUP)
+        self.begins_after: str = _before(oldest[0].position) if oldest else backend.tail()
+        """The position after which the stream's events come."""
         self._from = position_key(oldest[0].position if oldest else backend.tail())
 
     def events(self) -> Iterator[tuple[str, Event]]:
-        """Every event once, as the projection takes them: one that comes again within REMEMBERED is left out."""
-        until = position_key(self._until)
-        seen: dict[str, None] = {}
-        after = ""
-        while entries := self._backend.read(after, _PAGE, GROUP):
+        """Every event once, as the projection takes them: one that comes again within REMEMBERED is left out.
+
+        Called again after `go_on_to`, it gives those that follow.
+        """
+        until, seen = position_key(self._until), self._seen
+        while entries := self._backend.read(self._after, _PAGE, GROUP):
             for position, data in entries:
                 if position_key(position) > until:
                     return
+                self._after = position
                 event = _decoded(position, data)
                 if event is not None and event.id not in seen:
                     self._whole = self._whole or text(event.id) == self._origin
@@ -56,7 +62,14 @@ class StreamSource:
                     yield position, event
             while len(seen) > REMEMBERED:
                 del seen[next(iter(seen))]
-            after = entries[-1].position
+
+    def go_on_to(self, position: str) -> None:
+        """There are events up to this position, too."""
+        self._until = position
+
+    def has_epoch(self, after: str) -> bool:
+        """Whether the stream still holds all events after this position."""
+        return self._whole or position_key(after) >= position_key(self.begins_after)
 
     def has_bucket(self, step: int, bucket: int, first_position: str) -> bool:
         """Whether the stream still holds the first event that the bucket depends on."""
@@ -85,7 +98,7 @@ class AuditSource:
     same_positions = False
 
     def __init__(self, log: AuditEvents, stored: Connection) -> None:
-        _projected_to(stored)
+        projected_to(stored)
         self._log = log
         first = log.last_index(list(stored.execute(select(tables.origin.c.event_id)).scalars()))
         newest = select(func.max(SEEN.c.number)).where(SEEN.c.name == GROUP).scalar_subquery()
@@ -119,6 +132,10 @@ class AuditSource:
         if entry.type == "immune.event_published" and entry.event_id is not None:
             self._deleted_ids.add(entry.event_id)
 
+    def has_epoch(self, after: str) -> bool:
+        """Never: the log has no positions of the stream, by which a definition begins."""
+        return False
+
     def has_bucket(self, step: int, bucket: int, first_position: str) -> bool:
         """Whether no event of the bucket was deleted."""
         return (step, bucket) not in self._deleted_buckets
@@ -140,6 +157,14 @@ def audit_source(context: PluginContext) -> Callable[[Connection], AuditSource]:
     return lambda stored: AuditSource(log, stored)
 
 
+def _before(position: str) -> str:
+    """The position before this one, whether or not there ever was an event."""
+    head, dash, number = position.rpartition("-")
+    if int(number) > 0 or not dash:
+        return f"{head}{dash}{int(number) - 1}"
+    return f"{int(head) - 1}-{(1 << 64) - 1}"  # Redis counts that far within a millisecond
+
+
 def _buckets(at: float) -> Iterator[tuple[int, int]]:
     yield series.TOTAL, 0
     for step in series.STEPS:
@@ -154,7 +179,7 @@ def _decoded(position: str, data: bytes) -> Event | None:
         return None
 
 
-def _projected_to(stored: Connection) -> str:
+def projected_to(stored: Connection) -> str:
     """The position up to which events are counted. Raises NotFound when nothing is."""
     position = stored.execute(select(POSITIONS.c.position).where(POSITIONS.c.name == GROUP)).scalar_one_or_none()
     if not position:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Connection, Double, Index, Integer, MetaData, String, Table
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Connection, Double, Index, Integer, MetaData, String, Table, Text
 
 from brain.kit.schema import add_column, versioned
+from brain.metrics.defined_rows import COLUMNS
 
 
 def _add_version(db: Connection) -> None:
@@ -12,7 +15,13 @@ def _add_version(db: Connection) -> None:
     add_column(db, threats.c.version)
 
 
-metadata: MetaData = versioned("metrics", _add_version)
+def _add_definitions(db: Connection) -> None:
+    """Version 3: metrics that users define. An older program would count on without them."""
+    for table in (definitions, epochs, defined, watched):
+        table.create(db, checkfirst=True)
+
+
+metadata: MetaData = versioned("metrics", _add_version, _add_definitions)
 
 points: Table = Table(
     "metrics_points",
@@ -92,3 +101,61 @@ health: Table = Table(
     comment="The health events that the score is made of",
 )
 Index("metrics_points_bucket", points.c.step, points.c.bucket)
+
+definitions: Table = Table(
+    "metrics_definitions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("version", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("changed_at", Double, nullable=False),
+    comment="What users define: metrics, limits and service levels, as JSON by where they come from",
+)
+epochs: Table = Table(
+    "metrics_epochs",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(60), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("after_position", String(50), nullable=False),
+    Column("until_position", String(50)),
+    Column("began_at", Double, nullable=False),
+    Column("ended_at", Double),
+    comment="Which definition of a metric counts which events: those after one position, up to another",
+)
+defined: Table = Table(
+    "metrics_defined",
+    metadata,
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("bucket", BigInteger, primary_key=True, autoincrement=False),
+    Column("label", String(400), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("sum", BigInteger, nullable=False),
+    Column("error", BigInteger, nullable=False),
+    Column("low", Double),
+    Column("high", Double),
+    Column("last", Double),
+    Column("last_at", Double),
+    Column("bins", Text),
+    comment="Points of the metrics that users define",
+    sqlite_with_rowid=False,
+)
+watched: Table = Table(
+    "metrics_watched",
+    metadata,
+    Column("kind", String(10), primary_key=True),
+    Column("name", String(60), primary_key=True),
+    Column("label", String(400), primary_key=True),
+    Column("definition", String(64), nullable=False),
+    Column("crossed", Integer, nullable=False),
+    Column("since", Double),
+    Column("pending_since", Double),
+    Column("details", Text, nullable=False),
+    Column("reported", Integer, nullable=False),
+    comment="Limits and service levels that are crossed, or about to be",
+)
+FIGURES: tuple[Column[Any], ...] = tuple(defined.c[name] for name in COLUMNS)
+"""The columns of a row's figures, as DefinedRow takes them."""
+Index("metrics_defined_bucket", defined.c.step, defined.c.bucket)

@@ -10,19 +10,24 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from brain.errors import InvalidInput
 from brain.extras import needs
 from brain.kit.database import OUTAGE
 from brain.kit.database_threads import for_tasks
+from brain.kit.outbox import EventShipping
 from brain.kit.projection import Projection
 from brain.logs import Log
+from brain.metrics.announce import CONSUMER
+from brain.metrics.definition_store import SETTINGS, Defined, check, define, read_defined
 from brain.metrics.http import metrics_router
 from brain.metrics.plugin import PLUGIN
-from brain.metrics.projector import apply
+from brain.metrics.projector import EventCounter
 from brain.metrics.prometheus import stored_metrics
 from brain.metrics.prune import prune
-from brain.metrics.schema import make_tables
+from brain.metrics.schema import changing_tables, make_tables
 from brain.metrics.settings import MetricsSettings
 from brain.metrics.time_range import keep_seconds
+from brain.metrics.watcher import Watcher
 from brain.plugins import Component, PluginContext
 from brain.store.deletion_clock import deletion_clock
 
@@ -37,30 +42,61 @@ RETRY, PRUNE_EVERY = 1.0, 60.0
 async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """Metrics on these parts. The database need not answer yet.
 
-    Raises MissingExtra when metrics are to be sent by OTLP and its extra is not installed.
+    Raises InvalidInput when brain.toml defines what does not fit together, and MissingExtra when metrics are to be sent
+    by OTLP and its extra is not installed.
     """
     engine, settings = context.database, context.table(MetricsSettings)
+    if settings.defines():
+        check(Defined(sets={SETTINGS: settings.defined()}))
+    shipping = EventShipping(engine, CONSUMER, context.stream)
+    counter = Projection(context, GROUP, EventCounter().apply, former="metrics")
+    watcher = Watcher(context, lambda: counter.dead, shipping.nudge)
     tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [
-        lambda: count(context),
+        lambda: count(context, counter, settings),
         lambda: prune_regularly(engine, settings, clock=deletion_clock(context.store)),
+        watcher.run,
+        lambda: ship(engine, shipping),
     ]
     if settings.otlp_endpoint:
         with needs("metrics.otlp_endpoint", "otlp"):
             from brain.metrics import otlp
         tasks.append(lambda: otlp.export(context))
-    yield Component(metrics_router(engine, settings), tasks, lambda: stored_metrics(engine, settings, time.time))
+    router = metrics_router(engine, settings, changed=shipping.nudge)
+    yield Component(router, tasks, lambda: stored_metrics(engine, settings, time.time))
 
 
-async def count(context: PluginContext) -> None:
-    """Count every event of the stream, until cancelled; an outage of the database is waited for."""
+async def count(context: PluginContext, counter: Projection, settings: MetricsSettings) -> None:
+    """Count every event of the stream, until cancelled; an outage of the database is waited for.
+
+    What brain.toml defines counts from then on.
+    """
+    await _until_it_answers(context.database, lambda: _prepare(context.database, settings))
+    await counter.run()
+
+
+async def ship(engine: Engine, shipping: EventShipping) -> None:
+    """Take the events of changes to the stream, until cancelled; an outage of the database is waited for."""
+    await _until_it_answers(engine, lambda: make_tables(engine))
+    await shipping.run()
+
+
+async def _until_it_answers(engine: Engine, work: Callable[[], None]) -> None:
     while True:
         try:
-            await for_tasks(context.database, make_tables, context.database)
-            break
+            return await for_tasks(engine, work)
         except OUTAGE as error:
-            log.warning("events not counted yet: the database does not answer", error=str(error))
+            log.warning("metrics wait: the database does not answer", error=str(error))
             await asyncio.sleep(RETRY)
-    await Projection(context, GROUP, apply, former="metrics").run()
+
+
+def _prepare(engine: Engine, settings: MetricsSettings) -> None:
+    with changing_tables(engine) as connection:
+        if not settings.defines() and SETTINGS not in read_defined(connection).sets:
+            return
+        try:
+            define(connection, SETTINGS, settings.defined(), time.time())
+        except InvalidInput as error:  # a person has defined the same by the API meanwhile
+            log.error("what brain.toml defines does not count; the definitions stay as they were", error=str(error))
 
 
 async def prune_regularly(
