@@ -17,7 +17,7 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from brain.errors import InvalidInput
-from brain.kit.http import ANY_QUERY, CREATES_NOTHING
+from brain.kit.http import ANY_QUERY, CREATES_NOTHING, SIGNED
 from brain.nearest import nearest
 from brain.server.problems import problem
 
@@ -29,6 +29,8 @@ class _Path:
     """By method: the names of the query parameters; None when any will do."""
     takes_key: bool
     """Whether its POST takes an Idempotency-Key."""
+    signed: frozenset[str]
+    """The methods whose sender signs, and needs no API key."""
 
 
 class Paths:
@@ -46,6 +48,10 @@ class Paths:
     def takes_key(self, path: str) -> bool:
         """Whether a POST to this path of a request takes an Idempotency-Key."""
         return any(found.takes_key for found in self._matching(path))
+
+    def is_signed(self, method: str, path: str) -> bool:
+        """Whether such a request is signed with a secret of its own, which its route checks: it needs no API key."""
+        return any(method in found.signed for found in self._matching(path))
 
     def unknown_parameters(self, method: str, path: str, query: QueryParams) -> list[str]:
         """A fault for each query parameter that the endpoint does not have."""
@@ -82,7 +88,8 @@ class KnownParameters:
 def _read(document: Mapping[str, Any]) -> Iterator[_Path]:
     for path, operations in document["paths"].items():
         queries = {method.upper(): _names(found) for method, found in operations.items()}
-        yield _Path(compile_path(path)[0], queries, takes_key(path, operations.get("post")))
+        signed = frozenset(method.upper() for method, found in operations.items() if SIGNED in found)
+        yield _Path(compile_path(path)[0], queries, takes_key(path, operations.get("post")), signed)
 
 
 def takes_key(path: str, post: Mapping[str, Any] | None) -> bool:
