@@ -17,6 +17,7 @@ __all__ = [
     "CREATES_NOTHING",
     "EXAMPLE_EVENT",
     "PROBLEM_TYPE",
+    "RAW_BODY",
     "SIGNED",
     "TIME_FORMS",
     "CorrelationId",
@@ -33,6 +34,8 @@ ANY_QUERY = {"x-any-query": True}
 """For `openapi_extra=` of a route whose callers add query parameters of their own."""
 CREATES_NOTHING = "x-creates-nothing"
 """The key of an operation in the OpenAPI document that takes no Idempotency-Key; its value is the reason."""
+RAW_BODY = {"x-raw-body": True}
+"""For `openapi_extra=` of a route that takes a body of any form, such as one whose bytes are signed; it checks it."""
 SIGNED = "x-signed"
 """The key of an operation in the OpenAPI document that needs no API key, since its sender signs; its value says how."""
 PROBLEM_TYPE = "application/problem+json"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 
 from brain.errors import InvalidInput
+from brain.json_text import json_fault
+from brain.limits import BODY_DEPTH
 
 SINGER = "singer"
 ALERTMANAGER = "alertmanager"
@@ -96,8 +99,31 @@ def kept_headers(kind: WebhookKind, headers: Mapping[str, str]) -> dict[str, str
 
 def document_of(kind: WebhookKind, headers: Mapping[str, str], body: bytes) -> Any:
     """What the mapping of this kind sees. Raises InvalidInput for a body that is none of its kind."""
+    media_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media_type == "application/x-www-form-urlencoded":  # GitHub's other form
+        body = _payload_field(body)
+    elif not (media_type == "application/json" or media_type.endswith("+json")):
+        if kind.read is not _cloudevents:
+            raise InvalidInput(f"content-type: {media_type!r} is not JSON; have it sent as application/json")
+        return kind.read(headers, _text_or_base64(body))
+    if (fault := json_fault(body, BODY_DEPTH)) is not None:
+        raise InvalidInput(f"body: is not valid JSON: {fault}")
+    return kind.read(headers, msgspec.json.decode(body))
+
+
+def _payload_field(body: bytes) -> bytes:
     try:
-        parsed = msgspec.json.decode(body) if body else None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"body: is not JSON: {error}") from error
-    return kind.read(headers, parsed)
+        fields = parse_qs(body.decode(), max_num_fields=10, strict_parsing=True)
+    except ValueError as error:
+        raise InvalidInput(f"body: is no form: {error}") from error
+    if "payload" not in fields:
+        raise InvalidInput("body: the form has no field payload")
+    return fields["payload"][0].encode()
+
+
+def _text_or_base64(body: bytes) -> Any:
+    """Data that is no JSON."""
+    try:
+        return body.decode() or None
+    except UnicodeDecodeError:
+        return {"data_base64": b64encode(body).decode()}

@@ -81,7 +81,7 @@ def _add_middleware(app: FastAPI, settings: Settings, sessions: Sessions | None,
     app.add_middleware(NamesUnreadable)
     app.add_middleware(Idempotency, keys=keys, paths=paths)
     app.add_middleware(KnownParameters, paths=paths)
-    app.add_middleware(BodyReader, limit=settings.body_limit)
+    app.add_middleware(BodyReader, limit=settings.body_limit, paths=paths)
     app.add_middleware(AccessControl, settings=settings, sessions=sessions, paths=paths)
     app.add_middleware(problems.LastResort)
     app.add_middleware(SafeHeaders)
