@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import httpx
 import pytest
 
 from support.ports import free_port
+from support.waiting import wait_until
 
 DATA = Path(os.environ.get("BRAIN_TEST_DATA", "") or Path.home() / ".cache" / "brain-eventstream-tests")
 CACHE = DATA / "alertmanager"
@@ -82,11 +82,8 @@ receivers:
         program = binary()
         _templates(self._folder)
         self._process = subprocess.Popen([program, *options], cwd=self._folder, stdout=self._log, stderr=self._log)
-        deadline = time.monotonic() + 30
-        while not self._is_ready():
-            assert self._process.poll() is None, (self._folder / "alertmanager.log").read_text()
-            assert time.monotonic() < deadline, "Alertmanager does not start"
-            time.sleep(0.02)
+        wait_until(lambda: self._process.poll() is not None or self._is_ready())
+        assert self._process.poll() is None, (self._folder / "alertmanager.log").read_text()
         return self
 
     def __exit__(self, *_: object) -> None:

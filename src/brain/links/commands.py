@@ -100,7 +100,7 @@ def replay(
         int | None, typer.Option("--delivery", min=1, help="One delivery alone, by its number.")
     ] = None,
     since: Annotated[str | None, typer.Option(help="Deliveries since then: an age such as 1d, or a time.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Also what has become events: they are made anew.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also what has become events: once more.")] = False,
     stream: StreamOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
@@ -245,7 +245,7 @@ def _print_receipts(name: str, receipts: list[Receipt], as_json: bool) -> None:
         return
     failed = sum(receipt.error is not None for receipt in receipts)
     events = sum(receipt.events for receipt in receipts)
-    typer.echo(f"{name}: {len(receipts)} deliveries mapped anew: {events} events, {failed} failed")
+    typer.echo(f"{name}: {len(receipts)} deliveries mapped once more: {events} events, {failed} failed")
 
 
 def _print_run(name: str, counts: RunCounts, exit_code: int | None, as_json: bool) -> None:

@@ -43,7 +43,7 @@ def types_of(fields: Mapping[str, Any]) -> dict[str, str]:
 
 
 def compare(known: Shape | None, types: Mapping[str, str]) -> tuple[Shape, list[Drift]]:
-    """The shape with another item, and what changed. Each change is told once: the new type is expected then."""
+    """The shape with another item, and what changed. A change is said once: the new type is expected then."""
     if known is None:
         return Shape(1, {name: (kind, True) for name, kind in types.items()}), []
     settled = known.items >= SETTLED

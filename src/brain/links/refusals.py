@@ -1,7 +1,7 @@
-"""Refused signatures: counted one by one, told of together.
+"""Refused signatures: counted one by one, announced together.
 
 Anybody can send a delivery with a bad signature. So none of them is a write of its own: those of one address at one
-connector are counted in memory, the first is told at once, and what follows once in `refused_seconds`, with its number.
+connector are counted in memory, the first is announced at once, and what follows once in `refused_seconds`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from brain.links.events import SIGNATURE_REFUSED
 from brain.text import one_line
 
 ADDRESSES = 1_000
-"""Most addresses that are told apart at a time; more are counted under `OTHERS`."""
+"""Most addresses that are kept apart at a time; more are counted under `OTHERS`."""
 OTHERS = "other addresses"
 
 
@@ -34,7 +34,7 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """Refused deliveries of one address at one connector, to be told of."""
+    """Refused deliveries of one address at one connector, to be announced."""
 
     connector: str
     remote: str
@@ -69,12 +69,12 @@ class RefusalLog:
         tally.reason = one_line(reason, 500)
 
     def due_in(self, now: float) -> float | None:
-        """Seconds until something is to be told of; None while there is nothing."""
+        """Seconds until something is to be announced; None while there is nothing."""
         waits = [max(0.0, tally.told_at + self._window - now) for tally in self._tallies.values() if tally.count]
         return min(waits, default=None)
 
     def take(self, now: float, everything: bool = False) -> list[Refusals]:
-        """What is to be told of now; it is not given again unless it is put back."""
+        """What is to be announced now; it is not given again unless it is put back."""
         found = []
         for (connector, remote), tally in list(self._tallies.items()):
             quiet = now - max(tally.told_at, tally.last_at) >= self._window
@@ -90,7 +90,7 @@ class RefusalLog:
         return found
 
     def put_back(self, refusals: Refusals) -> None:
-        """Count them again: they could not be told of."""
+        """Count them again: they could not be announced."""
         tally = self._tallies.setdefault((refusals.connector, refusals.remote), _Tally(total=refusals.total))
         tally.first_at = min(refusals.first_at, tally.first_at) if tally.count else refusals.first_at
         tally.count += refusals.count

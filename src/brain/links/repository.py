@@ -45,7 +45,8 @@ def _add(db: Connection, one: ConnectorId, now: float) -> None:
         "paused": False,
         **dict.fromkeys(("received", "duplicates", "refused", "failed", "sent"), 0),
     }
-    if db.execute(insert_into(db, _rows).on_conflict_do_nothing(), values).rowcount:
+    new = insert_into(db, _rows).values(values).on_conflict_do_nothing().returning(_rows.c.name)
+    if db.execute(new).one_or_none() is not None:
         payload = {
             "connector_id": one.name,
             "connector_type": one.kind,
@@ -134,7 +135,8 @@ def claim(db: Connection, connector: str, keys: Iterable[str], now: float) -> fr
     for key in keys:
         digest = digest_of(key)
         row = {"connector": connector, "key": digest, "at": now}
-        if db.execute(insert_into(db, table).on_conflict_do_nothing(), row).rowcount:
+        new = insert_into(db, table).values(row).on_conflict_do_nothing().returning(table.c.key)
+        if db.execute(new).one_or_none() is not None:
             fresh.add(key)
         else:
             mine = and_(table.c.connector == connector, table.c.key == digest, table.c.at < now)

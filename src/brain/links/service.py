@@ -39,10 +39,10 @@ class ConnectorService:
         settings: CoreSettings,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.database = database
-        self.settings = settings.table(ConnectorSettings)
+        self.database: Engine = database
+        self.settings: ConnectorSettings = settings.table(ConnectorSettings)
         self.inbound: Mapping[str, Inbound] = inbound_connectors(self.settings)
-        self.clock = clock
+        self.clock: Callable[[], float] = clock
         self._all_settings = settings
         self._changed: Callable[[], None] = lambda: None
         self._is_ready = False

@@ -44,7 +44,7 @@ _STREAM = 200
 _JSON = "application/json"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RunCounts:
     """What a run has done so far."""
 
@@ -52,7 +52,6 @@ class RunCounts:
     """Records that became events."""
     duplicates: int = 0
     states: int = 0
-    lines: int = 0
 
 
 class SingerRun:
@@ -68,7 +67,7 @@ class SingerRun:
         service.prepare()
         if service.get(name).status is ConnectorStatus.STOPPED:
             raise Conflict(f"connector {name!r}: is paused; resume it first")
-        self.counts = RunCounts()
+        self.counts: RunCounts = RunCounts()
         self._began_with = service.get(name).cursor
         self._service = service
         self._inbound: Inbound = inbound
@@ -77,23 +76,24 @@ class SingerRun:
         self._schemas: dict[str, StreamSchema] = {}  # as of the record that is being stored
         self._batch: list[Message] = []
         self._records = 0
+        self._lines = 0
 
     @property
-    def pending(self) -> bool:
-        """Whether there is something that is not stored yet."""
-        return bool(self._batch)
+    def lines(self) -> int:
+        """How many lines came."""
+        return self._lines
 
     def take(self, line: bytes) -> None:
         """Take one line; a full batch is stored at once.
 
         Raises Unavailable, and InvalidInput that names the line; what came before it is stored then.
         """
-        self.counts.lines += 1
+        self._lines += 1
         try:
             message = self._read(line)
         except InvalidInput as error:
             self.store()
-            raise InvalidInput(f"line {self.counts.lines}: {error}") from error
+            raise InvalidInput(f"line {self._lines}: {error}") from error
         if message is not None:
             self._batch.append(message)
         if self._records >= self._inbound.settings.batch:
@@ -119,9 +119,8 @@ class SingerRun:
         with reachable(service.database), service.database.begin() as db:
             records, duplicates, states = self._write(db, now)
         self._batch, self._records = [], 0
-        self.counts.records += records
-        self.counts.duplicates += duplicates
-        self.counts.states += states
+        counts = self.counts
+        self.counts = RunCounts(counts.records + records, counts.duplicates + duplicates, counts.states + states)
         self._committed()
 
     def end(self, error: str | None, context: Mapping[str, Any]) -> None:

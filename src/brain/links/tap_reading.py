@@ -37,7 +37,7 @@ def read_tap(
             run.store()
             exit_code = tap.exit_code()
     except InvalidInput as error:
-        run.end(str(error), {"line": run.counts.lines})
+        run.end(str(error), {"line": run.lines})
         raise
     finally:
         publish()

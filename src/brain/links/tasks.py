@@ -1,4 +1,4 @@
-"""The tasks of connectors: events to the stream, messages to services, refusals told, and the sweeping.
+"""The tasks of connectors: events to the stream, messages to services, refusals announced, and the sweeping.
 
 A server whose settings have no connector runs none of them.
 """
@@ -47,8 +47,8 @@ class ConnectorTasks:
     """Everything that runs for connectors in one process; `clock` gives Unix seconds."""
 
     def __init__(self, context: PluginContext, service: ConnectorService, senders: Mapping[str, Notifier[Any]]) -> None:
-        self.refusals = RefusalLog(service.settings.refused_seconds)
-        self.senders = senders
+        self.refusals: RefusalLog = RefusalLog(service.settings.refused_seconds)
+        self.senders: Mapping[str, Notifier[Any]] = senders
         self.outages: int = 0
         """Steps that failed because a part did not answer; they are tried again."""
         self._service = service
@@ -58,8 +58,8 @@ class ConnectorTasks:
         self._news = asyncio.Event()
         self._unreported: dict[str, Refusals] = {}
         self._pruned_at = -inf
-        self.shipping = EventShipping(context.database, CONSUMER, context.stream)
-        self.dispatcher = Dispatcher(
+        self.shipping: EventShipping = EventShipping(context.database, CONSUMER, context.stream)
+        self.dispatcher: Dispatcher = Dispatcher(
             context.database,
             CONSUMER,
             self._deliver,
@@ -146,7 +146,7 @@ class ConnectorTasks:
             except OUTAGE as error:
                 self.outages += 1
                 self.refusals.put_back(refusals)
-                log.warning("refused deliveries are told of later", error=str(error))
+                log.warning("refused deliveries are announced later", error=str(error))
                 continue
             if refusals.total >= self._service.settings.forgeries:
                 self._unreported[refusals.remote] = refusals
