@@ -80,7 +80,9 @@ class ReceiptView(BaseModel):
 class Pausing(BaseModel):
     """Who pauses, and why."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"by": "ann", "reason": "a new mapping"}]}
+    )
 
     by: Person | None = None
     reason: Reason = ""
@@ -89,7 +91,7 @@ class Pausing(BaseModel):
 class Resuming(BaseModel):
     """Who resumes."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"by": "ann"}]})
 
     by: Person | None = None
 
@@ -97,7 +99,7 @@ class Resuming(BaseModel):
 class Replaying(BaseModel):
     """What is mapped once more."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"since": "1d"}]})
 
     delivery: Annotated[int, Field(ge=1, le=limits.COUNT)] | None = Field(None, description="One delivery alone")
     since: Annotated[str, Field(max_length=limits.TYPE)] | None = Field(
@@ -109,7 +111,9 @@ class Replaying(BaseModel):
 class NewMessage(BaseModel):
     """A message that an agent sends."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"agent": "agent-7", "title": "the nightly run failed"}]}
+    )
 
     agent: Annotated[str, Field(min_length=1, max_length=limits.ID)] = Field(examples=["agent-7"])
     title: Annotated[str, Field(min_length=1, max_length=limits.TITLE)] = Field(examples=["the nightly run failed"])
