@@ -12,6 +12,7 @@ from brain.kit.sql import upsert
 from brain.links import tables
 from brain.links.announce import announce
 from brain.links.events import SCHEMA_DRIFT
+from brain.text import clip_text
 
 SETTLED = 20
 """Items after which a field that was in each of them is expected."""
@@ -74,7 +75,7 @@ def notice(
     db: Connection, connector: str, name: str, types: Mapping[str, str], now: float, schema: bool = False
 ) -> int:
     """Compare with the stored shape of this name, keep the new one, and put an event for each change; how many."""
-    table, name = tables.shapes, name[:_NAME]
+    table, name = tables.shapes, clip_text(name, _NAME)
     row = db.execute(select(table).where(table.c.connector == connector, table.c.name == name)).one_or_none()
     known = None if row is None else Shape(row.items, {key: (kind, one) for key, (kind, one) in row.fields.items()})
     shape, drifts = (compare_schema if schema else compare)(known, types)

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -64,7 +64,7 @@ class Item:
 @cache
 def shipped() -> Mapping[str, Mapping[str, Any]]:
     """The mappings of the kinds, as their file has them."""
-    return tomllib.loads((Path(__file__).parent / "mappings.toml").read_text("utf-8"))
+    return tomllib.loads(files("brain.links").joinpath("mappings.toml").read_text("utf-8"))
 
 
 def parse_mapping(kind: str, table: Mapping[str, Any]) -> FieldMapping:
