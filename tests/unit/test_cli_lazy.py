@@ -15,6 +15,7 @@ import typer
 from brain import cli
 from brain.cli import LazyGroup, all_commands, root
 from brain.plugins import Command, Plugin, plugins
+from brain.plugins.own import points
 
 HEAVY = {"fastapi", "msgspec", "pydantic", "re2", "redis", "sqlalchemy", "sqlite3", "starlette", "structlog", "uvicorn"}
 """What costs time to import, and a line of help does not need."""
@@ -47,8 +48,9 @@ def imported(folder: Path, *arguments: str) -> set[str]:
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]], ids=" ".join)
 def test_help_imports_declarations_alone(tmp_path: Path, arguments: list[str]) -> None:
     found = imported(tmp_path, *arguments)
-    packages = {plugin.name for plugin in plugins().values()}
-    declared = {f"brain.{name}" for name in packages} | {f"brain.{name}.plugin" for name in packages}
+    modules = {point.value.partition(":")[0] for point in points("brain.plugins")}
+    assert len(modules) == len(plugins())
+    declared = {module.removesuffix(".plugin") for module in modules} | modules
     assert {name for name in found if name.partition(".")[0] == "brain"} == DECLARED | declared
     assert not HEAVY & found
 

@@ -27,7 +27,7 @@ from brain.incidents.service import IncidentService
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.tasks import IncidentTasks
 from brain.incidents.webhooks import TicketWebhooks
-from brain.kit.http import ANY_QUERY, PROBLEM_TYPE, creates_nothing
+from brain.kit.http import ANY_QUERY, PROBLEM_TYPE, creates_nothing, signed
 from brain.kit.idempotency import request_key
 from brain.kit.protocols import AuditProofs
 from brain.logs import Log
@@ -46,6 +46,7 @@ KindPath = Annotated[
 ]
 
 _NOTHING = creates_nothing("it names a ticket, which is read each time; ticket systems send no key")
+_SIGNED = signed("the ticket system signs it with the webhook's secret")
 _BAD_SIGNATURE: dict[int | str, dict[str, Any]] = {
     401: {
         "description": "The signature does not fit",
@@ -132,7 +133,7 @@ def _add_webhook(router: APIRouter, webhooks: TicketWebhooks) -> None:
         "/webhooks/{system}",
         status_code=202,
         summary="Report a change of a ticket",
-        openapi_extra={**_webhook_body(), **ANY_QUERY, **_NOTHING},  # Jira adds who made the change
+        openapi_extra={**_webhook_body(), **ANY_QUERY, **_NOTHING, **_SIGNED},  # Jira adds who made the change
         responses=_BAD_SIGNATURE,
     )
     async def webhook(system: KindPath, request: Request) -> WebhookResult:

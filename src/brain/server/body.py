@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brain import limits
 from brain.json_text import json_fault
+from brain.server.paths import Paths
 from brain.server.problems import problem
 
 READ_SECONDS = 30.0
@@ -38,11 +39,13 @@ def replayed(body: bytes, receive: Receive) -> Receive:
 class BodyReader:
     """ASGI middleware: 413 for a body over the limit (counted while reading, whatever Content-Length says), 408 for one
     that does not arrive, 415 for one that is not declared as JSON, and 400 for one that is not JSON or nested too
-    deeply. Numbers outside JSON, broken UTF-8, lone surrogates and repeated keys are refused, too.
+    deeply. Numbers outside JSON, broken UTF-8, lone surrogates and repeated keys are refused, too. A route that takes
+    any body (`brain.kit.http.RAW_BODY`) checks the form itself.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, paths: Paths) -> None:
         self._app = app
+        self._paths = paths
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +62,7 @@ class BodyReader:
             return
         if body is None:
             return  # the client is gone
-        refusal = self._refusal(scope["path"], headers, body)
+        refusal = self._refusal(scope, headers, body)
         if refusal is not None:
             await refusal(scope, receive, send)
             return
@@ -88,12 +91,14 @@ class BodyReader:
                 break
         return bytes(body)
 
-    def _refusal(self, path: str, headers: Headers, body: bytes) -> Response | None:
+    def _refusal(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:
         if len(body) > self._limit:
             answer = problem(413, "Content Too Large", f"the body is larger than {self._limit} bytes")
             answer.headers["Connection"] = "close"
             return answer
-        if not body or not path.startswith("/api/"):
+        if not body or not scope["path"].startswith("/api/"):
+            return None
+        if self._paths.takes_any_body(scope["method"], scope["path"]):
             return None
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json" and not media_type.endswith("+json"):

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from brain.kit.http import PROBLEM_TYPE
+from brain.kit.http import PROBLEM_TYPE, SIGNED
 from brain.server.idempotency import PARAMETER
 from brain.server.paths import takes_key
 from brain.server.problems import Problem
@@ -63,6 +63,8 @@ def _document(app: FastAPI, with_key: bool) -> dict[str, Any]:
         for method, operation in operations.items():
             if method == "post" and takes_key(path, operation):
                 operation["parameters"] = [*operation.get("parameters", ()), PARAMETER]
+            if SIGNED in operation:
+                operation["security"] = []
             statuses = _statuses(path, method, operation, with_key)
             responses = {code: shown for code, shown in operation["responses"].items() if not _is_default(shown)}
             operation["responses"] = responses | {

@@ -17,7 +17,7 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from brain.errors import InvalidInput
-from brain.kit.http import ANY_QUERY, CREATES_NOTHING
+from brain.kit.http import ANY_QUERY, CREATES_NOTHING, RAW_BODY, SIGNED
 from brain.nearest import nearest
 from brain.server.problems import problem
 
@@ -29,6 +29,10 @@ class _Path:
     """By method: the names of the query parameters; None when any will do."""
     takes_key: bool
     """Whether its POST takes an Idempotency-Key."""
+    signed: frozenset[str]
+    """The methods whose sender signs, and needs no API key."""
+    raw: frozenset[str]
+    """The methods that take a body of any form."""
 
 
 class Paths:
@@ -46,6 +50,14 @@ class Paths:
     def takes_key(self, path: str) -> bool:
         """Whether a POST to this path of a request takes an Idempotency-Key."""
         return any(found.takes_key for found in self._matching(path))
+
+    def is_signed(self, method: str, path: str) -> bool:
+        """Whether such a request is signed with a secret of its own, which its route checks: it needs no API key."""
+        return any(method in found.signed for found in self._matching(path))
+
+    def takes_any_body(self, method: str, path: str) -> bool:
+        """Whether the route of such a request takes a body that is no JSON."""
+        return any(method in found.raw for found in self._matching(path))
 
     def unknown_parameters(self, method: str, path: str, query: QueryParams) -> list[str]:
         """A fault for each query parameter that the endpoint does not have."""
@@ -82,7 +94,9 @@ class KnownParameters:
 def _read(document: Mapping[str, Any]) -> Iterator[_Path]:
     for path, operations in document["paths"].items():
         queries = {method.upper(): _names(found) for method, found in operations.items()}
-        yield _Path(compile_path(path)[0], queries, takes_key(path, operations.get("post")))
+        signed = frozenset(method.upper() for method, found in operations.items() if SIGNED in found)
+        raw = frozenset(method.upper() for method, found in operations.items() if RAW_BODY.items() <= found.items())
+        yield _Path(compile_path(path)[0], queries, takes_key(path, operations.get("post")), signed, raw)
 
 
 def takes_key(path: str, post: Mapping[str, Any] | None) -> bool:

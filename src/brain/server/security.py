@@ -4,9 +4,9 @@ The rules, in the order they are applied to every request:
 1. On a loopback address the Host header must name this machine (or one of `allowed_hosts`): a page of another site that
    points its own name at 127.0.0.1 (DNS rebinding) is refused.
 2. A request that changes something and carries an Origin must come from this server's own page.
-3. With an API key set, everything but the page's static files, the log-in form, the two health probes and webhooks that
-   are signed with a secret of their own needs the key, as `Authorization: Bearer KEY` or as a session cookie that
-   `/login` gave for it.
+3. With an API key set, everything but the page's static files, the log-in form, the two health probes and routes whose
+   senders sign with a secret of their own (`brain.kit.http.signed`) needs the key, as `Authorization: Bearer KEY` or as
+   a session cookie that `/login` gave for it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from brain.errors import InvalidInput
 from brain.logs import Log
+from brain.server.paths import Paths
 from brain.server.problems import problem
 from brain.settings import Settings
 
@@ -35,8 +36,8 @@ log: Log = Log("brain.server.security")
 COOKIE = "brain_session"
 SESSION_SECONDS = 12 * 3600
 OPEN_PATHS = frozenset({"/", "/login", "/healthz", "/readyz", "/favicon.ico"})
-OPEN_PREFIXES = ("/static/", "/api/incidents/webhooks/")
-"""Paths that need no key: the page's own files, and webhooks, which are signed with a secret of their own."""
+OPEN_PREFIX = "/static/"
+"""Paths that need no key: the page's own files."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -104,8 +105,9 @@ class Sessions:
 class AccessControl:
     """ASGI middleware that applies the three rules of this file."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, sessions: Sessions | None) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, sessions: Sessions | None, paths: Paths) -> None:
         self._app = app
+        self._paths = paths
         self._sessions = sessions
         self._hosts = frozenset(name.lower() for name in settings.allowed_hosts)
         self._check_hosts = is_loopback(settings.host) or bool(self._hosts)
@@ -133,7 +135,9 @@ class AccessControl:
             )
         if scope["method"] not in _SAFE_METHODS and _from_elsewhere(headers, host):
             return problem(403, "Forbidden", "the request comes from a page of another origin")
-        if self._sessions is None or self._is_open(scope["path"]) or self._sessions.admits(headers):
+        if self._sessions is None or _is_open(scope["path"]) or self._sessions.admits(headers):
+            return None
+        if self._paths.is_signed(scope["method"], scope["path"]):
             return None
         answer = problem(401, "Unauthorized", "send the API key as 'Authorization: Bearer KEY', or log in at /login")
         answer.headers["WWW-Authenticate"] = "Bearer"
@@ -146,9 +150,9 @@ class AccessControl:
             return False
         return is_loopback(name) or name in self._hosts
 
-    @staticmethod
-    def _is_open(path: str) -> bool:
-        return path in OPEN_PATHS or path.startswith(OPEN_PREFIXES)
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
 
 
 def _from_elsewhere(headers: Headers, host: str) -> bool:
