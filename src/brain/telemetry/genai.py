@@ -66,7 +66,10 @@ WANTED: frozenset[str] = TEXTS | NUMBERS
 
 
 class Use(msgspec.Struct, array_like=True):
-    """One call of a model or a tool. `agent` is empty while no span has named it; `asked` is the model of the request."""
+    """One call of a model or a tool.
+
+    `agent` is empty while no span has named it. `asked` is the model of the request.
+    """
 
     kind: str
     name: str

@@ -4,7 +4,7 @@ from brain.plugins import Command, Plugin, View
 
 PLUGIN = Plugin(
     name="telemetry",
-    purpose="Takes OpenTelemetry and live sources in: usage of models and tools by agent, windows, gaps, stale sources.",
+    purpose="Takes OpenTelemetry and live sources in: usage of models and tools by agent, windows, gaps, silence.",
     events="brain.telemetry.events",
     settings="brain.telemetry.settings:TelemetrySettings",
     open="brain.telemetry.http:open_component",

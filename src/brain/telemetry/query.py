@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from brain.errors import NotFound
 from brain.kit.database import reading
+from brain.kit.windows import STEP
 from brain.telemetry import tables
 from brain.telemetry.announce import cost_of
 from brain.telemetry.genai import MODEL
@@ -59,24 +60,31 @@ class TelemetryQuery:
 
     def series(self, id: str, name: str | None, since: float, until: float, limit: int) -> list[Document]:
         """The windows of a source in this time, in their order."""
-        windows = tables.windows
-        query = sa.select(windows).where(
-            windows.c.source == id, windows.c.bucket > since - 10, windows.c.bucket <= until
+        windows = tables.windows.c
+        columns = (
+            windows.name,
+            windows.bucket,
+            windows.least,
+            windows.most,
+            windows.sum,
+            windows["count"],
+            windows.last,
         )
+        query = sa.select(*columns).where(windows.source == id, windows.bucket > since - STEP, windows.bucket <= until)
         if name is not None:
-            query = query.where(windows.c.name == name)
-        rows = self._rows(query.order_by(windows.c.bucket, windows.c.name).limit(limit))
+            query = query.where(windows.name == name)
+        rows = self._rows(query.order_by(windows.bucket, windows.name).limit(limit))
         return [
             {
-                "name": row.name,
-                "at": row.bucket,
-                "min": row.least,
-                "max": row.most,
-                "mean": row.sum / row.count,
-                "count": row.count,
-                "last": row.last,
+                "name": value,
+                "at": at,
+                "min": least,
+                "max": most,
+                "mean": total / count,
+                "count": count,
+                "last": last,
             }
-            for row in rows
+            for value, at, least, most, total, count, last in rows
         ]
 
     def usage(self, by: str, since: float, until: float, limit: int) -> list[Document]:

@@ -23,6 +23,8 @@ NAMES = 1_000
 LATEST = 4_102_444_800.0
 """The year 2100, in Unix seconds: a time beyond it is in other units."""
 
+_FIGURES = ("count", "sum", "least", "most", "last")  # of a Window, in its order
+
 LIVE, STALE, CLOSED = "live", "stale", "closed"
 
 
@@ -149,10 +151,9 @@ def _add_to_windows(
 ) -> None:
     buckets = {start_of(now if sample.t is None else sample.t) for sample in samples}
     stored = tables.windows
-    query = sa.select(stored).where(stored.c.source == source, stored.c.bucket.in_(sorted(buckets)))
-    there = {
-        (row.bucket, row.name): Window(row.count, row.sum, row.least, row.most, row.last) for row in db.execute(query)
-    }
+    columns = (stored.c.bucket, stored.c.name, *(stored.c[name] for name in _FIGURES))
+    query = sa.select(*columns).where(stored.c.source == source, stored.c.bucket.in_(sorted(buckets)))
+    there = {(bucket, name): Window(*figures) for bucket, name, *figures in db.execute(query)}
     touched: dict[tuple[int, str], Window] = {}
     for sample in samples:
         bucket = start_of(now if sample.t is None else sample.t)
@@ -163,23 +164,11 @@ def _add_to_windows(
                 window = touched[key] = there.get(key) or Window()
             window.add(value)
             since.setdefault(name, Window()).add(value)
-    upsert(
-        db,
-        stored,
-        [
-            {
-                "source": source,
-                "name": name,
-                "bucket": bucket,
-                "count": window.count,
-                "sum": window.sum,
-                "least": window.least,
-                "most": window.most,
-                "last": window.last,
-            }
-            for (bucket, name), window in touched.items()
-        ],
-    )
+    rows = [
+        {"source": source, "name": name, "bucket": bucket, **{figure: getattr(window, figure) for figure in _FIGURES}}
+        for (bucket, name), window in touched.items()
+    ]
+    upsert(db, stored, rows)
 
 
 def _decode_window(text: str) -> dict[str, Window]:

@@ -223,7 +223,7 @@ class _Ancestors:
                     self._agents.setdefault((row.trace, row.span), row.agent)
 
     def find(self, trace: bytes, ancestor: bytes) -> tuple[str, bytes | None]:
-        """The nearest agent from this span upwards, "" for none; and the span that must be waited for, None for none."""
+        """The nearest agent from this span upwards, or ""; and the span that must be waited for, None for none."""
         for _ in range(1000):  # a loop of parents ends here
             if agent := self._agents.get((trace, ancestor)):
                 return agent, None
