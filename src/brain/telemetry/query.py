@@ -110,7 +110,7 @@ class TelemetryQuery:
             found[row.service]["last_at"] = max(found[row.service].get("last_at", 0.0), row.last_at)
         return [{"service": name, "traces": 0, "metrics": 0, "logs": 0, **counts} for name, counts in found.items()]
 
-    def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    def _rows(self, query: sa.Select[Any]) -> Sequence[Any]:
         tables.make_tables(self._database)
         with reading(self._database).begin() as db:
             return db.execute(query).all()
