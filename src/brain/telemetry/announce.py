@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from brain.charter import Event
 from brain.kit.windows import Window
@@ -11,6 +11,8 @@ from brain.telemetry.events import (
     CONNECTED,
     DISCONNECTED,
     GAP,
+    LIMIT_CLEARED,
+    LIMIT_CROSSED,
     PUBLISHED,
     RECOVERED,
     STALE,
@@ -20,6 +22,9 @@ from brain.telemetry.events import (
 )
 from brain.telemetry.genai import MODEL
 from brain.telemetry.pricing import UNIT
+
+if TYPE_CHECKING:
+    from brain.telemetry.crossings import Crossing
 
 SHOWN = 100
 """Most names of values in one event."""
@@ -81,6 +86,25 @@ def recovered(source: str, last_seen: float, now: float) -> Event:
 def gap(source: str, first: int, last: int) -> Event:
     """A `telemetry.gap`."""
     return GAP.event({"source_id": source, "from_seq": first, "to_seq": last, "lost": last - first + 1}, target=source)
+
+
+def limit(source: str, crossing: Crossing) -> Event:
+    """A `telemetry.limit_crossed`, or a `telemetry.limit_cleared`."""
+    change, level = crossing.change, crossing.level
+    if change.crossed:
+        return LIMIT_CROSSED.event(
+            {"source_id": source, "name": crossing.value_name, "value": change.value, "limit": level}, target=source
+        )
+    return LIMIT_CLEARED.event(
+        {
+            "source_id": source,
+            "name": crossing.value_name,
+            "value": change.value,
+            "limit": level,
+            "seconds": change.for_seconds,
+        },
+        target=source,
+    )
 
 
 def used(agent: str, bucket: int, width: int, rows: Sequence[Any], currency: str) -> Event:

@@ -13,13 +13,14 @@ from contextlib import suppress
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from brain.charter import Severity
+from brain.charter import HealthKind, HealthSeverity, Severity
 from brain.errors import BrainError, InvalidInput, Unavailable
-from brain.kit.protocols import ThreatReport, ThreatReports
+from brain.kit.protocols import HealthReport, HealthReports, ThreatReport, ThreatReports
 from brain.logs import Log
 from brain.stream.retry import Backoff
 from brain.telemetry.claims import PATIENCE, Held, Wanted, claim, release
 from brain.telemetry.committer import Committer, Job
+from brain.telemetry.crossings import Crossing
 from brain.telemetry.samples import Sample, SampleWriter, Stored, read_samples
 
 log: Log = Log("brain.telemetry")
@@ -44,6 +45,7 @@ class Sources:
         """Connections that were refused or ended, since another one of the source is live."""
         self.malformed: int = 0
         self.threats: ThreatReports | None = None
+        self.health: HealthReports | None = None
         self.announced: Callable[[], None] = lambda: None
         """Called when events were put."""
         self.stored: Callable[[str, Sequence[Sample]], None] = lambda source, samples: None
@@ -128,7 +130,22 @@ class Sources:
                 self.announced()
             if stored.fresh:
                 self.stored(wanted.source, stored.fresh)
+            for crossing in stored.crossings:
+                await self._report_limit(wanted.source, crossing)
             return stored
+
+    async def _report_limit(self, source: str, crossing: Crossing) -> None:
+        change = crossing.change
+        if self.health is None or not change.crossed:
+            return
+        side = f"{crossing.value_name} of source {source} is {change.value:g}"
+        details = {"source_id": source, "name": crossing.value_name, "value": change.value, "limit": crossing.level}
+        message = f"{side}; the limit {crossing.limit} is {crossing.level:g}"
+        report = HealthReport(HealthSeverity.WARNING, HealthKind.RESOURCE_EXHAUSTION, "telemetry", message, details)
+        try:
+            await self.health.report(report)
+        except BrainError as error:
+            log.error("a limit that was crossed is not reported", source=source, error=str(error))
 
     async def let_go(self, wanted: Wanted, reason: str, over: bool) -> None:
         """Let go of the source at the end of a connection."""

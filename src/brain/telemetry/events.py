@@ -88,6 +88,16 @@ class LimitCrossed(TypedDict):
     limit: float
 
 
+class LimitCleared(TypedDict):
+    """A value of a source is back within a limit."""
+
+    source_id: Source
+    name: Annotated[str, Meta(description="The value's name.")]
+    value: float
+    limit: float
+    seconds: Annotated[float, Meta(ge=0, description="How long it was beyond the limit.")]
+
+
 class ModelUsage(TypedDict):
     """Calls of one model."""
 
@@ -206,6 +216,21 @@ LIMIT_CROSSED = EventType(
     purpose="A value of a source went beyond a limit.",
     example={"source_id": "robot-7", "name": "battery_percentage", "value": 9.5, "limit": 10.0},
 )
+LIMIT_CLEARED = EventType(
+    name="telemetry.limit_cleared",
+    module="telemetry",
+    payload=LimitCleared,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="A value of a source is back within a limit.",
+    example={
+        "source_id": "robot-7",
+        "name": "battery_percentage",
+        "value": 20.0,
+        "limit": 10.0,
+        "seconds": 1800.0,
+    },
+)
 USAGE = EventType(
     name="telemetry.agent_usage",
     module="telemetry",
@@ -237,4 +262,4 @@ USAGE = EventType(
         "tools": [{"tool": "search", "calls": 1, "errors": 0, "seconds": 0.5}],
     },
 )
-EVENTS = (CONNECTED, DISCONNECTED, PUBLISHED, STALE, RECOVERED, GAP, LIMIT_CROSSED, USAGE)
+EVENTS = (CONNECTED, DISCONNECTED, PUBLISHED, STALE, RECOVERED, GAP, LIMIT_CROSSED, LIMIT_CLEARED, USAGE)

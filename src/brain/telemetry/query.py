@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from brain.errors import NotFound
@@ -14,6 +13,7 @@ from brain.kit.database import reading
 from brain.kit.windows import STEP
 from brain.telemetry import tables
 from brain.telemetry.announce import cost_of
+from brain.telemetry.crossings import crossed_in
 from brain.telemetry.genai import MODEL
 
 Document = dict[str, Any]
@@ -130,7 +130,7 @@ def _source(row: sa.Row[Any]) -> Document:
         "measured_at": row.measured_at,
         "connected_at": row.connected_at,
         "expected_interval": row.expected,
-        "crossed": sorted(msgspec.json.decode(row.crossed)),
+        "crossed": crossed_in(row.crossed),
     }
 
 

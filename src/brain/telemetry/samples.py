@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
 
+from brain.charter import Event
 from brain.errors import InvalidInput
 from brain.kit.outbox import put_event
 from brain.kit.sql import upsert
@@ -80,35 +81,33 @@ class Stored:
     seq: int
     fresh: list[Sample] = field(default_factory=list)
     events: bool = False
+    crossings: list[Any] = field(default_factory=list)
+    """The limits that were crossed or cleared (brain.telemetry.crossings.Crossing)."""
     replaced: bool = False
     """Another connection has the source now: nothing was stored."""
+
+
+class LimitStates(Protocol):
+    """Limits on the samples of a source; brain.telemetry.crossings has them."""
+
+    def apply(self, source: str, text: str, samples: Sequence[Sample], now: float) -> tuple[str, list[Any]]:
+        """The states after these samples, from those before as text; and what was crossed or cleared."""
+        ...
 
 
 class SampleWriter:
     """Writes samples, in the caller's transaction."""
 
-    def __init__(self, settings: TelemetrySettings) -> None:
+    def __init__(self, settings: TelemetrySettings, limits: LimitStates) -> None:
         self._settings = settings
+        self._limits = limits
 
     def apply(self, db: sa.Connection, source: str, connection: str, samples: Sequence[Sample], now: float) -> Stored:
         """Store those of the samples that are new, in their order."""
         row = db.execute(sa.select(tables.sources).where(tables.sources.c.id == source)).one_or_none()
         if row is None or row.connection != connection:
             return Stored(0, replaced=True)
-        stored = Stored(row.seq)
-        gaps = []
-        started = row.samples > 0 or row.seq > 0
-        for sample in samples:
-            if sample.seq <= stored.seq and started:
-                continue
-            if started and sample.seq > stored.seq + 1:
-                gaps.append((stored.seq + 1, sample.seq - 1))
-            started = True
-            stored.seq = sample.seq
-            stored.fresh.append(sample)
-        window = _decode_window(row.window)
-        if stored.fresh:
-            _add_to_windows(db, source, stored.fresh, window, now)
+        stored, gaps = _numbered(row, samples)
         events = [announce.gap(source, first, last) for first, last in gaps]
         if row.state == STALE:
             events.append(announce.recovered(source, row.seen_at, now))
@@ -121,18 +120,42 @@ class SampleWriter:
             "repeated": row.repeated + len(samples) - len(stored.fresh),
         }
         if stored.fresh:
-            changes["measured_at"] = stored.fresh[-1].t if stored.fresh[-1].t is not None else now
-        if not row.window_at:
-            changes["window_at"] = now
-        elif now - row.window_at >= self._settings.publish_seconds:
-            events.append(announce.published(source, window, row.window_at, now))
-            window, changes["window_at"] = {}, 0.0
-        changes["window"] = _encode_window(window)
+            last = stored.fresh[-1].t
+            changes["measured_at"] = now if last is None else last
+            changes["crossed"], stored.crossings = self._limits.apply(source, row.crossed, stored.fresh, now)
+            events += [announce.limit(source, crossing) for crossing in stored.crossings]
+            events += self._add(db, row, stored.fresh, changes, now)
         db.execute(sa.update(tables.sources).where(tables.sources.c.id == source).values(changes))
         for event in events:
             put_event(db, PLUGIN.name, event, now)
         stored.events = bool(events)
         return stored
+
+    def _add(
+        self, db: sa.Connection, row: sa.Row[Any], fresh: Sequence[Sample], changes: dict[str, Any], now: float
+    ) -> list[Event]:
+        """Add to the windows; the event of those that are due, if they are."""
+        since = _decode_window(row.window)
+        _add_to_windows(db, row.id, fresh, since, now)
+        began = row.window_at or now
+        due = now - began >= self._settings.publish_seconds
+        changes["window"], changes["window_at"] = ("{}", 0.0) if due else (_encode_window(since), began)
+        return [announce.published(row.id, since, began, now)] if due else []
+
+
+def _numbered(row: sa.Row[Any], samples: Sequence[Sample]) -> tuple[Stored, list[tuple[int, int]]]:
+    """Which of the samples are new, and the numbers that were passed over: the first and the last of each gap."""
+    stored, gaps = Stored(row.seq), []
+    started = row.samples > 0 or row.seq > 0
+    for sample in samples:
+        if started and sample.seq <= stored.seq:
+            continue
+        if started and sample.seq > stored.seq + 1:
+            gaps.append((stored.seq + 1, sample.seq - 1))
+        started = True
+        stored.seq = sample.seq
+        stored.fresh.append(sample)
+    return stored, gaps
 
 
 def publish_rest(db: sa.Connection, row: sa.Row[Any], now: float) -> bool:

@@ -19,6 +19,7 @@ from brain.store.deletion_clock import deletion_clock
 from brain.telemetry.agenda import Agenda
 from brain.telemetry.committer import Committer
 from brain.telemetry.connection import Sources
+from brain.telemetry.crossings import Limits
 from brain.telemetry.followers import Followers
 from brain.telemetry.ingest import Ingest
 from brain.telemetry.plugin import PLUGIN
@@ -42,7 +43,7 @@ class Telemetry:
         self.book = UsageBook(settings)
         self.committer = Committer(context.database, settings.waiting_bytes, clock)
         self.ingest = Ingest(self.committer, self.book, settings.body_bytes)
-        self.sources = Sources(self.committer, SampleWriter(settings), settings.credit)
+        self.sources = Sources(self.committer, SampleWriter(settings, Limits(settings.limits)), settings.credit)
         self.followers = Followers()
         self.query = TelemetryQuery(context.database)
         self._agenda = Agenda(self.committer, self.book, settings, clock)
@@ -57,7 +58,7 @@ class Telemetry:
         self.sources.announced = self._agenda.announced = self._announced
         self.sources.stored = self.followers.hand_on
         self.sources.threats = context.find(ThreatReports)
-        self._agenda.health = context.find(HealthReports)
+        self.sources.health = self._agenda.health = context.find(HealthReports)
         self._agenda.deletion_clock = deletion_clock(context.store)
 
     @property

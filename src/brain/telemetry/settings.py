@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from brain.kit.limits import Direction
 from brain.secret import Secret
 
 
@@ -36,6 +37,22 @@ class Forward(BaseModel):
     queue_bytes: int = Field(
         default=64 << 20, ge=1 << 20, description="Most bytes that wait; newer ones are dropped then"
     )
+
+
+class LimitSettings(BaseModel):
+    """A limit on a value of sources; beyond it there is one event and one health event, and one event at its end."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+    value: str = Field(min_length=1, max_length=200, description="The value's name")
+    source: str = Field(default="*", min_length=1, max_length=200, description="Which sources, * for any characters")
+    limit: float = Field(allow_inf_nan=False, description="The level that must not be reached")
+    clear: float | None = Field(
+        default=None, allow_inf_nan=False, description="The level on the good side that ends it; else the limit"
+    )
+    direction: Direction = Field(default=Direction.ABOVE, description="On which side the trouble is: above or below")
+    hold: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="Seconds that it must hold")
+    clear_hold: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="Seconds that its end must hold")
 
 
 class TelemetrySettings(BaseModel):
@@ -71,4 +88,5 @@ class TelemetrySettings(BaseModel):
         default=3.0, ge=1, description="Expected intervals without a sample after which a source is stale"
     )
     keep_days: float = Field(default=30.0, gt=0, description="Days that windows and usage are kept")
+    limits: Mapping[str, LimitSettings] = Field(default_factory=dict, description="Limits on values, by a name each")
     forward: Forward | None = Field(default=None, description="An OpenTelemetry backend that gets all that comes in")
