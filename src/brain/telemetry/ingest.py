@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import sqlalchemy as sa
 from starlette.responses import Response
@@ -26,6 +27,8 @@ class Ingest:
         self.items: Counter[str] = Counter()
         self.refused: int = 0
         """Spans that are none."""
+        self.stored: Callable[[OtlpBody], None] = lambda body: None
+        """Called with each request that was stored."""
         self._committer = committer
         self._book = book
         self._most = most
@@ -44,6 +47,7 @@ class Ingest:
                 self.refused += refused
                 log.warning("spans are refused: their ids are not valid", services=dict(found.refused))
             answer = accepted(body, refused)
+            self.stored(body)
         self.answers[body.signal, answer.status_code] += 1
         return answer
 

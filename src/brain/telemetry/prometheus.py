@@ -37,5 +37,14 @@ def telemetry_metrics(telemetry: Telemetry) -> Sequence[Metric]:
     )
     found: list[Metric] = [requests, items]
     found += [CounterMetricFamily(f"brain_telemetry_{name}", words, count) for name, words, count in counters]
+    if (forwarding := telemetry.forwarding) is not None:
+        found += [
+            CounterMetricFamily("brain_telemetry_forwarded", "Requests that the backend took", forwarding.sent),
+            CounterMetricFamily("brain_telemetry_not_forwarded", "Requests it did not get", forwarding.dropped),
+            CounterMetricFamily(
+                "brain_telemetry_content_bytes", "Bytes of prompts and answers taken out", forwarding.content_bytes
+            ),
+            GaugeMetricFamily("brain_telemetry_forward_waiting_bytes", "Bytes that wait", forwarding.waiting_bytes),
+        ]
     found.append(GaugeMetricFamily("brain_telemetry_connections", "Connections of sources that are open", sources.open))
     return found

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client.core import Metric
 
+from brain.extras import require_extras
 from brain.kit.database import OUTAGE, reading
 from brain.kit.database_threads import for_tasks
 from brain.kit.outbox import EventShipping, waiting_events
@@ -26,9 +27,12 @@ from brain.telemetry.plugin import PLUGIN
 from brain.telemetry.prometheus import telemetry_metrics
 from brain.telemetry.query import TelemetryQuery
 from brain.telemetry.samples import SampleWriter
-from brain.telemetry.settings import TelemetrySettings
+from brain.telemetry.settings import Forward, TelemetrySettings
 from brain.telemetry.tables import make_tables
 from brain.telemetry.usage import UsageBook
+
+if TYPE_CHECKING:
+    from brain.telemetry.forward import Forwarding
 
 log: Log = Log("brain.telemetry")
 
@@ -48,6 +52,7 @@ class Telemetry:
         self.query = TelemetryQuery(context.database)
         self._agenda = Agenda(self.committer, self.book, settings, clock)
         self._shipping = EventShipping(context.database, PLUGIN.name, context.stream)
+        self.forwarding = None if settings.forward is None else _forwarding(settings.forward, settings.body_bytes)
         self._first = asyncio.Event()
         self._connect()
 
@@ -57,6 +62,8 @@ class Telemetry:
         self.committer.committed = self._agenda.note
         self.sources.announced = self._agenda.announced = self._announced
         self.sources.stored = self.followers.hand_on
+        if self.forwarding is not None:
+            self.ingest.stored = self.forwarding.add
         self.sources.threats = context.find(ThreatReports)
         self.sources.health = self._agenda.health = context.find(HealthReports)
         self._agenda.deletion_clock = deletion_clock(context.store)
@@ -64,7 +71,8 @@ class Telemetry:
     @property
     def tasks(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The coroutine functions of the tasks. They wait, without a timer, until something comes."""
-        return (lambda: self._agenda.run(self.context.database), self._ship)
+        forwarding = () if self.forwarding is None else (self.forwarding.run,)
+        return (lambda: self._agenda.run(self.context.database), self._ship, *forwarding)
 
     def metrics(self) -> Sequence[Metric]:
         """The metrics of telemetry for `/metrics`."""
@@ -93,3 +101,11 @@ class Telemetry:
         except OUTAGE as error:
             log.warning("events of telemetry wait: the database does not answer", error=str(error))
             return True
+
+
+def _forwarding(settings: Forward, most: int) -> Forwarding:
+    """Raises MissingExtra when the packages that send are not installed."""
+    require_extras("[telemetry.forward]", "connectors")
+    from brain.telemetry.forward import Forwarding
+
+    return Forwarding(settings, most)
