@@ -6,7 +6,8 @@ agent above it, for `parent_seconds`; then it is counted under its service, and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,11 +17,13 @@ from brain.kit.sql import chunks, insert_into, insert_missing
 from brain.telemetry import tables
 from brain.telemetry.genai import MODEL, Use
 from brain.telemetry.pricing import Prices
-from brain.telemetry.requests import Calls
+from brain.telemetry.requests import Calls, Spans
 from brain.telemetry.settings import TelemetrySettings
 
 WAITING = 10_000
 """Most calls that wait for their agent; the oldest are counted under their service then."""
+RECENT = 20_000
+"""About how many plain spans are kept in memory, for calls below them that come later."""
 LABELS = 1_000
 """Most different combinations of agent, model and so on in one window; the others are counted as OTHER."""
 OTHER = "other"
@@ -77,6 +80,8 @@ class UsageBook:
         """Calls that came again and were not counted again."""
         self._settings = settings
         self._prices = Prices(settings.prices)
+        self._recent: deque[tuple[float, Spans]] = deque()
+        self._recent_spans = 0
 
     def apply(self, db: sa.Connection, found: Calls, now: float) -> None:
         """Count what a request says."""
@@ -93,13 +98,26 @@ class UsageBook:
         waiting = set(db.execute(sa.select(tables.waiting.c.trace).distinct()).scalars())
         early = {trace for trace, _ in found.agents} - {id[:16] for id in found.uses}
         if unknown or waiting or early:
-            self._resolve(db, _Ancestors(found, early, now), waiting, unknown, known)
+            above = _Ancestors(found, early, now)
+            above.remember(self._recent, {id[:16] for id, *_ in unknown})
+            self._resolve(db, above, waiting, unknown, known)
         if unknown:
             self._bound(db, now)
         self._write(db, known, now)
+        self._keep_recent(found.links, now)
+
+    def _keep_recent(self, links: Spans, now: float) -> None:
+        """Keep plain spans for a while: one may come before a call below it that another process sends later."""
+        if links:
+            self._recent.append((now, links))
+            self._recent_spans += len(links)
+        oldest = now - self._settings.parent_seconds
+        while self._recent and (self._recent_spans > RECENT or self._recent[0][0] <= oldest):
+            self._recent_spans -= len(self._recent.popleft()[1])
 
     def release(self, db: sa.Connection, now: float) -> None:
         """Count the calls that waited for too long under their services, and forget what is too old."""
+        self._keep_recent([], now)
         self._give_up(db, tables.waiting.c.at <= now - self._settings.parent_seconds, now)
         db.execute(sa.delete(tables.links).where(tables.links.c.at <= now - self._settings.parent_seconds))
         db.execute(sa.delete(tables.seen).where(tables.seen.c.at <= now - self._settings.repeated_seconds))
@@ -213,6 +231,14 @@ class _Ancestors:
         for id, (parent, _) in found.uses.items():
             self._parents[id[:16], id[16:]] = parent
         self.traces = {trace for trace, _ in self._parents}
+
+    def remember(self, recent: Iterable[tuple[float, Spans]], traces: set[bytes]) -> None:
+        """Take what came lately of these traces."""
+        if traces:
+            for _, links in recent:
+                for trace, span, parent in links:
+                    if trace in traces:
+                        self._parents.setdefault((trace, span), parent)
 
     def load(self, db: sa.Connection, traces: Collection[bytes]) -> None:
         """Read what is kept of these traces."""
