@@ -161,7 +161,8 @@ class Agenda:
 
     def _delete_old(self, db: sa.Connection, now: float) -> None:
         before = now - self._settings.keep_days * 86_400
-        db.execute(sa.delete(tables.windows).where(tables.windows.c.bucket < before))
+        # By when they came: a recording may be older than what is kept.
+        db.execute(sa.delete(tables.windows).where(tables.windows.c.stored_at < before))
         db.execute(sa.delete(tables.usage).where(tables.usage.c.bucket < before))
         gone = sa.and_(tables.sources.c.seen_at < before, tables.sources.c.state != LIVE)
         db.execute(sa.delete(tables.sources).where(gone))

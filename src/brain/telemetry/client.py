@@ -59,6 +59,7 @@ class SourceClient:
         self._pending: deque[Sample] = deque()
         self._credit = 1
         self._error: BrainError | None = None
+        self._raised = False
         self._changed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self._socket: ClientConnection | None = None
@@ -80,7 +81,7 @@ class SourceClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is None:
+            if error is None and not self._raised:
                 await self.drain()
         finally:
             assert self._task is not None
@@ -109,6 +110,7 @@ class SourceClient:
         async with self._changed:
             await self._changed.wait_for(lambda: holds() or self._error is not None)
         if self._error is not None:
+            self._raised = True
             raise self._error
 
     async def _notify(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -202,21 +203,23 @@ async def _record(server: _Server, pattern: str, out: Path, count: int | None) -
 
 
 async def _replay(server: _Server, file: Path, source: str, how: _Replay) -> None:
+    from brain.errors import InvalidInput
     from brain.telemetry.client import SourceClient
     from brain.telemetry.recording import read_recording
 
-    began, first, sent = time.monotonic(), None, 0
+    samples = read_recording(file)
+    opening = next(samples, None)
+    if opening is None:
+        raise InvalidInput(f"{file}: holds no message")
+    sent = 0
     async with SourceClient(server.url, source, run=how.run, api_key=server.api_key) as client:
         done = client.seq  # of a numbering that goes on
-        moved = 0.0
-        for number, recorded in enumerate(read_recording(file), 1):
-            if first is None:
-                first = recorded.at
-                moved = time.time() - first if how.shift else 0.0
+        began, moved = time.monotonic(), time.time() - opening.at if how.shift else 0.0
+        for number, recorded in enumerate(chain([opening], samples), 1):
             if number <= done:
                 continue
             if how.speed:
-                await asyncio.sleep(max(0.0, (recorded.at - first) / how.speed - (time.monotonic() - began)))
+                await asyncio.sleep(max(0.0, (recorded.at - opening.at) / how.speed - (time.monotonic() - began)))
             await client.send(recorded.values, recorded.at + moved)
             sent += 1
     typer.echo(f"{sent:,} samples sent, {client.stored:,} stored, {client.connections:,} connections")

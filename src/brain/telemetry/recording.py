@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import msgspec
 
@@ -20,7 +20,7 @@ from brain.errors import InvalidInput
 from brain.extras import needs
 
 with needs("recordings", "telemetry"):
-    from mcap.exceptions import EndOfFile, McapError
+    from mcap.exceptions import McapError
     from mcap.reader import make_reader
     from mcap.records import Channel, Message, Schema
     from mcap.stream_reader import StreamReader
@@ -29,6 +29,7 @@ with needs("recordings", "telemetry"):
 SCHEMA = "brain.Sample"
 FLUSH = 1.0
 """Seconds that a killed recorder may lose."""
+_MAGIC = b"\x89MCAP0\r\n"
 ITEMS = 16
 """Most items of a list in a message that become values: longer ones are matrices, scans and images."""
 _PROPERTIES = {
@@ -95,6 +96,7 @@ def read_recording(path: Path) -> Iterator[Recorded]:
     factory = DecoderFactory()
     try:
         with path.open("rb") as file:
+            _check_whole(path, file)
             for schema, channel, message in make_reader(file).iter_messages():
                 if channel.message_encoding == "json":
                     values = _own_values(message, schema, channel)
@@ -102,12 +104,22 @@ def read_recording(path: Path) -> Iterator[Recorded]:
                     decode = factory.decoder_for(channel.message_encoding, schema)
                     values = {} if decode is None else numbers_in(channel.topic, decode(message.data))
                 yield Recorded(channel.topic, message.log_time / 1e9, values)
-    except EndOfFile as error:
-        raise InvalidInput(f"{path}: is not finished; run: brain telemetry recover {path} NEW.mcap") from error
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from error
     except McapError as error:
         raise InvalidInput(f"{path}: is no recording in MCAP, or damaged: {type(error).__name__} {error}") from error
+
+
+def _check_whole(path: Path, file: BinaryIO) -> None:
+    """A file of MCAP begins and ends with the same bytes; one that was cut off does not end so."""
+    begins = file.read(len(_MAGIC)) == _MAGIC
+    file.seek(0, os.SEEK_END)
+    file.seek(max(0, file.tell() - len(_MAGIC)))
+    if not begins:
+        raise InvalidInput(f"{path}: is no recording in MCAP")
+    if file.read() != _MAGIC:
+        raise InvalidInput(f"{path}: is not finished; run: brain telemetry recover {path} NEW.mcap")
+    file.seek(0)
 
 
 def _own_values(message: Message, schema: Schema | None, channel: Channel) -> Mapping[str, float]:

@@ -188,7 +188,13 @@ def _add_to_windows(
             window.add(value)
             since.setdefault(name, Window()).add(value)
     rows = [
-        {"source": source, "name": name, "bucket": bucket, **{figure: getattr(window, figure) for figure in _FIGURES}}
+        {
+            "source": source,
+            "name": name,
+            "bucket": bucket,
+            **{figure: getattr(window, figure) for figure in _FIGURES},
+            "stored_at": int(now),
+        }
         for (bucket, name), window in touched.items()
     ]
     upsert(db, stored, rows)

@@ -44,6 +44,7 @@ windows: Table = Table(
     Column("least", Double, nullable=False),
     Column("most", Double, nullable=False),
     Column("last", Double, nullable=False),
+    Column("stored_at", BigInteger, nullable=False),
     comment="Samples of sources, by windows of 10 s of their own time",
     sqlite_with_rowid=False,
 )
