@@ -37,6 +37,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "gpu": ("pynvml",),
     "gpio": ("gpiozero",),
     "dna": ("optuna", "cmaes"),
+    "telemetry": ("websockets", "mcap", "mcap_ros2"),
 }
 """By extra: the packages that it brings, as they are imported. Each is listed once, under the extra that is named."""
 
@@ -72,11 +73,12 @@ def _missing(what: str, package: str, *extras: str) -> MissingExtra:
 def require_extras(what: str, *extras: str) -> None:
     """Raise MissingExtra, which says what needs them, unless every package of the extras is installed."""
     for package in (package for extra in extras for package in EXTRAS[extra]):
-        if not _is_installed(package):
+        if not is_installed(package):
             raise _missing(what, package, *extras)
 
 
-def _is_installed(package: str) -> bool:
+def is_installed(package: str) -> bool:
+    """Whether the package can be imported."""
     from importlib.util import find_spec
 
     try:

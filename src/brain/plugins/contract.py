@@ -175,16 +175,29 @@ class Plugin:
 
 
 @dataclass(frozen=True)
+class Bodies:
+    """What bodies some routes take that are not JSON within the server's limit.
+
+    They are read whole, of at most `most` bytes, and handed over unchecked. One that does not arrive in time is
+    answered 503, and not 408: its sender may send it again.
+    """
+
+    media_types: tuple[str, ...]
+    most: int
+
+
+@dataclass(frozen=True)
 class Component:
     """An opened plug-in: its routes, mounted below /api; its tasks, each run until cancelled and restarted when it
-    ends; what it adds to `/metrics`, in a blocking call; and its checks in `/readyz`, each a quick call that answers
-    "ok" or the fault.
+    ends; what it adds to `/metrics`, in a blocking call; its checks in `/readyz`, each a quick call that answers
+    "ok" or the fault; and, by the beginning of their paths below /api, the bodies of routes that take other than JSON.
     """
 
     router: APIRouter | None = None
     tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     metrics: Callable[[], Sequence[Metric]] | None = None
     checks: Mapping[str, Callable[[], str]] = field(default_factory=dict)
+    bodies: Mapping[str, Bodies] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -70,11 +70,13 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
     app.include_router(health_router(stream, store, components, lambda: live.clients))
     app.router.routes += login_routes(sessions) if sessions else []
     mount_page(app)
-    _add_middleware(app, settings, sessions, keys)
+    _add_middleware(app, settings, sessions, keys, components)
     return app
 
 
-def _add_middleware(app: FastAPI, settings: Settings, sessions: Sessions | None, keys: RequestKeys) -> None:
+def _add_middleware(
+    app: FastAPI, settings: Settings, sessions: Sessions | None, keys: RequestKeys, components: Components
+) -> None:
     """The last one added is the first to see a request."""
     paths = Paths(app)
     problems.install(app, paths.methods)
@@ -83,6 +85,8 @@ def _add_middleware(app: FastAPI, settings: Settings, sessions: Sessions | None,
     app.add_middleware(KnownParameters, paths=paths)
     app.add_middleware(BodyReader, limit=settings.body_limit, paths=paths)
     app.add_middleware(AccessControl, settings=settings, sessions=sessions, paths=paths)
+    app.add_middleware(BodyReader, limit=settings.body_limit, bodies=components.bodies)
+    app.add_middleware(AccessControl, settings=settings, sessions=sessions)
     app.add_middleware(problems.LastResort)
     app.add_middleware(SafeHeaders)
     app.add_middleware(Correlation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -11,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from brain import limits
 from brain.json_text import json_fault
 from brain.server.paths import Paths
+from brain.plugins import Bodies
 from brain.server.problems import problem
 
 READ_SECONDS = 30.0
@@ -36,6 +38,10 @@ def replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
+def _json_alone(path: str) -> Bodies | None:
+    return None
+
+
 class BodyReader:
     """ASGI middleware: 413 for a body over the limit (counted while reading, whatever Content-Length says), 408 for one
     that does not arrive, 415 for one that is not declared as JSON, and 400 for one that is not JSON or nested too
@@ -44,31 +50,44 @@ class BodyReader:
     """
 
     def __init__(self, app: ASGIApp, limit: int, paths: Paths) -> None:
+    deeply. Numbers outside JSON, broken UTF-8, lone surrogates and repeated keys are refused, too.
+
+    `bodies` gives, by a path, what a plug-in takes there instead.
+
+    def __init__(self, app: ASGIApp, limit: int, bodies: Callable[[str], Bodies | None] = _json_alone) -> None:
         self._app = app
         self._paths = paths
         self._limit = limit
+        self._bodies = bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in _HAVE_BODY:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        bodies = self._bodies(scope["path"])
+        limit = self._limit if bodies is None else bodies.most
         try:
             async with asyncio.timeout(READ_SECONDS):
-                body = await self._read(headers, receive)
+                body = await self._read(headers, receive, limit)
         except TimeoutError:
-            late = problem(408, "Request Timeout", f"the body did not arrive within {READ_SECONDS:g} s")
-            await late(scope, receive, send)
+            await _late(bodies)(scope, receive, send)
             return
         if body is None:
             return  # the client is gone
         refusal = self._refusal(scope, headers, body)
+        if len(body) > limit:
+            refusal: Response | None = _too_large(limit)
+        elif bodies is not None:
+            refusal = _unknown_type(headers, bodies)
+        else:
+            refusal = self._refusal(scope["path"], headers, body)
         if refusal is not None:
             await refusal(scope, receive, send)
             return
         await self._app(scope, replayed(body, receive), send)
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
+    async def _read(self, headers: Headers, receive: Receive, limit: int) -> bytes | None:
         """The body, or a part of it that is over the limit; None when the client went away.
 
         The rest is read to a bound and discarded: a client that is disconnected while it sends would see a broken
@@ -76,16 +95,16 @@ class BodyReader:
         """
         length = headers.get("content-length", "")
         declared = int(length) if length.isdecimal() else 0
-        if declared > self._limit and headers.get("expect", "").lower() == "100-continue":
-            return bytes(self._limit + 1)  # it has not begun to send, and need not
+        if declared > limit and headers.get("expect", "").lower() == "100-continue":
+            return bytes(limit + 1)  # it has not begun to send, and need not
         body = bytearray()
         received = 0
-        while received <= DISCARDED:
+        while received <= limit + DISCARDED:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return None
             received += len(message.get("body", b""))
-            if len(body) <= self._limit:
+            if len(body) <= limit:
                 body += message.get("body", b"")
             if not message.get("more_body", False):
                 break
@@ -99,9 +118,36 @@ class BodyReader:
         if not body or not scope["path"].startswith("/api/"):
             return None
         if self._paths.takes_any_body(scope["method"], scope["path"]):
+    def _refusal(self, path: str, headers: Headers, body: bytes) -> Response | None:
+        if not body or not path.startswith("/api/"):
             return None
-        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        media_type = _media_type(headers)
         if media_type != "application/json" and not media_type.endswith("+json"):
             return problem(415, "Unsupported Media Type", "send the body as JSON, with Content-Type: application/json")
         fault = json_fault(body, limits.BODY_DEPTH)
         return None if fault is None else problem(400, "Invalid JSON", f"the body is not valid JSON: {fault}", [fault])
+
+
+def _media_type(headers: Headers) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _too_large(limit: int) -> Response:
+    answer = problem(413, "Content Too Large", f"the body is larger than {limit} bytes")
+    answer.headers["Connection"] = "close"
+    return answer
+
+
+def _unknown_type(headers: Headers, bodies: Bodies) -> Response | None:
+    if _media_type(headers) in bodies.media_types:
+        return None
+    return problem(415, "Unsupported Media Type", f"send the body as {' or '.join(bodies.media_types)}")
+
+
+def _late(bodies: Bodies | None) -> Response:
+    words = f"the body did not arrive within {READ_SECONDS:g} s"
+    if bodies is None:
+        return problem(408, "Request Timeout", words)
+    answer = problem(503, "Unavailable", words)
+    answer.headers["Retry-After"] = "1"
+    return answer

@@ -15,7 +15,7 @@ from brain.errors import Unavailable
 from brain.kit.context import check_owners, open_plugin, plugin_context
 from brain.kit.database_threads import for_reading
 from brain.logs import Log
-from brain.plugins import Component, Plugin, check_plugins, plugins
+from brain.plugins import Bodies, Component, Plugin, check_plugins, plugins
 from brain.server.progress import Progress
 from brain.settings import Settings
 from brain.store import Store
@@ -46,6 +46,7 @@ class Components:
         self._opened: list[Component] = []
         self._database: Engine | None = None
         self._missing = 0  # parts of scrapes
+        self._bodies: dict[str, Bodies] = {}
 
     def runs_here(self, plugin: Plugin) -> bool:
         """Whether this server runs the plug-in's tasks; those that the settings leave out are for `brain worker`."""
@@ -57,6 +58,13 @@ class Components:
         for component in self._opened:
             found |= component.checks
         return found
+
+    def bodies(self, path: str) -> Bodies | None:
+        """What bodies a plug-in takes at the path of a request; None where they are JSON, as nearly everywhere."""
+        for beginning, bodies in self._bodies.items():
+            if path.startswith(beginning):
+                return bodies
+        return None
 
     async def metrics(self) -> list[Metric]:
         """The plug-ins' metrics, and the clock that they delete by.
@@ -106,6 +114,7 @@ class Components:
 
     def _add(self, plugin: Plugin, component: Component) -> None:
         self._opened.append(component)
+        self._bodies |= {f"/api{path}": bodies for path, bodies in component.bodies.items()}
         if self.runs_here(plugin):
             self._tasks += [RestartingTask(f"consumer {plugin.name}", task) for task in component.tasks]
 

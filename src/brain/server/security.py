@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from brain.errors import InvalidInput
 from brain.logs import Log
@@ -113,7 +114,7 @@ class AccessControl:
         self._check_hosts = is_loopback(settings.host) or bool(self._hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -125,6 +126,9 @@ class AccessControl:
         log.warning(
             "request refused", status=refusal.status_code, path=scope["path"], client=client[0] if client else None
         )
+        if scope["type"] == "websocket":
+            await WebSocket(scope, receive, send).send_denial_response(refusal)
+            return
         await refusal(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
@@ -133,7 +137,8 @@ class AccessControl:
             return problem(
                 421, "Unknown host", "the Host header does not name this server; add the name to BRAIN_ALLOWED_HOSTS"
             )
-        if scope["method"] not in _SAFE_METHODS and _from_elsewhere(headers, host):
+        # A page of another site may open a WebSocket here, and read what comes: there is no CORS for them.
+        if scope.get("method") not in _SAFE_METHODS and _from_elsewhere(headers, host):
             return problem(403, "Forbidden", "the request comes from a page of another origin")
         if self._sessions is None or _is_open(scope["path"]) or self._sessions.admits(headers):
             return None

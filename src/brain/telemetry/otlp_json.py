@@ -1,0 +1,174 @@
+"""OTLP in JSON: ids in hexadecimal, numbers of 64 bits as numbers or texts, unknown fields passed over."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from brain.errors import InvalidInput
+from brain.telemetry.genai import NUMBERS, TEXTS, UNKNOWN, label
+from brain.telemetry.requests import LOGS, METRICS, Calls
+
+T = TypeVar("T")
+_Int = int | str
+
+
+class _Model(msgspec.Struct, rename="camel"):
+    pass
+
+
+class _Value(_Model):
+    string_value: str | None = None
+    int_value: _Int | None = None
+    double_value: float | str | None = None
+
+
+class _Attribute(_Model):
+    key: str = ""
+    value: _Value | None = None
+
+
+class _Resource(_Model):
+    attributes: list[_Attribute] = []
+
+
+class _Status(_Model):
+    code: _Int = 0
+
+
+class _Span(_Model):
+    trace_id: str = ""
+    span_id: str = ""
+    parent_span_id: str | None = None
+    start_time_unix_nano: _Int = 0
+    end_time_unix_nano: _Int = 0
+    attributes: list[_Attribute] = []
+    status: _Status | None = None
+
+
+class _Spans(_Model):
+    spans: list[_Span] = []
+
+
+class _ResourceSpans(_Model):
+    resource: _Resource | None = None
+    scope_spans: list[_Spans] = []
+
+
+class _Traces(_Model):
+    resource_spans: list[_ResourceSpans] = []
+
+
+class _Points(_Model):
+    data_points: list[msgspec.Raw] = []
+
+
+class _Metric(_Model):
+    gauge: _Points | None = None
+    sum: _Points | None = None
+    histogram: _Points | None = None
+    exponential_histogram: _Points | None = None
+    summary: _Points | None = None
+
+
+class _Metrics(_Model):
+    metrics: list[_Metric] = []
+
+
+class _ResourceMetrics(_Model):
+    resource: _Resource | None = None
+    scope_metrics: list[_Metrics] = []
+
+
+class _AllMetrics(_Model):
+    resource_metrics: list[_ResourceMetrics] = []
+
+
+class _Records(_Model):
+    log_records: list[msgspec.Raw] = []
+
+
+class _ResourceLogs(_Model):
+    resource: _Resource | None = None
+    scope_logs: list[_Records] = []
+
+
+class _Logs(_Model):
+    resource_logs: list[_ResourceLogs] = []
+
+
+class _Reader(Generic[T]):
+    def __init__(self, signal: str, model: type[T]) -> None:
+        self._signal = signal
+        self._decoder = msgspec.json.Decoder(model)
+
+    def read(self, body: bytes) -> T:
+        try:
+            return self._decoder.decode(body)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"body: is no request of OTLP for {self._signal} in JSON: {error}") from error
+
+
+_traces, _metrics, _logs = _Reader("traces", _Traces), _Reader("metrics", _AllMetrics), _Reader("logs", _Logs)
+
+
+def read_json(signal: str, body: bytes) -> Calls:
+    """What the request says. Raises InvalidInput when it is none."""
+    found = Calls(signal)
+    if signal == METRICS:
+        for metrics in _metrics.read(body).resource_metrics:
+            found.items[_service(metrics.resource)] += sum(
+                _points(metric) for scope in metrics.scope_metrics for metric in scope.metrics
+            )
+    elif signal == LOGS:
+        for logs in _logs.read(body).resource_logs:
+            found.items[_service(logs.resource)] += sum(len(scope.log_records) for scope in logs.scope_logs)
+    else:
+        for resource in _traces.read(body).resource_spans:
+            service = _service(resource.resource)
+            for scope in resource.scope_spans:
+                found.items[service] += len(scope.spans)
+                for span in scope.spans:
+                    _add(found, span, service)
+    return found
+
+
+def _points(metric: _Metric) -> int:
+    kinds = (metric.gauge, metric.sum, metric.histogram, metric.exponential_histogram, metric.summary)
+    return sum(len(kind.data_points) for kind in kinds if kind is not None)
+
+
+def _add(found: Calls, span: _Span, service: str) -> None:
+    given: dict[str, Any] = {}
+    for attribute in span.attributes:
+        key, value = attribute.key, attribute.value
+        if value is None:
+            continue
+        if key in TEXTS:
+            given[key] = value.string_value
+        elif key in NUMBERS:
+            given[key] = _whole(value.int_value if value.int_value is not None else value.double_value)
+    try:
+        ids = (bytes.fromhex(span.trace_id), bytes.fromhex(span.span_id), bytes.fromhex(span.parent_span_id or ""))
+    except ValueError:
+        ids = (b"", b"", b"")  # refused as no span
+    use = found.add(ids, given, service)
+    if use is not None:
+        use.nanoseconds = max(0, (_whole(span.end_time_unix_nano) or 0) - (_whole(span.start_time_unix_nano) or 0))
+        use.error = span.status is not None and span.status.code in (2, "STATUS_CODE_ERROR")
+
+
+def _whole(value: float | str | None) -> int | None:
+    if isinstance(value, str):
+        return int(value) if value.isdecimal() and len(value) < 20 else None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    return value
+
+
+def _service(resource: _Resource | None) -> str:
+    for attribute in resource.attributes if resource is not None else ():
+        if attribute.key == "service.name" and attribute.value is not None:
+            return label(attribute.value.string_value)
+    return UNKNOWN

@@ -1,0 +1,111 @@
+"""Telemetry opened: its parts, the tasks that run once there is something to do, and its metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client.core import Metric
+
+from brain.extras import require_extras
+from brain.kit.database import OUTAGE, reading
+from brain.kit.database_threads import for_tasks
+from brain.kit.outbox import EventShipping, waiting_events
+from brain.kit.protocols import HealthReports, ThreatReports
+from brain.logs import Log
+from brain.plugins import PluginContext
+from brain.store.deletion_clock import deletion_clock
+from brain.telemetry.agenda import Agenda
+from brain.telemetry.committer import Committer
+from brain.telemetry.connection import Sources
+from brain.telemetry.crossings import Limits
+from brain.telemetry.followers import Followers
+from brain.telemetry.ingest import Ingest
+from brain.telemetry.plugin import PLUGIN
+from brain.telemetry.prometheus import telemetry_metrics
+from brain.telemetry.query import TelemetryQuery
+from brain.telemetry.samples import SampleWriter
+from brain.telemetry.settings import Forward, TelemetrySettings
+from brain.telemetry.tables import make_tables
+from brain.telemetry.usage import UsageBook
+
+if TYPE_CHECKING:
+    from brain.telemetry.forward import Forwarding
+
+log: Log = Log("brain.telemetry")
+
+
+class Telemetry:
+    """Everything that runs for telemetry in one process; `clock` gives Unix seconds."""
+
+    def __init__(self, context: PluginContext, clock: Callable[[], float] = time.time) -> None:
+        settings = context.table(TelemetrySettings)
+        self.context = context
+        self.settings = settings
+        self.book = UsageBook(settings)
+        self.committer = Committer(context.database, settings.waiting_bytes, clock)
+        self.ingest = Ingest(self.committer, self.book, settings.body_bytes)
+        self.sources = Sources(self.committer, SampleWriter(settings, Limits(settings.limits)), settings.credit)
+        self.followers = Followers()
+        self.query = TelemetryQuery(context.database)
+        self._agenda = Agenda(self.committer, self.book, settings, clock)
+        self._shipping = EventShipping(context.database, PLUGIN.name, context.stream)
+        self.forwarding = None if settings.forward is None else _forwarding(settings.forward, settings.body_bytes)
+        self._first = asyncio.Event()
+        self._connect()
+
+    def _connect(self) -> None:
+        """Let each part know what the others did."""
+        context = self.context
+        self.committer.committed = self._agenda.note
+        self.sources.announced = self._agenda.announced = self._announced
+        self.sources.stored = self.followers.hand_on
+        if self.forwarding is not None:
+            self.ingest.stored = self.forwarding.add
+        self.sources.threats = context.find(ThreatReports)
+        self.sources.health = self._agenda.health = context.find(HealthReports)
+        self._agenda.deletion_clock = deletion_clock(context.store)
+
+    @property
+    def tasks(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+        """The coroutine functions of the tasks. They wait, without a timer, until something comes."""
+        forwarding = () if self.forwarding is None else (self.forwarding.run,)
+        return (lambda: self._agenda.run(self.context.database), self._ship, *forwarding)
+
+    def metrics(self) -> Sequence[Metric]:
+        """The metrics of telemetry for `/metrics`."""
+        return telemetry_metrics(self)
+
+    def _announced(self) -> None:
+        self._first.set()
+        self._shipping.nudge()
+
+    async def _ship(self) -> None:
+        """Take events to the stream, once there is one: before, this costs nothing."""
+        if not await self._are_left():
+            await self._first.wait()
+        await self._shipping.run()
+
+    async def _are_left(self) -> bool:
+        """Whether an ended process has left events."""
+
+        def left() -> bool:
+            make_tables(self.context.database)
+            with reading(self.context.database).begin() as db:
+                return waiting_events(db, PLUGIN.name)[0] > 0
+
+        try:
+            return await for_tasks(self.context.database, left)
+        except OUTAGE as error:
+            log.warning("events of telemetry wait: the database does not answer", error=str(error))
+            return True
+
+
+def _forwarding(settings: Forward, most: int) -> Forwarding:
+    """Raises MissingExtra when the packages that send are not installed."""
+    require_extras("[telemetry.forward]", "connectors")
+    from brain.telemetry.forward import Forwarding
+
+    return Forwarding(settings, most)
