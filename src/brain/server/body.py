@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brain import limits
 from brain.json_text import json_fault
-from brain.server.paths import Paths
 from brain.plugins import Bodies
+from brain.server.paths import Paths
 from brain.server.problems import problem
 
 READ_SECONDS = 30.0
@@ -38,23 +38,16 @@ def replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _json_alone(path: str) -> Bodies | None:
-    return None
-
-
 class BodyReader:
     """ASGI middleware: 413 for a body over the limit (counted while reading, whatever Content-Length says), 408 for one
     that does not arrive, 415 for one that is not declared as JSON, and 400 for one that is not JSON or nested too
-    deeply. Numbers outside JSON, broken UTF-8, lone surrogates and repeated keys are refused, too. A route that takes
-    any body (`brain.kit.http.RAW_BODY`) checks the form itself.
-    """
-
-    def __init__(self, app: ASGIApp, limit: int, paths: Paths) -> None:
     deeply. Numbers outside JSON, broken UTF-8, lone surrogates and repeated keys are refused, too.
 
-    `bodies` gives, by a path, what a plug-in takes there instead.
+    `bodies` gives, by a path, what a plug-in takes there instead. A route that takes any body
+    (`brain.kit.http.RAW_BODY`) checks the form itself.
+    """
 
-    def __init__(self, app: ASGIApp, limit: int, bodies: Callable[[str], Bodies | None] = _json_alone) -> None:
+    def __init__(self, app: ASGIApp, limit: int, paths: Paths, bodies: Callable[[str], Bodies | None]) -> None:
         self._app = app
         self._paths = paths
         self._limit = limit
@@ -75,13 +68,12 @@ class BodyReader:
             return
         if body is None:
             return  # the client is gone
-        refusal = self._refusal(scope, headers, body)
         if len(body) > limit:
             refusal: Response | None = _too_large(limit)
         elif bodies is not None:
             refusal = _unknown_type(headers, bodies)
         else:
-            refusal = self._refusal(scope["path"], headers, body)
+            refusal = self._refusal(scope, headers, body)
         if refusal is not None:
             await refusal(scope, receive, send)
             return
@@ -111,21 +103,19 @@ class BodyReader:
         return bytes(body)
 
     def _refusal(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:
-        if len(body) > self._limit:
-            answer = problem(413, "Content Too Large", f"the body is larger than {self._limit} bytes")
-            answer.headers["Connection"] = "close"
-            return answer
         if not body or not scope["path"].startswith("/api/"):
             return None
-        if self._paths.takes_any_body(scope["method"], scope["path"]):
-    def _refusal(self, path: str, headers: Headers, body: bytes) -> Response | None:
-        if not body or not path.startswith("/api/"):
-            return None
-        media_type = _media_type(headers)
-        if media_type != "application/json" and not media_type.endswith("+json"):
-            return problem(415, "Unsupported Media Type", "send the body as JSON, with Content-Type: application/json")
-        fault = json_fault(body, limits.BODY_DEPTH)
-        return None if fault is None else problem(400, "Invalid JSON", f"the body is not valid JSON: {fault}", [fault])
+        fault = _fault(headers, body)
+        # Asked last: to know the routes costs more than to read a body.
+        return None if fault is None or self._paths.takes_any_body(scope["method"], scope["path"]) else fault
+
+
+def _fault(headers: Headers, body: bytes) -> Response | None:
+    media_type = _media_type(headers)
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        return problem(415, "Unsupported Media Type", "send the body as JSON, with Content-Type: application/json")
+    fault = json_fault(body, limits.BODY_DEPTH)
+    return None if fault is None else problem(400, "Invalid JSON", f"the body is not valid JSON: {fault}", [fault])
 
 
 def _media_type(headers: Headers) -> str:
