@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from brain.plugins import plugins
 from brain.plugins.own import points
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,8 @@ async def main():
 asyncio.run(main())
 """
 OWN = sorted(file.parent.name for file in BRAIN.glob("*/plugin.py"))
+OWN = list(plugins())
+"""The names of its own plug-ins: no other is installed where the tests run."""
 
 
 @pytest.fixture

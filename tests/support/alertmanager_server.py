@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -90,9 +89,6 @@ receivers:
         self._process.terminate()
         self._process.wait(30)
         self._log.close()
-
-    def get(self, path: str) -> Any:
-        return httpx.get(f"{self.url}/api/v2/{path}", timeout=20, trust_env=False).json()
 
     def _is_ready(self) -> bool:
         try:

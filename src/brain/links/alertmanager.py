@@ -38,14 +38,10 @@ class Alertmanager(Notifier[AlertmanagerSettings]):
         found = (await self._ask("GET", "/api/v2/status")).json()
         return str(found["versionInfo"]["version"])
 
-    async def alerts(self) -> list[dict[str, Any]]:
-        """The alerts that fire there now, as it describes them."""
-        found: list[dict[str, Any]] = (await self._ask("GET", "/api/v2/alerts?active=true")).json()
-        return found
-
     async def groups(self) -> list[dict[str, Any]]:
-        """The groups that it has put its alerts into."""
-        found: list[dict[str, Any]] = (await self._ask("GET", "/api/v2/alerts/groups")).json()
+        """The groups of the alerts that fire there now, as it describes them. Raises TryLater and Refused."""
+        path = "/api/v2/alerts/groups?active=true"
+        found: list[dict[str, Any]] = (await self._ask("GET", path)).json()
         return found
 
     def alert(self, page: Page) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from brain.kit.http import ANY_QUERY, PROBLEM_TYPE, RAW_BODY, creates_nothing, s
 from brain.kit.idempotency import request_key
 from brain.kit.protocols import EffectGuard
 from brain.links.http_models import (
+    AlertGroup,
     ConnectorDetail,
     ConnectorView,
     DeliveryDetail,
@@ -30,7 +31,7 @@ from brain.links.http_models import (
     receipt_view,
 )
 from brain.links.models import DeliveryState
-from brain.links.outbound import ask
+from brain.links.outbound import alert_groups, ask
 from brain.links.prometheus import connector_metrics
 from brain.links.service import ConnectorService
 from brain.links.tasks import ConnectorTasks
@@ -60,6 +61,7 @@ def connectors_router(
     """The routes over this service."""
     router = APIRouter(prefix="/connectors", tags=["connectors"])
     _add_reading(router, service)
+    _add_alerts(router, tasks)
     _add_changing(router, service, tasks)
     _add_sending(router, service, guard)
     _add_webhook(router, receiver)
@@ -94,6 +96,13 @@ def _add_reading(router: APIRouter, service: ConnectorService) -> None:
         """The delivery as it came."""
         row = await for_reading(service.database, service.delivery, name, number)
         return {**delivery_view(row), "headers": row.headers, "body": row.body.decode(errors="replace")}
+
+
+def _add_alerts(router: APIRouter, tasks: ConnectorTasks) -> None:
+    @router.get("/{name}/alerts", summary="Read an Alertmanager's alerts")
+    async def alerts(name: NamePath) -> list[AlertGroup]:
+        """The groups of the alerts that fire there now, read from its API v2. 404 for another kind of connector."""
+        return [AlertGroup.model_validate(group) for group in await alert_groups(tasks.senders, name)]
 
 
 def _add_changing(router: APIRouter, service: ConnectorService, tasks: ConnectorTasks) -> None:

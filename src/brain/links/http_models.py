@@ -132,6 +132,13 @@ class MessageView(BaseModel):
     id: str
 
 
+class AlertGroup(BaseModel):
+    """A group of alerts, as Alertmanager's API v2 describes it."""
+
+    labels: dict[str, str] = Field(description="The labels that they were grouped by")
+    alerts: list[dict[str, Any]] = Field(description="Labels, annotations, times and status of each")
+
+
 class TestView(BaseModel):
     """The result of a test."""
 

@@ -12,7 +12,7 @@ from brain.charter import Severity
 from brain.connectors.notifiers import Notifier, NotifierSettings, open_notifier
 from brain.connectors.pages import Page, PageAction
 from brain.connectors.sender import Sender
-from brain.errors import Conflict, Unavailable
+from brain.errors import Conflict, NotFound, Unavailable
 from brain.kit.idempotency import token_for
 from brain.kit.outbox import Message, OutboxRow, Outcomes, put
 from brain.kit.protocols import EffectGuard
@@ -99,6 +99,14 @@ class Announced(Outcomes):
     def stored(self) -> None:
         """Ship the events."""
         self._stored()
+
+
+async def alert_groups(senders: Mapping[str, Notifier[Any]], name: str) -> list[dict[str, Any]]:
+    """The groups of alerts that fire in an Alertmanager. Raises NotFound, TryLater and Refused."""
+    sender = senders.get(name)
+    if not isinstance(sender, Alertmanager):
+        raise NotFound(f"connector {name!r}: sends to no Alertmanager")
+    return await sender.groups()
 
 
 async def probe(sender: Notifier[Any]) -> tuple[str, float | None]:

@@ -112,6 +112,14 @@ class BodyReader:
 
 def _fault(headers: Headers, body: bytes) -> Response | None:
     media_type = _media_type(headers)
+        refusal = _form_refusal(headers, body)
+        if refusal is not None and self._paths.takes_any_body(scope["method"], scope["path"]):
+            return None
+        return refusal
+
+
+def _form_refusal(headers: Headers, body: bytes) -> Response | None:
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         return problem(415, "Unsupported Media Type", "send the body as JSON, with Content-Type: application/json")
     fault = json_fault(body, limits.BODY_DEPTH)
