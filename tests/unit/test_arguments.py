@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from brain import DeliveryOptions, EventStream, ImmuneService, PolicyEngine, ThreatService, threats
-from brain.errors import InvalidInput, Unavailable
+from brain import DeliveryOptions, Event, EventStream, ImmuneService, PolicyEngine, ThreatService, threats
+from brain.errors import EnvelopeError, InvalidInput, Unavailable
 from brain.store import open_store
 from brain.testing import RecordingStream
 
@@ -58,6 +58,24 @@ def test_a_journal_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 def test_an_opening_says_that_it_is_no_stream_yet() -> None:
     with pytest.raises(AttributeError, match=r"no stream yet, and has no 'publish': write `await EventStream\.open"):
         EventStream.open("memory://").publish  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("timestamp", nan, "timestamp: nan is not a time in Unix seconds"),
+        ("timestamp", inf, "timestamp: inf is not a time"),
+        ("timestamp", "now", "timestamp: 'now' is not a time"),
+        ("meta", None, "meta: must be an object, not NoneType"),
+        ("meta", 5, "meta: must be an object, not int"),
+        ("type", ["a.b"], r"type: \['a.b'\] is not of the form"),
+        ("source", {}, "source: {} is not of the form"),
+    ],
+)
+def test_what_is_wrong_with_an_event_is_named(field: str, value: object, message: str) -> None:
+    fields: dict[str, Any] = {"type": "order.placed", "source": "shop_service", "payload": {}, field: value}
+    with pytest.raises(EnvelopeError, match=message):
+        Event(**fields)
 
 
 @pytest.mark.parametrize("use", [PolicyEngine, ThreatService, ImmuneService, threats.set_event_stream])
