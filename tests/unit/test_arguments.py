@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from math import inf, nan
 from pathlib import Path
@@ -85,6 +87,12 @@ def test_what_nobody_can_publish_to_is_no_stream(use: Callable[[Any], object]) -
         use(EventStream.open("memory://"))
     with pytest.raises(InvalidInput, match="event_stream: 'memory://' is a text"):
         use("memory://")
+
+
+@pytest.mark.parametrize("hand_on", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_stream_is_not_handed_to_another_process(hand_on: Callable[[object], object]) -> None:
+    with pytest.raises(TypeError, match=r"<RecordingStream memory://, open> cannot be pickled or copied.*open it in"):
+        hand_on(RecordingStream())
 
 
 async def test_a_stream_shows_its_place_and_whether_it_is_open() -> None:
