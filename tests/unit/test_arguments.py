@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from math import inf, nan
 from pathlib import Path
@@ -9,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from brain import DeliveryOptions, EventStream, ImmuneService, PolicyEngine, ThreatService, threats
-from brain.errors import InvalidInput, Unavailable
+from brain import DeliveryOptions, Event, EventStream, ImmuneService, PolicyEngine, ThreatService, threats
+from brain.errors import EnvelopeError, InvalidInput, Unavailable
 from brain.store import open_store
 from brain.testing import RecordingStream
 
@@ -60,6 +62,24 @@ def test_an_opening_says_that_it_is_no_stream_yet() -> None:
         EventStream.open("memory://").publish  # type: ignore[attr-defined]  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("timestamp", nan, "timestamp: nan is not a time in Unix seconds"),
+        ("timestamp", inf, "timestamp: inf is not a time"),
+        ("timestamp", "now", "timestamp: 'now' is not a time"),
+        ("meta", None, "meta: must be an object, not NoneType"),
+        ("meta", 5, "meta: must be an object, not int"),
+        ("type", ["a.b"], r"type: \['a.b'\] is not of the form"),
+        ("source", {}, "source: {} is not of the form"),
+    ],
+)
+def test_what_is_wrong_with_an_event_is_named(field: str, value: object, message: str) -> None:
+    fields: dict[str, Any] = {"type": "order.placed", "source": "shop_service", "payload": {}, field: value}
+    with pytest.raises(EnvelopeError, match=message):
+        Event(**fields)
+
+
 @pytest.mark.parametrize("use", [PolicyEngine, ThreatService, ImmuneService, threats.set_event_stream])
 def test_what_nobody_can_publish_to_is_no_stream(use: Callable[[Any], object]) -> None:
     """Forgetting the `await` before `EventStream.open` would leave every event to a line in the log."""
@@ -67,6 +87,12 @@ def test_what_nobody_can_publish_to_is_no_stream(use: Callable[[Any], object]) -
         use(EventStream.open("memory://"))
     with pytest.raises(InvalidInput, match="event_stream: 'memory://' is a text"):
         use("memory://")
+
+
+@pytest.mark.parametrize("hand_on", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_stream_is_not_handed_to_another_process(hand_on: Callable[[object], object]) -> None:
+    with pytest.raises(TypeError, match=r"<RecordingStream memory://, open> cannot be pickled or copied.*open it in"):
+        hand_on(RecordingStream())
 
 
 async def test_a_stream_shows_its_place_and_whether_it_is_open() -> None:

@@ -82,11 +82,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         given = self.timestamp
         if not given:
             msgspec.structs.force_setattr(self, "timestamp", time())
-        if "version" not in self.meta or "correlation_id" not in self.meta:
-            _complete_meta(self)
-        if (self.type, self.source) not in _well_formed:
+        try:
+            if "version" not in self.meta or "correlation_id" not in self.meta:
+                _complete_meta(self)
+            if (self.type, self.source) not in _well_formed:
+                _check_names(self)
+        except TypeError:  # what cannot be looked into, or hashed
+            _check_meta(self)
             _check_names(self)
         if not self.id:
+            if given:
+                _check_values(self)
             mint = _id_at if given else mint_id
             msgspec.structs.force_setattr(self, "id", mint(self.source[:-8], self.timestamp))
         elif type(self.id) is not str or not _ID(self.id):
@@ -183,9 +189,13 @@ def too_large(data: bytes) -> EnvelopeError:
     return EnvelopeError(f"payload: the event has {len(data)} bytes, {limits.EVENT_BYTES} are allowed")
 
 
-def _complete_meta(event: Event) -> None:
+def _check_meta(event: Event) -> None:
     if not isinstance(event.meta, Mapping):
         raise EnvelopeError(f"meta: must be an object, not {type(event.meta).__name__}")
+
+
+def _complete_meta(event: Event) -> None:
+    _check_meta(event)
     msgspec.structs.force_setattr(event, "meta", {**CURRENT.get(), **event.meta})
 
 

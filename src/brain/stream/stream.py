@@ -149,6 +149,13 @@ class EventStream(OutboxStream):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {masked(self.url)}, {'closed' if self.is_closed() else 'open'}>"
 
+    def __reduce__(self) -> NoReturn:
+        """Raises TypeError: one that is handed to a spawned process is opened there (docs/hosts.md)."""
+        raise TypeError(
+            f"{self!r} cannot be pickled or copied, since it belongs to this process; open it in the other one by its "
+            "URL (a forked process goes on with it as it is)"
+        )
+
     def _begin_process(self) -> None:
         """Have locks, signals and counts of this process's own. Touches nothing outside it."""
         self.changes: ChangeSignal = ChangeSignal()
