@@ -85,17 +85,22 @@ def test_the_classes_are_found() -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
-def test_it_comes_back_as_it_was(kind: type[Exception], way: str) -> None:
+def test_each_comes_back_as_it_was(way: str) -> None:
+    for kind in CLASSES:
+        comes_back(kind, way)
+
+
+def comes_back(kind: type[Exception], way: str) -> None:
+    """Fails, naming the class, where a copy made in this way is not what was copied."""
     error = kind(*MADE_WITH.get(kind.__name__, ("what happened",)))
     error.add_note("a note")
     error.later = {"set": [1]}  # type: ignore[attr-defined]
     back = WAYS[way](error)
     assert type(back) is kind
-    assert (str(back), back.args, back.__notes__) == (str(error), error.args, ["a note"])
-    assert vars(back) == vars(error)
+    assert (str(back), back.args, back.__notes__) == (str(error), error.args, ["a note"]), kind
+    assert vars(back) == vars(error), kind
     for name in ("status", "title"):
-        assert getattr(back, name, None) == getattr(error, name, None)
+        assert getattr(back, name, None) == getattr(error, name, None), kind
 
 
 DENIALS = [kind for kind in CLASSES if issubclass(kind, ActionDenied)]
