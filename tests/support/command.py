@@ -52,7 +52,8 @@ def start(
     environment: Mapping[str, str],
     main: Callable[[], None] = cli.main,
 ) -> BaseProcess:
-    """Start `brain` in the folder, without what this environment sets of it; its output goes to the two files."""
+    """Start `brain` in the folder, without what this environment sets of it; its output goes to the two files, or to
+    one that is named twice."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("BRAIN_")}
     return spawn(_run, main, folder, [*map(str, arguments)], out, err, {**own, **environment})
 
@@ -69,6 +70,6 @@ def _run(
     os.environ.clear()
     os.environ.update(environment)
     for path, descriptor in ((out, 1), (err, 2)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND), descriptor)
     sys.argv = ["brain", *arguments]
     main()
