@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-import subprocess
+from collections.abc import Mapping
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,43 +16,63 @@ import pytest
 from brain.demo import api_client
 from brain.demo.fleet import Api, Pace
 from brain.demo.tally import CORE_TYPES
+from support.command import start
 from support.ports import free_port
+from support.processes import kill
 from support.scripted import Reply, ScriptedServer
-from support.server import BRAIN, brain
+from support.server import brain
 from support.waiting import wait_until
 
 
-@pytest.mark.parametrize("backend", ["sqlite", "redis"])
+@pytest.mark.parametrize(
+    ("backend", "runs", "seconds"),
+    [
+        ("sqlite", 2, 1),
+        ("redis", 1, 1),
+        pytest.param("sqlite", 2, 10, marks=pytest.mark.long),
+        pytest.param("redis", 2, 10, marks=pytest.mark.long),
+    ],
+)
 def test_all_core_types_are_seen_and_a_second_run_works_on_the_same_state(
-    backend: str, tmp_path: Path, request: pytest.FixtureRequest
+    backend: str, runs: int, seconds: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     options = ("--stream", request.getfixturevalue("redis_url")) if backend == "redis" else ()
     totals = []
-    for _ in range(2):
-        ended = brain("demo", "--seconds", "4", "--json", "--folder", ".", *options, folder=tmp_path)
+    for _ in range(runs):
+        ended = brain("demo", "--seconds", str(seconds), "--json", "--folder", ".", *options, folder=tmp_path)
         assert ended.returncode == 0, ended.stderr
         report = json.loads(ended.stdout)
-        assert report["missing"] == []
-        assert all(report["events"][name] > 0 for name in CORE_TYPES)
-        assert report["total"] == sum(report["events"].values())
-        assert 0 < report["mttm_seconds"] < 10
-        assert report["mitigated"] == report["events"]["threat.mitigated"]
-        assert report["audit_verified"]
-        # Events still come while these are asked for: decisions, of which the fleet's last is long past, are all there.
-        assert min(report["audit_size"], report["metrics_events"]) >= report["events"]["policy.rule_evaluated"]
-        assert report["incidents"] > 0
-        held = report["stand_ins"]
-        assert held["pagerduty_pages"] > 0
-        assert 0 < held["jira_issues"] <= report["incidents"]
-        assert 0 < held["servicenow_incidents"] <= report["incidents"]
+        check(report)
         totals.append(sum(report["events"][name] for name in CORE_TYPES))
     if backend == "sqlite":
         replayed = json.loads(brain("events", "replay", "--json", folder=tmp_path).stdout)
         core = [event for event in replayed if event["type"] in CORE_TYPES]
         assert len(core) == sum(totals), "the subscriber saw every event of both runs"
+        created, deleted = (
+            sorted(event["payload"]["rule_id"] for event in core if event["type"] == f"policy.rule_{change}")
+            for change in ("created", "deleted")
+        )
+        assert created == deleted, "the demo takes its rules away"
     tickets = ticket_numbers(tmp_path)
-    assert len(tickets) >= 4
+    assert len(tickets) >= 2 * runs
     assert len(set(tickets)) == len(tickets), "the second run gave none again"
+
+
+def check(report: Mapping[str, Any]) -> None:
+    """What the report of every run must say."""
+    assert report["missing"] == []
+    assert all(report["events"][name] > 0 for name in CORE_TYPES)
+    assert report["total"] == sum(report["events"].values())
+    assert 0 < report["mttm_seconds"] < 10
+    assert report["mitigated"] == report["events"]["threat.mitigated"]
+    assert report["audit_verified"]
+    # Events still come while these are asked for: decisions, of which the fleet's last is long past, are all there.
+    assert min(report["audit_size"], report["metrics_events"]) >= report["events"]["policy.rule_evaluated"]
+    assert report["incidents"] > 0
+    held = report["stand_ins"]
+    assert held["pagerduty_pages"] > 0
+    assert 0 < held["jira_issues"] <= report["incidents"]
+    assert 0 < held["servicenow_incidents"] <= report["incidents"]
 
 
 def ticket_numbers(folder: Path) -> list[str]:
@@ -60,27 +83,17 @@ def ticket_numbers(folder: Path) -> list[str]:
     return [mirror["key"] for one in shown for mirror in one["mirrors"] if mirror["key"]]
 
 
-def test_it_prints_a_table_and_takes_its_rules_away(tmp_path: Path) -> None:
-    ended = brain("demo", "--seconds", "3", "--folder", ".", folder=tmp_path)
-    assert ended.returncode == 0, ended.stderr
-    for name in (*CORE_TYPES, "MTTM"):
-        assert name in ended.stdout
-    assert "http://127.0.0.1:" in ended.stderr
-    created = json.loads(brain("events", "replay", "-p", "policy.rule_created", "--json", folder=tmp_path).stdout)
-    deleted = json.loads(brain("events", "replay", "-p", "policy.rule_deleted", "--json", folder=tmp_path).stdout)
-    ids = [sorted(event["payload"]["rule_id"] for event in events) for events in (created, deleted)]
-    assert ids[0] == ids[1]
-
-
-def test_it_leaves_the_current_folder_and_the_stream_of_the_settings_alone(tmp_path: Path) -> None:
+def test_it_prints_a_table_and_leaves_the_current_folder_and_the_stream_of_the_settings_alone(tmp_path: Path) -> None:
     real, temporary = tmp_path / "real", tmp_path / "temporary"
     for folder in (real, temporary):
         folder.mkdir()
     (real / "brain.toml").write_text('stream = "sqlite:///brain.db"\n[audit]\nkey_file = "real.key"\n')
     environment = {"BRAIN_DATABASE": "sqlite:///real.db", "TMPDIR": str(temporary)}
-    ended = brain("demo", "--seconds", "3", "--json", folder=real, environment=environment)
+    ended = brain("demo", "--seconds", "1", folder=real, environment=environment)
     assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout)["missing"] == []
+    for name in (*CORE_TYPES, "MTTM"):
+        assert name in ended.stdout
+    assert "http://127.0.0.1:" in ended.stderr
     assert [path.name for path in real.iterdir()] == ["brain.toml"]
     assert list(temporary.iterdir()) == []
 
@@ -112,23 +125,23 @@ def test_a_long_demo_slows_down() -> None:
 
 
 def test_without_seconds_it_serves_until_it_is_interrupted(tmp_path: Path) -> None:
-    port = free_port()
-    command = [*BRAIN, "demo", "--port", str(port), "--json"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", trust_env=False) as client:
-                wait_until(lambda: _has_mitigated(client, demo), every=0.05)
-            demo.send_signal(signal.SIGINT)
-            out, err = demo.communicate(timeout=60)
-        finally:
-            demo.kill()
-    assert demo.returncode in (0, 1), err  # 1 when it was interrupted before all was seen
-    assert json.loads(out)["events"]["threat.mitigated"] >= 1
-    assert "Traceback" not in err
+    port, out, err = free_port(), tmp_path / "out", tmp_path / "err"
+    demo = start(tmp_path, ("demo", "--port", str(port), "--json"), out, err, {})
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", trust_env=False) as client:
+            wait_until(lambda: _has_mitigated(client, demo), every=0.2)
+        assert demo.pid is not None
+        os.kill(demo.pid, signal.SIGINT)
+        demo.join(60)
+    finally:
+        kill(demo)
+    assert demo.exitcode in (0, 1), err.read_text()  # 1 when it was interrupted before all was seen
+    assert json.loads(out.read_text())["events"]["threat.mitigated"] >= 1
+    assert "Traceback" not in err.read_text()
 
 
-def _has_mitigated(client: httpx.Client, demo: subprocess.Popen[str]) -> bool:
-    assert demo.poll() is None, "the demo ended by itself"
+def _has_mitigated(client: httpx.Client, demo: BaseProcess) -> bool:
+    assert demo.is_alive(), "the demo ended by itself"
     try:
         return bool(client.get("/events", params={"pattern": "threat.mitigated"}).json()["events"])
     except httpx.HTTPError:
