@@ -16,6 +16,7 @@ import pytest_asyncio
 from brain.settings import Settings
 from support.field_cases import Request, Walk
 from support.server import running_server
+from support.sizes import sizes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -40,8 +41,8 @@ async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[http
         yield client
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def walk(client: httpx.AsyncClient) -> Walk:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=sizes(2, 7))
+async def walk(client: httpx.AsyncClient, request: pytest.FixtureRequest) -> Walk:
     rule = {"id": "kept", "name": "kept", "effect": "DENY", "conditions": []}
     threat = {"type": "scan", "source": "203.0.113.7"}
     silence = {"matchers": ["agent=a1"], "ends_at": 4e9, "by": "ann", "reason": "moved"}
@@ -67,7 +68,7 @@ async def walk(client: httpx.AsyncClient) -> Walk:
         "event_id": "evt_policy_1703001234567_9f3ac81b2d40a1c7",
         "system": "jira",
     }
-    return Walk((await client.get("/openapi.json")).json(), known)
+    return Walk((await client.get("/openapi.json")).json(), known, request.param)
 
 
 async def sent(client: httpx.AsyncClient, request: Request) -> httpx.Response:

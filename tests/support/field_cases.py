@@ -6,7 +6,7 @@ import copy
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import cycle, islice, pairwise
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +14,11 @@ Schema = Mapping[str, Any]
 
 _HERE = "@@here@@"
 _LONGEST_URL = 30_000
-_DEPTHS = (1_000, 100_000)
+_WRONG_EVERYWHERE = (
+    *(b"1e400", b"NaN", b"-Infinity", b'"\\ud800"', b'"\xff"'),
+    *(b"[" * depth + b"]" * depth for depth in (1_000, 100_000)),
+)
+"""What no field takes, whatever its kind."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,13 @@ class Request:
 @dataclass
 class Walk:
     """Goes through a document. `known` gives the path parameters values that exist; `unbounded` names fields without a
-    bound."""
+    bound. Of the values that are wrong everywhere each field gets `shared`, in turn."""
 
     document: Schema
     known: Mapping[str, str]
+    shared: int = len(_WRONG_EVERYWHERE)
     unbounded: list[str] = field(default_factory=list)
+    _turn: Iterator[bytes] = field(default_factory=lambda: cycle(_WRONG_EVERYWHERE))
 
     def requests(self) -> Iterator[Request]:
         """Every request of every operation."""
@@ -165,9 +171,7 @@ class Walk:
             yield from [(True, b"{}"), (True, b"7"), (schema.get("minItems", 0) > 0, b"[]")]
         elif "properties" not in schema:
             yield from self._anything(name, schema)
-        yield from [(True, b"1e400"), (True, b"NaN"), (True, b"-Infinity"), (True, b'"\\ud800"'), (True, b'"\xff"')]
-        for depth in _DEPTHS:
-            yield True, b"[" * depth + b"]" * depth
+        yield from [(True, value) for value in islice(self._turn, self.shared)]
 
     def _texts(self, name: str, schema: Schema) -> Iterator[tuple[bool, bytes]]:
         if "maxLength" not in schema:
