@@ -64,20 +64,28 @@ def bring_forward(db: sa.Connection, metadata: sa.MetaData) -> None:
     names = [table.name for table in metadata.sorted_tables]
     part, steps = metadata.info.get("part", names[0]), metadata.info.get("steps", ())
     newest = len(steps) + 1
-    _METADATA.create_all(db)
+    there = _make_missing(db, _METADATA)
     stored = db.execute(sa.select(VERSIONS.c.version, VERSIONS.c.tables).where(VERSIONS.c.part == part)).one_or_none()
-    there = sa.inspect(db).get_table_names()
     version = stored.version if stored is not None else 1 if set(names) & set(there) else newest
     if version > newest:
         raise newer_schema(f"database {db.engine.url.render_as_string()}", part, version, newest)
     for step in steps[version - 1 :]:
         step(db)
-    metadata.create_all(db)
+    _make_missing(db, metadata)
     if version < newest:
         log.info("a schema was brought forward", part=part, version=newest)
     row = {"part": part, "version": newest, "tables": " ".join(names)}
     if stored is None or (stored.version, stored.tables) != (newest, row["tables"]):
         upsert(db, VERSIONS, [row])
+
+
+def _make_missing(db: sa.Connection, metadata: sa.MetaData) -> set[str]:
+    """Make the tables that are missing; the names of those that there were. One query, not one for each table."""
+    there = set(sa.inspect(db).get_table_names())
+    missing = [table for table in metadata.sorted_tables if table.name not in there]
+    if missing:
+        metadata.create_all(db, tables=missing, checkfirst=False)
+    return there
 
 
 def add_column(db: sa.Connection, column: sa.Column[Any]) -> None:
