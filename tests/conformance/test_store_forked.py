@@ -15,6 +15,7 @@ from brain.errors import Unavailable
 from brain.immune import HealthKind, HealthSeverity
 from brain.store import Store, forking, open_store
 from support.forks import Parent, forked, in_child
+from support.sizes import sizes
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -85,8 +86,9 @@ async def test_a_child_outlives_its_parents_sqlite_file(tmp_path: Path) -> None:
             other.close()
 
 
+@pytest.mark.parametrize("forks", sizes(10, 100))
 @pytest.mark.parametrize("url", ["memory", "sqlite", "redis"], indirect=True)
-def test_threads_of_the_parent_at_work_hang_no_child(store: Store) -> None:
+def test_threads_of_the_parent_at_work_hang_no_child(store: Store, forks: int) -> None:
     ended = threading.Event()
 
     def work(number: int) -> None:
@@ -98,7 +100,8 @@ def test_threads_of_the_parent_at_work_hang_no_child(store: Store) -> None:
     for thread in threads:
         thread.start()
     try:
-        for turn in range(30):
+        wait_until(lambda: len(keys(store)) == len(threads))
+        for turn in range(forks):
             assert in_child(lambda turn=turn: store.put("of-child", f"t{turn}", b"x") and store.revision("c")) >= 0
     finally:
         ended.set()
