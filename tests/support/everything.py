@@ -43,7 +43,10 @@ make_once()
 async def serve_once() -> None:
     """So that what is made once is there for all children."""
     given = settings.Settings(stream="memory://", port=0)
-    async with running.running(given) as server, httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+    async with (
+        running.running(given) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=60, trust_env=False) as client,
+    ):
         (await client.get("/api/events", params={"limit": 1})).raise_for_status()
 
 

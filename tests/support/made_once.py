@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from copy import deepcopy
+from dataclasses import fields, replace
 from functools import cache, wraps
+from types import FunctionType
 from typing import Any
 
 import httpx._transports.default as transports
 from fastapi import routing
 from fastapi._compat import v2
+from fastapi.dependencies.models import Dependant
 from fastapi.openapi import utils as openapi_utils
 
 from brain.server import openapi
@@ -24,6 +27,7 @@ def make_once() -> None:
     """From now on, in this process and in those that are forked from it."""
     transports.create_ssl_context = cache(transports.create_ssl_context)
     v2.ModelField.__post_init__ = _validators_once(v2.ModelField.__post_init__)  # type: ignore[method-assign]
+    routing.get_dependant = _dependants_once(routing.get_dependant)
     routing._extract_endpoint_context = _places_once(routing._extract_endpoint_context)
     openapi.get_openapi = _documents_once(openapi.get_openapi)  # type: ignore[attr-defined]
 
@@ -55,6 +59,29 @@ def _key(field: Any) -> Hashable:
     shown = {name: attributes.pop(name, None) for name in ("examples", "json_schema_extra")}
     config = tuple(sorted(field.config.items())) if field.config else None
     return parts["annotation"], tuple(parts["metadata"]), tuple(attributes.items()), repr(shown), config
+
+
+def _dependants_once(make: Callable[..., Dependant]) -> Callable[..., Dependant]:
+    """What FastAPI reads off the signature of an endpoint is the same for each server's own function of that code."""
+    made: dict[Hashable, Dependant] = {}
+
+    @wraps(make)
+    def get_dependant(*, path: str, call: Callable[..., Any], **more: Any) -> Dependant:
+        if not isinstance(call, FunctionType):
+            return make(path=path, call=call, **more)
+        said = repr((call.__defaults__, call.__kwdefaults__, call.__annotations__, more))
+        key = path, call.__code__, id(call.__globals__), said
+        found = made.get(key)
+        if found is None:
+            found = make(path=path, call=call, **more)
+            if not found.dependencies:  # those would be other servers' functions
+                made[key] = found
+        lists = {
+            field.name: [*value] for field in fields(found) if isinstance(value := getattr(found, field.name), list)
+        }
+        return replace(found, call=call, **lists)
+
+    return get_dependant
 
 
 def _places_once(find: Callable[[Any], Any]) -> Callable[[Any], Any]:
