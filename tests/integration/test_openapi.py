@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from support.server import ServeProcess
 
-EXAMPLES = 150 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 3
+EXAMPLES = 150 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 2
 LIVE = "/api/events/live"
 
 
