@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,14 +36,34 @@ def memory() -> sa.Engine:
     return sa.create_engine("sqlite://", poolclass=sa.StaticPool, connect_args={"check_same_thread": False})
 
 
+def _make_tables(engine: sa.Engine) -> None:
+    tables.METADATA.create_all(engine)
+    outbox.metadata.create_all(engine)
+
+
+@cache
+def _template() -> sa.Engine:
+    engine = memory()
+    _make_tables(engine)
+    return engine
+
+
+def _with_tables() -> sa.Engine:
+    """A database in memory with the tables, copied from one that they were made in: a copy takes no time."""
+    engine = memory()
+    with _template().connect() as source, engine.connect() as target:
+        source.connection.driver_connection.backup(target.connection.driver_connection)  # type: ignore[union-attr]
+    return engine
+
+
 class Alerting:
     """Alerting that moves only when it is told to."""
 
     def __init__(self, settings: Mapping[str, Any] | None = None, engine: sa.Engine | None = None) -> None:
         self.clock = Clock()
-        self.engine = memory() if engine is None else engine
-        tables.METADATA.create_all(self.engine)
-        outbox.metadata.create_all(self.engine)
+        self.engine = _with_tables() if engine is None else engine
+        if engine is not None:
+            _make_tables(engine)
         self.start({"notifiers": {"pager": pager()}} if settings is None else settings)
 
     def start(self, settings: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What FastAPI and httpx make anew for each server and client, and could share: made once a process.
+"""What FastAPI, SQLAlchemy and httpx make for each server, engine and client, and could share: made once a process.
 
 The routes of one server are those of the next, so a validator of a parameter is the same too, and so are the
 certificates that a client trusts. Making them is two thirds of what a start of a server costs. The OpenAPI document,
@@ -19,6 +19,10 @@ from fastapi import routing
 from fastapi._compat import v2
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi import utils as openapi_utils
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.util import LRUCache
 
 from brain.server import openapi
 
@@ -30,6 +34,7 @@ def make_once() -> None:
     routing.get_dependant = _dependants_once(routing.get_dependant)
     routing._extract_endpoint_context = _places_once(routing._extract_endpoint_context)
     openapi.get_openapi = _documents_once(openapi.get_openapi)  # type: ignore[attr-defined]
+    ClauseElement._compile_w_cache = _statements_once(ClauseElement._compile_w_cache)  # type: ignore[method-assign]
 
 
 def _validators_once(make: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -82,6 +87,21 @@ def _dependants_once(make: Callable[..., Dependant]) -> Callable[..., Dependant]
         return replace(found, call=call, **lists)
 
     return get_dependant
+
+
+def _statements_once(make: Callable[..., Any]) -> Callable[..., Any]:
+    """SQLAlchemy keeps what it made of a statement for each engine; it is the same for all SQLite files."""
+    shared: list[Any] = []
+
+    @wraps(make)
+    def compile_with_cache(statement: ClauseElement, dialect: Dialect, **more: Any) -> Any:
+        if type(dialect) is SQLiteDialect_pysqlite and more["compiled_cache"] is not None:
+            if not shared:
+                shared.extend((dialect, LRUCache(5_000)))
+            dialect, more["compiled_cache"] = shared
+        return make(statement, dialect, **more)
+
+    return compile_with_cache
 
 
 def _places_once(find: Callable[[Any], Any]) -> Callable[[Any], Any]:
