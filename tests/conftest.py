@@ -38,6 +38,8 @@ if folder := memory_folder():
 
 FOLDERS = ("chaos", "browser", "integration", "conformance", "unit")
 """Slow ones first, so that no worker is left with a long test at the end."""
+LONGEST_ID = 100
+"""Characters of a parameter that the name of a test shows."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,6 +58,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("browser"))
         elif _shares(item):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A short name for a long text: pytest would make its names of 100,000 characters, and take seconds over each."""
+    if not isinstance(val, str | bytes) or len(val) <= LONGEST_ID:
+        return None
+    start = val[:LONGEST_ID]
+    shown = start if isinstance(start, str) else start.decode("ascii", "backslashreplace")
+    return f"{shown.encode('unicode_escape').decode('ascii')}... of {len(val)}"
 
 
 def _shares(item: pytest.Item) -> bool:
