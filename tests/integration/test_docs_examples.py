@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from brain.settings import load_settings
+from support.command import run_program
 from support.server import brain
 
 ROOT = Path(__file__).parents[2]
@@ -25,8 +26,26 @@ PROGRAMS = [
 ]
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_a_program_of_the_docs(program: str, tmp_path: Path) -> None:
+README_PROGRAMS = [
+    pytest.param(program, id=f"readme-{number}")
+    for number, program in enumerate(
+        re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    )
+][:2]
+
+
+@pytest.mark.parametrize("program", [*README_PROGRAMS, *PROGRAMS])
+def test_a_program_of_the_documents(program: str, tmp_path: Path) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(program)
+    done = run_program(path, folder=tmp_path)
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize(
+    "program", [README_PROGRAMS[0], *(pytest.param(*one.values, id=one.id, marks=pytest.mark.long) for one in PROGRAMS)]
+)
+def test_a_program_of_the_documents_in_a_python_of_its_own(program: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
@@ -41,17 +60,8 @@ def readme_block(heading: str, language: str) -> str:
     return found.group(1)
 
 
-@pytest.mark.parametrize("number", range(2))
-def test_a_program_of_the_readme(number: int, tmp_path: Path) -> None:
-    program = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)[number]
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-
-
 def test_the_readme_proves_what_happened(tmp_path: Path) -> None:
-    assert brain("demo", "--seconds", "3", "--json", "--folder", "demo", folder=tmp_path).returncode == 0
+    assert brain("demo", "--seconds", "1", "--json", "--folder", "demo", folder=tmp_path).returncode == 0
     tmp_path = tmp_path / "demo"
     key = brain("audit", "key", folder=tmp_path).stdout.strip()
     event_id = ""

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from brain import Event, EventStream
+from support import inbox_worker
+from support.command import run_program
 
-TESTS = Path(__file__).parent.parent
+WORKER = Path(inbox_worker.__file__)
 EVENTS, KILLED_AT = 20, 7
-
-
-def worker(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "support.inbox_worker", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "redis"])
@@ -37,13 +30,13 @@ async def test_the_effect_happens_once(
         receipts = [stream.publish(event) for event in events]
         await receipts[-1]
 
-    killed = worker(url, effects, point, str(KILLED_AT))
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    killed = run_program(WORKER, url, effects, point, str(KILLED_AT), folder=tmp_path)
+    assert killed.code == -signal.SIGKILL, killed.err
     assert db.execute("SELECT event_id FROM effects").fetchall() == [(event.id,) for event in events[:effects_then]]
 
-    finished = worker(url, effects)
-    assert finished.returncode == 0, finished.stderr
+    finished = run_program(WORKER, url, effects, folder=tmp_path)
+    assert finished.code == 0, finished.err
     assert db.execute("SELECT event_id FROM effects").fetchall() == [(event.id,) for event in events]
-    found_handled = int(finished.stdout.splitlines()[-1])
+    found_handled = int(finished.out.splitlines()[-1])
     assert found_handled >= effects_then - KILLED_AT, "the one that was committed came again, and had no effect"
     db.close()

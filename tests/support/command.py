@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,21 @@ class Command:
         if process.exitcode is None:
             process.kill()
         return Ran(process.exitcode, out.read_text(), err.read_text())
+
+
+def run_program(program: str | Path, *arguments: str, folder: Path) -> Ran:
+    """Run a Python file as the main program, to its end, in a process that has imported what the package does."""
+    out, err = folder / ".out", folder / ".err"
+    process = start(folder, (program, *arguments), out, err, {}, main=_program)
+    process.join(120)
+    if process.exitcode is None:
+        process.kill()
+    return Ran(process.exitcode, out.read_text(), err.read_text())
+
+
+def _program() -> None:
+    del sys.argv[0]
+    runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def start(

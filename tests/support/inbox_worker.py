@@ -1,8 +1,7 @@
 """A consumer process with an inbox, which kills itself at a chosen point of a chosen event.
 
-    python -m support.inbox_worker STREAM_URL EFFECTS_FILE [POINT N]
-
-It ends by itself when its group has handled everything, and prints how many events it found handled before.
+Its arguments: STREAM_URL EFFECTS_FILE [POINT N]. It ends by itself when its group has
+handled everything, and prints how many events it found handled before.
 """
 
 from __future__ import annotations
