@@ -75,10 +75,14 @@ def _shares(item: pytest.Item) -> bool:
     return any(found[-1].scope == "module" for found in fixtures if found)
 
 
+gc.disable()  # until the tests are collected: nothing of that is garbage
+
+
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector what stays for the whole run: modules and items."""
-    gc.collect()
+    """Spare the garbage collector what stays for the whole run, modules and items, and let it look less often."""
     gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+    gc.enable()
 
 
 @pytest.fixture
