@@ -44,6 +44,8 @@ LONGEST_ID = 100
 
 def pytest_configure(config: pytest.Config) -> None:
     """Every other worker begins to collect at the other end: each finds half of the files compiled by the others."""
+    if config.getoption("numprocesses", None):
+        gc.enable()  # this process collects no tests: its workers do
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     if config.args == config.getini("testpaths") and worker[-1] in "13579":
         config.args = [f"tests/{folder}" for folder in sorted(FOLDERS, reverse=True)]
