@@ -44,6 +44,8 @@ LONGEST_ID = 100
 
 def pytest_configure(config: pytest.Config) -> None:
     """Every other worker begins to collect at the other end: each finds half of the files compiled by the others."""
+    if config.getoption("numprocesses", None):
+        gc.enable()  # this process collects no tests: its workers do
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     if config.args == config.getini("testpaths") and worker[-1] in "13579":
         config.args = [f"tests/{folder}" for folder in sorted(FOLDERS, reverse=True)]
@@ -75,10 +77,14 @@ def _shares(item: pytest.Item) -> bool:
     return any(found[-1].scope == "module" for found in fixtures if found)
 
 
+gc.disable()  # until the tests are collected: nothing of that is garbage
+
+
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector what stays for the whole run: modules and items."""
-    gc.collect()
+    """Spare the garbage collector what stays for the whole run, modules and items, and let it look less often."""
     gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+    gc.enable()
 
 
 @pytest.fixture

@@ -18,9 +18,8 @@ from brain.kit.database import open_database
 from brain.kit.outbox import outbox
 from brain.server.running import running
 from brain.settings import Settings
+from support.sizes import sizes
 from support.waiting import until
-
-STORIES = 12
 
 
 @pytest.fixture
@@ -46,7 +45,8 @@ async def escalate(client: httpx.AsyncClient, number: int) -> None:
 
 
 @pytest.mark.timeout(240)
-async def test_all_of_them_down_then_up(tmp_path: Path, stand_ins: StandIns) -> None:
+@pytest.mark.parametrize("stories", sizes(5, 24))
+async def test_all_of_them_down_then_up(stories: int, tmp_path: Path, stand_ins: StandIns) -> None:
     url = f"sqlite:///{tmp_path}/brain.db"
     settings = with_stand_ins(Settings(stream=url, store=url, port=0), stand_ins.url)
     database = open_database(f"sqlite:///{tmp_path}/brain-consumers.db")
@@ -55,14 +55,14 @@ async def test_all_of_them_down_then_up(tmp_path: Path, stand_ins: StandIns) -> 
         running(settings) as server,
         httpx.AsyncClient(base_url=server.url, timeout=30, trust_env=False) as client,
     ):
-        for number in range(STORIES):
+        for number in range(stories):
             await escalate(client, number)
 
         async def get(path: str) -> Any:
             return (await client.get(f"/api{path}")).raise_for_status().json()
 
         async def incidents_open() -> bool:
-            return len(await get("/incidents")) == STORIES
+            return len(await get("/incidents")) == stories
 
         async def all_channels_tried() -> bool:
             with database.connect() as db:
@@ -97,20 +97,20 @@ async def test_all_of_them_down_then_up(tmp_path: Path, stand_ins: StandIns) -> 
                 rows = sa.select(sa.func.count()).select_from(outbox).where(outbox.c.state == "waiting")
                 return int(db.execute(rows).scalar_one())
 
-        await until(lambda: len(stand_ins.pagerduty.alerts) >= STORIES, 120)
-        await until(lambda: len(stand_ins.jira.issues) >= STORIES, 120)
-        await until(lambda: len(stand_ins.servicenow.incidents) >= STORIES, 120)
+        await until(lambda: len(stand_ins.pagerduty.alerts) >= stories, 120)
+        await until(lambda: len(stand_ins.jira.issues) >= stories, 120)
+        await until(lambda: len(stand_ins.servicenow.incidents) >= stories, 120)
         await until(lambda: waiting() == 0, 120)
 
         mirrors = [mirror for incident in await get("/incidents") for mirror in incident["mirrors"]]
 
     pages = Counter(alert["dedup_key"] for alert in stand_ins.pagerduty.alerts)
-    assert len(pages) == STORIES
+    assert len(pages) == stories
     assert set(pages.values()) == {1}
-    assert len(stand_ins.jira.issues) == STORIES
-    assert len(stand_ins.servicenow.incidents) == STORIES
-    assert sorted(mirror["system"] for mirror in mirrors) == ["jira"] * STORIES + ["servicenow"] * STORIES
-    assert len({(mirror["system"], mirror["key"]) for mirror in mirrors}) == 2 * STORIES
+    assert len(stand_ins.jira.issues) == stories
+    assert len(stand_ins.servicenow.incidents) == stories
+    assert sorted(mirror["system"] for mirror in mirrors) == ["jira"] * stories + ["servicenow"] * stories
+    assert len({(mirror["system"], mirror["key"]) for mirror in mirrors}) == 2 * stories
     with database.connect() as db:
         refused = db.execute(sa.select(outbox.c.channel, outbox.c.last_error).where(outbox.c.state == "refused")).all()
     assert refused == []

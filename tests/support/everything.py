@@ -40,6 +40,7 @@ from brain.threats import http as threats_api
 from support import alerting_worker, audit_worker, dna_worker, group_worker, incident_worker, metrics_worker, producer
 from support.made_once import make_once
 
+gc.disable()  # until all is imported
 make_once()
 
 
@@ -81,6 +82,7 @@ for plugin in plugins().values():
         plugin.command(name)
 settings.settings_model()
 settle()
+gc.enable()
 # No child's garbage collector looks through all of this: half of the time that a command takes.
 gc.collect()
 gc.freeze()

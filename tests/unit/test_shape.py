@@ -20,12 +20,15 @@ def trees() -> dict[Path, ast.Module]:
     return {path: ast.parse(path.read_text("utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
 
 
-def functions() -> Iterator[tuple[str, Function]]:
+@cache
+def functions() -> tuple[tuple[str, Function], ...]:
     """Every function and method of the package, with its place."""
-    for path, tree in trees().items():
-        for node in ast.walk(tree):
-            if isinstance(node, Function):
-                yield f"{path.relative_to(SOURCE)}:{node.lineno} {node.name}", node
+    return tuple(
+        (f"{path.relative_to(SOURCE)}:{node.lineno} {node.name}", node)
+        for path, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, Function)
+    )
 
 
 def lines(node: Function) -> int:
@@ -55,13 +58,13 @@ def _public(path: str, body: list[ast.stmt]) -> Iterator[tuple[str, Function]]:
 
 
 def test_almost_no_function_is_longer_than_forty_lines() -> None:
-    found = list(functions())
+    found = functions()
     long = [place for place, node in found if lines(node) > 40]
     assert len(long) <= 0.005 * len(found), long
 
 
 def test_almost_no_function_takes_more_than_six_parameters() -> None:
-    found = list(functions())
+    found = functions()
     many = [place for place, node in found if parameters(node) > 6]
     assert len(many) <= 0.005 * len(found), many
 
