@@ -167,6 +167,14 @@ CREATE_NOTHING = {
     "/api/policy/replay": "only reads",
     "/api/audit/verify": "only reads",
     "/api/incidents/webhooks/{system}": "names a ticket",
+    **{
+        f"/api/missions/{{mission_id}}/{move}": "moves a mission"
+        for move in ("start", "pause", "resume", "cancel", "retry")
+    },
+    **{f"/api/tasks/{{task_id}}/{said}": "names a lease" for said in ("heartbeat", "complete", "fail", "give-back")},
+    "/api/tasks/{task_id}/answer": "answered once",
+    "/api/tasks/lease": "free again when its lease ends",
+    "/api/missions/vda5050/check": "only reads",
 }
 
 
