@@ -29,7 +29,7 @@ def _without_nul(text: str) -> str:
     return text
 
 
-NoNul = AfterValidator(_without_nul)
+NoNul: AfterValidator = AfterValidator(_without_nul)
 AgentId = Annotated[str, NoNul, Field(min_length=1, max_length=limits.ID, examples=["robot-7"])]
 Capability = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]*$")]
 
