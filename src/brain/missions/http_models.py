@@ -98,7 +98,7 @@ class FailRequest(BaseModel):
     model_config: ClassVar[ConfigDict] = _example(token=1, error="card declined", retry=False)
 
     token: Token
-    error: Note = Field(description="What went wrong")
+    error: str = Field(max_length=limits.REASON, description="What went wrong")
     retry: bool = Field(default=True, description="Whether another try may help")
 
 
