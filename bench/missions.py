@@ -1,4 +1,6 @@
-"""Completions of tasks a second, each answered after its sync of the disk, beside dbos: `python -m bench.missions [N]`.
+"""Completions of tasks a second, each answered after its sync of the disk, beside dbos.
+
+Run by `python -m bench.missions [N [ROUNDS]]`.
 
 Ours: N missions of ten tasks one after the other, leased and completed by agents of one process, each completion with
 its event and its fencing token, in WAL with synchronous=FULL; the events are taken to a stream on SQLite meanwhile.
@@ -27,11 +29,11 @@ KINDS = ("ours", "ours, policy asked", "dbos", "dbos, WAL")
 DBOS_WORKFLOWS = 100
 
 
-def run(missions: int = 1000) -> list[dict[str, Any]]:
+def run(missions: int = 1000, rounds: int = ROUNDS) -> list[dict[str, Any]]:
     """One row for each kind."""
     found: dict[str, list[float]] = {kind: [] for kind in KINDS}
     notes: dict[str, str] = {}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for kind in KINDS:
             count = missions if kind.startswith("ours") else min(missions, DBOS_WORKFLOWS)
             done = subprocess.run(
@@ -71,7 +73,7 @@ def main() -> None:
                 answer = asyncio.run(_ours(Path(folder), count, guarded=kind.endswith("asked")))
         print(json.dumps(answer))
         return
-    for row in run(int(sys.argv[1]) if len(sys.argv) > 1 else 1000):
+    for row in run(*map(int, sys.argv[1:3])):
         print(line(row), flush=True)
 
 

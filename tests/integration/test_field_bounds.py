@@ -70,6 +70,8 @@ async def walk(client: httpx.AsyncClient, request: pytest.FixtureRequest) -> Wal
         "snapshot_id": "1",
         "study_id": "st_none",
         "trial": "0",
+        "mission_id": "mis_none",
+        "task_id": "mis_none.a",
     }
     return Walk((await client.get("/openapi.json")).json(), known, request.param)
 

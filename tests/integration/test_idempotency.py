@@ -170,6 +170,14 @@ CREATE_NOTHING = {
     "/api/incidents/webhooks/{system}": "names a ticket",
     "/api/connectors/{name}/test": "how the connector is now",
     "/api/connectors/{name}/webhook": "has a key of its sender's",
+    **{
+        f"/api/missions/{{mission_id}}/{move}": "moves a mission"
+        for move in ("start", "pause", "resume", "cancel", "retry")
+    },
+    **{f"/api/tasks/{{task_id}}/{said}": "names a lease" for said in ("heartbeat", "complete", "fail", "give-back")},
+    "/api/tasks/{task_id}/answer": "answered once",
+    "/api/tasks/lease": "free again when its lease ends",
+    "/api/missions/vda5050/check": "only reads",
 }
 
 

@@ -163,6 +163,29 @@ async def test_a_task_waits_for_the_approval_that_policy_asks_for(client: httpx.
             await becomes(client, mission["id"], status)
 
 
+async def test_many_failures_reach_the_health_of_the_fleet_and_the_events_the_stream(client: httpx.AsyncClient) -> None:
+    for _ in range(5):
+        await made(client, tasks=[{"id": "charge", "type": "charge", "max_attempts": 1}])
+    async with MissionClient(str(client.base_url), KEY) as tasks:
+        for task in await tasks.lease(Wanted("ann", most=5)):
+            await tasks.fail(task.id, task.token, "no\0route")
+
+    async def reported() -> bool:
+        found = (await client.get("/api/immune/events")).json()
+        return [(one["kind"], one["module"]) for one in found] == [("ERROR_SPIKE", "missions")]
+
+    await until(reported)
+
+    async def announced() -> bool:
+        query = {"pattern": "mission.failed", "limit": 10}
+        return len((await client.get("/api/events", params=query)).json()["events"]) == 5
+
+    await until(announced)
+    measured = (await client.get("/metrics")).text
+    assert 'brain_missions{status="failed"} 5.0' in measured
+    assert 'brain_mission_tasks{status="failed"} 5.0' in measured
+
+
 async def test_a_server_that_is_away_can_be_tried_again() -> None:
     async with MissionClient("http://127.0.0.1:9") as tasks:
         with pytest.raises(Unavailable, match="ConnectError"):

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from brain.charter import HealthKind, HealthSeverity
 from brain.errors import BrainError, NotFound
 from brain.kit.leases import LeaseLost
+from brain.kit.outbox.table import without_nul
 from brain.kit.sql import chunks
 from brain.missions.creating import make_ready
 from brain.missions.events import TASK_COMPLETED, TASK_FAILED, TASK_PROGRESS, TASK_RETRYING
@@ -157,7 +158,7 @@ def fail(change: MissionTransaction, failure: Failure) -> BrainError | None:
     if (fault := lease_fault(task, failure, change.now)) is not None:
         return fault
     assert task is not None
-    fail_task(change, task, failure.error, retry=failure.retry)
+    fail_task(change, task, without_nul(failure.error), retry=failure.retry)
     return None
 
 

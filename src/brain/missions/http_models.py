@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
 from brain import limits
-from brain.missions.models import AgentId, Capability, MissionStatus, Name, NewMission, TaskStatus
+from brain.fields import Value
+from brain.missions.models import AgentId, Capability, MissionStatus, Name, NewMission, NoNul, TaskStatus
 
 EXAMPLE_ID = "mis_4be0c1f2a9d35768"
 EXAMPLE_TASK = f"{EXAMPLE_ID}.charge"
 LONGEST_WAIT = 20.0
 """Seconds that one request for a task may wait."""
 
-Note = Annotated[str, Field(max_length=limits.REASON, description="The reason, in words")]
+Note = Annotated[str, NoNul, Field(max_length=limits.REASON, description="The reason, in words")]
 ByField = Annotated[AgentId | None, Field(description="Who does it: the person or the agent that policy decides on")]
 Token = Annotated[int, Field(ge=0, le=limits.COUNT, description="The token of the lease, as it came with the task")]
 
@@ -88,7 +89,7 @@ class CompleteRequest(BaseModel):
     model_config: ClassVar[ConfigDict] = _example(token=1, result={"receipt": "r-17"})
 
     token: Token
-    result: JsonValue = Field(default=None, description="What came of it, for those who look and for what undoes it")
+    result: Value = Field(default=None, description="What came of it, for those who look and for what undoes it")
 
 
 class FailRequest(BaseModel):
@@ -97,7 +98,7 @@ class FailRequest(BaseModel):
     model_config: ClassVar[ConfigDict] = _example(token=1, error="card declined", retry=False)
 
     token: Token
-    error: Note = Field(description="What went wrong")
+    error: str = Field(max_length=limits.REASON, description="What went wrong")
     retry: bool = Field(default=True, description="Whether another try may help")
 
 

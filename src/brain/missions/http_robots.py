@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from brain import limits
+from brain.fields import Object
 from brain.kit.database_threads import for_reading
 from brain.kit.http import creates_nothing
 from brain.missions.http_models import EXAMPLE_ID
@@ -25,7 +26,7 @@ class CheckRequest(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     topic: str = Field(max_length=limits.TYPE, description="order, state, instantActions, connection, ...")
-    message: dict[str, Any] = Field(description="The message")
+    message: Object = Field(description="The message")
 
 
 class CheckView(BaseModel):

@@ -7,10 +7,11 @@ from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from brain import limits
 from brain.errors import InvalidInput
+from brain.fields import Moment, Object
 
 MOST_TASKS = 10_000
 """Tasks of one mission."""
@@ -20,7 +21,16 @@ UNDO = "undo:"
 PRIORITIES = {"low": 0, "normal": 1, "high": 2, "urgent": 3}
 Priority = Literal["low", "normal", "high", "urgent"]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-AgentId = Annotated[str, Field(min_length=1, max_length=limits.ID, examples=["robot-7"])]
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("has the character NUL, which databases cannot keep; leave it out")
+    return text
+
+
+NoNul: AfterValidator = AfterValidator(_without_nul)
+AgentId = Annotated[str, NoNul, Field(min_length=1, max_length=limits.ID, examples=["robot-7"])]
 Capability = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]*$")]
 
 
@@ -70,7 +80,7 @@ class Undo(_Given):
     """The task that undoes another."""
 
     type: Name = Field(examples=["refund"])
-    input: dict[str, JsonValue] = Field(default={}, description="What the agent gets, beside the result to undo")
+    input: Object = Field(default={}, description="What the agent gets, beside the result to undo")
 
 
 class NewTask(_Given):
@@ -78,7 +88,7 @@ class NewTask(_Given):
 
     id: Name = Field(description="Its name in the mission", examples=["charge"])
     type: Name = Field(description="What has to be done; the action that policy decides on is task.<type>")
-    input: dict[str, JsonValue] = Field(default={}, description="What the agent gets")
+    input: Object = Field(default={}, description="What the agent gets")
     depends_on: list[Name] = Field(default=[], max_length=1000, description="Tasks that must be completed before")
     capabilities: list[Capability] = Field(default=[], max_length=20, description="What the agent must be able to do")
     max_attempts: int = Field(default=3, ge=1, le=100, description="Tries until it has failed")
@@ -87,7 +97,7 @@ class NewTask(_Given):
         default=None, gt=0, le=31 * 86_400, description="Longest time of one try, or of a person's answer"
     )
     undo: Undo | None = Field(default=None, description="What undoes it when the mission fails or is cancelled later")
-    person: str | None = Field(
+    person: Annotated[str, NoNul] | None = Field(
         default=None, min_length=1, max_length=limits.REASON, description="The question to a person; no agent gets it"
     )
 
@@ -95,17 +105,17 @@ class NewTask(_Given):
 class NewMission(_Given):
     """A mission to be made: a graph of tasks."""
 
-    name: str = Field(min_length=1, max_length=limits.TITLE, examples=["order 4711"])
-    description: str = Field(default="", max_length=limits.TEXT)
+    name: Annotated[str, NoNul] = Field(min_length=1, max_length=limits.TITLE, examples=["order 4711"])
+    description: Annotated[str, NoNul] = Field(default="", max_length=limits.TEXT)
     tasks: list[NewTask] = Field(min_length=1, max_length=MOST_TASKS)
     priority: Priority = "normal"
-    deadline: float | None = Field(
-        default=None, ge=0, lt=limits.MOMENT, description="Until when it should be over, Unix seconds"
-    )
+    deadline: Moment | None = Field(default=None, description="Until when it should be over, Unix seconds")
     cancel_when_overdue: bool = Field(default=False, description="Whether it is cancelled at its deadline")
-    tags: list[Annotated[str, Field(max_length=limits.TYPE)]] = Field(default=[], max_length=limits.TAGS)
-    context: dict[str, JsonValue] = Field(default={}, description="What every agent gets with each task")
-    correlation_id: str | None = Field(default=None, max_length=limits.STORY, description="Of its events; else its id")
+    tags: list[Annotated[str, NoNul, Field(max_length=limits.TYPE)]] = Field(default=[], max_length=limits.TAGS)
+    context: Object = Field(default={}, description="What every agent gets with each task")
+    correlation_id: Annotated[str, NoNul] | None = Field(
+        default=None, max_length=limits.STORY, description="Of its events; else its id"
+    )
     start: bool = Field(default=True, description="Whether it starts at once")
     by: AgentId | None = Field(default=None, description="Who makes it: the agent that policy decides on")
 

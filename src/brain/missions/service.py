@@ -66,9 +66,6 @@ class MissionService:
         Raises InvalidInput for a graph that is none, Conflict when the key made one from other content, ActionDenied
         and ApprovalRequired when policy does not let `new.by` start it.
         """
-        for task in new.tasks:
-            checked_document(task.input, f"tasks.{task.id}.input")
-        checked_document(new.context, "context")
         content = content_digest(new.model_dump(mode="json"))
         id = f"mis_{token_for('mission', key)}"
         if new.start:
