@@ -16,6 +16,7 @@ on the command line each of them ends with exit code 2.
             CannotContinue         409  a consumer stands still until somebody mends or decides something
             BegunBeforeFork        409  a loop over events, or a receipt, belongs to the process that forked this one
             OwnedElsewhere         409  another consumers' database has the group
+            LeaseLost              409  the lease has ended, or somebody else has it
         Unavailable                503  a part that is needed does not answer
             Closed                 503  the stream is closed in this process
             TryLater               503  an outside service cannot do it now
