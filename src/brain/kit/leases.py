@@ -68,7 +68,7 @@ class Leases:
     def acquire(self, db: sa.Connection, name: str, holder: str, seconds: float) -> Lease | None:
         """Take the lease for so long, under a new token; None while another holds it (`find` names who).
 
-        Who holds it already gets it anew, and the earlier token is worth nothing: a restarted process goes on at once,
+        Who holds it already gets a new one, and the earlier token is worth nothing: a restarted process goes on at once,
         and its older self cannot.
         """
         now = self._clock()
@@ -109,7 +109,7 @@ class Leases:
         if row.token != token:
             raise LeaseLost(f"{self._kind} {name}: token {token} is not the present one; {row.holder} has the lease")
         if row.until <= self._clock():
-            raise LeaseLost(f"{self._kind} {name}: the lease of {row.holder} ran out; acquire it anew")
+            raise LeaseLost(f"{self._kind} {name}: the lease of {row.holder} ran out; acquire it again")
         return _lease(row)
 
     def find(self, db: sa.Connection, name: str) -> Lease | None:
@@ -123,7 +123,7 @@ class Leases:
         return [_lease(row) for row in db.execute(sa.select(LEASES).where(mine).order_by(LEASES.c.name))]
 
     def lapse(self, db: sa.Connection) -> list[Lease]:
-        """Clear the leases that ran out; those, each told once: for whoever announces that a holder is gone."""
+        """Clear the leases that ran out; those, each once: for whoever announces that a holder is gone."""
         now = self._clock()
         old = sa.and_(LEASES.c.kind == self._kind, LEASES.c.holder.is_not(None), LEASES.c.until <= now)
         ended = [
