@@ -32,6 +32,9 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "parquet": ("pyarrow",),
     "apprise": ("apprise",),
     "cloudevents": ("cloudevents",),
+    "hardware": ("psutil",),
+    "gpu": ("pynvml",),
+    "gpio": ("gpiozero",),
 }
 """By extra: the packages that it brings, as they are imported. Each is listed once, under the extra that is named."""
 

@@ -1,0 +1,83 @@
+"""What the routes of hardware take and answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from brain import limits
+from brain.hardware.devices import Device
+from brain.hardware.models import CommandResult, Movement
+from brain.hardware.readings import HostReading
+from brain.hardware.service import Robot, RobotLease, StopReport
+from brain.kit.views import view_of
+
+AgentId = Annotated[str, Field(min_length=1, max_length=limits.ID, description="The agent.", examples=["driver-1"])]
+ByName = Annotated[str, Field(min_length=1, max_length=limits.ID, description="Who does it.", examples=["ann"])]
+Reason = Annotated[str, Field(min_length=1, max_length=limits.REASON, description="Why.", examples=["smoke"])]
+Token = Annotated[int, Field(ge=1, le=limits.COUNT, description="The token of the agent's lease.", examples=[7])]
+
+DeviceView = view_of(Device, "HardwareDevice")
+HostView = view_of(HostReading, "HardwareHost")
+RobotView = view_of(Robot, "HardwareRobot")
+LeaseView = view_of(RobotLease, "HardwareLease")
+CommandView = view_of(CommandResult, "HardwareCommand")
+StopView = view_of(StopReport, "HardwareStop")
+
+
+class NewLease(BaseModel):
+    """Who wants to drive."""
+
+    agent_id: AgentId
+
+
+class HeldLease(BaseModel):
+    """A lease as its holder shows it."""
+
+    agent_id: AgentId
+    lease_token: Token
+
+
+class NewCommand(BaseModel):
+    """A movement, and the lease that permits it. The robot goes on with it until the next one, or its deadman."""
+
+    agent_id: AgentId
+    lease_token: Token
+    linear_x: float = Field(default=0.0, description="m/s forward", examples=[0.4])
+    linear_y: float = Field(default=0.0, description="m/s to the left")
+    angular_z: float = Field(default=0.0, description="rad/s to the left", examples=[-0.2])
+
+    def movement(self) -> Movement:
+        """The movement alone."""
+        return Movement(linear_x=self.linear_x, linear_y=self.linear_y, angular_z=self.angular_z)
+
+
+class NewStop(BaseModel):
+    """Which robots to stop; all of them unless one is named."""
+
+    robot_id: str | None = Field(default=None, max_length=limits.ID, description="The robot; none: all of them.")
+    by: ByName
+    reason: Reason
+
+
+class RobotState(BaseModel):
+    """What a robot says of itself; the names depend on the robot."""
+
+    robot_id: str
+    state: dict[str, Any] | None = Field(description="Null: it cannot be asked.")
+
+
+class Cleared(BaseModel):
+    """The robots whose stop ended."""
+
+    robots: list[str]
+
+
+class HardwareInfo(BaseModel):
+    """What this server knows of hardware."""
+
+    version: str
+    host: str = Field(description="This host's name")
+    drivers: list[str] = Field(description="The kinds of driver that are installed")
+    robots: list[str] = Field(description="The robots of the settings")

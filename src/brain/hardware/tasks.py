@@ -1,0 +1,109 @@
+"""The tasks of the plug-in: the readings, the projection of measures, the reports, the events."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from typing import Any
+
+from prometheus_client.core import Metric
+
+from brain.hardware.host import HostSensors
+from brain.hardware.models import CONSUMER, GROUP
+from brain.hardware.monitor import Monitor
+from brain.hardware.plugin import PLUGIN
+from brain.hardware.projector import MeasureProjector
+from brain.hardware.prometheus import hardware_metrics
+from brain.hardware.reports import Reporting
+from brain.hardware.service import HardwareService
+from brain.hardware.settings import HardwareSettings
+from brain.hardware.tables import make_tables
+from brain.kit.database import OUTAGE
+from brain.kit.database_threads import for_tasks
+from brain.kit.outbox import Dispatcher, EventShipping, outbox_metrics
+from brain.kit.projection import Projection
+from brain.logs import Log
+from brain.plugins import PluginContext
+from brain.stream.retry import Backoff
+
+log: Log = Log("brain.hardware")
+
+
+class HardwareTasks:
+    """What runs for hardware in one process, over its service."""
+
+    def __init__(
+        self,
+        context: PluginContext,
+        service: HardwareService,
+        sensors: HostSensors,
+        events: EventShipping,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        settings = context.table(HardwareSettings)
+        self._context = context
+        self._service = service
+        self._events = events
+        self._ended: set[str] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._dispatcher = Dispatcher(context.database, CONSUMER, Reporting(context).deliver, clock=clock)
+        self.monitor: Monitor = Monitor(service, settings, sensors, clock, self._written)
+        projector = MeasureProjector(clock, self._note_ended)
+        self._projection = Projection(
+            context, GROUP, projector.apply, pattern=PLUGIN.listens, committed=self._stop_ended
+        )
+
+    @property
+    def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+        """The tasks, each of which runs until it is cancelled."""
+        return (self._with_tables(self.monitor.run), self._follow, *map(self._with_tables, self._senders()))
+
+    def metrics(self) -> Sequence[Metric]:
+        """What `/metrics` has of hardware. Blocks."""
+        return [*hardware_metrics(self._service, self.monitor), *outbox_metrics(self._dispatcher, self._events)]
+
+    def check(self) -> str:
+        """For `/readyz`."""
+        dead = self._projection.dead
+        return "ok" if not dead else f"{dead} events could not be applied; see brain dead-letters list"
+
+    def _senders(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+        return (self._dispatcher.run, self._events.run)
+
+    def _written(self) -> None:
+        self._events.nudge()
+        self._dispatcher.nudge()
+
+    async def _follow(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self._with_tables(self._projection.run)()
+
+    def _with_tables(self, run: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Coroutine[Any, Any, None]]:
+        """The task, begun once the tables are there."""
+
+        async def running() -> None:
+            backoff = Backoff(0.1, 5.0)
+            while True:
+                try:
+                    await for_tasks(self._context.database, make_tables, self._context.database)
+                    break
+                except OUTAGE as error:
+                    log.warning("the tables of hardware are not made yet", error=str(error))
+                    await asyncio.sleep(backoff.next_delay())
+            await run()
+
+        return running
+
+    def _note_ended(self, robots: Collection[str]) -> None:
+        self._ended.update(robots)
+
+    def _stop_ended(self) -> None:
+        """Called in the projection's thread after its commit."""
+        robots, self._ended = sorted(self._ended), set()
+        if robots and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._halt, robots)
+        self._written()
+
+    def _halt(self, robots: Sequence[str]) -> None:
+        self._service.parts.spawn(self._service.end_leases(robots))
