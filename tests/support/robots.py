@@ -14,12 +14,11 @@ from brain import Condition, EventStream, PolicyEngine, Rule
 from brain.charter import Effect, Event
 from brain.hardware.host import HostSensors
 from brain.hardware.mock import MockDriver
-from brain.hardware.models import CONSUMER, Movement
+from brain.hardware.models import Movement
 from brain.hardware.service import HardwareService
 from brain.hardware.settings import HardwareSettings
 from brain.hardware.tasks import HardwareTasks
 from brain.kit.database import open_database
-from brain.kit.outbox import EventShipping
 from brain.plugins import PluginContext, plugins
 from brain.policy.effects import acquire_engine, release_engine
 from brain.settings import Settings
@@ -118,12 +117,10 @@ async def fleet(
         for rule in (DRIVERS, KEEPERS):
             if rule.id not in {one.id for one in policy.rules()}:
                 await asyncio.to_thread(policy.add_rule, rule)
-        events = EventShipping(engine, CONSUMER, stream)
-        async with HardwareService.open(context, written=events.nudge, clock=clock) as service:
-            tasks = HardwareTasks(context, service, sensors or HostSensors(), events, clock)
+        async with HardwareTasks.open(context, sensors or HostSensors(), clock) as tasks:
             running = [asyncio.create_task(loop()) for loop in tasks.loops] if run else []
             try:
-                yield Fleet(context, policy, service, tasks)
+                yield Fleet(context, policy, tasks.service, tasks)
             finally:
                 for task in running:
                     task.cancel()

@@ -67,6 +67,8 @@ class ControlParts:
 class _Waiting:
     command: RobotCommand
     result: asyncio.Future[CommandResult]
+    admitted: bool
+    """Whether its lease was checked when it was given."""
 
 
 class RobotControl:
@@ -111,14 +113,15 @@ class RobotControl:
         check_bounds(command, self.settings)
         if self.stopped:
             await self._look_whether_stopped()
-        if self._sender is not None:  # it has to wait: what has no right to wait would keep others from their turn
+        waits = self._sender is not None
+        if waits:  # what has no right to wait would keep others from their turn
             await self._ask(self._parts.records.look, command)
             await self._decide(command)
         if len(self._waiting) >= self.settings.queue:
             error = Unavailable(f"robot {self.robot}: {len(self._waiting)} commands wait, which is the most; slow down")
             raise Refusal(RefusalCode.QUEUE_FULL, error)
         result: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(command, result))
+        self._waiting.append(_Waiting(command, result, waits))
         if self._sender is None:
             self._sender = asyncio.create_task(self._send_waiting())
         return result
@@ -135,6 +138,8 @@ class RobotControl:
                 try:
                     result = await self._send(one.command)
                 except Refusal as refusal:
+                    if one.admitted and refusal.code is RefusalCode.NO_LEASE:
+                        refusal.code = RefusalCode.LEASE_ENDED
                     _fail(one.result, refusal)
                 except Exception as error:  # noqa: BLE001  (raised where the command was given)
                     _fail(one.result, error)

@@ -30,7 +30,6 @@ from brain.hardware.http_models import (
     RobotView,
     StopView,
 )
-from brain.hardware.models import CONSUMER
 from brain.hardware.service import HardwareService
 from brain.hardware.settings import HardwareSettings
 from brain.hardware.tables import make_tables
@@ -39,7 +38,6 @@ from brain.kit.database import reachable, reading
 from brain.kit.database_threads import for_reading, for_writing
 from brain.kit.http import creates_nothing
 from brain.kit.idempotency import request_key
-from brain.kit.outbox import EventShipping
 from brain.kit.views import list_of
 from brain.plugins import Component, PluginContext
 from brain.stream.threads import run_alone
@@ -172,8 +170,6 @@ def _add_stops(router: APIRouter, service: HardwareService) -> None:
 async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """Hardware on these parts."""
     settings = context.table(HardwareSettings)
-    events = EventShipping(context.database, CONSUMER, context.stream)
-    async with HardwareService.open(context, written=events.nudge) as service:
-        tasks = HardwareTasks(context, service, HostSensors(settings.paths), events)
-        router = hardware_router(service, HostSensors(settings.paths))
+    async with HardwareTasks.open(context, HostSensors(settings.paths)) as tasks:
+        router = hardware_router(tasks.service, HostSensors(settings.paths))
         yield Component(router, tasks.loops, tasks.metrics, {"hardware": tasks.check})

@@ -62,6 +62,9 @@ class RefusalCode(StrEnum):
 
     BOUNDS = "bounds"
     NO_LEASE = "no_lease"
+    """The agent shows no lease of the robot: reported as a threat."""
+    LEASE_ENDED = "lease_ended"
+    """It had the lease when it gave the command, which then had to wait."""
     STOPPED = "stopped"
     DENIED = "denied"
     EXPIRED = "expired"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from prometheus_client.core import Metric
@@ -42,8 +43,8 @@ class HardwareTasks:
         clock: Callable[[], float] = time.time,
     ) -> None:
         settings = context.table(HardwareSettings)
+        self.service: HardwareService = service
         self._context = context
-        self._service = service
         self._events = events
         self._ended: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -54,6 +55,24 @@ class HardwareTasks:
             context, GROUP, projector.apply, pattern=PLUGIN.listens, committed=self._stop_ended
         )
 
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, context: PluginContext, sensors: HostSensors, clock: Callable[[], float] = time.time
+    ) -> AsyncIterator[HardwareTasks]:
+        """The tasks over a service of their own; at the end moving robots are stopped. Raises InvalidInput."""
+        events = EventShipping(context.database, CONSUMER, context.stream)
+        nudges = [events.nudge]
+
+        def written() -> None:
+            for nudge in nudges:
+                nudge()
+
+        async with HardwareService.open(context, written, clock) as service:
+            tasks = cls(context, service, sensors, events, clock)
+            nudges.append(tasks._dispatcher.nudge)
+            yield tasks
+
     @property
     def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The tasks, each of which runs until it is cancelled."""
@@ -61,7 +80,7 @@ class HardwareTasks:
 
     def metrics(self) -> Sequence[Metric]:
         """What `/metrics` has of hardware. Blocks."""
-        return [*hardware_metrics(self._service, self.monitor), *outbox_metrics(self._dispatcher, self._events)]
+        return [*hardware_metrics(self.service, self.monitor), *outbox_metrics(self._dispatcher, self._events)]
 
     def check(self) -> str:
         """For `/readyz`."""
@@ -106,4 +125,4 @@ class HardwareTasks:
         self._written()
 
     def _halt(self, robots: Sequence[str]) -> None:
-        self._service.parts.spawn(self._service.end_leases(robots))
+        self.service.parts.spawn(self.service.end_leases(robots))
