@@ -37,6 +37,8 @@ class Driver(ABC, Generic[S]):
 
     settings_model: ClassVar[type[DriverSettings]] = DriverSettings
     """The model of the table `options`."""
+    local: ClassVar[bool] = False
+    """Whether only the server's process can use it, as with pins; the command line leaves its stops to the server."""
 
     def __init__(self, robot: str, settings: S) -> None:
         self.robot = robot

@@ -35,6 +35,7 @@ class GpioDriver(Driver[GpioSettings]):
     """A robot with two driven wheels; it cannot move sideways."""
 
     settings_model = GpioSettings
+    local = True
 
     async def send(self, command: RobotCommand, seq: int) -> None:
         """Turn the wheels. Raises InvalidInput for a movement to the side, Unavailable where there are no pins."""

@@ -36,6 +36,7 @@ class MockDriver(Driver[MockSettings]):
     """Remembers the last 10,000 things that it took, and what it would do now."""
 
     settings_model = MockSettings
+    local = True
 
     def __init__(self, robot: str, settings: MockSettings) -> None:
         super().__init__(robot, settings)

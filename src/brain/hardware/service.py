@@ -94,8 +94,13 @@ class HardwareService:
         guard: EffectGuard | None,
         written: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
+        *,
+        serving: bool = True,
     ) -> None:
-        """`written` is called when there may be events to ship. Raises InvalidInput for settings of drivers."""
+        """`written` is called when there may be events to ship. Without `serving` drivers that are `local` are left
+        alone. Raises InvalidInput for settings of drivers.
+        """
+        self._serving = serving
         self.records: RobotRecords = RobotRecords(database, clock, settings.lease_seconds, written)
         self.parts: ControlParts = ControlParts(
             database, self.records, guard, clock, RefusalLog(database, self.records)
@@ -114,11 +119,13 @@ class HardwareService:
         context: PluginContext,
         written: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
+        *,
+        serving: bool = True,
     ) -> AsyncIterator[HardwareService]:
         """The service on these parts; at the end moving robots are stopped, and drivers closed."""
         settings = context.table(HardwareSettings)
         guard = context.find(EffectGuard)
-        service = cls(context.database, settings, guard, written, clock)
+        service = cls(context.database, settings, guard, written, clock, serving=serving)
         try:
             yield service
         finally:
@@ -190,7 +197,10 @@ class HardwareService:
         at, started = self._clock(), time.monotonic()
         for control in chosen:
             control.unrecorded += 1
-        done = await asyncio.gather(*(_timed_stop(control, started) for control in chosen))
+        here = [control for control in chosen if self._serving or not control.driver.local]
+        done = await asyncio.gather(*(_timed_stop(control, started) for control in here))
+        left = [RobotStop(robot=one.robot, reached=False, seconds=0.0, dropped=0) for one in chosen if one not in here]
+        done = [*done, *left]
         stop = Stop(
             robots=[one.robot for one in done],
             scope=ALL if robot is None else robot,
@@ -200,9 +210,9 @@ class HardwareService:
             dropped=sum(one.dropped for one in done),
             not_reached=[one.robot for one in done if not one.reached],
         )
-        recording = self.parts.spawn(self._record(stop, chosen))
+        recording = self.parts.spawn(self._record(stop, chosen, here))
         await asyncio.wait({recording}, timeout=RECORD_SECONDS)
-        return StopReport(robots=list(done), recorded=recording.done())
+        return StopReport(robots=done, recorded=recording.done())
 
     async def clear(self, robot: str | None, by: str, reason: str) -> list[str]:
         """End the stop of one robot, or of all, if the rules let `by` do so (`hardware.clear_stop`); which ended.
@@ -223,6 +233,11 @@ class HardwareService:
         """Stop the robots whose leases ended."""
         chosen = [self.robots[name] for name in robots if name in self.robots]
         await asyncio.gather(*(self._halt_recorded(control, StopReason.LEASE_ENDED) for control in chosen))
+
+    async def stop_recorded(self, robots: Sequence[str]) -> None:
+        """Stop the robots whose emergency stop another process recorded; this one's own were stopped already."""
+        chosen = [self.robots[name] for name in robots if name in self.robots and not self.robots[name].stopped]
+        await asyncio.gather(*(control.emergency_stop() for control in chosen))
 
     async def stop_left_moving(self) -> None:
         """Stop the robots that a process which ended left moving; those that nobody drives."""
@@ -251,12 +266,12 @@ class HardwareService:
             raise Unavailable(f"robot {robot}: it did not answer within {control.settings.timeout:g} s") from error
         return None if state is None else dict(state)
 
-    async def _record(self, stop: Stop, chosen: Sequence[RobotControl]) -> None:
+    async def _record(self, stop: Stop, chosen: Sequence[RobotControl], here: Sequence[RobotControl]) -> None:
         await self.parts.write(lambda: self.records.stop(stop))
         for control in chosen:
             control.unrecorded -= 1
         # Another process may have sent a movement after the first stop, and before it could know of it.
-        await asyncio.gather(*(control.halt(StopReason.EMERGENCY) for control in chosen))
+        await asyncio.gather(*(control.halt(StopReason.EMERGENCY) for control in here))
 
     async def _halt_recorded(self, control: RobotControl, reason: StopReason) -> None:
         reached = await control.halt(reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from brain.hardware.host import HostSensors
 from brain.hardware.models import CONSUMER, GROUP
 from brain.hardware.monitor import Monitor
 from brain.hardware.plugin import PLUGIN
-from brain.hardware.projector import MeasureProjector
+from brain.hardware.projector import MeasureProjector, ToHalt
 from brain.hardware.prometheus import hardware_metrics
 from brain.hardware.reports import Reporting
 from brain.hardware.service import HardwareService
@@ -46,13 +46,13 @@ class HardwareTasks:
         self.service: HardwareService = service
         self._context = context
         self._events = events
-        self._ended: set[str] = set()
+        self._to_halt = ToHalt((), ())
         self._loop: asyncio.AbstractEventLoop | None = None
         self._dispatcher = Dispatcher(context.database, CONSUMER, Reporting(context).deliver, clock=clock)
         self.monitor: Monitor = Monitor(service, settings, sensors, clock, self._written)
-        projector = MeasureProjector(clock, self._note_ended)
+        projector = MeasureProjector(clock, self._note)
         self._projection = Projection(
-            context, GROUP, projector.apply, pattern=PLUGIN.listens, committed=self._stop_ended
+            context, GROUP, projector.apply, pattern=PLUGIN.listens, committed=self._committed
         )
 
     @classmethod
@@ -114,15 +114,18 @@ class HardwareTasks:
 
         return running
 
-    def _note_ended(self, robots: Collection[str]) -> None:
-        self._ended.update(robots)
+    def _note(self, found: ToHalt) -> None:
+        self._to_halt = ToHalt({*self._to_halt.ended, *found.ended}, {*self._to_halt.stopped, *found.stopped})
 
-    def _stop_ended(self) -> None:
+    def _committed(self) -> None:
         """Called in the projection's thread after its commit."""
-        robots, self._ended = sorted(self._ended), set()
-        if robots and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._halt, robots)
+        found, self._to_halt = self._to_halt, ToHalt((), ())
+        if self._loop is not None and any(found):
+            self._loop.call_soon_threadsafe(self._halt, found)
         self._written()
 
-    def _halt(self, robots: Sequence[str]) -> None:
-        self.service.parts.spawn(self.service.end_leases(robots))
+    def _halt(self, found: ToHalt) -> None:
+        if found.ended:
+            self.service.parts.spawn(self.service.end_leases(sorted(found.ended)))
+        if found.stopped:
+            self.service.parts.spawn(self.service.stop_recorded(sorted(found.stopped)))
