@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from brain.errors import BrainError, Conflict, InvalidInput, Unavailable
 from brain.hardware.drivers import Driver
-from brain.hardware.models import MOVE, CommandResult, Refusal, RefusalCode, RobotCommand, StopReason
+from brain.hardware.models import MOVE, CommandResult, Refusal, RefusalCode, RobotCommand, StopReason, refusal
 from brain.hardware.records import RobotRecords, Sent, stopped_error
 from brain.hardware.refusals import RefusalLog
 from brain.hardware.settings import RobotSettings
@@ -104,9 +104,9 @@ class RobotControl:
         try:
             result = await self._accepted(command)
             return await result
-        except Refusal as refusal:
-            await self._parts.refusals.note(command, refusal)
-            raise refusal.error from None
+        except Refusal as refused:
+            await self._parts.refusals.note(command, refused)
+            raise refused.answer from None
 
     async def _accepted(self, command: RobotCommand) -> asyncio.Future[CommandResult]:
         """The place in the queue. Raises Refusal."""
@@ -119,7 +119,7 @@ class RobotControl:
             await self._decide(command)
         if len(self._waiting) >= self.settings.queue:
             error = Unavailable(f"robot {self.robot}: {len(self._waiting)} commands wait, which is the most; slow down")
-            raise Refusal(RefusalCode.QUEUE_FULL, error)
+            raise refusal(RefusalCode.QUEUE_FULL, error)
         result: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(command, result, waits))
         if self._sender is None:
@@ -137,10 +137,10 @@ class RobotControl:
                     continue  # whoever asked for it is gone
                 try:
                     result = await self._send(one.command)
-                except Refusal as refusal:
-                    if one.admitted and refusal.code is RefusalCode.NO_LEASE:
-                        refusal.code = RefusalCode.LEASE_ENDED
-                    _fail(one.result, refusal)
+                except Refusal as refused:
+                    if one.admitted and refused.code is RefusalCode.NO_LEASE:
+                        refused.code = RefusalCode.LEASE_ENDED
+                    _fail(one.result, refused)
                 except Exception as error:  # noqa: BLE001  (raised where the command was given)
                     _fail(one.result, error)
                 else:
@@ -192,17 +192,17 @@ class RobotControl:
 
     def _check_time(self, command: RobotCommand) -> None:
         if self.stopped:
-            raise Refusal(RefusalCode.STOPPED, stopped_error(self.robot, "given in this process"))
+            raise refusal(RefusalCode.STOPPED, stopped_error(self.robot, "given in this process"))
         waited = self._parts.clock() - command.asked_at
         if waited > self.settings.command_ttl:
             words = f"the command waited {waited:.1f} s, and may not for more than {self.settings.command_ttl:g} s"
-            raise Refusal(RefusalCode.EXPIRED, Conflict(f"robot {self.robot}: {words}; send a new one"))
+            raise refusal(RefusalCode.EXPIRED, Conflict(f"robot {self.robot}: {words}; send a new one"))
 
     async def _decide(self, command: RobotCommand) -> str | None:
         """The rule that lets it through. Raises Refusal."""
         if self._parts.guard is None:
             error = Unavailable("no installed plug-in decides on movements (EffectGuard): none is let through")
-            raise Refusal(RefusalCode.UNAVAILABLE, error)
+            raise refusal(RefusalCode.UNAVAILABLE, error)
         movement = command.movement
         params = {
             "linear_x": movement.linear_x,
@@ -213,16 +213,16 @@ class RobotControl:
         try:
             return (await self._parts.guard.check(command.agent, MOVE, self.robot, params)).rule_id
         except Unavailable as error:
-            raise Refusal(RefusalCode.UNAVAILABLE, error) from error
+            raise refusal(RefusalCode.UNAVAILABLE, error) from error
         except BrainError as error:
-            raise Refusal(RefusalCode.DENIED, error) from error
+            raise refusal(RefusalCode.DENIED, error) from error
 
     async def _ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
         """A call of the records. Raises Refusal when the database does not answer: nothing is sent without a record."""
         try:
             return await for_tasks(self._parts.database, question, *arguments)
         except OUTAGE as error:
-            raise Refusal(RefusalCode.UNAVAILABLE, Unavailable(f"robot {self.robot}: {error}")) from error
+            raise refusal(RefusalCode.UNAVAILABLE, Unavailable(f"robot {self.robot}: {error}")) from error
 
     async def _look_whether_stopped(self) -> None:
         """Another process may have cleared the stop. Raises Refusal while it holds."""
@@ -231,7 +231,7 @@ class RobotControl:
             if self.robot not in holding and not self.unrecorded:
                 self.stopped = False
         if self.stopped:
-            raise Refusal(RefusalCode.STOPPED, stopped_error(self.robot, "given earlier"))
+            raise refusal(RefusalCode.STOPPED, stopped_error(self.robot, "given earlier"))
 
     # stops
 
@@ -343,7 +343,7 @@ def check_bounds(command: RobotCommand, settings: RobotSettings) -> None:
         if abs(value) > most:
             faults.append(f"{name}: {value:g} is beyond the {most:g} that robot {command.robot} may do")
     if faults:
-        raise Refusal(RefusalCode.BOUNDS, InvalidInput(f"robot {command.robot}: {'; '.join(faults)}", faults))
+        raise refusal(RefusalCode.BOUNDS, InvalidInput(f"robot {command.robot}: {'; '.join(faults)}", faults))
 
 
 def _fail(result: asyncio.Future[CommandResult], error: Exception) -> None:

@@ -6,7 +6,7 @@ A stop turns the relay off. It needs no movement to end, and no network.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -34,8 +34,8 @@ class GpioSettings(DriverSettings):
 class GpioDriver(Driver[GpioSettings]):
     """A robot with two driven wheels; it cannot move sideways."""
 
-    settings_model = GpioSettings
-    local = True
+    settings_model: ClassVar[type[DriverSettings]] = GpioSettings
+    local: ClassVar[bool] = True
 
     async def send(self, command: RobotCommand, seq: int) -> None:
         """Turn the wheels. Raises InvalidInput for a movement to the side, Unavailable where there are no pins."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -40,7 +40,7 @@ class HttpSettings(DriverSettings):
 class HttpDriver(Driver[HttpSettings]):
     """Movements and stops go over connections of their own, so that a stop waits for no movement."""
 
-    settings_model = HttpSettings
+    settings_model: ClassVar[type[DriverSettings]] = HttpSettings
 
     async def send(self, command: RobotCommand, seq: int) -> None:
         """POST the movement. Raises Unavailable when the robot does not answer, or not with 2xx."""

@@ -18,12 +18,12 @@ ByName = Annotated[str, Field(min_length=1, max_length=limits.ID, description="W
 Reason = Annotated[str, Field(min_length=1, max_length=limits.REASON, description="Why.", examples=["smoke"])]
 Token = Annotated[int, Field(ge=1, le=limits.COUNT, description="The token of the agent's lease.", examples=[7])]
 
-DeviceView = view_of(Device, "HardwareDevice")
-HostView = view_of(HostReading, "HardwareHost")
-RobotView = view_of(Robot, "HardwareRobot")
-LeaseView = view_of(RobotLease, "HardwareLease")
-CommandView = view_of(CommandResult, "HardwareCommand")
-StopView = view_of(StopReport, "HardwareStop")
+DeviceView: type[BaseModel] = view_of(Device, "HardwareDevice")
+HostView: type[BaseModel] = view_of(HostReading, "HardwareHost")
+RobotView: type[BaseModel] = view_of(Robot, "HardwareRobot")
+LeaseView: type[BaseModel] = view_of(RobotLease, "HardwareLease")
+CommandView: type[BaseModel] = view_of(CommandResult, "HardwareCommand")
+StopView: type[BaseModel] = view_of(StopReport, "HardwareStop")
 
 
 class NewLease(BaseModel):

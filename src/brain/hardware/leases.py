@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from brain.errors import Conflict
 from brain.hardware.events import LEASE_CHANGED
-from brain.hardware.models import CONSUMER, Refusal, RefusalCode, RobotCommand, lease_id
+from brain.hardware.models import CONSUMER, RefusalCode, RobotCommand, lease_id, refusal
 from brain.kit.leases import Lease, LeaseLost, Leases
 from brain.kit.outbox import put_event
 
@@ -49,7 +49,7 @@ class RobotLeases:
         try:
             self.renew(db, command.robot, command.agent, command.token, seconds)
         except LeaseLost as error:
-            raise Refusal(RefusalCode.NO_LEASE, error) from error
+            raise refusal(RefusalCode.NO_LEASE, error) from error
 
     def revoke(self, db: sa.Connection, agents: Iterable[str], reason: str) -> list[str]:
         """End every lease of these agents; the robots that they drove."""

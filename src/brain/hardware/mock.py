@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
@@ -35,13 +35,13 @@ class Received(NamedTuple):
 class MockDriver(Driver[MockSettings]):
     """Remembers the last 10,000 things that it took, and what it would do now."""
 
-    settings_model = MockSettings
-    local = True
+    settings_model: ClassVar[type[DriverSettings]] = MockSettings
+    local: ClassVar[bool] = True
 
     def __init__(self, robot: str, settings: MockSettings) -> None:
         super().__init__(robot, settings)
         self.received: deque[Received] = deque(maxlen=10_000)
-        self.movement = Movement()
+        self.movement: Movement = Movement()
 
     async def send(self, command: RobotCommand, seq: int) -> None:
         """Take it, then wait as long as the settings say."""

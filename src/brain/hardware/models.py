@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from brain.errors import BrainError
+from brain.errors import BrainError, Portable, Unavailable
 
 CONSUMER = "hardware"
 """The plug-in's name in the outbox and in the name of its group."""
@@ -82,13 +82,25 @@ class StopReason(StrEnum):
     RESTART = "restart"
 
 
-class Refusal(Exception):
-    """A command is not sent; `error` is what the caller is answered with."""
+class Refusal(Portable):
+    """A command is not sent."""
 
-    def __init__(self, code: RefusalCode, error: BrainError) -> None:
-        super().__init__(str(error))
-        self.code = code
-        self.error = error
+    def __init__(
+        self, words: str, code: RefusalCode = RefusalCode.UNAVAILABLE, error: BrainError | None = None
+    ) -> None:
+        super().__init__(words)
+        self.code: RefusalCode = code
+        self.error: BrainError | None = error
+
+    @property
+    def answer(self) -> BrainError:
+        """The error that the caller is answered with."""
+        return self.error or Unavailable(str(self))
+
+
+def refusal(code: RefusalCode, error: BrainError) -> Refusal:
+    """The refusal that is answered with this error."""
+    return Refusal(str(error), code, error)
 
 
 class CommandResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,10 +28,10 @@ from brain.hardware.models import (
     CONSUMER,
     CommandResult,
     CommandState,
-    Refusal,
     RefusalCode,
     RobotCommand,
     StopReason,
+    refusal,
 )
 from brain.hardware.reports import put_hijack
 from brain.hardware.tables import COMMANDS, ROBOTS, make_tables
@@ -264,7 +264,7 @@ class RobotRecords:
 
     def _refuse_stopped(self, db: sa.Connection, robot: str) -> None:
         if (row := self._stopped(db, robot)) is not None:
-            raise Refusal(RefusalCode.STOPPED, stopped_error(robot, f"by {row.stopped_by}: {row.stop_reason}"))
+            raise refusal(RefusalCode.STOPPED, stopped_error(robot, f"by {row.stopped_by}: {row.stop_reason}"))
 
     def _set_moving(self, db: sa.Connection, robot: str, moving: bool) -> None:
         db.execute(ROBOTS.update().where(ROBOTS.c.robot == robot).values(moving=moving))
