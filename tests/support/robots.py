@@ -100,7 +100,6 @@ async def fleet(
     folder: Path,
     *,
     database: str | None = None,
-    sensors: HostSensors | None = None,
     clock: Callable[[], float] = time.time,
     run: bool = True,
     **table: Any,
@@ -117,7 +116,7 @@ async def fleet(
         for rule in (DRIVERS, KEEPERS):
             if rule.id not in {one.id for one in policy.rules()}:
                 await asyncio.to_thread(policy.add_rule, rule)
-        async with HardwareTasks.open(context, sensors or HostSensors(), clock) as tasks:
+        async with HardwareTasks.open(context, HostSensors(settings.table(HardwareSettings).paths), clock) as tasks:
             running = [asyncio.create_task(loop()) for loop in tasks.loops] if run else []
             try:
                 yield Fleet(context, policy, tasks.service, tasks)

@@ -44,6 +44,9 @@ class Driver(ABC, Generic[S]):
         self.robot = robot
         self.settings: S = settings
 
+    def prepare(self) -> None:
+        """Called once, in a thread, before anything is sent: a first stop must not wait for an import."""
+
     @abstractmethod
     async def send(self, command: RobotCommand, seq: int) -> None:
         """Have the robot move so from now on; return once it took the command. What it raises means: perhaps not.

@@ -12,7 +12,6 @@ refuse a `lease_token` or a `seq` that is lower than one that it has seen: it th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -41,6 +40,14 @@ class HttpDriver(Driver[HttpSettings]):
     """Movements and stops go over connections of their own, so that a stop waits for no movement."""
 
     settings_model: ClassVar[type[DriverSettings]] = HttpSettings
+    _moving: httpx.AsyncClient
+    _stopping: httpx.AsyncClient
+
+    def prepare(self) -> None:
+        """Load the HTTP client. Raises MissingExtra."""
+        with needs("robot driver 'http'", "connectors"):
+            import httpx
+        self._moving, self._stopping = (httpx.AsyncClient(timeout=2.0, trust_env=False) for _ in range(2))
 
     async def send(self, command: RobotCommand, seq: int) -> None:
         """POST the movement. Raises Unavailable when the robot does not answer, or not with 2xx."""
@@ -71,9 +78,8 @@ class HttpDriver(Driver[HttpSettings]):
 
     async def close(self) -> None:
         """Close the connections."""
-        for name in ("_moving", "_stopping"):
-            if name in self.__dict__:
-                await self.__dict__.pop(name).aclose()
+        await self._moving.aclose()
+        await self._stopping.aclose()
 
     async def _post(self, client: httpx.AsyncClient, path: str, body: Mapping[str, Any]) -> None:
         self._checked(await self._request(client, "POST", path, body))
@@ -95,16 +101,3 @@ class HttpDriver(Driver[HttpSettings]):
             words = answer.text[:200]
             raise Unavailable(f"robot {self.robot}: {self.settings.url} answered {answer.status_code}: {words}")
         return answer
-
-    @cached_property
-    def _moving(self) -> httpx.AsyncClient:
-        return self._client()
-
-    @cached_property
-    def _stopping(self) -> httpx.AsyncClient:
-        return self._client()
-
-    def _client(self) -> httpx.AsyncClient:
-        with needs("robot driver 'http'", "connectors"):
-            import httpx
-        return httpx.AsyncClient(timeout=2.0, trust_env=False)

@@ -126,6 +126,8 @@ class HardwareService:
         settings = context.table(HardwareSettings)
         guard = context.find(EffectGuard)
         service = cls(context.database, settings, guard, written, clock, serving=serving)
+        for control in service.robots.values():
+            await asyncio.to_thread(control.driver.prepare)
         try:
             yield service
         finally:
