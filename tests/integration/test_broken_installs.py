@@ -33,7 +33,7 @@ async def main():
     await EventStream.open("memory://")
 asyncio.run(main())
 """
-OWN = ["alerting", "audit", "immune", "incidents", "metrics", "policy", "stream", "threats"]
+OWN = sorted(file.parent.name for file in BRAIN.glob("*/plugin.py"))
 
 
 @pytest.fixture

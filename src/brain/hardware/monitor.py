@@ -61,6 +61,7 @@ class Monitor:
             try:
                 if not started:
                     await for_tasks(self._database, self._register)
+                    await self._service.end_contained()
                     await self._service.stop_left_moving()
                     started = True
                 await self.look()

@@ -108,6 +108,11 @@ class RobotRecords:
         with self._change() as db:
             return self._leases.lapse(db)
 
+    def revoke(self, agents: Sequence[str]) -> list[str]:
+        """End every lease of these agents, who are contained; their robots."""
+        with self._change() as db:
+            return self._leases.revoke(db, agents, "contained")
+
     def held(self) -> dict[str, Lease]:
         """The lease of each robot that has one now."""
         with self._view() as db:

@@ -236,6 +236,12 @@ class HardwareService:
         chosen = [self.robots[name] for name in robots if name in self.robots]
         await asyncio.gather(*(self._halt_recorded(control, StopReason.LEASE_ENDED) for control in chosen))
 
+    async def end_contained(self) -> None:
+        """End the leases of agents that were contained while nothing here followed the rules. Raises Unavailable."""
+        if self.parts.guard is not None and self.robots:
+            agents = await self.parts.guard.contained()
+            await self.end_leases(await for_tasks(self.parts.database, self.records.revoke, list(agents)))
+
     async def stop_recorded(self, robots: Sequence[str]) -> None:
         """Stop the robots whose emergency stop another process recorded; this one's own were stopped already."""
         chosen = [self.robots[name] for name in robots if name in self.robots and not self.robots[name].stopped]

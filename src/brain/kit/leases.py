@@ -68,8 +68,8 @@ class Leases:
     def acquire(self, db: sa.Connection, name: str, holder: str, seconds: float) -> Lease | None:
         """Take the lease for so long, under a new token; None while another holds it (`find` names who).
 
-        Who holds it already gets a new one, and the earlier token is worth nothing: a restarted process goes on at once,
-        and its older self cannot.
+        Who holds it already gets a new one, and the earlier token is worth nothing: a restarted process goes on at
+        once, and its older self cannot.
         """
         now = self._clock()
         insert_missing(db, LEASES, [{"kind": self._kind, "name": name, "holder": None, "token": 0, "until": 0.0}])
@@ -132,6 +132,11 @@ class Leases:
         if ended:
             db.execute(LEASES.update().where(old).values(holder=None))
         return ended
+
+    def next_end(self, db: sa.Connection) -> float | None:
+        """When the first of the leases ends, or ended and was not cleared; None when nobody has any."""
+        mine = sa.and_(LEASES.c.kind == self._kind, LEASES.c.holder.is_not(None))
+        return db.execute(sa.select(sa.func.min(LEASES.c.until)).where(mine)).scalar()
 
     def _named(self, name: str) -> sa.ColumnElement[bool]:
         return sa.and_(LEASES.c.kind == self._kind, LEASES.c.name == name)
