@@ -133,11 +133,6 @@ class Leases:
             db.execute(LEASES.update().where(old).values(holder=None))
         return ended
 
-    def next_end(self, db: sa.Connection) -> float | None:
-        """When the first of the leases ends, or ended and was not cleared; None when nobody has any."""
-        mine = sa.and_(LEASES.c.kind == self._kind, LEASES.c.holder.is_not(None))
-        return db.execute(sa.select(sa.func.min(LEASES.c.until)).where(mine)).scalar()
-
     def _named(self, name: str) -> sa.ColumnElement[bool]:
         return sa.and_(LEASES.c.kind == self._kind, LEASES.c.name == name)
 
