@@ -72,6 +72,8 @@ async def walk(client: httpx.AsyncClient, request: pytest.FixtureRequest) -> Wal
         "trial": "0",
         "mission_id": "mis_none",
         "task_id": "mis_none.a",
+        "robot_id": "rover",
+        "device_id": "host:none",
     }
     return Walk((await client.get("/openapi.json")).json(), known, request.param)
 

@@ -15,6 +15,11 @@ from brain.kit.leases import LeaseLost
 from support.robots import FORWARD, fleet, robots
 from support.waiting import until
 
+from support.postgres_server import PostgresServer
+
+ALWAYS = {"metric": "memory_percent", "limit": 0.01}
+"""A limit that every host is beyond."""
+
 
 async def test_a_driver_with_the_lease_moves_a_robot_and_every_step_is_an_event(tmp_path: Path) -> None:
     async with fleet(tmp_path) as here:
@@ -69,6 +74,24 @@ def _sync_threats(here: object) -> list[str]:
     store = here.context.store  # type: ignore[attr-defined]
     found = [json.loads(document.data) for document in store.scan("threats")]
     return sorted(one["source"] for one in found if one["type"] == "hardware_hijack")
+
+
+async def test_all_of_it_works_on_postgresql(tmp_path: Path, postgres: PostgresServer) -> None:
+    async with fleet(tmp_path, database=postgres.url, interval=0.2, limits=[ALWAYS]) as here:
+        token = await here.drive()
+        with pytest.raises(LeaseLost):
+            await here.service.command("rover", "driver-2", token, FORWARD)
+        await here.service.stop(None, "ann", "smoke")
+        assert await here.service.clear(None, "ann", "steam") == ["rover"]
+        await asyncio.to_thread(here.engine.contain, "driver-1", ttl=600, reason="it runs over feet")
+        names = {"limit_crossed", "command_acked", "command_refused", "emergency_stop", "emergency_cleared"}
+
+        async def ended() -> bool:
+            found = [event.payload.get("reason") for event in await here.events("hardware.lease_changed")]
+            return "contained" in found and names <= {*await here.types()}
+
+        await until(ended)
+        assert [result.state for result in await here.service.list_commands("rover")] == ["REFUSED", "ACKED"]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from brain.hardware.readings import metrics_of, metrics_of_robot
 from brain.hardware.settings import HardwareSettings, LimitSettings
 
 GIB = 1 << 30
+DRIVER = {"proc/driver/nvidia/version": "NVRM"}
+"""What the kernel shows where NVIDIA's driver is loaded."""
 
 
 def written(root: Path, files: dict[str, str]) -> Path:
@@ -131,6 +133,7 @@ def test_sensors_that_are_there_are_named_by_chip_and_label(monkeypatch: pytest.
 @pytest.mark.parametrize(("package", "extra", "part"), [("psutil", "hardware", "memory"), ("pynvml", "gpu", "gpus")])
 def test_without_a_package_the_rest_is_read_and_the_pip_line_is_named(
     monkeypatch: pytest.MonkeyPatch, package: str, extra: str, part: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, package: str, extra: str, part: str
 ) -> None:
     real = builtins.__import__
 
@@ -141,12 +144,14 @@ def test_without_a_package_the_rest_is_read_and_the_pip_line_is_named(
 
     monkeypatch.setattr(builtins, "__import__", without)
     reading = HostSensors().read()
+    reading = HostSensors(root=written(tmp_path, DRIVER)).read()
     assert getattr(reading, part) is None
     assert reading.unavailable[part].endswith(f"run: pip install 'brain-eventstream[{extra}]'")
     assert (reading.memory is None) == (part == "memory")
 
 
 def test_a_graphics_card_is_read_by_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graphics_card_is_read_by_its_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import pynvml
 
     def unsupported(card: object) -> float:
@@ -166,6 +171,8 @@ def test_a_graphics_card_is_read_by_its_driver(monkeypatch: pytest.MonkeyPatch) 
     for name, answer in answers.items():
         monkeypatch.setattr(pynvml, name, answer)
     reading = HostSensors().read()
+    assert HostSensors(root=tmp_path).read().unavailable["gpus"] == "no NVIDIA driver is loaded"
+    reading = HostSensors(root=written(tmp_path, DRIVER)).read()
     assert reading.gpus is not None
     assert (reading.gpus[0].name, reading.gpus[0].watts) == ("A card", None)
     found = metrics_of(reading)

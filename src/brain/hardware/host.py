@@ -42,6 +42,7 @@ class HostSensors:
         reasons: dict[str, str] = {}
         cgroup = read_cgroup(self._root)
         gpus, why = read_gpus()
+        gpus, why = read_gpus(self._root)
         if gpus is None:
             reasons["gpus"] = why
         found: dict[str, Any] = {"cgroup": cgroup, "pressure": read_pressure(self._root), "gpus": gpus}

@@ -5,18 +5,29 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from brain import limits
 from brain.hardware.devices import Device
 from brain.hardware.models import CommandResult, Movement
 from brain.hardware.readings import HostReading
 from brain.hardware.service import Robot, RobotLease, StopReport
+from brain.hardware.settings import MOST_SPEED
 from brain.kit.views import view_of
 
 AgentId = Annotated[str, Field(min_length=1, max_length=limits.ID, description="The agent.", examples=["driver-1"])]
 ByName = Annotated[str, Field(min_length=1, max_length=limits.ID, description="Who does it.", examples=["ann"])]
 Reason = Annotated[str, Field(min_length=1, max_length=limits.REASON, description="Why.", examples=["smoke"])]
 Token = Annotated[int, Field(ge=1, le=limits.COUNT, description="The token of the agent's lease.", examples=[7])]
+
+Speed = Annotated[float, Field(ge=-MOST_SPEED, le=MOST_SPEED, allow_inf_nan=False)]
+
+
+def _example(body: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [body]})
+
 
 DeviceView: type[BaseModel] = view_of(Device, "HardwareDevice")
 HostView: type[BaseModel] = view_of(HostReading, "HardwareHost")
@@ -29,11 +40,15 @@ StopView: type[BaseModel] = view_of(StopReport, "HardwareStop")
 class NewLease(BaseModel):
     """Who wants to drive."""
 
+    model_config: ClassVar[ConfigDict] = _example({"agent_id": "driver-1"})
+
     agent_id: AgentId
 
 
 class HeldLease(BaseModel):
     """A lease as its holder shows it."""
+
+    model_config: ClassVar[ConfigDict] = _example({"agent_id": "driver-1", "lease_token": 7})
 
     agent_id: AgentId
     lease_token: Token
@@ -47,6 +62,13 @@ class NewCommand(BaseModel):
     linear_x: float = Field(default=0.0, description="m/s forward", examples=[0.4])
     linear_y: float = Field(default=0.0, description="m/s to the left")
     angular_z: float = Field(default=0.0, description="rad/s to the left", examples=[-0.2])
+    model_config: ClassVar[ConfigDict] = _example(
+        {"agent_id": "driver-1", "lease_token": 7, "linear_x": 0.4, "angular_z": -0.2}
+    )
+
+    linear_x: Speed = Field(default=0.0, description="m/s forward; the robot's settings may permit less")
+    linear_y: Speed = Field(default=0.0, description="m/s to the left")
+    angular_z: Speed = Field(default=0.0, description="rad/s to the left")
 
     def movement(self) -> Movement:
         """The movement alone."""
@@ -55,6 +77,8 @@ class NewCommand(BaseModel):
 
 class NewStop(BaseModel):
     """Which robots to stop; all of them unless one is named."""
+
+    model_config: ClassVar[ConfigDict] = _example({"robot_id": "rover", "by": "ann", "reason": "smoke"})
 
     robot_id: str | None = Field(default=None, max_length=limits.ID, description="The robot; none: all of them.")
     by: ByName

@@ -10,6 +10,8 @@ from brain.charter import HealthSeverity
 from brain.errors import InvalidInput
 from brain.kit.limits import Direction, Limit
 
+MOST_SPEED = 100.0
+"""What no robot's settings may go beyond: m/s, and rad/s."""
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 
 
@@ -52,6 +54,9 @@ class RobotSettings(BaseModel):
     max_linear_x: float = Field(default=1.0, ge=0, le=100, description="Most m/s forward or backward")
     max_linear_y: float = Field(default=1.0, ge=0, le=100, description="Most m/s to a side")
     max_angular_z: float = Field(default=2.0, ge=0, le=100, description="Most rad/s about the vertical")
+    max_linear_x: float = Field(default=1.0, ge=0, le=MOST_SPEED, description="Most m/s forward or backward")
+    max_linear_y: float = Field(default=1.0, ge=0, le=MOST_SPEED, description="Most m/s to a side")
+    max_angular_z: float = Field(default=2.0, ge=0, le=MOST_SPEED, description="Most rad/s about the vertical")
     deadman_seconds: float = Field(default=0.5, gt=0, le=60, description="Without a command for so long it is stopped")
     timeout: float = Field(default=0.5, gt=0, le=60, description="Seconds that it may take to answer a command")
     command_ttl: float = Field(default=2.0, gt=0, le=60, description="Seconds after which a waiting command is too old")
