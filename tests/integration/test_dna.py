@@ -151,6 +151,18 @@ def task_event(type: str, **payload: Any) -> Event:
     return Event(type=type, source="tasks_service", payload={"agent_id": AGENT, **payload})
 
 
+async def test_nothing_is_read_before_there_is_a_genome_and_nothing_is_missed_afterwards(on_sqlite: World) -> None:
+    world = on_sqlite
+    world.decide(300)
+    await until(lambda: world.stream.stats()["backlog"] == 0)
+    assert PLUGIN.group not in [group.name for group in world.stream.backend.groups()]
+    (only,) = await world.versions(0.2)
+    await world.promote(only)
+    world.decide(7, denied=2)
+    assert list((await world.counted(7)).values()) == [(7, 2, 0)]
+    assert PLUGIN.group in [group.name for group in world.stream.backend.groups()]
+
+
 async def test_names_that_no_database_takes_are_those_of_nobody(world: World) -> None:
     odd = "agent\0-7"
     made = await world.genomes.snapshot(NewSnapshot(agent_id=odd, dna={"note": "a\0b"}, by=odd, reason=odd))
