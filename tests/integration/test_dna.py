@@ -230,6 +230,8 @@ async def test_a_canary_takes_its_share_of_the_instances_and_ends_without_a_new_
     counted = await world.counted(400)
     hashes = [(await world.genomes.get(id)).genome_hash for id in (good, candidate)]
     assert counted == {hashes[0]: (400 - len(chosen), 0, 0), hashes[1]: (len(chosen), len(chosen), 0)}
+    world.decide(5)  # who names no instance was given the baseline
+    assert (await world.counted(405))[hashes[0]] == (405 - len(chosen), 0, 0)
     named = {"environment": {"genome": hashes[1]}}
     world.decide(200 - len(chosen), denied=200 - len(chosen), **named)  # a decision may name its genome itself
     await until(lambda: _any(world.events("dna.rolled_back")))
