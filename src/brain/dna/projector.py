@@ -1,7 +1,8 @@
 """What each event of the stream means for genomes: the `apply` of the projection.
 
 A decision counts for the genome that it names (`genome` in the context, or in its `environment`), else for the one
-that ran when it was made: the promoted one or its baseline, by the hash of its `instance`; without one, a canary's baseline.
+that ran when it was made: the promoted one or its baseline, by the hash of its `instance`. Without one that is the
+baseline, for as long as the promoted one is a canary.
 """
 
 from __future__ import annotations
