@@ -151,6 +151,18 @@ def task_event(type: str, **payload: Any) -> Event:
     return Event(type=type, source="tasks_service", payload={"agent_id": AGENT, **payload})
 
 
+async def test_nothing_is_read_before_there_is_a_genome_and_nothing_is_missed_afterwards(on_sqlite: World) -> None:
+    world = on_sqlite
+    world.decide(300)
+    await until(lambda: world.stream.stats()["backlog"] == 0)
+    assert PLUGIN.group not in [group.name for group in world.stream.backend.groups()]
+    (only,) = await world.versions(0.2)
+    await world.promote(only)
+    world.decide(7, denied=2)
+    assert list((await world.counted(7)).values()) == [(7, 2, 0)]
+    assert PLUGIN.group in [group.name for group in world.stream.backend.groups()]
+
+
 async def test_names_that_no_database_takes_are_those_of_nobody(world: World) -> None:
     odd = "agent\0-7"
     made = await world.genomes.snapshot(NewSnapshot(agent_id=odd, dna={"note": "a\0b"}, by=odd, reason=odd))
@@ -218,6 +230,8 @@ async def test_a_canary_takes_its_share_of_the_instances_and_ends_without_a_new_
     counted = await world.counted(400)
     hashes = [(await world.genomes.get(id)).genome_hash for id in (good, candidate)]
     assert counted == {hashes[0]: (400 - len(chosen), 0, 0), hashes[1]: (len(chosen), len(chosen), 0)}
+    world.decide(5)  # who names no instance was given the baseline
+    assert (await world.counted(405))[hashes[0]] == (405 - len(chosen), 0, 0)
     named = {"environment": {"genome": hashes[1]}}
     world.decide(200 - len(chosen), denied=200 - len(chosen), **named)  # a decision may name its genome itself
     await until(lambda: _any(world.events("dna.rolled_back")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -24,14 +23,14 @@ START = {"C": 1.0, "gamma": 0.05}
 
 
 @cache
-def accuracy() -> Callable[[Mapping[str, float]], float]:
-    """The mean accuracy of three folds on 900 digits, by the values of a genome."""
+def accuracy(C: float, gamma: float) -> float:  # noqa: N803  (the name that scikit-learn gives it)
+    """The mean accuracy of three folds on 900 digits; the same values are tried once, since it has no chance in it."""
     datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed")
     from sklearn.model_selection import cross_val_score
     from sklearn.svm import SVC
 
     images, digits = datasets.load_digits(return_X_y=True)
-    return lambda values: float(cross_val_score(SVC(**values), images[:900], digits[:900], cv=3).mean())
+    return float(cross_val_score(SVC(C=C, gamma=gamma), images[:900], digits[:900], cv=3).mean())
 
 
 async def studied(trials: int) -> tuple[float, str]:
@@ -45,7 +44,7 @@ async def studied(trials: int) -> tuple[float, str]:
     study = await studies.start(NewStudy(**given, objective=objective))
     for _ in range(trials):
         asked = await studies.ask(study.id, "ann")
-        await studies.tell(study.id, asked.trial.number, Result(by="ann", score=accuracy()(asked.snapshot.dna)))
+        await studies.tell(study.id, asked.trial.number, Result(by="ann", score=accuracy(**asked.snapshot.dna)))
     best, progress = await studies.best(study.id), await studies.progress(study.id)
     database.dispose()
     assert best.trial.score is not None
@@ -53,12 +52,12 @@ async def studied(trials: int) -> tuple[float, str]:
 
 
 @pytest.mark.parametrize(
-    ("trials", "least"), [(6, 0.85), pytest.param(40, 0.94, marks=pytest.mark.long)], ids=["cut", "whole"]
+    ("trials", "least"), [(4, 0.9), pytest.param(40, 0.94, marks=pytest.mark.long)], ids=["cut", "whole"]
 )
 async def test_a_study_of_digits_gets_better_and_takes_the_same_path_twice(
     trials: int, least: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert accuracy()(START) == pytest.approx(0.1056, abs=1e-4)
+    assert accuracy(**START) == pytest.approx(0.1056, abs=1e-4)
     best, lineage = await studied(trials)
     with capsys.disabled():
         print(f"\n{trials} trials, seed 1: {best:.4f}, lineage {lineage}")

@@ -1,7 +1,8 @@
 """What each event of the stream means for genomes: the `apply` of the projection.
 
 A decision counts for the genome that it names (`genome` in the context, or in its `environment`), else for the one
-that ran when it was made: the promoted one or its baseline, by the hash of its `instance` or of its correlation id.
+that ran when it was made: the promoted one or its baseline, by the hash of its `instance`. Without one that is the
+baseline, for as long as the promoted one is a canary.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class DnaProjector:
             return None  # no agent with genomes has such a name
         decision = event.type == DECISION
         error = payload.get("kind") in _FAILURES if health else self._errors.matches(event.type)
-        unit = _text(payload, "instance") or event.correlation_id
+        unit = _text(payload, "instance")
         denied = decision and payload.get("allowed") is False
         return Seen(event, agent_id, decision, denied, error, _text(payload, "genome"), unit)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -16,11 +17,13 @@ from brain.dna.projector import DnaProjector
 from brain.dna.reports import Reporter, waiting_reports
 from brain.dna.settings import DnaSettings
 from brain.dna.studies import StudyService
-from brain.dna.tables import keys, make_tables, rollouts
-from brain.kit.database import OUTAGE, reading
+from brain.dna.tables import keys, make_tables, rollouts, snapshots
+from brain.kit import positions
+from brain.kit.database import OUTAGE, create_tables, reading
 from brain.kit.database_threads import for_tasks
 from brain.kit.outbox import EventShipping, waiting_events
 from brain.kit.projection import Projection
+from brain.kit.sql import insert_missing
 from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.stream.change_signal import ChangeSignal
@@ -29,7 +32,9 @@ from brain.stream.retry import Backoff
 log: Log = Log("brain.dna")
 
 EXPIRE = 30.0
-"""Seconds between two looks for trials that nobody came back for."""
+"""Seconds between two looks: for trials that nobody came back for, and for what another process made."""
+EARLIER = 60.0
+"""Seconds before the first genome at which counting begins: clocks differ."""
 KEPT_SECONDS = 2 * 86_400.0
 """For how long it is known what was made under a request's key."""
 
@@ -58,7 +63,7 @@ class DnaTasks:
     @property
     def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The tasks, each of which runs until it is cancelled."""
-        return (self._projection.run, self._shipping.run, self._report_forever, self._expire_forever)
+        return (self._count, self._shipping.run, self._report_forever, self._expire_forever)
 
     def nudge(self) -> None:
         """There may be new events and reports. May be called from any thread."""
@@ -86,6 +91,41 @@ class DnaTasks:
             return []
         return [by_state, waiting]
 
+    async def _count(self) -> None:
+        """Count what comes of genomes; while no agent has one, the stream is not read."""
+        with self._news.listen() as news:
+            while True:
+                news.clear()
+                try:
+                    if await self._begin():
+                        break
+                except OUTAGE as error:
+                    self.outages += 1
+                    log.warning("outcomes of genomes wait: stream or database does not answer", error=str(error))
+                await _wait(news)
+        await self._projection.run()
+
+    async def _begin(self) -> bool:
+        """Whether there are genomes; the projection then begins shortly before the first one, if it never ran."""
+        first = await for_tasks(self._context.database, self._first_made)
+        if first is None:
+            return False
+        stream = self._context.stream
+        position = await stream.call(stream.backend.position_at, min(first, self._clock()) - EARLIER)
+        await for_tasks(self._context.database, self._begin_at, position)
+        return True
+
+    def _first_made(self) -> float | None:
+        with reading(self._context.database).begin() as db:
+            found: float | None = db.execute(select(func.min(snapshots.c.created_at))).scalar()
+            return found
+
+    def _begin_at(self, position: str) -> None:
+        create_tables(self._context.database, positions.METADATA)
+        with self._context.database.begin() as db:
+            row = {"name": self._projection.group, "position": position, "applied": 0}
+            insert_missing(db, positions.POSITIONS, [row])
+
     async def _report_forever(self) -> None:
         backoff = Backoff(0.05, 5.0)
         with self._news.listen() as news:
@@ -99,11 +139,7 @@ class DnaTasks:
                     await asyncio.sleep(backoff.next_delay())
                     continue
                 backoff.reset()
-                try:
-                    async with asyncio.timeout(EXPIRE):
-                        await news.wait()
-                except TimeoutError:
-                    continue  # another process may have left some
+                await _wait(news)  # another process may have left some
 
     async def _expire_forever(self) -> None:
         while True:
@@ -124,3 +160,10 @@ class DnaTasks:
     def _forget_keys(self) -> None:
         with self._context.database.begin() as db:
             db.execute(delete(keys).where(keys.c.at < self._clock() - KEPT_SECONDS))
+
+
+async def _wait(news: asyncio.Event) -> None:
+    """Until there may be something new."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(EXPIRE):
+            await news.wait()

@@ -6,7 +6,7 @@ export function show(element, api) {
   const { h } = api;
   const agents = agentList(api).element;
   const detail = agentDetail(api);
-  const all = h("div", { class: "genomes" }, running(api), agents, studies(api));
+  const all = h("div", { class: "side" }, running(api), agents, studies(api));
   element.append(all, detail.element);
   return {
     update({ agent = null }) {
@@ -76,7 +76,7 @@ function studies(api) {
 /** One agent: its versions with what came of them, and its rollouts. */
 function agentDetail(api) {
   const { h } = api;
-  const element = h("div", {});
+  const element = h("div", { class: "side" });
   let shown = null;
   return {
     element,
