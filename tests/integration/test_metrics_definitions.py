@@ -109,7 +109,7 @@ async def test_routes_define_and_show(tmp_path: Path) -> None:
                 "events": "task.*",
                 "value": "seconds",
                 "bounds": [1, 10],
-                "help": "How long",
+                "help": "Time",
             },
         },
         "slos": {"tasks": {"total": "from_file", "bad": "failures", "objective": 0.9}},

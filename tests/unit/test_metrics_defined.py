@@ -207,6 +207,17 @@ def test_a_changed_definition_begins_a_new_series_and_the_former_is_kept() -> No
     assert (left, steps) == ([2], [series.TOTAL]), "what is over and too old goes"
 
 
+def test_a_database_of_the_first_version_keeps_its_position() -> None:
+    engine = open_tables()
+    with changing_tables(engine) as connection:
+        positions.begin(connection, "metrics")
+    at(engine, "7")
+    defined(engine, {"all": {"kind": "counter", "events": "*"}})
+    with engine.begin() as connection:
+        assert connection.execute(sa.select(positions.POSITIONS.c.name)).scalars().all() == ["metrics"]
+        assert connection.execute(sa.select(tables.epochs.c.after_position)).scalars().all() == ["7"]
+
+
 def at(engine: sa.Engine, position: str) -> None:
     """The projection stands there."""
     with engine.begin() as connection:

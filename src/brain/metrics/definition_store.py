@@ -22,6 +22,8 @@ from brain.metrics.query import LABELS_OF, NAMES
 if TYPE_CHECKING:
     from brain.metrics.definitions import DefinitionSet, LimitDefinition, MetricDefinition, SloDefinition
 
+FORMER_GROUP = "metrics"
+"""The name of the consumer group in the first version."""
 SETTINGS, API = "settings", "api"
 """The sources: `[metrics]` of brain.toml, and a person, by the command or a route."""
 
@@ -68,6 +70,11 @@ def read_defined(connection: Connection) -> Defined:
 @contextmanager
 def standing_still(connection: Connection) -> Iterator[str]:
     """Where the projection stands, and stays as long as this transaction goes on."""
+    names = positions.POSITIONS.c.name
+    known = set(connection.execute(select(names).where(names.in_((FORMER_GROUP, PLUGIN.group)))).scalars())
+    if known == {FORMER_GROUP}:  # the projection will go on from there
+        yield positions.lock(connection, FORMER_GROUP).position
+        return
     positions.begin(connection, PLUGIN.group)
     yield positions.lock(connection, PLUGIN.group).position
 

@@ -60,10 +60,20 @@ class SeriesFilters(BaseModel):
     top: int = Field(20, ge=1, le=200, description="Most lines; the rest are added up as `other`.")
 
 
+_DEFINED: dict[str, Any] = {
+    "definitions": {
+        "tasks": {"kind": "counter", "events": "task.*"},
+        "task_failures": {"kind": "counter", "events": "task.failed", "labels": {"agent": "agent_id"}},
+    },
+    "limits": {"failures_of_an_agent": {"metric": "task_failures", "by": "agent", "above": 10}},
+    "slos": {"tasks": {"total": "tasks", "bad": "task_failures", "objective": 0.999}},
+}
+
+
 class NewDefinitions(BaseModel):
     """All that the API defines, in the place of what it defined before; docs/metrics.md has the keys of each."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", json_schema_extra={"examples": [_DEFINED]})
 
     version: int | None = Field(
         default=None,
@@ -72,21 +82,18 @@ class NewDefinitions(BaseModel):
         description="The version that this is made from: refused when it was changed meanwhile; any when left out",
     )
 
-    definitions: dict[str, Object] = Field(
+    definitions: Object = Field(
         default_factory=dict,
         description="Metrics by name: kind, events, where, value, labels, bounds, decimals, help",
-        examples=[{"task_failures": {"kind": "counter", "events": "task.failed", "labels": {"agent": "agent_id"}}}],
     )
-    limits: dict[str, Object] = Field(
+    limits: Object = Field(
         default_factory=dict,
         description="Limits by name: metric, by, statistic, window_seconds, above or below, clear, for_seconds, "
         "clear_seconds, threat",
-        examples=[{"failures_of_an_agent": {"metric": "task_failures", "by": "agent", "above": 10}}],
     )
-    slos: dict[str, Object] = Field(
+    slos: Object = Field(
         default_factory=dict,
         description="Objectives by name: total, good or bad, objective, window_days, windows, module",
-        examples=[{"tasks": {"total": "tasks", "bad": "task_failures", "objective": 0.999}}],
     )
 
     def defined(self) -> DefinitionSet:

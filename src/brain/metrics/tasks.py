@@ -18,7 +18,7 @@ from brain.kit.outbox import EventShipping
 from brain.kit.projection import Projection
 from brain.logs import Log
 from brain.metrics.announce import CONSUMER
-from brain.metrics.definition_store import SETTINGS, Defined, check, define, read_defined
+from brain.metrics.definition_store import FORMER_GROUP, SETTINGS, Defined, check, define, read_defined
 from brain.metrics.http import metrics_router
 from brain.metrics.plugin import PLUGIN
 from brain.metrics.projector import EventCounter
@@ -49,7 +49,7 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     if settings.defines():
         check(Defined(sets={SETTINGS: settings.defined()}))
     shipping = EventShipping(engine, CONSUMER, context.stream)
-    counter = Projection(context, GROUP, EventCounter().apply, former="metrics")
+    counter = Projection(context, GROUP, EventCounter().apply, former=FORMER_GROUP)
     watcher = Watcher(context, lambda: counter.dead, shipping.nudge)
     tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [
         lambda: count(context, counter, settings),
