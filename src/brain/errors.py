@@ -11,6 +11,8 @@ on the command line each of them ends with exit code 2.
             BadNote                422  a signed note is malformed, or signed by another key
             BadProof               422  a proof does not prove what it should
             OutOfBounds            422  a genome leaves the bounds or types of its genes
+            TooLarge               413  a body of OTLP is larger than it may be
+            UnknownForm            415  a body of OTLP is in a form that is not known
         NotFound                   404  no object has that id
             NoGroup                404  the stream has no such consumer group
         Conflict                   409  the request does not fit the present state

@@ -29,6 +29,13 @@ FRAMEWORKS: Mapping[str, Sequence[str]] = {
     "smolagents": ("smolagents[mcp]==1.26.0", "mcp<2"),
     "strands": ("strands-agents==1.62.0",),
 }
+TRACED: Mapping[str, Sequence[str]] = {
+    "agent_framework": ("agent-framework-core==1.23.0",),
+    "google_adk": ("google-adk==2.13.0",),
+    "pydantic_ai": ("pydantic-ai-slim==2.68.0",),
+    "strands": ("strands-agents[otel]==1.62.0",),
+}
+"""Frameworks whose traces telemetry counts (support/traced), with OpenTelemetry's SDK and exporter."""
 HOSTS: Mapping[str, Sequence[str]] = {
     "arq": ("arq==0.28.0", "redis<6"),
     "hosts": (
@@ -56,6 +63,12 @@ def environment(framework: str) -> Path:
     """The folder of the environment of a framework or of hosts, with what a plain install of ours brings."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return kept_environment(framework, [*{**FRAMEWORKS, **HOSTS}[framework], *project["dependencies"], *_TOOLS])
+
+
+def traced_environment(framework: str) -> Path:
+    """The folder of the environment of a framework that is traced."""
+    exporter = ("opentelemetry-sdk==1.45.2", "opentelemetry-exporter-otlp-proto-http==1.45.2")
+    return kept_environment(f"traced_{framework}", [*TRACED[framework], *exporter])
 
 
 def kept_environment(name: str, requirements: Iterable[str]) -> Path:

@@ -65,7 +65,7 @@ WANTED: frozenset[str] = TEXTS | NUMBERS
 """Every attribute that is read: nothing else of a span is looked at, stored or logged."""
 
 
-class Use(msgspec.Struct, array_like=True):
+class Use(msgspec.Struct, array_like=True, gc=False):
     """One call of a model or a tool.
 
     `agent` is empty while no span has named it. `asked` is the model of the request.

@@ -7,15 +7,15 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from brain.errors import InvalidInput
-from brain.telemetry.genai import NUMBERS, TEXTS, UNKNOWN, label
+from brain.telemetry.genai import NUMBERS, UNKNOWN, WANTED, label
 from brain.telemetry.requests import LOGS, METRICS, Calls
 
 T = TypeVar("T")
 _Int = int | str
 
 
-class _Model(msgspec.Struct, rename="camel"):
-    pass
+class _Model(msgspec.Struct, rename="camel", gc=False):
+    """Nothing of a request refers to what holds it: the collector need not look at thousands of them."""
 
 
 class _Value(_Model):
@@ -26,7 +26,7 @@ class _Value(_Model):
 
 class _Attribute(_Model):
     key: str = ""
-    value: _Value | None = None
+    value: msgspec.Raw = msgspec.Raw(b"null")  # only those that are wanted are read further
 
 
 class _Resource(_Model):
@@ -110,6 +110,7 @@ class _Reader(Generic[T]):
             raise InvalidInput(f"body: is no request of OTLP for {self._signal} in JSON: {error}") from error
 
 
+_read_value = msgspec.json.Decoder(_Value | None).decode
 _traces, _metrics, _logs = _Reader("traces", _Traces), _Reader("metrics", _AllMetrics), _Reader("logs", _Logs)
 
 
@@ -142,13 +143,12 @@ def _points(metric: _Metric) -> int:
 def _add(found: Calls, span: _Span, service: str) -> None:
     given: dict[str, Any] = {}
     for attribute in span.attributes:
-        key, value = attribute.key, attribute.value
-        if value is None:
-            continue
-        if key in TEXTS:
-            given[key] = value.string_value
-        elif key in NUMBERS:
-            given[key] = _whole(value.int_value if value.int_value is not None else value.double_value)
+        key = attribute.key
+        if key in WANTED and (value := _value(attribute)) is not None:
+            if key in NUMBERS:
+                given[key] = _whole(value.int_value if value.int_value is not None else value.double_value)
+            else:
+                given[key] = value.string_value
     try:
         ids = (bytes.fromhex(span.trace_id), bytes.fromhex(span.span_id), bytes.fromhex(span.parent_span_id or ""))
     except ValueError:
@@ -157,6 +157,14 @@ def _add(found: Calls, span: _Span, service: str) -> None:
     if use is not None:
         use.nanoseconds = max(0, (_whole(span.end_time_unix_nano) or 0) - (_whole(span.start_time_unix_nano) or 0))
         use.error = span.status is not None and span.status.code in (2, "STATUS_CODE_ERROR")
+
+
+def _value(attribute: _Attribute) -> _Value | None:
+    """The value of an attribute; None for one that is no value of OTLP."""
+    try:
+        return _read_value(attribute.value)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
 
 
 def _whole(value: float | str | None) -> int | None:
@@ -169,6 +177,6 @@ def _whole(value: float | str | None) -> int | None:
 
 def _service(resource: _Resource | None) -> str:
     for attribute in resource.attributes if resource is not None else ():
-        if attribute.key == "service.name" and attribute.value is not None:
-            return label(attribute.value.string_value)
+        if attribute.key == "service.name" and (value := _value(attribute)) is not None:
+            return label(value.string_value)
     return UNKNOWN

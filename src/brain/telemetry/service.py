@@ -42,30 +42,34 @@ class Telemetry:
 
     def __init__(self, context: PluginContext, clock: Callable[[], float] = time.time) -> None:
         settings = context.table(TelemetrySettings)
-        self.context = context
-        self.settings = settings
-        self.book = UsageBook(settings)
-        self.committer = Committer(context.database, settings.waiting_bytes, clock)
-        self.ingest = Ingest(self.committer, self.book, settings.body_bytes)
-        self.sources = Sources(self.committer, SampleWriter(settings, Limits(settings.limits)), settings.credit)
-        self.followers = Followers()
-        self.query = TelemetryQuery(context.database)
+        self.context: PluginContext = context
+        self.settings: TelemetrySettings = settings
+        self.book: UsageBook = UsageBook(settings)
+        self.committer: Committer = Committer(context.database, settings.waiting_bytes, clock)
+        self.ingest: Ingest = Ingest(self.committer, self.book, settings.body_bytes)
+        self.sources: Sources = Sources(
+            self.committer, SampleWriter(settings, Limits(settings.limits)), settings.credit
+        )
+        self.followers: Followers = Followers()
+        self.query: TelemetryQuery = TelemetryQuery(context.database)
         self._agenda = Agenda(self.committer, self.book, settings, clock)
         self._shipping = EventShipping(context.database, PLUGIN.name, context.stream)
-        self.forwarding = None if settings.forward is None else _forwarding(settings.forward, settings.body_bytes)
+        self.forwarding: Forwarding | None = None
+        if settings.forward is not None:
+            self.forwarding = _forwarding(settings.forward, settings.body_bytes)
         self._first = asyncio.Event()
         self._connect()
 
     def _connect(self) -> None:
         """Let each part know what the others did."""
-        context = self.context
-        self.committer.committed = self._agenda.note
-        self.sources.announced = self._agenda.announced = self._announced
-        self.sources.stored = self.followers.hand_on
+        context, sources, ingest, committer = self.context, self.sources, self.ingest, self.committer
+        committer.committed = self._agenda.note
+        sources.announced = self._agenda.announced = self._announced
+        sources.stored = self.followers.hand_on
         if self.forwarding is not None:
-            self.ingest.stored = self.forwarding.add
-        self.sources.threats = context.find(ThreatReports)
-        self.sources.health = self._agenda.health = context.find(HealthReports)
+            ingest.stored = self.forwarding.add
+        sources.threats = context.find(ThreatReports)
+        sources.health = self._agenda.health = context.find(HealthReports)
         self._agenda.deletion_clock = deletion_clock(context.store)
 
     @property
