@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing as closing_at_end
 from contextlib import contextmanager, suppress
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from random import Random

@@ -12,10 +12,9 @@ from brain.charter import Effect
 from brain.errors import BrainError, Conflict, InvalidInput, NotFound
 from brain.hardware.models import Movement
 from brain.kit.leases import LeaseLost
+from support.postgres_server import PostgresServer
 from support.robots import FORWARD, fleet, robots
 from support.waiting import until
-
-from support.postgres_server import PostgresServer
 
 ALWAYS = {"metric": "memory_percent", "limit": 0.01}
 """A limit that every host is beyond."""

@@ -132,7 +132,6 @@ def test_sensors_that_are_there_are_named_by_chip_and_label(monkeypatch: pytest.
 
 @pytest.mark.parametrize(("package", "extra", "part"), [("psutil", "hardware", "memory"), ("pynvml", "gpu", "gpus")])
 def test_without_a_package_the_rest_is_read_and_the_pip_line_is_named(
-    monkeypatch: pytest.MonkeyPatch, package: str, extra: str, part: str
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, package: str, extra: str, part: str
 ) -> None:
     real = builtins.__import__
@@ -143,14 +142,12 @@ def test_without_a_package_the_rest_is_read_and_the_pip_line_is_named(
         return real(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    reading = HostSensors().read()
     reading = HostSensors(root=written(tmp_path, DRIVER)).read()
     assert getattr(reading, part) is None
     assert reading.unavailable[part].endswith(f"run: pip install 'brain-eventstream[{extra}]'")
     assert (reading.memory is None) == (part == "memory")
 
 
-def test_a_graphics_card_is_read_by_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_graphics_card_is_read_by_its_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import pynvml
 
@@ -170,7 +167,6 @@ def test_a_graphics_card_is_read_by_its_driver(monkeypatch: pytest.MonkeyPatch, 
     }
     for name, answer in answers.items():
         monkeypatch.setattr(pynvml, name, answer)
-    reading = HostSensors().read()
     assert HostSensors(root=tmp_path).read().unavailable["gpus"] == "no NVIDIA driver is loaded"
     reading = HostSensors(root=written(tmp_path, DRIVER)).read()
     assert reading.gpus is not None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -26,8 +26,6 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     watts: Annotated[float | None, Meta(description="What it draws.")]
 
 
-def read_gpus() -> tuple[tuple[Gpu, ...] | None, str]:
-    """The cards; or None, and why none can be read."""
 _SIGNS = ("proc/driver/nvidia", "dev/nvidiactl", "dev/dxg")
 """What a loaded driver shows on Linux; the last one under Windows."""
 

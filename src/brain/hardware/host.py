@@ -41,7 +41,6 @@ class HostSensors:
         """A reading as of now."""
         reasons: dict[str, str] = {}
         cgroup = read_cgroup(self._root)
-        gpus, why = read_gpus()
         gpus, why = read_gpus(self._root)
         if gpus is None:
             reasons["gpus"] = why

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-from pydantic import BaseModel, Field
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -57,15 +54,12 @@ class HeldLease(BaseModel):
 class NewCommand(BaseModel):
     """A movement, and the lease that permits it. The robot goes on with it until the next one, or its deadman."""
 
-    agent_id: AgentId
-    lease_token: Token
-    linear_x: float = Field(default=0.0, description="m/s forward", examples=[0.4])
-    linear_y: float = Field(default=0.0, description="m/s to the left")
-    angular_z: float = Field(default=0.0, description="rad/s to the left", examples=[-0.2])
     model_config: ClassVar[ConfigDict] = _example(
         {"agent_id": "driver-1", "lease_token": 7, "linear_x": 0.4, "angular_z": -0.2}
     )
 
+    agent_id: AgentId
+    lease_token: Token
     linear_x: Speed = Field(default=0.0, description="m/s forward; the robot's settings may permit less")
     linear_y: Speed = Field(default=0.0, description="m/s to the left")
     angular_z: Speed = Field(default=0.0, description="rad/s to the left")

@@ -53,7 +53,6 @@ class Worker:
     """Does tasks of the types that `handlers` names, up to `at_once` at the same time, until `run` is cancelled.
 
     A handler is given the task and returns its result, as JSON. What it raises is a failed try; `TaskRefused` is the
-    last one. It is cancelled when the task's lease is lost or its mission stops: then it must undo what is half done.
     last one. It is cancelled when the task's lease is lost or its mission stops: it must undo what it has half done.
     Its effect must carry the task's id, so that a second try after a kill does not do it twice.
     """

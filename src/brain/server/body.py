@@ -105,21 +105,15 @@ class BodyReader:
     def _refusal(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:
         if not body or not scope["path"].startswith("/api/"):
             return None
-        fault = _fault(headers, body)
-        # Asked last: to know the routes costs more than to read a body.
-        return None if fault is None or self._paths.takes_any_body(scope["method"], scope["path"]) else fault
-
-
-def _fault(headers: Headers, body: bytes) -> Response | None:
-    media_type = _media_type(headers)
         refusal = _form_refusal(headers, body)
+        # Asked last: to know the routes costs more than to read a body.
         if refusal is not None and self._paths.takes_any_body(scope["method"], scope["path"]):
             return None
         return refusal
 
 
 def _form_refusal(headers: Headers, body: bytes) -> Response | None:
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = _media_type(headers)
     if media_type != "application/json" and not media_type.endswith("+json"):
         return problem(415, "Unsupported Media Type", "send the body as JSON, with Content-Type: application/json")
     fault = json_fault(body, limits.BODY_DEPTH)
