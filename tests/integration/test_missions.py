@@ -14,6 +14,7 @@ from brain.errors import Conflict, InvalidInput, NotFound
 from brain.kit.database import open_database
 from brain.kit.leases import LeaseLost
 from brain.kit.outbox import outbox
+from brain.missions import offers
 from brain.missions.durable import durable
 from brain.missions.models import NewMission
 from brain.missions.tables import TASKS
@@ -342,3 +343,12 @@ async def test_many_calls_at_once_are_one_transaction(world: World) -> None:
     await asyncio.gather(*(world.service.complete(task.id, task.token) for task in found))
     assert world.service.committer.groups == before + 1
     assert world.counts()["task.completed"] == 100
+
+
+async def test_a_look_at_the_tasks_that_takes_long_still_gives_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine every look takes longer than what it found is handed out for."""
+    monkeypatch.setattr(offers, "FRESH", 0.0)
+    await world.service.create(diamond())
+    assert await world.work() == ["a", "b", "c", "d"]

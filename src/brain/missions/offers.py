@@ -90,11 +90,11 @@ class Offers:
         denied = self._denied_to(wanted.agent)
         kind = (wanted.capabilities, wanted.types)
         async with self._choosing:
-            chosen = self._hand_out(self._ahead.get(kind), denied, most)
+            self._ahead = {known: ahead for known, ahead in self._ahead.items() if _is_fresh(ahead)}
+            chosen = self._hand_out(self._ahead[kind], denied, most) if kind in self._ahead else []
             if not chosen and not self._is_known_empty(kind):
-                self._ahead = {known: ahead for known, ahead in self._ahead.items() if _is_fresh(ahead)}
-                self._ahead[kind] = await self._read(wanted, denied)
-                chosen = self._hand_out(self._ahead[kind], denied, most)
+                self._ahead[kind] = ahead = await self._read(wanted, denied)
+                chosen = self._hand_out(ahead, denied, most)  # however long the look took
         return chosen
 
     def note_ready(self) -> None:
@@ -104,11 +104,11 @@ class Offers:
     def _is_known_empty(self, kind: Kind) -> bool:
         """Whether a look a moment ago gave all there was, and nothing has become ready here since."""
         ahead = self._ahead.get(kind)
-        return ahead is not None and _is_fresh(ahead) and ahead.all and ahead.version == self._version
+        return ahead is not None and ahead.all and ahead.version == self._version
 
-    def _hand_out(self, ahead: _Ahead | None, denied: Collection[str], most: int) -> list[Candidate]:
+    def _hand_out(self, ahead: _Ahead, denied: Collection[str], most: int) -> list[Candidate]:
         chosen: list[Candidate] = []
-        while ahead is not None and _is_fresh(ahead) and ahead.tasks and len(chosen) < most:
+        while ahead.tasks and len(chosen) < most:
             one = ahead.tasks.popleft()
             if one.id not in self._offered and one.id not in denied:
                 chosen.append(one)
@@ -116,7 +116,7 @@ class Offers:
         return chosen
 
     async def _read(self, wanted: Wanted, denied: Collection[str]) -> _Ahead:
-        at, version = time.monotonic(), self._version
+        version = self._version
         without = {*self._offered, *denied}
 
         def read() -> list[Candidate]:
@@ -124,7 +124,7 @@ class Offers:
                 return candidates(db, wanted, without, AHEAD, self._clock())
 
         found = await for_reading(self._database, read)
-        return _Ahead(at, version, len(found) < AHEAD and not denied, deque(found))
+        return _Ahead(time.monotonic(), version, len(found) < AHEAD and not denied, deque(found))
 
     async def _is_allowed(self, agent: str, task: Candidate) -> bool:
         if self._guard is None:
