@@ -89,9 +89,9 @@ def catalogue(
         print_json_array(catalogue_entry(event) for module in documented for event in module.events)
     else:
         from rich.console import Console
-        from rich.table import Table
+        from rich.table import Column, Table
 
-        table = Table("Event type", "Priority", "Frequency", "Purpose")
+        table = Table(Column("Event type", no_wrap=True), "Priority", "Frequency", "Purpose")
         for module in documented:
             for event in module.events:
                 table.add_row(event.name, event.priority, event.frequency, event.purpose)
