@@ -73,6 +73,14 @@ async def test_a_file_system_that_fills_crosses_its_limit_once_and_clears_below_
         assert [limit.metric for limit in device.limits if limit.metric.endswith(str(tmpfs))] == []
 
 
+async def test_readings_without_news_make_no_event(tmp_path: Path) -> None:
+    async with fleet(tmp_path, robots={}, limits=[{"metric": "memory_percent", "limit": 100.0}]) as here:
+        await until(lambda: bool(here.tasks.monitor.values))
+        for _ in range(20):
+            await here.tasks.monitor.look()
+        assert [event.type for event in await here.events()] == ["hardware.device_added"]
+
+
 def health(here: Fleet) -> int:
     """How many health events there are of the kind that limits make."""
     from brain import ImmuneService
