@@ -66,6 +66,7 @@ async def walk(client: httpx.AsyncClient) -> Walk:
         "agent_id": "nobody",
         "event_id": "evt_policy_1703001234567_9f3ac81b2d40a1c7",
         "system": "jira",
+        "source": "robot-7",
     }
     return Walk((await client.get("/openapi.json")).json(), known)
 
