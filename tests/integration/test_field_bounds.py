@@ -74,6 +74,7 @@ async def walk(client: httpx.AsyncClient, request: pytest.FixtureRequest) -> Wal
         "task_id": "mis_none.a",
         "robot_id": "rover",
         "device_id": "host:none",
+        "source": "robot-7",
     }
     return Walk((await client.get("/openapi.json")).json(), known, request.param)
 

@@ -81,6 +81,8 @@ def test_the_document_is_complete(server: ServeProcess) -> None:
             body = operation["requestBody"]["content"]["application/json"]["schema"]
             assert _example(document, body), f"{name} has no example body"
         errors = {code for code in operation["responses"] if code[0] in "45" and name != "get /readyz"}
+        if "/telemetry/v1/" in name:  # OTLP has a form of its own for these
+            errors -= {"400", "413", "415", "501", "503"}
         for code in errors:
             content = operation["responses"][code].get("content", {})
             assert list(content) == ["application/problem+json"], (name, code)

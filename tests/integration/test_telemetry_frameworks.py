@@ -2,6 +2,8 @@
 
 Two calls of the model with 120 and 17 tokens each, and one of a tool. strands and agent-framework repeat the sums on the
 span of the agent, and name the agent there alone; google-adk says `generate_content`.
+Two calls of the model with 120 and 17 tokens each, and one of a tool. strands and agent-framework repeat the sums on
+the span of the agent, and name the agent there alone; google-adk calls its calls `generate_content`.
 """
 
 from __future__ import annotations

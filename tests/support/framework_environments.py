@@ -67,7 +67,7 @@ def environment(framework: str) -> Path:
 
 def traced_environment(framework: str) -> Path:
     """The folder of the environment of a framework that is traced."""
-    exporter = ("opentelemetry-sdk==1.45.2", "opentelemetry-exporter-otlp-proto-http==1.45.2")
+    exporter = ("opentelemetry-sdk>=1.34", "opentelemetry-exporter-otlp-proto-http>=1.34")
     return kept_environment(f"traced_{framework}", [*TRACED[framework], *exporter])
 
 

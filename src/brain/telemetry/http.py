@@ -34,7 +34,7 @@ from brain.times import parse_time
 
 SourcePath = Annotated[
     str,
-    Path(pattern=r"^[A-Za-z0-9_.:@-]{1,200}$", description="The source's id.", examples=["robot-7"]),
+    Path(pattern=r"^[A-Za-z0-9_.:@-]+$", max_length=NAME, description="The source's id.", examples=["robot-7"]),
 ]
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many.")]
 

@@ -162,7 +162,8 @@ def _add(found: Calls, span: _Span, service: str) -> None:
 def _value(attribute: _Attribute) -> _Value | None:
     """The value of an attribute; None for one that is no value of OTLP."""
     try:
-        return _read_value(attribute.value)
+        found: _Value | None = _read_value(attribute.value)
+        return found
     except (msgspec.MsgspecError, RecursionError):
         return None
 
