@@ -1,7 +1,5 @@
 """Agents of real frameworks, run against a fake model and traced by their own instrumentation: each call counts once.
 
-Two calls of the model with 120 and 17 tokens each, and one of a tool. strands and agent-framework repeat the sums on the
-span of the agent, and name the agent there alone; google-adk says `generate_content`.
 Two calls of the model with 120 and 17 tokens each, and one of a tool. strands and agent-framework repeat the sums on
 the span of the agent, and name the agent there alone; google-adk calls its calls `generate_content`.
 """
