@@ -38,7 +38,7 @@ def check_publisher(stream: object) -> None:
     """Raises InvalidInput for what nobody can publish to: a URL, or an `EventStream.open(...)` that nobody awaited."""
     if isinstance(stream, str):
         raise InvalidInput(f"event_stream: {stream!r} is a text; give what `EventStream.open` returns")
-    if stream is not None and not hasattr(stream, "publish"):
+    if isinstance(stream, Awaitable) and not hasattr(stream, "publish"):
         raise InvalidInput(
             f"event_stream: {type(stream).__name__} has no `publish`; give what `await EventStream.open(...)` or "
             "`EventStream.open_sync(...)` returns"
