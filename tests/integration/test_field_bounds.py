@@ -75,6 +75,8 @@ async def walk(client: httpx.AsyncClient, request: pytest.FixtureRequest) -> Wal
         "robot_id": "rover",
         "device_id": "host:none",
         "source": "robot-7",
+        "name": "none",
+        "number": "1",
     }
     return Walk((await client.get("/openapi.json")).json(), known, request.param)
 

@@ -178,6 +178,9 @@ CREATE_NOTHING = {
     "/api/tasks/{task_id}/answer": "answered once",
     "/api/tasks/lease": "free again when its lease ends",
     "/api/missions/vda5050/check": "only reads",
+    **{f"/api/hardware/robots/{{robot_id}}/lease{move}": "the same again" for move in ("", "/renew", "/release")},
+    **{f"/api/hardware/{move}": "the same again" for move in ("stop", "clear")},
+    **{f"/api/telemetry/v1/{signal}": "exporters send no key" for signal in ("traces", "metrics", "logs")},
 }
 
 

@@ -261,13 +261,21 @@ async def test_the_plain_format_has_the_same_values(tmp_path: Path) -> None:
     assert found.keys() == wanted.keys()
 
 
+FLEET = ("hardware", "telemetry", "missions", "dna")
+"""The plug-ins whose metrics are in their own pages."""
+
+
 async def test_the_docs_name_every_metric_and_setting(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
     named = set(re.findall(r"`(brain_[a-z0-9_]+)`", page))
     named |= {f"brain_stream_events{suffix}" for suffix in re.findall(r"`(_[a-z]+)`", page) if suffix != "_total"}
     async with serving(tmp_path, []) as client:
         text = (await client.get("/metrics")).text
-    assert named == {family.name for family in text_string_to_metric_families(text)}
+    found = {family.name for family in text_string_to_metric_families(text)}
+    elsewhere = {name for name in found if name.split("_")[1] in FLEET}
+    assert named == found - elsewhere
+    pages = "".join((Path(__file__).parents[2] / "docs" / f"{name}.md").read_text() for name in FLEET)
+    assert elsewhere <= {*re.findall(r"`(brain_[a-z0-9_]+)`", pages)}
     for name, field in MetricsSettings.model_fields.items():
         default = f"`{field.default:g}`" if isinstance(field.default, float | int) else "none"
         assert f"| `{name}` | `BRAIN_METRICS__{name.upper()}`" in page

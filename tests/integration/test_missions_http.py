@@ -183,7 +183,7 @@ async def test_many_failures_reach_the_health_of_the_fleet_and_the_events_the_st
     await until(announced)
     measured = (await client.get("/metrics")).text
     assert 'brain_missions{status="failed"} 5.0' in measured
-    assert 'brain_mission_tasks{status="failed"} 5.0' in measured
+    assert 'brain_missions_tasks{status="failed"} 5.0' in measured
 
 
 async def test_a_server_that_is_away_can_be_tried_again() -> None:

@@ -169,6 +169,8 @@ class Walk:
             else:
                 yield True, b"[%s]" % b",".join([b"0"] * (schema["maxItems"] + 1))
             yield from [(True, b"{}"), (True, b"7"), (schema.get("minItems", 0) > 0, b"[]")]
+        elif "maxProperties" in schema:
+            yield from self._labels(name, schema)
         elif "properties" not in schema:
             yield from self._anything(name, schema)
         yield from [(True, value) for value in islice(self._turn, self.shared)]
@@ -193,6 +195,20 @@ class Walk:
         yield from [(True, json.dumps(each).encode()) for each in (least - 1, above + (1 if most is not None else 0))]
         yield from [(True, b"9" * digits) for digits in (30, 400, 5_000)]
         yield from [(True, b'"many"'), (True, b"[]"), (True, b"{}")]
+
+    def _labels(self, name: str, schema: Schema) -> Iterator[tuple[bool, bytes]]:
+        """Texts by names, both of them bounded."""
+        most, longest = schema["maxProperties"], schema.get("propertyNames", {}).get("maxLength")
+        value = self._resolved(schema["additionalProperties"]).get("maxLength")
+        if longest is None or value is None:
+            self.unbounded.append(name)
+            return
+        for number in (most, most + 1):
+            yield number > most, json.dumps({f"k{each}": "v" for each in range(number)}).encode()
+        for length in (longest, longest + 1):
+            yield length > longest, json.dumps({"k" * length: "v"}).encode()
+        for length in (value, value + 1):
+            yield length > value, json.dumps({"k": "v" * length}).encode()
 
     def _anything(self, name: str, schema: Schema) -> Iterator[tuple[bool, bytes]]:
         if "x-max-depth" not in schema:

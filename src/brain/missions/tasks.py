@@ -84,7 +84,7 @@ class MissionTasks:
             counts = stats(db, self._clock())
         families = []
         for what, by_status in counts.items():
-            name = "brain_missions" if what == "missions" else f"brain_mission_{what}"
+            name = "brain_missions" if what == "missions" else f"brain_missions_{what}"
             family = GaugeMetricFamily(name, f"How many {what} there are", labels=["status"])
             for status, count in by_status.items():
                 family.add_metric([status], count)

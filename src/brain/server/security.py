@@ -142,7 +142,7 @@ class AccessControl:
             return problem(403, "Forbidden", "the request comes from a page of another origin")
         if self._sessions is None or _is_open(scope["path"]) or self._sessions.admits(headers):
             return None
-        if self._paths.is_signed(scope["method"], scope["path"]):
+        if self._paths.is_signed(scope.get("method", "GET"), scope["path"]):
             return None
         answer = problem(401, "Unauthorized", "send the API key as 'Authorization: Bearer KEY', or log in at /login")
         answer.headers["WWW-Authenticate"] = "Bearer"

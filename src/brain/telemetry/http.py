@@ -53,7 +53,7 @@ _UPGRADE: dict[int | str, dict[str, Any]] = {
     426: {"description": "This is a WebSocket", **_PROBLEM},
     501: {"description": "The extra `telemetry` is not installed", **_PROBLEM},
 }
-_REPEATED = creates_nothing("a span that is sent again is known by its trace id and span id")
+_REPEATED = creates_nothing("exporters send no key; a call sent again is known by its trace id and span id")
 _FORMS = {
     JSON: {"schema": {"type": "object", "examples": [{"resourceSpans": []}]}},
     PROTOBUF: {"schema": {"type": "string", "format": "binary"}},
