@@ -14,6 +14,7 @@ import redis
 
 from brain import Event, EventStream, Pattern
 from brain.charter import envelope
+from brain.plugins import plugins
 from brain.settings import Settings
 from brain.store.sqlite import sqlite_path
 from brain.stream.backends import Entry
@@ -69,9 +70,13 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("redis_url"))
 
 
+READERS = {"threats", "immune"} | {name for name, plugin in plugins().items() if plugin.runs} - {"dna"}
+"""The plug-ins that read the stream of a new server; dna does when an agent has a genome."""
+
+
 async def settled(stream: EventStream) -> bool:
     groups = await stream.groups()
-    return len(groups) == 6 and all(group.lag == group.pending == 0 for group in groups)
+    return len(groups) == len(READERS) and all(group.lag == group.pending == 0 for group in groups)
 
 
 async def test_one_event_that_nobody_wants(url: str, tmp_path: Path, decoded: Counter[bytes]) -> None:
