@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 
 from brain.errors import InvalidInput
+from brain.extras import is_installed
 from brain.platform import handle_signals
 from brain.server.app import create_app
 from brain.server.security import check_exposure
@@ -69,6 +71,7 @@ async def serving(
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=DRAIN_SECONDS,
+                ws=_websocket if is_installed("websockets") else "none",  # type: ignore[arg-type]
             )
         )
         work = asyncio.create_task(server.serve([listener]))
@@ -110,6 +113,13 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.up.set()
+
+
+def _websocket(*given: Any, **options: Any) -> asyncio.Protocol:
+    """The protocol of a connection that becomes a WebSocket; it is imported for the first one."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    return WebSocketsSansIOProtocol(*given, **options)
 
 
 def _listen(host: str, port: int, any_port: bool) -> socket.socket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +20,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
 ) -> None:
     """Serve the HTTP API, the page and the consumers until SIGINT or SIGTERM."""
+    gc.disable()  # until it listens: what a start makes stays
     from brain.logs import configure_logs
     from brain.settings import load_settings
 
@@ -42,5 +44,7 @@ async def _serve(settings: Settings) -> None:
                 store=without_password(settings.store_url),
                 api_key="needed" if settings.api_key else "not set",
             )
+            gc.freeze()
+            gc.enable()
             await asyncio.wait({asyncio.ensure_future(stop.wait()), server.ended}, return_when=asyncio.FIRST_COMPLETED)
             log.info("stopping")
