@@ -180,6 +180,11 @@ async def test_a_source_goes_silent_and_comes_back(server: Server) -> None:
         await robot.send({"battery": 70.0}, t=1001.0)
         robot.seq += 3  # three samples that are never sent
         await robot.send({"battery": 75.0}, t=1002.0)
+
+    async def closed() -> bool:
+        return (await client.get("/api/telemetry/sources/robot-7")).json()["state"] == "closed"
+
+    await until(closed)
     found = (await client.get("/api/telemetry/sources/robot-7")).json()
     assert (found["state"], found["samples"], found["lost"], found["seq"]) == ("closed", 3, 3, 6)
     assert found["values"] == {"battery": 75.0, "docked": 0.0}
