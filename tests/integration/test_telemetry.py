@@ -36,7 +36,7 @@ from support.command import Command
 from support.server import ServeThread, running_server, without_consumers
 from support.sizes import sizes
 from support.spans import CHAT, TOKENS, Span, as_json, protobuf
-from support.waiting import until
+from support.waiting import until, wait_until
 
 Server = tuple[Running, httpx.AsyncClient]
 
@@ -303,8 +303,9 @@ def test_a_recording_is_replayed_recorded_cut_off_and_recovered(tmp_path: Path, 
     try:
         replayed = brain("telemetry", "replay", file, "--speed", "0", "--url", server.url)
         assert replayed.out == "200 samples sent, 200 stored, 1 connections\n", replayed.err
+        wait_until(lambda: [one["state"] for one in brain("telemetry", "sources", "--json").json] == ["closed"])
         (source,) = brain("telemetry", "sources", "--json").json
-        assert (source["id"], source["samples"], source["lost"], source["state"]) == ("run", 200, 0, "closed")
+        assert (source["id"], source["samples"], source["lost"]) == ("run", 200, 0)
     finally:
         server.stop()
     cut = tmp_path / "cut.mcap"
@@ -332,6 +333,9 @@ async def test_what_comes_in_is_forwarded_without_prompts(tmp_path: Path) -> Non
                 return [row["agent"] for row in (await asked.get("/api/telemetry/usage")).json()] == ["ann"]
 
             await until(arrived)
-            metrics = (await client.get("/metrics")).text
-            assert "brain_telemetry_forwarded_total 1.0" in metrics
-            assert "brain_telemetry_content_bytes_total 8.0" in metrics
+
+            async def counted() -> bool:  # once the answer has come back
+                return "brain_telemetry_forwarded_total 1.0" in (await client.get("/metrics")).text
+
+            await until(counted)
+            assert "brain_telemetry_content_bytes_total 8.0" in (await client.get("/metrics")).text
