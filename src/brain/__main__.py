@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 
 from brain.errors import MissingExtra
@@ -10,13 +9,11 @@ from brain.errors import MissingExtra
 
 def main() -> None:
     """Run the command line and exit: with 2 for a fault that the user can mend."""
-    gc.disable()  # what is imported stays: to look for garbage in it costs a fifth of a start
     try:
         from brain.cli import main as command
     except MissingExtra as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    gc.enable()
     command()
 
 

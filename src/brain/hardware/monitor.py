@@ -94,10 +94,11 @@ class Monitor:
             await self._keep(f"{devices.ROBOT}:{control.robot}", state, metrics_of_robot(state))
 
     async def _keep(self, device: str, document: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+        at = self._clock()  # when it was read, however long the database takes
         self.values[device] = metrics
 
         def keep(db: sa.Connection) -> None:
-            devices.take_reading(db, device, document, metrics, self._settings, self._clock())
+            devices.take_reading(db, device, document, metrics, self._settings, at)
 
         await for_tasks(self._database, self._change, keep)
         self._written()
