@@ -27,8 +27,8 @@ from support.waiting import wait_until
 @pytest.mark.parametrize(
     ("backend", "runs", "seconds"),
     [
-        ("sqlite", 2, 1),
-        ("redis", 1, 1),
+        ("sqlite", 2, 4),
+        ("redis", 1, 4),
         pytest.param("sqlite", 2, 10, marks=pytest.mark.long),
         pytest.param("redis", 2, 10, marks=pytest.mark.long),
     ],
