@@ -48,6 +48,7 @@ async def listed(client: httpx.AsyncClient, path: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.alone
 async def test_a_genome_that_is_worse_is_taken_back_within_two_seconds_with_one_incident(
     client: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,8 +82,12 @@ async def test_a_genome_that_is_worse_is_taken_back_within_two_seconds_with_one_
     rollout = next(one for one in await listed(client, "/api/dna/rollouts?agent_id=agent-7") if one["ended_at"])
     assert incident["correlation_id"] == rollout["id"]
     assert "denials 30.0% of 200 decisions, 10.0% before" in incident["title"]
-    events = (await client.get("/api/events?pattern=dna.rolled_back")).json()["events"]
-    assert len(events) == 1
+
+    async def announced() -> bool:
+        return bool((await client.get("/api/events?pattern=dna.rolled_back")).json()["events"])
+
+    await until(announced)
+    assert len((await client.get("/api/events?pattern=dna.rolled_back")).json()["events"]) == 1
 
 
 async def incidents_are_there(client: httpx.AsyncClient) -> bool:
