@@ -83,11 +83,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         if not given:
             msgspec.structs.force_setattr(self, "timestamp", time())
         try:
-            if "version" not in self.meta or "correlation_id" not in self.meta:
+            if "version" not in self.meta or type(self.meta.get("correlation_id", ...)) not in _TEXT_OR_NONE:
                 _complete_meta(self)
             if (self.type, self.source) not in _well_formed:
                 _check_names(self)
-        except TypeError:  # what cannot be looked into, or hashed
+        except (AttributeError, TypeError):  # what cannot be looked into, or hashed
             _check_meta(self)
             _check_names(self)
         if not self.id:
@@ -174,6 +174,7 @@ class _Wire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     meta: dict[str, Any]
 
 
+_TEXT_OR_NONE = frozenset((str, type(None)))
 _encode: Callable[[Event], bytes] = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Wire).decode
 
@@ -196,7 +197,11 @@ def _check_meta(event: Event) -> None:
 
 def _complete_meta(event: Event) -> None:
     _check_meta(event)
-    msgspec.structs.force_setattr(event, "meta", {**CURRENT.get(), **event.meta})
+    meta = {**CURRENT.get(), **event.meta}
+    correlation_id = meta["correlation_id"]
+    if correlation_id is not None and not isinstance(correlation_id, str):
+        raise EnvelopeError(f"meta: correlation_id must be a string or null, not {type(correlation_id).__name__}")
+    msgspec.structs.force_setattr(event, "meta", meta)
 
 
 def _check_names(event: Event) -> None:
