@@ -22,7 +22,7 @@ function panel(api, title, columns, path, empty, { key, rows = (value) => value,
   const stale = api.stale();
   const table = api.table(title, columns);
   const none = h("p", { class: "empty" }, empty);
-  const element = h("section", { class: "panel", "aria-label": title }, h("header", { class: "panel-head" }, h("h2", {}, title)), stale.element, table.element, none);
+  const element = api.panel(title, [stale.element, table.element, none]);
   const source = api.watch(path, (value, problem) => {
     stale.show(problem);
     if (!value) return;

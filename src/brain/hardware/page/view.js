@@ -96,8 +96,8 @@ export function show(element, api) {
   element.append(
     old.element,
     robots.element,
-    h("section", { class: "panel", "aria-label": "Limits and forecasts" }, h("div", { class: "panel-head" }, h("h2", {}, "Limits and forecasts")), troubles.element, quiet),
-    h("section", { class: "panel", "aria-label": "Devices" }, h("div", { class: "panel-head" }, h("h2", {}, "Devices")), devices.element, none),
+    api.panel("Limits and forecasts", [troubles.element, quiet]),
+    api.panel("Devices", [devices.element, none]),
     h("section", { class: "panel", "aria-label": "This host" }, h("div", { class: "panel-head" }, heading), host.element),
   );
 

@@ -16,7 +16,7 @@ export function show(element, api) {
     ["Refused", ({ refused }) => format.count(refused), true],
     ["Out", ({ sent }) => format.count(sent), true],
     ["Failed", ({ failed }) => format.count(failed), true],
-    ["Last", ({ last_at }) => (last_at === null ? "never" : format.age(last_at))],
+    ["Last in", ({ direction, last_at: at }) => (at !== null ? format.age(at) : direction === "inbound" ? "never" : "")],
     ["Change", (one) => deeds(one)],
   ]);
   const deliveries = deliveriesPanel(api);

@@ -34,11 +34,8 @@ export function show(element, api) {
   ]);
   element.append(
     chosen.element,
-    h("section", { class: "panel", "aria-label": "Missions" },
-      h("header", { class: "panel-head" }, h("h2", {}, "Missions"), h("label", { class: "missions-filter" }, h("span", {}, "Status "), status)),
-      stale.element, figures, table.element, none),
-    h("section", { class: "panel", "aria-label": "Agents" },
-      h("header", { class: "panel-head" }, h("h2", {}, "Agents")), agents.element, nobody),
+    api.panel("Missions", [stale.element, figures, table.element, none], [h("label", { class: "missions-filter" }, h("span", {}, "Status "), status)]),
+    api.panel("Agents", [agents.element, nobody]),
   );
 
   const list = api.watch("/api/missions", (missions, problem) => {

@@ -77,6 +77,7 @@ function pluginApi(live, left, guarded) {
     send,
     h,
     svg,
+    panel,
     table: createTable,
     format: { age, clockTime, count, duration, fullTime, plural },
     stale: staleNotice,
@@ -93,6 +94,11 @@ function pluginApi(live, left, guarded) {
       return source;
     },
   };
+}
+
+/** A panel with its title, and in its head beside it the elements of `tools`. */
+function panel(title, content, tools = []) {
+  return h("section", { class: "panel", "aria-label": title }, h("header", { class: "panel-head" }, h("h2", {}, title), ...tools), ...content);
 }
 
 /** Whether a type fits a pattern such as `weather.*`. */

@@ -25,7 +25,7 @@ export function show(element, api) {
       table.fill(rows, ({ agent }) => agent);
       none.hidden = rows.length > 0;
     }, { parameters: { by: "agent" }, events: ["telemetry.agent_usage"] });
-    return panel("Usage by agent", stale.element, table.element, none);
+    return { element: api.panel("Usage by agent in the last 24 hours", [stale.element, table.element, none]) };
   }
 
   function sourcesPart() {
@@ -48,7 +48,7 @@ export function show(element, api) {
     }, { events: ["telemetry.*"] });
     let shown = null;
     return {
-      ...panel("Sources", stale.element, table.element, none, values),
+      element: api.panel("Sources", [stale.element, table.element, none, values]),
       update({ source }) {
         if (source === shown) return;
         shown = source;
@@ -67,10 +67,9 @@ export function show(element, api) {
       ["Greatest", ({ max }) => number(max), true],
       ["Samples", ({ count }) => format.count(count), true],
     ]);
-    const heading = h("h3", {}, `Last window of ${source}`);
-    const block = h("div", { class: "telemetry-windows" }, heading, stale.element, table.element, none);
+    const block = h("div", { class: "telemetry-windows" }, h("div", { class: "panel-head" }, h("h3", {}, `Last window of ${source}`)), stale.element, table.element, none);
     const at = encodeURIComponent(source);
-    const watched = api.watch(`/api/telemetry/sources/${at}`, (found, problem) => {
+    api.watch(`/api/telemetry/sources/${at}`, (found, problem) => {
       stale.show(problem);
       if (!block.isConnected || !found) return;
       const since = Math.floor(found.measured_at / 10) * 10;
@@ -83,7 +82,6 @@ export function show(element, api) {
         (error) => stale.show(error),
       );
     }, { events: ["telemetry.*"] });
-    void watched;
     return block;
   }
 
@@ -104,11 +102,7 @@ export function show(element, api) {
       table.fill(rows, ({ service }) => service);
       none.hidden = rows.length > 0;
     });
-    return panel("Services", stale.element, table.element, none);
-  }
-
-  function panel(title, ...children) {
-    return { element: h("section", { class: "panel", "aria-label": title }, h("h2", {}, title), ...children) };
+    return { element: api.panel("Services that send OpenTelemetry", [stale.element, table.element, none]) };
   }
 
   return {
