@@ -55,11 +55,13 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-META = st.dictionaries(
-    st.sampled_from(
-        ["correlation_id", "causation_id", "traceparent", "tracestate", "version", "cloudevent", "mine", "ü"]
+META = st.builds(
+    lambda story, others: {**story, **others},
+    st.fixed_dictionaries({}, optional={"correlation_id": st.none() | st.text()}),
+    st.dictionaries(
+        st.sampled_from(["causation_id", "traceparent", "tracestate", "version", "cloudevent", "mine", "ü"]),
+        st.text() | JSON,
     ),
-    st.text() | JSON,
 )
 EVENTS = st.builds(
     Event,
