@@ -72,7 +72,7 @@ def test_an_opening_says_that_it_is_no_stream_yet() -> None:
         ("meta", 5, "meta: must be an object, not int"),
         ("meta", ["version", "correlation_id"], "meta: must be an object, not list"),
         ("meta", {"correlation_id": 5}, "meta: correlation_id must be a string or null, not int"),
-        ("meta", {"correlation_id": ["a"], "version": "1.0"}, "meta: correlation_id must be a string or null, not list"),
+        ("meta", {"correlation_id": [], "version": "1.0"}, "meta: correlation_id must be a string or null, not list"),
         ("type", ["a.b"], r"type: \['a.b'\] is not of the form"),
         ("source", {}, "source: {} is not of the form"),
     ],
