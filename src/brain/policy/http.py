@@ -47,6 +47,7 @@ from brain.policy.http_models import (
 )
 from brain.policy.models import EVERYONE
 from brain.policy.prometheus import metrics, readiness
+from brain.policy.quick import quick_answers
 from brain.policy.replay import Replay, overlaid, replay
 from brain.policy.schema import policy_schema
 from brain.stream import EventStream
@@ -69,6 +70,7 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     try:
         yield Component(
             make_router(engine, context.stream),
+            quick=quick_answers(engine),
             metrics=partial(metrics, engine),
             checks={"rules": partial(readiness, engine)},
         )
@@ -92,14 +94,15 @@ def make_router(engine: PolicyEngine, stream: EventStream) -> APIRouter:
 
 def _decisions(router: APIRouter, engine: PolicyEngine) -> None:
     @router.post("/evaluate", response_model=DecisionView, openapi_extra=_OF_THE_MOMENT)
-    async def evaluate(body: ContextBody) -> dict[str, Any]:
+    async def evaluate(body: ContextBody) -> Response:
         """Decide, and record the decision."""
-        return engine.evaluate(body.context()).to_dict()
+        return _json(engine.evaluate(body.context()))
 
-    @router.post("/evaluate/batch", response_model=list[DecisionView], openapi_extra=_OF_THE_MOMENT)
-    async def evaluate_batch(body: ContextsBody) -> list[dict[str, Any]]:
+    @router.post("/evaluate-many", response_model=list[DecisionView], openapi_extra=_OF_THE_MOMENT)
+    @router.post("/evaluate/batch", response_model=list[DecisionView], openapi_extra=_OF_THE_MOMENT, deprecated=True)
+    async def evaluate_many(body: ContextsBody) -> Response:
         """Decide on several contexts, and record the decisions."""
-        return [decision.to_dict() for decision in engine.evaluate_many(one.context() for one in body.contexts)]
+        return _json(engine.evaluate_many(one.context() for one in body.contexts))
 
     @router.post("/allowed-actions", response_model=list[AllowedAction], openapi_extra=_READS)
     async def allowed_actions(body: AllowedActionsBody) -> list[dict[str, str | None]]:

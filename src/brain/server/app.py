@@ -26,6 +26,7 @@ from brain.server.idempotency import Idempotency
 from brain.server.live import Live, live_router
 from brain.server.page import mount_page, plugins_router
 from brain.server.paths import KnownParameters, Paths
+from brain.server.quick import QuickAnswers
 from brain.server.request_keys import RequestKeys
 from brain.server.security import AccessControl, Sessions, check_exposure, login_routes
 from brain.server.unreadable import NamesUnreadable
@@ -84,6 +85,7 @@ def _add_middleware(
     app.add_middleware(Idempotency, keys=keys, paths=paths)
     app.add_middleware(KnownParameters, paths=paths)
     app.add_middleware(BodyReader, limit=settings.body_limit, paths=paths, bodies=components.bodies)
+    app.add_middleware(QuickAnswers, quick=components.quick, limit=settings.body_limit)
     app.add_middleware(AccessControl, settings=settings, sessions=sessions, paths=paths)
     app.add_middleware(problems.LastResort)
     app.add_middleware(SafeHeaders)

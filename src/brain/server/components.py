@@ -15,7 +15,7 @@ from brain.errors import Unavailable
 from brain.kit.context import check_owners, open_plugin, plugin_context
 from brain.kit.database_threads import for_reading
 from brain.logs import Log
-from brain.plugins import Bodies, Component, Plugin, check_plugins, plugins
+from brain.plugins import Bodies, Component, Plugin, Quick, check_plugins, plugins
 from brain.server.progress import Progress
 from brain.settings import Settings
 from brain.store import Store
@@ -47,6 +47,7 @@ class Components:
         self._database: Engine | None = None
         self._missing = 0  # parts of scrapes
         self._bodies: dict[str, Bodies] = {}
+        self._quick: dict[str, Quick] = {}
 
     def runs_here(self, plugin: Plugin) -> bool:
         """Whether this server runs the plug-in's tasks; those that the settings leave out are for `brain worker`."""
@@ -65,6 +66,10 @@ class Components:
             if path.startswith(beginning):
                 return bodies
         return None
+
+    def quick(self, path: str) -> Quick | None:
+        """The quick answer of a plug-in to POSTs at the path of a request."""
+        return self._quick.get(path)
 
     async def metrics(self) -> list[Metric]:
         """The plug-ins' metrics, and the clock that they delete by.
@@ -115,6 +120,7 @@ class Components:
     def _add(self, plugin: Plugin, component: Component) -> None:
         self._opened.append(component)
         self._bodies |= {f"/api{path}": bodies for path, bodies in component.bodies.items()}
+        self._quick |= {f"/api{path}": quick for path, quick in component.quick.items()}
         if self.runs_here(plugin):
             self._tasks += [RestartingTask(f"consumer {plugin.name}", task) for task in component.tasks]
 
