@@ -1,7 +1,7 @@
 """Quick answers: POSTs that are asked very often are answered from their body alone, before all that a route has.
 
 A plug-in gives them (`Component.quick`). They answer what is plainly right; what is unusual in the request goes the
-ordinary way to the route, as does what the plug-in leaves to it: so refusals have one place, their words and status too.
+ordinary way to the route, as does what the plug-in leaves to it: so refusals, with their words, have one place.
 """
 
 from __future__ import annotations
