@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from uuid import uuid4
+from random import getrandbits
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brain.charter import correlation
@@ -13,6 +13,7 @@ from brain.stream.tracing import traceparent_in
 
 HEADER = "X-Correlation-Id"
 
+_NAME = HEADER.lower().encode()
 _ID = re.compile(r"[!-~]{1,200}").fullmatch
 _TRACESTATE = re.compile(r"[ -~]{1,512}").fullmatch
 
@@ -33,11 +34,11 @@ class Correlation:
             return
         headers = Headers(scope=scope)
         given = headers.get(HEADER, "")
-        correlation_id = given if _ID(given) else f"req_{uuid4().hex}"
+        correlation_id = given if _ID(given) else f"req_{getrandbits(128):032x}"
 
         async def with_id(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.accept"):
-                MutableHeaders(scope=message)[HEADER] = correlation_id
+                message["headers"] = [*message.get("headers", ()), (_NAME, correlation_id.encode())]
             await send(message)
 
         with correlation(correlation_id, **_trace(headers)):
@@ -46,6 +47,8 @@ class Correlation:
 
 def _trace(headers: Headers) -> dict[str, str]:
     """The request's trace context as meta; none when there are two `traceparent` headers."""
+    if "traceparent" not in headers:
+        return {}
     parents = headers.getlist("traceparent")
     parent = traceparent_in(parents[0]) if len(parents) == 1 else None
     if parent is None:

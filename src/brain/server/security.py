@@ -14,6 +14,7 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
@@ -42,6 +43,7 @@ OPEN_PREFIX = "/static/"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Whether `host` is a name or address that only this machine can reach."""
     name = host.strip("[]").rstrip(".").lower()
@@ -149,11 +151,17 @@ class AccessControl:
         return answer
 
     def _host_known(self, host: str) -> bool:
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            return False
+        name = _name_in(host)
         return is_loopback(name) or name in self._hosts
+
+
+@lru_cache(maxsize=1024)
+def _name_in(host: str) -> str:
+    """The name or address in a Host header, without the port; empty when there is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_open(path: str) -> bool:
