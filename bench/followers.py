@@ -65,7 +65,8 @@ asyncio.run(main())
 """
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody has."""
     with contextlib.closing(socket.socket()) as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
@@ -73,13 +74,14 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def _process(*command: str | Path, **more: object) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, **more)  # type: ignore[call-overload]
+def process(*command: str | Path, **more: object) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is killed at the end."""
+    started = subprocess.Popen(command, **more)  # type: ignore[call-overload]
     try:
-        yield process
+        yield started
     finally:
-        process.kill()
-        process.wait()
+        started.kill()
+        started.wait()
 
 
 async def _ask(port: int, until: float) -> int:
@@ -97,10 +99,10 @@ async def _ask(port: int, until: float) -> int:
 
 @contextlib.asynccontextmanager
 async def _server(folder: Path) -> AsyncIterator[tuple[int, str]]:
-    port, url = _free_port(), f"sqlite:///{folder / 'brain.db'}"
+    port, url = free_port(), f"sqlite:///{folder / 'brain.db'}"
     environment = {**os.environ, "BRAIN_LIVE_LIMIT": "1000", "BRAIN_CONSUMERS": "", "BRAIN_LOG_LEVEL": "error"}
     command = (Path(sys.executable).with_name("brain"), "serve", "--stream", url, "--port", str(port))
-    with _process(*command, cwd=folder, env=environment, stdout=subprocess.DEVNULL):
+    with process(*command, cwd=folder, env=environment, stdout=subprocess.DEVNULL):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -108,15 +110,15 @@ async def _server(folder: Path) -> AsyncIterator[tuple[int, str]]:
             except OSError:
                 await asyncio.sleep(0.05)
         writer.close()
-        with _process(sys.executable, "-c", _PUBLISHER, url, str(RATE)):
+        with process(sys.executable, "-c", _PUBLISHER, url, str(RATE)):
             yield port, url
 
 
 async def measure(port: int, followers: int) -> float:
     """Requests answered a second while so many follow."""
-    with _process(sys.executable, "-c", _FOLLOWERS, str(port), str(followers), stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert await asyncio.to_thread(process.stdout.readline) == b"ready\n"
+    with process(sys.executable, "-c", _FOLLOWERS, str(port), str(followers), stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert await asyncio.to_thread(running.stdout.readline) == b"ready\n"
         end = time.monotonic() + SECONDS
         return sum(await asyncio.gather(*(_ask(port, end) for _ in range(CONNECTIONS)))) / SECONDS
 

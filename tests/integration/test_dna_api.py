@@ -33,7 +33,7 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
 async def decide(client: httpx.AsyncClient, count: int, denied: int) -> None:
     actions = ["forbidden"] * denied + ["read"] * (count - denied)
     asked = [{"agent_id": "agent-7", "action": action, "resource": "db"} for action in actions]
-    (await client.post("/api/policy/evaluate/batch", json={"contexts": asked})).raise_for_status()
+    (await client.post("/api/policy/evaluate-many", json={"contexts": asked})).raise_for_status()
 
 
 async def decisions(client: httpx.AsyncClient) -> int:

@@ -163,6 +163,7 @@ async def test_decisions_are_made_anew_whatever_the_key(client: httpx.AsyncClien
 CREATE_NOTHING = {
     "/api/policy/evaluate": "a decision",
     "/api/policy/evaluate/batch": "a decision",
+    "/api/policy/evaluate-many": "a decision",
     "/api/policy/allowed-actions": "only reads",
     "/api/policy/explain": "only reads",
     "/api/policy/replay": "only reads",

@@ -68,7 +68,7 @@ async def test_decisions_and_explanations(client: httpx.AsyncClient) -> None:
     await client.post(RULES, json=ALLOW)
     decision = (await client.post("/api/policy/evaluate", json=ASKED)).json()
     assert (decision["allowed"], decision["effect"], decision["rule_id"]) == (False, "DENY", "guests")
-    batch = (await client.post("/api/policy/evaluate/batch", json={"contexts": [ASKED, {"action": "x"}]})).json()
+    batch = (await client.post("/api/policy/evaluate-many", json={"contexts": [ASKED, {"action": "x"}]})).json()
     assert [one["allowed"] for one in batch] == [False, True]
     explained = (await client.post("/api/policy/explain", json={**ASKED, "agent_role": "admin"})).json()
     assert explained["decision"]["rule_id"] == "all"
@@ -124,7 +124,7 @@ async def test_bad_input_is_refused(client: httpx.AsyncClient) -> None:
         ("PATCH", "/rules/guests", {"effect": None}),
         ("PATCH", "/rules/guests", {"priority": "high"}),
         ("POST", "/evaluate", {"agent_id": "a"}),
-        ("POST", "/evaluate/batch", {"contexts": []}),
+        ("POST", "/evaluate-many", {"contexts": []}),
         ("POST", "/containments", {"agent_id": "a", "ttl": -1, "reason": "r"}),
         ("POST", "/containments", {"agent_id": "a", "ttl": 1e12, "reason": "r"}),
         ("POST", "/containments", {"agent_id": "a", "ttl": 5, "reason": " "}),

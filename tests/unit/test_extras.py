@@ -47,8 +47,8 @@ def test_each_extra_that_is_named_brings_what_is_missing() -> None:
         assert given <= known | {"brain-eventstream"}, f"{extra} brings what brain.extras does not know"
 
 
-def test_all_brings_what_a_plain_install_brought_before() -> None:
-    assert PROJECT["optional-dependencies"]["all"] == ["brain-eventstream[server,cli,connectors,redis,yaml]"]
+def test_all_brings_the_whole_server() -> None:
+    assert PROJECT["optional-dependencies"]["all"] == ["brain-eventstream[server,cli,connectors,redis,yaml,fast]"]
 
 
 def test_a_missing_package_is_said_with_its_line(monkeypatch: pytest.MonkeyPatch) -> None:

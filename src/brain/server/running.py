@@ -86,6 +86,16 @@ async def serving(
             await work
 
 
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's event loop where the extra `fast` brought it, which takes half of asyncio's time; else asyncio's own."""
+    if not is_installed("uvloop"):
+        return asyncio.new_event_loop()
+    import uvloop
+
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
 @contextmanager
 def stop_signals() -> Iterator[asyncio.Event]:
     """An event that is set by SIGINT or SIGTERM inside the block; a second signal ends the process at once."""

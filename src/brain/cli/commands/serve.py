@@ -25,11 +25,12 @@ def serve(
     with ExitStack() as starting:
         starting.enter_context(gc_paused())  # what a start makes stays: to look for garbage in it costs a fifth of it
         from brain.logs import configure_logs
+        from brain.server.running import new_event_loop
         from brain.settings import load_settings
 
         settings = load_settings(stream=stream, store=stream, host=host, port=port)
         configure_logs(settings.log_level, settings.log_format)
-        run(_serve(settings, starting))
+        run(_serve(settings, starting), new_event_loop)
 
 
 async def _serve(settings: Settings, starting: ExitStack) -> None:

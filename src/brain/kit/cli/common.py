@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -36,16 +36,16 @@ PatternOption = Annotated[
 T = TypeVar("T")
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run async work to its end; Ctrl-C ends the command with exit code 130.
+def run(work: Coroutine[Any, Any, T], new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
+    """Run async work to its end, on asyncio's own event loop or another; Ctrl-C ends the command with exit code 130.
 
     Stored items that could not be read are named on standard error.
     """
     from brain.unreadable import collecting
 
     try:
-        with collecting() as unreadable:
-            return asyncio.run(work)
+        with collecting() as unreadable, asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(work)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     finally:

@@ -1,0 +1,260 @@
+"""Decisions over HTTP: `brain serve`, journalled, and Cerbos with its decision log, by turns in one run.
+
+    python -m bench.http CERBOS [--rules 10] [--turns 3] [--seconds 5] [--old CHECKOUT]
+
+CERBOS is the server's binary (in the npm package `@cerbos/cerbos-linux-x64`). `wrk` (Debian) asks over 16 connections.
+The rules mean the same: a role may do one action on one resource. Before anything is measured, each question is seen to
+have the same answer everywhere. `--old` measures another commit of this repository too, in its own environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.followers import free_port, process
+
+CONNECTIONS = 16
+ACTIONS = 10
+"""Actions of each resource, each with a rule."""
+QUESTIONS = 40
+BATCH = 1_000
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Of one turn: questions answered a second, the latency of 99 % in milliseconds, microseconds of CPU a question."""
+
+    rate: float
+    p99: float
+    cpu: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """A server under test: where it answers, its process, and how a question is put to it."""
+
+    url: str
+    pid: int
+    body: Callable[[int, int], dict[str, Any]]
+    allowed: Callable[[Any], bool]
+
+
+def ours(resource: int, action: int) -> dict[str, Any]:
+    """The question for us; action `act-10` has no rule."""
+    return {
+        "agent_id": "agent-7",
+        "agent_role": "ops",
+        "action": f"act-{action}",
+        "resource": f"doc-{resource}",
+        "environment": {},
+        "params": {"limit": 10},
+    }
+
+
+def theirs(resource: int, action: int) -> dict[str, Any]:
+    """The same question for Cerbos."""
+    return {
+        "requestId": "r",
+        "principal": {"id": "agent-7", "roles": ["ops"]},
+        "resources": [
+            {"resource": {"kind": f"doc-{resource}", "id": "1", "attr": {"limit": 10}}, "actions": [f"act-{action}"]}
+        ],
+    }
+
+
+@contextlib.contextmanager
+def brain(checkout: Path, folder: Path, rules: int) -> Iterator[Place]:
+    """`brain serve` of a checkout, with its rules."""
+    port = free_port()
+    environment = {**os.environ, "BRAIN_CONSUMERS": "", "BRAIN_LOG_LEVEL": "error"}
+    command = (
+        checkout / ".venv" / "bin" / "brain",
+        "serve",
+        "--stream",
+        f"sqlite:///{folder}/b.db",
+        "--port",
+        str(port),
+    )
+    with process(*command, cwd=folder, env=environment, stdout=subprocess.DEVNULL) as server:
+        base = f"http://127.0.0.1:{port}"
+        _up(f"{base}/healthz")
+        given = [
+            {
+                "id": f"rule-{n}",
+                "name": f"rule {n}",
+                "effect": "ALLOW",
+                "conditions": [
+                    {"field": "resource", "operator": "==", "value": f"doc-{n // ACTIONS}"},
+                    {"field": "action", "operator": "==", "value": f"act-{n % ACTIONS}"},
+                    {"field": "agent_role", "operator": "==", "value": "ops"},
+                ],
+            }
+            for n in range(rules)
+        ]
+        for start in range(0, rules, BATCH):
+            _post(f"{base}/api/policy/import", {"rules": given[start : start + BATCH], "replace": False})
+        yield Place(f"{base}/api/policy/evaluate", server.pid, ours, lambda answer: bool(answer["allowed"]))
+
+
+@contextlib.contextmanager
+def cerbos(binary: Path, folder: Path, rules: int) -> Iterator[Place]:
+    """Cerbos with its decision log in a file."""
+    port, other = free_port(), free_port()
+    policies = folder / "policies"
+    policies.mkdir()
+    for resource in range(rules // ACTIONS):
+        found = [{"actions": [f"act-{n}"], "effect": "EFFECT_ALLOW", "roles": ["ops"]} for n in range(ACTIONS)]
+        policy = {"resource": f"doc-{resource}", "version": "default", "rules": found}
+        (policies / f"doc-{resource}.json").write_text(
+            json.dumps({"apiVersion": "api.cerbos.dev/v1", "resourcePolicy": policy})
+        )
+    settings = {
+        "server": {"httpListenAddr": f"127.0.0.1:{port}", "grpcListenAddr": f"127.0.0.1:{other}"},
+        "storage": {"driver": "disk", "disk": {"directory": str(policies), "watchForChanges": False}},
+        "audit": {
+            "enabled": True,
+            "accessLogsEnabled": False,
+            "decisionLogsEnabled": True,
+            "backend": "file",
+            "file": {"path": str(folder / "decisions.log")},
+        },
+        "telemetry": {"disabled": True},
+    }
+    (folder / "cerbos.yaml").write_text(json.dumps(settings))
+    with process(
+        binary, "server", "--config", folder / "cerbos.yaml", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
+        base = f"http://127.0.0.1:{port}"
+        _up(f"{base}/_cerbos/health", seconds=120)
+        yield Place(
+            f"{base}/api/check/resources",
+            server.pid,
+            theirs,
+            lambda answer: "EFFECT_ALLOW" in answer["results"][0]["actions"].values(),
+        )
+
+
+def questions(rules: int) -> list[tuple[int, int]]:
+    """Resource and action of each question; one of eleven has no rule."""
+    resources = max(1, rules // ACTIONS)
+    return [(n * 7919 % resources, n % (ACTIONS + 1)) for n in range(QUESTIONS)]
+
+
+def check(places: Sequence[Place], asked: Sequence[tuple[int, int]]) -> None:
+    """All places give the same answer to each question."""
+    for resource, action in asked:
+        answers = {place.allowed(_post(place.url, place.body(resource, action))) for place in places}
+        assert answers == {action < ACTIONS}, (resource, action, answers)
+
+
+def measure(place: Place, asked: Sequence[tuple[int, int]], seconds: int, folder: Path) -> Figure:
+    """One turn."""
+    bodies = ",\n".join(f"[==[{json.dumps(place.body(*one), separators=(',', ':'))}]==]" for one in asked)
+    script = folder / "ask.lua"
+    script.write_text(
+        f"local bodies = {{{bodies}}}\nlocal n = 0\n"
+        'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
+        "request = function() n = n % #bodies + 1; return wrk.format(nil, nil, nil, bodies[n]) end\n"
+    )
+    before = _cpu(place.pid)
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(script), place.url]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "Non-2xx" not in said, said
+    done = int(_found(r"(\d+) requests in", said)[1])
+    latency = _found(r"99%\s+([\d.]+)(us|ms|s)", said)
+    p99 = float(latency[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[latency[2]]
+    return Figure(float(_found(r"Requests/sec:\s+([\d.]+)", said)[1]), p99, (_cpu(place.pid) - before) / done * 1e6)
+
+
+def run(binary: Path, rules: int, turns: int, seconds: int, old: Path | None) -> dict[str, list[Figure]]:
+    """The figures of each server, turn by turn."""
+    with contextlib.ExitStack() as opened:
+        folders = [Path(opened.enter_context(tempfile.TemporaryDirectory())) for _ in range(3)]
+        here = Path(sys.executable).parents[2]
+        places = {
+            "brain": opened.enter_context(brain(here, folders[0], rules)),
+            "cerbos": opened.enter_context(cerbos(binary, folders[1], rules)),
+        }
+        if old is not None:
+            places["old"] = opened.enter_context(brain(old, folders[2], rules))
+        asked = questions(rules)
+        check(list(places.values()), asked)
+        found: dict[str, list[Figure]] = {name: [] for name in places}
+        for _ in range(turns):
+            for name, place in places.items():
+                found[name].append(measure(place, asked, seconds, folders[0]))
+        return found
+
+
+def table(rules: int, found: dict[str, list[Figure]]) -> str:
+    """The figures as text: the median of the turns, in brackets each."""
+    lines = []
+    for name, figures in found.items():
+        rates = " ".join(f"{one.rate:,.0f}" for one in figures)
+        ratio = median(mine.rate / one.rate for mine, one in zip(found["brain"], figures, strict=True))
+        lines.append(
+            f"{rules:>6} rules  {name:<7} {median(one.rate for one in figures):>9,.0f}/s [{rates}]  "
+            f"p99 {median(one.p99 for one in figures):.1f} ms, {median(one.cpu for one in figures):.0f} us of CPU; "
+            f"brain is {ratio:.2f} times as fast"
+        )
+    return "\n".join(lines)
+
+
+def _up(url: str, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+            return
+        assert time.monotonic() < deadline, f"{url} does not answer"
+        time.sleep(0.1)
+
+
+def _post(url: str, body: object) -> Any:
+    asked = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(asked, timeout=120) as answer:
+        return json.load(answer)
+
+
+def _cpu(pid: int) -> float:
+    """The seconds of CPU that the process has used, by user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _found(pattern: str, text: str) -> re.Match[str]:
+    found = re.search(pattern, text)
+    assert found, text
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cerbos", type=Path)
+    parser.add_argument("--rules", type=int, default=10)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--old", type=Path)
+    given = parser.parse_args()
+    assert shutil.which("wrk"), "the benchmark needs wrk; run: apt-get install wrk"
+    found = run(given.cerbos, given.rules, given.turns, given.seconds, given.old)
+    sys.stdout.write(table(given.rules, found) + "\n")
+
+
+if __name__ == "__main__":
+    main()
