@@ -36,7 +36,8 @@ def user_environment(name: str = "typed", more: Iterable[str] = ()) -> Path:
     It has the test tools that examples import, and `more`: the packages of all extras, when nothing is named.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = [one for extra in project["optional-dependencies"].values() for one in extra]
+    listed = [one for extra in project["optional-dependencies"].values() for one in extra]
+    extras = [one for one in listed if not one.startswith(project["name"])]
     made = kept_environment(name, [PYRIGHT, *project["dependencies"], *(more or extras), "pytest", "hypothesis"])
     install = ("pip", "install", "--quiet", "--no-deps", "--reinstall", "--python", str(made / "bin" / "python"))
     uv(name, ROOT, *install, str(ROOT))
