@@ -4,6 +4,8 @@ BIN := .venv/bin
 WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist loadgroup
 PYTEST := $(BIN)/pytest -q
+# The files with tests that are run alone: looking through all the others takes longer than some of these tests.
+ALONE = $(shell grep -rl --include='test_*.py' 'pytest.mark.alone' tests)
 # Where it is set, each of the many processes of a run compiles every package that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -17,7 +19,7 @@ check: setup-test
 # All that guards a promise; what is marked `long` only in its small cut.
 test: setup-test
 	$(MAKE) -j 2 lint test-parallel
-	$(PYTEST) -m "alone and not long"
+	$(PYTEST) -m "alone and not long" $(ALONE)
 
 test-unit: setup-test
 	$(PYTEST) -n 2 tests/unit
@@ -27,7 +29,7 @@ test-parallel: setup-test
 
 test-long: setup-test
 	HYPOTHESIS_PROFILE=long $(PYTEST) $(PARALLEL) -m "not alone" --timeout 3600
-	$(PYTEST) -m "alone" --timeout 3600
+	$(PYTEST) -m "alone" --timeout 3600 $(ALONE)
 	$(MAKE) test-platforms
 	$(MAKE) test-lowest
 	$(MAKE) test-pythons

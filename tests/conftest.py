@@ -23,7 +23,7 @@ from support.postgres_server import PostgresServer
 from support.redis_groups import Cluster
 from support.redis_server import RedisServer, StartRedis
 
-pytest_plugins = ["support.second_tries", "support.open_streams"]
+pytest_plugins = ["support.second_tries", "support.open_streams", "support.costs"]
 
 # docs/testing.md says which profile is for what.
 settings.register_profile("default", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
