@@ -45,7 +45,7 @@ class Costs:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         cost, began = used(), time.monotonic()
         result = yield
-        self.seconds[item.nodeid] = used() - cost
+        self.seconds[item.nodeid] = max(0.0, used() - cost)  # less when what ended was waited for by nobody
         self.waited[item.nodeid] = time.monotonic() - began
         return result
 
