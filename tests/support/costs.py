@@ -1,7 +1,8 @@
-"""`pytest --costs`: what each folder, file and test costs the processor, with all that it starts. See docs/testing.md.
+"""`pytest --costs FILE`: what each folder, file and test costs the processor, with all that it starts.
 
 Seconds of the processor, unlike those of the clock, say the same on a loaded machine. Counted are the process of the
-tests, its descendants (servers, browsers, commands), and those of them that have ended and were waited for.
+tests, its descendants (servers, browsers, commands), and those of them that have ended and were waited for. The file
+gets a line for each test at its end: seconds of the processor, of the clock, and its name.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ KEY = "costs"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--costs", action="store_true", help="print the seconds of the processor by folder, file and test")
+    parser.addoption("--costs", metavar="FILE", help="write what each test costs the processor; show sums")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,6 +36,7 @@ class Costs:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._file = Path(config.getoption("costs")).absolute()
         self.seconds: dict[str, float] = {}
         self.waited: dict[str, float] = {}
 
@@ -47,6 +49,8 @@ class Costs:
         result = yield
         self.seconds[item.nodeid] = max(0.0, used() - cost)  # less when what ended was waited for by nobody
         self.waited[item.nodeid] = time.monotonic() - began
+        with self._file.open("a") as file:
+            file.write(f"{self.seconds[item.nodeid]:.2f} {self.waited[item.nodeid]:.2f} {item.nodeid}\n")
         return result
 
     def pytest_sessionfinish(self) -> None:
