@@ -22,7 +22,7 @@ test: setup-test
 	$(PYTEST) -m "alone and not long" $(ALONE)
 
 test-unit: setup-test
-	$(PYTEST) -n 2 tests/unit
+	$(PYTEST) $(PARALLEL) tests/unit
 
 test-parallel: setup-test
 	HYPOTHESIS_PROFILE=ci $(PYTEST) $(PARALLEL) -m "not long and not alone"
@@ -54,7 +54,7 @@ test-pythons: setup-test
 		$(BIN)/python scripts/make_environment.py .environments/$$version --python $$version \
 			|| { [ $$? -eq 3 ] && continue; exit 1; }; \
 		.environments/$$version/bin/pytest -q $(PARALLEL) -p no:cacheprovider -m "not long and not alone" tests/unit \
-			|| exit 1; \
+			tests/integration/test_cli_imports.py tests/integration/test_pytest_plugin.py || exit 1; \
 	done
 
 lint: setup
