@@ -7,13 +7,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from browser.looks import check_looks
 from browser.page import Watch
 from support.outside import Environment, Started, files_on_page, write
 
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 KEY = "a-long-key"
 BROKEN = {
     "import": 'import "./no-such-file.js";\nexport function show() {}\n',
@@ -54,15 +53,6 @@ def shown(tab: Page, server: Started) -> None:
     expect(tab.locator("#main")).to_have_attribute("data-view", "weather")
 
 
-@pytest.mark.parametrize(
-    "tab",
-    [
-        {"color_scheme": "light"},
-        {"color_scheme": "dark", "viewport": {"width": 390, "height": 844}},
-    ],
-    indirect=True,
-    ids=["light", "dark-390px"],
-)
 def test_the_view_is_shown_by_its_own_script(tab: Page, weather: Started) -> None:
     shown(tab, weather)
     link = tab.locator("#views").get_by_role("link", name="Weather")
@@ -72,9 +62,7 @@ def test_the_view_is_shown_by_its_own_script(tab: Page, weather: Started) -> Non
     expect(rows).to_have_count(2)
     expect(rows.first).to_contain_text("<b>south</b>7.5 m/s0")
     expect(tab).to_have_title("Weather · BRAiN EventStream")
-    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    found = Axe().run(tab, options={"runOnly": RULES})
-    assert found.response["violations"] == []
+    check_looks(tab)
 
 
 def test_the_view_follows_its_events_and_stops_when_it_is_left(tab: Page, weather: Started) -> None:
