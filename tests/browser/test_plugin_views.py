@@ -14,6 +14,8 @@ from browser.page import Watch
 from support.outside import Environment, Started, files_on_page, write
 
 KEY = "a-long-key"
+ALONE = 'consumers = ["weather"]\n'
+"""No other plug-in runs tasks in these servers."""
 BROKEN = {
     "import": 'import "./no-such-file.js";\nexport function show() {}\n',
     "export": "export const shows = 1;\n",
@@ -35,7 +37,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
 
 @pytest.fixture(scope="module")
 def weather(environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
-    with Started(environment, "serve", folder=tmp_path_factory.mktemp("served")) as server:
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "brain.toml").write_text(ALONE)
+    with Started(environment, "serve", folder=folder) as server:
         measure(server, "north", 26)
         measure(server, "<b>south</b>", 7.5)
         yield server
@@ -110,7 +114,7 @@ def test_a_broken_script_is_named_and_breaks_nothing_else(
 
 def test_the_view_waits_for_the_key(tab: Page, watch: Watch, tmp_path: Path, environment: Environment) -> None:
     """Nothing of a plug-in is served without the key, its script included; after signing in the view is there."""
-    (tmp_path / "brain.toml").write_text(f'api_key = "{KEY}"\n')
+    (tmp_path / "brain.toml").write_text(f'{ALONE}api_key = "{KEY}"\n')
     with Started(environment, "serve", folder=tmp_path) as server:
         assert httpx.get(f"{server.url}/plugins/weather/view.js", trust_env=False).status_code == 401
         measure(server, "north", 5)
