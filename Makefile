@@ -1,9 +1,11 @@
 .PHONY: demo check test test-unit test-parallel test-platforms test-lowest test-pythons test-long lint bench docs setup setup-test
 BIN := .venv/bin
-# As many as cores: with more, servers and browsers of the tests fight for the processor and miss their deadlines.
-WORKERS ?= 2
+# One more than two cores: while one waits (for a lease, a refresh, a browser), the others have the processor.
+WORKERS ?= 3
 PARALLEL := -n $(WORKERS) --dist loadgroup
 PYTEST := $(BIN)/pytest -q
+# The files with tests that are run alone: looking through all the others takes longer than some of these tests.
+ALONE = $(shell grep -rl --include='test_*.py' 'pytest.mark.alone' tests)
 # Where it is set, each of the many processes of a run compiles every package that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -17,17 +19,17 @@ check: setup-test
 # All that guards a promise; what is marked `long` only in its small cut.
 test: setup-test
 	$(MAKE) -j 2 lint test-parallel
-	$(PYTEST) -m "alone and not long"
+	$(PYTEST) -m "alone and not long" $(ALONE)
 
 test-unit: setup-test
-	$(PYTEST) -n 2 tests/unit
+	$(PYTEST) $(PARALLEL) tests/unit
 
 test-parallel: setup-test
 	HYPOTHESIS_PROFILE=ci $(PYTEST) $(PARALLEL) -m "not long and not alone"
 
 test-long: setup-test
 	HYPOTHESIS_PROFILE=long $(PYTEST) $(PARALLEL) -m "not alone" --timeout 3600
-	$(PYTEST) -m "alone" --timeout 3600
+	$(PYTEST) -m "alone" --timeout 3600 $(ALONE)
 	$(MAKE) test-platforms
 	$(MAKE) test-lowest
 	$(MAKE) test-pythons
@@ -52,7 +54,7 @@ test-pythons: setup-test
 		$(BIN)/python scripts/make_environment.py .environments/$$version --python $$version \
 			|| { [ $$? -eq 3 ] && continue; exit 1; }; \
 		.environments/$$version/bin/pytest -q $(PARALLEL) -p no:cacheprovider -m "not long and not alone" tests/unit \
-			|| exit 1; \
+			tests/integration/test_cli_imports.py tests/integration/test_pytest_plugin.py || exit 1; \
 	done
 
 lint: setup

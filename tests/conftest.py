@@ -23,7 +23,7 @@ from support.postgres_server import PostgresServer
 from support.redis_groups import Cluster
 from support.redis_server import RedisServer, StartRedis
 
-pytest_plugins = ["support.second_tries", "support.open_streams"]
+pytest_plugins = ["support.second_tries", "support.open_streams", "support.costs"]
 
 # docs/testing.md says which profile is for what.
 settings.register_profile("default", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name == "browser":  # two browsers would fight for the processor
             item.add_marker(pytest.mark.xdist_group("browser"))
-        elif _shares(item):
+        elif _shares(item) and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 

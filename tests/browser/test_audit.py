@@ -10,6 +10,8 @@ from playwright.sync_api import Page, expect
 from browser.page import open_page
 from browser.site import Site
 
+CONSUMERS = ("audit",)
+
 
 def logged(site: Site) -> None:
     """Wait until everything published so far is in the audit log."""

@@ -6,20 +6,20 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from browser.looks import LOOKS, Look, check_fits, check_looks
 from browser.page import Watch, open_page
 from browser.site import Site
 from support.letters import Letters
 
 IMAGES = Path(__file__).parents[2] / "docs" / "img"
 PICTURE_BYTES = 300_000
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 VIEWS = {
     "overview": ("#/overview", ".event-row"),
     "events": ("#/events", ".event-row"),
@@ -123,48 +123,34 @@ def left(tab: Page) -> None:
         expect(tab.get_by_role("dialog")).to_have_count(0)
 
 
-NARROW = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+ALONE = (Look("light", 1440, 900), Look("dark", 1440, 900), Look("dark", 390, 844))
+
+
+def context(look: Look) -> dict[str, Any]:
+    """The options of a tab that has the look from its beginning; the narrow ones are touched."""
+    return {"color_scheme": look.theme, "viewport": look.size, "has_touch": look.width < 500}
 
 
 @pytest.mark.parametrize(
-    "tab",
-    [
-        {"color_scheme": "light"},
-        pytest.param({"color_scheme": "dark"}, marks=pytest.mark.long),
-        {"color_scheme": "dark", **NARROW},
-    ],
-    indirect=True,
-    ids=["light", "dark", "dark-390px"],
+    ("tab", "looks"),
+    [({}, LOOKS), *(pytest.param(context(one), [one], marks=pytest.mark.long) for one in ALONE)],
+    indirect=["tab"],
+    ids=["one after the other", "light", "dark", "dark-390px"],
 )
 def test_every_view_is_without_fault_for_axe_fits_the_screen_and_asks_no_other_host(
-    tab: Page, busy_site: Site, watch: Watch
+    tab: Page, busy_site: Site, watch: Watch, looks: Sequence[Look]
 ) -> None:
-    faults = []
-    widths = "[document.documentElement.scrollWidth, document.querySelector('#inspector').scrollWidth, innerWidth]"
-
-    def fits(where: str) -> None:
-        page, inspector, screen = tab.evaluate(widths)
-        assert max(page, inspector) <= screen, where
-
-    def check(where: str) -> None:
-        fits(where)
-        options = {"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": RULES}}
-        found = Axe().run(tab, options=options)
-        if found.violations_count:
-            faults.append(f"{where}: {found.generate_report()}")
-
     for view in VIEWS:
         shown(tab, busy_site, view)
-        fits(view)
+        check_fits(tab, view)
         if view == "incidents":  # opened, it is another page
-            check(view)
+            check_looks(tab, view, looks)
         opened(tab, view)
-        check(f"{view}, opened")
+        check_looks(tab, f"{view}, opened", looks)
         left(tab)
     tab.get_by_role("button", name="Discard", exact=True).first.click()
     expect(tab.get_by_role("dialog")).to_be_visible()
-    check("a question")
-    assert not faults, "\n".join(faults)
+    check_looks(tab, "a question", looks)
     assert watch.hosts == {f"127.0.0.1:{busy_site.port}"}
 
 

@@ -22,7 +22,7 @@ import pytest
 from brain import DeliveryOptions, Event, EventStream
 from support.waiting import until
 
-COUNT = 600
+COUNT = 400
 EVERY_BAD = 50  # one event in so many is one that the bad handlers cannot bear
 ROUNDS = 6  # at most; one pair of rounds without disturbance from outside is enough
 

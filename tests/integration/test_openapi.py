@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
 import httpx
@@ -19,7 +20,9 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from support.server import ServeProcess
 
-EXAMPLES = 150 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 2
+EXAMPLES, EVERY = (150, 1) if os.environ.get("HYPOTHESIS_PROFILE") == "long" else (2, 8)
+"""Requests to an operation; and one operation of so many gets wrong ones: test_field_bounds.py sends each of them wrong
+values of every field, and holds the answers to the document too."""
 LIVE = "/api/events/live"
 
 
@@ -35,7 +38,8 @@ def test_every_answer_is_one_that_the_document_promises(server: ServeProcess, mo
     thrown = 0
     with requests.Session() as session:
         session.trust_env = False
-        for found in schema.get_all_operations():
+        operations = islice(schema.get_all_operations(), 0, None, EVERY if mode.is_negative else 1)
+        for found in operations:
             thrown += _throw_at(found.ok(), mode, session)
     assert thrown > 12
 

@@ -45,7 +45,7 @@ async def escalate(client: httpx.AsyncClient, number: int) -> None:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("stories", sizes(5, 24))
+@pytest.mark.parametrize("stories", sizes(3, 24))
 async def test_all_of_them_down_then_up(stories: int, tmp_path: Path, stand_ins: StandIns) -> None:
     url = f"sqlite:///{tmp_path}/brain.db"
     settings = with_stand_ins(Settings(stream=url, store=url, port=0), stand_ins.url)

@@ -92,9 +92,9 @@ def export_spans(url: str, runs: int) -> Counter[str]:
     return tokens
 
 
-@pytest.mark.parametrize("runs", sizes(250, 2_500))
+@pytest.mark.parametrize("runs", sizes(100, 2_500))
 async def test_spans_of_the_sdk_give_the_true_sums_by_agent(server: Server, runs: int) -> None:
-    """Four spans a run: 1,000, and 10,000 in the long run. The total on the span of an agent is added nowhere."""
+    """Four spans a run: 400, and 10,000 in the long run. The total on the span of an agent is added nowhere."""
     running, client = server
     true = await asyncio.to_thread(export_spans, running.url, runs)
     rows = (await client.get("/api/telemetry/usage")).json()

@@ -14,13 +14,14 @@ import pytest
 
 from brain.connectors.webhook import sign
 from brain.secret import Secret
-from support.outside import ROOT, Environment, Started, files_in, write
+from support.outside import ROOT, Environment, Started, files_in, ticket_system
 from support.tracker import Tracker
 from support.waiting import wait_until
 
-SECTION = (ROOT / "docs" / "connectors.md").read_text().partition("\n## A ticket system of your own\n")[2]
-FILES = files_in(SECTION.partition("\n## ")[0])
-TABLE = re.findall(r"```toml\n(\[incidents.*?)```", SECTION, re.S)[0]
+pytestmark = pytest.mark.xdist_group("outside")
+
+FILES = files_in(ticket_system())
+TABLE = re.findall(r"```toml\n(\[incidents.*?)```", ticket_system(), re.S)[0]
 SECRET = "a secret that only the tracker and we know"
 
 
@@ -30,20 +31,13 @@ def tracker() -> Iterator[Tracker]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    with Environment(tmp_path_factory.mktemp("environment") / "env") as made:
-        made.install(write(FILES, tmp_path_factory.mktemp("package")))
-        yield made
-
-
 @pytest.fixture
-def client(tmp_path: Path, environment: Environment, tracker: Tracker) -> Iterator[httpx.Client]:
+def client(tmp_path: Path, outside: Environment, tracker: Tracker) -> Iterator[httpx.Client]:
     common = 'consumers = ["incidents"]\n[incidents]\ncomment_seconds = 0.0\npoll_seconds = 3600\n'
     (tmp_path / "brain.toml").write_text(common + TABLE.replace("http://127.0.0.1:8800", tracker.url))
     (tmp_path / "tracker-secret").write_text(SECRET)
     with (
-        Started(environment, "serve", folder=tmp_path) as server,
+        Started(outside, "serve", folder=tmp_path) as server,
         httpx.Client(base_url=f"{server.url}/api", timeout=60, trust_env=False) as made,
     ):
         yield made
@@ -55,7 +49,7 @@ def test_it_is_short() -> None:
 
 
 def test_it_is_used_as_jira_and_servicenow_are(
-    tmp_path: Path, environment: Environment, tracker: Tracker, client: httpx.Client
+    tmp_path: Path, outside: Environment, tracker: Tracker, client: httpx.Client
 ) -> None:
     id = client.post("/incidents", json={"title": "wrong invoices"}).json()["id"]
 
@@ -82,17 +76,17 @@ def test_it_is_used_as_jira_and_servicenow_are(
     assert (answer.status_code, answer.json()) == (202, {"ticket": key, "known": True})
     wait_until(lambda: client.get(f"/incidents/{id}").json()["state"] == "RESOLVED")
 
-    shown = environment.brain("incidents", "show", "1", folder=tmp_path)
+    shown = outside.brain("incidents", "show", "1", folder=tmp_path)
     assert f"ticket: tracker {key} RESOLVED {tracker.url}/tickets/{key}" in shown.stdout
 
 
-def test_a_wrong_table_is_refused_with_the_nearest_kind(tmp_path: Path, environment: Environment) -> None:
+def test_a_wrong_table_is_refused_with_the_nearest_kind(tmp_path: Path, outside: Environment) -> None:
     (tmp_path / "brain.toml").write_text(TABLE.replace("incidents.tracker", "incidents.trackr"))
-    ended = environment.brain("incidents", "list", folder=tmp_path)
+    ended = outside.brain("incidents", "list", folder=tmp_path)
     assert ended.returncode == 2
     assert "did you mean tracker?" in ended.stderr
     (tmp_path / "brain.toml").write_text("[incidents.tracker]\ncolour = 'red'\n")
-    ended = environment.brain("incidents", "list", folder=tmp_path)
+    ended = outside.brain("incidents", "list", folder=tmp_path)
     assert ended.returncode == 2
     assert "incidents.tracker.url" in ended.stderr  # the model of the package says what is missing
     assert "incidents.tracker.colour" in ended.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle, islice, pairwise
 from typing import Any
 from urllib.parse import quote
@@ -14,22 +14,39 @@ Schema = Mapping[str, Any]
 
 _HERE = "@@here@@"
 _LONGEST_URL = 30_000
-_WRONG_EVERYWHERE = (
+Value = tuple[bool, bytes]
+"""A value as JSON, after whether it is beyond a bound."""
+
+
+def _wrong(*values: bytes) -> tuple[Value, ...]:
+    return tuple((True, value) for value in values)
+
+
+_WRONG_EVERYWHERE = _wrong(
     *(b"1e400", b"NaN", b"-Infinity", b'"\\ud800"', b'"\xff"'),
     *(b"[" * depth + b"]" * depth for depth in (1_000, 100_000)),
 )
 """What no field takes, whatever its kind."""
+_NO_NAME = _wrong(b"7", b'"%s"' % (b"x" * 100_000))
+_LONG = b'"%s"' % (b"x" * 200_000)
+_NO_TEXT = (*_wrong(_LONG, b"7", b"true", b"[]", b"{}"), (False, b'"a\\u0000b"'), (False, '"\U0001f600"'.encode()))
+_NO_NUMBER = _wrong(*(b"9" * digits for digits in (30, 400, 5_000)), b'"many"', b"[]", b"{}")
+_NO_TRUTH = _wrong(b'"perhaps"', b"7", b"[]")
+_NO_LIST = _wrong(b"{}", b"7")
+"""What a field of a kind does not take, or takes although it is odd."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request; `named` is the field at fault when it must be refused, "" when it may be accepted."""
+    """One request; `named` is the field at fault when it must be refused, "" when it may be accepted. `answers` are the
+    status codes that the document has for the operation."""
 
     method: str
     path: str
     named: str
     what: str
     body: bytes | None = None
+    answers: frozenset[int] = frozenset()
 
     def __str__(self) -> str:
         return f"{self.method} {self.path[:100]} {self.named or 'at a bound'}: {self.what}"
@@ -38,21 +55,27 @@ class Request:
 @dataclass
 class Walk:
     """Goes through a document. `known` gives the path parameters values that exist; `unbounded` names fields without a
-    bound. Of the values that are wrong everywhere each field gets `shared`, in turn."""
+    bound. Each field gets the values at its own bounds; of those that are wrong everywhere, and of those that are wrong
+    for its kind, it gets `shared`, in turn; None for all."""
 
     document: Schema
     known: Mapping[str, str]
-    shared: int = len(_WRONG_EVERYWHERE)
+    shared: int | None = None
     unbounded: list[str] = field(default_factory=list)
-    _turn: Iterator[bytes] = field(default_factory=lambda: cycle(_WRONG_EVERYWHERE))
+    _turns: dict[tuple[Value, ...], Iterator[Value]] = field(default_factory=dict)
 
     def requests(self) -> Iterator[Request]:
         """Every request of every operation."""
         for path, operations in self.document["paths"].items():
             for method, operation in operations.items():
-                yield from self._parameters(method.upper(), path, operation)
-                if "requestBody" in operation:
-                    yield from self._bodies(method.upper(), path, operation)
+                answers = frozenset(map(int, operation["responses"]))
+                for request in self._of(method.upper(), path, operation):
+                    yield replace(request, answers=answers)
+
+    def _of(self, method: str, path: str, operation: Schema) -> Iterator[Request]:
+        yield from self._parameters(method, path, operation)
+        if "requestBody" in operation:
+            yield from self._bodies(method, path, operation)
 
     def lists(self) -> list[str]:
         """The paths that can be asked for without saying anything more."""
@@ -152,40 +175,47 @@ class Walk:
         schema = self._resolved(operation["requestBody"]["content"]["application/json"]["schema"])
         return json.dumps(schema["examples"][0]).encode()
 
-    def _values(self, name: str, schema: Schema) -> Iterator[tuple[bool, bytes]]:
-        """Values as JSON, and whether each is beyond a bound."""
+    def _in_turn(self, values: tuple[Value, ...]) -> Iterator[Value]:
+        """Some of the values, and for the next field others."""
+        turn = self._turns.setdefault(values, cycle(values))
+        return islice(turn, len(values) if self.shared is None else self.shared)
+
+    def _values(self, name: str, schema: Schema) -> Iterator[Value]:
+        """What to send as the field."""
         kind = schema.get("type", "any")
         if "enum" in schema or "const" in schema:
-            yield from [(True, b'"no such"'), (True, b"7"), (True, b'"%s"' % (b"x" * 100_000))]
+            yield True, b'"no such"'
+            yield from self._in_turn(_NO_NAME)
         elif kind == "string":
             yield from self._texts(name, schema)
         elif kind in ("integer", "number"):
             yield from self._numbers(name, schema)
         elif kind == "boolean":
-            yield from [(True, b'"perhaps"'), (True, b"7"), (True, b"[]")]
+            yield from self._in_turn(_NO_TRUTH)
         elif kind == "array":
             if "maxItems" not in schema:
                 self.unbounded.append(name)
             else:
                 yield True, b"[%s]" % b",".join([b"0"] * (schema["maxItems"] + 1))
-            yield from [(True, b"{}"), (True, b"7"), (schema.get("minItems", 0) > 0, b"[]")]
+            yield schema.get("minItems", 0) > 0, b"[]"
+            yield from self._in_turn(_NO_LIST)
         elif "maxProperties" in schema:
             yield from self._labels(name, schema)
         elif "properties" not in schema:
             yield from self._anything(name, schema)
-        yield from [(True, value) for value in islice(self._turn, self.shared)]
+        yield from self._in_turn(_WRONG_EVERYWHERE)
 
-    def _texts(self, name: str, schema: Schema) -> Iterator[tuple[bool, bytes]]:
+    def _texts(self, name: str, schema: Schema) -> Iterator[Value]:
         if "maxLength" not in schema:
             self.unbounded.append(name)
             return
         most = schema["maxLength"]
         yield from [(False, b'"%s"' % (b"x" * most)), (True, b'"%s"' % (b"x" * (most + 1)))]
-        yield from [(True, b'"%s"' % (b"x" * 200_000)) for _ in range(most < 200_000)]
-        yield from [(schema.get("minLength", 0) > 0, b'""'), (False, b'"a\\u0000b"'), (False, '"\U0001f600"'.encode())]
-        yield from [(True, b"7"), (True, b"true"), (True, b"[]"), (True, b"{}")]
+        yield schema.get("minLength", 0) > 0, b'""'
+        for beyond, value in self._in_turn(_NO_TEXT):
+            yield most < len(value) - 2 if value == _LONG else beyond, value
 
-    def _numbers(self, name: str, schema: Schema) -> Iterator[tuple[bool, bytes]]:
+    def _numbers(self, name: str, schema: Schema) -> Iterator[Value]:
         least, most = schema.get("minimum", schema.get("exclusiveMinimum")), schema.get("maximum")
         above = most if most is not None else schema.get("exclusiveMaximum")
         if least is None or above is None:
@@ -193,10 +223,9 @@ class Walk:
             return
         yield from [(False, json.dumps(each).encode()) for each in (least, above)]
         yield from [(True, json.dumps(each).encode()) for each in (least - 1, above + (1 if most is not None else 0))]
-        yield from [(True, b"9" * digits) for digits in (30, 400, 5_000)]
-        yield from [(True, b'"many"'), (True, b"[]"), (True, b"{}")]
+        yield from self._in_turn(_NO_NUMBER)
 
-    def _labels(self, name: str, schema: Schema) -> Iterator[tuple[bool, bytes]]:
+    def _labels(self, name: str, schema: Schema) -> Iterator[Value]:
         """Texts by names, both of them bounded."""
         most, longest = schema["maxProperties"], schema.get("propertyNames", {}).get("maxLength")
         value = self._resolved(schema["additionalProperties"]).get("maxLength")
@@ -210,7 +239,7 @@ class Walk:
         for length in (value, value + 1):
             yield length > value, json.dumps({"k": "v" * length}).encode()
 
-    def _anything(self, name: str, schema: Schema) -> Iterator[tuple[bool, bytes]]:
+    def _anything(self, name: str, schema: Schema) -> Iterator[Value]:
         if "x-max-depth" not in schema:
             self.unbounded.append(name)
             return

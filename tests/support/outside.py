@@ -44,6 +44,12 @@ def write(files: Mapping[str, str], folder: Path) -> Path:
     return folder
 
 
+def ticket_system() -> str:
+    """What docs/connectors.md says of a ticket system of one's own."""
+    section = (ROOT / "docs" / "connectors.md").read_text().partition("\n## A ticket system of your own\n")[2]
+    return section.partition("\n## ")[0]
+
+
 class Environment:
     """A virtual environment that has what this one has, and the packages that are installed into it.
 

@@ -8,19 +8,16 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
-SOURCE = Path(__file__).parents[2] / "src"
+import pytest
+
+from support.trees import trees
+
+pytestmark = pytest.mark.xdist_group("trees")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Assigned = tuple[str, ast.expr | None]
 """A name, and the value that it gets; None for `+=` and for a part of a tuple."""
-
-
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    """Every module of the packages, by its path."""
-    for path in sorted(SOURCE.rglob("*.py")):
-        yield path.relative_to(SOURCE).as_posix(), ast.parse(path.read_text("utf-8"))
 
 
 def unannotated(tree: ast.Module) -> Iterator[str]:
@@ -90,7 +87,7 @@ def _is_public(name: str) -> bool:
 
 
 def test_every_public_name_says_its_type() -> None:
-    missing = [f"{path}:{name}" for path, tree in modules() for name in unannotated(tree)]
+    missing = [f"{path}:{name}" for path, tree in trees().items() for name in unannotated(tree)]
     assert missing == [], "write `name: Type = ...`, or make the name private"
 
 

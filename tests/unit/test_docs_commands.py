@@ -12,6 +12,8 @@ import typer
 
 from brain.cli import LazyGroup, root
 
+pytestmark = pytest.mark.xdist_group("commands")  # each worker would load all of them
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND = re.compile(r"(?:^|[|;&(]) *(?:\$ )?(?:[A-Z_]+=\S+ )*brain((?: +[a-z][a-z0-9-]*)+)(?![\w./:@-])")

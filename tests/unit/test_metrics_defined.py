@@ -82,7 +82,7 @@ def test_every_step_equals_a_plain_recount_of_the_events() -> None:
 def test_how_events_are_batched_changes_nothing(batch: int) -> None:
     chance = Random(5)
     events = [
-        event(START + chance.random() * 15, cost=chance.randrange(9), user=chance.randrange(400)) for _ in range(900)
+        event(START + chance.random() * 15, cost=chance.randrange(9), user=chance.randrange(400)) for _ in range(500)
     ]
     about = {"events": "task.*", "value": "cost", "labels": ["user"]}
 
@@ -93,7 +93,7 @@ def test_how_events_are_batched_changes_nothing(batch: int) -> None:
         defined(engine, {f"by_{kind}": {"kind": kind, **more} for kind, more in of_kind.items()})
         return contents(counting(engine, events, size))
 
-    assert found(batch) == found(900)
+    assert found(batch) == found(500)
 
 
 @pytest.mark.parametrize("values", sizes(3000, 100_000))

@@ -55,7 +55,9 @@ def run(program: str, folder: Path, **environment: str) -> subprocess.CompletedP
     )
 
 
-@pytest.mark.parametrize("capability", [*CAPABILITIES, ",".join(CAPABILITIES)])
+@pytest.mark.parametrize(
+    "capability", [",".join(CAPABILITIES), *(pytest.param(one, marks=pytest.mark.long) for one in CAPABILITIES)]
+)
 def test_the_stream_holds_without(capability: str, tmp_path: Path) -> None:
     answer = run(STREAM, tmp_path, TEST_WITHOUT=capability, DURABILITY="power")
     assert (answer.returncode, answer.stdout) == (0, "whole DENY\n"), answer.stderr

@@ -7,24 +7,21 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from brain import EventStream, PolicyEngine
+import pytest
 
-SOURCE = Path(__file__).parents[2] / "src" / "brain"
+from brain import EventStream, PolicyEngine
+from support.trees import trees
+
+pytestmark = pytest.mark.xdist_group("trees")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-
-
-@cache
-def trees() -> dict[Path, ast.Module]:
-    """The syntax trees of the package, by their places."""
-    return {path: ast.parse(path.read_text("utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
 
 
 @cache
 def functions() -> tuple[tuple[str, Function], ...]:
     """Every function and method of the package, with its place."""
     return tuple(
-        (f"{path.relative_to(SOURCE)}:{node.lineno} {node.name}", node)
+        (f"{path}:{node.lineno} {node.name}", node)
         for path, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, Function)
@@ -46,7 +43,7 @@ def parameters(node: Function) -> int:
 def public_functions() -> Iterator[tuple[str, Function]]:
     """Functions of modules and methods of classes that somebody outside may call."""
     for path, tree in trees().items():
-        yield from _public(path.relative_to(SOURCE).as_posix(), tree.body)
+        yield from _public(path, tree.body)
 
 
 def _public(path: str, body: list[ast.stmt]) -> Iterator[tuple[str, Function]]:

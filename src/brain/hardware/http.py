@@ -36,7 +36,7 @@ from brain.hardware.tables import make_tables
 from brain.hardware.tasks import HardwareTasks
 from brain.kit.database import reachable, reading
 from brain.kit.database_threads import for_reading, for_writing
-from brain.kit.http import creates_nothing
+from brain.kit.http import PROBLEM_TYPE, creates_nothing
 from brain.kit.idempotency import request_key
 from brain.kit.views import list_of
 from brain.plugins import Component, PluginContext
@@ -46,6 +46,12 @@ RobotPath = Annotated[str, Path(max_length=limits.ID, description="The robot's n
 DevicePath = Annotated[str, Path(max_length=limits.NAME, description="The device's id.", examples=["host:node-1"])]
 
 _AGAIN = creates_nothing("the same request again only does the same again")
+_NO_ROBOT: dict[int | str, dict[str, Any]] = {
+    404: {
+        "description": "No robot has this id",
+        "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+}
 
 
 def hardware_router(service: HardwareService, sensors: HostSensors) -> APIRouter:
@@ -155,12 +161,14 @@ def _add_leases(router: APIRouter, service: HardwareService) -> None:
 
 
 def _add_stops(router: APIRouter, service: HardwareService) -> None:
-    @router.post("/stop", summary="Stop robots at once", response_model=StopView, openapi_extra=_AGAIN)
+    @router.post(
+        "/stop", summary="Stop robots at once", response_model=StopView, responses=_NO_ROBOT, openapi_extra=_AGAIN
+    )
     async def stop(new: NewStop) -> Any:
         """Nobody is asked, and it waits for nothing. The robots take no command until the stop is cleared."""
         return await service.stop(new.robot_id, new.by, new.reason)
 
-    @router.post("/clear", summary="Clear an emergency stop", openapi_extra=_AGAIN)
+    @router.post("/clear", summary="Clear an emergency stop", responses=_NO_ROBOT, openapi_extra=_AGAIN)
     async def clear(new: NewStop) -> Cleared:
         """If the rules let `by` do so (`hardware.clear_stop`), perhaps with an approval."""
         return Cleared(robots=await service.clear(new.robot_id, new.by, new.reason))

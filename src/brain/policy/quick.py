@@ -20,7 +20,7 @@ _encode = msgspec.json.Encoder().encode
 _TEXTS = ("agent_id", "agent_role", "action", "resource")
 _OBJECTS = ("environment", "params")
 _SMALL = limits.CONTEXT_BYTES // 8
-"""A body of so many bytes has at most `CONTEXT_BYTES` once it is written anew: only numbers can become longer."""
+"""A body of so many bytes has at most `CONTEXT_BYTES` once it is written again: only numbers can become longer."""
 
 
 def quick_answers(engine: PolicyEngine) -> Mapping[str, Quick]:
