@@ -23,6 +23,7 @@ from brain.dna.tasks import DnaTasks
 from brain.dna.trials import Result
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.kit.context import plugin_context
+from brain.kit.outbox import ReportDelivery
 from brain.kit.protocols import EffectGuard
 from brain.policy import ActionDenied, ApprovalRequired
 from brain.settings import load_settings
@@ -91,7 +92,7 @@ async def running(folder: Path, database: str | None = None, **settings: Any) ->
             assert guard is not None
             world = World(stream, engine, tasks, context.database)
             world.rollouts = RolloutService(context.database, guard, changed=tasks.nudge)
-            loops = [asyncio.create_task(loop()) for loop in tasks.loops]
+            loops = [asyncio.create_task(loop()) for loop in (*tasks.loops, ReportDelivery(context).run)]
             try:
                 yield world
             finally:

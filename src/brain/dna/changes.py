@@ -15,7 +15,8 @@ from brain.errors import Conflict, InvalidInput, NotFound
 from brain.kit.database import reachable, reading
 from brain.kit.database_threads import for_reading, for_writing
 from brain.kit.idempotency import content_digest, digest_of, other_content
-from brain.kit.outbox import put_event
+from brain.kit.outbox import put_event, put_health, put_threat
+from brain.kit.protocols import HealthReport, ThreatReport
 from brain.kit.sql import insert_into
 
 T = TypeVar("T")
@@ -35,6 +36,13 @@ class Change:
         """The correlation id of its events."""
         found: str | None = self.meta.get("correlation_id")
         return found
+
+    def report(self, report: HealthReport | ThreatReport, key: str | None = None) -> None:
+        """Report this to immune or threats; a health report with a `key` once."""
+        if isinstance(report, ThreatReport):
+            put_threat(self.db, CONSUMER, report, self.now)
+        else:
+            put_health(self.db, CONSUMER, report, self.now, key=key)
 
     def announce(self, declared: EventType[P], payload: P, target: str | None = None) -> None:
         """Announce what is changed."""

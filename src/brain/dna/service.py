@@ -28,7 +28,6 @@ from brain.dna.genomes import (
 from brain.dna.lineage import Difference, Lineage, difference, lineage_of
 from brain.dna.models import Gene, Genome, OutOfBounds, Snapshot, Source, added, changes_between, check_genes
 from brain.dna.outcomes import list_outcomes
-from brain.dna.reports import put_report
 from brain.dna.tables import agents, karma
 from brain.dna.views import AgentState, Outcomes
 from brain.errors import InvalidInput
@@ -205,7 +204,7 @@ async def report_violation(transactions: Transactions, agent_id: str, by: str | 
             {"faults": list(error.faults[:50]), "by": by},
         )
         hour = int(change.now // _HOUR)
-        put_report(change, f"bounds_{content_digest(agent_id, by, list(error.faults), hour)}", report)
+        change.report(report, f"dna bounds_{content_digest(agent_id, by, list(error.faults), hour)}")
 
     await transactions.write(work)
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import sha256
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -27,7 +26,6 @@ from brain.dna.models import (
     StudyState,
     Trial,
 )
-from brain.dna.reports import put_report
 from brain.dna.sampler import SAMPLERS, LiveStudies
 from brain.dna.service import read_genes, report_violation
 from brain.dna.settings import DnaSettings
@@ -301,4 +299,4 @@ def _report_tampering(change: Change, study_id: str, by: str, words: str) -> Non
         reading=reading,
         metadata={"study_id": study_id},
     )
-    put_report(change, f"tampering_{sha256(f'{by} {reading}'.encode()).hexdigest()[:32]}", report)
+    change.report(report)

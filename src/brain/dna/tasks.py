@@ -1,4 +1,4 @@
-"""The tasks of the plug-in: the projection, the shipping of events, reports to other plug-ins, and what expires."""
+"""The tasks of the plug-in: the projection, the shipping of events, and what expires."""
 
 from __future__ import annotations
 
@@ -14,20 +14,18 @@ from sqlalchemy import delete, func, select
 from brain.dna.models import CONSUMER
 from brain.dna.plugin import PLUGIN
 from brain.dna.projector import DnaProjector
-from brain.dna.reports import Reporter, waiting_reports
 from brain.dna.settings import DnaSettings
 from brain.dna.studies import StudyService
 from brain.dna.tables import keys, make_tables, rollouts, snapshots
 from brain.kit import positions
 from brain.kit.database import OUTAGE, create_tables, reading
 from brain.kit.database_threads import for_tasks
-from brain.kit.outbox import EventShipping, waiting_events
+from brain.kit.outbox import EventShipping, shipping_metrics
 from brain.kit.projection import Projection
 from brain.kit.sql import insert_missing
 from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.stream.change_signal import ChangeSignal
-from brain.stream.retry import Backoff
 
 log: Log = Log("brain.dna")
 
@@ -49,7 +47,6 @@ class DnaTasks:
         self._clock = clock
         self._news = ChangeSignal()
         self._shipping = EventShipping(context.database, CONSUMER, context.stream)
-        self._reporter = Reporter(context)
         self._studies = StudyService(context.database, settings, clock, self.nudge)
         projector = DnaProjector(settings, clock)
         self._projection = Projection(
@@ -63,10 +60,10 @@ class DnaTasks:
     @property
     def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The tasks, each of which runs until it is cancelled."""
-        return (self._count, self._shipping.run, self._report_forever, self._expire_forever)
+        return (self._count, self._shipping.run, self._expire_forever)
 
     def nudge(self) -> None:
-        """There may be new events and reports. May be called from any thread."""
+        """There may be new events, and the first genome. May be called from any thread."""
         self._shipping.nudge()
         self._news.notify()
 
@@ -78,18 +75,15 @@ class DnaTasks:
     def metrics(self) -> Sequence[Metric]:
         """The metrics of genomes for `/metrics`. Blocks."""
         by_state = GaugeMetricFamily("brain_dna_rollouts", "Rollouts of genomes, by state", labels=["state"])
-        waiting = GaugeMetricFamily("brain_dna_waiting", "Events and reports that wait", labels=["kind"])
         try:
             with reading(self._context.database).begin() as db:
                 query = select(rollouts.c.state, func.count()).group_by(rollouts.c.state).order_by(rollouts.c.state)
                 for state, count in db.execute(query):
                     by_state.add_metric([state], count)
-                waiting.add_metric(["event"], waiting_events(db, CONSUMER)[0])
-                waiting.add_metric(["report"], waiting_reports(db))
         except OUTAGE as error:
             log.warning("a scrape has no figures of genomes: the database does not answer", error=str(error))
             return []
-        return [by_state, waiting]
+        return [by_state, *shipping_metrics(self._shipping)]
 
     async def _count(self) -> None:
         """Count what comes of genomes; while no agent has one, the stream is not read."""
@@ -125,21 +119,6 @@ class DnaTasks:
         with self._context.database.begin() as db:
             row = {"name": self._projection.group, "position": position, "applied": 0}
             insert_missing(db, positions.POSITIONS, [row])
-
-    async def _report_forever(self) -> None:
-        backoff = Backoff(0.05, 5.0)
-        with self._news.listen() as news:
-            while True:
-                news.clear()
-                try:
-                    await self._reporter.report_all()
-                except OUTAGE as error:
-                    self.outages += 1
-                    log.warning("reports about genomes wait", error=str(error))
-                    await asyncio.sleep(backoff.next_delay())
-                    continue
-                backoff.reset()
-                await _wait(news)  # another process may have left some
 
     async def _expire_forever(self) -> None:
         while True:

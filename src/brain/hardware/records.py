@@ -33,12 +33,12 @@ from brain.hardware.models import (
     StopReason,
     refusal,
 )
-from brain.hardware.reports import put_hijack
+from brain.hardware.reports import hijack
 from brain.hardware.tables import COMMANDS, ROBOTS, make_tables
 from brain.kit.database import reachable, reading
 from brain.kit.idempotency import content_digest, other_content
 from brain.kit.leases import Lease
-from brain.kit.outbox import put_event
+from brain.kit.outbox import put_event, put_threat
 from brain.kit.sql import insert_missing
 
 REASON_CHARACTERS = 500
@@ -172,7 +172,8 @@ class RobotRecords:
             said = {"code": code.value, "reason": reason[:REASON_CHARACTERS], "count": count}
             put_event(db, CONSUMER, COMMAND_REFUSED.event({**_payload(command), **said}), self._clock())
             if code is RefusalCode.NO_LEASE:
-                put_hijack(db, command, reason, self._clock())
+                report = hijack(command.agent, command.robot, command.id, reason)
+                put_threat(db, CONSUMER, report, self._clock())
         return result
 
     def find(self, id: str, content: str) -> CommandResult | None:

@@ -50,7 +50,7 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
         check(Defined(sets={SETTINGS: settings.defined()}))
     shipping = EventShipping(engine, CONSUMER, context.stream)
     counter = Projection(context, GROUP, EventCounter().apply, former=FORMER_GROUP)
-    watcher = Watcher(context, lambda: counter.dead, shipping.nudge)
+    watcher = Watcher(engine, lambda: counter.dead, shipping.nudge)
     tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [
         lambda: count(context, counter, settings),
         lambda: prune_regularly(engine, settings, clock=deletion_clock(context.store)),

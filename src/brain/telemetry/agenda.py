@@ -16,11 +16,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from brain.charter import HealthKind, HealthSeverity
-from brain.errors import BrainError, Unavailable
+from brain.errors import Unavailable
 from brain.kit.database import OUTAGE, reading
 from brain.kit.database_threads import for_tasks
-from brain.kit.outbox import put_event
-from brain.kit.protocols import HealthReport, HealthReports
+from brain.kit.outbox import put_event, put_health
+from brain.kit.protocols import HealthReport
 from brain.kit.sql import upsert
 from brain.logs import Log
 from brain.telemetry import announce, tables
@@ -56,7 +56,6 @@ class Agenda:
         settings: TelemetrySettings,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.health: HealthReports | None = None
         self.announced: Callable[[], None] = lambda: None
         """Called when events were put."""
         self.deletion_clock: Callable[[], float] = clock
@@ -94,8 +93,6 @@ class Agenda:
     async def _look(self, database: sa.Engine) -> float | None:
         try:
             silent = await for_tasks(database, self._silent, database)
-            for row in silent:
-                await self._report_silent(row)
             done = await self._committer.commit(Job(lambda: silent, self._apply), quiet=True)
         except (*OUTAGE, Unavailable) as error:
             log.warning("what is due waits: the database does not answer", error=str(error))
@@ -113,18 +110,6 @@ class Agenda:
         with reading(database).begin() as db:
             return db.execute(query).all()
 
-    async def _report_silent(self, row: sa.Row[Any]) -> None:
-        """Before it is marked, so that a kill in between leaves no silent source unreported; the key makes it once."""
-        if self.health is None:
-            return
-        message = f"source {row.id} is silent: expected every {row.expected:g} s"
-        details = {"source_id": row.id, "last_seen": row.seen_at, "expected_interval": row.expected}
-        report = HealthReport(HealthSeverity.WARNING, HealthKind.AGENT_FAILURE, "telemetry", message, details)
-        try:
-            await self.health.report(report, key=f"telemetry stale {row.id} {row.seen_at}"[:255])
-        except BrainError as error:
-            log.warning("a silent source is not reported", source=row.id, error=str(error))
-
     def _apply(self, db: sa.Connection, silent: Sequence[sa.Row[Any]], now: float) -> Done:
         events = sum(self._mark_stale(db, row, now) for row in silent)
         self._book.release(db, now)
@@ -140,6 +125,7 @@ class Agenda:
         if not db.execute(sa.update(sources).where(same).values(state=STALE)).rowcount:
             return 0
         put_event(db, PLUGIN.name, announce.stale(row.id, row.seen_at, row.expected), now)
+        put_health(db, PLUGIN.name, _silence(row), now, key=f"telemetry stale {row.id} {row.seen_at}")
         return 1 + publish_rest(db, row, now)
 
     def _announce_usage(self, db: sa.Connection, now: float) -> int:
@@ -180,3 +166,9 @@ class Agenda:
         ]
         due = [at + after for query, after in found if (at := db.execute(query).scalar()) is not None]
         return min(due, default=None)
+
+
+def _silence(row: sa.Row[Any]) -> HealthReport:
+    message = f"source {row.id} is silent: expected every {row.expected:g} s"
+    details = {"source_id": row.id, "last_seen": row.seen_at, "expected_interval": row.expected}
+    return HealthReport(HealthSeverity.WARNING, HealthKind.AGENT_FAILURE, PLUGIN.name, message, details)

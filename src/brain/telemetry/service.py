@@ -13,7 +13,6 @@ from brain.extras import require_extras
 from brain.kit.database import OUTAGE, reading
 from brain.kit.database_threads import for_tasks
 from brain.kit.outbox import EventShipping, waiting_events
-from brain.kit.protocols import HealthReports, ThreatReports
 from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.store.deletion_clock import deletion_clock
@@ -68,8 +67,6 @@ class Telemetry:
         sources.stored = self.followers.hand_on
         if self.forwarding is not None:
             ingest.stored = self.forwarding.add
-        sources.threats = context.find(ThreatReports)
-        sources.health = self._agenda.health = context.find(HealthReports)
         self._agenda.deletion_clock = deletion_clock(context.store)
 
     @property

@@ -78,8 +78,8 @@ class EventShipping:
 
     def __init__(self, database: sa.Engine, consumer: str, stream: EventStream) -> None:
         self.outages: int = 0
-        self._database = database
-        self._consumer = consumer
+        self.database = database
+        self.consumer = consumer
         self._stream = stream
         self._news = ChangeSignal()
         self._shipment = OutboxShipment(DatabaseRows(database, consumer), stream.backend)
@@ -96,10 +96,10 @@ class EventShipping:
             while True:
                 news.clear()
                 try:
-                    await for_tasks(self._database, self.ship)
+                    await for_tasks(self.database, self.ship)
                 except OUTAGE as error:
                     self.outages += 1
-                    log.warning("events of changes wait", consumer=self._consumer, error=str(error))
+                    log.warning("events of changes wait", consumer=self.consumer, error=str(error))
                     await asyncio.sleep(backoff.next_delay())
                     continue
                 backoff.reset()
@@ -107,7 +107,7 @@ class EventShipping:
                     async with asyncio.timeout(POLL):
                         await news.wait()
                 except TimeoutError:
-                    await for_tasks(self._database, self._look_back)
+                    await for_tasks(self.database, self._look_back)
 
     def ship(self) -> None:
         """Take all rows to the stream. Blocks. Raises what `OUTAGE` names."""
