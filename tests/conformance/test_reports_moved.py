@@ -1,4 +1,4 @@
-"""Reports that waited in tables of the plug-ins' own are delivered by a newer version, on both databases."""
+"""Reports and keys that plug-ins kept in tables of their own are taken over by a newer version, on both databases."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from brain.dna import tables as dna
 from brain.hardware import tables as hardware
 from brain.kit.database import open_database
+from brain.kit.database_keys import KEYS
 from brain.kit.outbox import Message, outbox, put
 from brain.kit.outbox.reports import reports
 from brain.kit.schema import VERSIONS
@@ -75,6 +76,11 @@ def rows_of_dna(db: sa.Connection) -> None:
             "CREATE TABLE dna_reports (id VARCHAR(80) PRIMARY KEY, kind VARCHAR(10), report JSON, created_at FLOAT)"
         )
     )
+    db.execute(sa.text("DROP TABLE created_keys"))
+    columns = "key VARCHAR(64) PRIMARY KEY, content VARCHAR(32), made VARCHAR(100), at FLOAT"
+    db.execute(sa.text(f"CREATE TABLE dna_keys ({columns})"))
+    db.execute(sa.text("DELETE FROM brain_schema WHERE part = 'keys'"))
+    db.execute(sa.text("INSERT INTO dna_keys (key, content, made, at) VALUES ('k', 'c', '7', 1.0)"))
     ill = {"severity": "CRITICAL", "kind": "PERFORMANCE_DEGRADATION", "module": "svc", "message": "taken back"}
     attack = {
         "type": "dna_tampering",
@@ -111,6 +117,7 @@ def test_what_waits_is_not_lost(old: sa.Engine) -> None:
     with old.begin() as db:
         rows = db.execute(sa.select(reports)).all()
         left = db.execute(sa.select(outbox.c.consumer)).scalars().all()
+        keys = db.execute(sa.select(KEYS)).all()
         versions = {row.part: row.version for row in db.execute(sa.select(VERSIONS))}
         names = sa.inspect(db).get_table_names()
         columns = {column["name"] for column in sa.inspect(db).get_columns("metrics_watched")}
@@ -126,6 +133,7 @@ def test_what_waits_is_not_lost(old: sa.Engine) -> None:
     assert found["hardware", "health"][1]["message"] == "host:a: memory_percent is 96, its limit is 95"
     assert found["missions", "health"][1]["correlation_id"] == "m1"
     assert left == ["alerting"]
-    assert ("dna_reports" in names, "reported" in columns) == (False, False)
+    assert [tuple(row) for row in keys] == [("k", "c", "7", 1.0)]
+    assert ("dna_keys" in names, "dna_reports" in names, "reported" in columns) == (False, False, False)
     assert (versions["hardware"], versions["missions"], versions["metrics"]) == (2, 2, 4)
     old.dispose()

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from brain.dna.models import CONSUMER
-from brain.kit import outbox
+from brain.kit import database_keys, outbox
 from brain.kit.database import create_tables
 from brain.kit.outbox.reports import reports as waiting
 from brain.kit.protocols import HealthReport, ThreatReport
@@ -45,7 +45,15 @@ def _move_reports(db: Connection) -> None:
     db.execute(text("DROP TABLE dna_reports"))
 
 
-metadata: MetaData = versioned("dna", _move_reports)
+def _move_keys(db: Connection) -> None:
+    """Version 3: the keys of requests are those of all plug-ins."""
+    database_keys.KEYS.create(db, checkfirst=True)
+    if inspect(db).has_table("dna_keys"):
+        db.execute(text("INSERT INTO created_keys SELECT key, content, made, at FROM dna_keys"))
+        db.execute(text("DROP TABLE dna_keys"))
+
+
+metadata: MetaData = versioned("dna", _move_reports, _move_keys)
 
 _BIG = BigInteger().with_variant(Integer, "sqlite")
 _AGENT = String(200)
@@ -187,19 +195,8 @@ figures: Table = Table(
 )
 """The numbers in events of agents that are the objective of a study, by genome."""
 
-keys: Table = Table(
-    "dna_keys",
-    metadata,
-    Column("key", _HASH, primary_key=True),
-    Column("content", String(32), nullable=False),
-    Column("made", String(100), nullable=False),
-    Column("at", Double, nullable=False),
-    Index("dna_keys_by_age", "at"),
-)
-"""What was made under the key of a request."""
-
 
 def make_tables(database: Engine) -> None:
-    """Create the tables of the plug-in, and the outbox, where they are missing."""
-    create_tables(database, metadata)
-    create_tables(database, outbox.metadata)
+    """Create the tables of the plug-in, keys and outbox, where they are missing."""
+    for each in (metadata, database_keys.METADATA, outbox.metadata):
+        create_tables(database, each)

@@ -9,14 +9,14 @@ from contextlib import suppress
 from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from brain.dna.models import CONSUMER
 from brain.dna.plugin import PLUGIN
 from brain.dna.projector import DnaProjector
 from brain.dna.settings import DnaSettings
 from brain.dna.studies import StudyService
-from brain.dna.tables import keys, make_tables, rollouts, snapshots
+from brain.dna.tables import make_tables, rollouts, snapshots
 from brain.kit import positions
 from brain.kit.database import OUTAGE, create_tables, reading
 from brain.kit.database_threads import for_tasks
@@ -33,8 +33,6 @@ EXPIRE = 30.0
 """Seconds between two looks: for trials that nobody came back for, and for what another process made."""
 EARLIER = 60.0
 """Seconds before the first genome at which counting begins: clocks differ."""
-KEPT_SECONDS = 2 * 86_400.0
-"""For how long it is known what was made under a request's key."""
 
 
 class DnaTasks:
@@ -126,19 +124,13 @@ class DnaTasks:
             try:
                 if await for_tasks(self._context.database, self._is_something_due):
                     await self._studies.expire()
-                    await for_tasks(self._context.database, self._forget_keys)
             except OUTAGE as error:
                 self.outages += 1
                 log.warning("trials do not expire: the database does not answer", error=str(error))
 
     def _is_something_due(self) -> bool:
         with reading(self._context.database).begin() as db:
-            old = select(keys.c.key).where(keys.c.at < self._clock() - KEPT_SECONDS).limit(1)
-            return self._studies.is_expiry_due(db) or db.execute(old).first() is not None
-
-    def _forget_keys(self) -> None:
-        with self._context.database.begin() as db:
-            db.execute(delete(keys).where(keys.c.at < self._clock() - KEPT_SECONDS))
+            return self._studies.is_expiry_due(db)
 
 
 async def _wait(news: asyncio.Event) -> None:

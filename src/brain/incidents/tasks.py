@@ -21,7 +21,7 @@ from brain.incidents.projector import PATTERN, IncidentProjector
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.threat_moves import move_threat
 from brain.incidents.ticket_sync import TicketSync
-from brain.kit import outbox
+from brain.kit import database_keys, outbox
 from brain.kit.database import OUTAGE, create_tables
 from brain.kit.database_threads import for_tasks
 from brain.kit.projection import Projection
@@ -186,6 +186,6 @@ def _prepare(database: Engine, now: float) -> None:
 
 
 def make_tables(database: Engine) -> None:
-    """Create the tables of incidents, and the outbox, where they are missing."""
-    create_tables(database, tables.metadata)
-    create_tables(database, outbox.metadata)
+    """Create the tables of incidents, keys and outbox, where they are missing."""
+    for each in (tables.metadata, database_keys.METADATA, outbox.metadata):
+        create_tables(database, each)

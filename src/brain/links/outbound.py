@@ -13,6 +13,7 @@ from brain.connectors.notifiers import Notifier, NotifierSettings, open_notifier
 from brain.connectors.pages import Page, PageAction
 from brain.connectors.sender import Sender
 from brain.errors import Conflict, NotFound, Unavailable
+from brain.kit.database_keys import KeyedRequest, once
 from brain.kit.idempotency import token_for
 from brain.kit.outbox import Message, OutboxRow, Outcomes, put
 from brain.kit.protocols import EffectGuard
@@ -43,14 +44,21 @@ async def ask(guard: EffectGuard | None, agent: str, connector: str, params: Map
 
 
 def enqueue(db: Connection, name: str, message: Mapping[str, Any], key: str | None, now: float) -> str:
-    """Put the message into the outbox; its id, the same for the same key. Raises NotFound, and Conflict when paused."""
+    """Put the message into the outbox; its id, the same for the same key.
+
+    Raises NotFound, and Conflict when the connector is paused or the key stands for another message.
+    """
     row = repository.find(db, name, lock=True)
     if row.paused:
         raise Conflict(f"connector {name!r}: is paused; resume it first")
     id = f"msg_{token_for(f'connectors {name}', key)}"
-    body = {**message, "id": id}
-    put(db, Message(consumer=CONSUMER, channel=name, key=message["dedup_key"] or id, dedup=id, body=body), now)
-    return id
+
+    def make() -> str:
+        body = {**message, "id": id}
+        put(db, Message(consumer=CONSUMER, channel=name, key=message["dedup_key"] or id, dedup=id, body=body), now)
+        return id
+
+    return once(db, now, KeyedRequest.of(f"connectors {name}", key, message), make, str, str)
 
 
 def page_of(row: OutboxRow) -> Page:
