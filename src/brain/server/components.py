@@ -16,7 +16,7 @@ from brain.kit.context import check_owners, open_plugin, plugin_context
 from brain.kit.database_threads import for_reading
 from brain.kit.outbox import ReportDelivery
 from brain.logs import Log
-from brain.plugins import Bodies, Component, Plugin, Quick, check_plugins, plugins
+from brain.plugins import Component, Plugin, Quick, check_plugins, plugins
 from brain.server.progress import Progress
 from brain.settings import Settings
 from brain.store import Store
@@ -47,7 +47,6 @@ class Components:
         self._opened: list[Component] = []
         self._database: Engine | None = None
         self._missing = 0  # parts of scrapes
-        self._bodies: dict[str, Bodies] = {}
         self._quick: dict[str, Quick] = {}
         self._reports: ReportDelivery | None = None
 
@@ -61,13 +60,6 @@ class Components:
         for component in self._opened:
             found |= component.checks
         return found
-
-    def bodies(self, path: str) -> Bodies | None:
-        """What bodies a plug-in takes at the path of a request; None where they are JSON, as nearly everywhere."""
-        for beginning, bodies in self._bodies.items():
-            if path.startswith(beginning):
-                return bodies
-        return None
 
     def quick(self, path: str) -> Quick | None:
         """The quick answer of a plug-in to POSTs at the path of a request."""
@@ -125,7 +117,6 @@ class Components:
 
     def _add(self, plugin: Plugin, component: Component) -> None:
         self._opened.append(component)
-        self._bodies |= {f"/api{path}": bodies for path, bodies in component.bodies.items()}
         self._quick |= {f"/api{path}": quick for path, quick in component.quick.items()}
         if self.runs_here(plugin):
             self._tasks += [RestartingTask(f"consumer {plugin.name}", task) for task in component.tasks]
