@@ -38,8 +38,8 @@ class World:
 
     def __init__(self, stream: EventStream, engine: PolicyEngine, tasks: DnaTasks, database: Any) -> None:
         self.stream, self.engine, self.tasks = stream, engine, tasks
-        self.genomes = GenomeService(database, changed=tasks.nudge)
-        self.studies = StudyService(database, DnaSettings(), changed=tasks.nudge)
+        self.genomes = GenomeService(database)
+        self.studies = StudyService(database, DnaSettings())
         self.rollouts: RolloutService
 
     async def versions(self, *temperatures: float) -> list[int]:
@@ -91,7 +91,7 @@ async def running(folder: Path, database: str | None = None, **settings: Any) ->
             guard = context.find(EffectGuard)
             assert guard is not None
             world = World(stream, engine, tasks, context.database)
-            world.rollouts = RolloutService(context.database, guard, changed=tasks.nudge)
+            world.rollouts = RolloutService(context.database, guard)
             loops = [asyncio.create_task(loop()) for loop in (*tasks.loops, ReportDelivery(context).run)]
             try:
                 yield world

@@ -188,7 +188,7 @@ async def test_crossings_are_announced_and_reported_once(tmp_path: Path) -> None
         await caught_up(context.database, context.stream.backend)
         now = time.time()
         shipping = EventShipping(context.database, CONSUMER, context.stream)
-        watchers = [Watcher(context.database, lambda: 0, shipping.nudge, lambda: now) for _ in range(2)]
+        watchers = [Watcher(context.database, lambda: 0, lambda: now) for _ in range(2)]
         await asyncio.gather(*(watcher.look_once() for watcher in [*watchers, watchers[0]]))
         for watcher in watchers:
             await watcher.look_once()

@@ -59,12 +59,11 @@ class Change:
 
 
 class Transactions:
-    """Reads and writes of one database. `clock` gives Unix seconds; `changed` is called after every write."""
+    """Reads and writes of one database. `clock` gives Unix seconds."""
 
-    def __init__(self, database: Engine, clock: Callable[[], float], changed: Callable[[], None]) -> None:
+    def __init__(self, database: Engine, clock: Callable[[], float]) -> None:
         self.database = database
         self.clock = clock
-        self._changed = changed
 
     async def write(self, work: Callable[[Change], T], failed: Callable[[], None] = lambda: None) -> T:
         """Carry out a change. Raises Unavailable when the database does not answer, and what `work` raises.
@@ -83,9 +82,7 @@ class Transactions:
                 failed()
                 raise
 
-        made = await for_writing(self.database, transaction)
-        self._changed()
-        return made
+        return await for_writing(self.database, transaction)
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Answer a query. Raises Unavailable when the database does not answer, and what `query` raises."""

@@ -49,9 +49,8 @@ class RolloutService:
         database: Engine,
         guard: EffectGuard | None,
         clock: Callable[[], float] = time.time,
-        changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._transactions = Transactions(database, clock, changed)
+        self._transactions = Transactions(database, clock)
         self._guard = guard
 
     async def promote(self, agent_id: str, new: NewPromotion, *, key: str | None = None) -> Rollout:

@@ -76,10 +76,8 @@ class GenomeService:
     does not answer.
     """
 
-    def __init__(
-        self, database: Engine, clock: Callable[[], float] = time.time, changed: Callable[[], None] = lambda: None
-    ) -> None:
-        self._transactions = Transactions(database, clock, changed)
+    def __init__(self, database: Engine, clock: Callable[[], float] = time.time) -> None:
+        self._transactions = Transactions(database, clock)
 
     async def snapshot(self, new: NewSnapshot, *, key: str | None = None) -> Snapshot:
         """Keep a genome as the next version. With a `key` the same call again gives back the first one's.

@@ -102,9 +102,8 @@ class StudyService:
         database: Engine,
         settings: DnaSettings,
         clock: Callable[[], float] = time.time,
-        changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._transactions = Transactions(database, clock, changed)
+        self._transactions = Transactions(database, clock)
         self._settings = settings
         self._live = LiveStudies()
 

@@ -20,12 +20,11 @@ from brain.dna.tables import make_tables, rollouts, snapshots
 from brain.kit import positions
 from brain.kit.database import OUTAGE, create_tables, reading
 from brain.kit.database_threads import for_tasks
-from brain.kit.outbox import EventShipping, shipping_metrics
+from brain.kit.outbox import EventShipping, events_topic, news_of, shipping_metrics
 from brain.kit.projection import Projection
 from brain.kit.sql import insert_missing
 from brain.logs import Log
 from brain.plugins import PluginContext
-from brain.stream.change_signal import ChangeSignal
 
 log: Log = Log("brain.dna")
 
@@ -43,13 +42,10 @@ class DnaTasks:
         """Steps that had to wait because a part did not answer."""
         self._context = context
         self._clock = clock
-        self._news = ChangeSignal()
         self._shipping = EventShipping(context.database, CONSUMER, context.stream)
-        self._studies = StudyService(context.database, settings, clock, self.nudge)
+        self._studies = StudyService(context.database, settings, clock)
         projector = DnaProjector(settings, clock)
-        self._projection = Projection(
-            context, PLUGIN.group, projector.apply, pattern=settings.listens, committed=self.nudge
-        )
+        self._projection = Projection(context, PLUGIN.group, projector.apply, pattern=settings.listens)
 
     async def prepare(self) -> None:
         """Make the tables."""
@@ -59,11 +55,6 @@ class DnaTasks:
     def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The tasks, each of which runs until it is cancelled."""
         return (self._count, self._shipping.run, self._expire_forever)
-
-    def nudge(self) -> None:
-        """There may be new events, and the first genome. May be called from any thread."""
-        self._shipping.nudge()
-        self._news.notify()
 
     def check(self) -> str:
         """For `/readyz`."""
@@ -85,7 +76,7 @@ class DnaTasks:
 
     async def _count(self) -> None:
         """Count what comes of genomes; while no agent has one, the stream is not read."""
-        with self._news.listen() as news:
+        with news_of(self._context.database, events_topic(CONSUMER)).listen() as news:
             while True:
                 news.clear()
                 try:

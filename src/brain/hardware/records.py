@@ -69,20 +69,18 @@ class Stop:
 
 
 class RobotRecords:
-    """What is known of robots. `written` is called after each change that has an event; `clock` gives Unix seconds."""
+    """What is known of robots. `clock` gives Unix seconds."""
 
     def __init__(
         self,
         database: sa.Engine,
         clock: Callable[[], float],
         lease_seconds: float,
-        written: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._lease_seconds = lease_seconds
         self._leases = RobotLeases(clock)
-        self._written = written
 
     # leases
 
@@ -253,7 +251,6 @@ class RobotRecords:
         make_tables(self._database)
         with reachable(self._database), self._database.begin() as db:
             yield db
-        self._written()
 
     @contextmanager
     def _view(self) -> Iterator[sa.Connection]:

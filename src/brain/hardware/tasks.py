@@ -47,7 +47,7 @@ class HardwareTasks:
         self._events = events
         self._to_halt = ToHalt((), ())
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.monitor: Monitor = Monitor(service, settings, sensors, clock, events.nudge)
+        self.monitor: Monitor = Monitor(service, settings, sensors, clock)
         projector = MeasureProjector(clock, self._note)
         self._projection = Projection(
             context, GROUP, projector.apply, pattern=PLUGIN.listens, committed=self._committed
@@ -60,13 +60,13 @@ class HardwareTasks:
     ) -> AsyncIterator[HardwareTasks]:
         """The tasks over a service of their own; at the end moving robots are stopped. Raises InvalidInput."""
         events = EventShipping(context.database, CONSUMER, context.stream)
-        async with HardwareService.open(context, events.nudge, clock) as service:
+        async with HardwareService.open(context, clock) as service:
             yield cls(context, service, sensors, events, clock)
 
     @property
     def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The tasks, each of which runs until it is cancelled."""
-        return (self._with_tables(self.monitor.run), self._follow, self._with_tables(self._events.run))
+        return (self._with_tables(self.monitor.run), self._follow, self._events.run)
 
     def metrics(self) -> Sequence[Metric]:
         """What `/metrics` has of hardware. Blocks."""
@@ -105,7 +105,6 @@ class HardwareTasks:
         found, self._to_halt = self._to_halt, ToHalt((), ())
         if self._loop is not None and any(found):
             self._loop.call_soon_threadsafe(self._halt, found)
-        self._events.nudge()
 
     def _halt(self, found: ToHalt) -> None:
         if found.ended:

@@ -29,7 +29,7 @@ T = TypeVar("T")
 class IncidentService:
     """Commands and queries over the tables of incidents; each command is one transaction.
 
-    `clock` gives Unix seconds. `changed` is called after each command: the outbox may have new rows. `proofs` finds
+    `clock` gives Unix seconds. `proofs` finds
     decisions in the audit log; without it they are shown without proofs. Every method raises Unavailable when the
     database does not answer.
     """
@@ -39,13 +39,11 @@ class IncidentService:
         database: Engine,
         settings: IncidentSettings,
         clock: Callable[[], float] = time.time,
-        changed: Callable[[], None] = lambda: None,
         proofs: AuditProofs | None = None,
     ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
-        self._changed = changed
         self._proofs = DecisionProofs(proofs)
 
     async def open(
@@ -150,7 +148,6 @@ class IncidentService:
                 return change(IncidentTransaction(db, self._settings, self._clock())).id
 
         id = await for_writing(self._database, transaction)
-        self._changed()
         return await self.get(id)
 
     async def _read(self, query: Callable[[Engine], T]) -> T:

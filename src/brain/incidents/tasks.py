@@ -58,7 +58,7 @@ class IncidentTasks:
         self._threats = context.find(ThreatMoves)
         if self._threats is None:
             log.warning("threats do not follow their incidents: no installed plug-in provides ThreatMoves")
-        self._tickets = TicketSync(context.database, settings, systems, clock, self.nudge)
+        self._tickets = TicketSync(context.database, settings, systems, clock)
         self._events = outbox.EventShipping(context.database, CONSUMER, context.stream)
         self._dispatcher = outbox.Dispatcher(
             context.database,
@@ -75,9 +75,7 @@ class IncidentTasks:
             clock=clock,
         )
         projector = IncidentProjector(settings, clock)
-        self._projection = Projection(
-            context, GROUP, projector.apply, pattern=PATTERN, committed=self.nudge, former="incidents"
-        )
+        self._projection = Projection(context, GROUP, projector.apply, pattern=PATTERN, former="incidents")
 
     @classmethod
     @asynccontextmanager
@@ -110,11 +108,6 @@ class IncidentTasks:
     def metrics(self) -> Sequence[Metric]:
         """The metrics of the outbox for `/metrics`. Blocks."""
         return outbox.outbox_metrics(self._dispatcher, self._events)
-
-    def nudge(self) -> None:
-        """Send what is in the outbox now: it may have new rows."""
-        self._dispatcher.nudge()
-        self._events.nudge()
 
     async def _deliver(self, row: outbox.OutboxRow) -> Mapping[str, Any]:
         if row.channel == THREATS_CHANNEL:

@@ -169,7 +169,6 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """Connectors on these parts."""
     service = ConnectorService(context.database, context.settings)
     async with ConnectorTasks.open(context, service) as tasks:
-        service.on_change(tasks.nudge)
         guard = context.find(EffectGuard)
         try:
             router = connectors_router(service, tasks, WebhookReceiver(service, tasks), guard)

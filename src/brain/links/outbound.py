@@ -82,9 +82,8 @@ def page_of(row: OutboxRow) -> Page:
 class Announced(Outcomes):
     """Writes what became of a message in the transaction that marks it."""
 
-    def __init__(self, clock: Callable[[], float], stored: Callable[[], None]) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._stored = stored
 
     def sent(self, db: Connection, row: OutboxRow, answer: Mapping[str, Any]) -> None:
         """Announce `connector.delivered`."""
@@ -103,10 +102,6 @@ class Announced(Outcomes):
         announce(db, DELIVERY_FAILED, {**about, "service_words": words, "final": True, "failed_at": now}, now)
         repository.count(db, row.channel, now, failed=1)
         repository.set_status_of(db, row.channel, ConnectorStatus.ERROR, words, now)
-
-    def stored(self) -> None:
-        """Ship the events."""
-        self._stored()
 
 
 async def alert_groups(senders: Mapping[str, Notifier[Any]], name: str) -> list[dict[str, Any]]:

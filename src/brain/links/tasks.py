@@ -56,7 +56,7 @@ class ConnectorTasks:
             context.database,
             CONSUMER,
             self._deliver,
-            outcomes=Announced(service.clock, self.shipping.nudge),
+            outcomes=Announced(service.clock),
             options=DispatchOptions(
                 per_minute=None,
                 channel_per_minute={name: limit for name in senders if (limit := self._per_minute(name)) is not None},
@@ -84,12 +84,7 @@ class ConnectorTasks:
         if not settings.inbound and not settings.outbound:
             return ()
         sending: list[Loop] = [self.dispatcher.run] if settings.outbound else []
-        return [self._ship, self._tell_forever, self._sweep_forever, *sending]
-
-    def nudge(self) -> None:
-        """Send what is in the outbox now: it may have new rows. May be called from any thread."""
-        self.shipping.nudge()
-        self.dispatcher.nudge()
+        return [self.shipping.run, self._tell_forever, self._sweep_forever, *sending]
 
     def refused(self, connector: str, remote: str, reason: str, now: float) -> None:
         """Count a refused delivery, and tell of it soon. Called in the event loop."""
@@ -98,10 +93,6 @@ class ConnectorTasks:
 
     def _per_minute(self, name: str) -> int | None:
         return self.senders[name].per_minute
-
-    async def _ship(self) -> None:
-        await self._retry(self._service.prepare)
-        await self.shipping.run()
 
     async def _retry(self, step: Callable[[], None]) -> None:
         backoff = Backoff(0.1, 5.0)
@@ -147,7 +138,6 @@ class ConnectorTasks:
             tell(db, refusals, now)
             if refusals.total >= self._service.settings.forgeries:
                 report_forgery(db, refusals, now)
-        self.shipping.nudge()
 
     # sweeping
 

@@ -36,12 +36,10 @@ class Watcher:
         self,
         database: Engine,
         dead: Callable[[], int],
-        changed: Callable[[], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._count_dead = dead
-        self._changed = changed
         self._clock = clock
         self._defined = Defined()
         self._dead = 0
@@ -58,8 +56,7 @@ class Watcher:
     async def look_once(self) -> None:
         """One look at what is watched, and at what could not be counted. Raises what OUTAGE names."""
         await for_tasks(self._database, self._note_dead)
-        if await for_tasks(self._database, self.look):
-            self._changed()
+        await for_tasks(self._database, self.look)
 
     def look(self) -> int:
         """Store what changed, with its events and reports; how much that was. Blocks."""
@@ -96,4 +93,3 @@ class Watcher:
         with changing_tables(self._database) as connection:
             job_failed(connection, "count", ("DeadLetter", words), self._clock())
         self._dead = dead
-        self._changed()

@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from brain.kit.database import OUTAGE, reachable, reading
 from brain.kit.database_threads import for_tasks
-from brain.kit.outbox import EventShipping, shipping_metrics
+from brain.kit.outbox import EventShipping, events_topic, news_of, shipping_metrics
 from brain.kit.projection import Projection
 from brain.kit.protocols import EffectGuard
 from brain.logs import Log
@@ -23,7 +23,6 @@ from brain.missions.settings import MissionSettings
 from brain.missions.timekeeping import AT_ONCE, keep_time, next_due, prune
 from brain.plugins import PluginContext
 from brain.store.deletion_clock import deletion_clock
-from brain.stream.change_signal import ChangeSignal
 from brain.stream.retry import Backoff
 
 log: Log = Log("brain.missions")
@@ -47,27 +46,17 @@ class MissionTasks:
         self._guard = context.find(EffectGuard)
         if self._guard is None:
             log.warning("everybody may start missions and do tasks: no installed plug-in provides EffectGuard")
-        self._changes = ChangeSignal()
         self._events = EventShipping(context.database, PLUGIN.name, context.stream)
-        self.service: MissionService = MissionService(context.database, settings, clock, self.nudge, self._guard)
+        self.service: MissionService = MissionService(context.database, settings, clock, self._guard)
         projector = PolicyProjector(settings, clock)
         self._projection = Projection(
-            context, PLUGIN.group, projector.apply, pattern=PLUGIN.listens, committed=self._freed
+            context, PLUGIN.group, projector.apply, pattern=PLUGIN.listens, committed=self.service.note_ready
         )
 
     @property
     def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The tasks, each of which runs until it is cancelled."""
         return [self._projection.run, self._keep_time, self._prune, self._events.run]
-
-    def nudge(self) -> None:
-        """Something was changed: events may wait, and something may be due sooner. May be called from any thread."""
-        self._events.nudge()
-        self._changes.notify()
-
-    def _freed(self) -> None:
-        self.nudge()
-        self.service.note_ready()
 
     async def close(self) -> None:
         """Let go of the guard."""
@@ -90,7 +79,7 @@ class MissionTasks:
     async def _keep_time(self) -> None:
         """Do what is due, when it is due."""
         backoff = Backoff(0.1, 5.0)
-        with self._changes.listen() as changed:
+        with news_of(self._database, events_topic(PLUGIN.name)).listen() as changed:
             while True:
                 changed.clear()
                 try:
@@ -133,6 +122,5 @@ class MissionTasks:
             if at is None or at > now:
                 return LOOK if at is None else max(SHORTEST, min(LOOK, at - now))
             _, ready = self.service.transact(keep_time)
-            self._events.nudge()
             if ready:
                 self.service.note_ready()

@@ -45,8 +45,6 @@ class Sources:
         self.twice: int = 0
         """Connections that were refused or ended, since another one of the source is live."""
         self.malformed: int = 0
-        self.announced: Callable[[], None] = lambda: None
-        """Called when events were put."""
         self.stored: Callable[[str, Sequence[Sample]], None] = lambda source, samples: None
         """Called with the new samples of a source, once they are stored."""
         self._committer = committer
@@ -79,7 +77,6 @@ class Sources:
                 Job(lambda: over, lambda db, holder, now: claim(db, wanted, holder, now))
             )
             if held.mine:
-                self.announced()
                 return held
             if first is not None and (held.holder, held.seen_at) != (first.holder, first.seen_at):
                 return held  # the other one sends
@@ -125,8 +122,6 @@ class Sources:
                 await asyncio.sleep(backoff.next_delay())
                 continue
             self.samples += len(stored.fresh)
-            if stored.events:
-                self.announced()
             if stored.fresh:
                 self.stored(wanted.source, stored.fresh)
             return stored
@@ -136,7 +131,6 @@ class Sources:
         job = Job(lambda: over, lambda db, given, now: release(db, wanted, reason, given, now))
         try:
             await self._committer.commit(job)
-            self.announced()
         except BrainError as error:
             log.warning("the end of a connection is not recorded", source=wanted.source, error=str(error))
 

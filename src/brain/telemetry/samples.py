@@ -84,7 +84,6 @@ class Stored:
 
     seq: int
     fresh: list[Sample] = field(default_factory=list)
-    events: bool = False
     crossings: list[Crossing] = field(default_factory=list)
     """The limits that were crossed or cleared."""
     replaced: bool = False
@@ -135,7 +134,6 @@ class SampleWriter:
         for crossing in stored.crossings:
             if crossing.change.crossed:
                 put_health(db, PLUGIN.name, _exhaustion(source, crossing), now)
-        stored.events = bool(events)
         return stored
 
     def _add(
@@ -173,15 +171,14 @@ def _numbered(row: sa.Row[Any], samples: Sequence[Sample]) -> tuple[Stored, list
     return stored, gaps
 
 
-def publish_rest(db: sa.Connection, row: sa.Row[Any], now: float) -> bool:
-    """Announce what a source sent since its last event, as it goes away; whether there was anything."""
+def publish_rest(db: sa.Connection, row: sa.Row[Any], now: float) -> None:
+    """Announce what a source sent since its last event, as it goes away."""
     window = _decode_window(row.window)
     if not window:
-        return False
+        return
     put_event(db, PLUGIN.name, announce.published(row.id, window, row.window_at, now), now)
     mine = tables.sources.c.id == row.id
     db.execute(sa.update(tables.sources).where(mine).values(window="{}", window_at=0.0))
-    return True
 
 
 def _add_to_windows(

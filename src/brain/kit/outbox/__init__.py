@@ -11,7 +11,8 @@ to threats and immune (`put_health`, `put_threat`), which are in effect once (`R
 """
 
 from brain.kit.outbox.dispatcher import Dispatcher, DispatchOptions, Outcomes
-from brain.kit.outbox.events import EventShipping, put_event, ship_waiting, waiting_events
+from brain.kit.outbox.events import EventShipping, events_topic, put_encoded, put_event, ship_waiting, waiting_events
+from brain.kit.outbox.news import news_of
 from brain.kit.outbox.prometheus import outbox_metrics, shipping_metrics
 from brain.kit.outbox.reporting import ReportDelivery, send_waiting
 from brain.kit.outbox.reports import put_health, put_threat
@@ -45,11 +46,14 @@ __all__ = [
     "cancel",
     "channels",
     "events",
+    "events_topic",
     "metadata",
+    "news_of",
     "outbox",
     "outbox_metrics",
     "prune",
     "put",
+    "put_encoded",
     "put_event",
     "put_health",
     "put_threat",
