@@ -407,11 +407,12 @@ async def test_what_waits_and_was_done_is_shown_to_prometheus(database: Engine) 
 
 
 async def test_a_database_that_is_away_is_waited_for(tmp_path: Path) -> None:
-    engine = open_database(f"sqlite:///{tmp_path}/consumers.db")
+    engine = open_database(f"sqlite:///{tmp_path}/mounted/consumers.db")
     service = Service()
     dispatcher = Dispatcher(engine, "alerting", service.deliver, options=QUICK)
     async with running(dispatcher):
-        await until(lambda: dispatcher.database_errors >= 3)  # the table is missing
+        await until(lambda: dispatcher.database_errors >= 3)  # its folder is missing
+        (tmp_path / "mounted").mkdir()
         create_tables(engine, metadata)
         add(engine, ("c", "k", "r"))
         await until(all_sent(engine))
