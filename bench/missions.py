@@ -100,7 +100,7 @@ async def _ours(folder: Path, missions: int, *, guarded: bool) -> dict[str, Any]
             engine.add_rule(Rule(id="all", name="all", effect="ALLOW", conditions=[condition]))
             shipping = EventShipping(context.database, PLUGIN.name, stream)
             guard = context.find(EffectGuard) if guarded else None
-            service = MissionService(context.database, MissionSettings(), changed=shipping.nudge, guard=guard)
+            service = MissionService(context.database, MissionSettings(), guard=guard)
             for number in range(missions):
                 await service.create(NewMission.model_validate({"name": f"m{number}", "tasks": chain}))
             loop = asyncio.create_task(shipping.run())

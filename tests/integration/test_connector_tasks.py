@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from brain import EventStream
 from brain.immune.service import ImmuneService
 from brain.kit.context import plugin_context
+from brain.kit.outbox import ReportDelivery
 from brain.links import tables
 from brain.links.drift import SETTLED
 from brain.links.models import ConnectorStatus, DeliveryState
@@ -23,8 +24,9 @@ from brain.links.service import ConnectorService
 from brain.links.settings import ConnectorSettings
 from brain.links.singer_run import SingerRun
 from brain.links.tasks import ConnectorTasks
+from brain.plugins import PluginContext
 from brain.settings import Settings
-from brain.store import Store, open_store
+from brain.store import open_store
 from brain.threats.service import ThreatService
 from support.clock import Clock
 from support.webhook_senders import connector, github
@@ -35,8 +37,9 @@ DAY = 86_400.0
 class World:
     """The parts of connectors, driven by hand."""
 
-    def __init__(self, tasks: ConnectorTasks, service: ConnectorService, stream: EventStream, store: Store) -> None:
-        self.tasks, self.service, self.stream, self.store = tasks, service, stream, store
+    def __init__(self, tasks: ConnectorTasks, service: ConnectorService, context: PluginContext) -> None:
+        self.tasks, self.service, self.stream, self.store = tasks, service, context.stream, context.store
+        self.reports = ReportDelivery(context)
 
     def deliver(self, number: int, content: Any) -> Receipt:
         body = json.dumps(content).encode()
@@ -70,7 +73,7 @@ async def opened(database: str, tmp_path: Path, clock: Clock) -> AsyncIterator[W
             service = ConnectorService(context.database, settings, clock)
             async with ConnectorTasks.open(context, service) as tasks:
                 service.prepare()
-                yield World(tasks, service, stream, store)
+                yield World(tasks, service, context)
 
 
 async def test_connectors_by_themselves(database: str, tmp_path: Path, clock: Clock) -> None:
@@ -99,6 +102,7 @@ async def refusals_are_told_together(world: World, clock: Clock) -> None:
     for _ in range(2):
         world.tasks.refused("github", "203.0.113.7", "does not match", clock())
     await world.tasks.tell()
+    await world.reports.deliver()
     assert await threats.list_threats() == []
     for _ in range(500):
         world.tasks.refused("github", "203.0.113.7", "does not match", clock())
@@ -112,6 +116,7 @@ async def refusals_are_told_together(world: World, clock: Clock) -> None:
         world.tasks.refused("github", "203.0.113.7", f"again {minute}", clock())
         clock.advance(60)
         await world.tasks.tell()
+    assert await world.reports.deliver()
     (threat,) = await threats.list_threats()
     assert (threat.type, threat.source) == ("webhook_forgery", "203.0.113.7")
     assert world.service.get("github").refused == 507
@@ -128,10 +133,12 @@ async def an_error_that_stays_is_reported(world: World, clock: Clock) -> None:
     await world.tasks.sweep()
     clock.advance(299)
     await world.tasks.sweep()
+    await world.reports.deliver()
     assert immune.get_recent_events() == []
     clock.advance(1)
     for _ in range(2):
         await world.tasks.sweep()
+        await world.reports.deliver()
     (event,) = immune.get_recent_events()
     assert (event.kind, event.module) == ("AGENT_FAILURE", "connectors")
     world.deliver(100, {"number": 1})

@@ -23,6 +23,7 @@ from brain.dna.tasks import DnaTasks
 from brain.dna.trials import Result
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.kit.context import plugin_context
+from brain.kit.outbox import ReportDelivery
 from brain.kit.protocols import EffectGuard
 from brain.policy import ActionDenied, ApprovalRequired
 from brain.settings import load_settings
@@ -37,8 +38,8 @@ class World:
 
     def __init__(self, stream: EventStream, engine: PolicyEngine, tasks: DnaTasks, database: Any) -> None:
         self.stream, self.engine, self.tasks = stream, engine, tasks
-        self.genomes = GenomeService(database, changed=tasks.nudge)
-        self.studies = StudyService(database, DnaSettings(), changed=tasks.nudge)
+        self.genomes = GenomeService(database)
+        self.studies = StudyService(database, DnaSettings())
         self.rollouts: RolloutService
 
     async def versions(self, *temperatures: float) -> list[int]:
@@ -90,8 +91,8 @@ async def running(folder: Path, database: str | None = None, **settings: Any) ->
             guard = context.find(EffectGuard)
             assert guard is not None
             world = World(stream, engine, tasks, context.database)
-            world.rollouts = RolloutService(context.database, guard, changed=tasks.nudge)
-            loops = [asyncio.create_task(loop()) for loop in tasks.loops]
+            world.rollouts = RolloutService(context.database, guard)
+            loops = [asyncio.create_task(loop()) for loop in (*tasks.loops, ReportDelivery(context).run)]
             try:
                 yield world
             finally:

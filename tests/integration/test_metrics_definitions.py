@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from brain import Event, EventStream, ThreatService
-from brain.kit.outbox import EventShipping
+from brain.kit.outbox import EventShipping, ReportDelivery
 from brain.metrics.announce import CONSUMER
 from brain.metrics.backfill import backfill
 from brain.metrics.recount import verify
@@ -188,10 +188,11 @@ async def test_crossings_are_announced_and_reported_once(tmp_path: Path) -> None
         await caught_up(context.database, context.stream.backend)
         now = time.time()
         shipping = EventShipping(context.database, CONSUMER, context.stream)
-        watchers = [Watcher(context, lambda: 0, shipping.nudge, lambda: now) for _ in range(2)]
-        await asyncio.gather(*(watcher.look_and_report() for watcher in [*watchers, watchers[0]]))
+        watchers = [Watcher(context.database, lambda: 0, lambda: now) for _ in range(2)]
+        await asyncio.gather(*(watcher.look_once() for watcher in [*watchers, watchers[0]]))
         for watcher in watchers:
-            await watcher.look_and_report()
+            await watcher.look_once()
+        assert await ReportDelivery(context).deliver()
         await asyncio.to_thread(shipping.ship)
         (crossed,) = recent(context.stream, "metrics.limit_crossed")
         assert (crossed["labels"], crossed["value"], crossed["limit"]) == ({"agent": "a7"}, 30, 20)
@@ -203,13 +204,13 @@ async def test_crossings_are_announced_and_reported_once(tmp_path: Path) -> None
         assert (health["module"], health["kind"]) == ("slo decisions", "PERFORMANCE_DEGRADATION")
         now += 600
         for watcher in watchers:
-            await watcher.look_and_report()
+            await watcher.look_once()
         await asyncio.to_thread(shipping.ship)
         (cleared,) = recent(context.stream, "metrics.limit_cleared")
         assert (cleared["labels"], cleared["value"], cleared["reason"]) == ({"agent": "a7"}, 0, "value")
         assert [one["limit_name"] for one in recent(context.stream, "metrics.limit_crossed")] == ["refusals", "quiet"]
         defined(context.database, {})
-        await watchers[0].look_and_report()
+        await watchers[0].look_once()
         await asyncio.to_thread(shipping.ship)
         assert [one["reason"] for one in recent(context.stream, "metrics.slo_cleared")] == ["definition"]
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.kit.database import open_database
 from brain.kit.leases import LeaseLost
-from brain.kit.outbox import outbox
+from brain.kit.outbox.reports import reports as kept
 from brain.missions import offers
 from brain.missions.durable import durable
 from brain.missions.models import NewMission
@@ -33,7 +33,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 def reports(world: World) -> list[dict[str, Any]]:
     """What waits to be reported to the fleet's health."""
     with world.database.connect() as db:
-        return list(db.execute(sa.select(outbox.c.body).order_by(outbox.c.id)).scalars())
+        return list(db.execute(sa.select(kept.c.report).order_by(kept.c.id)).scalars())
 
 
 def steps(*tasks: dict[str, Any], **more: Any) -> NewMission:

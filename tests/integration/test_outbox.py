@@ -224,7 +224,6 @@ async def test_a_refused_row_is_kept_counted_and_sent_again_when_asked(database:
             assert "no such project" in state.last_error
             assert state.refused == 1
             assert retry_refused(db, consumer="alerting", now=time.time()) == 1
-        dispatcher.nudge()
         await until(lambda: dispatcher.counts == {("c", "refused"): 1, ("c", "sent"): 2})
     assert service.got == ["good", "bad"]
     assert set(states(database).values()) == {"sent"}
@@ -346,7 +345,6 @@ async def test_cancelled_rows_are_not_sent_and_later_ones_wait_for_their_time(da
     dispatcher = Dispatcher(database, "alerting", service.deliver, options=QUICK)
     async with running(dispatcher):
         add(database, ("c", "other", "other"))
-        dispatcher.nudge()
         await until(lambda: service.got == ["other"])
         with database.begin() as db:
             assert cancel(db, consumer="alerting", key="held", now=time.time()) == 2
@@ -354,7 +352,6 @@ async def test_cancelled_rows_are_not_sent_and_later_ones_wait_for_their_time(da
             assert not put(
                 db, Message(consumer="alerting", channel="c", key="held", dedup="page", body={}), time.time()
             )
-        dispatcher.nudge()
         await until(lambda: service.got == ["other", "new"])
     assert states(database) == {"page": "cancelled", "resolve": "cancelled", "other": "sent", "new": "sent"}
 
@@ -410,11 +407,12 @@ async def test_what_waits_and_was_done_is_shown_to_prometheus(database: Engine) 
 
 
 async def test_a_database_that_is_away_is_waited_for(tmp_path: Path) -> None:
-    engine = open_database(f"sqlite:///{tmp_path}/consumers.db")
+    engine = open_database(f"sqlite:///{tmp_path}/mounted/consumers.db")
     service = Service()
     dispatcher = Dispatcher(engine, "alerting", service.deliver, options=QUICK)
     async with running(dispatcher):
-        await until(lambda: dispatcher.database_errors >= 3)  # the table is missing
+        await until(lambda: dispatcher.database_errors >= 3)  # its folder is missing
+        (tmp_path / "mounted").mkdir()
         create_tables(engine, metadata)
         add(engine, ("c", "k", "r"))
         await until(all_sent(engine))
@@ -471,7 +469,6 @@ async def test_no_row_waits_for_a_clock_that_was_set_back(database: Engine) -> N
                     put(db, message, clock())
             mine = outbox.c.dedup == "claimed"
             db.execute(outbox.update().where(mine).values(claimed_by="dead", claimed_until=clock() + 10, attempts=1))
-        dispatcher.nudge()
         await until(lambda: dispatcher.counts["a", "postponed"] == 1)
         clock.advance(-365 * 86_400)
         await until(lambda: service.got == ["postponed"])

@@ -97,7 +97,7 @@ async def running(
                     stream,
                     ThreatService(stream, store),
                     ImmuneService(stream, store),
-                    AlertService(engine, config, changed=opened.nudge),
+                    AlertService(engine, config),
                     engine,
                 )
             finally:

@@ -55,7 +55,7 @@ async def _work(url: str, database: str, folder: Path, study: str, name: str, go
     make_tables(engine)
     shipping = EventShipping(engine, CONSUMER, stream)
     running = asyncio.create_task(shipping.run())
-    studies = StudyService(engine, DnaSettings(), changed=shipping.nudge)
+    studies = StudyService(engine, DnaSettings())
     chance = random.Random(name)
     with (folder / f"{name}.told").open("w", buffering=1) as told:
         while (asked := await next_trial(studies, study)) is not None:

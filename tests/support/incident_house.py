@@ -139,7 +139,6 @@ async def running(
             service = IncidentService(
                 engine,
                 house.table(IncidentSettings),
-                changed=incident_tasks.nudge,
                 proofs=house.find(AuditProofs),
             )
             try:

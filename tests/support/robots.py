@@ -19,6 +19,7 @@ from brain.hardware.service import HardwareService
 from brain.hardware.settings import HardwareSettings
 from brain.hardware.tasks import HardwareTasks
 from brain.kit.database import open_database
+from brain.kit.outbox import ReportDelivery
 from brain.plugins import PluginContext, plugins
 from brain.policy.effects import acquire_engine, release_engine
 from brain.settings import Settings
@@ -117,7 +118,8 @@ async def fleet(
             if rule.id not in {one.id for one in policy.rules()}:
                 await asyncio.to_thread(policy.add_rule, rule)
         async with HardwareTasks.open(context, HostSensors(settings.table(HardwareSettings).paths), clock) as tasks:
-            running = [asyncio.create_task(loop()) for loop in tasks.loops] if run else []
+            loops = [*tasks.loops, ReportDelivery(context).run]
+            running = [asyncio.create_task(loop()) for loop in loops] if run else []
             try:
                 yield Fleet(context, policy, tasks.service, tasks)
             finally:

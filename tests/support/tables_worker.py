@@ -43,7 +43,7 @@ async def _change(url: str, database: str, journal: str, name: str, going: Conne
     stream, engine = await EventStream.open(url, journal=journal), open_database(database)
     shipping = [EventShipping(engine, consumer, stream) for consumer in CONSUMERS]
     running = [asyncio.create_task(each.run()) for each in shipping]
-    alerts = AlertService(engine, configuration(AlertingSettings()), changed=shipping[0].nudge)
+    alerts = AlertService(engine, configuration(AlertingSettings()))
     incidents = IncidentService(engine, IncidentSettings())
     number = 0
     while all(not task.done() for task in running):
@@ -54,7 +54,6 @@ async def _change(url: str, database: str, journal: str, name: str, going: Conne
         incident = (await incidents.open(key))["id"]
         await incidents.note(incident, key)
         await incidents.move(incident, IncidentState.IN_PROGRESS)
-        shipping[1].nudge()
         number += 1
         if number == 1:
             going.send("going")

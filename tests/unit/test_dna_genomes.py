@@ -14,10 +14,11 @@ from brain.charter import Event
 from brain.dna.models import Gene, Genome, OutOfBounds, added, bucket_of, changes_between, check_genes
 from brain.dna.plugin import PLUGIN
 from brain.dna.service import GenomeService, Mutation, NewSnapshot
-from brain.dna.tables import make_tables, reports
+from brain.dna.tables import make_tables
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.kit import outbox
 from brain.kit.database import open_database
+from brain.kit.outbox.reports import reports
 from brain.testing import check_plugin
 from support.clock import Clock
 

@@ -16,11 +16,12 @@ from brain.dna.outcomes import add_outcomes
 from brain.dna.service import GenomeService, NewSnapshot
 from brain.dna.settings import DnaSettings
 from brain.dna.studies import NewStudy, StudyService
-from brain.dna.tables import make_tables, reports
+from brain.dna.tables import make_tables
 from brain.dna.trials import Result
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.kit import outbox
 from brain.kit.database import open_database
+from brain.kit.outbox.reports import reports
 from support.clock import Clock
 
 GENES: dict[str, Any] = {

@@ -21,7 +21,7 @@ from brain.errors import Conflict, InvalidInput
 from brain.incidents import tables as incident_tables
 from brain.incidents.service import IncidentService
 from brain.incidents.settings import IncidentSettings
-from brain.kit import outbox
+from brain.kit import database_keys, outbox
 from brain.policy import Condition, Rule
 from brain.policy.approvals import Approvals
 from brain.policy.measures import Measures
@@ -82,6 +82,7 @@ class InTables:
         self.alert = min(self.alerting.stored())
         self.silence = self.alerts.add_silence(["kind=threat"], "ann", "known", self.alerting.clock() + 60)
         incident_tables.metadata.create_all(self.alerting.engine)
+        database_keys.METADATA.create_all(self.alerting.engine)
         self.incidents = IncidentService(self.alerting.engine, IncidentSettings(), self.alerting.clock)
         self.incident = asyncio.run(self.incidents.open("it is down"))["id"]
 

@@ -170,7 +170,7 @@ class Served:
         paths = Paths(app)
         problems.install(app, paths.methods)
         app.add_middleware(Idempotency, keys=Keys(self.store), paths=paths)
-        app.add_middleware(BodyReader, limit=1000, paths=paths, bodies=lambda path: None)
+        app.add_middleware(BodyReader, limit=1000, paths=paths)
         app.add_middleware(problems.LastResort)
         self.client = TestClient(app, raise_server_exceptions=False)
 

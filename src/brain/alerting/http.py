@@ -126,5 +126,5 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """The plug-in alerting on these parts."""
     config = configuration(context.table(AlertingSettings))
     async with AlertingTasks.open(context, config) as tasks:
-        service = AlertService(context.database, config, changed=tasks.nudge)
+        service = AlertService(context.database, config)
         yield Component(alerting_router(service, context.stream), tasks.tasks, tasks.metrics)

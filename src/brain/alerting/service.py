@@ -34,7 +34,7 @@ REASON_CHARACTERS = limits.REASON
 class AlertService:
     """The alerts and silences of one database. Every method blocks, and raises Unavailable when it does not answer.
 
-    A change and its event, a row of the outbox, are one transaction; `changed` is called after it.
+    A change and its event, a row of the outbox, are one transaction.
     """
 
     def __init__(
@@ -42,12 +42,10 @@ class AlertService:
         database: sa.Engine,
         configuration: AlertingConfiguration,
         clock: Callable[[], float] = time.time,
-        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.database = database
         self._configuration = configuration
         self._clock = clock
-        self._changed = changed
         self._made = False
 
     def alerts(self, state: str | None = None, limit: int = 100) -> list[AlertView]:
@@ -170,7 +168,6 @@ class AlertService:
             with self.database.begin() as db:
                 lock_tables(db)
                 yield db
-        self._changed()
 
     def _announce(self, db: sa.Connection, event: Event) -> None:
         outbox.put_event(db, CONSUMER, event, self._clock())

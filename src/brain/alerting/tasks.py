@@ -88,7 +88,7 @@ class AlertingTasks:
             context.database,
             CONSUMER,
             self._delivery.deliver,
-            outcomes=_Announced(self._events, clock),
+            outcomes=_Announced(clock),
             options=DispatchOptions(
                 per_minute=None,
                 channel_per_minute=_limits(configuration),
@@ -119,12 +119,7 @@ class AlertingTasks:
     @property
     def tasks(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The coroutine functions of the tasks."""
-        return (self._projection.run, self._evaluate_forever, self._send_forever, self._ship_forever)
-
-    def nudge(self) -> None:
-        """Send what is in the outbox now: it may have new rows. May be called from any thread."""
-        self._dispatcher.nudge()
-        self._events.nudge()
+        return (self._projection.run, self._evaluate_forever, self._dispatcher.run, self._events.run)
 
     def metrics(self) -> Sequence[Metric]:
         """The metrics of alerting for `/metrics`. Blocks."""
@@ -141,14 +136,6 @@ class AlertingTasks:
                 more = await self._retry(self._evaluate)
                 if not more:
                     await _wait(news, POLL)
-
-    async def _send_forever(self) -> None:
-        await self._retry(self._make_tables)
-        await self._dispatcher.run()
-
-    async def _ship_forever(self) -> None:
-        await self._retry(self._make_tables)
-        await self._events.run()
 
     async def _retry(self, step: Callable[[], bool]) -> bool:
         """Do the step in a thread; repeat it for as long as the database does not answer."""
@@ -210,15 +197,13 @@ class AlertingTasks:
                 return False
         with self._context.database.begin() as db:
             more = evaluate(db, now, self._configuration)
-        self._dispatcher.nudge()
         return more
 
 
 class _Announced(Outcomes):
     """An event for each page that was sent or refused, written with the outcome."""
 
-    def __init__(self, events: EventShipping, clock: Callable[[], float]) -> None:
-        self._events = events
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
 
     def sent(self, db: sa.Connection, row: OutboxRow, answer: Mapping[str, Any]) -> None:
@@ -229,10 +214,6 @@ class _Announced(Outcomes):
     def refused(self, db: sa.Connection, row: OutboxRow, error: str) -> None:
         """Announce it."""
         self._put(db, NOTIFICATION_FAILED.name, lambda: notification_failed(row, error))
-
-    def stored(self) -> None:
-        """Ship it."""
-        self._events.nudge()
 
     def _put(self, db: sa.Connection, event_type: str, make: Callable[[], Event]) -> None:
         try:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine
 
 from brain.charter import EventType, current_meta
-from brain.dna import tables
 from brain.dna.models import CONSUMER, NotTheOwner
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.kit.database import reachable, reading
+from brain.kit.database_keys import KeyedRequest, once
 from brain.kit.database_threads import for_reading, for_writing
-from brain.kit.idempotency import content_digest, digest_of, other_content
-from brain.kit.outbox import put_event
-from brain.kit.sql import insert_into
+from brain.kit.outbox import put_event, put_health, put_threat
+from brain.kit.protocols import HealthReport, ThreatReport
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -36,52 +36,34 @@ class Change:
         found: str | None = self.meta.get("correlation_id")
         return found
 
+    def report(self, report: HealthReport | ThreatReport, key: str | None = None) -> None:
+        """Report this to immune or threats; a health report with a `key` once."""
+        if isinstance(report, ThreatReport):
+            put_threat(self.db, CONSUMER, report, self.now)
+        else:
+            put_health(self.db, CONSUMER, report, self.now, key=key)
+
+    def once(
+        self,
+        request: KeyedRequest | None,
+        make: Callable[[], T],
+        find: Callable[[str], T],
+        id_of: Callable[[T], object] = attrgetter("id"),
+    ) -> T:
+        """What `make` gives, or what the same request made before. Raises Conflict."""
+        return once(self.db, self.now, request, make, find, id_of)
+
     def announce(self, declared: EventType[P], payload: P, target: str | None = None) -> None:
         """Announce what is changed."""
         put_event(self.db, CONSUMER, declared.event(payload, target=target, meta=self.meta), self.now)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestMark:
-    """What tells whether a request was carried out before: its digest, and that of what it asks for."""
-
-    key: str
-    content: str
-
-    @classmethod
-    def of(cls, kind: str, key: str | None, *content: Any) -> RequestMark | None:
-        """The mark of this request; None for one without a key. Raises InvalidInput for a bad key."""
-        return None if key is None else cls(digest_of(f"dna {kind}", key), content_digest(*content))
-
-    def find(self, db: Connection) -> str | None:
-        """What the request made before. Raises Conflict when the key stands for another request."""
-        row = db.execute(select(tables.keys).where(tables.keys.c.key == self.key)).one_or_none()
-        if row is None:
-            return None
-        if row.content != self.content:
-            raise other_content(row.made)
-        return str(row.made)
-
-    def begin(self, change: Change) -> str | None:
-        """Take the key; what the request made before, or None. Nobody else has it until the transaction ends."""
-        values = {"key": self.key, "content": self.content, "made": "", "at": change.now}
-        insert = insert_into(change.db, tables.keys).on_conflict_do_nothing().returning(tables.keys.c.key)
-        if change.db.execute(insert, values).first() is not None:
-            return None
-        return self.find(change.db)
-
-    def note(self, change: Change, made: object) -> None:
-        """Keep what was made."""
-        change.db.execute(update(tables.keys).where(tables.keys.c.key == self.key).values(made=str(made)))
-
-
 class Transactions:
-    """Reads and writes of one database. `clock` gives Unix seconds; `changed` is called after every write."""
+    """Reads and writes of one database. `clock` gives Unix seconds."""
 
-    def __init__(self, database: Engine, clock: Callable[[], float], changed: Callable[[], None]) -> None:
+    def __init__(self, database: Engine, clock: Callable[[], float]) -> None:
         self.database = database
         self.clock = clock
-        self._changed = changed
 
     async def write(self, work: Callable[[Change], T], failed: Callable[[], None] = lambda: None) -> T:
         """Carry out a change. Raises Unavailable when the database does not answer, and what `work` raises.
@@ -100,9 +82,7 @@ class Transactions:
                 failed()
                 raise
 
-        made = await for_writing(self.database, transaction)
-        self._changed()
-        return made
+        return await for_writing(self.database, transaction)
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Answer a query. Raises Unavailable when the database does not answer, and what `query` raises."""

@@ -271,9 +271,9 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     guard = context.find(EffectGuard)
     tasks = DnaTasks(context, settings)
     await tasks.prepare()
-    genomes = GenomeService(context.database, changed=tasks.nudge)
-    studies = StudyService(context.database, settings, changed=tasks.nudge)
-    rollouts = RolloutService(context.database, guard, changed=tasks.nudge)
+    genomes = GenomeService(context.database)
+    studies = StudyService(context.database, settings)
+    rollouts = RolloutService(context.database, guard)
     try:
         yield Component(dna_router(genomes, studies, rollouts), tasks.loops, tasks.metrics, {"dna": tasks.check})
     finally:

@@ -8,23 +8,19 @@ from dataclasses import dataclass
 
 from brain.dna.models import CONSUMER
 from brain.dna.promotion import RolloutService
-from brain.dna.reports import Reporter
 from brain.dna.service import GenomeService
 from brain.dna.settings import DnaSettings
 from brain.dna.studies import StudyService
 from brain.dna.tables import make_tables
 from brain.kit.context import database_context, plugin_context
-from brain.kit.database import OUTAGE, database_url
-from brain.kit.outbox import ship_waiting
+from brain.kit.database import database_url
+from brain.kit.outbox import send_waiting
 from brain.kit.protocols import EffectGuard
-from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.settings import Settings
 from brain.store import open_store
 from brain.store.ours import check_exists
 from brain.stream import EventStream
-
-log: Log = Log("brain.dna")
 
 
 @dataclass(frozen=True)
@@ -57,15 +53,7 @@ async def writing_services(settings: Settings) -> AsyncIterator[Services]:
             finally:
                 if guard is not None:
                     await guard.close()
-                await _send_waiting(context)
-
-
-async def _send_waiting(context: PluginContext) -> None:
-    await ship_waiting(context.database, CONSUMER, context.stream)
-    try:
-        await Reporter(context).report_all()
-    except OUTAGE as error:
-        log.warning("reports about genomes wait for the server", error=str(error))
+                await send_waiting(context, CONSUMER)
 
 
 def _services(context: PluginContext, guard: EffectGuard | None) -> Services:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection, Engine
 
 from brain import limits
-from brain.dna.changes import Change, RequestMark, Transactions
+from brain.dna.changes import Change, Transactions
 from brain.dna.genomes import current_id, find_snapshot, lock_agent, snapshot_or_latest
 from brain.dna.models import OutOfBounds, Rollout, Snapshot, changes_between
 from brain.dna.rollouts import Promotion, Verdict, active_rollout, find_rollout, list_rollouts, promote, roll_back
 from brain.dna.service import report_violation
 from brain.dna.views import Current
 from brain.errors import Conflict, InvalidInput, NotFound, Unavailable
+from brain.kit.database_keys import KeyedRequest
 from brain.kit.protocols import EffectGuard
 from brain.text import clip_text
 
@@ -47,9 +49,8 @@ class RolloutService:
         database: Engine,
         guard: EffectGuard | None,
         clock: Callable[[], float] = time.time,
-        changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._transactions = Transactions(database, clock, changed)
+        self._transactions = Transactions(database, clock)
         self._guard = guard
 
     async def promote(self, agent_id: str, new: NewPromotion, *, key: str | None = None) -> Rollout:
@@ -61,8 +62,8 @@ class RolloutService:
         agent_id = clip_text(agent_id, limits.ID)
         if not 0 < new.share <= 1:
             raise InvalidInput(f"share: {new.share} is not above 0 up to 1")
-        mark = RequestMark.of("promotion", key, agent_id, new.snapshot_id, new.share, new.reason, new.by)
-        if mark is not None and (made := await self._transactions.read(mark.find)):
+        request = KeyedRequest.of("dna promotion", key, agent_id, new.snapshot_id, new.share, new.reason, new.by)
+        if request is not None and (made := await self._transactions.read(request.find)):
             return await self._transactions.read(lambda db: find_rollout(db, made))
         snapshot, baseline = await self._transactions.read(lambda db: _planned(db, agent_id, new))
         try:
@@ -86,16 +87,7 @@ class RolloutService:
             by=clip_text(new.by, limits.ID),
             rule_id=rule_id,
         )
-
-        def work(change: Change) -> Rollout:
-            if mark is not None and (made := mark.begin(change)) is not None:
-                return find_rollout(change.db, made)
-            rollout = promote(change, plan)
-            if mark is not None:
-                mark.note(change, rollout.id)
-            return rollout
-
-        return await self._transactions.write(work)
+        return await self._once(request, lambda change: promote(change, plan))
 
     async def roll_back(
         self, agent_id: str, by: str, *, reason: str = "", snapshot_id: int | None = None, key: str | None = None
@@ -106,26 +98,26 @@ class RolloutService:
         to go back to, and ActionDenied or ApprovalRequired when the rules do not allow `dna.rollback`.
         """
         agent_id = clip_text(agent_id, limits.ID)
-        mark = RequestMark.of("rollback", key, agent_id, by, reason, snapshot_id)
-        if mark is not None and (made := await self._transactions.read(mark.find)):
+        request = KeyedRequest.of("dna rollback", key, agent_id, by, reason, snapshot_id)
+        if request is not None and (made := await self._transactions.read(request.find)):
             return await self._transactions.read(lambda db: find_rollout(db, made))
         runs = await self._transactions.read(lambda db: active_rollout(db, agent_id))
         if runs is None:
             raise NotFound(f"agent {agent_id} has no promoted genome")
         await self._decide(by, ROLL_BACK, agent_id, {"from": runs.snapshot_id, "to": snapshot_id})
 
-        def work(change: Change) -> Rollout:
-            if mark is not None and (made := mark.begin(change)) is not None:
-                return find_rollout(change.db, made)
+        def take_back(change: Change) -> Rollout:
             agent = lock_agent(change.db, agent_id)
             target = None if snapshot_id is None else snapshot_or_latest(change.db, agent_id, snapshot_id)
             words = clip_text(reason) or f"taken back by {by}"
-            rollout = roll_back(change, agent, target, Verdict(reason=words, by=clip_text(by, limits.ID)))
-            if mark is not None:
-                mark.note(change, rollout.id)
-            return rollout
+            return roll_back(change, agent, target, Verdict(reason=words, by=clip_text(by, limits.ID)))
 
-        return await self._transactions.write(work)
+        return await self._once(request, take_back)
+
+    async def _once(self, request: KeyedRequest | None, make: Callable[[Change], Rollout]) -> Rollout:
+        return await self._transactions.write(
+            lambda change: change.once(request, partial(make, change), partial(find_rollout, change.db))
+        )
 
     async def current(self, agent_id: str, instance: str | None = None) -> Current:
         """The genome that the agent runs, or this instance of it. Raises NotFound while none was promoted."""

@@ -16,7 +16,6 @@ from brain.dna.events import PROMOTED, ROLLED_BACK, Promoted, RolledBack
 from brain.dna.genomes import AgentRow, Draft, add_snapshot, find_snapshot, last_karma, lock_agent
 from brain.dna.models import Outcome, Rollout, RolloutState, Snapshot, Source, changes_between
 from brain.dna.outcomes import find_outcome
-from brain.dna.reports import put_report
 from brain.dna.settings import DnaSettings
 from brain.dna.tables import agents, rollouts, trials
 from brain.errors import Conflict, NotFound
@@ -123,7 +122,7 @@ def compare(change: Change, agent: AgentRow, rollout: Rollout, settings: DnaSett
         {"rollout_id": rollout.id, "snapshot_id": rollout.snapshot_id, "decisions": rollout.decisions},
         rollout.id,
     )
-    put_report(change, rollout.id, report)
+    change.report(report, f"dna {rollout.id}")
     return reason
 
 

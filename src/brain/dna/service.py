@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from math import isfinite
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Engine, insert, select
 
 from brain import limits
 from brain.charter import HealthKind, HealthSeverity
-from brain.dna.changes import Change, RequestMark, Transactions
+from brain.dna.changes import Change, Transactions
 from brain.dna.events import KARMA_UPDATED, MUTATION_APPLIED, KarmaUpdated, MutationApplied
 from brain.dna.genomes import (
     Draft,
@@ -28,15 +29,13 @@ from brain.dna.genomes import (
 from brain.dna.lineage import Difference, Lineage, difference, lineage_of
 from brain.dna.models import Gene, Genome, OutOfBounds, Snapshot, Source, added, changes_between, check_genes
 from brain.dna.outcomes import list_outcomes
-from brain.dna.reports import put_report
 from brain.dna.tables import agents, karma
 from brain.dna.views import AgentState, Outcomes
 from brain.errors import InvalidInput
+from brain.kit.database_keys import KeyedRequest
 from brain.kit.idempotency import content_digest
 from brain.kit.protocols import HealthReport
 from brain.text import clip_text
-
-T = TypeVar("T")
 
 MOST_GENES = 200
 """Genes, values and traits of one genome at most."""
@@ -77,10 +76,8 @@ class GenomeService:
     does not answer.
     """
 
-    def __init__(
-        self, database: Engine, clock: Callable[[], float] = time.time, changed: Callable[[], None] = lambda: None
-    ) -> None:
-        self._transactions = Transactions(database, clock, changed)
+    def __init__(self, database: Engine, clock: Callable[[], float] = time.time) -> None:
+        self._transactions = Transactions(database, clock)
 
     async def snapshot(self, new: NewSnapshot, *, key: str | None = None) -> Snapshot:
         """Keep a genome as the next version. With a `key` the same call again gives back the first one's.
@@ -90,9 +87,10 @@ class GenomeService:
         genome = _genome(new.dna, new.traits)
         genes = None if new.genes is None else read_genes(new.genes)
         agent_id = _agent(new.agent_id)
-        mark = RequestMark.of("snapshot", key, msgspec.to_builtins(genome), new.genes, agent_id, new.reason, new.by)
+        content = (msgspec.to_builtins(genome), new.genes, agent_id, new.reason, new.by)
+        request = KeyedRequest.of("dna snapshot", key, *content)
 
-        def work(change: Change) -> Snapshot:
+        def keep(change: Change) -> Snapshot:
             lock_agent(change.db, agent_id)
             parent = latest_snapshot(change.db, agent_id)
             draft = Draft(
@@ -106,7 +104,7 @@ class GenomeService:
             )
             return add_snapshot(change, draft)
 
-        return await self._bounded(agent_id, new.by, lambda change: _once(change, mark, work))
+        return await self._bounded(agent_id, new.by, request, keep)
 
     async def mutate(self, agent_id: str, mutation: Mutation, *, key: str | None = None) -> Snapshot:
         """Make a new version by changes; a trait's amount is added to it. With a `key` the same call finds the first.
@@ -117,10 +115,8 @@ class GenomeService:
         _check_mutation(mutation)
         id = _agent(agent_id)
         content = (id, mutation.mutation, mutation.traits_delta, mutation.parent_snapshot_id, mutation.reason)
-        mark = RequestMark.of("mutation", key, *content, mutation.by)
-        return await self._bounded(
-            id, mutation.by, lambda change: _once(change, mark, lambda change: _mutated(change, id, mutation))
-        )
+        request = KeyedRequest.of("dna mutation", key, *content, mutation.by)
+        return await self._bounded(id, mutation.by, request, lambda change: _mutated(change, id, mutation))
 
     async def set_karma(
         self, agent_id: str, score: float, *, snapshot_id: int | None = None, reason: str = "", by: str | None = None
@@ -184,8 +180,14 @@ class GenomeService:
 
         return await self._transactions.read(query)
 
-    async def _bounded(self, agent_id: str, by: str | None, work: Callable[[Change], T]) -> T:
-        """Carry out the change; a genome out of its bounds is reported as a violation."""
+    async def _bounded(
+        self, agent_id: str, by: str | None, request: KeyedRequest | None, make: Callable[[Change], Snapshot]
+    ) -> Snapshot:
+        """Make a snapshot, once for the request; a genome out of its bounds is reported as a violation."""
+
+        def work(change: Change) -> Snapshot:
+            return change.once(request, partial(make, change), lambda made: find_snapshot(change.db, int(made)))
+
         try:
             return await self._transactions.write(work)
         except OutOfBounds as error:
@@ -205,7 +207,7 @@ async def report_violation(transactions: Transactions, agent_id: str, by: str | 
             {"faults": list(error.faults[:50]), "by": by},
         )
         hour = int(change.now // _HOUR)
-        put_report(change, f"bounds_{content_digest(agent_id, by, list(error.faults), hour)}", report)
+        change.report(report, f"dna bounds_{content_digest(agent_id, by, list(error.faults), hour)}")
 
     await transactions.write(work)
 
@@ -256,16 +258,6 @@ def _mutated(change: Change, agent_id: str, mutation: Mutation) -> Snapshot:
     }
     change.announce(MUTATION_APPLIED, payload, agent_id)
     return made
-
-
-def _once(change: Change, mark: RequestMark | None, work: Callable[[Change], Snapshot]) -> Snapshot:
-    """Do the work, or find what the same request made before."""
-    if mark is not None and (made := mark.begin(change)) is not None:
-        return find_snapshot(change.db, int(made))
-    snapshot = work(change)
-    if mark is not None:
-        mark.note(change, snapshot.id)
-    return snapshot
 
 
 def _genome(dna: Mapping[str, Any], traits: Mapping[str, Any]) -> Genome:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import sha256
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -15,7 +14,7 @@ from sqlalchemy import Connection, Engine
 
 from brain import limits
 from brain.charter import Pattern, Severity
-from brain.dna.changes import Change, RequestMark, Transactions
+from brain.dna.changes import Change, Transactions
 from brain.dna.genomes import find_snapshot, snapshot_or_latest
 from brain.dna.models import (
     Gene,
@@ -27,7 +26,6 @@ from brain.dna.models import (
     StudyState,
     Trial,
 )
-from brain.dna.reports import put_report
 from brain.dna.sampler import SAMPLERS, LiveStudies
 from brain.dna.service import read_genes, report_violation
 from brain.dna.settings import DnaSettings
@@ -49,6 +47,7 @@ from brain.dna.trials import (
 )
 from brain.errors import InvalidInput, NotFound
 from brain.extras import require_extras
+from brain.kit.database_keys import KeyedRequest
 from brain.kit.database_threads import for_reading
 from brain.kit.idempotency import token_for
 from brain.kit.protocols import ThreatReport
@@ -103,9 +102,8 @@ class StudyService:
         database: Engine,
         settings: DnaSettings,
         clock: Callable[[], float] = time.time,
-        changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._transactions = Transactions(database, clock, changed)
+        self._transactions = Transactions(database, clock)
         self._settings = settings
         self._live = LiveStudies()
 
@@ -121,20 +119,17 @@ class StudyService:
         content = msgspec.to_builtins(
             (new.agent_id, genes, new.objective, new.owner, new.sampler, new.seed, new.budget)
         )
-        mark = RequestMark.of("study", key, content, list(new.workers), new.base_snapshot_id, new.lease_seconds)
+        request = KeyedRequest.of("dna study", key, content, list(new.workers), new.base_snapshot_id, new.lease_seconds)
 
-        def work(change: Change) -> Study:
-            if mark is not None and (made := mark.begin(change)) is not None:
-                return find_study(change.db, made)
+        def begin(change: Change) -> Study:
             base = snapshot_or_latest(change.db, clip_text(new.agent_id, limits.ID), new.base_snapshot_id)
             _check_within(genes, base)
-            study = start_study(change, self._study(change, new, genes, base, key))
-            if mark is not None:
-                mark.note(change, study.id)
-            return study
+            return start_study(change, self._study(change, new, genes, base, key))
 
         try:
-            return await self._transactions.write(work)
+            return await self._transactions.write(
+                lambda change: change.once(request, partial(begin, change), partial(find_study, change.db))
+            )
         except OutOfBounds as error:
             await report_violation(self._transactions, new.agent_id, new.owner, error)
             raise
@@ -145,20 +140,19 @@ class StudyService:
         Raises NotFound, NotTheOwner, Conflict when there is none to give now, and MissingExtra.
         """
         require_extras("a study of genomes", "dna")
-        mark, by = RequestMark.of("trial", key, study_id, by), clip_text(by, limits.ID)
+        request, by = KeyedRequest.of("dna trial", key, study_id, by), clip_text(by, limits.ID)
         if study_id not in self._live:
             # Not in a transaction: to import optuna, and to repeat a long study, takes seconds.
             known, steps = await self._transactions.read(lambda db: (find_study(db, study_id), steps_of(db, study_id)))
             await for_reading(self._transactions.database, self._live.warm_up, known, steps)
 
         def work(change: Change) -> TrialGenome:
-            made = None if mark is None else mark.begin(change)
-            if made is not None:
-                trial = find_trial(change.db, study_id, int(made))
-            else:
-                trial = ask_trial(change, self._live, study_id, by)
-            if mark is not None:
-                mark.note(change, trial.number)
+            trial = change.once(
+                request,
+                lambda: ask_trial(change, self._live, study_id, by),
+                lambda made: find_trial(change.db, study_id, int(made)),
+                lambda trial: trial.number,
+            )
             return TrialGenome(trial=trial, snapshot=find_snapshot(change.db, trial.snapshot_id))
 
         return await self._owned(study_id, by, work)
@@ -301,4 +295,4 @@ def _report_tampering(change: Change, study_id: str, by: str, words: str) -> Non
         reading=reading,
         metadata={"study_id": study_id},
     )
-    put_report(change, f"tampering_{sha256(f'{by} {reading}'.encode()).hexdigest()[:32]}", report)
+    change.report(report)

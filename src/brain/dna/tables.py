@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     Column,
+    Connection,
     Double,
     Engine,
     Index,
@@ -16,13 +18,42 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    inspect,
+    text,
 )
 
-from brain.kit import outbox
+from brain.dna.models import CONSUMER
+from brain.kit import database_keys, outbox
 from brain.kit.database import create_tables
+from brain.kit.outbox.reports import reports as waiting
+from brain.kit.protocols import HealthReport, ThreatReport
 from brain.kit.schema import versioned
 
-metadata: MetaData = versioned("dna")
+
+def _move_reports(db: Connection) -> None:
+    """Version 2: reports wait in the outbox."""
+    waiting.create(db, checkfirst=True)
+    if not inspect(db).has_table("dna_reports"):
+        return
+    for row in db.execute(text("SELECT id, kind, report, created_at FROM dna_reports ORDER BY created_at, id")).all():
+        report = msgspec.json.decode(row.report) if isinstance(row.report, str) else row.report
+        if row.kind == "threat":
+            outbox.put_threat(db, CONSUMER, msgspec.convert(report, ThreatReport), row.created_at)
+        else:
+            known = msgspec.convert(report, HealthReport)
+            outbox.put_health(db, CONSUMER, known, row.created_at, key=f"dna {row.id}")
+    db.execute(text("DROP TABLE dna_reports"))
+
+
+def _move_keys(db: Connection) -> None:
+    """Version 3: the keys of requests are those of all plug-ins."""
+    database_keys.KEYS.create(db, checkfirst=True)
+    if inspect(db).has_table("dna_keys"):
+        db.execute(text("INSERT INTO created_keys SELECT key, content, made, at FROM dna_keys"))
+        db.execute(text("DROP TABLE dna_keys"))
+
+
+metadata: MetaData = versioned("dna", _move_reports, _move_keys)
 
 _BIG = BigInteger().with_variant(Integer, "sqlite")
 _AGENT = String(200)
@@ -142,16 +173,6 @@ rollouts: Table = Table(
 )
 """Which genome of an agent ran when; of one agent, one is active at most."""
 
-reports: Table = Table(
-    "dna_reports",
-    metadata,
-    Column("id", String(80), primary_key=True),
-    Column("kind", String(10), nullable=False),
-    Column("report", JSON, nullable=False),
-    Column("created_at", Double, nullable=False),
-)
-"""What waits to be reported as health event or threat; a rollback and its report are one write."""
-
 outcomes: Table = Table(
     "dna_outcomes",
     metadata,
@@ -174,19 +195,8 @@ figures: Table = Table(
 )
 """The numbers in events of agents that are the objective of a study, by genome."""
 
-keys: Table = Table(
-    "dna_keys",
-    metadata,
-    Column("key", _HASH, primary_key=True),
-    Column("content", String(32), nullable=False),
-    Column("made", String(100), nullable=False),
-    Column("at", Double, nullable=False),
-    Index("dna_keys_by_age", "at"),
-)
-"""What was made under the key of a request."""
-
 
 def make_tables(database: Engine) -> None:
-    """Create the tables of the plug-in, and the outbox, where they are missing."""
-    create_tables(database, metadata)
-    create_tables(database, outbox.metadata)
+    """Create the tables of the plug-in, keys and outbox, where they are missing."""
+    for each in (metadata, database_keys.METADATA, outbox.metadata):
+        create_tables(database, each)

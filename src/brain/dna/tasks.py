@@ -1,4 +1,4 @@
-"""The tasks of the plug-in: the projection, the shipping of events, reports to other plug-ins, and what expires."""
+"""The tasks of the plug-in: the projection, the shipping of events, and what expires."""
 
 from __future__ import annotations
 
@@ -9,25 +9,22 @@ from contextlib import suppress
 from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from brain.dna.models import CONSUMER
 from brain.dna.plugin import PLUGIN
 from brain.dna.projector import DnaProjector
-from brain.dna.reports import Reporter, waiting_reports
 from brain.dna.settings import DnaSettings
 from brain.dna.studies import StudyService
-from brain.dna.tables import keys, make_tables, rollouts, snapshots
+from brain.dna.tables import make_tables, rollouts, snapshots
 from brain.kit import positions
 from brain.kit.database import OUTAGE, create_tables, reading
 from brain.kit.database_threads import for_tasks
-from brain.kit.outbox import EventShipping, waiting_events
+from brain.kit.outbox import EventShipping, events_topic, news_of, shipping_metrics
 from brain.kit.projection import Projection
 from brain.kit.sql import insert_missing
 from brain.logs import Log
 from brain.plugins import PluginContext
-from brain.stream.change_signal import ChangeSignal
-from brain.stream.retry import Backoff
 
 log: Log = Log("brain.dna")
 
@@ -35,8 +32,6 @@ EXPIRE = 30.0
 """Seconds between two looks: for trials that nobody came back for, and for what another process made."""
 EARLIER = 60.0
 """Seconds before the first genome at which counting begins: clocks differ."""
-KEPT_SECONDS = 2 * 86_400.0
-"""For how long it is known what was made under a request's key."""
 
 
 class DnaTasks:
@@ -47,14 +42,10 @@ class DnaTasks:
         """Steps that had to wait because a part did not answer."""
         self._context = context
         self._clock = clock
-        self._news = ChangeSignal()
         self._shipping = EventShipping(context.database, CONSUMER, context.stream)
-        self._reporter = Reporter(context)
-        self._studies = StudyService(context.database, settings, clock, self.nudge)
+        self._studies = StudyService(context.database, settings, clock)
         projector = DnaProjector(settings, clock)
-        self._projection = Projection(
-            context, PLUGIN.group, projector.apply, pattern=settings.listens, committed=self.nudge
-        )
+        self._projection = Projection(context, PLUGIN.group, projector.apply, pattern=settings.listens)
 
     async def prepare(self) -> None:
         """Make the tables."""
@@ -63,12 +54,7 @@ class DnaTasks:
     @property
     def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The tasks, each of which runs until it is cancelled."""
-        return (self._count, self._shipping.run, self._report_forever, self._expire_forever)
-
-    def nudge(self) -> None:
-        """There may be new events and reports. May be called from any thread."""
-        self._shipping.nudge()
-        self._news.notify()
+        return (self._count, self._shipping.run, self._expire_forever)
 
     def check(self) -> str:
         """For `/readyz`."""
@@ -78,22 +64,19 @@ class DnaTasks:
     def metrics(self) -> Sequence[Metric]:
         """The metrics of genomes for `/metrics`. Blocks."""
         by_state = GaugeMetricFamily("brain_dna_rollouts", "Rollouts of genomes, by state", labels=["state"])
-        waiting = GaugeMetricFamily("brain_dna_waiting", "Events and reports that wait", labels=["kind"])
         try:
             with reading(self._context.database).begin() as db:
                 query = select(rollouts.c.state, func.count()).group_by(rollouts.c.state).order_by(rollouts.c.state)
                 for state, count in db.execute(query):
                     by_state.add_metric([state], count)
-                waiting.add_metric(["event"], waiting_events(db, CONSUMER)[0])
-                waiting.add_metric(["report"], waiting_reports(db))
         except OUTAGE as error:
             log.warning("a scrape has no figures of genomes: the database does not answer", error=str(error))
             return []
-        return [by_state, waiting]
+        return [by_state, *shipping_metrics(self._shipping)]
 
     async def _count(self) -> None:
         """Count what comes of genomes; while no agent has one, the stream is not read."""
-        with self._news.listen() as news:
+        with news_of(self._context.database, events_topic(CONSUMER)).listen() as news:
             while True:
                 news.clear()
                 try:
@@ -126,40 +109,19 @@ class DnaTasks:
             row = {"name": self._projection.group, "position": position, "applied": 0}
             insert_missing(db, positions.POSITIONS, [row])
 
-    async def _report_forever(self) -> None:
-        backoff = Backoff(0.05, 5.0)
-        with self._news.listen() as news:
-            while True:
-                news.clear()
-                try:
-                    await self._reporter.report_all()
-                except OUTAGE as error:
-                    self.outages += 1
-                    log.warning("reports about genomes wait", error=str(error))
-                    await asyncio.sleep(backoff.next_delay())
-                    continue
-                backoff.reset()
-                await _wait(news)  # another process may have left some
-
     async def _expire_forever(self) -> None:
         while True:
             await asyncio.sleep(EXPIRE)
             try:
                 if await for_tasks(self._context.database, self._is_something_due):
                     await self._studies.expire()
-                    await for_tasks(self._context.database, self._forget_keys)
             except OUTAGE as error:
                 self.outages += 1
                 log.warning("trials do not expire: the database does not answer", error=str(error))
 
     def _is_something_due(self) -> bool:
         with reading(self._context.database).begin() as db:
-            old = select(keys.c.key).where(keys.c.at < self._clock() - KEPT_SECONDS).limit(1)
-            return self._studies.is_expiry_due(db) or db.execute(old).first() is not None
-
-    def _forget_keys(self) -> None:
-        with self._context.database.begin() as db:
-            db.execute(delete(keys).where(keys.c.at < self._clock() - KEPT_SECONDS))
+            return self._studies.is_expiry_due(db)
 
 
 async def _wait(news: asyncio.Event) -> None:

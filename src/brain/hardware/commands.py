@@ -140,11 +140,11 @@ def clear(
 
     async def clear_it() -> list[str]:
         from brain.hardware.models import CONSUMER
-        from brain.kit.outbox import ship_waiting
+        from brain.kit.outbox import send_waiting
 
         async with _serving_parts(stream, database) as (service, context):
             cleared = await service.clear(robot, by, reason)
-            await ship_waiting(context.database, CONSUMER, context.stream)
+            await send_waiting(context, CONSUMER)
             return cleared
 
     cleared = run(clear_it())

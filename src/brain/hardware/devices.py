@@ -16,11 +16,11 @@ from brain.errors import InvalidInput, NotFound
 from brain.hardware.events import DEVICE_ADDED, DEVICE_REMOVED, FORECAST, LIMIT_CLEARED, LIMIT_CROSSED
 from brain.hardware.forecasts import Forecast, forecast
 from brain.hardware.models import CONSUMER
-from brain.hardware.reports import put_exhaustion
+from brain.hardware.reports import exhaustion
 from brain.hardware.settings import HardwareSettings, LimitSettings
 from brain.hardware.tables import DEVICES, FORECASTS, LIMITS, SAMPLES
 from brain.kit.limits import LimitState
-from brain.kit.outbox import put_event
+from brain.kit.outbox import put_event, put_health
 from brain.kit.sql import insert_missing, upsert
 
 HOST, ROBOT = "host", "robot"
@@ -133,7 +133,7 @@ def _apply_limits(
             kind = LIMIT_CROSSED if change.crossed else LIMIT_CLEARED
             put_event(db, CONSUMER, kind.event(payload), now)
             if change.crossed:
-                put_exhaustion(db, payload, limit.severity, now)
+                put_health(db, CONSUMER, exhaustion(payload, limit.severity), now)
 
 
 def _keep_limit(

@@ -36,7 +36,6 @@ class Monitor:
         settings: HardwareSettings,
         sensors: HostSensors,
         clock: Callable[[], float],
-        written: Callable[[], None],
     ) -> None:
         self.values: dict[str, Mapping[str, float]] = {}
         self.failures: int = 0
@@ -46,7 +45,6 @@ class Monitor:
         self._settings = settings
         self._sensors = sensors
         self._clock = clock
-        self._written = written
         self._pruned_at = clock()
 
     @property
@@ -101,7 +99,6 @@ class Monitor:
             devices.take_reading(db, device, document, metrics, self._settings, at)
 
         await for_tasks(self._database, self._change, keep)
-        self._written()
 
     def _register(self) -> None:
         """Know this host and the robots of the settings, and no robots that were taken out of them."""
@@ -116,7 +113,6 @@ class Monitor:
                 devices.forget(db, gone, now)
 
         self._change(change)
-        self._written()
 
     def _change(self, change: Callable[[sa.Connection], None]) -> None:
         make_tables(self._database)

@@ -33,12 +33,12 @@ from brain.hardware.models import (
     StopReason,
     refusal,
 )
-from brain.hardware.reports import put_hijack
+from brain.hardware.reports import hijack
 from brain.hardware.tables import COMMANDS, ROBOTS, make_tables
 from brain.kit.database import reachable, reading
 from brain.kit.idempotency import content_digest, other_content
 from brain.kit.leases import Lease
-from brain.kit.outbox import put_event
+from brain.kit.outbox import put_event, put_threat
 from brain.kit.sql import insert_missing
 
 REASON_CHARACTERS = 500
@@ -69,20 +69,18 @@ class Stop:
 
 
 class RobotRecords:
-    """What is known of robots. `written` is called after each change that has an event; `clock` gives Unix seconds."""
+    """What is known of robots. `clock` gives Unix seconds."""
 
     def __init__(
         self,
         database: sa.Engine,
         clock: Callable[[], float],
         lease_seconds: float,
-        written: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._lease_seconds = lease_seconds
         self._leases = RobotLeases(clock)
-        self._written = written
 
     # leases
 
@@ -172,7 +170,8 @@ class RobotRecords:
             said = {"code": code.value, "reason": reason[:REASON_CHARACTERS], "count": count}
             put_event(db, CONSUMER, COMMAND_REFUSED.event({**_payload(command), **said}), self._clock())
             if code is RefusalCode.NO_LEASE:
-                put_hijack(db, command, reason, self._clock())
+                report = hijack(command.agent, command.robot, command.id, reason)
+                put_threat(db, CONSUMER, report, self._clock())
         return result
 
     def find(self, id: str, content: str) -> CommandResult | None:
@@ -252,7 +251,6 @@ class RobotRecords:
         make_tables(self._database)
         with reachable(self._database), self._database.begin() as db:
             yield db
-        self._written()
 
     @contextmanager
     def _view(self) -> Iterator[sa.Connection]:

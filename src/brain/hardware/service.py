@@ -92,16 +92,15 @@ class HardwareService:
         database: sa.Engine,
         settings: HardwareSettings,
         guard: EffectGuard | None,
-        written: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
         *,
         serving: bool = True,
     ) -> None:
-        """`written` is called when there may be events to ship. Without `serving` drivers that are `local` are left
+        """Without `serving` drivers that are `local` are left
         alone. Raises InvalidInput for settings of drivers.
         """
         self._serving = serving
-        self.records: RobotRecords = RobotRecords(database, clock, settings.lease_seconds, written)
+        self.records: RobotRecords = RobotRecords(database, clock, settings.lease_seconds)
         self.parts: ControlParts = ControlParts(
             database, self.records, guard, clock, RefusalLog(database, self.records)
         )
@@ -117,7 +116,6 @@ class HardwareService:
     async def open(
         cls,
         context: PluginContext,
-        written: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
         *,
         serving: bool = True,
@@ -125,7 +123,7 @@ class HardwareService:
         """The service on these parts; at the end moving robots are stopped, and drivers closed."""
         settings = context.table(HardwareSettings)
         guard = context.find(EffectGuard)
-        service = cls(context.database, settings, guard, written, clock, serving=serving)
+        service = cls(context.database, settings, guard, clock, serving=serving)
         for control in service.robots.values():
             await asyncio.to_thread(control.driver.prepare)
         try:

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from brain.charter import HealthSeverity
+from brain.hardware.models import CONSUMER
+from brain.hardware.reports import exhaustion, hijack
 from brain.kit import leases, outbox
 from brain.kit.database import create_tables
+from brain.kit.outbox.reports import HEALTH, THREATS, left_messages, put_health, put_threat
 from brain.kit.schema import versioned
 
-METADATA: sa.MetaData = versioned("hardware")
+
+def _move_reports(db: sa.Connection) -> None:
+    """Version 2: reports have a table of their own. They were messages of the outbox."""
+    for row in left_messages(db, CONSUMER, (THREATS, HEALTH)):
+        body = row.body
+        if row.channel == THREATS:
+            threat = hijack(body["agent"], body["robot"], body["command"], body["reason"])
+            put_threat(db, CONSUMER, threat, row.created_at)
+        else:
+            report = exhaustion(body["limit"], HealthSeverity(body["severity"]))
+            put_health(db, CONSUMER, report, row.created_at, key=row.dedup)
+
+
+METADATA: sa.MetaData = versioned("hardware", _move_reports)
 
 DEVICES: sa.Table = sa.Table(
     "hardware_devices",

@@ -1,4 +1,4 @@
-"""The tasks of the plug-in: the readings, the projection of measures, the reports, the events."""
+"""The tasks of the plug-in: the readings, the projection of measures, the events."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from brain.hardware.monitor import Monitor
 from brain.hardware.plugin import PLUGIN
 from brain.hardware.projector import MeasureProjector, ToHalt
 from brain.hardware.prometheus import hardware_metrics
-from brain.hardware.reports import Reporting
 from brain.hardware.service import HardwareService
 from brain.hardware.settings import HardwareSettings
 from brain.hardware.tables import make_tables
 from brain.kit.database import OUTAGE
 from brain.kit.database_threads import for_tasks
-from brain.kit.outbox import Dispatcher, EventShipping, outbox_metrics
+from brain.kit.outbox import EventShipping, shipping_metrics
 from brain.kit.projection import Projection
 from brain.logs import Log
 from brain.plugins import PluginContext
@@ -48,8 +47,7 @@ class HardwareTasks:
         self._events = events
         self._to_halt = ToHalt((), ())
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._dispatcher = Dispatcher(context.database, CONSUMER, Reporting(context).deliver, clock=clock)
-        self.monitor: Monitor = Monitor(service, settings, sensors, clock, self._written)
+        self.monitor: Monitor = Monitor(service, settings, sensors, clock)
         projector = MeasureProjector(clock, self._note)
         self._projection = Projection(
             context, GROUP, projector.apply, pattern=PLUGIN.listens, committed=self._committed
@@ -62,37 +60,22 @@ class HardwareTasks:
     ) -> AsyncIterator[HardwareTasks]:
         """The tasks over a service of their own; at the end moving robots are stopped. Raises InvalidInput."""
         events = EventShipping(context.database, CONSUMER, context.stream)
-        nudges = [events.nudge]
-
-        def written() -> None:
-            for nudge in nudges:
-                nudge()
-
-        async with HardwareService.open(context, written, clock) as service:
-            tasks = cls(context, service, sensors, events, clock)
-            nudges.append(tasks._dispatcher.nudge)
-            yield tasks
+        async with HardwareService.open(context, clock) as service:
+            yield cls(context, service, sensors, events, clock)
 
     @property
     def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The tasks, each of which runs until it is cancelled."""
-        return (self._with_tables(self.monitor.run), self._follow, *map(self._with_tables, self._senders()))
+        return (self._with_tables(self.monitor.run), self._follow, self._events.run)
 
     def metrics(self) -> Sequence[Metric]:
         """What `/metrics` has of hardware. Blocks."""
-        return [*hardware_metrics(self.service, self.monitor), *outbox_metrics(self._dispatcher, self._events)]
+        return [*hardware_metrics(self.service, self.monitor), *shipping_metrics(self._events)]
 
     def check(self) -> str:
         """For `/readyz`."""
         dead = self._projection.dead
         return "ok" if not dead else f"{dead} events could not be applied; see brain dead-letters list"
-
-    def _senders(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
-        return (self._dispatcher.run, self._events.run)
-
-    def _written(self) -> None:
-        self._events.nudge()
-        self._dispatcher.nudge()
 
     async def _follow(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -122,7 +105,6 @@ class HardwareTasks:
         found, self._to_halt = self._to_halt, ToHalt((), ())
         if self._loop is not None and any(found):
             self._loop.call_soon_threadsafe(self._halt, found)
-        self._written()
 
     def _halt(self, found: ToHalt) -> None:
         if found.ended:

@@ -154,6 +154,6 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     if proofs is None:
         log.warning("incidents show decisions without audit proofs: no installed plug-in provides AuditProofs")
     async with IncidentTasks.open(context) as tasks:
-        service = IncidentService(context.database, settings, changed=tasks.nudge, proofs=proofs)
-        webhooks = TicketWebhooks(context.database, settings, tasks.systems, time.time, tasks.nudge)
+        service = IncidentService(context.database, settings, proofs=proofs)
+        webhooks = TicketWebhooks(context.database, settings, tasks.systems, time.time)
         yield Component(incidents_router(service, webhooks), tasks.loops, tasks.metrics)

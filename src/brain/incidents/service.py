@@ -15,8 +15,9 @@ from brain.incidents.models import CORRELATION_CHARACTERS, Incident, IncidentCha
 from brain.incidents.proofs import DecisionProofs
 from brain.incidents.repository import Document, find_document, find_id, find_incident, list_documents
 from brain.incidents.settings import IncidentSettings
-from brain.incidents.transaction import IncidentTransaction, RequestMark
+from brain.incidents.transaction import IncidentTransaction
 from brain.kit.database import reachable, reading
+from brain.kit.database_keys import KeyedRequest, once
 from brain.kit.database_threads import for_reading, for_writing
 from brain.kit.idempotency import token_for
 from brain.kit.protocols import AuditProofs
@@ -28,7 +29,7 @@ T = TypeVar("T")
 class IncidentService:
     """Commands and queries over the tables of incidents; each command is one transaction.
 
-    `clock` gives Unix seconds. `changed` is called after each command: the outbox may have new rows. `proofs` finds
+    `clock` gives Unix seconds. `proofs` finds
     decisions in the audit log; without it they are shown without proofs. Every method raises Unavailable when the
     database does not answer.
     """
@@ -38,13 +39,11 @@ class IncidentService:
         database: Engine,
         settings: IncidentSettings,
         clock: Callable[[], float] = time.time,
-        changed: Callable[[], None] = lambda: None,
         proofs: AuditProofs | None = None,
     ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
-        self._changed = changed
         self._proofs = DecisionProofs(proofs)
 
     async def open(
@@ -66,11 +65,9 @@ class IncidentService:
         if not title.strip():
             raise InvalidInput("title: is empty; give the subject in one line")
         correlation = clip_text(correlation_id, CORRELATION_CHARACTERS) or f"incident_{token_for('incident', key)}"
-        request = RequestMark.of("incident", key, title, severity, text, correlation_id, owner, by)
+        request = KeyedRequest.of("incident", key, title, severity, text, correlation_id, owner, by)
 
-        def change(transaction: IncidentTransaction) -> Incident:
-            if (made := transaction.opened_by(correlation, request)) is not None:
-                return made
+        def make(transaction: IncidentTransaction) -> Incident:
             before = transaction.current(correlation)
             if before is not None and before.open:
                 raise Conflict(
@@ -78,9 +75,9 @@ class IncidentService:
                     "add a note to it instead"
                 )
             opening = IncidentChange(transaction.now, text or "opened by hand", clip_text(by) or None)
-            return transaction.open(correlation, title.strip(), severity, opening, clip_text(owner) or None, request)
+            return transaction.open(correlation, title.strip(), severity, opening, clip_text(owner) or None)
 
-        return await self._change(change)
+        return await self._once(request, make)
 
     async def move(self, id: str, state: IncidentState, note: str = "", by: str | None = None) -> Document:
         """Move an incident, and its threats with it. Raises NotFound, and Conflict (listing the allowed states)."""
@@ -105,9 +102,9 @@ class IncidentService:
         """
         if not text.strip() or len(text) > limits.NOTE:
             raise InvalidInput(f"text: needs 1 to {limits.NOTE} characters")
-        request = RequestMark.of("note", key, text, by)
-        return await self._change(
-            lambda transaction: transaction.note(_found(transaction, id), text, clip_text(by) or None, request)
+        request = KeyedRequest.of(f"incident note {id}", key, text, by)
+        return await self._once(
+            request, lambda transaction: transaction.note(_found(transaction, id), text, clip_text(by) or None)
         )
 
     async def get(self, id: str) -> Document:
@@ -132,13 +129,25 @@ class IncidentService:
         wanted = tuple(states)
         return await self._read(lambda engine: list_documents(engine, wanted, correlation_id, limit))
 
+    async def _once(self, request: KeyedRequest | None, make: Callable[[IncidentTransaction], Incident]) -> Document:
+        def change(transaction: IncidentTransaction) -> Incident:
+            return once(
+                transaction.db,
+                transaction.now,
+                request,
+                lambda: make(transaction),
+                lambda made: _found(transaction, made),
+                lambda incident: incident.id,
+            )
+
+        return await self._change(change)
+
     async def _change(self, change: Callable[[IncidentTransaction], Incident]) -> Document:
         def transaction() -> str:
             with reachable(self._database), self._database.begin() as db:
                 return change(IncidentTransaction(db, self._settings, self._clock())).id
 
         id = await for_writing(self._database, transaction)
-        self._changed()
         return await self.get(id)
 
     async def _read(self, query: Callable[[Engine], T]) -> T:

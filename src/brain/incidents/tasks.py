@@ -21,7 +21,7 @@ from brain.incidents.projector import PATTERN, IncidentProjector
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.threat_moves import move_threat
 from brain.incidents.ticket_sync import TicketSync
-from brain.kit import outbox
+from brain.kit import database_keys, outbox
 from brain.kit.database import OUTAGE, create_tables
 from brain.kit.database_threads import for_tasks
 from brain.kit.projection import Projection
@@ -58,7 +58,7 @@ class IncidentTasks:
         self._threats = context.find(ThreatMoves)
         if self._threats is None:
             log.warning("threats do not follow their incidents: no installed plug-in provides ThreatMoves")
-        self._tickets = TicketSync(context.database, settings, systems, clock, self.nudge)
+        self._tickets = TicketSync(context.database, settings, systems, clock)
         self._events = outbox.EventShipping(context.database, CONSUMER, context.stream)
         self._dispatcher = outbox.Dispatcher(
             context.database,
@@ -75,9 +75,7 @@ class IncidentTasks:
             clock=clock,
         )
         projector = IncidentProjector(settings, clock)
-        self._projection = Projection(
-            context, GROUP, projector.apply, pattern=PATTERN, committed=self.nudge, former="incidents"
-        )
+        self._projection = Projection(context, GROUP, projector.apply, pattern=PATTERN, former="incidents")
 
     @classmethod
     @asynccontextmanager
@@ -110,11 +108,6 @@ class IncidentTasks:
     def metrics(self) -> Sequence[Metric]:
         """The metrics of the outbox for `/metrics`. Blocks."""
         return outbox.outbox_metrics(self._dispatcher, self._events)
-
-    def nudge(self) -> None:
-        """Send what is in the outbox now: it may have new rows."""
-        self._dispatcher.nudge()
-        self._events.nudge()
 
     async def _deliver(self, row: outbox.OutboxRow) -> Mapping[str, Any]:
         if row.channel == THREATS_CHANNEL:
@@ -186,6 +179,6 @@ def _prepare(database: Engine, now: float) -> None:
 
 
 def make_tables(database: Engine) -> None:
-    """Create the tables of incidents, and the outbox, where they are missing."""
-    create_tables(database, tables.metadata)
-    create_tables(database, outbox.metadata)
+    """Create the tables of incidents, keys and outbox, where they are missing."""
+    for each in (tables.metadata, database_keys.METADATA, outbox.metadata):
+        create_tables(database, each)

@@ -64,14 +64,12 @@ class TicketSync:
         settings: IncidentSettings,
         systems: Mapping[str, TicketSystem[Any]],
         clock: Callable[[], float],
-        changed: Callable[[], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._settings = settings
         self._systems = systems
         self._clock = clock
-        self._changed = changed
         self._sleep = sleep
 
     async def update(self, incident: str, kind: str) -> Mapping[str, Any]:
@@ -89,7 +87,6 @@ class TicketSync:
             await self._store(job, error=str(error)[:1000])
             raise
         await self._store(job, error=None)
-        self._changed()
         return done
 
     async def poll(self, incident: str, kind: str) -> None:
@@ -97,7 +94,6 @@ class TicketSync:
         job = await self._in_transaction(lambda db: _read(db, incident, kind))
         if job.mirror.ticket_id is not None:
             await self._follow(job, await self._systems[kind].read(job.mirror.ticket_id))
-            self._changed()
 
     async def _bring_up_to_date(self, job: TicketJob, system: TicketSystem[Any]) -> Mapping[str, Any]:
         done: list[str] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row, Table, func, insert, select, update
@@ -21,7 +21,6 @@ from brain.incidents.repository import incident_of
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.threat_moves import put_threat_moves
 from brain.incidents.ticket_queue import add_tickets, enqueue
-from brain.kit.idempotency import content_digest, digest_of, other_content
 from brain.kit.sql import insert_into
 from brain.text import clip_text
 
@@ -33,21 +32,6 @@ _MOST_THREATS = 20  # ids of threats in an event about an incident
 _ALIKE_WITHIN = 60.0  # seconds
 _AT_ONCE = 500  # parameters of one statement
 _OVERFLOW = "further events"
-
-
-class RequestMark(NamedTuple):
-    """What marks the entry of a timeline that a keyed request made: its key, and what tells its content."""
-
-    key: str
-    content: str
-
-    @classmethod
-    def of(cls, kind: str, key: str | None, *content: Any) -> RequestMark | None:
-        """The mark of a request for something of this kind; None without a key. Raises InvalidInput."""
-        return None if key is None else cls(f"request {digest_of(kind, key)[:32]} ", content_digest(*content))
-
-    def __str__(self) -> str:
-        return f"{self.key}{self.content}"
 
 
 class IncidentTransaction:
@@ -97,28 +81,6 @@ class IncidentTransaction:
         mine = select(table).where(table.c.correlation_id == correlation_id)
         return self.db.execute(mine.order_by(table.c.at, table.c.number)).all()
 
-    def opened_by(self, correlation_id: str, request: RequestMark | None) -> Incident | None:
-        """The incident of this correlation id that the request opened, if it did. Raises Conflict."""
-        if request is None:
-            return None
-        self.current(correlation_id)  # locks them
-        table = tables.incidents
-        mine = select(table).where(table.c.correlation_id == correlation_id)
-        found = (incident_of(row) for row in self.db.execute(mine))
-        return next((incident for incident in found if self._made_by(incident.id, "opened", request)), None)
-
-    def _made_by(self, incident: str, kind: str, request: RequestMark | None) -> bool:
-        """Whether the request made an entry of this kind already. Raises Conflict when that has other content."""
-        if request is None:
-            return False
-        table = tables.timeline
-        mine = table.c.dedup_key.startswith(request.key, autoescape=True)
-        entries = select(table.c.dedup_key).where(table.c.incident == incident, table.c.kind == kind, mine)
-        made = self.db.execute(entries).scalar()
-        if made is not None and made != str(request):
-            raise other_content(f"an entry of incident {incident}")
-        return made is not None
-
     # changing
 
     def open(
@@ -128,7 +90,6 @@ class IncidentTransaction:
         severity: Severity,
         change: IncidentChange,
         owner: str | None = None,
-        request: RequestMark | None = None,
     ) -> Incident:
         """Open a new incident, linked to the one that this correlation id had before."""
         before = self.current(correlation_id)
@@ -148,7 +109,7 @@ class IncidentTransaction:
         self.db.execute(insert(tables.incidents).values(**msgspec.structs.asdict(incident)))
         self._current[correlation_id] = incident
         add_tickets(self.db, incident.id, self._settings.systems)
-        self._add_entry(incident.id, "opened", change, request=request)
+        self._add_entry(incident.id, "opened", change)
         self._announcement(incident, change).opened(incident)
         self._queue_tickets(incident, urgent=True)
         return incident
@@ -188,13 +149,11 @@ class IncidentTransaction:
         self._queue_tickets(after)
         return after
 
-    def note(self, incident: Incident, text: str, by: str | None, request: RequestMark | None = None) -> Incident:
-        """Add what a person has to say to the timeline, and to the tickets; once for a request. Raises Conflict."""
-        if self._made_by(incident.id, "note", request):
-            return incident
+    def note(self, incident: Incident, text: str, by: str | None) -> Incident:
+        """Add what a person has to say to the timeline, and to the tickets."""
         after = self._changed(incident, self.now)
         change = IncidentChange(after.updated_at, text, by)
-        self._add_entry(after.id, "note", change, request=request)
+        self._add_entry(after.id, "note", change)
         self._announcement(after, change).updated(after, "note", None, text)
         self._queue_tickets(after)
         return after
@@ -235,14 +194,7 @@ class IncidentTransaction:
         text = f"{old} -> {new}: {change.reason}" if change.reason else f"{old} -> {new}"
         self._add_entry(after.id, kind, replace(change, at=after.updated_at, reason=text))
 
-    def _add_entry(
-        self,
-        incident: str,
-        kind: str,
-        change: IncidentChange,
-        dedup_key: str = "",
-        request: RequestMark | None = None,
-    ) -> bool:
+    def _add_entry(self, incident: str, kind: str, change: IncidentChange, dedup_key: str = "") -> bool:
         """Whether the change became an entry of its own, and was not counted in another."""
         text, dedup_key = change.reason, clip_text(dedup_key, 300)
         full = self._count(self._entries, tables.timeline, incident) >= MOST_ENTRIES
@@ -261,7 +213,7 @@ class IncidentTransaction:
                 text=clip_text(text, 2000),
                 by=change.by,
                 event_id=change.event_id,
-                dedup_key=dedup_key if request is None else str(request),
+                dedup_key=dedup_key,
                 count=1,
             )
         )

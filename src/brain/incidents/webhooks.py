@@ -21,7 +21,7 @@ log: Log = Log("brain.incidents")
 
 
 class TicketWebhooks:
-    """Receives webhooks. `clock` gives Unix seconds; `changed` is called when the outbox may have a new row."""
+    """Receives webhooks. `clock` gives Unix seconds."""
 
     def __init__(
         self,
@@ -29,13 +29,11 @@ class TicketWebhooks:
         settings: IncidentSettings,
         systems: Mapping[str, TicketSystem[Any]],
         clock: Callable[[], float],
-        changed: Callable[[], None],
     ) -> None:
         self._database = database
         self._settings = settings
         self._systems = systems
         self._clock = clock
-        self._changed = changed
 
     async def receive(self, kind: str, headers: Mapping[str, str], body: bytes) -> tuple[str, bool]:
         """The key of the ticket that the webhook names, and whether it is the ticket of an incident.
@@ -53,7 +51,6 @@ class TicketWebhooks:
             log.warning("a webhook was refused", system=kind, reason=str(error))
             raise
         known = await for_writing(self._database, self._queue, kind, key)
-        self._changed()
         return key, known
 
     def _queue(self, kind: str, key: str) -> bool:

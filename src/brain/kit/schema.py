@@ -16,7 +16,7 @@ from brain.logs import Log
 from brain.plugins import plugins
 from brain.store.schema import SCHEMAS, NewerSchema, newer_schema
 
-__all__ = ["NewerSchema", "add_column", "bring_forward", "declared_parts", "versioned"]
+__all__ = ["NewerSchema", "add_column", "bring_forward", "declared_parts", "drop_column", "versioned"]
 
 log: Log = Log("brain.schema")
 
@@ -95,3 +95,10 @@ def add_column(db: sa.Connection, column: sa.Column[Any]) -> None:
         return
     declared = sa.schema.CreateColumn(column).compile(dialect=db.dialect)
     db.exec_driver_sql(f"ALTER TABLE {db.dialect.identifier_preparer.format_table(table)} ADD COLUMN {declared}")
+
+
+def drop_column(db: sa.Connection, table: str, column: str) -> None:
+    """Drop a column that no index holds, where it is there; for a step, which reads what it kept before."""
+    if column in {known["name"] for known in sa.inspect(db).get_columns(table)}:
+        quote = db.dialect.identifier_preparer.quote
+        db.exec_driver_sql(f"ALTER TABLE {quote(table)} DROP COLUMN {quote(column)}")

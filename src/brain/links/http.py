@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request
 
 from brain import limits
 from brain.kit.database_threads import for_reading, for_writing
-from brain.kit.http import ANY_QUERY, PROBLEM_TYPE, RAW_BODY, creates_nothing, signed
+from brain.kit.http import ANY_QUERY, PROBLEM_TYPE, creates_nothing, raw_body, signed
 from brain.kit.idempotency import request_key
 from brain.kit.protocols import EffectGuard
 from brain.links.http_models import (
@@ -152,7 +152,7 @@ def _add_webhook(router: APIRouter, receiver: WebhookReceiver) -> None:
         "/{name}/webhook",
         status_code=202,
         summary="Deliver a webhook",
-        openapi_extra={**_BODY, **ANY_QUERY, **_NOTHING, **_SIGNED, **RAW_BODY},
+        openapi_extra={**_BODY, **ANY_QUERY, **_NOTHING, **_SIGNED, **raw_body()},
         responses=_BAD_SIGNATURE,
     )
     async def webhook(name: NamePath, request: Request) -> ReceiptView:
@@ -169,7 +169,6 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """Connectors on these parts."""
     service = ConnectorService(context.database, context.settings)
     async with ConnectorTasks.open(context, service) as tasks:
-        service.on_change(tasks.nudge)
         guard = context.find(EffectGuard)
         try:
             router = connectors_router(service, tasks, WebhookReceiver(service, tasks), guard)

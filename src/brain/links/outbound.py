@@ -13,6 +13,7 @@ from brain.connectors.notifiers import Notifier, NotifierSettings, open_notifier
 from brain.connectors.pages import Page, PageAction
 from brain.connectors.sender import Sender
 from brain.errors import Conflict, NotFound, Unavailable
+from brain.kit.database_keys import KeyedRequest, once
 from brain.kit.idempotency import token_for
 from brain.kit.outbox import Message, OutboxRow, Outcomes, put
 from brain.kit.protocols import EffectGuard
@@ -43,14 +44,21 @@ async def ask(guard: EffectGuard | None, agent: str, connector: str, params: Map
 
 
 def enqueue(db: Connection, name: str, message: Mapping[str, Any], key: str | None, now: float) -> str:
-    """Put the message into the outbox; its id, the same for the same key. Raises NotFound, and Conflict when paused."""
+    """Put the message into the outbox; its id, the same for the same key.
+
+    Raises NotFound, and Conflict when the connector is paused or the key stands for another message.
+    """
     row = repository.find(db, name, lock=True)
     if row.paused:
         raise Conflict(f"connector {name!r}: is paused; resume it first")
     id = f"msg_{token_for(f'connectors {name}', key)}"
-    body = {**message, "id": id}
-    put(db, Message(consumer=CONSUMER, channel=name, key=message["dedup_key"] or id, dedup=id, body=body), now)
-    return id
+
+    def make() -> str:
+        body = {**message, "id": id}
+        put(db, Message(consumer=CONSUMER, channel=name, key=message["dedup_key"] or id, dedup=id, body=body), now)
+        return id
+
+    return once(db, now, KeyedRequest.of(f"connectors {name}", key, message), make, str, str)
 
 
 def page_of(row: OutboxRow) -> Page:
@@ -74,9 +82,8 @@ def page_of(row: OutboxRow) -> Page:
 class Announced(Outcomes):
     """Writes what became of a message in the transaction that marks it."""
 
-    def __init__(self, clock: Callable[[], float], stored: Callable[[], None]) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._stored = stored
 
     def sent(self, db: Connection, row: OutboxRow, answer: Mapping[str, Any]) -> None:
         """Announce `connector.delivered`."""
@@ -95,10 +102,6 @@ class Announced(Outcomes):
         announce(db, DELIVERY_FAILED, {**about, "service_words": words, "final": True, "failed_at": now}, now)
         repository.count(db, row.channel, now, failed=1)
         repository.set_status_of(db, row.channel, ConnectorStatus.ERROR, words, now)
-
-    def stored(self) -> None:
-        """Ship the events."""
-        self._stored()
 
 
 async def alert_groups(senders: Mapping[str, Notifier[Any]], name: str) -> list[dict[str, Any]]:

@@ -11,14 +11,21 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, update
 
+from brain.charter import Severity
+from brain.kit.outbox import put_threat
+from brain.kit.protocols import ThreatReport
 from brain.links import tables
 from brain.links.announce import announce
 from brain.links.events import SIGNATURE_REFUSED
+from brain.links.models import CONSUMER
 from brain.text import one_line
 
 ADDRESSES = 1_000
 """Most addresses that are kept apart at a time; more are counted under `OTHERS`."""
 OTHERS = "other addresses"
+FORGERY = "webhook_forgery"
+"""The type of the threat."""
+_READING = 3600.0
 
 
 @dataclass
@@ -112,3 +119,13 @@ def tell(db: Connection, refusals: Refusals, now: float) -> None:
         "last_at": refusals.last_at,
     }
     announce(db, SIGNATURE_REFUSED, payload, now)
+
+
+def report_forgery(db: Connection, refusals: Refusals, now: float) -> None:
+    """Report a threat from the address. All of an hour is one reading of it."""
+    description = (
+        f"{refusals.remote} sends deliveries to the connector {refusals.connector} whose signature does not fit"
+    )
+    reading = f"{refusals.connector} {int(refusals.last_at // _READING)}"
+    about = {"connector_id": refusals.connector, "refused": refusals.total, "reason": refusals.reason}
+    put_threat(db, CONSUMER, ThreatReport(FORGERY, refusals.remote, Severity.HIGH, description, reading, about), now)

@@ -44,12 +44,7 @@ class ConnectorService:
         self.inbound: Mapping[str, Inbound] = inbound_connectors(self.settings)
         self.clock: Callable[[], float] = clock
         self._all_settings = settings
-        self._changed: Callable[[], None] = lambda: None
         self._is_ready = False
-
-    def on_change(self, changed: Callable[[], None]) -> None:
-        """Call this when the outbox may have new rows. May be called from any thread."""
-        self._changed = changed
 
     def prepare(self) -> None:
         """Make the tables, and the rows of the connectors that the settings have."""
@@ -59,7 +54,6 @@ class ConnectorService:
         with reachable(self.database), self.database.begin() as db:
             repository.register(db, own(self.settings), self.clock())
         self._is_ready = True
-        self._changed()
 
     def list(self) -> Sequence[Connector]:
         """Every connector, inbound ones first."""
@@ -179,4 +173,3 @@ class ConnectorService:
         self.prepare()
         with reachable(self.database), self.database.begin() as db:
             yield db
-        self._changed()

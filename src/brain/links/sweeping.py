@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sqlalchemy import Connection, delete, select, update
 
 from brain.charter import HealthKind, HealthSeverity
+from brain.kit.outbox import put_health
 from brain.kit.protocols import HealthReport
 from brain.links import tables
-from brain.links.models import ConnectorStatus, DeliveryState
+from brain.links.models import CONSUMER, ConnectorStatus, DeliveryState
 from brain.links.settings import ConnectorSettings
 
 DAY = 86_400.0
@@ -38,27 +37,21 @@ def left_waiting(db: Connection) -> list[str]:
     return list(db.execute(query).scalars())
 
 
-def in_error(db: Connection, settings: ConnectorSettings, now: float) -> Mapping[str, HealthReport]:
-    """A health report for each connector that is in error for long, and is not reported; by its key."""
+def report_errors(db: Connection, settings: ConnectorSettings, now: float) -> None:
+    """Report the health of each connector that is in error for long, once."""
     table = tables.connectors
     query = select(table).where(
         table.c.status == ConnectorStatus.ERROR.value,
         table.c.status_since <= now - settings.error_seconds,
         table.c.reported_at.is_(None),
     )
-    return {
-        f"connectors {row.name} {row.status_since}": HealthReport(
+    for row in db.execute(query).all():
+        report = HealthReport(
             HealthSeverity.WARNING,
             HealthKind.AGENT_FAILURE,
-            "connectors",
+            CONSUMER,
             f"connector {row.name} is in error: {row.error or 'no reason is known'}",
             {"connector_id": row.name, "kind": row.kind, "since": row.status_since},
         )
-        for row in db.execute(query)
-    }
-
-
-def reported(db: Connection, name: str, now: float) -> None:
-    """Note that the connector's error is reported."""
-    table = tables.connectors
-    db.execute(update(table).where(table.c.name == name).values(reported_at=now))
+        put_health(db, CONSUMER, report, now, key=f"{CONSUMER} {row.name} {row.status_since}")
+        db.execute(update(table).where(table.c.name == row.name).values(reported_at=now))

@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
 )
 
-from brain.kit import outbox
+from brain.kit import database_keys, outbox
 from brain.kit.database import create_tables
 from brain.kit.schema import versioned
 
@@ -94,6 +94,6 @@ shapes: Table = Table(
 
 
 def make_tables(database: Engine) -> None:
-    """Create the tables of connectors, and the outbox, where they are missing. Blocks."""
-    create_tables(database, metadata)
-    create_tables(database, outbox.metadata)
+    """Create the tables of connectors, keys and outbox, where they are missing. Blocks."""
+    for each in (metadata, database_keys.METADATA, outbox.metadata):
+        create_tables(database, each)

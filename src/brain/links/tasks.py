@@ -12,19 +12,17 @@ from contextlib import asynccontextmanager
 from math import inf
 from typing import Any
 
-from brain.charter import Severity
 from brain.connectors.notifiers import Notifier
 from brain.connectors.sender import Refused, RetryPolicy, Sender, TryLater
-from brain.errors import BrainError, Unavailable
+from brain.errors import BrainError
 from brain.extras import require_extras
 from brain.kit.database import OUTAGE
 from brain.kit.database_threads import for_tasks
 from brain.kit.outbox import Dispatcher, DispatchOptions, EventShipping, OutboxRow
-from brain.kit.protocols import HealthReports, ThreatReport, ThreatReports
 from brain.links import sweeping
 from brain.links.models import CONSUMER, ConnectorStatus, DeliveryState
 from brain.links.outbound import Announced, open_outbound, page_of
-from brain.links.refusals import RefusalLog, Refusals, tell
+from brain.links.refusals import RefusalLog, Refusals, report_forgery, tell
 from brain.links.service import ConnectorService
 from brain.logs import Log
 from brain.plugins import PluginContext
@@ -35,8 +33,6 @@ log: Log = Log("brain.connectors")
 
 SWEEP, PRUNE = 30.0, 3600.0
 """Seconds between two sweeps, and between two deletions of what is old."""
-THREAT = "webhook_forgery"
-_READING = 3600.0
 _LEASE = 120.0
 _PAUSED = 15.0
 
@@ -53,17 +49,14 @@ class ConnectorTasks:
         """Steps that failed because a part did not answer; they are tried again."""
         self._service = service
         self._context = context
-        self._threats = context.find(ThreatReports)
-        self._health = context.find(HealthReports)
         self._news = asyncio.Event()
-        self._unreported: dict[str, Refusals] = {}
         self._pruned_at = -inf
         self.shipping: EventShipping = EventShipping(context.database, CONSUMER, context.stream)
         self.dispatcher: Dispatcher = Dispatcher(
             context.database,
             CONSUMER,
             self._deliver,
-            outcomes=Announced(service.clock, self.shipping.nudge),
+            outcomes=Announced(service.clock),
             options=DispatchOptions(
                 per_minute=None,
                 channel_per_minute={name: limit for name in senders if (limit := self._per_minute(name)) is not None},
@@ -91,12 +84,7 @@ class ConnectorTasks:
         if not settings.inbound and not settings.outbound:
             return ()
         sending: list[Loop] = [self.dispatcher.run] if settings.outbound else []
-        return [self._ship, self._tell_forever, self._sweep_forever, *sending]
-
-    def nudge(self) -> None:
-        """Send what is in the outbox now: it may have new rows. May be called from any thread."""
-        self.shipping.nudge()
-        self.dispatcher.nudge()
+        return [self.shipping.run, self._tell_forever, self._sweep_forever, *sending]
 
     def refused(self, connector: str, remote: str, reason: str, now: float) -> None:
         """Count a refused delivery, and tell of it soon. Called in the event loop."""
@@ -105,10 +93,6 @@ class ConnectorTasks:
 
     def _per_minute(self, name: str) -> int | None:
         return self.senders[name].per_minute
-
-    async def _ship(self) -> None:
-        await self._retry(self._service.prepare)
-        await self.shipping.run()
 
     async def _retry(self, step: Callable[[], None]) -> None:
         backoff = Backoff(0.1, 5.0)
@@ -128,7 +112,7 @@ class ConnectorTasks:
                 wait = self.refusals.due_in(self._service.clock())
                 self._news.clear()
                 try:
-                    async with asyncio.timeout(wait if not self._unreported else 5.0):
+                    async with asyncio.timeout(wait):
                         if wait is None or wait > 0:
                             await self._news.wait()
                 except TimeoutError:
@@ -147,39 +131,13 @@ class ConnectorTasks:
                 self.outages += 1
                 self.refusals.put_back(refusals)
                 log.warning("refused deliveries are announced later", error=str(error))
-                continue
-            if refusals.total >= self._service.settings.forgeries:
-                self._unreported[refusals.remote] = refusals
-        for remote, refusals in list(self._unreported.items()):
-            if await self._report(refusals):
-                del self._unreported[remote]
 
     def _store(self, refusals: Refusals, now: float) -> None:
         self._service.prepare()
         with self._context.database.begin() as db:
             tell(db, refusals, now)
-        self.shipping.nudge()
-
-    async def _report(self, refusals: Refusals) -> bool:
-        """Report one threat for the address; whether that is done. All of an hour is one reading of it."""
-        if self._threats is None:
-            return True
-        hour = int(refusals.last_at // _READING)
-        report = ThreatReport(
-            THREAT,
-            refusals.remote,
-            Severity.HIGH,
-            f"{refusals.remote} sends deliveries to the connector {refusals.connector} whose signature does not fit",
-            f"{refusals.connector} {hour}",
-            {"connector_id": refusals.connector, "refused": refusals.total, "reason": refusals.reason},
-        )
-        try:
-            await self._threats.report(report)
-        except Unavailable as error:
-            self.outages += 1
-            log.warning("a threat is reported later", source=refusals.remote, error=str(error))
-            return False
-        return True
+            if refusals.total >= self._service.settings.forgeries:
+                report_forgery(db, refusals, now)
 
     # sweeping
 
@@ -195,30 +153,19 @@ class ConnectorTasks:
 
     async def sweep(self) -> None:
         """Map what waits, delete what is old, report what stays in error. Raises what OUTAGE names."""
-        database, now = self._context.database, self._service.clock()
-        reports = await for_tasks(database, self._swept, now)
-        if self._health is None:
-            return
-        for key, report in reports.items():
-            await self._health.report(report, key=key)
-            await for_tasks(database, self._reported, str(report.details["connector_id"]), now)
+        await for_tasks(self._context.database, self._sweep, self._service.clock())
 
-    def _swept(self, now: float) -> Mapping[str, Any]:
+    def _sweep(self, now: float) -> None:
         if time.monotonic() - self._pruned_at >= PRUNE:
             with self._context.database.begin() as db:
                 sweeping.prune(db, self._service.settings, deletion_clock(self._context.store)())
             self._pruned_at = time.monotonic()
         with self._context.database.begin() as db:
             names = sweeping.left_waiting(db)
-            reports = sweeping.in_error(db, self._service.settings, now)
+            sweeping.report_errors(db, self._service.settings, now)
         for name in names:
             if name in self._service.inbound:
                 self._service.replay(name, (DeliveryState.WAITING,))
-        return reports
-
-    def _reported(self, name: str, now: float) -> None:
-        with self._context.database.begin() as db:
-            sweeping.reported(db, name, now)
 
     # sending
 

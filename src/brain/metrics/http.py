@@ -39,7 +39,6 @@ def metrics_router(
     engine: Engine,
     settings: MetricsSettings,
     clock: Callable[[], float] = time.time,
-    changed: Callable[[], None] = lambda: None,
 ) -> APIRouter:
     """The routes over the tables; `clock` gives the Unix time that ages are counted from.
 
@@ -65,13 +64,11 @@ def metrics_router(
         """Events, decisions, denial rates, times to detect and mitigate with the ages of what is open, health."""
         return await for_reading(engine, _read_summary, engine, parse_range(since, until, None), clock())
 
-    _add_definitions(router, engine, clock, changed)
+    _add_definitions(router, engine, clock)
     return router
 
 
-def _add_definitions(
-    router: APIRouter, engine: Engine, clock: Callable[[], float], changed: Callable[[], None]
-) -> None:
+def _add_definitions(router: APIRouter, engine: Engine, clock: Callable[[], float]) -> None:
     @router.get("/definitions", response_model=DefinitionsView, summary="What is defined, and how it stands")
     async def definitions() -> Definitions:
         """Metrics, limits and service level objectives, by brain.toml and by this API."""
@@ -85,7 +82,6 @@ def _add_definitions(
         define --backfill` counts what is recorded as well. Answers 409 when `version` is not the present one.
         """
         await for_writing(engine, _write_definitions, engine, given, clock())
-        changed()
         return await for_reading(engine, _read_definitions, engine, clock())
 
     @router.get("/slos", response_model=list_of(SloView), summary="How the service level objectives stand")

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Double, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    inspect,
+    text,
+)
 
-from brain.kit.schema import add_column, versioned
+from brain.kit.schema import add_column, drop_column, versioned
 from brain.metrics.defined_rows import COLUMNS
 
 
@@ -21,7 +35,23 @@ def _add_definitions(db: Connection) -> None:
         table.create(db, checkfirst=True)
 
 
-metadata: MetaData = versioned("metrics", _add_version, _add_definitions)
+def _report_crossings(db: Connection) -> None:
+    """Version 4: a crossing is reported with its change. What was stored and not reported is now."""
+    if "reported" not in {column["name"] for column in inspect(db).get_columns(watched.name)}:
+        return
+    from brain.metrics.crossings import report_crossing
+    from brain.metrics.definition_store import read_defined
+    from brain.metrics.watch import read_watched
+
+    left = text(f"SELECT kind, name, label FROM {watched.name} WHERE crossed = 1 AND reported = 0")
+    known, defined = read_watched(db), read_defined(db)
+    for row in db.execute(left).all():
+        key = (row.kind, row.name, row.label)
+        report_crossing(db, key, known[key], defined, time.time())
+    drop_column(db, watched.name, "reported")
+
+
+metadata: MetaData = versioned("metrics", _add_version, _add_definitions, _report_crossings)
 
 points: Table = Table(
     "metrics_points",
@@ -153,7 +183,6 @@ watched: Table = Table(
     Column("since", Double),
     Column("pending_since", Double),
     Column("details", Text, nullable=False),
-    Column("reported", Integer, nullable=False),
     comment="Limits and service levels that are crossed, or about to be",
 )
 FIGURES: tuple[Column[Any], ...] = tuple(defined.c[name] for name in COLUMNS)

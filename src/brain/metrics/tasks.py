@@ -50,18 +50,18 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
         check(Defined(sets={SETTINGS: settings.defined()}))
     shipping = EventShipping(engine, CONSUMER, context.stream)
     counter = Projection(context, GROUP, EventCounter().apply, former=FORMER_GROUP)
-    watcher = Watcher(context, lambda: counter.dead, shipping.nudge)
+    watcher = Watcher(engine, lambda: counter.dead)
     tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [
         lambda: count(context, counter, settings),
         lambda: prune_regularly(engine, settings, clock=deletion_clock(context.store)),
         watcher.run,
-        lambda: ship(engine, shipping),
+        shipping.run,
     ]
     if settings.otlp_endpoint:
         with needs("metrics.otlp_endpoint", "otlp"):
             from brain.metrics import otlp
         tasks.append(lambda: otlp.export(context))
-    router = metrics_router(engine, settings, changed=shipping.nudge)
+    router = metrics_router(engine, settings)
     yield Component(router, tasks, lambda: stored_metrics(engine, settings, time.time))
 
 
@@ -72,12 +72,6 @@ async def count(context: PluginContext, counter: Projection, settings: MetricsSe
     """
     await _until_it_answers(context.database, lambda: _prepare(context.database, settings))
     await counter.run()
-
-
-async def ship(engine: Engine, shipping: EventShipping) -> None:
-    """Take the events of changes to the stream, until cancelled; an outage of the database is waited for."""
-    await _until_it_answers(engine, lambda: make_tables(engine))
-    await shipping.run()
 
 
 async def _until_it_answers(engine: Engine, work: Callable[[], None]) -> None:

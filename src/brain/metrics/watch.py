@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, RowMapping, and_, delete, select, update
+from sqlalchemy import Connection, RowMapping, and_, delete, select
 
 from brain.charter import EventType
 from brain.kit.limits import Limit, LimitChange, LimitState
@@ -40,7 +40,6 @@ class Watched:
     definition: str
     state: LimitState = field(default_factory=LimitState)
     details: Mapping[str, Any] = field(default_factory=dict)
-    reported: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,6 @@ def store(connection: Connection, found: Sequence[Change], now: float) -> None:
             "since": state.since,
             "pending_since": state.pending_since,
             "details": json.dumps(change.state.details),
-            "reported": int(change.state.reported),
         }
         upsert(connection, tables.watched, [row])
 
@@ -104,12 +102,6 @@ def read_watched(connection: Connection) -> dict[Key, Watched]:
     """All that is crossed or about to be."""
     rows = connection.execute(select(tables.watched).order_by(*tables.watched.primary_key)).mappings()
     return {(row["kind"], row["name"], row["label"]): _watched(row) for row in rows}
-
-
-def mark_reported(connection: Connection, key: Key, since: float | None) -> None:
-    """The trouble that began then is reported."""
-    mine = and_(_is(key), tables.watched.c.since == since)
-    connection.execute(update(tables.watched).where(mine).values(reported=1))
 
 
 def fingerprint(definition: BaseModel) -> str:
@@ -149,7 +141,7 @@ def _limit_change(
         yield Change(key, None, LIMIT_CLEARED, payload)
         return
     payload = limit_payload(key, definition, value, state.since or now)
-    yield Change(key, replace(stored, details=payload, reported=False), LIMIT_CROSSED, payload)
+    yield Change(key, replace(stored, details=payload), LIMIT_CROSSED, payload)
 
 
 def _ended(change: LimitChange) -> dict[str, Any]:
@@ -177,7 +169,7 @@ def _slo_change(key: Key, status: SloStatus, was: Watched, now: float) -> Iterat
         "since": since,
     }
     state = LimitState(crossed=True, since=since)
-    yield Change(key, replace(was, state=state, details=payload, reported=False), SLO_BURNING, payload)
+    yield Change(key, replace(was, state=state, details=payload), SLO_BURNING, payload)
 
 
 def _slo_cleared(was: Watched, budget_left: float | None, reason: str, now: float) -> dict[str, Any]:
@@ -211,4 +203,4 @@ def _is(key: Key) -> Any:
 
 def _watched(row: RowMapping) -> Watched:
     state = LimitState(bool(row["crossed"]), row["since"], row["pending_since"])
-    return Watched(row["definition"], state, json.loads(row["details"]), bool(row["reported"]))
+    return Watched(row["definition"], state, json.loads(row["details"]))

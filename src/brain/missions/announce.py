@@ -12,8 +12,7 @@ import sqlalchemy as sa
 
 from brain.charter import VERSION, Event, EventType
 from brain.charter.envelope import mint_id
-from brain.kit.outbox import events
-from brain.kit.outbox.table import event_row
+from brain.kit.outbox import put_encoded
 from brain.missions.plugin import PLUGIN
 from brain.stream.outbox_rows import encoded
 
@@ -50,10 +49,10 @@ class Announcements:
             lines.append(line)
             size += len(line)
             if size >= _ROW_BYTES:
-                rows.append(event_row(PLUGIN.name, b"\n".join(lines), self._now))
+                rows.append(b"\n".join(lines))
                 lines, size = [], 0
         if lines:
-            rows.append(event_row(PLUGIN.name, b"\n".join(lines), self._now))
+            rows.append(b"\n".join(lines))
         if rows:
-            db.execute(sa.insert(events), rows)
+            put_encoded(db, PLUGIN.name, rows, self._now)
         self._lines.clear()

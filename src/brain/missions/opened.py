@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, closing
 
 from brain.kit.context import plugin_context
 from brain.kit.database_threads import for_tasks
-from brain.kit.outbox import ship_waiting
+from brain.kit.outbox import send_waiting
 from brain.kit.protocols import EffectGuard
 from brain.missions.plugin import PLUGIN
 from brain.missions.service import MissionService
@@ -20,12 +20,12 @@ from brain.stream import EventStream
 
 @asynccontextmanager
 async def opened_service(settings: Settings) -> AsyncIterator[MissionService]:
-    """The service inside the block; at its end the events of what was changed are taken to the stream.
+    """The service inside the block; at its end the events and reports of what was changed are sent.
 
     Raises Unavailable when stream, store or database do not answer.
     """
     async with EventStream.open(settings.stream) as stream:
-        with closing(open_store(settings.stream)) as store, plugin_context(stream, store, settings) as context:
+        with closing(open_store(settings.store_url)) as store, plugin_context(stream, store, settings) as context:
             await for_tasks(context.database, make_tables, context.database)
             guard = context.find(EffectGuard)
             try:
@@ -33,4 +33,4 @@ async def opened_service(settings: Settings) -> AsyncIterator[MissionService]:
             finally:
                 if guard is not None:
                     await guard.close()
-                await ship_waiting(context.database, PLUGIN.name, stream)
+                await send_waiting(context, PLUGIN.name)

@@ -35,8 +35,8 @@ ClaimedTasks = list[ClaimedTask]
 class MissionService:
     """Commands and queries over the tables of missions. For one event loop.
 
-    `clock` gives Unix seconds. `changed` is called after each change: the outbox may have new rows. Without a `guard`
-    everybody may do everything. Every method raises Unavailable when the database does not answer.
+    `clock` gives Unix seconds. Without a `guard` everybody may do everything. Every method raises
+    Unavailable when the database does not answer.
     """
 
     def __init__(
@@ -44,7 +44,6 @@ class MissionService:
         database: sa.Engine,
         settings: MissionSettings,
         clock: Callable[[], float] = time.time,
-        changed: Callable[[], None] = lambda: None,
         guard: EffectGuard | None = None,
     ) -> None:
         self.ready: ChangeSignal = ChangeSignal()
@@ -52,7 +51,6 @@ class MissionService:
         self.settings = settings
         self.database = database
         self._clock = clock
-        self._changed = changed
         self._guard = guard
         self._seen: dict[str, tuple[float, frozenset[str]]] = {}
         self.committer: GroupCommitter = GroupCommitter(self._commit, settings.group_commit)
@@ -214,7 +212,6 @@ class MissionService:
         return done, change.ready
 
     def _note(self, done: T, ready: bool) -> T:
-        self._changed()
         if ready:
             self.note_ready()
         return done

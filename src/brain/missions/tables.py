@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from brain.charter import HealthKind, HealthSeverity
 from brain.kit import leases
 from brain.kit.database import create_tables
 from brain.kit.outbox import metadata as outbox_metadata
+from brain.kit.outbox import put_health
+from brain.kit.outbox.reports import HEALTH, left_messages
+from brain.kit.protocols import HealthReport
 from brain.kit.schema import versioned
 from brain.missions.models import TaskStatus
+from brain.missions.plugin import PLUGIN
 
-METADATA = versioned("missions")
+
+def _move_reports(db: sa.Connection) -> None:
+    """Version 2: reports have a table of their own. They were messages of the outbox."""
+    for row in left_messages(db, PLUGIN.name, (HEALTH,)):
+        body = row.body
+        kind, details = HealthKind(body["kind"]), body["details"]
+        severity = HealthSeverity(body["severity"])
+        report = HealthReport(severity, kind, PLUGIN.name, body["message"], details, details.get("mission_id"))
+        put_health(db, PLUGIN.name, report, row.created_at, key=row.dedup)
+
+
+METADATA = versioned("missions", _move_reports)
 
 MISSIONS = sa.Table(
     "missions_missions",

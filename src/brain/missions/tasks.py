@@ -1,20 +1,19 @@
-"""The tasks of the plug-in: time, the policy events that concern missions, the events and reports that go out."""
+"""The tasks of the plug-in: time, the policy events that concern missions, the events that go out."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from brain.charter import HealthKind, HealthSeverity
-from brain.kit import outbox
 from brain.kit.database import OUTAGE, reachable, reading
 from brain.kit.database_threads import for_tasks
+from brain.kit.outbox import EventShipping, events_topic, news_of, shipping_metrics
 from brain.kit.projection import Projection
-from brain.kit.protocols import EffectGuard, HealthReport, HealthReports
+from brain.kit.protocols import EffectGuard
 from brain.logs import Log
 from brain.missions.plugin import PLUGIN
 from brain.missions.projector import PolicyProjector
@@ -24,7 +23,6 @@ from brain.missions.settings import MissionSettings
 from brain.missions.timekeeping import AT_ONCE, keep_time, next_due, prune
 from brain.plugins import PluginContext
 from brain.store.deletion_clock import deletion_clock
-from brain.stream.change_signal import ChangeSignal
 from brain.stream.retry import Backoff
 
 log: Log = Log("brain.missions")
@@ -45,33 +43,20 @@ class MissionTasks:
         self._database = context.database
         self._clock = clock
         self._deletion_clock = deletion_clock(context.store)
-        self._health = context.find(HealthReports)
         self._guard = context.find(EffectGuard)
         if self._guard is None:
             log.warning("everybody may start missions and do tasks: no installed plug-in provides EffectGuard")
-        self._changes = ChangeSignal()
-        self._events = outbox.EventShipping(context.database, PLUGIN.name, context.stream)
-        self._reports = outbox.Dispatcher(context.database, PLUGIN.name, self._deliver, clock=clock)
-        self.service: MissionService = MissionService(context.database, settings, clock, self.nudge, self._guard)
+        self._events = EventShipping(context.database, PLUGIN.name, context.stream)
+        self.service: MissionService = MissionService(context.database, settings, clock, self._guard)
         projector = PolicyProjector(settings, clock)
         self._projection = Projection(
-            context, PLUGIN.group, projector.apply, pattern=PLUGIN.listens, committed=self._freed
+            context, PLUGIN.group, projector.apply, pattern=PLUGIN.listens, committed=self.service.note_ready
         )
 
     @property
     def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The tasks, each of which runs until it is cancelled."""
-        return [self._projection.run, self._keep_time, self._prune, self._events.run, self._reports.run]
-
-    def nudge(self) -> None:
-        """Something was changed: events may wait, and something may be due sooner. May be called from any thread."""
-        self._events.nudge()
-        self._changes.notify()
-
-    def _freed(self) -> None:
-        self.nudge()
-        self._reports.nudge()
-        self.service.note_ready()
+        return [self._projection.run, self._keep_time, self._prune, self._events.run]
 
     async def close(self) -> None:
         """Let go of the guard."""
@@ -89,12 +74,12 @@ class MissionTasks:
             for status, count in by_status.items():
                 family.add_metric([status], count)
             families.append(family)
-        return [*families, *outbox.outbox_metrics(self._reports, self._events)]
+        return [*families, *shipping_metrics(self._events)]
 
     async def _keep_time(self) -> None:
         """Do what is due, when it is due."""
         backoff = Backoff(0.1, 5.0)
-        with self._changes.listen() as changed:
+        with news_of(self._database, events_topic(PLUGIN.name)).listen() as changed:
             while True:
                 changed.clear()
                 try:
@@ -137,21 +122,5 @@ class MissionTasks:
             if at is None or at > now:
                 return LOOK if at is None else max(SHORTEST, min(LOOK, at - now))
             _, ready = self.service.transact(keep_time)
-            self._events.nudge()
-            self._reports.nudge()
             if ready:
                 self.service.note_ready()
-
-    async def _deliver(self, row: outbox.OutboxRow) -> Mapping[str, Any]:
-        if self._health is None:
-            return {"note": "no installed plug-in provides HealthReports"}
-        body = row.body
-        report = HealthReport(
-            HealthSeverity(body["severity"]),
-            HealthKind(body["kind"]),
-            PLUGIN.name,
-            body["message"],
-            body["details"],
-            body["details"].get("mission_id"),
-        )
-        return {"event": await self._health.report(report, key=row.dedup)}

@@ -14,16 +14,14 @@ import sqlalchemy as sa
 
 from brain.charter import EventType, HealthKind, HealthSeverity
 from brain.errors import NotFound
-from brain.kit.outbox import Message, put
+from brain.kit.outbox import put_health
+from brain.kit.protocols import HealthReport
 from brain.kit.sql import chunks
 from brain.missions.announce import Announcements
 from brain.missions.models import MissionStatus
 from brain.missions.plugin import PLUGIN
 from brain.missions.settings import MissionSettings
 from brain.missions.tables import MISSIONS, TASKS
-
-HEALTH_CHANNEL = "health"
-"""The outbox's channel of what is reported to the health of the fleet."""
 
 Task = sa.Row[Any]
 
@@ -133,8 +131,8 @@ class MissionTransaction:
         self, severity: HealthSeverity, kind: HealthKind, message: str, key: str, details: Mapping[str, Any]
     ) -> None:
         """Report to the health of the fleet once this is written; once for each `key`."""
-        body = {"severity": severity.value, "kind": kind.value, "message": message, "details": dict(details)}
-        put(self.db, Message(consumer=PLUGIN.name, channel=HEALTH_CHANNEL, key=key, dedup=key, body=body), self.now)
+        report = HealthReport(severity, kind, PLUGIN.name, message, dict(details), details.get("mission_id"))
+        put_health(self.db, PLUGIN.name, report, self.now, key=f"{PLUGIN.name} {key}")
 
     def finish(self) -> None:
         """Write the missions and the events."""

@@ -7,11 +7,10 @@ Policy, threats, immune, audit, metrics, alerting and incidents are such plug-in
 to write, test and publish one.
 """
 
-from brain.plugins.contract import Bodies, Command, Component, Plugin, PluginContext, Quick, View
+from brain.plugins.contract import Command, Component, Plugin, PluginContext, Quick, View
 from brain.plugins.discovery import catalogue, check_plugins, check_running, plugin_faults, plugins
 
 __all__ = [
-    "Bodies",
     "Command",
     "Component",
     "Plugin",

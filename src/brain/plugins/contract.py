@@ -174,18 +174,6 @@ class Plugin:
             ) from error
 
 
-@dataclass(frozen=True)
-class Bodies:
-    """What bodies some routes take that are not JSON within the server's limit.
-
-    They are read whole, of at most `most` bytes, and handed over unchecked. One that does not arrive in time is
-    answered 503, and not 408: its sender may send it again.
-    """
-
-    media_types: tuple[str, ...]
-    most: int
-
-
 Quick = Callable[[bytes], bytes | None]
 """Answers a POST of `application/json` with 200 from its body alone, just as the route of its path would, on the event
 loop; None leaves to the route whatever is unusual, and all that is refused.
@@ -196,15 +184,13 @@ loop; None leaves to the route whatever is unusual, and all that is refused.
 class Component:
     """An opened plug-in: its routes, mounted below /api; its tasks, each run until cancelled and restarted when it
     ends; what it adds to `/metrics`, in a blocking call; its checks in `/readyz`, each a quick call that answers
-    "ok" or the fault; by the beginning of their paths below /api, the bodies of routes that take other than JSON; and
-    by their whole paths below /api, the quick answers of POST routes that are asked very often.
+    "ok" or the fault; and, by their whole paths below /api, the quick answers of POST routes that are asked very often.
     """
 
     router: APIRouter | None = None
     tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     metrics: Callable[[], Sequence[Metric]] | None = None
     checks: Mapping[str, Callable[[], str]] = field(default_factory=dict)
-    bodies: Mapping[str, Bodies] = field(default_factory=dict)
     quick: Mapping[str, Quick] = field(default_factory=dict)
 
 

@@ -84,7 +84,7 @@ def _add_middleware(
     app.add_middleware(NamesUnreadable)
     app.add_middleware(Idempotency, keys=keys, paths=paths)
     app.add_middleware(KnownParameters, paths=paths)
-    app.add_middleware(BodyReader, limit=settings.body_limit, paths=paths, bodies=components.bodies)
+    app.add_middleware(BodyReader, limit=settings.body_limit, paths=paths)
     app.add_middleware(QuickAnswers, quick=components.quick, limit=settings.body_limit)
     app.add_middleware(AccessControl, settings=settings, sessions=sessions, paths=paths)
     app.add_middleware(problems.LastResort)

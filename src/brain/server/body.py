@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -11,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brain import limits
 from brain.json_text import json_fault
-from brain.plugins import Bodies
+from brain.kit.http import RawBody
 from brain.server.paths import Paths
 from brain.server.problems import problem
 
@@ -43,37 +42,37 @@ class BodyReader:
     that does not arrive, 415 for one that is not declared as JSON, and 400 for one that is not JSON or nested too
     deeply. Numbers outside JSON, broken UTF-8, lone surrogates and repeated keys are refused, too.
 
-    `bodies` gives, by a path, what a plug-in takes there instead. A route that takes any body
-    (`brain.kit.http.RAW_BODY`) checks the form itself.
+    A route that takes another body (`brain.kit.http.raw_body`) checks its form itself.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, paths: Paths, bodies: Callable[[str], Bodies | None]) -> None:
+    def __init__(self, app: ASGIApp, limit: int, paths: Paths) -> None:
         self._app = app
         self._paths = paths
         self._limit = limit
-        self._bodies = bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in _HAVE_BODY:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        bodies = self._bodies(scope["path"])
-        limit = self._limit if bodies is None else bodies.most
+        raw = self._paths.raw_body(scope["method"], scope["path"])
+        limit = self._limit if raw is None or raw.most is None else raw.most
         try:
             async with asyncio.timeout(READ_SECONDS):
                 body = await self._read(headers, receive, limit)
         except TimeoutError:
-            await _late(bodies)(scope, receive, send)
+            await _late(raw)(scope, receive, send)
             return
         if body is None:
             return  # the client is gone
         if len(body) > limit:
             refusal: Response | None = _too_large(limit)
-        elif bodies is not None:
-            refusal = _unknown_type(headers, bodies)
+        elif raw is not None:
+            refusal = _unknown_type(headers, raw)
+        elif body and scope["path"].startswith("/api/"):
+            refusal = _form_refusal(headers, body)
         else:
-            refusal = self._refusal(scope, headers, body)
+            refusal = None
         if refusal is not None:
             await refusal(scope, receive, send)
             return
@@ -102,15 +101,6 @@ class BodyReader:
                 break
         return bytes(body)
 
-    def _refusal(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:
-        if not body or not scope["path"].startswith("/api/"):
-            return None
-        refusal = _form_refusal(headers, body)
-        # Asked last: to know the routes costs more than to read a body.
-        if refusal is not None and self._paths.takes_any_body(scope["method"], scope["path"]):
-            return None
-        return refusal
-
 
 def _form_refusal(headers: Headers, body: bytes) -> Response | None:
     media_type = _media_type(headers)
@@ -130,15 +120,15 @@ def _too_large(limit: int) -> Response:
     return answer
 
 
-def _unknown_type(headers: Headers, bodies: Bodies) -> Response | None:
-    if _media_type(headers) in bodies.media_types:
+def _unknown_type(headers: Headers, raw: RawBody) -> Response | None:
+    if not raw.media_types or _media_type(headers) in raw.media_types:
         return None
-    return problem(415, "Unsupported Media Type", f"send the body as {' or '.join(bodies.media_types)}")
+    return problem(415, "Unsupported Media Type", f"send the body as {' or '.join(raw.media_types)}")
 
 
-def _late(bodies: Bodies | None) -> Response:
+def _late(raw: RawBody | None) -> Response:
     words = f"the body did not arrive within {READ_SECONDS:g} s"
-    if bodies is None:
+    if raw is None:
         return problem(408, "Request Timeout", words)
     answer = problem(503, "Unavailable", words)
     answer.headers["Retry-After"] = "1"

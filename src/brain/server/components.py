@@ -14,8 +14,9 @@ from sqlalchemy import Engine
 from brain.errors import Unavailable
 from brain.kit.context import check_owners, open_plugin, plugin_context
 from brain.kit.database_threads import for_reading
+from brain.kit.outbox import ReportDelivery
 from brain.logs import Log
-from brain.plugins import Bodies, Component, Plugin, Quick, check_plugins, plugins
+from brain.plugins import Component, Plugin, Quick, check_plugins, plugins
 from brain.server.progress import Progress
 from brain.settings import Settings
 from brain.store import Store
@@ -46,8 +47,8 @@ class Components:
         self._opened: list[Component] = []
         self._database: Engine | None = None
         self._missing = 0  # parts of scrapes
-        self._bodies: dict[str, Bodies] = {}
         self._quick: dict[str, Quick] = {}
+        self._reports: ReportDelivery | None = None
 
     def runs_here(self, plugin: Plugin) -> bool:
         """Whether this server runs the plug-in's tasks; those that the settings leave out are for `brain worker`."""
@@ -60,13 +61,6 @@ class Components:
             found |= component.checks
         return found
 
-    def bodies(self, path: str) -> Bodies | None:
-        """What bodies a plug-in takes at the path of a request; None where they are JSON, as nearly everywhere."""
-        for beginning, bodies in self._bodies.items():
-            if path.startswith(beginning):
-                return bodies
-        return None
-
     def quick(self, path: str) -> Quick | None:
         """The quick answer of a plug-in to POSTs at the path of a request."""
         return self._quick.get(path)
@@ -77,6 +71,8 @@ class Components:
         Those that are not there within `METRICS_SECONDS` are left out, counted and logged.
         """
         asked = [self._metrics_of(one.metrics) for one in self._opened if one.metrics is not None]
+        if self._reports is not None:
+            asked.append(self._metrics_of(self._reports.metrics))
         found = [metric for part in await asyncio.gather(*asked) for metric in part]
         missing = "Parts of a scrape that were left out, since the database did not answer in time"
         step = "How far this machine's clock is off what can be explained; 0 while it is not"
@@ -107,6 +103,8 @@ class Components:
             check_plugins()
             context = opened.enter_context(plugin_context(self._stream, self._store, self._settings))
             self._database = context.database
+            self._reports = ReportDelivery(context)
+            self._tasks.append(RestartingTask("reports", self._reports.run))
             await check_owners(context, filter(self.runs_here, plugins().values()))
             for plugin in plugins().values():
                 component = await opened.enter_async_context(open_plugin(plugin, context))
@@ -119,7 +117,6 @@ class Components:
 
     def _add(self, plugin: Plugin, component: Component) -> None:
         self._opened.append(component)
-        self._bodies |= {f"/api{path}": bodies for path, bodies in component.bodies.items()}
         self._quick |= {f"/api{path}": quick for path, quick in component.quick.items()}
         if self.runs_here(plugin):
             self._tasks += [RestartingTask(f"consumer {plugin.name}", task) for task in component.tasks]

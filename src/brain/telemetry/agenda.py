@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from math import inf
 from typing import Any
@@ -16,11 +15,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from brain.charter import HealthKind, HealthSeverity
-from brain.errors import BrainError, Unavailable
+from brain.errors import Unavailable
 from brain.kit.database import OUTAGE, reading
 from brain.kit.database_threads import for_tasks
-from brain.kit.outbox import put_event
-from brain.kit.protocols import HealthReport, HealthReports
+from brain.kit.outbox import put_event, put_health
+from brain.kit.protocols import HealthReport
 from brain.kit.sql import upsert
 from brain.logs import Log
 from brain.telemetry import announce, tables
@@ -38,14 +37,6 @@ _LEAST = 0.25  # seconds between two looks
 _DELETE_EVERY = 3600.0
 
 
-@dataclass(frozen=True)
-class Done:
-    """What was done: whether events were put, when more is due (Unix seconds, None: nothing), whether more is now."""
-
-    events: bool
-    next: float | None
-
-
 class Agenda:
     """Does what is due; `run` goes on until it is cancelled."""
 
@@ -56,9 +47,6 @@ class Agenda:
         settings: TelemetrySettings,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.health: HealthReports | None = None
-        self.announced: Callable[[], None] = lambda: None
-        """Called when events were put."""
         self.deletion_clock: Callable[[], float] = clock
         self._committer = committer
         self._book = book
@@ -94,15 +82,10 @@ class Agenda:
     async def _look(self, database: sa.Engine) -> float | None:
         try:
             silent = await for_tasks(database, self._silent, database)
-            for row in silent:
-                await self._report_silent(row)
-            done = await self._committer.commit(Job(lambda: silent, self._apply), quiet=True)
+            return await self._committer.commit(Job(lambda: silent, self._apply), quiet=True)
         except (*OUTAGE, Unavailable) as error:
             log.warning("what is due waits: the database does not answer", error=str(error))
             return self._clock() + AFTER
-        if done.events:
-            self.announced()
-        return done.next
 
     def _silent(self, database: sa.Engine) -> Sequence[sa.Row[Any]]:
         tables.make_tables(database)
@@ -113,51 +96,39 @@ class Agenda:
         with reading(database).begin() as db:
             return db.execute(query).all()
 
-    async def _report_silent(self, row: sa.Row[Any]) -> None:
-        """Before it is marked, so that a kill in between leaves no silent source unreported; the key makes it once."""
-        if self.health is None:
-            return
-        message = f"source {row.id} is silent: expected every {row.expected:g} s"
-        details = {"source_id": row.id, "last_seen": row.seen_at, "expected_interval": row.expected}
-        report = HealthReport(HealthSeverity.WARNING, HealthKind.AGENT_FAILURE, "telemetry", message, details)
-        try:
-            await self.health.report(report, key=f"telemetry stale {row.id} {row.seen_at}"[:255])
-        except BrainError as error:
-            log.warning("a silent source is not reported", source=row.id, error=str(error))
-
-    def _apply(self, db: sa.Connection, silent: Sequence[sa.Row[Any]], now: float) -> Done:
-        events = sum(self._mark_stale(db, row, now) for row in silent)
+    def _apply(self, db: sa.Connection, silent: Sequence[sa.Row[Any]], now: float) -> float | None:
+        """Do it; when more is due, in Unix seconds, None: nothing."""
+        for row in silent:
+            self._mark_stale(db, row, now)
         self._book.release(db, now)
-        events += self._announce_usage(db, now)
+        self._announce_usage(db, now)
         if time.monotonic() - self._deleted_at >= _DELETE_EVERY:
             self._deleted_at = time.monotonic()
             self._delete_old(db, min(now, self.deletion_clock()))
-        return Done(events > 0, self._next(db))
+        return self._next(db)
 
-    def _mark_stale(self, db: sa.Connection, row: sa.Row[Any], now: float) -> int:
+    def _mark_stale(self, db: sa.Connection, row: sa.Row[Any], now: float) -> None:
         sources = tables.sources
         same = sa.and_(sources.c.id == row.id, sources.c.seen_at == row.seen_at, sources.c.state == LIVE)
         if not db.execute(sa.update(sources).where(same).values(state=STALE)).rowcount:
-            return 0
+            return
         put_event(db, PLUGIN.name, announce.stale(row.id, row.seen_at, row.expected), now)
-        return 1 + publish_rest(db, row, now)
+        put_health(db, PLUGIN.name, _silence(row), now, key=f"telemetry stale {row.id} {row.seen_at}")
+        publish_rest(db, row, now)
 
-    def _announce_usage(self, db: sa.Connection, now: float) -> int:
+    def _announce_usage(self, db: sa.Connection, now: float) -> None:
         """An event for each agent of each window that has ended."""
         width, since = self._settings.usage_seconds, announced_until(db)
         usage = tables.usage
         ended = sa.and_(usage.c.bucket >= since, usage.c.bucket <= now - width)
         bucket = db.execute(sa.select(sa.func.min(usage.c.bucket)).where(ended)).scalar()
         if bucket is None:
-            return 0
+            return
         rows = db.execute(sa.select(usage).where(usage.c.bucket == bucket).order_by(usage.c.agent)).all()
-        count = 0
         for agent, of_agent in groupby(rows, key=lambda row: row.agent):
             event = announce.used(agent, bucket, width, list(of_agent), self._settings.currency)
             put_event(db, PLUGIN.name, event, now)
-            count += 1
         upsert(db, tables.marks, [{"name": ANNOUNCED, "at": bucket + width}])
-        return count
 
     def _delete_old(self, db: sa.Connection, now: float) -> None:
         before = now - self._settings.keep_days * 86_400
@@ -180,3 +151,9 @@ class Agenda:
         ]
         due = [at + after for query, after in found if (at := db.execute(query).scalar()) is not None]
         return min(due, default=None)
+
+
+def _silence(row: sa.Row[Any]) -> HealthReport:
+    message = f"source {row.id} is silent: expected every {row.expected:g} s"
+    details = {"source_id": row.id, "last_seen": row.seen_at, "expected_interval": row.expected}
+    return HealthReport(HealthSeverity.WARNING, HealthKind.AGENT_FAILURE, PLUGIN.name, message, details)

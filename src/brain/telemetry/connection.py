@@ -13,14 +13,15 @@ from contextlib import suppress
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from brain.charter import HealthKind, HealthSeverity, Severity
+from brain.charter import Severity
 from brain.errors import BrainError, InvalidInput, Unavailable
-from brain.kit.protocols import HealthReport, HealthReports, ThreatReport, ThreatReports
+from brain.kit.outbox import put_threat
+from brain.kit.protocols import ThreatReport
 from brain.logs import Log
 from brain.stream.retry import Backoff
 from brain.telemetry.claims import PATIENCE, Held, Wanted, claim, release
 from brain.telemetry.committer import Committer, Job
-from brain.telemetry.crossings import Crossing
+from brain.telemetry.plugin import PLUGIN
 from brain.telemetry.samples import Sample, SampleWriter, Stored, read_samples
 
 log: Log = Log("brain.telemetry")
@@ -44,10 +45,6 @@ class Sources:
         self.twice: int = 0
         """Connections that were refused or ended, since another one of the source is live."""
         self.malformed: int = 0
-        self.threats: ThreatReports | None = None
-        self.health: HealthReports | None = None
-        self.announced: Callable[[], None] = lambda: None
-        """Called when events were put."""
         self.stored: Callable[[str, Sequence[Sample]], None] = lambda source, samples: None
         """Called with the new samples of a source, once they are stored."""
         self._committer = committer
@@ -80,7 +77,6 @@ class Sources:
                 Job(lambda: over, lambda db, holder, now: claim(db, wanted, holder, now))
             )
             if held.mine:
-                self.announced()
                 return held
             if first is not None and (held.holder, held.seen_at) != (first.holder, first.seen_at):
                 return held  # the other one sends
@@ -95,8 +91,6 @@ class Sources:
         """Report two live connections of one source."""
         self.twice += 1
         log.warning("a source has two live connections", source=wanted.source, connection=wanted.connection)
-        if self.threats is None:
-            return
         report = ThreatReport(
             type="telemetry_impersonation",
             source=wanted.source,
@@ -106,8 +100,10 @@ class Sources:
             metadata={"connection_id": wanted.connection},
         )
         try:
-            await self.threats.report(report)
-        except BrainError as error:
+            await self._committer.commit(
+                Job(lambda: report, lambda db, given, now: put_threat(db, PLUGIN.name, given, now)), quiet=True
+            )
+        except Unavailable as error:
             log.error("two live connections are not reported", source=wanted.source, error=str(error))
 
     async def store(self, wanted: Wanted, samples: Sequence[Sample]) -> Stored:
@@ -126,33 +122,15 @@ class Sources:
                 await asyncio.sleep(backoff.next_delay())
                 continue
             self.samples += len(stored.fresh)
-            if stored.events:
-                self.announced()
             if stored.fresh:
                 self.stored(wanted.source, stored.fresh)
-            for crossing in stored.crossings:
-                await self._report_limit(wanted.source, crossing)
             return stored
-
-    async def _report_limit(self, source: str, crossing: Crossing) -> None:
-        change = crossing.change
-        if self.health is None or not change.crossed:
-            return
-        side = f"{crossing.value_name} of source {source} is {change.value:g}"
-        details = {"source_id": source, "name": crossing.value_name, "value": change.value, "limit": crossing.level}
-        message = f"{side}; the limit {crossing.limit} is {crossing.level:g}"
-        report = HealthReport(HealthSeverity.WARNING, HealthKind.RESOURCE_EXHAUSTION, "telemetry", message, details)
-        try:
-            await self.health.report(report)
-        except BrainError as error:
-            log.error("a limit that was crossed is not reported", source=source, error=str(error))
 
     async def let_go(self, wanted: Wanted, reason: str, over: bool) -> None:
         """Let go of the source at the end of a connection."""
         job = Job(lambda: over, lambda db, given, now: release(db, wanted, reason, given, now))
         try:
             await self._committer.commit(job)
-            self.announced()
         except BrainError as error:
             log.warning("the end of a connection is not recorded", source=wanted.source, error=str(error))
 

@@ -12,8 +12,8 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request, Response, We
 
 from brain.extras import is_installed, pip_line
 from brain.kit.database_threads import for_reading
-from brain.kit.http import PROBLEM_TYPE, TIME_FORMS, TimeText, creates_nothing
-from brain.plugins import Bodies, Component, PluginContext
+from brain.kit.http import PROBLEM_TYPE, TIME_FORMS, TimeText, creates_nothing, raw_body
+from brain.plugins import Component, PluginContext
 from brain.telemetry.claims import Wanted
 from brain.telemetry.http_models import (
     ServiceView,
@@ -76,21 +76,20 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     telemetry = Telemetry(context)
     router = APIRouter(prefix="/telemetry", tags=["telemetry"])
     for signal in SIGNALS:
-        _add_otlp(router, signal, telemetry.ingest)
+        _add_otlp(router, signal, telemetry.ingest, settings.body_bytes)
     _add_reading(router, telemetry)
     _add_usage(router, telemetry)
     _add_sockets(router, telemetry)
-    bodies = {"/telemetry/v1/": Bodies((PROTOBUF, JSON), settings.body_bytes)}
-    yield Component(router, telemetry.tasks, telemetry.metrics, bodies=bodies)
+    yield Component(router, telemetry.tasks, telemetry.metrics)
 
 
-def _add_otlp(router: APIRouter, signal: str, ingest: Ingest) -> None:
+def _add_otlp(router: APIRouter, signal: str, ingest: Ingest, most: int) -> None:
     @router.post(
         f"/v1/{signal}",
         summary=f"Take {signal} in by OTLP",
         response_class=Response,
         responses=_ANSWERS,  # type: ignore[arg-type]
-        openapi_extra={**_BODY, **_REPEATED},
+        openapi_extra={**_BODY, **_REPEATED, **raw_body(PROTOBUF, JSON, most=most)},
         name=f"otlp_{signal}",
     )
     async def take(request: Request) -> Response:

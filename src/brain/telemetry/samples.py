@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
 
-from brain.charter import Event
+from brain.charter import Event, HealthKind, HealthSeverity
 from brain.errors import InvalidInput
-from brain.kit.outbox import put_event
+from brain.kit.outbox import put_event, put_health
+from brain.kit.protocols import HealthReport
 from brain.kit.sql import upsert
 from brain.kit.windows import Window, start_of
 from brain.telemetry import announce, tables
 from brain.telemetry.plugin import PLUGIN
 from brain.telemetry.settings import TelemetrySettings
+
+if TYPE_CHECKING:
+    from brain.telemetry.crossings import Crossing
 
 NAMES = 1_000
 """Most values of one sample."""
@@ -80,9 +84,8 @@ class Stored:
 
     seq: int
     fresh: list[Sample] = field(default_factory=list)
-    events: bool = False
-    crossings: list[Any] = field(default_factory=list)
-    """The limits that were crossed or cleared (brain.telemetry.crossings.Crossing)."""
+    crossings: list[Crossing] = field(default_factory=list)
+    """The limits that were crossed or cleared."""
     replaced: bool = False
     """Another connection has the source now: nothing was stored."""
 
@@ -90,7 +93,7 @@ class Stored:
 class LimitStates(Protocol):
     """Limits on the samples of a source; brain.telemetry.crossings has them."""
 
-    def apply(self, source: str, text: str, samples: Sequence[Sample], now: float) -> tuple[str, list[Any]]:
+    def apply(self, source: str, text: str, samples: Sequence[Sample], now: float) -> tuple[str, list[Crossing]]:
         """The states after these samples, from those before as text; and what was crossed or cleared."""
         ...
 
@@ -128,7 +131,9 @@ class SampleWriter:
         db.execute(sa.update(tables.sources).where(tables.sources.c.id == source).values(changes))
         for event in events:
             put_event(db, PLUGIN.name, event, now)
-        stored.events = bool(events)
+        for crossing in stored.crossings:
+            if crossing.change.crossed:
+                put_health(db, PLUGIN.name, _exhaustion(source, crossing), now)
         return stored
 
     def _add(
@@ -141,6 +146,14 @@ class SampleWriter:
         due = now - began >= self._settings.publish_seconds
         changes["window"], changes["window_at"] = ("{}", 0.0) if due else (_encode_window(since), began)
         return [announce.published(row.id, since, began, now)] if due else []
+
+
+def _exhaustion(source: str, crossing: Crossing) -> HealthReport:
+    """The report of a limit that was crossed."""
+    value = crossing.change.value
+    message = f"{crossing.value_name} of source {source} is {value:g}; the limit {crossing.limit} is {crossing.level:g}"
+    details = {"source_id": source, "name": crossing.value_name, "value": value, "limit": crossing.level}
+    return HealthReport(HealthSeverity.WARNING, HealthKind.RESOURCE_EXHAUSTION, PLUGIN.name, message, details)
 
 
 def _numbered(row: sa.Row[Any], samples: Sequence[Sample]) -> tuple[Stored, list[tuple[int, int]]]:
@@ -158,15 +171,14 @@ def _numbered(row: sa.Row[Any], samples: Sequence[Sample]) -> tuple[Stored, list
     return stored, gaps
 
 
-def publish_rest(db: sa.Connection, row: sa.Row[Any], now: float) -> bool:
-    """Announce what a source sent since its last event, as it goes away; whether there was anything."""
+def publish_rest(db: sa.Connection, row: sa.Row[Any], now: float) -> None:
+    """Announce what a source sent since its last event, as it goes away."""
     window = _decode_window(row.window)
     if not window:
-        return False
+        return
     put_event(db, PLUGIN.name, announce.published(row.id, window, row.window_at, now), now)
     mine = tables.sources.c.id == row.id
     db.execute(sa.update(tables.sources).where(mine).values(window="{}", window_at=0.0))
-    return True
 
 
 def _add_to_windows(

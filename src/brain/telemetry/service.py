@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client.core import Metric
 
 from brain.extras import require_extras
-from brain.kit.database import OUTAGE, reading
-from brain.kit.database_threads import for_tasks
-from brain.kit.outbox import EventShipping, waiting_events
-from brain.kit.protocols import HealthReports, ThreatReports
+from brain.kit.outbox import EventShipping
 from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.store.deletion_clock import deletion_clock
@@ -28,7 +24,6 @@ from brain.telemetry.prometheus import telemetry_metrics
 from brain.telemetry.query import TelemetryQuery
 from brain.telemetry.samples import SampleWriter
 from brain.telemetry.settings import Forward, TelemetrySettings
-from brain.telemetry.tables import make_tables
 from brain.telemetry.usage import UsageBook
 
 if TYPE_CHECKING:
@@ -57,54 +52,26 @@ class Telemetry:
         self.forwarding: Forwarding | None = None
         if settings.forward is not None:
             self.forwarding = _forwarding(settings.forward, settings.body_bytes)
-        self._first = asyncio.Event()
         self._connect()
 
     def _connect(self) -> None:
         """Let each part know what the others did."""
         context, sources, ingest, committer = self.context, self.sources, self.ingest, self.committer
         committer.committed = self._agenda.note
-        sources.announced = self._agenda.announced = self._announced
         sources.stored = self.followers.hand_on
         if self.forwarding is not None:
             ingest.stored = self.forwarding.add
-        sources.threats = context.find(ThreatReports)
-        sources.health = self._agenda.health = context.find(HealthReports)
         self._agenda.deletion_clock = deletion_clock(context.store)
 
     @property
     def tasks(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
-        """The coroutine functions of the tasks. They wait, without a timer, until something comes."""
+        """The coroutine functions of the tasks. Without anything to do they only look now and then."""
         forwarding = () if self.forwarding is None else (self.forwarding.run,)
-        return (lambda: self._agenda.run(self.context.database), self._ship, *forwarding)
+        return (lambda: self._agenda.run(self.context.database), self._shipping.run, *forwarding)
 
     def metrics(self) -> Sequence[Metric]:
         """The metrics of telemetry for `/metrics`."""
         return telemetry_metrics(self)
-
-    def _announced(self) -> None:
-        self._first.set()
-        self._shipping.nudge()
-
-    async def _ship(self) -> None:
-        """Take events to the stream, once there is one: before, this costs nothing."""
-        if not await self._are_left():
-            await self._first.wait()
-        await self._shipping.run()
-
-    async def _are_left(self) -> bool:
-        """Whether an ended process has left events."""
-
-        def left() -> bool:
-            make_tables(self.context.database)
-            with reading(self.context.database).begin() as db:
-                return waiting_events(db, PLUGIN.name)[0] > 0
-
-        try:
-            return await for_tasks(self.context.database, left)
-        except OUTAGE as error:
-            log.warning("events of telemetry wait: the database does not answer", error=str(error))
-            return True
 
 
 def _forwarding(settings: Forward, most: int) -> Forwarding:

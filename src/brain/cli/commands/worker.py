@@ -37,6 +37,7 @@ async def _work(name: str, settings: Settings) -> None:
     from contextlib import closing
 
     from brain.kit.context import check_owners, open_plugin, plugin_context
+    from brain.kit.outbox import ReportDelivery
     from brain.logs import Log
     from brain.plugins import plugins
     from brain.server.running import stop_signals
@@ -50,7 +51,8 @@ async def _work(name: str, settings: Settings) -> None:
             with closing(open_store(settings.store_url)) as store, plugin_context(stream, store, settings) as context:
                 await check_owners(context, [plugins()[name]])
                 async with open_plugin(plugins()[name], context) as component:
-                    tasks = [asyncio.create_task(task()) for task in component.tasks]
+                    loops = [*component.tasks, ReportDelivery(context).run]
+                    tasks = [asyncio.create_task(loop()) for loop in loops]
                     log.info("working", plugin=name, stream=without_password(settings.stream))
                     stopped = asyncio.create_task(stop.wait())
                     await asyncio.wait({stopped, *tasks}, return_when=asyncio.FIRST_COMPLETED)

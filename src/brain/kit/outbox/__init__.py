@@ -6,12 +6,16 @@ before the row was marked sends that row AGAIN: what makes that harmless is the 
 dedup_key, a label or correlation_id searched before creating), which every `deliver` must derive from the row and
 never invent again. Where a vendor has none (Slack, plain webhooks), a message may come twice, and is never lost.
 
-Events of changes have rows of their own (`put_event`), which come to the stream once (`EventShipping`).
+Events of changes have rows of their own (`put_event`), which come to the stream once (`EventShipping`). So have reports
+to threats and immune (`put_health`, `put_threat`), which are in effect once (`ReportDelivery`).
 """
 
 from brain.kit.outbox.dispatcher import Dispatcher, DispatchOptions, Outcomes
-from brain.kit.outbox.events import EventShipping, put_event, ship_waiting, waiting_events
-from brain.kit.outbox.prometheus import outbox_metrics
+from brain.kit.outbox.events import EventShipping, events_topic, put_encoded, put_event, ship_waiting, waiting_events
+from brain.kit.outbox.news import news_of
+from brain.kit.outbox.prometheus import outbox_metrics, shipping_metrics
+from brain.kit.outbox.reporting import ReportDelivery, send_waiting
+from brain.kit.outbox.reports import put_health, put_threat
 from brain.kit.outbox.table import (
     EVENTS_LABEL,
     ChannelState,
@@ -38,16 +42,24 @@ __all__ = [
     "OutboxRow",
     "OutboxState",
     "Outcomes",
+    "ReportDelivery",
     "cancel",
     "channels",
     "events",
+    "events_topic",
     "metadata",
+    "news_of",
     "outbox",
     "outbox_metrics",
     "prune",
     "put",
+    "put_encoded",
     "put_event",
+    "put_health",
+    "put_threat",
     "retry_refused",
+    "send_waiting",
     "ship_waiting",
+    "shipping_metrics",
     "waiting_events",
 ]

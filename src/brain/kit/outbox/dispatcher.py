@@ -8,6 +8,7 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, TypeVar
@@ -17,9 +18,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from brain.connectors.sender import LONGEST_RETRY_AFTER, Refused
 from brain.errors import Unavailable
+from brain.kit.database import create_tables, reading
 from brain.kit.database_threads import for_tasks
 from brain.kit.outbox import claims
-from brain.kit.outbox.table import OutboxRow, prune
+from brain.kit.outbox.news import news_of
+from brain.kit.outbox.table import OutboxRow, messages_topic, metadata, prune
 from brain.logs import Log
 
 log: Log = Log("brain.outbox")
@@ -36,9 +39,6 @@ class Outcomes:
 
     def refused(self, db: Connection, row: OutboxRow, error: str) -> None:
         """Called in the transaction that marks the row as refused."""
-
-    def stored(self) -> None:
-        """Called in the event loop after such a transaction."""
 
 
 _MINUTE = 60.0
@@ -67,8 +67,8 @@ class DispatchOptions:
     """The longest such wait. Tries go on for ever."""
     grace: float = 5.0
     """How long running deliveries may take to end when the dispatcher stops."""
-    poll: float = 5.0
-    """Seconds between two looks at the table when nothing woke the dispatcher: for rows of other processes."""
+    poll: float = 10.0
+    """Seconds between two looks at the table when nothing was put here: for rows of other processes."""
     keep: float | None = 90 * 86_400.0
     """How long rows stay once they are sent, refused or cancelled; None for ever."""
     deletion_clock: Callable[[], float] = time.time
@@ -126,33 +126,27 @@ class Dispatcher:
         self._workers: list[asyncio.Task[None]] = []
         self._sending: set[asyncio.Task[Any]] = set()
         self._stopping = False
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._pruned_at = -inf  # monotonic, as the next
         self._bounded_at = -inf
         self._looked_at = -inf  # by the wall clock
 
-    def nudge(self) -> None:
-        """Look for new rows at once. May be called from any thread; a Projection's `committed` may be this."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._wake.set)
-
     async def run(self) -> None:
-        """Send until cancelled; deliveries that are running then may still end.
+        """Send until cancelled, woken by each transaction of this process that puts messages.
+
+        Deliveries that are running at the end may still end.
 
         A row whose delivery did not end stays claimed until its lease ends: it may have reached a service whose own
         search does not show it yet, and asking that search too early would do the thing twice.
         """
-        self._loop = asyncio.get_running_loop()
         self._stopping = False
         try:
-            while True:
-                self._wake.clear()
-                pause = await self._look()
-                try:
-                    async with asyncio.timeout(pause):
-                        await self._wake.wait()
-                except TimeoutError:
-                    pass
+            with news_of(self.database, messages_topic(self.consumer)).listen() as self._wake:
+                while True:
+                    self._wake.clear()
+                    pause = await self._look()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(pause):
+                            await self._wake.wait()
         finally:
             await self._stop()
 
@@ -175,8 +169,9 @@ class Dispatcher:
             if worker.done():
                 worker.result()
         try:
+            await for_tasks(self.database, create_tables, self.database, metadata)
             await self._bound_times()
-            ready = await self._in_transaction(lambda db: claims.due_channels(db, self.consumer))
+            ready = await for_tasks(self.database, self._due_channels)
             await self._prune()
         except (SQLAlchemyError, Unavailable) as error:
             self._database_failed("finding rows", error)
@@ -193,6 +188,10 @@ class Dispatcher:
             self._channels[name].has_rows.set()
         later = [at - now for at in ready.values() if at > now]
         return max(0.001, min([self._options.poll, *later]))
+
+    def _due_channels(self) -> dict[str, float]:
+        with reading(self.database).begin() as db:
+            return claims.due_channels(db, self.consumer)
 
     async def _work(self, channel: _Channel) -> None:
         this = asyncio.current_task()
@@ -337,7 +336,6 @@ class Dispatcher:
                 await asyncio.sleep(self._options.wait)
             else:
                 self.counts[row.channel, outcome if kept else "lost"] += 1
-                self._outcomes.stored()
                 return
 
     async def _bound_times(self) -> None:

@@ -14,15 +14,14 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 
 from brain.charter import Event
-from brain.kit.database import OUTAGE, reading
+from brain.kit.database import OUTAGE, create_tables, reading
 from brain.kit.database_identity import identify, known_identity
 from brain.kit.database_threads import for_tasks
-from brain.kit.outbox.table import event_row, events
+from brain.kit.outbox.news import news_of, note_written
+from brain.kit.outbox.table import event_row, events, metadata
 from brain.kit.sql import insert_missing
 from brain.logs import Log
 from brain.stream import EventStream
-from brain.stream.change_signal import ChangeSignal
-from brain.stream.event_outbox import POLL
 from brain.stream.outbox_rows import OutboxRow, encoded
 from brain.stream.outbox_shipment import OutboxShipment, give_way
 from brain.stream.retry import Backoff
@@ -30,9 +29,24 @@ from brain.stream.retry import Backoff
 log: Log = Log("brain.outbox")
 
 
+LOOK = 10.0
+"""Seconds between two looks when nothing was written here: for rows of processes that ended before shipping them."""
+
+
 def put_event(db: sa.Connection, consumer: str, event: Event, now: float) -> None:
     """Announce a change in its own transaction. Raises EnvelopeError for an event that no stream takes."""
-    db.execute(sa.insert(events), event_row(consumer, encoded(event), now))
+    put_encoded(db, consumer, [encoded(event)], now)
+
+
+def put_encoded(db: sa.Connection, consumer: str, rows: Sequence[bytes], now: float) -> None:
+    """The same for encoded events, in order; a row may hold several, one a line."""
+    db.execute(sa.insert(events), [event_row(consumer, data, now) for data in rows])
+    note_written(db, events_topic(consumer))
+
+
+def events_topic(consumer: str) -> str:
+    """What `news_of` calls new events of the consumer."""
+    return f"events {consumer}"
 
 
 class DatabaseRows:
@@ -78,39 +92,35 @@ class EventShipping:
 
     def __init__(self, database: sa.Engine, consumer: str, stream: EventStream) -> None:
         self.outages: int = 0
-        self._database = database
-        self._consumer = consumer
+        self.database = database
+        self.consumer = consumer
         self._stream = stream
-        self._news = ChangeSignal()
         self._shipment = OutboxShipment(DatabaseRows(database, consumer), stream.backend)
         self._shipping = threading.Lock()  # a thread may outlive the task that was cancelled
 
-    def nudge(self) -> None:
-        """There may be new rows. May be called from any thread."""
-        self._news.notify()
-
     async def run(self) -> None:
-        """Ship what is there, and what comes."""
+        """Ship what is there, and what comes: each transaction of this process that puts events wakes it."""
         backoff = Backoff(0.05, 5.0)
-        with self._news.listen() as news:
+        with news_of(self.database, events_topic(self.consumer)).listen() as news:
             while True:
                 news.clear()
                 try:
-                    await for_tasks(self._database, self.ship)
+                    await for_tasks(self.database, self.ship)
                 except OUTAGE as error:
                     self.outages += 1
-                    log.warning("events of changes wait", consumer=self._consumer, error=str(error))
+                    log.warning("events of changes wait", consumer=self.consumer, error=str(error))
                     await asyncio.sleep(backoff.next_delay())
                     continue
                 backoff.reset()
                 try:
-                    async with asyncio.timeout(POLL):
+                    async with asyncio.timeout(LOOK):
                         await news.wait()
                 except TimeoutError:
-                    await for_tasks(self._database, self._look_back)
+                    await for_tasks(self.database, self._look_back)
 
     def ship(self) -> None:
         """Take all rows to the stream. Blocks. Raises what `OUTAGE` names."""
+        create_tables(self.database, metadata)
         with self._shipping:
             before = self._shipment.shipped
             while (keys := self._shipment.ship()) != []:

@@ -32,6 +32,7 @@ from sqlalchemy import (
     update,
 )
 
+from brain.kit.outbox.news import note_written
 from brain.kit.schema import versioned
 from brain.kit.sql import insert_into
 from brain.text import short_key
@@ -111,6 +112,11 @@ events: Table = Table(
 """One row for each event of a change, in the order of the changes, until it is on the stream."""
 
 
+def messages_topic(consumer: str) -> str:
+    """What `news_of` calls new messages of the consumer."""
+    return f"messages {consumer}"
+
+
 def event_row(consumer: str, data: bytes, now: float) -> dict[str, Any]:
     """A row of `events`."""
     return {"token": uuid.uuid4().hex, "consumer": consumer, "created_at": now, "data": data}
@@ -178,7 +184,10 @@ def put(db: Connection, message: Message, now: float) -> bool:
         "due_at": now if message.due_at is None else message.due_at,
     }
     insert = insert_into(db, outbox).on_conflict_do_nothing(index_elements=["consumer", "dedup"])
-    return db.execute(insert.returning(outbox.c.id), values).first() is not None
+    if db.execute(insert.returning(outbox.c.id), values).first() is None:
+        return False
+    note_written(db, messages_topic(message.consumer))
+    return True
 
 
 def cancel(db: Connection, *, consumer: str, key: str, now: float, channel: str | None = None) -> int:
@@ -189,6 +198,7 @@ def cancel(db: Connection, *, consumer: str, key: str, now: float, channel: str 
     free = or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= now)
     where = and_(mine, free) if channel is None else and_(mine, free, outbox.c.channel == channel)
     changed = db.execute(update(outbox).where(where).values(state=OutboxState.CANCELLED.value, claimed_by=None))
+    note_written(db, messages_topic(consumer))  # those behind them are free
     return changed.rowcount
 
 
@@ -198,6 +208,7 @@ def retry_refused(db: Connection, *, consumer: str, now: float, channel: str | N
     if channel is not None:
         where = and_(where, outbox.c.channel == channel)
     changed = db.execute(update(outbox).where(where).values(state=OutboxState.WAITING.value, due_at=now))
+    note_written(db, messages_topic(consumer))
     return changed.rowcount
 
 
