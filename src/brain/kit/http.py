@@ -7,6 +7,15 @@ from typing import Annotated, Any, ClassVar
 from brain import limits
 from brain.charter import Pattern
 from brain.extras import needs
+from brain.kit.route_marks import (
+    ANY_QUERY,
+    CREATES_NOTHING,
+    PROBLEM_TYPE,
+    RAW_BODY,
+    SIGNED,
+    creates_nothing,
+    signed,
+)
 
 with needs(__name__):
     from fastapi import Query
@@ -30,16 +39,6 @@ __all__ = [
     "signed",
 ]
 
-ANY_QUERY = {"x-any-query": True}
-"""For `openapi_extra=` of a route whose callers add query parameters of their own."""
-CREATES_NOTHING = "x-creates-nothing"
-"""The key of an operation in the OpenAPI document that takes no Idempotency-Key; its value is the reason."""
-RAW_BODY = {"x-raw-body": True}
-"""For `openapi_extra=` of a route that takes a body of any form, such as one whose bytes are signed; it checks it."""
-SIGNED = "x-signed"
-"""The key of an operation in the OpenAPI document that needs no API key, since its sender signs; its value says how."""
-PROBLEM_TYPE = "application/problem+json"
-"""The media type of every error's answer (RFC 9457)."""
 TIME_FORMS = "an age (90s, 15m, 1h, 7d), an ISO 8601 time, or Unix seconds"
 """How a time may be given, for descriptions."""
 
@@ -90,16 +89,6 @@ class Envelope(BaseModel):
     timestamp: float = Field(description="Unix seconds")
     payload: dict[str, Any] = Field(description="What happened; its keys depend on the type, see events/catalogue")
     meta: Meta
-
-
-def creates_nothing(reason: str) -> dict[str, Any]:
-    """For `openapi_extra=` of a POST that takes no `Idempotency-Key`; every other POST below `/api/` takes one."""
-    return {CREATES_NOTHING: reason}
-
-
-def signed(reason: str) -> dict[str, Any]:
-    """For `openapi_extra=` of a route that checks a signature itself: requests for it need no API key."""
-    return {SIGNED: reason}
 
 
 def parse_pattern(texts: list[str]) -> Pattern:

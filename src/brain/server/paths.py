@@ -7,23 +7,24 @@ FastAPI ignores a query parameter that no endpoint names: with a misspelt filter
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.datastructures import QueryParams
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from brain.errors import InvalidInput
-from brain.kit.http import ANY_QUERY, CREATES_NOTHING, RAW_BODY, SIGNED
+from brain.kit.route_marks import ANY_QUERY, CREATES_NOTHING, RAW_BODY, SIGNED
 from brain.nearest import nearest
 from brain.server.problems import problem
 
 
 @dataclass(frozen=True)
-class _Path:
+class KnownPath:
+    """A path of the document."""
+
     pattern: re.Pattern[str]
     queries: Mapping[str, frozenset[str] | None]
     """By method: the names of the query parameters; None when any will do."""
@@ -36,12 +37,10 @@ class _Path:
 
 
 class Paths:
-    """The paths that an application serves now. Routes that are included later are found as well."""
+    """The paths that an application serves; `known` gives those among which that of a request may be."""
 
-    def __init__(self, app: FastAPI) -> None:
-        self._app = app
-        self._document: dict[str, Any] | None = None
-        self._paths: tuple[_Path, ...] = ()
+    def __init__(self, known: Callable[[str], Iterable[KnownPath]]) -> None:
+        self._known = known
 
     def methods(self, path: str) -> frozenset[str]:
         """Every method that this path of a request has; none for a path that is not in the document."""
@@ -66,11 +65,8 @@ class Paths:
             return []
         return [_fault(name, queries) for name in query if name not in queries]
 
-    def _matching(self, path: str) -> Iterator[_Path]:
-        document = self._app.openapi()
-        if document is not self._document:
-            self._document, self._paths = document, tuple(_read(document))
-        return (found for found in self._paths if found.pattern.match(path))
+    def _matching(self, path: str) -> Iterator[KnownPath]:
+        return (found for found in self._known(path) if found.pattern.match(path))
 
 
 class KnownParameters:
@@ -91,12 +87,13 @@ class KnownParameters:
         await self._app(scope, receive, send)
 
 
-def _read(document: Mapping[str, Any]) -> Iterator[_Path]:
+def known_paths(document: Mapping[str, Any]) -> Iterator[KnownPath]:
+    """The paths of an OpenAPI document."""
     for path, operations in document["paths"].items():
         queries = {method.upper(): _names(found) for method, found in operations.items()}
         signed = frozenset(method.upper() for method, found in operations.items() if SIGNED in found)
         raw = frozenset(method.upper() for method, found in operations.items() if RAW_BODY.items() <= found.items())
-        yield _Path(compile_path(path)[0], queries, takes_key(path, operations.get("post")), signed, raw)
+        yield KnownPath(compile_path(path)[0], queries, takes_key(path, operations.get("post")), signed, raw)
 
 
 def takes_key(path: str, post: Mapping[str, Any] | None) -> bool:
