@@ -244,6 +244,8 @@ class Shipper:
         self.failures: int = 0
         self.recovered: int = 0  # records of dead processes stored by this one
         self.last_error: str = ""
+        self.stored_to: str | None = None
+        """The position of the last event that was stored, of which `on_stored` has been called or is about to be."""
         self._backend = backend
         self._root = root
         self._journal = journal
@@ -480,6 +482,8 @@ class Shipper:
             return False
 
     def _announce(self, records: list[Record], positions: list[str]) -> None:
+        if positions:
+            self.stored_to = positions[-1]
         with self._receipts:
             if positions:
                 first, last = records[0].seq, records[-1].seq

@@ -837,7 +837,8 @@ class EventStream(OutboxStream):
             try:
                 if position is None:
                     position = self.backend.tail()
-                    self.changes.notify()
+                    if position != self._shipper_tail():
+                        self.changes.notify()
                 elif self.backend.wait(position, 0.5):
                     position = None
             except Exception as error:  # noqa: BLE001  (the thread must live on; the backend's state is logged)
@@ -849,6 +850,10 @@ class EventStream(OutboxStream):
                     log.warning("the backend cannot be watched for new events; trying again", error=str(error))
                 position = None
                 self._stopping.wait(0.2)
+
+    def _shipper_tail(self) -> str | None:
+        """The position of the last event that this process has stored: its listeners know of all up to there."""
+        return None if self._shipper is None else self._shipper.stored_to
 
     def _forked(self) -> None:
         """In a forked child: journal, lock, threads and memberships stay the parent's (see `lock_folder`)."""

@@ -9,9 +9,10 @@ never invent again. Where a vendor has none (Slack, plain webhooks), a message m
 Events of changes have rows of their own (`put_event`), which come to the stream once (`EventShipping`).
 """
 
-from brain.kit.outbox.dispatcher import Dispatcher, DispatchOptions, Outcomes
+from typing import TYPE_CHECKING
+
+from brain.exports import lazy
 from brain.kit.outbox.events import EventShipping, put_event, ship_waiting, waiting_events
-from brain.kit.outbox.prometheus import outbox_metrics
 from brain.kit.outbox.table import (
     EVENTS_LABEL,
     ChannelState,
@@ -27,6 +28,18 @@ from brain.kit.outbox.table import (
     put,
     retry_refused,
 )
+
+if TYPE_CHECKING:
+    from brain.kit.outbox.dispatcher import Dispatcher, DispatchOptions, Outcomes
+    from brain.kit.outbox.prometheus import outbox_metrics
+else:
+    __getattr__ = lazy(
+        __name__,
+        {
+            "brain.kit.outbox.dispatcher": ["DispatchOptions", "Dispatcher", "Outcomes"],
+            "brain.kit.outbox.prometheus": ["outbox_metrics"],
+        },
+    )
 
 __all__ = [
     "EVENTS_LABEL",

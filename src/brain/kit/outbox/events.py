@@ -10,6 +10,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -20,12 +21,14 @@ from brain.kit.database_threads import for_tasks
 from brain.kit.outbox.table import event_row, events
 from brain.kit.sql import insert_missing
 from brain.logs import Log
-from brain.stream import EventStream
 from brain.stream.change_signal import ChangeSignal
 from brain.stream.event_outbox import POLL
 from brain.stream.outbox_rows import OutboxRow, encoded
 from brain.stream.outbox_shipment import OutboxShipment, give_way
 from brain.stream.retry import Backoff
+
+if TYPE_CHECKING:
+    from brain.stream import EventStream
 
 log: Log = Log("brain.outbox")
 
