@@ -49,7 +49,9 @@ class FileWatch:
     def wait(self, seconds: float, otherwise: float) -> bool:
         """Return when the file was touched, True, or after so many seconds, False (`otherwise` with no watch)."""
         with self._using:
-            if self._closed or self._poll is None or self._inode == (0, 0):
+            if self._closed:
+                return False
+            if self._poll is None or self._inode == (0, 0):
                 time.sleep(min(seconds, otherwise))
                 return False
             if not self._poll.poll(max(0.0, seconds * 1000)):

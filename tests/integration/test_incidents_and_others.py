@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 
 from brain import EventStream, PolicyEngine, ThreatService, correlation
-from brain.incidents.http import open_component
+from brain.incidents.component import open_component
 from brain.kit.context import open_plugin
 from brain.kit.database import open_database
 from brain.kit.outbox import outbox

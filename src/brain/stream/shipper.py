@@ -428,11 +428,15 @@ class Shipper:
                 self._drained.set()
             if self._flushes:
                 self._answer_flushes()
-            if not worked:
+            if not worked or self._is_done():
                 self.idle = True
                 if self._journal.next_seq <= self._own.next:
                     self._sleep()
                 self.idle = False
+
+    def _is_done(self) -> bool:
+        """Whether there is nothing to store, so that there is no need to look at the files once more."""
+        return not self._orphans and self._journal.next_seq <= self._own.next
 
     def _sleep(self) -> None:
         """Wait for `wake`, or until it is time for housekeeping."""

@@ -86,10 +86,10 @@ _TIDIED_AT_ONCE = 4000  # pages in the log (16 MB) from which on a transaction d
 
 
 class SQLiteBackend:
-    """A writing, a reading, a polling and a tidying connection, each behind a lock.
+    """A writing, a reading and a polling connection, each behind a lock.
 
     To take the pages of the write-ahead log into the database ends in two fsyncs, several milliseconds. A thread of its
-    own does it, so that they are not in the way of an event.
+    own does it, with a connection of its own, so that they are not in the way of an event.
     """
 
     durable = True
@@ -108,7 +108,6 @@ class SQLiteBackend:
                 migrate(db, _SCHEMA, self.path)
             self._reader = LockedConnection(lambda: _connect(self.path, power))
             self._poller = LockedConnection(lambda: _connect(self.path, power))
-            self._tidier = LockedConnection(lambda: _connect(self.path, power))
         except (sqlite3.Error, OSError) as error:
             raise Unavailable(f"stream: {explained(self.path, error)}") from error
         self._last = int(self.tail() or 0)
@@ -241,7 +240,8 @@ class SQLiteBackend:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            self._news.wait(min(left, _SAFETY), _POLL)
+            if self._news.wait(min(left, _SAFETY), _POLL) and self._last > position:
+                time.sleep(_POLL)  # this process has stored it, and those who wait for it here go first
         return True
 
     def create_group(self, group: str, pattern: str, start: str) -> None:
@@ -501,7 +501,7 @@ class SQLiteBackend:
     def close(self) -> None:
         """As Backend says."""
         self._news.close()
-        for connection in (self._writer, self._reader, self._poller, self._tidier):
+        for connection in (self._writer, self._reader, self._poller):
             connection.close()
 
     @contextmanager
@@ -527,8 +527,10 @@ class SQLiteBackend:
     def _tidy(self) -> None:
         """Take what the write-ahead log holds into the database; what cannot be taken now is taken the next time."""
         try:
-            with self._tidier as db:
+            tidier = LockedConnection(lambda: _connect(self.path, False))
+            with tidier as db:
                 db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            tidier.close()
         except sqlite3.Error as error:
             log.debug("the write-ahead log was not tidied; a later turn does it", error=str(error))
 
