@@ -1,4 +1,4 @@
-"""What a start costs: `brain serve` until `/readyz` says ready, its memory, an idle server, reading commands."""
+"""What a start costs: `brain serve` until `/readyz` says ready, its memory, an idle server, reading commands.
 
 `python -m bench.start` measures the `brain` of the interpreter that runs it; `python -m bench --against REV start` does
 so by turns with another commit. Wall time counts only on an idle machine: beside it stands processor time.
