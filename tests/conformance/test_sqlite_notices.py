@@ -1,4 +1,4 @@
-"""An SQLite stream: other processes are woken, not asked, and the write-ahead log is tidied by nobody who is waited for."""
+"""An SQLite stream: other processes are woken, not asked; who tidies the write-ahead log holds up nobody."""
 
 from __future__ import annotations
 
