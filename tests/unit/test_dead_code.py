@@ -21,7 +21,6 @@ USED = {
     "build_middleware_stack": "overrides Starlette's",
     "capture_signals": "overrides uvicorn's",
     "main_loop": "likewise",
-    "openapi": "overrides FastAPI's",
     "collect": "called by prometheus_client",
     "settings_customise_sources": "called by pydantic-settings",
     "to_cloudevent": "for users (docs/correlation.md)",
