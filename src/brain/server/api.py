@@ -34,14 +34,18 @@ class _Part:
     def __init__(self, routes: Routes | APIRouter, prefix: str) -> None:
         self.prefix = prefix
         self.make: Callable[[], APIRouter] = routes.make if isinstance(routes, Routes) else lambda: routes
-        paths = routes.paths if isinstance(routes, Routes) else ("",)
-        self._paths = tuple(prefix + path for path in paths)
+        paths = routes.paths if isinstance(routes, Routes) else None
+        self._heads = None if paths is None else frozenset(_head(prefix + path) for path in paths)
         self.routes: Sequence[BaseRoute] = ()
         self.known: Sequence[KnownPath] | None = None
 
-    def serves(self, path: str) -> bool:
-        """Whether its routes may have this path."""
-        return any(path == own or path.startswith(f"{own}/") for own in self._paths)
+    def names(self, head: str) -> bool:
+        """Whether it is declared for paths that begin so."""
+        return self._heads is not None and head in self._heads
+
+    def serves(self, head: str) -> bool:
+        """Whether its routes may have a path that begins so; those of a router that is there already may have any."""
+        return self._heads is None or head in self._heads
 
 
 class Api:
@@ -50,6 +54,8 @@ class Api:
     def __init__(self, with_key: bool) -> None:
         self._with_key = with_key
         self._parts: list[_Part] = []
+        self._prepared: set[str] = set()
+        """The beginnings of paths for which all is there."""
         self._framework: Framework | None = None
         self._document: dict[str, Any] | None = None
         self._making = threading.Lock()
@@ -58,22 +64,28 @@ class Api:
     def add(self, routes: Routes | APIRouter, prefix: str = PREFIX) -> None:
         """Serve these below `prefix`; the order of the document is that of the calls."""
         self._parts.append(_Part(routes, prefix))
+        self._prepared.clear()
         self._document = None
 
     def known(self, path: str) -> Iterator[KnownPath]:
         """The paths, as the document has them, of the parts that may have this path of a request."""
+        head = _head(path)
         for part in self._parts:
-            if part.known is not None and part.serves(path):
+            if part.known is not None and part.serves(head):
                 yield from part.known
 
     async def prepare(self, path: str) -> None:
         """Have what a request to this path needs. Raises what the import of a part's module raises."""
         whole = _is_document(path)
-        missing = [part for part in self._parts if part.known is None and (whole or part.serves(path))]
-        if not missing and self._framework is not None and (not whole or self._document is not None):
+        head = _head(path)
+        if head in self._prepared:
             return
-        async with self._waiting:
-            await run_alone(self._make, missing, whole)
+        parts = [part for part in self._parts if whole or part.serves(head)]
+        if self._framework is None or any(part.known is None for part in parts) or whole:
+            async with self._waiting:
+                await run_alone(self._make, parts, whole)
+        if whole or any(part.names(head) for part in parts):  # else there would be no end of beginnings to remember
+            self._prepared.add(head)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self._framework is not None, "prepare comes first"
@@ -129,6 +141,12 @@ class ServesApi:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await (self._api if _is_of_api(scope) else self._app)(scope, receive, send)
+
+
+def _head(path: str) -> str:
+    """The beginning of a path that says which parts may have it: `/api/weather` of `/api/weather/storms`."""
+    depth = 3 if path.startswith(f"{PREFIX}/") else 2
+    return "/".join(path.split("/", depth)[:depth])
 
 
 def _is_of_api(scope: Scope) -> bool:
