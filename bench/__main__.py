@@ -1,4 +1,4 @@
-"""All benchmarks, printed and written to docs/benchmarks.md."""
+"""All benchmarks, printed and written to docs/benchmarks.md; `--against REV NAME ...`: some beside another commit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import platform
 import sys
 from pathlib import Path
 
-from bench import audit, policy, rules, stream
+from bench import against, audit, policy, rules, stream
 
 _PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
@@ -36,4 +36,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--against"] and len(sys.argv) > 2:
+        against.run(sys.argv[2], sys.argv[3:])
+    else:
+        main()

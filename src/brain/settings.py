@@ -102,8 +102,12 @@ class CoreSettings(BaseSettings):
         for value in vars(self).values():
             if isinstance(value, model):
                 return value
-        if any(plugin.settings_model() is model for plugin in plugins().values()):
+        named = f"{model.__module__}:{model.__name__}"
+        declared = plugins().values()
+        if any(plugin.settings == named for plugin in declared):  # the models of the others need no import
             return model()  # nothing is set in it
+        if any(plugin.settings_model() is model for plugin in declared):
+            return model()
         raise InvalidInput(f"settings: no installed plug-in has a table of {model.__module__}.{model.__name__}")
 
     @property

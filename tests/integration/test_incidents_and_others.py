@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 
 from brain import EventStream, PolicyEngine, ThreatService, correlation
-from brain.incidents.http import open_component
+from brain.incidents.component import open_component
 from brain.kit.context import open_plugin
 from brain.kit.database import open_database
 from brain.kit.outbox import outbox
-from brain.plugins import PluginContext, plugins
+from brain.plugins import PluginContext, Routes, plugins
 from brain.settings import Settings
 from brain.store.memory import MemoryStore
 from support.command import Command
@@ -36,8 +36,8 @@ async def test_without_them_incidents_work_and_the_log_says_what_is_missing_once
             open_component(context) as component,
             httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
         ):
-            assert component.router is not None
-            app.include_router(component.router)
+            assert isinstance(component.router, Routes)
+            app.include_router(component.router.make())
             tasks = [asyncio.create_task(task()) for task in component.tasks]
             with correlation("c-1"):
                 PolicyEngine(event_stream=stream).evaluate({"agent_id": "a", "action": "dump", "resource": "db"})

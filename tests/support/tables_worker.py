@@ -19,7 +19,7 @@ from brain.charter import IncidentState
 from brain.incidents import tables
 from brain.incidents.service import IncidentService
 from brain.incidents.settings import IncidentSettings
-from brain.incidents.tasks import make_tables as make_incident_tables
+from brain.incidents.tables import make_tables as make_incident_tables
 from brain.kit.database import open_database
 from brain.kit.outbox import EventShipping, waiting_events
 from support.waiting import until

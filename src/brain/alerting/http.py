@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
 from brain import limits
-from brain.alerting.configuration import configuration
 from brain.alerting.http_models import Actor, NewSilence
 from brain.alerting.pages import related_events, timeline
 from brain.alerting.service import AlertService
-from brain.alerting.settings import AlertingSettings
-from brain.alerting.tasks import AlertingTasks
 from brain.alerting.views import ALERT_ID, SILENCE_ID, AlertView, NotifierView, SilenceView, silence_view
 from brain.connectors.pages import TimelineStep
 from brain.kit.database_threads import for_reading, for_writing
 from brain.kit.idempotency import request_key
-from brain.plugins import Component, PluginContext
 from brain.stream import EventStream
 
 AlertIdPath = Annotated[str, Path(max_length=limits.ID, description="The alert's id.", examples=[ALERT_ID])]
@@ -119,12 +114,3 @@ def _own_steps(alert: AlertView) -> list[TimelineStep]:
     if alert.resolved_at is not None:
         steps.append(TimelineStep(alert.resolved_at, "resolved", f"resolved: {alert.resolved_by}", None))
     return steps
-
-
-@asynccontextmanager
-async def open_component(context: PluginContext) -> AsyncIterator[Component]:
-    """The plug-in alerting on these parts."""
-    config = configuration(context.table(AlertingSettings))
-    async with AlertingTasks.open(context, config) as tasks:
-        service = AlertService(context.database, config)
-        yield Component(alerting_router(service, context.stream), tasks.tasks, tasks.metrics)

@@ -11,7 +11,7 @@ PLUGIN = Plugin(
     events="brain.alerting.events",
     settings="brain.alerting.settings:AlertingSettings",
     listens=("threat.*", "policy.action_denied", "immune.critical_event"),
-    open="brain.alerting.http:open_component",
+    open="brain.alerting.component:open_component",
     commands={
         "alerts": Command(
             "brain.alerting.commands.alerts:app",

@@ -42,7 +42,7 @@ is the seal of the deletion. The leaf hash covers the payload, and the seal cove
 _by_time = Index("audit_entries_at", entries.c.at)
 for _name in ("event_id", "agent", "threat", "correlation_id"):
     _given = entries.c[_name].is_not(None)
-    Index(f"audit_entries_{_name}", entries.c[_name], sqlite_where=_given, postgresql_where=_given)
+    Index(f"audit_entries_{_name}", entries.c[_name], sqlite_where=_given)
 
 nodes: Table = Table(
     "audit_nodes",

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from brain.audit.events import PAYLOADS_DELETED, PayloadsDeleted
-from brain.audit.http import audit_router
 from brain.audit.open import open_projector
 from brain.audit.plugin import PLUGIN
 from brain.audit.projector import AuditProjector
@@ -18,7 +17,7 @@ from brain.kit.database import OUTAGE
 from brain.kit.database_threads import for_tasks
 from brain.kit.projection import Projection
 from brain.logs import Log
-from brain.plugins import Component, PluginContext
+from brain.plugins import Component, PluginContext, Routes
 from brain.store.deletion_clock import deletion_clock
 from brain.stream.publisher import emit
 
@@ -33,7 +32,7 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """The audit log on these parts. The database need not answer yet."""
     settings = context.table(AuditSettings)
     yield Component(
-        audit_router(context.database, settings),
+        Routes(("/audit",), "brain.audit.http:audit_router", (context.database, settings)),
         (lambda: append(context, settings), lambda: delete_regularly(context, settings)),
     )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query, Response
@@ -36,17 +35,13 @@ from brain.dna.lineage import Difference, Lineage
 from brain.dna.models import Rollout, Snapshot, Source, Study, Trial, TrialState
 from brain.dna.promotion import NewPromotion, RolloutService
 from brain.dna.service import GenomeService, Mutation, NewSnapshot
-from brain.dna.settings import DnaSettings
 from brain.dna.studies import NewStudy, StudyProgress, StudyService, TrialGenome
-from brain.dna.tasks import DnaTasks
 from brain.dna.trials import Result
 from brain.dna.views import AgentState, Current, Outcomes
 from brain.errors import InvalidInput, MissingExtra
 from brain.kit.http import PROBLEM_TYPE
 from brain.kit.idempotency import request_key
-from brain.kit.protocols import EffectGuard
 from brain.kit.views import list_of
-from brain.plugins import Component, PluginContext
 
 AgentIdPath = Annotated[str, Path(max_length=limits.ID, description="The agent.", examples=["agent-7"])]
 StudyIdPath = Annotated[str, Path(max_length=limits.ID, description="The study's id.", examples=[EXAMPLE_STUDY])]
@@ -262,20 +257,3 @@ def _numbers(given: Mapping[str, Any]) -> dict[str, float]:
     if faults:
         raise InvalidInput("; ".join(faults[:20]), faults[:20])
     return {name: float(value) for name, value in given.items()}
-
-
-@asynccontextmanager
-async def open_component(context: PluginContext) -> AsyncIterator[Component]:
-    """Genomes on these parts."""
-    settings = context.table(DnaSettings)
-    guard = context.find(EffectGuard)
-    tasks = DnaTasks(context, settings)
-    await tasks.prepare()
-    genomes = GenomeService(context.database)
-    studies = StudyService(context.database, settings)
-    rollouts = RolloutService(context.database, guard)
-    try:
-        yield Component(dna_router(genomes, studies, rollouts), tasks.loops, tasks.metrics, {"dna": tasks.check})
-    finally:
-        if guard is not None:
-            await guard.close()

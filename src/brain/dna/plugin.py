@@ -8,7 +8,7 @@ PLUGIN = Plugin(
     events="brain.dna.events",
     settings="brain.dna.settings:DnaSettings",
     listens=("policy.rule_evaluated", "immune.event_published"),  # and what the settings name
-    open="brain.dna.http:open_component",
+    open="brain.dna.component:open_component",
     commands={
         "dna": Command("brain.dna.commands:app", "Genomes of agents: change, compare, study, promote, roll back."),
     },

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -31,15 +30,12 @@ from brain.hardware.http_models import (
     StopView,
 )
 from brain.hardware.service import HardwareService
-from brain.hardware.settings import HardwareSettings
 from brain.hardware.tables import make_tables
-from brain.hardware.tasks import HardwareTasks
 from brain.kit.database import reachable, reading
 from brain.kit.database_threads import for_reading, for_writing
 from brain.kit.http import PROBLEM_TYPE, creates_nothing
 from brain.kit.idempotency import request_key
 from brain.kit.views import list_of
-from brain.plugins import Component, PluginContext
 from brain.stream.threads import run_alone
 
 RobotPath = Annotated[str, Path(max_length=limits.ID, description="The robot's name.", examples=["rover"])]
@@ -172,12 +168,3 @@ def _add_stops(router: APIRouter, service: HardwareService) -> None:
     async def clear(new: NewStop) -> Cleared:
         """If the rules let `by` do so (`hardware.clear_stop`), perhaps with an approval."""
         return Cleared(robots=await service.clear(new.robot_id, new.by, new.reason))
-
-
-@asynccontextmanager
-async def open_component(context: PluginContext) -> AsyncIterator[Component]:
-    """Hardware on these parts."""
-    settings = context.table(HardwareSettings)
-    async with HardwareTasks.open(context, HostSensors(settings.paths)) as tasks:
-        router = hardware_router(tasks.service, HostSensors(settings.paths))
-        yield Component(router, tasks.loops, tasks.metrics, {"hardware": tasks.check})

@@ -8,7 +8,7 @@ PLUGIN = Plugin(
     events="brain.hardware.events",
     settings="brain.hardware.settings:HardwareSettings",
     listens=("policy.rule_created", "policy.rule_updated", "hardware.emergency_stop"),
-    open="brain.hardware.http:open_component",
+    open="brain.hardware.component:open_component",
     commands={
         "hardware": Command("brain.hardware.commands:app", "Hardware: watch this host, list devices, stop robots."),
     },

@@ -7,9 +7,8 @@ from contextlib import asynccontextmanager
 
 from brain.immune.fleet import Fleet
 from brain.immune.healing import FORMER_GROUP, GROUP, Healing
-from brain.immune.http import immune_router
 from brain.immune.service import ImmuneService
-from brain.plugins import Component, PluginContext
+from brain.plugins import Component, PluginContext, Routes
 
 
 @asynccontextmanager
@@ -19,4 +18,4 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     context.stream.plugin_consumer(
         GROUP, "immune.critical_event", Healing(service, context.store).handle, former=FORMER_GROUP
     )
-    yield Component(immune_router(service))
+    yield Component(Routes(("/immune",), "brain.immune.http:immune_router", (service,)))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -24,14 +21,10 @@ from brain.incidents.http_models import (
 )
 from brain.incidents.repository import Document
 from brain.incidents.service import IncidentService
-from brain.incidents.settings import IncidentSettings
-from brain.incidents.tasks import IncidentTasks
 from brain.incidents.webhooks import TicketWebhooks
 from brain.kit.http import ANY_QUERY, PROBLEM_TYPE, creates_nothing, signed
 from brain.kit.idempotency import request_key
-from brain.kit.protocols import AuditProofs
 from brain.logs import Log
-from brain.plugins import Component, PluginContext
 
 log: Log = Log("brain.incidents")
 
@@ -144,16 +137,3 @@ def _add_webhook(router: APIRouter, webhooks: TicketWebhooks) -> None:
         """
         ticket, known = await webhooks.receive(system, request.headers, await request.body())
         return WebhookResult(ticket=ticket, known=known)
-
-
-@asynccontextmanager
-async def open_component(context: PluginContext) -> AsyncIterator[Component]:
-    """Incident automation on these parts."""
-    settings = context.table(IncidentSettings)
-    proofs = context.find(AuditProofs)
-    if proofs is None:
-        log.warning("incidents show decisions without audit proofs: no installed plug-in provides AuditProofs")
-    async with IncidentTasks.open(context) as tasks:
-        service = IncidentService(context.database, settings, proofs=proofs)
-        webhooks = TicketWebhooks(context.database, settings, tasks.systems, time.time)
-        yield Component(incidents_router(service, webhooks), tasks.loops, tasks.metrics)

@@ -8,7 +8,7 @@ PLUGIN = Plugin(
     events="brain.incidents.events",
     settings="brain.incidents.settings:IncidentSettings",
     listens=("*",),
-    open="brain.incidents.http:open_component",
+    open="brain.incidents.component:open_component",
     commands={
         "incidents": Command("brain.incidents.commands:app", "Incidents: list, show, open, move, assign, add notes."),
     },

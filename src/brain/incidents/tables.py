@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Double,
+    Engine,
     Index,
     Integer,
     MetaData,
@@ -21,6 +22,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from brain.kit import database_keys
+from brain.kit.database import create_tables
+from brain.kit.outbox import metadata as outbox_metadata
 from brain.kit.schema import add_column, versioned
 
 
@@ -177,3 +181,9 @@ mirrors: Table = Table(
     Column("error", Text),
     Index("incidents_mirrors_by_key", "system", "ticket_key"),
 )
+
+
+def make_tables(database: Engine) -> None:
+    """Create the tables of incidents, keys and outbox, where they are missing."""
+    for each in (metadata, database_keys.METADATA, outbox_metadata):
+        create_tables(database, each)

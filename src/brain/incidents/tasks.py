@@ -21,8 +21,8 @@ from brain.incidents.projector import PATTERN, IncidentProjector
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.threat_moves import move_threat
 from brain.incidents.ticket_sync import TicketSync
-from brain.kit import database_keys, outbox
-from brain.kit.database import OUTAGE, create_tables
+from brain.kit import outbox
+from brain.kit.database import OUTAGE
 from brain.kit.database_threads import for_tasks
 from brain.kit.projection import Projection
 from brain.kit.protocols import ThreatMoves
@@ -173,12 +173,6 @@ class IncidentTasks:
 
 def _prepare(database: Engine, now: float) -> None:
     """Create the tables, and try once more what a system refused: its reason may have been a setting, since changed."""
-    make_tables(database)
+    tables.make_tables(database)
     with database.begin() as db:
         outbox.retry_refused(db, consumer=CONSUMER, now=now)
-
-
-def make_tables(database: Engine) -> None:
-    """Create the tables of incidents, keys and outbox, where they are missing."""
-    for each in (tables.metadata, database_keys.METADATA, outbox.metadata):
-        create_tables(database, each)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from brain import limits
 from brain.charter import Pattern
 from brain.extras import needs
+from brain.kit.route_marks import (
+    ANY_QUERY,
+    CREATES_NOTHING,
+    PROBLEM_TYPE,
+    SIGNED,
+    RawBody,
+    creates_nothing,
+    raw_body,
+    signed,
+)
 
 with needs(__name__):
     from fastapi import Query
@@ -33,16 +41,6 @@ __all__ = [
     "signed",
 ]
 
-ANY_QUERY = {"x-any-query": True}
-"""For `openapi_extra=` of a route whose callers add query parameters of their own."""
-CREATES_NOTHING = "x-creates-nothing"
-"""The key of an operation in the OpenAPI document that takes no Idempotency-Key; its value is the reason."""
-RAW_BODY = "x-raw-body"
-"""The key of an operation in the OpenAPI document whose body is not checked to be JSON; its value is a RawBody."""
-SIGNED = "x-signed"
-"""The key of an operation in the OpenAPI document that needs no API key, since its sender signs; its value says how."""
-PROBLEM_TYPE = "application/problem+json"
-"""The media type of every error's answer (RFC 9457)."""
 TIME_FORMS = "an age (90s, 15m, 1h, 7d), an ISO 8601 time, or Unix seconds"
 """How a time may be given, for descriptions."""
 
@@ -93,32 +91,6 @@ class Envelope(BaseModel):
     timestamp: float = Field(description="Unix seconds")
     payload: dict[str, Any] = Field(description="What happened; its keys depend on the type, see events/catalogue")
     meta: Meta
-
-
-def creates_nothing(reason: str) -> dict[str, Any]:
-    """For `openapi_extra=` of a POST that takes no `Idempotency-Key`; every other POST below `/api/` takes one."""
-    return {CREATES_NOTHING: reason}
-
-
-@dataclass(frozen=True)
-class RawBody:
-    """What body a route takes that checks it itself: of these media types (none: of any), with at most so many bytes
-    (None: the server's limit). It is handed over as it came. One that does not arrive in time is answered 503, and not
-    408: its sender may send it again.
-    """
-
-    media_types: Sequence[str] = ()
-    most: int | None = None
-
-
-def raw_body(*media_types: str, most: int | None = None) -> dict[str, Any]:
-    """For `openapi_extra=` of a route that takes a body of another form than JSON, or whose bytes are signed."""
-    return {RAW_BODY: {"media_types": list(media_types), "most": most}}
-
-
-def signed(reason: str) -> dict[str, Any]:
-    """For `openapi_extra=` of a route that checks a signature itself: requests for it need no API key."""
-    return {SIGNED: reason}
 
 
 def parse_pattern(texts: list[str]) -> Pattern:

@@ -38,6 +38,8 @@ VERSIONS = sa.Table(
 def versioned(part: str, *steps: Step) -> sa.MetaData:
     """The MetaData for the tables of a part, with the steps that bring older ones forward, the second version's first.
 
+    Of an index of some rows `sqlite_where` says which; it holds for PostgreSQL too.
+
     A step may run on tables that have its form already: `add_column` and `table.create(db, checkfirst=True)` allow for
     that.
     """
@@ -64,6 +66,8 @@ def bring_forward(db: sa.Connection, metadata: sa.MetaData) -> None:
     names = [table.name for table in metadata.sorted_tables]
     part, steps = metadata.info.get("part", names[0]), metadata.info.get("steps", ())
     newest = len(steps) + 1
+    if db.dialect.name == "postgresql":
+        _make_indexes_partial(metadata)
     there = _make_missing(db, _METADATA)
     stored = db.execute(sa.select(VERSIONS.c.version, VERSIONS.c.tables).where(VERSIONS.c.part == part)).one_or_none()
     version = stored.version if stored is not None else 1 if set(names) & set(there) else newest
@@ -77,6 +81,17 @@ def bring_forward(db: sa.Connection, metadata: sa.MetaData) -> None:
     row = {"part": part, "version": newest, "tables": " ".join(names)}
     if stored is None or (stored.version, stored.tables) != (newest, row["tables"]):
         upsert(db, VERSIONS, [row])
+
+
+def _make_indexes_partial(metadata: sa.MetaData) -> None:
+    """Give indexes the `sqlite_where` that they are declared with for PostgreSQL too.
+
+    Declared as `postgresql_where`, it would have each process import that dialect.
+    """
+    for table in metadata.sorted_tables:
+        for index in table.indexes:
+            if (where := index.dialect_kwargs.get("sqlite_where")) is not None:
+                index.dialect_kwargs["postgresql_where"] = where
 
 
 def _make_missing(db: sa.Connection, metadata: sa.MetaData) -> set[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -32,12 +30,10 @@ from brain.links.http_models import (
 )
 from brain.links.models import DeliveryState
 from brain.links.outbound import alert_groups, ask
-from brain.links.prometheus import connector_metrics
 from brain.links.service import ConnectorService
 from brain.links.tasks import ConnectorTasks
 from brain.links.testing import test_connector
 from brain.links.webhooks import WebhookReceiver
-from brain.plugins import Component, PluginContext
 from brain.times import parse_time
 
 NamePath = Annotated[
@@ -162,17 +158,3 @@ def _add_webhook(router: APIRouter, receiver: WebhookReceiver) -> None:
         """
         remote = request.client.host if request.client else "unknown"
         return receipt_view(await receiver.receive(name, request.headers, await request.body(), remote))
-
-
-@asynccontextmanager
-async def open_component(context: PluginContext) -> AsyncIterator[Component]:
-    """Connectors on these parts."""
-    service = ConnectorService(context.database, context.settings)
-    async with ConnectorTasks.open(context, service) as tasks:
-        guard = context.find(EffectGuard)
-        try:
-            router = connectors_router(service, tasks, WebhookReceiver(service, tasks), guard)
-            yield Component(router, tasks.loops, lambda: connector_metrics(service, tasks))
-        finally:
-            if guard is not None:
-                await guard.close()

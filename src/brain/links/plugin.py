@@ -7,7 +7,7 @@ PLUGIN = Plugin(
     purpose="Takes data in by signed webhooks and Singer taps, sends messages out, and knows how each connector is.",
     events="brain.links.events",
     settings="brain.links.settings:ConnectorSettings",
-    open="brain.links.http:open_component",
+    open="brain.links.component:open_component",
     commands={
         "connectors": Command(
             "brain.links.commands:app", "Connectors: list, show, pause, test and replay them; read Singer taps."

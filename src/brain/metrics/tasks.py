@@ -19,7 +19,6 @@ from brain.kit.projection import Projection
 from brain.logs import Log
 from brain.metrics.announce import CONSUMER
 from brain.metrics.definition_store import FORMER_GROUP, SETTINGS, Defined, check, define, read_defined
-from brain.metrics.http import metrics_router
 from brain.metrics.plugin import PLUGIN
 from brain.metrics.projector import EventCounter
 from brain.metrics.prometheus import stored_metrics
@@ -28,7 +27,7 @@ from brain.metrics.schema import changing_tables, make_tables
 from brain.metrics.settings import MetricsSettings
 from brain.metrics.time_range import keep_seconds
 from brain.metrics.watcher import Watcher
-from brain.plugins import Component, PluginContext
+from brain.plugins import Component, PluginContext, Routes
 from brain.store.deletion_clock import deletion_clock
 
 log: Log = Log("brain.metrics")
@@ -61,8 +60,11 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
         with needs("metrics.otlp_endpoint", "otlp"):
             from brain.metrics import otlp
         tasks.append(lambda: otlp.export(context))
-    router = metrics_router(engine, settings)
-    yield Component(router, tasks, lambda: stored_metrics(engine, settings, time.time))
+    yield Component(
+        Routes(("/metrics",), "brain.metrics.http:metrics_router", (engine, settings, time.time)),
+        tasks,
+        lambda: stored_metrics(engine, settings, time.time),
+    )
 
 
 async def count(context: PluginContext, counter: Projection, settings: MetricsSettings) -> None:

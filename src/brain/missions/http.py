@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
 from brain import limits
-from brain.kit.database_threads import for_tasks
 from brain.kit.http import creates_nothing
 from brain.kit.idempotency import request_key
 from brain.missions.http_models import (
@@ -25,9 +22,6 @@ from brain.missions.http_robots import add_robots
 from brain.missions.http_workers import agents_router, tasks_router
 from brain.missions.models import MissionStatus
 from brain.missions.service import Document, MissionService
-from brain.missions.tables import make_tables
-from brain.missions.tasks import MissionTasks
-from brain.plugins import Component, PluginContext
 
 MissionPath = Annotated[str, Path(max_length=limits.ID, description="The mission's id.", examples=[EXAMPLE_ID])]
 
@@ -113,15 +107,9 @@ def _add_moves(router: APIRouter, service: MissionService) -> None:
         return await service.retry(mission_id, given.by)
 
 
-@asynccontextmanager
-async def open_component(context: PluginContext) -> AsyncIterator[Component]:
-    """Missions on these parts."""
-    await for_tasks(context.database, make_tables, context.database)
-    tasks = MissionTasks(context)
+def whole_router(service: MissionService) -> APIRouter:
+    """All routes of the plug-in, of missions, of tasks for workers, and of agents."""
     router = APIRouter()
-    for part in (missions_router(tasks.service), tasks_router(tasks.service), agents_router(tasks.service)):
+    for part in (missions_router(service), tasks_router(service), agents_router(service)):
         router.include_router(part)
-    try:
-        yield Component(router, tasks.loops, tasks.metrics)
-    finally:
-        await tasks.close()
+    return router

@@ -14,7 +14,7 @@ PLUGIN = Plugin(
         "policy.approval_refused",
         "policy.approval_expired",
     ),
-    open="brain.missions.http:open_component",
+    open="brain.missions.component:open_component",
     commands={
         "missions": Command("brain.missions.commands:app", "Missions: run, list, show, cancel, and orders for robots."),
         "agents": Command("brain.missions.commands_agents:app", "Agents: list those that do the tasks of missions."),

@@ -62,7 +62,7 @@ MISSIONS = sa.Table(
 def _partial(name: str, where: str, *columns: str) -> tuple[sa.Index]:
     """An index of the rows that fit. Queries must say the same with literals: SQLite looks at no parameters."""
     fits = sa.text(where)
-    return (sa.Index(f"missions_tasks_{name}", *columns, sqlite_where=fits, postgresql_where=fits),)
+    return (sa.Index(f"missions_tasks_{name}", *columns, sqlite_where=fits),)
 
 
 TASKS = sa.Table(

@@ -7,7 +7,7 @@ Policy, threats, immune, audit, metrics, alerting and incidents are such plug-in
 to write, test and publish one.
 """
 
-from brain.plugins.contract import Command, Component, Plugin, PluginContext, Quick, View
+from brain.plugins.contract import Command, Component, Plugin, PluginContext, Quick, Routes, View
 from brain.plugins.discovery import catalogue, check_plugins, check_running, plugin_faults, plugins
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Plugin",
     "PluginContext",
     "Quick",
+    "Routes",
     "View",
     "catalogue",
     "check_plugins",

@@ -181,13 +181,33 @@ loop; None leaves to the route whatever is unusual, and all that is refused.
 
 
 @dataclass(frozen=True)
+class Routes:
+    """Routes that are made at the first request for one of them, or for the OpenAPI document: to import FastAPI and the
+    models of the API, and to build them, is most of a server's start and a third of its memory.
+    """
+
+    paths: tuple[str, ...]
+    """All begin with one of these: `/weather` has `/weather` itself and what is below `/weather/`."""
+    router: str
+    """`"module:function"`: makes the APIRouter, once, in a thread."""
+    given: tuple[Any, ...] = ()
+    """What the function is called with."""
+
+    def make(self) -> APIRouter:
+        """The router. Raises what the import of the module and the function raise."""
+        module, _, attribute = self.router.partition(":")
+        made: APIRouter = getattr(import_module(module), attribute)(*self.given)
+        return made
+
+
+@dataclass(frozen=True)
 class Component:
     """An opened plug-in: its routes, mounted below /api; its tasks, each run until cancelled and restarted when it
     ends; what it adds to `/metrics`, in a blocking call; its checks in `/readyz`, each a quick call that answers
     "ok" or the fault; and, by their whole paths below /api, the quick answers of POST routes that are asked very often.
     """
 
-    router: APIRouter | None = None
+    router: APIRouter | Routes | None = None
     tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     metrics: Callable[[], Sequence[Metric]] | None = None
     checks: Mapping[str, Callable[[], str]] = field(default_factory=dict)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -16,10 +13,8 @@ from fastapi import APIRouter, Body, Path, Query, Response, status
 from brain import limits
 from brain.kit.http import creates_nothing
 from brain.kit.idempotency import request_key, token_for
-from brain.plugins import Component, PluginContext
 from brain.policy.analysis import analyse
 from brain.policy.approvals import Approval, ApprovalStatus
-from brain.policy.effects import acquire_engine, release_engine
 from brain.policy.engine import PolicyEngine
 from brain.policy.files import rule_from, rules_from, written
 from brain.policy.http_models import (
@@ -46,8 +41,6 @@ from brain.policy.http_models import (
     VersionView,
 )
 from brain.policy.models import EVERYONE
-from brain.policy.prometheus import metrics, readiness
-from brain.policy.quick import quick_answers
 from brain.policy.replay import Replay, overlaid, replay
 from brain.policy.schema import policy_schema
 from brain.stream import EventStream
@@ -61,21 +54,6 @@ RuleIdPath = Annotated[str, Path(max_length=limits.ID, description="The rule's i
 VersionPath = Annotated[int, Path(ge=0, le=limits.COUNT, description="The version's number; 0: before the first.")]
 ApprovalIdPath = Annotated[str, Path(max_length=limits.ID, description="The request's id.")]
 AgentIdPath = Annotated[str, Path(max_length=limits.TEXT, description="The agent's id.")]
-
-
-@asynccontextmanager
-async def open_component(context: PluginContext) -> AsyncIterator[Component]:
-    """The policy routes over rules kept in the store, their events going to the stream."""
-    engine = await asyncio.to_thread(acquire_engine, context)
-    try:
-        yield Component(
-            make_router(engine, context.stream),
-            quick=quick_answers(engine),
-            metrics=partial(metrics, engine),
-            checks={"rules": partial(readiness, engine)},
-        )
-    finally:
-        await asyncio.to_thread(release_engine, context)
 
 
 def make_router(engine: PolicyEngine, stream: EventStream) -> APIRouter:

@@ -6,7 +6,7 @@ PLUGIN = Plugin(
     name="policy",
     purpose="Decides what agents may do: rules, decisions, approvals, containment and the kill switch.",
     events="brain.policy.events",
-    open="brain.policy.http:open_component",
+    open="brain.policy.component:open_component",
     commands={
         "policy": Command("brain.policy.commands:app", "Rules and decisions: what agents may do."),
     },

@@ -11,20 +11,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
-from brain import __version__
-from brain.server import openapi, problems
+from brain.plugins import Routes
+from brain.server import health, problems
+from brain.server.api import Api, PreparesApi, ServesApi
 from brain.server.body import BodyReader
 from brain.server.components import Components
 from brain.server.correlation import Correlation
-from brain.server.events import events_router
-from brain.server.groups import groups_router
 from brain.server.headers import SafeHeaders
-from brain.server.health import health_router
+from brain.server.health import Endpoints
 from brain.server.idempotency import Idempotency
-from brain.server.live import Live, live_router
-from brain.server.page import mount_page, plugins_router
+from brain.server.live import Live
+from brain.server.page import mount_page
 from brain.server.paths import KnownParameters, Paths
 from brain.server.quick import QuickAnswers
 from brain.server.request_keys import RequestKeys
@@ -35,7 +34,7 @@ from brain.store import Store
 from brain.stream import EventStream
 
 
-def create_app(stream: EventStream, store: Store, settings: Settings | None = None) -> FastAPI:
+def create_app(stream: EventStream, store: Store, settings: Settings | None = None) -> Starlette:
     """The ASGI application over an open stream and store.
 
     Raises InvalidInput when `settings` would expose the server without an API key, or a plug-in is at fault.
@@ -48,45 +47,50 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
     keys = RequestKeys(store)
     components = Components(stream, store, settings, {"idempotency keys": keys.sweep_forever})
 
+    api = Api(with_key=sessions is not None)
+    endpoints = health.endpoints(stream, store, components, lambda: live.clients)
+
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with components.opened(app):
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with components.opened(api):
             try:
                 yield
             finally:
                 live.close()
 
-    app = FastAPI(
-        title="BRAiN EventStream",
-        version=__version__,
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-    )
+    app = Starlette(routes=[*endpoints.routes(), *(login_routes(sessions) if sessions else ())], lifespan=lifespan)
     app.state.live = live
-    openapi.install(app, with_key=sessions is not None)
-    for router in (live_router(live), events_router(stream), groups_router(stream)):
-        app.include_router(router, prefix="/api")
-    app.include_router(plugins_router(components.runs_here), prefix="/api")
-    app.include_router(health_router(stream, store, components, lambda: live.clients))
-    app.router.routes += login_routes(sessions) if sessions else []
+    _add_own_routes(api, stream, live, components, endpoints)
     mount_page(app)
-    _add_middleware(app, settings, sessions, keys, components)
+    _add_middleware(app, api, settings, sessions, components, keys)
     return app
 
 
+def _add_own_routes(api: Api, stream: EventStream, live: Live, components: Components, endpoints: Endpoints) -> None:
+    """The routes that belong to no plug-in, in the order of the document."""
+
+    api.add(Routes(("/events",), "brain.server.live_http:live_router", (live,)))
+    api.add(Routes(("/events",), "brain.server.events:events_router", (stream,)))
+    api.add(Routes(("/groups", "/dead-letters"), "brain.server.groups:groups_router", (stream,)))
+    api.add(Routes(("/plugins",), "brain.server.plugin_list:plugins_router", (components.runs_here,)))
+    health_paths = ("/healthz", "/readyz", "/metrics")
+    api.add(Routes(health_paths, "brain.server.health_http:health_router", (endpoints,)), prefix="")
+
+
 def _add_middleware(
-    app: FastAPI, settings: Settings, sessions: Sessions | None, keys: RequestKeys, components: Components
+    app: Starlette, api: Api, settings: Settings, sessions: Sessions | None, components: Components, keys: RequestKeys
 ) -> None:
     """The last one added is the first to see a request."""
-    paths = Paths(app)
+    paths = Paths(api.known)
     problems.install(app, paths.methods)
+    app.add_middleware(ServesApi, api=api)
     app.add_middleware(NamesUnreadable)
     app.add_middleware(Idempotency, keys=keys, paths=paths)
     app.add_middleware(KnownParameters, paths=paths)
     app.add_middleware(BodyReader, limit=settings.body_limit, paths=paths)
     app.add_middleware(QuickAnswers, quick=components.quick, limit=settings.body_limit)
     app.add_middleware(AccessControl, settings=settings, sessions=sessions, paths=paths)
+    app.add_middleware(PreparesApi, api=api)
     app.add_middleware(problems.LastResort)
     app.add_middleware(SafeHeaders)
     app.add_middleware(Correlation)

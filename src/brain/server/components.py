@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapp
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from sqlalchemy import Engine
 
@@ -17,6 +16,7 @@ from brain.kit.database_threads import for_reading
 from brain.kit.outbox import ReportDelivery
 from brain.logs import Log
 from brain.plugins import Component, Plugin, Quick, check_plugins, plugins
+from brain.server.api import Api
 from brain.server.progress import Progress
 from brain.settings import Settings
 from brain.store import Store
@@ -93,7 +93,7 @@ class Components:
             return []
 
     @asynccontextmanager
-    async def opened(self, app: FastAPI) -> AsyncIterator[None]:
+    async def opened(self, api: Api) -> AsyncIterator[None]:
         """Inside the block the plug-ins are open, their routes are mounted below /api, and their tasks run.
 
         Raises InvalidInput when an installed plug-in is broken, OwnedElsewhere when another database keeps its group,
@@ -110,8 +110,7 @@ class Components:
                 component = await opened.enter_async_context(open_plugin(plugin, context))
                 self._add(plugin, component)
                 if component.router is not None:
-                    app.include_router(component.router, prefix="/api")
-            app.openapi_schema = None  # it lists the routes
+                    api.add(component.router)
             async with self._running():
                 yield
 

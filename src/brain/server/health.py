@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Annotated
+from dataclasses import dataclass
 
-from fastapi import APIRouter, Header, Response
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
-from pydantic import BaseModel, Field
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from brain.errors import BrainError
 from brain.logs import Log
@@ -26,38 +26,35 @@ log: Log = Log("brain.health")
 PROBE_SECONDS = 2.0
 """How long a part may take to answer before it counts as not ready."""
 
-_OPENMETRICS = "application/openmetrics-text"
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+OPENMETRICS = "application/openmetrics-text"
 _TEXT = "text/plain"
 
 
-class Health(BaseModel):
-    """Whether the process lives."""
+@dataclass(frozen=True)
+class Endpoints:
+    """What answers at the three paths."""
 
-    status: str = Field(examples=["ok"])
+    healthz: Endpoint
+    readyz: Endpoint
+    metrics: Endpoint
+
+    def routes(self) -> list[Route]:
+        """The three as routes that need no FastAPI."""
+        found = [Route("/healthz", self.healthz), Route("/readyz", self.readyz), Route("/metrics", self.metrics)]
+        for route in found:
+            route.methods = {"GET"}  # no HEAD, as with all routes of the document
+        return found
 
 
-class Readiness(BaseModel):
-    """Whether it can work, part by part."""
+def endpoints(stream: EventStream, store: Store, components: Components, live_clients: Callable[[], int]) -> Endpoints:
+    """The endpoints; the plug-ins add their checks to `/readyz` and their metrics to `/metrics`."""
 
-    status: str = Field(description="ready, or unready when any part is", examples=["ready"])
-    checks: dict[str, str] = Field(description="Each part: ok, or what is wrong", examples=[{"stream": "ok"}])
+    async def healthz(request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
 
-
-def health_router(
-    stream: EventStream,
-    store: Store,
-    components: Components,
-    live_clients: Callable[[], int],
-) -> APIRouter:
-    """The routes of this file; the plug-ins add their checks to `/readyz` and their metrics to `/metrics`."""
-    router = APIRouter(tags=["operation"])
-
-    @router.get("/healthz", summary="The process lives")
-    async def healthz() -> Health:
-        return Health(status="ok")
-
-    @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}}, summary="All parts answer")
-    async def readyz() -> Response:
+    async def readyz(request: Request) -> Response:
         checks = {
             "stream": await _probe("stream", lambda: stream.read(limit=1)),
             "store": await _probe("store", lambda: asyncio.to_thread(store.revision, "readyz")),
@@ -66,22 +63,16 @@ def health_router(
         ready = all(state == "ok" for state in checks.values())
         return JSONResponse({"status": "ready" if ready else "unready", "checks": checks}, 200 if ready else 503)
 
-    @router.get(
-        "/metrics",
-        response_class=Response,
-        responses={200: {"content": {_OPENMETRICS: {"schema": {"type": "string"}}}}},
-        summary="OpenMetrics for Prometheus",
-    )
-    async def metrics(accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
+    async def metrics(request: Request) -> Response:
         found = await stream_metrics(stream)
         found += await components.metrics()
         found.append(GaugeMetricFamily("brain_live_clients", "Clients that follow events/live now", live_clients()))
         registry = CollectorRegistry()
         registry.register(_Snapshot(found))
-        encode, media_type = negotiated(accept)
+        encode, media_type = negotiated(request.headers.get("accept", ""))
         return Response(encode(registry), headers={"Content-Type": media_type})
 
-    return router
+    return Endpoints(healthz, readyz, metrics)
 
 
 async def _probe(part: str, ask: Callable[[], Awaitable[object]]) -> str:
@@ -101,12 +92,12 @@ def negotiated(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
 
     Quality values as in RFC 9110, section 12.4.2; a header that takes neither is answered with OpenMetrics.
     """
-    wanted = {_OPENMETRICS: 0.0, _TEXT: 0.0}
+    wanted = {OPENMETRICS: 0.0, _TEXT: 0.0}
     for media_type in wanted:
         ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
         found = [(ranges.index(name), -quality) for name, quality in _accepted(accept) if name in ranges]
         wanted[media_type] = -min(found)[1] if found else 0.0
-    return choose_encoder(_TEXT if wanted[_TEXT] > wanted[_OPENMETRICS] else _OPENMETRICS)
+    return choose_encoder(_TEXT if wanted[_TEXT] > wanted[OPENMETRICS] else OPENMETRICS)
 
 
 def _accepted(accept: str) -> Iterator[tuple[str, float]]:

@@ -7,15 +7,12 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from brain import limits
 from brain.charter import Pattern
 from brain.errors import InvalidInput, Unavailable
-from brain.kit.http import PatternQuery, parse_pattern
 from brain.logs import Log
 from brain.server.broadcast import Broadcast
 from brain.stream import EventStream
@@ -34,8 +31,6 @@ RETRY_MILLISECONDS = 1000
 
 RESET = "reset"
 """The `event:` of a message that is no event of the stream: types of events have a dot."""
-
-_EXAMPLE = 'id: 1024\nevent: threat.detected\ndata: {"id":"evt_threats_1703001234567_9f3ac81b2d40a1c7", ...}\n\n'
 
 
 @dataclass(frozen=True)
@@ -122,11 +117,13 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-class _EventStream(Response):
+class EventStreamResponse(Response):
+    """Server-sent events."""
+
     media_type = "text/event-stream"
 
 
-class _LiveAnswer(_EventStream):
+class _LiveAnswer(EventStreamResponse):
     def __init__(self, live: Live, start: _Start) -> None:
         super().__init__(headers={"X-Accel-Buffering": "no"})
         del self.headers["content-length"]
@@ -152,31 +149,3 @@ def reset_message(reason: str, position: str) -> bytes:
     """What tells a client to read its state again; it goes on from the position."""
     data = json.dumps({"reason": reason, "position": position}).encode()
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (position.encode(), RESET.encode(), data)
-
-
-def live_router(live: Live) -> APIRouter:
-    """The route of this file."""
-    router = APIRouter(prefix="/events", tags=["events"])
-
-    @router.get(
-        "/live",
-        response_class=_EventStream,
-        summary="Follow the stream as server-sent events",
-        description="`id:` is the position, `event:` the type, `data:` the envelope. From now on, or after a position: "
-        "the `Last-Event-ID` header, which browsers send when they reconnect, or `after`. Where a `Last-Event-ID` is "
-        "not known, or events after it are no longer kept, the answer starts with a message `event: reset`, whose "
-        "`data:` is an object with `reason` and `position`: read your state again; what is stored then follows.",
-        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}}},
-    )
-    async def follow_events(
-        pattern: PatternQuery = ["*"],  # noqa: B006  (FastAPI copies it)
-        after: Annotated[
-            str | None, Query(max_length=limits.TYPE, description="Start after this position", examples=["1024"])
-        ] = None,
-        last_event_id: Annotated[
-            str | None, Header(max_length=limits.TYPE, description="As `after`, and before it")
-        ] = None,
-    ) -> Response:
-        return await live.answer(parse_pattern(pattern), after, last_event_id or None)
-
-    return router

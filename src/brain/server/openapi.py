@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.routing import BaseRoute
 
-from brain.kit.http import PROBLEM_TYPE, SIGNED
+from brain.kit.route_marks import PROBLEM_TYPE, SIGNED
 from brain.server.idempotency import PARAMETER
 from brain.server.paths import takes_key
 from brain.server.problems import Problem
@@ -41,19 +43,9 @@ def answers(*codes: int) -> dict[int | str, dict[str, Any]]:
     return {code: _answer(str(code), None) for code in codes}
 
 
-def install(app: FastAPI, with_key: bool) -> None:
-    """Make `app.openapi()` give the document. `with_key`: requests need the API key."""
-
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _document(app, with_key)
-        return app.openapi_schema
-
-    app.openapi = document  # type: ignore[method-assign]
-
-
-def _document(app: FastAPI, with_key: bool) -> dict[str, Any]:
-    document = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes)
+def document_of(app: FastAPI, routes: Sequence[BaseRoute], with_key: bool) -> dict[str, Any]:
+    """The document of these routes of the application. `with_key`: requests need the API key."""
+    document = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=routes)
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for replaced in ("HTTPValidationError", "ValidationError"):

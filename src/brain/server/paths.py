@@ -7,54 +7,40 @@ FastAPI ignores a query parameter that no endpoint names: with a misspelt filter
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import fastapi.routing
-from fastapi import FastAPI
 from starlette.datastructures import QueryParams
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from brain.errors import InvalidInput
-from brain.kit.http import ANY_QUERY, CREATES_NOTHING, RAW_BODY, SIGNED, RawBody
+from brain.kit.route_marks import ANY_QUERY, CREATES_NOTHING, RAW_BODY, SIGNED, RawBody
 from brain.nearest import nearest
 from brain.server.problems import problem
 
 
 @dataclass(frozen=True)
-class _Path:
+class KnownPath:
+    """A path of the document."""
+
     pattern: re.Pattern[str]
     queries: Mapping[str, frozenset[str] | None]
     """By method: the names of the query parameters; None when any will do."""
     takes_key: bool
     """Whether its POST takes an Idempotency-Key."""
-
-
-@dataclass(frozen=True)
-class _Marked:
-    """A route whose marks are asked for before the body of a request is read."""
-
-    pattern: re.Pattern[str]
-    methods: Collection[str]
-    signed: bool
-    raw: RawBody | None
+    signed: frozenset[str]
+    """The methods whose sender signs, and needs no API key."""
+    raw: Mapping[str, RawBody]
+    """By method: the body of a route that takes other than JSON."""
 
 
 class Paths:
-    """The paths that an application serves now. Routes that are included later are found as well.
+    """The paths that an application serves; `known` gives those among which that of a request may be."""
 
-    The marks of few routes are read from the routes, since each request asks for them: the OpenAPI document takes a
-    second to make.
-    """
-
-    def __init__(self, app: FastAPI) -> None:
-        self._app = app
-        self._document: dict[str, Any] | None = None
-        self._paths: tuple[_Path, ...] = ()
-        self._routes = 0
-        self._marked: tuple[_Marked, ...] = ()
+    def __init__(self, known: Callable[[str], Iterable[KnownPath]]) -> None:
+        self._known = known
 
     def methods(self, path: str) -> frozenset[str]:
         """Every method that this path of a request has; none for a path that is not in the document."""
@@ -66,11 +52,11 @@ class Paths:
 
     def is_signed(self, method: str, path: str) -> bool:
         """Whether such a request is signed with a secret of its own, which its route checks: it needs no API key."""
-        return any(found.signed for found in self._marks(method, path))
+        return any(method in found.signed for found in self._matching(path))
 
     def raw_body(self, method: str, path: str) -> RawBody | None:
         """What body the route of such a request takes; None where that is JSON, as nearly everywhere."""
-        return next((found.raw for found in self._marks(method, path) if found.raw is not None), None)
+        return next((found.raw[method] for found in self._matching(path) if method in found.raw), None)
 
     def unknown_parameters(self, method: str, path: str, query: QueryParams) -> list[str]:
         """A fault for each query parameter that the endpoint does not have."""
@@ -79,16 +65,8 @@ class Paths:
             return []
         return [_fault(name, queries) for name in query if name not in queries]
 
-    def _marks(self, method: str, path: str) -> Iterator[_Marked]:
-        if len(self._app.routes) != self._routes:
-            self._routes, self._marked = len(self._app.routes), tuple(_read_marks(self._app))
-        return (found for found in self._marked if method in found.methods and found.pattern.match(path))
-
-    def _matching(self, path: str) -> Iterator[_Path]:
-        document = self._app.openapi()
-        if document is not self._document:
-            self._document, self._paths = document, tuple(_read(document))
-        return (found for found in self._paths if found.pattern.match(path))
+    def _matching(self, path: str) -> Iterator[KnownPath]:
+        return (found for found in self._known(path) if found.pattern.match(path))
 
 
 class KnownParameters:
@@ -109,20 +87,13 @@ class KnownParameters:
         await self._app(scope, receive, send)
 
 
-def _read(document: Mapping[str, Any]) -> Iterator[_Path]:
+def known_paths(document: Mapping[str, Any]) -> Iterator[KnownPath]:
+    """The paths of an OpenAPI document."""
     for path, operations in document["paths"].items():
         queries = {method.upper(): _names(found) for method, found in operations.items()}
-        yield _Path(compile_path(path)[0], queries, takes_key(path, operations.get("post")))
-
-
-def _read_marks(app: FastAPI) -> Iterator[_Marked]:
-    flattened = getattr(fastapi.routing, "iter_route_contexts", iter)  # routers were copied in by older versions
-    routes: Iterator[Any] = flattened(app.routes)
-    for route in routes:
-        extra = getattr(route, "openapi_extra", None) or {}
-        if SIGNED in extra or RAW_BODY in extra:
-            raw = RawBody(**extra[RAW_BODY]) if RAW_BODY in extra else None
-            yield _Marked(compile_path(route.path)[0], route.methods, SIGNED in extra, raw)
+        signed = frozenset(method.upper() for method, found in operations.items() if SIGNED in found)
+        raw = {method.upper(): RawBody(**found[RAW_BODY]) for method, found in operations.items() if RAW_BODY in found}
+        yield KnownPath(compile_path(path)[0], queries, takes_key(path, operations.get("post")), signed, raw)
 
 
 def takes_key(path: str, post: Mapping[str, Any] | None) -> bool:

@@ -9,15 +9,15 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brain.errors import BrainError, InvalidInput
-from brain.kit.http import PROBLEM_TYPE
+from brain.kit.route_marks import PROBLEM_TYPE
 from brain.logs import Log
 
 log: Log = Log("brain.server")
@@ -53,7 +53,7 @@ def problem(status: int, title: str, detail: str, faults: Sequence[str] = ()) ->
     return Response(msgspec.json.encode(body), status, media_type=PROBLEM_TYPE)
 
 
-def install(app: FastAPI, methods: Callable[[str], Collection[str]]) -> None:
+def install(app: Starlette, methods: Callable[[str], Collection[str]]) -> None:
     """Answer errors of endpoints and of the framework as problems; `methods` gives the methods of a path."""
 
     async def http_error(request: Request, error: Exception) -> Response:
@@ -63,7 +63,6 @@ def install(app: FastAPI, methods: Callable[[str], Collection[str]]) -> None:
         return _http_error(request, error)
 
     app.add_exception_handler(BrainError, _brain_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, http_error)
 
 
@@ -114,9 +113,9 @@ def brain_problem(method: str, path: str, error: BrainError) -> Response:
     return answer
 
 
-async def _validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    faults = [_fault(found) for found in error.errors()]
+def invalid(errors: Sequence[dict[str, Any]]) -> Response:
+    """The answer to a request whose values pydantic finds at fault."""
+    faults = [_fault(found) for found in errors]
     detail = faults[0] if len(faults) == 1 else f"{len(faults)} values are not acceptable"
     return problem(InvalidInput.status, InvalidInput.title, detail, faults)
 

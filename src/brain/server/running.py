@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +82,7 @@ async def serving(
             yield Running(_url(listener), stream, work)
         finally:
             app.state.live.close()
-            server.should_exit = True
+            server.stop()
             await work
 
 
@@ -110,11 +110,27 @@ def stop_signals() -> Iterator[asyncio.Event]:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its own signal handling; `up` is set when it listens."""
+    """uvicorn without its own signal handling, and without its look ten times a second whether it is to end.
+
+    `up` is set when it listens.
+    """
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.up = asyncio.Event()
+        self._over = asyncio.Event()
+
+    def stop(self) -> None:
+        """Have `serve` end in order."""
+        self.should_exit = True
+        self._over.set()
+
+    async def main_loop(self) -> None:
+        """Until `stop`: renew the date in the headers every second."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._over.wait()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from brain.logs import Log
@@ -34,10 +34,18 @@ class ChangeSignal:
                 self._listeners = {each: its for each, its in self._listeners.items() if each is not event}
 
     def notify(self) -> None:
-        """Wake all listeners; those whose loop has ended meanwhile are passed over."""
+        """Wake all listeners, those of one loop together; those whose loop has ended meanwhile are passed over."""
+        waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Event]] = {}
         for event, loop in self._listeners.items():
             if not event.is_set():
-                try:
-                    loop.call_soon_threadsafe(event.set)
-                except RuntimeError:
-                    log.debug("the event loop of a listener has ended")
+                waiting.setdefault(loop, []).append(event)
+        for loop, events in waiting.items():
+            try:
+                loop.call_soon_threadsafe(_set, events)
+            except RuntimeError:
+                log.debug("the event loop of a listener has ended")
+
+
+def _set(events: Iterable[asyncio.Event]) -> None:
+    for event in events:
+        event.set()

@@ -173,15 +173,19 @@ def index_of(backend: Backend) -> EventIndex:
 async def keep_index(stream: EventStream) -> None:
     """Index what is stored until cancelled; with a backlog, half of the time at most."""
     index, backoff = index_of(stream.backend), Backoff(0.2, 5.0)
-    while True:
-        began = time.monotonic()
-        try:
-            more = await stream.call(index.advance)
-        except Closed:
-            return
-        except Unavailable as error:
-            log.warning("the index of the stream waits for the backend", error=str(error))
-            await asyncio.sleep(backoff.next_delay())
-            continue
-        backoff.reset()
-        await asyncio.sleep(time.monotonic() - began if more else REST)
+    with stream.changes.listen() as changed:
+        while True:
+            changed.clear()
+            began = time.monotonic()
+            try:
+                more = await stream.call(index.advance)
+            except Closed:
+                return
+            except Unavailable as error:
+                log.warning("the index of the stream waits for the backend", error=str(error))
+                await asyncio.sleep(backoff.next_delay())
+                continue
+            backoff.reset()
+            await asyncio.sleep(time.monotonic() - began if more else REST)
+            if not more:
+                await stream.wait_for_change(changed)

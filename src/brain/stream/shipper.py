@@ -244,6 +244,8 @@ class Shipper:
         self.failures: int = 0
         self.recovered: int = 0  # records of dead processes stored by this one
         self.last_error: str = ""
+        self.stored_to: str | None = None
+        """The position of the last event that was stored, of which `on_stored` has been called or is about to be."""
         self._backend = backend
         self._root = root
         self._journal = journal
@@ -426,11 +428,15 @@ class Shipper:
                 self._drained.set()
             if self._flushes:
                 self._answer_flushes()
-            if not worked:
+            if not worked or self._is_done():
                 self.idle = True
                 if self._journal.next_seq <= self._own.next:
                     self._sleep()
                 self.idle = False
+
+    def _is_done(self) -> bool:
+        """Whether there is nothing to store, so that there is no need to look at the files once more."""
+        return not self._orphans and self._journal.next_seq <= self._own.next
 
     def _sleep(self) -> None:
         """Wait for `wake`, or until it is time for housekeeping."""
@@ -480,6 +486,8 @@ class Shipper:
             return False
 
     def _announce(self, records: list[Record], positions: list[str]) -> None:
+        if positions:
+            self.stored_to = positions[-1]
         with self._receipts:
             if positions:
                 first, last = records[0].seq, records[-1].seq

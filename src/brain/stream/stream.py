@@ -801,10 +801,13 @@ class EventStream(OutboxStream):
         return self._readers
 
     async def wait_for_change(self, changed: asyncio.Event) -> None:
-        """Wait until the stream has grown, or a second: a lost connection must not be waited for for ever."""
+        """Wait until the stream has grown, or for a while: a lost connection must not be waited for for ever.
+
+        A second where the stream itself may be lost, five where it is a file.
+        """
         self._watch()
         try:
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(5.0 if self.backend.durable else 1.0):
                 await changed.wait()
         except TimeoutError:
             return
@@ -839,7 +842,7 @@ class EventStream(OutboxStream):
                     position = self.backend.tail()
                     self.changes.notify()
                 elif self.backend.wait(position, 0.5):
-                    position = None
+                    position = self._stored_after(position)
             except Exception as error:  # noqa: BLE001  (the thread must live on; the backend's state is logged)
                 if self._stopping.is_set():
                     return  # the backend was closed under it
@@ -849,6 +852,11 @@ class EventStream(OutboxStream):
                     log.warning("the backend cannot be watched for new events; trying again", error=str(error))
                 position = None
                 self._stopping.wait(0.2)
+
+    def _stored_after(self, position: str) -> str | None:
+        """Where this process has stored an event after the position, of which its listeners know; None when nowhere."""
+        own = None if self._shipper is None else self._shipper.stored_to
+        return own if own is not None and position_key(own) > position_key(position) else None
 
     def _forked(self) -> None:
         """In a forked child: journal, lock, threads and memberships stay the parent's (see `lock_folder`)."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -13,7 +11,6 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request, Response, We
 from brain.extras import is_installed, pip_line
 from brain.kit.database_threads import for_reading
 from brain.kit.http import PROBLEM_TYPE, TIME_FORMS, TimeText, creates_nothing, raw_body
-from brain.plugins import Component, PluginContext
 from brain.telemetry.claims import Wanted
 from brain.telemetry.http_models import (
     ServiceView,
@@ -28,7 +25,6 @@ from brain.telemetry.otlp import OtlpBody
 from brain.telemetry.query import Document
 from brain.telemetry.requests import JSON, PROTOBUF, SIGNALS
 from brain.telemetry.service import Telemetry
-from brain.telemetry.settings import TelemetrySettings
 from brain.telemetry.tables import NAME
 from brain.times import parse_time
 
@@ -69,18 +65,15 @@ _ANSWERS = {
 }
 
 
-@asynccontextmanager
-async def open_component(context: PluginContext) -> AsyncIterator[Component]:
-    """The plug-in on these parts. The database need not answer yet."""
-    settings = context.table(TelemetrySettings)
-    telemetry = Telemetry(context)
+def telemetry_router(telemetry: Telemetry, most: int) -> APIRouter:
+    """The routes over this service; bodies of OTLP have at most so many bytes."""
     router = APIRouter(prefix="/telemetry", tags=["telemetry"])
     for signal in SIGNALS:
-        _add_otlp(router, signal, telemetry.ingest, settings.body_bytes)
+        _add_otlp(router, signal, telemetry.ingest, most)
     _add_reading(router, telemetry)
     _add_usage(router, telemetry)
     _add_sockets(router, telemetry)
-    yield Component(router, telemetry.tasks, telemetry.metrics)
+    return router
 
 
 def _add_otlp(router: APIRouter, signal: str, ingest: Ingest, most: int) -> None:

@@ -7,7 +7,7 @@ PLUGIN = Plugin(
     purpose="Takes OpenTelemetry and live sources in: usage of models and tools by agent, windows, gaps, silence.",
     events="brain.telemetry.events",
     settings="brain.telemetry.settings:TelemetrySettings",
-    open="brain.telemetry.http:open_component",
+    open="brain.telemetry.component:open_component",
     commands={
         "telemetry": Command(
             "brain.telemetry.commands:app",

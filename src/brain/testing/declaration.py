@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from pydantic import ValidationError
 
 from brain.charter import EventType, Pattern
 from brain.errors import BrainError
 from brain.kit.context import open_plugin
 from brain.kit.database import open_database
-from brain.plugins import Component, Plugin, PluginContext, plugins
+from brain.plugins import Component, Plugin, PluginContext, Routes, plugins
 from brain.settings import CoreSettings, model_with
 from brain.store import open_store
 from brain.stream import EventStream
@@ -138,11 +138,21 @@ async def _open(plugin: Plugin, settings: CoreSettings, installed: Mapping[str, 
 def _check_component(component: Component) -> None:
     """Raises what its routes, metrics or checks raise, and TypeError for a check that answers no text."""
     if component.router is not None:
-        app = FastAPI()
-        app.include_router(component.router, prefix="/api")
-        app.openapi()
+        _check_routes(component.router)
     if component.metrics is not None:
         list(component.metrics())
     for name, check in component.checks.items():
         if not isinstance(check(), str):
             raise TypeError(f"the check {name!r} answers {check()!r}, not a text")
+
+
+def _check_routes(routes: APIRouter | Routes) -> None:
+    """Raises what building them raises, and ValueError for a path that is not below those that are declared."""
+    app = FastAPI()
+    app.include_router(routes.make() if isinstance(routes, Routes) else routes, prefix="/api")
+    paths = app.openapi()["paths"]
+    if isinstance(routes, Routes):
+        declared = tuple(f"/api{path}" for path in routes.paths)
+        for path in paths:
+            if not any(path == one or path.startswith(f"{one}/") for one in declared):
+                raise ValueError(f"the route {path} is not below {' or '.join(declared)}, and would not be found")

@@ -9,9 +9,8 @@ from functools import partial
 
 from brain.errors import BrainError
 from brain.logs import Log
-from brain.plugins import Component, PluginContext
+from brain.plugins import Component, PluginContext, Routes
 from brain.threats.detections import FORMER_GROUP, GROUP, DenialDetection
-from brain.threats.http import threats_router
 from brain.threats.service import ThreatService
 
 log: Log = Log("brain.threats")
@@ -24,7 +23,10 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """Threats on a server's stream and store, detections included."""
     service = ThreatService(context.stream, context.store)
     context.stream.plugin_consumer(GROUP, "policy.action_denied", DenialDetection(service).handle, former=FORMER_GROUP)
-    yield Component(threats_router(service), tasks=(partial(refresh_regularly, service),))
+    yield Component(
+        Routes(("/threats",), "brain.threats.http:threats_router", (service,)),
+        tasks=(partial(refresh_regularly, service),),
+    )
 
 
 async def refresh_regularly(service: ThreatService) -> None:

@@ -10,11 +10,11 @@ Events of changes have rows of their own (`put_event`), which come to the stream
 to threats and immune (`put_health`, `put_threat`), which are in effect once (`ReportDelivery`).
 """
 
-from brain.kit.outbox.dispatcher import Dispatcher, DispatchOptions, Outcomes
+from typing import TYPE_CHECKING
+
+from brain.exports import lazy
 from brain.kit.outbox.events import EventShipping, events_topic, put_encoded, put_event, ship_waiting, waiting_events
 from brain.kit.outbox.news import news_of
-from brain.kit.outbox.prometheus import outbox_metrics, shipping_metrics
-from brain.kit.outbox.reporting import ReportDelivery, send_waiting
 from brain.kit.outbox.reports import put_health, put_threat
 from brain.kit.outbox.table import (
     EVENTS_LABEL,
@@ -31,6 +31,20 @@ from brain.kit.outbox.table import (
     put,
     retry_refused,
 )
+
+if TYPE_CHECKING:
+    from brain.kit.outbox.dispatcher import Dispatcher, DispatchOptions, Outcomes
+    from brain.kit.outbox.prometheus import outbox_metrics, shipping_metrics
+    from brain.kit.outbox.reporting import ReportDelivery, send_waiting
+else:
+    __getattr__ = lazy(
+        __name__,
+        {
+            "brain.kit.outbox.dispatcher": ["DispatchOptions", "Dispatcher", "Outcomes"],
+            "brain.kit.outbox.prometheus": ["outbox_metrics", "shipping_metrics"],
+            "brain.kit.outbox.reporting": ["ReportDelivery", "send_waiting"],
+        },
+    )
 
 __all__ = [
     "EVENTS_LABEL",

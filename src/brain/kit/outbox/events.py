@@ -10,6 +10,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -21,10 +22,12 @@ from brain.kit.outbox.news import news_of, note_written
 from brain.kit.outbox.table import event_row, events, metadata
 from brain.kit.sql import insert_missing
 from brain.logs import Log
-from brain.stream import EventStream
 from brain.stream.outbox_rows import OutboxRow, encoded
 from brain.stream.outbox_shipment import OutboxShipment, give_way
 from brain.stream.retry import Backoff
+
+if TYPE_CHECKING:
+    from brain.stream import EventStream
 
 log: Log = Log("brain.outbox")
 

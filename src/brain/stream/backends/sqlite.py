@@ -19,6 +19,8 @@ from typing import Any
 import msgspec
 
 from brain.errors import Unavailable
+from brain.file_notices import FileWatch, touch
+from brain.logs import Log
 from brain.store.connection import LockedConnection
 from brain.store.ours import claim
 from brain.store.rules import new_token
@@ -38,6 +40,8 @@ from brain.stream.backends import (
 )
 from brain.stream.dead_letters import DeadLetter, check_followed, unpack_letter
 from brain.stream.matching import EventFilter
+
+log: Log = Log("brain.stream")
 
 _VERSION_1 = """
 CREATE TABLE IF NOT EXISTS events (position INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB NOT NULL, only_group TEXT);
@@ -72,18 +76,31 @@ _SCHEMA = Schema("stream", (_VERSION_1, _VERSION_2, _VERSION_3))
 _AHEAD = 60.0  # seconds by which the clocks of two processes may differ
 _ROWS = 250  # events written by one INSERT statement: one step, during which other threads of Python can run
 _HEAD = -1  # the `part` of what is kept of a block of the index besides its parts
-_POLL = 0.002  # seconds between looks for events that another process stored
+_POLL = 0.002  # seconds between looks for events that another process stored, where the system tells of none
+_SAFETY = 0.1  # seconds between such looks where it does: a process of an earlier version touches no file
+
+
+_TIDIED_AFTER = 200  # transactions after which what they wrote is taken from the write-ahead log into the database ...
+_TIDIED_EVERY = 1.0  # ... at most so often, in seconds, by a thread that no transaction waits for
+_TIDIED_AT_ONCE = 4000  # pages in the log (16 MB) from which on a transaction does it
 
 
 class SQLiteBackend:
-    """A writing, a reading and a polling connection, each behind a lock."""
+    """A writing, a reading and a polling connection, each behind a lock.
+
+    To take the pages of the write-ahead log into the database ends in two fsyncs, several milliseconds. A thread of its
+    own does it, with a connection of its own, so that they are not in the way of an event.
+    """
 
     durable = True
 
     def __init__(self, url: str, *, power: bool = False) -> None:
         self.path: Path = sqlite_file(url)
-        self._appended = threading.Condition()
+        self._log_file = self.path.with_name(f"{self.path.name}-wal")
+        self._news = FileWatch(self._log_file)
         self._timed = 0.0
+        self._untidied = 0  # transactions
+        self._tidied_at = 0.0
         try:
             self._writer = LockedConnection(lambda: _connect(self.path, power))
             self._file = SQLiteFile(self.path)
@@ -211,20 +228,21 @@ class SQLiteBackend:
         """As Backend says."""
         position = position_number(after)
         deadline = time.monotonic() + timeout
-        while True:
-            with self._appended:
-                if self._last > position or self._appended.wait_for(lambda: self._last > position, _POLL):
-                    return True
+        while self._last <= position:
+            self._news.follow()
             try:
                 with self._poller as db:
                     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
             except sqlite3.Error as error:
                 raise Unavailable(f"stream: {explained(self.path, error)}") from error
             if row and row[0] > position:
-                self._ring(row[0])
-                return True
-            if time.monotonic() >= deadline:
+                break
+            left = deadline - time.monotonic()
+            if left <= 0:
                 return False
+            if self._news.wait(min(left, _SAFETY), _POLL) and self._last > position:
+                time.sleep(_POLL)  # this process has stored it, and those who wait for it here go first
+        return True
 
     def create_group(self, group: str, pattern: str, start: str) -> None:
         """As Backend says."""
@@ -477,11 +495,12 @@ class SQLiteBackend:
     def for_child(self) -> SQLiteBackend:
         """As Backend says. Its connections open the file again by themselves: see LockedConnection."""
         child = copy(self)
-        child._appended = threading.Condition()
+        child._news = FileWatch(self._log_file)
         return child
 
     def close(self) -> None:
         """As Backend says."""
+        self._news.close()
         for connection in (self._writer, self._reader, self._poller):
             connection.close()
 
@@ -500,6 +519,20 @@ class SQLiteBackend:
                     raise
         except sqlite3.Error as error:
             raise Unavailable(f"stream: {explained(self.path, error)}") from error
+        self._untidied += 1
+        if self._untidied >= _TIDIED_AFTER and time.monotonic() - self._tidied_at >= _TIDIED_EVERY:
+            self._untidied, self._tidied_at = 0, time.monotonic()
+            threading.Thread(target=self._tidy, name="brain-tidier", daemon=True).start()
+
+    def _tidy(self) -> None:
+        """Take what the write-ahead log holds into the database; what cannot be taken now is taken the next time."""
+        try:
+            tidier = LockedConnection(lambda: _connect(self.path, False))
+            with tidier as db:
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            tidier.close()
+        except sqlite3.Error as error:
+            log.debug("the write-ahead log was not tidied; a later turn does it", error=str(error))
 
     def _query(self, statement: str, *values: object) -> list[Any]:
         self._file.check()
@@ -510,9 +543,9 @@ class SQLiteBackend:
             raise Unavailable(f"stream: {explained(self.path, error)}") from error
 
     def _ring(self, last: int) -> None:
-        with self._appended:
-            self._last = max(self._last, last)
-            self._appended.notify_all()
+        """Wake who waits for events after the last one, in this and other processes."""
+        self._last = max(self._last, last)
+        touch(self._log_file)
 
     def _check_group(self, db: sqlite3.Connection, group: str) -> None:
         if db.execute("SELECT 1 FROM groups WHERE name = ?", (group,)).fetchone() is None:
@@ -529,6 +562,7 @@ def _connect(path: Path, power: bool) -> sqlite3.Connection:
     claim(db, path)
     use_wal(db)
     db.execute(f"PRAGMA synchronous={'FULL' if power else 'NORMAL'}")
+    db.execute(f"PRAGMA wal_autocheckpoint={_TIDIED_AT_ONCE}")
     return db
 
 

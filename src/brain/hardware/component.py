@@ -1,0 +1,24 @@
+"""The plug-in opened: its routes and its tasks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from brain.hardware.host import HostSensors
+from brain.hardware.settings import HardwareSettings
+from brain.hardware.tasks import HardwareTasks
+from brain.plugins import Component, PluginContext, Routes
+
+
+@asynccontextmanager
+async def open_component(context: PluginContext) -> AsyncIterator[Component]:
+    """Hardware on these parts."""
+    settings = context.table(HardwareSettings)
+    async with HardwareTasks.open(context, HostSensors(settings.paths)) as tasks:
+        yield Component(
+            Routes(("/hardware",), "brain.hardware.http:hardware_router", (tasks.service, HostSensors(settings.paths))),
+            tasks.loops,
+            tasks.metrics,
+            {"hardware": tasks.check},
+        )
