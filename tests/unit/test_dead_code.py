@@ -18,7 +18,6 @@ USED = {
     "__getattr__": "called by Python for names of a module",
     "_connected": "called by SQLAlchemy for each connection",
     "_disposed": "called by SQLAlchemy when an engine is disposed of",
-    "build_middleware_stack": "overrides Starlette's",
     "capture_signals": "overrides uvicorn's",
     "main_loop": "likewise",
     "collect": "called by prometheus_client",
