@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Guess: five fields of cron mean the same day to APScheduler's from_crontab, croniter and cronsim: `0 0 */2 * 1` and `0 0 * *
-# 1`.
-# Truth: `0 0 * * 1` is Tuesday to APScheduler (it counts from Monday as 0) and Monday to the others. With both day fields set,
-# APScheduler asks for both, croniter for either, cronsim for both only where one begins with a star: three first days.
-# Why it matters: a maintenance window or a patrol moves by a day, or comes seven times as often, when its line of cron is
-# handed to another scheduler. Write days as names, never both day fields, and print the next five times before the switch.
+# Guess: five fields of cron mean the same days to APScheduler's from_crontab, croniter and cronsim.
+# Truth: `0 0 * * 1` is Tuesday to APScheduler (0 is its Monday). With both day fields set it asks for both, croniter for
+# either, cronsim for both only where one begins with a star: `0 0 */2 * 1` has three first days.
+# Why it matters: a maintenance window or a patrol moves by a day, or comes many times as often, under another scheduler. Write
+# days as names, never both day fields, and print the next five times before the switch.
 set -euo pipefail
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
 python3 -m venv v && v/bin/pip install -q apscheduler==3.11.3 croniter==7.0.0 cronsim==2.8

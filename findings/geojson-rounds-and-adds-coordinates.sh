@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # Guess: geojson.loads followed by dumps gives back the numbers and the properties that were there.
-# Truth: coordinates are rounded to 6 places by default, on reading as well; and an object inside of `properties` that has a key
-# `type` with a word like Point or Feature is turned into a geometry and comes out with `coordinates` or `geometry` added.
-# Why it matters: a surveyed map that is read and saved loses up to 6 cm for good, and the properties of devices ("type":
-# "Point", a measuring point) are other than before. Set geojson.geometry.DEFAULT_PRECISION, or use json for what is only passed
-# on.
+# Truth: coordinates are rounded to 6 places, on reading as well; an object in `properties` whose `type` is a word like Point is
+# made a geometry and comes out with `coordinates` added.
+# Why it matters: a surveyed map that is read and saved loses up to 6 cm for good, and properties of devices ("type": "Point")
+# are other ones. Set geojson.geometry.DEFAULT_PRECISION, or use json for what is only passed on.
 set -euo pipefail
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
 python3 -m venv v && v/bin/pip install -q geojson==3.3.0

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Guess: the writer of mcap-ros2-support refuses a message with a field that its definition does not have, or without one that
-# it has.
+# Guess: the writer of mcap-ros2-support refuses a message with a field that its definition does not have, or without one.
 # Truth: it passes over the unknown one and writes 0 for the missing: {"linaer": {"x": 1.0}} becomes a Twist of zeros. Bounds
 # (string<=3) are not held, and 1.7 becomes 1 in a uint8.
-# Why it matters: a recording or a bridge that misspells a field holds "the robot stands still", which reads like data. Compare
-# the keys with the definition before writing, or use rosbags, whose message classes raise.
+# Why it matters: a recording or a bridge that misspells a field says "the robot stands still", which reads like data. Compare
+# the keys with the definition first, or use rosbags, whose message classes raise.
 set -euo pipefail
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
 python3 -m venv v && v/bin/pip install -q mcap==1.6.0 mcap-ros2-support==0.6.0

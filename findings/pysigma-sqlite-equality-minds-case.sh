@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Guess: strings of Sigma match without regard to case, as its specification says, also in the SQL that pySigma writes for
-# SQLite.
+# Guess: strings of Sigma match without regard to case, as its specification says, also in pySigma's SQL for SQLite.
 # Truth: only with a wildcard, which becomes LIKE. A plain value becomes `=`, which minds the case: `whoami` does not find
-# "Whoami", `whoam*` does. In the same backend group-by folds case, and Loki's backend folds it everywhere.
-# Why it matters: a rule that fires in one place is silent in the other; names of commands and users are what attackers write in
-# odd case. Put COLLATE NOCASE on the columns.
+# "Whoami", `whoam*` does. Loki's backend folds case in both.
+# Why it matters: a rule that fires in one place is silent in another, and names of commands and users are what attackers write
+# in odd case. Put COLLATE NOCASE on the columns.
 set -euo pipefail
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
 python3 -m venv v && v/bin/pip install -q pysigma-backend-sqlite==2.1.1 pysigma==2.0.1

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Guess: `timespan: 10m` of a Sigma correlation is a window that slides: 5 events within any 10 minutes match, in each backend.
+# Guess: `timespan: 10m` of a Sigma correlation is a sliding window: 5 events within any 10 minutes match, in each backend.
 # Truth: for Splunk it is `bin _time span=10m`, for ES|QL `date_trunc(10minutes, @timestamp)`: fixed buckets of the clock. Four
-# events before the full ten minutes and four after, a minute in all, match nothing. Loki's query slides.
-# Why it matters: bursts across a boundary are missed: a burst that is just large enough and lasts half the span is missed about
-# half the time. A test whose events begin at 12:00:00 never shows it. Halve the threshold or the span, or run overlapping
-# searches.
+# events just before a boundary and four after it match nothing. Loki's query slides.
+# Why it matters: a burst that is just large enough and lasts half the span is missed about half the time; a test whose events
+# begin at 12:00:00 never shows it. Halve the threshold, or run overlapping searches.
 set -euo pipefail
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
 python3 -m venv v && v/bin/pip install -q pysigma-backend-splunk==2.1.0 pysigma-backend-elasticsearch==2.1.1 pysigma-backend-loki==0.15.1 pysigma==1.5.1

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Guess: can.Message(arbitration_id=0x123) is a standard frame, since the identifier has 11 bits; a filter on 0x123 with mask
-# 0x7FF takes standard frames.
+# Guess: can.Message(arbitration_id=0x123) is a standard frame, and a filter on 0x123 with mask 0x7FF takes standard frames.
 # Truth: the frame is extended (29 bits) unless is_extended_id=False is given, and a filter without the key `extended` takes
 # both kinds: 0x12345123 passes the filter for 0x123.
-# Why it matters: a stop command that is sent so reaches no drive, since devices listen to standard frames; the bus acknowledges
-# it all the same. And foreign extended traffic is decoded as the drive's own. Say both each time.
+# Why it matters: a stop command that is sent so reaches no drive that listens to standard frames, and no error says so; foreign
+# extended frames are decoded as the drive's own. Say both each time.
 set -euo pipefail
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
 python3 -m venv v && v/bin/pip install -q python-can==4.6.1

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Guess: three quantile sketches differ by their promised error only: of 1, 2, 3 and 100 ms, p99 is about 100.
-# Truth: ddsketch says 3 (it takes the lower neighbour: only q=1 reaches the largest of few values); tdigest interpolates also
-# below the smallest value: p1 of 10 and 20 is 5.2; hdrhistogram says 100.
-# Why it matters: p99 over a short window of few calls, which is what alerts on a single agent look at, hides the one bad call
-# in one library and shows it in the other; a dashboard may show a latency that no call had. Compare maxima, or ask for more
-# values.
+# Guess: quantile sketches differ by their promised error only: of 1, 2, 3 and 100 ms, p99 is about 100.
+# Truth: ddsketch says 3 (it takes the lower neighbour: of few values only q=1 reaches the largest), hdrhistogram and tdigest
+# say 100; and tdigest also goes below the smallest value: p1 of 10 and 20 is 5.2.
+# Why it matters: p99 over a short window of few calls, as alerts on one agent use it, hides the one bad call in one library and
+# shows it in another; a chart may show a latency that no call had. Compare maxima.
 set -euo pipefail
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
 python3 -m venv v && v/bin/pip install -q ddsketch==3.0.1 tdigest==0.5.2.2 hdrhistogram==0.10.8

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Guess: in a `transitions` Machine with queued=True, an error in one model's callback concerns that model; a queued trigger
-# that answered True will run.
+# Guess: in a `transitions` Machine with queued=True, an error in one model's callback leaves other models' triggers alone.
 # Truth: the queue belongs to the machine: the error empties it, and triggers of other models are gone, though each of them
-# answered True. A trigger whose condition refuses it answers True as well.
-# Why it matters: one machine over a fleet is the usual way. A fault in one robot's callback swallows the stop of another, and
-# its caller has True in hand. Use a machine for each robot, or look at the state afterwards.
+# answered True (as do those that a condition refuses).
+# Why it matters: one machine over a fleet is usual. A fault in one robot's callback swallows the stop of another, and its
+# caller has True in hand. Use a machine for each robot, or look at the state afterwards.
 set -euo pipefail
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
 python3 -m venv v && v/bin/pip install -q transitions==0.9.3

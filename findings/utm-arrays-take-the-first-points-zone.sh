@@ -2,8 +2,8 @@
 # Guess: utm.from_latlon on arrays gives each point in its own UTM zone, or refuses points of several zones.
 # Truth: all points are put into the zone of the first one: Paris after Berlin gets an easting of -431563 in zone 33, where its
 # own is 448596 in zone 31. Which zone it is depends on the order of the rows.
-# Why it matters: distances and map tiles of a fleet in two cities are wrong by hundreds of metres to kilometres, and other ones
-# after a sort. Convert by site, or give force_zone_number.
+# Why it matters: distances in the second city come out 1 % too long, its tiles and grid cells are elsewhere, and all changes
+# with a sort. Convert by site, or give force_zone_number.
 set -euo pipefail
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
 python3 -m venv v && v/bin/pip install -q utm==0.9.0 numpy==2.4.6
