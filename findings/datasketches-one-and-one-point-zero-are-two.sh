@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Guess: the sketches of Apache DataSketches count 1, 1.0 and True as one distinct value, as Python does, and "" as a value.
-# Truth: 1 and 1.0 are two (True is 1), 0 and 0.0 are one; the empty text is passed over; integers from 2**64 on are taken as
+# Truth: 1 and 1.0 are two (True is 1), 0 and 0.0 are one; the empty text is passed over; integers from 2**63 on are taken as
 # floats, so that 2**70 and 2**70 + 1 are one. HLL, theta and CPC agree.
 # Why it matters: ids that pass through JSON or pandas become floats on one side, and the same agents count twice or do not
 # intersect; neighbouring ids of 128 bits are one. Turn each value into a text first, and give the empty one a mark.

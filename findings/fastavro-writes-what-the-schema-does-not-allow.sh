@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Guess: fastavro's writer holds the schema: it refuses a misspelt field, 1.9 or 2**40 for an `int` of 32 bits, and "false" for
-# a boolean.
+# Guess: fastavro's writer holds the schema: it refuses a misspelt field, 1.9 or 2**40 for an `int`, "false" for a boolean.
 # Truth: it writes null for the misspelt optional field, 1 for 1.9, "false" as true and 2**40 as it is, more than an Avro int
-# holds; of the union ["double", "long"] 2**60 + 1 takes the first that fits and comes back as another number.
+# holds; of ["double", "long"] 2**60 + 1 takes the first and comes back as another number.
 # Why it matters: events on a bus with a schema registry count as checked, and wrong ones are found by consumers in other
-# languages or never. Call fastavro.validate, or writer(..., validator=True, strict=True).
+# languages or never. writer(..., validator=True, strict=True) refuses all but the last.
 set -euo pipefail
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
 python3 -m venv v && v/bin/pip install -q fastavro==1.13.1
