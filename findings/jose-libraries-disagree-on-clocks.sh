@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Guess: a signed token whose `iat` is 20 seconds ahead is accepted (RFC 7519 gives iat no such rule), and four libraries agree
-# on one that expired 20 seconds ago.
+# Guess: a signed token whose `iat` is 20 seconds ahead is accepted, and four libraries agree on one that expired 20 seconds
+# ago.
 # Truth: PyJWT, joserfc and authlib refuse iat in the future unless leeway is given; jwcrypto accepts it, and accepts the
 # expired one as well: its default leeway is 60 s, that of the others 0.
 # Why it matters: agents and robots whose clocks run a second ahead are refused at random, and one token is dead in one service

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Guess: an input guardrail of the openai-agents SDK is asked before the agent does anything; when it trips, nothing was done.
-# Truth: it runs beside the first turn: a tool that the model calls runs while the guardrail is still deciding. With
-# run_in_parallel=False it is asked first. Only the first agent's input guardrails are asked: those of an agent handed to are
-# not.
+# Truth: it runs beside the first turn, and a tool that the model calls runs meanwhile; with run_in_parallel=False it is asked
+# first. Those of an agent that is handed to are never asked.
 # Why it matters: the run ends in InputGuardrailTripwireTriggered, which reads as "stopped", yet the refund or deletion is done.
 # Guard the tools themselves, or give run_in_parallel=False.
 set -euo pipefail

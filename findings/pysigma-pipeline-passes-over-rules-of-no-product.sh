@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Guess: a rule that pySigma converts with the pipeline ecs_windows comes out with names of ECS, or with a warning that it did
-# not fit.
-# Truth: a rule whose logsource names no product, or another one, comes out with its own field names, with no error and none in
-# `errors`. For a Windows rule without a category the same field gets a third name.
+# Guess: a rule that pySigma converts with ecs_windows comes out with names of ECS, or with a warning that it did not fit.
+# Truth: a rule whose logsource names no product, or another one, keeps its own field names, with no error and none in `errors`.
+# For a Windows rule without a category the same field gets a third name.
 # Why it matters: such a query is valid and never matches: the index has no CommandLine. Hundreds of rules look deployed of
 # which some see nothing. Compare the field names of each query with the index's mapping.
 set -euo pipefail

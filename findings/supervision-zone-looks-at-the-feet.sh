@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Guess: PolygonZone of supervision counts a box that lies in the zone for the most part, or whose centre does; LineZone counts
-# when the centre has crossed.
-# Truth: the zone asks for the middle of the lower edge alone: a box with 57 % of its area and its centre in the zone does not
+# Guess: PolygonZone of supervision counts a box whose centre lies in the zone, and LineZone one whose centre has crossed.
+# Truth: the zone asks for the middle of the lower edge alone: a box with its centre and 57 % of its area in the zone does not
 # count. The line counts when all four corners are across.
 # Why it matters: a person or a load that reaches into a robot's cell from below the picture is not in it, and large vehicles
 # are counted late or never. Give triggering_anchors, and test with boxes at each edge.

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Guess: ULIDs that one process makes one after the other sort in that order, and two packages for them can be installed
-# together.
-# Truth: ulid-py orders by the millisecond only: within one, half of the neighbours are swapped. python-ulid keeps the order.
-# Both install the module `ulid`, so that a project with both (by a dependency) has a mixture that fails on import or use.
+# Guess: ULIDs that one process makes one after the other sort in that order.
+# Truth: ulid-py orders by the millisecond only: within one, half of the neighbours are swapped; python-ulid keeps the order.
+# Both install the module `ulid`: a project that gets both (by a dependency) has a mixture that fails on import or use.
 # Why it matters: ids that serve as the order of events, or as a cursor ("after this id"), repeat or skip events of one
 # millisecond. Use ulid.monotonic, or another package.
 set -euo pipefail
