@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-import sqlalchemy as sa
 from starlette.responses import Response
 
 from brain.errors import BrainError
 from brain.logs import Log
 from brain.telemetry.committer import Committer, Job
 from brain.telemetry.otlp import OtlpBody, accepted, refusal
-from brain.telemetry.requests import Calls
 from brain.telemetry.usage import UsageBook
 
 log: Log = Log("brain.telemetry")
@@ -36,7 +34,9 @@ class Ingest:
     async def take(self, body: OtlpBody) -> Response:
         """Store what the request says, and answer it."""
         try:
-            found = await self._committer.commit(Job(lambda: body.read(self._most), self._apply, len(body.data)))
+            found = await self._committer.commit(
+                Job(lambda: body.read(self._most), lambda db, found, now: found, len(body.data), self._book.apply)
+            )
         except BrainError as error:
             answer = refusal(body.media_type, error)
             log.warning("a request of OTLP is refused", signal=body.signal, status=answer.status_code, error=str(error))
@@ -50,7 +50,3 @@ class Ingest:
             self.stored(body)
         self.answers[body.signal, answer.status_code] += 1
         return answer
-
-    def _apply(self, db: sa.Connection, found: Calls, now: float) -> Calls:
-        self._book.apply(db, found, now)
-        return found
