@@ -112,6 +112,9 @@ def test_what_is_no_value_of_an_attribute_is_refused() -> None:
     body = protobuf([Span(1, 2, 3, {"gen_ai.operation.name": "chat"})])
     with pytest.raises(InvalidInput, match="body: "):
         OtlpBody("traces", PROTOBUF, "", body.data.replace(b"\x0a\x04chat", b"\x0a\x7fchat")).read(MOST)
+    for form in (body, as_json([Span(1, 2, 3, {"gen_ai.operation.name": "chat"})])):
+        with pytest.raises(InvalidInput, match="body: "):
+            OtlpBody("traces", form.media_type, "", form.data.replace(b"chat", b"ch\xfft")).read(MOST)
 
 
 @pytest.mark.parametrize("write", [protobuf, as_json])
@@ -138,7 +141,7 @@ def test_names_from_elsewhere_and_nonsense() -> None:
 
 def test_whole_numbers_as_json_writes_them() -> None:
     value = '{"key": "gen_ai.usage.input_tokens", "value": {"intValue": %s}}'
-    for text, number in (("9007199254740991", 9007199254740991), ('"7"', 7), ("7.0", 7)):
+    for text, number in (("999999999999", 999999999999), ('"7"', 7), ("7.0", 7), ("9007199254740994", 0)):
         kind = value.replace("intValue", "doubleValue") if "." in text else value
         span = (
             f'{{"traceId":"{1:032x}","spanId":"{2:016x}","attributes":[{{"key":"gen_ai.operation.name",'

@@ -18,8 +18,10 @@ from brain.text import clip_text
 
 MODEL, TOOL = "model", "tool"
 UNKNOWN = "unknown"
-MOST = 1 << 53
-"""Beyond it a number of tokens is taken for nonsense."""
+MOST = 1 << 40
+"""Beyond it a number of tokens of one call is taken for nonsense: sums of them would not fit into a column."""
+LONGEST = 1 << 53
+"""Nanoseconds, 104 days: beyond it the time of one call is taken for nonsense."""
 
 OPERATION = "gen_ai.operation.name"
 OPENINFERENCE = "openinference.span.kind"
@@ -108,16 +110,20 @@ def read_meaning(given: Mapping[str, str], service: str) -> Meaning:
 
 def read_tokens(names: Sequence[str], values: Sequence[int]) -> Tokens:
     """The tokens that these attributes say; the values are those that `whole_number` gives."""
-    places = _places(tuple(names))
-    tokens, answered, cached, reasoning = [0 if place is None else values[place] for place in places]
-    return tokens, answered, min(cached, tokens), min(reasoning, answered)
+    given, answered, cached, reasoning = _places(tuple(names))
+    values = (*values, 0)
+    most, most_answered = values[given], values[answered]
+    return most, most_answered, min(values[cached], most), min(values[reasoning], most_answered)
 
 
 @lru_cache(256)
-def _places(names: tuple[str, ...]) -> list[int | None]:
-    """Where in `names` each number is: of one family of names only, as two families count the same tokens twice."""
-    families = (_INPUT, _OUTPUT, _CACHED, _REASONING)
-    return [next((names.index(name) for name in family if name in names), None) for family in families]
+def _places(names: tuple[str, ...]) -> tuple[int, int, int, int]:
+    """Where in `names` each number is, -1 for nowhere: of one family of names only, as two count the same tokens."""
+    given, answered, cached, reasoning = (
+        next((names.index(name) for name in family if name in names), -1)
+        for family in (_INPUT, _OUTPUT, _CACHED, _REASONING)
+    )
+    return given, answered, cached, reasoning
 
 
 def whole_number(value: object) -> int | None:
@@ -129,6 +135,12 @@ def whole_number(value: object) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     return value if 0 <= value <= MOST else 0
+
+
+def duration(started: int, ended: int) -> int:
+    """Nanoseconds; 0 where the times are nonsense."""
+    found = ended - started
+    return found if 0 <= found <= LONGEST else 0
 
 
 def _model_labels(given: Mapping[str, str], operation: str, service: str) -> Labels:

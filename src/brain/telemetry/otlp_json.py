@@ -16,6 +16,7 @@ from brain.telemetry.genai import (
     WANTED,
     Labels,
     Meaning,
+    duration,
     label,
     read_meaning,
     read_tokens,
@@ -187,7 +188,7 @@ def _ids(span: _Span) -> tuple[bytes, bytes, bytes]:
 
 
 def _nanoseconds(span: _Span) -> int:
-    return max(0, (_whole(span.end_time_unix_nano) or 0) - (_whole(span.start_time_unix_nano) or 0))
+    return duration(_whole(span.start_time_unix_nano) or 0, _whole(span.end_time_unix_nano) or 0)
 
 
 @lru_cache(4096)
@@ -207,6 +208,8 @@ def _value(attribute: _Attribute) -> _Value | None:
         return found
     except (msgspec.MsgspecError, RecursionError):
         return None
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"body: the value of {attribute.key} is no text: {error}") from error
 
 
 def _whole(value: float | str | None) -> int | None:

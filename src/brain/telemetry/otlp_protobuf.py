@@ -25,6 +25,7 @@ from brain.telemetry.genai import (
     WANTED,
     Labels,
     Meaning,
+    duration,
     label,
     read_meaning,
     read_tokens,
@@ -104,7 +105,7 @@ def _add(found: Calls, span: Any, service: str) -> None:
                 values.append(number)
         meaning = (_meaning if longest <= _REMEMBERED else _meaning.__wrapped__)(service, *texts)
         if isinstance(meaning, Labels):
-            timing = (max(0, span.end_time_unix_nano - span.start_time_unix_nano), span.status.code == 2)
+            timing = (duration(span.start_time_unix_nano, span.end_time_unix_nano), span.status.code == 2)
             if names and meaning.kind == MODEL:
                 tokens = read_tokens(names, values)
     found.add((span.trace_id, span.span_id, span.parent_span_id), meaning, tokens, timing, service)

@@ -15,6 +15,7 @@ import msgspec
 import sqlalchemy as sa
 
 from brain.kit.sql import add_to, chunks, insert_missing
+from brain.logs import Log
 from brain.telemetry import tables
 from brain.telemetry.counted import Counted
 from brain.telemetry.genai import Labels
@@ -22,12 +23,16 @@ from brain.telemetry.pricing import Prices
 from brain.telemetry.requests import Call, Calls, Spans, joined
 from brain.telemetry.settings import TelemetrySettings
 
+log: Log = Log("brain.telemetry")
+
 WAITING = 10_000
 """Most calls that wait for their agent; the oldest are counted under their service then."""
 RECENT = 20_000
 """About how many plain spans are kept in memory, for calls below them that come later."""
 LABELS = 1_000
 """Most different combinations of agent, model and so on in one window; the others are counted as OTHER."""
+MOST_COST = 1 << 56
+"""About 72,000 of the currency: beyond it the cost of a transaction's calls of one kind is nonsense."""
 OTHER = "other"
 ANNOUNCED = "usage announced"
 """The mark of the windows of usage that events were published for: those that end by then."""
@@ -180,6 +185,9 @@ class UsageBook:
         _, _, *columns = zip(*calls, strict=True)
         tokens, answered, cached, reasoning, nanoseconds, errors = (sum(column) for column in columns)
         cost = self._prices.cost(labels, tokens, answered, cached)
+        if cost is not None and cost > MOST_COST:
+            log.warning("a cost is nonsense, and is counted as unpriced", agent=agent, model=labels.name, cost=cost)
+            cost = None
         unpriced = len(calls) if cost is None else 0
         key = (agent, labels.kind, labels.name, labels.provider, labels.operation)
         values = (len(calls), errors, tokens, answered, cached, reasoning, nanoseconds, cost or 0, unpriced)
