@@ -10,6 +10,7 @@ import msgspec
 from brain.errors import InvalidInput
 from brain.telemetry.genai import (
     MODEL,
+    MOST,
     NO_TOKENS,
     NUMBERS,
     UNKNOWN,
@@ -159,17 +160,18 @@ def _points(metric: _Metric) -> int:
 def _add(found: Calls, span: _Span, service: str) -> None:
     texts: list[str] = []
     names, values, longest = [], [], 0
-    for attribute in span.attributes:
-        key = attribute.key
-        if key not in WANTED or (value := _value(attribute)) is None:
+    for key, value in _wanted(span):
+        if value is None:
             continue
+        text = value.string_value
         if key in NUMBERS:
             if (number := _number(value)) is not None:
                 names.append(key)
                 values.append(number)
-        elif (text := value.string_value) is not None:
+        elif text is not None:
             texts += (key, text)
-            longest = max(longest, len(text))
+            if len(text) > longest:
+                longest = len(text)
     tokens, timing = NO_TOKENS, (0, False)
     meaning = (_meaning if longest <= _REMEMBERED else _meaning.__wrapped__)(service, *texts)
     if isinstance(meaning, Labels):
@@ -188,7 +190,10 @@ def _ids(span: _Span) -> tuple[bytes, bytes, bytes]:
 
 
 def _nanoseconds(span: _Span) -> int:
-    return duration(_whole(span.start_time_unix_nano) or 0, _whole(span.end_time_unix_nano) or 0)
+    try:
+        return duration(int(span.start_time_unix_nano), int(span.end_time_unix_nano))
+    except ValueError:
+        return 0  # one of them is no number
 
 
 @lru_cache(4096)
@@ -198,7 +203,18 @@ def _meaning(service: str, *texts: str) -> Meaning:
 
 
 def _number(value: _Value) -> int | None:
+    found = value.int_value
+    if found.__class__ is int and 0 <= found <= MOST:
+        return found
     return whole_number(_whole(value.int_value if value.int_value is not None else value.double_value))
+
+
+def _wanted(span: _Span) -> list[tuple[str, _Value | None]]:
+    """The attributes that are read; one that is no value of OTLP is passed over."""
+    try:
+        return [(one.key, _read_value(one.value)) for one in span.attributes if one.key in WANTED]
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return [(one.key, _value(one)) for one in span.attributes if one.key in WANTED]
 
 
 def _value(attribute: _Attribute) -> _Value | None:
