@@ -170,6 +170,6 @@ def _add_stops(router: APIRouter, service: HardwareService) -> None:
 async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """Hardware on these parts."""
     settings = context.table(HardwareSettings)
-    async with HardwareTasks.open(context, HostSensors(settings.paths)) as tasks:
-        router = hardware_router(tasks.service, HostSensors(settings.paths))
+    async with HardwareTasks.open(context, HostSensors(settings.paths, smart=settings.smart)) as tasks:
+        router = hardware_router(tasks.service, HostSensors(settings.paths, smart=settings.smart))
         yield Component(router, tasks.loops, tasks.metrics, {"hardware": tasks.check})
