@@ -209,18 +209,21 @@ def read_only_database(engine: sa.Engine) -> Iterator[None]:
     only("OFF")
 
 
-@pytest.mark.parametrize("fault", [full_disk, locked_database, read_only_database])
-async def test_a_fault_of_the_disk_is_answered_503_and_nothing_is_lost_by_it(tmp_path: Path, fault: Fault) -> None:
+@pytest.mark.parametrize(("fault", "patience"), [(full_disk, 60.0), (locked_database, 0.5), (read_only_database, 60.0)])
+async def test_a_fault_of_the_disk_is_answered_503_and_nothing_is_lost_by_it(
+    tmp_path: Path, fault: Fault, patience: float
+) -> None:
     """Sent again afterwards all is stored, and counted once; also what was stored after its sender had given up."""
     engine = open_database(f"sqlite:///{tmp_path}/consumers.db")
     make_tables(engine)
-    ingest = Ingest(Committer(engine, 1 << 24), UsageBook(TelemetrySettings()), 1 << 24, patience=0.5)
+    committer, book = Committer(engine, 1 << 24), UsageBook(TelemetrySettings())
+    during, ingest = (Ingest(committer, book, 1 << 24, patience=seconds) for seconds in (patience, 60.0))
     bodies = [
         protobuf([Span(trace, id, 0, {**CHAT, **TOKENS}) for id in range(1, 1001)], service=f"service-{trace}")
         for trace in range(1, 6)
     ]
     with fault(engine):
-        answers = await asyncio.gather(*(ingest.take(body) for body in bodies))
+        answers = await asyncio.gather(*(during.take(body) for body in bodies))
         assert [(answer.status_code, answer.headers.get("retry-after")) for answer in answers] == [(503, "2")] * 5
     wrong = OtlpBody("traces", PROTOBUF, "", b"garbage")
     answers = await asyncio.gather(*(ingest.take(body) for body in (*bodies, wrong)))
