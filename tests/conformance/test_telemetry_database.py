@@ -14,6 +14,7 @@ from brain.kit.database import open_database
 from brain.kit.outbox import events
 from brain.telemetry import tables, usage
 from brain.telemetry.claims import Held, Wanted, claim, release
+from brain.telemetry.counted import Counted
 from brain.telemetry.crossings import Limits, crossed_in
 from brain.telemetry.query import TelemetryQuery
 from brain.telemetry.samples import Sample, SampleWriter, Stored
@@ -39,7 +40,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
 
 def take(engine: sa.Engine, book: UsageBook, *spans: Span, at: float = NOW) -> None:
     with engine.begin() as db:
-        book.apply(db, protobuf(spans).read(1 << 20), at)
+        book.apply(db, [protobuf(spans).read(1 << 20)], at)
 
 
 def chat(trace: int, id: int, parent: int, **more: Any) -> Span:
@@ -72,7 +73,48 @@ def test_a_call_counts_once_whoever_sends_it_again(engine: sa.Engine) -> None:
     assert (book.repeated, other.repeated) == (0, 400)
     with engine.begin() as db:
         book.release(db, NOW + SETTINGS.repeated_seconds + 1)
-        assert db.execute(sa.select(sa.func.count()).select_from(tables.seen)).scalar_one() == 0
+        assert db.execute(sa.select(sa.func.count()).select_from(tables.counted)).scalar_one() == 0
+
+
+def test_calls_of_a_transaction_that_failed_count_when_they_come_again(engine: sa.Engine) -> None:
+    book, other = UsageBook(SETTINGS), UsageBook(SETTINGS)
+    calls = [chat(1, id, 0) for id in range(1, 9)]
+    take(engine, book, *calls[:2])
+    for _ in range(2):
+        with engine.connect() as db, db.begin() as transaction:
+            book.apply(db, [protobuf(calls[2:]).read(1 << 20)], NOW)
+            transaction.rollback()
+    take(engine, other, *calls[2:5])  # under the number that the failed transaction had
+    take(engine, book, *calls[2:])
+    take(engine, UsageBook(SETTINGS), *calls)  # after a restart
+    assert usage_in(engine) == {("svc", "fake-1"): (8, 8 * 120, 8 * 17)}
+
+
+def test_so_many_calls_are_recognised(engine: sa.Engine) -> None:
+    counted = Counted(900, most=100)
+    ids = [number.to_bytes(24, "big") for number in range(300)]
+    for place in range(0, 300, 10):
+        with engine.begin() as db:
+            assert not counted.add(db, {*ids[place : place + 10]}, NOW + place)
+    with engine.begin() as db:
+        before = counted.add(db, {*ids}, NOW + 300)
+    assert {*ids[-70:]} <= before
+    assert len(before) <= 100
+
+
+def test_calls_counted_before_the_table_changed_are_recognised(tmp_path: Path) -> None:
+    made = open_database(f"sqlite:///{tmp_path}/consumers.db")
+    with made.begin() as db:
+        db.exec_driver_sql("CREATE TABLE telemetry_seen (id BLOB PRIMARY KEY, at BIGINT NOT NULL)")
+        rows = [((1).to_bytes(16, "big") + id.to_bytes(8, "big"), int(NOW) - id % 3) for id in range(1, 9)]
+        db.exec_driver_sql("INSERT INTO telemetry_seen VALUES (?, ?)", rows)
+        tables.received.create(db)
+    make_tables(made)
+    assert not sa.inspect(made).has_table("telemetry_seen")
+    book = UsageBook(SETTINGS)
+    take(made, book, *[chat(1, id, 0) for id in range(1, 11)])
+    assert book.repeated == 8
+    made.dispose()
 
 
 def test_an_agent_that_never_comes_is_waited_for_and_then_given_up(engine: sa.Engine) -> None:

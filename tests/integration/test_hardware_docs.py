@@ -97,7 +97,7 @@ def test_the_driver_of_the_page_is_one(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_the_tests_that_the_page_names_are_there() -> None:
     named = re.findall(r"`pytest (?:-m long )?(\S+) -k (\w+)`", PAGE)
-    assert len(named) == 5
+    assert len(named) == 6
     for file, words in named:
         functions = re.findall(r"def (test_\w+)", (TESTS.parents[1] / file).read_text())
         assert [name for name in functions if words in name], words

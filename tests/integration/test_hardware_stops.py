@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+import httpx
+import msgspec
 import pytest
 
 from brain.errors import Conflict, Unavailable
 from brain.hardware.http_driver import HttpDriver
 from brain.hardware.models import CommandResult, Movement, RobotCommand, StopReason
-from support.robots import FORWARD, Fleet, fleet, robots
+from support.robots import DRIVERS, FORWARD, Fleet, fleet, robots
+from support.server import ServeProcess
 from support.waiting import until
 
 STOP_MS = 100.0
@@ -70,6 +76,72 @@ async def test_a_thousand_stops_wait_for_none_of_a_thousand_commands(tmp_path: P
     assert p99(took) <= STOP_MS
 
 
+@pytest.mark.long
+@pytest.mark.alone
+async def test_a_thousand_stops_over_http_wait_for_none_of_a_thousand_commands(tmp_path: Path) -> None:
+    """From the request to a server of its own until its robot, in this process, has it: two ways over HTTP."""
+    robot, count = Robot(), 1_000
+    slow = {"seconds": 0.5}
+    async with served(robot) as url:
+        table = {
+            "a": {"driver": "mock", "options": slow, "queue": 2 * count, "command_ttl": 60, "timeout": 30},
+            "b": {"driver": "http", "options": {"url": url}, "timeout": 5},
+        }
+        environment = {"BRAIN_CONSUMERS": "hardware", "BRAIN_HARDWARE__ROBOTS": json.dumps(table)}
+        server = await asyncio.to_thread(ServeProcess(tmp_path, environment=environment).__enter__)
+        limits = httpx.Limits(max_connections=None)
+        try:
+            async with httpx.AsyncClient(
+                base_url=f"{server.url}/api", timeout=120, limits=limits, trust_env=False
+            ) as client:
+                took = await stops_over_http(client, robot, count)
+        finally:
+            await asyncio.to_thread(server.kill)
+    load = os.getloadavg()[0]
+    words = f"p50 {1000 * sorted(took)[count // 2]:.2f} ms, p99 {p99(took):.2f} ms, most {1000 * max(took):.2f} ms"
+    print(f"\n1,000 stops over HTTP while 1,000 commands wait: {words} (load {load:.1f})")
+    assert p99(took) <= STOP_MS
+
+
+async def stops_over_http(client: httpx.AsyncClient, robot: Robot, count: int) -> list[float]:
+    """Have so many commands wait for robot a, and stop robot b so many times, at last a; the seconds each stop took."""
+    rule = msgspec.to_builtins(DRIVERS)
+    (await client.post("/policy/rules", json=rule)).raise_for_status()
+    lease = (await client.post("/hardware/robots/a/lease", json={"agent_id": "driver-1"})).raise_for_status().json()
+    move = {"agent_id": "driver-1", "lease_token": lease["token"], "linear_x": 0.5}
+    many = [asyncio.create_task(client.post("/hardware/robots/a/command", json=move)) for _ in range(count)]
+
+    async def waiting() -> int:
+        rows = (await client.get("/hardware/robots")).json()
+        return int(next(row["waiting"] for row in rows if row["robot"] == "a"))
+
+    async def all_wait() -> bool:
+        done = sum(task.done() for task in many)
+        return await waiting() >= count - done - 1
+
+    await until(all_wait, 300)
+    took, least = [], count
+    for number in range(count):
+        heard, began = len(robot.stops), time.monotonic()
+        stop = {"robot_id": "b", "by": "ann", "reason": "a test"}
+        (await client.post("/hardware/stop", json=stop)).raise_for_status()
+        await until(lambda heard=heard: len(robot.stops) > heard)  # type: ignore[misc]
+        took.append(robot.stops[heard] - began)
+        if number % 50 == 49:
+            there = await waiting()
+            least = min(least, there)
+            many += [
+                asyncio.create_task(client.post("/hardware/robots/a/command", json=move)) for _ in range(count - there)
+            ]
+    assert least > count // 2, f"at one time only {least} commands waited"
+    (await client.post("/hardware/stop", json={"robot_id": "a", "by": "ann", "reason": "the end"})).raise_for_status()
+    answers = Counter(answer.status_code for answer in await asyncio.gather(*many))
+    assert answers.keys() <= {200, 409, 503}  # sent, overtaken by the stop or too old, one too many
+    assert answers[409] > count // 2
+    assert await waiting() == 0
+    return took
+
+
 async def deadmen(folder: Path, count: int) -> None:
     """Move so many robots, and then say nothing: each is stopped, and none sooner than it should be."""
     names = [f"r{number}" for number in range(count)]
@@ -111,11 +183,13 @@ class Robot:
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, Mapping[str, Any]]] = []
+        self.stops: list[float] = []
+        """When it was stopped, by `time.monotonic()`."""
         self.deaf = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        import msgspec
-
+        if scope["path"] == "/stop":
+            self.stops.append(time.monotonic())
         body = (await receive())["body"]
         status = 503 if self.deaf else 200
         if not self.deaf and scope["method"] == "POST":

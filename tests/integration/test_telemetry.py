@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -29,16 +32,18 @@ from brain.telemetry.client import SourceClient
 from brain.telemetry.committer import Committer
 from brain.telemetry.ingest import Ingest
 from brain.telemetry.otlp import OtlpBody
-from brain.telemetry.requests import JSON, PROTOBUF
+from brain.telemetry.requests import JSON, PROTOBUF, Calls
 from brain.telemetry.settings import TelemetrySettings
+from brain.telemetry.tables import make_tables
 from brain.telemetry.usage import UsageBook
 from support.command import Command
 from support.server import ServeThread, running_server, without_consumers
 from support.sizes import sizes
-from support.spans import CHAT, TOKENS, Span, as_json, protobuf
+from support.spans import CHAT, TOKENS, Span, as_json, protobuf, usage_in
 from support.waiting import until, wait_until
 
 Server = tuple[Running, httpx.AsyncClient]
+Fault = Callable[[sa.Engine], AbstractContextManager[None]]
 
 
 @pytest.fixture
@@ -165,6 +170,105 @@ async def test_what_a_retry_may_save_is_answered_503(form: str) -> None:
     assert [answer.status_code for answer in answers] == [503] * 5
     assert all(int(answer.headers["retry-after"]) > 0 for answer in answers)
     away.dispose()
+
+
+@contextmanager
+def full_disk(engine: sa.Engine) -> Iterator[None]:
+    """SQLite's own bound of the file: it answers as when the disk is full."""
+
+    def bound(pages: int) -> None:
+        with engine.connect() as db:
+            db.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+    bound(1)  # at least what there is
+    yield
+    bound(1 << 30)
+
+
+@contextmanager
+def locked_database(engine: sa.Engine) -> Iterator[None]:
+    """Another process writes, and takes its time."""
+    other = sqlite3.connect(str(engine.url.database), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield
+    other.execute("ROLLBACK")
+    other.close()
+
+
+@contextmanager
+def read_only_database(engine: sa.Engine) -> Iterator[None]:
+    """The rights to the file, or the disk itself."""
+
+    def only(reading: str) -> None:
+        connection = engine.raw_connection()
+        connection.cursor().execute(f"PRAGMA query_only={reading}")
+        connection.close()
+
+    only("ON")
+    yield
+    only("OFF")
+
+
+@pytest.mark.parametrize(("fault", "patience"), [(full_disk, 60.0), (locked_database, 0.5), (read_only_database, 60.0)])
+async def test_a_fault_of_the_disk_is_answered_503_and_nothing_is_lost_by_it(
+    tmp_path: Path, fault: Fault, patience: float
+) -> None:
+    """Sent again afterwards all is stored, and counted once; also what was stored after its sender had given up."""
+    engine = open_database(f"sqlite:///{tmp_path}/consumers.db")
+    make_tables(engine)
+    committer, book = Committer(engine, 1 << 24), UsageBook(TelemetrySettings())
+    during, ingest = (Ingest(committer, book, 1 << 24, patience=seconds) for seconds in (patience, 60.0))
+    bodies = [
+        protobuf([Span(trace, id, 0, {**CHAT, **TOKENS}) for id in range(1, 1001)], service=f"service-{trace}")
+        for trace in range(1, 6)
+    ]
+    with fault(engine):
+        answers = await asyncio.gather(*(during.take(body) for body in bodies))
+        assert [(answer.status_code, answer.headers.get("retry-after")) for answer in answers] == [(503, "2")] * 5
+    wrong = OtlpBody("traces", PROTOBUF, "", b"garbage")
+    answers = await asyncio.gather(*(ingest.take(body) for body in (*bodies, wrong)))
+    assert [answer.status_code for answer in answers] == [200] * 5 + [400]
+    found = usage_in(engine)
+    assert found == {(f"service-{trace}", "fake-1"): (1000, 120_000, 17_000) for trace in range(1, 6)}
+    engine.dispose()
+
+
+async def test_a_request_that_cannot_be_stored_keeps_no_other_from_it(tmp_path: Path) -> None:
+    """A fault of ours in one of them is answered 503 as well, and counted; the others are stored."""
+
+    class Faulty(UsageBook):
+        def apply(self, db: sa.Connection, requests: Sequence[Calls], now: float) -> None:
+            super().apply(db, requests, now)
+            if any("bad" in request.items for request in requests):
+                raise RuntimeError("a fault of ours")
+
+    engine = open_database(f"sqlite:///{tmp_path}/consumers.db")
+    committer = Committer(engine, 1 << 24)
+    ingest = Ingest(committer, Faulty(TelemetrySettings()), 1 << 24)
+    bodies = [
+        protobuf([Span(trace, 1, 0, {**CHAT, **TOKENS})], service=name)
+        for trace, name in enumerate(("a", "bad", "b"), 1)
+    ]
+    answers = await asyncio.gather(*(ingest.take(body) for body in bodies))
+    assert [answer.status_code for answer in answers] == [200, 503, 200]
+    assert committer.failed == 1
+    assert usage_in(engine) == {(name, "fake-1"): (1, 120, 17) for name in ("a", "b")}
+    engine.dispose()
+
+
+async def test_what_waits_when_the_server_closes_is_answered_503(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path}/consumers.db")
+    make_tables(engine)
+    ingest = Ingest(Committer(engine, 1 << 24), UsageBook(TelemetrySettings()), 1 << 24)
+    body = protobuf([Span(1, 2, 0, {**CHAT, **TOKENS})])
+    with locked_database(engine):
+        asked = [asyncio.create_task(ingest.take(body)) for _ in range(100)]
+        await until(lambda: any(task.get_name() == "telemetry commits" for task in asyncio.all_tasks()))
+        (commits,) = (task for task in asyncio.all_tasks() if task.get_name() == "telemetry commits")
+        commits.cancel()
+        answers = await asyncio.gather(*asked)
+    assert {answer.status_code for answer in answers} == {503}
+    engine.dispose()
 
 
 async def test_a_source_goes_silent_and_comes_back(server: Server) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from brain.telemetry import tables
 from brain.telemetry.otlp import OtlpBody
-from brain.telemetry.requests import JSON, PROTOBUF
+from brain.telemetry.requests import JSON, PROTOBUF, Calls
 
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "fake-1", "gen_ai.provider.name": "openai"}
 AGENT = {"gen_ai.operation.name": "invoke_agent"}
@@ -25,7 +26,7 @@ class Span(NamedTuple):
     trace: int
     id: int
     parent: int
-    attributes: Mapping[str, Any]
+    attributes: Mapping[str, Any] | Sequence[tuple[str, Any]]
     seconds: float = 1.0
 
 
@@ -44,7 +45,7 @@ def protobuf(spans: Sequence[Span], service: str = "svc") -> OtlpBody:
             start_time_unix_nano=10**18,
             end_time_unix_nano=10**18 + round(span.seconds * 1e9),
         )
-        made.attributes.extend(_attribute(name, value) for name, value in span.attributes.items())
+        made.attributes.extend(_attribute(name, value) for name, value in _pairs(span))
     return OtlpBody("traces", PROTOBUF, "", request.SerializeToString())
 
 
@@ -59,13 +60,39 @@ def as_json(spans: Sequence[Span], service: str = "svc") -> OtlpBody:
             "startTimeUnixNano": str(10**18),
             "endTimeUnixNano": 10**18 + round(span.seconds * 1e9),
             "unknownField": {"of": ["a", "later", "version"]},
-            "attributes": [_json_attribute(name, value) for name, value in span.attributes.items()],
+            "attributes": [_json_attribute(name, value) for name, value in _pairs(span)],
         }
         for span in spans
     ]
     resource = {"attributes": [_json_attribute("service.name", service)]}
     body = {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": written}]}]}
     return OtlpBody("traces", JSON, "", json.dumps(body).encode())
+
+
+class ReadCall(NamedTuple):
+    """A call that was read from a request, with its labels."""
+
+    kind: str
+    name: str
+    provider: str
+    operation: str
+    agent: str
+    fallback: str
+    asked: str
+    id: bytes
+    parent: bytes
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    nanoseconds: int
+    error: bool
+
+
+def calls_in(found: Calls) -> list[ReadCall]:
+    """The calls that were read from a request, by their ids."""
+    read = [ReadCall(*astuple(labels), *call) for labels, calls in found.calls.items() for call in calls]
+    return sorted(read, key=lambda call: call.id)
 
 
 def usage_in(engine: sa.Engine) -> dict[tuple[str, str], tuple[int, int, int]]:
@@ -75,6 +102,10 @@ def usage_in(engine: sa.Engine) -> dict[tuple[str, str], tuple[int, int, int]]:
     query = sa.select(usage.agent, usage.name, *sums).group_by(usage.agent, usage.name)
     with engine.begin() as db:
         return {(agent, name): (int(c), int(i), int(o)) for agent, name, c, i, o in db.execute(query)}
+
+
+def _pairs(span: Span) -> Iterable[tuple[str, Any]]:
+    return span.attributes.items() if isinstance(span.attributes, Mapping) else span.attributes
 
 
 def _attribute(name: str, value: Any) -> KeyValue:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -70,6 +71,58 @@ def test_inside_a_container_the_groups_files_are_at_the_top(tmp_path: Path) -> N
     }
     found = read_cgroup(written(tmp_path, files))
     assert found == ControlGroup(version=2, memory_limit=GIB, memory_used=None, cpu_limit=None)
+
+
+SMART = {
+    "device": {"name": "/dev/nvme0n1"},
+    "local_time": {"time_t": 1_800_000_000},
+    "model_name": "TestNVMe",
+    "smart_status": {"passed": True},
+    "temperature": {"current": 41},
+    "power_on_time": {"hours": 3150},
+    "nvme_smart_health_information_log": {"percentage_used": 102, "media_errors": 0},
+}
+SECTORS = [{"id": 5, "raw": {"value": 7}}, {"id": 9, "raw": {"value": 99}}, {"id": 197, "raw": {"value": 1}}]
+
+
+def test_disks_by_their_own_account(tmp_path: Path) -> None:
+    failing = {"device": {"name": "/dev/sda"}, "local_time": SMART["local_time"], "smart_status": {"passed": False}}
+    documents = {
+        "nvme.json": SMART,
+        "sda.json": {**failing, "ata_smart_attributes": {"table": SECTORS}},
+        "old.json": {**SMART, "device": {"name": "/dev/sdb"}, "local_time": {"time_t": 1_799_000_000}},
+        "refused.json": {"local_time": SMART["local_time"], "smartctl": {"exit_status": 2}},
+    }
+    written(tmp_path, {name: json.dumps(document) for name, document in documents.items()} | {"cut.json": "{"})
+    sensors = HostSensors(smart=(f"{tmp_path}/*.json",), clock=lambda: 1_800_000_100.0)
+    reading = sensors.read()
+    assert reading.smart is not None
+    nvme, sda = reading.smart
+    assert (nvme.name, nvme.model, nvme.passed, nvme.hours, nvme.bad_sectors) == ("nvme0n1", "TestNVMe", True, 3150, 0)
+    assert (sda.name, sda.passed, sda.temperature, sda.used_percent, sda.bad_sectors) == ("sda", False, None, None, 8)
+    values = {name: value for name, value in metrics_of(reading).items() if "smart" in name or "disk/" in name}
+    assert values == {
+        "temperature:disk/nvme0n1": 41.0,
+        "smart_failed:nvme0n1": 0.0,
+        "smart_used_percent:nvme0n1": 102.0,
+        "smart_bad_sectors:nvme0n1": 0.0,
+        "smart_failed:sda": 1.0,
+        "smart_bad_sectors:sda": 8.0,
+    }
+    limit = HardwareSettings().limit_for("smart_failed:sda")
+    assert limit is not None
+    assert limit.limit == 1.0
+
+
+@pytest.mark.parametrize(
+    ("patterns", "why"),
+    [((), "no file of smartctl is set"), (("*.json",), "there is no such file"), (("cut",), "cut: ")],
+)
+def test_disks_that_say_nothing_are_not_available(tmp_path: Path, patterns: tuple[str, ...], why: str) -> None:
+    written(tmp_path, {"cut": '{"device": '})
+    reading = HostSensors(smart=[f"{tmp_path}/{pattern}" for pattern in patterns]).read()
+    assert reading.smart is None
+    assert why in reading.unavailable["smart"]
 
 
 def test_a_host_without_control_groups_and_pressure_says_so(tmp_path: Path) -> None:

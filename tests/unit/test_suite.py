@@ -69,6 +69,7 @@ MAY_SLEEP = {
     "chaos/test_policy_store_lost_writes.py::ask": PACE,
     "chaos/test_producer_killed.py::test_nothing_published_is_lost": RANDOM,
     "chaos/test_reports_killed.py::kill_at_random": RANDOM,
+    "chaos/test_telemetry_killed.py::export": PACE,
     "chaos/test_telemetry_killed.py::replay": PACE,
     "chaos/test_two_nodes.py::beat": PACE,
     "chaos/test_two_nodes.py::test_each_page_ticket_entry_and_count_once": RANDOM,

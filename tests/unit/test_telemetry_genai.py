@@ -6,14 +6,17 @@ import gzip
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from brain.errors import InvalidInput
-from brain.telemetry.genai import Use
+from brain.telemetry.genai import NUMBERS, WANTED, Labels, read_meaning, read_tokens, whole_number
 from brain.telemetry.otlp import OtlpBody, TooLarge, UnknownForm, accepted, refusal
+from brain.telemetry.otlp_protobuf import parse
 from brain.telemetry.pricing import UNIT, Prices
-from brain.telemetry.requests import JSON, PROTOBUF
+from brain.telemetry.requests import JSON, PROTOBUF, Calls
 from brain.telemetry.settings import Price
-from support.spans import AGENT, CHAT, TOKENS, Span, as_json, protobuf
+from support.spans import AGENT, CHAT, TOKENS, Span, as_json, calls_in, protobuf
 
 MOST = 1 << 20
 OPENINFERENCE = {
@@ -47,8 +50,8 @@ LEAVES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("package", LEAVES)
 def test_a_call_of_a_model_is_read_whoever_wrote_it(package: str, write: Any) -> None:
     body = write([Span(1, 2, 3, LEAVES[package], seconds=1.5)])
-    ((parent, use),) = body.read(MOST).uses.values()
-    assert parent == (3).to_bytes(8, "big")
+    (use,) = calls_in(body.read(MOST))
+    assert use.parent == (3).to_bytes(8, "big")
     assert (use.kind, use.input_tokens, use.output_tokens) == ("model", 120, 17)
     assert use.nanoseconds == 1_500_000_000
     assert use.agent == ("ann" if package == "pydantic-ai" else "")
@@ -68,8 +71,50 @@ def test_a_call_of_a_model_is_read_whoever_wrote_it(package: str, write: Any) ->
 )
 def test_the_total_on_the_span_of_an_agent_is_no_call(attributes: dict[str, Any], write: Any) -> None:
     found = write([Span(1, 2, 0, attributes)]).read(MOST)
-    assert found.uses == {}
+    assert calls_in(found) == []
     assert list(found.agents.values()) == [(b"", "ann")]
+
+
+VALUES = st.one_of(
+    st.sampled_from(["chat", "execute_tool", "invoke_agent", "LLM", "TOOL", "AGENT", "ann", "fake-1", "12", ""]),
+    st.integers(-(1 << 63), (1 << 63) - 1),
+    st.sampled_from([7.0, 2.5, 1e300]),
+    st.text(max_size=300),
+)
+NAMES = st.sampled_from([*sorted(WANTED), "http.route", ""])
+
+
+@given(st.lists(st.lists(st.tuples(NAMES, VALUES), max_size=12), max_size=5))
+def test_spans_in_protobuf_are_read_as_the_whole_messages_say(attributes: list[list[tuple[str, Any]]]) -> None:
+    """The reader that decodes what is asked for alone agrees with OpenTelemetry's own messages; repeated names, too."""
+    body = protobuf([Span(1, number, 9, given) for number, given in enumerate(attributes, 1)])
+    found, wanted = body.read(MOST), Calls("traces")
+    for resource in parse("traces", body.data).resource_spans:
+        for span in resource.scope_spans[0].spans:
+            last = {one.key: one.value for one in span.attributes if one.key in WANTED}
+            texts = {key: value.string_value for key, value in last.items() if key not in NUMBERS}
+            numbers = {key: whole_number(_value(value)) for key, value in last.items() if key in NUMBERS}
+            whole = {key: number for key, number in numbers.items() if number is not None}
+            meaning = read_meaning(texts, "svc")
+            is_model = isinstance(meaning, Labels) and meaning.kind == "model"
+            tokens = read_tokens([*whole], [*whole.values()]) if is_model else (0, 0, 0, 0)
+            ids = (span.trace_id, span.span_id, span.parent_span_id)
+            wanted.add(ids, meaning, tokens, (1_000_000_000, False), "svc")
+    assert calls_in(found) == calls_in(wanted)
+    assert (found.agents, found.links) == (wanted.agents, wanted.links)
+
+
+def _value(value: Any) -> object:
+    return getattr(value, value.WhichOneof("value"))
+
+
+def test_what_is_no_value_of_an_attribute_is_refused() -> None:
+    body = protobuf([Span(1, 2, 3, {"gen_ai.operation.name": "chat"})])
+    with pytest.raises(InvalidInput, match="body: "):
+        OtlpBody("traces", PROTOBUF, "", body.data.replace(b"\x0a\x04chat", b"\x0a\x7fchat")).read(MOST)
+    for form in (body, as_json([Span(1, 2, 3, {"gen_ai.operation.name": "chat"})])):
+        with pytest.raises(InvalidInput, match="body: "):
+            OtlpBody("traces", form.media_type, "", form.data.replace(b"chat", b"ch\xfft")).read(MOST)
 
 
 @pytest.mark.parametrize("write", [protobuf, as_json])
@@ -77,7 +122,7 @@ def test_tools_plain_spans_and_bad_ids(write: Any) -> None:
     tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
     spans = [Span(1, 2, 0, tool), Span(1, 3, 2, {"http.route": "/x"}), Span(0, 4, 0, {}), Span(5, 0, 0, {})]
     found = write(spans).read(MOST)
-    (use,) = (use for _, use in found.uses.values())
+    (use,) = calls_in(found)
     assert (use.kind, use.name, use.operation) == ("tool", "search", "execute_tool")
     assert [parent.hex() for _, _, parent in found.links] == ["0000000000000002"]
     assert found.refused.total() == 2
@@ -88,7 +133,7 @@ def test_names_from_elsewhere_and_nonsense() -> None:
     lc = {**OPENINFERENCE, "metadata": '{"lc_agent_name": "graph"}'}
     bad = {**CHAT, "gen_ai.usage.input_tokens": -5, "gen_ai.usage.output_tokens": 2.5, "metadata": "{no json"}
     found = protobuf([Span(1, 1, 9, lc), Span(1, 2, 9, bad), Span(1, 3, 9, {**CHAT, "gen_ai.agent.id": "x7"})])
-    first, second, third = (use for _, use in found.read(MOST).uses.values())
+    first, second, third = calls_in(found.read(MOST))
     assert first.agent == "graph"
     assert (second.agent, second.input_tokens, second.output_tokens) == ("", 0, 0)
     assert (third.agent, third.fallback) == ("", "x7")
@@ -96,14 +141,14 @@ def test_names_from_elsewhere_and_nonsense() -> None:
 
 def test_whole_numbers_as_json_writes_them() -> None:
     value = '{"key": "gen_ai.usage.input_tokens", "value": {"intValue": %s}}'
-    for text, number in (("9007199254740991", 9007199254740991), ('"7"', 7), ("7.0", 7)):
+    for text, number in (("999999999999", 999999999999), ('"7"', 7), ("7.0", 7), ("9007199254740994", 0)):
         kind = value.replace("intValue", "doubleValue") if "." in text else value
         span = (
             f'{{"traceId":"{1:032x}","spanId":"{2:016x}","attributes":[{{"key":"gen_ai.operation.name",'
             f'"value":{{"stringValue":"chat"}}}},{kind % text}]}}'
         )
         body = OtlpBody("traces", JSON, "", (f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}').encode())
-        ((_, use),) = body.read(MOST).uses.values()
+        (use,) = calls_in(body.read(MOST))
         assert use.input_tokens == number
 
 
@@ -119,7 +164,7 @@ def test_empty_requests_are_taken_and_garbage_is_not(signal: str, media_type: st
 def test_gzip_has_bounds() -> None:
     good = protobuf([Span(1, 2, 3, {**CHAT, **TOKENS})])
     packed = gzip.compress(good.data)
-    assert len(OtlpBody("traces", PROTOBUF, "gzip", packed).read(MOST).uses) == 1
+    assert len(calls_in(OtlpBody("traces", PROTOBUF, "gzip", packed).read(MOST))) == 1
     with pytest.raises(TooLarge, match="unpacks to more than 1048576 bytes"):
         OtlpBody("traces", JSON, "gzip", gzip.compress(b" " * (MOST + 1))).read(MOST)
     with pytest.raises(InvalidInput, match="cut off"):
@@ -149,7 +194,9 @@ def test_answers_are_those_of_otlp() -> None:
 
 def test_costs_are_exact_and_unknown_ones_are_not_zero() -> None:
     prices = Prices({"fake-1": Price(input=2.5, output=10, cached=0.0375)})
-    use = Use("model", "fake-1-answered", "openai", "chat", "", "svc", "fake-1", 120, 17, 20)
-    assert prices.cost(use) == 100 * 2_500_000 + 20 * 37_500 + 17 * 10_000_000
-    assert prices.cost(use) == pytest.approx(0.00042075 * UNIT)
-    assert prices.cost(Use("model", "other", "openai", "chat", "", "svc")) is None
+    labels = Labels("model", "fake-1-answered", "openai", "chat", "", "svc", "fake-1")
+    cost = prices.cost(labels, 120, 17, 20)
+    assert cost == 100 * 2_500_000 + 20 * 37_500 + 17 * 10_000_000
+    assert cost == pytest.approx(0.00042075 * UNIT)
+    assert prices.cost(Labels("model", "other", "openai", "chat", "", "svc"), 1, 1, 0) is None
+    assert prices.cost(Labels("tool", "search", "unknown", "execute_tool", "", "svc"), 0, 0, 0) == 0

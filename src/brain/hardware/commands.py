@@ -44,7 +44,8 @@ def watch(
     from brain.hardware.settings import HardwareSettings
     from brain.settings import load_settings
 
-    sensors = HostSensors(load_settings().table(HardwareSettings).paths)
+    settings = load_settings().table(HardwareSettings)
+    sensors = HostSensors(settings.paths, smart=settings.smart)
     sensors.read()  # how busy the processors are shows from the second reading on
     try:
         time.sleep(min(seconds, 0.5))

@@ -15,9 +15,13 @@ from brain.plugins import Component, PluginContext, Routes
 async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """Hardware on these parts."""
     settings = context.table(HardwareSettings)
-    async with HardwareTasks.open(context, HostSensors(settings.paths)) as tasks:
+    async with HardwareTasks.open(context, HostSensors(settings.paths, smart=settings.smart)) as tasks:
         yield Component(
-            Routes(("/hardware",), "brain.hardware.http:hardware_router", (tasks.service, HostSensors(settings.paths))),
+            Routes(
+                ("/hardware",),
+                "brain.hardware.http:hardware_router",
+                (tasks.service, HostSensors(settings.paths, smart=settings.smart)),
+            ),
             tasks.loops,
             tasks.metrics,
             {"hardware": tasks.check},

@@ -1,4 +1,4 @@
-"""Reads this host by psutil, its control group and pressure from files, its graphics cards by nvidia-ml-py."""
+"""Reads this host by psutil, its control group, pressure and SMART from files, its graphics cards by nvidia-ml-py."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from brain.hardware.cgroups import ControlGroup, read_cgroup
 from brain.hardware.gpus import read_gpus
 from brain.hardware.pressure import read_pressure
 from brain.hardware.readings import Battery, Cpu, Disk, HostReading, Memory, Network, Sensor
+from brain.hardware.smart import read_smart
 
 T = TypeVar("T")
 
@@ -24,13 +25,19 @@ _PARTS = ("cpu", "memory", "disks", "network", "temperatures", "fans", "battery"
 class HostSensors:
     """The sensors of this host; `read` blocks for some milliseconds. Not for several threads at once.
 
-    `paths` are watched besides the disks. `root` has the files of `proc` and `sys`. `clock` gives Unix seconds.
+    `paths` are watched besides the disks; `smart` are patterns of files that smartctl wrote. `root` has the files of
+    `proc` and `sys`. `clock` gives Unix seconds.
     """
 
     def __init__(
-        self, paths: Sequence[str] = (), root: Path = Path("/"), clock: Callable[[], float] = time.time
+        self,
+        paths: Sequence[str] = (),
+        root: Path = Path("/"),
+        clock: Callable[[], float] = time.time,
+        smart: Sequence[str] = (),
     ) -> None:
         self.host: str = socket.gethostname()
+        self._smart = tuple(smart)
         self._paths = tuple(paths)
         self._root = root
         self._clock = clock
@@ -44,7 +51,10 @@ class HostSensors:
         gpus, why = read_gpus(self._root)
         if gpus is None:
             reasons["gpus"] = why
-        found: dict[str, Any] = {"cgroup": cgroup, "pressure": read_pressure(self._root), "gpus": gpus}
+        smart, why = read_smart(self._smart, self._clock())
+        if smart is None:
+            reasons["smart"] = why
+        found: dict[str, Any] = {"cgroup": cgroup, "pressure": read_pressure(self._root), "gpus": gpus, "smart": smart}
         found |= self._by_psutil(cgroup, reasons)
         for name in ("cgroup", "pressure"):
             if found[name] is None:

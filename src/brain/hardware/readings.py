@@ -11,6 +11,7 @@ from msgspec import Meta
 from brain.hardware.cgroups import ControlGroup
 from brain.hardware.gpus import Gpu
 from brain.hardware.pressure import Pressure
+from brain.hardware.smart import SmartDisk
 
 _Percent = Annotated[float | None, Meta(description="Percent.")]
 _Bytes = Annotated[int, Meta(description="Bytes.")]
@@ -83,6 +84,7 @@ class HostReading(msgspec.Struct, frozen=True, kw_only=True):
     fans: tuple[Sensor, ...] | None = None
     battery: Battery | None = None
     gpus: tuple[Gpu, ...] | None = None
+    smart: tuple[SmartDisk, ...] | None = None
     pressure: Pressure | None = None
     cgroup: ControlGroup | None = None
     unavailable: Annotated[dict[str, str], Meta(description="What is not available, and why.")] = {}
@@ -128,6 +130,11 @@ def _metrics(reading: HostReading) -> Iterator[tuple[str, float | None]]:
         yield f"temperature:gpu/{number}", gpu.temperature
         if gpu.memory_total and gpu.memory_used is not None:
             yield f"gpu_memory_percent:{number}", 100.0 * gpu.memory_used / gpu.memory_total
+    for drive in reading.smart or ():
+        yield f"temperature:disk/{drive.name}", drive.temperature
+        yield f"smart_failed:{drive.name}", None if drive.passed is None else float(not drive.passed)
+        yield f"smart_used_percent:{drive.name}", drive.used_percent
+        yield f"smart_bad_sectors:{drive.name}", drive.bad_sectors
     if reading.pressure is not None:
         for name in ("cpu", "memory", "io"):
             yield f"pressure_{name}", getattr(reading.pressure, name)

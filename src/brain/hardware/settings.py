@@ -65,6 +65,8 @@ _MEMORY = LimitSettings(metric="memory_percent", limit=95.0, clear=90.0, hold=60
 _HEAT = LimitSettings(metric="temperature", limit=95.0, clear=85.0, hold=30.0)
 _BATTERY = LimitSettings(metric="battery_percent", limit=10.0, clear=15.0, hold=30.0, direction=Direction.BELOW)
 
+_SMART = LimitSettings(metric="smart_failed", limit=1.0, severity=HealthSeverity.CRITICAL)
+
 
 class HardwareSettings(BaseModel):
     """What is watched, and which robots there are."""
@@ -73,8 +75,11 @@ class HardwareSettings(BaseModel):
 
     interval: float = Field(default=15.0, ge=0.05, le=3600, description="Seconds between two readings")
     paths: tuple[str, ...] = Field(default=(), description="Folders whose file systems are watched besides the disks")
+    smart: tuple[str, ...] = Field(
+        default=(), description="Files that `smartctl --json --all` wrote, as patterns such as /run/smart/*.json"
+    )
     limits: tuple[LimitSettings, ...] = Field(
-        default=(_DISK, _MEMORY, _HEAT, _BATTERY), description="Limits; the first that fits a metric holds"
+        default=(_DISK, _MEMORY, _HEAT, _BATTERY, _SMART), description="Limits; the first that fits a metric holds"
     )
     forecast_hours: float = Field(default=48.0, gt=0, le=8784, description="A disk full within so many is announced")
     forecast_window: float = Field(default=21_600.0, ge=60, description="Seconds of readings that make a forecast")

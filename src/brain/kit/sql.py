@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
@@ -18,13 +19,41 @@ CHUNK = 500
 
 def insert_into(db: sa.Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
     """The insert of this connection's dialect, which has `on_conflict_do_update` and `on_conflict_do_nothing`."""
-    if db.dialect.name == "postgresql":
+    return _insert(db.dialect.name, table)
+
+
+def _insert(dialect: str, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    if dialect == "postgresql":
         from sqlalchemy.dialects.postgresql import insert
 
         return insert(table)
     from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
     return sqlite_insert(table)
+
+
+def add_to(
+    db: sa.Connection,
+    table: sa.Table,
+    rows: Sequence[Mapping[str, Any]],
+    sums: tuple[str, ...],
+    latest: tuple[str, ...] = (),
+) -> None:
+    """Insert the rows; to a row of the same primary key the columns `sums` are added, and those of `latest` replace it.
+
+    All rows need the same keys. The statement is made once for a table.
+    """
+    if rows:
+        db.execute(_adding(db.dialect.name, table, sums, latest), [*rows])
+
+
+@cache
+def _adding(dialect: str, table: sa.Table, sums: tuple[str, ...], latest: tuple[str, ...]) -> sa.Insert:
+    statement = _insert(dialect, table)
+    added: dict[str, Any] = {name: table.c[name] + statement.excluded[name] for name in sums}
+    replaced = {name: statement.excluded[name] for name in latest}
+    key = [column.name for column in table.primary_key]
+    return statement.on_conflict_do_update(index_elements=key, set_=added | replaced)
 
 
 def upsert(db: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, keep: Sequence[str] = ()) -> None:

@@ -88,18 +88,20 @@ class BodyReader:
         declared = int(length) if length.isdecimal() else 0
         if declared > limit and headers.get("expect", "").lower() == "100-continue":
             return bytes(limit + 1)  # it has not begun to send, and need not
-        body = bytearray()
-        received = 0
+        parts: list[bytes] = []
+        kept = received = 0
         while received <= limit + DISCARDED:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return None
-            received += len(message.get("body", b""))
-            if len(body) <= limit:
-                body += message.get("body", b"")
+            part = message.get("body", b"")
+            received += len(part)
+            if kept <= limit:
+                parts.append(part)
+                kept += len(part)
             if not message.get("more_body", False):
                 break
-        return bytes(body)
+        return b"".join(parts)
 
 
 def _form_refusal(headers: Headers, body: bytes) -> Response | None:

@@ -140,13 +140,13 @@ class Agenda:
 
     def _next(self, db: sa.Connection) -> float | None:
         settings, sources = self._settings, tables.sources.c
-        usage, waiting, seen = tables.usage.c, tables.waiting.c, tables.seen.c
+        usage, waiting, counted = tables.usage.c, tables.waiting.c, tables.counted.c
         live = sa.func.min(sources.seen_at + sources.expected * settings.stale_after)
         found = [
             (sa.select(sa.func.min(usage.bucket)).where(usage.bucket >= announced_until(db)), settings.usage_seconds),
             (sa.select(sa.func.min(waiting.at)), settings.parent_seconds),
             (sa.select(sa.func.min(tables.links.c.at)), settings.parent_seconds),
-            (sa.select(sa.func.min(seen.at)), settings.repeated_seconds),
+            (sa.select(sa.func.min(counted.at)), settings.repeated_seconds),
             (sa.select(live).where(sources.state == LIVE), 0.0),
         ]
         due = [at + after for query, after in found if (at := db.execute(query).scalar()) is not None]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -39,6 +39,8 @@ class Job(Generic[P, R]):
     prepare: Callable[[], P]
     apply: Callable[[sa.Connection, P, float], R]
     bytes: int = 0
+    join: Callable[[sa.Connection, Sequence[P], float], None] | None = None
+    """Called once in the transaction, before, with what all jobs of it that have the same `join` prepared."""
 
 
 class Committer:
@@ -121,10 +123,16 @@ class Committer:
         if all(isinstance(value, Exception) for value in prepared):
             return results
         now = self._clock()
+        good = [(place, job) for place, job in enumerate(jobs) if not isinstance(prepared[place], Exception)]
+        shared: defaultdict[Callable[..., None], list[Any]] = defaultdict(list)
+        for place, job in good:
+            if job.join is not None:
+                shared[job.join].append(prepared[place])
         with self._database.begin() as db:
-            for place, (job, value) in enumerate(zip(jobs, prepared, strict=True)):
-                if not isinstance(value, Exception):
-                    results[place] = job.apply(db, value, now)
+            for join, values in shared.items():
+                join(db, values, now)
+            for place, job in good:
+                results[place] = job.apply(db, prepared[place], now)
         self.transactions += 1
         return results
 

@@ -7,8 +7,9 @@ tool; spans of agents and workflows repeat the sums of their leaves and are neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
@@ -17,17 +18,19 @@ from brain.text import clip_text
 
 MODEL, TOOL = "model", "tool"
 UNKNOWN = "unknown"
-MOST = 1 << 53
-"""Beyond it a number of tokens is taken for nonsense."""
+MOST = 1 << 40
+"""Beyond it a number of tokens of one call is taken for nonsense: sums of them would not fit into a column."""
+LONGEST = 1 << 53
+"""Nanoseconds, 104 days: beyond it the time of one call is taken for nonsense."""
 
-_OPERATION = "gen_ai.operation.name"
-_OPENINFERENCE = "openinference.span.kind"
+OPERATION = "gen_ai.operation.name"
+OPENINFERENCE = "openinference.span.kind"
 _TRACELOOP = "traceloop.span.kind"
 _LEAVES = frozenset({"chat", "generate_content", "text_completion", "embeddings"})
 _AGENTS = frozenset({"invoke_agent", "create_agent", "invoke_workflow"})
 _TEXTS = (
-    _OPERATION,
-    _OPENINFERENCE,
+    OPERATION,
+    OPENINFERENCE,
     _TRACELOOP,
     "gen_ai.agent.name",
     "gen_ai.agent.id",
@@ -65,8 +68,9 @@ WANTED: frozenset[str] = TEXTS | NUMBERS
 """Every attribute that is read: nothing else of a span is looked at, stored or logged."""
 
 
-class Use(msgspec.Struct, array_like=True, gc=False):
-    """One call of a model or a tool.
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """What a call of a model or a tool is counted under; compared by identity, as it stands for many calls.
 
     `agent` is empty while no span has named it. `asked` is the model of the request.
     """
@@ -78,57 +82,80 @@ class Use(msgspec.Struct, array_like=True, gc=False):
     agent: str
     fallback: str
     asked: str = ""
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    nanoseconds: int = 0
-    error: bool = False
 
 
-def read_use(given: Mapping[str, Any], service: str) -> Use | None:
-    """The call that a span with these attributes is; None for any other span."""
-    operation = given.get(_OPERATION)
-    kind = given.get(_OPENINFERENCE)
+Meaning = Labels | str | None
+"""What a span is: a call, by its labels; an agent, by its name ("" for one without); None for any other."""
+Tokens = tuple[int, int, int, int]
+"""Of input and of output, and how many of them were cached and were reasoning."""
+NO_TOKENS: Tokens = (0, 0, 0, 0)
+
+
+def read_meaning(given: Mapping[str, str], service: str) -> Meaning:
+    """What a span with these texts is."""
+    operation = given.get(OPERATION)
+    kind = given.get(OPENINFERENCE)
     if operation in _LEAVES:
-        return _model_use(given, str(operation), service)
+        return _model_labels(given, str(operation), service)
     if operation == "execute_tool":
-        return _use(TOOL, _first(given, ("gen_ai.tool.name", "tool.name")), given, "execute_tool", service)
-    if operation is not None:
-        return None
-    if kind in ("LLM", "EMBEDDING"):
-        return _model_use(given, "chat" if kind == "LLM" else "embeddings", service)
-    if kind == "TOOL":
-        return _use(TOOL, _first(given, ("tool.name", "gen_ai.tool.name")), given, "execute_tool", service)
+        return _labels(TOOL, _first(given, ("gen_ai.tool.name", "tool.name")), given, "execute_tool", service)
+    if operation is None and kind in ("LLM", "EMBEDDING"):
+        return _model_labels(given, "chat" if kind == "LLM" else "embeddings", service)
+    if operation is None and kind == "TOOL":
+        return _labels(TOOL, _first(given, ("tool.name", "gen_ai.tool.name")), given, "execute_tool", service)
+    if operation in _AGENTS or kind == "AGENT":
+        return _named_agent(given) or label(given.get("gen_ai.agent.id"), "")
     return None
 
 
-def read_agent(given: Mapping[str, Any]) -> str | None:
-    """The name of the agent whose span this is; "" for an agent without a name, None for any other span."""
-    if given.get(_OPERATION) not in _AGENTS and given.get(_OPENINFERENCE) != "AGENT":
+def read_tokens(names: Sequence[str], values: Sequence[int]) -> Tokens:
+    """The tokens that these attributes say; the values are those that `whole_number` gives."""
+    given, answered, cached, reasoning = _places(tuple(names))
+    values = (*values, 0)
+    most, most_answered = values[given], values[answered]
+    return most, most_answered, min(values[cached], most), min(values[reasoning], most_answered)
+
+
+@lru_cache(256)
+def _places(names: tuple[str, ...]) -> tuple[int, int, int, int]:
+    """Where in `names` each number is, -1 for nowhere: of one family of names only, as two count the same tokens."""
+    given, answered, cached, reasoning = (
+        next((names.index(name) for name in family if name in names), -1)
+        for family in (_INPUT, _OUTPUT, _CACHED, _REASONING)
+    )
+    return given, answered, cached, reasoning
+
+
+def whole_number(value: object) -> int | None:
+    """The value as a number of tokens: None where it is no whole number, 0 where it is nonsense."""
+    if isinstance(value, str) and value.isdecimal() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
         return None
-    return _named_agent(given) or label(given.get("gen_ai.agent.id"), "")
+    return value if 0 <= value <= MOST else 0
 
 
-def _model_use(given: Mapping[str, Any], operation: str, service: str) -> Use:
+def duration(started: int, ended: int) -> int:
+    """Nanoseconds; 0 where the times are nonsense."""
+    found = ended - started
+    return found if 0 <= found <= LONGEST else 0
+
+
+def _model_labels(given: Mapping[str, str], operation: str, service: str) -> Labels:
     model = _first(given, ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name"))
-    use = _use(MODEL, model, given, operation, service)
-    use.asked = label(given.get("gen_ai.request.model"), "")
-    # Of one family of names only: where a span has both, they count the same tokens in two ways.
-    use.input_tokens, use.output_tokens = _number(given, _INPUT), _number(given, _OUTPUT)
-    use.cached_tokens = min(_number(given, _CACHED), use.input_tokens)
-    use.reasoning_tokens = min(_number(given, _REASONING), use.output_tokens)
-    return use
+    return _labels(MODEL, model, given, operation, service, label(given.get("gen_ai.request.model"), ""))
 
 
-def _use(kind: str, name: str, given: Mapping[str, Any], operation: str, service: str) -> Use:
+def _labels(kind: str, name: str, given: Mapping[str, str], operation: str, service: str, asked: str = "") -> Labels:
     provider = _first(given, ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system"))
     # The id of an agent is random in some packages: it stands for the agent only where nothing names one.
     fallback = label(given.get("gen_ai.agent.id"), "") or service
-    return Use(kind, name, provider, operation, _named_agent(given), fallback)
+    return Labels(kind, name, provider, operation, _named_agent(given), fallback, asked)
 
 
-def _named_agent(given: Mapping[str, Any]) -> str:
+def _named_agent(given: Mapping[str, str]) -> str:
     for name in ("gen_ai.agent.name", "agent.name", "traceloop.association.properties.lc_agent_name"):
         if (found := given.get(name)) is not None:
             return label(found, "")
@@ -145,16 +172,8 @@ class _Metadata(msgspec.Struct):
     lc_agent_name: str = ""
 
 
-def _first(given: Mapping[str, Any], names: tuple[str, ...]) -> str:
+def _first(given: Mapping[str, str], names: tuple[str, ...]) -> str:
     return next((label(found) for name in names if (found := given.get(name))), UNKNOWN)
-
-
-def _number(given: Mapping[str, Any], names: tuple[str, ...]) -> int:
-    for name in names:
-        found = given.get(name)
-        if found is not None:
-            return found if 0 <= found <= MOST else 0
-    return 0
 
 
 def label(value: object, otherwise: str = UNKNOWN) -> str:

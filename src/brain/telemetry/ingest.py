@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 
 import sqlalchemy as sa
 from starlette.responses import Response
 
-from brain.errors import BrainError
+from brain.errors import BrainError, Unavailable
 from brain.logs import Log
 from brain.telemetry.committer import Committer, Job
 from brain.telemetry.otlp import OtlpBody, accepted, refusal
@@ -17,11 +18,14 @@ from brain.telemetry.usage import UsageBook
 
 log: Log = Log("brain.telemetry")
 
+PATIENCE = 5.0
+"""Seconds in which a request is stored, or answered 503: exporters give up after 10, and need time to send it again."""
+
 
 class Ingest:
     """Takes requests of OTLP in."""
 
-    def __init__(self, committer: Committer, book: UsageBook, most: int) -> None:
+    def __init__(self, committer: Committer, book: UsageBook, most: int, patience: float = PATIENCE) -> None:
         self.answers: Counter[tuple[str, int]] = Counter()
         """How many requests were answered, by signal and status."""
         self.items: Counter[str] = Counter()
@@ -32,11 +36,12 @@ class Ingest:
         self._committer = committer
         self._book = book
         self._most = most
+        self._patience = patience
 
     async def take(self, body: OtlpBody) -> Response:
         """Store what the request says, and answer it."""
         try:
-            found = await self._committer.commit(Job(lambda: body.read(self._most), self._apply, len(body.data)))
+            found = await self._store(body)
         except BrainError as error:
             answer = refusal(body.media_type, error)
             log.warning("a request of OTLP is refused", signal=body.signal, status=answer.status_code, error=str(error))
@@ -51,6 +56,15 @@ class Ingest:
         self.answers[body.signal, answer.status_code] += 1
         return answer
 
-    def _apply(self, db: sa.Connection, found: Calls, now: float) -> Calls:
-        self._book.apply(db, found, now)
-        return found
+    async def _store(self, body: OtlpBody) -> Calls:
+        job = Job(lambda: body.read(self._most), _itself, len(body.data), self._book.apply)
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._committer.commit(job)
+        except TimeoutError:  # it stays in the queue: should it be stored, then what comes again is known
+            raise Unavailable(f"telemetry: not stored within {self._patience:g} s; send it again") from None
+
+
+def _itself(db: sa.Connection, found: Calls, now: float) -> Calls:
+    """What was read is all that is asked for: it was counted with that of the other requests."""
+    return found

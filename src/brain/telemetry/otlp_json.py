@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from functools import lru_cache
+from typing import Generic, TypeVar
 
 import msgspec
 
 from brain.errors import InvalidInput
-from brain.telemetry.genai import NUMBERS, UNKNOWN, WANTED, label
+from brain.telemetry.genai import (
+    MODEL,
+    MOST,
+    NO_TOKENS,
+    NUMBERS,
+    UNKNOWN,
+    WANTED,
+    Labels,
+    Meaning,
+    duration,
+    label,
+    read_meaning,
+    read_tokens,
+    whole_number,
+)
 from brain.telemetry.requests import LOGS, METRICS, Calls
 
 T = TypeVar("T")
 _Int = int | str
+_REMEMBERED = 256
+"""Characters of a value up to which what it says is remembered."""
 
 
 class _Model(msgspec.Struct, rename="camel", gc=False):
@@ -141,22 +158,63 @@ def _points(metric: _Metric) -> int:
 
 
 def _add(found: Calls, span: _Span, service: str) -> None:
-    given: dict[str, Any] = {}
-    for attribute in span.attributes:
-        key = attribute.key
-        if key in WANTED and (value := _value(attribute)) is not None:
-            if key in NUMBERS:
-                given[key] = _whole(value.int_value if value.int_value is not None else value.double_value)
-            else:
-                given[key] = value.string_value
+    texts: list[str] = []
+    names, values, longest = [], [], 0
+    for key, value in _wanted(span):
+        if value is None:
+            continue
+        text = value.string_value
+        if key in NUMBERS:
+            if (number := _number(value)) is not None:
+                names.append(key)
+                values.append(number)
+        elif text is not None:
+            texts += (key, text)
+            if len(text) > longest:
+                longest = len(text)
+    tokens, timing = NO_TOKENS, (0, False)
+    meaning = (_meaning if longest <= _REMEMBERED else _meaning.__wrapped__)(service, *texts)
+    if isinstance(meaning, Labels):
+        timing = (_nanoseconds(span), span.status is not None and span.status.code in (2, "STATUS_CODE_ERROR"))
+        if names and meaning.kind == MODEL:
+            tokens = read_tokens(names, values)
+    found.add(_ids(span), meaning, tokens, timing, service)
+
+
+def _ids(span: _Span) -> tuple[bytes, bytes, bytes]:
+    unhex = bytes.fromhex
     try:
-        ids = (bytes.fromhex(span.trace_id), bytes.fromhex(span.span_id), bytes.fromhex(span.parent_span_id or ""))
+        return unhex(span.trace_id), unhex(span.span_id), unhex(span.parent_span_id or "")
     except ValueError:
-        ids = (b"", b"", b"")  # refused as no span
-    use = found.add(ids, given, service)
-    if use is not None:
-        use.nanoseconds = max(0, (_whole(span.end_time_unix_nano) or 0) - (_whole(span.start_time_unix_nano) or 0))
-        use.error = span.status is not None and span.status.code in (2, "STATUS_CODE_ERROR")
+        return b"", b"", b""  # refused as no span
+
+
+def _nanoseconds(span: _Span) -> int:
+    try:
+        return duration(int(span.start_time_unix_nano), int(span.end_time_unix_nano))
+    except ValueError:
+        return 0  # one of them is no number
+
+
+@lru_cache(4096)
+def _meaning(service: str, *texts: str) -> Meaning:
+    """What a span is, by its texts: name, value, name, value. Those of most spans came before."""
+    return read_meaning(dict(zip(texts[::2], texts[1::2], strict=True)), service)
+
+
+def _number(value: _Value) -> int | None:
+    found = value.int_value
+    if found.__class__ is int and 0 <= found <= MOST:
+        return found
+    return whole_number(_whole(value.int_value if value.int_value is not None else value.double_value))
+
+
+def _wanted(span: _Span) -> list[tuple[str, _Value | None]]:
+    """The attributes that are read; one that is no value of OTLP is passed over."""
+    try:
+        return [(one.key, _read_value(one.value)) for one in span.attributes if one.key in WANTED]
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return [(one.key, _value(one)) for one in span.attributes if one.key in WANTED]
 
 
 def _value(attribute: _Attribute) -> _Value | None:
@@ -166,6 +224,8 @@ def _value(attribute: _Attribute) -> _Value | None:
         return found
     except (msgspec.MsgspecError, RecursionError):
         return None
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"body: the value of {attribute.key} is no text: {error}") from error
 
 
 def _whole(value: float | str | None) -> int | None:

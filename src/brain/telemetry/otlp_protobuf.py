@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from brain.errors import InvalidInput
@@ -12,20 +13,44 @@ with needs(__name__, "telemetry"):
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+    from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-from brain.telemetry.genai import NUMBERS, UNKNOWN, WANTED, label
-from brain.telemetry.requests import LOGS, METRICS, Calls
+from brain.telemetry.genai import (
+    MODEL,
+    NO_TOKENS,
+    NUMBERS,
+    OPENINFERENCE,
+    OPERATION,
+    UNKNOWN,
+    WANTED,
+    Labels,
+    Meaning,
+    duration,
+    label,
+    read_meaning,
+    read_tokens,
+    whole_number,
+)
+from brain.telemetry.otlp_messages import Traces
+from brain.telemetry.requests import LOGS, METRICS, TRACES, Calls
 
-_REQUESTS: dict[str, Any] = {METRICS: ExportMetricsServiceRequest, LOGS: ExportLogsServiceRequest}
+_REQUESTS: dict[str, Any] = {
+    TRACES: ExportTraceServiceRequest,
+    METRICS: ExportMetricsServiceRequest,
+    LOGS: ExportLogsServiceRequest,
+}
 _POINTS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
+_REMEMBERED = 256
+"""Bytes of a value up to which what it says is remembered."""
+_NUMBER = 32
+"""Most bytes of a value that is a number."""
 
 
 def read_protobuf(signal: str, body: bytes) -> Calls:
     """What the request says. Raises InvalidInput when it is none."""
-    message = parse(signal, body)
     found = Calls(signal)
     if signal == METRICS:
-        for resource in message.resource_metrics:
+        for resource in parse(signal, body).resource_metrics:
             points = sum(
                 len(getattr(metric, kind).data_points)
                 for scope in resource.scope_metrics
@@ -34,47 +59,81 @@ def read_protobuf(signal: str, body: bytes) -> Calls:
             )
             found.items[_service(resource)] += points
     elif signal == LOGS:
-        for resource in message.resource_logs:
+        for resource in parse(signal, body).resource_logs:
             found.items[_service(resource)] += sum(len(scope.log_records) for scope in resource.scope_logs)
     else:
-        for resource in message.resource_spans:
-            service = _service(resource)
-            for scope in resource.scope_spans:
-                found.items[service] += len(scope.spans)
-                for span in scope.spans:
-                    _add(found, span, service)
+        _add_spans(found, body)
     return found
 
 
 def parse(signal: str, body: bytes) -> Any:
-    """The request as its message. Raises InvalidInput."""
+    """The request as its whole message. Raises InvalidInput."""
+    return _parsed(_REQUESTS[signal], signal, body)
+
+
+def _parsed(message: Any, signal: str, body: bytes) -> Any:
     try:
-        return _REQUESTS.get(signal, ExportTraceServiceRequest).FromString(body)
+        return message.FromString(body)
     except DecodeError as error:
         raise InvalidInput(f"body: is no request of OTLP for {signal} in protobuf: {error}") from error
 
 
+def _add_spans(found: Calls, body: bytes) -> None:
+    for resource in _parsed(Traces, TRACES, body).resource_spans:
+        service = label(_text(resource.resource.attributes.get("service.name", b"")))
+        for scope in resource.scope_spans:
+            found.items[service] += len(scope.spans)
+            for span in scope.spans:
+                _add(found, span, service)
+
+
 def _add(found: Calls, span: Any, service: str) -> None:
-    given: dict[str, Any] = {}
-    for attribute in span.attributes:
-        key = attribute.key
-        if key in WANTED:
-            given[key] = _number(attribute.value) if key in NUMBERS else attribute.value.string_value
-    use = found.add((span.trace_id, span.span_id, span.parent_span_id), given, service)
-    if use is not None:
-        use.nanoseconds = max(0, span.end_time_unix_nano - span.start_time_unix_nano)
-        use.error = span.status.code == 2
+    attributes = span.attributes
+    meaning: Meaning = None
+    tokens, timing = NO_TOKENS, (0, False)
+    if OPERATION in attributes or OPENINFERENCE in attributes:
+        texts: list[str | bytes] = []
+        names, values, longest = [], [], 0
+        for key in WANTED.intersection(attributes):
+            value = attributes[key]
+            if len(value) > longest:
+                longest = len(value)
+            if key not in NUMBERS:
+                texts += (key, value)
+            elif len(value) <= _NUMBER and (number := _number(value)) is not None:
+                names.append(key)
+                values.append(number)
+        meaning = (_meaning if longest <= _REMEMBERED else _meaning.__wrapped__)(service, *texts)
+        if isinstance(meaning, Labels):
+            timing = (duration(span.start_time_unix_nano, span.end_time_unix_nano), span.status.code == 2)
+            if names and meaning.kind == MODEL:
+                tokens = read_tokens(names, values)
+    found.add((span.trace_id, span.span_id, span.parent_span_id), meaning, tokens, timing, service)
 
 
-def _number(value: Any) -> int | None:
-    kind = value.WhichOneof("value")
-    if kind == "int_value":
-        return int(value.int_value)
-    if kind == "double_value" and value.double_value.is_integer():
-        return int(value.double_value)
-    if kind == "string_value" and value.string_value.isdecimal() and len(value.string_value) < 20:
-        return int(value.string_value)
-    return None
+@lru_cache(4096)
+def _meaning(service: str, *texts: Any) -> Meaning:
+    """What a span is, by its texts: name, value, name, value. Those of most spans came before."""
+    return read_meaning({name: _text(value) for name, value in zip(texts[::2], texts[1::2], strict=True)}, service)
+
+
+@lru_cache(4096)
+def _number(value: bytes) -> int | None:
+    found = _value(value)
+    kind = found.WhichOneof("value")
+    return whole_number(getattr(found, kind)) if kind in ("int_value", "double_value", "string_value") else None
+
+
+def _text(value: bytes) -> str:
+    return str(_value(value).string_value)
+
+
+def _value(value: bytes) -> AnyValue:
+    try:
+        found: AnyValue = AnyValue.FromString(value)
+        return found
+    except DecodeError as error:
+        raise InvalidInput(f"body: a value of an attribute is not that of OTLP: {error}") from error
 
 
 def _service(resource: Any) -> str:

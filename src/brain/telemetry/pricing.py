@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from brain.telemetry.genai import Use
+from brain.telemetry.genai import MODEL, Labels
 from brain.telemetry.settings import Price
 
 UNIT = 10**12
@@ -19,13 +19,18 @@ class Prices:
     def __init__(self, prices: Mapping[str, Price]) -> None:
         self._prices = {model: _units(price) for model, price in prices.items()}
 
-    def cost(self, use: Use) -> int | None:
-        """In 1/UNIT of the currency; None where neither the model that answered nor the one asked for has a price."""
-        price = self._prices.get(use.name) or self._prices.get(use.asked)
+    def cost(self, labels: Labels, tokens: int, answered: int, cached: int) -> int | None:
+        """Of calls with so many tokens in all, in 1/UNIT of the currency; 0 for tools.
+
+        None where neither the model that answered nor the one asked for has a price.
+        """
+        if labels.kind != MODEL:
+            return 0
+        price = self._prices.get(labels.name) or self._prices.get(labels.asked)
         if price is None:
             return None
-        new, cached, output = price
-        return (use.input_tokens - use.cached_tokens) * new + use.cached_tokens * cached + use.output_tokens * output
+        new, of_cached, output = price
+        return (tokens - cached) * new + cached * of_cached + answered * output
 
 
 def _units(price: Price) -> tuple[int, int, int]:

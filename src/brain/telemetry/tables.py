@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, Engine, LargeBinary, MetaData, String, Table, Text
+from itertools import groupby
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Double,
+    Engine,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    insert,
+    inspect,
+    select,
+)
 
 from brain.kit import outbox
 from brain.kit.database import create_tables
 from brain.kit.schema import versioned
 
-metadata: MetaData = versioned("telemetry")
+
+def _count_by_transaction(db: Connection) -> None:
+    """The second version: a row for each transaction in place of one for each call."""
+    if not inspect(db).has_table("telemetry_seen"):
+        return
+    seen = Table("telemetry_seen", MetaData(), autoload_with=db)
+    counted.create(db, checkfirst=True)
+    marks.create(db, checkfirst=True)
+    rows = db.execute(select(seen.c.at, seen.c.id).order_by(seen.c.at)).all()
+    groups = [(at, [row.id for row in of_time]) for at, of_time in groupby(rows, key=lambda row: row.at)]
+    if groups:
+        batches = [{"number": n, "at": at, "ids": b"".join(ids)} for n, (at, ids) in enumerate(groups, 1)]
+        db.execute(insert(counted), batches)
+        db.execute(insert(marks), {"name": COUNTED, "at": len(groups)})
+    seen.drop(db)
+
+
+metadata: MetaData = versioned("telemetry", _count_by_transaction)
 
 NAME = 200
 """Most characters of a source, a value's name, an agent, a model."""
+COUNTED = "counted"
+"""The mark that says how many transactions have counted calls."""
 
 sources: Table = Table(
     "telemetry_sources",
@@ -69,13 +104,13 @@ usage: Table = Table(
     comment="Calls of models and tools by windows of their arrival; `cost` in 1e-12 of the currency",
     sqlite_with_rowid=False,
 )
-seen: Table = Table(
-    "telemetry_seen",
+counted: Table = Table(
+    "telemetry_counted",
     metadata,
-    Column("id", LargeBinary(24), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("at", BigInteger, nullable=False, index=True),
-    comment="Spans counted lately, by trace id and span id",
-    sqlite_with_rowid=False,
+    Column("ids", LargeBinary, nullable=False),
+    comment="Calls counted lately, by trace id and span id: those of one transaction in a row",
 )
 waiting: Table = Table(
     "telemetry_waiting",
@@ -113,7 +148,7 @@ marks: Table = Table(
     metadata,
     Column("name", String(40), primary_key=True),
     Column("at", BigInteger, nullable=False),
-    comment="Up to where usage is announced",
+    comment="Up to where usage is announced; how many transactions counted calls",
 )
 
 

@@ -6,19 +6,24 @@ agent above it, for `parent_seconds`; then it is counted under its service, and 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import msgspec
 import sqlalchemy as sa
 
-from brain.kit.sql import chunks, insert_into, insert_missing
+from brain.kit.sql import add_to, chunks, insert_missing
+from brain.logs import Log
 from brain.telemetry import tables
-from brain.telemetry.genai import MODEL, Use
+from brain.telemetry.counted import Counted
+from brain.telemetry.genai import Labels
 from brain.telemetry.pricing import Prices
-from brain.telemetry.requests import Calls, Spans
+from brain.telemetry.requests import Call, Calls, Spans, joined
 from brain.telemetry.settings import TelemetrySettings
+
+log: Log = Log("brain.telemetry")
 
 WAITING = 10_000
 """Most calls that wait for their agent; the oldest are counted under their service then."""
@@ -26,6 +31,8 @@ RECENT = 20_000
 """About how many plain spans are kept in memory, for calls below them that come later."""
 LABELS = 1_000
 """Most different combinations of agent, model and so on in one window; the others are counted as OTHER."""
+MOST_COST = 1 << 56
+"""About 72,000 of the currency: beyond it the cost of a transaction's calls of one kind is nonsense."""
 OTHER = "other"
 ANNOUNCED = "usage announced"
 """The mark of the windows of usage that events were published for: those that end by then."""
@@ -44,32 +51,59 @@ _SUMS = (
     "cost",
     "unpriced",
 )
+
+
+_IN_BUCKET = tables.usage.c.bucket == sa.bindparam("bucket")
+# Made once: to make a statement costs more than to run it.
+_WAITING = sa.select(tables.waiting.c.trace).distinct()
+_UNTIL = sa.select(tables.marks.c.at).where(tables.marks.c.name == ANNOUNCED)
+_COUNT = sa.select(sa.func.count()).select_from(tables.usage).where(_IN_BUCKET)
+_KEYS = sa.select(*(tables.usage.c[name] for name in _KEY)).where(_IN_BUCKET)
+
+
+class WaitingCall(msgspec.Struct, array_like=True, gc=False):
+    """A call that waits for its agent, as it is stored."""
+
+    kind: str
+    name: str
+    provider: str
+    operation: str
+    agent: str
+    fallback: str
+    asked: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    nanoseconds: int = 0
+    error: bool = False
+
+    @classmethod
+    def of(cls, labels: Labels, call: Call) -> WaitingCall:
+        """The call with its labels."""
+        return msgspec.convert((*_labels(labels), *call[2:]), cls)
+
+    def both(self) -> tuple[Labels, Call]:
+        """Its labels, and the call without its ids."""
+        labels = Labels(self.kind, self.name, self.provider, self.operation, self.agent, self.fallback, self.asked)
+        tokens = (self.input_tokens, self.output_tokens, self.cached_tokens, self.reasoning_tokens)
+        return labels, (b"", b"", *tokens, self.nanoseconds, self.error)
+
+
+_labels = attrgetter(*WaitingCall.__struct_fields__[:7])
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Use).decode
+_decode = msgspec.msgpack.Decoder(WaitingCall).decode
 
 
 @dataclass(slots=True)
 class Sums:
-    """What calls add up to."""
+    """What calls add up to, in the order of the columns."""
 
     values: list[int] = field(default_factory=lambda: [0] * len(_SUMS))
 
-    def add(self, use: Use, cost: int | None) -> None:
-        """One call; `cost` None where its model has no price."""
-        values = self.values
-        values[0] += 1
-        values[1] += use.error
-        values[2] += use.input_tokens
-        values[3] += use.output_tokens
-        values[4] += use.cached_tokens
-        values[5] += use.reasoning_tokens
-        values[6] += use.nanoseconds
-        values[7] += cost or 0
-        values[8] += cost is None
-
-    def join(self, other: Sums) -> None:
+    def join(self, values: Iterable[int]) -> None:
         """Add what others added up to."""
-        self.values = [one + more for one, more in zip(self.values, other.values, strict=True)]
+        self.values = [one + more for one, more in zip(self.values, values, strict=True)]
 
 
 class UsageBook:
@@ -80,26 +114,30 @@ class UsageBook:
         """Calls that came again and were not counted again."""
         self._settings = settings
         self._prices = Prices(settings.prices)
+        self._counted = Counted(settings.repeated_seconds)
         self._recent: deque[tuple[float, Spans]] = deque()
         self._recent_spans = 0
 
-    def apply(self, db: sa.Connection, found: Calls, now: float) -> None:
-        """Count what a request says."""
-        _note_received(db, found, now)
-        fresh = self._fresh(db, found.uses, now)
+    def apply(self, db: sa.Connection, requests: Sequence[Calls], now: float) -> None:
+        """Count what these requests say."""
+        _note_received(db, requests, now)
+        found = joined(requests)
         known: dict[Key, Sums] = {}
-        unknown: list[tuple[bytes, bytes, Use]] = []
-        for id in fresh:
-            parent, use = found.uses[id]
-            if use.agent or not parent:
-                self._add(known, use, use.agent or use.fallback)
-            else:
-                unknown.append((id, parent, use))
-        waiting = set(db.execute(sa.select(tables.waiting.c.trace).distinct()).scalars())
-        early = {trace for trace, _ in found.agents} - {id[:16] for id in found.uses}
+        unknown: list[tuple[Labels, Call]] = []
+        for labels, calls in self._fresh(db, found.calls, now).items():
+            if labels.agent:
+                self._add(known, labels, labels.agent, calls)
+                continue
+            below = [call for call in calls if call[1]]
+            unknown += [(labels, call) for call in below]
+            self._add(known, labels, labels.fallback, [call for call in calls if not call[1]] if below else calls)
+        waiting = set(db.execute(_WAITING).scalars())
+        early = {trace for trace, _ in found.agents}
+        if early:
+            early -= {call[0][:16] for calls in found.calls.values() for call in calls}
         if unknown or waiting or early:
             above = _Ancestors(found, early, now)
-            above.remember(self._recent, {id[:16] for id, *_ in unknown})
+            above.remember(self._recent, {call[0][:16] for _, call in unknown})
             self._resolve(db, above, waiting, unknown, known)
         if unknown:
             self._bound(db, now)
@@ -120,46 +158,66 @@ class UsageBook:
         self._keep_recent([], now)
         self._give_up(db, tables.waiting.c.at <= now - self._settings.parent_seconds, now)
         db.execute(sa.delete(tables.links).where(tables.links.c.at <= now - self._settings.parent_seconds))
-        db.execute(sa.delete(tables.seen).where(tables.seen.c.at <= now - self._settings.repeated_seconds))
+        self._counted.forget(db, now)
 
-    def _fresh(self, db: sa.Connection, uses: Mapping[bytes, object], now: float) -> Collection[bytes]:
+    def _fresh(self, db: sa.Connection, found: Mapping[Labels, list[Call]], now: float) -> Mapping[Labels, list[Call]]:
         """Those that were not counted before; they are noted as counted."""
-        if not uses:
-            return ()
-        before = _insert_seen(db, uses, int(now))
-        if before is None:
-            return uses.keys()
+        ids = {call[0] for calls in found.values() for call in calls}
+        if not ids:
+            return {}
+        before = self._counted.add(db, ids, now)
         self.repeated += len(before)
-        return [id for id in uses if id not in before]
+        if not before and len(ids) == sum(len(calls) for calls in found.values()):
+            return found
+        fresh = ids - before
+        once: dict[bytes, tuple[Labels, Call]] = {}
+        for labels, calls in found.items():
+            once |= {call[0]: (labels, call) for call in calls if call[0] in fresh}
+        kept: defaultdict[Labels, list[Call]] = defaultdict(list)
+        for labels, call in once.values():
+            kept[labels].append(call)
+        return kept
 
-    def _add(self, known: dict[Key, Sums], use: Use, agent: str) -> None:
-        cost = self._prices.cost(use) if use.kind == MODEL else 0
-        key = (agent, use.kind, use.name, use.provider, use.operation)
-        sums = known.get(key)
-        if sums is None:
-            sums = known[key] = Sums()
-        sums.add(use, cost)
+    def _add(self, known: dict[Key, Sums], labels: Labels, agent: str, calls: Sequence[Call]) -> None:
+        """Count calls of the same labels under this agent."""
+        if not calls:
+            return
+        _, _, *columns = zip(*calls, strict=True)
+        tokens, answered, cached, reasoning, nanoseconds, errors = (sum(column) for column in columns)
+        cost = self._prices.cost(labels, tokens, answered, cached)
+        if cost is not None and cost > MOST_COST:
+            log.warning("a cost is nonsense, and is counted as unpriced", agent=agent, model=labels.name, cost=cost)
+            cost = None
+        unpriced = len(calls) if cost is None else 0
+        key = (agent, labels.kind, labels.name, labels.provider, labels.operation)
+        values = (len(calls), errors, tokens, answered, cached, reasoning, nanoseconds, cost or 0, unpriced)
+        known.setdefault(key, Sums()).join(values)
 
     def _resolve(
         self,
         db: sa.Connection,
         above: _Ancestors,
         waiting: set[bytes],
-        unknown: list[tuple[bytes, bytes, Use]],
+        unknown: list[tuple[Labels, Call]],
         known: dict[Key, Sums],
     ) -> None:
         """Find the agents of calls: of those that came now, and of those that wait in these traces."""
         waiting &= above.traces
-        traces = {id[:16] for id, *_ in unknown} | waiting
+        traces = {call[0][:16] for _, call in unknown} | waiting
         above.load(db, traces)
         self._continue(db, above, waiting, known)
         rows = []
-        for id, parent, use in unknown:
+        resolved: defaultdict[tuple[Labels, str], list[Call]] = defaultdict(list)
+        for labels, call in unknown:
+            id, parent, *_ = call
             agent, ancestor = above.find(id[:16], parent)
             if ancestor is None:
-                self._add(known, use, agent or use.fallback)
+                resolved[labels, agent or labels.fallback].append(call)
             else:
-                rows.append({"id": id, "trace": id[:16], "ancestor": ancestor, "at": above.now, "use": _encode(use)})
+                use = _encode(WaitingCall.of(labels, call))
+                rows.append({"id": id, "trace": id[:16], "ancestor": ancestor, "at": above.now, "use": use})
+        for (labels, name), calls in resolved.items():
+            self._add(known, labels, name, calls)
         insert_missing(db, tables.waiting, rows)
         above.keep(db, traces)
 
@@ -169,8 +227,8 @@ class UsageBook:
             for row in db.execute(sa.select(tables.waiting).where(tables.waiting.c.trace.in_(chunk))).all():
                 agent, ancestor = above.find(row.trace, row.ancestor)
                 if ancestor is None:
-                    use = _decode(row.use)
-                    self._add(known, use, agent or use.fallback)
+                    labels, call = _decode(row.use).both()
+                    self._add(known, labels, agent or labels.fallback, [call])
                     done.append(row.id)
                 elif ancestor != row.ancestor:
                     mine = tables.waiting.c.id == row.id
@@ -187,8 +245,8 @@ class UsageBook:
         rows = db.execute(sa.select(tables.waiting.c.id, tables.waiting.c.use).where(where)).all()
         known: dict[Key, Sums] = {}
         for row in rows:
-            use = _decode(row.use)
-            self._add(known, use, use.fallback)
+            labels, call = _decode(row.use).both()
+            self._add(known, labels, labels.fallback, [call])
         _delete_waiting(db, [row.id for row in rows])
         self._write(db, known, now)
 
@@ -201,9 +259,7 @@ class UsageBook:
             {"bucket": bucket, **dict(zip(_KEY, key, strict=True)), **dict(zip(_SUMS, sums.values, strict=True))}
             for key, sums in bounded.items()
         ]
-        statement = insert_into(db, tables.usage)
-        added = {name: tables.usage.c[name] + statement.excluded[name] for name in _SUMS}
-        db.execute(statement.on_conflict_do_update(index_elements=["bucket", *_KEY], set_=added), rows)
+        add_to(db, tables.usage, rows, _SUMS)
 
     def bucket(self, db: sa.Connection, now: float) -> int:
         """The window that calls are counted in now: never one that is announced, whatever the clock says."""
@@ -213,7 +269,7 @@ class UsageBook:
 
 def announced_until(db: sa.Connection) -> int:
     """The end of the last window of usage that events were published for, in Unix seconds; 0 for none."""
-    return db.execute(sa.select(tables.marks.c.at).where(tables.marks.c.name == ANNOUNCED)).scalar() or 0
+    return db.execute(_UNTIL).scalar() or 0
 
 
 class _Ancestors:
@@ -228,8 +284,9 @@ class _Ancestors:
         for trace, span, parent in found.links:
             self._parents[trace, span] = parent
         # A call may be above another one: of a tool that is an agent.
-        for id, (parent, _) in found.uses.items():
-            self._parents[id[:16], id[16:]] = parent
+        for calls in found.calls.values():
+            for id, parent, *_ in calls:
+                self._parents[id[:16], id[16:]] = parent
         self.traces = {trace for trace, _ in self._parents}
 
     def remember(self, recent: Iterable[tuple[float, Spans]], traces: set[bytes]) -> None:
@@ -277,51 +334,31 @@ def _delete_waiting(db: sa.Connection, ids: list[bytes]) -> None:
         db.execute(sa.delete(tables.waiting).where(tables.waiting.c.id.in_(chunk)))
 
 
-def _insert_seen(db: sa.Connection, ids: Collection[bytes], at: int) -> set[bytes] | None:
-    """Note these spans as counted. Those that were before; None when none was, which is nearly always so."""
-    mark = "?" if db.dialect.name == "sqlite" else "%s"
-    statement = f"INSERT INTO telemetry_seen (id, at) VALUES ({mark}, {mark}) ON CONFLICT DO NOTHING"
-    begun = db.begin_nested()
-    if db.exec_driver_sql(statement, [(id, at) for id in ids]).rowcount == len(ids):
-        begun.commit()
-        return None
-    begun.rollback()
-    before: set[bytes] = set()
-    for chunk in chunks(list(ids)):
-        before.update(db.execute(sa.select(tables.seen.c.id).where(tables.seen.c.id.in_(chunk))).scalars())
-    insert_missing(db, tables.seen, [{"id": id, "at": at} for id in ids if id not in before])
-    return before
-
-
 def _bounded(db: sa.Connection, known: Mapping[Key, Sums], bucket: int) -> Mapping[Key, Sums]:
     """The same with OTHER for those that find no room in the window."""
-    columns = [tables.usage.c[name] for name in _KEY]
-    in_bucket = tables.usage.c.bucket == bucket
-    count = db.execute(sa.select(sa.func.count()).select_from(tables.usage).where(in_bucket)).scalar_one()
+    count = db.execute(_COUNT, {"bucket": bucket}).scalar_one()
     if count + len(known) <= LABELS:
         return known
-    there = {tuple(row) for row in db.execute(sa.select(*columns).where(in_bucket))}
+    there = {tuple(row) for row in db.execute(_KEYS, {"bucket": bucket})}
     bounded: dict[Key, Sums] = {}
     for key, sums in known.items():
         if key not in there and len(there) >= LABELS:
             key = (OTHER, key[1], OTHER, OTHER, OTHER)
         else:
             there.add(key)
-        bounded.setdefault(key, Sums()).join(sums)
+        bounded.setdefault(key, Sums()).join(sums.values)
     return bounded
 
 
-def _note_received(db: sa.Connection, found: Calls, now: float) -> None:
+def _note_received(db: sa.Connection, requests: Iterable[Calls], now: float) -> None:
+    items: Counter[tuple[str, str]] = Counter()
+    refused: Counter[tuple[str, str]] = Counter()
+    for one in requests:
+        for service, count in one.items.items():
+            items[service, one.signal] += count
+            refused[service, one.signal] += one.refused[service]
     rows = [
-        {"service": service, "signal": found.signal, "items": count, "refused": found.refused[service], "last_at": now}
-        for service, count in found.items.items()
+        {"service": service, "signal": signal, "items": count, "refused": refused[service, signal], "last_at": now}
+        for (service, signal), count in items.items()
     ]
-    if not rows:
-        return
-    statement = insert_into(db, tables.received)
-    changed = {
-        "items": tables.received.c["items"] + statement.excluded["items"],
-        "refused": tables.received.c.refused + statement.excluded.refused,
-        "last_at": statement.excluded.last_at,
-    }
-    db.execute(statement.on_conflict_do_update(index_elements=["service", "signal"], set_=changed), rows)
+    add_to(db, tables.received, rows, ("items", "refused"), latest=("last_at",))
