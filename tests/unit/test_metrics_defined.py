@@ -12,13 +12,16 @@ import pytest
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from brain.charter import Event
+from brain.charter import Event, Pattern
 from brain.errors import Conflict, InvalidInput
 from brain.kit import positions
 from brain.metrics import series, tables
-from brain.metrics.compiled import SEPARATOR, CompiledMetric, Epoch
+from brain.metrics.columns import EventBatch
+from brain.metrics.compiled import CompiledMetric, Epoch
 from brain.metrics.definition_store import SETTINGS, define, read_defined
 from brain.metrics.definitions import DefinitionSet, MetricDefinition
+from brain.metrics.fields import SEPARATOR
+from brain.metrics.observed import Observed
 from brain.metrics.projector import count_events
 from brain.metrics.prune import prune
 from brain.metrics.ranked import LIMIT
@@ -41,6 +44,10 @@ def start_of(at: float, step: int) -> int:
 
 def metric(**definition: Any) -> CompiledMetric:
     return CompiledMetric(Epoch(1, "m", 1, MetricDefinition.model_validate({"events": "task.*", **definition})))
+
+
+def observed(compiled: CompiledMetric, one: Event) -> Observed:
+    return compiled.observe(EventBatch([("1", one)]).of(Pattern("*")))
 
 
 def test_every_step_equals_a_plain_recount_of_the_events() -> None:
@@ -128,9 +135,8 @@ def test_fields_conditions_and_values() -> None:
     ]
     counter = metric(kind="counter", where=where, value="cost", labels={"agent": "agent_id", "kind": "type"})
     right: dict[str, Any] = {"code": 503, "tags": ["slow"], "cost": 0.1, "agent_id": "a\x1f1"}
-    label, observation = counter.observe(event(**right)) or ("", None)
-    assert label == f"a 1{SEPARATOR}task.failed"
-    assert (observation.units if observation else None) == 100_000
+    found = observed(counter, event(**right))
+    assert (found.labels, found.units) == ([f"a 1{SEPARATOR}task.failed"], [100_000])
     for wrong in (
         {"code": "503"},
         {"code": True},
@@ -142,14 +148,12 @@ def test_fields_conditions_and_values() -> None:
         {"cost": True},
         {"cost": float("nan")},
         {"cost": None},
+        {"cost": 10**400},
     ):
-        assert counter.observe(event(**{**right, **wrong})) is None, wrong
-    nothing = metric(kind="counter", labels=["agent_id"]).observe(event())
-    assert nothing is not None
-    assert nothing[0] == series.NONE
-    gauge = metric(kind="gauge", value="level").observe(event(level=-2.5))
-    assert gauge is not None
-    assert (gauge[1].units, gauge[1].value) == (-2_500_000, -2.5)
+        assert observed(counter, event(**{**right, **wrong})).buckets == [], wrong
+    assert observed(metric(kind="counter", labels=["agent_id"]), event()).labels == [series.NONE]
+    gauge = observed(metric(kind="gauge", value="level"), event(level=-2.5))
+    assert (gauge.units, gauge.values, gauge.times) == ([-2_500_000], [-2.5], [START])
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,12 @@ def _add_definitions(db: Connection) -> None:
         table.create(db, checkfirst=True)
 
 
-metadata: MetaData = versioned("metrics", _add_version, _add_definitions)
+def _add_mark(db: Connection) -> None:
+    """Version 4: each batch leaves a mark. An older program would count without one."""
+    add_column(db, definitions.c.counted)
+
+
+metadata: MetaData = versioned("metrics", _add_version, _add_definitions, _add_mark)
 
 points: Table = Table(
     "metrics_points",
@@ -109,6 +114,7 @@ definitions: Table = Table(
     Column("version", BigInteger, nullable=False),
     Column("document", Text, nullable=False),
     Column("changed_at", Double, nullable=False),
+    Column("counted", BigInteger),
     comment="What users define: metrics, limits and service levels, as JSON by where they come from",
 )
 epochs: Table = Table(
