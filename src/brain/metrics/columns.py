@@ -83,9 +83,9 @@ class EventBatch:
         if len(wanted) == len(set(self._types)):
             return self._all
         mask = [type in wanted for type in self._types]
-        parts = (self._all.places, self._events, self._all.buckets)
-        places, events, buckets = (list(compress(column, mask)) for column in parts)
-        return Columns(places, events, buckets)
+        all = self._all
+        events, buckets = list(compress(all.events, mask)), list(compress(all.buckets, mask))
+        return Columns(list(compress(all.places, mask)), events, buckets)
 
     def range(self, after: str, until: str | None) -> tuple[int, int]:
         """The places from the first one after the position up to the one at `until`, and one more."""

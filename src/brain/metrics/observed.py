@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import repeat
 from math import inf
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
 from brain.metrics.defined_rows import Observation
 
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
+_FEW = 200
+
+K = TypeVar("K")
 Span = tuple[float, float, float, float]
 """The lowest, highest and last of some values, and when the last one was."""
 
 
-@dataclass(slots=True)
-class Figures:
+class Figures(NamedTuple):
     """What is added to the rows of one bucket, by label. What a kind of metric does not keep is empty."""
 
     counts: Mapping[str, int]
-    sums: Mapping[str, int] = field(default_factory=dict)
-    bins: Mapping[tuple[str, int], int] = field(default_factory=dict)
-    spans: Mapping[str, Span] = field(default_factory=dict)
+    sums: Mapping[str, int] = _NOTHING
+    bins: Mapping[tuple[str, int], int] = _NOTHING
+    spans: Mapping[str, Span] = _NOTHING
 
 
 class Observed:
@@ -70,14 +73,14 @@ class Observed:
             return column if places is None else [column[place] for place in places]
 
         labels = part(self.labels)
-        figures = Figures(Counter(labels))
-        if self.units is not None:
-            figures.sums = _sums(labels, part(self.units))
-        if self.bins is not None:
-            figures.bins = Counter(zip(labels, part(self.bins), strict=True))
-        if self.values is not None and self.times is not None:
-            figures.spans = _spans(labels, part(self.values), part(self.times))
-        return figures
+        return Figures(
+            _counts(labels),
+            _NOTHING if self.units is None else _sums(labels, part(self.units)),
+            _NOTHING if self.bins is None else _counts(list(zip(labels, part(self.bins), strict=True))),
+            _NOTHING
+            if self.values is None or self.times is None
+            else _spans(labels, part(self.values), part(self.times)),
+        )
 
     @cached_property
     def _observations(self) -> list[Observation]:
@@ -93,10 +96,19 @@ class Observed:
         )
 
 
+def _counts(keys: Sequence[K]) -> Mapping[K, int]:
+    if len(keys) > _FEW:
+        return Counter(keys)
+    counts: dict[K, int] = {}  # a Counter takes longer to make than so few take to count
+    for key in keys:
+        counts[key] = counts.get(key, 0) + 1
+    return counts
+
+
 def _sums(labels: Sequence[str], units: Sequence[int]) -> dict[str, int]:
-    sums = defaultdict[str, int](int)
+    sums: dict[str, int] = {}
     for label, more in zip(labels, units, strict=True):
-        sums[label] += more
+        sums[label] = sums.get(label, 0) + more
     return sums
 
 
