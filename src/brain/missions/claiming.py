@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from brain import limits
@@ -47,8 +48,7 @@ class Wanted:
     seconds: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """A task that can be claimed, with what policy decides on."""
 
     id: str
@@ -66,8 +66,7 @@ class Claim:
     tasks: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedTask:
+class ClaimedTask(msgspec.Struct, frozen=True):
     """A task that an agent holds: what it has to do, and the token under which it says how that went."""
 
     id: str
