@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -22,7 +23,7 @@ from brain.metrics.definition_store import SETTINGS, define, read_defined
 from brain.metrics.definitions import DefinitionSet, MetricDefinition
 from brain.metrics.fields import SEPARATOR
 from brain.metrics.observed import Observed
-from brain.metrics.projector import count_events
+from brain.metrics.projector import EventCounter, count_events
 from brain.metrics.prune import prune
 from brain.metrics.ranked import LIMIT
 from brain.metrics.schema import changing_tables
@@ -101,6 +102,27 @@ def test_how_events_are_batched_changes_nothing(batch: int) -> None:
         return contents(counting(engine, events, size))
 
     assert found(batch) == found(900)
+
+
+def test_rows_in_memory_are_those_of_the_database(tmp_path: Path) -> None:
+    """Two processes count by turns, and transactions are rolled back, while each keeps the rows that it wrote."""
+    events = [(str(place), one) for place, one in enumerate(Traffic(8, agents=300, hours=0.02).events(1200), 1)]
+    alone, shared = open_tables(), open_tables(f"sqlite:///{tmp_path}/shared.db")
+    for engine in (alone, shared):
+        defined(engine, TWENTY)
+    with alone.begin() as connection:
+        EventCounter().count(connection, events)
+    counters = [EventCounter(), EventCounter()]
+    chance = Random(9)
+    for start in range(0, len(events), 100):
+        counter = counters[chance.random() < 0.3]
+        if chance.random() < 0.3:
+            with shared.connect() as connection, connection.begin() as lost:
+                counter.count(connection, events[start : start + 130])
+                lost.rollback()
+        with shared.begin() as connection:
+            counter.count(connection, events[start : start + 100])
+    assert contents(shared) == contents(alone)
 
 
 @pytest.mark.parametrize("values", sizes(3000, 100_000))

@@ -24,7 +24,7 @@ from brain.missions.events import TASK_COMPLETED, TASK_FAILED, TASK_PROGRESS, TA
 from brain.missions.models import MissionStatus, TaskStatus
 from brain.missions.stopping import cancel_tasks, give_up_undoing, settle, stop
 from brain.missions.tables import AGENTS, TASKS, has_status
-from brain.missions.transaction import Mission, MissionTransaction, Task
+from brain.missions.transaction import Mission, MissionTransaction, Task, is_possible
 
 PROGRESS_EVERY = 10.0
 """Seconds between two events that say how far one task is."""
@@ -128,7 +128,8 @@ def complete_all(change: MissionTransaction, given: Sequence[Completion]) -> lis
     """Complete these tasks; for each None, or why it is refused. A completion that is sent again is accepted."""
     first: dict[tuple[str, int], Completion] = {}
     for one in given:
-        first.setdefault((one.task, one.token), one)
+        if is_possible(one.task):
+            first.setdefault((one.task, one.token), one)
     change.hold(one.task.partition(".")[0] for one in given)
     rows = [[id, token, _written(one.result)] for (id, token), one in first.items()]
     completed = _COMPLETE.run(change.db, rows, now=change.now).all()

@@ -102,7 +102,7 @@ class MissionTransaction:
 
     def lock(self, ids: Iterable[str]) -> Mapping[str, Mission]:
         """These missions, which nobody else changes until the end; all that were locked so far."""
-        wanted = [[id] for id in sorted({id for id in ids if id not in self._missions})]
+        wanted = [[id] for id in sorted({id for id in ids if id not in self._missions and is_possible(id)})]
         for row in _LOCK.run(self.db, wanted).all() if wanted else ():
             values: Sequence[Any] = row
             found = Mission(*values)
@@ -116,7 +116,8 @@ class MissionTransaction:
 
     def hold(self, ids: Iterable[str]) -> None:
         """Lock these missions as `lock` does, for who needs nothing but their contexts and what events say of them."""
-        wanted = [[id] for id in sorted({id for id in ids if id not in self._missions and id not in self._held})]
+        new = {id for id in ids if id not in self._missions and id not in self._held and is_possible(id)}
+        wanted = [[id] for id in sorted(new)]
         for row in _HOLD.run(self.db, wanted).all() if wanted else ():
             self._held[row.id] = (row.correlation_id, document(row.context))
 
@@ -145,7 +146,7 @@ class MissionTransaction:
 
     def tasks(self, ids: Iterable[str], columns: Sequence[sa.Column[Any]] = tuple(TASKS.c)) -> dict[str, Task]:
         """These tasks as they are now, or these columns of them, by id; their missions are locked."""
-        wanted = sorted(set(ids))
+        wanted = sorted({id for id in ids if is_possible(id)})
         self.lock(id.partition(".")[0] for id in wanted)
         found: dict[str, Task] = {}
         for some in chunks(wanted):
@@ -194,3 +195,8 @@ class MissionTransaction:
         """Set these columns of these tasks."""
         for some in chunks(ids):
             self.db.execute(TASKS.update().where(TASKS.c.id.in_(some)).values(**values))
+
+
+def is_possible(id: str) -> bool:
+    """Whether there can be a row of this id: the databases take no NUL, and one such id must not fail a whole group."""
+    return "\0" not in id
