@@ -223,11 +223,12 @@ def test_the_settings_name_what_is_wrong() -> None:
 
 def test_postgresql_has_the_same_rows(postgres: PostgresServer) -> None:
     """Labels that give up their rows among them, in batches whose rows are kept in memory."""
+    by_threat = {"kind": "counter", "events": "threat.*", "labels": ["detected_at", "changed_at", "mitigated_at"]}
     by_both = {"kind": "gauge", "events": "*", "value": "evaluation_time_us", "labels": ["agent_id", "action"]}
-    events = Traffic(11, agents=3000, hours=0.01).events(1000)
+    events = Traffic(11, agents=3000, hours=0.01).events(1300)
     found = []
     for engine in (open_tables(), open_tables(postgres.url)):
-        defined(engine, {**TWENTY, "by_both": by_both})
+        defined(engine, {**TWENTY, "by_both": by_both, "by_threat": by_threat})
         found.append(contents(counting(engine, events, 250)))
         engine.dispose()
     assert found[0] == found[1]
