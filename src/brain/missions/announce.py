@@ -6,7 +6,7 @@ Many of them share a row of the outbox, an event a line, so that a group of a hu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 import sqlalchemy as sa
@@ -22,6 +22,7 @@ _ROW_BYTES = 1 << 18
 """About how large a row becomes at most; what ships them holds 64 at once."""
 
 
+P = TypeVar("P")
 _SHORT = 2_000
 """Bytes of an event that has no need of all the checks: what is declared and flat and as short as that is right."""
 
@@ -52,18 +53,22 @@ class Announcements:
         self, declared: EventType[Any], payload: Mapping[str, Any], target: str, correlation_id: str | None = None
     ) -> None:
         """Announce this. Raises EnvelopeError for a payload that does not fit the declaration, or that is too large."""
-        known = {"correlation_id": correlation_id, "version": VERSION}
-        id, checked = mint_id(declared.module, self._now), declared.check(payload)
-        line = _encode(_Line(id, declared.name, declared.source, target, self._now, checked, known))
-        if line.count(b"null") or len(line) > _SHORT:  # the encoder writes what is no number as null, for one
+        self.add_typed(declared, declared.check(payload), target, correlation_id)
+
+    def add_typed(self, declared: EventType[P], payload: P, target: str, correlation_id: str | None) -> None:
+        """As `add`, for a payload that the type checker has seen."""
+        meta = {"correlation_id": correlation_id, "version": VERSION}
+        id = mint_id(declared.module, self._now)
+        line = _encode(_Line(id, declared.name, declared.source, target, self._now, payload, meta))
+        if len(line) > _SHORT or b"null" in line:  # the encoder writes what is no number as null, for one
             event = Event(
                 id=id,
                 type=declared.name,
                 source=declared.source,
                 target=target,
                 timestamp=self._now,
-                payload=checked,
-                meta=known,
+                payload=cast(dict[str, Any], payload),
+                meta=meta,
             )
             line = encoded(event)
         self._lines.append(line)

@@ -6,8 +6,7 @@ makes both the same.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,6 +19,10 @@ _EACH = {
 _MEMBER = {
     "sqlite": "json_extract(value, '$[{place}]') AS {name}",
     "postgresql": "CAST(value ->> {place} AS {type}) AS {name}",
+}
+_NOT_AMONG = {
+    "sqlite": sa.text("id NOT IN (SELECT value FROM json_each(:without))"),
+    "postgresql": sa.text("id NOT IN (SELECT jsonb_array_elements_text(CAST(:without AS jsonb)))"),
 }
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "sqlite": {"least": "min", "json": "{0}", "for_update": ""},
@@ -36,9 +39,14 @@ class BulkStatement:
     def __init__(self, text: str, **given: str) -> None:
         self._texts = {dialect: sa.text(_written(text, given, dialect)) for dialect in _EACH}
 
-    def run(self, db: sa.Connection, rows: Sequence[Sequence[Any]], **more: Any) -> sa.CursorResult[Any]:
-        """Execute it with these rows; `more` are its other parameters."""
-        return db.execute(self._texts[db.dialect.name], {"given": msgspec.json.encode(rows).decode(), **more})
+    def run(self, db: sa.Connection, rows: Sequence[Sequence[Any]], **more: Any) -> Sequence[Any]:
+        """Execute it with these rows; what comes back. `more` are its other parameters."""
+        return db.execute(self._texts[db.dialect.name], {"given": msgspec.json.encode(rows).decode(), **more}).all()
+
+
+def not_among(db: sa.Connection, ids: Collection[str]) -> sa.TextClause:
+    """For a query: rows whose `id` is none of these, however many these are."""
+    return _NOT_AMONG[db.dialect.name].bindparams(without=msgspec.json.encode(sorted(ids)).decode())
 
 
 def _written(text: str, given: Mapping[str, str], dialect: str) -> str:
@@ -62,4 +70,4 @@ def document(value: Any) -> Any:
     """A list or an object out of a column of JSON."""
     if value.__class__ is not str:
         return value
-    return {} if value == "{}" else [] if value == "[]" else json.loads(value)
+    return msgspec.json.decode(value)

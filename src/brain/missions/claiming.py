@@ -10,8 +10,8 @@ import msgspec
 import sqlalchemy as sa
 
 from brain import limits
-from brain.missions.bulk import BulkStatement, document
-from brain.missions.events import MISSION_WAITING, TASK_STARTED
+from brain.missions.bulk import BulkStatement, document, not_among
+from brain.missions.events import MISSION_WAITING, TASK_STARTED, TaskStarted
 from brain.missions.models import TaskStatus
 from brain.missions.tables import REQUIREMENTS, TASKS, has_status
 from brain.missions.transaction import MissionTransaction
@@ -49,13 +49,13 @@ class Wanted:
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """A task that can be claimed, with what policy decides on."""
+    """A task that can be claimed, with what policy decides on; its input as `document` takes it."""
 
     id: str
     type: str
     mission: str
     name: str
-    input: dict[str, Any]
+    input: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def candidates(db: sa.Connection, wanted: Wanted, without: Collection[str], limi
     enough = [requires for requires in known if has.issuperset(requires.split())]
     reserved = sa.and_(TASKS.c.agent.is_not(None), TASKS.c.agent != wanted.agent, TASKS.c.lease_until > now)
     query = (
-        sa.select(TASKS.c.id, TASKS.c.type, TASKS.c.mission, TASKS.c.name, TASKS.c.input)
+        sa.select(TASKS.c.id, TASKS.c.type, TASKS.c.mission, TASKS.c.name, sa.type_coerce(TASKS.c.input, sa.Text))
         .where(has_status(TaskStatus.READY), TASKS.c.open, TASKS.c.requires.in_(enough), ~reserved)
         .order_by(TASKS.c.rank, TASKS.c.ready_at, TASKS.c.id)
         .limit(limit)
@@ -106,8 +106,8 @@ def candidates(db: sa.Connection, wanted: Wanted, without: Collection[str], limi
     if wanted.types:
         query = query.where(TASKS.c.type.in_(sorted(wanted.types)))
     if without:
-        query = query.where(TASKS.c.id.not_in(sorted(without)))
-    return [Candidate(*row) for row in db.execute(query)]
+        query = query.where(not_among(db, without))
+    return [Candidate(*row) for row in db.execute(query).all()]
 
 
 def take_all(change: MissionTransaction, claims: Sequence[Claim]) -> list[list[ClaimedTask]]:
@@ -118,14 +118,22 @@ def take_all(change: MissionTransaction, claims: Sequence[Claim]) -> list[list[C
             wanted.setdefault(id, place)
     change.hold(id.partition(".")[0] for id in wanted)
     rows = [[id, claims[place].wanted.agent, claims[place].wanted.seconds] for id, place in wanted.items()]
-    taken = {row.id: row for row in _TAKE.run(change.db, rows, now=change.now).all()}
+    taken = {row.id: row for row in _TAKE.run(change.db, rows, now=change.now)}
     given: list[list[ClaimedTask]] = [[] for _ in claims]
     for id, place in wanted.items():
         task = taken.get(id)
         if task is None:
             continue
-        lease = {"agent_id": claims[place].wanted.agent, "attempt": task.attempts, "lease": task.token}
-        change.tell(TASK_STARTED, task, **lease, started_at=change.now)
+        started: TaskStarted = {
+            "mission_id": task.mission,
+            "task_id": id,
+            "type": task.type,
+            "agent_id": claims[place].wanted.agent,
+            "attempt": task.attempts,
+            "lease": task.token,
+            "started_at": change.now,
+        }
+        change.events.add_typed(TASK_STARTED, started, id, change.correlation_id(task.mission))
         about = (id, task.mission, task.name, task.type, document(task.input), change.context(task.mission))
         given[place].append(ClaimedTask(*about, task.attempts, task.token, task.lease_until))
     return given

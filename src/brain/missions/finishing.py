@@ -5,13 +5,13 @@ Completions of many agents are done at once, in a few statements: that is what m
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from brain.charter import HealthKind, HealthSeverity
@@ -20,7 +20,7 @@ from brain.kit.leases import LeaseLost
 from brain.kit.outbox.table import without_nul
 from brain.missions.bulk import BulkStatement, document
 from brain.missions.creating import ask
-from brain.missions.events import TASK_COMPLETED, TASK_FAILED, TASK_PROGRESS, TASK_RETRYING
+from brain.missions.events import TASK_COMPLETED, TASK_FAILED, TASK_PROGRESS, TASK_RETRYING, TaskCompleted
 from brain.missions.models import MissionStatus, TaskStatus
 from brain.missions.stopping import cancel_tasks, give_up_undoing, settle, stop
 from brain.missions.tables import AGENTS, TASKS, has_status
@@ -132,7 +132,7 @@ def complete_all(change: MissionTransaction, given: Sequence[Completion]) -> lis
             first.setdefault((one.task, one.token), one)
     change.hold(one.task.partition(".")[0] for one in given)
     rows = [[id, token, _written(one.result)] for (id, token), one in first.items()]
-    completed = _COMPLETE.run(change.db, rows, now=change.now).all()
+    completed = _COMPLETE.run(change.db, rows, now=change.now)
     if completed:
         places = {id: place for place, (id, _) in enumerate(first)}
         completed = sorted(completed, key=lambda task: places[task.id])
@@ -145,7 +145,7 @@ def complete_all(change: MissionTransaction, given: Sequence[Completion]) -> lis
 
 
 def _written(result: Any) -> str | None:
-    return None if result is None else json.dumps(result)
+    return None if result is None else msgspec.json.encode(result).decode()
 
 
 def _fault(task: Task | None, one: Completion, now: float) -> BrainError | None:
@@ -157,15 +157,17 @@ def _fault(task: Task | None, one: Completion, now: float) -> BrainError | None:
 def after_completion(change: MissionTransaction, completed: Sequence[Task], by: str | None = None) -> None:
     """Announce these tasks as completed, and go on with what waited for them; `by`: the person who answered."""
     for task in completed:
-        change.tell(
-            TASK_COMPLETED,
-            task,
-            agent_id=by or task.agent,
-            attempt=task.attempts,
-            lease=task.token,
-            duration_ms=max(0.0, change.now - (task.started_at or change.now)) * 1000,
-            completed_at=change.now,
-        )
+        payload: TaskCompleted = {
+            "mission_id": task.mission,
+            "task_id": task.id,
+            "type": task.type,
+            "agent_id": by or task.agent,
+            "attempt": task.attempts,
+            "lease": task.token,
+            "duration_ms": max(0.0, change.now - (task.started_at or change.now)) * 1000,
+            "completed_at": change.now,
+        }
+        change.events.add_typed(TASK_COMPLETED, payload, task.id, change.correlation_id(task.mission))
     fewer = Counter(id for task in completed for id in document(task.successors))
     if fewer:
         _go_on(change, fewer)
@@ -180,7 +182,7 @@ def after_completion(change: MissionTransaction, completed: Sequence[Task], by: 
 
 
 def _go_on(change: MissionTransaction, fewer: Mapping[str, int]) -> None:
-    rows = _GO_ON.run(change.db, [[id, count] for id, count in sorted(fewer.items())], now=change.now).all()
+    rows = _GO_ON.run(change.db, [[id, count] for id, count in sorted(fewer.items())], now=change.now)
     change.ready = change.ready or any(row.status == TaskStatus.READY for row in rows)
     asking = [row.id for row in rows if row.status == TaskStatus.PENDING and row.waiting_for <= 0]
     for task in change.tasks(asking).values() if asking else ():

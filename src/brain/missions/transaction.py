@@ -103,9 +103,8 @@ class MissionTransaction:
     def lock(self, ids: Iterable[str]) -> Mapping[str, Mission]:
         """These missions, which nobody else changes until the end; all that were locked so far."""
         wanted = [[id] for id in sorted({id for id in ids if id not in self._missions and is_possible(id)})]
-        for row in _LOCK.run(self.db, wanted).all() if wanted else ():
-            values: Sequence[Any] = row
-            found = Mission(*values)
+        for row in _LOCK.run(self.db, wanted) if wanted else ():
+            found = Mission(*row)
             found.status = MissionStatus(found.status)
             found.context, found.escalated = document(found.context), document(found.escalated)
             found.cancel_when_overdue = bool(found.cancel_when_overdue)
@@ -118,18 +117,23 @@ class MissionTransaction:
         """Lock these missions as `lock` does, for who needs nothing but their contexts and what events say of them."""
         new = {id for id in ids if id not in self._missions and id not in self._held and is_possible(id)}
         wanted = [[id] for id in sorted(new)]
-        for row in _HOLD.run(self.db, wanted).all() if wanted else ():
-            self._held[row.id] = (row.correlation_id, document(row.context))
+        for row in _HOLD.run(self.db, wanted) if wanted else ():
+            self._held[row[0]] = (row[1], row[2])
 
     def context(self, id: str) -> Any:
         """The context of a mission that is locked."""
         known = self._missions.get(id)
-        return self._held[id][1] if known is None else known.context
+        return document(self._held[id][1]) if known is None else known.context
+
+    def correlation_id(self, id: str) -> str:
+        """That of the events of a mission that is locked."""
+        known = self._missions.get(id)
+        return self._held[id][0] if known is None else known.correlation_id
 
     def count_ended(self, ended: Mapping[str, tuple[int, int]]) -> list[str]:
         """So many tasks of locked missions have ended, and so many of these are done; who has no open one now."""
         rows = [[id, *counts] for id, counts in sorted(ended.items()) if id not in self._missions]
-        found = {row.id: row.open_tasks for row in _COUNT.run(self.db, rows).all()} if rows else {}
+        found = {row.id: row.open_tasks for row in _COUNT.run(self.db, rows)} if rows else {}
         for id, (count, done) in ended.items():
             if (known := self._missions.get(id)) is not None:
                 known.open_tasks -= count
@@ -164,9 +168,7 @@ class MissionTransaction:
     def tell(self, declared: EventType[Any], task: Task, **more: Any) -> None:
         """Announce something about a task."""
         about = {"mission_id": task.mission, "task_id": task.id, "type": task.type}
-        known = self._missions.get(task.mission)
-        correlation_id = self._held[task.mission][0] if known is None else known.correlation_id
-        self.events.add(declared, {**about, **more}, task.id, correlation_id)
+        self.events.add(declared, {**about, **more}, task.id, self.correlation_id(task.mission))
 
     def tell_of(self, declared: EventType[Any], mission: Mission, **more: Any) -> None:
         """Announce something about a mission."""
