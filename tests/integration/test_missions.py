@@ -357,7 +357,7 @@ async def test_in_one_group_each_call_is_answered_for_itself(world: World) -> No
     before = world.service.committer.groups
     answers = await asyncio.gather(
         *(world.service.complete(task.id, task.token, result) for task, result in zip(found, results, strict=True)),
-        world.service.complete(found[0].id, found[0].token + 1, "of another lease"),
+        world.service.complete(found[0].id, 1 << 70, "of another lease"),
         world.service.complete(found[0].id, found[0].token, "sent again"),
         world.service.complete("mis_nothing.a", 1),
         world.service.complete("mis_nul\0.a", 1),

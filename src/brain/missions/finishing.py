@@ -128,7 +128,7 @@ def complete_all(change: MissionTransaction, given: Sequence[Completion]) -> lis
     """Complete these tasks; for each None, or why it is refused. A completion that is sent again is accepted."""
     first: dict[tuple[str, int], Completion] = {}
     for one in given:
-        if is_possible(one.task):
+        if is_possible(one.task) and abs(one.token) < 1 << 63:
             first.setdefault((one.task, one.token), one)
     change.hold(one.task.partition(".")[0] for one in given)
     rows = [[id, token, _written(one.result)] for (id, token), one in first.items()]
