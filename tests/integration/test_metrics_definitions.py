@@ -23,8 +23,10 @@ from brain.metrics.watcher import Watcher
 from brain.settings import Settings
 from support.command import Command
 from support.consuming import caught_up, consuming, settings_in
-from support.metrics_defined import TWENTY, defined
+from support.metrics_defined import TWENTY, counting, defined
+from support.metrics_tables import contents, open_tables
 from support.metrics_traffic import Traffic
+from support.postgres_server import PostgresServer
 from support.server import running_server
 from support.waiting import until
 
@@ -218,3 +220,17 @@ async def test_crossings_are_announced_and_reported_once(tmp_path: Path) -> None
 def test_the_settings_name_what_is_wrong() -> None:
     with pytest.raises(ValidationError, match="give one of above and below"):
         MetricsSettings.model_validate({"limits": {"m": {"metric": "denials"}}})
+
+
+def test_postgresql_has_the_same_rows(postgres: PostgresServer) -> None:
+    """Labels that give up their rows among them, in batches whose rows are kept in memory."""
+    by_threat = {"kind": "counter", "events": "threat.*", "labels": ["detected_at", "changed_at", "mitigated_at"]}
+    by_both = {"kind": "gauge", "events": "*", "value": "evaluation_time_us", "labels": ["agent_id", "action"]}
+    events = Traffic(11, agents=3000, hours=0.01).events(1300)
+    found = []
+    for engine in (open_tables(), open_tables(postgres.url)):
+        defined(engine, {**TWENTY, "by_both": by_both, "by_threat": by_threat})
+        found.append(contents(counting(engine, events, 250)))
+        engine.dispose()
+    assert found[0] == found[1]
+    assert "other" in {label for _, _, _, label, *_ in found[0]["metrics_defined"]}, "some have given up their rows"

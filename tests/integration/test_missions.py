@@ -345,6 +345,39 @@ async def test_many_calls_at_once_are_one_transaction(world: World) -> None:
     assert world.counts()["task.completed"] == 100
 
 
+async def test_in_one_group_each_call_is_answered_for_itself(world: World) -> None:
+    results = [None, True, 7, 1.5, "text", "12", "\u00e9\u2028", [1, {"a": None}], {"deep": {"er": []}}]
+    tasks = [{"id": f"t{place}", "type": "step"} for place in range(len(results))]
+    after = {"id": "z", "type": "step", "depends_on": [one["id"] for one in tasks], "person": "Go on?"}
+    made = await world.service.create(NewMission.model_validate({"name": "all", "tasks": [*tasks, after]}))
+    found = sorted(await world.lease(most=50), key=lambda one: one.name)
+    (other,) = (await world.service.create(steps({"id": "a", "timeout_seconds": 5})))["tasks"]
+    (short,) = await world.lease("bob", seconds=30)
+    assert (short.id, short.lease_until) == (other["id"], world.clock() + 5), "no lease outlives the time of a try"
+    before = world.service.committer.groups
+    answers = await asyncio.gather(
+        *(world.service.complete(task.id, task.token, result) for task, result in zip(found, results, strict=True)),
+        world.service.complete(found[0].id, 1 << 70, "of another lease"),
+        world.service.complete(found[0].id, found[0].token, "sent again"),
+        world.service.complete("mis_nothing.a", 1),
+        world.service.complete("mis_nul\0.a", 1),
+        world.service.complete(f"{made['id']}.z", 1),
+        return_exceptions=True,
+    )
+    assert world.service.committer.groups == before + 1
+    assert answers[: len(results)] == [None] * len(results)
+    wrong, again, *nothing, waits = answers[len(results) :]
+    assert isinstance(wrong, LeaseLost)
+    assert again is None
+    assert [type(one) for one in nothing] == [NotFound, NotFound]
+    assert isinstance(waits, LeaseLost)
+    stored = {task["name"]: task for task in (await world.service.get(made["id"]))["tasks"]}
+    assert [stored[f"t{place}"]["result"] for place in range(len(results))] == results
+    assert stored["z"]["status"] == "waiting"
+    assert world.counts()["task.completed"] == len(results)
+    assert world.counts()["mission.waiting_for_person"] == 1
+
+
 async def test_a_look_at_the_tasks_that_takes_long_still_gives_them(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

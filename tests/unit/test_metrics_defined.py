@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -12,14 +13,17 @@ import pytest
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from brain.charter import Event
+from brain.charter import Event, Pattern
 from brain.errors import Conflict, InvalidInput
 from brain.kit import positions
 from brain.metrics import series, tables
-from brain.metrics.compiled import SEPARATOR, CompiledMetric, Epoch
+from brain.metrics.columns import EventBatch
+from brain.metrics.compiled import CompiledMetric, Epoch
 from brain.metrics.definition_store import SETTINGS, define, read_defined
 from brain.metrics.definitions import DefinitionSet, MetricDefinition
-from brain.metrics.projector import count_events
+from brain.metrics.fields import SEPARATOR
+from brain.metrics.observed import Observed
+from brain.metrics.projector import EventCounter, count_events
 from brain.metrics.prune import prune
 from brain.metrics.ranked import LIMIT
 from brain.metrics.schema import changing_tables
@@ -41,6 +45,10 @@ def start_of(at: float, step: int) -> int:
 
 def metric(**definition: Any) -> CompiledMetric:
     return CompiledMetric(Epoch(1, "m", 1, MetricDefinition.model_validate({"events": "task.*", **definition})))
+
+
+def observed(compiled: CompiledMetric, one: Event) -> Observed:
+    return compiled.observe(EventBatch([("1", one)]).of(Pattern("*")))
 
 
 def test_every_step_equals_a_plain_recount_of_the_events() -> None:
@@ -96,6 +104,27 @@ def test_how_events_are_batched_changes_nothing(batch: int) -> None:
     assert found(batch) == found(500)
 
 
+def test_rows_in_memory_are_those_of_the_database(tmp_path: Path) -> None:
+    """Two processes count by turns, and transactions are rolled back, while each keeps the rows that it wrote."""
+    events = [(str(place), one) for place, one in enumerate(Traffic(8, agents=300, hours=0.02).events(1200), 1)]
+    alone, shared = open_tables(), open_tables(f"sqlite:///{tmp_path}/shared.db")
+    for engine in (alone, shared):
+        defined(engine, TWENTY)
+    with alone.begin() as connection:
+        EventCounter().count(connection, events)
+    counters = [EventCounter(), EventCounter()]
+    chance = Random(9)
+    for start in range(0, len(events), 100):
+        counter = counters[chance.random() < 0.3]
+        if chance.random() < 0.3:
+            with shared.connect() as connection, connection.begin() as lost:
+                counter.count(connection, events[start : start + 130])
+                lost.rollback()
+        with shared.begin() as connection:
+            counter.count(connection, events[start : start + 100])
+    assert contents(shared) == contents(alone)
+
+
 @pytest.mark.parametrize("values", sizes(3000, 100_000))
 def test_a_label_of_any_number_of_values_keeps_its_bound_and_its_sums_are_exact(values: int) -> None:
     engine = open_tables()
@@ -128,9 +157,8 @@ def test_fields_conditions_and_values() -> None:
     ]
     counter = metric(kind="counter", where=where, value="cost", labels={"agent": "agent_id", "kind": "type"})
     right: dict[str, Any] = {"code": 503, "tags": ["slow"], "cost": 0.1, "agent_id": "a\x1f1"}
-    label, observation = counter.observe(event(**right)) or ("", None)
-    assert label == f"a 1{SEPARATOR}task.failed"
-    assert (observation.units if observation else None) == 100_000
+    found = observed(counter, event(**right))
+    assert (found.labels, found.units) == ([f"a 1{SEPARATOR}task.failed"], [100_000])
     for wrong in (
         {"code": "503"},
         {"code": True},
@@ -142,14 +170,12 @@ def test_fields_conditions_and_values() -> None:
         {"cost": True},
         {"cost": float("nan")},
         {"cost": None},
+        {"cost": 10**400},
     ):
-        assert counter.observe(event(**{**right, **wrong})) is None, wrong
-    nothing = metric(kind="counter", labels=["agent_id"]).observe(event())
-    assert nothing is not None
-    assert nothing[0] == series.NONE
-    gauge = metric(kind="gauge", value="level").observe(event(level=-2.5))
-    assert gauge is not None
-    assert (gauge[1].units, gauge[1].value) == (-2_500_000, -2.5)
+        assert observed(counter, event(**{**right, **wrong})).buckets == [], wrong
+    assert observed(metric(kind="counter", labels=["agent_id"]), event()).labels == [series.NONE]
+    gauge = observed(metric(kind="gauge", value="level"), event(level=-2.5))
+    assert (gauge.units, gauge.values, gauge.times) == ([-2_500_000], [-2.5], [START])
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,13 @@ from brain.plugins import Component, PluginContext, Routes
 async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """Hardware on these parts."""
     settings = context.table(HardwareSettings)
+    sensors = HostSensors(settings.paths, smart=settings.smart)
     async with HardwareTasks.open(context, HostSensors(settings.paths, smart=settings.smart)) as tasks:
         yield Component(
             Routes(
                 ("/hardware",),
                 "brain.hardware.http:hardware_router",
-                (tasks.service, HostSensors(settings.paths, smart=settings.smart)),
+                (tasks.service, sensors),
             ),
             tasks.loops,
             tasks.metrics,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
@@ -76,6 +76,44 @@ def insert_missing(db: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
     """Insert those of the rows that break no unique key of the table; the others change nothing."""
     if rows:
         db.execute(insert_into(db, table).on_conflict_do_nothing(), [*rows])
+
+
+def upsert_tuples(
+    db: sa.Connection, table: sa.Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """As `upsert`, for very many rows, as tuples of these columns: their values must be what the driver takes."""
+    if rows:
+        db.exec_driver_sql(_upsert_text(table, columns, db.dialect), [*rows])
+
+
+def delete_tuples(db: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Delete the rows with these primary keys, as tuples of what the driver takes."""
+    if rows:
+        db.exec_driver_sql(_delete_text(table, db.dialect), [*rows])
+
+
+@lru_cache(maxsize=32)
+def _upsert_text(table: sa.Table, columns: tuple[str, ...], dialect: sa.Dialect) -> str:
+    quote, key = dialect.identifier_preparer.quote, _key_of(table)
+    named, unique = ", ".join(map(quote, columns)), ", ".join(map(quote, key))
+    changed = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in columns if name not in key)
+    marks = ", ".join([_mark(dialect)] * len(columns))
+    return f"INSERT INTO {quote(table.name)} ({named}) VALUES ({marks}) ON CONFLICT ({unique}) DO UPDATE SET {changed}"
+
+
+@lru_cache(maxsize=32)
+def _delete_text(table: sa.Table, dialect: sa.Dialect) -> str:
+    quote = dialect.identifier_preparer.quote
+    which = " AND ".join(f"{quote(name)} = {_mark(dialect)}" for name in _key_of(table))
+    return f"DELETE FROM {quote(table.name)} WHERE {which}"
+
+
+def _key_of(table: sa.Table) -> list[str]:
+    return [column.name for column in table.primary_key]
+
+
+def _mark(dialect: sa.Dialect) -> str:
+    return "?" if dialect.paramstyle == "qmark" else "%s"
 
 
 def chunks(values: Sequence[V]) -> Iterator[Sequence[V]]:

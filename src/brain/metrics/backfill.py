@@ -17,10 +17,10 @@ from brain.kit.database import create_tables, open_database, reachable
 from brain.kit.sql import chunks
 from brain.metrics import tables
 from brain.metrics.compiled import CompiledMetrics, Epoch
-from brain.metrics.defined_projector import count_defined
+from brain.metrics.defined_projector import DefinedCounter
 from brain.metrics.definition_store import standing_still
 from brain.metrics.epochs import active_epochs
-from brain.metrics.projector import kept_since
+from brain.metrics.projector import kept_since, leave_mark
 from brain.metrics.recount import BATCH
 from brain.metrics.schema import changing_tables
 from brain.metrics.sources import StreamSource
@@ -50,14 +50,14 @@ def backfill(
         scratch = open_database("memory://")
         try:
             create_tables(scratch, tables.metadata)
-            metrics = CompiledMetrics(epochs)
+            counter = DefinedCounter(CompiledMetrics(epochs))
             with scratch.begin() as aside:
-                events = _count(aside, source, metrics, since, progress)
+                events = _count(aside, source, counter, since, progress)
                 with changing_tables(engine) as db, standing_still(db) as position:
-                    if metrics.metrics.keys() - {epoch.id for epoch in active_epochs(db)}:
+                    if counter.metrics.metrics.keys() - {epoch.id for epoch in active_epochs(db)}:
                         raise Conflict("metrics backfill: a definition was changed meanwhile; start it again")
                     source.go_on_to(position)
-                    events += _count(aside, source, metrics, kept_since(db), progress)
+                    events += _count(aside, source, counter, kept_since(db), progress)
                     _replace(db, aside, epochs, source.begins_after)
                     done(db, events)
         finally:
@@ -73,11 +73,11 @@ def _chosen(active: Sequence[Epoch], names: Sequence[str]) -> list[Epoch]:
 
 
 def _count(
-    aside: Connection, source: StreamSource, metrics: CompiledMetrics, since: Mapping[int, int], progress: Progress
+    aside: Connection, source: StreamSource, counter: DefinedCounter, since: Mapping[int, int], progress: Progress
 ) -> int:
     events, read = source.events(), 0
     while batch := list(islice(events, BATCH)):
-        count_defined(aside, batch, metrics, since)
+        counter.count(aside, batch, since)
         read += len(batch)
         progress(read)
     return read
@@ -90,3 +90,4 @@ def _replace(db: Connection, aside: Connection, epochs: Sequence[Epoch], after: 
     for some in chunks(rows):
         db.execute(tables.defined.insert(), [*some])
     db.execute(update(tables.epochs).where(tables.epochs.c.id.in_(ids)).values(after_position=after))
+    leave_mark(db)

@@ -2,121 +2,97 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, select
+from sqlalchemy import Connection
 
 from brain.charter import Event
-from brain.kit.sql import chunks, upsert
+from brain.kit.sql import delete_tuples, upsert_tuples
 from brain.metrics import series, tables
-from brain.metrics.accumulate import bucket_of
-from brain.metrics.compiled import CompiledMetrics
-from brain.metrics.defined_rows import DefinedRow, Observation
+from brain.metrics.compiled import CompiledMetric, CompiledMetrics
+from brain.metrics.defined_cache import Place, RowCache, Rows
+from brain.metrics.defined_rows import COLUMNS
+from brain.metrics.observed import Figures, Observed
 from brain.metrics.ranked import fits, rank
 
-_DELETE = delete(tables.defined).where(
-    and_(*(tables.defined.c[name] == bindparam(name) for name in ("step", "epoch", "bucket", "label")))
-)
-
-Place = tuple[int, int]
-"""A bucket, and the id of an epoch."""
-Rows = dict[str, DefinedRow]
+_KEY = ("step", "epoch", "bucket", "label")
 
 
-@dataclass(slots=True)
-class _Added:
-    """What some events add: rows by bucket of 10 s, epoch and label, and the single observations, in order."""
+class _Added(NamedTuple):
+    """What the events of a batch add to one metric."""
 
-    cells: defaultdict[Place, Rows] = field(default_factory=lambda: defaultdict(dict))
-    ordered: defaultdict[int, list[tuple[int, str, Observation]]] = field(default_factory=lambda: defaultdict(list))
-
-
-def count_defined(
-    connection: Connection, events: Iterable[tuple[str, Event]], metrics: CompiledMetrics, since: Mapping[int, int]
-) -> None:
-    """Count the events, with their positions, for these metrics; not in buckets older than `since` of their step."""
-    added = _accumulate(events, metrics)
-    if not added.cells:
-        return
-    for step in (series.TOTAL, *series.STEPS):
-        _update_step(connection, added, metrics, step, since.get(step, 0))
+    metric: CompiledMetric
+    observed: Observed
 
 
-def _accumulate(events: Iterable[tuple[str, Event]], metrics: CompiledMetrics) -> _Added:
-    added = _Added()
-    for position, event in events:
-        for metric in metrics.wanting(event.type, position):
-            found = metric.observe(event)
-            if found is None:
-                continue
-            label, observation = found
-            bucket = bucket_of(event.timestamp)
-            rows = added.cells[bucket, metric.id]
-            row = rows.get(label)
-            if row is None:
-                row = rows[label] = metric.empty_row()
-            row.add(observation)
-            if metric.labelled:
-                added.ordered[metric.id].append((bucket, label, observation))
-    return added
+class DefinedCounter:
+    """Counts for these metrics, and keeps the rows that it wrote last.
 
+    Who counts must know that the database still has them: else `forget` comes first.
+    """
 
-def _update_step(connection: Connection, added: _Added, metrics: CompiledMetrics, step: int, since: int) -> None:
-    of_step: defaultdict[Place, list[Rows]] = defaultdict(list)
-    for (at, epoch), rows in added.cells.items():
-        bucket = at // step * step if step else 0
-        if bucket >= since:
-            of_step[bucket, epoch].append(rows)
-    stored = _load(connection, step, of_step.keys(), metrics)
-    removed: list[dict[str, Any]] = []
-    changed: list[dict[str, Any]] = []
-    for place, cells in of_step.items():
-        rows = stored[place]
-        before = set(rows)
-        touched = _add_cells(rows, cells, place, added, metrics, step)
-        key = {"step": step, "epoch": place[1], "bucket": place[0]}
-        removed += [{**key, "label": label} for label in before - rows.keys()]
-        changed += [{**key, "label": label, **rows[label].columns()} for label in touched]
-    if removed:
-        connection.execute(_DELETE, removed)
-    upsert(connection, tables.defined, changed)
+    def __init__(self, metrics: CompiledMetrics) -> None:
+        self.metrics: CompiledMetrics = metrics
+        self._cache = RowCache(metrics.metrics)
 
+    def forget(self) -> None:
+        """Read the rows again."""
+        self._cache.clear()
 
-def _add_cells(
-    rows: Rows, cells: Sequence[Rows], place: Place, added: _Added, metrics: CompiledMetrics, step: int
-) -> Iterable[str]:
-    """Add the cells to the rows of their place; the labels whose rows changed."""
-    bucket, epoch = place
-    make = metrics.metrics[epoch].empty_row
-    labels = {label for cell in cells for label in cell}
-    if not fits(rows, labels):
-        ordered = added.ordered[epoch]
-        here = ((label, one) for at, label, one in ordered if (at // step * step if step else 0) == bucket)
-        rank(rows, here, make)
-        return rows
-    for cell in cells:
-        for label, row in cell.items():
-            known = rows.get(label)
-            if known is None:
-                known = rows[label] = make()
-            known.absorb(row)
-    return labels
+    def count(self, connection: Connection, events: Sequence[tuple[str, Event]], since: Mapping[int, int]) -> None:
+        """Count the events, with their positions in stream order; not in buckets older than `since` of their step."""
+        added = [_Added(*found) for found in self.metrics.observe(events)]
+        for step in (series.TOTAL, *series.STEPS) if added else ():
+            self._update_step(connection, added, step, since.get(step, 0))
+        self._cache.shrink()
 
-
-def _load(
-    connection: Connection, step: int, places: Collection[Place], metrics: CompiledMetrics
-) -> defaultdict[Place, Rows]:
-    """The stored rows of these places, and of others with the same buckets and epochs."""
-    stored: defaultdict[Place, Rows] = defaultdict(dict)
-    table = tables.defined.c
-    epochs = sorted({epoch for _, epoch in places})
-    for some in chunks(sorted({bucket for bucket, _ in places})):
-        query = select(table.bucket, table.epoch, table.label, *tables.FIGURES).where(
-            table.step == step, table.epoch.in_(epochs), table.bucket.in_(some)
+    def _update_step(self, connection: Connection, added: Sequence[_Added], step: int, since: int) -> None:
+        of_step = [
+            (one, {bucket: figures for bucket, figures in one.observed.by_bucket(step).items() if bucket >= since})
+            for one in added
+        ]
+        self._cache.load(
+            connection, [Place(step, one.metric.id, bucket) for one, figures in of_step for bucket in figures]
         )
-        for bucket, epoch, label, *figures in connection.execute(query):
-            stored[bucket, epoch][label] = metrics.metrics[epoch].empty_row().fill(figures)
-    return stored
+        removed: list[tuple[Any, ...]] = []
+        changed: list[tuple[Any, ...]] = []
+        for one, by_bucket in of_step:
+            for bucket, figures in by_bucket.items():
+                place = Place(step, one.metric.id, bucket)
+                rows = self._cache.rows(place)
+                if fits(rows, figures.counts):
+                    touched: Iterable[str] = _add(rows, figures, one.metric)
+                else:
+                    touched, gone = _rank(rows, one, place)
+                    removed += [(*place, label) for label in gone]
+                changed += [(*place, label, *rows[label].figures()) for label in touched]
+        delete_tuples(connection, tables.defined, removed)
+        upsert_tuples(connection, tables.defined, (*_KEY, *COLUMNS), changed)
+
+
+def _add(rows: Rows, figures: Figures, metric: CompiledMetric) -> Iterable[str]:
+    """Add the figures to the rows; the labels whose rows changed."""
+    sums, scale = figures.sums, metric.scale
+    for label, count in figures.counts.items():
+        row = rows.get(label)
+        if row is None:
+            row = rows[label] = metric.empty_row()
+        row.count += count
+        row.sum += sums[label] if sums else count * scale
+    for (label, bin), count in figures.bins.items():
+        bins = rows[label].bins
+        assert bins is not None
+        bins[bin] += count
+    for label, span in figures.spans.items():
+        rows[label].note(*span)
+    return figures.counts
+
+
+def _rank(rows: Rows, added: _Added, place: Place) -> tuple[list[str], list[str]]:
+    """Add the observations in order, where not all labels find room; whose rows changed, and who has none any more."""
+    before = set(rows)
+    here = added.observed.ordered(place.step, place.bucket)
+    rank(rows, here, added.metric.empty_row)
+    touched = {label for label, _ in here} | {series.OTHER}
+    return [label for label in touched if label in rows], [label for label in before if label not in rows]

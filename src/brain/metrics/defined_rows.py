@@ -57,7 +57,7 @@ class DefinedRow:
         self.count += 1
         self.sum += observation.units
         if self.is_gauge:
-            self._value(observation.value, observation.value, observation.value, observation.at)
+            self.note(observation.value, observation.value, observation.value, observation.at)
         elif self.bins is not None:
             self.bins[observation.bin] += 1
 
@@ -66,28 +66,24 @@ class DefinedRow:
         self.count += other.count
         self.sum += other.sum
         if other.low is not None and other.high is not None and other.last is not None and other.last_at is not None:
-            self._value(other.low, other.high, other.last, other.last_at)
+            self.note(other.low, other.high, other.last, other.last_at)
         if self.bins is not None and other.bins is not None:
             self.bins = [mine + more for mine, more in zip(self.bins, other.bins, strict=True)]
 
-    def _value(self, low: float, high: float, last: float, at: float) -> None:
+    def note(self, low: float, high: float, last: float, at: float) -> None:
+        """Values that came later in the stream, or at other times."""
         self.low = low if self.low is None else min(self.low, low)
         self.high = high if self.high is None else max(self.high, high)
         if self.last_at is None or at >= self.last_at:
             self.last, self.last_at = last, at
 
-    def columns(self) -> dict[str, Any]:
-        """As the table has it."""
-        return {
-            "count": self.count,
-            "sum": max(-LARGEST, min(self.sum, LARGEST)),
-            "error": min(self.error, LARGEST),
-            "low": self.low,
-            "high": self.high,
-            "last": self.last,
-            "last_at": self.last_at,
-            "bins": None if self.bins is None else " ".join(map(str, self.bins)),
-        }
+    def figures(self) -> tuple[Any, ...]:
+        """As the table has it, in the order of COLUMNS."""
+        bins = None if self.bins is None else " ".join(map(str, self.bins))
+        total, error = self.sum, self.error
+        if not -LARGEST <= total <= LARGEST or error > LARGEST:
+            total, error = max(-LARGEST, min(total, LARGEST)), min(error, LARGEST)
+        return (self.count, total, error, self.low, self.high, self.last, self.last_at, bins)
 
     def fill(self, figures: Sequence[Any]) -> DefinedRow:
         """Take over what the table has, in the order of COLUMNS."""

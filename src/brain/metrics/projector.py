@@ -6,12 +6,13 @@ at once: one of them gets the position, and the other's transaction is rolled ba
 
 from __future__ import annotations
 
+import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, literal, select, union_all
+from sqlalchemy import Connection, and_, bindparam, delete, literal, select, union_all, update
 
 from brain.charter import Event
 from brain.kit.projection import Item
@@ -19,7 +20,7 @@ from brain.kit.sql import chunks, insert_missing, upsert
 from brain.metrics import series, tables
 from brain.metrics.accumulate import Cell, Increments, accumulate, bucket_of, exemplar_of, text
 from brain.metrics.compiled import CompiledMetrics
-from brain.metrics.defined_projector import count_defined
+from brain.metrics.defined_projector import DefinedCounter
 from brain.metrics.defined_rows import LARGEST
 from brain.metrics.epochs import active_epochs
 from brain.metrics.ranked import Row, add_ranked, fits
@@ -29,8 +30,8 @@ from brain.stream.backends import position_key
 _DELETE_POINT = delete(tables.points).where(
     and_(*(tables.points.c[name] == bindparam(name) for name in ("step", "series", "bucket", "label")))
 )
-_VERSION = -1
-"""In the place of a step: the version of what users define, read with one query together with what is kept."""
+_VERSION, _MARK = -1, -2
+"""In the place of a step: the version of what users define, and a mark; read with one query, with what is kept."""
 
 
 class Point(NamedTuple):
@@ -44,12 +45,14 @@ class EventCounter:
     """Counts events in all tables, those of the metrics that users define included.
 
     These are read again when their version has changed, within the transaction: who changes them holds the lock on the
-    projection's position. Without any, counting asks the database no question more.
+    projection's position. Without any, counting asks the database no question more. With some, each batch leaves a mark
+    beside them; while it is still there, the rows that were written under it need not be read again.
     """
 
     def __init__(self) -> None:
         self._version = 0
-        self._metrics = CompiledMetrics(())
+        self._mark: int | None = None
+        self._defined = DefinedCounter(CompiledMetrics(()))
 
     def apply(self, connection: Connection, items: Sequence[Item]) -> None:
         """Count the items; bytes that are no event are not counted."""
@@ -59,18 +62,23 @@ class EventCounter:
         """Count the events, given with their positions in stream order."""
         if not events:
             return
-        since, version = _standing(connection)
+        since, version, mark = _standing(connection)
         if version != self._version:
-            self._metrics = CompiledMetrics(active_epochs(connection))
+            self._defined = DefinedCounter(CompiledMetrics(active_epochs(connection)))
             self._version = version
-        count_events(connection, events, since, self._metrics)
+        elif mark is None or mark != self._mark:  # another process counted, or our last transaction was rolled back
+            self._defined.forget()
+        self._mark = None
+        count_events(connection, events, since, self._defined)
+        if self._defined.metrics:
+            self._mark = leave_mark(connection)
 
 
 def count_events(
     connection: Connection,
     events: Sequence[tuple[str, Event]],
     since: Mapping[int, int] | None = None,
-    metrics: CompiledMetrics | None = None,
+    defined: DefinedCounter | None = None,
 ) -> None:
     """Count the events, given with their positions in stream order, in all tables, and for these defined metrics.
 
@@ -93,8 +101,15 @@ def count_events(
         ],
     )
     upsert(connection, tables.health, [asdict(row) for row in increments.health])
-    if metrics:
-        count_defined(connection, events, metrics, since)
+    if defined is not None and defined.metrics:
+        defined.count(connection, events, since)
+
+
+def leave_mark(connection: Connection) -> int:
+    """Mark that the rows of defined metrics have changed: who keeps some under another mark reads them again."""
+    mark = secrets.randbits(62)
+    connection.execute(update(tables.definitions).values(counted=mark))
+    return mark
 
 
 def kept_since(connection: Connection) -> dict[int, int]:
@@ -102,12 +117,13 @@ def kept_since(connection: Connection) -> dict[int, int]:
     return {row.step: row.since for row in connection.execute(select(tables.kept))}
 
 
-def _standing(connection: Connection) -> tuple[dict[int, int], int]:
-    """What `kept_since` gives, and the version of what users define, 0 for nothing."""
+def _standing(connection: Connection) -> tuple[dict[int, int], int, int | None]:
+    """What `kept_since` gives; the version of what users define, 0 for nothing; and the mark of the last batch."""
     kept = select(tables.kept.c.step, tables.kept.c.since)
     version = select(literal(_VERSION), tables.definitions.c.version)
-    found: dict[int, int] = dict(map(tuple, connection.execute(union_all(kept, version))))
-    return found, found.pop(_VERSION, 0)
+    mark = select(literal(_MARK), tables.definitions.c.counted).where(tables.definitions.c.counted.is_not(None))
+    found: dict[int, int] = dict(map(tuple, connection.execute(union_all(kept, version, mark))))
+    return found, found.pop(_VERSION, 0), found.pop(_MARK, None)
 
 
 def _update_threats(connection: Connection, increments: Increments) -> dict[int, str]:

@@ -14,7 +14,7 @@ Elements in Data Streams", ICDT 2005.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -68,9 +68,10 @@ class Row:
         self.sum += other.sum
 
 
-def fits(rows: MutableMapping[str, R], labels: Iterable[str], limit: int = LIMIT) -> bool:
-    """Whether these labels find room, so that they may be added in any order."""
-    return len((rows.keys() | set(labels)) - {OTHER}) <= limit
+def fits(rows: Mapping[str, object], labels: Iterable[str], limit: int = LIMIT) -> bool:
+    """Whether these labels, each given once, find room, so that they may be added in any order."""
+    new = sum(label not in rows and label != OTHER for label in labels)
+    return len(rows) - (OTHER in rows) + new <= limit
 
 
 def add_ranked(rows: MutableMapping[str, Row], observations: Iterable[tuple[str, int]], limit: int = LIMIT) -> None:

@@ -21,6 +21,7 @@ from brain.kit.database import create_tables, open_database, reachable, reading
 from brain.kit.sql import chunks, upsert
 from brain.metrics import series, tables
 from brain.metrics.compiled import CompiledMetrics, Epoch
+from brain.metrics.defined_projector import DefinedCounter
 from brain.metrics.epochs import all_epochs
 from brain.metrics.projector import count_events, kept_since
 from brain.metrics.state import HEALTH_WINDOW
@@ -130,9 +131,9 @@ def _recount(
     progress: Callable[[int], None],
 ) -> None:
     events, since = source.events(), kept_since(recounted)
-    metrics = CompiledMetrics(epochs, by_position=True)
+    defined = DefinedCounter(CompiledMetrics(epochs, by_position=True))
     while batch := list(islice(events, BATCH)):
-        count_events(recounted, batch, since, metrics)
+        count_events(recounted, batch, since, defined)
         verdict.events += len(batch)
         progress(verdict.events)
 

@@ -35,8 +35,13 @@ def _add_definitions(db: Connection) -> None:
         table.create(db, checkfirst=True)
 
 
+def _add_mark(db: Connection) -> None:
+    """Version 4: each batch leaves a mark. An older program would count without one."""
+    add_column(db, definitions.c.counted)
+
+
 def _report_crossings(db: Connection) -> None:
-    """Version 4: a crossing is reported with its change. What was stored and not reported is now."""
+    """Version 5: a crossing is reported with its change. What was stored and not reported is now."""
     if "reported" not in {column["name"] for column in inspect(db).get_columns(watched.name)}:
         return
     from brain.metrics.crossings import report_crossing
@@ -51,7 +56,7 @@ def _report_crossings(db: Connection) -> None:
     drop_column(db, watched.name, "reported")
 
 
-metadata: MetaData = versioned("metrics", _add_version, _add_definitions, _report_crossings)
+metadata: MetaData = versioned("metrics", _add_version, _add_definitions, _add_mark, _report_crossings)
 
 points: Table = Table(
     "metrics_points",
@@ -139,6 +144,7 @@ definitions: Table = Table(
     Column("version", BigInteger, nullable=False),
     Column("document", Text, nullable=False),
     Column("changed_at", Double, nullable=False),
+    Column("counted", BigInteger),
     comment="What users define: metrics, limits and service levels, as JSON by where they come from",
 )
 epochs: Table = Table(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from brain import limits
-from brain.missions.events import MISSION_WAITING, TASK_STARTED
+from brain.missions.bulk import BulkStatement, document, not_among
+from brain.missions.events import MISSION_WAITING, TASK_STARTED, TaskStarted
 from brain.missions.models import TaskStatus
 from brain.missions.tables import REQUIREMENTS, TASKS, has_status
 from brain.missions.transaction import MissionTransaction
@@ -18,12 +19,22 @@ from brain.missions.transaction import MissionTransaction
 ASK_AGAIN = 60.0
 """Seconds after which policy is asked again about a task that waits for an approval: the answer may be missed."""
 
-_NEEDED = (
-    *(TASKS.c.id, TASKS.c.mission, TASKS.c.name, TASKS.c.type, TASKS.c.status, TASKS.c.open, TASKS.c.token),
-    *(TASKS.c.attempts, TASKS.c.timeout_seconds, TASKS.c.input),
+_TAKE = BulkStatement(
+    """
+    UPDATE missions_tasks SET
+        status = 'running', token = token + 1, attempts = attempts + 1, agent = given.agent, started_at = :now,
+        lease_until = {least}(:now + given.seconds, coalesce(:now + timeout_seconds, :now + given.seconds)),
+        due_at = {least}(:now + given.seconds, coalesce(:now + timeout_seconds, :now + given.seconds)),
+        attempt_until = :now + timeout_seconds,
+        progress = NULL, progress_at = NULL, error = NULL, approval = NULL
+    FROM {given} AS given WHERE missions_tasks.id = given.task AND status = 'ready' AND open
+    RETURNING id, mission, name, type, token, attempts, lease_until, input
+    """,
+    task="text",
+    agent="text",
+    seconds="double precision",
 )
-"""What a claim needs to know of a task."""
-_NOTHING_YET = dict.fromkeys(("progress", "progress_at", "error", "approval"))
+"""Gives tasks that are free to agents, each under its next token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +48,14 @@ class Wanted:
     seconds: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A task that can be claimed, with what policy decides on."""
+class Candidate(msgspec.Struct, frozen=True):
+    """A task that can be claimed, with what policy decides on; its input as `document` takes it."""
 
     id: str
     type: str
     mission: str
     name: str
-    input: dict[str, Any]
+    input: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +66,7 @@ class Claim:
     tasks: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedTask:
+class ClaimedTask(msgspec.Struct, frozen=True):
     """A task that an agent holds: what it has to do, and the token under which it says how that went."""
 
     id: str
@@ -89,7 +98,7 @@ def candidates(db: sa.Connection, wanted: Wanted, without: Collection[str], limi
     enough = [requires for requires in known if has.issuperset(requires.split())]
     reserved = sa.and_(TASKS.c.agent.is_not(None), TASKS.c.agent != wanted.agent, TASKS.c.lease_until > now)
     query = (
-        sa.select(TASKS.c.id, TASKS.c.type, TASKS.c.mission, TASKS.c.name, TASKS.c.input)
+        sa.select(TASKS.c.id, TASKS.c.type, TASKS.c.mission, TASKS.c.name, sa.type_coerce(TASKS.c.input, sa.Text))
         .where(has_status(TaskStatus.READY), TASKS.c.open, TASKS.c.requires.in_(enough), ~reserved)
         .order_by(TASKS.c.rank, TASKS.c.ready_at, TASKS.c.id)
         .limit(limit)
@@ -97,45 +106,36 @@ def candidates(db: sa.Connection, wanted: Wanted, without: Collection[str], limi
     if wanted.types:
         query = query.where(TASKS.c.type.in_(sorted(wanted.types)))
     if without:
-        query = query.where(TASKS.c.id.not_in(sorted(without)))
-    return [Candidate(*row) for row in db.execute(query)]
+        query = query.where(not_among(db, without))
+    return [Candidate(*row) for row in db.execute(query).all()]
 
 
 def take_all(change: MissionTransaction, claims: Sequence[Claim]) -> list[list[ClaimedTask]]:
-    """Give each claim those of its tasks that are free."""
-    tasks = change.tasks((id for claim in claims for id in claim.tasks), _NEEDED)
-    leases: dict[tuple[str, float, float | None], list[str]] = {}
-    given: list[list[ClaimedTask]] = []
-    taken: set[str] = set()
-    for claim in claims:
-        mine = []
+    """Give each claim those of its tasks that are free; the first one gets what several want."""
+    wanted: dict[str, int] = {}
+    for place, claim in enumerate(claims):
         for id in claim.tasks[: claim.wanted.most]:
-            task = tasks.get(id)
-            if task is None or task.status != TaskStatus.READY or not task.open or id in taken:
-                continue
-            taken.add(id)
-            at_most = None if task.timeout_seconds is None else change.now + task.timeout_seconds
-            until = min(change.now + claim.wanted.seconds, at_most or inf)
-            who = claim.wanted.agent
-            leases.setdefault((who, until, at_most), []).append(id)
-            attempt, token = task.attempts + 1, task.token + 1
-            change.tell(TASK_STARTED, task, agent_id=who, attempt=attempt, lease=token, started_at=change.now)
-            context = change.mission(task.mission).context
-            mine.append(ClaimedTask(id, task.mission, task.name, task.type, task.input, context, attempt, token, until))
-        given.append(mine)
-    for (who, until, at_most), ids in leases.items():
-        change.update_tasks(
-            ids,
-            **_NOTHING_YET,
-            status=TaskStatus.RUNNING,
-            token=TASKS.c.token + 1,
-            attempts=TASKS.c.attempts + 1,
-            agent=who,
-            lease_until=until,
-            due_at=until,
-            attempt_until=at_most,
-            started_at=change.now,
-        )
+            wanted.setdefault(id, place)
+    change.hold(id.partition(".")[0] for id in wanted)
+    rows = [[id, claims[place].wanted.agent, claims[place].wanted.seconds] for id, place in wanted.items()]
+    taken = {row.id: row for row in _TAKE.run(change.db, rows, now=change.now)}
+    given: list[list[ClaimedTask]] = [[] for _ in claims]
+    for id, place in wanted.items():
+        task = taken.get(id)
+        if task is None:
+            continue
+        started: TaskStarted = {
+            "mission_id": task.mission,
+            "task_id": id,
+            "type": task.type,
+            "agent_id": claims[place].wanted.agent,
+            "attempt": task.attempts,
+            "lease": task.token,
+            "started_at": change.now,
+        }
+        change.events.add_typed(TASK_STARTED, started, id, change.correlation_id(task.mission))
+        about = (id, task.mission, task.name, task.type, document(task.input), change.context(task.mission))
+        given[place].append(ClaimedTask(*about, task.attempts, task.token, task.lease_until))
     return given
 
 

@@ -6,42 +6,61 @@ Completions of many agents are done at once, in a few statements: that is what m
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from brain.charter import HealthKind, HealthSeverity
 from brain.errors import BrainError, NotFound
 from brain.kit.leases import LeaseLost
 from brain.kit.outbox.table import without_nul
-from brain.kit.sql import chunks
-from brain.missions.creating import make_ready
-from brain.missions.events import TASK_COMPLETED, TASK_FAILED, TASK_PROGRESS, TASK_RETRYING
+from brain.missions.bulk import BulkStatement, document
+from brain.missions.creating import ask
+from brain.missions.events import TASK_COMPLETED, TASK_FAILED, TASK_PROGRESS, TASK_RETRYING, TaskCompleted
 from brain.missions.models import MissionStatus, TaskStatus
 from brain.missions.stopping import cancel_tasks, give_up_undoing, settle, stop
 from brain.missions.tables import AGENTS, TASKS, has_status
-from brain.missions.transaction import Mission, MissionTransaction, Task
+from brain.missions.transaction import Mission, MissionTransaction, Task, is_possible
 
 PROGRESS_EVERY = 10.0
 """Seconds between two events that say how far one task is."""
 _SPIKE_SECONDS = 60.0
 
-_COMPLETE = TASKS.update().where(TASKS.c.id == sa.bindparam("which"))
-_COMPLETE = _COMPLETE.values(
-    status=TaskStatus.COMPLETED.value,
-    result=sa.bindparam("of_it"),
-    ended_at=sa.bindparam("at"),
-    due_at=None,
-    lease_until=None,
+_COMPLETE = BulkStatement(
+    """
+    UPDATE missions_tasks SET
+        status = 'completed', result = {json:given.result}, ended_at = :now, due_at = NULL, lease_until = NULL
+    FROM {given} AS given
+    WHERE missions_tasks.id = given.task AND missions_tasks.token = given.lease AND status = 'running'
+        AND (lease_until IS NULL OR lease_until > :now)
+    RETURNING id, mission, name, type, agent, token, attempts, started_at, successors, undoes
+    """,
+    task="text",
+    lease="bigint",
+    result="text",
 )
-_NEEDED = (
-    *(TASKS.c.id, TASKS.c.mission, TASKS.c.name, TASKS.c.type, TASKS.c.status, TASKS.c.agent, TASKS.c.token),
-    *(TASKS.c.attempts, TASKS.c.lease_until, TASKS.c.started_at, TASKS.c.successors, TASKS.c.undoes),
+"""Completes the tasks whose leases are still those that are given."""
+_GO_ON = BulkStatement(
+    """
+    UPDATE missions_tasks SET
+        waiting_for = waiting_for - given.fewer,
+        status = CASE WHEN status = 'pending' AND person IS NULL AND waiting_for <= given.fewer
+            THEN 'ready' ELSE status END,
+        ready_at = CASE WHEN status = 'pending' AND person IS NULL AND waiting_for <= given.fewer
+            THEN :now ELSE ready_at END
+    FROM {given} AS given WHERE missions_tasks.id = given.task
+    RETURNING id, status, waiting_for
+    """,
+    task="text",
+    fewer="integer",
 )
-"""What a completion needs to know of a task."""
+"""Tasks wait for fewer others; those that wait for none any more are ready, or are left to be asked."""
+_REFUSED = (TASKS.c.id, TASKS.c.status, TASKS.c.agent, TASKS.c.token, TASKS.c.lease_until)
+"""What says why a completion is refused."""
 _CREDIT = AGENTS.update().where(AGENTS.c.id == sa.bindparam("which"))
 _CREDIT = _CREDIT.values(completed=AGENTS.c.completed + sa.bindparam("more"), lost=0)
 
@@ -107,49 +126,67 @@ def lease_fault(task: Task | None, held: Held, now: float) -> BrainError | None:
 
 def complete_all(change: MissionTransaction, given: Sequence[Completion]) -> list[BrainError | None]:
     """Complete these tasks; for each None, or why it is refused. A completion that is sent again is accepted."""
-    tasks = change.tasks((one.task for one in given), _NEEDED)
-    outcomes: list[BrainError | None] = []
-    done: dict[str, Completion] = {}
+    first: dict[tuple[str, int], Completion] = {}
     for one in given:
-        task = tasks.get(one.task)
-        again = task is not None and task.status == TaskStatus.COMPLETED and task.token == one.token
-        fault = None if again else lease_fault(task, one, change.now)
-        if fault is None and not again:
-            done.setdefault(one.task, one)
-        outcomes.append(fault)
-    if done:
-        completed = [tasks[id] for id in done]
-        rows = [{"which": id, "of_it": one.result, "at": change.now} for id, one in done.items()]
-        change.db.execute(_COMPLETE, rows)
+        if is_possible(one.task) and abs(one.token) < 1 << 63:
+            first.setdefault((one.task, one.token), one)
+    change.hold(one.task.partition(".")[0] for one in given)
+    rows = [[id, token, _written(one.result)] for (id, token), one in first.items()]
+    completed = _COMPLETE.run(change.db, rows, now=change.now)
+    if completed:
+        places = {id: place for place, (id, _) in enumerate(first)}
+        completed = sorted(completed, key=lambda task: places[task.id])
         _credit(change, completed)
         after_completion(change, completed)
-    return outcomes
+    done = {(task.id, task.token) for task in completed}
+    left = [one.task for one in given if (one.task, one.token) not in done]
+    tasks = change.tasks(left, _REFUSED) if left else {}
+    return [None if (one.task, one.token) in done else _fault(tasks.get(one.task), one, change.now) for one in given]
+
+
+def _written(result: Any) -> str | None:
+    return None if result is None else msgspec.json.encode(result).decode()
+
+
+def _fault(task: Task | None, one: Completion, now: float) -> BrainError | None:
+    if task is not None and task.status == TaskStatus.COMPLETED and task.token == one.token:
+        return None
+    return lease_fault(task, one, now)
 
 
 def after_completion(change: MissionTransaction, completed: Sequence[Task], by: str | None = None) -> None:
     """Announce these tasks as completed, and go on with what waited for them; `by`: the person who answered."""
     for task in completed:
-        change.tell(
-            TASK_COMPLETED,
-            task,
-            agent_id=by or task.agent,
-            attempt=task.attempts,
-            lease=task.token,
-            duration_ms=max(0.0, change.now - (task.started_at or change.now)) * 1000,
-            completed_at=change.now,
-        )
-    fewer = Counter(id for task in completed for id in task.successors)
-    for count in sorted(set(fewer.values())):
-        waiting = TASKS.c.waiting_for - count
-        change.update_tasks(sorted(id for id in fewer if fewer[id] == count), waiting_for=waiting)
-    for some in chunks(list(fewer)):
-        make_ready(change, TASKS.c.id.in_(some))
+        payload: TaskCompleted = {
+            "mission_id": task.mission,
+            "task_id": task.id,
+            "type": task.type,
+            "agent_id": by or task.agent,
+            "attempt": task.attempts,
+            "lease": task.token,
+            "duration_ms": max(0.0, change.now - (task.started_at or change.now)) * 1000,
+            "completed_at": change.now,
+        }
+        change.events.add_typed(TASK_COMPLETED, payload, task.id, change.correlation_id(task.mission))
+    fewer = Counter(id for task in completed for id in document(task.successors))
+    if fewer:
+        _go_on(change, fewer)
+    ended: dict[str, tuple[int, int]] = {}
     for task in completed:
-        mission = change.mission(task.mission)
-        mission.open_tasks -= 1
-        mission.done_tasks += task.undoes is None
-    for mission_id in dict.fromkeys(task.mission for task in completed):
-        settle(change, change.mission(mission_id))
+        count, done = ended.get(task.mission, (0, 0))
+        ended[task.mission] = (count + 1, done + (task.undoes is None))
+    over = change.count_ended(ended)
+    change.lock(over)
+    for id in over:
+        settle(change, change.mission(id))
+
+
+def _go_on(change: MissionTransaction, fewer: Mapping[str, int]) -> None:
+    rows = _GO_ON.run(change.db, [[id, count] for id, count in sorted(fewer.items())], now=change.now)
+    change.ready = change.ready or any(row.status == TaskStatus.READY for row in rows)
+    asking = [row.id for row in rows if row.status == TaskStatus.PENDING and row.waiting_for <= 0]
+    for task in change.tasks(asking).values() if asking else ():
+        ask(change, task)
 
 
 def fail(change: MissionTransaction, failure: Failure) -> BrainError | None:

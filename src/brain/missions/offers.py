@@ -19,6 +19,7 @@ from brain.kit.database import reachable, reading
 from brain.kit.database_threads import for_reading
 from brain.kit.protocols import EffectGuard
 from brain.logs import Log
+from brain.missions.bulk import document
 from brain.missions.claiming import Candidate, Claim, ClaimedTask, Hold, Wanted, candidates
 from brain.missions.committer import GroupCommitter
 
@@ -131,7 +132,7 @@ class Offers:
             return True
         resource = f"mission/{task.mission}/{task.name}"
         try:
-            await self._guard.check(agent, f"task.{task.type}", resource, task.input)
+            await self._guard.check(agent, f"task.{task.type}", resource, document(task.input))
         except BrainError as error:
             if error.status != 403:
                 raise

@@ -35,7 +35,7 @@ class MissionSettings(BaseModel):
         default=3, ge=1, description="Leases that one agent loses, with none of its tasks done between, until it is ill"
     )
     failures_alarm: int = Field(default=5, ge=1, description="Failed tasks within a minute that are an error spike")
-    group_commit: int = Field(default=256, ge=1, le=5000, description="Most calls of agents in one transaction")
+    group_commit: int = Field(default=512, ge=1, le=5000, description="Most calls of agents in one transaction")
     keep_days: float = Field(default=90.0, gt=0, description="How long missions that have ended are kept")
     vda5050_schemas: str | None = Field(
         default=None,

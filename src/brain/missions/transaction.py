@@ -18,6 +18,7 @@ from brain.kit.outbox import put_health
 from brain.kit.protocols import HealthReport
 from brain.kit.sql import chunks
 from brain.missions.announce import Announcements
+from brain.missions.bulk import BulkStatement, document
 from brain.missions.models import MissionStatus
 from brain.missions.plugin import PLUGIN
 from brain.missions.settings import MissionSettings
@@ -26,7 +27,7 @@ from brain.missions.tables import MISSIONS, TASKS
 Task = sa.Row[Any]
 
 
-@dataclass
+@dataclass(slots=True)
 class Mission:
     """What changes of a mission, and what its events show; written back at the end of the transaction."""
 
@@ -57,7 +58,11 @@ class Mission:
         return {"mission_id": self.id, "name": self.name}
 
 
-_COLUMNS = [MISSIONS.c[field.name] for field in fields(Mission)]
+_LOCK = BulkStatement(
+    f"SELECT {', '.join(field.name for field in fields(Mission))} FROM missions_missions "
+    "WHERE id IN (SELECT id FROM {given} AS given) {for_update}",
+    id="text",
+)
 _CHANGING = (
     *("status", "open_tasks", "done_tasks", "outcome", "reason", "stop_until", "escalated", "compensated"),
     *("started_at", "ended_at", "overdue_at"),
@@ -65,8 +70,18 @@ _CHANGING = (
 _values_of = attrgetter(*_CHANGING)
 _WHICH = MISSIONS.update().where(MISSIONS.c.id == sa.bindparam("which"))
 _SAVE = _WHICH.values({name: sa.bindparam(name) for name in _CHANGING})
-_COUNTS = ("open_tasks", "done_tasks")
-_SAVE_COUNTS = _WHICH.values({name: sa.bindparam(name) for name in _COUNTS})
+_HOLD = BulkStatement(
+    "SELECT id, correlation_id, context FROM missions_missions "
+    "WHERE id IN (SELECT id FROM {given} AS given) {for_update}",
+    id="text",
+)
+_COUNT = BulkStatement(
+    "UPDATE missions_missions SET open_tasks = open_tasks - given.ended, done_tasks = done_tasks + given.done "
+    "FROM {given} AS given WHERE missions_missions.id = given.mission RETURNING id, open_tasks",
+    mission="text",
+    ended="integer",
+    done="integer",
+)
 
 
 class MissionTransaction:
@@ -80,19 +95,49 @@ class MissionTransaction:
         """Whether tasks can be claimed that could not before."""
         self.events: Announcements = Announcements(now)
         self._missions: dict[str, Mission] = {}
+        self._held: dict[str, tuple[str, Any]] = {}
         self._before: dict[str, tuple[Any, ...]] = {}
 
     def lock(self, ids: Iterable[str]) -> Mapping[str, Mission]:
         """These missions, which nobody else changes until the end; all that were locked so far."""
-        wanted = sorted({id for id in ids if id not in self._missions})
-        for some in chunks(wanted):
-            query = sa.select(*_COLUMNS).where(MISSIONS.c.id.in_(some)).order_by(MISSIONS.c.id).with_for_update()
-            for row in self.db.execute(query).all():
-                found = Mission(*row)
-                found.status = MissionStatus(found.status)
-                self._missions[found.id] = found
-                self._before[found.id] = _values_of(found)
+        wanted = [[id] for id in sorted({id for id in ids if id not in self._missions and is_possible(id)})]
+        for row in _LOCK.run(self.db, wanted) if wanted else ():
+            found = Mission(*row)
+            found.status = MissionStatus(found.status)
+            found.context, found.escalated = document(found.context), document(found.escalated)
+            found.cancel_when_overdue = bool(found.cancel_when_overdue)
+            found.compensated = None if found.compensated is None else bool(found.compensated)
+            self._missions[found.id] = found
+            self._before[found.id] = _values_of(found)
         return self._missions
+
+    def hold(self, ids: Iterable[str]) -> None:
+        """Lock these missions as `lock` does, for who needs nothing but their contexts and what events say of them."""
+        new = {id for id in ids if id not in self._missions and id not in self._held and is_possible(id)}
+        wanted = [[id] for id in sorted(new)]
+        for row in _HOLD.run(self.db, wanted) if wanted else ():
+            self._held[row[0]] = (row[1], row[2])
+
+    def context(self, id: str) -> Any:
+        """The context of a mission that is locked."""
+        known = self._missions.get(id)
+        return document(self._held[id][1]) if known is None else known.context
+
+    def correlation_id(self, id: str) -> str:
+        """That of the events of a mission that is locked."""
+        known = self._missions.get(id)
+        return self._held[id][0] if known is None else known.correlation_id
+
+    def count_ended(self, ended: Mapping[str, tuple[int, int]]) -> list[str]:
+        """So many tasks of locked missions have ended, and so many of these are done; who has no open one now."""
+        rows = [[id, *counts] for id, counts in sorted(ended.items()) if id not in self._missions]
+        found = {row.id: row.open_tasks for row in _COUNT.run(self.db, rows)} if rows else {}
+        for id, (count, done) in ended.items():
+            if (known := self._missions.get(id)) is not None:
+                known.open_tasks -= count
+                known.done_tasks += done
+                found[id] = known.open_tasks
+        return [id for id in ended if not found[id]]
 
     def mission(self, id: str) -> Mission:
         """The mission, locked. Raises NotFound."""
@@ -103,7 +148,7 @@ class MissionTransaction:
 
     def tasks(self, ids: Iterable[str], columns: Sequence[sa.Column[Any]] = tuple(TASKS.c)) -> dict[str, Task]:
         """These tasks as they are now, or these columns of them, by id; their missions are locked."""
-        wanted = sorted(set(ids))
+        wanted = sorted({id for id in ids if is_possible(id)})
         self.lock(id.partition(".")[0] for id in wanted)
         found: dict[str, Task] = {}
         for some in chunks(wanted):
@@ -121,7 +166,7 @@ class MissionTransaction:
     def tell(self, declared: EventType[Any], task: Task, **more: Any) -> None:
         """Announce something about a task."""
         about = {"mission_id": task.mission, "task_id": task.id, "type": task.type}
-        self.events.add(declared, {**about, **more}, task.id, self._missions[task.mission].correlation_id)
+        self.events.add(declared, {**about, **more}, task.id, self.correlation_id(task.mission))
 
     def tell_of(self, declared: EventType[Any], mission: Mission, **more: Any) -> None:
         """Announce something about a mission."""
@@ -136,19 +181,12 @@ class MissionTransaction:
 
     def finish(self) -> None:
         """Write the missions and the events."""
-        counted, changed = [], []
+        changed = []
         for mission in self._missions.values():
             before, now = self._before[mission.id], _values_of(mission)
-            values = {"which": mission.id, **dict(zip(_CHANGING, now, strict=True))}
-            if before == now:
-                continue
-            others = [name for name, old, new in zip(_CHANGING, before, now, strict=True) if old != new]
-            if set(others) <= set(_COUNTS):
-                counted.append({"which": mission.id, **{name: values[name] for name in _COUNTS}})
-            else:
-                changed.append({**values, "status": mission.status.value})
-        if counted:
-            self.db.execute(_SAVE_COUNTS, counted)
+            if before != now:
+                values = dict(zip(_CHANGING, now, strict=True))
+                changed.append({**values, "which": mission.id, "status": mission.status.value})
         if changed:
             self.db.execute(_SAVE, changed)
         self.events.put(self.db)
@@ -157,3 +195,8 @@ class MissionTransaction:
         """Set these columns of these tasks."""
         for some in chunks(ids):
             self.db.execute(TASKS.update().where(TASKS.c.id.in_(some)).values(**values))
+
+
+def is_possible(id: str) -> bool:
+    """Whether there can be a row of this id: the databases take no NUL, and one such id must not fail a whole group."""
+    return "\0" not in id
