@@ -62,16 +62,22 @@ class PageDelivery:
         """Why the row need not be sent: its page was never accepted, or is over (when somebody retries it by hand)."""
         mine = sa.and_(outbox.c.consumer == CONSUMER, outbox.c.channel == row.channel, outbox.c.key == row.key)
         settled = outbox.c.state.in_([OutboxState.SENT.value, OutboxState.REFUSED.value])
-        query = sa.select(outbox.c.id, outbox.c.state, outbox.c.body).where(mine, settled).order_by(outbox.c.id.desc())
+        query = (
+            sa.select(outbox.c.id, outbox.c.state, outbox.c.body, outbox.c.sent_at)
+            .where(mine, settled)
+            .order_by(outbox.c.id.desc())
+        )
         with reading(self._context.database).begin() as db:
-            for id, state, body in db.execute(query):
+            for id, state, body, sent_at in db.execute(query):
                 if id > row.id:
                     if action in PAGING and body["action"] == PageAction.RESOLVE:
                         return "its alerts are resolved by now"
                     continue
                 if action in PAGING:
+                    if state == OutboxState.SENT and action is PageAction.REPEAT and (sent_at or 0.0) >= row.created_at:
+                        return "the page that it repeats was accepted after it was decided"
                     return None
-                if body["action"] == PageAction.RESOLVE:
+                if body["action"] == PageAction.RESOLVE and state == OutboxState.SENT:
                     break
                 if state == OutboxState.SENT and PageAction(body["action"]) in PAGING:
                     return None

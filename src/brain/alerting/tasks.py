@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from math import inf
 from typing import Any
@@ -12,18 +12,15 @@ from typing import Any
 import sqlalchemy as sa
 from prometheus_client.core import Metric
 
-from brain.alerting.announce import notification_failed, notified
 from brain.alerting.configuration import AlertingConfiguration
-from brain.alerting.delivery import SKIPPED, PageDelivery
+from brain.alerting.delivery import PageDelivery
 from brain.alerting.evaluation import delete_old, due, evaluate, reroute
-from brain.alerting.events import NOTIFICATION_FAILED, NOTIFIED
+from brain.alerting.outcomes import NotificationOutcomes
 from brain.alerting.projector import AlertProjector
 from brain.alerting.prometheus import alert_metrics
 from brain.alerting.tables import CONSUMER, make_tables
-from brain.charter import Event
 from brain.connectors.notifiers import NOTIFIERS
 from brain.connectors.sender import RetryPolicy, Sender
-from brain.errors import EnvelopeError
 from brain.extras import require_extras
 from brain.kit.database import OUTAGE, reading
 from brain.kit.database_threads import for_tasks
@@ -31,10 +28,7 @@ from brain.kit.outbox import (
     Dispatcher,
     DispatchOptions,
     EventShipping,
-    OutboxRow,
-    Outcomes,
     outbox_metrics,
-    put_event,
 )
 from brain.kit.positions import POSITIONS
 from brain.kit.projection import Projection
@@ -43,7 +37,6 @@ from brain.plugins import PluginContext
 from brain.store.deletion_clock import deletion_clock
 from brain.stream.backends import position_key
 from brain.stream.change_signal import ChangeSignal
-from brain.stream.publisher import note_failure
 
 log: Log = Log("brain.alerting")
 
@@ -88,11 +81,13 @@ class AlertingTasks:
             context.database,
             CONSUMER,
             self._delivery.deliver,
-            outcomes=_Announced(self._events, clock),
+            outcomes=NotificationOutcomes(self._settled, clock),
             options=DispatchOptions(
                 per_minute=None,
                 channel_per_minute=_limits(configuration),
                 timeout=configuration.send_timeout,
+                # After a service is well again, what fires is there within one interval.
+                max_wait=_longest_wait(configuration),
                 # Another process takes over the rows of a killed one after this time.
                 lease=configuration.send_timeout * 1.25,
                 keep=configuration.keep,
@@ -125,6 +120,11 @@ class AlertingTasks:
         """Send what is in the outbox now: it may have new rows. May be called from any thread."""
         self._dispatcher.nudge()
         self._events.nudge()
+
+    def _settled(self) -> None:
+        """An outcome was stored: there are events to ship, and groups that are due."""
+        self._events.nudge()
+        self._news.notify()
 
     def metrics(self) -> Sequence[Metric]:
         """The metrics of alerting for `/metrics`. Blocks."""
@@ -214,31 +214,10 @@ class AlertingTasks:
         return more
 
 
-class _Announced(Outcomes):
-    """An event for each page that was sent or refused, written with the outcome."""
-
-    def __init__(self, events: EventShipping, clock: Callable[[], float]) -> None:
-        self._events = events
-        self._clock = clock
-
-    def sent(self, db: sa.Connection, row: OutboxRow, answer: Mapping[str, Any]) -> None:
-        """Announce it, unless nothing was sent."""
-        if SKIPPED not in answer:
-            self._put(db, NOTIFIED.name, lambda: notified(row))
-
-    def refused(self, db: sa.Connection, row: OutboxRow, error: str) -> None:
-        """Announce it."""
-        self._put(db, NOTIFICATION_FAILED.name, lambda: notification_failed(row, error))
-
-    def stored(self) -> None:
-        """Ship it."""
-        self._events.nudge()
-
-    def _put(self, db: sa.Connection, event_type: str, make: Callable[[], Event]) -> None:
-        try:
-            put_event(db, CONSUMER, make(), self._clock())
-        except EnvelopeError as error:  # or the page would be sent again and again
-            note_failure(event_type, error)
+def _longest_wait(configuration: AlertingConfiguration) -> float:
+    """The longest wait of a page that a service could not take, in seconds: the shortest interval of the routes."""
+    longest = DispatchOptions.max_wait
+    return max(1.0, min((route.group_interval for route in configuration.routes), default=longest))
 
 
 def _limits(configuration: AlertingConfiguration) -> dict[str, int]:
