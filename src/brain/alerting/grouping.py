@@ -30,6 +30,9 @@ URGENT_WAIT = 1.0
 CLOSING_INTERVAL = 60.0
 """Seconds between two tries to end a page whose route is gone from the settings."""
 
+LEAST_INTERVAL = 1.0
+"""Least seconds between two tries of a message that is refused."""
+
 ResolveReceiver = Callable[[str, float], str | None]
 """The notifier that a name (of a notifier or a rotation) means at a Unix time; None when nothing has that name."""
 
@@ -140,20 +143,21 @@ def _page(
         wait = min(route.group_wait, URGENT_WAIT) if urgent else route.group_wait
         ready = min(alert.fired_at for alert in group.firing) + wait
         if before.number and not urgent:
-            ready = max(ready, _last_try(before) + route.group_interval)
+            ready = max(ready, before.at + route.group_interval, _again_at(before, route))
         action = PageAction.UPDATE if is_open else PageAction.TRIGGER
     else:
-        was_refused = before.refusal is not None and not before.refusal.closing
         ready = max(before.at, before.accepted_at) + route.repeat_interval
-        if was_refused:
-            ready = min(ready, _last_try(before) + route.group_interval)
+        if before.refusal is not None and before.refusal.action == PageAction.REPEAT:
+            ready = min(ready, _again_at(before, route))
         action = PageAction.REPEAT if is_open else PageAction.TRIGGER
     return (action, None) if now >= ready else (None, ready)
 
 
-def _last_try(before: NotificationLogEntry) -> float:
-    """When the last message was decided, or refused."""
-    return before.at if before.refusal is None else max(before.at, before.refusal.at)
+def _again_at(before: NotificationLogEntry, route: Route | None) -> float:
+    """When a message that was refused is tried again, in Unix seconds; a time long ago when none was."""
+    if before.refusal is None:
+        return 0.0
+    return before.refusal.at + max(LEAST_INTERVAL, CLOSING_INTERVAL if route is None else route.group_interval)
 
 
 def _is_refused(alert: Alert, known: AlertFingerprint | None) -> bool:
@@ -176,7 +180,7 @@ def _closing(group: AlertGroup, before: NotificationLogEntry, now: float) -> tup
         action = PageAction.ACKNOWLEDGE
     if action is None or before.refusal is None or not before.refusal.closing:
         return action, None
-    ready = _last_try(before) + (CLOSING_INTERVAL if group.route is None else group.route.group_interval)
+    ready = _again_at(before, group.route)
     return (action, None) if now >= ready else (None, ready)
 
 

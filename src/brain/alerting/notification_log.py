@@ -45,9 +45,14 @@ class Refusal:
     """When the first one in a row was refused."""
     times: int
     """How many in a row were refused."""
-    closing: bool
-    """Whether it was an acknowledgement or a resolution, and not a page."""
+    action: str
+    """What it asked or said; see PageAction."""
     error: str
+
+    @property
+    def closing(self) -> bool:
+        """Whether it was an acknowledgement or a resolution, and not a page."""
+        return not PageAction(self.action).is_paging
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,11 +146,11 @@ def refused(
     return replace(entry, acknowledged=before.acknowledged and action is not PageAction.ACKNOWLEDGE)
 
 
-def next_refusal(before: Refusal | None, error: str, now: float, *, closing: bool) -> Refusal:
+def next_refusal(before: Refusal | None, action: PageAction, error: str, now: float) -> Refusal:
     """The refusal after another message was refused at `now`."""
-    if before is None or before.closing is not closing:
-        return Refusal(at=now, since=now, times=1, closing=closing, error=error)
-    return replace(before, at=now, times=before.times + 1, error=error)
+    if before is None or before.closing is action.is_paging:
+        return Refusal(at=now, since=now, times=1, action=action.value, error=error)
+    return replace(before, at=now, times=before.times + 1, action=action.value, error=error)
 
 
 def is_news(alert: Alert, known: AlertFingerprint | None) -> bool:

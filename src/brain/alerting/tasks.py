@@ -77,11 +77,12 @@ class AlertingTasks:
         )
         self._delivery = PageDelivery(context, configuration, sender, clock)
         self._events = EventShipping(context.database, CONSUMER, context.stream)
+        self._outcomes = NotificationOutcomes(configuration, self._settled, clock)
         self._dispatcher = Dispatcher(
             context.database,
             CONSUMER,
             self._delivery.deliver,
-            outcomes=NotificationOutcomes(self._settled, clock),
+            outcomes=self._outcomes,
             options=DispatchOptions(
                 per_minute=None,
                 channel_per_minute=_limits(configuration),
@@ -128,7 +129,7 @@ class AlertingTasks:
 
     def metrics(self) -> Sequence[Metric]:
         """The metrics of alerting for `/metrics`. Blocks."""
-        own = alert_metrics(self._context.database, self.outages, self._delivery.without_story)
+        own = alert_metrics(self._context.database, self.outages, self._delivery.without_story, self._outcomes.failed)
         return [*own, *outbox_metrics(self._dispatcher, self._events)]
 
     async def _evaluate_forever(self) -> None:

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from brain.connectors.notifiers import Notifier, NotifierSettings
 from brain.connectors.pages import Page, PageAction
-from brain.connectors.sender import Request, read_words
+from brain.connectors.sender import Request, TryLater, read_words
 from brain.connectors.urls import BaseUrl
 from brain.errors import InvalidInput
 from brain.secret import Secret
@@ -126,7 +126,9 @@ class PagerDuty(Notifier[PagerDutySettings]):
 
     async def _send(self, event: Mapping[str, Any]) -> PagerDutyAnswer:
         answer = await self._sender.send(SERVICE, enqueue(self._settings, event), words=_words)
-        found = answer.json() or {}
+        found = answer.json()
+        if answer.status not in (200, 202) or not isinstance(found, dict) or found.get("status") != "success":
+            raise TryLater(f"{SERVICE} answered {answer.status} without the status `success`: {_words(answer.body)}")
         return PagerDutyAnswer(
             status=str(found.get("status", "")),
             message=str(found.get("message", "")),

@@ -69,6 +69,10 @@ class TryLater(Unavailable):
         self.service_status = service_status
 
 
+class NotYet(TryLater):
+    """The service cannot take this one message now, as a mailbox that is full; it takes others."""
+
+
 LONGEST_RETRY_AFTER = 3600.0
 """The longest that a service may ask to be left alone, in seconds."""
 

@@ -2,6 +2,8 @@
 
 Source: docs.slack.dev, "Sending messages using incoming webhooks", "Formatting message text" (which characters to
 escape), "Rate limits" (one message a second and channel; 429 with Retry-After) and the Block Kit reference (lengths).
+What was posted is answered 200 with the word `ok`; the Web API (chat.postMessage, workflow triggers) answers 200 with
+`{"ok": false, "error": ...}` also for a no.
 An incoming webhook has no key by which a message is known again: a message whose answer was lost may come twice.
 """
 
@@ -15,12 +17,15 @@ from pydantic import Field
 
 from brain.connectors.notifiers import Notifier, NotifierSettings
 from brain.connectors.pages import Page
-from brain.connectors.sender import Request, json_request
+from brain.connectors.sender import Answer, Refused, Request, TryLater, json_request
 from brain.secret import Secret
 from brain.text import clip_text, one_line
 
 SERVICE = "Slack"
 _HEADER, _SECTION, _FIELD, _FIELDS, _TEXT, _ELEMENTS = 150, 3000, 2000, 10, 4000, 10
+_PASSING = frozenset(
+    {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
+)
 _EMOJI = {"CRITICAL": "🔴", "HIGH": "🟠", "ERROR": "🟠", "MEDIUM": "🟡", "WARNING": "🟡", "LOW": "🔵", "INFO": "🔵"}
 
 
@@ -63,7 +68,30 @@ class Slack(Notifier[SlackSettings]):
     async def post(self, message: SlackMessage) -> SlackAnswer:
         """Post it. Raises Refused (no such webhook, channel archived, bad message) and TryLater."""
         answer = await self._sender.send(SERVICE, post(self._settings, message))
-        return SlackAnswer(said=clip_text(answer.body.decode("utf-8", "replace"), 100))
+        return SlackAnswer(said=_accepted(answer))
+
+
+def _accepted(answer: Answer) -> str:
+    """Slack's word for yes. A status of 200 alone is none: a proxy's page has it, and so has an error of the Web API.
+
+    Raises TryLater for a body that is not Slack's, or an error that passes; Refused for another error.
+    """
+    said = clip_text(answer.body.decode("utf-8", "replace").strip(), 100)
+    if said == "ok":
+        return said
+    try:
+        found = answer.json()
+    except TryLater:
+        found = None
+    if not isinstance(found, dict) or "ok" not in found:
+        words = one_line(said, 100) or "nothing"
+        raise TryLater(f"{SERVICE} answered {answer.status} with something else than `ok`: {words}")
+    if found["ok"] is True:
+        return "ok"
+    error = str(found.get("error", "no reason given"))
+    if error in _PASSING:
+        raise TryLater(f"{SERVICE} answered {error}", service_status=answer.status)
+    raise Refused(SERVICE, answer.status, error)
 
 
 def slack_message(page: Page) -> SlackMessage:
