@@ -117,7 +117,7 @@ def _default_routes(settings: AlertingSettings) -> tuple[Route, ...]:
         Route(
             name="default",
             to=tuple(settings.notifiers),
-            events=Pattern(("threat.*", "immune.*")),
+            events=Pattern(("threat.*", "immune.*", "ticket.*")),
             severities=frozenset({Severity.HIGH, Severity.CRITICAL}),
         ),
     )
