@@ -98,6 +98,8 @@ class ServiceNow(TicketSystem[ServiceNowSettings]):
         super().__init__(settings, sender)
         self._is_readable = False
         """Whether records were seen that show their correlation_id."""
+        self._unkeyed: tuple[str, str] | None = None
+        """The sys_id of a record that was made without its correlation_id, which access rules protect, and that id."""
 
     async def find(self, incident_id: str) -> Ticket | None:
         """The incident's record, the oldest if there are several; None when there is none.
@@ -125,17 +127,30 @@ class ServiceNow(TicketSystem[ServiceNowSettings]):
         """
         if found := await self.find(ticket.incident_id):
             return found
+        await self._check_writable()
         wanted = new_record(self._settings, ticket)
         record = await self._change(create_request(self._settings, wanted))
         made = self._ticket({**record, "correlation_id": wanted["correlation_id"]}, changed=True)
         if lost := [name for name in ("correlation_id", "urgency", "impact") if record.get(name) != wanted[name]]:
             made["warning"] = f"{SERVICE} did not store {', '.join(lost)}; grant the account to read and write that"
             self._is_readable = False
+            if "correlation_id" in lost:
+                self._unkeyed = made["id"], wanted["correlation_id"]
         return made
 
+    async def _check_writable(self) -> None:
+        """After a record could not be given its key: no further one, which could not be found again either."""
+        if self._unkeyed is None:
+            return
+        id, wanted = self._unkeyed
+        after = await self._change(change_request(self._settings, id, {"correlation_id": wanted}))
+        if after.get("correlation_id") != wanted:
+            raise NotYet(f"{SERVICE} lets the account write no correlation_id; grant it to read and write that field")
+        self._unkeyed = None
+
     def is_of(self, ticket: Ticket, incident_id: str) -> bool:
-        """Whether the record has the incident's correlation id, or hides it."""
-        return ticket.get("carries", [correlation_id(incident_id)]) == [correlation_id(incident_id)]
+        """Whether the record has no other incident's correlation id; access rules may keep it from having one."""
+        return ticket.get("carries", [""]) in ([correlation_id(incident_id)], [""])
 
     async def comment(self, id: str, text: str, reference: str) -> bool:
         """Add a work note, unless the record has one with this reference or is closed; whether it was added.
