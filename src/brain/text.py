@@ -55,6 +55,14 @@ def short_key(text: str, longest: int) -> str:
     return f"{text[: longest - len(digest) - 1]}-{digest}"
 
 
+def short_key_units(text: str, longest: int) -> str:
+    """As `short_key`, in at most `longest` UTF-16 units."""
+    if utf16_units(text) <= longest:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return f"{clip_units(text, longest - len(digest) - 1)}-{digest}"
+
+
 def plain_key(text: str, longest: int) -> str:
     """As `short_key`, of letters, digits and `_.:-` only, to stand in a query without escaping."""
     if _PLAIN(text) and len(text) <= longest:

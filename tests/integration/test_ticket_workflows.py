@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx
@@ -29,13 +30,22 @@ from brain.incidents.transaction import IncidentTransaction
 from brain.incidents.webhooks import TicketWebhooks
 from brain.kit import outbox
 from brain.kit.database import create_tables
-from support.alerting import memory
+from support.alerting import copied, memory
 from support.clock import Clock
 from support.incident_house import mirrored
 from support.vendors import jira_settings, servicenow_settings
 
 URL = "http://stand-ins"
 LIFE = ("IN_PROGRESS", "ON_HOLD", "IN_PROGRESS", "RESOLVED", "IN_PROGRESS", "RESOLVED", "CLOSED")
+
+
+@cache
+def with_tables() -> sa.Engine:
+    """A database in memory with the tables of incidents."""
+    engine = memory()
+    for metadata in (tables.metadata, outbox.metadata):
+        create_tables(engine, metadata)
+    return engine
 
 
 class World:
@@ -45,9 +55,7 @@ class World:
         self.kind = kind
         self.stand_ins = stand_ins
         self.clock = Clock()
-        self.engine = memory()
-        for metadata in (tables.metadata, outbox.metadata):
-            create_tables(self.engine, metadata)
+        self.engine = copied(with_tables())
         made = {"jira": jira_settings, "servicenow": servicenow_settings}[kind](URL, **settings)
         table = {name: value for name, value in mirrored(URL).items() if name not in ("jira", "servicenow")}
         self.settings = IncidentSettings(**table, **{kind: made})
