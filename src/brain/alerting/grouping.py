@@ -23,6 +23,7 @@ from brain.alerting.notification_log import (
 )
 from brain.alerting.routing import Route
 from brain.connectors.pages import PageAction
+from brain.times import due_after
 
 URGENT_WAIT = 1.0
 """Seconds that a new group waits for more when somebody asks for a person already. Later ones wait for nothing."""
@@ -143,21 +144,23 @@ def _page(
         wait = min(route.group_wait, URGENT_WAIT) if urgent else route.group_wait
         ready = min(alert.fired_at for alert in group.firing) + wait
         if before.number and not urgent:
-            ready = max(ready, before.at + route.group_interval, _again_at(before, route))
+            # A message of a later time is one of another machine, whose clock is ahead.
+            ready = max(ready, due_after(before.at, route.group_interval, now), _again_at(before, route, now))
         action = PageAction.UPDATE if is_open else PageAction.TRIGGER
     else:
         ready = max(before.at, before.accepted_at) + route.repeat_interval
         if before.refusal is not None and before.refusal.action == PageAction.REPEAT:
-            ready = min(ready, _again_at(before, route))
+            ready = min(ready, _again_at(before, route, now))
         action = PageAction.REPEAT if is_open else PageAction.TRIGGER
     return (action, None) if now >= ready else (None, ready)
 
 
-def _again_at(before: NotificationLogEntry, route: Route | None) -> float:
+def _again_at(before: NotificationLogEntry, route: Route | None, now: float) -> float:
     """When a message that was refused is tried again, in Unix seconds; a time long ago when none was."""
     if before.refusal is None:
         return 0.0
-    return before.refusal.at + max(LEAST_INTERVAL, CLOSING_INTERVAL if route is None else route.group_interval)
+    interval = max(LEAST_INTERVAL, CLOSING_INTERVAL if route is None else route.group_interval)
+    return due_after(before.refusal.at, interval, now)
 
 
 def _is_refused(alert: Alert, known: AlertFingerprint | None) -> bool:
@@ -180,7 +183,7 @@ def _closing(group: AlertGroup, before: NotificationLogEntry, now: float) -> tup
         action = PageAction.ACKNOWLEDGE
     if action is None or before.refusal is None or not before.refusal.closing:
         return action, None
-    ready = _again_at(before, group.route)
+    ready = _again_at(before, group.route, now)
     return (action, None) if now >= ready else (None, ready)
 
 
