@@ -122,8 +122,8 @@ def accepted(
         return replace(before, fingerprints={}, refusal=None) if is_over else before
     if action is PageAction.ACKNOWLEDGE:
         return replace(before, refusal=None)
-    told = set(alerts)
-    known = {id: replace(one, refused=one.refused and id not in told) for id, one in before.fingerprints.items()}
+    reached = set(alerts)
+    known = {id: replace(one, refused=one.refused and id not in reached) for id, one in before.fingerprints.items()}
     return replace(before, fingerprints=known, settled=max(before.settled, number), accepted_at=now, refusal=None)
 
 
@@ -136,8 +136,8 @@ def refused(
     """
     entry = replace(before, refusal=refusal)
     if action.is_paging:
-        untold = set(news)
-        known = {id: replace(one, refused=one.refused or id in untold) for id, one in before.fingerprints.items()}
+        missed = set(news)
+        known = {id: replace(one, refused=one.refused or id in missed) for id, one in before.fingerprints.items()}
         return replace(entry, fingerprints=known, settled=max(before.settled, number))
     if before.state is NotificationState.CLOSED:
         if refusal.at - refusal.since >= CLOSING_SECONDS:

@@ -35,7 +35,7 @@ class NewNotification:
     number: int = 0
     """Which message about the group to this notifier it is."""
     news: Sequence[str] = ()
-    """The ids of the alerts that the notifier was not told of before, or that got worse."""
+    """The ids of the alerts that the notifier does not know of, or that got worse."""
 
 
 def add_notification(db: sa.Connection, new: NewNotification, now: float, *, held: bool = False) -> None:

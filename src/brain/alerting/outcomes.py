@@ -17,7 +17,7 @@ from brain.alerting.notification_log import NotificationLogEntry, Refusal, accep
 from brain.alerting.notifications import alerts_of
 from brain.alerting.obsolete import is_wanted
 from brain.alerting.rate_limits import SUMMARY, refused_summary
-from brain.alerting.recipients import nobody_was_told, put_again, put_for, untold
+from brain.alerting.recipients import nobody_was_reached, not_reached, put_again, put_for
 from brain.alerting.tables import CONSUMER, GROUPS, lock_tables
 from brain.charter import Event
 from brain.connectors.pages import PageAction
@@ -37,7 +37,7 @@ class NotificationOutcomes(Outcomes):
         self, configuration: AlertingConfiguration, stored: Callable[[], None], clock: Callable[[], float]
     ) -> None:
         self.failed: Counter[str] = Counter()
-        """Messages, or addresses of them, that failed in this process, by notifier: an event told of each."""
+        """Messages, or addresses of them, that failed in this process, by notifier: each has an event."""
         self._configuration = configuration
         self._stored = stored
         self._clock = clock
@@ -54,12 +54,12 @@ class NotificationOutcomes(Outcomes):
             if row.body.get("only") and action.is_paging and not row.body["said"]:
                 self._put_failed(db, row, f"given up: {answer[SKIPPED]}", row.body["only"])
             return
-        for one in untold(answer):
+        for one in not_reached(answer):
             put_for(db, row, one, now, self._configuration.group_interval(row.body["route"]))
             if one.final:
                 self._put_failed(db, row, one.words, [one.address])
-        if not nobody_was_told(answer):
-            reached = answer["accepted"] if untold(answer) else row.body.get("only", ())
+        if not nobody_was_reached(answer):
+            reached = answer["accepted"] if not_reached(answer) else row.body.get("only", ())
             self._put(db, NOTIFIED.name, lambda: notified(row, reached))
 
     def refused(self, db: sa.Connection, row: OutboxRow, error: str) -> None:

@@ -21,7 +21,7 @@ LATER_SECONDS = 60.0
 """Before an address that was for later is tried again: greylisting wants about a minute (RFC 6647, 2.1)."""
 
 
-class Untold(NamedTuple):
+class NotReached(NamedTuple):
     """An address that a message did not reach."""
 
     address: str
@@ -37,11 +37,11 @@ def page_id(row: OutboxRow) -> str:
     return named or f"soc {row.dedup} {int(row.created_at)}".replace(" ", "-").replace(".", "-")
 
 
-def untold(answer: Mapping[str, Any]) -> list[Untold]:
+def not_reached(answer: Mapping[str, Any]) -> list[NotReached]:
     """The addresses that a notifier's answer says were not accepted; none for a service with one receiver."""
     words = answer.get("words") or {}
     return [
-        Untold(address, str(words.get(address, "")), final)
+        NotReached(address, str(words.get(address, "")), final)
         for name, final in (("refused", True), ("later", False))
         for address in _addresses(answer.get(name))
     ]
@@ -52,12 +52,12 @@ def _addresses(value: object) -> list[str]:
     return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
-def nobody_was_told(answer: Mapping[str, Any]) -> bool:
+def nobody_was_reached(answer: Mapping[str, Any]) -> bool:
     """Whether the message reached no address, though some are only for later."""
-    return bool(untold(answer)) and not answer.get("accepted")
+    return bool(not_reached(answer)) and not answer.get("accepted")
 
 
-def put_for(db: sa.Connection, row: OutboxRow, one: Untold, now: float, interval: float) -> None:
+def put_for(db: sa.Connection, row: OutboxRow, one: NotReached, now: float, interval: float) -> None:
     """Put the message again, for this address alone. The end of a page that an address refused is not put."""
     if one.final and not PageAction(row.body["action"]).is_paging:
         return

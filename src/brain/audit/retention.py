@@ -138,7 +138,7 @@ class _Tied(NamedTuple):
 
 
 def _tied(connection: Connection, all_holds: Sequence[Hold], known: _Tied) -> _Tied:
-    """What the stories of these holds are tied to; worked out anew when other stories are held."""
+    """What the stories of these holds are tied to; worked out again when other stories are held."""
     stories = tuple(hold.correlation_id for hold in all_holds if hold.correlation_id is not None)
     if stories == known.stories:
         return known

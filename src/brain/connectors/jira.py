@@ -148,17 +148,18 @@ class Jira(TicketSystem[JiraSettings]):
 
     async def _create(self, ticket: NewTicket) -> tuple[dict[str, Any], str]:
         """The new issue, and what of it Jira did not take: a field of ours may not be on the project's screen."""
-        fields, left_out = create_fields(self._settings, ticket), ""
+        without: tuple[str, ...] = ()
+        warning = ""
         while True:
             try:
-                return await self._change(create_request(self._settings, fields)), left_out
+                return await self._change(create_request(self._settings, ticket, without)), warning
             except Refused as error:
-                faulty = [name for name in OPTIONAL if name in fields and name not in self._settings.fields]
-                faulty = [name for name in faulty if f"{name}: " in error.words]
+                ours = [name for name in OPTIONAL if name not in (*without, *self._settings.fields)]
+                faulty = [name for name in ours if f"{name}: " in error.words]
                 if error.service_status != 400 or not faulty:
                     raise
-                left_out = f"{SERVICE} did not take {', '.join(faulty)}: {error.words}"
-                fields = {name: value for name, value in fields.items() if name not in faulty}
+                without = (*without, *faulty)
+                warning = f"{SERVICE} did not take {', '.join(without)}: {error.words}"
 
     def is_of(self, ticket: Ticket, incident_id: str) -> bool:
         """Whether the issue has the incident's label."""
@@ -385,9 +386,10 @@ def create_fields(settings: JiraSettings, ticket: NewTicket) -> dict[str, Any]:
     return {**fields, **more, "labels": list(dict.fromkeys(labels))}
 
 
-def create_request(settings: JiraSettings, fields: Mapping[str, Any]) -> Request:
-    """Creates an issue with these fields."""
-    return _request(settings, "POST", "issue", {"fields": dict(fields)})
+def create_request(settings: JiraSettings, ticket: NewTicket, without: Sequence[str] = ()) -> Request:
+    """Creates the issue of an incident, without these fields."""
+    fields = {name: value for name, value in create_fields(settings, ticket).items() if name not in without}
+    return _request(settings, "POST", "issue", {"fields": fields})
 
 
 def read_request(settings: JiraSettings, id: str) -> Request:

@@ -1,4 +1,4 @@
-"""A way through a workflow of Jira that is not known beforehand: only the transitions from the present status are told.
+"""A way through a workflow of Jira that nobody knows beforehand: Jira names the present transitions only.
 
 Statuses are known by name, by id, or, where a site names them in another language, by the key of their category
 (`new`, `indeterminate`, `done`), which Jira has in every language. Pure: no requests.

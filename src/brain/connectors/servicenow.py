@@ -129,7 +129,7 @@ class ServiceNow(TicketSystem[ServiceNowSettings]):
             return found
         await self._check_writable()
         wanted = new_record(self._settings, ticket)
-        record = await self._change(create_request(self._settings, wanted))
+        record = await self._change(create_request(self._settings, ticket))
         made = self._ticket({**record, "correlation_id": wanted["correlation_id"]}, changed=True)
         if lost := [name for name in ("correlation_id", "urgency", "impact") if record.get(name) != wanted[name]]:
             made["warning"] = f"{SERVICE} did not store {', '.join(lost)}; grant the account to read and write that"
@@ -269,9 +269,9 @@ def any_request(settings: ServiceNowSettings) -> Request:
     return _request(settings, "GET", "", query={"sysparm_limit": "1"})
 
 
-def create_request(settings: ServiceNowSettings, record: Mapping[str, str]) -> Request:
-    """Creates a record with these fields."""
-    return _request(settings, "POST", "", dict(record))
+def create_request(settings: ServiceNowSettings, ticket: NewTicket) -> Request:
+    """Creates the record of an incident."""
+    return _request(settings, "POST", "", new_record(settings, ticket))
 
 
 def urgency_of(severity: str) -> dict[str, str]:

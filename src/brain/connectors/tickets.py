@@ -144,7 +144,7 @@ class TicketSystem(ABC, Generic[S]):
         """The ticket as it is now. Raises Gone when there is none, and who asks is known to the system."""
 
     def is_of(self, ticket: Ticket, incident_id: str) -> bool:
-        """Whether a ticket that was read is this incident's: a system that was set up anew gives keys again."""
+        """Whether a ticket that was read is this incident's: one that was set up again gives the same keys."""
         return True
 
     async def set_severity(self, id: str, severity: str) -> bool:

@@ -153,7 +153,7 @@ async def publish_changes(service: AlertService, url: str) -> None:
 
 
 async def _test(name: str, settings: Settings) -> dict[str, Any]:
-    from brain.alerting.recipients import untold
+    from brain.alerting.recipients import not_reached
     from brain.alerting.settings import AlertingSettings
     from brain.charter import Severity
     from brain.connectors.notifiers import open_notifier
@@ -185,7 +185,7 @@ async def _test(name: str, settings: Settings) -> dict[str, Any]:
                     answers[action.value] = {**await notifier.send(page)}
             except (Refused, TryLater) as error:
                 raise InvalidInput(": ".join([str(error), *lines[-1:]])) from error
-            if missed := untold(answers[action.value]):
+            if missed := not_reached(answers[action.value]):
                 words = "; ".join(f"{one.address}: {one.words}" for one in missed)
                 raise InvalidInput(f"{name} did not reach every address: {words}")
     return answers

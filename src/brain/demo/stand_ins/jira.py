@@ -129,12 +129,6 @@ class JiraStandIn(StandIn):
         """Somebody moves the issue in Jira."""
         self.issues[key]["status"] = status
 
-    def move_to(self, key: str, project: str) -> str:
-        """Somebody moves the issue to another project: it keeps its id. Its new key."""
-        new = f"{project}-{key.partition('-')[2]}"
-        self.issues[new] = self.issues.pop(key)
-        return new
-
     async def _myself(self, request: Request) -> Response:
         if refusal := _refused(request):
             return self.answer(request, None, *refusal)
