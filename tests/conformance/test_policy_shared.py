@@ -229,3 +229,33 @@ async def test_replay_is_quick(stream: EventStream, tmp_path: Path) -> None:
 
 async def recorded_all(stream: EventStream) -> None:
     await until(lambda: not stream.stats()["backlog"], 60)
+
+
+@pytest.mark.parametrize("ahead", [0.1, 360.0, 3600.0])
+def test_a_node_whose_clock_is_ahead_expires_nothing_by_looking(store: Store, ahead: float) -> None:
+    here, there, stream = Clock(), Clock(), RecordingStream()
+    there.advance(ahead)
+    asking, looking = Approvals(store, stream, here), Approvals(store, stream, there)
+    decision = PolicyEngine(default_effect="AUDIT").evaluate(CONTEXT)
+    asked = [asking.request(decision, {**CONTEXT, "params": {"n": n}}, 60) for n in range(3)]
+    for _ in range(2):
+        looking.tick()
+        assert [one.status for one in looking.list()] == [ApprovalStatus.PENDING] * 3
+        here.advance(5)
+        there.advance(5)
+    assert looking.grant(asked[0].id, by="ann").status is ApprovalStatus.GRANTED
+    assert asking.use(asked[0].id)
+    assert looking.grant(asked[1].id, by="ann").status is ApprovalStatus.GRANTED
+    assert looking.use(asked[1].id) is (ahead < 50), "what is past its time on one's own clock is not let through"
+    here.advance(60)
+    there.advance(60)
+    looking.tick()  # nobody who asked is there to say so
+    assert looking.get(asked[2].id).status is ApprovalStatus.EXPIRED
+    assert len(stream.get_events_by_type("policy.approval_expired")) >= 1
+
+
+def test_a_request_of_long_ago_is_over_at_first_sight(store: Store) -> None:
+    clock = Clock()
+    asked = Approvals(store, None, clock).request(PolicyEngine(default_effect="AUDIT").evaluate(CONTEXT), CONTEXT, 60)
+    clock.advance(2 * 86_400)
+    assert Approvals(store, None, clock).get(asked.id).status is ApprovalStatus.EXPIRED

@@ -18,7 +18,7 @@ import pytest_asyncio
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from brain.connectors.email import Email, EmailSettings, Mail, compose, message_id
-from brain.connectors.sender import Refused, Sender, TryLater
+from brain.connectors.sender import NotYet, Refused, Sender, TryLater
 from brain.secret import Secret
 from support.certificates import make_certificates
 
@@ -179,8 +179,25 @@ async def test_a_recipient_that_is_unknown_does_not_keep_it_from_the_others(serv
     sink.recipient_replies = {"gone@example.com": "550 no such user here"}
     mail = Mail(to=["gone@example.com", "soc@example.com"], subject="x", text="x", dedup="x")
     answer = await email_for(server).deliver(mail)
-    assert answer["refused"] == ["gone@example.com"]
+    assert (answer["refused"], answer["later"], answer["accepted"]) == (["gone@example.com"], [], ["soc@example.com"])
     assert sink.recipients == [["soc@example.com"]]
+
+
+async def test_each_recipient_has_an_answer_of_its_own(server: int, sink: Sink) -> None:
+    sink.recipient_replies = {"gone@example.com": "550 no such user here", "full@example.com": "452 mailbox full"}
+    everybody = ["gone@example.com", "full@example.com", "soc@example.com"]
+    answer = await email_for(server).deliver(Mail(to=everybody, subject="x", text="x", dedup="x"))
+    assert (answer["refused"], answer["later"]) == (["gone@example.com"], ["full@example.com"])
+    assert answer["words"]["full@example.com"] == "the mail server answered 452: mailbox full"
+    answer = await email_for(server).deliver(Mail(to=everybody[:2], subject="x", text="x", dedup="y"))
+    assert (answer["accepted"], answer["refused"], answer["later"]) == ([], everybody[:1], everybody[1:2])
+    with pytest.raises(NotYet, match="mailbox full"):  # this mail waits, and no other
+        await email_for(server).deliver(Mail(to=everybody[1:2], subject="x", text="x", dedup="y"))
+    sink.recipient_replies = {"soc@example.com": "421 closing down"}
+    with pytest.raises(TryLater) as caught:
+        await email_for(server).deliver(MAIL)
+    assert not isinstance(caught.value, NotYet)
+    assert len(sink.messages) == 1
 
 
 async def test_a_server_that_is_down(sink: Sink) -> None:

@@ -92,6 +92,36 @@ async def test_slack_gets_blocks_and_says_why_it_will_not(stand_ins: StandIns, s
     assert caught.value.service_status == 404
 
 
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ("<!doctype html><title>Sign in to the hotel's network</title>", TryLater),
+        ("", TryLater),
+        ('{"ok": false, "error": "ratelimited"}', TryLater),
+        ('{"ok": false, "error": "channel_not_found"}', Refused),
+        ('{"ok": true}', None),
+        ("ok\n", None),
+    ],
+)
+async def test_a_status_of_200_is_not_slacks_yes(sender: Sender, body: str, error: type[Exception] | None) -> None:
+    async with ScriptedServer() as server:
+        server.replies = [Reply(200, body)]
+        posting = Slack(slack_settings(server.url), sender).post(SlackMessage(title="x"))
+        if error is None:
+            assert await posting == {"said": "ok"}
+        else:
+            with pytest.raises(error):
+                await posting
+
+
+@pytest.mark.parametrize("body", ["", "<html>a proxy</html>", '{"status": "invalid event"}', "[]"])
+async def test_a_status_of_200_is_not_pagerdutys_yes(sender: Sender, body: str) -> None:
+    async with ScriptedServer() as server:
+        server.replies = [Reply(200, body)]
+        with pytest.raises(TryLater):
+            await PagerDuty(pagerduty_settings(server.url), sender).trigger(ALERT)
+
+
 async def test_a_webhook_is_signed_and_known_again(stand_ins: StandIns, sender: Sender) -> None:
     webhook = Webhook(webhook_settings(stand_ins.url), sender, time.time)
     message = {"type": "alert.firing", "data": {"large": "x" * 1_000_000}}

@@ -49,9 +49,14 @@ def _template() -> sa.Engine:
 
 
 def _with_tables() -> sa.Engine:
-    """A database in memory with the tables, copied from one that they were made in: a copy takes no time."""
+    """A database in memory with the tables, copied from one that they were made in."""
+    return copied(_template())
+
+
+def copied(template: sa.Engine) -> sa.Engine:
+    """Another database in memory with all that is in this one: a copy takes no time."""
     engine = memory()
-    with _template().connect() as source, engine.connect() as target:
+    with template.connect() as source, engine.connect() as target:
         source.connection.driver_connection.backup(target.connection.driver_connection)  # type: ignore[union-attr]
     return engine
 

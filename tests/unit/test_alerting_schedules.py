@@ -58,6 +58,24 @@ def test_a_beginning_that_the_clock_skips_is_after_the_gap() -> None:
     assert not early.open_at(skipped - 1)
 
 
+def test_hours_on_the_days_when_clocks_change_are_what_the_clock_shows() -> None:
+    short = Hours(BERLIN, WEEK, time(2, 30), time(3, 15))  # the first half hour is left out
+    assert not short.open_at(at("2026-03-29T01:59:59"))
+    assert short.open_at(at("2026-03-29T03:00"))
+    assert short.next_change(at("2026-03-29T01:00")) == at("2026-03-29T03:00")
+    assert short.next_change(at("2026-03-29T03:00")) == at("2026-03-29T03:15")
+    night = Hours(BERLIN, WEEK, time(22), time(2, 30))
+    assert not night.open_at(at("2026-03-29T03:00"))  # the clock jumps over the end
+    assert night.open_at(at("2026-10-25T02:15"))
+    assert not night.open_at(at("2026-10-25T02:45"))
+    assert night.open_at(at("2026-10-25T02:15", fold=1))  # it shows that once more
+    assert not night.open_at(at("2026-10-25T02:30", fold=1))
+    changes = [at("2026-10-25T01:00")]
+    for _ in range(3):
+        changes.append(night.next_change(changes[-1]) or 0.0)
+    assert changes[1:] == [at("2026-10-25T02:30"), at("2026-10-25T02:00", fold=1), at("2026-10-25T02:30", fold=1)]
+
+
 def test_hours_that_never_open_have_no_next_change() -> None:
     closed = frozenset(date(2026, 1, 1) + timedelta(days=day) for day in range(800))
     assert Hours(BERLIN, WEEK, time(9), time(17), closed).next_change(at("2026-06-01T00:00")) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from brain.charter import Event
@@ -150,3 +152,14 @@ def test_the_health_score_counts_what_was_open_and_denied_then_and_is_unknown_be
         assert [score for _, score in health_scores(connection, moments)] == [None, 85, 100, 82, 100]
     with open_tables().begin() as connection:
         assert list(health_scores(connection, [T])) == [(T, None)]
+
+
+def test_steps_of_weeks_begin_on_mondays() -> None:
+    week = 604_800
+    for step in (week, 2 * week):
+        found = time_range(T - 60 * 86_400, T, step, T, MetricsSettings())
+        assert {datetime.fromtimestamp(start, UTC).isoweekday() for start in found.starts} == {1}
+        assert {start % 86_400 for start in found.starts} == {0}
+        assert found.since <= T - 60 * 86_400
+        assert found.until >= T
+    assert time_range(T - 86_400, T, 86_400, T, MetricsSettings()).since % 86_400 == 0

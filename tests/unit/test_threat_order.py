@@ -1,19 +1,32 @@
-"""Four views of one threat: whatever order its events come in, and whatever the clocks say, they agree."""
+"""Views of one threat: whatever order its events come in, and whatever the clocks say, they agree."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Any
 
+import httpx
 import pytest
 import sqlalchemy as sa
 
 from brain import Event, ThreatService
+from brain.alerting import tables as alerting_tables
+from brain.charter import IncidentState
+from brain.connectors.jira import Jira
+from brain.connectors.sender import Sender
+from brain.connectors.servicenow import ServiceNow
+from brain.demo.stand_ins import StandIns
 from brain.errors import Conflict
 from brain.incidents import tables as incident_tables
 from brain.incidents.projector import IncidentProjector
 from brain.incidents.settings import IncidentSettings
+from brain.incidents.ticket_sync import TicketSync
 from brain.kit import outbox
 from brain.kit.database import create_tables
+from brain.kit.outbox import claims
 from brain.kit.projection import Item
 from brain.lifecycle import OPEN_INCIDENT
 from brain.metrics import tables as metrics_tables
@@ -22,34 +35,44 @@ from brain.store.memory import MemoryStore
 from brain.testing import RecordingStream
 from brain.threats import Severity, Status, Threat
 from brain.threats.sightings import Sighting
-from support.alerting import Alerting
+from support.alerting import Alerting, copied, memory
 from support.clock import Clock
+from support.incident_house import mirrored
+from support.sizes import sizes
+from support.vendors import jira_settings, servicenow_settings
 
 MOVES = (Status.INVESTIGATING, Status.ESCALATED, Status.MITIGATED, Status.IGNORED, Status.OPEN)
+URL = "http://stand-ins"
 
 
-async def schedule(seed: int) -> tuple[Threat, list[Event]]:
-    """A threat after random moves and evidence by two nodes of which one is ahead, and its events in any order."""
-    chance, store, stream = random.Random(seed), MemoryStore(), RecordingStream()
+async def schedule(chance: random.Random) -> tuple[Threat, list[Event]]:
+    """A threat after random moves and evidence by two nodes, and its events in any order.
+
+    The second node's clock differs by 0.1 s to 1 h either way; both are set while the nodes work.
+    """
+    store, stream = MemoryStore(), RecordingStream()
     clocks = [Clock(), Clock()]
-    clocks[1].advance(chance.choice([0.1, 2.0, 3600.0]))
+    clocks[1].advance(chance.choice((-1, 1)) * 10 ** chance.uniform(-1, 3.556))
     nodes = [ThreatService(stream, store, clock) for clock in clocks]
     threat = (await nodes[0].record_sighting(sighting(1))).threat
-    for number in range(2, 9):
+    for number in range(2, 11):
         for clock in clocks:
-            clock.advance(0.8)
-        node = chance.choice(nodes)
+            clock.advance(0.8 if chance.random() < 0.8 else chance.uniform(-3600, 3600))
+        node, before = chance.choice(nodes), threat
         if chance.random() < 0.4:
-            await node.record_sighting(sighting(number))
+            threat = (await node.record_sighting(sighting(number))).threat
         else:
             try:
-                await node.update_threat_status(threat.id, chance.choice(MOVES))
+                threat = await node.update_threat_status(threat.id, chance.choice(MOVES))
             except Conflict:
                 continue
+        assert threat.version >= before.version
+        assert threat.updated_at >= before.updated_at
     events = list(stream.events)
-    if seed:
+    if chance.random() < 0.9:
         chance.shuffle(events)
-    return await nodes[0].get_threat(threat.id), events
+    assert await nodes[0].get_threat(threat.id) == threat
+    return threat, events
 
 
 def sighting(failed: int) -> Sighting:
@@ -65,18 +88,69 @@ def sighting(failed: int) -> Sighting:
     )
 
 
-@pytest.mark.parametrize("seed", range(20))
-async def test_alert_incident_and_metrics_say_what_the_threat_says(seed: int) -> None:
-    threat, events = await schedule(seed)
-    alerting, clock = Alerting({}), Clock()
-    for metadata in (incident_tables.metadata, metrics_tables.metadata, outbox.metadata):
-        create_tables(alerting.engine, metadata)
-    incidents = IncidentProjector(IncidentSettings(), clock)
+class Tickets:
+    """The tickets of the incidents in the database, at real connectors and the stand-ins, without sockets."""
+
+    def __init__(self, engine: sa.Engine, clock: Clock, sender: Sender, settings: IncidentSettings) -> None:
+        systems: dict[str, Any] = {
+            "jira": Jira(jira_settings(URL), sender),
+            "servicenow": ServiceNow(servicenow_settings(URL), sender),
+        }
+        self._sync = TicketSync(engine, settings, systems, clock, lambda: None)
+        self._engine = engine
+        self._clock = clock
+
+    async def bring_up_to_date(self) -> None:
+        """Send what waits in the outbox."""
+        for kind in ("jira", "servicenow"):
+            while (row := self._claimed(kind)) is not None:
+                answer = await self._sync.update(row.body["incident"], kind)
+                with self._engine.begin() as db:
+                    assert claims.mark_sent(db, row, "test", answer, self._clock())
+
+    def _claimed(self, kind: str) -> outbox.OutboxRow | None:
+        with self._engine.begin() as db:
+            claims.bound_times(db, "incidents", self._clock(), 60.0, 100.0)
+            return claims.claim(db, "incidents", kind, "test", self._clock(), 100.0)
+
+
+@asynccontextmanager
+async def talking_to(stand_ins: StandIns) -> AsyncIterator[Sender]:
+    """A sender whose requests reach the stand-ins in this process."""
+    async with Sender() as sender, httpx.AsyncClient(transport=httpx.ASGITransport(app=stand_ins.app)) as client:
+        sender.__dict__["_client"] = client
+        yield sender
+
+
+STATES = {"NEW": ("To Do", "1"), "IN_PROGRESS": ("In Progress", "2"), "RESOLVED": ("Done", "6")}
+
+
+@cache
+def all_tables() -> sa.Engine:
+    """A database in memory with the tables of alerting, incidents and metrics."""
+    engine = memory()
+    for metadata in (alerting_tables.METADATA, incident_tables.metadata, metrics_tables.metadata, outbox.metadata):
+        create_tables(engine, metadata)
+    return engine
+
+
+async def check(seed: int, stand_ins: StandIns, sender: Sender) -> None:
+    chance = random.Random(seed)
+    threat, events = await schedule(chance)
+    alerting, clock, settings = Alerting({}, copied(all_tables())), Clock(), IncidentSettings(**mirrored(URL))
+    incidents = IncidentProjector(settings, clock)
+    tickets = Tickets(alerting.engine, clock, sender, settings)
+    stand_ins.reset()
     for event in events:
+        clock.advance(1.0 if chance.random() < 0.9 else chance.uniform(-3600, 3600))
         alerting.see(event)
         with alerting.engine.begin() as db:
             incidents.apply(db, [Item("1", b"", event)])
             count_events(db, [("1", event)])
+        if chance.random() < 0.2:
+            await tickets.bring_up_to_date()
+    clock.advance(3600.0)
+    await tickets.bring_up_to_date()
     with alerting.engine.begin() as db:
         [counted] = db.execute(sa.select(metrics_tables.threats)).all()
         [kept] = db.execute(sa.select(incident_tables.threats)).all()
@@ -90,3 +164,17 @@ async def test_alert_incident_and_metrics_say_what_the_threat_says(seed: int) ->
     was_escalated = any(event.type == "threat.escalated" for event in events)
     assert len(opened) == was_escalated
     assert [incident.state in OPEN_INCIDENT for incident in opened] == [threat.active] * was_escalated
+    shown = [STATES[IncidentState(incident.state)] for incident in opened]
+    assert [issue["status"] for issue in stand_ins.jira.issues.values()] == [issue for issue, _ in shown]
+    assert [record["state"] for record in stand_ins.servicenow.incidents.values()] == [record for _, record in shown]
+
+
+@pytest.mark.parametrize("schedules", sizes(20, 500))
+async def test_alert_incident_tickets_and_metrics_say_what_the_threat_says(schedules: int) -> None:
+    stand_ins = StandIns()
+    async with talking_to(stand_ins) as sender:
+        for seed in range(schedules):
+            try:
+                await check(seed, stand_ins, sender)
+            except AssertionError as error:
+                raise AssertionError(f"schedule {seed}: {error}") from error

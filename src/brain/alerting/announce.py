@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from brain.alerting.events import (
@@ -60,17 +61,17 @@ def silence_changed(change: EventType[SilenceChanged], silence: Silence) -> Even
     )
 
 
-def notified(row: OutboxRow) -> Event:
-    """An `alert.notified`."""
-    return NOTIFIED.event({**_notified(row), "attempts": row.attempts}, meta=_meta(row))
+def notified(row: OutboxRow, recipients: Sequence[str] = ()) -> Event:
+    """An `alert.notified`; `recipients` are the addresses that were reached, where not all were."""
+    return NOTIFIED.event({**_notified(row, recipients), "attempts": row.attempts}, meta=_meta(row))
 
 
-def notification_failed(row: OutboxRow, error: str) -> Event:
-    """An `alert.notification_failed`."""
-    return NOTIFICATION_FAILED.event({**_notified(row), "error": error}, meta=_meta(row))
+def notification_failed(row: OutboxRow, error: str, recipients: Sequence[str] = ()) -> Event:
+    """An `alert.notification_failed`; `recipients` are the addresses that were not reached, where others were."""
+    return NOTIFICATION_FAILED.event({**_notified(row, recipients), "error": error}, meta=_meta(row))
 
 
-def _notified(row: OutboxRow) -> NotificationPayload:
+def _notified(row: OutboxRow, recipients: Sequence[str]) -> NotificationPayload:
     body = row.body
     return {
         "notifier": row.channel,
@@ -79,7 +80,8 @@ def _notified(row: OutboxRow) -> NotificationPayload:
         "alert_ids": [alert["id"] for alert in body["alerts"]],
         "severity": body["severity"],
         "summary": body["summary"],
-        "decided_at": row.created_at,
+        "decided_at": row.body["at"],
+        "recipients": list(recipients),
     }
 
 

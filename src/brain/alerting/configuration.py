@@ -46,6 +46,11 @@ class AlertingConfiguration:
         changes = [self.rotations[name].next_change(at) for name in names & self.rotations.keys()]
         return min(changes, default=None)
 
+    def group_interval(self, route: str) -> float:
+        """The least seconds between two tries of a message about a group of that route, at least 1."""
+        found = self.route(route)
+        return Route.group_interval if found is None else max(1.0, found.group_interval)
+
     def route(self, name: str) -> Route | None:
         """The route of that name."""
         return next((route for route in self.routes if route.name == name), None)
@@ -112,7 +117,7 @@ def _default_routes(settings: AlertingSettings) -> tuple[Route, ...]:
         Route(
             name="default",
             to=tuple(settings.notifiers),
-            events=Pattern(("threat.*", "immune.*")),
+            events=Pattern(("threat.*", "immune.*", "ticket.*")),
             severities=frozenset({Severity.HIGH, Severity.CRITICAL}),
         ),
     )

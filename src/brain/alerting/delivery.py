@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import sqlalchemy as sa
-
 from brain.alerting.configuration import AlertingConfiguration
+from brain.alerting.obsolete import why_obsolete
 from brain.alerting.pages import STEPS, decisions, links, prove, related_events, timeline
-from brain.alerting.tables import CONSUMER
+from brain.alerting.recipients import page_id
 from brain.charter import Severity
 from brain.connectors.notifiers import open_notifier
 from brain.connectors.pages import PAGING, Page, PageAction
@@ -20,7 +19,7 @@ from brain.connectors.sender import Sender
 from brain.errors import BrainError, Unavailable
 from brain.kit.database import reading
 from brain.kit.database_threads import for_tasks
-from brain.kit.outbox import OutboxRow, OutboxState, outbox
+from brain.kit.outbox import OutboxRow
 from brain.kit.protocols import AuditProofs
 from brain.logs import Log
 from brain.plugins import PluginContext
@@ -53,34 +52,19 @@ class PageDelivery:
         if settings is None:
             raise Unavailable(f"notifier {row.channel!r} is gone from alerting.notifiers; its pages wait: add it again")
         action = PageAction(row.body["action"])
-        if (why := await for_tasks(self._context.database, self._obsolete, row, action)) is not None:
+        if (why := await for_tasks(self._context.database, self._why_obsolete, row)) is not None:
             return {SKIPPED: why}
         page = await self._page(row, action)
         return await open_notifier(settings, self._sender, self._clock).send(page)
 
-    def _obsolete(self, row: OutboxRow, action: PageAction) -> str | None:
-        """Why the row need not be sent: its page was never accepted, or is over (when somebody retries it by hand)."""
-        mine = sa.and_(outbox.c.consumer == CONSUMER, outbox.c.channel == row.channel, outbox.c.key == row.key)
-        settled = outbox.c.state.in_([OutboxState.SENT.value, OutboxState.REFUSED.value])
-        query = sa.select(outbox.c.id, outbox.c.state, outbox.c.body).where(mine, settled).order_by(outbox.c.id.desc())
+    def _why_obsolete(self, row: OutboxRow) -> str | None:
         with reading(self._context.database).begin() as db:
-            for id, state, body in db.execute(query):
-                if id > row.id:
-                    if action in PAGING and body["action"] == PageAction.RESOLVE:
-                        return "its alerts are resolved by now"
-                    continue
-                if action in PAGING:
-                    return None
-                if body["action"] == PageAction.RESOLVE:
-                    break
-                if state == OutboxState.SENT and PageAction(body["action"]) in PAGING:
-                    return None
-        return None if action in PAGING else "the service never accepted the page that this message would end"
+            return why_obsolete(db, row, self._configuration, self._clock())
 
     async def _page(self, row: OutboxRow, action: PageAction) -> Page:
         body = row.body
         page = Page(
-            id=f"soc {row.dedup} {int(row.created_at)}".replace(" ", "-").replace(".", "-"),
+            id=page_id(row),
             action=action,
             dedup_key=body["dedup_key"],
             severity=Severity(body["severity"]),
@@ -90,6 +74,7 @@ class PageDelivery:
             labels=body["labels"],
             alerts=body["alerts"],
             alerts_total=body["alerts_total"],
+            only=body.get("only", ()),
             held_back=body.get("held_back", ()),
             held_back_total=body.get("held_back_total", 0),
             links=links(self._configuration.public_url, body["alerts"]),

@@ -17,8 +17,8 @@ from brain.alerting.configuration import AlertingConfiguration
 from brain.alerting.grouping import AlertGroup, GroupDecision, decide
 from brain.alerting.models import Alert, AlertState, resolve
 from brain.alerting.muting import MutedBy, muted
-from brain.alerting.notification_log import NotificationLogEntry, NotificationState
-from brain.alerting.notifications import NewNotification, add_notification
+from brain.alerting.notification_log import NotificationLogEntry, NotificationState, is_news
+from brain.alerting.notifications import NewNotification, add_notification, forget_refused
 from brain.alerting.rate_limits import RateLimits, summarise_held_back
 from brain.alerting.silences import Silence
 from brain.alerting.step_back import bring_back
@@ -155,10 +155,22 @@ def _notify(
         dedup_key = dedup_key or short_key(alerts[0].key, _DEDUP_CHARACTERS)
         held = planned.action.is_paging and not limits.allow(planned.notifier)
         before = group.log.get(planned.notifier, NotificationLogEntry())
-        if held and before.state is not NotificationState.OPEN:
-            log[planned.notifier] = replace(log[planned.notifier], state=NotificationState.SUMMARISED)
+        if held:
+            is_open = before.state is NotificationState.OPEN
+            state = before.state if is_open else NotificationState.SUMMARISED
+            log[planned.notifier] = replace(log[planned.notifier], state=state, paged=before.paged)
+        if before.refusal is not None:
+            forget_refused(db, stored.id, planned.notifier, closing=not planned.action.is_paging)
         new = NewNotification(
-            planned.notifier, planned.action, stored.id, stored.route, stored.labels, dedup_key, alerts
+            planned.notifier,
+            planned.action,
+            stored.id,
+            stored.route,
+            stored.labels,
+            dedup_key,
+            alerts,
+            number=log[planned.notifier].number,
+            news=[one.id for one in alerts if is_news(one, before.open_fingerprints.get(one.id))],
         )
         add_notification(db, new, limits.now, held=held)
     return log, dedup_key

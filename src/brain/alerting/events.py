@@ -22,6 +22,9 @@ class NotificationPayload(TypedDict):
     severity: Annotated[str, Meta(description="The worst severity of its alerts: LOW, MEDIUM, HIGH or CRITICAL.")]
     summary: Annotated[str, Meta(description="The message in one line.")]
     decided_at: Annotated[float, Meta(description="When the message was decided, in Unix seconds.")]
+    recipients: Annotated[
+        list[str], Meta(description="The addresses that it is about, where others fared otherwise; empty: all.")
+    ]
 
 
 class AlertNotified(NotificationPayload):
@@ -31,7 +34,7 @@ class AlertNotified(NotificationPayload):
 
 
 class AlertNotificationFailed(NotificationPayload):
-    """The service has refused the message for good."""
+    """The service has refused the message. It is sent again while its alerts fire; this is said once."""
 
     error: Annotated[str, Meta(description="The service's error.")]
 
@@ -75,6 +78,7 @@ _NOTIFIED: NotificationPayload = {
     "severity": "CRITICAL",
     "summary": "ssh_brute_force from 203.0.113.77: 286 failed passwords for root from 203.0.113.77",
     "decided_at": 1703001244.6,
+    "recipients": [],
 }
 _SILENCE: SilenceChanged = {
     "silence_id": "sil_77e0b2a4c1d95f38",
@@ -100,7 +104,7 @@ NOTIFICATION_FAILED = EventType(
     payload=AlertNotificationFailed,
     priority=Priority.HIGH,
     frequency=Frequency.LOW,
-    purpose="A message about alerts was refused for good: this notifier reached nobody.",
+    purpose="A message about alerts was refused: this notifier, or one address of it, was not reached.",
     example={**_NOTIFIED, "error": "PagerDuty refused the request (400): routing_key is invalid"},
 )
 ACKNOWLEDGED = EventType(

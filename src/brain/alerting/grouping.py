@@ -7,11 +7,12 @@ those it decides nothing twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from brain.alerting.models import Alert
 from brain.alerting.notification_log import (
+    AlertFingerprint,
     NotificationLogEntry,
     NotificationState,
     demands_more,
@@ -22,9 +23,16 @@ from brain.alerting.notification_log import (
 )
 from brain.alerting.routing import Route
 from brain.connectors.pages import PageAction
+from brain.times import due_after
 
 URGENT_WAIT = 1.0
 """Seconds that a new group waits for more when somebody asks for a person already. Later ones wait for nothing."""
+
+CLOSING_INTERVAL = 60.0
+"""Seconds between two tries to end a page whose route is gone from the settings."""
+
+LEAST_INTERVAL = 1.0
+"""Least seconds between two tries of a message that is refused."""
 
 ResolveReceiver = Callable[[str, float], str | None]
 """The notifier that a name (of a notifier or a rotation) means at a Unix time; None when nothing has that name."""
@@ -111,7 +119,7 @@ def _action(
         action, later = _page(group, group.route, before, now)
         if action is not None or later is not None:
             return action, later
-    return _closing(group.firing, before), None
+    return _closing(group, before, now)
 
 
 def _about(group: AlertGroup, before: NotificationLogEntry, action: PageAction) -> tuple[str, ...]:
@@ -127,30 +135,56 @@ def _page(
 ) -> tuple[PageAction | None, float | None]:
     """The page that is due, or the time at which one will be."""
     known = before.open_fingerprints
-    is_open = before.state is NotificationState.OPEN
-    if any(is_news(alert, known.get(alert.id)) for alert in group.demanding):
+    is_open = before.state is NotificationState.OPEN and before.is_accepted
+    news = [alert for alert in group.demanding if is_news(alert, known.get(alert.id))]
+    if news and before.is_waiting and all(_is_refused(alert, known.get(alert.id)) for alert in news):
+        return None, None  # the page that is on its way tells of them too
+    if news:
         urgent = any(demands_more(alert, known.get(alert.id)) for alert in group.demanding)
         wait = min(route.group_wait, URGENT_WAIT) if urgent else route.group_wait
         ready = min(alert.fired_at for alert in group.firing) + wait
         if before.number and not urgent:
-            ready = max(ready, before.at + route.group_interval)
+            # A message of a later time is one of another machine, whose clock is ahead.
+            ready = max(ready, due_after(before.at, route.group_interval, now), _again_at(before, route, now))
         action = PageAction.UPDATE if is_open else PageAction.TRIGGER
     else:
-        ready = before.at + route.repeat_interval
+        ready = max(before.at, before.accepted_at) + route.repeat_interval
+        if before.refusal is not None and before.refusal.action == PageAction.REPEAT:
+            ready = min(ready, _again_at(before, route, now))
         action = PageAction.REPEAT if is_open else PageAction.TRIGGER
     return (action, None) if now >= ready else (None, ready)
 
 
-def _closing(firing: Sequence[Alert], before: NotificationLogEntry) -> PageAction | None:
-    """RESOLVE when all that the notifier was notified of is over, ACKNOWLEDGE when all of it is acknowledged."""
+def _again_at(before: NotificationLogEntry, route: Route | None, now: float) -> float:
+    """When a message that was refused is tried again, in Unix seconds; a time long ago when none was."""
+    if before.refusal is None:
+        return 0.0
+    interval = max(LEAST_INTERVAL, CLOSING_INTERVAL if route is None else route.group_interval)
+    return due_after(before.refusal.at, interval, now)
+
+
+def _is_refused(alert: Alert, known: AlertFingerprint | None) -> bool:
+    """Whether the alert is news only because its page was refused."""
+    return known is not None and known.refused and not is_news(alert, replace(known, refused=False))
+
+
+def _closing(group: AlertGroup, before: NotificationLogEntry, now: float) -> tuple[PageAction | None, float | None]:
+    """RESOLVE when all that the notifier was notified of is over, ACKNOWLEDGE when all of it is acknowledged.
+
+    Also the time at which one that was refused is due again.
+    """
     if before.state is NotificationState.CLOSED:
-        return None
-    still = [alert for alert in firing if alert.id in before.fingerprints]
+        return None, None
+    still = [alert for alert in group.firing if alert.id in before.fingerprints]
+    action = None
     if not still:
-        return PageAction.RESOLVE
-    if not before.acknowledged and all(alert.acknowledged_by is not None for alert in still):
-        return PageAction.ACKNOWLEDGE
-    return None
+        action = PageAction.RESOLVE
+    elif not before.acknowledged and all(alert.acknowledged_by is not None for alert in still):
+        action = PageAction.ACKNOWLEDGE
+    if action is None or before.refusal is None or not before.refusal.closing:
+        return action, None
+    ready = _again_at(before, group.route, now)
+    return (action, None) if now >= ready else (None, ready)
 
 
 def _receivers(group: AlertGroup, resolve_receiver: ResolveReceiver, now: float) -> tuple[list[str], list[float]]:

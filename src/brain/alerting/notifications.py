@@ -10,9 +10,11 @@ import sqlalchemy as sa
 
 from brain.alerting.models import Alert, AlertFields, worst
 from brain.alerting.tables import CONSUMER, NOTIFICATIONS
-from brain.connectors.pages import PageAction
+from brain.connectors.pages import PAGING, PageAction
 from brain.kit import outbox
 
+NOTICE = "notice "
+"""What the dedup of a message about a group begins with; the number of its notification follows."""
 LISTED = 20
 """Most alerts that a page lists; it says how many there are in all."""
 _LISTED_FIELDS = (*(field.name for field in fields(AlertFields) if field.name != "acknowledged_at"), "event")
@@ -30,6 +32,10 @@ class NewNotification:
     dedup_key: str
     """Names what the page is about in outside services."""
     alerts: Sequence[Alert]
+    number: int = 0
+    """Which message about the group to this notifier it is."""
+    news: Sequence[str] = ()
+    """The ids of the alerts that the notifier does not know of, or that got worse."""
 
 
 def add_notification(db: sa.Connection, new: NewNotification, now: float, *, held: bool = False) -> None:
@@ -59,8 +65,34 @@ def add_notification(db: sa.Connection, new: NewNotification, now: float, *, hel
         "at": now,
         "alerts_total": len(new.alerts),
         "alerts": [listed_alert(alert) for alert in new.alerts[:LISTED]],
+        "number": new.number,
+        "news": list(new.news),
     }
-    put_into_outbox(db, new.notifier, new.dedup_key, f"notice {id}", body, now)
+    put_into_outbox(db, new.notifier, new.dedup_key, f"{NOTICE}{id}", body, now)
+
+
+def alerts_of(db: sa.Connection, dedup: str) -> list[str]:
+    """The ids of the alerts that a message of the outbox is about, by its dedup; all of them, also those not listed."""
+    number = dedup.removeprefix(NOTICE)
+    if not number.isdecimal():
+        return []
+    found = db.execute(sa.select(NOTIFICATIONS.c.alerts).where(NOTIFICATIONS.c.id == int(number))).scalar()
+    return list(found or ())
+
+
+def forget_refused(db: sa.Connection, group: str, notifier: str, *, closing: bool) -> None:
+    """Delete the messages of the group that this notifier's service refused: another one takes their place."""
+    dedup = sa.literal(NOTICE) + sa.cast(NOTIFICATIONS.c.id, sa.String)
+    rows = outbox.outbox
+    mine = sa.and_(NOTIFICATIONS.c.group_id == group, NOTIFICATIONS.c.notifier == notifier)
+    asks = NOTIFICATIONS.c.action.in_([action.value for action in PAGING])
+    found = db.execute(
+        sa.select(NOTIFICATIONS.c.id, rows.c.id)
+        .join(rows, sa.and_(rows.c.consumer == CONSUMER, rows.c.dedup == dedup))
+        .where(mine, ~asks if closing else asks, rows.c.state == outbox.OutboxState.REFUSED.value)
+    ).all()
+    db.execute(sa.delete(NOTIFICATIONS).where(NOTIFICATIONS.c.id.in_([notice for notice, _ in found])))
+    db.execute(sa.delete(rows).where(rows.c.id.in_([row for _, row in found])))
 
 
 def put_into_outbox(

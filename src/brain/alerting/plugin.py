@@ -10,7 +10,7 @@ PLUGIN = Plugin(
     purpose="Turns threats, denials and critical health events into alerts, and pages the people on call.",
     events="brain.alerting.events",
     settings="brain.alerting.settings:AlertingSettings",
-    listens=("threat.*", "policy.action_denied", "immune.critical_event"),
+    listens=("threat.*", "policy.action_denied", "immune.critical_event", "ticket.*"),
     open="brain.alerting.component:open_component",
     commands={
         "alerts": Command(

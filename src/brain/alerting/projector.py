@@ -11,9 +11,12 @@ import sqlalchemy as sa
 from brain.alerting import repository
 from brain.alerting.configuration import AlertingConfiguration
 from brain.alerting.models import Alert
-from brain.alerting.signals import HealingEnded, Signal, apply_late, apply_signal
+from brain.alerting.signals import Fires, HealingEnded, Signal, apply_late, apply_signal
 from brain.alerting.tables import lock_tables
 from brain.kit.projection import Item
+
+LEAST_SECONDS = 60.0
+"""How long an alert fires at least, whatever time its event has; less only where the settings say so."""
 
 
 class AlertProjector:
@@ -27,8 +30,7 @@ class AlertProjector:
         """Apply one batch of events, in stream order."""
         now = self._clock()
         signals = [
-            # A clock that runs ahead somewhere must not delay a page.
-            replace(signal, at=min(signal.at, now))
+            _at_once(signal, now)
             for item in items
             if item.event is not None
             for signal in self._configuration.signal_rules.signals(item.event)
@@ -59,6 +61,18 @@ class AlertProjector:
                 return [] if alert is None else [alert]
         after = (apply_signal(newest.get(key), signal, self._configuration.reopen_within) for key in targets)
         return [alert for alert in after if alert is not None]
+
+
+def _at_once(signal: Signal, now: float) -> Signal:
+    """The signal, so that neither a clock that runs ahead somewhere delays a page, nor one that is behind prevents it.
+
+    An alert that would be over by the time of its event stays for long enough to be paged.
+    """
+    signal = replace(signal, at=min(signal.at, now))
+    if isinstance(signal, Fires) and signal.expires_in is not None:
+        least = min(signal.expires_in, LEAST_SECONDS)
+        return replace(signal, expires_in=max(signal.expires_in, now + least - signal.at))
+    return signal
 
 
 class _Order:

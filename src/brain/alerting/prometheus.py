@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -16,12 +16,21 @@ from brain.logs import Log
 log: Log = Log("brain.alerting")
 
 
-def alert_metrics(database: sa.Engine, outages: int, without_story: int) -> Sequence[Metric]:
-    """The alerts that fire, and the database errors and pages without their events in this process. Blocks."""
+def alert_metrics(database: sa.Engine, outages: int, without_story: int, failed: Mapping[str, int]) -> Sequence[Metric]:
+    """The alerts that fire and those that reached nobody, and what this process counted. Blocks.
+
+    `failed` are the messages that failed, by notifier.
+    """
+    failures = CounterMetricFamily(
+        "brain_alerting_notifications_failed", "Messages, or addresses of them, that were refused", labels=["notifier"]
+    )
+    for notifier, count in sorted(failed.items()):
+        failures.add_metric([notifier], count)
     firing = GaugeMetricFamily("brain_alerting_alerts_firing", "Alerts that fire", labels=["severity"])
     metrics: list[Metric] = [
         CounterMetricFamily("brain_alerting_database_errors", "Times the database failed", outages),
         CounterMetricFamily("brain_alerting_pages_without_story", "Pages sent without their events", without_story),
+        failures,
     ]
     counts: dict[str, int] = {}
     query = sa.select(ALERTS.c.severity, sa.func.count()).where(ALERTS.c.state == AlertState.FIRING.value)

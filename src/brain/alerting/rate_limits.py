@@ -17,6 +17,10 @@ from brain.connectors.pages import PAGING, PageAction
 
 LISTED = 20
 """Most held-back pages that a summary lists."""
+AGAIN_SECONDS = 60.0
+"""Seconds after which a summary that was refused is sent again."""
+SUMMARY = "summary "
+"""What the dedup of a summary begins with; its number and the action follow."""
 _OVER = "all alerts whose pages were held back are over"
 
 
@@ -56,7 +60,9 @@ def summarise_held_back(db: sa.Connection, now: float, configuration: AlertingCo
     waiting = sa.and_(NOTIFICATIONS.c.held, NOTIFICATIONS.c.summary_id.is_(None))
     for notifier in db.execute(sa.select(NOTIFICATIONS.c.notifier).where(waiting).distinct()).scalars().all():
         limit = configuration.notifiers.get(notifier)
-        if limit is not None and _sent_within(db, notifier, now, limit.per) < limit.at_most:
+        if limit is None or _was_refused(db, notifier, now):
+            continue
+        if _sent_within(db, notifier, now, limit.per) < limit.at_most:
             _summarise(db, notifier, now)
     for row in db.execute(sa.select(SUMMARIES).where(SUMMARIES.c.open)).all():
         groups = sa.select(NOTIFICATIONS.c.group_id).where(NOTIFICATIONS.c.summary_id == row.id)
@@ -65,6 +71,22 @@ def summarise_held_back(db: sa.Connection, now: float, configuration: AlertingCo
         if not db.execute(sa.select(firing)).scalar_one():
             db.execute(sa.update(SUMMARIES).where(SUMMARIES.c.id == row.id).values(open=False))
             _put(db, _Summary(row.notifier, row.id, PageAction.RESOLVE, _OVER), [], now)
+
+
+def refused_summary(db: sa.Connection, id: int, now: float) -> None:
+    """Take a summary apart that the service refused; what still fires goes into the next one, after AGAIN_SECONDS."""
+    mine = NOTIFICATIONS.c.summary_id == id
+    members = sa.select(MEMBERS.c.group_id).join(ALERTS, ALERTS.c.id == MEMBERS.c.alert_id)
+    firing = members.where(ALERTS.c.state == AlertState.FIRING.value)
+    still = sa.and_(mine, NOTIFICATIONS.c.group_id.in_(firing))
+    db.execute(sa.update(NOTIFICATIONS).where(still).values(summary_id=None))
+    db.execute(sa.update(SUMMARIES).where(SUMMARIES.c.id == id).values(open=False, refused_at=now))
+
+
+def _was_refused(db: sa.Connection, notifier: str, now: float) -> bool:
+    """Whether a summary was refused so lately that another one should wait."""
+    late = SUMMARIES.c.refused_at.between(now - AGAIN_SECONDS, now)
+    return bool(db.execute(sa.select(sa.exists().where(SUMMARIES.c.notifier == notifier, late))).scalar_one())
 
 
 def _summarise(db: sa.Connection, notifier: str, now: float) -> None:
@@ -94,7 +116,7 @@ def _put(db: sa.Connection, summary: _Summary, held: Sequence[str], now: float) 
         "held_back": list(held[:LISTED]),
         "held_back_total": len(held),
     }
-    put_into_outbox(db, summary.notifier, key, f"summary {summary.id} {summary.action.value}", body, now)
+    put_into_outbox(db, summary.notifier, key, f"{SUMMARY}{summary.id} {summary.action.value}", body, now)
 
 
 def _sent_within(db: sa.Connection, notifier: str, now: float, seconds: float) -> int:

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from brain.alerting.matchers import parse_matchers
 from brain.alerting.models import Alert, AlertState
-from brain.alerting.notification_log import AlertFingerprint, NotificationLogEntry, NotificationState
+from brain.alerting.notification_log import AlertFingerprint, NotificationLogEntry, NotificationState, Refusal
+from brain.alerting.recipients import refused_addresses
 from brain.alerting.routing import Route, group_id, routes_of
 from brain.alerting.silences import Silence
 from brain.alerting.tables import ALERTS, GROUPS, MEMBERS, NOTIFICATION_LOG, SILENCES, VERSIONS
@@ -127,12 +128,30 @@ def log_entries(db: sa.Connection, groups: Collection[str]) -> dict[str, dict[st
     for row in db.execute(sa.select(NOTIFICATION_LOG).where(NOTIFICATION_LOG.c.group_id.in_(groups))):
         found[row.group_id][row.notifier] = NotificationLogEntry(
             state=NotificationState(row.state),
-            fingerprints={id: AlertFingerprint(value, at) for id, (value, at) in row.fingerprints.items()},
+            fingerprints={id: AlertFingerprint(*known) for id, known in row.fingerprints.items()},
             at=row.at,
             acknowledged=row.acknowledged,
             number=row.number,
+            paged=row.paged,
+            settled=row.settled,
+            accepted_at=row.accepted_at,
+            refusal=None if row.refusal is None else Refusal(**row.refusal),
         )
     return found
+
+
+def refused_by(db: sa.Connection) -> dict[str, list[str]]:
+    """The notifiers, and addresses of them, whose service refuses an alert's page now, by the alert's id."""
+    found: dict[str, list[str]] = {}
+    refusing = NOTIFICATION_LOG.c.refusal.is_not(sa.null())
+    for row in db.execute(sa.select(NOTIFICATION_LOG).where(refusing).order_by(NOTIFICATION_LOG.c.notifier)):
+        for id, known in row.fingerprints.items():
+            if AlertFingerprint(*known).refused and row.notifier not in found.setdefault(id, []):
+                found[id].append(row.notifier)
+    for channel, address, ids in refused_addresses(db):
+        for id in ids:
+            found.setdefault(id, []).append(f"{channel}: {address}")
+    return {id: names for id, names in found.items() if names}
 
 
 def save_log(db: sa.Connection, log: Mapping[str, Mapping[str, NotificationLogEntry]]) -> None:
@@ -142,10 +161,14 @@ def save_log(db: sa.Connection, log: Mapping[str, Mapping[str, NotificationLogEn
             "group_id": group,
             "notifier": notifier,
             "state": entry.state.value,
-            "fingerprints": {id: [known.value, known.at] for id, known in entry.fingerprints.items()},
+            "fingerprints": {id: [known.value, known.at, known.refused] for id, known in entry.fingerprints.items()},
             "at": entry.at,
             "acknowledged": entry.acknowledged,
             "number": entry.number,
+            "paged": entry.paged,
+            "settled": entry.settled,
+            "accepted_at": entry.accepted_at,
+            "refusal": None if entry.refusal is None else asdict(entry.refusal),
         }
         for group, entries in log.items()
         for notifier, entry in entries.items()

@@ -184,8 +184,16 @@ class AlertService:
         if any(alert.firing for alert in alerts):
             silences = repository.silences(db, ending_after=now)
             mutes = muted(repository.firing(db), silences, self._configuration.inhibitions, now)
-        sent = _notifications(db, [alert.id for alert in alerts])
-        return [alert_view(alert, mutes.get(alert.id, NOT_MUTED), sent[alert.id]) for alert in alerts]
+        sent, refusing = _notifications(db, [alert.id for alert in alerts]), repository.refused_by(db)
+        return [
+            alert_view(
+                alert,
+                mutes.get(alert.id, NOT_MUTED),
+                sent[alert.id],
+                refusing.get(alert.id, ()) if alert.firing else (),
+            )
+            for alert in alerts
+        ]
 
 
 def _same_request(made: Silence, asked: Silence, starts_at: float | None) -> bool:

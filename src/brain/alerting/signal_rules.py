@@ -215,6 +215,29 @@ def _incident_over(rules: SignalRules, event: Event) -> Iterable[Signal]:
         yield Resolves(key=incident_id, by=f"incident {state}", at=event.timestamp, labels={})
 
 
+def _connection_lost(rules: SignalRules, event: Event) -> Iterable[Signal]:
+    """A ticket system does not know our account: one alert about that, for all tickets that wait."""
+    system = _label(event.payload.get("system"))
+    if not system:
+        return
+    yield Fires(
+        key=f"connection {system}",
+        name="ticket_connection",
+        severity=Severity.HIGH,
+        labels={"kind": "connection", "agent": system, "system": system},
+        summary=f"tickets wait: {_text(event.payload.get('message'))}"[:SUMMARY_CHARACTERS],
+        event=event.type,
+        event_id=event.id,
+        correlation_id=_correlation_id(event, event.id),
+        at=event.timestamp,
+    )
+
+
+def _connection_restored(rules: SignalRules, event: Event) -> Iterable[Signal]:
+    if system := _label(event.payload.get("system")):
+        yield Resolves(key=f"connection {system}", by="the connection is back", at=event.timestamp, labels={})
+
+
 _INCIDENT_FIRES = frozenset({"incident.opened", "incident.reopened"})
 _DEMANDS = {"threat.escalated": "escalated: ", "threat.became_critical": "now critical: "}
 """The events of a threat that ask for a person at once, and how the summary says so."""
@@ -229,6 +252,8 @@ _READERS: Mapping[str, Callable[[SignalRules, Event], Iterable[Signal]]] = {
     "immune.event_published": _healing_ended,
     "policy.action_denied": _denied,
     "incident.resolved": _incident_over,
+    "ticket.connection_lost": _connection_lost,
+    "ticket.connection_restored": _connection_restored,
 }
 
 

@@ -28,8 +28,11 @@ class Silence:
     created_at: Annotated[float, Field(description="When it was added, in Unix seconds.")]
 
     def in_force(self, at: float) -> bool:
-        """Whether it silences anything at that Unix time; the end is excluded."""
-        return self.starts_at <= at < self.ends_at
+        """Whether it silences anything at that Unix time; the end is excluded.
+
+        One that began when it was added is in force as soon as it is there, whatever the clock of another machine says.
+        """
+        return (self.starts_at <= at or self.starts_at <= self.created_at) and at < self.ends_at
 
     def covers(self, alert: Alert) -> bool:
         """Whether it is about this alert."""

@@ -22,7 +22,10 @@ def bring_back(db: sa.Connection, now: float, configuration: AlertingConfigurati
         (ALERTS.c.expires_at, now + quiet),
     ):
         db.execute(sa.update(ALERTS).where(column > latest).values({column.key: latest}))
-    groups = db.execute(sa.select(NOTIFICATION_LOG.c.group_id).where(NOTIFICATION_LOG.c.at > now).distinct())
+    ahead = sa.or_(
+        NOTIFICATION_LOG.c.at > now, NOTIFICATION_LOG.c.accepted_at > now, NOTIFICATION_LOG.c.refusal.is_not(sa.null())
+    )
+    groups = db.execute(sa.select(NOTIFICATION_LOG.c.group_id).where(ahead).distinct())
     log = repository.log_entries(db, groups.scalars().all())
     changed = {
         group: {name: _not_after(entry, now) for name, entry in entries.items()} for group, entries in log.items()
@@ -32,4 +35,13 @@ def bring_back(db: sa.Connection, now: float, configuration: AlertingConfigurati
 
 def _not_after(entry: NotificationLogEntry, now: float) -> NotificationLogEntry:
     known = {id: replace(one, at=min(one.at, now)) for id, one in entry.fingerprints.items()}
-    return replace(entry, at=min(entry.at, now), fingerprints=known)
+    refusal = entry.refusal
+    if refusal is not None:
+        refusal = replace(refusal, at=min(refusal.at, now), since=min(refusal.since, now))
+    return replace(
+        entry,
+        at=min(entry.at, now),
+        accepted_at=min(entry.accepted_at, now),
+        fingerprints=known,
+        refusal=refusal,
+    )

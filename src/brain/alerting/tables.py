@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from brain.kit import outbox, positions
 from brain.kit.database import create_tables, reading
-from brain.kit.schema import versioned
+from brain.kit.schema import add_column, versioned
 
 
 def _add_versions(db: sa.Connection) -> None:
@@ -17,7 +17,14 @@ def _add_versions(db: sa.Connection) -> None:
     VERSIONS.create(db, checkfirst=True)
 
 
-METADATA = versioned("alerting", _add_versions)
+def _add_outcomes(db: sa.Connection) -> None:
+    """Version 3: the log says what the service accepted, and not only what was decided."""
+    for name in ("paged", "settled", "accepted_at", "refusal"):
+        add_column(db, NOTIFICATION_LOG.c[name])
+    add_column(db, SUMMARIES.c.refused_at)
+
+
+METADATA = versioned("alerting", _add_versions, _add_outcomes)
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _LOCK = 7272631
@@ -90,6 +97,10 @@ NOTIFICATION_LOG = sa.Table(
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("acknowledged", sa.Boolean, nullable=False),
     sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("paged", sa.Integer, nullable=False, server_default="0"),  # the number of the last page
+    sa.Column("settled", sa.Integer, nullable=False, server_default="0"),  # of the last one whose outcome is known
+    sa.Column("accepted_at", sa.Double, nullable=False, server_default="0"),
+    sa.Column("refusal", sa.JSON(none_as_null=True)),  # null unless the last message was refused
 )
 NOTIFICATIONS = sa.Table(
     "soc_notices",
@@ -115,6 +126,7 @@ SUMMARIES = sa.Table(
     sa.Column("notifier", sa.String(100), nullable=False),
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("open", sa.Boolean, nullable=False),
+    sa.Column("refused_at", sa.Double),  # the service refused it: its pages go into another one
     sqlite_autoincrement=True,
 )
 SILENCES = sa.Table(

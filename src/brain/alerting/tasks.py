@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from math import inf
 from typing import Any
@@ -12,18 +12,15 @@ from typing import Any
 import sqlalchemy as sa
 from prometheus_client.core import Metric
 
-from brain.alerting.announce import notification_failed, notified
 from brain.alerting.configuration import AlertingConfiguration
-from brain.alerting.delivery import SKIPPED, PageDelivery
+from brain.alerting.delivery import PageDelivery
 from brain.alerting.evaluation import delete_old, due, evaluate, reroute
-from brain.alerting.events import NOTIFICATION_FAILED, NOTIFIED
+from brain.alerting.outcomes import NotificationOutcomes
 from brain.alerting.projector import AlertProjector
 from brain.alerting.prometheus import alert_metrics
 from brain.alerting.tables import CONSUMER, make_tables
-from brain.charter import Event
 from brain.connectors.notifiers import NOTIFIERS
 from brain.connectors.sender import RetryPolicy, Sender
-from brain.errors import EnvelopeError
 from brain.extras import require_extras
 from brain.kit.database import OUTAGE, reading
 from brain.kit.database_threads import for_tasks
@@ -31,10 +28,7 @@ from brain.kit.outbox import (
     Dispatcher,
     DispatchOptions,
     EventShipping,
-    OutboxRow,
-    Outcomes,
     outbox_metrics,
-    put_event,
 )
 from brain.kit.positions import POSITIONS
 from brain.kit.projection import Projection
@@ -43,7 +37,6 @@ from brain.plugins import PluginContext
 from brain.store.deletion_clock import deletion_clock
 from brain.stream.backends import position_key
 from brain.stream.change_signal import ChangeSignal
-from brain.stream.publisher import note_failure
 
 log: Log = Log("brain.alerting")
 
@@ -84,15 +77,18 @@ class AlertingTasks:
         )
         self._delivery = PageDelivery(context, configuration, sender, clock)
         self._events = EventShipping(context.database, CONSUMER, context.stream)
+        self._outcomes = NotificationOutcomes(configuration, self._settled, clock)
         self._dispatcher = Dispatcher(
             context.database,
             CONSUMER,
             self._delivery.deliver,
-            outcomes=_Announced(clock),
+            outcomes=self._outcomes,
             options=DispatchOptions(
                 per_minute=None,
                 channel_per_minute=_limits(configuration),
                 timeout=configuration.send_timeout,
+                # After a service is well again, what fires is there within one interval.
+                max_wait=_longest_wait(configuration),
                 # Another process takes over the rows of a killed one after this time.
                 lease=configuration.send_timeout * 1.25,
                 keep=configuration.keep,
@@ -121,9 +117,13 @@ class AlertingTasks:
         """The coroutine functions of the tasks."""
         return (self._projection.run, self._evaluate_forever, self._dispatcher.run, self._events.run)
 
+    def _settled(self) -> None:
+        """An outcome was stored: there may be groups that are due."""
+        self._news.notify()
+
     def metrics(self) -> Sequence[Metric]:
         """The metrics of alerting for `/metrics`. Blocks."""
-        own = alert_metrics(self._context.database, self.outages, self._delivery.without_story)
+        own = alert_metrics(self._context.database, self.outages, self._delivery.without_story, self._outcomes.failed)
         return [*own, *outbox_metrics(self._dispatcher, self._events)]
 
     async def _evaluate_forever(self) -> None:
@@ -200,26 +200,10 @@ class AlertingTasks:
         return more
 
 
-class _Announced(Outcomes):
-    """An event for each page that was sent or refused, written with the outcome."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-
-    def sent(self, db: sa.Connection, row: OutboxRow, answer: Mapping[str, Any]) -> None:
-        """Announce it, unless nothing was sent."""
-        if SKIPPED not in answer:
-            self._put(db, NOTIFIED.name, lambda: notified(row))
-
-    def refused(self, db: sa.Connection, row: OutboxRow, error: str) -> None:
-        """Announce it."""
-        self._put(db, NOTIFICATION_FAILED.name, lambda: notification_failed(row, error))
-
-    def _put(self, db: sa.Connection, event_type: str, make: Callable[[], Event]) -> None:
-        try:
-            put_event(db, CONSUMER, make(), self._clock())
-        except EnvelopeError as error:  # or the page would be sent again and again
-            note_failure(event_type, error)
+def _longest_wait(configuration: AlertingConfiguration) -> float:
+    """The longest wait of a page that a service could not take, in seconds: the shortest interval of the routes."""
+    longest = DispatchOptions.max_wait
+    return max(1.0, min((route.group_interval for route in configuration.routes), default=longest))
 
 
 def _limits(configuration: AlertingConfiguration) -> dict[str, int]:

@@ -47,9 +47,17 @@ class AlertView(MutedBy, AlertFields):
         count=1,
         summary="ssh_brute_force from 203.0.113.77: 286 failed passwords for root",
         correlation_id="thr_4f1a09be27c3d815",
+        refused_by=[],
         notifications=[{"notifier": "pager", "action": "trigger", "state": "sent", "at": 1703001244.6, "error": None}],
     )
 
+    refused_by: Annotated[
+        Sequence[str],
+        Field(
+            description="Notifiers, and addresses of them, whose service refuses its page: they are not reached, and "
+            "tried again each group_interval while it fires."
+        ),
+    ] = ()
     notifications: Annotated[Sequence[Notification], Field(description="Its notifications, the latest first.")] = ()
 
 
@@ -94,9 +102,19 @@ class NotifierView:
     ] = None
 
 
-def alert_view(alert: Alert, why: MutedBy = NOT_MUTED, notifications: Sequence[Notification] = ()) -> AlertView:
+def alert_view(
+    alert: Alert,
+    why: MutedBy = NOT_MUTED,
+    notifications: Sequence[Notification] = (),
+    refused_by: Sequence[str] = (),
+) -> AlertView:
     """The alert as people see it."""
-    return AlertView(**_values(alert, AlertFields), **_values(why, MutedBy), notifications=notifications)
+    return AlertView(
+        **_values(alert, AlertFields),
+        **_values(why, MutedBy),
+        refused_by=refused_by,
+        notifications=notifications,
+    )
 
 
 def silence_view(silence: Silence, now: float) -> SilenceView:

@@ -71,6 +71,12 @@ def fields_of(event: Event | None, appended_at: float) -> SearchFields:
     )
 
 
+def cause_of(event: Event) -> str | None:
+    """The id of the event that caused this one, as far as it is kept; None where it names none."""
+    cause = event.meta.get("causation_id")
+    return _searchable(cause) if cause else None
+
+
 def _subjects(event: Event) -> tuple[object, object]:
     """The agent and the threat that an event is about; None where it names none."""
     payload: Mapping[str, Any] = event.payload

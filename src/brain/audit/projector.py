@@ -11,12 +11,13 @@ from sqlalchemy import Connection, delete, insert, select
 from brain.audit.checkpoint import Checkpoint
 from brain.audit.local_checkpoint import LocalCheckpoint
 from brain.audit.merkle import Frontier, leaf_hash
-from brain.audit.models import SearchFields, fields_of
+from brain.audit.models import SearchFields, cause_of, fields_of
 from brain.audit.note import BadNote, Signer
 from brain.audit.repository import newest_checkpoint
 from brain.audit.seal import Sealing
-from brain.audit.tables import checkpoints, entries, nodes
+from brain.audit.tables import causes, checkpoints, entries, nodes
 from brain.audit.tree import STEP, StoredTree, Tampered
+from brain.kit.sql import insert_missing
 
 if TYPE_CHECKING:
     from brain.kit.projection import Item
@@ -56,18 +57,22 @@ class AuditProjector:
         frontier, seal, now = self._resume(connection)
         now = max(now, self._clock())
         rows: list[tuple[object, ...]] = []
+        caused: list[dict[str, object]] = []
         completed: list[dict[str, object]] = []
         for item in items:
             leaf, fields = leaf_hash(item.data), fields_of(item.event, now)
             seal = self.sealing.next(seal, leaf, fields)
             index = frontier.size
             rows.append((index, leaf, seal, *fields, item.data))
+            if item.event is not None and (cause := cause_of(item.event)) is not None:
+                caused.append({"event_id": fields.event_id, "cause": cause})
             subtrees = frontier.append(leaf)
             completed += [
                 {"level": level, "idx": index >> level, "hash": subtrees[level]}
                 for level in range(STEP, len(subtrees), STEP)
             ]
         _insert(connection, rows)
+        insert_missing(connection, causes, caused)
         if completed:
             connection.execute(insert(nodes), completed)
         self._sign(connection, frontier)

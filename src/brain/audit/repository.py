@@ -70,6 +70,20 @@ def require_checkpoint(connection: Connection) -> bytes:
     return note
 
 
+def first_since(connection: Connection, at: float) -> int:
+    """The index of the first entry that was logged at or after this Unix time: those before it never were later."""
+    last = connection.scalar(select(entries.c.idx).order_by(entries.c.idx.desc()).limit(1))
+    low, high = 0, 0 if last is None else last + 1
+    while low < high:
+        middle = (low + high) // 2
+        logged = connection.scalar(select(entries.c.appended_at).where(entries.c.idx == middle))
+        if logged is not None and logged < at:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
 def entries_in_order(
     database: Engine, conditions: Sequence[ColumnElement[bool]] = (), after: int = -1
 ) -> Iterator[AuditEntry]:

@@ -7,17 +7,21 @@ A deletion removes the exact bytes. It leaves the hash, so that all other proofs
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, bindparam, delete, insert, select, true, update
 
+from brain.audit.repository import first_since
 from brain.audit.seal import Sealing
 from brain.audit.search import of_correlation, of_pattern
 from brain.audit.settings import LEAST_DAYS
-from brain.audit.tables import entries, holds
+from brain.audit.tables import causes, entries, holds
 from brain.charter import Pattern
 from brain.errors import InvalidInput, NotFound
 from brain.kit.database import reading
+from brain.kit.sql import chunks
 
 DAY = 86_400.0
 _PAGE = 1000
@@ -26,7 +30,10 @@ REASON_CHARACTERS = 1000
 
 @dataclass(frozen=True)
 class Hold:
-    """A legal hold: entries that match it are not deleted. Either a pattern of event types or a correlation id."""
+    """A legal hold: entries that match it are not deleted. Either a pattern of event types or a correlation id.
+
+    That of a correlation id holds what its events caused, and what caused them, too.
+    """
 
     id: str
     pattern: str | None
@@ -95,29 +102,47 @@ def prune(database: Engine, sealing: Sealing, days: float, now: float, *, dry: b
     """
     cutoff = now - days * DAY
     with reading(database).connect() as connection:
-        end = _first_since(connection, cutoff)
-    count, after = 0, -1
+        end = first_since(connection, cutoff)
+    count, after, tied = 0, -1, _Tied((), frozenset())
     while True:
         with database.begin() as connection:
-            held = [hold.condition for hold in _holds(connection)]
+            all_holds = _holds(connection)
+            held = [hold.condition for hold in all_holds]
+            tied = _tied(connection, all_holds, tied)
             rows = connection.execute(
-                select(entries.c.idx, entries.c.seal)
+                select(entries.c.idx, entries.c.seal, entries.c.event_id)
                 .where(entries.c.idx > after, entries.c.idx < end, entries.c.payload.is_not(None))
                 .where(*(condition.is_not(true()) for condition in held))
                 .order_by(entries.c.idx)
                 .limit(_PAGE)
             ).all()
-            if rows and not dry:
+            free = [row for row in rows if row.event_id not in tied.events]
+            if free and not dry:
                 connection.execute(
                     update(entries)
                     .where(entries.c.idx == bindparam("at_index"))
                     .values(payload=None, deletion=bindparam("seal_of_deletion")),
-                    [{"at_index": index, "seal_of_deletion": sealing.deletion(seal)} for index, seal in rows],
+                    [{"at_index": index, "seal_of_deletion": sealing.deletion(seal)} for index, seal, _ in free],
                 )
-        count += len(rows)
+        count += len(free)
         if len(rows) < _PAGE:
             return count
         after = rows[-1][0]
+
+
+class _Tied(NamedTuple):
+    """The events that holds of stories hold beside those with the correlation id."""
+
+    stories: Sequence[str]
+    events: frozenset[str]
+
+
+def _tied(connection: Connection, all_holds: Sequence[Hold], known: _Tied) -> _Tied:
+    """What the stories of these holds are tied to; worked out again when other stories are held."""
+    stories = tuple(hold.correlation_id for hold in all_holds if hold.correlation_id is not None)
+    if stories == known.stories:
+        return known
+    return _Tied(stories, frozenset().union(*(story(connection, one) for one in stories)))
 
 
 def _holds(connection: Connection) -> list[Hold]:
@@ -125,15 +150,16 @@ def _holds(connection: Connection) -> list[Hold]:
     return [Hold(**row) for row in rows]
 
 
-def _first_since(connection: Connection, cutoff: float) -> int:
-    """The index of the first entry that was logged at or after `cutoff`: those before it never were later."""
-    last = connection.scalar(select(entries.c.idx).order_by(entries.c.idx.desc()).limit(1))
-    low, high = 0, 0 if last is None else last + 1
-    while low < high:
-        middle = (low + high) // 2
-        at = connection.scalar(select(entries.c.appended_at).where(entries.c.idx == middle))
-        if at is not None and at < cutoff:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+def story(connection: Connection, correlation_id: str) -> set[str]:
+    """The ids of the events of a correlation id, and of all that hang together with them by `causation_id`."""
+    query = select(entries.c.event_id).where(of_correlation(correlation_id), entries.c.event_id.is_not(None))
+    new = set(connection.execute(query).scalars())
+    found = set(new)
+    while new:
+        near: set[str] = set()
+        for some in chunks(sorted(new)):
+            near |= set(connection.execute(select(causes.c.event_id).where(causes.c.cause.in_(some))).scalars())
+            near |= set(connection.execute(select(causes.c.cause).where(causes.c.event_id.in_(some))).scalars())
+        new = near - found
+        found |= new
+    return found

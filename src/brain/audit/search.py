@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,9 +11,10 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, and_, or_, select
 
 from brain.audit.models import AuditEntry, clip_field
-from brain.audit.repository import ENTRY_COLUMNS, PAGE, entries_in_order
+from brain.audit.repository import ENTRY_COLUMNS, PAGE, entries_in_order, first_since
 from brain.audit.tables import entries
 from brain.charter import Pattern
+from brain.kit.database import reading
 from brain.stream.query import EventQuery
 
 _ESCAPE = "\\"
@@ -23,12 +24,17 @@ _ESCAPE = "\\"
 class AuditQuery(EventQuery):
     """Which entries are asked for: as for the stream, and by the fields that the log has an index of.
 
-    `text` is found anywhere in an event; case does not matter.
+    `text` is found anywhere in an event; case does not matter. `logged_since` and `logged_until` (excluded) are Unix
+    times of the log, which never go back; `after` and `upto` (included) are indexes.
     """
 
     agent: str | None = None
     threat: str | None = None
     text: str | None = None
+    logged_since: float | None = None
+    logged_until: float | None = None
+    after: int | None = None
+    upto: int | None = None
 
     @cached_property
     def conditions(self) -> Sequence[ColumnElement[bool]]:
@@ -40,6 +46,10 @@ class AuditQuery(EventQuery):
             found.append(entries.c.at >= self.since)
         if self.until is not None:
             found.append(entries.c.at < self.until)
+        if self.after is not None:
+            found.append(entries.c.idx > self.after)
+        if self.upto is not None:
+            found.append(entries.c.idx <= self.upto)
         if self.agent is not None:
             found.append(entries.c.agent == clip_field(self.agent))
         if self.threat is not None:
@@ -85,8 +95,19 @@ def find(connection: Connection, query: AuditQuery, before: int | None = None, l
 
 
 def each(database: Engine, query: AuditQuery) -> Iterator[AuditEntry]:
-    """All entries that fit the query, the oldest first; read in pages."""
-    return filter(query.fits_text, entries_in_order(database, query.conditions))
+    """All entries that fit the query, the oldest first; read in pages.
+
+    Of the times of the log follow indexes: what was logged in a time is between two of them, without a gap.
+    """
+    with reading(database).connect() as connection:
+        if query.logged_since is not None:
+            begin = first_since(connection, query.logged_since) - 1
+            query = replace(query, after=begin if query.after is None else max(query.after, begin))
+        if query.logged_until is not None:
+            end = first_since(connection, query.logged_until) - 1
+            query = replace(query, upto=end if query.upto is None else min(query.upto, end))
+    after = -1 if query.after is None else query.after
+    return filter(query.fits_text, entries_in_order(database, query.conditions, after))
 
 
 def _like(pattern: str) -> str:

@@ -2,11 +2,53 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    select,
+)
 
+from brain.audit.models import cause_of
+from brain.charter import Event
+from brain.errors import EnvelopeError
 from brain.kit.schema import versioned
+from brain.kit.sql import insert_missing
 
-metadata: MetaData = versioned("audit")
+
+def _add_causes(db: Connection) -> None:
+    """Version 2: which event caused which, also of the entries that are there."""
+    causes.create(db, checkfirst=True)
+    after = -1
+    while True:
+        columns = (entries.c.idx, entries.c.event_id, entries.c.payload)
+        page = db.execute(select(*columns).where(entries.c.idx > after).order_by(entries.c.idx).limit(_PAGE)).all()
+        found = [
+            (row.event_id, _cause(row.payload)) for row in page if row.payload and b'"causation_id"' in row.payload
+        ]
+        insert_missing(db, causes, [{"event_id": id, "cause": cause} for id, cause in found if id and cause])
+        if len(page) < _PAGE:
+            return
+        after = page[-1].idx
+
+
+def _cause(data: bytes) -> str | None:
+    try:
+        event = Event.decode(data)
+    except EnvelopeError:
+        return None
+    return cause_of(event)
+
+
+metadata: MetaData = versioned("audit", _add_causes)
+_PAGE = 5000
 
 # In SQLite an INTEGER PRIMARY KEY is the row's own number: no second index.
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
@@ -43,6 +85,15 @@ _by_time = Index("audit_entries_at", entries.c.at)
 for _name in ("event_id", "agent", "threat", "correlation_id"):
     _given = entries.c[_name].is_not(None)
     Index(f"audit_entries_{_name}", entries.c[_name], sqlite_where=_given)
+
+causes: Table = Table(
+    "audit_causes",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    Column("cause", Text, nullable=False),
+    Index("audit_causes_cause", "cause"),
+)
+"""The event that caused each event, where it names one: a legal hold of a story holds what hangs together by that."""
 
 nodes: Table = Table(
     "audit_nodes",

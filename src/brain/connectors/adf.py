@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from brain.text import clip_text
+from brain.text import clip_units
 
 CHARACTERS = 30_000
-"""Of text in one document; Jira refuses a field of more than 32,767 characters."""
+"""UTF-16 units of text in one document; Jira, written in Java, refuses a field of more than 32,767 characters."""
 
 
 def text_to_adf(text: str, link: str = "") -> dict[str, Any]:
     """The text as a document, with a paragraph after each empty line; a `link` is a last paragraph of its own."""
-    parts = [part.strip("\n") for part in clip_text(text.replace("\r\n", "\n"), CHARACTERS).split("\n\n")]
+    parts = [part.strip("\n") for part in clip_units(text.replace("\r\n", "\n"), CHARACTERS).split("\n\n")]
     content = [_paragraph(part) for part in parts if part.strip()]
     if link:
         mark = {"type": "link", "attrs": {"href": link}}

@@ -1,8 +1,9 @@
 """E-mail, through an SMTP server.
 
-Source: RFC 5321 (SMTP: 4yz replies are for later, 5yz are final), RFC 5322 (the header fields), RFC 3834 (what a
-program sends says `Auto-Submitted`, so that no vacation answer comes back), RFC 8314 (TLS from the start on port 465).
-The Message-ID is made from the dedup: a message sent twice has the same one, and mail stores that look show one.
+Source: RFC 5321 (SMTP: 4yz replies are for later, 5yz are final; each address has a reply of its own, 3.3), RFC 5322
+(the header fields), RFC 3834 (what a program sends says `Auto-Submitted`, so that no vacation answer comes back), RFC
+8314 (TLS from the start on port 465). The Message-ID is made from the dedup: a message sent twice has the same one, and
+mail stores that look show one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pydantic import Field
 from brain.certificates import certificate_fault
 from brain.connectors.notifiers import Notifier, NotifierSettings
 from brain.connectors.pages import Page
-from brain.connectors.sender import Refused, TryLater
+from brain.connectors.sender import NotYet, Refused, TryLater
 from brain.secret import Secret
 from brain.text import one_line
 
@@ -62,11 +63,17 @@ class Mail:
 
 
 class EmailAnswer(TypedDict):
-    """The server's answer; `refused` are the recipients that it refused while it accepted others."""
+    """The server's answer. An address that it did not accept is in `refused` (for good) or in `later`.
+
+    `said` are the server's words on each of these; at least one address was accepted unless both lists have some.
+    """
 
     message_id: str
     said: str
+    accepted: list[str]
     refused: list[str]
+    later: list[str]
+    words: dict[str, str]
 
 
 class Email(Notifier[EmailSettings]):
@@ -76,10 +83,14 @@ class Email(Notifier[EmailSettings]):
 
     async def send(self, page: Page) -> Mapping[str, Any]:
         """Mail the page. The Message-ID is the same whenever the page is sent again."""
-        return {**await self.deliver(mail_of(page, self._settings.to))}
+        return {**await self.deliver(mail_of(page, page.only or self._settings.to))}
 
     async def deliver(self, mail: Mail) -> EmailAnswer:
-        """Hand the mail to the server. Raises Refused and TryLater."""
+        """Hand the mail to the server.
+
+        Raises Refused when it takes the mail for no address, ever; NotYet when every address is for later; TryLater
+        when the server takes no mail now.
+        """
         settings = self._settings
         message = compose(settings, mail, self._clock())
         try:
@@ -97,13 +108,23 @@ class Email(Notifier[EmailSettings]):
                 tls_context=_context(settings),
             )
         except aiosmtplib.SMTPRecipientsRefused as error:
-            raise _refusal([(one.code, f"{one.recipient}: {one.message}") for one in error.recipients]) from error
+            replies = {one.recipient: (one.code, one.message) for one in error.recipients}
+            if not (_kinds(replies) == {True, False}):
+                raise _refusal([(code, f"{who}: {words}") for who, (code, words) in replies.items()], NotYet) from error
+            refused, said = {who: aiosmtplib.SMTPResponse(*reply) for who, reply in replies.items()}, ""
         except aiosmtplib.SMTPResponseException as error:
-            raise _refusal([(error.code, error.message)]) from error
+            raise _refusal([(error.code, error.message)], TryLater) from error
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             why = certificate_fault(error) or type(error).__name__
             raise TryLater(f"{SERVICE} {settings.host} does not accept the message: {why}") from error
-        return EmailAnswer(message_id=message["Message-ID"], said=one_line(said, 200), refused=sorted(refused))
+        return EmailAnswer(
+            message_id=message["Message-ID"],
+            said=one_line(said, 200),
+            accepted=[who for who in mail.to if who not in refused],
+            refused=sorted(who for who, reply in refused.items() if _is_final(reply.code)),
+            later=sorted(who for who, reply in refused.items() if not _is_final(reply.code)),
+            words={who: one_line(f"{SERVICE} answered {code}: {words}", 500) for who, (code, words) in refused.items()},
+        )
 
 
 def mail_of(page: Page, to: Sequence[str]) -> Mail:
@@ -139,10 +160,20 @@ def _context(settings: EmailSettings) -> ssl.SSLContext | None:
     return ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else None
 
 
-def _refusal(replies: Sequence[tuple[int, str]]) -> Refused | TryLater:
-    """Final only when every reply is, and none is about the login."""
-    code = min(code for code, _ in replies)
+def _is_final(code: int) -> bool:
+    """Whether a reply will stay the same: it is 5yz, and not about the login."""
+    return code >= 500 and code not in _NOT_OUR_MESSAGE
+
+
+def _kinds(replies: Mapping[str, tuple[int, str]]) -> set[bool]:
+    return {_is_final(code) for code, _ in replies.values()}
+
+
+def _refusal(replies: Sequence[tuple[int, str]], later: type[TryLater]) -> Refused | TryLater:
+    """Final only when every reply is; `later` is for one that concerns only this mail, or the server."""
+    code = min((code for code, _ in replies), key=lambda code: (_is_final(code), code))
     said = one_line("; ".join(words for _, words in replies), 500)
-    if code < 500 or code in _NOT_OUR_MESSAGE:
-        return TryLater(f"{SERVICE} answered {code}: {said}", service_status=code)
-    return Refused(SERVICE, code, said)
+    if _is_final(code):
+        return Refused(SERVICE, code, said)
+    about_login = code in _NOT_OUR_MESSAGE or code == 421  # RFC 5321, 3.8: the server closes down
+    return (TryLater if about_login else later)(f"{SERVICE} answered {code}: {said}", service_status=code)

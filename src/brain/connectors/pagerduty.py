@@ -2,6 +2,7 @@
 
 Source: developer.pagerduty.com, "Events API v2 Overview" (codes, retries, 512 KB) and "Send an Alert Event" (fields,
 lengths, what a dedup_key does); the 32 characters of a routing key and the form of a refusal from its OpenAPI file.
+Lengths are documented in characters, that of a body in bytes: UTF-16 units are never fewer than characters.
 A trigger sent twice adds a log entry to the open alert, a second acknowledge or resolve is dropped: retrying is safe.
 """
 
@@ -17,11 +18,11 @@ from pydantic import Field
 
 from brain.connectors.notifiers import Notifier, NotifierSettings
 from brain.connectors.pages import Page, PageAction
-from brain.connectors.sender import Request, read_words
+from brain.connectors.sender import Request, TryLater, read_words
 from brain.connectors.urls import BaseUrl
 from brain.errors import InvalidInput
 from brain.secret import Secret
-from brain.text import clip_text, one_line, short_key
+from brain.text import clip_units, one_line_units, short_key_units
 
 SERVICE = "PagerDuty"
 BODY_BYTES = 512_000
@@ -126,7 +127,9 @@ class PagerDuty(Notifier[PagerDutySettings]):
 
     async def _send(self, event: Mapping[str, Any]) -> PagerDutyAnswer:
         answer = await self._sender.send(SERVICE, enqueue(self._settings, event), words=_words)
-        found = answer.json() or {}
+        found = answer.json()
+        if answer.status not in (200, 202) or not isinstance(found, dict) or found.get("status") != "success":
+            raise TryLater(f"{SERVICE} answered {answer.status} without the status `success`: {_words(answer.body)}")
         return PagerDutyAnswer(
             status=str(found.get("status", "")),
             message=str(found.get("message", "")),
@@ -168,14 +171,14 @@ def severity_of(ours: str) -> PagerDutySeverity:
 def trigger_event(settings: PagerDutySettings, alert: PagerDutyAlert) -> dict[str, Any]:
     """The event that opens an alert, cut to PagerDuty's lengths. Raises InvalidInput as `follow_up_event` does."""
     payload: dict[str, Any] = {
-        "summary": one_line(alert.summary, SUMMARY_CHARACTERS) or "(no summary)",
-        "source": one_line(alert.source, _TEXT_CHARACTERS) or "unknown",
+        "summary": one_line_units(alert.summary, SUMMARY_CHARACTERS) or "(no summary)",
+        "source": one_line_units(alert.source, _TEXT_CHARACTERS) or "unknown",
         "severity": severity_of(alert.severity),
     }
     if alert.timestamp is not None:
         payload["timestamp"] = datetime.fromtimestamp(alert.timestamp, UTC).isoformat(timespec="milliseconds")
     named = {"component": alert.component, "group": alert.group, "class": alert.kind}
-    payload |= {name: one_line(text, _TEXT_CHARACTERS) for name, text in named.items() if text}
+    payload |= {name: one_line_units(text, _TEXT_CHARACTERS) for name, text in named.items() if text}
     if alert.details:
         payload["custom_details"] = dict(alert.details)
     event = {**follow_up_event(settings, "trigger", alert.dedup_key), "payload": payload, "client": settings.client}
@@ -183,7 +186,7 @@ def trigger_event(settings: PagerDutySettings, alert: PagerDutyAlert) -> dict[st
         event["client_url"] = client_url
     if alert.links:
         event["links"] = [
-            {"href": link.href, "text": clip_text(link.text or link.href, _TEXT_CHARACTERS)}
+            {"href": link.href, "text": clip_units(link.text or link.href, _TEXT_CHARACTERS)}
             for link in alert.links[:_LINKS]
             if len(link.href) <= _URL_CHARACTERS
         ]
@@ -203,7 +206,7 @@ def follow_up_event(settings: PagerDutySettings, action: PagerDutyAction, dedup_
     return {
         "routing_key": routing_key,
         "event_action": action,
-        "dedup_key": short_key(dedup_key, DEDUP_CHARACTERS),
+        "dedup_key": short_key_units(dedup_key, DEDUP_CHARACTERS),
     }
 
 

@@ -79,6 +79,8 @@ class Page:
     decisions: Sequence[Mapping[str, Any]] = ()
     timeline: Sequence[TimelineStep] = ()
     test: bool = False
+    only: Sequence[str] = ()
+    """The receivers that it is for, where one notifier has several and the others have it; empty: all of them."""
 
     @property
     def title(self) -> str:
@@ -112,7 +114,7 @@ class Page:
 
     def document(self) -> dict[str, Any]:
         """The whole page as JSON values."""
-        document = {one.name: getattr(self, one.name) for one in fields(self)}
+        document = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "only"}
         return {
             "type": "alert.page",
             **document,

@@ -51,8 +51,10 @@ class Refused(BrainError):
     status = 502
     title = "Refused by an outside service"
 
-    def __init__(self, service: str, service_status: int, words: str) -> None:
+    def __init__(self, service: str, service_status: int, words: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(f"{service} refused the request ({service_status}): {words or 'no reason given'}")
+        self.headers: Mapping[str, str] = headers or {}
+        """Those of its answer, in lower case."""
         self.service = service
         self.service_status = service_status
         self.words = words
@@ -67,6 +69,10 @@ class TryLater(Unavailable):
         super().__init__(message)
         self.retry_after = retry_after
         self.service_status = service_status
+
+
+class NotYet(TryLater):
+    """The service cannot take this one message now, as a mailbox that is full; it takes others."""
 
 
 LONGEST_RETRY_AFTER = 3600.0
@@ -289,9 +295,8 @@ class Sender:
             wait = read_retry_after(response.headers.get("retry-after"), self._clock(), self._retries.max_retry_after)
             hint = "; check the credentials in the settings" if status in _CREDENTIALS else ""
             raise TryLater(f"{service} answered {status}: {said or 'no reason given'}{hint}", wait, status)
-        raise Refused(
-            service, status, said or ("a redirect, which is not followed; set the final URL" if status < 400 else "")
-        )
+        said = said or ("a redirect, which is not followed; set the final URL" if status < 400 else "")
+        raise Refused(service, status, said, dict(response.headers))
 
 
 @cache

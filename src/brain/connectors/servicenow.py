@@ -3,14 +3,17 @@
 Source: www.servicenow.com/docs, API reference, "Table API"; the states and the fields that resolving needs from
 "Incident management". There is no upsert: a record is found by its `correlation_id` (at most 100 characters) before one
 is created. An instance ignores a term of a query that it does not understand, and then finds everything. So each record
-found is compared with the query, an id is never empty, and a record that is closed or cancelled is never changed.
+found is compared with the query, an id is never empty, and a record that is closed or cancelled is never changed. A
+field that an access rule (ACL) hides is left out of an answer, one that it protects is not written, both with a status
+of 200 or 201 (community.servicenow.com, "ACL allow to write for some specific fields still return status code 200"):
+what was written is read back. ServiceNow is written in Java: lengths are UTF-16 units.
 ServiceNow signs no webhooks: a business rule signs them by Standard Webhooks; docs/incidents.md has one.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -18,8 +21,10 @@ import msgspec
 from pydantic import Field, model_validator
 
 from brain.charter import IncidentState
-from brain.connectors.sender import Request, TryLater, json_request, read_words
+from brain.connectors.sender import NotYet, Refused, Request, Sender, TryLater, json_request, read_words
+from brain.connectors.templates import filled
 from brain.connectors.tickets import (
+    Gone,
     NewTicket,
     Ticket,
     TicketSettings,
@@ -33,7 +38,7 @@ from brain.connectors.urls import BaseUrl
 from brain.connectors.webhook import verify
 from brain.errors import InvalidInput
 from brain.secret import Secret
-from brain.text import clip_text, one_line
+from brain.text import clip_units, one_line_units
 
 SERVICE = "ServiceNow"
 CORRELATION_CHARACTERS = 100
@@ -48,7 +53,8 @@ _CODES: Mapping[IncidentState, str] = {
 _STATES: Mapping[str, IncidentState] = {**{code: state for state, code in _CODES.items()}, "8": IncidentState.CLOSED}
 _NAMES = {"1": "New", "2": "In Progress", "3": "On Hold", "6": "Resolved", "7": "Closed", "8": "Canceled"}
 _CLOSED = ("7", "8")
-_FIELDS = "sys_id,number,state,correlation_id"
+_CANCELLED = "8"
+_FIELDS = "sys_id,number,state,correlation_id,urgency,impact"
 _URGENCY = {"CRITICAL": "1", "HIGH": "1", "MEDIUM": "2"}
 
 
@@ -60,11 +66,19 @@ class ServiceNowSettings(TicketSettings):
     password: Secret | None = Field(default=None, description="Password of that user")
     token: Secret | None = Field(default=None, description="OAuth access token, in the place of user and password")
     fields: Mapping[str, str] = Field(
-        default={}, description="More fields of a new record, such as assignment_group, caller_id or category"
+        default={},
+        description="More fields of a new record, such as assignment_group or category; {title}, {severity}, "
+        "{incident_id} and {url} stand for them",
     )
     close_code: str = Field(default="Solution provided", description="Resolution code; the instance lists its own")
     hold_reason: str = Field(
         default="", description="Value of hold_reason for a record put on hold, where one is needed"
+    )
+    states: Mapping[IncidentState, str] = Field(
+        default={}, description="Values of `state`, where they are not 1, 2, 3, 6 and 7; an empty one moves nothing"
+    )
+    state_fields: Mapping[IncidentState, Mapping[str, str]] = Field(
+        default={}, description="More fields for a change to a state, as a policy may demand; {reason} stands for why"
     )
 
     @model_validator(mode="after")
@@ -80,46 +94,123 @@ class ServiceNow(TicketSystem[ServiceNowSettings]):
     settings_model: ClassVar[type[TicketSettings]] = ServiceNowSettings
     webhook_example: ClassVar[Mapping[str, Any]] = {"number": "INC0010017"}
 
+    def __init__(self, settings: ServiceNowSettings, sender: Sender) -> None:
+        super().__init__(settings, sender)
+        self._is_readable = False
+        """Whether records were seen that show their correlation_id."""
+        self._unkeyed: tuple[str, str] | None = None
+        """The sys_id of a record that was made without its correlation_id, which access rules protect, and that id."""
+
     async def find(self, incident_id: str) -> Ticket | None:
-        """The incident's record, the oldest if there are several; None when there is none."""
+        """The incident's record, the oldest if there are several; None when there is none.
+
+        Raises NotYet when the account may not read the field that it is found by.
+        """
         wanted = correlation_id(incident_id)
-        found = await self._send(find_request(self._settings, incident_id))
-        ours = [record for record in found if isinstance(record, dict) and record.get("correlation_id") == wanted]
+        found = [one for one in await self._send(find_request(self._settings, incident_id)) if isinstance(one, dict)]
+        self._check_readable(found)
+        ours = [record for record in found if record.get("correlation_id") == wanted]
+        if not ours and not self._is_readable:
+            self._check_readable(await self._send(any_request(self._settings)))
         return self._ticket(ours[0], changed=False) if ours else None
 
+    def _check_readable(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """An access rule leaves a field out: a search by it finds nothing, and each try would make another record."""
+        if any("correlation_id" not in record for record in records):
+            raise NotYet(f"{SERVICE} hides correlation_id from the account; grant it to read and write that field")
+        self._is_readable = self._is_readable or bool(records)
+
     async def ensure(self, ticket: NewTicket) -> Ticket:
-        """The incident's record; created when none is found. Raises Refused and TryLater."""
+        """The incident's record; created when none is found, and compared with what was written.
+
+        Raises Refused and TryLater.
+        """
         if found := await self.find(ticket.incident_id):
             return found
-        return self._ticket(await self._change(create_request(self._settings, ticket)), changed=True)
+        await self._check_writable()
+        wanted = new_record(self._settings, ticket)
+        record = await self._change(create_request(self._settings, ticket))
+        made = self._ticket({**record, "correlation_id": wanted["correlation_id"]}, changed=True)
+        if lost := [name for name in ("correlation_id", "urgency", "impact") if record.get(name) != wanted[name]]:
+            made["warning"] = f"{SERVICE} did not store {', '.join(lost)}; grant the account to read and write that"
+            self._is_readable = False
+            if "correlation_id" in lost:
+                self._unkeyed = made["id"], wanted["correlation_id"]
+        return made
+
+    async def _check_writable(self) -> None:
+        """After a record could not be given its key: no further one, which could not be found again either."""
+        if self._unkeyed is None:
+            return
+        id, wanted = self._unkeyed
+        after = await self._change(change_request(self._settings, id, {"correlation_id": wanted}))
+        if after.get("correlation_id") != wanted:
+            raise NotYet(f"{SERVICE} lets the account write no correlation_id; grant it to read and write that field")
+        self._unkeyed = None
+
+    def is_of(self, ticket: Ticket, incident_id: str) -> bool:
+        """Whether the record has no other incident's correlation id; access rules may keep it from having one."""
+        return ticket.get("carries", [""]) in ([correlation_id(incident_id)], [""])
 
     async def comment(self, id: str, text: str, reference: str) -> bool:
         """Add a work note, unless the record has one with this reference or is closed; whether it was added.
 
         Raises Refused and TryLater.
         """
-        record = await self._send(notes_request(self._settings, id))
-        state, notes = record["state"]["value"], record["work_notes"]["display_value"]
         mark = comment_mark(reference)
+        state, notes = await self._notes(id)
         if mark in notes or state in _CLOSED:
             return False
         await self._change(change_request(self._settings, id, {"work_notes": _with_mark(text, mark)}))
+        if mark not in (await self._notes(id))[1]:
+            raise Refused(SERVICE, 403, "it answered yes and did not store the work note: an access rule forbids it")
         return True
+
+    async def _notes(self, id: str) -> tuple[str, str]:
+        """The record's state and work notes. Raises Refused when the account may not read them."""
+        record = await self._send(notes_request(self._settings, id))
+        if "work_notes" not in record or "state" not in record:
+            raise Refused(SERVICE, 403, "state or work_notes is hidden from the account; grant it to read them")
+        return str(record["state"]["value"]), str(record["work_notes"]["display_value"])
 
     async def move(self, id: str, state: IncidentState, reason: str = "") -> Ticket:
         """Set the state; `reason` becomes the close notes of a record that is resolved or closed.
 
         A record that has the state, or is closed or cancelled, stays as it is. Raises Refused and TryLater.
         """
-        now = await self._send(read_request(self._settings, id))
-        if now["state"] in (_CODES[state], *_CLOSED):
+        wanted = self._settings.states.get(state, _CODES[state])
+        now = await self._record(id)
+        if not wanted or str(now.get("state")) in (wanted, *_CLOSED):
             return self._ticket(now, changed=False)
         changes = state_changes(self._settings, state, reason)
-        return self._ticket(await self._change(change_request(self._settings, id, changes)), changed=True)
+        after = self._ticket(await self._change(change_request(self._settings, id, changes)), changed=True)
+        if after["state"] not in (self._state(wanted), IncidentState.CLOSED):
+            words = f"it answered yes and left the record {after['status']!r}: a rule of the instance forbids that"
+            raise Refused(SERVICE, 409, words)
+        return after
+
+    async def set_severity(self, id: str, severity: str) -> bool:
+        """Set urgency and impact, unless the record is closed. Raises Refused and TryLater."""
+        if str((await self._record(id)).get("state")) in _CLOSED:
+            return False
+        wanted = urgency_of(severity)
+        after = await self._change(change_request(self._settings, id, wanted))
+        if any(str(after.get(name)) != value for name, value in wanted.items()):
+            raise Refused(SERVICE, 403, "it answered yes and did not store urgency and impact: access rules forbid it")
+        return True
 
     async def read(self, id: str) -> Ticket:
-        """The record as it is now. Raises Refused (404: deleted, or hidden from the user) and TryLater."""
-        return self._ticket(await self._send(read_request(self._settings, id)), changed=False)
+        """The record as it is now. Raises Gone (404: deleted, or hidden from the user) and TryLater."""
+        return self._ticket(await self._record(id), changed=False)
+
+    async def _record(self, id: str) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = await self._send(read_request(self._settings, id))
+        except Refused as error:
+            if error.service_status in (404, 410):
+                raise Gone(SERVICE, error.service_status, error.words) from error
+            raise
+        return found
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: float) -> str:
         """The number of the record, once the signature was checked. Raises BadSignature and InvalidInput."""
@@ -141,15 +232,25 @@ class ServiceNow(TicketSystem[ServiceNowSettings]):
         return found["result"]
 
     def _ticket(self, record: Mapping[str, Any], *, changed: bool) -> Ticket:
+        if missing := [name for name in ("sys_id", "number", "state") if not record.get(name)]:
+            raise Refused(SERVICE, 403, f"{', '.join(missing)} is hidden from the account; grant it to read that")
         code = str(record["state"])
-        return Ticket(
+        ticket = Ticket(
             id=record["sys_id"],
             key=record["number"],
             url=f"{self._settings.url}/incident.do?sys_id={record['sys_id']}",
             status=_NAMES.get(code, code),
-            state=_STATES.get(code, IncidentState.IN_PROGRESS),
+            state=self._state(code),
             changed=changed,
+            cancelled=code == _CANCELLED,
         )
+        if "correlation_id" in record:
+            ticket["carries"] = [record["correlation_id"]]
+        return ticket
+
+    def _state(self, code: str) -> IncidentState:
+        own = {number: state for state, number in reversed([*self._settings.states.items()])}
+        return own.get(code) or _STATES.get(code, IncidentState.IN_PROGRESS)
 
 
 def correlation_id(incident_id: str) -> str:
@@ -163,20 +264,34 @@ def find_request(settings: ServiceNowSettings, incident_id: str) -> Request:
     return _request(settings, "GET", "", query={"sysparm_query": query, "sysparm_limit": "10"})
 
 
+def any_request(settings: ServiceNowSettings) -> Request:
+    """Finds any record, to see which fields the account may read."""
+    return _request(settings, "GET", "", query={"sysparm_limit": "1"})
+
+
 def create_request(settings: ServiceNowSettings, ticket: NewTicket) -> Request:
     """Creates the record of an incident."""
+    return _request(settings, "POST", "", new_record(settings, ticket))
+
+
+def urgency_of(severity: str) -> dict[str, str]:
+    """The urgency and the impact for a severity."""
+    urgency = _URGENCY.get(severity.upper(), "3")
+    return {"urgency": urgency, "impact": urgency}
+
+
+def new_record(settings: ServiceNowSettings, ticket: NewTicket) -> dict[str, str]:
+    """The fields of an incident's record."""
     text = f"{ticket.description}\n\n{ticket.url}" if ticket.url else ticket.description
-    urgency = _URGENCY.get(ticket.severity.upper(), "3")
-    record = {
-        **settings.fields,
-        "short_description": one_line(ticket.title, _TITLE) or "(no title)",
-        "description": clip_text(text, _TEXT),
-        "urgency": urgency,
-        "impact": urgency,
+    names = {"title": ticket.title, "severity": ticket.severity, "incident_id": ticket.incident_id, "url": ticket.url}
+    return {
+        "short_description": one_line_units(ticket.title, _TITLE) or "(no title)",
+        "description": clip_units(text, _TEXT),
+        **urgency_of(ticket.severity),
+        **filled(settings.fields, names),
         "correlation_id": correlation_id(ticket.incident_id),
         "correlation_display": "BRAiN EventStream",
     }
-    return _request(settings, "POST", "", record)
 
 
 def read_request(settings: ServiceNowSettings, id: str) -> Request:
@@ -197,13 +312,13 @@ def change_request(settings: ServiceNowSettings, id: str, changes: Mapping[str, 
 
 def state_changes(settings: ServiceNowSettings, state: IncidentState, reason: str) -> dict[str, str]:
     """The fields that bring a record to this state."""
-    changes = {"state": _CODES[state]}
+    changes = {"state": settings.states.get(state, _CODES[state])}
     if state in (IncidentState.RESOLVED, IncidentState.CLOSED):
-        notes = clip_text(reason, _TEXT) or "Resolved in BRAiN EventStream"
-        return {**changes, "close_code": settings.close_code, "close_notes": notes}
+        notes = clip_units(reason, _TEXT) or "Resolved in BRAiN EventStream"
+        changes |= {"close_code": settings.close_code, "close_notes": notes}
     if state is IncidentState.ON_HOLD and settings.hold_reason:
         changes["hold_reason"] = settings.hold_reason
-    return changes
+    return {**changes, **filled(settings.state_fields.get(state, {}), {"reason": reason})}
 
 
 def _request(
@@ -213,7 +328,12 @@ def _request(
     content: object = None,
     query: Mapping[str, str] | None = None,
 ) -> Request:
-    asked = {"sysparm_fields": _FIELDS, "sysparm_exclude_reference_link": "true", **(query or {})}
+    asked = {
+        "sysparm_fields": _FIELDS,
+        "sysparm_exclude_reference_link": "true",
+        "sysparm_display_value": "false",
+        **(query or {}),
+    }
     url = f"{settings.url}/api/now/table/incident{path}"
     return json_request(method, url, content, headers={"Authorization": _login(settings)}, query=asked)
 
@@ -233,7 +353,7 @@ def _sys_id(id: str) -> str:
 
 
 def _with_mark(text: str, mark: str) -> str:
-    return f"{clip_text(text, _TEXT - len(mark) - 2)}\n\n{mark}"
+    return f"{clip_units(text, _TEXT - len(mark) - 2)}\n\n{mark}"
 
 
 def _words(body: bytes) -> str:

@@ -2,6 +2,8 @@
 
 Source: docs.slack.dev, "Sending messages using incoming webhooks", "Formatting message text" (which characters to
 escape), "Rate limits" (one message a second and channel; 429 with Retry-After) and the Block Kit reference (lengths).
+What was posted is answered 200 with the word `ok`; the Web API (chat.postMessage, workflow triggers) answers 200 with
+`{"ok": false, "error": ...}` also for a no. Lengths are documented in characters: UTF-16 units are never fewer.
 An incoming webhook has no key by which a message is known again: a message whose answer was lost may come twice.
 """
 
@@ -15,12 +17,17 @@ from pydantic import Field
 
 from brain.connectors.notifiers import Notifier, NotifierSettings
 from brain.connectors.pages import Page
-from brain.connectors.sender import Request, json_request
+from brain.connectors.sender import Answer, Refused, Request, TryLater, json_request
 from brain.secret import Secret
-from brain.text import clip_text, one_line
+from brain.text import clip_text, clip_units, one_line_units, utf16_units
 
 SERVICE = "Slack"
-_HEADER, _SECTION, _FIELD, _FIELDS, _TEXT, _ELEMENTS = 150, 3000, 2000, 10, 4000, 10
+_HEADER, _SECTION, _FIELDS, _TEXT, _ELEMENTS = 150, 3000, 10, 4000, 10
+_FIELD, _LINKS = 300, 2000
+"""Far below Slack's 2000 and 3000: above 13,000 in all, Slack answers msg_blocks_too_long (bolt-js, issue 2509)."""
+_PASSING = frozenset(
+    {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
+)
 _EMOJI = {"CRITICAL": "🔴", "HIGH": "🟠", "ERROR": "🟠", "MEDIUM": "🟡", "WARNING": "🟡", "LOW": "🔵", "INFO": "🔵"}
 
 
@@ -63,7 +70,30 @@ class Slack(Notifier[SlackSettings]):
     async def post(self, message: SlackMessage) -> SlackAnswer:
         """Post it. Raises Refused (no such webhook, channel archived, bad message) and TryLater."""
         answer = await self._sender.send(SERVICE, post(self._settings, message))
-        return SlackAnswer(said=clip_text(answer.body.decode("utf-8", "replace"), 100))
+        return SlackAnswer(said=_accepted(answer))
+
+
+def _accepted(answer: Answer) -> str:
+    """Slack's word for yes. A status of 200 alone is none: a proxy's page has it, and so has an error of the Web API.
+
+    Raises TryLater for a body that is not Slack's, or an error that passes; Refused for another error.
+    """
+    said = clip_text(answer.body.decode("utf-8", "replace").strip(), 100)
+    if said == "ok":
+        return said
+    try:
+        found = answer.json()
+    except TryLater:
+        found = None
+    if not isinstance(found, dict) or "ok" not in found:
+        words = one_line_units(said, 100) or "nothing"
+        raise TryLater(f"{SERVICE} answered {answer.status} with something else than `ok`: {words}")
+    if found["ok"] is True:
+        return "ok"
+    error = str(found.get("error", "no reason given"))
+    if error in _PASSING:
+        raise TryLater(f"{SERVICE} answered {error}", service_status=answer.status)
+    raise Refused(SERVICE, answer.status, error)
 
 
 def slack_message(page: Page) -> SlackMessage:
@@ -92,7 +122,7 @@ def post(settings: SlackSettings, message: SlackMessage) -> Request:
 def content(message: SlackMessage) -> dict[str, Any]:
     """The message as blocks, with a text for notifications and screen readers, cut to Slack's lengths."""
     mark = f"{_EMOJI.get(message.severity.upper(), '⚪')} {message.severity}: " if message.severity else ""
-    heading = one_line(mark + message.title, _HEADER) or "(no title)"
+    heading = one_line_units(mark + message.title, _HEADER) or "(no title)"
     blocks: list[dict[str, Any]] = [{"type": "header", "text": {"type": "plain_text", "text": heading}}]
     if message.text.strip():
         blocks.append({"type": "section", "text": _markup(message.text, _SECTION)})
@@ -100,25 +130,37 @@ def content(message: SlackMessage) -> dict[str, Any]:
         shown = [
             {
                 "type": "mrkdwn",
-                "text": f"*{escape(one_line(name, 100))}*\n{_markup(value or '–', _FIELD - 600)['text']}",
+                "text": f"*{escape(one_line_units(name, 50))}*\n{_markup(value or '–', _FIELD)['text']}",
             }
             for name, value in list(message.fields.items())[:_FIELDS]
         ]
         blocks.append({"type": "section", "fields": shown})
     if message.links:
-        links = "  ·  ".join(f"<{_url(url)}|{escape(one_line(text, 100))}>" for url, text in message.links[:_ELEMENTS])
+        links = _joined_links(message.links[:_ELEMENTS])
         blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": links}})
     if message.footer:
-        blocks.append({"type": "context", "elements": [_markup(one_line(message.footer, 500), _SECTION)]})
+        blocks.append({"type": "context", "elements": [_markup(one_line_units(message.footer, 500), _SECTION)]})
     summary = f"{mark}{message.title}\n{message.text}".strip() or "(no text)"
-    return {"text": escape(clip_text(summary, _TEXT // 5)), "blocks": blocks}
+    return {"text": escape(clip_units(summary, _TEXT // 5)), "blocks": blocks}
+
+
+def _joined_links(links: Sequence[tuple[str, str]]) -> str:
+    """As many of the links as have room."""
+    joined = ""
+    for url, text in links:
+        one = f"<{_url(url)}|{escape(one_line_units(text, 100))}>"
+        longer = f"{joined}  ·  {one}" if joined else one
+        if utf16_units(longer) > _LINKS:
+            break
+        joined = longer
+    return joined or "(the links are too long)"
 
 
 def _markup(text: str, longest: int) -> dict[str, Any]:
     """A text object; cut before it is escaped, so that no `&amp;` is cut in two, and again if that made it too long."""
     cut = longest
-    while len(escaped := escape(clip_text(text, cut))) > longest:
-        cut -= max(1, (len(escaped) - longest) // 4)
+    while utf16_units(escaped := escape(clip_units(text, cut))) > longest:
+        cut -= max(1, (utf16_units(escaped) - longest) // 4)
     return {"type": "mrkdwn", "text": escaped}
 
 

@@ -16,14 +16,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Generic, TypedDict, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NotRequired, TypedDict, TypeVar
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from brain.charter import IncidentState
 from brain.connectors.registry import Registry
-from brain.connectors.sender import Sender, TryLater
+from brain.connectors.sender import Refused, Sender, TryLater
 from brain.errors import InvalidInput, NotFound
 from brain.secret import Secret
 from brain.text import plain_key
@@ -45,6 +45,10 @@ class TicketSettings(BaseModel):
     )
     webhook_secret: Secret | None = Field(
         default=None, description="Secret that the system's webhooks are signed with; none: webhooks are refused"
+    )
+    when_gone: Literal["end", "again"] = Field(
+        default="end",
+        description="When a ticket was deleted, hidden or cancelled there: end its mirror, or make another one (again)",
     )
 
 
@@ -78,6 +82,16 @@ class Ticket(TypedDict):
     """The incident's state that this status stands for."""
     changed: bool
     """Whether this call made or moved the ticket."""
+    carries: NotRequired[list[str]]
+    """The keys of incidents that it carries, where its system can say: see `TicketSystem.is_of`."""
+    cancelled: NotRequired[bool]
+    """Whether it was ended without a solution: that settles nothing here."""
+    warning: NotRequired[str]
+    """What the system did not store of what was asked."""
+
+
+class Gone(Refused):
+    """There is no such ticket any more for this account: it was deleted, or is hidden."""
 
 
 S = TypeVar("S", bound=TicketSettings)
@@ -127,7 +141,15 @@ class TicketSystem(ABC, Generic[S]):
 
     @abstractmethod
     async def read(self, id: str) -> Ticket:
-        """The ticket as it is now."""
+        """The ticket as it is now. Raises Gone when there is none, and who asks is known to the system."""
+
+    def is_of(self, ticket: Ticket, incident_id: str) -> bool:
+        """Whether a ticket that was read is this incident's: one that was set up again gives the same keys."""
+        return True
+
+    async def set_severity(self, id: str, severity: str) -> bool:
+        """Give the ticket another severity; whether it was changed. A system without severities changes nothing."""
+        return False
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: float) -> str:
         """Check the signature of a webhook that came at the Unix time `now`, and give the key of the ticket it names.
@@ -136,6 +158,10 @@ class TicketSystem(ABC, Generic[S]):
         that names no ticket, and NotFound for a system that sends no webhooks.
         """
         raise NotFound(f"{type(self).__name__} sends no webhooks; its tickets are polled")
+
+    def webhook_id(self, body: bytes) -> str | None:
+        """The id of the ticket in a webhook's body, where that has it besides the key, which may have changed."""
+        return None
 
 
 TICKET_SYSTEMS: Registry[TicketSystem[Any]] = Registry("brain.ticket_systems", TicketSystem, "ticket system")

@@ -76,6 +76,21 @@ class IncidentClosed(AboutIncident):
     closed_at: Moment
 
 
+class ConnectionLost(TypedDict):
+    """A ticket system that does not accept our login."""
+
+    system: Annotated[str, Meta(description="The kind of the ticket system, such as `jira`.")]
+    message: Annotated[str, Meta(description="What it said, and what to do.")]
+    severity: Annotated[str, Meta(description="HIGH: no ticket follows its incident meanwhile.")]
+
+
+class ConnectionRestored(TypedDict):
+    """A ticket system that accepts our login again."""
+
+    system: Annotated[str, Meta(description="The kind of the ticket system, such as `jira`.")]
+    duration_seconds: Annotated[float, Meta(ge=0, description="For how many seconds it did not.")]
+
+
 _ABOUT: AboutIncident = {
     "incident_id": "inc_5d0c1f27a9b34e86",
     "number": 17,
@@ -177,4 +192,35 @@ CLOSED = EventType(
     example=_CLOSED,
 )
 
-EVENTS: tuple[EventType[Any], ...] = (OPENED, UPDATED, RESOLVED, REOPENED, CLOSED)
+CONNECTION_LOST = EventType(
+    name="ticket.connection_lost",
+    module="incidents",
+    payload=ConnectionLost,
+    priority=Priority.HIGH,
+    frequency=Frequency.LOW,
+    purpose="A ticket system does not know our account any more: its tickets wait until somebody renews the login.",
+    example={
+        "system": "jira",
+        "message": "Jira does not know the account (X-Seraph-LoginReason is AUTHENTICATED_FAILED)",
+        "severity": "HIGH",
+    },
+)
+CONNECTION_RESTORED = EventType(
+    name="ticket.connection_restored",
+    module="incidents",
+    payload=ConnectionRestored,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="A ticket system knows our account again; what waited follows.",
+    example={"system": "jira", "duration_seconds": 5400.2},
+)
+
+EVENTS: tuple[EventType[Any], ...] = (
+    OPENED,
+    UPDATED,
+    RESOLVED,
+    REOPENED,
+    CLOSED,
+    CONNECTION_LOST,
+    CONNECTION_RESTORED,
+)

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from brain.kit import database_keys
@@ -33,7 +34,14 @@ def _add_version(db: Connection) -> None:
     add_column(db, threats.c.version)
 
 
-metadata: MetaData = versioned("incidents", _add_version)
+def _add_ends(db: Connection) -> None:
+    """Version 3: a mirror may end, tickets have a severity, and connections are lost and found again."""
+    add_column(db, mirrors.c.ended)
+    add_column(db, mirrors.c.severity)
+    connections.create(db, checkfirst=True)
+
+
+metadata: MetaData = versioned("incidents", _add_version, _add_ends)
 
 _BIG = BigInteger().with_variant(Integer, "sqlite")
 
@@ -179,8 +187,20 @@ mirrors: Table = Table(
     Column("noted_at", Double, key="commented_at", nullable=False),
     Column("polled_at", Double, nullable=False),
     Column("error", Text),
+    Column("ended", Boolean, nullable=False, server_default=false()),  # the ticket is gone, and no other one is made
+    Column("severity", String(10)),  # the one that the ticket shows; null: that of its creation, before this column
     Index("incidents_mirrors_by_key", "system", "ticket_key"),
 )
+
+
+connections: Table = Table(
+    "incidents_connections",
+    metadata,
+    Column("system", String(20), primary_key=True),
+    Column("since", Double, nullable=False),
+    Column("error", Text, nullable=False),
+)
+"""The ticket systems that do not know our account, while they do not."""
 
 
 def make_tables(database: Engine) -> None:

@@ -159,7 +159,13 @@ class IncidentTasks:
         found = db.execute(
             select(mirrors.c.incident, mirrors.c.system)
             .join(incidents, incidents.c.id == mirrors.c.incident)
-            .where(mirrors.c.ticket_key.is_not(None), mirrors.c.system.in_(list(self.systems)), due, open_or_fresh)
+            .where(
+                mirrors.c.ticket_key.is_not(None),
+                mirrors.c.system.in_(list(self.systems)),
+                due,
+                open_or_fresh,
+                ~mirrors.c.ended,
+            )
             .order_by(mirrors.c.polled_at)
             .limit(_AT_ONCE)
         ).all()

@@ -44,7 +44,7 @@ def enqueue(
     needs no second row; an urgent row takes the place of one that waits for its time.
     """
     table = tables.mirrors
-    mirrors = select(table).where(table.c.incident == incident)
+    mirrors = select(table).where(table.c.incident == incident, ~table.c.ended)
     for mirror in db.execute(mirrors if system is None else mirrors.where(table.c.system == system)).all():
         if mirror.queued and not urgent:
             continue

@@ -3,7 +3,7 @@
 The update is worked out from the incident as it is now, so it may run at any time and any number of times. Every call
 of a TicketSystem may be repeated. What a repeated call must have in common with the first (up to which entry a comment
 goes) is committed before the first call. So no ticket is created twice and no comment is added twice, whenever a
-process is killed.
+process is killed. Comment, state and severity are steps of their own: one that is refused holds up no other.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, Row, select, update
 
 from brain.charter import IncidentState
-from brain.connectors.sender import Refused, TryLater
-from brain.connectors.tickets import NewTicket, Ticket, TicketSystem
+from brain.connectors.sender import NotYet, Refused, TryLater
+from brain.connectors.tickets import Gone, NewTicket, Ticket, TicketSystem
 from brain.errors import BrainError
 from brain.incidents import tables, ticket_text
+from brain.incidents.connections import note_found, note_lost
 from brain.incidents.models import Incident, IncidentChange, next_state_from_ticket
 from brain.incidents.repository import find_incident
 from brain.incidents.settings import IncidentSettings
@@ -56,7 +57,7 @@ class TicketJob:
 
 
 class TicketSync:
-    """Updates tickets. `clock` gives Unix seconds; `changed` is called when the outbox may have new rows."""
+    """Updates tickets. `clock` gives Unix seconds."""
 
     def __init__(
         self,
@@ -81,42 +82,132 @@ class TicketSync:
         if system is None:
             return {"note": f"the ticket system {kind} is no longer set up"}
         job = await self._begin(incident, kind)
+        if job.mirror.ended:
+            return {"note": "the mirror has ended"}
         try:
             done = await self._bring_up_to_date(job, system)
         except BrainError as error:
-            await self._store(job, error=str(error)[:1000])
+            failed = error
+            await self._in_transaction(lambda db: self._note_failure(db, job, failed))
             raise
-        await self._store(job, error=None)
+        await self._in_transaction(lambda db: self._note_success(db, job, done.get("warning")))
         return done
 
+    def _note_failure(self, db: Connection, job: TicketJob, error: BrainError) -> None:
+        _set(db, job, error=str(error)[:1000])
+        note_lost(db, job.kind, error, self._clock())
+
+    def _note_success(self, db: Connection, job: TicketJob, warning: str | None) -> None:
+        _set(db, job, error=warning)
+        note_found(db, job.kind, self._clock())
+
     async def poll(self, incident: str, kind: str) -> None:
-        """Read the ticket's state and let the incident follow it, and nothing else. Raises Refused and TryLater."""
+        """Read the ticket's state and let the incident follow it, and nothing else.
+
+        A ticket that is gone is left to `update`. Raises Refused and TryLater.
+        """
         job = await self._in_transaction(lambda db: _read(db, incident, kind))
-        if job.mirror.ticket_id is not None:
-            await self._follow(job, await self._systems[kind].read(job.mirror.ticket_id))
+        if job.mirror.ticket_id is None or job.mirror.ended:
+            return
+        system = self._systems[kind]
+        try:
+            ticket, why = await self._read_ticket(job, system)
+        except TryLater as error:
+            failed = error
+            await self._in_transaction(lambda db: note_lost(db, kind, failed, self._clock()))
+            raise
+        if why is not None:
+            wait = self._settings.comment_seconds
+            await self._in_transaction(lambda db: enqueue(db, incident, self._clock(), wait, urgent=True, system=kind))
+        elif ticket is not None:
+            await self._follow(job, ticket)
+        await self._in_transaction(lambda db: note_found(db, kind, self._clock()))
+
+    async def _read_ticket(self, job: TicketJob, system: TicketSystem[Any]) -> tuple[Ticket | None, str | None]:
+        """The incident's ticket as it is now, and why it is one no more: gone, somebody else's, or cancelled."""
+        key, kind = job.mirror.ticket_key, job.kind
+        try:
+            ticket = await system.read(job.mirror.ticket_id)
+        except Gone as error:
+            return None, f"{key} is gone from {kind}: it was deleted, or is hidden from the account ({error.words})"
+        if not system.is_of(ticket, _name(job)):
+            return None, f"{key} in {kind} is not this incident's: it does not carry its key"
+        if ticket.get("cancelled"):
+            return ticket, f"{key} was cancelled in {kind} ({ticket['status']}), which settles nothing here"
+        return ticket, None
 
     async def _bring_up_to_date(self, job: TicketJob, system: TicketSystem[Any]) -> Mapping[str, Any]:
         done: list[str] = []
-        if job.mirror.ticket_id is None:
-            job = await self._create(job, system)
+        warning: str | None = None
+        if was_made := job.mirror.ticket_id is None:
+            job, warning = await self._create(job, system)
             done.append("made")
-        ticket = await system.read(job.mirror.ticket_id)
+        ticket, why = await self._read_ticket(job, system)
+        if ticket is None or why is not None:
+            if was_made:
+                raise Refused(job.kind, 404, f"{why}; it was just made, so no other one is made")
+            return await self._go_on_without(job, system, why or "")
         job = await self._follow(job, ticket)
         if ticket["state"] == IncidentState.CLOSED:
             if not job.incident.open:
                 return {"key": ticket["key"], "done": done}
             # It was closed there while the incident was open again here: a closed ticket is never changed.
             return await self._bring_up_to_date(await self._replace(job), system)
-        if await self._comment(job, system):
-            done.append("commented")
+        done += await self._take_steps(job, system)
+        return {"key": ticket["key"], "done": done, **({"warning": warning} if warning else {})}
+
+    async def _take_steps(self, job: TicketJob, system: TicketSystem[Any]) -> list[str]:
+        """Comment, set the state, set the severity: each by itself, so that one that is refused holds up no other.
+
+        A comment that was refused is tried again after the state was set: a ticket that is done may take none. Raises
+        the first refusal when all was tried.
+        """
+        done: list[str] = []
+        faults: dict[str, Refused | NotYet] = {}
+
+        async def take(name: str, step: Callable[[], Awaitable[bool]]) -> None:
+            try:
+                if await step():
+                    done.append(name)
+                faults.pop(name, None)
+            except (Refused, NotYet) as error:
+                faults.setdefault(name, error)
+
+        await take("commented", lambda: self._comment(job, system))
         if not job.is_shown:
-            await self._show_state(job, system)
-            done.append(job.incident.state)
-        return {"key": ticket["key"], "done": done}
+            await take(job.incident.state, lambda: self._show_state(job, system))
+            if "commented" in faults and job.incident.state in done:
+                after = await self._reread(job)
+                await take("commented", lambda: self._comment(after, system))
+        await take("severity", lambda: self._show_severity(job, system))
+        if faults:
+            raise next(iter(faults.values()))
+        return done
+
+    # a ticket that is gone
+
+    async def _go_on_without(self, job: TicketJob, system: TicketSystem[Any], why: str) -> Mapping[str, Any]:
+        """Make another ticket, or end the mirror, as the settings say; the incident's timeline says it."""
+        again = job.incident.open and self._settings.systems[job.kind].when_gone == "again"
+        what = "another one is made" if again else f"the incident is no longer mirrored in {job.kind}"
+        log.warning("a ticket is gone", incident=job.incident.id, ticket=job.mirror.ticket_key, why=why, what=what)
+
+        def note(db: Connection) -> None:
+            now = self._clock()
+            incident = _read(db, job.incident.id, job.kind).incident
+            transaction = IncidentTransaction(db, self._settings, now)
+            transaction.add(incident, "ticket", IncidentChange(now, f"{why}; {what}", job.kind), comment=False)
+            if not again:
+                _set(db, job, ended=True)
+
+        await self._in_transaction(note)
+        if again:
+            return await self._bring_up_to_date(await self._replace(job), system)
+        return {"done": ["ended"], "warning": f"{why}; {what}"}
 
     # creating the ticket
 
-    async def _create(self, job: TicketJob, system: TicketSystem[Any]) -> TicketJob:
+    async def _create(self, job: TicketJob, system: TicketSystem[Any]) -> tuple[TicketJob, str | None]:
         incident, mirror = job.incident, job.mirror
         if mirror.creating_since is not None:
             # A process died while it created the ticket, and the system's search may not show it yet.
@@ -126,7 +217,7 @@ class TicketSync:
         await self._store(job, creating_since=self._clock(), comment_begun=upto)
         text = await self._in_transaction(lambda db: ticket_text.description(db, incident, upto))
         wanted = NewTicket(
-            incident_id=incident.id if mirror.generation == 1 else f"{incident.id}.{mirror.generation}",
+            incident_id=_name(job),
             title=ticket_text.title(incident),
             description=text,
             severity=incident.severity,
@@ -136,7 +227,8 @@ class TicketSync:
         except (Refused, TryLater):
             await self._store(job, creating_since=None)  # the error has the time that the system needs
             raise
-        return await self._in_transaction(lambda db: self._store_created(db, job, ticket, upto))
+        created = await self._in_transaction(lambda db: self._store_created(db, job, ticket, upto))
+        return created, ticket.get("warning")
 
     def _store_created(self, db: Connection, job: TicketJob, ticket: Ticket, upto: int) -> TicketJob:
         """Store which ticket it is; `upto` is the last entry of the timeline in its description."""
@@ -153,6 +245,7 @@ class TicketSync:
             commented=upto,
             commented_at=now,
             polled_at=now,
+            severity=job.incident.severity.value if ticket["changed"] else None,
         )
         text = f"{ticket['key']} was {'created' if ticket['changed'] else 'found'} in {job.kind}"
         transaction = IncidentTransaction(db, self._settings, now)
@@ -166,7 +259,9 @@ class TicketSync:
             incident=job.incident.id,
             ticket=job.mirror.ticket_key,
         )
-        empty = dict.fromkeys(("ticket_key", "ticket_id", "url", "status", "creating_since", "comment_begun"))
+        empty = dict.fromkeys(
+            ("ticket_key", "ticket_id", "url", "status", "creating_since", "comment_begun", "severity")
+        )
         shown = IncidentState.NEW.value
         await self._store(job, generation=job.mirror.generation + 1, shown=shown, **empty)
         return await self._reread(job)
@@ -180,12 +275,23 @@ class TicketSync:
             now = _read(db, job.incident.id, job.kind)
             mirror, before = now.mirror, job.mirror
             known = (before.status, before.shown, before.ticket_key)
-            if (mirror.status, mirror.shown, mirror.ticket_key) != known or mirror.status == ticket["status"]:
+            if (mirror.status, mirror.shown, mirror.ticket_key) != known:
                 return now
+            if mirror.ticket_key != ticket["key"]:
+                self._note_key(db, now, ticket)
+            if mirror.status == ticket["status"]:
+                return _read(db, job.incident.id, job.kind)
             _set(db, now, status=ticket["status"], shown=self._shown_after(db, now, ticket).value)
             return _read(db, job.incident.id, job.kind)
 
         return await self._in_transaction(follow)
+
+    def _note_key(self, db: Connection, job: TicketJob, ticket: Ticket) -> None:
+        """The ticket was moved to another project: it has another key, and another address."""
+        _set(db, job, ticket_key=ticket["key"], url=ticket["url"])
+        now = self._clock()
+        change = IncidentChange(now, f"{job.mirror.ticket_key} is {ticket['key']} in {job.kind} now", job.kind)
+        IncidentTransaction(db, self._settings, now).add(job.incident, "ticket", change, comment=False)
 
     def _shown_after(self, db: Connection, job: TicketJob, ticket: Ticket) -> IncidentState:
         """Move the incident where the ticket's state is news; the incident's state that the ticket then shows."""
@@ -244,11 +350,21 @@ class TicketSync:
             lambda db: ticket_text.comment(db, job.incident, job.mirror.commented, upto, system=job.kind)
         )
 
-    async def _show_state(self, job: TicketJob, system: TicketSystem[Any]) -> None:
+    async def _show_state(self, job: TicketJob, system: TicketSystem[Any]) -> bool:
         incident = job.incident
         reason = await self._in_transaction(lambda db: ticket_text.last_reason(db, incident))
         ticket = await system.move(job.mirror.ticket_id, incident.state, reason)
         await self._store(job, status=ticket["status"], shown=incident.state.value)
+        return True
+
+    async def _show_severity(self, job: TicketJob, system: TicketSystem[Any]) -> bool:
+        """Let the ticket have the incident's severity, where that has changed since."""
+        severity = job.incident.severity
+        if job.mirror.severity == severity:
+            return False
+        changed = await system.set_severity(job.mirror.ticket_id, severity)
+        await self._store(job, severity=severity.value)
+        return changed
 
     # the database
 
@@ -274,6 +390,12 @@ class TicketSync:
                 return work(db)
 
         return await for_tasks(self._database, transaction)
+
+
+def _name(job: TicketJob) -> str:
+    """The id that the ticket is made and found with: the incident's, with a number for each further ticket."""
+    generation = job.mirror.generation
+    return job.incident.id if generation == 1 else f"{job.incident.id}.{generation}"
 
 
 def _read(db: Connection, incident: str, kind: str) -> TicketJob:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, or_, select
 
 from brain.connectors.tickets import TicketSystem
 from brain.connectors.webhook import BadSignature
@@ -50,14 +50,18 @@ class TicketWebhooks:
         except BadSignature as error:
             log.warning("a webhook was refused", system=kind, reason=str(error))
             raise
-        known = await for_writing(self._database, self._queue, kind, key)
+        known = await for_writing(self._database, self._queue, kind, key, self._systems[kind].webhook_id(body))
         return key, known
 
-    def _queue(self, kind: str, key: str) -> bool:
-        """Queue an update of the ticket; a webhook that comes while one waits changes nothing."""
+    def _queue(self, kind: str, key: str, id: str | None) -> bool:
+        """Queue an update of the ticket; a webhook that comes while one waits changes nothing.
+
+        A ticket that was moved has another key; its id stays.
+        """
         table = tables.mirrors
         with reachable(self._database), self._database.begin() as db:
-            mine = select(table.c.incident).where(table.c.system == kind, table.c.ticket_key == key)
+            named = or_(table.c.ticket_key == key, table.c.ticket_id == id) if id else table.c.ticket_key == key
+            mine = select(table.c.incident).where(table.c.system == kind, named)
             incident = db.execute(mine).scalar()
             if incident is not None:
                 enqueue(db, incident, self._clock(), self._settings.comment_seconds, urgent=True, system=kind)

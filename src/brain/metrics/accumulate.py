@@ -20,7 +20,7 @@ from brain.text import clip_text
 
 LABEL_CHARACTERS = 200
 LONGEST = 10 * 365 * 86_400.0
-"""Seconds; a duration beyond ten years is counted as ten years, so that one absurd event cannot make a mean useless."""
+"""Seconds; a duration beyond ten years is not counted: one in milliseconds would make a mean useless."""
 
 EFFECTS = tuple(map(str, Effect))
 SEVERITIES = tuple(dict.fromkeys(map(str, (*Severity, *HealthSeverity))))
@@ -180,10 +180,10 @@ def bucket_of(timestamp: float, step: int = series.STEPS[0]) -> int:
 
 
 def number(value: object, most: float = LONGEST) -> float | None:
-    """The value as a duration, at most `most`; None when it is no number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+    """The value as a duration; None when it is no number from 0 to `most`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
         return None
-    return float(min(value, most))
+    return float(value)
 
 
 def one_of(names: Sequence[str], value: object) -> str:

@@ -106,7 +106,7 @@ def _began(connection: Connection, epoch: Epoch) -> float:
 def _rows(connection: Connection, epoch: Epoch, by: str, period: TimeRange) -> dict[str, ByStart]:
     """What was observed, by label and by the start of each step. Counters are added up by the database."""
     table = tables.defined.c
-    start = (table.bucket - table.bucket % period.step).label("start")
+    start = (table.bucket - (table.bucket - period.origin) % period.step).label("start")
     within = (
         table.step == period.stored,
         table.epoch == epoch.id,

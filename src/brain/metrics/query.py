@@ -178,7 +178,7 @@ def sums_by_label(
 ) -> dict[str, dict[int, Sums]]:
     """What was observed, by label and by the start of each step."""
     table = tables.points.c
-    start: ColumnElement[int] = table.bucket - table.bucket % period.step
+    start: ColumnElement[int] = table.bucket - (table.bucket - period.origin) % period.step
     query = (
         select(table.label, start, func.sum(table.count), func.sum(table.sum))
         .where(table.step == period.stored, table.series == stored, *_within(period))

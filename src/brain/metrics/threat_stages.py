@@ -14,6 +14,9 @@ _TIMES = {"threat.detected": "detected_at", "threat.updated": "updated_at", "thr
 _ACTIVE = frozenset(map(str, ACTIVE_THREAT))
 _SEVERITIES = tuple(map(str, Severity))
 
+AHEAD = 86_400.0
+"""Seconds by which clocks may differ: what lies further ahead is milliseconds, or another mistake."""
+
 
 @dataclass(slots=True)
 class ThreatRow:
@@ -87,9 +90,9 @@ def _detected(row: ThreatRow, event: Event, at: float, increments: Increments) -
     metadata = event.payload.get("metadata")
     evidence = number(metadata.get("first_seen"), most=1e11) if isinstance(metadata, dict) else None
     if evidence:
-        increments.observe(event, series.STAGE, series.DETECT, _between(evidence, at))
+        _observe(increments, event, series.DETECT, evidence, at)
     if row.investigated_at is not None:  # the two events came from two processes, in the other order
-        increments.observe(event, series.STAGE, series.INVESTIGATE, _between(at, row.investigated_at))
+        _observe(increments, event, series.INVESTIGATE, at, row.investigated_at)
 
 
 def _moved(row: ThreatRow, event: Event, at: float, increments: Increments) -> None:
@@ -111,13 +114,17 @@ def _moved(row: ThreatRow, event: Event, at: float, increments: Increments) -> N
     else:
         return
     if row.detected_at is not None:
-        increments.observe(event, series.STAGE, stage, _between(row.detected_at, at))
+        _observe(increments, event, stage, row.detected_at, at)
 
 
 def _time(value: object, event: Event) -> float:
-    """The time in the payload, else the event's own."""
-    return number(value, most=1e11) or event.timestamp
+    """The time in the payload, where that is plausible beside the event's own; else that."""
+    at = number(value, most=1e11)
+    return at if at is not None and -LONGEST <= at - event.timestamp <= AHEAD else event.timestamp
 
 
-def _between(start: float, end: float) -> float:
-    return min(max(0.0, end - start), LONGEST)
+def _observe(increments: Increments, event: Event, stage: str, start: float, end: float) -> None:
+    """Count how long a stage took; not when it took longer than anything does, or began long after its end."""
+    took = end - start
+    if -AHEAD <= took <= LONGEST:
+        increments.observe(event, series.STAGE, stage, max(0.0, took))

@@ -15,6 +15,9 @@ USUAL_POINTS = 240
 """About how many points an answer has when no step is given."""
 DEFAULT_SPAN = 3600.0
 """Seconds, when no `since` is given."""
+_WEEK = 604_800
+_MONDAY = 4 * 86_400
+"""The first Monday of Unix time, which began on a Thursday."""
 _NICE = (10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 604_800)
 
 
@@ -28,9 +31,19 @@ class TimeRange:
     stored: int
 
     @property
+    def origin(self) -> int:
+        """The time from which steps are counted: steps of whole weeks begin on a Monday (ISO 8601), in UTC."""
+        return origin_of(self.step)
+
+    @property
     def starts(self) -> range:
         """Where each step begins."""
         return range(self.since, self.until, self.step)
+
+
+def origin_of(step: int) -> int:
+    """The Unix time from which steps of so many seconds are counted."""
+    return _MONDAY if step % _WEEK == 0 else 0
 
 
 def keep_seconds(settings: MetricsSettings) -> dict[int, float]:
@@ -62,7 +75,9 @@ def time_range(
         raise InvalidInput(f"step: {step} s is too short; use 1 or more")
     finest = _finest_kept(now - start, settings)
     step = ceil(step / finest) * finest
-    first, last = int(start // step) * step, ceil(end / step) * step
+    origin = origin_of(step)
+    first = int((start - origin) // step) * step + origin
+    last = ceil((end - origin) / step) * step + origin
     if (last - first) // step > MOST_POINTS:
         raise InvalidInput(
             f"step: {step} s gives {(last - first) // step} points, at most {MOST_POINTS} are allowed; use a larger one"

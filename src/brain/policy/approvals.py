@@ -11,6 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from math import inf, isfinite
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import msgspec
@@ -32,7 +33,7 @@ from brain.policy.events import (
 from brain.policy.json_safe import to_json_safe
 from brain.policy.normalisation import Opaque, normalise
 from brain.store import Document, DocumentChange, Store, forking
-from brain.store.deletion_clock import deletion_clock
+from brain.store.deletion_clock import deletion_clock, steady_seconds
 from brain.stream.announcer import EventDraft, write_announced
 from brain.stream.publisher import Publisher
 from brain.unreadable import readable
@@ -41,6 +42,8 @@ COLLECTION = "policy.approvals"
 KEYS = "policy.approvals.keys"
 DEFAULT_TIMEOUT = 300.0
 MAX_TIMEOUT = 30 * 86_400.0
+OVERDUE_SECONDS = 86_400.0
+"""How long a request is past its time before a process that has only just seen it calls it EXPIRED."""
 KEPT_SECONDS = 90 * 86_400.0
 
 
@@ -81,6 +84,10 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 class Approvals(forking.Part):
     """Requests for approval in a Store, shared by all processes on it. Every step is one write with its event.
 
+    The clocks of processes differ, so a request is not over because one of them says so: it is EXPIRED when its
+    lifetime has passed in the process that asked, or since another process first saw it, or when it is overdue by a
+    day. `use` is stricter: it lets nothing through after `expires_at` on its own clock either.
+
     Methods raise Unavailable when the store does not answer.
     """
 
@@ -92,6 +99,9 @@ class Approvals(forking.Part):
         self._answered = threading.Condition()
         self._revision: int | None = None
         self._due = inf
+        # Steps of the wall clock do not count, unless a test brings a clock of its own.
+        self._elapsed = steady_seconds if clock is time.time else clock
+        self._seen: dict[str, float] = {}
         forking.register(self)
 
     def request(
@@ -134,6 +144,7 @@ class Approvals(forking.Part):
                 if key is None:
                     raise
             else:
+                self._seen[approval.id] = self._elapsed()
                 return approval
         return self.get(made)
 
@@ -167,7 +178,7 @@ class Approvals(forking.Part):
         """Take a granted approval for one action; False when it is not granted, too old, or taken already."""
         document = self._document(approval_id)
         approval = self._current(document)
-        if approval.status is not ApprovalStatus.GRANTED:
+        if approval.status is not ApprovalStatus.GRANTED or self._clock() >= approval.expires_at:
             return False
         used = msgspec.structs.replace(approval, status=ApprovalStatus.USED)
         return self._replaced(document, used, APPROVAL_USED, used.answer or "")
@@ -178,7 +189,8 @@ class Approvals(forking.Part):
         for approval in self._readable(_read, newest_first=True):
             if approval.requested_at < self._clock() - MAX_TIMEOUT:
                 return None
-            if approval.fingerprint == wanted and self.get(approval.id).status in _OPEN:
+            is_open = approval.status in _OPEN and self._clock() < approval.expires_at
+            if approval.fingerprint == wanted and is_open and self.get(approval.id).status in _OPEN:
                 return approval
         return None
 
@@ -203,9 +215,10 @@ class Approvals(forking.Part):
         self._due = inf
         forgotten = min(self._clock(), deletion_clock(self._store)()) - KEPT_SECONDS
         self._keys.forget(_id_at(forgotten))
-        for approval in self._readable(self._current):
+        seen, self._seen = self._seen, {}
+        for approval in self._readable(lambda document: self._current(document, seen)):
             if approval.status in _OPEN:
-                self._due = min(self._due, approval.expires_at)
+                self._due = min(self._due, self._clock() + self._left(approval))
             elif approval.requested_at < forgotten:
                 self._store.delete(COLLECTION, approval.id)
 
@@ -233,10 +246,23 @@ class Approvals(forking.Part):
         found = self._store.scan(COLLECTION, newest_first=newest_first)
         return readable(COLLECTION, ((document.key, document) for document in found), read)
 
-    def _current(self, document: Document) -> Approval:
-        """The request, after it was marked as expired if its time is over; one of all processes announces that."""
+    def _left(self, approval: Approval) -> float:
+        """The seconds after which the request is over for this process; 0 or less: it is."""
+        lived = self._elapsed() - self._seen.setdefault(approval.id, self._elapsed())
+        lifetime = approval.expires_at - approval.requested_at
+        return min(lifetime - lived, approval.expires_at + OVERDUE_SECONDS - self._clock())
+
+    def _current(self, document: Document, seen: Mapping[str, float] = MappingProxyType({})) -> Approval:
+        """The request, after it was marked as expired if its time is over; one of all processes announces that.
+
+        `seen` are the times at which this process saw requests before, to be kept for those that are open.
+        """
         approval = _read(document)
-        if approval.status not in _OPEN or self._clock() < approval.expires_at:
+        if approval.status not in _OPEN:
+            return approval
+        if approval.id in seen:
+            self._seen[approval.id] = seen[approval.id]
+        if self._left(approval) > 0:
             return approval
         expired = msgspec.structs.replace(approval, status=ApprovalStatus.EXPIRED)
         if self._replaced(document, expired, APPROVAL_EXPIRED, expired.reason):

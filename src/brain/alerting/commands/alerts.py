@@ -153,6 +153,7 @@ async def publish_changes(service: AlertService, url: str) -> None:
 
 
 async def _test(name: str, settings: Settings) -> dict[str, Any]:
+    from brain.alerting.recipients import not_reached
     from brain.alerting.settings import AlertingSettings
     from brain.charter import Severity
     from brain.connectors.notifiers import open_notifier
@@ -184,6 +185,9 @@ async def _test(name: str, settings: Settings) -> dict[str, Any]:
                     answers[action.value] = {**await notifier.send(page)}
             except (Refused, TryLater) as error:
                 raise InvalidInput(": ".join([str(error), *lines[-1:]])) from error
+            if missed := not_reached(answers[action.value]):
+                words = "; ".join(f"{one.address}: {one.words}" for one in missed)
+                raise InvalidInput(f"{name} did not reach every address: {words}")
     return answers
 
 
@@ -195,7 +199,8 @@ def _print_list(alerts: list[AlertView]) -> None:
 
     table = Table("Alert", "Severity", "State", "Latest event", "Notified", "Summary")
     for alert in alerts:
-        notified = ", ".join(dict.fromkeys(f"{sent.notifier} {sent.state}" for sent in alert.notifications))
+        states = [f"{sent.notifier} {sent.state}" for sent in alert.notifications]
+        notified = ", ".join(dict.fromkeys([*(f"not reached: {one}" for one in alert.refused_by), *states]))
         row = (alert.id, alert.severity, _state(alert), moment(alert.last_at), notified, alert.summary)
         table.add_row(*map(cell, row))
     if alerts:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from brain.audit.commands.options import (
+    AfterOption,
     AgentOption,
+    BeforeOption,
     CorrelationOption,
     KeyOption,
     OutputOption,
@@ -16,6 +18,7 @@ from brain.audit.commands.options import (
     TextOption,
     ThreatOption,
     UntilOption,
+    by_log,
     opened,
     parse_key,
     query_from,
@@ -162,7 +165,7 @@ def search(
     threat: ThreatOption = None,
     correlation_id: CorrelationOption = None,
     text: TextOption = None,
-    before: Annotated[int | None, typer.Option(min=0, metavar="INDEX", help="Only entries before this one.")] = None,
+    before: BeforeOption = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 100,
     as_json: JsonOption = False,
 ) -> None:
@@ -190,18 +193,24 @@ def export(
     pattern: PatternOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
+    after: AfterOption = None,
+    before: BeforeOption = None,
     agent: AgentOption = None,
     threat: ThreatOption = None,
     correlation_id: CorrelationOption = None,
     text: TextOption = None,
     output: OutputOption = None,
 ) -> None:
-    """Write entries that fit all filters, the oldest first, to a file or standard output."""
+    """Write entries that fit all filters, the oldest first, to a file or standard output.
+
+    `--since` and `--until` are times of the log, not of the events: files of one day after the other have no gap.
+    """
     from brain.audit.export import writer_of
     from brain.audit.search import each
 
     write = writer_of(format)
     query = query_from(pattern, since, until, agent=agent, threat=threat, correlation_id=correlation_id, text=text)
+    query = by_log(query, after, before)
     with opened(stream, database) as (engine, _):
         entries = each(engine, query)
         with writing(output) as file:

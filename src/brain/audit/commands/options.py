@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
@@ -32,6 +32,10 @@ OutputOption = Annotated[
 ]
 SinceOption = Annotated[str | None, typer.Option(metavar="TIME", help=f"Not before: {_TIME}")]
 UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help=f"Before: {_TIME}")]
+AfterOption = Annotated[
+    int | None, typer.Option(min=0, metavar="INDEX", help="Only entries after this one, the last of the export before.")
+]
+BeforeOption = Annotated[int | None, typer.Option(min=0, metavar="INDEX", help="Only entries before this one.")]
 AgentOption = Annotated[str | None, typer.Option(help="Only about this agent.")]
 ThreatOption = Annotated[str | None, typer.Option(help="Only about this threat.")]
 CorrelationOption = Annotated[
@@ -78,7 +82,7 @@ def opened_with(settings: Settings) -> Iterator[tuple[Engine, AuditSettings]]:
         engine.dispose()
 
 
-def query_from(pattern: list[str] | None, since: str | None, until: str | None, **exact: str | None) -> AuditQuery:
+def query_from(pattern: list[str] | None, since: str | None, until: str | None, **exact: Any) -> AuditQuery:
     """The query of these options; `exact` are the other fields of AuditQuery. Raises InvalidInput."""
     from brain.audit.search import AuditQuery
     from brain.charter import Pattern
@@ -90,6 +94,21 @@ def query_from(pattern: list[str] | None, since: str | None, until: str | None, 
         since=parse_time(since, now, "--since") if since is not None else None,
         until=parse_time(until, now, "--until") if until is not None else None,
         **exact,
+    )
+
+
+def by_log(query: AuditQuery, after: int | None, before: int | None) -> AuditQuery:
+    """The query with its times taken as those of the log, and between these indexes, both excluded."""
+    from dataclasses import replace
+
+    return replace(
+        query,
+        since=None,
+        until=None,
+        logged_since=query.since,
+        logged_until=query.until,
+        after=after,
+        upto=None if before is None else before - 1,
     )
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import base64
 import re
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
@@ -22,21 +24,75 @@ from brain.demo.stand_ins.common import StandIn, read_json
 USER, TOKEN = "brain@example.com", "stand-in-token"
 PROJECT = "OPS"
 ISSUE_TYPES = ("Task", "Incident")
-STATUSES = {"To Do": "new", "In Progress": "indeterminate", "Done": "done"}
-TRANSITIONS = {"11": ("Reopen", "To Do"), "21": ("Start work", "In Progress"), "31": ("Resolve", "Done")}
+LOGIN_REASON = "X-Seraph-LoginReason"
+
+
+@dataclass(frozen=True)
+class Move:
+    """A transition: its name, the status it leads to, those it leads from (none: all others), its screen's fields."""
+
+    name: str
+    to: str
+    start: tuple[str, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """Statuses, each with its category, the first one first; and transitions by their ids."""
+
+    statuses: Mapping[str, str] = field(
+        default_factory=lambda: {"To Do": "new", "In Progress": "indeterminate", "Done": "done"}
+    )
+    moves: Mapping[str, Move] = field(
+        default_factory=lambda: {
+            "11": Move("Reopen", "To Do"),
+            "21": Move("Start work", "In Progress"),
+            "31": Move("Resolve", "Done"),
+        }
+    )
+
+    @property
+    def first(self) -> str:
+        """The status of a new issue."""
+        return next(iter(self.statuses))
+
+    def possible(self, status: str) -> dict[str, Move]:
+        """The transitions from a status."""
+        found = self.moves.items()
+        return {id: one for id, one in found if (status in one.start if one.start else status != one.to)}
+
+    def document(self, status: str) -> dict[str, Any]:
+        """The status as the API shows it."""
+        id = str(10_000 + [*self.statuses].index(status))
+        return {"id": id, "name": status, "statusCategory": {"key": self.statuses[status]}}
+
+
 _AUTHORIZATION = f"Basic {base64.b64encode(f'{USER}:{TOKEN}'.encode()).decode()}"
-_JQL = re.compile(r'project = "(\w+)" AND labels = "([^"\\]+)" ORDER BY created ASC').fullmatch
+_JQL = re.compile(r'labels = "([^"\\]+)" ORDER BY created ASC').fullmatch
+_NO_FIELD = "Field '{}' cannot be set. It is not on the appropriate screen, or unknown."
 _NO_ISSUE = "Issue does not exist or you do not have permission to see it."
 
 
 class JiraStandIn(StandIn):
-    """One project, OPS, with a workflow of three statuses. `first` is the number of the first issue."""
+    """One project, OPS, with a workflow. `first` is the number of the first issue.
+
+    `anonymous`: the token has run out, so that everybody is nobody: not found, nothing found, and a header says why.
+    `required` are fields that a new issue needs, `unknown` those that its screen has not; `frozen` statuses take no
+    comments.
+    """
 
     def __init__(self, index_seconds: float = 0.0, first: int = 1) -> None:
         self.issues: dict[str, dict[str, Any]] = {}
         """By key: fields as they were given, status, comments (plain texts), created (Unix seconds)."""
         self.index_seconds = index_seconds
+        self.workflow: Workflow = Workflow()
+        self.anonymous: bool = False
+        self.required: tuple[str, ...] = ()
+        self.unknown: tuple[str, ...] = ()
+        self.frozen: tuple[str, ...] = ()
         self._first = first
+        self._count = 0
         issue = "/rest/api/3/issue"
         super().__init__(
             "Jira Cloud",
@@ -44,6 +100,9 @@ class JiraStandIn(StandIn):
             [
                 Route(issue, self._create, methods=["POST"]),
                 Route(f"{issue}/{{key}}", self._get, methods=["GET"]),
+                Route(f"{issue}/{{key}}", self._edit, methods=["PUT"]),
+                Route("/rest/api/3/myself", self._myself, methods=["GET"]),
+                Route("/rest/api/3/project/{project}/statuses", self._statuses, methods=["GET"]),
                 Route(f"{issue}/{{key}}/comment", self._comments, methods=["GET", "POST"]),
                 Route(f"{issue}/{{key}}/transitions", self._transitions, methods=["GET", "POST"]),
                 Route("/rest/api/3/search/jql", self._search, methods=["POST"]),
@@ -64,23 +123,69 @@ class JiraStandIn(StandIn):
     def reset(self) -> None:
         super().reset()
         self.issues.clear()
+        self._count = 0
 
     def set_status(self, key: str, status: str) -> None:
         """Somebody moves the issue in Jira."""
         self.issues[key]["status"] = status
 
+    async def _myself(self, request: Request) -> Response:
+        if refusal := _refused(request):
+            return self.answer(request, None, *refusal)
+        if self.anonymous:
+            said = "Client must be authenticated to access this resource."
+            return self.answer(request, None, 401, {"errorMessages": [said], "errors": {}})
+        return self.answer(request, None, 200, {"accountId": "5b10", "emailAddress": USER})
+
+    async def _statuses(self, request: Request) -> Response:
+        if refusal := self._denied(request):
+            return self.answer(request, None, *refusal)
+        statuses = [self.workflow.document(status) for status in self.workflow.statuses]
+        return self.answer(request, None, 200, [{"id": "1", "name": "Task", "statuses": statuses}])
+
+    async def _edit(self, request: Request) -> Response:
+        body = read_json(await request.body())
+        if refusal := self._denied(request) or self._unknown(request):
+            return self.answer(request, body, *refusal)
+        fields = body.get("fields", {}) if isinstance(body, dict) else {}
+        if faults := {name: _NO_FIELD.format(name) for name in fields if name in self.unknown}:
+            return self.answer(request, body, 400, {"errorMessages": [], "errors": faults})
+        self.issues[self._key(request)]["fields"].update(fields)
+        return self.answer(request, body, 204)
+
+    def answer(self, request: Request, body: Any, status: int, content: object = None, **more: Any) -> Response:
+        """As every stand-in, with the header that says whether Jira knew who asked."""
+        answer = super().answer(request, body, status, content, **more)
+        answer.headers[LOGIN_REASON] = "AUTHENTICATED_FAILED" if self.anonymous else "OK"
+        return answer
+
+    def _denied(self, request: Request) -> tuple[int, object] | None:
+        """What a request is answered whose login is wrong, or has run out: then nothing exists for it."""
+        if refusal := _refused(request):
+            return refusal
+        if self.anonymous:
+            return 404, {"errorMessages": [_NO_ISSUE], "errors": {}}
+        return None
+
     async def _create(self, request: Request) -> Response:
         body = read_json(await request.body())
         if refusal := _refused(request):
             return self.answer(request, body, *refusal)
-        if faults := _field_faults(body):
+        faults = _field_faults(body)
+        if not faults:
+            faults = {name: f"{name} is required." for name in self.required if not body["fields"].get(name)}
+            faults |= {name: _NO_FIELD.format(name) for name in self.unknown if name in body["fields"]}
+        if self.anonymous:
+            faults = {"project": "valid project is required"}
+        if faults:
             return self.answer(request, body, 400, {"errorMessages": [], "errors": faults})
-        number = self._first + len(self.issues)
+        number = self._first + self._count
+        self._count += 1
         key = f"{PROJECT}-{number}"
         self.issues[key] = {
             "id": str(10_000 + number),
             "fields": body["fields"],
-            "status": "To Do",
+            "status": self.workflow.first,
             "comments": [],
             "created": time.time(),
         }
@@ -88,14 +193,14 @@ class JiraStandIn(StandIn):
         return self.answer(request, body, 201, {"id": str(10_000 + number), "key": key, "self": link})
 
     async def _get(self, request: Request) -> Response:
-        if refusal := _refused(request) or self._unknown(request):
+        if refusal := self._denied(request) or self._unknown(request):
             return self.answer(request, None, *refusal)
         key = self._key(request)
-        return self.answer(request, None, 200, self._view(key, ["summary", "status", "labels"]))
+        return self.answer(request, None, 200, self._view(key, ["summary", "status", "labels", "resolution"]))
 
     async def _comments(self, request: Request) -> Response:
         body = read_json(await request.body()) if request.method == "POST" else None
-        if refusal := _refused(request) or self._unknown(request):
+        if refusal := self._denied(request) or self._unknown(request):
             return self.answer(request, body, *refusal)
         comments = self.issues[self._key(request)]["comments"]
         if request.method == "GET":
@@ -106,23 +211,37 @@ class JiraStandIn(StandIn):
         if not isinstance(body, dict) or not is_document(body.get("body")):
             faults = {"comment": "Comment body is not valid!"}
             return self.answer(request, body, 400, {"errorMessages": [], "errors": faults})
+        if self.issues[self._key(request)]["status"] in self.frozen:
+            said = "You do not have the permission to comment on this issue."
+            return self.answer(request, body, 403, {"errorMessages": [said], "errors": {}})
         comments.append(_plain(body["body"]))
         return self.answer(request, body, 201, {"id": str(len(comments)), "body": body["body"]})
 
     async def _transitions(self, request: Request) -> Response:
         body = read_json(await request.body()) if request.method == "POST" else None
-        if refusal := _refused(request) or self._unknown(request):
+        if refusal := self._denied(request) or self._unknown(request):
             return self.answer(request, body, *refusal)
         issue = self.issues[self._key(request)]
-        possible = {one: (name, to) for one, (name, to) in TRANSITIONS.items() if to != issue["status"]}
+        possible = self.workflow.possible(issue["status"])
         if request.method == "GET":
-            listed = [{"id": one, "name": name, "to": _status(to)} for one, (name, to) in possible.items()]
+            listed = [
+                {"id": id, "name": one.name, "to": self.workflow.document(one.to), "fields": one.fields}
+                for id, one in possible.items()
+            ]
             return self.answer(request, None, 200, {"expand": "transitions", "transitions": listed})
         wanted = body.get("transition", {}).get("id") if isinstance(body, dict) else None
         if wanted not in possible:
             said = f"It seems that you have tried to perform a workflow operation ({wanted}) that is not valid."
             return self.answer(request, body, 400, {"errorMessages": [said], "errors": {}})
-        issue["status"] = possible[wanted][1]
+        screen, given = possible[wanted].fields, (body or {}).get("fields", {})
+        faults = {name: "Field is required." for name, one in screen.items() if one["required"] and name not in given}
+        faults |= {name: _NO_FIELD.format(name) for name in given if name not in screen}
+        if faults:
+            return self.answer(request, body, 400, {"errorMessages": [], "errors": faults})
+        issue["status"] = possible[wanted].to
+        issue["fields"].update(given)
+        if self.workflow.statuses[issue["status"]] != "done":
+            issue["fields"].pop("resolution", None)
         return self.answer(request, body, 204)
 
     async def _search(self, request: Request) -> Response:
@@ -137,8 +256,8 @@ class JiraStandIn(StandIn):
         issues = [
             self._view(key, body.get("fields", []))
             for key, issue in self.issues.items()
-            if found[1] == PROJECT
-            and found[2] in issue["fields"].get("labels", [])
+            if not self.anonymous
+            and found[1] in issue["fields"].get("labels", [])
             and issue["created"] + self.index_seconds <= now
         ]
         return self.answer(request, body, 200, {"issues": issues[: body.get("maxResults", 50)], "isLast": True})
@@ -159,7 +278,8 @@ class JiraStandIn(StandIn):
         known = {
             "summary": issue["fields"]["summary"],
             "labels": issue["fields"].get("labels", []),
-            "status": _status(issue["status"]),
+            "status": self.workflow.document(issue["status"]),
+            "resolution": issue["fields"].get("resolution"),
         }
         shown = {name: known[name] for name in fields if name in known}
         return {"id": issue["id"], "key": key, **({"fields": shown} if shown else {})}
@@ -224,7 +344,3 @@ def _document(text: str) -> dict[str, Any]:
         "version": 1,
         "content": [{"type": "paragraph", "content": [{"type": "text", "text": text}]}],
     }
-
-
-def _status(name: str) -> dict[str, Any]:
-    return {"name": name, "statusCategory": {"key": STATUSES[name]}}

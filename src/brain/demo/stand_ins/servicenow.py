@@ -26,14 +26,22 @@ _NAMES = (
 )
 _FIELDS = tuple(_NAMES.split())
 _LONGEST = {"correlation_id": 100, "short_description": 160, "description": 4000, "close_notes": 4000}
+_LABELS = {"close_code": "Resolution code", "close_notes": "Resolution notes"}
 _JOURNALS = ("work_notes", "comments")
 
 
 class ServiceNowStandIn(StandIn):
-    """Incidents, numbered; a closed or cancelled one takes no more changes."""
+    """Incidents, numbered; a closed or cancelled one takes no more changes.
+
+    `hidden` are fields that an access rule hides from the account, `protected` those that it may not write: an instance
+    says neither. `demanded` are fields that its data policy demands for a state.
+    """
 
     def __init__(self, first: int = 1) -> None:
         self._first = first
+        self.hidden: tuple[str, ...] = ()
+        self.protected: tuple[str, ...] = ()
+        self.demanded: dict[str, tuple[str, ...]] = dict.fromkeys(("6", "7"), ("close_code", "close_notes"))
         self.incidents: dict[str, dict[str, Any]] = {}
         """By sys_id: the fields, `work_notes` and `comments` as lists of entries."""
         table = "/api/now/table/incident"
@@ -62,14 +70,14 @@ class ServiceNowStandIn(StandIn):
         if request.method == "GET":
             found = self._query(request.query_params.get("sysparm_query", ""))
             limit = int(request.query_params.get("sysparm_limit", 10_000))
-            return self.answer(request, None, 200, {"result": [_view(request, one) for one in found[:limit]]})
+            return self.answer(request, None, 200, {"result": [self._view(request, one) for one in found[:limit]]})
         if not isinstance(body, dict):
             return self.answer(
                 request, body, 400, _error("Exception while reading request", "The payload is not valid JSON.")
             )
-        record = self._insert(body)
+        record = self._insert({name: value for name, value in body.items() if name not in self.protected})
         where = {"Location": f"{request.base_url}api/now/table/incident/{record['sys_id']}"}
-        return self.answer(request, body, 201, {"result": _view(request, record)}, headers=where)
+        return self.answer(request, body, 201, {"result": self._view(request, record)}, headers=where)
 
     async def _record(self, request: Request) -> Response:
         body = None if request.method == "GET" else read_json(await request.body())
@@ -84,19 +92,23 @@ class ServiceNowStandIn(StandIn):
                 said = _error("Exception while reading request", "The payload is not valid JSON.")
                 return self.answer(request, body, 400, said)
             after = {**record, **body}
-            if str(after["state"]) in ("6", "7") and not (after["close_code"] and after["close_notes"]):
-                said = _error(
-                    "Operation Failed", "Data Policy Exception: Resolution code, Resolution notes are mandatory"
-                )
+            if not all(after[name] for name in self.demanded.get(str(after["state"]), ())):
+                what = ", ".join(_LABELS.get(name, name) for name in self.demanded[str(after["state"])])
+                said = _error("Operation Failed", f"Data Policy Exception: {what} are mandatory")
                 return self.answer(request, body, 403, said)
-            _change(record, body)
-        return self.answer(request, body, 200, {"result": _view(request, record)})
+            _change(record, {name: value for name, value in body.items() if name not in self.protected})
+        return self.answer(request, body, 200, {"result": self._view(request, record)})
+
+    def _view(self, request: Request, record: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in _view(request, record).items() if name not in self.hidden}
 
     def _query(self, query: str) -> list[dict[str, Any]]:
         found = list(self.incidents.values())
         for term in query.split("^"):
             name, equals, value = term.partition("=")
-            if equals and name in _FIELDS:
+            if equals and name in self.hidden:
+                found = []
+            elif equals and name in _FIELDS:
                 found = [record for record in found if record[name] == value]
         return found
 

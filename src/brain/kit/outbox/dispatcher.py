@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from brain.connectors.sender import LONGEST_RETRY_AFTER, Refused
+from brain.connectors.sender import LONGEST_RETRY_AFTER, NotYet, Refused
 from brain.errors import Unavailable
 from brain.kit.database import create_tables, reading
 from brain.kit.database_threads import for_tasks
@@ -98,7 +98,7 @@ class Dispatcher:
     `deliver` sends one row and returns the service's answer, which is kept in the row; in the same transaction
     `outcomes` may note what the answer says. `deliver` raises Refused when the service will never accept the row (it is
     kept, counted and logged), Unavailable (TryLater with the service's `retry_after`) when the whole service is away,
-    and anything else when this one row cannot be sent: both are tried again, for ever, at growing intervals.
+    and NotYet or anything else when this one row cannot be sent: both are tried again, for ever, at growing intervals.
     Several processes may run it for the same consumer; a row is sent by one of them.
     """
 
@@ -254,6 +254,15 @@ class Dispatcher:
                 error=said,
             )
             await self._note_refusal(row, token, said)
+        except NotYet as error:
+            log.warning(
+                "a service does not take one message yet; it is tried again later",
+                consumer=row.consumer,
+                channel=row.channel,
+                error=str(error),
+                attempts=row.attempts,
+            )
+            await self._postpone(row, token, str(error), error.retry_after or 0.0)
         except Unavailable as error:
             await self._service_away(channel, row, token, str(error), getattr(error, "retry_after", None))
         except TimeoutError:

@@ -104,6 +104,7 @@ function card(alert, deeds) {
     h("ul", { class: "facts" }, labels, h("li", {}, "first ", h("b", {}, fullTime(alert.first_at))), alert.count > 1 ? h("li", {}, "triggered ", h("b", {}, plural(alert.count, "time"))) : null),
     mute ? h("p", {}, mute) : null,
     alert.acknowledged_by ? h("p", {}, `Acknowledged by ${alert.acknowledged_by} `, age(alert.acknowledged_at)) : null,
+    alert.refused_by?.length ? h("p", { class: "refusal" }, `Not reached: ${alert.refused_by.join(", ")}; tried again while it fires`) : null,
     alert.notifications.length ? h("details", {}, h("summary", { "data-focus": "notifications" }, plural(alert.notifications.length, "notification")),
       h("ol", { class: "plain" }, alert.notifications.map((one) => h("li", {}, `${one.action ?? "sent"} to ${one.notifier}: ${one.state} `, age(one.at), one.error ? h("span", { class: "refusal" }, ` ${one.error}`) : null)))) : null,
     firing ? h("div", { class: "moves", role: "group", "aria-label": `Alert ${alert.name}` },

@@ -1,0 +1,443 @@
+"""Ten workflows of Jira and five of ServiceNow mirror the whole life of an incident: real connectors and stand-ins,
+without sockets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from brain.charter import IncidentState, Severity
+from brain.connectors.jira import Jira
+from brain.connectors.sender import NotYet, Refused, Sender, TryLater
+from brain.connectors.servicenow import ServiceNow
+from brain.connectors.tickets import NewTicket
+from brain.demo.stand_ins import StandIns
+from brain.demo.stand_ins.jira import Move, Workflow
+from brain.errors import BrainError
+from brain.incidents import tables
+from brain.incidents.models import Incident, IncidentChange
+from brain.incidents.repository import find_document, find_incident
+from brain.incidents.settings import IncidentSettings
+from brain.incidents.ticket_sync import TicketSync
+from brain.incidents.transaction import IncidentTransaction
+from brain.incidents.webhooks import TicketWebhooks
+from brain.kit import outbox
+from brain.kit.database import create_tables
+from support.alerting import copied, memory
+from support.clock import Clock
+from support.incident_house import mirrored
+from support.vendors import jira_settings, servicenow_settings
+
+URL = "http://stand-ins"
+LIFE = ("IN_PROGRESS", "ON_HOLD", "IN_PROGRESS", "RESOLVED", "IN_PROGRESS", "RESOLVED", "CLOSED")
+
+
+@cache
+def with_tables() -> sa.Engine:
+    """A database in memory with the tables of incidents."""
+    engine = memory()
+    for metadata in (tables.metadata, outbox.metadata):
+        create_tables(engine, metadata)
+    return engine
+
+
+class World:
+    """One incident and its ticket in one system."""
+
+    def __init__(self, kind: str, stand_ins: StandIns, sender: Sender, **settings: Any) -> None:
+        self.kind = kind
+        self.stand_ins = stand_ins
+        self.clock = Clock()
+        self.engine = copied(with_tables())
+        made = {"jira": jira_settings, "servicenow": servicenow_settings}[kind](URL, **settings)
+        table = {name: value for name, value in mirrored(URL).items() if name not in ("jira", "servicenow")}
+        self.settings = IncidentSettings(**table, **{kind: made})
+        self.system: Any = {"jira": Jira, "servicenow": ServiceNow}[kind](made, sender)
+        self.sync = TicketSync(self.engine, self.settings, {kind: self.system}, self.clock, lambda: None)
+        with self.engine.begin() as db:
+            opening = IncidentChange(self.clock(), "it began", "ann")
+            self.id = self._transaction(db).open("s1", "wrong invoices", Severity.HIGH, opening).id
+
+    def _transaction(self, db: sa.Connection) -> IncidentTransaction:
+        self.clock.advance(1)
+        return IncidentTransaction(db, self.settings, self.clock())
+
+    def change(self, work: Callable[[IncidentTransaction, Incident], object]) -> None:
+        with self.engine.begin() as db:
+            incident = find_incident(db, self.id)
+            assert incident is not None
+            work(self._transaction(db), incident)
+
+    def move(self, state: str, note: str = "because") -> None:
+        self.change(
+            lambda work, incident: work.move(
+                incident, IncidentState(state), IncidentChange(self.clock(), f"{note} {self.clock():.0f}", "ann")
+            )
+        )
+
+    def note(self, text: str) -> None:
+        self.change(lambda work, incident: work.note(incident, text, "ann"))
+
+    def worsen(self) -> None:
+        self.change(
+            lambda work, incident: work.raise_severity(
+                incident, Severity.CRITICAL, IncidentChange(self.clock(), "it got worse")
+            )
+        )
+
+    async def update(self) -> Mapping[str, Any]:
+        return await self.sync.update(self.id, self.kind)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        found = find_document(self.engine, self.id)
+        assert found is not None
+        return found
+
+    @property
+    def mirror(self) -> dict[str, Any]:
+        (found,) = self.document["mirrors"]
+        return dict(found)
+
+    def events(self) -> list[str]:
+        with self.engine.begin() as db:
+            rows = db.execute(sa.select(outbox.events.c.data).order_by(outbox.events.c.id)).scalars()
+            return [row.decode().partition('"type":"')[2].partition('"')[0] for row in rows]
+
+
+@asynccontextmanager
+async def world(kind: str, **settings: Any) -> AsyncIterator[World]:
+    stand_ins = StandIns()
+    async with Sender() as sender, httpx.AsyncClient(transport=httpx.ASGITransport(app=stand_ins.app)) as client:
+        sender.__dict__["_client"] = client
+        yield World(kind, stand_ins, sender, **settings)
+
+
+def screen(*required: str, **optional: Any) -> dict[str, Any]:
+    fields = {name: {"required": True, "name": name.title()} for name in required}
+    return fields | {name: {"required": False, "name": name.title()} for name in optional}
+
+
+RESOLUTIONS = {"required": True, "allowedValues": [{"id": "3", "name": "Duplicate"}, {"id": "1", "name": "Fixed"}]}
+CHAIN = Workflow(
+    {"Backlog": "new", "Triage": "indeterminate", "Doing": "indeterminate", "Review": "indeterminate", "Done": "done"},
+    {
+        "1": Move("a", "Triage", ("Backlog",)),
+        "2": Move("b", "Doing", ("Triage", "Done")),
+        "3": Move("c", "Review", ("Doing",)),
+        "4": Move("d", "Done", ("Review",)),
+        "5": Move("e", "Backlog", ("Triage", "Done")),
+    },
+)
+MAZE = Workflow(
+    {
+        "Open": "new",
+        "Blocked": "indeterminate",
+        "Parked": "indeterminate",
+        "In Progress": "indeterminate",
+        "Approved": "indeterminate",
+        "Rejected": "done",
+        "Done": "done",
+    },
+    {
+        "1": Move("block", "Blocked", ("Open", "In Progress")),
+        "2": Move("park", "Parked", ("Blocked",)),
+        "3": Move("unblock", "Open", ("Blocked",)),
+        "4": Move("unpark", "Blocked", ("Parked",)),
+        "5": Move("start", "In Progress", ("Open", "Done")),
+        "6": Move("approve", "Approved", ("In Progress",)),
+        "7": Move("reject", "Rejected", ("Open", "In Progress", "Approved")),
+        "8": Move("finish", "Done", ("Approved",)),
+    },
+)
+GERMAN = Workflow(
+    {"Zu erledigen": "new", "In Arbeit": "indeterminate", "Fertig": "done"},
+    {"1": Move("Los", "In Arbeit"), "2": Move("Fertigstellen", "Fertig"), "3": Move("Zurück", "Zu erledigen")},
+)
+DEFAULT = Workflow()
+WITH_RESOLUTION = Workflow(moves={**DEFAULT.moves, "31": Move("Resolve", "Done", fields={"resolution": RESOLUTIONS})})
+WITH_FIELDS = Workflow(
+    moves={**DEFAULT.moves, "31": Move("Resolve", "Done", fields=screen("customfield_1", "resolution", comment=1))}
+)
+LOCKED = Workflow(
+    {"To Do": "new", "In Progress": "indeterminate", "Done": "done"},
+    {"21": Move("Start", "In Progress", ("To Do", "Done")), "31": Move("Finish", "Done", ("In Progress",))},
+)
+IDS = Workflow({"Ouvert": "new", "En cours": "indeterminate", "En attente": "indeterminate", "Clos": "done"})
+IDS = Workflow(IDS.statuses, {str(n): Move(f"vers {name}", name) for n, name in enumerate(IDS.statuses)})
+
+
+@dataclass
+class Case:
+    """A workflow, the settings for it, and how the stand-in is made strict."""
+
+    workflow: Workflow = DEFAULT
+    settings: Mapping[str, Any] | None = None
+    strict: Mapping[str, Any] | None = None
+    on_hold: bool = False
+
+
+JIRA = {
+    "as delivered": Case(),
+    "a resolution is demanded": Case(WITH_RESOLUTION),
+    "fields of the transition's screen": Case(
+        WITH_FIELDS,
+        {"transition_fields": {"customfield_1": "{reason}", "resolution": {"name": "Fixed"}}},
+    ),
+    "fields of a new issue are required": Case(
+        settings={"fields": {"components": [{"name": "soc"}], "customfield_2": "{incident_id} {severity}"}},
+        strict={"required": ("components", "customfield_2")},
+    ),
+    "several transitions": Case(CHAIN, {"statuses": {"IN_PROGRESS": "Doing", "RESOLVED": "Done", "CLOSED": "Done"}}),
+    "a maze with dead ends": Case(MAZE),
+    "in German, by category": Case(GERMAN),
+    "in French, by id": Case(
+        IDS,
+        {"statuses": {"NEW": "10000", "IN_PROGRESS": "10001", "ON_HOLD": "10002", "RESOLVED": "10003"}},
+        on_hold=True,
+    ),
+    "restricted: no comments when done": Case(LOCKED, strict={"frozen": ("Done",)}),
+    "no priority on the screen": Case(
+        settings={"priorities": {"HIGH": "High", "CRITICAL": "Highest"}}, strict={"unknown": ("priority",)}
+    ),
+}
+CATEGORY = {
+    "NEW": "new",
+    "IN_PROGRESS": "indeterminate",
+    "ON_HOLD": "indeterminate",
+    "RESOLVED": "done",
+    "CLOSED": "done",
+}
+
+
+@pytest.mark.parametrize("name", JIRA)
+async def test_jira_mirrors_the_whole_life(name: str) -> None:
+    case = JIRA[name]
+    async with world("jira", **(case.settings or {})) as at:
+        jira = at.stand_ins.jira
+        jira.workflow = case.workflow
+        for what, value in (case.strict or {}).items():
+            setattr(jira, what, value)
+        await at.update()
+        (issue,) = jira.issues.values()
+        for step in LIFE:
+            at.move(step)
+            at.note(f"a note of {step} {at.clock():.0f}")
+            try:
+                await at.update()
+            except Refused as error:
+                assert "comment" in str(error), error  # noqa: PT017  (a done issue that takes none)
+            if step != "ON_HOLD" or case.on_hold:
+                assert case.workflow.statuses[issue["status"]] == CATEGORY[step], (step, issue["status"])
+            assert issue["status"] != "Rejected"
+        assert len(jira.issues) == 1
+        said = "\n".join([*issue["comments"], str(issue["fields"]["description"])])
+        kept = [entry["text"] for entry in at.document["timeline"] if entry["kind"] == "note"]
+        missed = [text for text in kept if said.count(text) != 1]
+        allowed = [text for text in kept if "CLOSED" in text or "RESOLVED" in text] if jira.frozen else []
+        assert set(missed) <= set(allowed)
+
+
+SERVICENOW: dict[str, Case] = {
+    "as delivered": Case(on_hold=True),
+    "a reason to wait is demanded": Case(settings={"hold_reason": "1"}, strict={"3": ("hold_reason",)}, on_hold=True),
+    "an assignee is demanded": Case(
+        settings={"state_fields": {"IN_PROGRESS": {"assigned_to": "bot"}}}, strict={"2": ("assigned_to",)}, on_hold=True
+    ),
+    "states of its own": Case(settings={"states": {"IN_PROGRESS": "18", "ON_HOLD": ""}}),
+    "fields of a new record": Case(
+        settings={"fields": {"category": "{severity}", "assignment_group": "soc"}}, on_hold=True
+    ),
+}
+CODES = {"IN_PROGRESS": "2", "ON_HOLD": "3", "RESOLVED": "6", "CLOSED": "7"}
+
+
+@pytest.mark.parametrize("name", SERVICENOW)
+async def test_servicenow_mirrors_the_whole_life(name: str) -> None:
+    case = SERVICENOW[name]
+    async with world("servicenow", **(case.settings or {})) as at:
+        servicenow = at.stand_ins.servicenow
+        servicenow.demanded |= case.strict or {}
+        await at.update()
+        (record,) = servicenow.incidents.values()
+        assert (record["urgency"], record["impact"]) == ("1", "1")
+        codes = {**CODES, **at.system._settings.states}
+        for step in LIFE:
+            at.move(step)
+            at.note(f"a note of {step} {at.clock():.0f}")
+            await at.update()
+            if step != "ON_HOLD" or case.on_hold:
+                assert record["state"] == codes[step], step
+        assert at.mirror["error"] is None
+        kept = [entry["text"] for entry in at.document["timeline"] if entry["kind"] == "note"]
+        assert [text for text in kept if "\n".join(record["work_notes"]).count(text) != 1] == []
+
+
+@pytest.mark.parametrize("kind", ["jira", "servicenow"])
+async def test_a_severity_that_rises_is_followed(kind: str) -> None:
+    more = {"priorities": {"HIGH": "High", "CRITICAL": "Highest"}} if kind == "jira" else {}
+    async with world(kind, **more) as at:
+        if kind == "servicenow":
+            at.change(lambda work, incident: work._changed(incident, at.clock(), severity=Severity.LOW))
+        await at.update()
+        at.worsen()
+        await at.update()
+        if kind == "jira":
+            (issue,) = at.stand_ins.jira.issues.values()
+            assert issue["fields"]["priority"] == {"name": "Highest"}
+        else:
+            (record,) = at.stand_ins.servicenow.incidents.values()
+            assert (record["urgency"], record["impact"]) == ("1", "1")
+        assert len(at.document["mirrors"]) == 1
+
+
+async def test_a_token_that_ran_out_is_nobody_and_not_not_found() -> None:
+    async with world("jira") as at:
+        jira = at.stand_ins.jira
+        jira.anonymous = True
+        for _ in range(3):
+            with pytest.raises(TryLater, match="the token may have run out"):
+                await at.update()
+        assert jira.issues == {}
+        assert at.events().count("ticket.connection_lost") == 1
+        assert "does not know the account" in at.mirror["error"]
+        jira.anonymous = False
+        await at.update()
+        jira.anonymous = True
+        at.move("IN_PROGRESS")
+        with pytest.raises(TryLater):
+            await at.update()
+        with pytest.raises(TryLater):
+            await at.sync.poll(at.id, "jira")
+        jira.anonymous = False
+        await at.update()
+        (issue,) = jira.issues.values()
+        assert issue["status"] == "In Progress"
+        assert [type for type in at.events() if type.startswith("ticket.")] == [
+            "ticket.connection_lost",
+            "ticket.connection_restored",
+        ] * 2
+        assert at.mirror["error"] is None
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("how", ["deleted", "cancelled", "another's"])
+@pytest.mark.parametrize("kind", ["jira", "servicenow"])
+async def test_a_ticket_that_is_gone(kind: str, how: str, again: bool) -> None:
+    async with world(kind, when_gone="again" if again else "end") as at:
+        await at.update()
+        tickets: dict[str, Any] = at.stand_ins.jira.issues if kind == "jira" else at.stand_ins.servicenow.incidents
+        (key,) = tickets
+        if how == "deleted":
+            del tickets[key]
+        elif how == "cancelled" and kind == "jira":
+            tickets[key]["status"] = "Done"
+            tickets[key]["fields"]["resolution"] = {"name": "Won't Do"}
+        elif how == "cancelled":
+            tickets[key]["state"] = "8"
+        elif kind == "jira":
+            tickets[key]["fields"]["labels"] = ["brain-inc_another"]
+        else:
+            tickets[key]["correlation_id"] = "brain-inc_another"
+        before = str(tickets.get(key))
+        await at.sync.poll(at.id, kind)
+        at.note("life goes on")
+        await at.update()
+        assert at.document["state"] == "NEW"
+        (said,) = [entry["text"] for entry in at.document["timeline"] if "; " in entry["text"]]
+        assert said.endswith("another one is made" if again else f"no longer mirrored in {kind}")
+        assert str(tickets.get(key)) == before, "it is not touched"
+        assert len(tickets) == (how != "deleted") + again
+        at.move("RESOLVED")
+        await at.update()
+        done = [one for name, one in tickets.items() if name != key]
+        shown = {"jira": "Done", "servicenow": "6"}[kind]
+        assert [one.get("status") or one["state"] for one in done] == [shown] * again
+        assert (at.mirror["error"] is None) == again
+
+
+async def test_an_issue_that_is_moved_to_another_project_is_still_ours() -> None:
+    async with world("jira", webhook_secret="a secret that only Jira and we know") as at:
+        jira = at.stand_ins.jira
+        await at.update()
+        (old,) = jira.issues
+        new = old.replace("OPS", "SEC")
+        jira.issues[new] = jira.issues.pop(old)  # it keeps its id
+        hooks = TicketWebhooks(at.engine, at.settings, {"jira": at.system}, at.clock, lambda: None)
+        assert hooks._queue("jira", new, jira.issues[new]["id"])
+        at.move("IN_PROGRESS")
+        await at.update()
+        assert (at.mirror["key"], at.mirror["url"]) == (new, f"{URL}/jira/browse/{new}")
+        assert jira.issues[new]["status"] == "In Progress"
+        assert f"{old} is {new} in jira now" in [entry["text"] for entry in at.document["timeline"]]
+        assert await at.system.find(at.id) is not None
+        assert len(jira.issues) == 1
+
+
+async def test_a_comment_that_is_refused_keeps_no_state_back() -> None:
+    async with world("jira") as at:
+        jira = at.stand_ins.jira
+        jira.frozen = ("To Do", "In Progress", "Done")
+        await at.update()
+        at.note("nobody may comment")
+        at.worsen()
+        at.move("RESOLVED")
+        with pytest.raises(Refused, match="permission to comment"):
+            await at.update()
+        (issue,) = jira.issues.values()
+        assert issue["status"] == "Done"
+        assert "permission to comment" in at.mirror["error"]
+        jira.frozen = ()
+        at.note("now we may")
+        await at.update()
+        assert "\n".join(issue["comments"]).count("nobody may comment") == 1
+        assert at.mirror["error"] is None
+
+
+@pytest.mark.parametrize("rule", ["hidden", "protected"])
+async def test_access_rules_of_servicenow_make_no_second_record(rule: str) -> None:
+    async with world("servicenow") as at:
+        servicenow = at.stand_ins.servicenow
+        servicenow.add(short_description="somebody else's")
+        setattr(servicenow, rule, ("correlation_id",))
+        error: BrainError | None = None
+        for _ in range(3):
+            try:
+                await at.update()
+            except NotYet as caught:
+                error = caught
+        assert len(servicenow.incidents) == 1 + (rule == "protected")
+        if rule == "hidden":
+            assert "hides correlation_id" in str(error)
+            servicenow.hidden = ()
+            await at.update()
+            assert len(servicenow.incidents) == 2
+        else:
+            assert at.system._unkeyed is not None  # no other record is made before this one has its key
+            with pytest.raises(NotYet, match="write no correlation_id"):
+                await at.system.ensure(NewTicket(incident_id="inc_2", title="x", description=""))
+            servicenow.protected = ()
+            assert (await at.system.ensure(NewTicket(incident_id="inc_2", title="x", description="")))["changed"]
+            assert len({record["correlation_id"] for record in servicenow.incidents.values()}) == 3
+
+
+@pytest.mark.parametrize("rule", ["protected state", "hidden work_notes", "protected work_notes"])
+async def test_what_servicenow_does_not_store_is_said(rule: str) -> None:
+    what, field = rule.split()
+    async with world("servicenow") as at:
+        await at.update()
+        setattr(at.stand_ins.servicenow, what, (field,))
+        at.note("a note")
+        at.move("RESOLVED")
+        with pytest.raises(Refused):
+            await at.update()
+        (record,) = at.stand_ins.servicenow.incidents.values()
+        assert (record["state"] == "6") == (field != "state")
+        assert at.mirror["error"] is not None
