@@ -70,6 +70,7 @@ docs: setup
 	$(BIN)/python scripts/draw_architecture.py
 	$(BIN)/python scripts/list_api.py
 	$(BIN)/python scripts/show_hosts.py
+	$(BIN)/python scripts/compile_detections.py
 
 setup:
 	@scripts/setup
