@@ -24,7 +24,7 @@ from brain.detections.values import find_in, text_of
 EVENTS_KEPT = 5
 """Ids of events that a hit names: the first ones."""
 SOURCE_CHARACTERS = 200
-_SOURCES = ("agent_id", "userIdentity.sessionContext.sessionIssuer.arn", "userIdentity.arn", "source_address",
+_SOURCES = ("agent_id", "principal", "userIdentity.sessionContext.sessionIssuer.arn", "userIdentity.arn", "source_address",
             "sourceIPAddress", "c-ip", "user.username", "User", "user", "hostname", "Computer")  # fmt: skip
 UNKNOWN = "unknown"
 """Whom a hit is about where no event says so."""

@@ -10,6 +10,11 @@ PLUGIN = Plugin(
     listens=("policy.*", "threat.*", "immune.*"),  # and what the operator's own rules are about
     open="brain.detections.http:open_component",
     commands={
-        "detections": Command("brain.detections.commands:app", "Detections: check, test, list, try on the past.")
+        "detections": Command("brain.detections.commands:app", "Detections: check, test, list, try on the past."),
+        "ingest access-log": Command("brain.detections.ingest_commands:access_log", "Attacks in a web server's log."),
+        "ingest cloudtrail": Command("brain.detections.ingest_commands:cloudtrail", "Attacks in AWS CloudTrail."),
+        "ingest falco": Command("brain.detections.ingest_commands:falco", "Falco's alerts."),
+        "ingest json": Command("brain.detections.ingest_commands:json", "JSON records of any logsource."),
+        "ingest k8s-audit": Command("brain.detections.ingest_commands:k8s_audit", "Attacks on Kubernetes."),
     },
 )

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from brain.detections.cloudtrail import enriched
 from brain.detections.models import LogKind
 from brain.detections.ruleset import Record
 from brain.detections.windows_events import flat_windows_event, is_windows_event, windows_kind
@@ -46,7 +47,7 @@ KINDS: Mapping[str, LogKind] = {
 
 
 def moment(value: Any) -> float | None:
-    """The Unix seconds of an ISO 8601 time, or of a number of seconds, milliseconds or nanoseconds; None if it is none."""
+    """The Unix seconds of an ISO 8601 time, or of a number of seconds to nanoseconds; None if it is none."""
     if isinstance(value, str):
         try:
             found = datetime.fromisoformat(value[:26] + "Z" if len(value) > 26 and value.endswith("Z") else value)
@@ -69,7 +70,7 @@ def cloudtrail(data: Mapping[str, Any]) -> LogRecord | None:
     """A record of AWS CloudTrail."""
     if not isinstance(data.get("eventName"), str) or "eventSource" not in data:
         return None
-    return LogRecord(data, moment(data.get("eventTime")), _named(data, "eventID"), CLOUDTRAIL)
+    return LogRecord(enriched(data), moment(data.get("eventTime")), _named(data, "eventID"), CLOUDTRAIL)
 
 
 def k8s_audit(data: Mapping[str, Any]) -> LogRecord | None:

@@ -1,4 +1,4 @@
-"""Events of Windows as JSON, as tools write them from .evtx files: their fields without the nesting, and what they are."""
+"""Events of Windows as JSON, as tools write them from .evtx files: their fields without nesting, and what they are."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _SYSMON: Mapping[int, tuple[str, ...]] = {
     29: ("file_executable_detected",), 255: ("sysmon_error",),
 }  # fmt: skip
 _SERVICES: Mapping[str, str] = {
-    "security": "security", "system": "system", "application": "application", "windows powershell": "powershell-classic",
+    "security": "security", "system": "system", "application": "application",
+    "windows powershell": "powershell-classic",
     "microsoft-windows-powershell/operational": "powershell", "powershellcore/operational": "powershell",
     "microsoft-windows-sysmon/operational": "sysmon", "microsoft-windows-windows defender/operational": "windefend",
     "microsoft-windows-taskscheduler/operational": "taskscheduler", "microsoft-windows-wmi-activity/operational": "wmi",
