@@ -53,6 +53,8 @@ def parse_documents(documents: Sequence[Any], path: str) -> tuple[list[Detection
             found.append(_detection(rule, path))
         except (SigmaError, Fault) as error:
             problems.append(Problem(path, title, str(error)))
+        except (AttributeError, TypeError, KeyError, ValueError, RecursionError) as error:  # shapes it does not expect
+            problems.append(Problem(path, title, f"cannot be understood: {error}"))
     return found, problems
 
 
