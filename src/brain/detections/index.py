@@ -1,8 +1,8 @@
 """Finds the few of many rules that an event can match, by texts that a rule cannot match without.
 
 For each rule one set of needs is chosen of which at least one must be there: a field with a certain text, a part of a
-text, or just the field. Parts are found by one piece of four characters each, so that a look at a text costs its
-length, not the number of rules.
+text, or just the field. Parts are found by pieces of four characters: every fourth piece of a text is looked up, and
+four of each part are known, one of which must be among those. So a look costs the text's length, not the number of rules.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from brain.detections.models import Tree
 from brain.detections.values import Lowered
 
 PIECE = 4
-"""Characters of the pieces that parts of texts are found by."""
+"""Characters of the pieces that parts of texts are found by, and the step from one piece of a text to the next."""
+_LONG = 2 * PIECE - 1  # a part of this length holds one of those pieces wherever it stands
 _MOST_NEEDS = 400  # more of them cost more than asking the rule
 
 Need = tuple[str, str, str]
@@ -23,10 +24,11 @@ Need = tuple[str, str, str]
 
 
 class _Parts(NamedTuple):
-    """The parts that are looked for in one field: by piece, and those that are shorter than one."""
+    """The parts that are looked for in one field, by piece; the short ones; and the rules that need each."""
 
-    pieces: dict[str, tuple[int, ...]]
-    short: tuple[tuple[str, tuple[int, ...]], ...]
+    pieces: dict[str, tuple[str, ...]]
+    short: tuple[str, ...]
+    rules: dict[str, tuple[int, ...]]
 
 
 class RuleIndex:
@@ -63,11 +65,14 @@ class RuleIndex:
                     found.update(numbers)
         for field, parts in self._parts.items():
             for text in _several(low[field]):
-                for piece in {text[at : at + PIECE] for at in range(len(text) - PIECE + 1)} & parts.pieces.keys():
-                    found.update(parts.pieces[piece])
-                for part, numbers in parts.short:
+                pieces = {text[at : at + PIECE] for at in range(0, len(text) - PIECE + 1, PIECE)}
+                for piece in pieces & parts.pieces.keys():
+                    for part in parts.pieces[piece]:
+                        if part in text:
+                            found.update(parts.rules[part])
+                for part in parts.short:
                     if part in text:
-                        found.update(numbers)
+                        found.update(parts.rules[part])
         for field, numbers in self._there.items():
             if low[field] is not None:
                 found.update(numbers)
@@ -79,22 +84,30 @@ def _several(texts: Any) -> Iterable[str]:
 
 
 def _pieces(wanted: Sequence[tuple[str, int]]) -> _Parts:
-    """Each part under its rarest piece."""
-    common: Counter[str] = Counter()
-    for text in {text for text, _ in wanted}:
-        common.update({text[at : at + PIECE] for at in range(len(text) - PIECE + 1)})
-    pieces: dict[str, list[int]] = defaultdict(list)
-    short: dict[str, list[int]] = defaultdict(list)
+    """Each part under those of its pieces that follow each other and are the rarest."""
+    rules: dict[str, list[int]] = defaultdict(list)
     for text, number in wanted:
-        if len(text) < PIECE:
-            short[text].append(number)
-            continue
-        rarest = min((common[piece := text[at : at + PIECE]], piece) for at in range(len(text) - PIECE + 1))[1]
-        pieces[rarest].append(number)
+        rules[text].append(number)
+    common: Counter[str] = Counter()
+    for text in rules:
+        common.update(set(_all_pieces(text)))
+    pieces: dict[str, list[str]] = defaultdict(list)
+    for text in rules:
+        if len(text) >= _LONG:
+            known = _all_pieces(text)
+            starts = range(len(known) - PIECE + 1)
+            rarest = min(starts, key=lambda start: sum(common[piece] for piece in known[start : start + PIECE]))
+            for piece in set(known[rarest : rarest + PIECE]):
+                pieces[piece].append(text)
     return _Parts(
-        {piece: tuple(numbers) for piece, numbers in pieces.items()},
-        tuple((text, tuple(numbers)) for text, numbers in short.items()),
+        {piece: tuple(texts) for piece, texts in pieces.items()},
+        tuple(text for text in rules if len(text) < _LONG),
+        {text: tuple(numbers) for text, numbers in rules.items()},
     )
+
+
+def _all_pieces(text: str) -> list[str]:
+    return [text[at : at + PIECE] for at in range(len(text) - PIECE + 1)]
 
 
 def needed(tree: Tree) -> frozenset[Need] | None:
@@ -123,9 +136,10 @@ def _needed_by_test(field: str, test: Sequence[Any]) -> frozenset[Need] | None:
         if not text:
             return frozenset({("there", field, "")})
         return frozenset({("eq" if name == "eq" else "part", field, text)})
-    if name == "empty" or (name == "exists" and not test[1]):
-        return None
-    if name == "exists":
+    if name == "pieces":
+        longest = max(test[1], key=len)
+        return frozenset({("part", field, longest.lower() if cased else longest)})
+    if name in ("empty", "exists"):
         return None  # a field may be there and null
     return frozenset({("there", field, "")})
 

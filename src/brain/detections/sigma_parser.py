@@ -296,7 +296,10 @@ def _text_test(value: SigmaString, keyword: bool) -> tuple[Any, ...]:
             return ("ends" + mark, text)
         case [first, str(text), last] if first is many and last is many:
             return ("part" + mark, text)
-    return ("glob" + mark, rf"(?s)\A(?:{_glob(parts)})\z")
+    if SpecialChars.WILDCARD_SINGLE in parts:
+        return ("glob" + mark, rf"(?s)\A(?:{_glob(parts)})\z")
+    ends = [""] if parts[0] is many else [], [""] if parts[-1] is many else []
+    return ("pieces" + mark, (*ends[0], *(part for part in parts if isinstance(part, str)), *ends[1]))
 
 
 def _glob(parts: Sequence[Any]) -> str:
