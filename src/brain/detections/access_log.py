@@ -1,6 +1,6 @@
 """Lines of web servers' access logs: common and combined format of Apache and nginx, with the W3C names of Sigma.
 
-Both escape what a client sent: Apache as `\\"` and `\\xhh`, nginx as `\\x22`. A request may be empty, or no HTTP at all.
+Both escape what a client sent: Apache as `\\"` and `\\xhh`, nginx as `\\x22`. A request may be empty, or no HTTP.
 https://httpd.apache.org/docs/2.4/mod/mod_log_config.html, https://nginx.org/en/docs/http/ngx_http_log_module.html
 """
 

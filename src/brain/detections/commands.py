@@ -65,8 +65,8 @@ def check(paths: PathsArgument = None, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
-def test(paths: PathsArgument = None, as_json: JsonOption = False) -> None:
+@app.command("test")
+def run_tests(paths: PathsArgument = None, as_json: JsonOption = False) -> None:
     """Run the test cases beside the rules: RULES.test.yaml; exit code 1 when one fails."""
     from brain.detections import loading
     from brain.detections.cases import files_with_cases, run_case
@@ -101,7 +101,7 @@ def list_all(paths: PathsArgument = None, as_json: JsonOption = False) -> None:
     from brain.detections.models import Correlation
 
     loaded = loading.load(paths, with_shipped=False) if paths else _configured()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "id": one.about.key, "name": one.about.name, "title": one.about.title,
             "kind": one.kind if isinstance(one, Correlation) else "rule", "level": one.about.level,
@@ -216,7 +216,7 @@ def _print_backtest(found: Backtest, loaded: Loaded, as_json: bool) -> None:
 
     about = {one.about.key: one.about for one in loaded.detections}
     hits = sorted(found.hits.values(), key=lambda hit: (hit.opened_at, hit.id))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"name": about[hit.detection].name, "level": about[hit.detection].level, "source": hit.source,
          "opened_at": hit.opened_at, "last_at": hit.last_at, "count": hit.count, "events": [*hit.events]}
         for hit in hits

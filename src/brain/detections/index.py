@@ -2,7 +2,7 @@
 
 For each rule one set of needs is chosen of which at least one must be there: a field with a certain text, a part of a
 text, or just the field. Parts are found by pieces of four characters: every fourth piece of a text is looked up, and
-four of each part are known, one of which must be among those. So a look costs the text's length, not the number of rules.
+four of each part are known, one of which must be among those. So a look costs as the text is long.
 """
 
 from __future__ import annotations

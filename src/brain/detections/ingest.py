@@ -159,7 +159,7 @@ class LogIngest:
         with reachable(self._database), self._database.begin() as db:
             standing = positions.lock(db, GROUP)
             fresh = positions.claim(db, GROUP, standing.applied, [one.id for one in found], REMEMBERED)
-            wanted = [one for one in found if one.id in fresh and not fresh.discard(one.id)]
+            wanted = _first_of_each(found, fresh)
             self._projector.feed(db, wanted)
             positions.move(db, GROUP, standing._replace(applied=standing.applied + len(wanted)))
             place = msgspec.to_builtins(batch[-1].place)
@@ -179,6 +179,14 @@ class LogIngest:
                 self._repeats.popitem(last=False)
             id = f"{id}#{repeats}"
         return Record(record.data, record.kind, time.time() if record.time is None else record.time, id[:200])
+
+
+def _first_of_each(found: Sequence[Record], fresh: set[str]) -> list[Record]:
+    wanted: dict[str, Record] = {}
+    for one in found:
+        if one.id in fresh:
+            wanted.setdefault(one.id, one)
+    return list(wanted.values())
 
 
 def _documents(text: bytes) -> list[Any] | None:
@@ -216,5 +224,3 @@ def _several(data: bytes) -> Iterator[Any]:
         except (ValueError, RecursionError) as error:
             raise InvalidInput(f"is no JSON: {error}") from error
         yield document
-
-

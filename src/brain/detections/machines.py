@@ -25,6 +25,8 @@ MOST_ENTRIES = 10_000
 MOST_VALUES = 1_000
 """Values that one group of a first_seen remembers; the one not seen for longest is forgotten."""
 _GRAIN = 64  # a window tells times apart that are further from each other than this part of it
+REFRESH = 3600.0
+"""Seconds after which it is noted again that a known value was seen."""
 _LEARNING = 0.1  # the weight of a new bucket in a rate's baseline
 
 Memory = dict[str, Any]
@@ -44,6 +46,8 @@ class Outcome(StrEnum):
     """What came of a match."""
 
     QUIET = "quiet"
+    SAME = "same"
+    """Nothing came of it, and the memory is as it was."""
     HOLDS = "holds"
     LATE = "late"
     FORGOT = "forgot"
@@ -113,11 +117,13 @@ def _collect(correlation: Correlation, memory: Memory, match: Match) -> Outcome:
 
 
 def _slide(correlation: Correlation, memory: Memory, match: Match) -> Outcome:
-    entries: list[list[Any]] = memory.setdefault("events", [])
+    entries: list[list[Any]] = memory.get("events") or memory.setdefault("events", [])
     span = correlation.timespan
     newest = entries[-1][0] if entries else match.time
     if match.time < newest - min(span, LATENESS):
         return Outcome.LATE
+    if not entries and match.number and correlation.kind == "sequence":
+        return Outcome.SAME
     if correlation.unless is not None and match.number == len(correlation.rules):
         entries[:] = [one for one in entries if one[0] > match.time]
         return Outcome.QUIET
@@ -258,7 +264,7 @@ def _measure(correlation: Correlation, entries: Sequence[Sequence[Any]]) -> floa
         case "value_sum":
             return float(sum(numbers))
         case "value_avg":
-            return sum(numbers) / len(numbers)
+            return float(sum(numbers)) / len(numbers)
         case "value_median":
             return float(median(numbers))
     ordered: list[float] = []
@@ -279,7 +285,10 @@ def _first_seen(correlation: Correlation, memory: Memory, match: Match) -> Outco
     began = memory.setdefault("began", match.time)
     values: dict[str, float] = memory.setdefault("values", {})
     value = str(match.value)
-    known = values.pop(value, None)
+    known = values.get(value)
+    if known is not None and known <= match.time < known + REFRESH:
+        return Outcome.SAME
+    values.pop(value, None)
     values[value] = match.time if known is None else max(known, match.time)
     outcome = Outcome.QUIET
     if len(values) > MOST_VALUES:
@@ -312,7 +321,7 @@ def _limit(correlation: Correlation, memory: Memory) -> float:
 
 
 def _learn(correlation: Correlation, memory: Memory, passed: int) -> None:
-    """Learn the bucket that ended, and those without an event after it. What was above the limit counts as the limit."""
+    """Learn the bucket that ended, and the empty ones after it; what was above the limit counts as the limit."""
     count = float(memory.pop("count", 0))
     learned = memory.get("learned", 0)
     if learned >= correlation.learn:

@@ -64,14 +64,16 @@ class DetectionProjector:
     def feed(self, db: sa.Connection, records: Sequence[Record]) -> bool:
         """The records through the engine, with states of this transaction; whether there are hits."""
         engine = self._engine
-        engine.states = DatabaseStates(db)
-        engine.drain()  # what a transaction that was rolled back had found
-        engine.dropped.clear()
+        states = DatabaseStates(db)
+        engine.begin(states)
         if engine.has_windows:
-            engine.watermark = engine.states.get(_WATERMARK).get("time", 0.0)
-        for record in records:
-            engine.feed(record)
+            engine.watermark = states.get(_WATERMARK).get("time", 0.0)
+        matched = [found for record in records if (found := engine.match(record)) is not None]
+        states.prefetch(engine.keys(matched))
+        for one in matched:
+            engine.take(one)
         if engine.has_windows:
-            engine.states.get(_WATERMARK)["time"] = engine.watermark
-            engine.states.put(_WATERMARK, engine.states.get(_WATERMARK), None)
+            engine.watermark = max([engine.watermark, *(record.time for record in records)])
+            states.get(_WATERMARK)["time"] = engine.watermark
+            states.put(_WATERMARK, states.get(_WATERMARK), None)
         return store_batch(db, engine, self._by_key, self._clock())

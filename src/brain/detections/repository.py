@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -39,6 +39,21 @@ class DatabaseStates:
             stored = self._db.execute(sa.select(states.c.memory).where(*mine)).scalar()
             memory = self._known[key] = {} if stored is None else _read(stored)
         return memory
+
+    def has(self, key: StateKey) -> bool:
+        """As States says."""
+        return bool(self.get(key))
+
+    def prefetch(self, keys: Sequence[StateKey]) -> None:
+        """Read these memories at once."""
+        wanted = [key for key in keys if key not in self._known]
+        pair = sa.tuple_(states.c.detection, states.c.group_id)
+        for some in chunks(wanted):
+            query = sa.select(states.c.detection, states.c.group_id, states.c.memory).where(pair.in_([*some]))
+            for detection, group, memory in self._db.execute(query):
+                self._known[StateKey(detection, group)] = _read(memory)
+        for key in wanted:
+            self._known.setdefault(key, {})
 
     def put(self, key: StateKey, memory: Memory, due: float | None) -> None:
         """As States says."""
@@ -118,9 +133,9 @@ def _row(hit: Hit, detection: Detection) -> dict[str, Any]:
         "description": about.description, "correlation_id": hit.correlation_id,
     }  # fmt: skip
     return {
-        "id": hit.id, "detection": about.key[:200], "name": about.name[:200], "title": about.title, "level": about.level,
-        "source": _stored_text(hit.source), "body": body, "opened_at": hit.opened_at, "last_at": hit.last_at,
-        "count": hit.count, "reported": 0, "threat": None,
+        "id": hit.id, "detection": about.key[:200], "name": about.name[:200], "title": about.title,
+        "level": about.level, "source": _stored_text(hit.source), "body": body, "opened_at": hit.opened_at,
+        "last_at": hit.last_at, "count": hit.count, "reported": 0, "threat": None,
     }  # fmt: skip
 
 
@@ -156,7 +171,7 @@ def add_dropped(db: sa.Connection, counts: Mapping[tuple[str, str], int]) -> Non
             db.execute(sa.insert(dropped).values(detection=detection[:200], reason=reason, count=count))
 
 
-class WaitingHit(NamedTuple):
+class WaitingHit(msgspec.Struct, frozen=True):
     """A hit whose threat does not have its count yet."""
 
     id: str
@@ -173,7 +188,7 @@ class WaitingHit(NamedTuple):
 def waiting_hits(db: sa.Connection, *, new: bool, limit: int = 100) -> list[WaitingHit]:
     """Hits to report, the oldest first: those that never were, or those that have grown."""
     wanted = hits.c.reported == 0 if new else sa.and_(hits.c.reported > 0, hits.c.reported < hits.c.count)
-    columns = [hits.c[name] for name in WaitingHit._fields]
+    columns = [hits.c[name] for name in WaitingHit.__struct_fields__]
     query = sa.select(*columns).where(wanted).order_by(hits.c.opened_at, hits.c.id).limit(limit)
     return [WaitingHit(*row) for row in db.execute(query)]
 

@@ -46,16 +46,16 @@ class RuleSet:
         self.rules: Sequence[Rule] = rules
         self._by_kind: dict[LogKind, Callable[[Lowered, Originals], Sequence[Rule]] | None] = {}
 
-    def match(self, record: Record) -> Sequence[Rule]:
-        """The rules that the event matches."""
+    def match(self, record: Record) -> tuple[Sequence[Rule], Originals | None]:
+        """The rules that the event matches, and its texts; None where no rule is about such events."""
         try:
             matcher = self._by_kind[record.kind]
         except KeyError:
             matcher = self._by_kind[record.kind] = self._compiled(record.kind)
         if matcher is None:
-            return ()
+            return (), None
         originals = Originals(record.data, record.event)
-        return matcher(Lowered(originals), originals)
+        return matcher(Lowered(originals), originals), originals
 
     def wants(self, kind: LogKind) -> bool:
         """Whether any rule is about such events."""

@@ -303,9 +303,8 @@ def _text_test(value: SigmaString, keyword: bool) -> tuple[Any, ...]:
 
 
 def _glob(parts: Sequence[Any]) -> str:
-    from sigma.types import SpecialChars
-
     import re2
+    from sigma.types import SpecialChars
 
     return "".join(
         re2.escape(part) if isinstance(part, str) else ".*" if part is SpecialChars.WILDCARD_MULTI else "."

@@ -17,7 +17,7 @@ states: Table = Table(
     "detections_states",
     metadata,
     Column("detection", String(32), primary_key=True),
-    Column("group_id", String(32), primary_key=True),
+    Column("group_id", String(130), primary_key=True),
     Column("memory", LargeBinary, nullable=False),
     Column("due", Double),
     Column("used_at", Double, nullable=False),

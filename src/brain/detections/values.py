@@ -99,7 +99,12 @@ class Originals(dict[str, Texts]):
         self.event = event
 
     def __missing__(self, name: str) -> Texts:
-        text = all_text(self.data) if name == TEXT else text_of(find_in(self.data, self.event, name))
+        text: Texts
+        data = self.data
+        if type(data) is dict and type(value := data.get(name)) is str:  # most are
+            text = value
+        else:
+            text = all_text(data) if name == TEXT else text_of(find_in(data, self.event, name))
         self[name] = text
         return text
 
