@@ -401,7 +401,6 @@ class MemoryStates:
     """States in memory, for test cases and backtests: at most `most` groups, the oldest is forgotten."""
 
     def __init__(self, most: int = 1_000_000) -> None:
-        self.forgotten = 0
         self._most = most
         self._memories: dict[StateKey, Memory] = {}
         self._due: dict[StateKey, float] = {}
@@ -416,7 +415,6 @@ class MemoryStates:
             oldest = next(iter(self._memories))
             del self._memories[oldest]
             self._due.pop(oldest, None)
-            self.forgotten += 1
         return memory
 
     def has(self, key: StateKey) -> bool:

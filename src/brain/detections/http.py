@@ -10,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 from fastapi import APIRouter, Query
 from msgspec import Meta
+from pydantic import BaseModel
 
 from brain.detections.loading import Loaded
 from brain.detections.models import Correlation
@@ -52,8 +53,8 @@ class HitRow(msgspec.Struct, frozen=True):
     threat: Annotated[str | None, Meta(description="The threat's id; null while it is not reported.")]
 
 
-DetectionView = view_of(DetectionRow)
-HitView = view_of(HitRow)
+DetectionView: type[BaseModel] = view_of(DetectionRow)
+HitView: type[BaseModel] = view_of(HitRow)
 
 
 def rows_of(loaded: Loaded) -> list[DetectionRow]:

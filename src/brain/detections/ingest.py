@@ -148,12 +148,13 @@ class LogIngest:
         if not batch:
             return
         found = []
+        summary = self.summary
         for one in batch:
-            self.summary.read += 1
+            summary.read += 1
             if one.record is None:
-                self.summary.unreadable += 1
-                if len(self.summary.examples) < _EXAMPLES:
-                    self.summary.examples.append((one.place.lines, one.text[:200].decode("utf-8", "replace")))
+                summary.unreadable += 1
+                if len(summary.examples) < _EXAMPLES:
+                    summary.examples.append((one.place.lines, one.text[:200].decode("utf-8", "replace")))
             else:
                 found.append(self._record(one))
         with reachable(self._database), self._database.begin() as db:
@@ -165,8 +166,8 @@ class LogIngest:
             place = msgspec.to_builtins(batch[-1].place)
             row = {"identity": identity, "kind": self._kind, "path": str(path), "place": place, "read_at": time.time()}
             upsert(db, logs, [row])
-        self.summary.counted += len(wanted)
-        self.summary.repeated += len(found) - len(wanted)
+        summary.counted += len(wanted)
+        summary.repeated += len(found) - len(wanted)
 
     def _record(self, one: _Read) -> Record:
         record = one.record

@@ -104,8 +104,3 @@ def lines_from(log: BinaryIO, start: int, *, partial: bool) -> Iterator[Line]:
 def place_after(before: bytes, line: Line, lines: int) -> LogPlace:
     """The place after this line; `before` is the mark of the place before it."""
     return LogPlace(line.end, (before + line.text)[-MARK_BYTES:], lines)
-
-
-def unreadable_pack(path: Path, error: Exception) -> InvalidInput:
-    """The error for a packed log that is damaged or cut off."""
-    return InvalidInput(f"{path}: cannot be unpacked: {error}; copy it again")

@@ -57,10 +57,6 @@ class RuleSet:
         originals = Originals(record.data, record.event)
         return matcher(Lowered(originals), originals), originals
 
-    def wants(self, kind: LogKind) -> bool:
-        """Whether any rule is about such events."""
-        return any(kind.fits(rule.logsource) for rule in self.rules)
-
     def _compiled(self, kind: LogKind) -> Callable[[Lowered, Originals], Sequence[Rule]] | None:
         rules = [rule for rule in self.rules if kind.fits(rule.logsource)]
         if not rules:
