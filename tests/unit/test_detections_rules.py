@@ -1,4 +1,4 @@
-"""The detections that come with the package: each has test cases, all pass, and the compiled file is that of the rules."""
+"""The detections of the package: each has cases, all of them pass, and the compiled file is that of the rules."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@
       - name: four
         ...
 
-An event is one of the stream (`type`, `payload`) or of a log (`log: cloudtrail`, `record`). The first is at time 0;
-each next one is `after` later (a second), and `times` repeats it, `every` so often. `{n}` in a text is the number of the
+An event is one of the stream (`type`, `payload`) or of a log (`log: cloudtrail`, `record`). The first is at time 0; the
+next one is `after` later (a second), and `times` repeats it, `every` so often. `{n}` in a text is the number of the
 repetition.
 """
 
