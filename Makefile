@@ -72,6 +72,7 @@ docs: setup
 	$(BIN)/python scripts/draw_architecture.py
 	$(BIN)/python scripts/list_api.py
 	$(BIN)/python scripts/show_hosts.py
+	$(BIN)/python scripts/compile_detections.py
 
 # `DONE=true` says that it is set up.
 setup:

@@ -38,6 +38,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "gpu": ("pynvml",),
     "gpio": ("gpiozero",),
     "dna": ("optuna", "cmaes"),
+    "detections": ("sigma",),
     "telemetry": ("websockets", "mcap", "mcap_ros2"),
 }
 """By extra: the packages that it brings, as they are imported. Each is listed once, under the extra that is named."""

@@ -57,12 +57,24 @@ def all_commands() -> Mapping[str, tuple[Command, Callable[[], Any]]]:
         found[name] = command, partial(_imported, command.reference)
     for plugin in plugins().values():
         for name, command in plugin.commands.items():
+            if " " in name:
+                continue  # of a group; see `members`
             if name in found:
                 fault = f"there is another command `brain {name}`; its author must choose a new name"
                 logs.Log("brain.cli").error("a command of a plug-in is left out", plugin=plugin.name, fault=fault)
                 continue
             found[name] = command, partial(plugin.command, name)
     return dict(sorted(found.items()))
+
+
+def members(group: str) -> Mapping[str, tuple[Command, Callable[[], Any]]]:
+    """The commands that plug-ins add to a group of another one, `ingest falco` to `ingest`, by their second word."""
+    return {
+        name.removeprefix(f"{group} "): (command, partial(plugin.command, name))
+        for plugin in plugins().values()
+        for name, command in plugin.commands.items()
+        if name.startswith(f"{group} ")
+    }
 
 
 class LazyGroup(TyperGroup):
@@ -84,6 +96,8 @@ class LazyGroup(TyperGroup):
         declared, imported = self._known[name]
         command = _command(imported(), declared.help)
         command.name = name
+        for second, (_, member) in members(name).items():
+            command.add_command(_command(member(), ""), second)
         logs.include_structlog()  # the command's modules may log by it
         return command
 

@@ -155,7 +155,10 @@ class EffectGuard(Protocol):
 
 @dataclass(frozen=True)
 class ThreatReport:
-    """What another plug-in saw of a threat. The same `reading`, such as an event's id, counts once."""
+    """What another plug-in saw of a threat. The same `reading`, such as an event's id, counts once.
+
+    One that grows is reported again with the larger `count`. `last_seen` is in Unix seconds; None is now.
+    """
 
     type: str
     source: str
@@ -163,6 +166,8 @@ class ThreatReport:
     description: str
     reading: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    count: int = 1
+    last_seen: float | None = None
 
 
 class ThreatReports(Protocol):

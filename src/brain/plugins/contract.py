@@ -97,7 +97,7 @@ class Plugin:
     open: str | None = None
     """`"module:function"`: an async context manager that takes a PluginContext and gives a Component."""
     commands: Mapping[str, Command] = field(default_factory=dict)
-    """Commands of `brain`, by name."""
+    """Commands of `brain`, by name. One of two words, `ingest falco`, joins the group that the first one names."""
     provides: Mapping[str, str] = field(default_factory=dict)
     """What others may ask it for: the name of a protocol in `brain.kit.protocols`, and `"module:function"` that takes
     a PluginContext and gives an object that keeps to it."""

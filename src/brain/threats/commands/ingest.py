@@ -27,7 +27,7 @@ app: typer.Typer = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def ingest() -> None:
-    """Turn logs into threats."""  # keeps `sshd` a word of its own while it is the only command
+    """Turn logs into threats."""  # keeps `sshd` a word of its own while no other plug-in adds commands
 
 
 @app.command()
