@@ -29,6 +29,7 @@ LIVE = "/api/events/live"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeProcess]:
     with ServeProcess(tmp_path_factory.mktemp("openapi"), "--stream", "memory://") as server:
+        httpx.get(f"{server.url}/openapi.json", timeout=60, trust_env=False)  # the first is built now
         yield server
 
 

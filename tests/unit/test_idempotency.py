@@ -18,10 +18,10 @@ from brain.kit.http import creates_nothing
 from brain.kit.idempotency import request_key
 from brain.policy.approvals import KEPT_SECONDS as APPROVALS_KEPT
 from brain.policy.approvals import KEYS as APPROVAL_KEYS
-from brain.server import openapi, problems, request_keys
+from brain.server import problems, request_keys
 from brain.server.body import BodyReader
 from brain.server.idempotency import Idempotency
-from brain.server.paths import Paths
+from brain.server.paths import Paths, known_paths
 from brain.server.request_keys import COLLECTION, KEPT_SECONDS, LEASE, STARTED, Answer, Busy, Claim, OtherContent
 from brain.server.request_keys import RequestKeys as Keys
 from brain.store import DocumentChange, Written
@@ -156,7 +156,6 @@ class Served:
         self.made: list[str | None] = []
         self.act: Callable[[], object] = lambda: {"made": len(self.made)}
         app = FastAPI()
-        openapi.install(app, with_key=False)
 
         @app.post("/api/things", status_code=201)
         def make(new: dict[str, Any]) -> object:
@@ -167,7 +166,7 @@ class Served:
         def ask(new: dict[str, Any]) -> object:
             return request_key()
 
-        paths = Paths(app)
+        paths = Paths(lambda path: known_paths(app.openapi()))
         problems.install(app, paths.methods)
         app.add_middleware(Idempotency, keys=Keys(self.store), paths=paths)
         app.add_middleware(BodyReader, limit=1000, paths=paths)

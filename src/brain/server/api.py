@@ -36,7 +36,7 @@ class _Part:
         self.make: Callable[[], APIRouter] = routes.make if isinstance(routes, Routes) else lambda: routes
         paths = routes.paths if isinstance(routes, Routes) else None
         self._heads = None if paths is None else frozenset(_head(prefix + path) for path in paths)
-        self.routes: Sequence[BaseRoute] = ()
+        self.routes: Sequence[BaseRoute] | None = None
         self.known: Sequence[KnownPath] | None = None
 
     def names(self, head: str) -> bool:
@@ -106,14 +106,20 @@ class Api:
             if self._framework is None:
                 self._framework = Framework(self._methods, self.document)
             for part in parts:
-                if part.known is None:
+                if part.routes is None:
                     before = len(self._framework.routes)
                     self._framework.include_router(part.make(), prefix=part.prefix)
                     part.routes = self._framework.routes[before:]
+                if part.known is None and not whole:
                     part.known = tuple(known_paths(document_of(self._framework, part.routes, self._with_key)))
             if whole and self._document is None:
-                routes = [route for part in self._parts for route in part.routes]
+                routes = [route for part in self._parts for route in part.routes or ()]
                 self._document = document_of(self._framework, routes, self._with_key)
+                known = {
+                    path: tuple(known_paths({"paths": {path: of}})) for path, of in self._document["paths"].items()
+                }
+                for part in self._parts:
+                    part.known = [one for path, found in known.items() if part.serves(_head(path)) for one in found]
 
     def _methods(self, path: str) -> frozenset[str]:
         return frozenset(method for found in self.known(path) if found.pattern.match(path) for method in found.queries)
