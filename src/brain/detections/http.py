@@ -1,9 +1,8 @@
-"""Detections over HTTP, below /api/detections, and the plug-in opened: its routes and its tasks."""
+"""Detections over HTTP, below /api/detections."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -14,13 +13,10 @@ from pydantic import BaseModel
 
 from brain.detections.loading import Loaded
 from brain.detections.models import Correlation
-from brain.detections.settings import DetectionSettings
 from brain.detections.tables import hits, make_tables
-from brain.detections.tasks import DetectionTasks, load_configured
 from brain.kit.database import reachable, reading
-from brain.kit.database_threads import for_reading, for_tasks
+from brain.kit.database_threads import for_reading
 from brain.kit.views import list_of, view_of
-from brain.plugins import Component, PluginContext
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many.")]
 
@@ -97,13 +93,3 @@ def detections_router(loaded: Loaded, database: sa.Engine) -> APIRouter:
         return await for_reading(database, read_hits, database, limit)
 
     return router
-
-
-@asynccontextmanager
-async def open_component(context: PluginContext) -> AsyncIterator[Component]:
-    """Detections on these parts. Raises InvalidInput for rules that cannot be loaded."""
-    loaded = await for_tasks(context.database, load_configured, context.table(DetectionSettings))
-    tasks = DetectionTasks(context, loaded)
-    await tasks.prepare()
-    router = detections_router(loaded, context.database)
-    yield Component(router, tasks.loops, tasks.metrics, {"detections": tasks.check})

@@ -8,7 +8,7 @@ PLUGIN = Plugin(
     events="brain.detections.events",
     settings="brain.detections.settings:DetectionSettings",
     listens=("policy.*", "threat.*", "immune.*"),  # and what the operator's own rules are about
-    open="brain.detections.http:open_component",
+    open="brain.detections.component:open_component",
     commands={
         "detections": Command("brain.detections.commands:app", "Detections: check, test, list, try on the past."),
         "ingest access-log": Command("brain.detections.ingest_commands:access_log", "Attacks in a web server's log."),

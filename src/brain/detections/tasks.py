@@ -62,7 +62,7 @@ class DetectionTasks:
         wanted = patterns(loaded.rules)
         projector = DetectionProjector(loaded, clock)
         self._projection = (
-            Projection(context, PLUGIN.group, projector.apply, pattern=wanted, committed=self._committed)
+            Projection(context, PLUGIN.group, projector.apply, pattern=wanted, committed=self._news.notify)
             if wanted
             else None
         )
@@ -102,10 +102,6 @@ class DetectionTasks:
             log.warning("a scrape has no figures of detections: the database does not answer", error=str(error))
             return []
         return [found, groups, lost, waiting]
-
-    def _committed(self) -> None:
-        self._shipping.nudge()
-        self._news.notify()
 
     async def _report_forever(self) -> None:
         backoff = Backoff(0.05, 5.0)
