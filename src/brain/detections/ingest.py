@@ -22,7 +22,8 @@ from brain.detections.log_files import Line, LogPlace, identity_of, lines_from, 
 from brain.detections.models import LogKind
 from brain.detections.projector import DetectionProjector
 from brain.detections.ruleset import Record
-from brain.detections.sources import JSON_READERS, WEB, LogRecord
+from brain.detections.sources import JSON_READERS, SSHD, WEB, LogRecord
+from brain.detections.sshd_records import SshdRecords
 from brain.detections.tables import logs, make_tables
 from brain.errors import InvalidInput
 from brain.kit import positions
@@ -35,6 +36,7 @@ REMEMBERED = 500_000
 BATCH = 1_000
 LARGEST = 256 << 20
 """Bytes of one JSON document at most; logs of one object a line have no such bound."""
+_LINES = ("access-log", "sshd")  # kinds that are no JSON
 _EXAMPLES = 5
 _REPEATS = 100_000  # contents of which it is known how often they came
 
@@ -46,6 +48,8 @@ class LogSummary(msgspec.Struct):
     counted: int = 0
     repeated: int = 0
     unreadable: int = 0
+    passed_over: int = 0
+    """Lines of other programs, and those of sshd that say nothing of an attempt."""
     examples: list[tuple[int, str]] = []
 
 
@@ -66,6 +70,8 @@ class LogIngest:
         self._projector = DetectionProjector(loaded, time.time)
         self._kind = kind
         self._extra = extra
+        self._sshd = SshdRecords()
+        self._changed_at = time.time()
         self._repeats: OrderedDict[bytes, int] = OrderedDict()
         make_tables(database)
         create_tables(database, positions.METADATA)
@@ -76,6 +82,8 @@ class LogIngest:
         """Take what the log has after the place that is known. Blocks. Raises InvalidInput and Unavailable."""
         identity = identity_of(path, self._kind)
         place = self._known(identity)
+        if str(path) != "-" and path.exists():
+            self._changed_at = path.stat().st_mtime
         batch: list[_Read] = []
         try:
             with open_log(path) as log:
@@ -106,8 +114,8 @@ class LogIngest:
             text = line.text.strip()
             if not text:
                 continue
-            if self._kind == "access-log":
-                yield _Read(self._web(text), text, after)
+            if self._kind in _LINES:
+                yield from self._line(text, after)
                 continue
             found = _documents(text)
             if found is None and number == 1 and text[:1] in b"[{":
@@ -138,6 +146,21 @@ class LogIngest:
         kind = LogKind(own.category + mine.category, own.product + mine.product, own.service + mine.service)
         return record._replace(kind=kind)
 
+    def _line(self, text: bytes, after: LogPlace) -> Iterator[_Read]:
+        """The records of a line that is no JSON; of one that is passed over, none, and its place."""
+        if self._kind == "access-log":
+            yield _Read(self._web(text), text, after)
+            return
+        found = self._sshd.records(text.decode("utf-8", "replace"), self._changed_at)
+        if found is None:
+            yield _Read(None, text, after)
+            return
+        name = hashlib.sha256(text).hexdigest()[:32]
+        for number, (at, fields) in enumerate(found):
+            yield _Read(LogRecord(fields, at, f"{name}/{number}", SSHD), text + b"/%d" % number, after)
+        if not found:
+            yield _Read(None, b"", after)
+
     def _web(self, text: bytes) -> LogRecord | None:
         found = parse_access_line(text.decode("utf-8", "replace"))
         if found is None:
@@ -151,7 +174,9 @@ class LogIngest:
         summary = self.summary
         for one in batch:
             summary.read += 1
-            if one.record is None:
+            if not one.text:
+                summary.passed_over += 1
+            elif one.record is None:
                 summary.unreadable += 1
                 if len(summary.examples) < _EXAMPLES:
                     summary.examples.append((one.place.lines, one.text[:200].decode("utf-8", "replace")))
@@ -173,7 +198,7 @@ class LogIngest:
         record = one.record
         assert record is not None
         id = record.id
-        if self._kind in ("access-log", "json", "falco", "windows"):  # the same text may be another event
+        if self._kind in ("access-log", "sshd", "json", "falco", "windows"):  # the same text may be another event
             content = hashlib.sha256(one.text).digest()[:16]
             repeats = self._repeats[content] = self._repeats.pop(content, 0) + 1
             if len(self._repeats) > _REPEATS:

@@ -68,6 +68,21 @@ def access_log(
     _ingest("access-log", files, follow, (stream, database), as_json)
 
 
+def auth_log(
+    files: FilesArgument,
+    follow: FollowOption = False,
+    stream: StreamOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put an sshd log to the detections: syslog in all its forms, journalctl's output and its JSON, macOS, Solaris.
+
+    `brain ingest sshd` makes one threat of each address that tries to break in; this one finds guessed passwords, names
+    tried from one address or one name from many, and logins from new addresses.
+    """
+    _ingest("sshd", files, follow, (stream, database), as_json)
+
+
 def json(
     files: FilesArgument,
     follow: FollowOption = False,
@@ -149,6 +164,7 @@ def _check_readable(ingest: LogIngest, kind: str, files: Sequence[Path]) -> None
         raise InvalidInput(f"{names}: no record of {kind} in {summary.read} lines; line {number}: {printable(text)}")
     line = f"{names}: {summary.read} records, {summary.counted} counted"
     line += f", {summary.repeated} known before" if summary.repeated else ""
+    line += f", {summary.passed_over} passed over" if summary.passed_over else ""
     typer.echo(line, err=True)
     if summary.unreadable:
         typer.echo(f"{summary.unreadable} records could not be read, for example", err=True)

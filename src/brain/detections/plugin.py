@@ -12,6 +12,7 @@ PLUGIN = Plugin(
     commands={
         "detections": Command("brain.detections.commands:app", "Detections: check, test, list, try on the past."),
         "ingest access-log": Command("brain.detections.ingest_commands:access_log", "Attacks in a web server's log."),
+        "ingest auth-log": Command("brain.detections.ingest_commands:auth_log", "Guessed passwords in an sshd log."),
         "ingest cloudtrail": Command("brain.detections.ingest_commands:cloudtrail", "Attacks in AWS CloudTrail."),
         "ingest falco": Command("brain.detections.ingest_commands:falco", "Falco's alerts."),
         "ingest json": Command("brain.detections.ingest_commands:json", "JSON records of any logsource."),
