@@ -68,3 +68,19 @@ def rule(name: str, **values: Any) -> str:
     return yaml.safe_dump(
         {"title": name, "name": name, "logsource": {"product": "test"}, "detection": {"s": values, "condition": "s"}}
     )
+
+
+def stream_events(count: int) -> list[bytes]:
+    """Refusals of a few agents, a few of them late, as they are stored in a stream."""
+    import random
+
+    from brain import Event
+
+    chance, at, found = random.Random(7), 1_700_000_000.0, []
+    for _ in range(count):
+        at += chance.expovariate(0.2)
+        late = chance.uniform(0, 25) if chance.random() < 0.1 else 0.0
+        payload = {"agent_id": f"a{chance.randrange(4)}", "action": "read", "resource": f"db/{chance.randrange(40)}"}
+        event = Event(type="policy.action_denied", source="policy_service", payload=payload, timestamp=at - late)
+        found.append(event.encode())
+    return found

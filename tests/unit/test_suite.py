@@ -80,6 +80,7 @@ MAY_SLEEP = {
     "chaos/test_slow_consumer.py::handler": "it is a slow consumer",
     "chaos/test_alerting_killed.py::test_one_page_a_story": RANDOM,
     "chaos/test_changes_killed.py::kill_at_random": RANDOM,
+    "chaos/test_detections_killed.py::kill_at_random": RANDOM,
     "chaos/test_dna_killed.py::kill_at_random": RANDOM,
     "support/dna_worker.py::_work": PACE,
     "conformance/test_event_outbox.py::test_two_processes_that_are_killed_again_and_again": RANDOM,

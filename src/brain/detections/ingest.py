@@ -39,6 +39,7 @@ LARGEST = 256 << 20
 _LINES = ("access-log", "sshd")  # kinds that are no JSON
 _EXAMPLES = 5
 _REPEATS = 100_000  # contents of which it is known how often they came
+_LATELY = 200  # those that are kept with the place
 
 
 class LogSummary(msgspec.Struct):
@@ -72,7 +73,8 @@ class LogIngest:
         self._extra = extra
         self._sshd = SshdRecords()
         self._changed_at = time.time()
-        self._repeats: OrderedDict[bytes, int] = OrderedDict()
+        self._repeats: OrderedDict[str, int] = OrderedDict()
+        self._identity = ""
         make_tables(database)
         create_tables(database, positions.METADATA)
         with database.begin() as db:
@@ -82,12 +84,16 @@ class LogIngest:
         """Take what the log has after the place that is known. Blocks. Raises InvalidInput and Unavailable."""
         identity = identity_of(path, self._kind)
         place = self._known(identity)
+        if identity != self._identity:
+            self._identity, self._repeats = identity, OrderedDict()
         if str(path) != "-" and path.exists():
             self._changed_at = path.stat().st_mtime
         batch: list[_Read] = []
         try:
             with open_log(path) as log:
                 start = start_of(log, place)
+                if start and not self._repeats:
+                    self._repeats.update(place.repeats)
                 for one in self._records(log, place if start else LogPlace(), start, partial):
                     batch.append(one)
                     if len(batch) >= BATCH:
@@ -188,7 +194,8 @@ class LogIngest:
             wanted = _first_of_each(found, fresh)
             self._projector.feed(db, wanted)
             positions.move(db, GROUP, standing._replace(applied=standing.applied + len(wanted)))
-            place = msgspec.to_builtins(batch[-1].place)
+            lately = dict([*self._repeats.items()][-_LATELY:])
+            place = msgspec.to_builtins(msgspec.structs.replace(batch[-1].place, repeats=lately))
             row = {"identity": identity, "kind": self._kind, "path": str(path), "place": place, "read_at": time.time()}
             upsert(db, logs, [row])
         summary.counted += len(wanted)
@@ -199,7 +206,7 @@ class LogIngest:
         assert record is not None
         id = record.id
         if self._kind in ("access-log", "sshd", "json", "falco", "windows"):  # the same text may be another event
-            content = hashlib.sha256(one.text).digest()[:16]
+            content = hashlib.sha256(one.text).hexdigest()[:24]
             repeats = self._repeats[content] = self._repeats.pop(content, 0) + 1
             if len(self._repeats) > _REPEATS:
                 self._repeats.popitem(last=False)

@@ -32,6 +32,8 @@ class LogPlace(msgspec.Struct, frozen=True):
     offset: int = 0
     before: bytes = b""
     lines: int = 0
+    repeats: dict[str, int] = {}
+    """How often the last contents came, for logs whose records have no ids."""
 
 
 class Line(NamedTuple):
@@ -80,7 +82,7 @@ def start_of(log: BinaryIO, place: LogPlace) -> int:
 
 def lines_from(log: BinaryIO, start: int, *, partial: bool) -> Iterator[Line]:
     """The lines from there on. One without an end is given only with `partial`: it may still be written."""
-    if start and log.seekable():
+    if log.seekable():
         log.seek(start)
     end = start
     while True:

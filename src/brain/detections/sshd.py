@@ -1,7 +1,7 @@
 """Lines of sshd's log, as syslog, the journal and others write them, and the attempts that they tell of.
 
 An attempt may be written on three lines, and a line may only mean something with those of its connection before it. So
-a state is kept for each connection: the host and the process. It begins anew with `Connection from`: process ids come
+a state is kept for each connection: the host and the process. It begins again with `Connection from`: process ids come
 again. What a client chooses, such as a user's name, is not taken for an address: lines are read from both ends.
 """
 
@@ -238,8 +238,8 @@ def _helping(message: str, connection: _Connection) -> list[Attempt]:
         return []
     for form in _ENDS:
         if (found := form.fullmatch(message)) is not None:
-            user, connection.waiting = connection.waiting, None
+            waiting, connection.waiting = connection.waiting, None
             connection.pam.clear()
-            if user is not None and not connection.accepted:
-                return [Attempt("refused", user, found["address"], "")]
+            if waiting is not None and not connection.accepted:
+                return [Attempt("refused", waiting, found["address"], "")]
     return []
