@@ -78,6 +78,7 @@ async def test_a_thousand_stops_wait_for_none_of_a_thousand_commands(tmp_path: P
 
 @pytest.mark.long
 @pytest.mark.alone
+@pytest.mark.timeout(900)
 async def test_a_thousand_stops_over_http_wait_for_none_of_a_thousand_commands(tmp_path: Path) -> None:
     """From the request to a server of its own until its robot, in this process, has it: two ways over HTTP."""
     robot, count = Robot(), 1_000
@@ -109,30 +110,29 @@ async def stops_over_http(client: httpx.AsyncClient, robot: Robot, count: int) -
     (await client.post("/policy/rules", json=rule)).raise_for_status()
     lease = (await client.post("/hardware/robots/a/lease", json={"agent_id": "driver-1"})).raise_for_status().json()
     move = {"agent_id": "driver-1", "lease_token": lease["token"], "linear_x": 0.5}
-    many = [asyncio.create_task(client.post("/hardware/robots/a/command", json=move)) for _ in range(count)]
+    many: list[asyncio.Task[httpx.Response]] = []
 
     async def waiting() -> int:
         rows = (await client.get("/hardware/robots")).json()
         return int(next(row["waiting"] for row in rows if row["robot"] == "a"))
 
     async def all_wait() -> bool:
-        done = sum(task.done() for task in many)
-        return await waiting() >= count - done - 1
+        there, on_their_way = await waiting(), sum(not task.done() for task in many)
+        missing = count - on_their_way
+        many.extend(asyncio.create_task(client.post("/hardware/robots/a/command", json=move)) for _ in range(missing))
+        return there >= count * 19 // 20
 
-    await until(all_wait, 300)
     took, least = [], count
     for number in range(count):
+        if number % 100 == 0:
+            await until(all_wait, 120)
         heard, began = len(robot.stops), time.monotonic()
         stop = {"robot_id": "b", "by": "ann", "reason": "a test"}
         (await client.post("/hardware/stop", json=stop)).raise_for_status()
         await until(lambda heard=heard: len(robot.stops) > heard)  # type: ignore[misc]
         took.append(robot.stops[heard] - began)
-        if number % 50 == 49:
-            there = await waiting()
-            least = min(least, there)
-            many += [
-                asyncio.create_task(client.post("/hardware/robots/a/command", json=move)) for _ in range(count - there)
-            ]
+        if number % 100 == 99:
+            least = min(least, await waiting())
     assert least > count // 2, f"at one time only {least} commands waited"
     (await client.post("/hardware/stop", json={"robot_id": "a", "by": "ann", "reason": "the end"})).raise_for_status()
     answers = Counter(answer.status_code for answer in await asyncio.gather(*many))
