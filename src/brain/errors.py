@@ -33,7 +33,6 @@ on the command line each of them ends with exit code 2.
         NotTheOwner                403  a study is changed by its owner and the owner's workers alone
         BadSignature               401  a message's signature is missing or does not fit
         Refused                    502  an outside service will never accept the request
-            Gone                   502  a ticket is not there any more, or is hidden
         JournalFull                507  the disk leaves no room for another event
         NewerSchema                500  the tables were made by a newer version
         MarkMismatch               500  the backend knows another mark of the producer

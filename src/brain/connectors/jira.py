@@ -38,7 +38,6 @@ from brain.connectors.jira_workflow import (
 from brain.connectors.sender import Answer, Refused, Request, Sender, TryLater, json_request, read_words
 from brain.connectors.templates import filled
 from brain.connectors.tickets import (
-    Gone,
     NewTicket,
     Ticket,
     TicketSettings,
@@ -218,7 +217,7 @@ class Jira(TicketSystem[JiraSettings]):
         return True
 
     async def read(self, id: str) -> Ticket:
-        """The issue as it is now. Raises Gone (404: deleted, or hidden from the account) and TryLater."""
+        """The issue as it is now. Raises Refused (404: deleted, or hidden from the account) and TryLater."""
         return self._ticket(await self._issue(id), changed=False)
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: float) -> str:
@@ -234,12 +233,7 @@ class Jira(TicketSystem[JiraSettings]):
             return None
 
     async def _issue(self, id: str) -> dict[str, Any]:
-        try:
-            return await self._read(read_request(self._settings, id), "fields")
-        except Refused as error:
-            if error.service_status in (404, 410):
-                raise Gone(SERVICE, error.service_status, error.words) from error
-            raise
+        return await self._read(read_request(self._settings, id), "fields")
 
     async def _listed(self, id: str) -> list[dict[str, Any]]:
         """The transitions that the account may make now, with the fields of their screens."""

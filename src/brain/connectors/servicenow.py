@@ -24,7 +24,6 @@ from brain.charter import IncidentState
 from brain.connectors.sender import NotYet, Refused, Request, Sender, TryLater, json_request, read_words
 from brain.connectors.templates import filled
 from brain.connectors.tickets import (
-    Gone,
     NewTicket,
     Ticket,
     TicketSettings,
@@ -200,16 +199,11 @@ class ServiceNow(TicketSystem[ServiceNowSettings]):
         return True
 
     async def read(self, id: str) -> Ticket:
-        """The record as it is now. Raises Gone (404: deleted, or hidden from the user) and TryLater."""
+        """The record as it is now. Raises Refused (404: deleted, or hidden from the user) and TryLater."""
         return self._ticket(await self._record(id), changed=False)
 
     async def _record(self, id: str) -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = await self._send(read_request(self._settings, id))
-        except Refused as error:
-            if error.service_status in (404, 410):
-                raise Gone(SERVICE, error.service_status, error.words) from error
-            raise
+        found: dict[str, Any] = await self._send(read_request(self._settings, id))
         return found
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: float) -> str:

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from brain.charter import IncidentState
 from brain.connectors.registry import Registry
-from brain.connectors.sender import Refused, Sender, TryLater
+from brain.connectors.sender import Sender, TryLater
 from brain.errors import InvalidInput, NotFound
 from brain.secret import Secret
 from brain.text import plain_key
@@ -90,8 +90,8 @@ class Ticket(TypedDict):
     """What the system did not store of what was asked."""
 
 
-class Gone(Refused):
-    """There is no such ticket any more for this account: it was deleted, or is hidden."""
+GONE = frozenset({404, 410})
+"""The statuses of Refused with which `read` says that there is no such ticket: it was deleted, or is hidden."""
 
 
 S = TypeVar("S", bound=TicketSettings)
@@ -141,7 +141,7 @@ class TicketSystem(ABC, Generic[S]):
 
     @abstractmethod
     async def read(self, id: str) -> Ticket:
-        """The ticket as it is now. Raises Gone when there is none, and who asks is known to the system."""
+        """The ticket as it is now. Raises Refused (GONE) when there is none for the account that asks."""
 
     def is_of(self, ticket: Ticket, incident_id: str) -> bool:
         """Whether a ticket that was read is this incident's: one that was set up again gives the same keys."""

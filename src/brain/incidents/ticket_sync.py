@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, Row, select, update
 
 from brain.charter import IncidentState
 from brain.connectors.sender import NotYet, Refused, TryLater
-from brain.connectors.tickets import Gone, NewTicket, Ticket, TicketSystem
+from brain.connectors.tickets import GONE, NewTicket, Ticket, TicketSystem
 from brain.errors import BrainError
 from brain.incidents import tables, ticket_text
 from brain.incidents.connections import note_found, note_lost
@@ -128,7 +128,9 @@ class TicketSync:
         key, kind = job.mirror.ticket_key, job.kind
         try:
             ticket = await system.read(job.mirror.ticket_id)
-        except Gone as error:
+        except Refused as error:
+            if error.service_status not in GONE:
+                raise
             return None, f"{key} is gone from {kind}: it was deleted, or is hidden from the account ({error.words})"
         if not system.is_of(ticket, _name(job)):
             return None, f"{key} in {kind} is not this incident's: it does not carry its key"
