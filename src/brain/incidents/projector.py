@@ -99,10 +99,11 @@ def _causes(db: Connection, events: Sequence[Event]) -> dict[str, str]:
 
 
 class _Kept(NamedTuple):
-    """What became of a threat's status: whether it is the latest known, and whether the threat was settled before."""
+    """What became of a threat's status: whether it is the latest known, and whether it opened or settled the threat."""
 
     fresh: bool
     reopened: bool
+    settled: bool
 
 
 class _EventProjection:
@@ -158,6 +159,8 @@ class _EventProjection:
             if threat.status not in _SETTLED:
                 incident = self._transaction.raise_severity(incident, _severity(threat.severity), self._change(text))
             self._evidence.gather(incident, [threat.source], self._event.timestamp)
+            if kept.settled:  # the move that settled it comes later, and is no news then
+                self._resolve_when_settled(incident)
 
     def _threat_became_critical(self, threat: source.CriticalThreat) -> None:
         """Only a link: `threat.updated` of the same change raises the incident's severity."""
@@ -308,13 +311,14 @@ class _EventProjection:
             "version": version,
         }
         if db.execute(insert_into(db, table).on_conflict_do_nothing().values(values)).rowcount == 1:
-            return _Kept(fresh=True, reopened=False)
+            return _Kept(fresh=True, reopened=False, settled=status in _SETTLED)
         before = db.execute(select(table.c.status).where(table.c.threat == id)).scalar_one()
         unversioned = and_(table.c.version == 0, table.c.status_at <= at)
         later = table.c.version <= version if version else unversioned
         new = {name: values[name] for name in ("status", "status_at", "severity", "version")}
         fresh = db.execute(update(table).where(table.c.threat == id, later).values(new)).rowcount == 1
-        return _Kept(fresh, reopened=fresh and before in _SETTLED and status not in _SETTLED)
+        was, is_now = before in _SETTLED, status in _SETTLED
+        return _Kept(fresh, reopened=fresh and was and not is_now, settled=fresh and is_now and not was)
 
 
 def _severity(name: str) -> Severity:
