@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brain import limits
 from brain.json_text import json_fault
-from brain.kit.http import RawBody
+from brain.kit.route_marks import RawBody
 from brain.server.paths import Paths
 from brain.server.problems import problem
 
