@@ -135,5 +135,5 @@ def test_what_waits_is_not_lost(old: sa.Engine) -> None:
     assert left == ["alerting"]
     assert [tuple(row) for row in keys] == [("k", "c", "7", 1.0)]
     assert ("dna_keys" in names, "dna_reports" in names, "reported" in columns) == (False, False, False)
-    assert (versions["hardware"], versions["missions"], versions["metrics"]) == (2, 2, 4)
+    assert (versions["hardware"], versions["missions"], versions["metrics"]) == (2, 2, 5)
     old.dispose()

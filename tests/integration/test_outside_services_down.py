@@ -74,8 +74,8 @@ async def test_all_of_them_down_then_up(stories: int, tmp_path: Path, stand_ins:
 
         # Nobody else notices: decisions are made, events are stored and logged, the server is ready.
         begun = time.monotonic()
-        for number in range(50):
-            question = {"agent_id": f"agent-{number}", "action": "read", "resource": "db"}
+        for number in range(36):  # few enough of each agent, and by few enough agents, to be no threat
+            question = {"agent_id": f"agent-{number % 9}", "action": "read", "resource": "db"}
             (await client.post("/api/policy/evaluate", json=question)).raise_for_status()
         assert time.monotonic() - begun < 30
         assert (await client.get("/readyz")).is_success

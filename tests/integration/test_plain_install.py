@@ -90,7 +90,7 @@ def test_each_way_in_says_the_pip_line(tmp_path: Path) -> None:
     ("absent", "command", "said"),
     [
         ("core", "policy schema", "the command `brain` needs typer, which is not installed; run: {cli}"),
-        (OF_SERVER, "serve", "needs fastapi, which is not installed; run: {server}"),
+        (OF_SERVER, "serve", "needs starlette, which is not installed; run: {server}"),
         (OF_SERVER, "audit verify", "needs cryptography, which is not installed; run: {server}"),
         (OF_CONNECTORS, "demo", "the demo needs httpx, which is not installed; run: {server,connectors}"),
         (

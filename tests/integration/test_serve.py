@@ -35,6 +35,7 @@ def stream_url(request: pytest.FixtureRequest) -> str:
 
 
 def test_rules_threats_health_events_and_the_stream_survive_sigkill(tmp_path: Path, stream_url: str) -> None:
+    (tmp_path / "brain.toml").write_text("[detections]\nenabled = false\n")  # they see a denying rule switched off
     with (
         ServeProcess(tmp_path, "--stream", stream_url) as server,
         httpx.Client(base_url=f"{server.url}/api", trust_env=False) as client,

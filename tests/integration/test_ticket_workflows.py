@@ -370,7 +370,7 @@ async def test_an_issue_that_is_moved_to_another_project_is_still_ours() -> None
         (old,) = jira.issues
         new = old.replace("OPS", "SEC")
         jira.issues[new] = jira.issues.pop(old)  # it keeps its id
-        hooks = TicketWebhooks(at.engine, at.settings, {"jira": at.system}, at.clock, lambda: None)
+        hooks = TicketWebhooks(at.engine, at.settings, {"jira": at.system}, at.clock)
         assert hooks._queue("jira", new, jira.issues[new]["id"])
         at.move("IN_PROGRESS")
         await at.update()

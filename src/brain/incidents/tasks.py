@@ -148,6 +148,9 @@ class IncidentTasks:
             return self._claim_due(db)
 
     def _claim_due(self, db: Connection) -> list[tuple[str, str]]:
+        """Claim tickets to read. One that a change of its incident holds just now is left out: to wait for it while
+        others are held could be to wait for each other.
+        """
         mirrors, incidents = tables.mirrors, tables.incidents
         now = self._clock()
         # One read after now was read by another clock, or before this one was set back.
@@ -168,6 +171,7 @@ class IncidentTasks:
             )
             .order_by(mirrors.c.polled_at)
             .limit(_AT_ONCE)
+            .with_for_update(of=mirrors, skip_locked=True)
         ).all()
         claimed = []
         for incident, kind in found:
