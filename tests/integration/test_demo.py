@@ -89,7 +89,7 @@ def test_it_prints_a_table_and_leaves_the_current_folder_and_the_stream_of_the_s
         folder.mkdir()
     (real / "brain.toml").write_text('stream = "sqlite:///brain.db"\n[audit]\nkey_file = "real.key"\n')
     environment = {"BRAIN_DATABASE": "sqlite:///real.db", "TMPDIR": str(temporary)}
-    ended = brain("demo", "--seconds", "3", folder=real, environment=environment)
+    ended = brain("demo", "--seconds", "1", folder=real, environment=environment)
     assert ended.returncode == 0, ended.stderr
     for name in (*CORE_TYPES, "MTTM"):
         assert name in ended.stdout

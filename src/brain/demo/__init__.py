@@ -50,18 +50,22 @@ async def run_demo(
             tally = Tally()
             watching = asyncio.create_task(_watch(server.stream.subscribe("*"), tally))
             pace = Pace(seed)
-            timer = asyncio.create_task(_end_after(pace, stop, seconds))
             key = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}"} if settings.api_key else {}
             try:
                 async with api_client(server.url, key) as client:
                     api = Api(client)
-                    await Fleet(api, pace, say, run=f"{int(time.time()):x}").live()
+                    fleet = Fleet(api, pace, say, run=f"{int(time.time()):x}")
+                    await fleet.set_up()
+                    ending = asyncio.create_task(_end_after(pace, stop, seconds))
+                    try:
+                        await fleet.live()
+                    finally:
+                        ending.cancel()
                     outcome = await look_back(api, stand_ins, CATCH_UP_SECONDS)
                     await _caught_up(server.stream, tally)
             finally:
-                timer.cancel()
                 watching.cancel()
-                await asyncio.gather(timer, watching, return_exceptions=True)
+                await asyncio.gather(watching, return_exceptions=True)
             return tally, outcome
 
 

@@ -164,10 +164,13 @@ class Fleet:
         self._say = say
         self._run = run
 
-    async def live(self) -> None:
-        """Set up the rules, let everybody act until the pace is over, and remove the rules again."""
+    async def set_up(self) -> None:
+        """Put the rules there."""
         for rule in RULES:
             await self._put_rule(rule)
+
+    async def live(self) -> None:
+        """Let everybody act until the pace is over, but once at least, and remove the rules."""
         try:
             async with asyncio.TaskGroup() as everybody:
                 for agent in AGENTS:
