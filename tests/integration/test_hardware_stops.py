@@ -347,6 +347,8 @@ async def test_wheels_on_pins_turn_and_a_stop_takes_their_power() -> None:
         assert (pin(4).state, pin(22).state, bool(pin(5).state)) == (pytest.approx(0.25), pytest.approx(0.75), True)
         await driver.stop(StopReason.EMERGENCY)
         assert (pin(4).state, pin(22).state, bool(pin(5).state)) == (0, 0, False)
-        await driver.close()
+        await driver.send(command, 2)
+        await driver.close()  # without power, whatever was driven last; the pins are inputs then
+        assert (bool(pin(5).state), pin(5).function, pin(4).function) == (False, "input", "input")
     finally:
         gpiozero.Device.pin_factory = None

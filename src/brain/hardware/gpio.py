@@ -56,11 +56,14 @@ class GpioDriver(Driver[GpioSettings]):
         robot.stop()
 
     async def close(self) -> None:
-        """Let go of the pins; what was on is off then."""
+        """Take the power away and let go of the pins: they become inputs, and the wiring decides their level."""
         if "_parts" in self.__dict__:
-            for part in self.__dict__.pop("_parts"):
-                if part is not None:
-                    part.close()
+            robot, power = self.__dict__.pop("_parts")
+            if power is not None:
+                power.off()
+                power.close()
+            robot.stop()
+            robot.close()
 
     def _share(self, speed: float) -> float:
         return max(-1.0, min(1.0, speed / self.settings.full_speed))
