@@ -86,6 +86,22 @@ def test_unreadable_lines_are_counted_shown_and_not_fatal(brain: Command, tmp_pa
     assert "\x1b[31m" not in ran.err
 
 
+def test_what_is_passed_over_is_counted(brain: Command, tmp_path: Path) -> None:
+    warning = line(
+        "Address 198.51.100.7 maps to a.example, but this does not map back to the address - POSSIBLE BREAK-IN ATTEMPT!"
+    )
+    key = line("Failed publickey for ann from 203.0.113.9 port 4 ssh2: RSA SHA256:x")
+    ran = brain("ingest", "sshd", write(tmp_path, *[warning] * 20, key, line("x", program="cron[7]")), "--json")
+    assert (ran.code, ran.json) == (0, [])
+    assert "passed over: 1 refused keys, 20 reverse-DNS warnings, 1 other lines" in ran.err
+
+
+def test_what_is_no_log_is_an_error(brain: Command, tmp_path: Path) -> None:
+    ran = brain("ingest", "sshd", write(tmp_path, b"a page\n", b"of a novel\n"))
+    assert ran.code == 2
+    assert "no line of a log in 2 lines; line 1: a page" in ran.err
+
+
 def test_an_empty_file_is_an_empty_list(brain: Command, tmp_path: Path) -> None:
     ran = brain("ingest", "sshd", write(tmp_path), "--json")
     assert (ran.code, ran.json) == (0, [])

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brain.kit.sshd.attempts import LineSort
 from brain.threats import Severity, ThreatService
-from brain.threats.sshd import SshdFinding, SshdLog, describe, grade, is_threat, read_sshd, sighting
+from brain.threats.sshd_ingest import SshdIngest
+from brain.threats.sshd_log import SshdFinding, SshdLog, SshdLogs, describe, grade, is_threat, sighting
 from support.sshd_log import attack, failed, line
 
 REFERENCE = datetime(2025, 6, 1).timestamp()
 
 
 def read(*lines: bytes) -> SshdLog:
-    return read_sshd(lines, REFERENCE)
+    return SshdLogs().read(lines, REFERENCE)
 
 
 def only(log: SshdLog) -> SshdFinding:
@@ -38,6 +43,7 @@ def test_each_sort_of_evidence_is_counted_by_source_address() -> None:
             "Address 198.51.100.7 maps to host.example, but this does not map back to the address - "
             "POSSIBLE BREAK-IN ATTEMPT!"
         ),
+        line("User ann from 198.51.100.7 not allowed because not listed in AllowUsers", at="Mar  3 04:05:06"),
         failed("203.0.113.9", at="Mar  4 00:00:00"),
     )
     busy, other = log.findings
@@ -45,15 +51,16 @@ def test_each_sort_of_evidence_is_counted_by_source_address() -> None:
     assert busy.counts == {
         "failed_passwords": 3,
         "invalid_users": 2,
-        "break_in_warnings": 2,
+        "refused_logins": 1,
         "logins_after_failures": 0,
     }
-    assert busy.attempts == 7
+    assert busy.attempts == 6
+    assert log.passed_over == {LineSort.REVERSE_DNS: 2}
     assert dict(busy.users) == {"root": 2, "admin": 1}
     assert busy.hosts == {"gate"}
     assert busy.first_seen == busy.last_seen == datetime(2025, 3, 3, 4, 5, 6).timestamp()
     assert (other.address, other.failed_passwords) == ("203.0.113.9", 1)
-    assert (log.lines, log.unreadable) == (8, 0)
+    assert (log.lines, log.unreadable) == (9, 0)
 
 
 def test_a_repeated_message_counts_as_often_as_it_says() -> None:
@@ -77,6 +84,7 @@ def test_a_repeated_message_counts_as_often_as_it_says() -> None:
         "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=198.51.100.7",
         "Accepted password for alice from 198.51.100.7 port 1 ssh2",
         "Server listening on :: port 22.",
+        "reverse mapping checking getaddrinfo for host.example - POSSIBLE BREAK-IN ATTEMPT!",
         "",
     ],
 )
@@ -101,7 +109,6 @@ def test_other_programs_are_passed_over_whatever_they_say() -> None:
         "message repeated 5 times: [ Failed password for root from 198.51.100.7 po",
         "message repeated many times: [ x]",
         "message repeated 99999999999999999999 times: [ x]",
-        "reverse mapping checking getaddrinfo for host.example - POSSIBLE BREAK-IN ATTEMPT!",
         "Accepted password for",
     ],
 )
@@ -160,14 +167,51 @@ def test_an_ipv4_address_written_as_ipv6_is_the_same_attacker() -> None:
     ]
 
 
+def accepted(method: str = "password", user: str = "root", at: str = "Mar  3 05:00:00") -> bytes:
+    return line(f"Accepted {method} for {user} from 198.51.100.7 port 5 ssh2", at=at)
+
+
 def test_a_login_after_many_failures_is_a_breach() -> None:
-    login = line("Accepted password for root from 198.51.100.7 port 5 ssh2", at="Mar  3 05:00:00")
-    finding = only(read(*attack("198.51.100.7", 10), login))
+    finding = only(read(*attack("198.51.100.7", 10), accepted()))
     assert finding.logins_after_failures == 1
-    assert finding.severity is Severity.CRITICAL
+    assert grade(finding.counts) is Severity.CRITICAL
     assert finding.last_seen == datetime(2025, 3, 3, 5).timestamp()
-    assert only(read(*attack("198.51.100.7", 9), login)).logins_after_failures == 0
-    assert only(read(login, *attack("198.51.100.7", 10))).logins_after_failures == 0
+    assert only(read(*attack("198.51.100.7", 10), accepted("keyboard-interactive/pam"))).logins_after_failures == 1
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [*attack("198.51.100.7", 9), accepted()],
+        [accepted(at="Mar  3 04:00:00"), *attack("198.51.100.7", 10)],
+        [*attack("198.51.100.7", 10), accepted("publickey")],
+        [*attack("198.51.100.7", 10), accepted(user="ann")],
+        [*attack("198.51.100.7", 10), accepted(at="Mar  3 05:00:10")],
+        [*attack("203.0.113.9", 10), accepted()],
+    ],
+    ids=["nine failures", "before them", "by key", "of another user", "an hour after", "from another address"],
+)
+def test_another_login_is_no_breach(lines: list[bytes]) -> None:
+    assert [finding.logins_after_failures for finding in read(*lines).findings] == [0]
+
+
+def test_three_lines_of_one_attempt_count_once() -> None:
+    log = read(
+        line("Invalid user admin from 198.51.100.7 port 4"),
+        line("pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=198.51.100.7"),
+        line("Failed password for invalid user admin from 198.51.100.7 port 4 ssh2"),
+        line("Failed password for invalid user admin from 198.51.100.7 port 4 ssh2"),
+        line("error: maximum authentication attempts exceeded for invalid user admin from 198.51.100.7 port 4 ssh2"),
+        line("Failed publickey for ann from 203.0.113.9 port 4 ssh2: RSA SHA256:x", program="sshd[9]"),
+    )
+    finding = only(log)
+    assert (finding.attempts, finding.failed_passwords, finding.invalid_users, finding.refused_logins) == (2, 2, 1, 0)
+    assert log.passed_over == {LineSort.PART: 1, LineSort.KEY: 1}
+
+
+def test_names_of_any_length_are_counted() -> None:
+    finding = only(read(*[failed("198.51.100.7", user="x" * 60_000)] * 5))
+    assert (finding.attempts, [*finding.users]) == (5, ["x" * 200])
 
 
 @pytest.mark.parametrize(
@@ -177,7 +221,7 @@ def test_a_login_after_many_failures_is_a_breach() -> None:
         ({"failed_passwords": 9, "invalid_users": 9}, Severity.LOW),
         ({"failed_passwords": 10}, Severity.MEDIUM),
         ({"failed_passwords": 49}, Severity.MEDIUM),
-        ({"break_in_warnings": 50}, Severity.HIGH),
+        ({"refused_logins": 50}, Severity.HIGH),
         ({"invalid_users": 199}, Severity.HIGH),
         ({"failed_passwords": 200}, Severity.CRITICAL),
         ({"failed_passwords": 10, "logins_after_failures": 1}, Severity.CRITICAL),
@@ -194,7 +238,7 @@ def test_what_is_a_threat() -> None:
 
 
 def test_description() -> None:
-    counts = {"failed_passwords": 286, "invalid_users": 1, "break_in_warnings": 0, "logins_after_failures": 2}
+    counts = {"failed_passwords": 286, "invalid_users": 1, "break_in_warnings": 3, "logins_after_failures": 2}
     assert describe(counts) == "sshd log: 286 failed passwords, 1 invalid user, 2 successful logins"
 
 
@@ -213,6 +257,65 @@ async def record(service: ThreatService, *lines: bytes) -> None:
     log = read(*lines)
     for finding in log.findings:
         await service.record_sighting(sighting(log, finding))
+
+
+async def ingest(service: ThreatService, *files: Path) -> SshdIngest:
+    made = SshdIngest(files, 5)
+    made.read()
+    await made.record(service)
+    return made
+
+
+def write(path: Path, *lines: bytes) -> Path:
+    """A log that was last written in June 2025."""
+    data = b"".join(lines)
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    os.utime(path, (REFERENCE, REFERENCE))
+    return path
+
+
+async def test_a_guessed_password_is_found_over_a_rotation(tmp_path: Path) -> None:
+    service = ThreatService()
+    first = write(tmp_path / "auth.log.1", *attack("198.51.100.7", 9))
+    second = write(tmp_path / "auth.log", failed("198.51.100.7", at="Mar  3 04:30:00"), accepted())
+    await ingest(service, first)
+    for _ in range(2):
+        await ingest(service, second)
+    [threat] = await service.list_threats()
+    assert threat.metadata["evidence"] == {"failed_passwords": 10, "logins_after_failures": 1}
+    assert threat.severity is Severity.CRITICAL
+    await ingest(service, second, first)
+    assert (await service.get_threat(threat.id)).metadata["evidence"] == threat.metadata["evidence"]
+
+
+async def test_several_files_are_read_from_the_oldest_on_and_packed_ones_too(tmp_path: Path) -> None:
+    old = write(tmp_path / "auth.log.2.gz", *attack("198.51.100.7", 3))
+    new = write(tmp_path / "auth.log", *attack("198.51.100.7", 7), accepted(at="Mar  3 04:00:30"))
+    os.utime(old, (REFERENCE - 86_400, REFERENCE - 86_400))
+    made = await ingest(ThreatService(), new, old)
+    [finding] = made.findings()
+    assert (finding.attempts, finding.logins_after_failures) == (10, 1)
+    assert made.recorded["198.51.100.7"].new
+
+
+async def test_a_log_that_is_followed_grows_is_cut_and_rotated(tmp_path: Path) -> None:
+    service = ThreatService()
+    path = write(tmp_path / "auth.log", *attack("198.51.100.7", 20))
+    made = await ingest(service, path)
+    assert not made.read(partial=False)
+    write(
+        path, *attack("198.51.100.7", 23)[10:], failed("198.51.100.7")[:-1]
+    )  # the head is cut off, the end unfinished
+    assert made.read(partial=False)
+    assert [finding.attempts for finding in made.findings()] == [23]
+    path.rename(tmp_path / "auth.log.1")
+    assert not made.read(partial=False)
+    write(tmp_path / "auth.log.1", *attack("198.51.100.7", 24)[10:])
+    write(path, *attack("198.51.100.7", 1, hour=5))
+    assert made.read(partial=False)
+    await made.record(service)
+    [threat] = await service.list_threats()
+    assert threat.metadata["evidence"] == {"failed_passwords": 25}
 
 
 async def test_reading_again_doubles_nothing_growth_counts_and_another_log_adds() -> None:

@@ -18,7 +18,6 @@ import sqlalchemy as sa
 
 from brain.detections.access_log import parse_access_line
 from brain.detections.loading import Loaded
-from brain.detections.log_files import Line, LogPlace, identity_of, lines_from, open_log, place_after, start_of
 from brain.detections.models import LogKind
 from brain.detections.projector import DetectionProjector
 from brain.detections.ruleset import Record
@@ -28,6 +27,7 @@ from brain.detections.tables import logs, make_tables
 from brain.errors import InvalidInput
 from brain.kit import positions
 from brain.kit.database import create_tables, reachable
+from brain.kit.log_files import Line, LogPlace, identity_of, lines_from, open_log, place_after, start_of
 from brain.kit.sql import upsert
 
 GROUP = "brain.detections.logs"

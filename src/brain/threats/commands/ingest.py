@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,13 +14,22 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+    from brain.settings import CoreSettings
     from brain.threats.sightings import Recorded
-    from brain.threats.sshd import SshdFinding, SshdLog
+    from brain.threats.sshd_ingest import SshdIngest
+    from brain.threats.sshd_log import SshdFinding
 
-LONGEST_LINE = 65_536
-"""Bytes read as one line at most: a longer one is no log line."""
 ROWS = 50
 """Addresses shown in the table, the busiest first; `--json` gives all."""
+LOOK = 0.5
+"""Seconds between two looks at logs that are followed."""
+PASSED_OVER = {
+    "key": "refused keys",
+    "part": "further lines of attempts",
+    "reverse_dns": "reverse-DNS warnings",
+    "other": "other messages of sshd",
+}
+"""Sorts of lines that are no evidence, in words."""
 
 app: typer.Typer = typer.Typer(no_args_is_help=True)
 
@@ -32,78 +41,84 @@ def ingest() -> None:
 
 @app.command()
 def sshd(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An sshd log: auth.log, secure, journalctl's output.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="sshd logs, also packed by gzip or xz; - reads standard input."),
+    ],
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is written, also over rotations.")
+    ] = False,
     stream: StreamOption = None,
     as_json: JsonOption = False,
     least: Annotated[int, typer.Option(min=1, metavar="N", help="Attempts that make an address a threat.")] = 5,
 ) -> None:
-    """Find who tries to break in: failed passwords, invalid users, break-in warnings; one threat per address.
+    """Find who tries to break in: failed passwords, unknown users, refused logins; one threat per address.
 
-    The same file again changes nothing; one that has grown counts as grown; another one adds.
+    Syslog in all its forms, journalctl's output and its JSON, macOS, Solaris. The same file again changes nothing; one
+    that has grown counts as grown; another one adds.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+    from brain.errors import InvalidInput
     from brain.settings import load_settings
+    from brain.threats.sshd_ingest import SshdIngest
 
+    if follow and Path("-") in files:
+        raise InvalidInput("--follow: needs files; standard input (-) is read to its end")
     settings = load_settings(stream=stream, store=stream)
     messages = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
-        log = _read(file, progress)
-        recorded = run(_record(settings.stream, settings.store_url, log, least, progress))
+    made = SshdIngest(files, least)
+    with Progress(*columns, console=messages, transient=True, disable=follow or not messages.is_terminal) as progress:
+        _read(made, files, progress, partial=not follow)
+        if not follow:
+            _check_readable(made, files)
+        run(_record(settings, made, follow))
+    findings = made.findings()
     if as_json:
-        print_json_array(_row(finding, recorded.get(finding.address)) for finding in log.findings)
+        print_json_array(_row(finding, made.recorded.get(finding.address)) for finding in findings)
     else:
-        _print_table(log, recorded)
-    _print_summary(messages, file, log, recorded)
+        _print_table(findings, made.recorded)
+    _print_summary(messages, files, made)
 
 
-def _read(file: Path, progress: Progress) -> SshdLog:
-    """Read the file. Raises InvalidInput when it cannot be."""
+def _read(made: SshdIngest, files: Sequence[Path], progress: Progress, *, partial: bool) -> None:
+    """Read the files. Raises InvalidInput."""
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    task = progress.add_task("reading", total=size or None)
+    made.read(lambda done: progress.update(task, completed=done), partial=partial)
+
+
+def _check_readable(made: SshdIngest, files: Sequence[Path]) -> None:
+    """Raises InvalidInput for a log of which no line could be read."""
     from brain.errors import InvalidInput
-    from brain.threats.sshd import read_sshd
+    from brain.kit.cli.text import printable
 
-    try:
-        with file.open("rb") as opened:
-            about = file.stat()
-            return read_sshd(_lines(opened, progress, about.st_size), about.st_mtime)
-    except OSError as error:
-        raise InvalidInput(f"{file}: cannot be read: {error.strerror}; give the path of an sshd log") from error
-
-
-def _lines(opened: BinaryIO, progress: Progress, size: int) -> Iterator[bytes]:
-    """The lines, the progress shown after every thousand; of one that is too long the rest is skipped."""
-    task = progress.add_task("reading", total=size)
-    number = done = 0
-    while line := opened.readline(LONGEST_LINE):
-        done += len(line)
-        yield line
-        while len(line) == LONGEST_LINE and not line.endswith(b"\n"):
-            line = opened.readline(LONGEST_LINE)
-            done += len(line)
-        number += 1
-        if number % 1_000 == 0:
-            progress.update(task, completed=done)
-    progress.update(task, completed=done)
+    for log in made.logs:
+        if log.lines and log.unreadable == log.lines:
+            number, text = log.examples[0]
+            names = ", ".join(map(str, files))
+            raise InvalidInput(f"{names}: no line of a log in {log.lines} lines; line {number}: {printable(text)}")
 
 
-async def _record(stream_url: str, store_url: str, log: SshdLog, least: int, progress: Progress) -> dict[str, Recorded]:
-    """Record the threats among the findings; by address."""
+async def _record(settings: CoreSettings, made: SshdIngest, follow: bool) -> None:
+    """Record the threats; with `follow` look at the files again and again, until interrupted."""
+    import asyncio
+
     from brain.store import open_store
     from brain.stream import EventStream
     from brain.threats.service import ThreatService
-    from brain.threats.sshd import is_threat, sighting
 
-    threats = [finding for finding in log.findings if is_threat(finding, least)]
-    store = open_store(store_url)
+    store = open_store(settings.store_url)
     try:
-        async with EventStream.open(stream_url) as stream:
+        async with EventStream.open(settings.stream) as stream:
             service = ThreatService(stream, store)
-            return {
-                finding.address: await service.record_sighting(sighting(log, finding))
-                for finding in progress.track(threats, description="recording")
-            }
+            await made.record(service)
+            while follow:
+                await asyncio.sleep(LOOK)
+                if made.read(partial=False):
+                    await made.record(service)
     finally:
         store.close()
 
@@ -117,6 +132,7 @@ def _state(recorded: Recorded | None) -> str:
 def _row(finding: SshdFinding, recorded: Recorded | None) -> Mapping[str, Any]:
     return {
         "source": finding.address,
+        "attempts": finding.attempts,
         **finding.counts,
         "severity": recorded.threat.severity if recorded else None,
         "threat_id": recorded.threat.id if recorded else None,
@@ -128,20 +144,20 @@ def _row(finding: SshdFinding, recorded: Recorded | None) -> Mapping[str, Any]:
     }
 
 
-def _print_table(log: SshdLog, recorded: Mapping[str, Recorded]) -> None:
+def _print_table(findings: Sequence[SshdFinding], recorded: Mapping[str, Recorded]) -> None:
     from rich.table import Table
 
     from brain.kit.cli.tables import print_table
 
-    breached = any(finding.logins_after_failures for finding in log.findings)
+    breached = any(finding.logins_after_failures for finding in findings)
     table = Table()
     table.add_column("Source address", no_wrap=True)
-    for title in ("Failed passwords", "Invalid users", "Break-in warnings", *(["Logins after"] if breached else [])):
+    for title in ("Failed passwords", "Invalid users", "Refused logins", *(["Logins after"] if breached else [])):
         table.add_column(title, justify="right", min_width=max(map(len, title.split())))
     table.add_column("Severity", no_wrap=True)
     table.add_column("State", no_wrap=True)
     table.add_column("Threat", overflow="fold")
-    for finding in log.findings[:ROWS]:
+    for finding in findings[:ROWS]:
         made = recorded.get(finding.address)
         numbers = list(finding.counts.values())
         table.add_row(
@@ -151,20 +167,31 @@ def _print_table(log: SshdLog, recorded: Mapping[str, Recorded]) -> None:
             _state(made),
             made.threat.id if made else "",
         )
-    if log.findings:
+    if findings:
         print_table(table)
 
 
-def _print_summary(messages: Console, file: Path, log: SshdLog, recorded: Mapping[str, Recorded]) -> None:
+def _print_summary(messages: Console, files: Sequence[Path], made: SshdIngest) -> None:
     from brain.kit.cli.text import printable
+    from brain.kit.sshd.attempts import LineSort
 
-    states = [_state(made) for made in recorded.values()]
-    line = f"{file}: {log.lines} lines, {len(log.findings)} addresses, {len(states)} threats"
+    def say(text: str) -> None:
+        messages.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    logs, addresses = made.logs, len(made.findings())
+    states = [_state(one) for one in made.recorded.values()]
+    line = f"{', '.join(map(str, files))}: {sum(log.lines for log in logs)} lines, {addresses} addresses"
+    line += f", {len(states)} threats"
     line += "".join(f", {states.count(state)} {state}" for state in ("new", "grown") if states.count(state))
-    if len(log.findings) > ROWS:
+    if addresses > ROWS:
         line += f"; the table shows the {ROWS} busiest, --json all"
-    messages.print(line, markup=False, highlight=False, soft_wrap=True)
-    if log.unreadable:
-        messages.print(f"{log.unreadable} lines could not be read, for example", markup=False, highlight=False)
-        for number, text in log.examples:
-            messages.print(f"  line {number}: {printable(text)}", markup=False, highlight=False, soft_wrap=True)
+    say(line)
+    passed = {word: sum(log.passed_over[LineSort(sort)] for log in logs) for sort, word in PASSED_OVER.items()}
+    passed["other lines"] = sum(log.other_lines for log in logs)
+    if any(passed.values()):
+        say(f"passed over: {', '.join(f'{number} {word}' for word, number in passed.items() if number)}")
+    unreadable = sum(log.unreadable for log in logs)
+    if unreadable:
+        say(f"{unreadable} lines could not be read, for example")
+        for number, text in [one for log in logs for one in log.examples][:5]:
+            say(f"  line {number}: {printable(text)}")

@@ -1,0 +1,290 @@
+"""The attempts to log in that lines of sshd tell of.
+
+An attempt may be written on three lines, and a line may only mean something with those of its connection before it. So
+a state is kept for each connection: the host and the process. It begins again with `Connection from`: process ids come
+again. What a client chooses, such as a user's name, is not taken for an address: lines are read from both ends.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from brain.kit.sshd.lines import SshdLine
+
+MOST_CONNECTIONS = 20_000
+"""Connections that are remembered; the one that was silent for longest is forgotten."""
+_A = r"\(?(?P<address>[\w.:%-]+?)\)?"
+_PORT = r"(?: port \d+)?(?: on \S+)?"
+_NAMELESS = r"(?:invalid |illegal )?(?:user )?"
+
+
+def _form(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.DOTALL | re.ASCII)
+
+
+_INFO = _form(
+    rf"Failed (?P<method>\S+) for (?P<invalid>invalid user |illegal user )?(?P<user>\S*) from {_A}{_PORT} ssh\d: .*"
+)
+_FAILED = _form(
+    rf"Failed (?P<method>\S+) for (?P<invalid>invalid user |illegal user )?(?P<user>.*) from {_A}{_PORT}"
+    rf"(?: ssh\d)?(?:: .*)?"
+)
+_PAM = _form(
+    rf"(?:[Aa]uthentication (?:failure|error|failed)|User not known to the underlying authentication module) for "
+    rf"{_NAMELESS}(?P<user>.*) from {_A}(?: via \S+)?{_PORT}"
+)
+_UNKNOWN = _form(rf"[Ii](?:nvalid|llegal) user (?P<user>.*?) ?from {_A}{_PORT}")
+_REFUSED = (
+    _form(rf"ROOT LOGIN REFUSED FROM {_A}{_PORT}"),
+    _form(rf"User (?P<user>.*) from {_A} not allowed because .*"),
+    _form(rf"refused connect from \S+ \({_A}\)"),
+    _form(rf"Received disconnect from {_A}{_PORT}: ?3: .*: ?Auth fail"),
+    _form(
+        rf"Disconnecting (?:invalid|authenticating) user (?P<user>.*?) {_A}{_PORT}: ?Change of username or service .*"
+    ),
+)
+_MAXIMUM = _form(rf"maximum authentication attempts exceeded for {_NAMELESS}(?P<user>.*) from {_A}{_PORT}(?: ssh\d)?")
+_ACCEPTED = _form(rf"Accepted (?P<method>\S+) for (?P<user>.*) from {_A}{_PORT}(?: ssh\d)?(?:: .*)?")
+_PAM_UNIX = _form(
+    r"pam_\w+\(sshd:auth\): +authentication failure;.* ruser=(?P<ruser>\S*) +rhost=(?P<address>\S+)"
+    r"(?: +user=(?P<user>\S*))?"
+)
+_BEGINS = _form(rf"Connection from {_A}{_PORT}(?: .*)?")
+_ENDS = (
+    _form(rf"Received disconnect from {_A}{_PORT}: ?11:.*"),
+    _form(
+        rf"(?:Connection (?:closed|reset)|Disconnected)(?: by| from)?(?: (?:invalid|authenticating) user .*?)? {_A}"
+        rf"{_PORT}(?:: .*)?"
+    ),
+)
+_REVERSE_DNS = re.compile(
+    r"reverse mapping checking getaddrinfo for |Address \S+ maps to |Nasty PTR record |POSSIBLE BREAK-IN ATTEMPT"
+).search
+_CUT_OFF = re.compile(r"[Ii](?:nvalid|llegal) user |Accepted \S+ for(?: |$)|message repeated ").match
+_REPEATED = re.compile(r"message repeated (\d{1,9}) times: \[ (.*)\]", re.DOTALL).fullmatch
+
+
+class Attempt(NamedTuple):
+    """What a line says of somebody who wants in. `outcome`: failed, invalid_user, refused, too_many or accepted.
+
+    `again`: it is another line about an attempt that was given before, as `Failed password` after `Invalid user` is.
+    """
+
+    outcome: str
+    user: str
+    address: str
+    method: str
+    times: int = 1
+    again: bool = False
+
+
+class LineSort(StrEnum):
+    """What a line of sshd is good for."""
+
+    ATTEMPT = "attempt"
+    PART = "part"
+    """A further line of an attempt, or one that becomes evidence with others."""
+    KEY = "key"
+    """A key that was refused: clients try several."""
+    REVERSE_DNS = "reverse_dns"
+    CUT_OFF = "cut_off"
+    OTHER = "other"
+
+
+class Told(NamedTuple):
+    """What a line tells: its attempts, and its sort."""
+
+    attempts: Sequence[Attempt]
+    sort: LineSort
+
+
+class _Connection:
+    """What is known of one connection."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self.waiting: str | None = None  # the user of what becomes evidence when the connection ends
+        self.pam: list[str] = []  # the names that a module of PAM refused
+        self.counted = ("", 0)  # whom PAM's own lines were about, and how many: Failed is the same attempt
+        self.claimed: str | None = None  # the user that was refused before its password was asked
+        self.is_known = False  # it made an attempt
+        self.exceeded = False
+        self.accepted = False
+
+
+class SshdAttempts:
+    """Finds the attempts in lines, in the order in which they were written."""
+
+    def __init__(self) -> None:
+        self._connections: OrderedDict[tuple[str, str], _Connection] = OrderedDict()
+
+    def take(self, line: SshdLine) -> Told:
+        """What this line is evidence of, perhaps with those before it."""
+        message, times = _bare(line.message), 1
+        if (repeated := _REPEATED(message)) is not None:
+            times, message = int(repeated[1]), _bare(repeated[2])
+        key = (line.host, line.process)
+        connection = self._connections.get(key)
+        if connection is None or _BEGINS.fullmatch(message):
+            connection = self._connections[key] = _Connection()
+        self._connections.move_to_end(key)
+        if len(self._connections) > MOST_CONNECTIONS:
+            self._connections.popitem(last=False)
+        return _read(message, times, connection)
+
+
+def _bare(message: str) -> str:
+    message = re.sub(r"^\[ID \d+ \S+\] ", "", message.strip("\ufeff \t\r\n"))
+    message = re.sub(r"^kernel: ?\[ *\d+\.\d+\]:? ", "", message)
+    message = re.sub(r"^(?:error|fatal): ", "", message)
+    message = re.sub(r"^PAM: ", "", message)
+    return re.sub(r"(?: \[preauth\])+$", "", message).strip()
+
+
+def _plain(address: str) -> str:
+    """An IPv4 address written as IPv6 is the same attacker."""
+    return address[7:] if address.lower().startswith("::ffff:") and "." in address else address
+
+
+def _read(message: str, times: int, connection: _Connection) -> Told:
+    if (found := _BEGINS.fullmatch(message)) is not None:
+        connection.address = _plain(found["address"])
+        return Told((), LineSort.PART)
+    if message.startswith("Failed "):
+        return _failed(message, times, connection)
+    if (found := _PAM.fullmatch(message)) is not None:
+        user, before = found["user"], connection.counted
+        told = _claimed(connection, Attempt("failed", user, found["address"], "pam", times))
+        connection.counted = (user, times + (before[1] if before[0] == user else 0))
+        return told
+    if (found := _UNKNOWN.fullmatch(message)) is not None:
+        return _claims(connection, Attempt("invalid_user", found["user"], found["address"], "", times))
+    for form in _REFUSED:
+        if (found := form.fullmatch(message)) is not None:
+            named = found.groupdict().get("user")
+            user = named or ("root" if message.startswith("ROOT") else "")
+            one = Attempt("refused", user, found["address"], "", times)
+            return _claims(connection, one) if message.startswith(("ROOT", "User ")) else _summed(connection, one)
+    if (found := _MAXIMUM.fullmatch(message)) is not None:
+        connection.exceeded = True
+        return _summed(connection, Attempt("too_many", found["user"], found["address"], "", times))
+    if (found := _ACCEPTED.fullmatch(message)) is not None:
+        return _accepted(found, connection)
+    return _helping(message, connection)
+
+
+def _told(connection: _Connection, attempt: Attempt) -> Told:
+    attempt = attempt._replace(address=_plain(attempt.address))
+    connection.address = attempt.address
+    connection.waiting, connection.is_known = None, True
+    return Told((attempt,), LineSort.ATTEMPT)
+
+
+def _claims(connection: _Connection, attempt: Attempt) -> Told:
+    """A user is refused before its password is asked: the failure that follows is the same attempt."""
+    is_again = connection.claimed == attempt.user and connection.address == _plain(attempt.address)
+    connection.claimed = attempt.user
+    return _told(connection, attempt._replace(again=is_again))
+
+
+def _claimed(connection: _Connection, attempt: Attempt) -> Told:
+    """A failure, which may be that of a user who was refused before."""
+    is_again = connection.claimed == attempt.user and connection.address == _plain(attempt.address)
+    if connection.claimed == attempt.user:
+        connection.claimed = None
+    return _told(connection, attempt._replace(again=is_again))
+
+
+def _summed(connection: _Connection, attempt: Attempt) -> Told:
+    """The end of a connection for what it did: no attempt of its own where others were given."""
+    is_again = connection.is_known and connection.address == _plain(attempt.address)
+    return _told(connection, attempt._replace(again=is_again))
+
+
+def _failed(message: str, times: int, connection: _Connection) -> Told:
+    found = _FAILED.fullmatch(message)
+    info = _INFO.fullmatch(message)
+    if info is not None and _is_info(message, info, found, connection):
+        found = info
+    if found is None:
+        return Told((), LineSort.CUT_OFF)
+    if found["method"] == "none":  # a client's first probe, which sends no secret
+        return Told((), LineSort.OTHER)
+    user, address = found["user"], found["address"]
+    if found["method"] == "publickey" and not found["invalid"]:
+        connection.address = _plain(address)
+        return Told((), LineSort.KEY)
+    connection.pam.clear()
+    name, counted = connection.counted
+    if name == user and counted:
+        connection.counted = (name, max(0, counted - times))
+        times -= counted
+        if times <= 0:
+            return Told((), LineSort.PART)
+    return _claimed(connection, Attempt("failed", user, address, found["method"], times))
+
+
+def _is_info(message: str, info: re.Match[str], found: re.Match[str] | None, connection: _Connection) -> bool:
+    """Whether what follows `ssh2:` is sshd's own text, and no part of a name.
+
+    A name may look like that too. Then the address that the connection is known by decides.
+    """
+    if found is not None and connection.address in (ends := _plain(found["address"]), _plain(info["address"])):
+        return connection.address != ends
+    return " from " not in message[info.end("address") :] or ": from " in message or "ruser" in message
+
+
+def _accepted(found: re.Match[str], connection: _Connection) -> Told:
+    user, address = found["user"], _plain(found["address"])
+    attempts = [Attempt("accepted", user, address, found["method"])]
+    if connection.pam and user not in connection.pam:
+        attempts.insert(0, Attempt("failed", connection.pam[0], address, "pam"))
+    connection.pam.clear()
+    connection.waiting, connection.accepted, connection.address = None, True, address
+    return Told(attempts, LineSort.ATTEMPT)
+
+
+def _helping(message: str, connection: _Connection) -> Told:
+    """Lines that are evidence only with others of their connection, and those that never are."""
+    if (found := _PAM_UNIX.fullmatch(message)) is not None:
+        return _of_pam(found, connection)
+    if message.startswith("Disconnecting: Too many authentication failures"):
+        user = message.partition(" for ")[2]
+        if connection.address and not connection.exceeded:
+            return _summed(connection, Attempt("too_many", user, connection.address, ""))
+        connection.waiting = None if connection.exceeded else user
+        return Told((), LineSort.PART)
+    if message.startswith("User ") and "not allowed because account is locked" in message:
+        connection.waiting = message[5:].partition(" not allowed")[0]
+        return Told((), LineSort.PART)
+    for form in _ENDS:
+        if (found := form.fullmatch(message)) is not None:
+            return _ended(found["address"], connection)
+    if _REVERSE_DNS(message):
+        return Told((), LineSort.REVERSE_DNS)
+    return Told((), LineSort.CUT_OFF if _CUT_OFF(message) else LineSort.OTHER)
+
+
+def _of_pam(found: re.Match[str], connection: _Connection) -> Told:
+    name, address = found["user"] or found["ruser"], _plain(found["address"])
+    connection.address = connection.address or address
+    before = [*connection.pam]
+    if not name or name in before:
+        return Told((), LineSort.PART)
+    connection.pam.append(name)
+    if not before:
+        return Told((), LineSort.PART)
+    return Told((Attempt("failed", before[0], address, "pam"),), LineSort.ATTEMPT)
+
+
+def _ended(address: str, connection: _Connection) -> Told:
+    waiting, connection.waiting = connection.waiting, None
+    connection.claimed, connection.is_known, connection.counted = None, False, ("", 0)
+    connection.pam.clear()
+    if waiting is None or connection.accepted:
+        return Told((), LineSort.OTHER)
+    return Told((Attempt("refused", waiting, _plain(address), ""),), LineSort.ATTEMPT)
