@@ -115,6 +115,7 @@ class SshdLogs:
     def __init__(self) -> None:
         self._attempts = SshdAttempts()
         self._guesses = Guesses()
+        self._moment: tuple[str | None, float, float | None] = (None, 0.0, None)
 
     def read(self, lines: Iterable[bytes], reference: float, log: SshdLog | None = None) -> SshdLog:
         """Read a log, or what `log` has grown by.
@@ -147,20 +148,22 @@ class SshdLogs:
 
     def _take(self, log: SshdLog, line: SshdLine, reference: float) -> bool:
         """Count a line of sshd; whether it could be read."""
-        at = moment_of(line.time, reference)
+        if line.time != self._moment[0] or reference != self._moment[1]:  # many lines of one second: worked out once
+            self._moment = (line.time, reference, moment_of(line.time, reference))
+        at = self._moment[2]
         if at is None and line.time and not line.time.startswith("["):
             return False
         at = reference if at is None else at
         log.began_at = at if log.began_at is None else log.began_at
-        told = self._attempts.take(line)
-        for attempt in told.attempts:
+        evidence = self._attempts.take(line)
+        for attempt in evidence.attempts:
             if attempt.outcome == "accepted":
                 self._login(log, attempt, line.host, at)
             else:
                 self._count(log.finding(attempt.address, line.host, at), attempt, at)
-        if told.sort is not LineSort.ATTEMPT and told.sort is not LineSort.CUT_OFF:
-            log.passed_over[told.sort] += 1
-        return told.sort is not LineSort.CUT_OFF
+        if evidence.sort is not LineSort.ATTEMPT and evidence.sort is not LineSort.CUT_OFF:
+            log.passed_over[evidence.sort] += 1
+        return evidence.sort is not LineSort.CUT_OFF
 
     def _count(self, finding: SshdFinding, attempt: Attempt, at: float) -> None:
         user, times = attempt.user[: limits.ID], attempt.times

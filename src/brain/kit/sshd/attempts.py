@@ -39,12 +39,16 @@ _PAM = _form(
 )
 _UNKNOWN = _form(rf"[Ii](?:nvalid|llegal) user (?P<user>.*?) ?from {_A}{_PORT}")
 _REFUSED = (
-    _form(rf"ROOT LOGIN REFUSED FROM {_A}{_PORT}"),
-    _form(rf"User (?P<user>.*) from {_A} not allowed because .*"),
-    _form(rf"refused connect from \S+ \({_A}\)"),
-    _form(rf"Received disconnect from {_A}{_PORT}: ?3: .*: ?Auth fail"),
-    _form(
-        rf"Disconnecting (?:invalid|authenticating) user (?P<user>.*?) {_A}{_PORT}: ?Change of username or service .*"
+    ("ROOT LOGIN ", _form(rf"ROOT LOGIN REFUSED FROM {_A}{_PORT}")),
+    ("User ", _form(rf"User (?P<user>.*) from {_A} not allowed because .*")),
+    ("refused connect ", _form(rf"refused connect from \S+ \({_A}\)")),
+    ("Received disconnect ", _form(rf"Received disconnect from {_A}{_PORT}: ?3: .*: ?Auth fail")),
+    (
+        "Disconnecting ",
+        _form(
+            rf"Disconnecting (?:invalid|authenticating) user (?P<user>.*?) {_A}{_PORT}: ?"
+            r"Change of username or service .*"
+        ),
     ),
 )
 _MAXIMUM = _form(rf"maximum authentication attempts exceeded for {_NAMELESS}(?P<user>.*) from {_A}{_PORT}(?: ssh\d)?")
@@ -53,6 +57,8 @@ _PAM_UNIX = _form(
     r"pam_\w+\(sshd:auth\): +authentication failure;.* ruser=(?P<ruser>\S*) +rhost=(?P<address>\S+)"
     r"(?: +user=(?P<user>\S*))?"
 )
+_PAM_BEGINS = ("Authentication ", "authentication ", "User not known ")
+_UNKNOWN_BEGINS = ("Invalid ", "invalid ", "Illegal ", "illegal ")
 _BEGINS = _form(rf"Connection from {_A}{_PORT}(?: .*)?")
 _ENDS = (
     _form(rf"Received disconnect from {_A}{_PORT}: ?11:.*"),
@@ -65,6 +71,9 @@ _REVERSE_DNS = re.compile(
     r"reverse mapping checking getaddrinfo for |Address \S+ maps to |Nasty PTR record |POSSIBLE BREAK-IN ATTEMPT"
 ).search
 _CUT_OFF = re.compile(r"[Ii](?:nvalid|llegal) user |Accepted \S+ for(?: |$)|message repeated ").match
+_ID = re.compile(r"^\[ID \d+ \S+\] ").sub
+_KERNEL = re.compile(r"^kernel: ?\[ *\d+\.\d+\]:? ").sub
+_NEVER = re.compile(r"input_userauth_request: |pam_\w+\(sshd:(?!auth\): +authentication failure;)|PAM \d").match
 _REPEATED = re.compile(r"message repeated (\d{1,9}) times: \[ (.*)\]", re.DOTALL).fullmatch
 
 
@@ -95,7 +104,7 @@ class LineSort(StrEnum):
     OTHER = "other"
 
 
-class Told(NamedTuple):
+class Evidence(NamedTuple):
     """What a line tells: its attempts, and its sort."""
 
     attempts: Sequence[Attempt]
@@ -122,14 +131,14 @@ class SshdAttempts:
     def __init__(self) -> None:
         self._connections: OrderedDict[tuple[str, str], _Connection] = OrderedDict()
 
-    def take(self, line: SshdLine) -> Told:
+    def take(self, line: SshdLine) -> Evidence:
         """What this line is evidence of, perhaps with those before it."""
         message, times = _bare(line.message), 1
-        if (repeated := _REPEATED(message)) is not None:
+        if message.startswith("message repeated ") and (repeated := _REPEATED(message)) is not None:
             times, message = int(repeated[1]), _bare(repeated[2])
         key = (line.host, line.process)
         connection = self._connections.get(key)
-        if connection is None or _BEGINS.fullmatch(message):
+        if connection is None or message.startswith("Connection from "):
             connection = self._connections[key] = _Connection()
         self._connections.move_to_end(key)
         if len(self._connections) > MOST_CONNECTIONS:
@@ -138,11 +147,15 @@ class SshdAttempts:
 
 
 def _bare(message: str) -> str:
-    message = re.sub(r"^\[ID \d+ \S+\] ", "", message.strip("\ufeff \t\r\n"))
-    message = re.sub(r"^kernel: ?\[ *\d+\.\d+\]:? ", "", message)
-    message = re.sub(r"^(?:error|fatal): ", "", message)
-    message = re.sub(r"^PAM: ", "", message)
-    return re.sub(r"(?: \[preauth\])+$", "", message).strip()
+    message = message.strip("\ufeff \t\r\n")
+    if message.startswith("[ID "):
+        message = _ID("", message)
+    if message.startswith("kernel:"):
+        message = _KERNEL("", message)
+    message = message.removeprefix("error: ").removeprefix("fatal: ").removeprefix("PAM: ")
+    while message.endswith(" [preauth]"):
+        message = message.removesuffix(" [preauth]")
+    return message.strip()
 
 
 def _plain(address: str) -> str:
@@ -150,81 +163,83 @@ def _plain(address: str) -> str:
     return address[7:] if address.lower().startswith("::ffff:") and "." in address else address
 
 
-def _read(message: str, times: int, connection: _Connection) -> Told:
-    if (found := _BEGINS.fullmatch(message)) is not None:
+def _read(message: str, times: int, connection: _Connection) -> Evidence:
+    if message.startswith("Connection from ") and (found := _BEGINS.fullmatch(message)) is not None:
         connection.address = _plain(found["address"])
-        return Told((), LineSort.PART)
+        return Evidence((), LineSort.PART)
     if message.startswith("Failed "):
         return _failed(message, times, connection)
-    if (found := _PAM.fullmatch(message)) is not None:
+    if _NEVER(message):
+        return Evidence((), LineSort.OTHER)
+    if message.startswith(_PAM_BEGINS) and (found := _PAM.fullmatch(message)) is not None:
         user, before = found["user"], connection.counted
-        told = _claimed(connection, Attempt("failed", user, found["address"], "pam", times))
+        evidence = _claimed(connection, Attempt("failed", user, found["address"], "pam", times))
         connection.counted = (user, times + (before[1] if before[0] == user else 0))
-        return told
-    if (found := _UNKNOWN.fullmatch(message)) is not None:
+        return evidence
+    if message.startswith(_UNKNOWN_BEGINS) and (found := _UNKNOWN.fullmatch(message)) is not None:
         return _claims(connection, Attempt("invalid_user", found["user"], found["address"], "", times))
-    for form in _REFUSED:
-        if (found := form.fullmatch(message)) is not None:
+    for begin, form in _REFUSED:
+        if message.startswith(begin) and (found := form.fullmatch(message)) is not None:
             named = found.groupdict().get("user")
             user = named or ("root" if message.startswith("ROOT") else "")
             one = Attempt("refused", user, found["address"], "", times)
             return _claims(connection, one) if message.startswith(("ROOT", "User ")) else _summed(connection, one)
-    if (found := _MAXIMUM.fullmatch(message)) is not None:
+    if message.startswith("maximum ") and (found := _MAXIMUM.fullmatch(message)) is not None:
         connection.exceeded = True
         return _summed(connection, Attempt("too_many", found["user"], found["address"], "", times))
-    if (found := _ACCEPTED.fullmatch(message)) is not None:
+    if message.startswith("Accepted ") and (found := _ACCEPTED.fullmatch(message)) is not None:
         return _accepted(found, connection)
     return _helping(message, connection)
 
 
-def _told(connection: _Connection, attempt: Attempt) -> Told:
+def _made(connection: _Connection, attempt: Attempt) -> Evidence:
     attempt = attempt._replace(address=_plain(attempt.address))
     connection.address = attempt.address
     connection.waiting, connection.is_known = None, True
-    return Told((attempt,), LineSort.ATTEMPT)
+    return Evidence((attempt,), LineSort.ATTEMPT)
 
 
-def _claims(connection: _Connection, attempt: Attempt) -> Told:
+def _claims(connection: _Connection, attempt: Attempt) -> Evidence:
     """A user is refused before its password is asked: the failure that follows is the same attempt."""
     is_again = connection.claimed == attempt.user and connection.address == _plain(attempt.address)
     connection.claimed = attempt.user
-    return _told(connection, attempt._replace(again=is_again))
+    return _made(connection, attempt._replace(again=is_again))
 
 
-def _claimed(connection: _Connection, attempt: Attempt) -> Told:
+def _claimed(connection: _Connection, attempt: Attempt) -> Evidence:
     """A failure, which may be that of a user who was refused before."""
     is_again = connection.claimed == attempt.user and connection.address == _plain(attempt.address)
     if connection.claimed == attempt.user:
         connection.claimed = None
-    return _told(connection, attempt._replace(again=is_again))
+    return _made(connection, attempt._replace(again=is_again))
 
 
-def _summed(connection: _Connection, attempt: Attempt) -> Told:
+def _summed(connection: _Connection, attempt: Attempt) -> Evidence:
     """The end of a connection for what it did: no attempt of its own where others were given."""
     is_again = connection.is_known and connection.address == _plain(attempt.address)
-    return _told(connection, attempt._replace(again=is_again))
+    return _made(connection, attempt._replace(again=is_again))
 
 
-def _failed(message: str, times: int, connection: _Connection) -> Told:
+def _failed(message: str, times: int, connection: _Connection) -> Evidence:
     found = _FAILED.fullmatch(message)
-    info = _INFO.fullmatch(message)
+    info = _INFO.fullmatch(message) if ": " in message else None
     if info is not None and _is_info(message, info, found, connection):
         found = info
     if found is None:
-        return Told((), LineSort.CUT_OFF)
+        return Evidence((), LineSort.CUT_OFF)
     if found["method"] == "none":  # a client's first probe, which sends no secret
-        return Told((), LineSort.OTHER)
+        return Evidence((), LineSort.OTHER)
     user, address = found["user"], found["address"]
     if found["method"] == "publickey" and not found["invalid"]:
         connection.address = _plain(address)
-        return Told((), LineSort.KEY)
+        return Evidence((), LineSort.KEY)
     connection.pam.clear()
     name, counted = connection.counted
     if name == user and counted:
         connection.counted = (name, max(0, counted - times))
         times -= counted
         if times <= 0:
-            return Told((), LineSort.PART)
+            return Evidence((), LineSort.PART)
     return _claimed(connection, Attempt("failed", user, address, found["method"], times))
 
 
@@ -238,53 +253,53 @@ def _is_info(message: str, info: re.Match[str], found: re.Match[str] | None, con
     return " from " not in message[info.end("address") :] or ": from " in message or "ruser" in message
 
 
-def _accepted(found: re.Match[str], connection: _Connection) -> Told:
+def _accepted(found: re.Match[str], connection: _Connection) -> Evidence:
     user, address = found["user"], _plain(found["address"])
     attempts = [Attempt("accepted", user, address, found["method"])]
     if connection.pam and user not in connection.pam:
         attempts.insert(0, Attempt("failed", connection.pam[0], address, "pam"))
     connection.pam.clear()
     connection.waiting, connection.accepted, connection.address = None, True, address
-    return Told(attempts, LineSort.ATTEMPT)
+    return Evidence(attempts, LineSort.ATTEMPT)
 
 
-def _helping(message: str, connection: _Connection) -> Told:
+def _helping(message: str, connection: _Connection) -> Evidence:
     """Lines that are evidence only with others of their connection, and those that never are."""
-    if (found := _PAM_UNIX.fullmatch(message)) is not None:
+    if message.startswith("pam_") and (found := _PAM_UNIX.fullmatch(message)) is not None:
         return _of_pam(found, connection)
     if message.startswith("Disconnecting: Too many authentication failures"):
         user = message.partition(" for ")[2]
         if connection.address and not connection.exceeded:
             return _summed(connection, Attempt("too_many", user, connection.address, ""))
         connection.waiting = None if connection.exceeded else user
-        return Told((), LineSort.PART)
+        return Evidence((), LineSort.PART)
     if message.startswith("User ") and "not allowed because account is locked" in message:
         connection.waiting = message[5:].partition(" not allowed")[0]
-        return Told((), LineSort.PART)
-    for form in _ENDS:
+        return Evidence((), LineSort.PART)
+    for form in _ENDS if message.startswith(("Received ", "Connection ", "Disconnected ")) else ():
         if (found := form.fullmatch(message)) is not None:
             return _ended(found["address"], connection)
     if _REVERSE_DNS(message):
-        return Told((), LineSort.REVERSE_DNS)
-    return Told((), LineSort.CUT_OFF if _CUT_OFF(message) else LineSort.OTHER)
+        return Evidence((), LineSort.REVERSE_DNS)
+    return Evidence((), LineSort.CUT_OFF if _CUT_OFF(message) else LineSort.OTHER)
 
 
-def _of_pam(found: re.Match[str], connection: _Connection) -> Told:
+def _of_pam(found: re.Match[str], connection: _Connection) -> Evidence:
     name, address = found["user"] or found["ruser"], _plain(found["address"])
     connection.address = connection.address or address
     before = [*connection.pam]
     if not name or name in before:
-        return Told((), LineSort.PART)
+        return Evidence((), LineSort.PART)
     connection.pam.append(name)
     if not before:
-        return Told((), LineSort.PART)
-    return Told((Attempt("failed", before[0], address, "pam"),), LineSort.ATTEMPT)
+        return Evidence((), LineSort.PART)
+    return Evidence((Attempt("failed", before[0], address, "pam"),), LineSort.ATTEMPT)
 
 
-def _ended(address: str, connection: _Connection) -> Told:
+def _ended(address: str, connection: _Connection) -> Evidence:
     waiting, connection.waiting = connection.waiting, None
     connection.claimed, connection.is_known, connection.counted = None, False, ("", 0)
     connection.pam.clear()
     if waiting is None or connection.accepted:
-        return Told((), LineSort.OTHER)
-    return Told((Attempt("refused", waiting, _plain(address), ""),), LineSort.ATTEMPT)
+        return Evidence((), LineSort.OTHER)
+    return Evidence((Attempt("refused", waiting, _plain(address), ""),), LineSort.ATTEMPT)

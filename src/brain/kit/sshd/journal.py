@@ -31,6 +31,8 @@ class SshdReader:
 
     def read(self, text: str) -> list[SshdLine] | None:
         """The lines of sshd that this one completes: one, or none; None for what is no line of a log."""
+        if self._fields is None and self._object is None and (line := read_line(text)) is not None:
+            return [line]
         if self._object is not None:
             return self._more_of_object(text)
         if text.strip() == "{":
