@@ -1,6 +1,6 @@
 """The detections plug-in, declared."""
 
-from brain.plugins import Command, Plugin
+from brain.plugins import Command, Plugin, View
 
 PLUGIN = Plugin(
     name="detections",
@@ -18,4 +18,5 @@ PLUGIN = Plugin(
         "ingest json": Command("brain.detections.ingest_commands:json", "JSON records of any logsource."),
         "ingest k8s-audit": Command("brain.detections.ingest_commands:k8s_audit", "Attacks on Kubernetes."),
     },
+    view=View("Detections", "brain.detections:page", section="Respond"),
 )
