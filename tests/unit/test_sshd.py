@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain.kit.sshd.attempts import LineSort
+from brain.store import Store
+from brain.store.memory import MemoryStore
 from brain.threats import Severity, ThreatService
+from brain.threats.log_places import LogPlaces
 from brain.threats.sshd_ingest import SshdIngest
 from brain.threats.sshd_log import SshdFinding, SshdLog, SshdLogs, describe, grade, is_threat, sighting
 from support.sshd_log import attack, failed, line
@@ -259,8 +262,8 @@ async def record(service: ThreatService, *lines: bytes) -> None:
         await service.record_sighting(sighting(log, finding))
 
 
-async def ingest(service: ThreatService, *files: Path) -> SshdIngest:
-    made = SshdIngest(files, 5)
+async def ingest(service: ThreatService, *files: Path, store: Store | None = None) -> SshdIngest:
+    made = SshdIngest(files, 5, LogPlaces(store or MemoryStore()))
     made.read()
     await made.record(service)
     return made
@@ -296,6 +299,26 @@ async def test_several_files_are_read_from_the_oldest_on_and_packed_ones_too(tmp
     [finding] = made.findings()
     assert (finding.attempts, finding.logins_after_failures) == (10, 1)
     assert made.recorded["198.51.100.7"].new
+
+
+async def test_a_log_whose_head_is_cut_off_counts_once(tmp_path: Path) -> None:
+    store, lines = MemoryStore(), attack("198.51.100.7", 60)
+    service = ThreatService(store=store)
+    path = write(tmp_path / "auth.log", *lines[:30])
+
+    async def evidence(*written: bytes) -> int:
+        write(path, *written)
+        await ingest(service, path, store=store)
+        [threat] = await service.list_threats()
+        return int(threat.metadata["evidence"]["failed_passwords"])
+
+    assert await evidence(*lines[:30]) == 30
+    assert await evidence(*lines[10:30]) == 30
+    assert await evidence(*lines[10:40]) == 40
+    assert await evidence(*lines[10:40]) == 40
+    assert await evidence(*lines[25:50]) == 50
+    assert await evidence(*attack("198.51.100.7", 7, hour=6)) == 57  # another file in its place
+    assert await evidence(*attack("198.51.100.7", 9, hour=6)) == 59
 
 
 async def test_a_log_that_is_followed_grows_is_cut_and_rotated(tmp_path: Path) -> None:

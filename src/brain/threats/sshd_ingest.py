@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import BinaryIO
 from brain.errors import InvalidInput
 from brain.kit.log_files import LogPlace, lines_from, open_log, place_after, start_of
 from brain.threats.guesses import belongs_to
+from brain.threats.log_places import HEAD_BYTES, KnownLog, LogPlaces
 from brain.threats.models import Threat
 from brain.threats.service import ThreatService
 from brain.threats.sightings import Recorded
@@ -29,12 +31,15 @@ class _File:
     path: Path
     log: SshdLog = field(default_factory=SshdLog)
     place: LogPlace = field(default_factory=LogPlace)
+    head: bytes = b""
+    is_cut: bool = False
 
 
 class SshdIngest:
     """Reads files, and records what they hold. `least`: attempts that make an address a threat."""
 
-    def __init__(self, paths: Sequence[Path], least: int) -> None:
+    def __init__(self, paths: Sequence[Path], least: int, places: LogPlaces) -> None:
+        self._places = places
         self._files = [_File(path) for path in sorted(paths, key=_written_at)]
         self._ended: list[SshdLog] = []  # those that were rotated away while they were followed
         self._logs = SshdLogs()
@@ -78,6 +83,8 @@ class SshdIngest:
         start = start_of(opened, one.place)
         if one.place.offset and not start:  # another file in its place
             self._end(one)
+        if not one.place.offset and opened.seekable():
+            start = self._begin(one, opened)
 
         def lines() -> Iterator[bytes]:
             for number, line in enumerate(lines_from(opened, start, partial=partial), 1):
@@ -89,6 +96,16 @@ class SshdIngest:
 
         self._logs.read(lines(), _written_at(one.path), one.log)
 
+    def _begin(self, one: _File, opened: BinaryIO) -> int:
+        """Where to begin with a file: at its start, or behind what is known of one whose head was cut off."""
+        known = self._places.get(one.path)
+        start = known.start(opened)
+        if start:
+            one.log.identity, one.place, one.is_cut = known.reading(), known.place, True
+        opened.seek(0)
+        one.head = opened.read(HEAD_BYTES)
+        return start
+
     def _end(self, one: _File) -> None:
         """The file was rotated away: read its end where it is now, and begin with the new one."""
         moved = one.path.with_name(f"{one.path.name}.1")
@@ -98,7 +115,7 @@ class SshdIngest:
                 rest = [line.text for line in lines_from(opened, start, partial=True)] if start else []
             self._logs.read(rest, _written_at(moved), one.log)
         self._ended.append(one.log)
-        one.log, one.place = SshdLog(), LogPlace()
+        one.log, one.place, one.is_cut = SshdLog(), LogPlace(), False
 
     async def record(self, service: ThreatService) -> None:
         """Record the threats among the findings, those that are news."""
@@ -121,6 +138,12 @@ class SshdIngest:
                     is_changed = made.changed or (before is not None and before.changed)
                     self.recorded[finding.address] = Recorded(made.threat, is_new, is_changed)
                     self._sent[key] = finding.counts
+        await asyncio.to_thread(self._keep_places)
+
+    def _keep_places(self) -> None:
+        for one in self._files:
+            if one.head:
+                self._places.put(one.path, KnownLog(one.head[: one.place.offset], one.place, one.is_cut))
 
 
 def _failures_before(threat: Threat, log: SshdLog) -> object:

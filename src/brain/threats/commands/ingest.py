@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from brain.settings import CoreSettings
+    from brain.store import Store
     from brain.threats.sightings import Recorded
     from brain.threats.sshd_ingest import SshdIngest
     from brain.threats.sshd_log import SshdFinding
@@ -62,6 +64,8 @@ def sshd(
 
     from brain.errors import InvalidInput
     from brain.settings import load_settings
+    from brain.store import open_store
+    from brain.threats.log_places import LogPlaces
     from brain.threats.sshd_ingest import SshdIngest
 
     if follow and Path("-") in files:
@@ -69,12 +73,15 @@ def sshd(
     settings = load_settings(stream=stream, store=stream)
     messages = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    made = SshdIngest(files, least)
-    with Progress(*columns, console=messages, transient=True, disable=follow or not messages.is_terminal) as progress:
+    with (
+        closing(open_store(settings.store_url)) as store,
+        Progress(*columns, console=messages, transient=True, disable=follow or not messages.is_terminal) as progress,
+    ):
+        made = SshdIngest(files, least, LogPlaces(store))
         _read(made, files, progress, partial=not follow)
         if not follow:
             _check_readable(made, files)
-        run(_record(settings, made, follow))
+        run(_record(settings, store, made, follow))
     findings = made.findings()
     if as_json:
         print_json_array(_row(finding, made.recorded.get(finding.address)) for finding in findings)
@@ -102,25 +109,20 @@ def _check_readable(made: SshdIngest, files: Sequence[Path]) -> None:
             raise InvalidInput(f"{names}: no line of a log in {log.lines} lines; line {number}: {printable(text)}")
 
 
-async def _record(settings: CoreSettings, made: SshdIngest, follow: bool) -> None:
+async def _record(settings: CoreSettings, store: Store, made: SshdIngest, follow: bool) -> None:
     """Record the threats; with `follow` look at the files again and again, until interrupted."""
     import asyncio
 
-    from brain.store import open_store
     from brain.stream import EventStream
     from brain.threats.service import ThreatService
 
-    store = open_store(settings.store_url)
-    try:
-        async with EventStream.open(settings.stream) as stream:
-            service = ThreatService(stream, store)
-            await made.record(service)
-            while follow:
-                await asyncio.sleep(LOOK)
-                if made.read(partial=False):
-                    await made.record(service)
-    finally:
-        store.close()
+    async with EventStream.open(settings.stream) as stream:
+        service = ThreatService(stream, store)
+        await made.record(service)
+        while follow:
+            await asyncio.sleep(LOOK)
+            if made.read(partial=False):
+                await made.record(service)
 
 
 def _state(recorded: Recorded | None) -> str:
