@@ -31,6 +31,8 @@ def found(*lines: str) -> list[tuple[str, str, str]]:
         f"<38>Dec  3 04:05:06 gate sshd[812]: {FAILED}",
         f"<auth.info>Dec  3 04:05:06 gate sshd[812]: {FAILED}",
         f"Dec  3 04:05:06 gate auth.info sshd[812]: {FAILED}",
+        f"Wed Dec  3 04:05:06 2025 auth.info sshd[812]: {FAILED}",
+        f"Wed 2025-12-03 04:05:06 +03 gate sshd[812]: {FAILED}",
         f"Dec  3 04:05:06 sshd[812]: {FAILED}",
         f"Dec  3 04:05:06 [sshd] {FAILED}",
         f"Dec  3 04:05:06 gate sshd[812]: [ID 800047 auth.info] {FAILED}",
@@ -156,6 +158,7 @@ def test_entries_of_the_journal_on_many_lines(entry: list[str]) -> None:
     [
         ("Mar  3 04:05:06", (2025, 6, 1), (2025, 3, 3, 4, 5, 6)),
         ("Mar 3 04:05:06 2019", (2025, 6, 1), (2019, 3, 3, 4, 5, 6)),
+        ("Sun Mar  3 04:05:06 2019", (2025, 6, 1), (2019, 3, 3, 4, 5, 6)),
         ("Dec 31 23:59:59", (2025, 1, 1, 0, 0, 5), (2024, 12, 31, 23, 59, 59)),
         ("Jan  1 00:00:01", (2025, 1, 1, 0, 0, 5), (2025, 1, 1, 0, 0, 1)),
         ("Jun  1 20:00:00", (2025, 6, 1, 10), (2025, 6, 1, 20)),  # a clock ahead by less than a day

@@ -6,8 +6,9 @@ import re
 from typing import NamedTuple
 
 _STAMP = (
-    r"[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d(?:\.\d+)?(?: \d{4})?"
-    r"|(?:[A-Z][a-z]{2} )?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)? ?(?:Z|[+-]\d\d:?\d\d|[A-Z]{3,4}(?= ))?"
+    r"(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d(?:\.\d+)?(?: \d{4})?"
+    r"|(?:[A-Z][a-z]{2} )?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?"
+    r" ?(?:Z|[+-]\d\d(?::?\d\d)?(?= )|[A-Z]{3,4}(?= ))?"
     r"|\d{9,10}\.\d+|\[ *\d+\.\d+(?: *< *\d+\.\d+ *>)?\]"
 )
 _HEAD = re.compile(rf"(?:<[\w.]{{1,20}}>(?P<version>1 )?)?(?P<time>{_STAMP})? *(?P<rest>\S.*)", re.DOTALL).fullmatch

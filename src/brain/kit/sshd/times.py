@@ -10,7 +10,8 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 _MONTHS = {name: number for number, name in enumerate(MONTHS, 1)}
 _YEARS = 9  # 29 February may be eight years away
 _ISO = re.compile(
-    r"(?:[A-Z][a-z]{2} )?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,6})\d*)? ?(Z|[+-]\d\d:?\d\d|[A-Z]{3,4})?"
+    r"(?:[A-Z][a-z]{2} )?(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,6})\d*)?"
+    r" ?(Z|[+-]\d\d(?::?\d\d)?|[A-Z]{3,4})?"
 ).fullmatch
 
 
@@ -25,6 +26,8 @@ def moment_of(stamp: str, changed_at: float) -> float | None:
     if re.fullmatch(r"\d{9,10}\.\d+", stamp):
         return float(stamp)
     parts = stamp.split()
+    if len(parts) > 3 and parts[1] in _MONTHS:  # a weekday before
+        del parts[0]
     if len(parts) < 3 or parts[0] not in _MONTHS:
         return None
     clock = parts[2].partition(".")[0]
