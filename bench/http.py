@@ -83,18 +83,13 @@ def brain(checkout: Path, folder: Path, rules: int) -> Iterator[Place]:
     """`brain serve` of a checkout, with its rules."""
     port = free_port()
     environment = {**os.environ, "BRAIN_CONSUMERS": "", "BRAIN_LOG_LEVEL": "error"}
-    command = (
-        checkout / ".venv" / "bin" / "brain",
-        "serve",
-        "--stream",
-        f"sqlite:///{folder}/b.db",
-        "--port",
-        str(port),
-    )
+    python = checkout / ".venv" / "bin" / "python"  # its `brain` may name another environment, if that was moved
+    options = ("--stream", f"sqlite:///{folder}/b.db", "--port", str(port))
+    command = (python, "-m", "brain", "serve", *options)
     with process(*command, cwd=folder, env=environment, stdout=subprocess.DEVNULL) as server:
         base = f"http://127.0.0.1:{port}"
         _up(f"{base}/healthz")
-        given = [
+        wanted = [
             {
                 "id": f"rule-{n}",
                 "name": f"rule {n}",
@@ -108,7 +103,7 @@ def brain(checkout: Path, folder: Path, rules: int) -> Iterator[Place]:
             for n in range(rules)
         ]
         for start in range(0, rules, BATCH):
-            _post(f"{base}/api/policy/import", {"rules": given[start : start + BATCH], "replace": False})
+            _post(f"{base}/api/policy/import", {"rules": wanted[start : start + BATCH], "replace": False})
         yield Place(f"{base}/api/policy/evaluate", server.pid, ours, lambda answer: bool(answer["allowed"]))
 
 
@@ -198,6 +193,7 @@ def run(binary: Path, rules: int, turns: int, seconds: int, old: Path | None) ->
         found: dict[str, list[Figure]] = {name: [] for name in places}
         for _ in range(turns):
             for name, place in places.items():
+                _wait_for_quiet([one.pid for one in places.values()])
                 found[name].append(measure(place, asked, seconds, folders[0]))
         return found
 
@@ -235,6 +231,17 @@ def _cpu(pid: int) -> float:
     """The seconds of CPU that the process has used, by user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _wait_for_quiet(pids: Sequence[int], seconds: float = 120.0) -> None:
+    """Until no server has work left of the turn before, which would take from the next one's."""
+    deadline = time.monotonic() + seconds
+    while True:
+        before = sum(map(_cpu, pids))
+        time.sleep(1.0)
+        if sum(map(_cpu, pids)) - before < 0.15:
+            return
+        assert time.monotonic() < deadline, "a server does not come to rest"
 
 
 def _found(pattern: str, text: str) -> re.Match[str]:
