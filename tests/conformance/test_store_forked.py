@@ -86,7 +86,7 @@ async def test_a_child_outlives_its_parents_sqlite_file(tmp_path: Path) -> None:
             other.close()
 
 
-@pytest.mark.parametrize("forks", sizes(10, 100))
+@pytest.mark.parametrize("forks", sizes(4, 100))
 @pytest.mark.parametrize("url", ["memory", "sqlite", "redis"], indirect=True)
 def test_threads_of_the_parent_at_work_hang_no_child(store: Store, forks: int) -> None:
     ended = threading.Event()
@@ -196,8 +196,9 @@ def test_threats_and_health_in_a_child(store: Store) -> None:
     assert len(immune.get_recent_events()) == 2
 
 
+@pytest.mark.parametrize("forks", sizes(4, 40))
 @shared
-def test_threats_in_children_of_a_busy_parent(store: Store) -> None:
+def test_threats_in_children_of_a_busy_parent(store: Store, forks: int) -> None:
     threats, ended = ThreatService(store=store), threading.Event()
 
     def look() -> None:
@@ -208,11 +209,11 @@ def test_threats_in_children_of_a_busy_parent(store: Store) -> None:
     for thread in threads:
         thread.start()
     try:
-        for _ in range(10):
+        for _ in range(forks):
             made = in_child(lambda: asyncio.run(threats.create_threat("of-child", "10.0.0.2")).id)
             assert asyncio.run(threats.get_threat(made)).source == "10.0.0.2"
     finally:
         ended.set()
         for thread in threads:
             thread.join()
-    assert len(asyncio.run(threats.list_threats(type="of-child"))) == 10
+    assert len(asyncio.run(threats.list_threats(type="of-child"))) == forks
