@@ -15,6 +15,7 @@ from brain.errors import Unavailable
 from brain.immune import HealthKind, HealthSeverity
 from brain.store import Store, forking, open_store
 from support.forks import Parent, forked, in_child
+from support.log_lines import caught_logs
 from support.sizes import sizes
 from support.waiting import wait_until
 
@@ -144,6 +145,43 @@ def test_a_fork_does_not_wait_for_ever_for_a_thread(tmp_path: Path, monkeypatch:
             child.send("go on")
             assert child.receive() == ["a", "b"]
     store.close()
+
+
+class Begun(forking.Part):
+    """Says that a fork has begun: of its level, the part made last is called first."""
+
+    level = forking.Level.SERVICE
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        forking.register(self)
+
+    def before_fork(self) -> None:
+        self.event.set()
+
+
+def test_a_fork_takes_locks_in_the_order_in_which_threads_take_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forking, "PATIENCE", 1.0)
+    service, outbox = forking.ForkLock(forking.Level.SERVICE), forking.ForkLock(forking.Level.OUTBOX)
+    forking.register(service)
+    forking.register(outbox)
+    begun, holds = Begun(), threading.Event()
+
+    def change() -> None:
+        with service:
+            holds.set()
+            begun.event.wait(10)
+            forking.register(forking.ForkLock())  # nor does making a part wait for the fork
+            with outbox:
+                pass
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    assert holds.wait(10)
+    with caught_logs() as lines:
+        assert in_child(lambda: "made") == "made"
+    thread.join()
+    assert lines == []
 
 
 def test_a_file_that_is_gone_is_named_and_had_again(tmp_path: Path) -> None:

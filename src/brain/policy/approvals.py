@@ -91,6 +91,8 @@ class Approvals(forking.Part):
     Methods raise Unavailable when the store does not answer.
     """
 
+    level = forking.Level.SERVICE
+
     def __init__(self, store: Store, event_stream: Publisher | None, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._keys = CreatedKeys(store, KEYS)

@@ -58,6 +58,8 @@ class RuleRepository(forking.Part):
     that is no valid rule.
     """
 
+    level = forking.Level.SERVICE
+
     def __init__(
         self,
         stream: Publisher | None,
@@ -160,7 +162,7 @@ class RuleRepository(forking.Part):
 
     def before_fork(self) -> None:
         """Wait for a thread that is changing something, so that nothing is copied half changed."""
-        self._still = self._lock.acquire(timeout=forking.PATIENCE)
+        self._still = forking.take(self._lock, "the rules")
 
     def after_fork_in_parent(self) -> None:
         """Go on."""

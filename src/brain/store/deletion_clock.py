@@ -70,7 +70,7 @@ class DeletionClock:
         """Seconds by which the wall clock is off what can be explained; 0.0 while it is not."""
         self._store = store
         self._clocks = clocks or Clocks()
-        self._lock = forking.ForkLock()
+        self._lock = forking.ForkLock(forking.Level.OUTBOX)
         self._host = socket.gethostname()
         self._trusted: int | None = None
         self._course: tuple[float, float] | None = None  # a time of deletions, and the steady clock then
@@ -157,7 +157,7 @@ def trust_clock(store: Store, now: float) -> None:
 
 
 _clocks: weakref.WeakKeyDictionary[Store, DeletionClock] = weakref.WeakKeyDictionary()
-_making = forking.ForkLock()
+_making = forking.ForkLock(forking.Level.OUTBOX)
 forking.register(_making)
 
 

@@ -3,13 +3,18 @@
 `os.fork()` copies the memory and only the thread that calls it. A lock that another thread holds stays locked in the
 child for ever; a socket or an SQLite file that both go on to use is broken for both. Parts that hold such things
 register here, and are called before each fork of Python's (os.fork, multiprocessing, pre-forking servers) and after it.
+
+A fork takes the locks in the order in which threads take them, by level: it would wait in vain for a thread that waits
+for a lock which the fork has already taken.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from enum import IntEnum
 from itertools import count
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 from brain.logs import Log
@@ -21,11 +26,21 @@ PATIENCE = 10.0
 """Seconds that a fork waits for another thread to be done with a part: more than any one call to a store takes."""
 
 
-class Part:
-    """What registers here, after the parts that it uses: it is called before them at a fork, and after them then.
+class Level(IntEnum):
+    """What a part uses while it holds its lock: parts of lower levels alone, or of its own made earlier."""
 
-    What a part raises is logged, not raised.
+    STORE = 0
+    OUTBOX = 1
+    SERVICE = 2
+
+
+class Part:
+    """What registers here: it is called before the parts of lower levels at a fork, and after them then.
+
+    Of one level, the part made last is called first. What a part raises is logged, not raised.
     """
+
+    level: Level = Level.STORE
 
     def before_fork(self) -> None:
         """Stand still: take the locks, give up what both processes would share."""
@@ -39,31 +54,39 @@ class Part:
 
 _numbers = count()
 _parts: WeakValueDictionary[int, Part] = WeakValueDictionary()
-_registering = threading.Lock()  # held through a fork: two threads do not fork at the same time
+_forking = threading.Lock()  # held through a fork: two threads do not fork at the same time
+_listing = threading.Lock()  # never held through a fork: a part may be made by a thread whose lock the fork waits for
 
 
 def register(part: Part) -> None:
     """Call `part` round each fork from now on, for as long as it lives."""
-    with _registering:
+    with _listing:
         _parts[next(_numbers)] = part
 
 
+def _in_order() -> list[Part]:
+    """The lowest level first."""
+    with _listing:
+        numbered = sorted(_parts.items(), key=lambda item: (item[1].level, item[0]))
+    return [part for _, part in numbered]
+
+
 def _before() -> None:
-    _registering.acquire()
-    for part in reversed(list(_parts.values())):
+    _forking.acquire()
+    for part in reversed(_in_order()):
         _call(part.before_fork)
 
 
 def _after_in_parent() -> None:
-    for part in list(_parts.values()):
+    for part in _in_order():
         _call(part.after_fork_in_parent)
-    _registering.release()
+    _forking.release()
 
 
 def _after_in_child() -> None:
-    global _registering
-    _registering = threading.Lock()
-    for part in list(_parts.values()):
+    global _forking, _listing
+    _forking, _listing = threading.Lock(), threading.Lock()
+    for part in _in_order():
         _call(part.after_fork_in_child)
 
 
@@ -77,10 +100,26 @@ def _call(step: Callable[[], None]) -> None:
 at_fork(before=_before, in_parent=_after_in_parent, in_child=_after_in_child)
 
 
+class Lockable(Protocol):
+    """A lock of `threading`."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take it; whether that succeeded in time."""
+
+
+def take(lock: Lockable, of: str) -> bool:
+    """Take the lock for a fork; False, and a log line, when a thread holds it for longer than PATIENCE."""
+    if lock.acquire(timeout=PATIENCE):
+        return True
+    log.error("a fork did not wait any longer for a lock that a thread holds", of=of, seconds=PATIENCE)
+    return False
+
+
 class ForkLock(Part):
     """A lock that a fork waits for, up to PATIENCE seconds, so that what it protects is never copied half changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, level: Level = Level.STORE) -> None:
+        self.level = level
         self._lock = threading.Lock()
         self.held: bool = False
         """Whether the fork under way waited for it with success."""
@@ -93,9 +132,7 @@ class ForkLock(Part):
 
     def before_fork(self) -> None:
         """Take the lock for the fork."""
-        self.held = self._lock.acquire(timeout=PATIENCE)
-        if not self.held:
-            log.error("a fork did not wait any longer for a lock that a thread holds", seconds=PATIENCE)
+        self.held = take(self._lock, self.level.name)
 
     def after_fork_in_parent(self) -> None:
         """Give the lock back."""

@@ -71,7 +71,7 @@ class EventOutbox:
         self.store = store
         self._notify = notify
         self._is_open = is_open
-        self._changing = forking.ForkLock()
+        self._changing = forking.ForkLock(forking.Level.OUTBOX)
         forking.register(self._changing)
         self.begin(backend, outage)
 

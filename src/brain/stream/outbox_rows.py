@@ -33,7 +33,7 @@ class RowKeys:
 
     def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
         self._clock = clock
-        self._lock = forking.ForkLock()
+        self._lock = forking.ForkLock(forking.Level.OUTBOX)
         self._last = 0
         forking.register(self._lock)
 

@@ -218,12 +218,18 @@ def _wanted(span: _Span) -> list[tuple[str, _Value | None]]:
 
 
 def _value(attribute: _Attribute) -> _Value | None:
-    """The value of an attribute; None for one that is no value of OTLP."""
+    """The value of an attribute; None for one that is no value of OTLP. Raises InvalidInput for one that is no UTF-8."""
     try:
         found: _Value | None = _read_value(attribute.value)
         return found
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):  # which of them for no UTF-8, is msgspec's choice
+        _check_text(attribute)
         return None
+
+
+def _check_text(attribute: _Attribute) -> None:
+    try:
+        bytes(attribute.value).decode()
     except UnicodeDecodeError as error:
         raise InvalidInput(f"body: the value of {attribute.key} is no text: {error}") from error
 

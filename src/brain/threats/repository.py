@@ -33,7 +33,7 @@ class ThreatRepository:
         self._store = store
         self._known: tuple[Mark, Sequence[Threat], Sequence[str]] = (START, (), ())
         self._mirror = Mirror(store, COLLECTION, limit=REMEMBERED, entries=entries, restored=restored)
-        self._looking = forking.ForkLock()
+        self._looking = forking.ForkLock(forking.Level.SERVICE)
         forking.register(self._looking)
 
     @property
