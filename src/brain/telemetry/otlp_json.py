@@ -218,11 +218,11 @@ def _wanted(span: _Span) -> list[tuple[str, _Value | None]]:
 
 
 def _value(attribute: _Attribute) -> _Value | None:
-    """The value of an attribute; None for one that is no value of OTLP. Raises InvalidInput for one that is no UTF-8."""
+    """The value of an attribute; None for one that is no value of OTLP. Raises InvalidInput for no UTF-8."""
     try:
         found: _Value | None = _read_value(attribute.value)
         return found
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):  # which of them for no UTF-8, is msgspec's choice
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):  # either, for no UTF-8
         _check_text(attribute)
         return None
 
