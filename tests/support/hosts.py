@@ -124,6 +124,8 @@ class Host:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                # A shell starts what runs in the background with SIGINT ignored, and that is inherited.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
 
     def work(self, numbers: range) -> None:

@@ -38,7 +38,8 @@ def user_environment(name: str = "typed", more: Iterable[str] = ()) -> Path:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     listed = [one for extra in project["optional-dependencies"].values() for one in extra]
     extras = [one for one in listed if not one.startswith(project["name"])]
-    made = kept_environment(name, [PYRIGHT, *project["dependencies"], *(more or extras), "pytest", "hypothesis"])
+    tools = ("pytest", "hypothesis", "structlog")
+    made = kept_environment(name, [PYRIGHT, *project["dependencies"], *(more or extras), *tools])
     install = ("pip", "install", "--quiet", "--no-deps", "--reinstall", "--python", str(made / "bin" / "python"))
     uv(name, ROOT, *install, str(ROOT))
     return made
