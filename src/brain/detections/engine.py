@@ -83,7 +83,7 @@ class Engine:
     """Detections over states. `found` has the hits that changed since `drain`; `dropped` what was not counted."""
 
     def __init__(self, loaded: Loaded, states: States) -> None:
-        self.states = states
+        self.states: States = states
         self.dropped: Counter[tuple[str, str]] = Counter()
         """By the detection's key and the reason: late, forgot, no_group, no_value."""
         self.watermark: float = 0.0
@@ -159,7 +159,7 @@ class Engine:
 
     def begin(self, states: States) -> None:
         """Go on with these states; what is not in them, of a transaction that was rolled back, is forgotten."""
-        self.states = states
+        self.states: States = states
         self._hits.clear()
         self._known.clear()
         self.dropped.clear()

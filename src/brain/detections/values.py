@@ -95,8 +95,8 @@ class Originals(dict[str, Texts]):
     __slots__ = ("data", "event")
 
     def __init__(self, data: Any, event: object | None = None) -> None:
-        self.data = data
-        self.event = event
+        self.data: Any = data
+        self.event: object | None = event
 
     def __missing__(self, name: str) -> Texts:
         text: Texts
@@ -119,7 +119,7 @@ class Lowered(dict[str, Texts]):
     __slots__ = ("originals",)
 
     def __init__(self, originals: Originals) -> None:
-        self.originals = originals
+        self.originals: Originals = originals
 
     def __missing__(self, name: str) -> Texts:
         text = self.originals[name]
