@@ -159,7 +159,7 @@ class Engine:
 
     def begin(self, states: States) -> None:
         """Go on with these states; what is not in them, of a transaction that was rolled back, is forgotten."""
-        self.states: States = states
+        self.states = states
         self._hits.clear()
         self._known.clear()
         self.dropped.clear()

@@ -91,7 +91,7 @@ class Approvals(forking.Part):
     Methods raise Unavailable when the store does not answer.
     """
 
-    level = forking.Level.SERVICE
+    level: forking.Level = forking.Level.SERVICE
 
     def __init__(self, store: Store, event_stream: Publisher | None, clock: Callable[[], float] = time.time) -> None:
         self._store = store

@@ -34,7 +34,7 @@ class Follower(forking.Part):
     `restarts`. A forked child has a thread of its own.
     """
 
-    level = forking.Level.SERVICE
+    level: forking.Level = forking.Level.SERVICE
 
     def __init__(self, engine: Ticking, interval: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.failures: int = 0

@@ -58,7 +58,7 @@ class RuleRepository(forking.Part):
     that is no valid rule.
     """
 
-    level = forking.Level.SERVICE
+    level: forking.Level = forking.Level.SERVICE
 
     def __init__(
         self,

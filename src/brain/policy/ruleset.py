@@ -134,7 +134,7 @@ class RulesSnapshot:
 class SnapshotHolder(forking.Part):
     """`current` is what decisions go by; it is replaced as a whole, whichever part of it changes."""
 
-    level = forking.Level.SERVICE
+    level: forking.Level = forking.Level.SERVICE
 
     def __init__(self, rules: RuleSet, clock: Callable[[], float]) -> None:
         self.current: RulesSnapshot = RulesSnapshot([rules])
