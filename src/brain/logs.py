@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from brain.neutral import plain_text, printable
+
 unwritten: int = 0
 """Log records that could not be written: where there is no room for an event there may be none for the log either."""
 
@@ -140,7 +142,7 @@ class _JSONLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as such a line."""
-        return json.dumps(_fields(self, record), default=str)
+        return json.dumps(_fields(self, record), default=str).replace("\x7f", "\\u007f")
 
 
 _COLOURS = {"debug": 36, "info": 32, "warning": 33, "error": 31, "critical": 31}
@@ -161,7 +163,7 @@ class _ConsoleLines(logging.Formatter):
         known = _COLOURS.get(level) if self._colours else None
         word = f"\x1b[{known}m{level:<9}\x1b[0m" if known else f"{level:<9}"
         values = "".join(f" {key}={_shown(value)}" for key, value in fields.items())
-        return f"{at} [{word}] {event:<30} [{name}]{values}" + (f"\n{trace}" if trace else "")
+        return f"{at} [{word}] {printable(event):<30} [{name}]{values}" + (f"\n{plain_text(trace)}" if trace else "")
 
 
 class _StandardError(logging.Handler):

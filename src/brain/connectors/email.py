@@ -23,6 +23,7 @@ from brain.certificates import certificate_fault
 from brain.connectors.notifiers import Notifier, NotifierSettings
 from brain.connectors.pages import Page
 from brain.connectors.sender import NotYet, Refused, TryLater
+from brain.neutral import plain_text
 from brain.secret import Secret
 from brain.text import one_line
 
@@ -146,7 +147,7 @@ def compose(settings: EmailSettings, mail: Mail, now: float) -> EmailMessage:
         message["In-Reply-To"] = first
         message["References"] = first
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(mail.text)
+    message.set_content(plain_text(mail.text))
     return message
 
 
