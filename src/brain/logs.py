@@ -71,7 +71,7 @@ class Log:
             if not logger.isEnabledFor(level):
                 return
             known = {name: value if type(value) in _PLAIN else str(value) for name, value in values.items()}
-            known = redacted(known)
+            known, message = redacted(known), redacted_text(message)
             shown = {name: _shown(value) for name, value in known.items()}
             text = message.replace("%", "%%") if known or raised is not None else message
             text = " ".join([f"{text}:" if known else text, *(f"{name}=%({name})s" for name in known)])

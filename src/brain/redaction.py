@@ -16,7 +16,6 @@ import hmac
 import os
 import re
 from base64 import b64decode
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -26,6 +25,7 @@ from typing import Any, Final
 import msgspec
 
 MARK = "redacted:"
+_MARKS = re.compile(r"redacted:[a-z-]+:[0-9a-f]{16}").finditer
 _KEY_BYTES = 32
 
 NAMES: Final = frozenset(
@@ -175,7 +175,6 @@ class _State:
         self.key: bytes | None = None
         self.key_source = "of this process alone"
         self.key_file: Path | None = None
-        self.found: Counter[str] = Counter()
 
 
 _state = _State()
@@ -185,13 +184,15 @@ def configure(
     *, enabled: bool = True, names: Iterable[str] = (), spared: Iterable[str] = (), key: str | None = None
 ) -> None:
     """Set what this process redacts: more `names`, names that are `spared`, and the `key` of the marks."""
-    _state.enabled = enabled
-    _state.names = NAMES | {"".join(_words_of(name)) for name in names}
-    _state.spared = frozenset("".join(_words_of(name)) for name in spared)
+    wanted = NAMES | {"".join(_words_of(name)) for name in names}
+    free = frozenset("".join(_words_of(name)) for name in spared)
+    changed = (wanted, free) != (_state.names, _state.spared)
+    _state.enabled, _state.names, _state.spared = enabled, wanted, free
     if key is not None:
         _state.key, _state.key_source = _derived(key.encode()), "of the settings"
-    _kind_of.cache_clear()
-    _scanner.cache_clear()
+    if changed:
+        _kind_of.cache_clear()
+        _scanner.cache_clear()
 
 
 def use_key_file(path: Path) -> None:
@@ -241,25 +242,18 @@ def _derived(secret: bytes) -> bytes:
     return hmac.digest(extracted, b"marks\x01", "sha256")
 
 
-def description() -> dict[str, Any]:
-    """What is redacted here, for `brain doctor`; nothing in it is secret."""
-    return {
-        "enabled": _state.enabled,
-        "names": len(_state.names),
-        "patterns": len(_VENDORS) + len(_IN_TEXT) + 1,
-        "key": _state.key_source,
-    }
-
-
-def found() -> Mapping[str, int]:
-    """How many secrets this process has replaced, by kind."""
-    return dict(_state.found)
+def description() -> str | None:
+    """What is redacted here and where the key of the marks is, for `brain doctor`; None when nothing is."""
+    if not _state.enabled:
+        return None
+    return (
+        f"{len(_state.names)} names and {len(_IN_TEXT)} forms of secrets are replaced; the key is {_state.key_source}"
+    )
 
 
 def mark(kind: str, value: object) -> str:
     """The mark that stands for a value: the same for the same value, under one key."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    _state.found[kind] += 1
     digest = hmac.new(_key(), text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
     return f"{MARK}{kind}:{digest[:16]}"
 
@@ -359,13 +353,14 @@ def _replaced(text: str, kind: str, pattern: Any, is_one: Callable[[str], bool])
     """The text with what the pattern's group has, where there is one, replaced."""
     parts: list[str] = []
     end = 0
+    marks = [found_here.span() for found_here in _MARKS(text)] if MARK in text else ()
     for found_here in pattern.finditer(text):
         group = 1 if found_here.re.groups else 0
-        value = found_here[group]
-        if MARK in value or not is_one(value):
+        value, (start, stop) = found_here[group], found_here.span(group)
+        if not is_one(value) or any(first <= start and stop <= last for first, last in marks):
             continue
-        parts += [text[end : found_here.start(group)], mark(kind, value)]
-        end = found_here.end(group)
+        parts += [text[end:start], mark(kind, value)]
+        end = stop
     return "".join([*parts, text[end:]]) if parts else text
 
 

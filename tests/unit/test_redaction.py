@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain import Event, EventStream, HealthEvent, ImmuneService, PolicyEngine, ThreatService
+from brain import Event, EventStream, HealthEvent, ImmuneService, PolicyEngine, ThreatService, redaction
 from brain.logs import Log
 from brain.policy.approvals import Approvals
 from brain.redaction import MARK, mark, redacted, redacted_body, redacted_json, redacted_text
@@ -94,7 +94,11 @@ def test_any_json_is_read_and_redacting_again_changes_nothing(value: Any) -> Non
     json.dumps(once)
 
 
-async def test_nothing_of_a_secret_reaches_the_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_nothing_of_a_secret_reaches_the_disk(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("key", "key_file"):
+        monkeypatch.setattr(redaction._state, name, None)  # as in a process that has opened nothing yet
     url = f"sqlite:///{tmp_path}/brain.db"
     context = {
         "agent_id": "a",

@@ -72,7 +72,7 @@ def doctor(
 
 
 async def _examine(settings: Settings) -> list[Finding]:
-    findings = [_settings(settings), *_plugins()]
+    findings = [_settings(settings), _redaction(), *_plugins()]
     missing = _missing_database(settings.stream)
     if missing is not None:
         return [*findings, missing, *await _where_installed("server", settings, _server)]
@@ -101,6 +101,15 @@ async def _where_installed(
 def _not_installed(part: str, error: MissingExtra) -> Finding:
     fault, _, remedy = str(error).partition("; run: ")
     return Finding(part, "note", f"not looked at: {fault}", f"if you want it: {remedy}")
+
+
+def _redaction() -> Finding:
+    from brain.redaction import description
+
+    found = description()
+    if found is None:
+        return Finding("redaction", "note", "off: secrets are written as they come", "remove redaction = false")
+    return Finding("redaction", "ok", found)
 
 
 def _settings(settings: Settings) -> Finding:
