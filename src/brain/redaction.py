@@ -1,6 +1,6 @@
 """Secrets replaced by marks, before anything is written: in events, logs, kept deliveries and the state of plug-ins.
 
-What is a secret is told by its name (`password`, `api_key`, a header `Authorization`) or by its form (keys of known
+What is a secret is known by its name (`password`, `api_key`, a header `Authorization`) or by its form (keys of known
 vendors, payment cards with a right check digit, private keys, URLs with a password). A mark is
 `redacted:<kind>:<16 hex digits>`; the digits are a keyed hash of the value, so that equal values stay comparable.
 A secret that is split over two fields, encoded again, or has no name and no known form is not found.
