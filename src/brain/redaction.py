@@ -267,6 +267,13 @@ def redacted_json(data: bytes) -> bytes:
     return data if changed == value else msgspec.json.encode(changed)
 
 
+def redacted_event(data: bytes) -> bytes:
+    """As `redacted_json`, for an encoded envelope: its id, type and source, which come first, can hold no secret."""
+    if not _state.enabled or not _scanner()(data, max(0, data.find(b',"target":'))):
+        return data
+    return redacted_json(data)
+
+
 def redacted_body(body: bytes) -> bytes:
     """The bytes that somebody else wrote, as JSON or not, with each secret replaced; the same bytes without one."""
     if not _state.enabled:
@@ -422,7 +429,7 @@ def _text_scanner() -> Callable[[bytes], bool]:
 
 
 @cache
-def _scanner() -> Callable[[bytes], bool]:
+def _scanner() -> Callable[..., bool]:
     """Whether a closer look at encoded JSON, or a text, is worth it: one pass of one automaton over the bytes."""
     words = "|".join(sorted(re.escape(name) for name in _state.names - {"token"}))
     spelled = re.sub(r"(?<=api|ess|ate|ret|ion|ing|unt|uth)key", "[_ .-]?key", words)
@@ -431,7 +438,7 @@ def _scanner() -> Callable[[bytes], bool]:
     return _matching([*_QUICK, named, assigned])
 
 
-def _matching(patterns: Iterable[str]) -> Callable[[bytes], bool]:
+def _matching(patterns: Iterable[str]) -> Callable[..., bool]:
     import re2
 
     options = re2.Options()
@@ -442,7 +449,7 @@ def _matching(patterns: Iterable[str]) -> Callable[[bytes], bool]:
     low = re2.compile("|".join(f"(?:{one})" for one in patterns).encode("latin-1"), options)._regexp
     match, anywhere = low.Match, re2._re2.RE2.Anchor.UNANCHORED
 
-    def matches(data: bytes) -> bool:
-        return bool(match(anywhere, data, 0, len(data))[0][0] >= 0)
+    def matches(data: bytes, start: int = 0) -> bool:
+        return bool(match(anywhere, data, start, len(data))[0][0] >= 0)
 
     return matches
