@@ -27,6 +27,8 @@ import msgspec
 MARK = "redacted:"
 _MARKS = re.compile(r"redacted:[a-z-]+:[0-9a-f]{16}").finditer
 _KEY_BYTES = 32
+_DEPTH = 150
+"""Levels that are looked at: more than events, state and requests may have, which are refused elsewhere."""
 
 NAMES: Final = frozenset(
     [
@@ -300,27 +302,34 @@ def redacted_text(text: str) -> str:
     return _in_text(text, "")
 
 
-def _walk(value: Any, name: str) -> Any:
+def _walk(value: Any, name: str, depth: int = 0) -> Any:
+    if depth > _DEPTH:
+        return value
     kind = _kind_of(name)
     if kind is not None:
-        return _all_of(value, kind)
+        return _all_of(value, kind, depth)
     if isinstance(value, str):
         return _in_text(value, name)
     if isinstance(value, Mapping):
-        return {_in_text(key, "") if isinstance(key, str) else key: _walk(one, str(key)) for key, one in value.items()}
+        return {
+            _in_text(key, "") if isinstance(key, str) else key: _walk(one, str(key), depth + 1)
+            for key, one in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [_walk(one, name) for one in value]
+        return [_walk(one, name, depth + 1) for one in value]
     if type(value) is int and value > 10**11 and _is_card(str(value)) and not _names_an_id(name):
         return mark("card", str(value))
     return value
 
 
-def _all_of(value: Any, kind: str) -> Any:
+def _all_of(value: Any, kind: str, depth: int) -> Any:
     """What is kept under a secret's name: each text and number in it."""
+    if depth > _DEPTH:
+        return value
     if isinstance(value, Mapping):
-        return {key: _all_of(one, kind) for key, one in value.items()}
+        return {key: _all_of(one, kind, depth + 1) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_all_of(one, kind) for one in value]
+        return [_all_of(one, kind, depth + 1) for one in value]
     if value is None or isinstance(value, bool) or value == "":
         return value
     if isinstance(value, str):
