@@ -16,6 +16,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from brain.neutral import plain_text, printable
+from brain.redaction import redacted, redacted_text
+
 unwritten: int = 0
 """Log records that could not be written: where there is no room for an event there may be none for the log either."""
 
@@ -68,11 +71,14 @@ class Log:
             if not logger.isEnabledFor(level):
                 return
             known = {name: value if type(value) in _PLAIN else str(value) for name, value in values.items()}
+            known, message = redacted(known), redacted_text(message)
             shown = {name: _shown(value) for name, value in known.items()}
             text = message.replace("%", "%%") if known or raised is not None else message
             text = " ".join([f"{text}:" if known else text, *(f"{name}=%({name})s" for name in known)])
             if raised is not None:
-                known["exception"] = shown["exception"] = "".join(traceback.format_exception(raised)).rstrip()
+                known["exception"] = shown["exception"] = redacted_text(
+                    "".join(traceback.format_exception(raised)).rstrip()
+                )
                 text += "\n%(exception)s"
             record = {"brain": {"event": message, **known}}
             logger.log(level, text, *([shown] if shown else ()), extra=record, stacklevel=3)
@@ -128,9 +134,9 @@ def _for_logging(_logger: object, _method: str, values: dict[str, Any]) -> tuple
 
 def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, Any]:
     """What the record says, ours or another's: `event`, and its values by name."""
-    found = dict(getattr(record, "brain", None) or {"event": record.getMessage()})
+    found = dict(redacted(getattr(record, "brain", None) or {"event": record.getMessage()}))
     if record.exc_info:
-        found["exception"] = formatter.formatException(record.exc_info)
+        found["exception"] = redacted_text(formatter.formatException(record.exc_info))
     at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
     return {**found, "logger": record.name, "level": record.levelname.lower(), "timestamp": at.replace("+00:00", "Z")}
 
@@ -140,7 +146,7 @@ class _JSONLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as such a line."""
-        return json.dumps(_fields(self, record), default=str)
+        return json.dumps(_fields(self, record), default=str).replace("\x7f", "\\u007f")
 
 
 _COLOURS = {"debug": 36, "info": 32, "warning": 33, "error": 31, "critical": 31}
@@ -161,7 +167,7 @@ class _ConsoleLines(logging.Formatter):
         known = _COLOURS.get(level) if self._colours else None
         word = f"\x1b[{known}m{level:<9}\x1b[0m" if known else f"{level:<9}"
         values = "".join(f" {key}={_shown(value)}" for key, value in fields.items())
-        return f"{at} [{word}] {event:<30} [{name}]{values}" + (f"\n{trace}" if trace else "")
+        return f"{at} [{word}] {printable(event):<30} [{name}]{values}" + (f"\n{plain_text(trace)}" if trace else "")
 
 
 class _StandardError(logging.Handler):

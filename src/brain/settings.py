@@ -30,7 +30,9 @@ with needs(__name__):
 
 from brain.logs import Log
 from brain.plugins import Plugin, check_running, plugins
+from brain.redaction import configure
 from brain.redis_client.url import SCHEMES, masked
+from brain.secret import Secret
 from brain.setting_names import names_at, remedy, secret_variables, unknown_variables
 from brain.stream.retention import Retention
 
@@ -77,6 +79,16 @@ class CoreSettings(BaseSettings):
         gt=0.05,
         allow_inf_nan=False,
         description="Age of the rules, in seconds, beyond which all is denied",
+    )
+    redaction: bool = Field(default=True, description="Whether secrets are replaced before anything is written")
+    redaction_names: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="More names (comma-separated) whose values are secrets"
+    )
+    redaction_spared: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Names (comma-separated) whose values are no secrets, though they sound so"
+    )
+    redaction_key: Secret | None = Field(
+        default=None, description="Key of the marks that stand for secrets; a file beside the stream when unset"
     )
     retention_days: float | None = Field(default=90.0, gt=0, description="Days that events are kept in the stream")
     retention_bytes: int | None = Field(default=None, gt=0, description="About how many bytes the stream may take")
@@ -128,7 +140,7 @@ class CoreSettings(BaseSettings):
             raise ValueError("must start with memory://, sqlite:///, redis:// or rediss://; docs/redis.md shows more")
         return url
 
-    @field_validator("allowed_hosts", "consumers", mode="before")
+    @field_validator("allowed_hosts", "consumers", "redaction_names", "redaction_spared", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
@@ -240,10 +252,22 @@ def _former_variables(environment: Iterable[str]) -> Iterator[tuple[str, str]]:
 def load_settings(**given: Any) -> CoreSettings:
     """The settings of this process; `given` values that are not None go before environment and file.
 
+    What they say of redaction holds for the process from then on.
     Only the tables of plug-ins that something is set in are imported; `table` makes the others of their defaults.
     Raises InvalidInput that lists every fault, with the name of the setting, where it came from and what is accepted.
     """
-    given = {name: value for name, value in given.items() if value is not None}
+    settings = _loaded({name: value for name, value in given.items() if value is not None})
+    key = settings.redaction_key
+    configure(
+        enabled=settings.redaction,
+        names=settings.redaction_names,
+        spared=settings.redaction_spared,
+        key=key.reveal() if key is not None else None,
+    )
+    return settings
+
+
+def _loaded(given: Mapping[str, Any]) -> CoreSettings:
     try:
         tables = TomlConfigSettingsSource(CoreSettings, Path(FILE)).toml_data
         _warn_of_former_names(tables)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import re
 
+from brain.neutral import printable
+
 _PLAIN = re.compile(r"[A-Za-z0-9_.:-]+").fullmatch
 
 
@@ -36,12 +38,12 @@ def clip_units(text: str, longest: int) -> str:
 
 def one_line_units(text: str, longest: int) -> str:
     """As `one_line`, in at most `longest` UTF-16 units."""
-    return clip_units(" ".join(text.split()), longest)
+    return clip_units(printable(" ".join(text.split())), longest)
 
 
 def one_line(text: str, longest: int) -> str:
     """The text on one line, white space folded, in at most `longest` characters."""
-    return clip_text(" ".join(text.split()), longest)
+    return clip_text(printable(" ".join(text.split())), longest)
 
 
 def short_key(text: str, longest: int) -> str:

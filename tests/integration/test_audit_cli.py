@@ -203,14 +203,23 @@ def test_holding_and_pruning(brain: Command, folder: Path) -> None:
     assert pruned["deleted"] == 40 - 10
     report = brain("audit", "verify", "--json").json
     assert (report["ok"], report["deleted"]) == (True, 30)
+    kept = brain("audit", "search", "--json", "-c", "story-2").json[0]["event_id"]
+    held = brain("audit", "redact", kept, "--reason", "case 9")
+    assert (held.code, added["id"] in held.err) == (2, True)
 
     assert brain("audit", "hold", "remove", added["id"]).code == 0
     assert brain("audit", "hold", "remove", added["id"]).code == 2
+    (gone,) = brain("audit", "redact", kept, "--reason", "case 9", "--by", "ann", "--json").json
+    assert gone["event_id"] == kept
+    report = brain("audit", "verify", "--json").json
+    assert (report["ok"], report["deleted"]) == (True, 31)
+    assert brain("audit", "redact", kept, "--reason", "case 9").code == 2
     published = brain("events", "replay", "--json").json
     assert [event["type"] for event in published] == [
         "audit.hold_added",
         "audit.payloads_deleted",
         "audit.hold_removed",
+        "audit.payload_redacted",
     ]
     assert published[0]["payload"]["reason"] == "case 7"
     assert published[1]["payload"]["count"] == 30

@@ -35,7 +35,7 @@ from support.clock import Clock
 from support.incident_house import mirrored
 from support.vendors import jira_settings, servicenow_settings
 
-URL = "http://stand-ins"
+URL = "https://stand-ins"
 LIFE = ("IN_PROGRESS", "ON_HOLD", "IN_PROGRESS", "RESOLVED", "IN_PROGRESS", "RESOLVED", "CLOSED")
 
 

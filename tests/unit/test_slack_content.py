@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.connectors.slack import SlackMessage, content, escape
+from brain.connectors.slack import SlackMessage, content
 from brain.demo.stand_ins.slack import judge
+from brain.neutral import slack_text
 
 
 @given(
@@ -21,7 +22,7 @@ def test_whatever_comes_is_acceptable(title: str, text: str, fields: dict[str, s
 
 
 def test_markup_in_texts_is_not_markup() -> None:
-    assert escape("<!channel> & <@U1>") == "&lt;!channel&gt; &amp; &lt;@U1&gt;"
+    assert slack_text("<!channel> & <@U1>") == "&lt;!channel&gt; &amp; &lt;@U1&gt;"
     message = SlackMessage(
         title="<!channel>",
         text="see <http://evil|here>",

@@ -42,7 +42,7 @@ from support.sizes import sizes
 from support.vendors import jira_settings, servicenow_settings
 
 MOVES = (Status.INVESTIGATING, Status.ESCALATED, Status.MITIGATED, Status.IGNORED, Status.OPEN)
-URL = "http://stand-ins"
+URL = "https://stand-ins"
 
 
 async def schedule(chance: random.Random) -> tuple[Threat, list[Event]]:

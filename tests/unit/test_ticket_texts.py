@@ -11,6 +11,7 @@ from brain.connectors.adf import adf_to_text, text_to_adf
 from brain.connectors.tickets import NewTicket, comment_mark
 from brain.demo.stand_ins.jira import is_document
 from brain.errors import InvalidInput
+from brain.neutral import plain_text
 from brain.text import clip_text, one_line, plain_key, short_key
 from support.vendors import jira_settings, servicenow_settings
 
@@ -21,7 +22,7 @@ ids = st.text(min_size=1, max_size=400).filter(lambda text: bool(text.strip()))
 def test_every_text_becomes_a_document_with_its_words(text: str, link: str) -> None:
     made = text_to_adf(text, link)
     assert is_document(made)
-    words = "".join(text.replace("\0", "\N{REPLACEMENT CHARACTER}").split())
+    words = "".join(plain_text(text).split())
     assert words in "".join((adf_to_text(made) + "").split()).removesuffix(link) or not text.strip()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 
@@ -112,3 +113,15 @@ def test_a_signature_over_the_body_alone() -> None:
             verify_hub(OTHER, headers, BODY)
     with pytest.raises(BadSignature):
         verify_hub(OTHER, {"x-hub-signature": f"sha256={digest}"}, BODY + b" ")
+
+
+def test_a_bare_base64_key_is_what_libraries_read_it_as_and_its_own_bytes() -> None:
+    bare = KEY.reveal().removeprefix("whsec_")
+    as_text = Secret(f"whsec_{base64.b64encode(bare.encode()).decode()}")
+    headers = sign(Secret(bare), "m", BODY, NOW)
+    signatures = headers["webhook-signature"].split()
+    assert len(signatures) == 2
+    for key, signature in zip((KEY, as_text), signatures, strict=True):  # KEY first: a reader of one takes the first
+        alone = sign(key, "m", BODY, NOW)
+        assert alone["webhook-signature"] == signature
+        assert verify([key], headers, BODY, NOW) == verify([Secret(bare)], alone, BODY, NOW) == "m"

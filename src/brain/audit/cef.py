@@ -10,6 +10,7 @@ import msgspec
 
 from brain import __version__
 from brain.audit.models import AuditEntry
+from brain.neutral import cef_header, cef_value
 from brain.plugins import catalogue
 
 _SEVERITIES = {"INFO": 2, "LOW": 3, "MEDIUM": 5, "WARNING": 5, "HIGH": 8, "CRITICAL": 10}
@@ -45,8 +46,8 @@ def cef(entry: AuditEntry) -> str:
         "cs5": msgspec.json.encode(payload).decode() if payload else None,
         "cs5Label": "payload" if payload else None,
     }
-    fields = (f"{key}={_value(value)}" for key, value in extension.items() if value is not None)
-    return "|".join((header[0], *map(_header, header[1:]), " ".join(fields)))
+    fields = (f"{key}={cef_value(str(value))}" for key, value in extension.items() if value is not None)
+    return "|".join((header[0], *map(cef_header, header[1:]), " ".join(fields)))
 
 
 def _name(entry: AuditEntry) -> str:
@@ -60,12 +61,3 @@ def _severity(entry: AuditEntry) -> str:
         return str(_SEVERITIES[severity])
     declared = catalogue().get(entry.type)
     return str(_PRIORITIES[declared.priority] if declared is not None else 0)
-
-
-def _header(text: str) -> str:
-    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").splitlines())
-
-
-def _value(value: object) -> str:
-    text = str(value).replace("\\", "\\\\").replace("=", "\\=")
-    return text.replace("\r\n", "\\n").replace("\n", "\\n").replace("\r", "\\r")

@@ -27,6 +27,16 @@ class PayloadsDeleted(TypedDict):
     retention_days: Annotated[float, Meta(description="The retention that was asked for, in days.")]
 
 
+class PayloadRedacted(TypedDict):
+    """A payload that somebody removed from the log before its time."""
+
+    event_id: Annotated[str, Meta(description="The event whose payload was removed.")]
+    index: Annotated[int, Meta(ge=0, description="The number of its entry.")]
+    leaf_hash: Annotated[str, Meta(description="Its leaf hash, in hexadecimal, which is kept.")]
+    reason: Annotated[str, Meta(description="Why.")]
+    by: Annotated[str, Meta(description="Who did it.")]
+
+
 _HOLD: HoldChanged = {
     "hold_id": "hold_5c0ad81be2f4",
     "pattern": "threat.*",
@@ -62,5 +72,20 @@ PAYLOADS_DELETED = EventType(
     purpose="Payloads older than the retention were deleted from the audit log; their hashes are kept.",
     example={"count": 18231, "older_than": 1703001234.5, "retention_days": 365.0},
 )
+PAYLOAD_REDACTED = EventType(
+    name="audit.payload_redacted",
+    module="audit",
+    payload=PayloadRedacted,
+    priority=Priority.HIGH,
+    frequency=Frequency.LOW,
+    purpose="The payload of one entry was removed from the audit log; its hash is kept, and the log verifies.",
+    example={
+        "event_id": "evt_policy_1703001234567_9f3ac81b2d40",
+        "index": 4711,
+        "leaf_hash": "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+        "reason": "request of the data subject",
+        "by": "ann",
+    },
+)
 
-EVENTS: tuple[EventType[Any], ...] = (HOLD_ADDED, HOLD_REMOVED, PAYLOADS_DELETED)
+EVENTS: tuple[EventType[Any], ...] = (HOLD_ADDED, HOLD_REMOVED, PAYLOADS_DELETED, PAYLOAD_REDACTED)

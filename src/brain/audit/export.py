@@ -18,6 +18,7 @@ from brain.audit.ocsf import ocsf
 from brain.charter import Event
 from brain.errors import InvalidInput
 from brain.extras import needs
+from brain.neutral import csv_cell, json_bytes
 
 COLUMNS: Mapping[str, Callable[[AuditEntry], Any]] = {
     "index": lambda entry: entry.index,
@@ -36,7 +37,6 @@ COLUMNS: Mapping[str, Callable[[AuditEntry], Any]] = {
 """Of CSV and Parquet; `payload` is the event's payload as JSON, times are Unix seconds."""
 
 EXAMPLE_HASH = "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
 _GROUP = 10_000
 
 Writer = Callable[[Iterable[AuditEntry], BinaryIO], int]
@@ -71,7 +71,11 @@ def write_ocsf(entries: Iterable[AuditEntry], out: BinaryIO) -> int:
 
 def write_cef(entries: Iterable[AuditEntry], out: BinaryIO) -> int:
     """One CEF line an entry."""
-    return _lines((cef(entry).encode() for entry in entries), out)
+    count = 0
+    for entry in entries:
+        out.write(cef(entry).encode() + b"\n")
+        count += 1
+    return count
 
 
 def write_csv(entries: Iterable[AuditEntry], out: BinaryIO) -> int:
@@ -84,7 +88,7 @@ def write_csv(entries: Iterable[AuditEntry], out: BinaryIO) -> int:
     writer.writerow(COLUMNS)
     count = 0
     for entry in entries:
-        writer.writerow([_cell(value) for value in row(entry).values()])
+        writer.writerow([csv_cell(value) for value in row(entry).values()])
         count += 1
     text.detach()
     return count
@@ -144,10 +148,6 @@ def row(entry: AuditEntry) -> dict[str, Any]:
 def _lines(lines: Iterable[bytes], out: BinaryIO) -> int:
     count = 0
     for line in lines:
-        out.write(line + b"\n")
+        out.write(json_bytes(line) + b"\n")
         count += 1
     return count
-
-
-def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

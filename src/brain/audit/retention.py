@@ -19,7 +19,7 @@ from brain.audit.search import of_correlation, of_pattern
 from brain.audit.settings import LEAST_DAYS
 from brain.audit.tables import causes, entries, holds
 from brain.charter import Pattern
-from brain.errors import InvalidInput, NotFound
+from brain.errors import Conflict, InvalidInput, NotFound
 from brain.kit.database import reading
 from brain.kit.sql import chunks
 
@@ -128,6 +128,35 @@ def prune(database: Engine, sealing: Sealing, days: float, now: float, *, dry: b
         if len(rows) < _PAGE:
             return count
         after = rows[-1][0]
+
+
+def redact(database: Engine, sealing: Sealing, event_id: str) -> Sequence[tuple[int, bytes]]:
+    """Delete the payload of an event, whatever its age; the numbers and leaf hashes of its entries.
+
+    Raises NotFound when no entry has this event or its payload is gone already, Conflict when a hold keeps it.
+    """
+    with database.begin() as connection:
+        query = select(entries.c.idx, entries.c.leaf_hash, entries.c.seal).where(
+            entries.c.event_id == event_id, entries.c.payload.is_not(None)
+        )
+        rows = connection.execute(query).all()
+        if not rows:
+            raise NotFound(
+                f"event {event_id!r}: the audit log has no payload of it; `brain audit search` shows what it has"
+            )
+        all_holds = _holds(connection)
+        held = [
+            hold.id
+            for hold in all_holds
+            if connection.execute(select(entries.c.idx).where(entries.c.event_id == event_id, hold.condition)).first()
+        ]
+        if held or event_id in _tied(connection, all_holds, _Tied((), frozenset())).events:
+            named = ", ".join(held) or "a hold of its story"
+            raise Conflict(f"event {event_id}: is kept by {named}; remove the hold first")
+        for index, _, seal in rows:
+            gone = {"payload": None, "deletion": sealing.deletion(seal)}
+            connection.execute(update(entries).where(entries.c.idx == index).values(**gone))
+    return [(index, leaf) for index, leaf, _ in rows]
 
 
 class _Tied(NamedTuple):

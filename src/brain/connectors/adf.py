@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from brain.neutral import plain_text
 from brain.text import clip_units
 
 CHARACTERS = 30_000
@@ -16,7 +17,7 @@ CHARACTERS = 30_000
 
 def text_to_adf(text: str, link: str = "") -> dict[str, Any]:
     """The text as a document, with a paragraph after each empty line; a `link` is a last paragraph of its own."""
-    parts = [part.strip("\n") for part in clip_units(text.replace("\r\n", "\n"), CHARACTERS).split("\n\n")]
+    parts = [part.strip("\n") for part in clip_units(plain_text(text), CHARACTERS).split("\n\n")]
     content = [_paragraph(part) for part in parts if part.strip()]
     if link:
         mark = {"type": "link", "attrs": {"href": link}}

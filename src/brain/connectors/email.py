@@ -23,6 +23,9 @@ from brain.certificates import certificate_fault
 from brain.connectors.notifiers import Notifier, NotifierSettings
 from brain.connectors.pages import Page
 from brain.connectors.sender import NotYet, Refused, TryLater
+from brain.connectors.urls import is_loopback
+from brain.errors import InvalidInput
+from brain.neutral import plain_text
 from brain.secret import Secret
 from brain.text import one_line
 
@@ -80,6 +83,14 @@ class Email(Notifier[EmailSettings]):
     """Sends mail through one server; a connection for each message."""
 
     settings_model: ClassVar[type[EmailSettings]] = EmailSettings
+
+    @classmethod
+    def check(cls, settings: EmailSettings) -> None:
+        """Raise InvalidInput for a password that would go over the network in the clear."""
+        if settings.security == "none" and settings.password is not None and not is_loopback(settings.host):
+            raise InvalidInput(
+                f"security: none would send the password to {settings.host} in the clear; set starttls or tls"
+            )
 
     async def send(self, page: Page) -> Mapping[str, Any]:
         """Mail the page. The Message-ID is the same whenever the page is sent again."""
@@ -146,7 +157,7 @@ def compose(settings: EmailSettings, mail: Mail, now: float) -> EmailMessage:
         message["In-Reply-To"] = first
         message["References"] = first
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(mail.text)
+    message.set_content(plain_text(mail.text))
     return message
 
 

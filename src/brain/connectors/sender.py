@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from brain.certificates import certificate_fault
+from brain.connectors.urls import sends_in_the_clear
 from brain.errors import BrainError, Unavailable
 from brain.extras import needs
 from brain.logs import Log
@@ -105,6 +106,11 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether its headers hold credentials."""
+        return any(name.lower() in ("authorization", "cookie", "x-api-key") for name in self.headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +274,8 @@ class Sender:
     async def _try(self, service: str, request: Request, words: Callable[[bytes], str]) -> Answer:
         import httpx
 
+        if request.is_secret and sends_in_the_clear(request.url):
+            raise TryLater(f"{service} is not asked: plain HTTP would show the credentials to others; set an https URL")
         try:
             async with (
                 _unsaid_by_httpx(),

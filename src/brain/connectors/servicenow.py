@@ -36,6 +36,7 @@ from brain.connectors.tickets import (
 from brain.connectors.urls import BaseUrl
 from brain.connectors.webhook import verify
 from brain.errors import InvalidInput
+from brain.neutral import servicenow_text
 from brain.secret import Secret
 from brain.text import clip_units, one_line_units
 
@@ -278,9 +279,10 @@ def new_record(settings: ServiceNowSettings, ticket: NewTicket) -> dict[str, str
     """The fields of an incident's record."""
     text = f"{ticket.description}\n\n{ticket.url}" if ticket.url else ticket.description
     names = {"title": ticket.title, "severity": ticket.severity, "incident_id": ticket.incident_id, "url": ticket.url}
+    names = {name: servicenow_text(value) for name, value in names.items()}
     return {
-        "short_description": one_line_units(ticket.title, _TITLE) or "(no title)",
-        "description": clip_units(text, _TEXT),
+        "short_description": one_line_units(servicenow_text(ticket.title), _TITLE) or "(no title)",
+        "description": clip_units(servicenow_text(text), _TEXT),
         **urgency_of(ticket.severity),
         **filled(settings.fields, names),
         "correlation_id": correlation_id(ticket.incident_id),
@@ -308,11 +310,11 @@ def state_changes(settings: ServiceNowSettings, state: IncidentState, reason: st
     """The fields that bring a record to this state."""
     changes = {"state": settings.states.get(state, _CODES[state])}
     if state in (IncidentState.RESOLVED, IncidentState.CLOSED):
-        notes = clip_units(reason, _TEXT) or "Resolved in BRAiN EventStream"
+        notes = clip_units(servicenow_text(reason), _TEXT) or "Resolved in BRAiN EventStream"
         changes |= {"close_code": settings.close_code, "close_notes": notes}
     if state is IncidentState.ON_HOLD and settings.hold_reason:
         changes["hold_reason"] = settings.hold_reason
-    return {**changes, **filled(settings.state_fields.get(state, {}), {"reason": reason})}
+    return {**changes, **filled(settings.state_fields.get(state, {}), {"reason": servicenow_text(reason)})}
 
 
 def _request(
@@ -347,7 +349,7 @@ def _sys_id(id: str) -> str:
 
 
 def _with_mark(text: str, mark: str) -> str:
-    return f"{clip_units(text, _TEXT - len(mark) - 2)}\n\n{mark}"
+    return f"{clip_units(servicenow_text(text), _TEXT - len(mark) - 2)}\n\n{mark}"
 
 
 def _words(body: bytes) -> str:

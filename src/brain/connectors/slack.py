@@ -18,6 +18,7 @@ from pydantic import Field
 from brain.connectors.notifiers import Notifier, NotifierSettings
 from brain.connectors.pages import Page
 from brain.connectors.sender import Answer, Refused, Request, TryLater, json_request
+from brain.neutral import slack_text
 from brain.secret import Secret
 from brain.text import clip_text, clip_units, one_line_units, utf16_units
 
@@ -109,11 +110,6 @@ def slack_message(page: Page) -> SlackMessage:
     )
 
 
-def escape(text: str) -> str:
-    """The text for Slack's markup, in which only these three characters mean something wherever they stand."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def post(settings: SlackSettings, message: SlackMessage) -> Request:
     """The request that posts the message."""
     return json_request("POST", settings.webhook_url.reveal(), content(message))
@@ -130,25 +126,26 @@ def content(message: SlackMessage) -> dict[str, Any]:
         shown = [
             {
                 "type": "mrkdwn",
-                "text": f"*{escape(one_line_units(name, 50))}*\n{_markup(value or '–', _FIELD)['text']}",
+                "text": f"*{slack_text(one_line_units(name, 50))}*\n{_markup(value or '–', _FIELD)['text']}",
+                "verbatim": True,
             }
             for name, value in list(message.fields.items())[:_FIELDS]
         ]
         blocks.append({"type": "section", "fields": shown})
     if message.links:
         links = _joined_links(message.links[:_ELEMENTS])
-        blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": links}})
+        blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": links, "verbatim": True}})
     if message.footer:
         blocks.append({"type": "context", "elements": [_markup(one_line_units(message.footer, 500), _SECTION)]})
     summary = f"{mark}{message.title}\n{message.text}".strip() or "(no text)"
-    return {"text": escape(clip_units(summary, _TEXT // 5)), "blocks": blocks}
+    return {"text": slack_text(clip_units(summary, _TEXT // 5)), "blocks": blocks}
 
 
 def _joined_links(links: Sequence[tuple[str, str]]) -> str:
     """As many of the links as have room."""
     joined = ""
     for url, text in links:
-        one = f"<{_url(url)}|{escape(one_line_units(text, 100))}>"
+        one = f"<{_url(url)}|{slack_text(one_line_units(text, 100))}>"
         longer = f"{joined}  ·  {one}" if joined else one
         if utf16_units(longer) > _LINKS:
             break
@@ -157,12 +154,15 @@ def _joined_links(links: Sequence[tuple[str, str]]) -> str:
 
 
 def _markup(text: str, longest: int) -> dict[str, Any]:
-    """A text object; cut before it is escaped, so that no `&amp;` is cut in two, and again if that made it too long."""
+    """A text object, in which Slack makes no links and mentions of its own.
+
+    It is cut before it is escaped, so that no `&amp;` is cut in two, and again if that made it too long.
+    """
     cut = longest
-    while utf16_units(escaped := escape(clip_units(text, cut))) > longest:
+    while utf16_units(escaped := slack_text(clip_units(text, cut))) > longest:
         cut -= max(1, (utf16_units(escaped) - longest) // 4)
-    return {"type": "mrkdwn", "text": escaped}
+    return {"type": "mrkdwn", "text": escaped, "verbatim": True}
 
 
 def _url(url: str) -> str:
-    return escape(url).replace("|", "%7C")
+    return slack_text(url).replace("|", "%7C")

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its name or address alone; nothing is looked up."""
+    if host.lower().rstrip(".") in ("localhost", "ip6-localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def sends_in_the_clear(url: str) -> bool:
+    """Whether a request to this URL can be read on its way: it is plain HTTP to another machine."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+    except ValueError:
+        return False  # no URL: the request says so
 
 
 def _base_url(url: str) -> str:

@@ -6,6 +6,9 @@ The scheme is that of Standard Webhooks (standardwebhooks.com), for which every 
     webhook-timestamp   when it was sent, in whole Unix seconds
     webhook-signature   v1,<base64 of HMAC-SHA256 over "<id>.<timestamp>.<body>">, several separated by spaces
 
+Libraries read a secret as base64, with or without `whsec_` before it. A bare text that is base64 is thus two keys, what
+it decodes to and its own bytes: a message is signed by both, one after the other, and either is accepted.
+
 Some services that cannot do it sign the body alone: Jira's webhooks and others send `X-Hub-Signature: sha256=<hex>`
 (developer.atlassian.com, "Webhooks", on secrets); `verify_hub` checks that.
 """
@@ -13,7 +16,6 @@ Some services that cannot do it sign the body alone: Jira's webhooks and others 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
@@ -40,7 +42,7 @@ class WebhookSettings(NotifierSettings):
     """Any HTTP service: the whole page as signed JSON."""
 
     url: Secret = Field(description="Where messages are sent; a secret, since many receivers' URLs hold a token")
-    key: Secret = Field(description="Signing key: whsec_ and base64, or any text of at least 24 bytes")
+    key: Secret = Field(description="Signing key: base64, bare or after whsec_; or any text of at least 24 bytes")
 
 
 class BadSignature(BrainError):
@@ -99,7 +101,7 @@ def sign(key: Secret, id: str, body: bytes, now: float) -> dict[str, str]:
     return {
         "webhook-id": id,
         "webhook-timestamp": at,
-        "webhook-signature": _signature(_key_bytes(key), id, at, body),
+        "webhook-signature": " ".join(_signatures(key, id, at, body)),
     }
 
 
@@ -120,7 +122,7 @@ def verify(
         raise BadSignature(
             f"webhook-timestamp: differs by more than {tolerance:g} s from the time here; check both clocks"
         )
-    wanted = [_signature(_key_bytes(key), id, at, body).encode() for key in keys]
+    wanted = [one.encode() for key in keys for one in _signatures(key, id, at, body)]
     fits = [hmac.compare_digest(one, other.encode()) for one in wanted for other in given]  # all of them, always
     if not any(fits):
         raise BadSignature("webhook-signature: does not match the message; check the key")
@@ -130,26 +132,39 @@ def verify(
 def verify_hub(key: Secret, headers: Mapping[str, str], body: bytes) -> None:
     """Check `X-Hub-Signature` (or `-256`), which holds no time and no id. Raises BadSignature."""
     given = headers.get("x-hub-signature-256") or headers.get("x-hub-signature", "")
-    wanted = "sha256=" + hmac.new(_key_bytes(key), body, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(wanted.encode(), given.encode()):
+    wanted = ["sha256=" + hmac.new(one, body, hashlib.sha256).hexdigest() for one in _keys(key)]
+    fits = [hmac.compare_digest(one.encode(), given.encode()) for one in wanted]
+    if not any(fits):
         raise BadSignature("x-hub-signature: is missing or does not match the message; check the key")
 
 
-def _signature(key: bytes, id: str, at: str, body: bytes) -> str:
-    digest = hmac.new(key, f"{id}.{at}.".encode() + body, hashlib.sha256).digest()
-    return f"v1,{base64.b64encode(digest).decode()}"
+def _signatures(secret: Secret, id: str, at: str, body: bytes) -> list[str]:
+    content = f"{id}.{at}.".encode() + body
+    digests = (hmac.new(key, content, hashlib.sha256).digest() for key in _keys(secret))
+    return [f"v1,{base64.b64encode(digest).decode()}" for digest in digests]
 
 
-def _key_bytes(key: Secret) -> bytes:
-    text = key.reveal()
+def _keys(secret: Secret) -> list[bytes]:
+    """The keys that a secret stands for, that of the libraries first. Raises InvalidInput for one that is no key."""
+    text = secret.reveal()
+    decoded = _from_base64(text.removeprefix(_PREFIX))
+    if text.startswith(_PREFIX):
+        if decoded is None:
+            raise InvalidInput(f"webhook key: what follows {_PREFIX} must be base64")
+        return [_long_enough(decoded)]
+    return [*([decoded] if decoded else []), _long_enough(text.encode())]
+
+
+def _from_base64(text: str) -> bytes | None:
     try:
-        found = (
-            base64.b64decode(text.removeprefix(_PREFIX), validate=True) if text.startswith(_PREFIX) else text.encode()
-        )
-    except binascii.Error:
-        raise InvalidInput(f"webhook key: what follows {_PREFIX} must be base64") from None
-    if len(found) < LEAST_KEY_BYTES:
+        return base64.b64decode(text, validate=True)
+    except ValueError:  # also for what is not ASCII
+        return None
+
+
+def _long_enough(key: bytes) -> bytes:
+    if len(key) < LEAST_KEY_BYTES:
         raise InvalidInput(
             f"webhook key: is shorter than {LEAST_KEY_BYTES} bytes; make one with: openssl rand -base64 32"
         )
-    return found
+    return key

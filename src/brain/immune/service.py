@@ -19,6 +19,7 @@ from brain.immune.health_summary import FleetState, HealthSummary, summarise
 from brain.immune.models import HealthEvent
 from brain.immune.repository import KEEP, HealthRepository
 from brain.kit.idempotency import content_digest
+from brain.redaction import redacted
 from brain.store import Store
 from brain.store.memory import MemoryStore
 from brain.stream.announcer import Announced, Announcer, EventDraft, announcer_for
@@ -59,6 +60,8 @@ class ImmuneService:
         """
         recorded = msgspec.structs.replace(
             event,
+            message=redacted(event.message),
+            details=redacted(event.details),
             timestamp=self.clock(),
             correlation_id=event.correlation_id or current_meta()["correlation_id"] or f"health_{secrets.token_hex(8)}",
         )

@@ -180,7 +180,7 @@ def _reclassify(context: sa.engine.ExceptionContext) -> None:
 def _fault(engine: sa.Engine, error: sa.exc.DBAPIError) -> str:
     if engine.dialect.name == "sqlite" and engine.url.database and error.orig is not None:
         return f"database: {explained(Path(engine.url.database), error.orig)}"
-    return f"database {engine.url.render_as_string()}: {str(error.orig).splitlines()[0]}"
+    return f"database {masked(engine.url.render_as_string())}: {str(error.orig).splitlines()[0]}"
 
 
 def _sqlite(path: str) -> sa.Engine:

@@ -6,13 +6,14 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, quote_plus, unquote
 
 import msgspec
 
 from brain.errors import InvalidInput
 from brain.json_text import json_fault
 from brain.limits import BODY_DEPTH
+from brain.redaction import redacted_body
 
 SINGER = "singer"
 ALERTMANAGER = "alertmanager"
@@ -95,6 +96,19 @@ def kept_headers(kind: WebhookKind, headers: Mapping[str, str]) -> dict[str, str
         for name, value in headers.items()
         if name in wanted or ("ce-*" in wanted and name.startswith("ce-"))
     }
+
+
+def kept_body(headers: Mapping[str, str], body: bytes) -> bytes:
+    """The body of a delivery as it is kept: without secrets, else as it came."""
+    form = headers.get("content-type", "").partition(";")[0].strip().lower() == "application/x-www-form-urlencoded"
+    try:
+        content = _payload_field(body) if form else body
+    except InvalidInput:  # a form of another kind, which is kept to be looked at
+        form, content = False, body
+    shown = redacted_body(content)
+    if shown == content:
+        return body
+    return b"payload=" + quote_plus(shown).encode() if form else shown
 
 
 def document_of(kind: WebhookKind, headers: Mapping[str, str], body: bytes) -> Any:

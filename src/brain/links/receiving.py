@@ -20,7 +20,7 @@ from brain.links.announce import announce
 from brain.links.events import ERROR
 from brain.links.inbound import Inbound
 from brain.links.item_events import Origin, item_event
-from brain.links.kinds import document_of, kept_headers
+from brain.links.kinds import document_of, kept_body, kept_headers
 from brain.links.mapping import Item, map_items
 from brain.links.models import CONSUMER, ConnectorStatus, DeliveryState
 from brain.text import clip_text
@@ -130,7 +130,7 @@ def _keep(db: Connection, inbound: Inbound, came: _Came, state: DeliveryState) -
         "received_at": came.delivery.at,
         "remote": came.delivery.remote[:_REMOTE],
         "headers": dict(came.headers),
-        "body": came.delivery.body,
+        "body": kept_body(came.headers, came.delivery.body),
         "bytes": len(came.delivery.body),
         "sha256": came.sha256,
         "events": 0,

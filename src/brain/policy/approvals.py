@@ -32,6 +32,7 @@ from brain.policy.events import (
 )
 from brain.policy.json_safe import to_json_safe
 from brain.policy.normalisation import Opaque, normalise
+from brain.redaction import redacted
 from brain.store import Document, DocumentChange, Store, forking
 from brain.store.deletion_clock import deletion_clock, steady_seconds
 from brain.stream.announcer import EventDraft, write_announced
@@ -128,7 +129,7 @@ class Approvals(forking.Part):
             # By time, so that the newest are found without reading all.
             id=f"{_id_at(now)}_{secrets.token_hex(6)}",
             status=ApprovalStatus.PENDING,
-            context=to_json_safe(_shown(asked)),
+            context=redacted(to_json_safe(_shown(asked))),
             fingerprint=fingerprint(asked),
             rule_id=decision.rule_id,
             rule_name=decision.rule_name,

@@ -16,6 +16,7 @@ from brain.policy.decision_record import denied, evaluated, evaluated_any
 from brain.policy.decisions import Decision
 from brain.policy.events import ACTION_DENIED, RULE_EVALUATED
 from brain.policy.structs import struct_of
+from brain.redaction import redacted_event
 from brain.stream import EventStream
 from brain.stream.publisher import Publisher, failures, publish_safely
 from brain.stream.tracing import SDK
@@ -88,9 +89,11 @@ def _quick(stream: EventStream, carefully: RecordDecision) -> RecordDecision:
             data = _encode(_Envelope(event_id, _EVALUATED, _SOURCE, None, now, made, meta))
         except Exception:  # noqa: BLE001  (a missing field, or whatever the values of the caller's own types raise)
             return carefully(context, entry, took_us, shadow)
-        publish(event_id, _EVALUATED, data)
+        shown = redacted_event(data)
+        publish(event_id, _EVALUATED, shown, True)
         if not made.allowed:
             denial_id = mint_id("policy", now)
-            publish(denial_id, _DENIED, _encode(_Envelope(denial_id, _DENIED, _SOURCE, None, now, denied(made), meta)))
+            data_of_denial = _encode(_Envelope(denial_id, _DENIED, _SOURCE, None, now, denied(made), meta))
+            publish(denial_id, _DENIED, data_of_denial, shown is data)  # it says a part of the same
 
     return record

@@ -20,6 +20,7 @@ import msgspec
 from brain import limits
 from brain.errors import Conflict, Unavailable
 from brain.logs import Log
+from brain.redaction import redacted_body
 from brain.store import Document, DocumentChange, Store
 from brain.store.deletion_clock import deletion_clock
 
@@ -127,7 +128,8 @@ class RequestKeys:
 
     def finish(self, claim: Claim, answer: Answer) -> None:
         """Keep the answer. Does nothing when another has taken the key over."""
-        record = msgspec.structs.replace(claim.record, busy_until=0.0, answer=answer)
+        kept = msgspec.structs.replace(answer, body=redacted_body(answer.body))
+        record = msgspec.structs.replace(claim.record, busy_until=0.0, answer=kept)
         try:
             self._put(claim.id, record, claim.version)
         except Conflict:

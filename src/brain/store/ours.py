@@ -6,6 +6,7 @@ Files of releases that did not mark them are known by their tables, and marked. 
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from brain.errors import InvalidInput
@@ -27,7 +28,9 @@ _SIGNATURES = (
 
 
 def claim(connection: sqlite3.Connection, path: Path) -> None:
-    """Mark the file as ours, before anything else is written to it. The connection is in autocommit mode.
+    """Mark the file as ours, before anything else is written to it; a new one is for its user alone.
+
+    The connection is in autocommit mode.
 
     Raises InvalidInput for a file of another program, which is left as it is.
     """
@@ -41,6 +44,9 @@ def claim(connection: sqlite3.Connection, path: Path) -> None:
             f"SQLite file {path.absolute()} is the database of another program (its tables: {shown}); nothing was "
             "changed; give another file"
         )
+    if not tables:
+        with suppress(OSError):  # a file of another user that we may write stays his
+            path.chmod(0o600)  # before the files beside it are made, which get the mode of this one
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 

@@ -213,7 +213,8 @@ class Journal:
 def _make(folder: Path, owner: str) -> int | None:
     """A new journal's folder, locked: made under a name that nobody adopts, and given its own once it is locked."""
     new = folder.with_name(f".new-{folder.name}")
-    new.mkdir(parents=True)
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new.mkdir(mode=0o700)
     note_owner(new, owner)
     lock = lock_folder(new)
     new.rename(folder)

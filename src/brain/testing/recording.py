@@ -53,9 +53,9 @@ class RecordingStream(EventStream):
         self._forgotten = self._backend.tail()
         self.faults.clear()
 
-    def publish_encoded(self, event_id: str, event_type: str, data: bytes) -> Receipt:
+    def publish_encoded(self, event_id: str, event_type: str, data: bytes, is_clean: bool = False) -> Receipt:
         """As EventStream says."""
-        receipt = super().publish_encoded(event_id, event_type, data)
+        receipt = super().publish_encoded(event_id, event_type, data, is_clean)
         if receipt.refused is None:
             try:
                 _check_declared(Event.decode(data))

@@ -15,6 +15,7 @@ from brain.charter.vocabulary import parse_name
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.kit.idempotency import content_digest, other_content, token_for
 from brain.lifecycle import EVIDENCE_MOVES
+from brain.redaction import redacted
 from brain.store import DocumentChange, Store
 from brain.store.memory import MemoryStore
 from brain.store.mirror import Restoration
@@ -24,7 +25,7 @@ from brain.threats.announce import events_of
 from brain.threats.events import STORE_RESTORED, ThreatsRestored
 from brain.threats.models import Threat, ThreatStats, moved, statistics
 from brain.threats.repository import ThreatRepository
-from brain.threats.sightings import Recorded, Sighting, first_threat, joined, positive, threat_id
+from brain.threats.sightings import Recorded, Sighting, cleaned, first_threat, joined, positive, threat_id
 
 REASON_CHARACTERS = limits.REASON
 _SHOWN = 100  # ids in the event of a restoration
@@ -101,9 +102,9 @@ class ThreatService:
             id=id,
             type=type,
             severity=cast(Severity, severity),  # a name becomes one, or a fault beside the others
-            source=source,
-            description=description,
-            metadata=dict(metadata or {}),
+            source=redacted(source),
+            description=redacted(description),
+            metadata=redacted(dict(metadata or {})),
             correlation_id=current_meta()["correlation_id"] or id,
             detected_at=now,
             last_seen=now,
@@ -119,7 +120,7 @@ class ThreatService:
         The same sighting again changes nothing. Evidence moves a threat as `brain.lifecycle.EVIDENCE_MOVES` says:
         a MITIGATED one is worked on again, an IGNORED one stays so, and after a RESOLVED one there is a new threat.
         """
-        recorded, announced = await asyncio.to_thread(self._record, sighting)
+        recorded, announced = await asyncio.to_thread(self._record, cleaned(sighting))
         await self._announcer().hand_over_async(announced)
         return recorded
 
@@ -160,7 +161,7 @@ class ThreatService:
             raise InvalidInput(f"reason: {len(reason)} characters are too many; use at most {REASON_CHARACTERS}")
         if not limits.is_text(reason):
             raise InvalidInput("reason: is no valid text: remove the lone surrogate")
-        threat, announced = await asyncio.to_thread(self._move, id, new, reason)
+        threat, announced = await asyncio.to_thread(self._move, id, new, redacted(reason))
         await self._announcer().hand_over_async(announced)
         return threat
 

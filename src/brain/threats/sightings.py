@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ import msgspec
 from brain import limits
 from brain.charter import Severity
 from brain.lifecycle import EvidenceMove
+from brain.redaction import redacted, redacted_text
 from brain.threats.models import SEVERITIES, Threat, moved, total_counts
 
 READINGS = 200
@@ -43,6 +44,17 @@ class Sighting:
     grade: Callable[[Mapping[str, int]], Severity]
     describe: Callable[[Mapping[str, int]], str]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def cleaned(sighting: Sighting) -> Sighting:
+    """The sighting with the secrets in its texts replaced."""
+    describe = sighting.describe
+    return replace(
+        sighting,
+        source=redacted(sighting.source),
+        metadata=redacted(dict(sighting.metadata)),
+        describe=lambda counts: redacted_text(describe(counts)),
+    )
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from brain.audit.commands.options import (
     write_out,
     writing,
 )
-from brain.audit.commands.retention import hold_app, prune
+from brain.audit.commands.retention import hold_app, prune, redact
 from brain.kit.cli.common import DatabaseOption, JsonOption, PatternOption, StreamOption, print_json, print_json_array
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 app: typer.Typer = typer.Typer(no_args_is_help=True)
 app.add_typer(hold_app, name="hold")
 app.command()(prune)
+app.command()(redact)
 
 FALSE_EXIT = 1
 """Exit code when the log was altered or a proof does not hold."""

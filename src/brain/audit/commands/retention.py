@@ -127,6 +127,38 @@ def prune(
         typer.echo(f"{count} payloads older than {days:g} days {'would be ' if dry_run else ''}deleted")
 
 
+def redact(
+    event_id: Annotated[str, typer.Argument(metavar="EVENT", help="The event's id, evt_...")],
+    reason: Annotated[str, typer.Option(help="Why, for the log.")],
+    by: ByOption = None,
+    stream: StreamOption = None,
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove one event's payload from the log and keep its proof. Publishes audit.payload_redacted.
+
+    The stream keeps its own copy until its retention.
+    """
+    from brain.audit.events import PAYLOAD_REDACTED
+    from brain.audit.open import open_projector
+    from brain.audit.retention import redact as redact_entries
+    from brain.audit.settings import AuditSettings
+
+    settings = load(stream, database)
+    with opened_with(settings) as (engine, _):
+        sealing = open_projector(engine, settings.table(AuditSettings)).sealing
+        done = redact_entries(engine, sealing, event_id)
+    who = by or getpass.getuser()
+    rows = [{"event_id": event_id, "index": index, "leaf_hash": leaf.hex()} for index, leaf in done]
+    for row in rows:
+        _publish(settings, PAYLOAD_REDACTED, {**row, "reason": reason, "by": who})
+    if as_json:
+        print_json_array(rows)
+        return
+    for row in rows:
+        typer.echo(f"entry {row['index']}: the payload is removed; its hash {row['leaf_hash']} stays")
+
+
 def _now(settings: Settings) -> float:
     """The time that ages are counted to: by a clock that has stepped nothing is deleted."""
     from brain.store import open_store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import glob
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -72,11 +73,12 @@ def doctor(
 
 
 async def _examine(settings: Settings) -> list[Finding]:
-    findings = [_settings(settings), *_plugins()]
+    findings = [_settings(settings), _redaction(), *_plugins()]
     missing = _missing_database(settings.stream)
     if missing is not None:
         return [*findings, missing, *await _where_installed("server", settings, _server)]
     findings += _folder(settings.stream)
+    findings += _private(settings)
     findings += await _stream(settings)
     findings += await _store(settings)
     findings += await _unreadable_rules(settings)
@@ -101,6 +103,15 @@ async def _where_installed(
 def _not_installed(part: str, error: MissingExtra) -> Finding:
     fault, _, remedy = str(error).partition("; run: ")
     return Finding(part, "note", f"not looked at: {fault}", f"if you want it: {remedy}")
+
+
+def _redaction() -> Finding:
+    from brain.redaction import description
+
+    found = description()
+    if found is None:
+        return Finding("redaction", "note", "off: secrets are written as they come", "remove redaction = false")
+    return Finding("redaction", "ok", found)
 
 
 def _settings(settings: Settings) -> Finding:
@@ -166,6 +177,21 @@ def _folder(url: str) -> list[Finding]:
     fault = _unwritable(sqlite_path(url).parent)
     remedy = "nothing can be published: make it writable for this user"
     return [] if fault is None else [Finding("folder", "bad", fault, remedy)]
+
+
+def _private(settings: Settings) -> list[Finding]:
+    """Whether other users of this machine may read what is kept in files."""
+    from brain.store.sqlite import sqlite_path
+
+    urls = (settings.stream, settings.store_url, settings.database)
+    databases = {sqlite_path(url) for url in urls if url.startswith("sqlite:///")}
+    beside = {path for database in databases for path in database.parent.glob(f"{glob.escape(database.name)}*")}
+    files = sorted(path for path in beside if path.exists())
+    open_to_others = [str(path) for path in files if path.stat().st_mode & 0o077]
+    if open_to_others:
+        remedy = f"chmod go-rwx {' '.join(open_to_others)}"
+        return [Finding("files", "note", f"other users may read {', '.join(open_to_others)}", remedy)]
+    return [Finding("files", "ok", "are for this user alone")] if files else []
 
 
 def _unwritable(folder: Path) -> str | None:

@@ -57,12 +57,16 @@ def print_json(value: object) -> None:
     """One JSON document on standard output."""
     import msgspec
 
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+    from brain.neutral import json_bytes
+
+    sys.stdout.write(json_bytes(msgspec.json.format(msgspec.json.encode(value))).decode() + "\n")
 
 
 def print_json_array(rows: Iterable[object]) -> None:
     """One JSON array on standard output, an element a line."""
     import msgspec
 
-    lines = (msgspec.json.encode(row).decode() for row in rows)
+    from brain.neutral import json_bytes
+
+    lines = (json_bytes(msgspec.json.encode(row)).decode() for row in rows)
     sys.stdout.write("[" + ",\n ".join(lines) + "]\n")

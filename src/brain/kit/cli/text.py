@@ -6,18 +6,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from brain.neutral import printable
+
 __all__ = ["moment", "printable", "summary"]
 
 
 def moment(unix_seconds: float) -> str:
     """A time in UTC, to the millisecond."""
     return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def printable(text: str, width: int = 0) -> str:
-    """The text, cut to `width` (0: whole), with characters that a terminal would obey written as escapes."""
-    shown = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
-    return f"{shown[: width - 1]}…" if 0 < width < len(shown) else shown
 
 
 def summary(payload: Mapping[str, Any]) -> str:

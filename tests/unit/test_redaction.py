@@ -1,0 +1,135 @@
+"""What is secret is replaced, what is not stays, and equal values stay comparable."""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brain import Event, EventStream, HealthEvent, ImmuneService, PolicyEngine, ThreatService, redaction
+from brain.logs import Log
+from brain.policy.approvals import Approvals
+from brain.redaction import MARK, mark, redacted, redacted_body, redacted_json, redacted_text
+from brain.store import open_store
+from support.secrets_planted import NAMED, SECRETS, TEXTS, found_in, planted
+
+CLEAN = {
+    "max_tokens": 100, "input_tokens": 5, "token_count": 7, "tokens": 3, "token": 5, "password_length": 12, "token_type": "Bearer",
+    "secret_name": "db", "authorization_url": "https://id.example/authorize", "cookie_policy": "strict", "keyboard": "de", "monkey": "x",
+    "at": 1764488888123, "at_us": 1764488888123456, "at_ns": 1764488888123456789, "took": 0.4160001873970032, "flag": True, "none": None,
+    "text": "the password is wrong, basic authentication; a token of respect: see --help", "id": "evt_policy_1703001234567_9f3ac81b2d40aabb",
+    "hash": "9f3ac81b2d40aabb41111111111111114111111111111111", "url": "https://user@example.com:8443/a?b=c", "order_id": "4111111111111111",
+    "phone": "+49 30 1234567", "version": "1.2.3-4567", "password": None, "secrets": [],
+}  # fmt: skip
+
+
+def test_there_are_fifty_of_fifteen_kinds_and_none_stays() -> None:
+    assert len(set(SECRETS)) >= 50
+    data = msgspec.json.encode(planted())
+    assert sorted(found_in(data.replace(b"\\n", b"\n"))) == sorted(SECRETS)
+    shown = redacted_json(data)
+    assert found_in(shown) == []
+    assert len(set(json.dumps(json.loads(shown)).split(MARK)[1:])) > 40
+    assert redacted_json(shown) == shown, "what is redacted stays as it is"
+    kinds = {part.partition(":")[0] for part in shown.decode().split(MARK)[1:]}
+    assert len(kinds) >= 15
+
+
+@pytest.mark.parametrize(("text", "secret"), TEXTS)
+def test_each_text(text: str, secret: str) -> None:
+    for shown in (redacted_text(text), redacted(text), redacted({"a": [text]})["a"][0]):
+        assert secret not in shown
+        assert MARK in shown
+    escaped = json.dumps({"a": text}).encode().replace(b"-", b"\\u002d")  # as another encoder may write it
+    assert secret not in json.loads(redacted_body(escaped))["a"]
+
+
+@pytest.mark.parametrize(("name", "value"), NAMED)
+def test_each_name(name: str, value: str) -> None:
+    shown = redacted_json(msgspec.json.encode({"params": {name: value, "other": value}}))
+    params = json.loads(shown)["params"]
+    assert params["other"] == value
+    assert params[name].startswith(MARK)
+
+
+def test_what_is_no_secret_stays() -> None:
+    data = msgspec.json.encode(CLEAN)
+    assert json.loads(redacted_json(data)) == CLEAN
+    assert redacted(CLEAN) == CLEAN
+
+
+def test_of_numbers_only_cards_are_changed() -> None:
+    numbers = random.Random(1)
+    ids = [str(numbers.randrange(10**15, 10**16)) for _ in range(10_000)]
+    assert sum(redacted_text(f"order {id}") != f"order {id}" for id in ids) <= 300
+    assert redacted({"card": 4111111111111111})["card"].startswith("redacted:card:")
+
+
+def test_equal_values_have_equal_marks() -> None:
+    first, second, other = (redacted({"password": value})["password"] for value in ("a-b-c", "a-b-c", "a-b-d"))
+    assert first == second != other
+    assert mark("password", "a-b-c") == first
+
+
+@given(
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=20),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+        max_leaves=8,
+    )
+)
+def test_any_json_is_read_and_redacting_again_changes_nothing(value: Any) -> None:
+    once = redacted(value)
+    assert redacted(once) == once
+    json.dumps(once)
+
+
+async def test_nothing_of_a_secret_reaches_the_disk(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("key", "key_file"):
+        monkeypatch.setattr(redaction._state, name, None)  # as in a process that has opened nothing yet
+    url = f"sqlite:///{tmp_path}/brain.db"
+    context = {
+        "agent_id": "a",
+        "agent_role": "r",
+        "action": "run",
+        "resource": "x",
+        "environment": {},
+        "params": planted(),
+    }
+    texts = " ".join(text for text, _ in TEXTS)
+    async with EventStream.open(url) as stream:
+        store = open_store(url)
+        stream.publish(Event(type="tool.called", source="tool_service", payload=planted()))
+        decision = PolicyEngine(event_stream=stream).evaluate(context)
+        Approvals(store, stream).request(decision, context)
+        threats = ThreatService(stream, store)
+        threat = await threats.create_threat("x", texts[:150], description=texts, metadata=planted())
+        await threats.update_threat_status(threat.id, "INVESTIGATING", texts[:400])
+        immune = ImmuneService(stream, store)
+        await immune.publish_event(
+            HealthEvent(severity="CRITICAL", kind="ERROR_SPIKE", module="m", message=texts, details=planted())
+        )  # type: ignore[arg-type]
+        with caplog.at_level(logging.INFO):
+            Log("brain.test").error(texts[:300], raised=ValueError(texts), **{"url": texts, "password": NAMED[0][1]})
+        assert stream.flush()
+        store.close()
+    with sqlite3.connect(tmp_path / "brain.db") as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) >= 2
+    for path in files:
+        assert found_in(path.read_bytes()) == [], path
+    assert found_in(caplog.text) == []
+    assert (tmp_path / "brain.db.redaction-key").stat().st_mode & 0o777 == 0o600
