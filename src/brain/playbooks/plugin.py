@@ -1,0 +1,12 @@
+"""The playbooks plug-in, declared."""
+
+from brain.plugins import Plugin
+
+PLUGIN = Plugin(
+    name="playbooks",
+    purpose="Closes the loop: contains, heals and asks by playbooks, each step decided by the rules and done once.",
+    events="brain.playbooks.events",
+    settings="brain.playbooks.settings:PlaybookSettings",
+    listens=("threat.*", "immune.*"),
+    open="brain.playbooks.component:open_component",
+)

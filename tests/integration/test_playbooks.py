@@ -1,0 +1,52 @@
+"""Playbooks on a real stream, database and engine: from an event to steps that are decided, done once and verified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from brain import Event
+from support.playing import playing
+
+RESTART = """
+playbooks:
+  - name: restart-billing
+    trigger: immune.critical_event
+    where: {payload.module: billing, payload.kind: [AGENT_FAILURE]}
+    subject: payload.module
+    steps:
+      - restart: {command: [sh, -c, 'echo "$BRAIN_STEP_KEY $0" >> "%s/done"', "${payload.module}"]}
+    verify:
+      event: immune.event_published
+      where: {payload.module: "${payload.module}", payload.severity: INFO}
+      within: 30
+"""
+
+
+def failure(module: str = "billing", number: int = 1, **meta: object) -> Event:
+    payload = {"event_id": number, "severity": "CRITICAL", "kind": "AGENT_FAILURE", "module": module,
+               "message": "silent", "details": {}, "critical_at": 1.0}  # fmt: skip
+    return Event(type="immune.critical_event", source="immune_service", payload=payload,
+                 meta={"correlation_id": f"story-{module}", "version": "1.0", **meta})  # fmt: skip
+
+
+def recovered(module: str = "billing") -> Event:
+    payload = {"event_id": 9, "severity": "INFO", "kind": "SELF_HEALING_ACTION", "module": module,
+               "message": "answers", "details": {}, "published_at": 1.0}  # fmt: skip
+    return Event(type="immune.event_published", source="immune_service", payload=payload)
+
+
+async def test_a_failure_is_healed_by_a_command_and_verified_under_its_own_story(tmp_path: Path) -> None:
+    async with playing(tmp_path, RESTART % tmp_path) as here:
+        here.stream.publish(failure("search"))
+        here.stream.publish(failure())
+        (step,) = await here.of("playbook.step_ended")
+        here.stream.publish(recovered("search"))
+        here.stream.publish(recovered())
+        (ended,) = await here.of("playbook.ended")
+        assert (ended.payload["state"], ended.payload["verified"]) == ("SUCCEEDED", True)
+        assert step.payload["outcome"] == "DONE" and step.payload["seconds"] > 0
+        run = ended.payload["run_id"]
+        assert (tmp_path / "done").read_text() == f"{run}-1 billing\n"
+        told = await here.events()
+        assert [one.type for one in told] == [f"playbook.{name}" for name in ("started", "step_started", "step_ended", "ended")]
+        assert {one.correlation_id for one in told} == {"story-billing"}
