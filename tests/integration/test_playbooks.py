@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from brain import Event
+from brain import Event, Rule, correlation
+from brain.charter import Severity
+from brain.threats.service import ThreatService
 from support.playing import playing
 
 RESTART = """
@@ -44,9 +46,49 @@ async def test_a_failure_is_healed_by_a_command_and_verified_under_its_own_story
         here.stream.publish(recovered())
         (ended,) = await here.of("playbook.ended")
         assert (ended.payload["state"], ended.payload["verified"]) == ("SUCCEEDED", True)
-        assert step.payload["outcome"] == "DONE" and step.payload["seconds"] > 0
+        assert step.payload["outcome"] == "DONE"
+        assert step.payload["seconds"] > 0
         run = ended.payload["run_id"]
         assert (tmp_path / "done").read_text() == f"{run}-1 billing\n"
         told = await here.events()
-        assert [one.type for one in told] == [f"playbook.{name}" for name in ("started", "step_started", "step_ended", "ended")]
+        assert [one.type for one in told] == [
+            f"playbook.{name}" for name in ("started", "step_started", "step_ended", "ended")
+        ]
         assert {one.correlation_id for one in told} == {"story-billing"}
+
+
+async def test_an_escalated_threat_contains_its_agent_until_it_is_mitigated(tmp_path: Path) -> None:
+    async with playing(tmp_path) as here:
+        threats = ThreatService(here.stream, here.context.store)
+        here.engine.add_rule(Rule(id="all", name="All", effect="ALLOW"))
+        with correlation("story-rogue"):
+            threat = await threats.create_threat("policy_denials", "rogue", Severity.HIGH, "5 denials")
+            await threats.update_threat_status(threat.id, "ESCALATED")
+        await here.of("playbook.ended", playbook="contain-threat")
+        here.engine.refresh()
+        assert not here.engine.evaluate({"agent_id": "rogue", "action": "read"}).allowed
+        assert here.engine.evaluate({"agent_id": "other", "action": "read"}).allowed
+        await threats.update_threat_status(threat.id, "MITIGATED")
+        await here.of("playbook.ended", playbook="release-agent")
+        here.engine.refresh()
+        assert here.engine.evaluate({"agent_id": "rogue", "action": "read"}).allowed
+        told = [one for one in await here.events("*") if one.type != "policy.rule_evaluated"]
+        story = [one.type for one in told if one.correlation_id == "story-rogue"]
+        assert {
+            "threat.detected",
+            "threat.escalated",
+            "policy.rule_created",
+            "policy.rule_deleted",
+            "playbook.ended",
+        } <= {*story}
+
+
+async def test_what_a_person_contained_stays_contained(tmp_path: Path) -> None:
+    async with playing(tmp_path) as here:
+        threats = ThreatService(here.stream, here.context.store)
+        here.engine.contain("rogue", ttl=60, reason="by hand", by="ann")
+        threat = await threats.create_threat("policy_denials", "rogue", Severity.CRITICAL, "100 denials")
+        await threats.update_threat_status(threat.id, "MITIGATED")
+        (done,) = await here.of("playbook.step_ended", kind="lift")
+        assert done.payload["detail"] == "rogue is contained by ann, which stays"
+        assert [rule.metadata["by"] for rule in here.engine.containments()] == ["ann"]

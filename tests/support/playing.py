@@ -30,12 +30,12 @@ class Playing:
     async def events(self, pattern: str = "playbook.*") -> Sequence[Event]:
         return [stored.event for stored in await self.stream.read(pattern, limit=1000)]
 
-    async def of(self, kind: str, count: int = 1, **payload: Any) -> Sequence[Event]:
+    async def of(self, event_type: str, count: int = 1, **payload: Any) -> Sequence[Event]:
         """The events of this type and payload, once there are so many."""
         found: list[Event] = []
 
         async def there() -> bool:
-            found[:] = [one for one in await self.events(kind) if payload.items() <= one.payload.items()]
+            found[:] = [one for one in await self.events(event_type) if payload.items() <= one.payload.items()]
             return len(found) >= count
 
         await until(there)

@@ -6,11 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from brain.playbooks.tasks import PlaybookTasks
-from brain.plugins import Component, PluginContext
+from brain.plugins import Component, PluginContext, Routes
 
 
 @asynccontextmanager
 async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     """Playbooks on these parts. Raises InvalidInput for playbooks that cannot be loaded."""
     async with PlaybookTasks.open(context) as tasks:
-        yield Component(None, tasks.loops, tasks.metrics, {"playbooks": tasks.check})
+        yield Component(
+            Routes(("/playbooks",), "brain.playbooks.http:playbooks_router", (context, tasks)),
+            tasks.loops,
+            tasks.metrics,
+            {"playbooks": tasks.check},
+        )

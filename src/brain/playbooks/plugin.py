@@ -1,6 +1,6 @@
 """The playbooks plug-in, declared."""
 
-from brain.plugins import Plugin
+from brain.plugins import Command, Plugin, View
 
 PLUGIN = Plugin(
     name="playbooks",
@@ -9,4 +9,8 @@ PLUGIN = Plugin(
     settings="brain.playbooks.settings:PlaybookSettings",
     listens=("threat.*", "immune.*"),
     open="brain.playbooks.component:open_component",
+    commands={
+        "playbooks": Command("brain.playbooks.commands:app", "Playbooks: check, test, run by hand, show what ran."),
+    },
+    view=View("Playbooks", "brain.playbooks:page", section="Respond"),
 )

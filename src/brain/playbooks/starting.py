@@ -21,12 +21,15 @@ from brain.kit.outbox import put_event, put_health
 from brain.kit.projection import Item
 from brain.kit.protocols import HealthReport
 from brain.kit.sql import insert_missing
+from brain.logs import Log
 from brain.playbooks.conditions import filled, holds, value_at, values_of
 from brain.playbooks.events import STARTED, STOPPED
 from brain.playbooks.models import CONSUMER, GOING_ON, Playbook, RunState, Step, StopReason
 from brain.playbooks.settings import PlaybookSettings
 from brain.playbooks.tables import RUNS, STEPS, STOPS
 from brain.text import clip_text
+
+log: Log = Log("brain.playbooks")
 
 HOUR = 3600.0
 DEPTH = "playbook_depth"
@@ -63,26 +66,31 @@ class PlaybookProjector:
                 self._note_outcome(db, event, values)
             for playbook in fitting:
                 if holds(playbook.where, values):
-                    self._start(db, playbook, event, values)
+                    self.start(db, playbook, event)
 
-    def _start(self, db: sa.Connection, playbook: Playbook, event: Event, values: Mapping[str, Any]) -> None:
+    def start(self, db: sa.Connection, playbook: Playbook, event: Event) -> str | None:
+        """Start a run of the playbook, in the caller's transaction, if its limits let it; the run's id, else None."""
+        values = values_of(event)
         now = self._clock()
         id = run_id(playbook.name, event.id)
         if event.timestamp < now - playbook.timeout or _exists(db, id):
-            return
+            return None
         about = value_at(values, playbook.subject) if playbook.subject else ""
         if about is None:
-            return
+            return None
         subject, depth = clip_text(str(about), 200), _depth_of(event) + 1
         story = clip_text(event.correlation_id or event.id, 500)
         stop = self._stop(db, playbook, subject, story, depth, now)
         if stop is not None:
             self._announce_stop(db, playbook, stop, event, depth, now)
-            return
+            return None
         try:
             content = _as_begun(playbook, values)
-        except InvalidInput:
-            return
+        except InvalidInput as error:
+            log.warning(
+                "a playbook does not start: what verifies it cannot be had", playbook=playbook.name, error=str(error)
+            )
+            return None
         row = {
             "id": id,
             "playbook": playbook.name,
@@ -111,6 +119,7 @@ class PlaybookProjector:
             "dry_run": row["dry_run"],
         }
         put_event(db, CONSUMER, STARTED.event(payload, meta=meta_of(story, event.id, depth)), now)
+        return id
 
     def _stop(
         self, db: sa.Connection, playbook: Playbook, subject: str, story: str, depth: int, now: float

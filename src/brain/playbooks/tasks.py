@@ -10,6 +10,7 @@ from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from brain.charter import Event
 from brain.kit.database import OUTAGE, reading
 from brain.kit.database_threads import for_tasks
 from brain.kit.healing import healed_by_playbooks
@@ -52,9 +53,9 @@ class PlaybookTasks:
         self._shipping = EventShipping(context.database, CONSUMER, context.stream)
         self._runner = Runner(context, records, callbacks, self._news)
         wanted = _patterns(playbooks) if self._settings.loop else ()
-        projector = PlaybookProjector(playbooks, self._settings, records.clock)
+        self._projector = PlaybookProjector(playbooks, self._settings, records.clock)
         self._projection = (
-            Projection(context, PLUGIN.group, projector.apply, pattern=wanted, committed=self._news.notify)
+            Projection(context, PLUGIN.group, self._projector.apply, pattern=wanted, committed=self._news.notify)
             if wanted
             else None
         )
@@ -83,6 +84,15 @@ class PlaybookTasks:
     async def close(self) -> None:
         """Let go of what was opened."""
         await self._runner.close()
+
+    def begin(self, playbook: Playbook, event: Event) -> str | None:
+        """Start a run now, as if the event had come; its id, or None when a limit stops it. Blocks."""
+        with self._context.database.begin() as db:
+            return self._projector.start(db, playbook, event)
+
+    async def work(self) -> None:
+        """Work at the runs alone, until cancelled."""
+        await self._runner.run()
 
     def wake(self) -> None:
         """Look at once: something was answered."""
