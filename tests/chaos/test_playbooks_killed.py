@@ -24,7 +24,6 @@ from support.processes import kill
 from support.sizes import sizes
 from support.waiting import until, wait_until
 
-
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(["support.playbook_worker"])  # a process starts in milliseconds
 

@@ -41,10 +41,14 @@ playbooks:
 async def note(event: Mapping[str, Any], key: str) -> str:
     """An effect in Python: a line in one write."""
     await asyncio.sleep(0.02)
-    with Path("effects").open("a") as effects:
-        effects.write(f"{key}\n")
+    await asyncio.to_thread(_keep, key)
     await asyncio.sleep(0.02)
     return "noted"
+
+
+def _keep(key: str) -> None:
+    with Path("effects").open("a") as effects:
+        effects.write(f"{key}\n")
 
 
 def work(folder: str, wanted: int, going: Connection) -> None:

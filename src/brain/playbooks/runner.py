@@ -234,7 +234,8 @@ class Runner:
     async def _was_done(self, run: Run, step: Step) -> bool:
         try:
             async with asyncio.timeout(step.timeout):
-                await run_command([str(word) for word in filled(step.done_if, run.event)], run)
+                values = {**run.event, "step": {"key": run.key}}
+                await run_command([str(word) for word in filled(step.done_if, values)], run)
         except (StepFailed, TimeoutError):
             return False
         return True
