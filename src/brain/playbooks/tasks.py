@@ -111,7 +111,7 @@ class PlaybookTasks:
 
     def metrics(self) -> Sequence[Metric]:
         """What `/metrics` has of playbooks. Blocks."""
-        found = GaugeMetricFamily("brain_playbook_runs", "Runs of playbooks that are kept, by state", labels=["state"])
+        found = GaugeMetricFamily("brain_playbooks_runs", "Runs of playbooks that are kept, by state", labels=["state"])
         try:
             with reading(self._context.database).begin() as db:
                 for state, count in counts(db).items():
