@@ -103,6 +103,8 @@ class Playbook(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     verify: Verify | None = None
     escalate: bool = True
+    after: Sequence[str] = ()
+    """It starts only where one of these playbooks has run for the same subject, and waits until that run is over."""
 
 
 def agent_of(playbook: str) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from brain.kit.leases import LEASES, Lease, Leases
 from brain.kit.outbox import put_event
 from brain.kit.sql import upsert
 from brain.playbooks.events import APPROVAL_REQUESTED, ENDED, ESCALATED, STEP_ENDED, STEP_STARTED
-from brain.playbooks.models import CONSUMER, OVER, Playbook, RunState, Step, StepState
+from brain.playbooks.models import CONSUMER, GOING_ON, OVER, Playbook, RunState, Step, StepState
 from brain.playbooks.starting import CRITICAL_HEALTH, meta_of, put_outcome
 from brain.playbooks.tables import RUNS, STEPS, make_tables
 from brain.text import clip_text
@@ -108,6 +108,14 @@ class RunRecords:
                 self._leases.release(db, id, lease.token)
                 return None
             return _run(row, lease)
+
+    def comes_after(self, run: Run) -> bool:
+        """Whether a run of a playbook that it comes after is not over yet, for the same subject."""
+        going = RUNS.c.state.in_([state.value for state in GOING_ON])
+        mine = sa.and_(RUNS.c.playbook.in_(run.playbook.after), RUNS.c.subject == run.subject, RUNS.c.id != run.id)
+        query = sa.select(RUNS.c.id).where(mine, going, RUNS.c.created_at <= run.created_at).limit(1)
+        with reading(self._database).begin() as db:
+            return db.execute(query).first() is not None
 
     def again(self, run: Run) -> Run:
         """The run as it is now."""

@@ -35,6 +35,8 @@ LOOK = 5.0
 """Seconds between two looks when nothing is due: for runs that other processes began."""
 RETRY = 1.0
 """Seconds after which a run is taken again that another process has, or that could not go on."""
+AFTER_LOOK = 0.2
+"""Seconds between two looks whether the run is over that another one comes after."""
 APPROVAL_LOOK = 1.0
 """Seconds between two looks whether the person whom a rule names has answered."""
 
@@ -157,6 +159,9 @@ class Runner:
             return await self._finish(run, RunState.FAILED, f"it was not over within {run.playbook.timeout:g} s")
         if run.present is None:
             return await self._steps_done(run)
+        if run.step == 0 and run.playbook.after and await for_tasks(self._database, self._records.comes_after, run):
+            await for_tasks(self._database, self._records.wait, run, AFTER_LOOK)
+            return False
         return await self._step(run, run.present, await self._begun(run))
 
     async def _begun(self, run: Run) -> Begun | None:

@@ -68,6 +68,7 @@ def shipped(contain_seconds: float) -> tuple[Playbook, ...]:
                     },
                 )
             ],
+            after=["contain-threat", "contain-critical-threat"],
             cooldown=0.0,
             per_hour=1000,
         ),

@@ -80,6 +80,8 @@ class PlaybookProjector:
             return None
         subject, depth = clip_text(str(about), 200), _depth_of(event) + 1
         story = clip_text(event.correlation_id or event.id, 500)
+        if playbook.after and not _count(db, RUNS.c.playbook.in_(playbook.after), RUNS.c.subject == subject):
+            return None
         stop = self._stop(db, playbook, subject, story, depth, now)
         if stop is not None:
             self._announce_stop(db, playbook, stop, event, depth, now)

@@ -34,6 +34,7 @@ RUNS: sa.Table = sa.Table(
     sa.Column("ended_at", sa.Double),
     sa.Index("playbook_runs_due", "due_at"),
     sa.Index("playbook_runs_of", "playbook", "created_at"),
+    sa.Index("playbook_runs_about", "subject", "created_at"),
     sa.Index("playbook_runs_at", "created_at"),
     sa.Index("playbook_runs_story", "correlation_id"),
 )
