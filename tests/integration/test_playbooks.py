@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
-from brain import Event, Rule, correlation
+from brain import Condition, Event, Rule, correlation
 from brain.charter import Severity
 from brain.threats.service import ThreatService
 from support.playing import playing
@@ -92,3 +93,45 @@ async def test_what_a_person_contained_stays_contained(tmp_path: Path) -> None:
         (done,) = await here.of("playbook.step_ended", kind="lift")
         assert done.payload["detail"] == "rogue is contained by ann, which stays"
         assert [rule.metadata["by"] for rule in here.engine.containments()] == ["ann"]
+
+
+ASKING = """
+playbooks:
+  - {name: asks, trigger: test.one, steps: [{ask: "May I?"}, {call: {callback: "support.looping:nothing"}}]}
+  - {name: denied, trigger: test.one, steps: [{call: {callback: "support.looping:hang"}}]}
+  - {name: tried, trigger: test.one, dry_run: true, steps: [{call: {callback: "support.looping:hang"}}]}
+  - {name: slow, trigger: test.one, steps: [{call: {callback: "support.looping:hang"}, timeout: 0.1}]}
+  - {name: cut-off, trigger: test.two, steps: [{call: {callback: "support.looping:hang"}}]}
+"""
+
+
+async def test_people_rules_and_time_stop_steps_and_a_step_that_was_cut_off_is_asked_about(tmp_path: Path) -> None:
+    async with playing(tmp_path, ASKING, shipped=False, lease_seconds=0.5) as here:
+        here.engine.add_rule(
+            Rule(id="no", name="No", effect="DENY", conditions=[Condition("agent_id", "==", "playbook:denied")])
+        )
+        here.stream.publish(Event(type="test.one", source="test_service", payload={}))
+        (asked,) = await here.of("playbook.approval_requested")
+        await asyncio.to_thread(here.tasks.records.answer, asked.payload["run_id"], True, "ann")
+        here.tasks.wake()
+        ended = await here.of("playbook.ended", count=4)
+        states = {one.payload["playbook"]: one.payload["state"] for one in ended}
+        assert states == {"asks": "SUCCEEDED", "denied": "FAILED", "tried": "SUCCEEDED", "slow": "FAILED"}
+        steps = {one.payload["playbook"]: one.payload for one in await here.events("playbook.step_ended")}
+        assert (steps["denied"]["outcome"], steps["tried"]["outcome"]) == ("DENIED", "DRY_RUN")
+        assert steps["slow"]["detail"] == "StepFailed: took more than 0.1 s"
+        assert len(await here.of("playbook.escalated", count=2)) == 2
+        here.stream.publish(Event(type="test.two", source="test_service", payload={}))
+        await here.of("playbook.step_started", playbook="cut-off")
+    async with playing(tmp_path, ASKING, shipped=False, lease_seconds=0.5) as here:
+        (asked,) = await here.of("playbook.approval_requested", playbook="cut-off")
+        await asyncio.to_thread(here.tasks.records.answer, asked.payload["run_id"], True, "ann")
+        here.tasks.wake()
+        (over,) = await here.of("playbook.ended", playbook="cut-off")
+        assert over.payload["state"] == "SUCCEEDED"
+        told = [
+            one.payload["outcome"]
+            for one in await here.events("playbook.step_ended")
+            if one.payload["playbook"] == "cut-off"
+        ]
+        assert told == ["UNCERTAIN", "DONE"]

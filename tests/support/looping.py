@@ -46,3 +46,8 @@ async def be_denied(event: Mapping[str, Any], key: str) -> None:
     _here[-1].engine.refresh()
     for _ in range(5):
         Context().run(_here[-1].engine.evaluate, {"agent_id": "rogue", "action": "read"})
+
+
+async def hang(event: Mapping[str, Any], key: str) -> None:
+    """Never ends."""
+    await asyncio.Event().wait()

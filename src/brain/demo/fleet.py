@@ -26,7 +26,7 @@ AWAY_SECONDS = 60.0
 OFFICER = "policy-officer"
 """Who makes and takes away rules."""
 
-LOOP_SECONDS = 10.0
+LOOP_SECONDS = 60.0
 """How long the loop may take to contain a rogue agent, to release it, or to restart one that failed."""
 
 LIVELY_SECONDS = 600.0
