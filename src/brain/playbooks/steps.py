@@ -234,7 +234,7 @@ def _death_signal() -> Callable[[], None] | None:
 
 
 _PR_SET_PDEATHSIG = 1
-die_with_parent = _death_signal()
+die_with_parent: Callable[[], None] | None = _death_signal()
 """Called in the child before the command: https://man7.org/linux/man-pages/man2/pr_set_pdeathsig.2const.html"""
 
 
