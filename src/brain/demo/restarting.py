@@ -20,7 +20,7 @@ PLAYBOOKS: tuple[Playbook, ...] = (
         trigger=["immune.critical_event"],
         where={"payload.kind": "AGENT_FAILURE"},
         subject="payload.module",
-        steps=[Step(kind="restart", options={"callback": "brain.demo.restarting:restart"}, idempotent=True)],
+        steps=[Step(kind="restart", options={"callback": f"{restart.__module__}:{restart.__name__}"}, idempotent=True)],
         cooldown=0.0,
         per_hour=3600,
         verify=Verify(
