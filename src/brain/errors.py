@@ -30,6 +30,7 @@ on the command line each of them ends with exit code 2.
             ActionDeniedHTTP       403  the same, as Starlette and FastAPI know it
                 ApprovalRequiredHTTP 403  likewise, and an ApprovalRequired
         TaskRefused                500  a task of a mission can never be done; what should do it says so
+        StepFailed                 500  a step of a playbook could not do what it is for
         NotTheOwner                403  a study is changed by its owner and the owner's workers alone
         BadSignature               401  a message's signature is missing or does not fit
         Refused                    502  an outside service will never accept the request

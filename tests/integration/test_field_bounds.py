@@ -68,6 +68,7 @@ async def walk(client: httpx.AsyncClient, request: pytest.FixtureRequest) -> Wal
     ]
     assert [answer.status_code for answer in made] == [201] * 4
     known = {
+        "run_id": "run_0000000000000000",
         "rule_id": "kept",
         "threat_id": made[1].json()["id"],
         "silence_id": made[2].json()["id"],

@@ -177,6 +177,7 @@ CREATE_NOTHING = {
     },
     **{f"/api/tasks/{{task_id}}/{said}": "names a lease" for said in ("heartbeat", "complete", "fail", "give-back")},
     "/api/tasks/{task_id}/answer": "answered once",
+    "/api/playbooks/runs/{run_id}/answer": "answered once",
     "/api/tasks/lease": "free again when its lease ends",
     "/api/missions/vda5050/check": "only reads",
     **{f"/api/hardware/robots/{{robot_id}}/lease{move}": "the same again" for move in ("", "/renew", "/release")},

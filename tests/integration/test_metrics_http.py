@@ -261,7 +261,7 @@ async def test_the_plain_format_has_the_same_values(tmp_path: Path) -> None:
     assert found.keys() == wanted.keys()
 
 
-FLEET = ("hardware", "telemetry", "missions", "dna", "detections")
+FLEET = ("hardware", "telemetry", "missions", "dna", "detections", "playbooks")
 """The plug-ins whose metrics are in their own pages."""
 
 

@@ -82,6 +82,8 @@ MAY_SLEEP = {
     "chaos/test_changes_killed.py::kill_at_random": RANDOM,
     "chaos/test_detections_killed.py::kill_at_random": RANDOM,
     "chaos/test_dna_killed.py::kill_at_random": RANDOM,
+    "chaos/test_playbooks_killed.py::kill_at_random": RANDOM,
+    "support/playbook_worker.py::note": PACE,
     "support/dna_worker.py::_work": PACE,
     "conformance/test_event_outbox.py::test_two_processes_that_are_killed_again_and_again": RANDOM,
     "conformance/test_event_outbox.py::test_a_frozen_process_holds_up_nobody_and_doubles_nothing": PACE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -22,6 +22,12 @@ PAGED_WITHIN = 5.0
 
 AWAY_SECONDS = 60.0
 """How long the fleet asks again while a part of the server does not answer (503)."""
+
+OFFICER = "policy-officer"
+"""Who makes and takes away rules."""
+
+LOOP_SECONDS = 60.0
+"""How long the loop may take to contain a rogue agent, to release it, or to restart one that failed."""
 
 LIVELY_SECONDS = 600.0
 """After as long again, pauses are twice as long, and so on up to SLOWEST: a day is a quarter of a million events."""
@@ -177,21 +183,23 @@ class Fleet:
                     everybody.create_task(self._work(agent))
                 everybody.create_task(self._govern())
                 everybody.create_task(self._attack_and_defend())
+                everybody.create_task(self._go_rogue())
                 everybody.create_task(self._false_alarms())
                 everybody.create_task(self._fail_and_recover())
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
         finally:
             for rule in RULES:
-                await self._api.call("DELETE", f"policy/rules/{rule['id']}", may_fail_with=404)
+                await self._api.call("DELETE", f"policy/rules/{rule['id']}?by={OFFICER}", may_fail_with=404)
 
     async def _put_rule(self, rule: Mapping[str, Any]) -> None:
         # A demo that was killed has left its rules behind.
-        await self._api.call("DELETE", f"policy/rules/{rule['id']}", may_fail_with=404)
-        await self._api.call("POST", "policy/rules", rule)
+        await self._api.call("DELETE", f"policy/rules/{rule['id']}?by={OFFICER}", may_fail_with=404)
+        await self._api.call("POST", f"policy/rules?by={OFFICER}", rule)
 
-    async def _ask(self, agent: Agent, action: str, resource: str) -> bool:
-        decision = await self._api.call("POST", "policy/evaluate", agent.context(action, resource, self._pace.random))
+    async def _ask(self, agent: Agent, action: str, resource: str, *, story: str | None = None) -> bool:
+        context = agent.context(action, resource, self._pace.random)
+        decision = await self._api.call("POST", "policy/evaluate", context, story=story)
         return bool(decision["allowed"])
 
     async def _work(self, agent: Agent) -> None:
@@ -207,18 +215,18 @@ class Fleet:
         number = 0
         while not self._pace.over:
             number += 1
-            rule = _rule(f"Freeze {self._run} {number}", "DENY", 70, ("action", "==", "deploy"), why="release freeze")
-            path = f"policy/rules/{rule['id']}"
-            await self._api.call("POST", "policy/rules", rule)
+            rule = _rule(f"Freeze {self._run} {number}", "WARN", 70, ("action", "==", "deploy"), why="release freeze")
+            path, by = f"policy/rules/{rule['id']}", f"?by={OFFICER}"
+            await self._api.call("POST", f"policy/rules{by}", {**rule, "enabled": False})
             await self._pace.pause(0.1, 0.4)
-            await self._api.call("PUT", path, {**rule, "priority": 80})
+            await self._api.call("POST", f"{path}/enable{by}")
             await self._pace.pause(0.1, 0.4)
-            await self._api.call("POST", f"{path}/disable")
+            await self._api.call("PUT", f"{path}{by}", {**rule, "priority": 80})
             await self._pace.pause(0.1, 0.4)
-            await self._api.call("POST", f"{path}/enable")
+            await self._api.call("POST", f"{path}/disable{by}")
             await self._pace.pause(0.1, 0.4)
-            await self._api.call("DELETE", path)
-            self._say(f"rule {rule['name']!r} was created, changed, disabled, enabled and deleted")
+            await self._api.call("DELETE", f"{path}{by}")
+            self._say(f"rule {rule['name']!r} was created, enabled, changed, disabled and deleted")
             await self._pace.pause(1, 3)
 
     async def _attack_and_defend(self) -> None:
@@ -249,6 +257,53 @@ class Fleet:
             await self._move(threat, "RESOLVED", "the token's owner knows")
             self._say(f"threat {threat['id']} was escalated, mitigated and resolved")
             await self._pace.pause(1, 3)
+
+    async def _go_rogue(self) -> None:
+        """An agent tries again what it may not: a threat, escalated, contained, mitigated, released; one story."""
+        number = 0
+        while not self._pace.over:
+            number += 1
+            rogue = Agent(f"rogue-{self._run}-{number}", "guest", ())
+            story = f"story-of-{rogue.name}"
+            ask = partial(self._ask, rogue, story=story)
+            if not await ask("read", "index/articles"):
+                raise DemoFailed(f"{rogue.name} may not read the index before it was contained")
+            for table in ("customers", "payments", "keys", "tokens", "orders"):
+                await ask("delete", f"db/{table}")
+            denied_at = time.monotonic()
+            found: list[Mapping[str, Any]] = []
+            await self._until(f"{rogue.name} is a threat", partial(self._is_threat, rogue.name, found))
+            self._say(f"{rogue.name} is a threat {time.monotonic() - denied_at:.2f} s after its fifth denial")
+            await self._move(found[0], "INVESTIGATING", "five tables in a moment")
+            await self._move(found[0], "ESCALATED", "it goes on")
+            await self._until(f"{rogue.name} is contained", partial(self._is_contained, rogue.name, True))
+            if await ask("read", "index/articles"):
+                raise DemoFailed(f"{rogue.name} is contained, and may read the index")
+            self._say(f"{rogue.name} is contained: what it may else do is refused")
+            await self._move(found[0], "MITIGATED", "its prompt is mended")
+            await self._until(f"{rogue.name} is released", partial(self._is_contained, rogue.name, False))
+            if not await ask("read", "index/articles"):
+                raise DemoFailed(f"{rogue.name} is released, and may not read the index")
+            await self._move(found[0], "RESOLVED", "it reads again, and nothing else")
+            self._say(f"{rogue.name} is released; its story: brain events trace {story}")
+            await self._pace.pause(2, 5)
+
+    async def _is_threat(self, agent: str, found: list[Mapping[str, Any]]) -> bool:
+        found[:] = await self._api.call("GET", f"threats?source={agent}&type=policy_denials")
+        return bool(found)
+
+    async def _is_contained(self, agent: str, wanted: bool) -> bool:
+        contained = await self._api.call("GET", "policy/containments")
+        return wanted is any(one["metadata"]["agent_id"] == agent for one in contained)
+
+    async def _until(self, what: str, holds: Callable[[], Awaitable[bool]]) -> None:
+        """Wait until it holds. Raises DemoFailed when it does not in time."""
+        try:
+            async with asyncio.timeout(LOOP_SECONDS):
+                while not await holds():  # noqa: ASYNC110  (asked over HTTP, as anybody would)
+                    await asyncio.sleep(0.05)
+        except TimeoutError as error:
+            raise DemoFailed(f"not within {LOOP_SECONDS:g} s: {what}") from error
 
     async def _paged(self, threat: Mapping[str, Any]) -> None:
         """Wait until whoever is on call was paged, who then acts; at most PAGED_WITHIN, for nobody may be on call."""
@@ -285,7 +340,7 @@ class Fleet:
         await self._api.call("POST", f"threats/{threat['id']}/status", {"status": status, "reason": reason})
 
     async def _fail_and_recover(self) -> None:
-        """An agent slows down, errs, fails, and is healed."""
+        """An agent slows down, errs and fails; a playbook restarts it, and sees that it answers again."""
         while not self._pace.over:
             name = self._pace.random.choice(AGENTS).name
             story = f"failure-of-{name}-{self._pace.random.getrandbits(32):08x}"
@@ -293,11 +348,16 @@ class Fleet:
             await report("WARNING", "PERFORMANCE_DEGRADATION", "answers take 2.4 s", median_seconds=2.4)
             await report("WARNING", "ERROR_SPIKE", "31 errors in a minute", errors=31)
             await report("CRITICAL", "AGENT_FAILURE", f"{name} does not answer any more", silent_seconds=30)
-            await report(
-                "INFO", "SELF_HEALING_ACTION", f"{name} was restarted and answers", outcome="healed", restarts=1
-            )
-            self._say(f"{name} failed and was healed")
+            await self._until(f"{name} is restarted", partial(self._healing, story, "VERIFYING"))
+            await report("INFO", "AGENT_FAILURE", f"{name} answers again", silent_seconds=0)
+            await self._until(f"{name} is healed", partial(self._healing, story, "SUCCEEDED"))
+            self._say(f"{name} failed, was restarted and answers; its story: brain events trace {story}")
             await self._pace.pause(1, 4)
+
+    async def _healing(self, story: str, state: str) -> bool:
+        """Whether the run of this story is in this state."""
+        runs = await self._api.call("GET", "playbooks/runs")
+        return any(run["correlation_id"] == story and run["state"] == state for run in runs)
 
     async def _report(self, story: str, module: str, severity: str, kind: str, message: str, **details: object) -> None:
         await self._pace.pause(0.05, 0.3)

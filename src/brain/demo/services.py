@@ -20,6 +20,7 @@ from brain.connectors.webhook import WebhookSettings
 from brain.demo.stand_ins import StandIns, jira, servicenow, webhook
 from brain.incidents.settings import IncidentSettings
 from brain.metrics.settings import MetricsSettings
+from brain.playbooks.settings import PlaybookSettings
 from brain.secret import Secret
 from brain.settings import Settings, load_settings
 
@@ -37,6 +38,7 @@ def settings_in(folder: Path, *, stream: str | None, port: int | None) -> Settin
     own: dict[str, object] = {
         "audit": AuditSettings(),
         "metrics": MetricsSettings(),
+        "playbooks": PlaybookSettings(files=("brain.demo.restarting:PLAYBOOKS",), per_hour=10_000, per_story=20),
         "consumers": defaults["consumers"].get_default(call_default_factory=True),
         "retention_days": defaults["retention_days"].default,
         "retention_bytes": None,

@@ -5,7 +5,9 @@ The plug-in `immune` registers and runs them. Others ask which kinds are healed,
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 from brain.charter import HealthKind
@@ -15,5 +17,19 @@ ACTIONS: MutableMapping[HealthKind, Callable[[Any], Awaitable[str] | str]] = {}
 
 
 def is_healed(kind: str) -> bool:
-    """Whether an action for this kind of health event is registered now."""
-    return kind in ACTIONS
+    """Whether an action or a playbook for this kind of health event is there now."""
+    return kind in ACTIONS or _by_playbooks[kind] > 0
+
+
+_by_playbooks: Counter[str] = Counter()
+
+
+@contextmanager
+def healed_by_playbooks(kinds: Iterable[str]) -> Iterator[None]:
+    """Inside of this block playbooks of this process deal with these kinds of health events."""
+    known = [*kinds]
+    _by_playbooks.update(known)
+    try:
+        yield
+    finally:
+        _by_playbooks.subtract(known)

@@ -144,12 +144,48 @@ class EffectGuard(Protocol):
         """
         ...
 
+    async def check_ours(
+        self,
+        agent: str | Mapping[str, Any],
+        action: str,
+        resource: str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> EffectDecision:
+        """As `check`, for what an operator has set up already: where no rule decides, it may be done.
+
+        A rule, a containment, the kill switch and rules that are out of date come first, as in `check`.
+        """
+        ...
+
     async def contained(self) -> Mapping[str, float | None]:
         """The agents that are contained now, and until when, in Unix seconds. Raises Unavailable."""
         ...
 
     async def close(self) -> None:
         """Let go of the rules. What was found by `find` and was asked must be closed."""
+        ...
+
+
+class PolicyMeasures(Protocol):
+    """Changes what is in force. The plug-in `policy` provides it. Every method raises InvalidInput and Unavailable."""
+
+    async def contain(self, agent_id: str, *, ttl: float, reason: str, by: str, key: str) -> str:
+        """Deny the agent everything for `ttl` seconds; what was done, in words. The same `key` does it once.
+
+        A containment that somebody else made stays as it is.
+        """
+        ...
+
+    async def lift(self, agent_id: str, *, reason: str, by: str) -> str:
+        """End the containment of the agent that `by` made; what was done, in words."""
+        ...
+
+    async def put_rule(self, rule: Mapping[str, Any], *, reason: str, by: str) -> str:
+        """Put a rule, in the place of the one with its id, if there is one; what was done, in words."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the rules. What was found by `find` and was used must be closed."""
         ...
 
 

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from brain.charter import Effect
 from brain.kit.protocols import EffectDecision, EffectGuard
 from brain.plugins import PluginContext
+from brain.policy.decisions import default_decision, is_out_of_date
 from brain.policy.engine import PolicyEngine
 from brain.policy.guards.guard import Guard
 from brain.store import Store
@@ -68,6 +70,20 @@ class PluginGuard:
     ) -> EffectDecision:
         """The decision that lets the effect go on. Raises ActionDenied, ApprovalRequired and Unavailable."""
         return await (await self._open()).check_async(action, resource, params, agent)
+
+    async def check_ours(
+        self,
+        agent: str | Mapping[str, Any],
+        action: str,
+        resource: str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> EffectDecision:
+        """As `check`; where no rule decides, it may be done."""
+        guard = await self._open()
+        decision = guard.engine.preview(guard.context(action, resource, params, agent))
+        if decision.rule_id is None and not is_out_of_date(decision.reason):
+            return default_decision(Effect.ALLOW)
+        return await guard.check_async(action, resource, params, agent)
 
     async def contained(self) -> Mapping[str, float | None]:
         """The agents that are contained now, and until when, in Unix seconds. Raises Unavailable."""

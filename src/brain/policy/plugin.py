@@ -10,5 +10,8 @@ PLUGIN = Plugin(
     commands={
         "policy": Command("brain.policy.commands:app", "Rules and decisions: what agents may do."),
     },
-    provides={"EffectGuard": "brain.policy.effects:effect_guard"},
+    provides={
+        "EffectGuard": "brain.policy.effects:effect_guard",
+        "PolicyMeasures": "brain.policy.changes_for_others:policy_measures",
+    },
 )

@@ -1,0 +1,250 @@
+"""The kinds of steps: what each needs, whether it may be repeated, and what it does."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from brain.charter import correlation
+from brain.errors import BrainError, InvalidInput
+from brain.kit.protocols import PolicyMeasures
+from brain.playbooks.models import AGENT_PREFIX, Callback, Step
+from brain.playbooks.records import Run
+
+OUTPUT_CHARACTERS = 500
+ANSWER_BYTES = 4096
+
+
+class StepFailed(BrainError):
+    """A step could not do what it is for."""
+
+    title = "Step failed"
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What steps work with."""
+
+    measures: PolicyMeasures | None
+    callbacks: Mapping[str, Callback]
+
+
+@dataclass(frozen=True)
+class Doing:
+    """One attempt of a step: its options with the event's values, and its run."""
+
+    step: Step
+    options: Mapping[str, Any]
+    run: Run
+    effects: Effects
+
+    @property
+    def by(self) -> str:
+        """Who does it, for what is changed."""
+        return str(self.options.get("by", f"{AGENT_PREFIX}{self.run.playbook.name}"))
+
+    @property
+    def reason(self) -> str:
+        """Why, for what is changed."""
+        return str(self.options.get("reason", f"playbook {self.run.playbook.name}, run {self.run.id}"))
+
+    @property
+    def measures(self) -> PolicyMeasures:
+        """What changes rules. Raises StepFailed where no plug-in provides it."""
+        if self.effects.measures is None:
+            raise StepFailed("no installed plug-in changes rules")
+        return self.effects.measures
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of step. `target` names the option that is the resource in decisions."""
+
+    do: Callable[[Doing], Awaitable[str]]
+    required: Sequence[str]
+    optional: Sequence[str] = ()
+    target: str = ""
+    idempotent: bool = False
+    one_of: Sequence[str] = ()
+
+
+async def _restart(doing: Doing) -> str:
+    options = doing.options
+    if "callback" in options:
+        return await _call(doing)
+    command = options["command"] if "command" in options else ["systemctl", "restart", str(options["unit"])]
+    return await run_command([str(word) for word in command], doing.run)
+
+
+async def _call(doing: Doing) -> str:
+    callback = find_callback(str(doing.options["callback"]), doing.effects.callbacks)
+    event, key = doing.run.event, doing.run.key
+
+    def call() -> Any:
+        return callback(event, key)
+
+    result = call() if inspect.iscoroutinefunction(callback) else await asyncio.to_thread(call)
+    return str((await result if inspect.isawaitable(result) else result) or "called")
+
+
+async def _contain(doing: Doing) -> str:
+    options = doing.options
+    seconds = float(options.get("seconds", 900))
+    agent = str(options["agent"])
+    return await doing.measures.contain(agent, ttl=seconds, reason=doing.reason, by=doing.by, key=doing.run.key)
+
+
+async def _lift(doing: Doing) -> str:
+    return await doing.measures.lift(str(doing.options["agent"]), reason=doing.reason, by=doing.by)
+
+
+async def _rule(doing: Doing) -> str:
+    rule = {**doing.options["rule"], "mode": "shadow"}
+    return await doing.measures.put_rule(rule, reason=doing.reason, by=doing.by)
+
+
+async def _breaker(doing: Doing) -> str:
+    """A breaker is a rule that denies for a time, so every guard of the fleet obeys it at once."""
+    options = doing.options
+    name, seconds = str(options["breaker"]), float(options.get("seconds", 60))
+    until = doing.run.created_at + seconds  # the same in each attempt
+    conditions = [
+        {"field": field, "operator": "==", "value": options[field]}
+        for field in ("resource", "action", "agent_id")
+        if field in options
+    ]
+    if not conditions:
+        raise StepFailed("a breaker needs a resource, an action or an agent_id to deny")
+    rule = {
+        "id": f"breaker-{name}",
+        "name": f"Circuit breaker {name}",
+        "effect": "DENY",
+        "priority": 900_000,
+        "conditions": conditions,
+        "description": doing.reason,
+        "tags": ["breaker"],
+        "expires_at": until,
+    }
+    await doing.measures.put_rule(rule, reason=doing.reason, by=doing.by)
+    return f"breaker {name} is open for {seconds:g} s"
+
+
+async def _webhook(doing: Doing) -> str:
+    from brain.connectors.sender import Sender, json_request
+
+    options, run = doing.options, doing.run
+    body = options.get("body", {"playbook": run.playbook.name, "run": run.id, "event": dict(run.event)})
+    given = {str(name): str(value) for name, value in options.get("headers", {}).items()}
+    request = json_request("POST", str(options["url"]), body, headers={"Idempotency-Key": run.key, **given})
+    async with Sender() as sender:
+        answer = await sender.send("the playbook's webhook", request, retry=is_idempotent(doing.step))
+    return f"answered {answer.status}"
+
+
+async def _ask(doing: Doing) -> str:
+    return "a person agreed"
+
+
+KINDS: Mapping[str, Kind] = {
+    "restart": Kind(_restart, (), ("command", "unit", "callback"), "unit", one_of=("command", "unit", "callback")),
+    "call": Kind(_call, ("callback",), (), "callback"),
+    "contain": Kind(_contain, ("agent",), ("seconds", "reason", "by"), "agent", idempotent=True),
+    "lift": Kind(_lift, ("agent",), ("reason", "by"), "agent", idempotent=True),
+    "open_breaker": Kind(
+        _breaker,
+        ("breaker",),
+        ("seconds", "reason", "resource", "action", "agent_id"),
+        "breaker",
+        idempotent=True,
+        one_of=("resource", "action", "agent_id"),
+    ),
+    "shadow_rule": Kind(_rule, ("rule",), ("reason",), "", idempotent=True),
+    "webhook": Kind(_webhook, ("url",), ("body", "headers"), "url"),
+    "ask": Kind(_ask, ("question",), (), "", idempotent=True),
+}
+"""The kinds of steps, by name."""
+
+
+def is_idempotent(step: Step) -> bool:
+    """Whether the step may be repeated when nobody knows whether it was done."""
+    return KINDS[step.kind].idempotent if step.idempotent is None else step.idempotent
+
+
+async def perform(step: Step, doing: Doing) -> str:
+    """Do the step within its time; what was done, in words. Raises StepFailed, and what its kind raises."""
+    with correlation(**doing.run.meta):
+        try:
+            async with asyncio.timeout(step.timeout):
+                return await KINDS[step.kind].do(doing)
+        except TimeoutError as error:
+            raise StepFailed(f"took more than {step.timeout:g} s") from error
+
+
+async def run_command(command: Sequence[str], run: Run) -> str:
+    """Run a command without a shell; its last words. It, and what it started, is killed when this is cancelled.
+
+    Raises StepFailed for another exit code than 0, and when it cannot be started.
+    """
+    environment = {
+        **os.environ,
+        "BRAIN_RUN": run.id,
+        "BRAIN_STEP_KEY": run.key,
+        "BRAIN_CORRELATION_ID": run.correlation_id,
+        "BRAIN_SUBJECT": run.subject,
+    }
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+    except OSError as error:
+        raise StepFailed(f"{command[0]} cannot be started: {error}") from error
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    words = output.decode(errors="replace").strip()[-OUTPUT_CHARACTERS:]
+    if process.returncode:
+        raise StepFailed(f"{command[0]} ended with exit code {process.returncode}: {words}")
+    return words or "exit code 0"
+
+
+def _death_signal() -> Callable[[], None] | None:
+    """On Linux, what makes a child end when this process is killed: its effect is then there, or never comes."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
+_PR_SET_PDEATHSIG = 1
+die_with_parent: Callable[[], None] | None = _death_signal()
+"""Called in the child before the command: https://man7.org/linux/man-pages/man2/pr_set_pdeathsig.2const.html"""
+
+
+def find_callback(name: str, callbacks: Mapping[str, Callback]) -> Callback:
+    """The callback of that name: one that was registered, or module:function. Raises InvalidInput."""
+    if name in callbacks:
+        return callbacks[name]
+    module, _, attribute = name.partition(":")
+    try:
+        found: Callback = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidInput(f"callback: {name!r} cannot be imported: {error}") from error
+    return found

@@ -1,0 +1,83 @@
+"""Servers killed in the middle of playbooks: every step's effect is there once, and no run is forgotten.
+
+By default a few kills; `make test-long` makes 500.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import time
+from collections import Counter
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brain import Event, EventStream
+from brain.kit.database import open_database
+from brain.playbooks.reads import read_runs
+from support import playbook_worker
+from support.processes import kill
+from support.sizes import sizes
+from support.waiting import until, wait_until
+
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(["support.playbook_worker"])  # a process starts in milliseconds
+
+
+def started(folder: Path, wanted: int) -> tuple[BaseProcess, Connection]:
+    ours, theirs = context.Pipe()
+    process = context.Process(target=playbook_worker.work, args=(str(folder), wanted, theirs), daemon=True)
+    process.start()
+    return process, ours
+
+
+async def publish(folder: Path, numbers: range) -> None:
+    async with EventStream.open(f"sqlite:///{folder}/brain.db", journal=folder / "journal") as stream:
+        for number in numbers:
+            await stream.publish(Event(type="test.failed", source="test_service", payload={"number": number}))
+
+
+def kill_at_random(folder: Path, kills: int) -> None:
+    """Let one process after the other work, and kill each at a random moment; the last one ends all runs."""
+    chance = random.Random(kills)
+    for _ in range(kills):
+        process, ours = started(folder, 1 << 30)
+        wait_until(ours.poll)
+        time.sleep(chance.uniform(0, 0.15))
+        kill(process)
+        ours.close()
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kills", sizes(4, 500))
+async def test_each_effect_is_there_once_and_no_run_is_forgotten(kills: int, tmp_path: Path, capsys: Any) -> None:
+    runs = max(8, kills)
+    await publish(tmp_path, range(runs))
+    kill_at_random(tmp_path, kills)
+    process, ours = started(tmp_path, runs)
+    said = [ours.recv(), ours.recv()]
+    process.join(60)
+    assert (said, process.exitcode) == (["going", "done"], 0)
+    database = open_database(f"sqlite:///{tmp_path}/consumers.db")
+    found = read_runs(database, 10_000)
+    database.dispose()
+    assert Counter(one.state for one in found) == {"SUCCEEDED": runs}
+    effects = Counter((tmp_path / "effects").read_text().split())
+    assert effects == {f"{one.id}-{number}": 1 for one in found for number in (1, 3)}
+
+    async with EventStream.open(f"sqlite:///{tmp_path}/brain.db", journal=tmp_path / "journal") as stream:
+
+        async def ended() -> Counter[str]:
+            return Counter([event.type async for event in stream.replay(["playbook.*", "policy.rule_created"])])
+
+        await until(lambda: not stream.stats()["backlog"])
+        told = await ended()
+    assert (told["playbook.started"], told["playbook.step_ended"], told["playbook.ended"]) == (runs, 4 * runs, runs)
+    assert told["policy.rule_created"] == 2 * runs
+    again = sum(step.attempt > 1 for one in found for step in one.steps)
+    with capsys.disabled():
+        print(f"\n{kills} kills, {runs} runs of 4 steps; {again} steps were begun again")

@@ -1,0 +1,137 @@
+"""Playbooks on a real stream, database and engine: from an event to steps that are decided, done once and verified."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from brain import Condition, Event, Rule, correlation
+from brain.charter import Severity
+from brain.threats.service import ThreatService
+from support.playing import playing
+
+RESTART = """
+playbooks:
+  - name: restart-billing
+    trigger: immune.critical_event
+    where: {payload.module: billing, payload.kind: [AGENT_FAILURE]}
+    subject: payload.module
+    steps:
+      - restart: {command: [sh, -c, 'echo "$BRAIN_STEP_KEY $0" >> "%s/done"', "${payload.module}"]}
+    verify:
+      event: immune.event_published
+      where: {payload.module: "${payload.module}", payload.severity: INFO}
+      within: 30
+"""
+
+
+def failure(module: str = "billing", number: int = 1, **meta: object) -> Event:
+    payload = {"event_id": number, "severity": "CRITICAL", "kind": "AGENT_FAILURE", "module": module,
+               "message": "silent", "details": {}, "critical_at": 1.0}  # fmt: skip
+    return Event(type="immune.critical_event", source="immune_service", payload=payload,
+                 meta={"correlation_id": f"story-{module}", "version": "1.0", **meta})  # fmt: skip
+
+
+def recovered(module: str = "billing") -> Event:
+    payload = {"event_id": 9, "severity": "INFO", "kind": "SELF_HEALING_ACTION", "module": module,
+               "message": "answers", "details": {}, "published_at": 1.0}  # fmt: skip
+    return Event(type="immune.event_published", source="immune_service", payload=payload)
+
+
+async def test_a_failure_is_healed_by_a_command_and_verified_under_its_own_story(tmp_path: Path) -> None:
+    async with playing(tmp_path, RESTART % tmp_path) as here:
+        here.stream.publish(failure("search"))
+        here.stream.publish(failure())
+        (step,) = await here.of("playbook.step_ended")
+        here.stream.publish(recovered("search"))
+        here.stream.publish(recovered())
+        (ended,) = await here.of("playbook.ended")
+        assert (ended.payload["state"], ended.payload["verified"]) == ("SUCCEEDED", True)
+        assert step.payload["outcome"] == "DONE"
+        assert step.payload["seconds"] > 0
+        run = ended.payload["run_id"]
+        assert (tmp_path / "done").read_text() == f"{run}-1 billing\n"
+        told = await here.events()
+        assert [one.type for one in told] == [
+            f"playbook.{name}" for name in ("started", "step_started", "step_ended", "ended")
+        ]
+        assert {one.correlation_id for one in told} == {"story-billing"}
+
+
+async def test_an_escalated_threat_contains_its_agent_until_it_is_mitigated(tmp_path: Path) -> None:
+    async with playing(tmp_path) as here:
+        threats = ThreatService(here.stream, here.context.store)
+        here.engine.add_rule(Rule(id="all", name="All", effect="ALLOW"))
+        with correlation("story-rogue"):
+            threat = await threats.create_threat("policy_denials", "rogue", Severity.HIGH, "5 denials")
+            await threats.update_threat_status(threat.id, "ESCALATED")
+        await here.of("playbook.ended", playbook="contain-threat")
+        here.engine.refresh()
+        assert not here.engine.evaluate({"agent_id": "rogue", "action": "read"}).allowed
+        assert here.engine.evaluate({"agent_id": "other", "action": "read"}).allowed
+        await threats.update_threat_status(threat.id, "MITIGATED")
+        await here.of("playbook.ended", playbook="release-agent")
+        here.engine.refresh()
+        assert here.engine.evaluate({"agent_id": "rogue", "action": "read"}).allowed
+        told = [one for one in await here.events("*") if one.type != "policy.rule_evaluated"]
+        story = [one.type for one in told if one.correlation_id == "story-rogue"]
+        assert {
+            "threat.detected",
+            "threat.escalated",
+            "policy.rule_created",
+            "policy.rule_deleted",
+            "playbook.ended",
+        } <= {*story}
+
+
+async def test_what_a_person_contained_stays_contained(tmp_path: Path) -> None:
+    async with playing(tmp_path) as here:
+        threats = ThreatService(here.stream, here.context.store)
+        here.engine.contain("rogue", ttl=60, reason="by hand", by="ann")
+        threat = await threats.create_threat("policy_denials", "rogue", Severity.CRITICAL, "100 denials")
+        await threats.update_threat_status(threat.id, "MITIGATED")
+        (done,) = await here.of("playbook.step_ended", kind="lift")
+        assert done.payload["detail"] == "rogue is contained by ann, which stays"
+        assert [rule.metadata["by"] for rule in here.engine.containments()] == ["ann"]
+
+
+ASKING = """
+playbooks:
+  - {name: asks, trigger: test.one, steps: [{ask: "May I?"}, {call: {callback: "support.looping:nothing"}}]}
+  - {name: denied, trigger: test.one, steps: [{call: {callback: "support.looping:hang"}}]}
+  - {name: tried, trigger: test.one, dry_run: true, steps: [{call: {callback: "support.looping:hang"}}]}
+  - {name: slow, trigger: test.one, steps: [{call: {callback: "support.looping:hang"}, timeout: 0.1}]}
+  - {name: cut-off, trigger: test.two, steps: [{call: {callback: "support.looping:hang"}}]}
+"""
+
+
+async def test_people_rules_and_time_stop_steps_and_a_step_that_was_cut_off_is_asked_about(tmp_path: Path) -> None:
+    async with playing(tmp_path, ASKING, shipped=False, lease_seconds=0.5) as here:
+        here.engine.add_rule(
+            Rule(id="no", name="No", effect="DENY", conditions=[Condition("agent_id", "==", "playbook:denied")])
+        )
+        here.stream.publish(Event(type="test.one", source="test_service", payload={}))
+        (asked,) = await here.of("playbook.approval_requested")
+        await asyncio.to_thread(here.tasks.records.answer, asked.payload["run_id"], True, "ann")
+        here.tasks.wake()
+        ended = await here.of("playbook.ended", count=4)
+        states = {one.payload["playbook"]: one.payload["state"] for one in ended}
+        assert states == {"asks": "SUCCEEDED", "denied": "FAILED", "tried": "SUCCEEDED", "slow": "FAILED"}
+        steps = {one.payload["playbook"]: one.payload for one in await here.events("playbook.step_ended")}
+        assert (steps["denied"]["outcome"], steps["tried"]["outcome"]) == ("DENIED", "DRY_RUN")
+        assert steps["slow"]["detail"] == "StepFailed: took more than 0.1 s"
+        assert len(await here.of("playbook.escalated", count=2)) == 2
+        here.stream.publish(Event(type="test.two", source="test_service", payload={}))
+        await here.of("playbook.step_started", playbook="cut-off")
+    async with playing(tmp_path, ASKING, shipped=False, lease_seconds=0.5) as here:
+        (asked,) = await here.of("playbook.approval_requested", playbook="cut-off")
+        await asyncio.to_thread(here.tasks.records.answer, asked.payload["run_id"], True, "ann")
+        here.tasks.wake()
+        (over,) = await here.of("playbook.ended", playbook="cut-off")
+        assert over.payload["state"] == "SUCCEEDED"
+        told = [
+            one.payload["outcome"]
+            for one in await here.events("playbook.step_ended")
+            if one.payload["playbook"] == "cut-off"
+        ]
+        assert told == ["UNCERTAIN", "DONE"]
