@@ -115,6 +115,10 @@ class Baseline:
         """What `see` would say of this value, without learning it."""
         return self._worst(at, [means.mean_with(at, value) for means in self._means])
 
+    def knows(self, at: float) -> bool:
+        """Whether enough was learned by then to judge by."""
+        return all(means.knows(at) for means in self._means)
+
     def _worst(self, at: float, present: Iterable[float]) -> Unusual | None:
         new = at - self.unusual_at > self.settings.quiet
         judged = (means.judge(at, mean, new) for means, mean in zip(self._means, present, strict=True))
@@ -151,11 +155,16 @@ class _Means:
             self._recent.popleft()
         return (sum(known for _, known in self._recent) + value) / (len(self._recent) + 1)
 
+    def knows(self, at: float) -> bool:
+        """Whether there is a day of means by then, and enough of them."""
+        settings = self._settings
+        return len(self._sorted) >= settings.known and self._past[0][0] <= at - settings.settle
+
     def judge(self, at: float, mean: float, new: bool) -> Unusual | None:
         """What is unusual about a mean; None also while too little is known."""
-        settings, last = self._settings, len(self._sorted) - 1
-        if last + 1 < settings.known or self._past[0][0] > at - settings.settle:
+        if not self.knows(at):
             return None
+        settings, last = self._settings, len(self._sorted) - 1
         tail = round(settings.tail * last)
         low, middle, high = self._sorted[tail], self._sorted[last // 2], self._sorted[last - tail]
         spread = high - low + settings.floor * abs(middle) + settings.least
