@@ -13,7 +13,7 @@ from brain.immune import heartbeats
 from brain.immune.derived import DerivedHealth
 from brain.immune.tables import make_tables, samples, series
 from brain.kit.database import open_database
-from brain.kit.outbox import reports
+from brain.kit.outbox.reports import reports
 from brain.stream.decoded import DecodedEvent
 
 T0 = 1_700_000_100.0
@@ -29,7 +29,9 @@ def database() -> Iterator[sa.Engine]:
 
 
 def item(number: int, type: str, at: float, **payload: Any) -> DecodedEvent:
-    return DecodedEvent(str(number), b"", Event(f"evt_{number}", type, "test", None, at, payload))
+    id = f"evt_test_{int(at * 1000)}_{number:016x}"
+    event = Event(id=id, type=type, source="test_service", timestamp=at, payload=payload)
+    return DecodedEvent(str(number), b"", event)
 
 
 def failures(numbers: Sequence[tuple[float, int]]) -> list[DecodedEvent]:
@@ -48,7 +50,7 @@ def apply(database: sa.Engine, items: Sequence[DecodedEvent], batch: int = 1000,
 
 def reported(database: sa.Engine) -> list[tuple[str, str, str, str]]:
     with database.begin() as db:
-        found = db.execute(sa.select(reports.reports).order_by(reports.reports.c.id)).all()
+        found = db.execute(sa.select(reports).order_by(reports.c.id)).all()
     return [(row.report["severity"], row.report["kind"], row.report["module"], row.report["message"]) for row in found]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from brain.charter import HealthKind, HealthSeverity
@@ -143,7 +142,7 @@ class Series:
             return None
         self.severity = severity.value
         about = {"module": self.key.module, "agent_id": self.key.agent or None}
-        return Finding(self.key, severity, at, message, MappingProxyType({**about, **details}))
+        return Finding(self.key, severity, at, message, {**about, **details})
 
 
 def settings_of(key: SeriesKey) -> BaselineSettings:
