@@ -10,13 +10,14 @@ from fastapi import APIRouter, Path, Query
 
 from brain import limits
 from brain.charter import HealthKind, HealthSeverity
-from brain.immune.health_summary import HealthSummary
+from brain.immune.health_summary import HealthSummary, ModuleHealth
 from brain.immune.heartbeats import Heartbeat
 from brain.immune.http_models import (
     HealthEventNumber,
     HealthEventView,
     HealthSummaryView,
     HeartbeatView,
+    ModuleHealthView,
     NewHealthEvent,
     NewHeartbeat,
 )
@@ -56,6 +57,18 @@ def immune_router(service: ImmuneService, vitals: Vitals) -> APIRouter:
         """Counts by severity and kind, and a score with its reasons."""
         return await asyncio.to_thread(service.health_summary, minutes)
 
+    @router.get("/modules", response_model=list_of(ModuleHealthView), summary="Score each module's health")
+    async def modules(
+        minutes: Annotated[float, Query(gt=0, le=525_600, description="How far back to look.")] = 60,
+    ) -> list[ModuleHealth]:
+        """Those with health events in that time, the least healthy first, with the reasons of each score."""
+        return await asyncio.to_thread(service.health_by_module, minutes)
+
+    _add_heartbeats(router, vitals)
+    return router
+
+
+def _add_heartbeats(router: APIRouter, vitals: Vitals) -> None:
     @router.post(
         "/heartbeat",
         response_model=HeartbeatView,
@@ -71,9 +84,7 @@ def immune_router(service: ImmuneService, vitals: Vitals) -> APIRouter:
         """Those that are there, and those that have failed."""
         return await vitals.heartbeats()
 
-    @router.delete("/heartbeats/{agent_id}", status_code=204, summary="Expect no more heartbeats of an agent")
+    @router.delete("/heartbeats/{agent_id:path}", status_code=204, summary="Expect no more heartbeats of an agent")
     async def leave(agent_id: Annotated[str, Path(max_length=limits.NAME)]) -> None:
         """For an agent that is switched off on purpose."""
         await vitals.leave(agent_id)
-
-    return router

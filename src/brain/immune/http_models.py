@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from brain import limits
 from brain.charter import HealthKind, HealthSeverity
 from brain.fields import Object, Text
-from brain.immune.health_summary import HealthSummary
+from brain.immune.health_summary import HealthSummary, ModuleHealth
 from brain.immune.heartbeats import Heartbeat
 from brain.immune.models import HealthEvent
 from brain.kit.views import view_of
@@ -85,3 +85,10 @@ _SUMMARY: dict[str, Any] = {
 }
 HealthEventView: type[BaseModel] = view_of(HealthEvent, example={**_EXAMPLE, "id": 42, "timestamp": 1703001234.567})
 HealthSummaryView: type[BaseModel] = view_of(HealthSummary, example=_SUMMARY)
+_MODULE: dict[str, Any] = {
+    "module": "search-agent",
+    "score": 97,
+    "status": "HEALTHY",
+    "reasons": [{"points": 3.0, "text": "search-agent: 1 WARNING ERROR_SPIKE"}],
+}
+ModuleHealthView: type[BaseModel] = view_of(ModuleHealth, example=_MODULE)
