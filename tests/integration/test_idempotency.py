@@ -168,6 +168,7 @@ CREATE_NOTHING = {
     "/api/policy/explain": "only reads",
     "/api/policy/replay": "only reads",
     "/api/audit/verify": "only reads",
+    "/api/immune/heartbeat": "the same again",
     "/api/incidents/webhooks/{system}": "names a ticket",
     "/api/connectors/{name}/test": "how the connector is now",
     "/api/connectors/{name}/webhook": "has a key of its sender's",

@@ -226,18 +226,23 @@ class Walk:
         yield from self._in_turn(_NO_NUMBER)
 
     def _labels(self, name: str, schema: Schema) -> Iterator[Value]:
-        """Texts by names, both of them bounded."""
+        """Texts or numbers by names, all of them bounded."""
         most, longest = schema["maxProperties"], schema.get("propertyNames", {}).get("maxLength")
-        value = self._resolved(schema["additionalProperties"]).get("maxLength")
-        if longest is None or value is None:
+        of_value = self._resolved(schema["additionalProperties"])
+        length, highest = of_value.get("maxLength"), of_value.get("maximum")
+        if longest is None or (length is None and highest is None):
             self.unbounded.append(name)
             return
+        value: Any = "v" if highest is None else highest
         for number in (most, most + 1):
-            yield number > most, json.dumps({f"k{each}": "v" for each in range(number)}).encode()
-        for length in (longest, longest + 1):
-            yield length > longest, json.dumps({"k" * length: "v"}).encode()
-        for length in (value, value + 1):
-            yield length > value, json.dumps({"k": "v" * length}).encode()
+            yield number > most, json.dumps({f"k{each}": value for each in range(number)}).encode()
+        for size in (longest, longest + 1):
+            yield size > longest, json.dumps({"k" * size: value}).encode()
+        if highest is not None:
+            yield True, json.dumps({"k": highest + 1}).encode()
+            return
+        for size in (length, length + 1):
+            yield size > length, json.dumps({"k": "v" * size}).encode()
 
     def _anything(self, name: str, schema: Schema) -> Iterator[Value]:
         if "x-max-depth" not in schema:

@@ -256,6 +256,7 @@ HEALTH: dict[str, list[tuple[Act, tuple[str, ...]]]] = {
     ],
     "get_recent_events": [(lambda w: w.immune.get_recent_events(), NONE)],
     "health_summary": [(lambda w: w.immune.health_summary(), NONE)],
+    "health_by_module": [(lambda w: w.immune.health_by_module(), NONE)],
 }
 ALERTS_AND_SILENCES: dict[str, list[tuple[Act, tuple[str, ...]]]] = {
     "acknowledge": [

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import cast
+
 import pytest
 from fastapi.testclient import TestClient
 
+from brain import EventStream
 from brain.immune import ImmuneService
 from brain.immune.http import immune_router
+from brain.immune.vitals import Vitals
+from brain.kit.database import open_database
+from brain.plugins import PluginContext
+from brain.settings import Settings
+from brain.store import open_store
 from brain.testing import RecordingStream
 from support.http import client_of
 
@@ -14,8 +23,32 @@ NEW = {"severity": "CRITICAL", "kind": "AGENT_FAILURE", "module": "bill", "messa
 
 
 @pytest.fixture
-def client(recording_stream: RecordingStream) -> TestClient:
-    return client_of(immune_router(ImmuneService(recording_stream)))
+def client(recording_stream: RecordingStream) -> Iterator[TestClient]:
+    engine = open_database("memory://")
+    context = PluginContext(cast(EventStream, None), open_store("memory://"), engine, Settings(stream="memory://"))
+    yield client_of(immune_router(ImmuneService(recording_stream), Vitals(context)))
+    engine.dispose()
+
+
+def test_heartbeats_are_listed_until_the_agent_leaves(client: TestClient) -> None:
+    beat = client.post("/api/immune/heartbeat", json={"agent_id": "a/1", "interval_seconds": 10}).json()
+    assert beat["due_at"] == beat["seen_at"] + 30
+    assert client.get("/api/immune/heartbeats").json() == [beat]
+    assert client.post("/api/immune/heartbeat", json={"agent_id": "a", "resources": {"disk": 2}}).status_code == 422
+    assert client.delete("/api/immune/heartbeats/a%2F1").status_code == 204
+    assert client.get("/api/immune/heartbeats").json() == []
+
+
+def test_each_module_has_a_score_with_its_reasons(client: TestClient) -> None:
+    for module in ("bill", "mail"):
+        client.post("/api/immune/events", json={**NEW, "module": module, "severity": "WARNING"})
+    client.post("/api/immune/events", json=NEW)
+    found = client.get("/api/immune/modules").json()
+    assert [(one["module"], one["score"], one["status"]) for one in found] == [
+        ("bill", 72, "DEGRADED"),
+        ("mail", 97, "HEALTHY"),
+    ]
+    assert found[1]["reasons"] == [{"points": 3.0, "text": "mail: 1 WARNING AGENT_FAILURE"}]
 
 
 def test_record_list_and_sum_up(client: TestClient, recording_stream: RecordingStream) -> None:

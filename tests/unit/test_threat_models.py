@@ -13,7 +13,7 @@ from brain.charter.vocabulary import parse_name
 from brain.errors import Conflict, InvalidInput
 from brain.lifecycle import EVIDENCE_MOVES
 from brain.lifecycle import THREAT_MOVES as MOVES
-from brain.threats.models import HISTORY, Threat, moved, statistics
+from brain.threats.models import HISTORY, Move, Threat, moved, statistics
 
 DOCS = Path(__file__).parents[2] / "docs/threats.md"
 
@@ -129,3 +129,18 @@ def test_statistics_count_and_average() -> None:
     assert stats.by_severity == {"LOW": 4, "MEDIUM": 0, "HIGH": 1, "CRITICAL": 0}
     assert stats.by_status["INVESTIGATING"] == 0
     assert stats.by_status["ESCALATED"] == 1
+
+
+def test_statistics_of_detection_first_moves_and_resolutions() -> None:
+    investigated = Move(Status.OPEN, Status.INVESTIGATING, 1_030.0)
+    stats = statistics(
+        [
+            threat(id="a", status=Status.RESOLVED, metadata={"first_seen": 980.0}, history=(investigated,)),
+            threat(id="b", status=Status.ESCALATED, metadata={"first_seen": 1_001.0}),
+            threat(id="c", history=(Move(Status.INVESTIGATING, Status.ESCALATED, 9_000.0),)),
+            threat(id="d", status=Status.IGNORED, history=(Move(Status.OPEN, Status.IGNORED, 1_010.0),)),
+        ],
+        now=2_000.0,
+    )
+    assert (stats.mttd_seconds, stats.mtti_seconds) == (20.0, 20.0)
+    assert stats.resolution_rate == pytest.approx(1 / 3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -70,6 +70,26 @@ def summarise(
         status=_status(health.score) if known else HealthStatus.NO_DATA,
         reasons=health.reasons,
     )
+
+
+@dataclass(frozen=True)
+class ModuleHealth:
+    """How healthy one module or agent is, by its health events."""
+
+    module: Annotated[str, Meta(description="The module, agent or service.")]
+    score: Annotated[int, Meta(description="From 0 to 100, perfect health.")]
+    status: Annotated[HealthStatus, Meta(description="The score in one word.")]
+    reasons: Annotated[tuple[Reason, ...], Meta(description="What took points off, the gravest first.")]
+
+
+def by_module(events: Sequence[HealthEvent]) -> list[ModuleHealth]:
+    """The modules that these events are about, given from the newest to the oldest; the least healthy first."""
+    of_module: dict[str, list[HealthRecord]] = defaultdict(list)
+    for event in events:
+        of_module[event.module].append(_record(event))
+    scored = [(module, score_health(records)) for module, records in of_module.items()]
+    found = [ModuleHealth(module, health.score, _status(health.score), health.reasons) for module, health in scored]
+    return sorted(found, key=lambda one: (one.score, one.module))
 
 
 def _record(event: HealthEvent) -> HealthRecord:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from brain import limits
 from brain.charter import HealthKind, HealthSeverity
 from brain.fields import Object, Text
-from brain.immune.health_summary import HealthSummary
+from brain.immune.health_summary import HealthSummary, ModuleHealth
+from brain.immune.heartbeats import Heartbeat
 from brain.immune.models import HealthEvent
 from brain.kit.views import view_of
 
@@ -46,6 +47,30 @@ class HealthEventNumber(BaseModel):
     id: int = Field(description="The event's number, counted from 1.")
 
 
+_BEAT: dict[str, Any] = {"agent_id": "billing-agent", "interval_seconds": 10.0}
+
+
+class NewHeartbeat(BaseModel):
+    """A sign of life of an agent."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{**_BEAT, "resources": {"memory": 0.62}}]}
+    )
+
+    agent_id: str = Field(min_length=1, max_length=limits.NAME, pattern=r"^[^\x00]*$", description="The agent.")
+    interval_seconds: float | None = Field(
+        None, ge=0.1, le=86_400, description="Seconds until the next one; null: learned from the gaps between them."
+    )
+    resources: dict[Annotated[str, Field(min_length=1, max_length=50)], Annotated[float, Field(ge=0, le=1)]] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="What share of each resource is in use: RESOURCE_EXHAUSTION from 0.9, CRITICAL from 0.97.",
+    )
+
+
+HeartbeatView: type[BaseModel] = view_of(
+    Heartbeat, example={**_BEAT, "seen_at": 1703001234.5, "due_at": 1703001264.5, "failed_at": None}
+)
 _SUMMARY: dict[str, Any] = {
     "minutes": 60,
     "total": 3,
@@ -60,3 +85,10 @@ _SUMMARY: dict[str, Any] = {
 }
 HealthEventView: type[BaseModel] = view_of(HealthEvent, example={**_EXAMPLE, "id": 42, "timestamp": 1703001234.567})
 HealthSummaryView: type[BaseModel] = view_of(HealthSummary, example=_SUMMARY)
+_MODULE: dict[str, Any] = {
+    "module": "search-agent",
+    "score": 97,
+    "status": "HEALTHY",
+    "reasons": [{"points": 3.0, "text": "search-agent: 1 WARNING ERROR_SPIKE"}],
+}
+ModuleHealthView: type[BaseModel] = view_of(ModuleHealth, example=_MODULE)

@@ -15,7 +15,7 @@ from brain import limits
 from brain.charter import HealthKind, HealthSeverity, current_meta
 from brain.errors import Conflict, InvalidInput
 from brain.immune.events import CRITICAL_EVENT, EVENT_PUBLISHED, CriticalHealthEvent, HealthEventPublished
-from brain.immune.health_summary import FleetState, HealthSummary, summarise
+from brain.immune.health_summary import FleetState, HealthSummary, ModuleHealth, by_module, summarise
 from brain.immune.models import HealthEvent
 from brain.immune.repository import KEEP, HealthRepository
 from brain.kit.idempotency import content_digest
@@ -115,12 +115,22 @@ class ImmuneService:
 
         Raises InvalidInput unless `minutes` is above 0. A plain call, as `get_recent_events`.
         """
-        if not minutes > 0:
-            raise InvalidInput(f"minutes: {minutes} is too small; use a number above 0")
-        since = self.clock() - minutes * 60
+        since = self._since(minutes)
         state = self._fleet(since) if self._fleet is not None else FleetState()
         known = state != FleetState() or bool(self._events.newest(1))
         return summarise(self._events.since(since), minutes, state, known=known)
+
+    def health_by_module(self, minutes: float = 60) -> list[ModuleHealth]:
+        """The score of each module that has health events of the last `minutes`, the least healthy first.
+
+        Raises InvalidInput unless `minutes` is above 0. A plain call, as `get_recent_events`.
+        """
+        return by_module(self._events.since(self._since(minutes)))
+
+    def _since(self, minutes: float) -> float:
+        if not minutes > 0:
+            raise InvalidInput(f"minutes: {minutes} is too small; use a number above 0")
+        return self.clock() - minutes * 60
 
 
 def _drafts(event: HealthEvent) -> Iterator[EventDraft[Any]]:

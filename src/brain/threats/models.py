@@ -123,6 +123,15 @@ class ThreatStats:
     mttm_seconds: Annotated[
         float | None, Meta(description="Mean seconds from detection to mitigation; null when none was.")
     ]
+    mttd_seconds: Annotated[
+        float | None, Meta(description="Mean seconds from the first evidence to detection, where it is known.")
+    ]
+    mtti_seconds: Annotated[
+        float | None, Meta(description="Mean seconds from detection to the first move of a threat.")
+    ]
+    resolution_rate: Annotated[
+        float | None, Meta(description="The share of the threats, without those IGNORED, that is RESOLVED.")
+    ]
     active_mean_age_seconds: Annotated[float | None, Meta(description="Mean age of the active ones, in seconds.")]
     active_oldest_age_seconds: Annotated[float | None, Meta(description="Age of the oldest active one, in seconds.")]
     active_oldest_id: Annotated[str | None, Meta(description="The id of the oldest active one.")]
@@ -165,8 +174,34 @@ def statistics(threats: Sequence[Threat], now: float) -> ThreatStats:
         by_severity=dict.fromkeys(map(str, Severity), 0) | Counter(str(threat.severity) for threat in threats),
         by_type=dict(Counter(sorted(threat.type for threat in threats))),
         mitigated=len(durations),
-        mttm_seconds=sum(durations) / len(durations) if durations else None,
-        active_mean_age_seconds=sum(ages) / len(ages) if ages else None,
+        mttm_seconds=_mean(durations),
+        mttd_seconds=_mean([threat.detected_at - first for threat in threats if (first := _first_seen(threat))]),
+        mtti_seconds=_mean(
+            [threat.history[0].at - threat.detected_at for threat in threats if _has_first_move(threat)]
+        ),
+        resolution_rate=_resolution_rate(threats),
+        active_mean_age_seconds=_mean(ages),
         active_oldest_age_seconds=ages[0] if ages else None,
         active_oldest_id=active[0].id if active else None,
     )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _first_seen(threat: Threat) -> float | None:
+    """When the first evidence is from, as far as the detector says so; evidence from the future says nothing."""
+    first = threat.metadata.get("first_seen")
+    return float(first) if isinstance(first, int | float) and 0 < first <= threat.detected_at else None
+
+
+def _has_first_move(threat: Threat) -> bool:
+    """Whether its history begins with a move from OPEN: a long one has lost its beginning."""
+    return bool(threat.history) and threat.history[0].old is ThreatStatus.OPEN
+
+
+def _resolution_rate(threats: Sequence[Threat]) -> float | None:
+    counted = [threat for threat in threats if threat.status is not ThreatStatus.IGNORED]
+    resolved = sum(threat.status is ThreatStatus.RESOLVED for threat in counted)
+    return resolved / len(counted) if counted else None

@@ -132,6 +132,9 @@ function column(status) {
 export function statsLine(stats) {
   const parts = [`${plural(stats.active, "threat")} open`];
   if (stats.mttm_seconds !== null) parts.push(`mean time to mitigate ${duration(stats.mttm_seconds)} over ${count(stats.mitigated)}`);
+  if (stats.mttd_seconds !== null) parts.push(`to detect ${duration(stats.mttd_seconds)}`);
+  if (stats.mtti_seconds !== null) parts.push(`to the first move ${duration(stats.mtti_seconds)}`);
+  if (stats.resolution_rate !== null) parts.push(`resolved ${Math.round(stats.resolution_rate * 100)} %`);
   if (stats.active_oldest_age_seconds) parts.push(`oldest open ${duration(stats.active_oldest_age_seconds)}`);
   return parts.join(" · ");
 }

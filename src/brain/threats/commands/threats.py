@@ -159,6 +159,8 @@ def _print_stats(figures: ThreatStats) -> None:
     for name, value in asdict(figures).items():
         if isinstance(value, dict):
             shown = ", ".join(f"{key} {number}" for key, number in value.items()) or "none"
+        elif name == "resolution_rate" and value is not None:
+            shown = f"{value:.0%}"
         else:
             shown = "none" if value is None else f"{value:.1f}" if isinstance(value, float) else str(value)
         typer.echo(f"{name.replace('_', ' ')}: {shown}")
