@@ -63,10 +63,10 @@ class KnownKeys:
         self._by_digest, self._mark = found, read.mark
 
     async def token(self, token: str) -> tuple[str, Key | None]:
-        """The digest of a token, and its key; a new key is looked for in the store, at most once a second."""
+        """The digest of a token, and its key; one that is not known is looked for in the store."""
         digest = digest_of(token)
         found = self._by_digest.get(digest)
-        if found is None and is_well_formed(token) and time.monotonic() - self._looked > LOOK_SECONDS / 4:
+        if found is None and is_well_formed(token):
             await self._look()
             found = self._by_digest.get(digest)
         return digest, found
@@ -78,10 +78,14 @@ class KnownKeys:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
+        """Refresh; those that wait meanwhile share the next look."""
+        asked = time.monotonic()
         self._looking = self._looking or asyncio.Lock()
         async with self._looking:
+            if self._looked > asked:
+                return
+            self._looked = time.monotonic()
             try:
                 await asyncio.to_thread(self.refresh)
             except Unavailable as error:
                 log.warning("the keys cannot be read; those known last go on", error=str(error))
-            self._looked = time.monotonic()
