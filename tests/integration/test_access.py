@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
+from brain import Principal, acting
+from brain.access.commands import app as commands
 from brain.access.models import Role
 from brain.access.repository import Keys
-from brain.errors import Conflict, InvalidInput, NotFound
+from brain.errors import Conflict, Forbidden, InvalidInput, NotFound
+from brain.policy import PolicyEngine
 from brain.server.actions import ACTIONS
 from brain.server.app import create_app
 from brain.store import Store, open_store
+from brain.store.memory import MemoryStore
 from brain.stream import EventStream
+from brain.testing import RecordingStream
 from support.clock import Clock
 from support.server import without_consumers
 from support.waiting import until
@@ -197,3 +205,31 @@ async def test_bad_keys_are_refused_by_field() -> None:
         keys.rotate("x")
     with pytest.raises(NotFound):
         keys.revoke("y")
+
+
+async def test_whoever_asked_for_an_approval_cannot_grant_it() -> None:
+    store = MemoryStore()
+    stream = RecordingStream()
+    engine = PolicyEngine(stream, store=store, follow_interval=None)
+    context = {"agent_id": "a1", "action": "pay"}
+    with acting(Principal(name="ada", kind="person", how="key")):
+        asked = engine.approvals.request(engine.evaluate(context), context)
+    for name in ("ada", "a1"):
+        with acting(Principal(name=name, how="key")), pytest.raises(Forbidden, match="another one"):
+            engine.approvals.grant(asked.id, by="bob")
+    with acting(Principal(name="eve", kind="person", how="key")):
+        assert engine.approvals.grant(asked.id, by="bob").answered_by == "eve"
+    event = stream.get_events_by_type("policy.approval_granted")[0]
+    assert (event.meta["principal"]["name"], event.meta["on_behalf_of"]) == ("eve", "bob")
+
+
+async def test_the_page_of_keys_runs_as_printed(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "identity.md").read_text()
+    exec(compile(re.findall(r"```python\n(.*?)```", page, re.S)[0], "identity.md", "exec"), {})
+    for line in re.findall(r"```sh\n(.*?)```", page, re.S)[0].splitlines():
+        result = await asyncio.to_thread(
+            CliRunner().invoke,
+            commands,
+            [*line.split()[2:], *(() if line.endswith("roles") else ("--stream", f"sqlite:///{tmp_path}/b.db"))],
+        )
+        assert result.exit_code == 0, (line, result.output)

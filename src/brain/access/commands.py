@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, help="Keys of the server: who may use it, and for what.")
+app: typer.Typer = typer.Typer(no_args_is_help=True, help="Keys of the server: who may use it, and for what.")
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The key's name.")]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,25 +13,34 @@ from brain.access.models import Role
 class NewKeyBody(BaseModel):
     """A key to be made."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     name: str = Field(max_length=64, description="Its name; events show it", examples=["ci"])
     role: Role = Field(description="What it may do", examples=["viewer"])
-    kind: Literal["person", "agent", "service"] | None = Field(default=None, description="Whose it is")
+    kind: Literal["person", "agent", "service"] | None = Field(
+        default=None, description="Whose it is", examples=["service"]
+    )
     agents: list[str] = Field(
-        default_factory=list, max_length=1000, description="The agents that an evaluator may ask for"
+        default_factory=list, max_length=1000, description="The agents that an evaluator may ask for", examples=[[]]
     )
     lifetime: float | None = Field(
-        default=None, gt=0, le=limits.COUNT, allow_inf_nan=False, description="Seconds until it expires"
+        default=None,
+        gt=0,
+        le=limits.COUNT,
+        allow_inf_nan=False,
+        description="Seconds until it expires",
+        examples=[86400.0],
     )
 
 
 class RotateBody(BaseModel):
     """How a key is replaced."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    overlap: float = Field(default=3600.0, ge=0, le=30 * 86_400, description="Seconds that the former key still counts")
+    overlap: float = Field(
+        default=3600.0, ge=0, le=30 * 86_400, description="Seconds that the former key still counts", examples=[3600.0]
+    )
 
 
 class KeyView(BaseModel):
