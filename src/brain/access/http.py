@@ -11,6 +11,7 @@ from brain.access.http_models import KeyView, NewKeyBody, NewKeyView, PrincipalV
 from brain.access.models import Key
 from brain.access.repository import Keys, NewKey
 from brain.charter import current_principal
+from brain.errors import Conflict
 from brain.kit.http import creates_nothing
 
 NamePath = Annotated[str, Path(max_length=64, description="The key's name.")]
@@ -39,6 +40,9 @@ def access_router(keys: Keys) -> APIRouter:
         openapi_extra=_SHOWN_ONCE,
     )
     async def new_key(body: NewKeyBody) -> dict[str, Any]:
+        who = current_principal()
+        if who is None or who.how == "none":
+            raise Conflict("keys: this server has none yet; make the first one by `brain keys new NAME --role admin`")
         made = await asyncio.to_thread(
             keys.new, body.name, body.role, kind=body.kind, agents=body.agents, lifetime=body.lifetime
         )

@@ -13,7 +13,9 @@ from brain.access.models import Role
 class NewKeyBody(BaseModel):
     """A key to be made."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "ci", "role": "viewer"}]}
+    )
 
     name: str = Field(max_length=64, description="Its name; events show it", examples=["ci"])
     role: Role = Field(description="What it may do", examples=["viewer"])
@@ -36,7 +38,9 @@ class NewKeyBody(BaseModel):
 class RotateBody(BaseModel):
     """How a key is replaced."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"overlap": 3600.0}]}
+    )
 
     overlap: float = Field(
         default=3600.0, ge=0, le=30 * 86_400, description="Seconds that the former key still counts", examples=[3600.0]

@@ -172,8 +172,8 @@ class Approvals(forking.Part):
         return found
 
     def grant(self, approval_id: str, *, by: str, reason: str = "") -> Approval:
-        """A person's yes. Raises NotFound, Forbidden when the same one asked for it, Conflict when it is answered already,
-        or too late, and InvalidInput for a text beyond its bound.
+        """A person's yes. Raises NotFound, Forbidden when the same one asked for it, Conflict when it is answered
+        already, or too late, and InvalidInput for a text beyond its bound.
         """
         return self._answer(approval_id, ApprovalStatus.GRANTED, by, reason)
 
