@@ -6,7 +6,6 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from brain import limits
 from brain.access.models import Role
 
 
@@ -28,7 +27,7 @@ class NewKeyBody(BaseModel):
     lifetime: float | None = Field(
         default=None,
         gt=0,
-        le=limits.COUNT,
+        le=100 * 365 * 86_400,
         allow_inf_nan=False,
         description="Seconds until it expires",
         examples=[86400.0],
