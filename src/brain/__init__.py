@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from brain import stream as stream
     from brain import testing as testing
     from brain import threats as threats
-    from brain.charter import Event, EventType, Frequency, Pattern, Priority, correlation, in_the_wake_of
+    from brain.charter import (
+        Event,
+        EventType,
+        Frequency,
+        Pattern,
+        Principal,
+        Priority,
+        acting,
+        correlation,
+        in_the_wake_of,
+    )
     from brain.errors import BrainError, Conflict, EnvelopeError, InvalidInput, NotFound, Unavailable
     from brain.immune import HealthEvent, ImmuneService
     from brain.plugins import catalogue
@@ -39,7 +49,9 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of the packa
                 "EventType",
                 "Frequency",
                 "Pattern",
+                "Principal",
                 "Priority",
+                "acting",
                 "correlation",
                 "in_the_wake_of",
             ],
@@ -77,10 +89,12 @@ __all__ = [
     "NotFound",
     "Pattern",
     "PolicyEngine",
+    "Principal",
     "Priority",
     "Rule",
     "ThreatService",
     "Unavailable",
+    "acting",
     "catalogue",
     "correlation",
     "in_the_wake_of",

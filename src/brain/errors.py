@@ -31,6 +31,7 @@ on the command line each of them ends with exit code 2.
                 ApprovalRequiredHTTP 403  likewise, and an ApprovalRequired
         TaskRefused                500  a task of a mission can never be done; what should do it says so
         StepFailed                 500  a step of a playbook could not do what it is for
+        Forbidden                  403  whoever asks may not do this
         NotTheOwner                403  a study is changed by its owner and the owner's workers alone
         BadSignature               401  a message's signature is missing or does not fit
         Refused                    502  an outside service will never accept the request
@@ -104,6 +105,13 @@ class Conflict(BrainError):
 
     status = 409
     title = "Conflict"
+
+
+class Forbidden(BrainError):
+    """Whoever asks may not do this; the message says what would be needed."""
+
+    status = 403
+    title = "Forbidden"
 
 
 class Unavailable(BrainError):

@@ -169,6 +169,8 @@ CREATE_NOTHING = {
     "/api/policy/replay": "only reads",
     "/api/audit/verify": "only reads",
     "/api/immune/heartbeat": "the same again",
+    "/api/access/keys": "shown once",
+    "/api/access/keys/{name}/rotate": "shown once",
     "/api/incidents/webhooks/{system}": "names a ticket",
     "/api/connectors/{name}/test": "how the connector is now",
     "/api/connectors/{name}/webhook": "has a key of its sender's",

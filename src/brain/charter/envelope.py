@@ -197,7 +197,10 @@ def _check_meta(event: Event) -> None:
 
 def _complete_meta(event: Event) -> None:
     _check_meta(event)
-    meta = {**CURRENT.get(), **event.meta}
+    current = CURRENT.get()
+    meta = {**current, **event.meta}
+    if "principal" in current:  # whoever makes an event cannot say that another did
+        meta["principal"] = current["principal"]
     correlation_id = meta["correlation_id"]
     if correlation_id is not None and not isinstance(correlation_id, str):
         raise EnvelopeError(f"meta: correlation_id must be a string or null, not {type(correlation_id).__name__}")

@@ -14,6 +14,8 @@ RAW_BODY = "x-raw-body"
 """The key of an operation in the OpenAPI document whose body is not checked to be JSON; its value is a RawBody."""
 SIGNED = "x-signed"
 """The key of an operation in the OpenAPI document that needs no API key, since its sender signs; its value says how."""
+ACTION = "x-action"
+"""The key of an operation in the OpenAPI document that says what its sender must be allowed to do."""
 PROBLEM_TYPE = "application/problem+json"
 """The media type of every error's answer (RFC 9457)."""
 
@@ -42,3 +44,10 @@ def raw_body(*media_types: str, most: int | None = None) -> dict[str, Any]:
 def signed(reason: str) -> dict[str, Any]:
     """For `openapi_extra=` of a route that checks a signature itself: requests for it need no API key."""
     return {SIGNED: reason}
+
+
+def action(name: str) -> dict[str, Any]:
+    """For `openapi_extra=` of a route of a plug-in from outside: the role needs this `brain.*` action. Without it GET
+    needs `brain.read`, and all else `brain.operate`.
+    """
+    return {ACTION: name}

@@ -18,8 +18,8 @@ import msgspec
 from msgspec import Meta
 
 from brain import limits
-from brain.charter import EventType
-from brain.errors import Conflict, InvalidInput, NotFound
+from brain.charter import EventType, current_principal
+from brain.errors import Conflict, Forbidden, InvalidInput, NotFound
 from brain.kit.idempotency import CreatedKeys, content_digest
 from brain.policy.decisions import Decision
 from brain.policy.events import (
@@ -73,6 +73,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(description="Why an approval is needed.")]
     requested_at: float
     expires_at: Annotated[float, Meta(description="Until when an answer counts; none in time is a refusal.")]
+    requested_by: Annotated[str | None, Meta(description="Who asked, where that is proven.")] = None
     answered_by: str | None = None
     answer: Annotated[str | None, Meta(description="What the person said.")] = None
     answered_at: float | None = None
@@ -136,12 +137,16 @@ class Approvals(forking.Part):
             reason=decision.reason,
             requested_at=now,
             expires_at=now + timeout,
+            requested_by=_proven(),
         )
         content = content_digest(approval.fingerprint, approval.rule_id, float(timeout))
         while (made := self._keys.find(key, content)) is None:
             try:
                 self._write(
-                    approval, 0, APPROVAL_REQUESTED, approval.reason, self._keys.changes(key, approval.id, content)
+                    approval,
+                    0,
+                    EventDraft(APPROVAL_REQUESTED, _step(approval, approval.reason)),
+                    self._keys.changes(key, approval.id, content),
                 )
             except Conflict:
                 if key is None:
@@ -168,8 +173,8 @@ class Approvals(forking.Part):
         return found
 
     def grant(self, approval_id: str, *, by: str, reason: str = "") -> Approval:
-        """A person's yes. Raises NotFound, Conflict when it is answered already, or too late, and InvalidInput for a
-        text beyond its bound.
+        """A person's yes. Raises NotFound, Forbidden when the same one asked for it, Conflict when it is answered
+        already, or too late, and InvalidInput for a text beyond its bound.
         """
         return self._answer(approval_id, ApprovalStatus.GRANTED, by, reason)
 
@@ -233,11 +238,15 @@ class Approvals(forking.Part):
                 raise InvalidInput(f"{name}: {fault}")
         document = self._document(approval_id)
         approval = self._current(document)
+        given, by = by, _answerer(approval, status, by)
         answered = msgspec.structs.replace(
             approval, status=status, answered_by=by, answer=reason, answered_at=self._clock()
         )
+        claimed = None if by == given else {"on_behalf_of": given}
         event_type = APPROVAL_GRANTED if status is ApprovalStatus.GRANTED else APPROVAL_REFUSED
-        if approval.status is not ApprovalStatus.PENDING or not self._replaced(document, answered, event_type, reason):
+        if approval.status is not ApprovalStatus.PENDING or not self._replaced(
+            document, answered, event_type, reason, claimed
+        ):
             now = self.get(approval_id)
             raise Conflict(f"approval {approval_id} is {now.status} already" + _by(now))
         with self._answered:
@@ -279,10 +288,16 @@ class Approvals(forking.Part):
         return document
 
     def _replaced(
-        self, document: Document, approval: Approval, event_type: EventType[ApprovalStep], reason: str
+        self,
+        document: Document,
+        approval: Approval,
+        event_type: EventType[ApprovalStep],
+        reason: str,
+        meta: Mapping[str, Any] | None = None,
     ) -> bool:
+        step = EventDraft(event_type, _step(approval, reason), meta)
         try:
-            self._write(approval, document.version, event_type, reason)
+            self._write(approval, document.version, step)
         except Conflict:
             return False
         return True
@@ -291,12 +306,27 @@ class Approvals(forking.Part):
         self,
         approval: Approval,
         expected: int,
-        event_type: EventType[ApprovalStep],
-        reason: str,
+        step: EventDraft[ApprovalStep],
         more: Sequence[DocumentChange] = (),
     ) -> None:
         change = DocumentChange(COLLECTION, approval.id, msgspec.json.encode(approval), expected)
-        write_announced(self._store, self._stream, [change, *more], [EventDraft(event_type, _step(approval, reason))])
+        write_announced(self._store, self._stream, [change, *more], [step])
+
+
+def _proven() -> str | None:
+    """The name of whoever acts here, where something proves it."""
+    who = current_principal()
+    return None if who is None or who.how == "none" else who.name
+
+
+def _answerer(approval: Approval, status: ApprovalStatus, by: str) -> str:
+    """Whose answer it is: that of whoever acts here, where it is proven, on behalf of `by`. Raises Forbidden."""
+    who = _proven()
+    if who is None:
+        return by
+    if status is ApprovalStatus.GRANTED and who in (approval.requested_by, approval.context.get("agent_id")):
+        raise Forbidden(f"approval {approval.id}: {who} asked for it, and so cannot grant it; another one must")
+    return who
 
 
 def _id_at(at: float) -> str:

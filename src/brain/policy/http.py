@@ -11,6 +11,7 @@ import msgspec
 from fastapi import APIRouter, Body, Path, Query, Response, status
 
 from brain import limits
+from brain.kit.agent_scope import check_agent
 from brain.kit.http import creates_nothing
 from brain.kit.idempotency import request_key, token_for
 from brain.policy.analysis import analyse
@@ -74,17 +75,18 @@ def _decisions(router: APIRouter, engine: PolicyEngine) -> None:
     @router.post("/evaluate", response_model=DecisionView, openapi_extra=_OF_THE_MOMENT)
     async def evaluate(body: ContextBody) -> Response:
         """Decide, and record the decision."""
-        return _json(engine.evaluate(body.context()))
+        return _json(engine.evaluate(_asked(body)))
 
     @router.post("/evaluate-many", response_model=list[DecisionView], openapi_extra=_OF_THE_MOMENT)
     @router.post("/evaluate/batch", response_model=list[DecisionView], openapi_extra=_OF_THE_MOMENT, deprecated=True)
     async def evaluate_many(body: ContextsBody) -> Response:
         """Decide on several contexts, and record the decisions."""
-        return _json(engine.evaluate_many(one.context() for one in body.contexts))
+        return _json(engine.evaluate_many([_asked(one) for one in body.contexts]))
 
     @router.post("/allowed-actions", response_model=list[AllowedAction], openapi_extra=_READS)
     async def allowed_actions(body: AllowedActionsBody) -> list[dict[str, str | None]]:
         """What an agent may do, of some actions on some resources; nothing is recorded."""
+        check_agent(body.agent)
         targets = body.resources if body.resources is not None else [None]
         allowed = await asyncio.to_thread(engine.allowed_actions, body.agent, body.actions, targets)
         return [{"action": action, "resource": resource} for action, resource in allowed]
@@ -95,7 +97,7 @@ def _decisions(router: APIRouter, engine: PolicyEngine) -> None:
         limit: Annotated[int, Query(ge=1, le=1000, description="How many rules to show.")] = 50,
     ) -> dict[str, Any]:
         """Why the decision for this context falls as it does; nothing is recorded."""
-        explanation = await asyncio.to_thread(engine.explain, body.context())
+        explanation = await asyncio.to_thread(engine.explain, _asked(body))
         return {**explanation.to_dict(limit), "text": explanation.text(limit)}
 
 
@@ -280,6 +282,13 @@ def _approvals(router: APIRouter, engine: PolicyEngine) -> None:
     async def refuse(approval_id: ApprovalIdPath, body: AnswerBody) -> Any:
         """Refuse the action."""
         return _shown(await asyncio.to_thread(engine.approvals.refuse, approval_id, by=body.by, reason=body.reason))
+
+
+def _asked(body: ContextBody) -> dict[str, Any]:
+    """The context of a question. Raises Forbidden when its sender may not ask for the agent."""
+    context = body.context()
+    check_agent(context)
+    return context
 
 
 def _shown(approval: Approval) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from brain import limits
+from brain.kit.agent_scope import may_ask_for
 from brain.plain_json import plain_object
 from brain.plugins import Quick
 from brain.policy.engine import PolicyEngine
@@ -51,7 +52,8 @@ def quick_answers(engine: PolicyEngine) -> Mapping[str, Quick]:
 
 
 def _context(given: dict[str, Any]) -> dict[str, Any] | None:
-    """The context as `ContextBody` gives it; None for one that it would refuse, and for agents given as objects."""
+    """The context as `ContextBody` gives it; None for one that it would refuse, for agents given as objects, and
+    for agents that its sender may not ask for."""
     if "action" not in given or given["action"] is None or "agent" in given:
         return None
     context: dict[str, Any] = {}
@@ -66,6 +68,8 @@ def _context(given: dict[str, Any]) -> dict[str, Any] | None:
         if type(members) is not dict:
             return None
         context[name] = members
+    if not may_ask_for(context.get("agent_id")):
+        return None
     for name, value in given.items():
         if name not in context:
             context[name] = value

@@ -8,11 +8,13 @@ and runs their tasks and the stream's consumers.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from starlette.applications import Starlette
 
+from brain.access.settings import AccessSettings
 from brain.plugins import Routes
 from brain.server import health, problems
 from brain.server.api import Api, PreparesApi, ServesApi
@@ -22,12 +24,14 @@ from brain.server.correlation import Correlation
 from brain.server.headers import SafeHeaders
 from brain.server.health import Endpoints
 from brain.server.idempotency import Idempotency
+from brain.server.known_keys import KnownKeys
 from brain.server.live import Live
 from brain.server.page import mount_page
 from brain.server.paths import KnownParameters, Paths
 from brain.server.quick import QuickAnswers
 from brain.server.request_keys import RequestKeys
-from brain.server.security import AccessControl, Sessions, check_exposure, login_routes
+from brain.server.roles import Roles
+from brain.server.security import AccessControl, Gate, check_exposure, login_routes
 from brain.server.unreadable import NamesUnreadable
 from brain.settings import Settings
 from brain.store import Store
@@ -42,12 +46,18 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
     """
     settings = settings or Settings()
     check_exposure(settings)
-    sessions = Sessions(settings.api_key.get_secret_value()) if settings.api_key else None
+    known = KnownKeys(store, settings.api_key.get_secret_value() if settings.api_key else None)
+    known.refresh()
+    roles = Roles(settings.table(AccessSettings).rules)
+    if known.guarded:
+        roles.check()
     live = Live(stream, settings.live_limit)
     keys = RequestKeys(store)
-    components = Components(stream, store, settings, {"idempotency keys": keys.sweep_forever})
+    components = Components(
+        stream, store, settings, {"idempotency keys": keys.sweep_forever, "access keys": known.follow}
+    )
 
-    api = Api(with_key=sessions is not None)
+    api = Api(with_key=known.guarded)
     endpoints = health.endpoints(stream, store, components, lambda: live.clients)
 
     @asynccontextmanager
@@ -58,11 +68,12 @@ def create_app(stream: EventStream, store: Store, settings: Settings | None = No
             finally:
                 live.close()
 
-    app = Starlette(routes=[*endpoints.routes(), *(login_routes(sessions) if sessions else ())], lifespan=lifespan)
+    app = Starlette(routes=[*endpoints.routes(), *login_routes(known)], lifespan=lifespan)
     app.state.live = live
     _add_own_routes(api, stream, live, components, endpoints)
     mount_page(app)
-    _add_middleware(app, api, settings, sessions, components, keys)
+    gate = partial(Gate, settings, stream, known, roles)
+    _add_middleware(app, api, settings, gate, components, keys)
     return app
 
 
@@ -78,7 +89,12 @@ def _add_own_routes(api: Api, stream: EventStream, live: Live, components: Compo
 
 
 def _add_middleware(
-    app: Starlette, api: Api, settings: Settings, sessions: Sessions | None, components: Components, keys: RequestKeys
+    app: Starlette,
+    api: Api,
+    settings: Settings,
+    gate: Callable[[Paths], Gate],
+    components: Components,
+    keys: RequestKeys,
 ) -> None:
     """The last one added is the first to see a request."""
     paths = Paths(api.known)
@@ -89,7 +105,7 @@ def _add_middleware(
     app.add_middleware(KnownParameters, paths=paths)
     app.add_middleware(BodyReader, limit=settings.body_limit, paths=paths)
     app.add_middleware(QuickAnswers, quick=components.quick, limit=settings.body_limit)
-    app.add_middleware(AccessControl, settings=settings, sessions=sessions, paths=paths)
+    app.add_middleware(AccessControl, gate=gate(paths))
     app.add_middleware(PreparesApi, api=api)
     app.add_middleware(problems.LastResort)
     app.add_middleware(SafeHeaders)

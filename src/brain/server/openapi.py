@@ -26,8 +26,8 @@ time, with `Idempotent-Replayed: true`.
 
 _ERRORS = {
     "400": "The body is not valid JSON",
-    "401": "The API key is missing or wrong",
-    "403": "The request comes from a page of another origin",
+    "401": "The key is missing, unknown, expired or revoked",
+    "403": "The request comes from a page of another origin, or the role of the key does not allow it",
     "404": "Nothing has this id",
     "409": "The request does not fit the present state",
     "413": "The body is too large",
@@ -73,14 +73,14 @@ def _statuses(path: str, method: str, operation: dict[str, Any], with_key: bool)
         return ["421"]
     found = ["421", "503"]
     if with_key:
-        found += ["401"]
+        found += ["401", "403"]
     if operation.get("parameters") or "requestBody" in operation:
         found += ["422"]
     if "{" in path or method == "delete":  # the object may be gone already
         found += ["404"]
     if method != "get":
         found += ["400", "403", "409", "413", "415"]
-    return sorted(found)
+    return sorted(set(found))
 
 
 def _is_default(answer: dict[str, Any]) -> bool:

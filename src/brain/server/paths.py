@@ -16,8 +16,9 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from brain.errors import InvalidInput
-from brain.kit.route_marks import ANY_QUERY, CREATES_NOTHING, RAW_BODY, SIGNED, RawBody
+from brain.kit.route_marks import ACTION, ANY_QUERY, CREATES_NOTHING, RAW_BODY, SIGNED, RawBody
 from brain.nearest import nearest
+from brain.server.actions import ACTIONS, default_action
 from brain.server.problems import problem
 
 
@@ -34,6 +35,8 @@ class KnownPath:
     """The methods whose sender signs, and needs no API key."""
     raw: Mapping[str, RawBody]
     """By method: the body of a route that takes other than JSON."""
+    actions: Mapping[str, str]
+    """By method: what its sender must be allowed to do."""
 
 
 class Paths:
@@ -53,6 +56,17 @@ class Paths:
     def is_signed(self, method: str, path: str) -> bool:
         """Whether such a request is signed with a secret of its own, which its route checks: it needs no API key."""
         return any(method in found.signed for found in self._matching(path))
+
+    def action(self, method: str, path: str) -> str:
+        """What the sender of such a request must be allowed to do."""
+        literal = ACTIONS.get(f"{method} {path}")
+        if literal is not None:
+            return literal
+        asked = "GET" if method == "HEAD" else method
+        for found in self._matching(path):
+            if asked in found.actions:
+                return found.actions[asked]
+        return default_action(method)
 
     def raw_body(self, method: str, path: str) -> RawBody | None:
         """What body the route of such a request takes; None where that is JSON, as nearly everywhere."""
@@ -93,12 +107,17 @@ def known_paths(document: Mapping[str, Any]) -> Iterator[KnownPath]:
         queries = {method.upper(): _names(found) for method, found in operations.items()}
         signed = frozenset(method.upper() for method, found in operations.items() if SIGNED in found)
         raw = {method.upper(): RawBody(**found[RAW_BODY]) for method, found in operations.items() if RAW_BODY in found}
-        yield KnownPath(compile_path(path)[0], queries, takes_key(path, operations.get("post")), signed, raw)
+        actions = {method.upper(): _action(method.upper(), path, found) for method, found in operations.items()}
+        yield KnownPath(compile_path(path)[0], queries, takes_key(path, operations.get("post")), signed, raw, actions)
 
 
 def takes_key(path: str, post: Mapping[str, Any] | None) -> bool:
     """Whether the POST of this path takes an Idempotency-Key: each of the API does that has no reason not to."""
     return post is not None and path.startswith("/api/") and CREATES_NOTHING not in post
+
+
+def _action(method: str, path: str, operation: Mapping[str, Any]) -> str:
+    return ACTIONS.get(f"{method} {path}") or operation.get(ACTION) or default_action(method)
 
 
 def _names(operation: Mapping[str, Any]) -> frozenset[str] | None:

@@ -4,38 +4,47 @@ The rules, in the order they are applied to every request:
 1. On a loopback address the Host header must name this machine (or one of `allowed_hosts`): a page of another site that
    points its own name at 127.0.0.1 (DNS rebinding) is refused.
 2. A request that changes something and carries an Origin must come from this server's own page.
-3. With an API key set, everything but the page's static files, the log-in form, the two health probes and routes whose
-   senders sign with a secret of their own (`brain.kit.http.signed`) needs the key, as `Authorization: Bearer KEY` or as
-   a session cookie that `/login` gave for it.
+3. With a key (`BRAIN_API_KEY`, or one that `brain keys new` made), everything but the page's static files, the log-in
+   form, the two health probes and routes whose senders sign with a secret of their own (`brain.kit.http.signed`) needs
+   a key, as `Authorization: Bearer KEY` or as a session cookie that `/login` gave for it; and the rules of roles must
+   allow the key's role what the route does (actions.py).
 """
 
 from __future__ import annotations
 
 import hmac
-import time
-from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from brain.access.events import REQUEST_REFUSED, RequestRefused
+from brain.access.models import Key
+from brain.charter import Principal, acting
 from brain.errors import InvalidInput
 from brain.logs import Log
+from brain.server.known_keys import KnownKeys
 from brain.server.paths import Paths
 from brain.server.problems import problem
+from brain.server.roles import Roles
 from brain.settings import Settings
+from brain.stream import EventStream
+from brain.stream.publisher import emit
 
 log: Log = Log("brain.server.security")
 
 COOKIE = "brain_session"
+LEAST_KEY = 22
+"""How many letters an API key has at least beyond loopback: 128 random bits, in base64."""
 SESSION_SECONDS = 12 * 3600
 OPEN_PATHS = frozenset({"/", "/login", "/healthz", "/readyz", "/favicon.ico"})
 OPEN_PREFIX = "/static/"
@@ -56,99 +65,182 @@ def is_loopback(host: str) -> bool:
 
 
 def check_exposure(settings: Settings) -> None:
-    """Raises InvalidInput when the server would listen beyond this machine without an API key."""
+    """Raises InvalidInput when the server would listen beyond this machine without an API key, or with a short one."""
     if settings.api_key is None and not is_loopback(settings.host):
         raise InvalidInput(
             f"host: {settings.host} can be reached from other machines, so an API key is needed; "
             "set BRAIN_API_KEY to a long random value, or listen on 127.0.0.1"
         )
+    key = "" if settings.api_key is None else settings.api_key.get_secret_value()
+    if 0 < len(key) < LEAST_KEY and not is_loopback(settings.host):
+        raise InvalidInput(
+            f"api_key: has fewer than {LEAST_KEY} letters, and {settings.host} can be reached from other machines; "
+            "set BRAIN_API_KEY to a random value, as `openssl rand -hex 16` gives"
+        )
 
 
 class Sessions:
-    """Browser sessions without a table: a cookie holds the time of its end, and a MAC of it made with the API key.
+    """Browser sessions without a table: a cookie names a key and the time of its end, with a MAC of both.
 
-    A new API key ends all sessions.
+    What ends the key ends its sessions.
     """
 
-    def __init__(self, api_key: str, clock: Callable[[], float] = time.time) -> None:
-        self._key = api_key.encode()
-        self._clock = clock
+    def __init__(self, keys: KnownKeys) -> None:
+        self._keys = keys
 
-    def knows(self, key: str) -> bool:
-        """Whether `key` is the API key; takes the same time whatever it is."""
-        return hmac.compare_digest(sha256(key.encode(errors="replace")).digest(), sha256(self._key).digest())
+    def issue(self, digest: str) -> str:
+        """A new cookie value, for the key with this digest."""
+        end = str(int(self._keys.clock()) + SESSION_SECONDS)
+        return f"{end}.{digest[:_SIGN]}.{_mac(digest, end)}"
 
-    def issue(self) -> str:
-        """A new cookie value."""
-        end = str(int(self._clock()) + SESSION_SECONDS)
-        return f"{end}.{self._mac(end)}"
-
-    def valid(self, cookie: str) -> bool:
-        """Whether the value was issued for this key and has not expired."""
-        end, _, mac = cookie.partition(".")
-        if not hmac.compare_digest(mac.encode(errors="replace"), self._mac(end).encode()):
-            return False
-        return end.isdecimal() and int(end) > self._clock()
-
-    def admits(self, headers: Headers) -> bool:
-        """Whether a request with these headers carries the key or a valid session cookie."""
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            return self.knows(token.strip())
+    def digest_in(self, headers: Headers) -> str | None:
+        """The digest of the key that a session cookie of these headers was issued for; None without a valid one."""
         try:
             cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
         except CookieError:
-            return False
-        return cookie is not None and self.valid(cookie.value)
+            return None
+        return None if cookie is None else self.digest_of(cookie.value)
 
-    def _mac(self, end: str) -> str:
-        return hmac.new(self._key, b"brain session until " + end.encode(errors="replace"), sha256).hexdigest()
+    def digest_of(self, cookie: str) -> str | None:
+        """The digest of the key that the value was issued for; None unless it is whole and has not expired."""
+        end, _, rest = cookie.partition(".")
+        sign, _, mac = rest.partition(".")
+        digest = self._keys.by_sign(sign) if len(sign) == _SIGN else None
+        if digest is None or not hmac.compare_digest(mac.encode(errors="replace"), _mac(digest, end).encode()):
+            return None
+        return digest if end.isdecimal() and int(end) > self._keys.clock() else None
+
+
+_SIGN = 16
+"""How many letters of a key's digest a cookie shows."""
+
+
+def _mac(digest: str, end: str) -> str:
+    return hmac.new(digest.encode(), b"brain session until " + end.encode(errors="replace"), sha256).hexdigest()
+
+
+class Refusal(NamedTuple):
+    """Why a request is not let in, and who tried."""
+
+    answer: Response
+    who: Principal
+    reason: str
+    action: str
 
 
 class AccessControl:
-    """ASGI middleware that applies the three rules of this file."""
+    """ASGI middleware that applies the rules of this file, and says who acts in all that follows."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, sessions: Sessions | None, paths: Paths) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
         self._app = app
-        self._paths = paths
-        self._sessions = sessions
-        self._hosts = frozenset(name.lower() for name in settings.allowed_hosts)
-        self._check_hosts = is_loopback(settings.host) or bool(self._hosts)
+        self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        refusal = self._refusal(scope, headers)
-        if refusal is None:
-            await self._app(scope, receive, send)
+        found = await self._gate.admit(scope, Headers(scope=scope))
+        if isinstance(found, Refusal):
+            self._gate.note(found, scope)
+            if scope["type"] == "websocket":
+                await WebSocket(scope, receive, send).send_denial_response(found.answer)
+            else:
+                await found.answer(scope, receive, send)
             return
-        client = scope.get("client")
-        log.warning(
-            "request refused", status=refusal.status_code, path=scope["path"], client=client[0] if client else None
-        )
-        if scope["type"] == "websocket":
-            await WebSocket(scope, receive, send).send_denial_response(refusal)
-            return
-        await refusal(scope, receive, send)
+        with acting(found):
+            await self._app(scope, receive, send if found.agents is None else self._gate.watched(found, scope, send))
 
-    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+
+class Gate:
+    """Who a request is from, and whether it may be made."""
+
+    def __init__(self, settings: Settings, stream: EventStream, keys: KnownKeys, roles: Roles, paths: Paths) -> None:
+        self._stream = stream
+        self._keys = keys
+        self._sessions = Sessions(keys)
+        self._roles = roles
+        self._paths = paths
+        self._hosts = frozenset(name.lower() for name in settings.allowed_hosts)
+        self._check_hosts = is_loopback(settings.host) or bool(self._hosts)
+
+    async def admit(self, scope: Scope, headers: Headers) -> Principal | Refusal:
+        """Who makes the request; a Refusal when it may not be made."""
+        client, method, path = scope.get("client"), scope.get("method", "GET"), scope["path"]
+        address = client[0] if client else None
+        who, fault = await self._sender(headers, address)
+        if (answer := self._foreign(scope.get("method"), headers)) is not None:
+            return Refusal(answer, who, "the request comes from elsewhere", self._paths.action(method, path))
+        if not self._keys.guarded or _is_open(path):
+            return who
+        if self._paths.is_signed(method, path):
+            return who if fault is None else Principal(name="signed sender", how="signature", address=address)
+        action = self._paths.action(method, path)
+        if fault is not None:
+            detail = f"{fault}; send a key as 'Authorization: Bearer KEY', or log in at /login"
+            answer = problem(401, "Unauthorized", detail)
+            answer.headers["WWW-Authenticate"] = "Bearer"
+            return Refusal(answer, who, fault, action)
+        if not self._roles.allow(who, action, method, path):
+            fault = f"the role {who.role} of {who.name} does not allow {action}"
+            return Refusal(problem(403, "Forbidden", f"{fault}; use a key of another role"), who, fault, action)
+        return who
+
+    async def _sender(self, headers: Headers, address: str | None) -> tuple[Principal, str | None]:
+        """Who sends it, and why that one is not let in; None when it is."""
+        if not self._keys.guarded:
+            return Principal(name="anonymous", how="none", address=address), None
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        key: Key | None = None
+        if scheme.lower() == "bearer":
+            how, missing = "key", "the key is not known"
+            digest, key = await self._keys.token(token.strip())
+        else:
+            how, missing = "session", "there is no key"
+            digest = self._sessions.digest_in(headers) or ""
+            key = self._keys.find(digest)
+        if key is None:
+            return Principal(name="anonymous", how="none", address=address), missing
+        over = key.fault(digest, self._keys.clock())
+        if over is not None:
+            return key.principal(f"{over} {how}", address), f"the key {key.name} is {over}"
+        return key.principal(how, address), None
+
+    def _foreign(self, method: str | None, headers: Headers) -> Response | None:
         host = headers.get("host", "")
         if self._check_hosts and not self._host_known(host):
             return problem(
                 421, "Unknown host", "the Host header does not name this server; add the name to BRAIN_ALLOWED_HOSTS"
             )
         # A page of another site may open a WebSocket here, and read what comes: there is no CORS for them.
-        if scope.get("method") not in _SAFE_METHODS and _from_elsewhere(headers, host):
+        if method not in _SAFE_METHODS and _from_elsewhere(headers, host):
             return problem(403, "Forbidden", "the request comes from a page of another origin")
-        if self._sessions is None or _is_open(scope["path"]) or self._sessions.admits(headers):
-            return None
-        if self._paths.is_signed(scope.get("method", "GET"), scope["path"]):
-            return None
-        answer = problem(401, "Unauthorized", "send the API key as 'Authorization: Bearer KEY', or log in at /login")
-        answer.headers["WWW-Authenticate"] = "Bearer"
-        return answer
+        return None
+
+    def watched(self, who: Principal, scope: Scope, send: Send) -> Send:
+        """`send` that notes when a route refuses what `who` asks, as for an agent of others."""
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 403:
+                action = self._paths.action(scope.get("method", "GET"), scope["path"])
+                reason = f"{who.name} may not ask for this agent"
+                self.note(Refusal(Response(status_code=403), who, reason, action), scope)
+            await send(message)
+
+        return noting
+
+    def note(self, refusal: Refusal, scope: Scope) -> None:
+        """Log a refusal, and publish its event."""
+        status, path = refusal.answer.status_code, scope["path"][:200]
+        log.warning("request refused", status=status, path=path, client=refusal.who.address, principal=refusal.who.name)
+        payload: RequestRefused = {
+            "status": status,
+            "reason": refusal.reason,
+            "action": refusal.action,
+            "method": scope.get("method", "WEBSOCKET"),
+            "path": path,
+        }
+        with acting(refusal.who):
+            emit(self._stream, REQUEST_REFUSED, payload)
 
     def _host_known(self, host: str) -> bool:
         name = _name_in(host)
@@ -185,23 +277,26 @@ _FORM = """<!doctype html>
 """
 
 
-def login_routes(sessions: Sessions) -> list[Route]:
+def login_routes(keys: KnownKeys) -> list[Route]:
     """`/login`: a form that works without scripts, and gives a session cookie; `/logout` deletes the cookie."""
+
+    sessions = Sessions(keys)
 
     async def show(request: Request) -> Response:
         return Response(_FORM.format(note=""), media_type="text/html")
 
     async def log_in(request: Request) -> Response:
         given = parse_qs((await request.body()).decode(errors="replace")).get("key", [""])[0]
-        if not sessions.knows(given):
+        digest, key = await keys.token(given)
+        if key is None or key.fault(digest, keys.clock()) is not None:
             log.warning("log-in refused", client=request.client.host if request.client else None)
             return Response(
-                _FORM.format(note="<p role=alert>That is not the API key.</p>"), 401, media_type="text/html"
+                _FORM.format(note="<p role=alert>That is not a key of this server.</p>"), 401, media_type="text/html"
             )
         answer = RedirectResponse("/", 303)
         answer.set_cookie(
             COOKIE,
-            sessions.issue(),
+            sessions.issue(digest),
             max_age=SESSION_SECONDS,
             httponly=True,
             samesite="strict",

@@ -1,0 +1,1 @@
+"""Keys and roles: who may use the server, and for what."""

@@ -1,0 +1,131 @@
+"""`brain keys`: make, list, rotate and revoke the keys of the server."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
+
+if TYPE_CHECKING:
+    from brain.access.models import Key
+    from brain.access.repository import Keys, NewKey
+
+T = TypeVar("T")
+
+app: typer.Typer = typer.Typer(no_args_is_help=True, help="Keys of the server: who may use it, and for what.")
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The key's name.")]
+
+
+@app.command()
+def new(
+    name: NameArgument,
+    role: Annotated[str, typer.Option(help="viewer, operator, approver, admin, evaluator, reporter or metrics.")],
+    kind: Annotated[str | None, typer.Option(help="person, agent or service.")] = None,
+    agent: Annotated[list[str] | None, typer.Option(help="An agent that an evaluator may ask for; repeat it.")] = None,
+    days: Annotated[float | None, typer.Option(help="Days until it expires; else it does not.")] = None,
+    as_json: JsonOption = False,
+    stream: StreamOption = None,
+) -> None:
+    """Make a key and show it, this once."""
+    from brain.errors import InvalidInput
+
+    if kind not in (None, "person", "agent", "service"):
+        raise InvalidInput(f"--kind: {kind!r} is not person, agent or service")
+    lifetime = None if days is None else days * 86_400
+    kinds: Any = kind
+    made = _with_keys(
+        stream, lambda keys: keys.new(name, role, kind=kinds, agents=agent or (), lifetime=lifetime, by=_user())
+    )
+    _show(made, as_json)
+
+
+@app.command("list")
+def list_keys(as_json: JsonOption = False, stream: StreamOption = None) -> None:
+    """All keys, by name; the keys themselves are kept nowhere."""
+    found = _with_keys(stream, lambda keys: keys.list())
+    if as_json:
+        print_json_array(_row(key) for key in found)
+        return
+    for key in found:
+        typer.echo(f"{key.name}  {key.role.value}  {key.kind}  {key.begins}...  {_state(key)}")
+    if not found:
+        typer.echo("no keys; make one with: brain keys new NAME --role viewer")
+
+
+@app.command()
+def rotate(
+    name: NameArgument,
+    overlap: Annotated[float, typer.Option(help="Seconds that the former key still counts.")] = 3600.0,
+    as_json: JsonOption = False,
+    stream: StreamOption = None,
+) -> None:
+    """Replace a key, and show the new one this once."""
+    _show(_with_keys(stream, lambda keys: keys.rotate(name, overlap, by=_user())), as_json)
+
+
+@app.command()
+def revoke(name: NameArgument, stream: StreamOption = None) -> None:
+    """End a key, for good. Servers see it within two seconds."""
+    key = _with_keys(stream, lambda keys: keys.revoke(name, by=_user()))
+    typer.echo(f"{key.name} is revoked")
+
+
+@app.command()
+def roles() -> None:
+    """Print the rules that say what each role may do: a policy file, for `rules` in [access]."""
+    typer.echo(Path(__file__).with_name("roles.json").read_text(encoding="utf-8"), nl=False)
+
+
+def _with_keys(url: str | None, act: Callable[[Keys], T]) -> T:
+    from brain.access.repository import Keys
+    from brain.settings import load_settings
+    from brain.store import open_store
+    from brain.stream import EventStream
+
+    async def work() -> T:
+        settings = load_settings(stream=url, store=url)
+        store = open_store(settings.store_url)
+        try:
+            async with EventStream.open(settings.stream) as stream:
+                return act(Keys(store, stream))
+        finally:
+            store.close()
+
+    return run(work())
+
+
+def _show(made: NewKey, as_json: bool) -> None:
+    if as_json:
+        print_json({**_row(made.key), "key": made.secret})
+        return
+    typer.echo(made.secret)
+    typer.echo(f"key {made.key.name}, role {made.key.role.value}; it is shown this once", err=True)
+
+
+def _row(key: Key) -> dict[str, Any]:
+    import msgspec
+
+    shown = msgspec.to_builtins(key)
+    return {name: value for name, value in shown.items() if name not in ("digest", "former")}
+
+
+def _state(key: Key) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at is None:
+        return "active"
+    return "expired" if time.time() >= key.expires_at else f"{(key.expires_at - time.time()) / 86_400:.1f} days left"
+
+
+def _user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return None

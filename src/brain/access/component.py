@@ -1,0 +1,16 @@
+"""The plug-in opened: its routes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from brain.access.repository import Keys
+from brain.plugins import Component, PluginContext, Routes
+
+
+@asynccontextmanager
+async def open_component(context: PluginContext) -> AsyncIterator[Component]:
+    """The routes over the keys in the store."""
+    keys = Keys(context.store, context.stream)
+    yield Component(Routes(("/access",), "brain.access.http:access_router", (keys,)))

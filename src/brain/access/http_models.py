@@ -1,0 +1,76 @@
+"""Request and answer bodies of `/api/access`."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from brain.access.models import Role
+
+
+class NewKeyBody(BaseModel):
+    """A key to be made."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "ci", "role": "viewer"}]}
+    )
+
+    name: str = Field(max_length=64, description="Its name; events show it", examples=["ci"])
+    role: Role = Field(description="What it may do", examples=["viewer"])
+    kind: Literal["person", "agent", "service"] | None = Field(
+        default=None, description="Whose it is", examples=["service"]
+    )
+    agents: list[str] = Field(
+        default_factory=list, max_length=1000, description="The agents that an evaluator may ask for", examples=[[]]
+    )
+    lifetime: float | None = Field(
+        default=None,
+        gt=0,
+        le=100 * 365 * 86_400,
+        allow_inf_nan=False,
+        description="Seconds until it expires",
+        examples=[86400.0],
+    )
+
+
+class RotateBody(BaseModel):
+    """How a key is replaced."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"overlap": 3600.0}]}
+    )
+
+    overlap: float = Field(
+        default=3600.0, ge=0, le=30 * 86_400, description="Seconds that the former key still counts", examples=[3600.0]
+    )
+
+
+class KeyView(BaseModel):
+    """A key, without the key itself. Times are Unix seconds."""
+
+    name: str
+    kind: str
+    role: Role
+    begins: str = Field(description="Its first 8 letters")
+    agents: list[str]
+    created_at: float
+    created_by: str | None
+    expires_at: float | None
+    revoked_at: float | None
+
+
+class NewKeyView(KeyView):
+    """A key that was just made."""
+
+    key: str = Field(description="The key itself; it is shown this once")
+
+
+class PrincipalView(BaseModel):
+    """Who the server takes the sender of a request for."""
+
+    kind: str
+    name: str
+    how: str = Field(description="What proves it: key, session, none")
+    address: str | None
+    role: str | None = Field(description="Its role; null on a server without keys, where all may do all")

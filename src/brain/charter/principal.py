@@ -1,0 +1,58 @@
+"""Who acts: the person, agent or service that the events made here and now are the doing of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Literal
+
+import msgspec
+
+from brain.charter.context import CURRENT
+
+Kind = Literal["person", "agent", "service"]
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """Who does something. A server sets it for each request; `acting` sets it in a program.
+
+    `how` says what proves the name: `key`, `session`, `process` (the program itself says so), or `none`.
+    """
+
+    name: str
+    kind: Kind = "service"
+    how: str = "process"
+    address: str | None = None
+    """The network address that the request came from."""
+    role: str | None = None
+    agents: frozenset[str] | None = None
+    """The agents that it may ask decisions for; None: any."""
+
+    def __hash__(self) -> int:
+        """By kind and name."""
+        return hash((self.kind, self.name))
+
+    def shown(self) -> dict[str, Any]:
+        """What events carry as `meta.principal`."""
+        return {"kind": self.kind, "name": self.name, "how": self.how, "address": self.address}
+
+
+_ACTING: ContextVar[Principal | None] = ContextVar("brain_principal", default=None)
+
+
+@contextmanager
+def acting(principal: Principal) -> Iterator[None]:
+    """Inside this block every new event carries the principal in its meta, as `principal`."""
+    meta = CURRENT.set({**CURRENT.get(), "principal": principal.shown()})
+    who = _ACTING.set(principal)
+    try:
+        yield
+    finally:
+        _ACTING.reset(who)
+        CURRENT.reset(meta)
+
+
+def current_principal() -> Principal | None:
+    """Who acts here and now; None where nobody said."""
+    return _ACTING.get()

@@ -1,0 +1,91 @@
+"""The keys as one server knows them: in memory, so that a request needs no store, and read again when they change."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from brain.access.key_form import digest_of, is_well_formed
+from brain.access.models import Key, Role
+from brain.access.repository import COLLECTION, read_keys
+from brain.errors import Unavailable
+from brain.logs import Log
+from brain.store import START, Mark, Store
+
+log: Log = Log("brain.server.keys")
+
+FROM_SETTINGS = "BRAIN_API_KEY"
+"""The name of the key in the settings, which is an administrator's."""
+LOOK_SECONDS = 1.0
+"""How long a change of the keys may be unseen by this server."""
+
+
+class KnownKeys:
+    """All keys by the digests that they have and had. `clock` gives Unix seconds."""
+
+    def __init__(self, store: Store | None, api_key: str | None, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        self._store = store
+        self._mark: Mark = START
+        self._own: dict[str, Key] = {}
+        if api_key is not None:
+            digest = digest_of(api_key)
+            self._own[digest] = Key(
+                name=FROM_SETTINGS, kind="service", role=Role.ADMIN, digest=digest, begins="", created_at=0.0
+            )
+        self._by_digest = dict(self._own)
+        self._looked = 0.0
+        self._looking: asyncio.Lock | None = None
+
+    @property
+    def guarded(self) -> bool:
+        """Whether requests need a key: there is one, or was one."""
+        return bool(self._by_digest)
+
+    def find(self, digest: str) -> Key | None:
+        """The key with this digest, be it over or not."""
+        return self._by_digest.get(digest)
+
+    def by_sign(self, sign: str) -> str | None:
+        """The digest that begins so."""
+        return next((digest for digest in self._by_digest if digest.startswith(sign)), None)
+
+    def refresh(self) -> None:
+        """Read the keys again if they have changed. Blocks. Raises Unavailable."""
+        if self._store is None or self._store.mark(COLLECTION) == self._mark:
+            return
+        read = self._store.read(COLLECTION)
+        found = dict(self._own)
+        for key in read_keys(read.documents):
+            found |= {former.digest: key for former in key.former}
+            found[key.digest] = key
+        self._by_digest, self._mark = found, read.mark
+
+    async def token(self, token: str) -> tuple[str, Key | None]:
+        """The digest of a token, and its key; one that is not known is looked for in the store."""
+        digest = digest_of(token)
+        found = self._by_digest.get(digest)
+        if found is None and is_well_formed(token):
+            await self._look()
+            found = self._by_digest.get(digest)
+        return digest, found
+
+    async def follow(self) -> None:
+        """See changes, until it is cancelled; while the store is away the keys known last go on."""
+        while True:
+            await self._look()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        """Refresh; those that wait meanwhile share the next look."""
+        asked = time.monotonic()
+        self._looking = self._looking or asyncio.Lock()
+        async with self._looking:
+            if self._looked > asked:
+                return
+            self._looked = time.monotonic()
+            try:
+                await asyncio.to_thread(self.refresh)
+            except Unavailable as error:
+                log.warning("the keys cannot be read; those known last go on", error=str(error))
