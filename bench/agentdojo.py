@@ -85,7 +85,7 @@ def _refusals(user: Any, calls: Any, sensitive: bool) -> Iterator[bool]:
     engine = PolicyEngine()
     for rule in RULES if not sensitive else [*RULES, *SENSITIVE]:
         engine.add_rule(rule)
-    provenance = Provenance(TOOLS, own=[user["own"]])
+    provenance = Provenance(TOOLS, own=_members(json.loads(user["own"])))
     provenance.begin("story", user["prompt"])
     for tool, params in calls:
         facts = provenance.facts("story", tool, params)
@@ -93,6 +93,18 @@ def _refusals(user: Any, calls: Any, sensitive: bool) -> Iterator[bool]:
         if decision.allowed:
             provenance.called("story", tool)
         yield not decision.allowed
+
+
+def _members(value: Any) -> Iterator[str]:
+    """Every key and value of the operator's data, as text."""
+    if isinstance(value, dict):
+        yield from map(str, value)
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _members(one)
+    elif value is not None:
+        yield str(value)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ FORGOTTEN: Final = "untrusted"
 """The label of a request of which nothing is known."""
 
 _SCHEME = re.compile(r"^(?:https?://)?(?:www\.)?")
+_SENTENCE = re.compile(r"(?<=[a-z])\.(?=[A-Z][a-z])")
 _SCHEMES = re.compile(r"https?://|\bwww\.")
 
 
@@ -118,8 +119,8 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _normal(text: str) -> str:
-    """Lower case, single blanks, URLs without scheme and `www.`."""
-    return _SCHEMES.sub("", " ".join(text.lower().split()))
+    """Lower case, single blanks, a blank after a sentence, URLs without scheme and `www.`."""
+    return _SCHEMES.sub("", " ".join(_SENTENCE.sub(". ", text).lower().split()))
 
 
 def _holds(text: str, part: str) -> bool:
