@@ -54,10 +54,17 @@ def main(source: str) -> None:
     for title, sensitive in (("own data alone", False), ("with untrusted labels and the user's words", True)):
         shares, refused = [], []
         for name, suite in suites.items():
-            refused += [f"{name} {key}" for key, user in suite["users"].items() if _stopped(user, user["calls"], sensitive)]
-            shares += [(f"{name} {key}", _share(suite, stories, sensitive)) for key, stories in suite["attacks"].items()]
+            refused += [
+                f"{name} {key}" for key, user in suite["users"].items() if _stopped(user, user["calls"], sensitive)
+            ]
+            shares += [
+                (f"{name} {key}", _share(suite, stories, sensitive)) for key, stories in suite["attacks"].items()
+            ]
         users = sum(len(suite["users"]) for suite in suites.values())
-        print(f"{title}: {sum(share == 1 for _, share in shares)} of {len(shares)} attacks stopped in all stories, ", end="")
+        print(
+            f"{title}: {sum(share == 1 for _, share in shares)} of {len(shares)} attacks stopped in all stories, ",
+            end="",
+        )
         print(f"{sum(share >= 0.9 for _, share in shares)} in nine of ten; {len(refused)} of {users} benign refused")
         print("  benign refused:", ", ".join(refused) or "none")
         print("  got through:", ", ".join(f"{name} ({share:.0%} stopped)" for name, share in shares if share < 1))

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from brain import Condition, Rule
+from brain.errors import InvalidInput
 from brain.kit.database import open_database
 from brain.policy.metered import MeteredEngine
 from brain.policy.usage import UsageMeter, usage_field
-from brain.errors import InvalidInput
 
 HOUR = 3_600 * 480_000.0
 
@@ -85,5 +85,5 @@ def test_an_unreadable_usage_is_a_denial(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["usage.calls", "usage.calls.week", "usage.tool.hour", "use.calls.hour"])
 def test_a_field_that_is_no_usage_is_refused(path: str) -> None:
-    with pytest.raises(InvalidInput, match="usage.calls.hour"):
+    with pytest.raises(InvalidInput, match=r"usage\.calls\.hour"):
         usage_field(path)

@@ -81,7 +81,7 @@ class MeteredEngine(PolicyEngine):
         try:
             return read(agent, tool, fields)
         except Unavailable as error:
-            log.warning("usage cannot be read, so it counts as unknown: %s", error)
+            log.warning(f"usage cannot be read, so it counts as unknown: {error}")
             return None
 
 
@@ -89,7 +89,7 @@ def _who(context: Mapping[str, Any]) -> tuple[str, str]:
     return str(context.get("agent_id") or ""), str(context.get("action") or "")
 
 
-def _with(context: dict[str, Any], fields: Sequence[UsageField], values: Sequence[float] | None) -> dict[str, Any]:
+def _with(context: Mapping[str, Any], fields: Sequence[UsageField], values: Sequence[float] | None) -> dict[str, Any]:
     usage: dict[str, Any] = {}
     for at, one in enumerate(fields):
         node = usage.setdefault("tool", {}) if one.tool else usage
@@ -113,5 +113,5 @@ def _fields(rules: RulesSnapshot) -> tuple[UsageField, ...]:
         try:
             found.append(usage_field(path, turns))
         except InvalidInput:  # a field of that name that is none of ours stays missing
-            log.warning("a rule asks for %s, which is no usage", path)
+            log.warning(f"a rule asks for {path}, which is no usage")
     return tuple(found)

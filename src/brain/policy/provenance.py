@@ -98,7 +98,9 @@ class Provenance:
             "labels": labels,
             "destination_new": not all(_holds(words, one) or _holds(self._own, one) for one in targets),
             "asked": not facts.asked_by
-            or (any(_holds(words, _normal(verb)) for verb in facts.asked_by) and all(_holds(words, s) for s in subjects)),
+            or (
+                any(_holds(words, _normal(verb)) for verb in facts.asked_by) and all(_holds(words, s) for s in subjects)
+            ),
         }
 
 
