@@ -18,6 +18,8 @@ from brain.policy.values import spread_agent
 
 log: Log = Log("brain.policy")
 
+_evaluate = PolicyEngine.evaluate
+
 UNKNOWN = "unknown"
 """A usage that cannot be read: no number, so a DENY rule on it counts as matched and an ALLOW rule does not."""
 
@@ -36,15 +38,16 @@ class MeteredEngine(PolicyEngine):
 
     def evaluate(self, context: Mapping[str, Any]) -> Decision:
         """As the engine's; a call that is let through counts."""
-        fields = self._asked()
-        if not fields or not isinstance(context, Mapping):
-            return super().evaluate(context)
-        context = spread_agent(dict(context))
+        fields = self._fields if self._rules.current is self._seen else self._asked()
+        if not fields or (type(context) is not dict and not isinstance(context, Mapping)):
+            return _evaluate(self, context)
+        if "agent" in context:
+            context = spread_agent(dict(context))
         agent, tool = _who(context)
         values = self._counted(self.meter.take, agent, tool, fields)
         allowed = False
         try:
-            decision = super().evaluate(_with(context, fields, values))
+            decision = _evaluate(self, _with(context, fields, values))
             allowed = decision.allowed
         finally:
             if not allowed and values is not None:

@@ -5,8 +5,8 @@
     provenance.begin("request-1", "Send the minutes to dora@example.org")
     guard = Guard(engine, provenance=provenance)
 
-Rules then ask for `labels contains untrusted`, `destination_new == true` and `asked == false`. Own data is what was known
-before the request. Text that tools return in it never counts as own: an attacker may have written the destination there.
+Rules then ask for `labels contains untrusted`, `destination_new == true` and `asked == false`. Own data is what was
+known before the request. Text that tools return in it never counts as own: an attacker may have written it.
 """
 
 from __future__ import annotations
