@@ -6,7 +6,8 @@ from brain import Condition, Rule
 from brain.policy.provenance import ToolFacts
 
 _READ = """search_emails get_unread_emails get_received_emails read_file list_files search_files
-search_files_by_filename get_file_by_id get_day_calendar_events search_calendar_events read_channel_messages read_inbox get_webpage
+search_files_by_filename get_file_by_id
+get_day_calendar_events search_calendar_events read_channel_messages read_inbox get_webpage
 get_most_recent_transactions get_scheduled_transactions get_rating_reviews_for_hotels get_rating_reviews_for_restaurants
 get_rating_reviews_for_car_rental"""
 _TO = {
