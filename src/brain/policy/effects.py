@@ -17,6 +17,8 @@ from brain.plugins import PluginContext
 from brain.policy.decisions import default_decision, is_out_of_date
 from brain.policy.engine import PolicyEngine
 from brain.policy.guards.guard import Guard
+from brain.policy.metered import MeteredEngine
+from brain.policy.usage import UsageMeter
 from brain.store import Store
 
 
@@ -36,7 +38,12 @@ def acquire_engine(context: PluginContext) -> PolicyEngine:
     with _opening:
         shared = _shared.get(id(context.store))
         if shared is None:
-            engine = PolicyEngine(context.stream, store=context.store, max_rules_age=context.settings.max_rules_age)
+            engine = MeteredEngine(
+                UsageMeter(context.database),
+                context.stream,
+                store=context.store,
+                max_rules_age=context.settings.max_rules_age,
+            )
             shared = _shared[id(context.store)] = _Shared(context.store, engine)
         shared.users += 1
         return shared.engine

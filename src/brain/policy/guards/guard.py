@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, ParamSpec, TypeVar, cast, overload
 from weakref import WeakSet
 
+from brain.charter.context import current_meta
 from brain.errors import InvalidInput
 from brain.logs import Log
 from brain.policy.approvals import DEFAULT_TIMEOUT
@@ -18,6 +19,7 @@ from brain.policy.guards.decorators import wrapped
 from brain.policy.guards.denials import action_denied
 from brain.policy.guards.description import CallDescription, DescribeCall
 from brain.policy.normalisation import normalise
+from brain.policy.provenance import Provenance
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,7 +44,8 @@ class Guard:
     else what `acting_as` says; a guard that finds no `agent_id` there refuses. When a rule asks for a person's
     approval, a guard with `on_approval="wait"` waits up to `approval_timeout` seconds for the answer; with "raise" it
     raises ApprovalRequired at once, and lets the same call through, once, when it is repeated after the answer. What
-    was approved is what runs: arguments that changed meanwhile are a denial.
+    was approved is what runs: arguments that changed meanwhile are a denial. With `provenance` rules may ask for
+    `labels`, `destination_new` and `asked`, kept by the correlation id inside which the call is made.
     """
 
     def __init__(
@@ -53,12 +56,14 @@ class Guard:
         environment: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
         on_approval: Literal["wait", "raise"] = "wait",
         approval_timeout: float = DEFAULT_TIMEOUT,
+        provenance: Provenance | None = None,
     ) -> None:
         if on_approval not in ("wait", "raise"):
             raise InvalidInput(f"on_approval: {on_approval!r} is unknown; use wait or raise")
         self.engine = engine
         self._agent = agent
         self._environment = environment
+        self._provenance = provenance
         self._approval_options = ApprovalOptions(engine, waits=on_approval == "wait", timeout=approval_timeout)
         if not engine.records and engine not in _silent:
             _silent.add(engine)
@@ -83,6 +88,8 @@ class Guard:
         }
         if resource is not None:
             context["resource"] = resource
+        if self._provenance is not None:
+            context |= self._provenance.facts(_correlation_id(), action, context["params"])
         return context
 
     def check(
@@ -121,6 +128,8 @@ class Guard:
         decision = self.engine.evaluate(context)
         if not decision.allowed:
             raise action_denied(decision.reason, decision)
+        if self._provenance is not None:
+            self._provenance.called(_correlation_id(), context["action"])
         if not decision.requires_approval:
             return decision
         return ApprovalGate(self._approval_options, decision, context, lambda: self.context(*describe(args, kwargs)))
@@ -184,6 +193,11 @@ class Guard:
 
     def _wrapped(self, function: Callable[P, T], description: CallDescription) -> Callable[P, T]:
         return wrapped(function, description, self._begin)
+
+
+def _correlation_id() -> str | None:
+    found: str | None = current_meta().get("correlation_id")
+    return found
 
 
 def _normal(name: str, fields: Mapping[str, Any] | None) -> dict[str, Any]:
