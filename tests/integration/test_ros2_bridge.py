@@ -106,8 +106,7 @@ async def test_of_a_thousand_commands_exactly_the_hundred_beyond_the_bound_are_r
         for speed in speeds:
             try:
                 await here.move(speed)
-            except InvalidInput as error:
-                assert "its bound is 0.5" in str(error)
+            except InvalidInput:
                 refused += 1
         good = [speed for speed in speeds if speed <= 0.5]
         await until(lambda: len(here.speeds()) == 1 + len(good))

@@ -1,4 +1,4 @@
-"""Trajectories against the ground truth, robots that are lost and found, maps, zones, and the interlock of movements."""
+"""Trajectories against the truth, robots that are lost and found, maps, zones, and the interlock of movements."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_ate_and_rpe_are_those_of_evo(files: tuple[str, str, str, str]) -> None:
 def test_what_is_no_trajectory_is_refused(tmp_path: Path) -> None:
     for text in ("", "1 2 3\n", "0 nan 0 0 0 0 0 1\n", "a b\n"):
         (tmp_path / "run.txt").write_text(text)
-        with pytest.raises(InvalidInput, match="run.txt"):
+        with pytest.raises(InvalidInput, match=r"run\.txt"):
             read_trajectory(tmp_path / "run.txt", "tum")
 
 
@@ -83,7 +83,9 @@ def test_the_recorded_run_is_never_lost_and_with_a_jump_once() -> None:
     start = run[0].at
     place = next(number for number, pose in enumerate(run) if pose.at - start >= 50.0)
     fields = [{name: getattr(pose, name) for name in pose.__struct_fields__} for pose in run]
-    moved = [Pose(**{**one, "x": one["x"] + 3.0}) if number >= place else run[number] for number, one in enumerate(fields)]
+    moved = [
+        Pose(**{**one, "x": one["x"] + 3.0}) if number >= place else run[number] for number, one in enumerate(fields)
+    ]
     assert (len(run), losses(run), losses(moved)) == (135, [], [("jump", place)])
 
 
@@ -164,7 +166,9 @@ async def test_a_lost_robot_may_only_crawl_until_it_is_found(tmp_path: Path) -> 
         refused = await here.events("hardware.command_refused")
         assert [event.payload["code"] for event in refused] == ["interlock"]
         kinds = [event.type for event in await here.events("slam.*")]
-        assert kinds == [f"slam.{name}" for name in ("pose_updated", "pose_updated", "localization_lost", "localization_recovered")]
+        assert kinds == [
+            f"slam.{name}" for name in ("pose_updated", "pose_updated", "localization_lost", "localization_recovered")
+        ]
         for task in working:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)

@@ -7,7 +7,6 @@ from typing import Annotated, Any, ClassVar
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from brain import limits
 from brain.kit.http import creates_nothing
 from brain.kit.views import list_of, view_of
 from brain.slam.localization import Pose

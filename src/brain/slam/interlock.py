@@ -19,7 +19,7 @@ class SlamInterlock:
         self._settings = context.table(SlamSettings)
 
     async def limit(self, robot: str) -> MotionLimit | None:
-        """The least that holds; None for a robot without a limit, or that never said where it is. Raises Unavailable."""
+        """The least that holds; None for a robot without one, or that never said where it is. Raises Unavailable."""
         place = await for_tasks(self._database, self._find, robot)
         if place is None:
             return None

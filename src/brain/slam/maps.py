@@ -92,10 +92,14 @@ def _cells(path: Path, data: bytes, levels: tuple[float, float], negate: bool) -
         raise InvalidInput(f"{path}: its image is no PGM (P2 or P5)")
     width, height, most = (int(header.group(number)) for number in (2, 3, 4))
     if not (0 < width * height <= MOST_CELLS and 0 < most < 256):
-        raise InvalidInput(f"{path}: its image has {width} x {height} cells of 0..{most}; at most 100,000,000 of 0..255")
+        raise InvalidInput(
+            f"{path}: its image has {width} x {height} cells of 0..{most}; at most 100,000,000 of 0..255"
+        )
     body = data[header.end() :]
     try:
-        raw = np.frombuffer(body, dtype=np.uint8) if header.group(1) == b"P5" else np.array(body.split(), dtype=np.uint8)
+        raw = (
+            np.frombuffer(body, dtype=np.uint8) if header.group(1) == b"P5" else np.array(body.split(), dtype=np.uint8)
+        )
     except (ValueError, OverflowError) as error:
         raise InvalidInput(f"{path}: its image is damaged: {error}") from error
     if len(raw) < width * height:

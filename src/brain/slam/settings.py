@@ -32,5 +32,7 @@ class SlamSettings(BaseModel):
     variance: float = Field(default=0.5, gt=0, le=1000, description="More variance of x or y, in m², is lost")
     silence: float = Field(default=10.0, gt=0, le=3600, description="Seconds without a pose after which it is lost")
     good_poses: int = Field(default=3, ge=1, le=1000, description="Good poses in a row that end it")
-    crawl: float = Field(default=0.1, ge=0, le=100, description="Most m/s of a robot that is lost or in a keep-out zone")
+    crawl: float = Field(
+        default=0.1, ge=0, le=100, description="Most m/s of a robot that is lost or in a keep-out zone"
+    )
     zones: dict[_Name, ZoneSettings] = Field(default_factory=dict, description="The zones, by name")

@@ -1,4 +1,4 @@
-"""Trajectories: TUM, KITTI and EuRoC files, and the numpy arrays that they are evaluated as. Needs the extra `robots`."""
+"""Trajectories: files of TUM, KITTI and EuRoC, and the arrays that they are evaluated as. Needs the extra `robots`."""
 
 from __future__ import annotations
 
