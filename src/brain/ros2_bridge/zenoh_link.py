@@ -55,7 +55,7 @@ class ZenohLink(Link):
             session = None
             try:
                 session = await asyncio.to_thread(zenoh.open, self._configuration())
-                if await self._connected(session):
+                if await self._has_peer(session):
                     backoff.reset()
                     await self._follow(session)
             except (zenoh.ZError, BrainError) as error:
@@ -91,10 +91,10 @@ class ZenohLink(Link):
         for topic, type in self.subscriptions().items():
             key = f"{self.settings.domain_id}/{topic.strip('/')}/**"
             session.declare_subscriber(key, partial(self._arrived, loop, topic, type))
-        while await self._connected(session):  # noqa: ASYNC110  (Zenoh has no call that waits for this)
+        while await self._has_peer(session):  # noqa: ASYNC110  (Zenoh has no call that waits for this)
             await asyncio.sleep(LOOK)
 
-    async def _connected(self, session: Any) -> bool:
+    async def _has_peer(self, session: Any) -> bool:
         return await asyncio.to_thread(lambda: bool(session.info.routers_zid() or session.info.peers_zid()))
 
     def _arrived(self, loop: asyncio.AbstractEventLoop, topic: str, type: str, sample: Any) -> None:

@@ -19,7 +19,7 @@ TrackView: type[BaseModel] = view_of(TrackPoint, "SlamTrackPoint")
 _Metres = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 _Radians = Annotated[float, Field(ge=-1e3, le=1e3, allow_inf_nan=False)]
 _Variance = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
-_ONCE = creates_nothing("a pose of the same time is heeded once")
+_ONCE = creates_nothing("a pose of the same time counts once")
 
 
 class NewPose(BaseModel):
@@ -70,7 +70,7 @@ def slam_router(service: SlamService) -> APIRouter:
         "/robots/{robot_id}/pose", summary="Say where a robot is", response_model=PlaceView, openapi_extra=_ONCE
     )
     async def pose(robot_id: RobotPath, new: NewPose) -> Any:
-        """What its localisation says, such as AMCL's pose; one that is older than the last is not heeded."""
+        """What its localisation says, such as AMCL's pose; one that is older than the last is left out."""
         said = new.model_dump(exclude={"map", "at"})
         at = service.clock() if new.at is None else new.at
         return await service.note(robot_id, new.map, Pose(**said, at=at))

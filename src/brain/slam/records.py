@@ -53,7 +53,7 @@ class SlamRecords:
         self._clock = clock
 
     def note(self, db: sa.Connection, robot: str, map: str | None, pose: Pose) -> RobotPlace:
-        """A robot said where it is; one that is older than the last is not heeded."""
+        """A robot said where it is; one that is older than the last is left out."""
         row = db.execute(sa.select(ROBOTS).where(ROBOTS.c.robot == robot).with_for_update()).first()
         known = _localization(row)
         if row is not None and known.pose is not None and pose.at <= known.pose.at:
