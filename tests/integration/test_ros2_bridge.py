@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zenoh
 
 from brain.errors import BrainError, InvalidInput, Unavailable
 from brain.ros2_bridge.bags import bag_info
 from brain.ros2_bridge.bounds import numbers
 from brain.ros2_bridge.bridge import Bridge
+from brain.ros2_bridge.messages import from_cdr
 from brain.ros2_bridge.playing import play_bag
 from brain.ros2_bridge.rates import RateCounter
 from brain.ros2_bridge.settings import LinkSettings
@@ -226,6 +229,61 @@ async def test_the_recorded_run_played_over_rosbridge_arrives_whole() -> None:
         assert counts == Counter({topic.topic: topic.count for topic in bag_info(run).topics})
     finally:
         await server.stop()
+
+
+@asynccontextmanager
+async def zenoh_router() -> AsyncIterator[tuple[str, Counter[str]]]:
+    """A router on loopback that decodes what comes; its address, and how many messages came by topic."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        endpoint = f"tcp/127.0.0.1:{probe.getsockname()[1]}"
+    counts: Counter[str] = Counter()
+
+    def came(sample: Any) -> None:
+        _, *topic, type, _ = str(sample.key_expr).split("/")
+        from_cdr(type.replace("::dds_::", "::").replace("::", "/").removesuffix("_"), sample.payload.to_bytes())
+        counts["/" + "/".join(topic)] += 1
+
+    settings = zenoh.Config()
+    settings.insert_json5("mode", '"router"')
+    settings.insert_json5("listen/endpoints", f'["{endpoint}"]')
+    settings.insert_json5("scouting/multicast/enabled", "false")
+    session = await asyncio.to_thread(zenoh.open, settings)
+    session.declare_subscriber("0/**", came)
+    try:
+        yield endpoint, counts
+    finally:
+        await asyncio.to_thread(session.close)
+
+
+@pytest.mark.parametrize("name", ["tf_example.db3", pytest.param("nav2_turtlebot.mcap", marks=pytest.mark.long)])
+async def test_a_bag_played_over_zenoh_is_received_and_decoded_whole(name: str) -> None:
+    run = data_file("evo", name)
+    async with zenoh_router() as (endpoint, counts):
+        played = await play_bag(run, f"zenoh+{endpoint}", 0.0, 0)
+        await until(lambda: counts.total() == played.sent)
+        assert (played.sent, played.left_out) == (BAGS[name], 0)
+        assert counts == Counter({topic.topic: topic.count for topic in bag_info(run).topics})
+
+
+async def test_a_link_by_zenoh_sends_a_zero_command_first_and_is_down_when_its_router_is() -> None:
+    async with zenoh_router() as (endpoint, counts):
+        settings = LinkSettings.model_validate(
+            {"driver": "zenoh", "endpoint": endpoint, "commands": {CMD: {"robot": "rover"}}}
+        )
+        stream = RecordingStream()
+        bridge = Bridge("hall", settings, Rules(), stream, memory())
+        running = asyncio.create_task(bridge.link.run())
+        await until(lambda: bridge.up)
+        await bridge.gate(CMD).publish("driver-1", {"linear": {"x": 0.2}})
+        await until(lambda: counts[CMD] == 2)
+        await until(lambda: bridge.totals[CMD].count >= 1)  # heard again, and known as its own
+        assert bridge.gate(CMD).counts["rogue"] == 0
+    await until(lambda: not bridge.up)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    kinds = [event.type for event in stream.events if event.type.startswith("ros2.link")]
+    assert kinds == ["ros2.link_up", "ros2.link_down"]
 
 
 def test_the_command_line_prints_the_topics_of_a_bag() -> None:

@@ -8,12 +8,20 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from brain import limits
-from brain.kit.http import creates_nothing
+from brain.fields import Object
+from brain.kit.http import PROBLEM_TYPE, creates_nothing
 from brain.kit.views import list_of, view_of
 from brain.ros2_bridge.service import LinkState, Ros2Service
 
 LinkView: type[BaseModel] = view_of(LinkState, "Ros2Link")
 _MOVES = creates_nothing("a command moves a robot for half a second; sent again it goes on moving")
+
+_NO_LINK: dict[int | str, dict[str, Any]] = {
+    404: {
+        "description": "No link has this name, or the topic is none of its command topics",
+        "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+}
 
 
 class NewMessage(BaseModel):
@@ -30,9 +38,7 @@ class NewMessage(BaseModel):
     link: Annotated[str, Field(min_length=1, max_length=limits.ID, description="The link.")]
     topic: Annotated[str, Field(min_length=1, max_length=limits.NAME, description="A command topic of the settings.")]
     agent_id: Annotated[str, Field(min_length=1, max_length=limits.ID, description="The agent.")]
-    message: Annotated[
-        dict[str, Any], Field(max_length=100, description="The message; fields that are left out are 0.")
-    ]
+    message: Annotated[Object, Field(description="The message; fields that are left out are 0.")]
 
 
 class Published(BaseModel):
@@ -50,7 +56,7 @@ def ros2_router(service: Ros2Service) -> APIRouter:
         """Each with its topics, their rates, and what became of commands."""
         return service.links()
 
-    @router.post("/publish", summary="Send a command to a robot", openapi_extra=_MOVES)
+    @router.post("/publish", summary="Send a command to a robot", responses=_NO_LINK, openapi_extra=_MOVES)
     async def publish(new: NewMessage) -> Published:
         """Sent when rules (`ros2.publish`), bounds and rate let it through.
 

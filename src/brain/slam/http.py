@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from brain.fields import Moment
 from brain.kit.http import creates_nothing
 from brain.kit.views import list_of, view_of
 from brain.slam.localization import Pose
@@ -35,7 +36,7 @@ class NewPose(BaseModel):
     var_x: _Variance = Field(default=0.0, description="Variance of x in m².")
     var_y: _Variance = Field(default=0.0, description="Variance of y in m².")
     var_theta: _Variance = Field(default=0.0, description="Variance of theta in rad².")
-    at: float | None = Field(default=None, ge=0, le=1e11, description="Unix seconds; none: now.")
+    at: Moment | None = Field(default=None, description="Unix seconds; none: now.")
     map: str | None = Field(default=None, max_length=100, description="The map.")
 
 
