@@ -41,7 +41,6 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "detections": ("sigma",),
     "telemetry": ("websockets", "mcap", "mcap_ros2"),
     "robots": ("rosbags", "zenoh", "numpy"),
-    "vision": ("cv2", "av", "onnxruntime"),
 }
 """By extra: the packages that it brings, as they are imported. Each is listed once, under the extra that is named."""
 

@@ -213,7 +213,7 @@ class MotionLimit:
 
 
 class MotionInterlock(Protocol):
-    """Limits the movements of robots, whatever the rules say. The plug-in `slam` provides one, `vision` another."""
+    """Limits the movements of robots, whatever the rules say. The plug-in `slam` provides one."""
 
     async def limit(self, robot: str) -> MotionLimit | None:
         """The limit of this robot now; None when there is none. Raises Unavailable: nothing may move then."""
