@@ -40,6 +40,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "dna": ("optuna", "cmaes"),
     "detections": ("sigma",),
     "telemetry": ("websockets", "mcap", "mcap_ros2"),
+    "robots": ("rosbags", "zenoh", "numpy"),
 }
 """By extra: the packages that it brings, as they are imported. Each is listed once, under the extra that is named."""
 

@@ -167,6 +167,8 @@ CREATE_NOTHING = {
     "/api/policy/allowed-actions": "only reads",
     "/api/policy/explain": "only reads",
     "/api/policy/replay": "only reads",
+    "/api/ros2/publish": "a command moves a robot",
+    "/api/slam/robots/{robot_id}/pose": "a pose of the same time",
     "/api/audit/verify": "only reads",
     "/api/immune/heartbeat": "the same again",
     "/api/access/keys": "shown once",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from math import hypot, isfinite
 from typing import Any
@@ -23,7 +23,7 @@ from brain.hardware.refusals import RefusalLog
 from brain.hardware.settings import RobotSettings
 from brain.kit.database import OUTAGE
 from brain.kit.database_threads import for_tasks
-from brain.kit.protocols import EffectGuard
+from brain.kit.protocols import EffectGuard, MotionInterlock
 from brain.logs import Log
 from brain.stream.retry import Backoff
 
@@ -39,6 +39,8 @@ class ControlParts:
     guard: EffectGuard | None
     clock: Callable[[], float]
     refusals: RefusalLog
+    interlocks: Sequence[MotionInterlock] = ()
+    """What limits movements besides the rules."""
     counts: Counter[str] = field(default_factory=Counter)
     """Since the start: commands by state, stops, stops that did not reach their robot at once, deadman stops."""
     background: set[asyncio.Task[None]] = field(default_factory=set)
@@ -210,12 +212,24 @@ class RobotControl:
             "angular_z": movement.angular_z,
             "speed": hypot(movement.linear_x, movement.linear_y),
         }
+        await self._check_interlocks(params["speed"], movement.moves)
         try:
             return (await self._parts.guard.check(command.agent, MOVE, self.robot, params)).rule_id
         except Unavailable as error:
             raise refusal(RefusalCode.UNAVAILABLE, error) from error
         except BrainError as error:
             raise refusal(RefusalCode.DENIED, error) from error
+
+    async def _check_interlocks(self, speed: float, moves: bool) -> None:
+        """Raises Refusal for a movement that is faster than an interlock lets this robot go; at 0 it may not turn."""
+        for interlock in self._parts.interlocks:
+            try:
+                limit = await interlock.limit(self.robot)
+            except (*OUTAGE, Unavailable) as error:
+                raise refusal(RefusalCode.UNAVAILABLE, Unavailable(f"robot {self.robot}: {error}")) from error
+            if limit is not None and (speed > limit.most or (moves and not limit.most)):
+                words = f"{limit.reason}: it may go at {limit.most:g} m/s at most, and this is {speed:g}"
+                raise refusal(RefusalCode.INTERLOCK, Conflict(words))
 
     async def _ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
         """A call of the records. Raises Refusal when the database does not answer: nothing is sent without a record."""

@@ -47,7 +47,9 @@ class CommandSent(CommandPayload):
 class CommandRefused(CommandPayload):
     """A command was not sent."""
 
-    code: Annotated[str, Meta(description="bounds, no_lease, lease_ended, stopped, denied, expired, queue_full.")]
+    code: Annotated[
+        str, Meta(description="bounds, no_lease, lease_ended, stopped, denied, interlock, expired, queue_full.")
+    ]
     reason: _Reason
     count: Annotated[int, Meta(ge=1, description="How many of this robot, agent and code this event stands for.")]
 

@@ -67,6 +67,8 @@ class RefusalCode(StrEnum):
     """It had the lease when it gave the command, which then had to wait."""
     STOPPED = "stopped"
     DENIED = "denied"
+    INTERLOCK = "interlock"
+    """Faster than an interlock lets the robot go now."""
     EXPIRED = "expired"
     QUEUE_FULL = "queue_full"
     UNAVAILABLE = "unavailable"

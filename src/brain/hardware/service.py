@@ -29,7 +29,7 @@ from brain.hardware.settings import HardwareSettings, RobotSettings
 from brain.kit.database_threads import for_reading, for_tasks, for_writing
 from brain.kit.idempotency import token_for
 from brain.kit.leases import Lease
-from brain.kit.protocols import EffectGuard
+from brain.kit.protocols import EffectGuard, MotionInterlock
 from brain.logs import Log
 from brain.plugins import PluginContext
 
@@ -124,6 +124,7 @@ class HardwareService:
         settings = context.table(HardwareSettings)
         guard = context.find(EffectGuard)
         service = cls(context.database, settings, guard, clock, serving=serving)
+        service.parts.interlocks = context.find_all(MotionInterlock)
         for control in service.robots.values():
             await asyncio.to_thread(control.driver.prepare)
         try:

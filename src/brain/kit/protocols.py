@@ -238,3 +238,19 @@ class HealthReports(Protocol):
         Raises InvalidInput and Unavailable.
         """
         ...
+
+
+@dataclass(frozen=True)
+class MotionLimit:
+    """How fast a robot may go now, in m/s along the ground; also 0. `reason` says why, in words."""
+
+    most: float
+    reason: str
+
+
+class MotionInterlock(Protocol):
+    """Limits the movements of robots, whatever the rules say. The plug-in `slam` provides one."""
+
+    async def limit(self, robot: str) -> MotionLimit | None:
+        """The limit of this robot now; None when there is none. Raises Unavailable: nothing may move then."""
+        ...

@@ -6,7 +6,7 @@ What costs time to import is named as `"module:attribute"` and imported when it 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -235,8 +235,14 @@ class PluginContext:
 
         Each call makes a new one. None when no installed plug-in provides it.
         """
+        return next(self._provided(protocol), None)
+
+    def find_all(self, protocol: type[T]) -> list[T]:
+        """Such an object from each plug-in that provides it, for what several may, such as limits of movements."""
+        return list(self._provided(protocol))
+
+    def _provided(self, protocol: type[T]) -> Iterator[T]:
         for plugin in self.plugins.values():
             if protocol.__name__ in plugin.provides:
                 made: T = plugin.provider(protocol.__name__)(self)
-                return made
-        return None
+                yield made

@@ -1,0 +1,180 @@
+"""The events of the bridge to ROS."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+from msgspec import Meta
+
+from brain.charter import EventType, Frequency, Priority
+
+_Bridge = Annotated[str, Meta(description="The link's name in the settings.")]
+_Topic = Annotated[str, Meta(description="The topic, as `/robot/cmd_vel`.")]
+_Type = Annotated[str, Meta(description="The type of its messages, as `geometry_msgs/msg/Twist`.")]
+_Robot = Annotated[str, Meta(description="The robot that the topic moves.")]
+
+
+class LinkChanged(TypedDict):
+    """A link came up, or is down."""
+
+    bridge_id: _Bridge
+    driver: Annotated[str, Meta(description="rosbridge or zenoh.")]
+    domain_id: Annotated[int, Meta(description="ROS_DOMAIN_ID.")]
+    endpoint: Annotated[str, Meta(description="Where it leads, without user and password.")]
+    reason: Annotated[str, Meta(description="Why it is down; empty when it is up.")]
+
+
+class TopicSilent(TypedDict):
+    """A topic has been silent for too long."""
+
+    bridge_id: _Bridge
+    topic: _Topic
+    type: _Type
+    expected_hz: Annotated[float, Meta(description="How often messages came before.")]
+    last_at: Annotated[float, Meta(description="When the last one came, in Unix seconds.")]
+
+
+class TopicSummary(TypedDict):
+    """What came on a topic within a window."""
+
+    bridge_id: _Bridge
+    topic: _Topic
+    type: _Type
+    window_seconds: Annotated[float, Meta(description="How long the window was.")]
+    count: Annotated[int, Meta(description="Messages in it.")]
+    hz: Annotated[float, Meta(description="Messages a second.")]
+    bytes: Annotated[int, Meta(description="Their bytes.")]
+    max_gap: Annotated[float, Meta(description="The longest time between two of them, in seconds.")]
+
+
+class CommandSent(TypedDict):
+    """A command was given to the link."""
+
+    bridge_id: _Bridge
+    robot_id: _Robot
+    topic: _Topic
+    type: _Type
+    agent_id: Annotated[str, Meta(description="The agent that gave it.")]
+    args_hash: Annotated[str, Meta(description="SHA-256 of the message as canonical JSON, its first 16 digits.")]
+    rule_id: Annotated[str | None, Meta(description="The rule that let it through; null when none matched.")]
+
+
+class CommandRefused(TypedDict):
+    """A command was not sent."""
+
+    bridge_id: _Bridge
+    robot_id: _Robot
+    topic: _Topic
+    type: _Type
+    agent_id: Annotated[str, Meta(description="The agent that gave it.")]
+    code: Annotated[str, Meta(description="bounds, message, rate, denied, contained, link_down or unavailable.")]
+    reason: Annotated[str, Meta(description="Why.")]
+
+
+class StopSent(TypedDict):
+    """A robot was sent the message that stops it."""
+
+    bridge_id: _Bridge
+    robot_id: _Robot
+    topic: _Topic
+    reason: Annotated[str, Meta(description="deadman, contained, link_up or shutdown.")]
+
+
+_LINK: LinkChanged = {
+    "bridge_id": "hall",
+    "driver": "rosbridge",
+    "domain_id": 0,
+    "endpoint": "ws://rover:9090",
+    "reason": "",
+}
+_SENT: CommandSent = {
+    "bridge_id": "hall",
+    "robot_id": "rover",
+    "topic": "/cmd_vel",
+    "type": "geometry_msgs/msg/Twist",
+    "agent_id": "driver-1",
+    "args_hash": "9f3ac81b2d40e7a1",
+    "rule_id": "drivers",
+}
+
+
+def _declare(name: str, payload: Any, priority: Priority, purpose: str, example: Any) -> EventType[Any]:
+    return EventType(
+        name=f"ros2.{name}",
+        module="ros2",
+        payload=payload,
+        priority=priority,
+        frequency=Frequency.HIGH if name == "command_sent" else Frequency.LOW,
+        purpose=purpose,
+        example=example,
+    )
+
+
+LINK_UP = _declare("link_up", LinkChanged, Priority.HIGH, "A link to robots is up.", _LINK)
+LINK_DOWN = _declare(
+    "link_down", LinkChanged, Priority.HIGH, "A link to robots is down.", {**_LINK, "reason": "the peer went away"}
+)
+TOPIC_SILENT = _declare(
+    "topic_silent",
+    TopicSilent,
+    Priority.HIGH,
+    "No message came on a topic for longer than its settings allow; announced once until one comes.",
+    {
+        "bridge_id": "hall",
+        "topic": "/odom",
+        "type": "nav_msgs/msg/Odometry",
+        "expected_hz": 27.1,
+        "last_at": 1703001234.5,
+    },
+)
+TOPIC_SUMMARY = _declare(
+    "topic_summary",
+    TopicSummary,
+    Priority.MEDIUM,
+    "What came on a watched topic within a window.",
+    {
+        "bridge_id": "hall",
+        "topic": "/odom",
+        "type": "nav_msgs/msg/Odometry",
+        "window_seconds": 60.0,
+        "count": 1626,
+        "hz": 27.1,
+        "bytes": 1173972,
+        "max_gap": 0.2,
+    },
+)
+COMMAND_SENT = _declare(
+    "command_sent", CommandSent, Priority.HIGH, "A command was given to a link: rules and bounds let it through.", _SENT
+)
+COMMAND_REFUSED = _declare(
+    "command_refused",
+    CommandRefused,
+    Priority.CRITICAL,
+    "A command was not sent.",
+    {
+        "bridge_id": "hall",
+        "robot_id": "rover",
+        "topic": "/cmd_vel",
+        "type": "geometry_msgs/msg/Twist",
+        "agent_id": "driver-1",
+        "code": "bounds",
+        "reason": "linear.x is 0.7, its bound is 0.5",
+    },
+)
+STOP_SENT = _declare(
+    "stop_sent",
+    StopSent,
+    Priority.HIGH,
+    "A robot was sent the message that stops it, without anybody being asked.",
+    {"bridge_id": "hall", "robot_id": "rover", "topic": "/cmd_vel", "reason": "deadman"},
+)
+
+EVENTS: tuple[EventType[Any], ...] = (
+    LINK_UP,
+    LINK_DOWN,
+    TOPIC_SILENT,
+    TOPIC_SUMMARY,
+    COMMAND_SENT,
+    COMMAND_REFUSED,
+    STOP_SENT,
+)

@@ -1,0 +1,218 @@
+"""The gate before a command topic: rules, bounds, rate, containment and deadman. A stop asks nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from brain.charter import EventType
+from brain.errors import BrainError, InvalidInput, Unavailable
+from brain.kit.protocols import EffectGuard
+from brain.logs import Log
+from brain.ros2_bridge.bounds import digest, fault_of, stop_message
+from brain.ros2_bridge.events import COMMAND_REFUSED, COMMAND_SENT, STOP_SENT
+from brain.ros2_bridge.settings import CommandSettings
+
+log: Log = Log("brain.ros2_bridge")
+
+PUBLISH = "ros2.publish"
+"""The action that rules decide on; the resource is the robot's name, the params have the topic and its message."""
+_REMEMBERED = 2_000
+"""Own messages that are known again when a link sends them back."""
+
+Send = Callable[[str, str, Mapping[str, Any]], Awaitable[None]]
+Announce = Callable[[EventType[Any], dict[str, Any]], None]
+
+
+class _Refused(Exception):
+    def __init__(self, code: str, error: BrainError) -> None:
+        super().__init__(str(error))
+        self.code = code
+        self.error = error
+
+
+class CommandGate:
+    """The gate of one topic of one link. `send` gives a message to the link, `announce` publishes an event."""
+
+    def __init__(
+        self,
+        bridge: str,
+        topic: str,
+        settings: CommandSettings,
+        guard: EffectGuard | None,
+        send: Send,
+        announce: Announce,
+    ) -> None:
+        self.topic = topic
+        self.settings = settings
+        self.counts: Counter[str] = Counter()
+        """Since the start: sent, stops, and refused ones by code."""
+        self._bridge = bridge
+        self._guard = guard
+        self._send = send
+        self._announce = announce
+        self._up = False
+        self._contained = False
+        self._stops = 0
+        self._times: deque[float] = deque()
+        self._own: deque[str] = deque(maxlen=_REMEMBERED)
+        self._deadman: asyncio.TimerHandle | None = None
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    # commands
+
+    async def publish(self, agent: str, message: Mapping[str, Any]) -> str | None:
+        """Send it; the rule that let it through. Raises what it was refused with: nothing was sent then."""
+        try:
+            rule_id = await self._admitted(agent, message)
+            await self._give(message)
+        except _Refused as refused:
+            self.counts[refused.code] += 1
+            self._announce(
+                COMMAND_REFUSED, self._subject(agent) | {"code": refused.code, "reason": str(refused)[:1000]}
+            )
+            raise refused.error from None
+        await asyncio.sleep(0)  # whoever sends without a pause must not keep the link from its pings
+        self.counts["sent"] += 1
+        self._announce(COMMAND_SENT, self._subject(agent) | {"args_hash": digest(message), "rule_id": rule_id})
+        return rule_id
+
+    async def _admitted(self, agent: str, message: Mapping[str, Any]) -> str | None:
+        if (fault := fault_of(message, self.settings.bounds)) is not None:
+            raise _Refused("bounds", InvalidInput(f"{self.topic}: {fault}"))
+        self._check_rate()
+        stops = self._stops
+        await self._look_whether_contained()
+        rule_id = await self._decided(agent, message)
+        if not self._up:
+            raise _Refused("link_down", Unavailable(f"{self.topic}: the link is down"))
+        if self._stops != stops:
+            raise _Refused("stopped", Unavailable(f"{self.topic}: the robot was stopped meanwhile; send it again"))
+        return rule_id
+
+    async def _decided(self, agent: str, message: Mapping[str, Any]) -> str | None:
+        if self._guard is None:
+            error = Unavailable(f"no installed plug-in decides on {PUBLISH} (EffectGuard): nothing is let through")
+            raise _Refused("unavailable", error)
+        params = {"topic": self.topic, "type": self.settings.type, "message": message}
+        try:
+            return (await self._guard.check(agent, PUBLISH, self.settings.robot, params)).rule_id
+        except Unavailable as error:
+            raise _Refused("unavailable", error) from error
+        except BrainError as error:
+            raise _Refused("denied", error) from error
+
+    def _check_rate(self) -> None:
+        now = asyncio.get_running_loop().time()
+        while self._times and self._times[0] <= now - 1.0:
+            self._times.popleft()
+        if len(self._times) >= self.settings.most_hz:
+            words = f"{self.topic}: takes at most {self.settings.most_hz:g} commands a second"
+            raise _Refused("rate", Unavailable(words))
+        self._times.append(now)
+
+    async def _give(self, message: Mapping[str, Any]) -> None:
+        self._arm(message)
+        self._own.append(digest(message))
+        try:
+            await self._send(self.topic, self.settings.type, message)
+        except InvalidInput as error:
+            raise _Refused("message", error) from error
+        except Unavailable as error:
+            raise _Refused("link_down", error) from error
+
+    # stops
+
+    async def link_up(self) -> None:
+        """The link is there: the robot gets a zero command before anything else."""
+        await self._stop("link_up")
+        self._up = True
+
+    def link_down(self) -> None:
+        """The link is away: nothing is let through until it is there again."""
+        self._up = False
+        self._disarm()
+
+    async def close(self) -> None:
+        """Stop the robot if it moves."""
+        moving, self._up = self._deadman is not None and self._up, False
+        self._disarm()
+        if moving:
+            await self._stop("shutdown")
+
+    async def look(self) -> None:
+        """See whether the robot was contained meanwhile; if so it gets one zero command."""
+        try:
+            await self._look_whether_contained()
+        except _Refused as refused:
+            log.debug("a robot takes no commands", robot=self.settings.robot, reason=str(refused))
+
+    async def _look_whether_contained(self) -> None:
+        """Raises _Refused for a contained robot."""
+        if self._guard is None:
+            return
+        try:
+            contained = self.settings.robot in await self._guard.contained()
+        except Unavailable as error:
+            raise _Refused("unavailable", error) from error
+        if contained and not self._contained:
+            self._contained = True
+            self._disarm()
+            await self._stop("contained")
+        self._contained = contained
+        if contained:
+            raise _Refused("contained", Unavailable(f"{self.topic}: robot {self.settings.robot} is contained"))
+
+    async def _stop(self, reason: str) -> None:
+        self._stops += 1
+        message = stop_message(self.settings)
+        self._own.append(digest(message))
+        try:
+            await self._send(self.topic, self.settings.type, message)
+        except BrainError as error:
+            self.counts["stops_not_sent"] += 1
+            log.error("a robot could not be sent its stop", topic=self.topic, reason=reason, error=str(error))
+            return
+        self.counts["stops"] += 1
+        self._announce(
+            STOP_SENT,
+            {"bridge_id": self._bridge, "robot_id": self.settings.robot, "topic": self.topic, "reason": reason},
+        )
+
+    def _arm(self, message: Mapping[str, Any]) -> None:
+        self._disarm()
+        if digest(message) != digest(stop_message(self.settings)):
+            loop = asyncio.get_running_loop()
+            self._deadman = loop.call_later(self.settings.deadman_seconds, self._deadman_fired)
+
+    def _disarm(self) -> None:
+        if self._deadman is not None:
+            self._deadman.cancel()
+            self._deadman = None
+
+    def _deadman_fired(self) -> None:
+        self._deadman = None
+        task = asyncio.create_task(self._stop("deadman"))
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
+
+    # others
+
+    def is_own(self, message: Mapping[str, Any]) -> bool:
+        """Whether a message that came on the topic is one of this gate, sent back by the link."""
+        found = digest(message)
+        if found in self._own:
+            self._own.remove(found)
+            return True
+        return False
+
+    def _subject(self, agent: str) -> dict[str, Any]:
+        return {
+            "bridge_id": self._bridge,
+            "robot_id": self.settings.robot,
+            "topic": self.topic,
+            "type": self.settings.type,
+            "agent_id": agent,
+        }

@@ -1,0 +1,64 @@
+"""What every link does: it connects again and again, carries messages both ways, and says when it is up or down."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+from brain.ros2_bridge.settings import LinkSettings
+
+
+class Received(NamedTuple):
+    """A message that came over a link."""
+
+    topic: str
+    size: int
+    message: Mapping[str, Any]
+
+
+class Listener(Protocol):
+    """What hears of a link; all are called on its event loop."""
+
+    async def came_up(self) -> None:
+        """The link is up, and nothing was sent over it yet."""
+
+    async def went_down(self, reason: str) -> None:
+        """The link is down."""
+
+    def received(self, message: Received) -> None:
+        """A message came."""
+
+
+class Link(ABC):
+    """A way to robots."""
+
+    def __init__(self, settings: LinkSettings, listener: Listener) -> None:
+        self.settings = settings
+        self.listener = listener
+        self.undecoded: int = 0
+        """Messages that could not be read."""
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Connect, and connect again, until cancelled."""
+
+    @abstractmethod
+    async def send(self, topic: str, type: str, message: Mapping[str, Any]) -> None:
+        """Send a message. Raises Unavailable while the link is down, and InvalidInput for what does not fit."""
+
+    def subscriptions(self) -> Mapping[str, str]:
+        """The types of the topics that are heard, by name: those watched, and those of commands."""
+        watched = {topic: one.type for topic, one in self.settings.topics.items()}
+        return watched | {topic: one.type for topic, one in self.settings.commands.items()}
+
+
+def make_link(settings: LinkSettings, listener: Listener) -> Link:
+    """The link of these settings. Raises MissingExtra."""
+    if settings.driver == "rosbridge":
+        from brain.ros2_bridge.rosbridge import RosbridgeLink
+
+        return RosbridgeLink(settings, listener)
+    from brain.ros2_bridge.zenoh_link import ZenohLink
+
+    return ZenohLink(settings, listener)

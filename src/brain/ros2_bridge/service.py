@@ -1,0 +1,90 @@
+"""The links of the settings, and what is asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from brain.errors import NotFound
+from brain.kit.protocols import EffectGuard
+from brain.plugins import PluginContext
+from brain.ros2_bridge.bridge import Bridge
+from brain.ros2_bridge.rates import TopicRate
+from brain.ros2_bridge.settings import Ros2Settings
+
+
+class LinkState(msgspec.Struct, frozen=True, kw_only=True):
+    """A link now."""
+
+    link: Annotated[str, Meta(description="Its name in the settings.")]
+    driver: Annotated[str, Meta(description="rosbridge or zenoh.")]
+    up: Annotated[bool, Meta(description="Whether messages go over it now.")]
+    reason: Annotated[str, Meta(description="Why it is down; empty when it is up.")]
+    undecoded: Annotated[int, Meta(description="Messages that could not be read.")]
+    commands: Annotated[
+        dict[str, dict[str, int]], Meta(description="By command topic: sent, stops, refused ones by code, rogue ones.")
+    ]
+    topics: Annotated[list[TopicRate], Meta(description="What came since the start.")]
+
+
+class Ros2Service:
+    """All links."""
+
+    def __init__(self, bridges: Mapping[str, Bridge], settings: Ros2Settings, clock: Callable[[], float]) -> None:
+        self._bridges = bridges
+        self._settings = settings
+        self._clock = clock
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, context: PluginContext) -> AsyncIterator[Ros2Service]:
+        """The service on these parts; at the end robots that move are stopped. Raises MissingExtra."""
+        import time
+
+        settings = context.table(Ros2Settings)
+        guard = context.find(EffectGuard) if settings.links else None
+        bridges = {
+            name: Bridge(name, one, guard, context.stream, context.database) for name, one in settings.links.items()
+        }
+        try:
+            yield cls(bridges, settings, time.time)
+        finally:
+            for bridge in bridges.values():
+                await bridge.close()
+            if guard is not None:
+                await guard.close()
+
+    @property
+    def tasks(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+        """What runs until cancelled."""
+        links = [bridge.link.run for bridge in self._bridges.values()]
+        return (*links, *(partial(bridge.watch, self._settings.window) for bridge in self._bridges.values()))
+
+    def links(self) -> list[LinkState]:
+        """All links, by name."""
+        now = self._clock()
+        return [
+            LinkState(
+                link=name,
+                driver=bridge.settings.driver,
+                up=bridge.up,
+                reason=bridge.reason,
+                undecoded=bridge.link.undecoded,
+                commands={topic: dict(gate.counts) for topic, gate in bridge.gates.items()},
+                topics=[counter.rate(now) for counter in bridge.totals.values()],
+            )
+            for name, bridge in sorted(self._bridges.items())
+        ]
+
+    async def publish(self, link: str, topic: str, agent: str, message: Mapping[str, Any]) -> str | None:
+        """Send a command; the rule that let it through. Raises NotFound, and what it was refused with."""
+        bridge = self._bridges.get(link)
+        if bridge is None:
+            known = ", ".join(sorted(self._bridges)) or "none"
+            raise NotFound(f"no link has the name {link[:100]!r}; the settings have {known} ([ros2_bridge.links.NAME])")
+        return await bridge.gate(topic).publish(agent, message)

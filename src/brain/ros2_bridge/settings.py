@@ -1,0 +1,58 @@
+"""The settings of the bridge to ROS: the table `[ros2_bridge]` of brain.toml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+_TWIST = "geometry_msgs/msg/Twist"
+
+
+class CommandSettings(BaseModel):
+    """A topic whose messages move a robot."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+    robot: str = Field(min_length=1, max_length=64, description="The robot that the topic moves")
+    type: str = Field(default=_TWIST, max_length=200, description="The type of its messages")
+    bounds: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default={"linear": 0.5, "angular": 1.0},
+        description="Most that a number may be, either way, by the start of its path in the message; others must be 0",
+    )
+    most_hz: float = Field(default=50.0, gt=0, le=1000, description="Most commands a second; more are refused")
+    deadman_seconds: float = Field(default=0.5, gt=0, le=60, description="Without a command so long it gets a zero one")
+    stop: dict[str, Any] = Field(default_factory=dict, description="The message that stops it; none: all numbers are 0")
+
+
+class TopicSettings(BaseModel):
+    """A topic that is watched."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+    type: str = Field(min_length=1, max_length=200, description="The type of its messages")
+    silent_seconds: float = Field(default=10.0, gt=0, le=86_400, description="Silent for so long, it is announced")
+
+
+class LinkSettings(BaseModel):
+    """A way to robots."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+    driver: Literal["rosbridge", "zenoh"] = Field(description="rosbridge (JSON over WebSocket), or zenoh (rmw_zenoh)")
+    endpoint: str = Field(
+        min_length=1, max_length=500, description="As ws://robot:9090, or for Zenoh tcp/robot:7447", repr=False
+    )
+    domain_id: int = Field(default=0, ge=0, le=232, description="ROS_DOMAIN_ID, which Zenoh's keys begin with")
+    topics: dict[str, TopicSettings] = Field(default_factory=dict, description="The topics that are watched, by name")
+    commands: dict[str, CommandSettings] = Field(default_factory=dict, description="Command topics, by name")
+
+
+class Ros2Settings(BaseModel):
+    """The links."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+    links: dict[_Name, LinkSettings] = Field(default_factory=dict, description="The links, by name")
+    window: float = Field(default=60.0, ge=1, le=3600, description="Seconds that one summary of a topic is for")

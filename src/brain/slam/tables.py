@@ -1,0 +1,41 @@
+"""The tables of slam. Times are in Unix seconds."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from brain.kit import outbox
+from brain.kit.database import create_tables
+from brain.kit.schema import versioned
+
+METADATA: sa.MetaData = versioned("slam")
+
+ROBOTS: sa.Table = sa.Table(
+    "slam_robots",
+    METADATA,
+    sa.Column("robot", sa.String(64), primary_key=True),
+    sa.Column("map", sa.String(100)),
+    sa.Column("pose", sa.JSON, nullable=False),
+    sa.Column("loss", sa.JSON),  # null: it knows where it is
+    sa.Column("good", sa.Integer, nullable=False),
+    sa.Column("zones", sa.JSON, nullable=False),
+    sa.Column("announced", sa.JSON),  # the pose of its last slam.pose_updated
+)
+"""Where each robot is, and whether it is lost."""
+
+TRACK: sa.Table = sa.Table(
+    "slam_track",
+    METADATA,
+    sa.Column("robot", sa.String(64), primary_key=True),
+    sa.Column("at", sa.Double, primary_key=True),
+    sa.Column("x", sa.Double, nullable=False),
+    sa.Column("y", sa.Double, nullable=False),
+    sa.Column("theta", sa.Double, nullable=False),
+)
+"""Where each robot was: one pose a metre or 10 seconds."""
+
+
+def make_tables(database: sa.Engine) -> None:
+    """Make what is missing. Blocks. Raises Unavailable."""
+    for metadata in (METADATA, outbox.metadata):
+        create_tables(database, metadata)

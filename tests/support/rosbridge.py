@@ -1,0 +1,57 @@
+"""A rosbridge server of ours on loopback: it keeps what is published, and sends it to those who subscribed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+
+
+class RosbridgeServer:
+    """Speaks the operations that the driver uses. `messages` has what was published, in order."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, dict[str, Any]]] = []
+        self.connections: set[ServerConnection] = set()
+        self.subscribed: dict[str, set[ServerConnection]] = {}
+        self.port = 0
+        self._server: Server | None = None
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        self._server = await serve(self._talk, "127.0.0.1", self.port, compression=None, max_size=None)
+        self.port = next(iter(self._server.sockets)).getsockname()[1]
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        for connection in list(self.connections):
+            connection.transport.abort()
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def publish(self, topic: str, message: dict[str, Any]) -> None:
+        """As a publisher that is not ours."""
+        for connection in self.subscribed.get(topic, set()):
+            await connection.send(json.dumps({"op": "publish", "topic": topic, "msg": message}))
+
+    def on(self, topic: str) -> list[dict[str, Any]]:
+        return [message for name, message in self.messages if name == topic]
+
+    async def _talk(self, connection: ServerConnection) -> None:
+        self.connections.add(connection)
+        try:
+            async for line in connection:
+                said = json.loads(line)
+                if said["op"] == "subscribe":
+                    self.subscribed.setdefault(said["topic"], set()).add(connection)
+                elif said["op"] == "publish":
+                    self.messages.append((said["topic"], said["msg"]))
+                    await self.publish(said["topic"], said["msg"])
+        finally:
+            self.connections.discard(connection)
+            for connections in self.subscribed.values():
+                connections.discard(connection)
