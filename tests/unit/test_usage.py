@@ -11,6 +11,7 @@ from brain.errors import InvalidInput
 from brain.kit.database import open_database
 from brain.policy.metered import MeteredEngine
 from brain.policy.usage import UsageMeter, usage_field
+from support.forks import in_child
 
 HOUR = 3_600 * 480_000.0
 
@@ -87,3 +88,15 @@ def test_an_unreadable_usage_is_a_denial(tmp_path: Path) -> None:
 def test_a_field_that_is_no_usage_is_refused(path: str) -> None:
     with pytest.raises(InvalidInput, match=r"usage\.calls\.hour"):
         usage_field(path)
+
+
+def test_a_forked_child_counts_with_numbers_of_its_own(tmp_path: Path) -> None:
+    engine = _engine(f"sqlite:///{tmp_path / 'u.db'}", 1_000)
+
+    def passed() -> int:
+        return sum(engine.evaluate({"agent_id": "a1", "action": "x"}).allowed for _ in range(700))
+
+    assert engine.evaluate({"agent_id": "a1", "action": "x"}).allowed
+    of_child = in_child(passed)
+    assert of_child + passed() + 1 <= 1_000
+    assert of_child == 700

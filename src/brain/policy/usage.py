@@ -20,6 +20,7 @@ from brain.errors import InvalidInput
 from brain.kit.database import create_tables, reachable
 from brain.kit.schema import versioned
 from brain.kit.sql import insert_into
+from brain.store import forking
 
 SECONDS: Final[Mapping[str, int]] = {"minute": 60, "hour": 3_600, "day": 86_400}
 AMOUNTS: Final = ("tokens", "cost", "bytes")
@@ -85,18 +86,37 @@ class _Counter:
     returned: list[float] = field(default_factory=list)
 
 
-class UsageMeter:
+class UsageMeter(forking.Part):
     """The usage of agents, kept in `database`; its tables are made at the first use. Thread-safe.
 
-    `clock` gives Unix seconds. Windows are those of the clock: an hour begins at its full hour, UTC.
+    `clock` gives Unix seconds. Windows are those of the clock: an hour begins at its full hour, UTC. A forked child
+    leases numbers of its own: those that its parent holds stay the parent's.
     """
+
+    level: forking.Level = forking.Level.SERVICE
 
     def __init__(self, database: sa.Engine, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._clock = clock
         self._counters: OrderedDict[str, _Counter] = OrderedDict()
         self._changing = threading.Lock()
+        self._held = False
         self._made = False
+        forking.register(self)
+
+    def before_fork(self) -> None:
+        """Wait for a thread that is counting."""
+        self._held = forking.take(self._changing, "usage")
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        if self._held:
+            self._changing.release()
+
+    def after_fork_in_child(self) -> None:
+        """Go on without the numbers of the parent."""
+        self._changing = threading.Lock()
+        self._counters = OrderedDict()
 
     def take(self, agent: str, tool: str, fields: Sequence[UsageField]) -> list[float]:
         """The usage before this call, for each field; the call counts until it is given back. Raises Unavailable."""
