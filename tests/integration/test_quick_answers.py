@@ -183,3 +183,20 @@ def test_plain_bodies_are_answered_quickly() -> None:
     for body in (json.dumps(PLAIN).encode(), one.replace(b'":"', b'"x"'), b'{"action":"read"}'):
         assert answers["/policy/evaluate"](body) is not None
     assert answers["/policy/evaluate-many"](b'{"contexts":[{"action":"read"}]}') is not None
+
+
+def test_a_cap_on_usage_holds_for_all_ways_to_ask(served: httpx.Client) -> None:
+    capped = [
+        {"field": "action", "operator": "==", "value": "search"},
+        {"field": "usage.tool.calls.day", "operator": ">", "value": 2},
+    ]
+    found = {"field": "action", "operator": "==", "value": "search"}
+    for rule in ({"name": "cap", "effect": "DENY", "priority": 9, "conditions": capped}, {"name": "searches",
+                 "effect": "ALLOW", "conditions": [found]}):  # fmt: skip
+        assert served.post("/api/policy/rules", json=rule).is_success
+    asked = json.dumps({**PLAIN, "action": "search", "agent_id": "bob"}).encode()
+    answers = [one.json()["allowed"] for _ in range(2) for one in both(served, ONE, asked)]
+    assert answers == [True, True, True, False]
+    several = {"contexts": [{**PLAIN, "action": "search", "agent_id": "eve"}] * 5}
+    decided = served.post(MANY, json=several).json()
+    assert [one["allowed"] for one in decided] == [True, True, True, False, False]
