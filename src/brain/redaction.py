@@ -22,8 +22,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 MARK = "redacted:"
 _MARKS = re.compile(r"redacted:[a-z-]+:[0-9a-f]{16}").finditer
 _KEY_BYTES = 32
@@ -255,6 +253,8 @@ def description() -> str | None:
 
 def mark(kind: str, value: object) -> str:
     """The mark that stands for a value: the same for the same value, under one key."""
+    import msgspec
+
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     digest = hmac.new(_key(), text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
     return f"{MARK}{kind}:{digest[:16]}"
@@ -264,6 +264,8 @@ def redacted_json(data: bytes) -> bytes:
     """The encoded JSON with each secret in it replaced; the very same bytes where there is none."""
     if not _state.enabled or not _scanner()(data):
         return data
+    import msgspec
+
     value = msgspec.json.decode(data)
     changed = _walk(value, "")
     return data if changed == value else msgspec.json.encode(changed)
@@ -280,6 +282,8 @@ def redacted_body(body: bytes) -> bytes:
     """The bytes that somebody else wrote, as JSON or not, with each secret replaced; the same bytes without one."""
     if not _state.enabled:
         return body
+    import msgspec
+
     try:
         written = msgspec.json.encode(msgspec.json.decode(body))  # escapes of others would hide a secret
     except (ValueError, RecursionError):

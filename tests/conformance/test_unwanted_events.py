@@ -70,7 +70,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("redis_url"))
 
 
-READERS = {"threats", "immune"} | {name for name, plugin in plugins().items() if plugin.runs} - {"dna"}
+READERS = {"threats", "immune", "immune.measures"} | {name for name, plugin in plugins().items() if plugin.runs} - {
+    "dna"
+}
 """The plug-ins that read the stream of a new server; dna does when an agent has a genome."""
 
 

@@ -15,6 +15,8 @@ from brain.plugins.own import points
 HEAVY = {"fastapi", "msgspec", "pydantic", "re2", "redis", "sqlalchemy", "sqlite3", "starlette", "structlog", "uvicorn"}
 """What costs time to import, and a line of help does not need."""
 DECLARED = {"brain", "brain.cli", "brain.errors", "brain.exports", "brain.extras", "brain.logs", "brain.plugins"} | {
+    "brain.neutral",
+    "brain.redaction",
     "brain.plugins.contract",
     "brain.plugins.discovery",
     "brain.plugins.former",

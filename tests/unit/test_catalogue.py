@@ -71,6 +71,8 @@ def test_a_document_has_every_part_for_every_event(module: Any) -> None:
 def test_recommended_consumers_subscribe_to_types_that_exist() -> None:
     for consumer in consumers():
         for pattern in consumer.listens:
+            if pattern.startswith("*"):  # types of users too, which are in no catalogue
+                continue
             assert any(Pattern(pattern).matches(name) for name in catalogue()), (consumer.name, pattern)
 
 

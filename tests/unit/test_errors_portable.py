@@ -53,6 +53,7 @@ MADE_WITH: dict[str, tuple[Any, ...]] = {
     "OwnedElsewhere": ("brain.audit", GroupOwner("a1b2", "/var/other.db"), "/var/mine.db"),
     "Refused": ("slack", 410, "gone"),
     "TryLater": ("later", 3.0, 503),
+    "_Refused": ("interlock", "too fast"),
     "_FaultFound": (7, "something wrong"),
 }
 """What the classes with an `__init__` of their own that takes more than a message are made with here."""

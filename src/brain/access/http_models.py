@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from brain import limits
 from brain.access.models import Role
 
 
@@ -21,7 +22,7 @@ class NewKeyBody(BaseModel):
     kind: Literal["person", "agent", "service"] | None = Field(
         default=None, description="Whose it is", examples=["service"]
     )
-    agents: list[str] = Field(
+    agents: list[Annotated[str, Field(min_length=1, max_length=limits.ID)]] = Field(
         default_factory=list, max_length=1000, description="The agents that an evaluator may ask for", examples=[[]]
     )
     lifetime: float | None = Field(

@@ -14,6 +14,10 @@ from brain.charter.context import CURRENT
 Kind = Literal["person", "agent", "service"]
 
 
+SHARED_KEY = "BRAIN_API_KEY"
+"""The name of whoever uses the key of the settings: that may be anybody of a team."""
+
+
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Who does something. A server sets it for each request; `acting` sets it in a program.
 
@@ -32,6 +36,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     def __hash__(self) -> int:
         """By kind and name."""
         return hash((self.kind, self.name))
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it is proven, and of one person, agent or service alone."""
+        return self.how != "none" and self.name != SHARED_KEY
 
     def shown(self) -> dict[str, Any]:
         """What events carry as `meta.principal`."""

@@ -314,9 +314,9 @@ class Approvals(forking.Part):
 
 
 def _proven() -> str | None:
-    """The name of whoever acts here, where something proves it."""
+    """The name of whoever acts here, where something proves it; none for the key that a team shares."""
     who = current_principal()
-    return None if who is None or who.how == "none" else who.name
+    return who.name if who is not None and who.is_one else None
 
 
 def _answerer(approval: Approval, status: ApprovalStatus, by: str) -> str:

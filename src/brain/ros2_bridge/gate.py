@@ -28,9 +28,12 @@ Announce = Callable[[EventType[Any], dict[str, Any]], None]
 
 class _Refused(Exception):
     def __init__(self, code: str, error: BrainError) -> None:
-        super().__init__(str(error))
+        super().__init__(code, error)
         self.code = code
         self.error = error
+
+    def __str__(self) -> str:
+        return str(self.error)
 
 
 class CommandGate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,7 +27,7 @@ _NO_LINK: dict[int | str, dict[str, Any]] = {
 class NewMessage(BaseModel):
     """A command."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         json_schema_extra={
             "examples": [
                 {"link": "hall", "topic": "/cmd_vel", "agent_id": "driver-1", "message": {"linear": {"x": 0.3}}}

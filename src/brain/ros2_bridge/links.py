@@ -39,6 +39,9 @@ class Link(ABC):
         self.undecoded: int = 0
         """Messages that could not be read."""
 
+    def _note_undecoded(self) -> None:
+        self.undecoded += 1
+
     @abstractmethod
     async def run(self) -> None:
         """Connect, and connect again, until cancelled."""

@@ -96,6 +96,6 @@ class RosbridgeLink(Link):
                 self.listener.received(Received(str(found["topic"]), len(line), found["msg"]))
             elif found.get("op") == "status" and found.get("level") in ("error", "warning"):
                 log.warning("rosbridge says", level=found["level"], words=str(found.get("msg"))[:500])
-        except (msgspec.DecodeError, AttributeError, KeyError, TypeError) as error:
-            self.undecoded += 1
+        except (ValueError, AttributeError, KeyError, TypeError) as error:
+            self._note_undecoded()
             log.warning("a message of rosbridge could not be read", error=str(error)[:200])

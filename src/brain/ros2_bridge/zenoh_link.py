@@ -103,7 +103,7 @@ class ZenohLink(Link):
         try:
             message = from_cdr(type, data)
         except BrainError as error:
-            self.undecoded += 1
+            self._note_undecoded()
             log.warning("a message could not be read", topic=topic, error=str(error)[:300])
             return
         loop.call_soon_threadsafe(self.listener.received, Received(topic, len(data), message))

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from brain.access.key_form import digest_of, is_well_formed
 from brain.access.models import Key, Role
 from brain.access.repository import COLLECTION, read_keys
+from brain.charter.principal import SHARED_KEY
 from brain.errors import Unavailable
 from brain.logs import Log
 from brain.store import START, Mark, Store
 
 log: Log = Log("brain.server.keys")
 
-FROM_SETTINGS = "BRAIN_API_KEY"
+FROM_SETTINGS = SHARED_KEY
 """The name of the key in the settings, which is an administrator's."""
 LOOK_SECONDS = 1.0
 """How long a change of the keys may be unseen by this server."""

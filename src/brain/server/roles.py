@@ -8,7 +8,6 @@ from importlib.resources import files
 
 from brain.charter import Principal
 from brain.policy.engine import PolicyEngine
-from brain.policy.files import read_policy, rules_from
 
 SHIPPED = "roles.json"
 
@@ -22,6 +21,8 @@ class Roles:
     @cached_property
     def _engine(self) -> PolicyEngine:
         """Raises InvalidInput for a file that is no policy file."""
+        from brain.policy.files import read_policy, rules_from  # brings in YAML
+
         engine = PolicyEngine(follow_interval=None)
         if self._file:
             engine.import_rules(read_policy(self._file).rules)
