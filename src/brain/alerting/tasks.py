@@ -115,7 +115,7 @@ class AlertingTasks:
     @property
     def tasks(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The coroutine functions of the tasks."""
-        return (self._projection.run, self._evaluate_forever, self._dispatcher.run, self._events.run)
+        return (self._project, self._evaluate_forever, self._dispatcher.run, self._events.run)
 
     def _settled(self) -> None:
         """An outcome was stored: there may be groups that are due."""
@@ -125,6 +125,10 @@ class AlertingTasks:
         """The metrics of alerting for `/metrics`. Blocks."""
         own = alert_metrics(self._context.database, self.outages, self._delivery.without_story, self._outcomes.failed)
         return [*own, *outbox_metrics(self._dispatcher, self._events)]
+
+    async def _project(self) -> None:
+        await self._retry(self._make_tables)  # without them the first event would stop it for a while
+        await self._projection.run()
 
     async def _evaluate_forever(self) -> None:
         await self._retry(self._make_tables)
