@@ -21,7 +21,7 @@ ALWAYS = {"metric": "memory_percent", "limit": 0.01}
 
 
 async def test_a_driver_with_the_lease_moves_a_robot_and_every_step_is_an_event(tmp_path: Path) -> None:
-    async with fleet(tmp_path) as here:
+    async with fleet(tmp_path, robots=robots("rover", deadman_seconds=1.5)) as here:  # not before it is seen to move
         token = (await here.service.lease("rover", "driver-1")).token
         made = await here.service.command("rover", "driver-1", token, FORWARD)
         assert (made.state, made.seq, here.mock().movement) == ("ACKED", 1, FORWARD)
