@@ -26,6 +26,11 @@ async def test_a_driver_with_the_lease_moves_a_robot_and_every_step_is_an_event(
         made = await here.service.command("rover", "driver-1", token, FORWARD)
         assert (made.state, made.seq, here.mock().movement) == ("ACKED", 1, FORWARD)
         await until(lambda: bool(here.stops()))  # nothing more comes
+
+        async def said() -> bool:
+            return "deadman_stopped" in await here.types()
+
+        await until(said)
         await here.service.release("rover", "driver-1", token)
         assert here.mock().movement == Movement()
         names = ["lease_changed", "command_sent", "command_acked", "deadman_stopped", "lease_changed"]

@@ -12,6 +12,8 @@ from brain.kit.database import open_database
 from brain.policy.metered import MeteredEngine
 from brain.policy.usage import UsageMeter, usage_field
 from support.forks import in_child
+from support.processes import kill, spawn
+from support.usage_worker import pass_all
 
 HOUR = 3_600 * 480_000.0
 
@@ -25,24 +27,14 @@ def _engine(url: str, cap: int, field: str = "usage.calls.hour", now: list[float
     return engine
 
 
-def _pass(url: str, cap: int, tries: int, agents: int, passed: object) -> None:
-    engine = _engine(url, cap)
-    counts = [0] * agents
-    for _ in range(tries):
-        for agent in range(agents):
-            counts[agent] += engine.evaluate({"agent_id": f"a{agent}", "action": "x"}).allowed
-    passed.put(counts)  # type: ignore[attr-defined]
-
-
 def test_a_cap_holds_over_four_processes(tmp_path: Path) -> None:
-    processes = multiprocessing.get_context("fork")
-    url, passed = f"sqlite:///{tmp_path / 'u.db'}", processes.Queue()
-    started = [processes.Process(target=_pass, args=(url, 200, 80, 3, passed)) for _ in range(4)]
+    url = f"sqlite:///{tmp_path / 'u.db'}"
+    pipes = [multiprocessing.Pipe() for _ in range(4)]
+    started = [spawn(pass_all, url, 200, 80, 3, theirs) for _, theirs in pipes]
+    assert all(ours.poll(60) for ours, _ in pipes)
+    totals = [sum(agent) for agent in zip(*(ours.recv() for ours, _ in pipes), strict=True)]
     for each in started:
-        each.start()
-    totals = [sum(agent) for agent in zip(*(passed.get(timeout=60) for _ in started), strict=True)]
-    for each in started:
-        each.join()
+        kill(each)
     assert all(180 <= total <= 200 for total in totals), totals
 
 
