@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
 from pathlib import Path
 
 from brain import Condition, Event, Rule, correlation
@@ -135,3 +136,24 @@ async def test_people_rules_and_time_stop_steps_and_a_step_that_was_cut_off_is_a
             if one.payload["playbook"] == "cut-off"
         ]
         assert told == ["UNCERTAIN", "DONE"]
+
+
+NAMED = """
+playbooks:
+  - {name: careful, trigger: test.one, steps: [{call: {callback: "support.looping:nothing"}}]}
+"""
+
+
+async def test_a_step_waits_for_the_person_whom_a_rule_names_also_in_a_server(tmp_path: Path) -> None:
+    import_module("starlette.exceptions")  # where it is loaded, denials are of another class
+    async with playing(tmp_path, NAMED, shipped=False) as here:
+        careful = [Condition("agent_id", "==", "playbook:careful")]
+        needs_a_person = {"requires_approval": True}
+        here.engine.add_rule(
+            Rule(id="ask", name="Ask", effect="AUDIT", priority=9, conditions=careful, metadata=needs_a_person)
+        )
+        here.stream.publish(Event(type="test.one", source="test_service", payload={}))
+        (asked,) = await here.of("policy.approval_requested")
+        await asyncio.to_thread(here.engine.approvals.grant, asked.payload["approval_id"], by="ann")
+        (ended,) = await here.of("playbook.ended")
+        assert ended.payload["state"] == "SUCCEEDED"

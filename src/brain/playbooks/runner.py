@@ -210,7 +210,7 @@ class Runner:
         except OUTAGE:
             raise
         except BrainError as error:
-            if type(error).__name__ == "ApprovalRequired":
+            if _waits_for_a_person(error):
                 await for_tasks(self._database, self._records.wait, run, APPROVAL_LOOK)
                 return False
             return await self._failed(run, StepState.DENIED, str(error))
@@ -295,3 +295,9 @@ class Runner:
     async def _finish(self, run: Run, state: RunState, reason: str, verified: bool | None = None) -> bool:
         await for_tasks(self._database, self._records.finish, run, state, reason, verified)
         return False
+
+
+def _waits_for_a_person(error: BrainError) -> bool:
+    """Whether the guard asks a person, as EffectGuard says: `approval` is the request."""
+    approval = getattr(error, "approval", None)
+    return approval is not None and str(approval.status) == "PENDING"
