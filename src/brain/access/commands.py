@@ -34,14 +34,18 @@ def new(
     stream: StreamOption = None,
 ) -> None:
     """Make a key and show it, this once."""
+    from brain.access.repository import checked_role
     from brain.errors import InvalidInput
 
     if kind not in (None, "person", "agent", "service"):
         raise InvalidInput(f"--kind: {kind!r} is not person, agent or service")
     lifetime = None if days is None else days * 86_400
+    checked_role(name, role, agent or (), lifetime)  # before a database is made for it
     kinds: Any = kind
     made = _with_keys(
-        stream, lambda keys: keys.new(name, role, kind=kinds, agents=agent or (), lifetime=lifetime, by=_user())
+        stream,
+        lambda keys: keys.new(name, role, kind=kinds, agents=agent or (), lifetime=lifetime, by=_user()),
+        makes=True,
     )
     _show(made, as_json)
 
@@ -79,18 +83,22 @@ def revoke(name: NameArgument, stream: StreamOption = None) -> None:
 
 @app.command()
 def roles() -> None:
-    """Print the rules that say what each role may do: a policy file, for `rules` in [access]."""
+    """Print the rules that say what each role may do: a policy file, for the setting `rules` of access."""
     typer.echo(Path(__file__).with_name("roles.json").read_text(encoding="utf-8"), nl=False)
 
 
-def _with_keys(url: str | None, act: Callable[[Keys], T]) -> T:
+def _with_keys(url: str | None, act: Callable[[Keys], T], *, makes: bool = False) -> T:
+    """The result of `act` on the keys. The database must be there unless `makes`, as for the first key."""
     from brain.access.repository import Keys
     from brain.settings import load_settings
     from brain.store import open_store
+    from brain.store.ours import check_exists
     from brain.stream import EventStream
 
     async def work() -> T:
         settings = load_settings(stream=url, store=url)
+        if not makes:
+            check_exists(settings.store_url)
         store = open_store(settings.store_url)
         try:
             async with EventStream.open(settings.stream) as stream:

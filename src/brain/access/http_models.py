@@ -22,7 +22,7 @@ class NewKeyBody(BaseModel):
     kind: Literal["person", "agent", "service"] | None = Field(
         default=None, description="Whose it is", examples=["service"]
     )
-    agents: list[Annotated[str, Field(min_length=1, max_length=limits.ID)]] = Field(
+    agents: list[Annotated[str, Field(min_length=1, max_length=limits.TEXT)]] = Field(
         default_factory=list, max_length=1000, description="The agents that an evaluator may ask for", examples=[[]]
     )
     lifetime: float | None = Field(

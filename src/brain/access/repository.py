@@ -60,8 +60,7 @@ class Keys:
 
         Raises InvalidInput, naming the field, and Conflict when the name is in use; names of revoked keys stay theirs.
         """
-        wanted = _role(role)
-        _check(name, wanted, agents, lifetime)
+        wanted = checked_role(name, role, agents, lifetime)
         now = self._clock()
         if len(self._store.scan(COLLECTION, limit=MAX_KEYS)) >= MAX_KEYS:
             raise Conflict(f"keys: there are {MAX_KEYS} already, which is the most")
@@ -152,13 +151,16 @@ def _role(role: str) -> Role:
         raise InvalidInput(f"role: {role[:50]!r} is not known; there are {', '.join(Role)}") from None
 
 
-def _check(name: str, role: Role, agents: Sequence[str], lifetime: float | None) -> None:
+def checked_role(name: str, role: str, agents: Sequence[str], lifetime: float | None) -> Role:
+    """The role of a key to be made. Raises InvalidInput, naming the field, for what no key may have."""
+    wanted = _role(role)
     if not _NAME(name):
         raise InvalidInput("name: takes 1 to 64 letters, digits, and . _ @ - after the first")
-    if (role is Role.EVALUATOR) != bool(agents):
-        need = "needs the agents that it may ask for" if role is Role.EVALUATOR else "takes none; only evaluator does"
-        raise InvalidInput(f"agents: role {role} {need}")
+    if (wanted is Role.EVALUATOR) != bool(agents):
+        need = "needs the agents that it may ask for" if wanted is Role.EVALUATOR else "takes none; only evaluator does"
+        raise InvalidInput(f"agents: role {wanted} {need}")
     if len(agents) > 1000 or any(not one or len(one) > limits.TEXT for one in agents):
         raise InvalidInput(f"agents: takes at most 1000 ids, each of 1 to {limits.TEXT} letters")
     if lifetime is not None and not 0 < lifetime <= 100 * 365 * 86_400:
         raise InvalidInput(f"lifetime: {lifetime!r} is out of bounds; give seconds, above 0 and at most 100 years")
+    return wanted
