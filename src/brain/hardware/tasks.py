@@ -19,15 +19,10 @@ from brain.hardware.prometheus import hardware_metrics
 from brain.hardware.service import HardwareService
 from brain.hardware.settings import HardwareSettings
 from brain.hardware.tables import make_tables
-from brain.kit.database import OUTAGE
-from brain.kit.database_threads import for_tasks
+from brain.kit.database_threads import tables_made
 from brain.kit.outbox import EventShipping, shipping_metrics
 from brain.kit.projection import Projection
-from brain.logs import Log
 from brain.plugins import PluginContext
-from brain.stream.retry import Backoff
-
-log: Log = Log("brain.hardware")
 
 
 class HardwareTasks:
@@ -66,7 +61,7 @@ class HardwareTasks:
     @property
     def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The tasks, each of which runs until it is cancelled."""
-        return (self._with_tables(self.monitor.run), self._follow, self._events.run)
+        return (self._monitor_forever, self._follow, self._events.run)
 
     def metrics(self) -> Sequence[Metric]:
         """What `/metrics` has of hardware. Blocks."""
@@ -79,23 +74,15 @@ class HardwareTasks:
 
     async def _follow(self) -> None:
         self._loop = asyncio.get_running_loop()
-        await self._with_tables(self._projection.run)()
+        await self._make_tables()
+        await self._projection.run()
 
-    def _with_tables(self, run: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Coroutine[Any, Any, None]]:
-        """The task, begun once the tables are there."""
+    async def _monitor_forever(self) -> None:
+        await self._make_tables()
+        await self.monitor.run()
 
-        async def running() -> None:
-            backoff = Backoff(0.1, 5.0)
-            while True:
-                try:
-                    await for_tasks(self._context.database, make_tables, self._context.database)
-                    break
-                except OUTAGE as error:
-                    log.warning("the tables of hardware are not made yet", error=str(error))
-                    await asyncio.sleep(backoff.next_delay())
-            await run()
-
-        return running
+    async def _make_tables(self) -> None:
+        await tables_made(self._context.database, make_tables, "hardware")
 
     def _note(self, found: ToHalt) -> None:
         self._to_halt = ToHalt({*self._to_halt.ended, *found.ended}, {*self._to_halt.stopped, *found.stopped})

@@ -13,11 +13,10 @@ from brain.immune.heartbeats import Heartbeat
 from brain.immune.measures import LISTENS
 from brain.immune.tables import make_tables
 from brain.kit.database import OUTAGE, reading
-from brain.kit.database_threads import for_reading, for_tasks, for_writing
+from brain.kit.database_threads import for_reading, for_tasks, for_writing, tables_made
 from brain.kit.projection import Projection
 from brain.logs import Log
 from brain.plugins import PluginContext
-from brain.stream.retry import Backoff
 
 log: Log = Log("brain.immune")
 
@@ -75,11 +74,11 @@ class Vitals:
             return heartbeats.listed(db)
 
     async def _measure(self) -> None:
-        await self._with_tables()
+        await tables_made(self._database, make_tables, "immune")
         await self.projection.run()
 
     async def _watch(self) -> None:
-        await self._with_tables()
+        await tables_made(self._database, make_tables, "immune")
         since = self._clock()
         while True:
             self._beaten.clear()
@@ -107,13 +106,3 @@ class Vitals:
         with self._database.begin() as db:
             heartbeats.fail_silent(db, self._clock(), since)
             return heartbeats.next_due(db)
-
-    async def _with_tables(self) -> None:
-        backoff = Backoff(0.1, 5.0)
-        while True:
-            try:
-                await for_tasks(self._database, make_tables, self._database)
-                return
-            except OUTAGE as error:
-                log.warning("the tables of immune are not made yet", error=str(error))
-                await asyncio.sleep(backoff.next_delay())

@@ -13,9 +13,14 @@ from typing import ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
+from brain.kit.database import OUTAGE
+from brain.logs import Log
+from brain.stream.retry import Backoff
 from brain.stream.threads import HandlerThreads, run_in
 
-__all__ = ["for_reading", "for_tasks", "for_writing"]
+log: Log = Log("brain.database")
+
+__all__ = ["for_reading", "for_tasks", "for_writing", "tables_made"]
 
 A = ParamSpec("A")
 T = TypeVar("T")
@@ -41,6 +46,18 @@ async def for_writing(database: sa.Engine, function: Callable[A, T], *args: A.ar
 async def for_tasks(database: sa.Engine, function: Callable[A, T], *args: A.args, **options: A.kwargs) -> T:
     """Run a blocking call for a task, which waits for its turn."""
     return await run_in(_of(database, "tasks", TASKS), lambda: function(*args, **options), None, "database")
+
+
+async def tables_made(database: sa.Engine, make_tables: Callable[[sa.Engine], None], plugin: str) -> None:
+    """Return once the tables of a plug-in are there; an outage of the database is waited for."""
+    backoff = Backoff(0.1, 5.0)
+    while True:
+        try:
+            await for_tasks(database, make_tables, database)
+            return
+        except OUTAGE as error:
+            log.warning("the tables of a plug-in are not made yet", plugin=plugin, error=str(error))
+            await asyncio.sleep(backoff.next_delay())
 
 
 def _of(database: sa.Engine, purpose: str, count: int) -> HandlerThreads:
