@@ -6,7 +6,6 @@ database, fewer the nearer the cap: so a number is given once, and no cap is pas
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -99,23 +98,13 @@ class UsageMeter(forking.Part):
         self._database = database
         self._clock = clock
         self._counters: OrderedDict[str, _Counter] = OrderedDict()
-        self._changing = threading.Lock()
-        self._held = False
+        self._changing = forking.ForkLock(forking.Level.SERVICE)
         self._made = False
+        forking.register(self._changing)
         forking.register(self)
-
-    def before_fork(self) -> None:
-        """Wait for a thread that is counting."""
-        self._held = forking.take(self._changing, "usage")
-
-    def after_fork_in_parent(self) -> None:
-        """Go on."""
-        if self._held:
-            self._changing.release()
 
     def after_fork_in_child(self) -> None:
         """Go on without the numbers of the parent."""
-        self._changing = threading.Lock()
         self._counters = OrderedDict()
 
     def take(self, agent: str, tool: str, fields: Sequence[UsageField]) -> list[float]:

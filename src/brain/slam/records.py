@@ -75,6 +75,12 @@ class SlamRecords:
             db.execute(sa.update(ROBOTS).where(ROBOTS.c.robot == robot).values(values))
         return RobotPlace(robot=robot, map=map, pose=pose, loss=new.loss, zones=zones)
 
+    def is_due(self, db: sa.Connection) -> bool:
+        """Whether one has been silent for too long since the last look: only reads."""
+        now = self._clock()
+        known = map(_localization, db.execute(sa.select(ROBOTS)))
+        return any(at_time(one, now, self._settings) is not one for one in known)
+
     def look(self, db: sa.Connection) -> None:
         """Those that have been silent for too long are lost."""
         now = self._clock()

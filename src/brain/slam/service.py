@@ -55,10 +55,14 @@ class SlamService:
     async def _watch(self) -> None:
         while True:
             try:
-                await for_tasks(self._database, self._change, self._records.look)
+                await for_tasks(self._database, self._look)
             except OUTAGE as error:
                 log.warning("robots are not watched: the database is away", error=str(error))
             await asyncio.sleep(LOOK)
+
+    def _look(self) -> None:
+        if self._read(self._records.is_due):
+            self._change(self._records.look)
 
     def _change(self, work: Callable[[sa.Connection], Any]) -> Any:
         make_tables(self._database)
