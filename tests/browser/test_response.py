@@ -22,6 +22,9 @@ def attacked(site: Site) -> Site:
     site.settle()
     site.move(site.threat("agent-rogue", "CRITICAL", "asks for what it must not have")["id"], "ESCALATED")
     site.health("CRITICAL", "AGENT_FAILURE", "billing-agent", "billing-agent has not answered for 30 s")
+    contained = {"playbook": "contain-threat", "subject": "agent-rogue", "state": "SUCCEEDED"}
+    site.until(lambda: any(contained.items() <= run.items() for run in site.get("/playbooks/runs")), "the containment")
+    site.settle()
     return site
 
 
