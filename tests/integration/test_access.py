@@ -18,7 +18,6 @@ from brain import Principal, acting
 from brain.access.commands import app as commands
 from brain.access.models import Role
 from brain.access.repository import Keys
-from brain.cli import main
 from brain.errors import Conflict, Forbidden, InvalidInput, NotFound
 from brain.policy import PolicyEngine
 from brain.server.actions import ACTIONS
@@ -234,14 +233,3 @@ async def test_the_page_of_keys_runs_as_printed(tmp_path: Path) -> None:
             [*line.split()[2:], *(() if line.endswith("roles") else ("--stream", f"sqlite:///{tmp_path}/b.db"))],
         )
         assert result.exit_code == 0, (line, result.output)
-
-
-@pytest.mark.parametrize("line", ["list", "rotate ann", "revoke ann", "new ann --role king"])
-def test_a_command_that_finds_no_keys_or_refuses_a_new_one_makes_no_database(
-    line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["keys", *line.split(), "--stream", f"sqlite:///{tmp_path}/b.db"])
-    assert ended.value.code == 2
-    assert ("there is no database" in capsys.readouterr().err) != line.startswith("new")
-    assert not list(tmp_path.iterdir())

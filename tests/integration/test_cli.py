@@ -101,6 +101,16 @@ def test_wrong_usage_and_bad_input_end_with_exit_code_2_and_a_message(cli: Cli, 
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.parametrize("line", ["list", "rotate ann", "revoke ann", "new ann --role king"])
+def test_a_command_that_finds_no_keys_or_refuses_a_new_one_makes_no_database(
+    cli: Cli, line: str, tmp_path: Path
+) -> None:
+    ended = cli("keys", *line.split())
+    assert ended.code == 2
+    assert ("there is no database" in ended.err) != line.startswith("new")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_command_as_installed_keeps_results_and_errors_apart(tmp_path: Path) -> None:
     ended = brain("events", "replay", "--since", "yesterday", folder=tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")

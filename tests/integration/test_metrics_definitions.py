@@ -202,6 +202,7 @@ async def test_crossings_are_announced_and_reported_once(tmp_path: Path) -> None
         assert (burning["slo"], burning["burn_limit"]) == ("decisions", 14.4)
         (threat,) = await ThreatService(context.stream, context.store).list_threats()
         assert (threat.type, threat.source, str(threat.severity)) == ("excessive_denials", "a7", "HIGH")
+        await until(lambda: bool(recent(context.stream, "immune.critical_event")))  # it is shipped by itself
         (health,) = recent(context.stream, "immune.critical_event")
         assert (health["module"], health["kind"]) == ("slo decisions", "PERFORMANCE_DEGRADATION")
         now += 600
