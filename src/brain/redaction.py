@@ -112,6 +112,8 @@ _SPARED: Final = frozenset(
 """Last words of names that say something of a secret, and do not hold it."""
 _TEXT_ONLY: Final = frozenset({"token", "cookie", "cookies", "jwt"})
 """Names under which a number is none: counts, most of all."""
+_SHORTEST: Final = 7
+"""Characters of the shortest text that is looked at for a known form."""
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_a-zA-Z]+")
 
 _VENDORS: Final[Mapping[str, str]] = {
@@ -152,6 +154,14 @@ _OPTION = rf"(?i:--[a-z0-9-]{{0,40}}{_NAME})[ =][\"']?([^\s\"'-][^\s\"']{{2,}})"
 _SCHEME = r"(?i:\b(?:bearer|basic))\s{1,3}([0-9A-Za-z+/_.~=-]{8,})"
 _CARD = r"(?:\b|_)([2-6][0-9]{3}(?:[ -]?[0-9]{4}){2}[ -]?[0-9]{1,7}|3[0-9]{3}[ -]?[0-9]{6}[ -]?[0-9]{4,5})(?:\b|_)"
 
+_SAMPLE: Final = (
+    b'{"id":"evt_policy_1703001234567_9f3ac81b2d40a1c7","type":"policy.rule_evaluated","source":"policy_service",'
+    b'"target":null,"timestamp":1703001234.567,"payload":{"agent_id":"a1","agent_role":"guest","action":"delete",'
+    b'"resource":"db/customers","environment":{},"params":{"amount":12},"effect":"DENY","rule_id":"guests",'
+    b'"reason":"denied by rule \'guests\' (guests, priority 100): no","evaluation_time_us":0.8},'
+    b'"meta":{"correlation_id":"req_0123456789abcdef","version":"1.0"}}'
+)
+"""An event as most are: the automaton makes its states when it first needs them."""
 _QUICK: Final = (
     *(re.sub(r"\{(\d+),\d*\}(?=\||$)", r"{\1}", pattern) for pattern in _VENDORS.values()),
     r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----",
@@ -171,6 +181,7 @@ class _State:
     def __init__(self) -> None:
         self.enabled = True
         self.names = NAMES
+        self.added: frozenset[str] = frozenset()
         self.spared: frozenset[str] = frozenset()
         self.key: bytes | None = None
         self.key_source = "of this process alone"
@@ -184,21 +195,32 @@ def configure(
     *, enabled: bool = True, names: Iterable[str] = (), spared: Iterable[str] = (), key: str | None = None
 ) -> None:
     """Set what this process redacts: more `names`, names that are `spared`, and the `key` of the marks."""
-    wanted = NAMES | {"".join(_words_of(name)) for name in names}
+    given = [_words_of(name) for name in names]
+    wanted = NAMES | {"".join(words) for words in given}
+    forms = (str.lower, str.upper, str.capitalize)  # RE2 sees bytes, and ignores the case of ASCII alone
+    added = frozenset("[_ .-]?".join(re.escape(form(word)) for word in words) for words in given for form in forms)
     free = frozenset("".join(_words_of(name)) for name in spared)
     changed = (wanted, free) != (_state.names, _state.spared)
-    _state.enabled, _state.names, _state.spared = enabled, wanted, free
+    _state.enabled, _state.names, _state.added, _state.spared = enabled, wanted, added, free
     if key is not None:
         _state.key, _state.key_source = _derived(key.encode()), "of the settings"
     if changed:
         _kind_of.cache_clear()
         _scanner.cache_clear()
+        _clean_names.clear()
 
 
 def use_key_file(path: Path) -> None:
     """Take the key of the marks from this file, made when the first mark is, unless another one was named before."""
     if _state.key is None and _state.key_file is None:
         _state.key_file, _state.key_source = path, str(path)
+
+
+def prepare() -> None:
+    """Build what looks for secrets, so that the first events need not wait for it: some milliseconds."""
+    if _state.enabled:
+        _scanner()(_SAMPLE)
+        _text_scanner()(_SAMPLE)
 
 
 def _key() -> bytes:
@@ -258,6 +280,58 @@ def mark(kind: str, value: object) -> str:
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     digest = hmac.new(_key(), text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
     return f"{MARK}{kind}:{digest[:16]}"
+
+
+def is_clean(*values: Any) -> bool:
+    """Whether each name and text in these values was looked at, now or before, and holds no secret.
+
+    Most texts of events come again and again, so this costs less than to look through the encoded event; and RE2 lets
+    other threads run meanwhile, for which the publisher then waits. False says only that a closer look is worth it.
+    """
+    try:
+        return not _state.enabled or _are_clean(values, 16)
+    except RuntimeError:  # another thread changes a dictionary meanwhile
+        return False
+
+
+def _are_clean(values: Iterable[Any], depth: int) -> bool:
+    for value in values:
+        kind = value.__class__
+        if kind is str:
+            if value not in _clean_texts and not _learn_text(value):
+                return False
+        elif kind is dict and depth:
+            if not value.keys() <= _clean_names and not all(map(_learn_name, value)):
+                return False
+            if value and not _are_clean(value.values(), depth - 1):
+                return False
+        elif kind is int:
+            if value > _LEAST_CARD:
+                return False
+        elif kind not in _NEVER_SECRET and not (kind in _LISTS and depth and _are_clean(value, depth - 1)):
+            return False
+    return True
+
+
+_LISTS: Final = frozenset({list, tuple})
+_NEVER_SECRET: Final = frozenset({float, bool, type(None)})
+_LEAST_CARD: Final = 10**11
+_clean_names: set[Any] = set()
+_clean_texts: set[str] = set()
+
+
+def _learn_name(name: Any) -> bool:
+    return type(name) is str and _kind_of(name) is None and _learn_text(name, _clean_names)
+
+
+def _learn_text(text: str, known: set[Any] = _clean_texts) -> bool:
+    """Look at the text; one without a secret is remembered, unless it is long. The number of those is bounded."""
+    if len(text) > 256 or (len(text) >= _SHORTEST and _text_scanner()(text.encode("utf-8", "surrogatepass"))):
+        return False
+    if len(known) >= 8_192:
+        known.clear()
+    known.add(text)
+    return True
 
 
 def redacted_json(data: bytes) -> bytes:
@@ -321,7 +395,7 @@ def _walk(value: Any, name: str, depth: int = 0) -> Any:
         }
     if isinstance(value, list | tuple):
         return [_walk(one, name, depth + 1) for one in value]
-    if type(value) is int and value > 10**11 and _is_card(str(value)) and not _names_an_id(name):
+    if type(value) is int and value > _LEAST_CARD and _is_card(str(value)) and not _names_an_id(name):
         return mark("card", str(value))
     return value
 
@@ -361,7 +435,7 @@ def _names_an_id(name: str) -> bool:
 
 
 def _in_text(text: str, name: str) -> str:
-    if len(text) < 7 or not _text_scanner()(text.encode("utf-8", "surrogatepass")):
+    if len(text) < _SHORTEST or not _text_scanner()(text.encode("utf-8", "surrogatepass")):
         return text
     for kind, pattern, is_one in _in_text_patterns():
         if kind != "card" or not _names_an_id(name):
@@ -444,8 +518,9 @@ def _text_scanner() -> Callable[[bytes], bool]:
 @cache
 def _scanner() -> Callable[..., bool]:
     """Whether a closer look at encoded JSON, or a text, is worth it: one pass of one automaton over the bytes."""
-    words = "|".join(sorted(re.escape(name) for name in _state.names - {"token"}))
+    words = "|".join(sorted(re.escape(name) for name in NAMES - {"token"}))
     spelled = re.sub(r"(?<=api|ess|ate|ret|ion|ing|unt|uth)key", "[_ .-]?key", words)
+    spelled = "|".join([spelled, *sorted(_state.added)])
     named = rf"(?i:(?:{spelled})[^\"]{{0,60}}\":|token(?:[^s\"][^\"]{{0,60}})?\":)"
     assigned = rf"(?i:{_NAME}(?:\s?=|(?:\\\"|')\s{{0,3}}[:=])|--[a-z0-9-]{{0,40}}{_NAME} )"
     return _matching([*_QUICK, named, assigned])
@@ -459,7 +534,7 @@ def _matching(patterns: Iterable[str]) -> Callable[..., bool]:
     options.never_capture = True
     options.encoding = re2.Options.Encoding.LATIN1  # bytes as they are: half the automaton
     options.max_mem = 64 << 20
-    low = re2.compile("|".join(f"(?:{one})" for one in patterns).encode("latin-1"), options)._regexp
+    low = re2.compile("|".join(f"(?:{one})" for one in patterns).encode(), options)._regexp
     match, anywhere = low.Match, re2._re2.RE2.Anchor.UNANCHORED
 
     def matches(data: bytes, start: int = 0) -> bool:

@@ -30,23 +30,31 @@ from support.processes import kill, spawn
 from support.waiting import until, wait_until
 
 
-def started(*args: str) -> tuple[BaseProcess, Connection]:
-    ours, theirs = multiprocessing.Pipe()
-    return spawn(dna_worker.work, *args, theirs), ours
+def started(*names: str, args: tuple[str, ...]) -> list[tuple[BaseProcess, Connection]]:
+    """Workers that begin together, once all of them could."""
+    workers = []
+    for name in names:
+        ours, theirs = multiprocessing.Pipe()
+        workers.append((spawn(dna_worker.work, *args, name, theirs), ours))
+    for _, going in workers:
+        assert going.recv() == "ready"
+    for _, going in workers:
+        going.send("go")
+    return workers
 
 
 def kill_at_random(kills: int, *args: str) -> None:
     """Let workers work, two at a time, and kill each at a random moment after its first trial; then one ends it."""
     chance = random.Random(kills)
     for number in range(0, kills, 2):
-        workers = [started(*args, f"w{number}{letter}") for letter in "ab"]
+        workers = started(f"w{number}a", f"w{number}b", args=args)
         for _, going in workers:
             wait_until(going.poll)
             assert going.recv() == "going", "the study is done before all kills are"
         for process, _ in workers:
             time.sleep(chance.uniform(0, 0.06))
             kill(process)
-    process, going = started(*args, "last")
+    [(process, going)] = started("last", args=args)
     assert set(iter(going.recv, "done")) <= {"going"}
     process.join(60)
     assert process.exitcode == 0

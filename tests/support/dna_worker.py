@@ -57,6 +57,8 @@ async def _work(url: str, database: str, folder: Path, study: str, name: str, go
     running = asyncio.create_task(shipping.run())
     studies = StudyService(engine, DnaSettings())
     chance = random.Random(name)
+    going.send("ready")
+    await asyncio.to_thread(going.recv)
     with (folder / f"{name}.told").open("w", buffering=1) as told:
         while (asked := await next_trial(studies, study)) is not None:
             if not told.tell():

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from brain import Event, EventStream, HealthEvent, ImmuneService, PolicyEngine, ThreatService, redaction
 from brain.logs import Log
 from brain.policy.approvals import Approvals
-from brain.redaction import MARK, mark, redacted, redacted_body, redacted_json, redacted_text
+from brain.redaction import MARK, is_clean, mark, redacted, redacted_body, redacted_json, redacted_text
 from brain.store import open_store
 from support.secrets_planted import NAMED, SECRETS, TEXTS, found_in, planted
 
@@ -92,6 +92,51 @@ def test_any_json_is_read_and_redacting_again_changes_nothing(value: Any) -> Non
     once = redacted(value)
     assert redacted(once) == once
     json.dumps(once)
+
+
+@pytest.mark.parametrize("name", ["tax_number", "taxNumber", "TAX-NUMBER", "größe", "GRÖßE", "Größe"])
+def test_names_of_the_settings_in_each_spelling(name: str) -> None:
+    redaction.configure(names=["tax_number", "größe"])
+    try:
+        assert not is_clean({name: "123456"})
+        assert b"123456" not in redacted_json(msgspec.json.encode({"payload": {name: "123456"}}))
+    finally:
+        redaction.configure()
+    assert is_clean({name: "123456"})
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=20) | st.sampled_from(SECRETS),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=10) | st.sampled_from(["password", "token", "a"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(value=JSON)
+def test_what_is_clean_is_what_redacting_leaves_as_it_is(value: Any) -> None:
+    for _ in "ab":  # looked at, and remembered
+        assert not is_clean(value) or redacted(value) == value
+
+
+def test_what_was_seen_before_is_not_scanned_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    event = Event(type="test.happened", source="test_service", payload={"agent": "a-17", "labels": ["x" * 20, 5, None]})
+    with EventStream.open_sync(f"sqlite:///{tmp_path}/brain.db") as stream:
+        assert stream.publish(event).refused is None
+        for scanner in ("_scanner", "_text_scanner"):
+            monkeypatch.setattr(redaction, scanner, None)
+        assert stream.publish(event).refused is None
+        assert "NoneType" in str(stream.publish(msgspec.structs.replace(event, payload={"b": "another text"})).refused)
+
+
+def test_long_deep_and_secret_values_and_those_of_other_types_are_looked_at_again() -> None:
+    deep: Any = {}
+    for _ in range(20):
+        deep = {"a": deep}
+    for value in ("x" * 257, deep, {"password": "abc"}, {5: "a"}, {"a": b"bytes"}, [4111111111111111], TEXTS[0][0]):
+        assert not is_clean(value)
 
 
 async def test_nothing_of_a_secret_reaches_the_disk(

@@ -16,7 +16,7 @@ from brain.policy.decision_record import denied, evaluated, evaluated_any
 from brain.policy.decisions import Decision
 from brain.policy.events import ACTION_DENIED, RULE_EVALUATED
 from brain.policy.structs import struct_of
-from brain.redaction import redacted_event
+from brain.redaction import is_clean, redacted_event
 from brain.stream import EventStream
 from brain.stream.publisher import Publisher, failures, publish_safely
 from brain.stream.tracing import SDK
@@ -89,7 +89,9 @@ def _quick(stream: EventStream, carefully: RecordDecision) -> RecordDecision:
             data = _encode(_Envelope(event_id, _EVALUATED, _SOURCE, None, now, made, meta))
         except Exception:  # noqa: BLE001  (a missing field, or whatever the values of the caller's own types raise)
             return carefully(context, entry, took_us, shadow)
-        shown = redacted_event(data)
+        decision = entry[DECISION]
+        seen = *context.values(), decision.rule_id, decision.rule_name, decision.reason, decision.warnings, meta
+        shown = data if made.shadow is msgspec.UNSET and is_clean(*seen) else redacted_event(data)
         publish(event_id, _EVALUATED, shown, True)
         if not made.allowed:
             denial_id = mint_id("policy", now)

@@ -23,6 +23,8 @@ from brain.errors import BrainError, Conflict, InvalidInput, Unavailable
 from brain.logs import Log
 from brain.platform import at_fork
 from brain.plugins import catalogue
+from brain.redaction import is_clean as holds_no_secret
+from brain.redaction import prepare as prepare_redaction
 from brain.redaction import redacted_event, use_key_file
 from brain.redis_client.url import masked, parse
 from brain.store import Store
@@ -255,9 +257,10 @@ class EventStream(OutboxStream):
             event_id, event_type, data = event.id, event.type, event.encode()
             if data.count(b"{") + data.count(b"[") > limits.EVENT_DEPTH:  # else it cannot be too deep, as nearly all
                 check_depth(data)
+            is_clean = holds_no_secret(event.payload, event.meta, event.target)
         except Exception as error:  # noqa: BLE001  (publishing never raises; counted, logged, named in the receipt)
             return self._refuse(str(getattr(event, "id", "")), error)
-        return self.publish_encoded(event_id, event_type, data)
+        return self.publish_encoded(event_id, event_type, data, is_clean)
 
     def publish_encoded(self, event_id: str, event_type: str, data: bytes, is_clean: bool = False) -> Receipt:
         """As `publish`, for an event whose encoded envelope is known to be right: for hot paths of our own modules.
@@ -973,6 +976,7 @@ def _open(options: StreamOptions, journal: str | Path | None) -> EventStream:
         root = _journal_root(url, journal)
         options = options._replace(url=absolute_url(url), root=root, place=_place(url))
         use_key_file(Path(f"{str(root).removesuffix('.journal')}.redaction-key"))
+        prepare_redaction()
     try:
         stream = EventStream(options, backend)
     except OSError as error:
