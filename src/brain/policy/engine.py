@@ -138,6 +138,13 @@ class PolicyEngine:
         emit(self._stream, ACTION_DENIED, refused(context, reason))
         return refusal(reason)
 
+    def ready(self, context: Mapping[str, Any]) -> bool:
+        """Whether `evaluate` decides on `context` without waiting for a database; if not, `prepare` it in a thread."""
+        return True
+
+    def prepare(self, context: Mapping[str, Any]) -> None:
+        """Make the engine ready for `context`; it may block."""
+
     def evaluate_many(self, contexts: Iterable[Mapping[str, Any]]) -> list[Decision]:
         """The decisions for the contexts, in their order; each is recorded as by `evaluate`."""
         return [self.evaluate(context) for context in contexts]

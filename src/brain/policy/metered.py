@@ -2,56 +2,90 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from time import perf_counter_ns
+from typing import Any, Final
 
-from brain.errors import InvalidInput, Unavailable
+from brain.charter import Effect
+from brain.errors import Unavailable
 from brain.logs import Log
+from brain.policy.compiler import DECISION
 from brain.policy.decisions import Decision
 from brain.policy.engine import PolicyEngine
 from brain.policy.explain import Explanation
-from brain.policy.operators import Operator
+from brain.policy.normalisation import unwrap
 from brain.policy.ruleset import RulesSnapshot
-from brain.policy.usage import UsageField, UsageMeter, usage_field
+from brain.policy.usage import UsageMeter
+from brain.policy.usage_counters import Block
+from brain.policy.usage_plan import UsagePlan, tree
 from brain.policy.values import spread_agent
 
 log: Log = Log("brain.policy")
 
 _evaluate = PolicyEngine.evaluate
 
-UNKNOWN = "unknown"
+UNKNOWN: Final = "unknown"
 """A usage that cannot be read: no number, so a DENY rule on it counts as matched and an ALLOW rule does not."""
 
 
 class MeteredEngine(PolicyEngine):
     """A PolicyEngine with conditions on `usage.*`, over the counters of `meter`; options are the engine's.
 
-    While no rule asks for usage nothing is counted. A `usage` that the caller gives is replaced.
+    While no rule asks for usage nothing is counted. A `usage` that the caller gives is replaced. A decision counts in
+    memory; it waits for the database only where an agent's numbers are not leased yet: `ready` says so beforehand.
     """
 
     def __init__(self, meter: UsageMeter, *args: Any, **options: Any) -> None:
         self.meter = meter
-        self._seen: RulesSnapshot | None = None
-        self._fields: tuple[UsageField, ...] = ()
+        self._now_used = meter.clock
         super().__init__(*args, **options)
+        self._plan = UsagePlan(self._rules.current, self._clock)
 
     def evaluate(self, context: Mapping[str, Any]) -> Decision:
         """As the engine's; a call that is let through counts."""
-        fields = self._fields if self._rules.current is self._seen else self._asked()
-        if not fields or (type(context) is not dict and not isinstance(context, Mapping)):
+        rules = self._rules.current
+        plan = self._plan
+        if plan.rules is not rules or (not rules.plain and self._clock() >= rules.due):
+            plan = self._planned()
+        if not plan.fields:
             return _evaluate(self, context)
-        if "agent" in context:
-            context = spread_agent(dict(context))
-        agent, tool = _who(context)
-        values = self._counted(self.meter.take, agent, tool, fields)
-        allowed = False
+        if type(context) is not dict or "agent" in context or "usage" in context:
+            if not isinstance(context, Mapping):
+                return _evaluate(self, context)
+            context = _plain(context)
         try:
-            decision = _evaluate(self, _with(context, fields, values))
-            allowed = decision.allowed
-        finally:
-            if not allowed and values is not None:
-                self.meter.give_back(agent, tool, fields, values)
+            key = (context["agent_id"], context["action"]) if plan.by_tool else context["agent_id"]
+            block = self.meter.blocks[key]
+            if block.plan is not plan or self._now_used() >= block.until:
+                block = self._refilled(plan, context)
+            number = block.numbers.pop()
+        except (LookupError, TypeError, Unavailable):
+            found = self._counted(plan, context)
+            if found is None:
+                return _evaluate(self, {**context, "usage": tree(plan.fields, [UNKNOWN] * len(plan.fields))})
+            block, number = found
+        if number == block.low:
+            self.meter.running_low(block)
+        decision = self._decided(plan, block, number, context)
+        if not decision.allowed:
+            block.numbers.append(number)
+            block.refused = True
+        return decision
+
+    def _decided(self, plan: UsagePlan, block: Block, number: int, context: dict[str, Any]) -> Decision:
+        """The decision on a call with that number, recorded."""
+        find, record = block.find, self._record
+        if find is None:
+            return _evaluate(self, {**context, "usage": tree(plan.fields, block.usage(number))})
+        if record is None:
+            decision: Decision = find(context)[DECISION]
+            return decision
+        started = perf_counter_ns()
+        entry = find(context)
+        took_us = (perf_counter_ns() - started) / 1000
+        decision = entry[DECISION]
+        if self._sampled is None or decision.effect is not Effect.ALLOW or self._random() < self._sampled:
+            record(context, entry, took_us, None, {"usage": tree(plan.fields, block.usage(number))})
         return decision
 
     def preview(self, context: Mapping[str, Any]) -> Decision:
@@ -62,59 +96,77 @@ class MeteredEngine(PolicyEngine):
         """As the engine's; nothing is counted."""
         return super().explain(self._seen_now(context))
 
+    def ready(self, context: Mapping[str, Any]) -> bool:
+        """As the engine's: whether this agent's numbers are at hand."""
+        plan = self._planned()
+        if not plan.fields:
+            return True
+        block = self.meter.blocks.get(_key(plan, _plain(context)))
+        return block is not None and block.plan is plan and self._now_used() < block.until and bool(block.numbers)
+
+    def prepare(self, context: Mapping[str, Any]) -> None:
+        """As the engine's: lease this agent's numbers."""
+        if not self.ready(context):
+            found = self._counted(self._plan, _plain(context))
+            if found is not None:
+                block, number = found
+                block.numbers.append(number)
+
+    def close(self) -> None:
+        """As the engine's; what is leased and not used is given back."""
+        super().close()
+        self.meter.close()
+
     def _seen_now(self, context: Mapping[str, Any]) -> Mapping[str, Any]:
-        fields = self._asked()
-        if not fields or not isinstance(context, Mapping):
+        plan = self._planned()
+        if not plan.fields or not isinstance(context, Mapping):
             return context
-        context = spread_agent(dict(context))
+        plain = _plain(context)
+        found = self._counted(plan, plain)
+        if found is None:
+            return {**plain, "usage": tree(plan.fields, [UNKNOWN] * len(plan.fields))}
+        block, number = found
+        block.numbers.append(number)
+        return {**plain, "usage": tree(plan.fields, block.usage(number))}
+
+    def _planned(self) -> UsagePlan:
+        """What the present rules ask for; looked up once for each set of rules."""
+        rules: RulesSnapshot = self._now()
+        if self._plan.rules is not rules:
+            self._plan = UsagePlan(rules, self._clock)
+        return self._plan
+
+    def _refilled(self, plan: UsagePlan, context: Mapping[str, Any]) -> Block:
+        """A block for the agent; it may wait for the database. Raises Unavailable."""
         agent, tool = _who(context)
-        return _with(context, fields, self._counted(self.meter.peek, agent, tool, fields))
+        block = self.meter.block(plan, _key(plan, context), agent, tool, plan.fields)
+        block.find = plan.find(block.first)
+        return block
 
-    def _asked(self) -> tuple[UsageField, ...]:
-        """The usage that the present rules ask for; looked up once for each set of rules."""
-        rules = self._rules.current
-        if rules is not self._seen:
-            self._fields = _fields(rules)
-            self._seen = rules
-        return self._fields
+    def _counted(self, plan: UsagePlan, context: Mapping[str, Any]) -> tuple[Block, int] | None:
+        """A number for this call, and its block; None where no usage can be read, which is logged."""
+        while True:
+            try:
+                block = self._refilled(plan, context)
+                return block, block.numbers.pop()
+            except IndexError:  # other threads were quicker
+                continue
+            except Unavailable as error:
+                log.warning(f"usage cannot be read, so it counts as unknown: {error}")
+                return None
 
-    def _counted(
-        self, read: Callable[..., list[float]], agent: str, tool: str, fields: Sequence[UsageField]
-    ) -> list[float] | None:
-        try:
-            return read(agent, tool, fields)
-        except Unavailable as error:
-            log.warning(f"usage cannot be read, so it counts as unknown: {error}")
-            return None
+
+def _plain(context: Mapping[str, Any]) -> dict[str, Any]:
+    """The context as a dict, its agent spread, without a usage that the caller gave."""
+    plain = dict(spread_agent(dict(context)))
+    plain.pop("usage", None)
+    return plain
 
 
 def _who(context: Mapping[str, Any]) -> tuple[str, str]:
-    return str(context.get("agent_id") or ""), str(context.get("action") or "")
+    return tuple(str(unwrap(context.get(name)) or "") for name in ("agent_id", "action"))  # type: ignore[return-value]
 
 
-def _with(context: Mapping[str, Any], fields: Sequence[UsageField], values: Sequence[float] | None) -> dict[str, Any]:
-    usage: dict[str, Any] = {}
-    for at, one in enumerate(fields):
-        node = usage.setdefault("tool", {}) if one.tool else usage
-        value = UNKNOWN if values is None else values[at]
-        node.setdefault(one.kind, {})[one.window] = value
-    return {**context, "usage": usage}
-
-
-def _fields(rules: RulesSnapshot) -> tuple[UsageField, ...]:
-    """The fields that conditions name, each with the numbers from which a condition turns."""
-    bounds: dict[str, set[float]] = {}
-    for rule in rules.rules.values():
-        for condition in rule.conditions:
-            if condition.field.startswith("usage.") and rule.enabled:
-                turns = bounds.setdefault(condition.field, set())
-                if type(condition.value) in (int, float):
-                    above = condition.operator is not Operator.LT
-                    turns.add(math.floor(condition.value) + 1 if above else math.ceil(condition.value))
-    found = []
-    for path, turns in bounds.items():
-        try:
-            found.append(usage_field(path, turns))
-        except InvalidInput:  # a field of that name that is none of ours stays missing
-            log.warning(f"a rule asks for {path}, which is no usage")
-    return tuple(found)
+def _key(plan: UsagePlan, context: Mapping[str, Any]) -> Any:
+    agent, tool = _who(context)
+    return (agent, tool) if plan.by_tool else agent

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from sys import modules
 from time import time
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -25,7 +25,19 @@ log: Log = Log("brain.policy")
 
 _EVALUATED, _DENIED, _SOURCE = RULE_EVALUATED.name, ACTION_DENIED.name, RULE_EVALUATED.source
 
-RecordDecision = Callable[[Mapping[str, Any], RuleEntry, float, RuleEntry | None], None]
+
+class RecordDecision(Protocol):
+    """What a recorder is."""
+
+    def __call__(
+        self,
+        context: Mapping[str, Any],
+        entry: RuleEntry,
+        took_us: float,
+        shadow: RuleEntry | None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Publish the decision; `more` are fields that the context had besides, as plain JSON."""
 
 
 def recorder(stream: Publisher) -> RecordDecision:
@@ -43,10 +55,16 @@ def recorder(stream: Publisher) -> RecordDecision:
 def _careful(stream: Publisher) -> RecordDecision:
     """The recorder for any stream, and for any context."""
 
-    def record(context: Mapping[str, Any], entry: RuleEntry, took_us: float, shadow: RuleEntry | None) -> None:
+    def record(
+        context: Mapping[str, Any],
+        entry: RuleEntry,
+        took_us: float,
+        shadow: RuleEntry | None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         try:
             decision = entry[DECISION]
-            made = evaluated_any(context, decision, took_us, _ahead(shadow, entry))
+            made = evaluated_any({**context, **more} if more else context, decision, took_us, _ahead(shadow, entry))
             publish_safely(stream, _event(_EVALUATED, made))
             if not decision.allowed:
                 publish_safely(stream, _event(_DENIED, denied(made)))
@@ -77,18 +95,26 @@ def _quick(stream: EventStream, carefully: RecordDecision) -> RecordDecision:
     """
     publish = stream.publish_encoded
 
-    def record(context: Mapping[str, Any], entry: RuleEntry, took_us: float, shadow: RuleEntry | None) -> None:
+    def record(
+        context: Mapping[str, Any],
+        entry: RuleEntry,
+        took_us: float,
+        shadow: RuleEntry | None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         if len(context) != 6 or SDK in modules:  # who traces wants whole events
-            return carefully(context, entry, took_us, shadow)
+            return carefully(context, entry, took_us, shadow, more)
         try:
             made = evaluated(context, entry[DECISION], took_us, shadow and _ahead(shadow, entry))
             if made is None:
-                return carefully(context, entry, took_us, shadow)
+                return carefully(context, entry, took_us, shadow, more)
+            if more is not None:
+                made.extra = more
             now, meta = time(), current_meta()
             event_id = mint_id("policy", now)
             data = _encode(_Envelope(event_id, _EVALUATED, _SOURCE, None, now, made, meta))
         except Exception:  # noqa: BLE001  (a missing field, or whatever the values of the caller's own types raise)
-            return carefully(context, entry, took_us, shadow)
+            return carefully(context, entry, took_us, shadow, more)
         decision = entry[DECISION]
         seen = *context.values(), decision.rule_id, decision.rule_name, decision.reason, decision.warnings, meta
         shown = data if made.shadow is msgspec.UNSET and is_clean(*seen) else redacted_event(data)

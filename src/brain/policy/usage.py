@@ -1,53 +1,57 @@
 """How much an agent used in the present minute, hour or day, over all processes of one database.
 
-Calls are counted as they are decided. Each process leases a few numbers of a counter at a time from the one row of the
+Calls are counted as they are decided. Each process leases numbers of a counter ahead of need from the one row of the
 database, fewer the nearer the cap: so a number is given once, and no cap is passed, however many processes decide.
 """
 
 from __future__ import annotations
 
+import hashlib
+import threading
 import time
-from collections import OrderedDict
+import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from brain.errors import InvalidInput
-from brain.kit.database import create_tables, reachable
-from brain.kit.schema import versioned
-from brain.kit.sql import insert_into
+from brain.errors import BrainError, InvalidInput, Unavailable
+from brain.kit.database import BUSY_SECONDS
+from brain.logs import Log
+from brain.policy.usage_counters import BLOCK, Amount, Block, Calls
+from brain.policy.usage_store import SECONDS, Lease, Row, UsageStore, window_start
 from brain.store import forking
 
-SECONDS: Final[Mapping[str, int]] = {"minute": 60, "hour": 3_600, "day": 86_400}
+log: Log = Log("brain.policy")
+
 AMOUNTS: Final = ("tokens", "cost", "bytes")
 MAX_COUNTERS: Final = 100_000
 """How many counters a process keeps at hand; of the one used longest ago the leased numbers are given up."""
 
-SHARE: Final = 32
-"""A lease is so small a part of what is left below the next bound, and at least one call."""
-
 FRESH: Final = 0.25
 """For so many seconds an amount that was read is used again; other processes' amounts may be missing for so long."""
 
-metadata: sa.MetaData = versioned("usage")
-counters: sa.Table = sa.Table(
-    "usage_counters",
-    metadata,
-    sa.Column("name", sa.String(600), primary_key=True),
-    sa.Column("window_start", sa.BigInteger, primary_key=True),
-    sa.Column("used", sa.Double, nullable=False),
-    sa.Column("granted", sa.Double, nullable=False),
-    sa.Index("usage_counters_old", "window_start"),
-    comment="What was used in a window: calls leased or amounts reported; `granted` is the last lease",
-)
+IDLE: Final = 5.0
+"""Numbers that nobody used for so many seconds go back to the other processes."""
+
+LOOK: Final = 1.0
+"""So often, in seconds, it is looked what is idle, and whether a cap that refuses calls has numbers again; and for so
+long a database that is away is not asked again."""
+
+PATIENCE: Final = BUSY_SECONDS + 5.0
+"""How many seconds a decision waits for a lease: longer than the database waits for another writer."""
+
+_TEXT = 250
 
 
 @dataclass(frozen=True, slots=True)
 class UsageField:
-    """A field of conditions: `usage.calls.hour`, `usage.tool.tokens.day`, ...; with `tool`, of one action alone."""
+    """A field of conditions: `usage.calls.hour`, `usage.tool.tokens.day`, ...; with `tool`, of one action alone.
+
+    `bounds` are the numbers at which a condition turns, in their order.
+    """
 
     path: str
     kind: str
@@ -70,151 +74,261 @@ def usage_field(path: str, bounds: Iterable[float] = ()) -> UsageField:
     return UsageField(path, rest[0], rest[1], tool, tuple(sorted(bounds)))
 
 
-@lru_cache(maxsize=65_536)
 def _name(kind: str, window: str, agent: str, tool: str | None) -> str:
-    return "\x1f".join((kind, window, agent[:250], "" if tool is None else f"={tool[:250]}"))
+    return "\x1f".join((kind, window, _short(agent), "" if tool is None else f"={_short(tool)}"))
 
 
-@dataclass(slots=True)
-class _Counter:
-    """Numbers from `next` up to `end` are this process's, and those given back; for an amount `next` is its value."""
+def _short(text: str) -> str:
+    """The text as a part of a key that every database takes: of one that is too long or odd a digest."""
+    if len(text) <= _TEXT and text.isprintable():
+        return text
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
-    until: float = 0.0
-    next: float = 0.0
-    end: float = 0.0
-    returned: list[float] = field(default_factory=list)
+
+class _Wish:
+    """A decision that waits for numbers or amounts."""
+
+    def __init__(self, counters: Sequence[Calls | Amount]) -> None:
+        self.counters = counters
+        self.done = threading.Event()
+        self.error: BrainError | None = None
 
 
 class UsageMeter(forking.Part):
     """The usage of agents, kept in `database`; its tables are made at the first use. Thread-safe.
 
-    `clock` gives Unix seconds. Windows are those of the clock: an hour begins at its full hour, UTC. A forked child
-    leases numbers of its own: those that its parent holds stay the parent's.
+    `clock` gives Unix seconds. Windows are those of the clock: an hour begins at its full hour, UTC. A thread of its
+    own leases, reads and gives back, ahead of need; it ends when nothing is held. A forked child leases numbers of its
+    own: those that its parent holds stay the parent's.
     """
 
     level: forking.Level = forking.Level.SERVICE
 
     def __init__(self, database: sa.Engine, clock: Callable[[], float] = time.time) -> None:
-        self._database = database
-        self._clock = clock
-        self._counters: OrderedDict[str, _Counter] = OrderedDict()
+        self.clock = clock
+        self._store = UsageStore(database, clock)
         self._changing = forking.ForkLock(forking.Level.SERVICE)
-        self._made = False
-        forking.register(self._changing)
-        forking.register(self)
+        self._writing = forking.ForkLock(forking.Level.SERVICE)
+        self._start_anew()
+        for part in (self._changing, self._writing, self):
+            forking.register(part)
+
+    def _start_anew(self) -> None:
+        self.blocks: dict[Any, Block] = {}
+        self._counters: dict[str, Calls | Amount] = {}
+        self._low: deque[Block] = deque()
+        self._wishes: list[_Wish] = []
+        self._unused: dict[Row, int] = {}
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._away: tuple[float, BrainError] | None = None
+        self._looked: float = 0.0
 
     def after_fork_in_child(self) -> None:
-        """Go on without the numbers of the parent."""
-        self._counters = OrderedDict()
+        """Go on without the numbers and the thread of the parent."""
+        self.blocks.clear()
+        self._start_anew()
 
-    def take(self, agent: str, tool: str, fields: Sequence[UsageField]) -> list[float]:
-        """The usage before this call, for each field; the call counts until it is given back. Raises Unavailable."""
-        now = self._clock()
-        with self._changing:
-            return [self._take(one, one.name(agent, tool), now) for one in fields]
+    def block(self, plan: Any, key: Any, agent: str, tool: str, fields: Sequence[UsageField]) -> Block:
+        """A block for these fields, in `blocks` under the key; it may wait for the database. Raises Unavailable.
 
-    def give_back(self, agent: str, tool: str, fields: Sequence[UsageField], values: Sequence[float]) -> None:
-        """The call was not let through: its numbers are free again."""
-        with self._changing:
-            for one, value in zip(fields, values, strict=True):
-                counter = self._counters.get(one.name(agent, tool)) if one.kind == "calls" else None
-                if counter is None or not value < counter.end:
-                    continue
-                if counter.next == value + 1:
-                    counter.next = value
-                else:
-                    counter.returned.append(value)
+        `plan` stands for the rules: a block of other rules is not used again.
+        """
+        while True:
+            with self._changing:
+                counters = [self._counter(one, agent, tool) for one in fields]
+                found = self._filled(plan, key, counters)
+                if found is not None:
+                    return found
+                if self._away is not None and time.monotonic() < self._away[0]:
+                    raise self._away[1]
+                wish = _Wish(counters)
+                self._wishes.append(wish)
+                self._work()
+            if not wish.done.wait(PATIENCE):
+                raise Unavailable(f"usage: the database has not answered for {PATIENCE:g} s")
+            if wish.error is not None:
+                raise wish.error
 
-    def peek(self, agent: str, tool: str, fields: Sequence[UsageField]) -> list[float]:
-        """The usage up to now, without counting a call."""
-        values = self.take(agent, tool, fields)
-        self.give_back(agent, tool, fields, values)
-        return values
+    def running_low(self, block: Block) -> None:
+        """Half of the block is used: lease more, before it is used up."""
+        block.low = -1
+        self._low.append(block)
+        self._wake.set()
 
     def add(self, agent: str, tool: str, *, tokens: float = 0, cost: float = 0, bytes: float = 0) -> None:
-        """What a call used beside itself, known after it. Raises InvalidInput for less than nothing, Unavailable."""
+        """What a call used beside itself, known after it; it blocks for one write.
+
+        Raises InvalidInput for less than nothing, Unavailable.
+        """
         amounts = {"tokens": tokens, "cost": cost, "bytes": bytes}
         if any(not 0 <= amount < float("inf") for amount in amounts.values()):
             raise InvalidInput(f"usage: {amounts} has an amount that is no number from 0 up")
-        now = self._clock()
-        with self._changing, reachable(self._database):
-            self._make()
-            with self._database.begin() as db:
-                for kind, amount in amounts.items():
-                    for window in SECONDS if amount else ():
-                        for scope in (None, tool):
-                            name = _name(kind, window, agent, scope)
-                            db.execute(_adding(db, name, _start(window, now), amount))
-                            self._counters.pop(name, None)
+        now = self.clock()
+        more = {
+            (_name(kind, window, agent, scope), window_start(window, now)): float(amount)
+            for kind, amount in amounts.items()
+            for window in (SECONDS if amount else ())
+            for scope in (None, tool)
+        }
+        if more:
+            with self._writing:
+                self._store.add(more)
+            with self._changing:
+                for name, _ in more:
+                    if isinstance(known := self._counters.get(name), Amount):
+                        known.forget()
 
-    def _take(self, one: UsageField, name: str, now: float) -> float:
+    def close(self) -> None:
+        """Give back what is leased and not used. What is decided afterwards leases anew. Never raises."""
+        with self._changing:
+            self.blocks.clear()
+            for counter in self._counters.values():
+                self._let_go(counter)
+            self._counters.clear()
+        self.turn()
+
+    # In memory, under the lock
+
+    def _counter(self, one: UsageField, agent: str, tool: str) -> Calls | Amount:
+        name, now = one.name(agent, tool), self.clock()
         counter = self._counters.get(name)
-        if counter is None:
-            counter = self._counters[name] = _Counter()
+        if counter is None or counter.is_over(now):
+            new = Calls(name, one.window, one.bounds, now) if one.kind == "calls" else Amount(name, one.window, now)
+            counter = self._counters[name] = new
             if len(self._counters) > MAX_COUNTERS:
-                self._counters.popitem(last=False)
-        if one.kind != "calls":
-            if now >= counter.until:
-                counter.next = self._read(name, _start(one.window, now))
-                counter.until = min(now + FRESH, _start(one.window, now) + SECONDS[one.window])
-            return counter.next
-        if now >= counter.until:
-            counter.next, counter.end = 0.0, 0.0
-            counter.returned.clear()
-            counter.until = _start(one.window, now) + SECONDS[one.window]
-        if counter.returned:
-            return counter.returned.pop()
-        if counter.next >= counter.end:
-            self._lease(counter, one, name, now)
-        counter.next += 1
-        return counter.next - 1
+                self._let_go(self._counters.pop(next(iter(self._counters))))
+        if isinstance(counter, Calls):
+            counter.bounds = one.bounds
+        return counter
 
-    def _lease(self, counter: _Counter, one: UsageField, name: str, now: float) -> None:
-        bound = next((bound for bound in one.bounds if bound > counter.next), 0.0)
-        with reachable(self._database):
-            self._make()
-            with self._database.begin() as db:
-                used, granted = db.execute(_leasing(db, name, _start(one.window, now), bound)).one()
-        counter.next, counter.end = used - granted, used
+    def _filled(self, plan: Any, key: Any, counters: Sequence[Calls | Amount]) -> Block | None:
+        """A new block in place of the one under the key; None while some counter has nothing for it."""
+        old = self.blocks.pop(key, None)
+        if old is not None:
+            old.reclaim()
+        calls = [each for each in counters if type(each) is Calls]
+        for each in calls:
+            dry = not each.ranges
+            for other in list(each.blocks):
+                if dry or other.plan is not plan:
+                    other.reclaim()
+        now = self.clock()
+        for each in counters:
+            if isinstance(each, Amount):
+                each.asked = True
+            if now >= each.until:
+                return None
+        many = min((each.ready() for each in calls), default=BLOCK)
+        if not many:
+            return None
+        first = [float(each.take(many)) if isinstance(each, Calls) else each.value for each in counters]
+        block = self.blocks[key] = Block(plan, key, counters, first, many)
+        return block
 
-    def _read(self, name: str, start: int) -> float:
-        wanted = sa.select(counters.c.used).where(counters.c.name == name, counters.c.window_start == start)
-        with reachable(self._database):
-            self._make()
-            with self._database.connect() as db:
-                return float(db.execute(wanted).scalar() or 0.0)
+    def _let_go(self, counter: Calls | Amount) -> None:
+        """What the counter holds is to be given back."""
+        for block in counter.blocks:
+            if self.blocks.get(block.key) is block:
+                del self.blocks[block.key]
+        if isinstance(counter, Calls) and (many := counter.give_up()) and not counter.is_over(self.clock()):
+            self._unused[counter.row] = self._unused.get(counter.row, 0) + many
 
-    def _make(self) -> None:
-        """Make the tables at the first use, and let go of windows that are long over."""
-        if not self._made:
-            create_tables(self._database, metadata)
-            with self._database.begin() as db:
-                db.execute(sa.delete(counters).where(counters.c.window_start < self._clock() - 2 * SECONDS["day"]))
-            self._made = True
+    def _work(self) -> None:
+        """Have the thread look, now."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(
+                target=_work, args=(weakref.ref(self), self._wake), name="usage-leases", daemon=True
+            )
+            self._thread.start()
+        self._wake.set()
+
+    # In the thread
+
+    def turn(self) -> float | None:
+        """Do what is wished and due; after how many seconds to look again, None: nothing is held."""
+        with self._changing:
+            wishes, self._wishes = self._wishes, []
+            now = self.clock()
+            calls, rows = self._wanted(wishes, now)
+            unused, self._unused = self._unused, {}
+        error: BrainError | None = None
+        try:
+            self._ask(calls, rows, unused, now)
+        except Exception as fault:  # noqa: BLE001  (whoever waits gets it; logged)
+            error = fault if isinstance(fault, BrainError) else Unavailable(f"usage: {type(fault).__name__}: {fault}")
+            log.warning("usage cannot be leased or read", error=str(error))
+        self._away = None if error is None else (time.monotonic() + LOOK, error)
+        for wish in wishes:
+            wish.error = error
+            wish.done.set()
+        with self._changing:
+            if not self._counters and not self._wishes and not self._unused:
+                self._thread = None
+                return None
+            return FRESH / 2 if any(isinstance(one, Amount) for one in self._counters.values()) else LOOK
+
+    def _ask(
+        self, calls: Sequence[Calls], read: Sequence[Calls | Amount], unused: Mapping[Row, int], now: float
+    ) -> None:
+        """Write and read what is wanted, and keep what was found."""
+        leases: Sequence[Lease] = ()
+        found: Mapping[Row, float] = {}
+        with self._writing:
+            if unused:
+                self._store.give_back(unused)
+            if calls:
+                leases = self._store.lease([each.claim() for each in calls])
+            if read:
+                found = self._store.read([each.row for each in read])
+        with self._changing:
+            for each, lease in zip(calls, leases, strict=True):
+                each.leased(lease)
+            for one in read:
+                if isinstance(one, Amount):
+                    one.read(found[one.row], now + FRESH)
+                elif found[one.row] < one.ends:  # others gave numbers back, so there are some for the calls refused
+                    self._let_go(one)
+                    one.ends = 0
+                    self._wake.set()
+
+    def _wanted(self, wishes: Sequence[_Wish], now: float) -> tuple[list[Calls], list[Calls | Amount]]:
+        """The counters to lease from, and those to read."""
+        lease: dict[Row, Calls] = {}
+        read: dict[Row, Calls | Amount] = {}
+        for each in (one for wish in wishes for one in wish.counters):
+            if isinstance(each, Amount):
+                read[each.row] = each
+            elif not each.ready():
+                lease[each.row] = each
+        while self._low:
+            block = self._low.popleft()
+            for one in () if block.refused else block.counters:
+                if isinstance(one, Calls) and one.spare < one.granted:
+                    lease[one.row] = one
+        due = now >= self._looked + LOOK
+        self._looked = now if due else self._looked
+        for name, each in list(self._counters.items()):
+            if isinstance(each, Amount):
+                if each.asked:
+                    read[each.row] = each
+            elif due and each.refuses():
+                read[each.row] = each
+            if (isinstance(each, Amount) or due) and (each.is_over(now) or not each.in_use(now, IDLE)):
+                self._let_go(self._counters.pop(name))
+        live = {each.row for each in self._counters.values()}
+        wished = [each for each in lease.values() if each.row in live and not each.is_over(now)]
+        return wished, [each for each in read.values() if not each.is_over(now)]
 
 
-def _start(window: str, now: float) -> int:
-    return int(now // SECONDS[window]) * SECONDS[window]
-
-
-def _adding(db: sa.Connection, name: str, start: int, amount: float) -> Any:
-    row = {"name": name, "window_start": start, "used": amount, "granted": 0.0}
-    statement = insert_into(db, counters).values(row)
-    more = {"used": counters.c.used + amount}
-    return statement.on_conflict_do_update(index_elements=["name", "window_start"], set_=more)
-
-
-def _leasing(db: sa.Connection, name: str, start: int, bound: float) -> Any:
-    """One statement that takes the next numbers of the row: a part of what is left below the bound, at least one."""
-    first = float(max(1, bound // SHARE))
-    row = {"name": name, "window_start": start, "used": first, "granted": first}
-    part = sa.func.floor((bound - counters.c.used) / SHARE) if db.dialect.name == "postgresql" else _floor(bound)
-    granted = sa.case((counters.c.used + 2 * SHARE > bound, 1.0), else_=part)
-    statement = insert_into(db, counters).values(row)
-    return statement.on_conflict_do_update(
-        index_elements=["name", "window_start"], set_={"used": counters.c.used + granted, "granted": granted}
-    ).returning(counters.c.used, counters.c.granted)
-
-
-def _floor(bound: float) -> Any:
-    return sa.cast(sa.cast((bound - counters.c.used) / SHARE, sa.Integer), sa.Double)
+def _work(meter: weakref.ref[UsageMeter], wake: threading.Event) -> None:
+    """Serve the meter until it holds nothing, or is gone."""
+    pause: float | None = None
+    while True:
+        wake.wait(pause)
+        wake.clear()
+        served = meter()
+        pause = served.turn() if served is not None else None
+        if pause is None:
+            return
+        del served
