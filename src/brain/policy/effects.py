@@ -17,6 +17,7 @@ from brain.plugins import PluginContext
 from brain.policy.decisions import default_decision, is_out_of_date
 from brain.policy.engine import PolicyEngine
 from brain.policy.guards.guard import Guard
+from brain.policy.guards.threads import run_ready
 from brain.policy.metered import MeteredEngine
 from brain.policy.usage import UsageMeter
 from brain.store import Store
@@ -87,7 +88,9 @@ class PluginGuard:
     ) -> EffectDecision:
         """As `check`; where no rule decides, it may be done."""
         guard = await self._open()
-        decision = guard.engine.preview(guard.context(action, resource, params, agent))
+        context = guard.context(action, resource, params, agent)
+        await run_ready(guard.engine, context)
+        decision = guard.engine.preview(context)
         if decision.rule_id is None and not is_out_of_date(decision.reason):
             return default_decision(Effect.ALLOW)
         return await guard.check_async(action, resource, params, agent)

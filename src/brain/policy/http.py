@@ -18,6 +18,7 @@ from brain.policy.analysis import analyse
 from brain.policy.approvals import Approval, ApprovalStatus
 from brain.policy.engine import PolicyEngine
 from brain.policy.files import rule_from, rules_from, written
+from brain.policy.guards.threads import run_ready
 from brain.policy.http_models import (
     AllowedAction,
     AllowedActionsBody,
@@ -75,13 +76,18 @@ def _decisions(router: APIRouter, engine: PolicyEngine) -> None:
     @router.post("/evaluate", response_model=DecisionView, openapi_extra=_OF_THE_MOMENT)
     async def evaluate(body: ContextBody) -> Response:
         """Decide, and record the decision."""
-        return _json(engine.evaluate(_asked(body)))
+        context = _asked(body)
+        await run_ready(engine, context)
+        return _json(engine.evaluate(context))
 
     @router.post("/evaluate-many", response_model=list[DecisionView], openapi_extra=_OF_THE_MOMENT)
     @router.post("/evaluate/batch", response_model=list[DecisionView], openapi_extra=_OF_THE_MOMENT, deprecated=True)
     async def evaluate_many(body: ContextsBody) -> Response:
         """Decide on several contexts, and record the decisions."""
-        return _json(engine.evaluate_many([_asked(one) for one in body.contexts]))
+        contexts = [_asked(one) for one in body.contexts]
+        for context in contexts:
+            await run_ready(engine, context)
+        return _json(engine.evaluate_many(contexts))
 
     @router.post("/allowed-actions", response_model=list[AllowedAction], openapi_extra=_READS)
     async def allowed_actions(body: AllowedActionsBody) -> list[dict[str, str | None]]:

@@ -16,7 +16,7 @@ from brain.policy.explain import Explanation
 from brain.policy.normalisation import unwrap
 from brain.policy.ruleset import RulesSnapshot
 from brain.policy.usage import UsageMeter
-from brain.policy.usage_counters import Block
+from brain.policy.usage_counters import BLOCK, UNCHECKED, Block
 from brain.policy.usage_plan import UsagePlan, tree
 from brain.policy.values import spread_agent
 
@@ -39,38 +39,60 @@ class MeteredEngine(PolicyEngine):
         self.meter = meter
         self._now_used = meter.clock
         super().__init__(*args, **options)
-        self._plan = UsagePlan(self._rules.current, self._clock)
+        self._plan = self._new_plan(self._rules.current)
 
     def evaluate(self, context: Mapping[str, Any]) -> Decision:
         """As the engine's; a call that is let through counts."""
-        rules = self._rules.current
         plan = self._plan
-        if plan.rules is not rules or (not rules.plain and self._clock() >= rules.due):
+        if plan.rules is not self._rules.current:
             plan = self._planned()
-        if not plan.fields:
-            return _evaluate(self, context)
-        if type(context) is not dict or "agent" in context or "usage" in context:
-            if not isinstance(context, Mapping):
-                return _evaluate(self, context)
-            context = _plain(context)
+        if not plan.simple or type(context) is not dict or "agent" in context:
+            return self._evaluate_any(context) if plan.fields else _evaluate(self, context)
         try:
-            key = (context["agent_id"], context["action"]) if plan.by_tool else context["agent_id"]
-            block = self.meter.blocks[key]
-            if block.plan is not plan or self._now_used() >= block.until:
-                block = self._refilled(plan, context)
+            block = plan.blocks[(context["agent_id"], context["action"]) if plan.by_tool else context["agent_id"]]
             number = block.numbers.pop()
-        except (LookupError, TypeError, Unavailable):
-            found = self._counted(plan, context)
-            if found is None:
-                return _evaluate(self, {**context, "usage": tree(plan.fields, [UNKNOWN] * len(plan.fields))})
-            block, number = found
-        if number == block.low:
-            self.meter.running_low(block)
-        decision = self._decided(plan, block, number, context)
+        except (LookupError, TypeError):
+            return self._evaluate_any(context)
+        if not number & block.unchecked:
+            return self._checked(plan, block, number, context)
+        decision: Decision = block.find(context)[DECISION]
         if not decision.allowed:
             block.numbers.append(number)
             block.refused = True
         return decision
+
+    def _evaluate_any(self, context: Mapping[str, Any]) -> Decision:
+        plan = self._planned()
+        if not plan.fields or not isinstance(context, Mapping):
+            return _evaluate(self, context)
+        plain = _plain(context)
+        block = plan.blocks.get(_key(plan, plain))
+        try:
+            if block is not None:
+                return self._checked(plan, block, block.numbers.pop(), plain)
+        except IndexError:
+            pass
+        return self._refilled_and_decided(plan, plain)
+
+    def _checked(self, plan: UsagePlan, block: Block, number: int, context: dict[str, Any]) -> Decision:
+        """The decision on a call with that number, unless the block is over."""
+        if self._now_used() >= block.until:
+            return self._refilled_and_decided(plan, context)
+        if number >= block.low:
+            self.meter.running_low(block)
+        decision = self._decided(plan, block, number, context)
+        if not decision.allowed:
+            if not block.numbers and self.meter.keeps_time:  # most likely the cap: only the meter's thread ends this
+                block.unchecked = BLOCK
+            block.numbers.append(number)
+            block.refused = True
+        return decision
+
+    def _refilled_and_decided(self, plan: UsagePlan, context: dict[str, Any]) -> Decision:
+        found = self._counted(plan, context)
+        if found is None:
+            return _evaluate(self, {**context, "usage": tree(plan.fields, [UNKNOWN] * len(plan.fields))})
+        return self._checked(plan, *found, context)
 
     def _decided(self, plan: UsagePlan, block: Block, number: int, context: dict[str, Any]) -> Decision:
         """The decision on a call with that number, recorded."""
@@ -101,8 +123,8 @@ class MeteredEngine(PolicyEngine):
         plan = self._planned()
         if not plan.fields:
             return True
-        block = self.meter.blocks.get(_key(plan, _plain(context)))
-        return block is not None and block.plan is plan and self._now_used() < block.until and bool(block.numbers)
+        block = plan.blocks.get(_key(plan, _plain(context)))
+        return block is not None and self._now_used() < block.until and bool(block.numbers)
 
     def prepare(self, context: Mapping[str, Any]) -> None:
         """As the engine's: lease this agent's numbers."""
@@ -133,14 +155,19 @@ class MeteredEngine(PolicyEngine):
         """What the present rules ask for; looked up once for each set of rules."""
         rules: RulesSnapshot = self._now()
         if self._plan.rules is not rules:
-            self._plan = UsagePlan(rules, self._clock)
+            self._plan = self._new_plan(rules)
         return self._plan
+
+    def _new_plan(self, rules: RulesSnapshot) -> UsagePlan:
+        return UsagePlan(rules, self._clock, recorded=self._record is not None)
 
     def _refilled(self, plan: UsagePlan, context: Mapping[str, Any]) -> Block:
         """A block for the agent; it may wait for the database. Raises Unavailable."""
         agent, tool = _who(context)
         block = self.meter.block(plan, _key(plan, context), agent, tool, plan.fields)
-        block.find = plan.find(block.first)
+        block.find = plan.find(block.usage(1))
+        if block.find is not None and len(block.numbers) > UNCHECKED and self.meter.keeps_time:
+            block.unchecked = UNCHECKED
         return block
 
     def _counted(self, plan: UsagePlan, context: Mapping[str, Any]) -> tuple[Block, int] | None:
@@ -158,13 +185,19 @@ class MeteredEngine(PolicyEngine):
 
 def _plain(context: Mapping[str, Any]) -> dict[str, Any]:
     """The context as a dict, its agent spread, without a usage that the caller gave."""
+    if type(context) is dict and "agent" not in context and "usage" not in context:
+        return context
     plain = dict(spread_agent(dict(context)))
     plain.pop("usage", None)
     return plain
 
 
 def _who(context: Mapping[str, Any]) -> tuple[str, str]:
-    return tuple(str(unwrap(context.get(name)) or "") for name in ("agent_id", "action"))  # type: ignore[return-value]
+    return _text(context.get("agent_id")), _text(context.get("action"))
+
+
+def _text(value: object) -> str:
+    return value if type(value) is str else str(unwrap(value) or "")
 
 
 def _key(plan: UsagePlan, context: Mapping[str, Any]) -> Any:

@@ -31,7 +31,7 @@ def quick_answers(engine: PolicyEngine) -> Mapping[str, Quick]:
         if len(body) > _SMALL or (given := plain_object(body, limits.DEPTH)) is None:
             return None
         context = _context(given)
-        return None if context is None else _encode(engine.evaluate(context))
+        return None if context is None or not engine.ready(context) else _encode(engine.evaluate(context))
 
     def evaluate_many(body: bytes) -> bytes | None:
         given = plain_object(body, limits.DEPTH)
@@ -42,6 +42,8 @@ def quick_answers(engine: PolicyEngine) -> Mapping[str, Quick]:
         for one in listed:
             context = _context(one) if type(one) is dict else None
             if context is None or limits.size_fault(context, limits.CONTEXT_BYTES) is not None:
+                return None
+            if not engine.ready(context):
                 return None
             contexts.append(context)
         return _encode(engine.evaluate_many(contexts))

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from brain.errors import BrainError, InvalidInput, Unavailable
 from brain.kit.database import BUSY_SECONDS
 from brain.logs import Log
-from brain.policy.usage_counters import BLOCK, Amount, Block, Calls
+from brain.policy.usage_counters import BLOCK, Amount, Block, Calls, Plan
 from brain.policy.usage_store import SECONDS, Lease, Row, UsageStore, window_start
 from brain.store import forking
 
@@ -107,6 +107,8 @@ class UsageMeter(forking.Part):
     def __init__(self, database: sa.Engine, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
         self._store = UsageStore(database, clock)
+        self.keeps_time: bool = clock is time.time
+        """Whether the meter's thread knows when a window ends: its clock is the machine's."""
         self._changing = forking.ForkLock(forking.Level.SERVICE)
         self._writing = forking.ForkLock(forking.Level.SERVICE)
         self._start_anew()
@@ -114,7 +116,6 @@ class UsageMeter(forking.Part):
             forking.register(part)
 
     def _start_anew(self) -> None:
-        self.blocks: dict[Any, Block] = {}
         self._counters: dict[str, Calls | Amount] = {}
         self._low: deque[Block] = deque()
         self._wishes: list[_Wish] = []
@@ -126,14 +127,13 @@ class UsageMeter(forking.Part):
 
     def after_fork_in_child(self) -> None:
         """Go on without the numbers and the thread of the parent."""
-        self.blocks.clear()
+        for counter in self._counters.values():
+            for block in counter.blocks:
+                block.plan.blocks.clear()
         self._start_anew()
 
-    def block(self, plan: Any, key: Any, agent: str, tool: str, fields: Sequence[UsageField]) -> Block:
-        """A block for these fields, in `blocks` under the key; it may wait for the database. Raises Unavailable.
-
-        `plan` stands for the rules: a block of other rules is not used again.
-        """
+    def block(self, plan: Plan, key: Any, agent: str, tool: str, fields: Sequence[UsageField]) -> Block:
+        """A block for these fields, in the plan's under the key; it may wait for the database. Raises Unavailable."""
         while True:
             with self._changing:
                 counters = [self._counter(one, agent, tool) for one in fields]
@@ -152,9 +152,10 @@ class UsageMeter(forking.Part):
 
     def running_low(self, block: Block) -> None:
         """Half of the block is used: lease more, before it is used up."""
-        block.low = -1
-        self._low.append(block)
-        self._wake.set()
+        block.low = BLOCK + 1
+        if any(isinstance(each, Calls) and each.spare < each.granted for each in block.counters):
+            self._low.append(block)
+            self._wake.set()
 
     def add(self, agent: str, tool: str, *, tokens: float = 0, cost: float = 0, bytes: float = 0) -> None:
         """What a call used beside itself, known after it; it blocks for one write.
@@ -182,9 +183,8 @@ class UsageMeter(forking.Part):
     def close(self) -> None:
         """Give back what is leased and not used. What is decided afterwards leases anew. Never raises."""
         with self._changing:
-            self.blocks.clear()
-            for counter in self._counters.values():
-                self._let_go(counter)
+            for each in self._counters.values():
+                self._let_go(each)
             self._counters.clear()
         self.turn()
 
@@ -202,9 +202,9 @@ class UsageMeter(forking.Part):
             counter.bounds = one.bounds
         return counter
 
-    def _filled(self, plan: Any, key: Any, counters: Sequence[Calls | Amount]) -> Block | None:
+    def _filled(self, plan: Plan, key: Any, counters: Sequence[Calls | Amount]) -> Block | None:
         """A new block in place of the one under the key; None while some counter has nothing for it."""
-        old = self.blocks.pop(key, None)
+        old = plan.blocks.pop(key, None)
         if old is not None:
             old.reclaim()
         calls = [each for each in counters if type(each) is Calls]
@@ -214,23 +214,23 @@ class UsageMeter(forking.Part):
                 if dry or other.plan is not plan:
                     other.reclaim()
         now = self.clock()
-        for each in counters:
-            if isinstance(each, Amount):
-                each.asked = True
-            if now >= each.until:
-                return None
+        for amount in counters:
+            if isinstance(amount, Amount):
+                amount.asked = True
+        if any(now >= each.until for each in counters):
+            return None
         many = min((each.ready() for each in calls), default=BLOCK)
         if not many:
             return None
         first = [float(each.take(many)) if isinstance(each, Calls) else each.value for each in counters]
-        block = self.blocks[key] = Block(plan, key, counters, first, many)
+        block = plan.blocks[key] = Block(plan, key, counters, first, many)
         return block
 
     def _let_go(self, counter: Calls | Amount) -> None:
         """What the counter holds is to be given back."""
         for block in counter.blocks:
-            if self.blocks.get(block.key) is block:
-                del self.blocks[block.key]
+            if block.plan.blocks.get(block.key) is block:
+                del block.plan.blocks[block.key]
         if isinstance(counter, Calls) and (many := counter.give_up()) and not counter.is_over(self.clock()):
             self._unused[counter.row] = self._unused.get(counter.row, 0) + many
 
@@ -266,7 +266,8 @@ class UsageMeter(forking.Part):
             if not self._counters and not self._wishes and not self._unused:
                 self._thread = None
                 return None
-            return FRESH / 2 if any(isinstance(one, Amount) for one in self._counters.values()) else LOOK
+            often = any(isinstance(one, Amount) for one in self._counters.values())
+            return min(FRESH / 2 if often else LOOK, 60.0 - now % 60.0)
 
     def _ask(
         self, calls: Sequence[Calls], read: Sequence[Calls | Amount], unused: Mapping[Row, int], now: float
@@ -306,15 +307,13 @@ class UsageMeter(forking.Part):
             for one in () if block.refused else block.counters:
                 if isinstance(one, Calls) and one.spare < one.granted:
                     lease[one.row] = one
-        due = now >= self._looked + LOOK
+        due = now >= self._looked + LOOK or now // 60 != self._looked // 60
         self._looked = now if due else self._looked
-        for name, each in list(self._counters.items()):
-            if isinstance(each, Amount):
-                if each.asked:
-                    read[each.row] = each
-            elif due and each.refuses():
-                read[each.row] = each
-            if (isinstance(each, Amount) or due) and (each.is_over(now) or not each.in_use(now, IDLE)):
+        for name, known in list(self._counters.items()):
+            looked = due or isinstance(known, Amount)
+            if looked and known.asks_again():
+                read[known.row] = known
+            if looked and (known.is_over(now) or not known.in_use(now, IDLE)):
                 self._let_go(self._counters.pop(name))
         live = {each.row for each in self._counters.values()}
         wished = [each for each in lease.values() if each.row in live and not each.is_over(now)]

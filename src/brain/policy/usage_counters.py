@@ -4,38 +4,51 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from brain.policy.usage_store import SECONDS, Claim, Lease, Row, window_start
 
-BLOCK: Final = 256
-"""Most calls of a block: what is left of it is a list of small numbers, which Python keeps made."""
+BLOCK: Final = 1_023
+"""Most calls of a block: what is left of it is a list of numbers that all blocks share."""
+
+UNCHECKED: Final = 63
+"""All numbers of a block but each 64th are used without a look at the clock and at how many are left."""
 
 FIRST: Final = 16
 """How many numbers the first lease of a window asks for; each following one four times as many."""
 
-MOST: Final = 8_192
+MOST: Final = 65_536
 """How many numbers a lease asks for at most."""
 
-_OFFSETS: Final = list(range(BLOCK - 1, -1, -1))
+_NUMBERS: Final = list(range(BLOCK, 0, -1))
+
+
+class Plan(Protocol):
+    """What the rules of a moment ask for; the blocks under it are of these rules alone."""
+
+    @property
+    def blocks(self) -> dict[Any, Block]:
+        """What is at hand."""
 
 
 class Block:
     """Calls that decisions may count without asking anybody: `numbers.pop()` is one, and no other thread gets it.
 
-    `first` is, for each field, the usage before the number 0; of an amount it is the amount. `find` decides for all
-    of them; None: each has to be looked at with its usage. `low` is the number at which more should be leased.
+    `first` is, for each field, the usage before the number 1; of an amount it is the amount. `find` decides for all of
+    them; None: each has to be looked at with its usage. A number that has a bit of `unchecked` needs no other look; the
+    others show whether the block is over, and whether more should be leased, as from `low` on.
     """
 
-    __slots__ = ("counters", "find", "first", "key", "low", "numbers", "plan", "refused", "until")
+    __slots__ = ("counters", "find", "first", "key", "low", "numbers", "plan", "refused", "unchecked", "until")
 
-    def __init__(self, plan: Any, key: Any, counters: Sequence[Calls | Amount], first: list[float], many: int) -> None:
+    def __init__(self, plan: Plan, key: Any, counters: Sequence[Calls | Amount], first: list[float], many: int) -> None:
         self.plan = plan
         self.key = key
         self.counters = counters
         self.first = first
-        self.numbers: list[int] = _OFFSETS[BLOCK - many :]
+        self.numbers: list[int] = _NUMBERS[BLOCK - many :]
         self.low: int = many // 2
+        self.unchecked: int = 0
         self.until: float = min((each.until for each in counters), default=0.0)
         self.find: Any = None
         self.refused: bool = False
@@ -44,7 +57,9 @@ class Block:
 
     def usage(self, number: int) -> list[float]:
         """The usage before that call, for each field."""
-        return [one + number if type(of) is Calls else one for one, of in zip(self.first, self.counters, strict=True)]
+        return [
+            one + number - 1 if type(of) is Calls else one for one, of in zip(self.first, self.counters, strict=True)
+        ]
 
     def reclaim(self) -> None:
         """Its numbers go back to their counters, and it has none any more."""
@@ -55,7 +70,7 @@ class Block:
                 break
             for of, first in zip(self.counters, self.first, strict=True):
                 if type(of) is Calls:
-                    of.put(int(first) + number)
+                    of.put(int(first) + number - 1)
         for each in self.counters:
             if self in each.blocks:
                 each.blocks.remove(self)
@@ -137,8 +152,8 @@ class Calls(_Counter):
         """How many numbers are leased and not used."""
         return self.spare + sum(len(block.numbers) for block in self.blocks)
 
-    def refuses(self) -> bool:
-        """Whether calls were refused since the last time that this was asked."""
+    def asks_again(self) -> bool:
+        """Whether calls were refused since the last time that this was asked: others may have given back."""
         refused = [block for block in self.blocks if block.refused]
         for block in refused:
             block.refused = False
@@ -177,6 +192,10 @@ class Amount(_Counter):
     def is_over(self, now: float) -> bool:
         """Whether its window is over."""
         return now >= self.ends
+
+    def asks_again(self) -> bool:
+        """Whether a decision looked since it was read."""
+        return self.asked
 
     def in_use(self, now: float, within: float) -> bool:
         """Whether a decision looked within so many seconds."""

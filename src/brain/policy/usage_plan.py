@@ -20,6 +20,7 @@ from brain.policy.operators import Operator
 from brain.policy.predicates import holds
 from brain.policy.ruleset import RulesSnapshot
 from brain.policy.usage import UsageField, usage_field
+from brain.policy.usage_counters import Block
 from brain.policy.values import MISSING
 
 log: Log = Log("brain.policy")
@@ -36,7 +37,7 @@ Answers = tuple[bool | None, ...]
 class UsagePlan:
     """The fields that the rules ask for, and the rules for each set of answers, made when it is first met."""
 
-    def __init__(self, rules: RulesSnapshot, clock: Callable[[], float]) -> None:
+    def __init__(self, rules: RulesSnapshot, clock: Callable[[], float], *, recorded: bool) -> None:
         self.rules = rules
         self._clock = clock
         self._metered = [[rule for rule in each.rules.values() if _asks(rule)] for each in rules.sets]
@@ -44,10 +45,15 @@ class UsagePlan:
             str(one): one for each in self._metered for rule in each for one in rule.conditions if _is_usage(one)
         }
         self.fields: tuple[UsageField, ...] = _fields(conditions.values())
+        self.blocks: dict[Any, Block] = {}
+        """What is at hand, by agent, or by agent and action."""
         self.by_tool: bool = any(one.tool for one in self.fields)
         places = {one.path: at for at, one in enumerate(self.fields)}
         self._conditions = [(one, places.get(one.field)) for one in conditions.values()]
         self._finds: dict[Answers, Find | None] = {}
+        known = len(self.fields) == len({one.field for one in conditions.values()})
+        self.simple: bool = bool(self.fields) and known and rules.plain and not recorded
+        """Whether a decision needs nothing but a number and `Block.find`."""
         self._plain = rules.shadow is None and sum(map(len, self._metered)) <= MOST_RULES
 
     def find(self, values: Sequence[float]) -> Find | None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from brain.kit.database import create_tables, reachable
 from brain.kit.schema import versioned
-from brain.kit.sql import CHUNK, add_to, insert_missing, upsert
+from brain.kit.sql import CHUNK, add_to, insert_missing
 
 SECONDS: Final[Mapping[str, int]] = {"minute": 60, "hour": 3_600, "day": 86_400}
 
@@ -90,7 +90,8 @@ class UsageStore:
                     granted[claim.row] = size(claim, first)
                     used[claim.row] = first + granted[claim.row]
                     found.append(Lease(first, first + granted[claim.row]))
-                upsert(db, counters, [_values(row, used[row], granted[row]) for row in rows])
+                values = [_values(row, used[row], granted[row]) for row in rows]
+                add_to(db, counters, values, (), ("used", "granted"))
         return found
 
     def give_back(self, unused: Mapping[Row, int]) -> None:
@@ -136,18 +137,25 @@ def _locked(db: sa.Connection, rows: Sequence[Row]) -> dict[Row, float]:
 
 def _used(db: sa.Connection, rows: Sequence[Row], *, lock: bool) -> dict[Row, float]:
     used = dict.fromkeys(rows, 0.0)
+    locking = lock and db.dialect.name == "postgresql"
+    if len(rows) == 1:
+        value = db.execute(_ONE_LOCKED if locking else _ONE, {"name": rows[0][0], "start": rows[0][1]}).scalar()
+        return {rows[0]: float(value or 0.0)}
     for at in range(0, len(rows), CHUNK):
         some = rows[at : at + CHUNK]
-        wanted = _SELECT_LOCKED if lock and db.dialect.name == "postgresql" else _SELECT
         given = {"names": [name for name, _ in some], "starts": sorted({start for _, start in some})}
-        for name, start, value in db.execute(wanted, given):
+        for name, start, value in db.execute(_MANY_LOCKED if locking else _MANY, given):
             if (name, start) in used:
                 used[name, start] = float(value)
     return used
 
 
-_SELECT = sa.select(counters.c.name, counters.c.window_start, counters.c.used).where(
+_ONE = sa.select(counters.c.used).where(
+    counters.c.name == sa.bindparam("name"), counters.c.window_start == sa.bindparam("start")
+)
+_ONE_LOCKED = _ONE.with_for_update()
+_MANY = sa.select(counters.c.name, counters.c.window_start, counters.c.used).where(
     counters.c.name.in_(sa.bindparam("names", expanding=True)),
     counters.c.window_start.in_(sa.bindparam("starts", expanding=True)),
 )
-_SELECT_LOCKED = _SELECT.order_by(counters.c.name, counters.c.window_start).with_for_update()
+_MANY_LOCKED = _MANY.order_by(counters.c.name, counters.c.window_start).with_for_update()

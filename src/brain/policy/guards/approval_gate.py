@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from brain.policy.approvals import COMPARABLE_VALUES, Approval, ApprovalStatus, canonical, unapprovable
 from brain.policy.decisions import Decision
 from brain.policy.guards.denials import action_denied, approval_required
-from brain.policy.guards.threads import in_event_loop, pause, run_in_thread
+from brain.policy.guards.threads import in_event_loop, pause, run_in_thread, run_ready
 
 if TYPE_CHECKING:
     from brain.policy.engine import PolicyEngine
@@ -66,6 +66,7 @@ class ApprovalGate:
             decision = self._decision
         else:
             answer = await self._answer()
+            await run_ready(self._engine, self._context)
             decision = self._concluded(answer)
             await run_in_thread(lambda: self._use(answer))
         self._check_unchanged(self._again())

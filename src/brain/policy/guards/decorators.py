@@ -16,13 +16,15 @@ from brain.policy.guards.threads import in_event_loop
 F = TypeVar("F", bound=Callable[..., Any])
 Begin = Callable[[DescribeCall, tuple[Any, ...], Mapping[str, Any]], Decision | ApprovalGate]
 """What a guard does with a call: the decision that lets it go on, or the question that a person has to answer first."""
+BeginAsync = Callable[[DescribeCall, tuple[Any, ...], Mapping[str, Any]], Awaitable[Decision | ApprovalGate]]
+"""The same where the event loop must not wait."""
 
 
-def wrapped(function: F, description: CallDescription, begin: Begin) -> F:
+def wrapped(function: F, description: CallDescription, begin: Begin, begin_async: BeginAsync) -> F:
     """`function` with the guard in front; classmethods and staticmethods are guarded inside."""
     if isinstance(function, (classmethod, staticmethod)):
-        return cast(F, type(function)(wrapped(function.__func__, description, begin)))
-    call = _Call(function, begin)
+        return cast(F, type(function)(wrapped(function.__func__, description, begin, begin_async)))
+    call = _Call(function, begin, begin_async)
     wrapper = _MAKERS[kind_of(function)](call)
     functools.update_wrapper(wrapper, function)
     wrapper.__guarded_action__ = description.action
@@ -35,12 +37,13 @@ class _Call:
 
     describe: DescribeCall
 
-    def __init__(self, function: Callable[..., Any], begin: Begin) -> None:
+    def __init__(self, function: Callable[..., Any], begin: Begin, begin_async: BeginAsync) -> None:
         self.function = function
         self.begin = begin
+        self.begin_async = begin_async
 
     async def allowed(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        found = self.begin(self.describe, args, kwargs)
+        found = await self.begin_async(self.describe, args, kwargs)
         if isinstance(found, ApprovalGate):
             await found.wait_async()
 

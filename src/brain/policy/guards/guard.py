@@ -18,6 +18,7 @@ from brain.policy.guards.approval_gate import ApprovalGate, ApprovalOptions
 from brain.policy.guards.decorators import wrapped
 from brain.policy.guards.denials import action_denied
 from brain.policy.guards.description import CallDescription, DescribeCall
+from brain.policy.guards.threads import run_ready
 from brain.policy.normalisation import normalise
 from brain.policy.provenance import Provenance
 
@@ -115,14 +116,24 @@ class Guard:
         agent: Agent | None = None,
     ) -> Decision:
         """As `check`, without blocking the event loop, of asyncio or trio. A denial waits for nothing."""
-        found = self._begin(lambda args, kwargs: (action, resource, params, agent), (), {})
+        found = await self._begin_async(lambda args, kwargs: (action, resource, params, agent), (), {})
         return await found.wait_async() if isinstance(found, ApprovalGate) else found
 
     def _begin(
         self, describe: DescribeCall, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Decision | ApprovalGate:
         """The decision that lets the call go on, or the question to be answered first. Raises ActionDenied."""
+        return self._decided(self.context(*describe(args, kwargs)), lambda: self.context(*describe(args, kwargs)))
+
+    async def _begin_async(
+        self, describe: DescribeCall, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Decision | ApprovalGate:
+        """As `_begin`, where the event loop must not wait."""
         context = self.context(*describe(args, kwargs))
+        await run_ready(self.engine, context)
+        return self._decided(context, lambda: self.context(*describe(args, kwargs)))
+
+    def _decided(self, context: dict[str, Any], again: Callable[[], dict[str, Any]]) -> Decision | ApprovalGate:
         if context.get("agent_id") in (None, ""):
             raise action_denied(NO_AGENT, self.engine.refuse(context, NO_AGENT), remedy=_NAME_AGENT)
         decision = self.engine.evaluate(context)
@@ -132,7 +143,7 @@ class Guard:
             self._provenance.called(_correlation_id(), context["action"])
         if not decision.requires_approval:
             return decision
-        return ApprovalGate(self._approval_options, decision, context, lambda: self.context(*describe(args, kwargs)))
+        return ApprovalGate(self._approval_options, decision, context, again)
 
     def __call__(
         self,
@@ -192,7 +203,7 @@ class Guard:
         return frameworks.by_name(guarded)
 
     def _wrapped(self, function: Callable[P, T], description: CallDescription) -> Callable[P, T]:
-        return wrapped(function, description, self._begin)
+        return wrapped(function, description, self._begin, self._begin_async)
 
 
 def _correlation_id() -> str | None:

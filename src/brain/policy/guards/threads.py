@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from trio import CapacityLimiter
     from trio.lowlevel import RunVar
+
+    from brain.policy.engine import PolicyEngine
 
 T = TypeVar("T")
 
@@ -68,6 +70,12 @@ async def run_in_thread(function: Callable[[], T]) -> T:
     from trio import to_thread
 
     return await to_thread.run_sync(function, limiter=_trio_limiter())
+
+
+async def run_ready(engine: PolicyEngine, context: Mapping[str, Any]) -> None:
+    """Have the engine ready for a decision on `context`, so that the event loop does not wait for a database."""
+    if not engine.ready(context):
+        await run_in_thread(functools.partial(engine.prepare, context))
 
 
 async def _in_thread_of_ours(function: Callable[[], T]) -> T:

@@ -179,12 +179,12 @@ class GuardedClient:
         """The first page from the wanted one on that has anything for the agent, without what it may not use."""
         await self._decide(method)
         async for page in self._pages(fetch, options):
-            shown = self._shown(method, page)
+            shown = await self._shown(method, page)
             if next(iter(shown.values())) or page.next_cursor is None:
                 break
         return page.model_copy(update=shown)
 
-    def _shown(self, method: str, page: Any) -> dict[str, list[Any]]:
+    async def _shown(self, method: str, page: Any) -> dict[str, list[Any]]:
         listing = LISTINGS[method]
         key, field = _snake(listing.key), _snake(listing.field)
         if method == "tools/list":
@@ -193,7 +193,7 @@ class GuardedClient:
             key: [
                 item
                 for item in getattr(page, key)
-                if self._decider.allows(self._names.item(listing, getattr(item, field)))
+                if await self._decider.allows(self._names.item(listing, getattr(item, field)))
             ]
         }
 

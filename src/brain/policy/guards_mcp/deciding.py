@@ -9,6 +9,7 @@ from brain.errors import BrainError
 from brain.logs import Log
 from brain.policy.decisions import Decision, refusal
 from brain.policy.guards import ActionDenied, Agent, Guard
+from brain.policy.guards.threads import run_ready
 from brain.policy.guards_mcp.methods import ActionRequest, Form
 from brain.policy.models import Condition, Rule
 from brain.policy.operators import Operator
@@ -37,9 +38,15 @@ class RequestDecider:
         except Exception as error:
             raise denied_by_fault("mcp_not_decided", request.actions[0], error) from error
 
-    def allows(self, request: ActionRequest) -> bool:
+    async def _ready(self, request: ActionRequest) -> None:
+        """Have the engine ready for the request by each of its names, so that deciding waits for no database."""
+        for action, resource in request.forms:
+            await run_ready(self._guard.engine, self._guard.context(action, resource, request.params, self._agent))
+
+    async def allows(self, request: ActionRequest) -> bool:
         """Whether the rules allow the action now: without an event. False when it cannot be decided."""
         try:
+            await self._ready(request)
             return self._strictest(request)[1].allowed
         except ActionDenied:
             return False
@@ -54,6 +61,7 @@ class RequestDecider:
             return
         passed: set[Form] = set()
         while True:  # a person's answer takes time: what the other names say by then counts, too
+            await self._ready(request)
             form, decision = self._strictest(request)
             if form in passed and decision.allowed:
                 return

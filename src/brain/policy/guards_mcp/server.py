@@ -186,16 +186,16 @@ class _Gate:
             items = page.get(listing.key)
             if not isinstance(items, list):
                 return page  # a result of an extension's, which is no list
-            page[listing.key] = [item for item in items if self._shown(listing, item)]
+            page[listing.key] = [item for item in items if await self._shown(listing, item)]
             cursor = page.get("nextCursor")
             if page[listing.key] or cursor is None or cursor in seen or len(seen) >= _PAGES:
                 return _private(ctx, page)
             seen.add(cursor)
             page = await _page(ctx, call_next, ctx.method, cursor)
 
-    def _shown(self, listing: Listing, item: Mapping[str, Any]) -> bool:
+    async def _shown(self, listing: Listing, item: Mapping[str, Any]) -> bool:
         name = item.get(listing.field)
-        return isinstance(name, str) and self.decider.allows(self._names.item(listing, name))
+        return isinstance(name, str) and await self.decider.allows(self._names.item(listing, name))
 
 
 def _refused(ctx: ServerRequestContext[Any, Any], error: ArgumentsRefused) -> dict[str, Any]:
