@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,12 +12,12 @@ from brain import Condition, Rule
 from brain.errors import InvalidInput
 from brain.kit.database import open_database
 from brain.policy.metered import MeteredEngine
-from brain.policy.usage import UsageMeter, usage_field
+from brain.policy.usage import IDLE, UsageMeter, usage_field
+from brain.policy.usage_store import SHARE
 from support.forks import in_child
 from support.processes import kill, spawn
-from support.usage_worker import pass_all
-
-HOUR = 3_600 * 480_000.0
+from support.usage_worker import HOUR, capped, pass_all, pass_some_and_stay, passed
+from support.waiting import wait_until
 
 
 def _engine(url: str, cap: int, field: str = "usage.calls.hour", now: list[float] | None = None) -> MeteredEngine:
@@ -27,15 +29,70 @@ def _engine(url: str, cap: int, field: str = "usage.calls.hour", now: list[float
     return engine
 
 
-def test_a_cap_holds_over_four_processes(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'u.db'}"
-    pipes = [multiprocessing.Pipe() for _ in range(4)]
-    started = [spawn(pass_all, url, 200, 80, 3, theirs) for _, theirs in pipes]
-    assert all(ours.poll(60) for ours, _ in pipes)
+def _ask(url: str, target: Callable[..., None], processes: int, tries: int, agents: int, cap: int) -> list[int]:
+    """How many calls of each agent pass in these processes, which are then killed."""
+    pipes = [multiprocessing.Pipe() for _ in range(processes)]
+    started = [spawn(target, url, cap, tries, agents, theirs) for _, theirs in pipes]
+    assert all(ours.poll(500) for ours, _ in pipes)
     totals = [sum(agent) for agent in zip(*(ours.recv() for ours, _ in pipes), strict=True)]
     for each in started:
         kill(each)
-    assert all(180 <= total <= 200 for total in totals), totals
+    return totals
+
+
+def test_a_cap_holds_over_processes_to_the_call(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'u.db'}"
+    totals = _ask(url, pass_all, 2, 90, 3, 200)
+    rest = passed(capped(url, 200), 201, 3)
+    assert [one + other for one, other in zip(totals, rest, strict=True)] == [200, 200, 200]
+
+
+def test_what_a_killed_process_had_leased_comes_back_with_the_next_window(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'u.db'}"
+    of_killed = _ask(url, pass_some_and_stay, 1, 60, 1, 400)
+    rest = passed(capped(url, 400), 500, 1)
+    assert of_killed == [60]
+    assert 400 - 2 * 400 // SHARE <= 60 + rest[0] <= 400
+    assert passed(capped(url, 400, lambda: HOUR + 3_600), 500, 1) == [400]
+
+
+def test_numbers_that_nobody_uses_go_back_to_the_others(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'u.db'}"
+    now = [HOUR]
+    idle, busy = _engine(url, 100, now=now), _engine(url, 100, now=now)
+    assert passed(idle, 3, 1) == [3]
+    assert passed(busy, 100, 1)[0] < 97
+    for _ in range(3):  # it looks: in use; idle; then the busy one looks whether there are numbers again
+        idle.meter.turn()
+        now[0] += IDLE
+        busy.meter.turn()
+    wait_until(lambda: passed(busy, 100, 1) != [0])
+    used = 100 - passed(capped(url, 100), 100, 1)[0]
+    assert used == 100
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_thousand_agents_never_pass_their_caps(database: str, tmp_path: Path, request: Any) -> None:
+    url = f"sqlite:///{tmp_path / 'u.db'}"
+    if database == "postgresql":
+        url = request.getfixturevalue("postgres").url
+    totals = _ask(url, pass_all, 4, 300, 1_000, 1_000)
+    print(f"{database}: between {min(totals)} and {max(totals)} of 1,000 pass, {sum(totals)} in all")
+    assert max(totals) <= 1_000
+    rest = passed(capped(url, 1_000), 1_001, 1_000)
+    assert {one + other for one, other in zip(totals, rest, strict=True)} == {1_000}
+
+
+@pytest.mark.long
+def test_killed_processes_never_let_a_cap_be_passed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'u.db'}"
+    totals = [0] * 20
+    for _ in range(20):
+        each = _ask(url, pass_some_and_stay, 2, 40, 20, 1_000)
+        totals = [one + other for one, other in zip(totals, each, strict=True)]
+    rest = passed(capped(url, 1_000), 1_001, 20)
+    assert max(one + other for one, other in zip(totals, rest, strict=True)) <= 1_000
 
 
 def test_threads_share_a_cap_and_a_new_window_begins_anew(tmp_path: Path) -> None:
