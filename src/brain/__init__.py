@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from brain.immune import HealthEvent, ImmuneService
     from brain.plugins import catalogue
     from brain.policy import Condition, PolicyEngine, Rule
+    from brain.policy.flow import CircuitOpen, LimitExceeded, breaker, limiter
     from brain.stream import DeliveryOptions, EventStream, Inbox
     from brain.threats import ThreatService
 
@@ -59,6 +60,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of the packa
             "brain.immune": ["HealthEvent", "ImmuneService"],
             "brain.plugins": ["catalogue"],
             "brain.policy": ["Condition", "PolicyEngine", "Rule"],
+            "brain.policy.flow": ["CircuitOpen", "LimitExceeded", "breaker", "limiter"],
             "brain.stream": ["DeliveryOptions", "EventStream", "Inbox"],
             "brain.threats": ["ThreatService"],
         },
@@ -74,6 +76,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of the packa
 
 __all__ = [
     "BrainError",
+    "CircuitOpen",
     "Condition",
     "Conflict",
     "DeliveryOptions",
@@ -86,6 +89,7 @@ __all__ = [
     "ImmuneService",
     "Inbox",
     "InvalidInput",
+    "LimitExceeded",
     "NotFound",
     "Pattern",
     "PolicyEngine",
@@ -95,7 +99,9 @@ __all__ = [
     "ThreatService",
     "Unavailable",
     "acting",
+    "breaker",
     "catalogue",
     "correlation",
     "in_the_wake_of",
+    "limiter",
 ]

@@ -21,10 +21,12 @@ on the command line each of them ends with exit code 2.
             OwnedElsewhere         409  another consumers' database has the group
             LeaseLost              409  the lease has ended, or somebody else has it
         Unavailable                503  a part that is needed does not answer
+            CircuitOpen            503  a circuit breaker is open, so the call was not tried
             Closed                 503  the stream is closed in this process
             TryLater               503  an outside service cannot do it now
                 NotYet             503  an outside service cannot take one message now, but takes others
             Tampered               503  the stored audit log contradicts itself
+        LimitExceeded              429  more calls than a limit lets through
         ActionDenied               403  the policy does not allow the action
             ApprovalRequired       403  the action waits for a person
             ActionDeniedHTTP       403  the same, as Starlette and FastAPI know it

@@ -180,6 +180,19 @@ class PolicyMeasures(Protocol):
         """End the containment of the agent that `by` made; what was done, in words."""
         ...
 
+    async def open_breaker(self, name: str, about: Mapping[str, str], *, until: float, reason: str, by: str) -> str:
+        """Open the circuit breaker until that Unix time, for decorated calls and for what `about` names; what was done.
+
+        `about` may have `resource`, `action` and `agent_id`.
+        """
+        ...
+
+    async def lower_limit(
+        self, name: str, about: Mapping[str, str], *, calls: int, window: str, until: float, reason: str, by: str
+    ) -> str:
+        """Let so many calls through in a minute, hour or day until that Unix time; what was done, in words."""
+        ...
+
     async def put_rule(self, rule: Mapping[str, Any], *, reason: str, by: str) -> str:
         """Put a rule, in the place of the one with its id, if there is one; what was done, in words."""
         ...

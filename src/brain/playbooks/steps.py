@@ -20,6 +20,7 @@ from brain.playbooks.records import Run
 
 OUTPUT_CHARACTERS = 500
 ANSWER_BYTES = 4096
+_ABOUT = ("resource", "action", "agent_id")
 
 
 class StepFailed(BrainError):
@@ -111,29 +112,32 @@ async def _rule(doing: Doing) -> str:
 
 
 async def _breaker(doing: Doing) -> str:
-    """A breaker is a rule that denies for a time, so every guard of the fleet obeys it at once."""
-    options = doing.options
-    name, seconds = str(options["breaker"]), float(options.get("seconds", 60))
+    """Every guard and every decorated call of the fleet obeys it at once."""
+    name, seconds = str(doing.options["breaker"]), float(doing.options.get("seconds", 60))
     until = doing.run.created_at + seconds  # the same in each attempt
-    conditions = [
-        {"field": field, "operator": "==", "value": options[field]}
-        for field in ("resource", "action", "agent_id")
-        if field in options
-    ]
-    if not conditions:
-        raise StepFailed("a breaker needs a resource, an action or an agent_id to deny")
-    rule = {
-        "id": f"breaker-{name}",
-        "name": f"Circuit breaker {name}",
-        "effect": "DENY",
-        "priority": 900_000,
-        "conditions": conditions,
-        "description": doing.reason,
-        "tags": ["breaker"],
-        "expires_at": until,
-    }
-    await doing.measures.put_rule(rule, reason=doing.reason, by=doing.by)
-    return f"breaker {name} is open for {seconds:g} s"
+    done = await doing.measures.open_breaker(name, _about(doing), until=until, reason=doing.reason, by=doing.by)
+    return f"{done} for {seconds:g} s"
+
+
+async def _limit(doing: Doing) -> str:
+    """Likewise; it ends by itself."""
+    options = doing.options
+    name, seconds = str(options["limit"]), float(options.get("seconds", 600))
+    done = await doing.measures.lower_limit(
+        name,
+        _about(doing),
+        calls=int(options["calls"]),
+        window=str(options.get("window", "minute")),
+        until=doing.run.created_at + seconds,
+        reason=doing.reason,
+        by=doing.by,
+    )
+    return f"{done} for {seconds:g} s"
+
+
+def _about(doing: Doing) -> dict[str, str]:
+    """What guards refuse."""
+    return {field: str(doing.options[field]) for field in _ABOUT if field in doing.options}
 
 
 async def _webhook(doing: Doing) -> str:
@@ -157,14 +161,8 @@ KINDS: Mapping[str, Kind] = {
     "call": Kind(_call, ("callback",), (), "callback"),
     "contain": Kind(_contain, ("agent",), ("seconds", "reason", "by"), "agent", idempotent=True),
     "lift": Kind(_lift, ("agent",), ("reason", "by"), "agent", idempotent=True),
-    "open_breaker": Kind(
-        _breaker,
-        ("breaker",),
-        ("seconds", "reason", "resource", "action", "agent_id"),
-        "breaker",
-        idempotent=True,
-        one_of=("resource", "action", "agent_id"),
-    ),
+    "open_breaker": Kind(_breaker, ("breaker",), ("seconds", "reason", *_ABOUT), "breaker", idempotent=True),
+    "lower_limit": Kind(_limit, ("limit", "calls"), ("window", "seconds", "reason", *_ABOUT), "limit", idempotent=True),
     "shadow_rule": Kind(_rule, ("rule",), ("reason",), "", idempotent=True),
     "webhook": Kind(_webhook, ("url",), ("body", "headers"), "url"),
     "ask": Kind(_ask, ("question",), (), "", idempotent=True),

@@ -12,6 +12,7 @@ from brain.kit.protocols import PolicyMeasures
 from brain.plugins import PluginContext
 from brain.policy.effects import acquire_engine, release_engine
 from brain.policy.engine import PolicyEngine
+from brain.policy.flow.state import breaker_rule, limit_rule
 from brain.policy.models import Rule
 
 T = TypeVar("T")
@@ -61,6 +62,28 @@ class PluginMeasures:
         def put(engine: PolicyEngine) -> str:
             engine.import_rules([new], by=by, note=reason)
             return f"rule {new.id} is there, in mode {new.mode.value}"
+
+        return await self._change(put)
+
+    async def open_breaker(self, name: str, about: Mapping[str, str], *, until: float, reason: str, by: str) -> str:
+        """Open the breaker; what was done. Raises InvalidInput and Unavailable."""
+        rule = breaker_rule(name, about, until, reason)
+
+        def put(engine: PolicyEngine) -> str:
+            engine.import_rules([rule], by=by, note=reason)
+            return f"breaker {name} is open"
+
+        return await self._change(put)
+
+    async def lower_limit(
+        self, name: str, about: Mapping[str, str], *, calls: int, window: str, until: float, reason: str, by: str
+    ) -> str:
+        """Lower the limit; what was done. Raises InvalidInput and Unavailable."""
+        rule = limit_rule(name, calls, window, until, reason, about)
+
+        def put(engine: PolicyEngine) -> str:
+            engine.import_rules([rule], by=by, note=reason)
+            return f"limit {name} is {calls} calls a {window}"
 
         return await self._change(put)
 

@@ -193,6 +193,24 @@ class PolicyEngine:
         """The rule or measure with that id. Raises NotFound."""
         return _known(self._snapshots.current.rules, rule_id)
 
+    def known_rule(self, rule_id: str) -> Rule | None:
+        """The rule or measure with that id, as known here; None when there is none."""
+        return self._snapshots.current.rules.get(rule_id)
+
+    def swap_rule(self, old: Rule | None, new: Rule | None, *, by: str | None = None, note: str = "") -> bool:
+        """Put `new` in the place of `old` (None: no rule) if just that is stored now; whether it was.
+
+        Of several processes that do so at once one succeeds. Raises InvalidInput, Unavailable.
+        """
+        rule = new or old
+        if rule is None:
+            return True
+        _check_not_reserved(rule)
+        planned = Change(old, new)
+        return bool(
+            self._repository.commit(lambda rules: [planned] if rules.get(rule.id) == old else [], by=by, note=note)
+        )
+
     def add_rule(self, rule: Rule, *, by: str | None = None, note: str = "", key: str | None = None) -> Rule:
         """Add a rule. Raises Conflict when its id is taken, Unavailable when the store does not answer.
 

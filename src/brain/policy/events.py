@@ -94,6 +94,30 @@ class RuleUpdated(RuleChange):
     ]
 
 
+class BreakerChange(TypedDict):
+    """A circuit breaker opened, lets one call try, or closed."""
+
+    name: Annotated[str, Meta(description="The breaker's name.")]
+    state: Annotated[str, Meta(description="open, half_open or closed.")]
+    rule_id: Annotated[str, Meta(description="The rule that refuses while it is open.")]
+    until: Annotated[float | None, Meta(description="Until when, in Unix seconds; null when it is closed.")]
+    reason: Annotated[str, Meta(description="Why, in words.")]
+    by: NotRequired[Annotated[str, Meta(description="Who changed it.")]]
+
+
+class LimitChange(TypedDict):
+    """A rate limit was lowered or given up."""
+
+    name: Annotated[str, Meta(description="The limit's name.")]
+    calls: Annotated[int | None, Meta(description="How many calls are let through in a window; null: as before.")]
+    window: Annotated[str, Meta(description="minute, hour or day.")]
+    agent_id: Annotated[str | None, Meta(description="The agent whose limit it is; null: everybody's.")]
+    rule_id: Annotated[str, Meta(description="The rule that limits.")]
+    until: Annotated[float | None, Meta(description="Until when, in Unix seconds; null when it is given up.")]
+    reason: Annotated[str, Meta(description="Why, in words.")]
+    by: NotRequired[Annotated[str, Meta(description="Who changed it.")]]
+
+
 class ApprovalStep(TypedDict):
     """One step of a person's approval of one action."""
 
@@ -231,6 +255,36 @@ APPROVAL_USED = _seldom(
     "approval_used", ApprovalStep, "The approved action was let through; an approval counts once.", _GRANTED
 )
 
+BREAKER_CHANGED = _seldom(
+    "breaker_changed",
+    BreakerChange,
+    "A circuit breaker opened, lets one call try, or closed.",
+    {
+        "name": "billing",
+        "state": "open",
+        "rule_id": "breaker-billing",
+        "until": 1703001594.5,
+        "reason": "TimeoutError: no answer in 5 s",
+        "by": "breaker:billing",
+    },
+    Priority.HIGH,
+)
+LIMIT_CHANGED = _seldom(
+    "limit_changed",
+    LimitChange,
+    "A rate limit was lowered for a time, or given up.",
+    {
+        "name": "search",
+        "calls": 10,
+        "window": "minute",
+        "agent_id": "agent-7",
+        "rule_id": "limit-search-agent-7",
+        "until": 1703001594.5,
+        "reason": "playbook slow-down, run run_5f2c9b1e40a7d316",
+        "by": "playbook:slow-down",
+    },
+)
+
 EVENTS: tuple[EventType[Any], ...] = (
     RULE_EVALUATED,
     RULE_CREATED,
@@ -245,4 +299,6 @@ EVENTS: tuple[EventType[Any], ...] = (
     APPROVAL_REFUSED,
     APPROVAL_EXPIRED,
     APPROVAL_USED,
+    BREAKER_CHANGED,
+    LIMIT_CHANGED,
 )

@@ -20,6 +20,7 @@ from brain.policy.events import (
     RulesRestored,
     RuleUpdated,
 )
+from brain.policy.flow.announced import flow_drafts
 from brain.policy.gc_pause import gc_paused
 from brain.policy.history import VERSIONS, Change, History
 from brain.policy.models import Rule, changes
@@ -274,6 +275,7 @@ def _drafts(change: Change, by: str | None, note: str, switch: bool) -> Iterator
         payload["by"] = by
     if note:
         payload["note"] = note
+    yield from flow_drafts(change, by, note)
     if new is None:
         yield EventDraft(RULE_DELETED, payload)
     elif old is None:

@@ -6,7 +6,6 @@ database, fewer the nearer the cap: so a number is given once, and no cap is pas
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 import weakref
@@ -21,7 +20,7 @@ from brain.errors import BrainError, InvalidInput, Unavailable
 from brain.kit.database import BUSY_SECONDS
 from brain.logs import Log
 from brain.policy.usage_counters import BLOCK, Amount, Block, Calls, Plan
-from brain.policy.usage_store import SECONDS, Lease, Row, UsageStore, window_start
+from brain.policy.usage_store import SECONDS, Lease, Row, UsageStore, digest, window_start
 from brain.store import forking
 
 log: Log = Log("brain.policy")
@@ -42,8 +41,6 @@ long a database that is away is not asked again."""
 
 PATIENCE: Final = BUSY_SECONDS + 5.0
 """How many seconds a decision waits for a lease: longer than the database waits for another writer."""
-
-_TEXT = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +72,7 @@ def usage_field(path: str, bounds: Iterable[float] = ()) -> UsageField:
 
 
 def _name(kind: str, window: str, agent: str, tool: str | None) -> str:
-    return "\x1f".join((kind, window, _short(agent), "" if tool is None else f"={_short(tool)}"))
-
-
-def _short(text: str) -> str:
-    """The text as a part of a key that every database takes: of one that is too long or odd a digest."""
-    if len(text) <= _TEXT and text.isprintable():
-        return text
-    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+    return "\x1f".join((kind, window, digest(agent), "" if tool is None else f"={digest(tool)}"))
 
 
 class _Wish:
@@ -106,7 +96,7 @@ class UsageMeter(forking.Part):
 
     def __init__(self, database: sa.Engine, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
-        self._store = UsageStore(database, clock)
+        self.store = UsageStore(database, clock)
         self.keeps_time: bool = clock is time.time
         """Whether the meter's thread knows when a window ends: its clock is the machine's."""
         self._changing = forking.ForkLock(forking.Level.SERVICE)
@@ -174,7 +164,7 @@ class UsageMeter(forking.Part):
         }
         if more:
             with self._writing:
-                self._store.add(more)
+                self.store.add(more)
             with self._changing:
                 for name, _ in more:
                     if isinstance(known := self._counters.get(name), Amount):
@@ -186,6 +176,10 @@ class UsageMeter(forking.Part):
             for each in self._counters.values():
                 self._let_go(each)
             self._counters.clear()
+            thread = self._thread
+        self._wake.set()
+        if thread is not None:
+            thread.join(PATIENCE)  # it may be leasing just now
         self.turn()
 
     # In memory, under the lock
@@ -277,14 +271,18 @@ class UsageMeter(forking.Part):
         found: Mapping[Row, float] = {}
         with self._writing:
             if unused:
-                self._store.give_back(unused)
+                self.store.give_back(unused)
             if calls:
-                leases = self._store.lease([each.claim() for each in calls])
+                leases = self.store.lease([each.claim() for each in calls])
             if read:
-                found = self._store.read([each.row for each in read])
+                found = self.store.read([each.row for each in read])
         with self._changing:
             for each, lease in zip(calls, leases, strict=True):
-                each.leased(lease)
+                if self._counters.get(each.row[0]) is each:
+                    each.leased(lease)
+                else:  # it was let go meanwhile
+                    self._unused[each.row] = self._unused.get(each.row, 0) + lease.end - lease.first
+                    self._wake.set()
             for one in read:
                 if isinstance(one, Amount):
                     one.read(found[one.row], now + FRESH)

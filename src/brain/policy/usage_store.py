@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ SHARE: Final = 8
 
 LEAST: Final = 64
 """A lease is at least so small a part of the bound, and at least one call."""
+
+_TEXT: Final = 250
+_FOR_EVER: Final = 2**53
+"""The window of a bucket, which has none."""
 
 metadata: sa.MetaData = versioned("usage")
 counters: sa.Table = sa.Table(
@@ -53,6 +58,13 @@ class Lease(NamedTuple):
     end: int
 
 
+def digest(text: str) -> str:
+    """The text as a part of a key that every database takes: of one that is too long or odd a digest."""
+    if len(text) <= _TEXT and text.isprintable():
+        return text
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
 def window_start(window: str, now: float) -> int:
     """The Unix second at which the window of that moment begins."""
     return int(now // SECONDS[window]) * SECONDS[window]
@@ -66,6 +78,18 @@ def size(claim: Claim, used: int) -> int:
     if left <= 0:
         return 1
     return min(claim.want, left, max(left // SHARE, int(claim.bound) // LEAST, 1))
+
+
+def filled(full: float, speed: float, burst: float, want: int, now: float) -> tuple[int, float, float]:
+    """Tokens from a bucket that is full again at `full`: how many, when it is full then, and the wait for the next.
+
+    It is the generic cell rate algorithm: https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm
+    """
+    full = max(full, now)
+    room = int((burst - (full - now) * speed) + 1e-9)
+    granted = max(0, min(want, room))
+    wait = 0.0 if granted else (full - now) - (burst - 1) / speed
+    return granted, full + granted / speed, wait
 
 
 class UsageStore:
@@ -115,12 +139,28 @@ class UsageStore:
             with self._database.begin() as db:
                 add_to(db, counters, [_values(row, amount) for row, amount in sorted(amounts.items())], ("used",))
 
+    def fill(self, bucket: str, speed: float, burst: float, want: int, now: float) -> tuple[int, float]:
+        """Up to `want` tokens of a shared bucket that gets `speed` a second, and the wait for one where there is none.
+
+        Its row says when the bucket is full again, in Unix seconds.
+        """
+        row = (f"bucket\x1f{digest(bucket)}", _FOR_EVER)
+        with reachable(self._database):
+            self._make()
+            with self._database.begin() as db:
+                granted, full, wait = filled(_locked(db, [row])[row], speed, burst, want, now)
+                if granted:
+                    add_to(db, counters, [_values(row, full, granted)], (), ("used", "granted"))
+        return granted, wait
+
     def _make(self) -> None:
         """Make the tables at the first use, and let go of windows that are long over."""
         if not self._made:
             create_tables(self._database, metadata)
             with self._database.begin() as db:
-                db.execute(sa.delete(counters).where(counters.c.window_start < self._clock() - 2 * SECONDS["day"]))
+                old = self._clock() - 2 * SECONDS["day"]
+                full = sa.and_(counters.c.window_start == _FOR_EVER, counters.c.used < old)
+                db.execute(sa.delete(counters).where(sa.or_(counters.c.window_start < old, full)))
             self._made = True
 
 
