@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from brain.exports import lazy
 
 if TYPE_CHECKING:
-    from brain.policy.flow.breaker import Breaker, CircuitOpen, breaker
-    from brain.policy.flow.limiter import Limiter, LimitExceeded, limiter
+    from brain.policy.flow.bucket import Limiter, LimitExceeded, limiter
+    from brain.policy.flow.circuit import Breaker, CircuitOpen, breaker
 else:
     __getattr__ = lazy(
         __name__,
         {
-            "brain.policy.flow.breaker": ["Breaker", "CircuitOpen", "breaker"],
-            "brain.policy.flow.limiter": ["LimitExceeded", "Limiter", "limiter"],
+            "brain.policy.flow.circuit": ["Breaker", "CircuitOpen", "breaker"],
+            "brain.policy.flow.bucket": ["LimitExceeded", "Limiter", "limiter"],
         },
     )
 
