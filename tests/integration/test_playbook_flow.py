@@ -1,4 +1,4 @@
-"""Playbooks lower a rate limit and open a circuit breaker: decorated calls and guards obey, and it is told by events."""
+"""Playbooks lower a rate limit and open a breaker: decorated calls and guards obey, and events say so."""
 
 from __future__ import annotations
 
