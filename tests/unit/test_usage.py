@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +13,12 @@ import pytest
 from brain import Condition, Rule
 from brain.errors import InvalidInput
 from brain.kit.database import open_database
+from brain.policy.decision_record import recorded_context
+from brain.policy.guards import ActionDenied, Guard
 from brain.policy.metered import MeteredEngine
 from brain.policy.usage import IDLE, UsageMeter, usage_field
 from brain.policy.usage_store import SHARE
+from brain.testing import RecordingStream
 from support.forks import in_child
 from support.processes import kill, spawn
 from support.usage_worker import HOUR, capped, pass_all, pass_some_and_stay, passed
@@ -149,3 +154,53 @@ def test_a_forked_child_counts_with_numbers_of_its_own(tmp_path: Path) -> None:
     of_child = in_child(passed)
     assert of_child + passed() + 1 <= 1_000
     assert of_child == 700
+
+
+async def test_a_guard_leases_in_a_thread_and_not_on_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = _engine(f"sqlite:///{tmp_path / 'u.db'}", 40)
+    guard = Guard(engine, agent="a")
+    leasing, go_on = threading.Event(), threading.Event()
+    lease = engine.meter.store.lease
+
+    def slow(*args: Any) -> Any:
+        leasing.set()
+        assert go_on.wait(60)
+        return lease(*args)
+
+    monkeypatch.setattr(engine.meter.store, "lease", slow)
+    first = asyncio.create_task(guard.check_async("x"))
+    assert await asyncio.to_thread(leasing.wait, 60)  # the loop runs while the database takes its time
+    go_on.set()
+    assert (await first).allowed
+    for _ in range(39):
+        await guard.check_async("x")
+    with pytest.raises(ActionDenied, match="Cap"):
+        await guard.check_async("x")
+
+
+def test_records_have_the_usage_and_each_operator_its_answer(tmp_path: Path) -> None:
+    stream = RecordingStream()
+    engine = MeteredEngine(UsageMeter(open_database(f"sqlite:///{tmp_path / 'u.db'}"), clock=lambda: HOUR), stream)
+    engine.add_rule(Rule(id="all", name="All", effect="ALLOW"))
+    third = [Condition("usage.tool.calls.day", "in", [2]), Condition("resource", "==", "db")]
+    engine.add_rule(Rule(id="third", name="Third", effect="WARN", priority=1, conditions=third))
+    context = {"agent_id": "a", "agent_role": "", "action": "x", "resource": "db", "environment": {}, "params": {}}
+    assert [engine.evaluate(context).rule_id for _ in range(5)] == ["all", "all", "third", "all", "all"]
+    assert engine.evaluate({**context, "action": "y"}).rule_id == "all"
+    recorded = [one.payload for one in stream.get_events_by_type("policy.rule_evaluated")]
+    assert [one["extra"] for one in recorded] == [
+        {"usage": {"tool": {"calls": {"day": number}}}} for number in (0, 1, 2, 3, 4, 0)
+    ]
+    assert recorded_context(recorded[0])["usage"] == {"tool": {"calls": {"day": 0}}}
+
+
+def test_the_programs_of_the_page_run(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "usage.md").read_text()
+    programs = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    for program in programs:
+        exec(compile(program, "docs/usage.md", "exec"), {"__name__": "__main__"})
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[:5] == ["[True, True, False]", "A B", "again in 6 s", "failed", "failed"]
+    assert shown[-1] == "breaker-billing"

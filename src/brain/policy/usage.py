@@ -171,7 +171,7 @@ class UsageMeter(forking.Part):
                         known.forget()
 
     def close(self) -> None:
-        """Give back what is leased and not used. What is decided afterwards leases anew. Never raises."""
+        """Give back what is leased and not used. What is decided afterwards leases again. Never raises."""
         with self._changing:
             for each in self._counters.values():
                 self._let_go(each)
