@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from brain import limits
 from brain.charter import Event, Severity
+from brain.threats.models import EVENTS_NAMED, EVIDENCE_EVENTS
 from brain.threats.service import ThreatService
 from brain.threats.sightings import Sighting
 
@@ -92,6 +93,7 @@ def _sighting(name: str, batch: Mapping[str, float], last: Event) -> Sighting:
             "last_action": _short(last.payload.get("action")),
             "last_resource": _short(last.payload.get("resource")),
             "last_rule_id": _short(last.payload.get("rule_id")),
+            EVIDENCE_EVENTS: list(batch)[-EVENTS_NAMED:],
         },
     )
 
