@@ -1,4 +1,4 @@
-"""The story of a correlation id: what all plug-ins told under it, each event below the one that caused it.
+"""The story of a correlation id: what all plug-ins said under it, each event below the one that caused it.
 
 `brain events trace`, `brain threats show` and GET /api/threats/{threat_id}/story are made from this.
 """
@@ -37,7 +37,7 @@ def find_story(
 ) -> Story:
     """The events with this correlation id, and those whose ids are `evidence`. Blocks. Raises Unavailable.
 
-    Of more than `most` events the first and the last half are told. `since` is in Unix seconds.
+    Of more than `most` events the first and the last half are given. `since` is in Unix seconds.
     """
     if most is None:
         found, whole = {one.position: one for one in find_timeline(backend, correlation_id, since)}, True
@@ -54,8 +54,8 @@ def _ends(backend: Backend, query: EventQuery, most: int) -> tuple[dict[str, Sto
     if first.following is None:
         return {one.position: one for one in first.events}, True
     last = read(backend, query, Stretch(newest_first=True), most // 2, SEARCHED)
-    told = [*first.events[: most - most // 2], *last.events]
-    return {one.position: one for one in told}, False
+    shown = [*first.events[: most - most // 2], *last.events]
+    return {one.position: one for one in shown}, False
 
 
 def step_row(step: CausalStep) -> dict[str, Any]:

@@ -84,8 +84,8 @@ def _add_story(router: APIRouter, service: ThreatService, stream: EventStream) -
         found = await stream.call_reader(
             find_story, stream.backend, threat.correlation_id, most=limit, evidence=threat.evidence_events
         )
-        told = {"correlation_id": threat.correlation_id, "whole": found.whole, "steps": [*map(step_row, found.steps)]}
-        return Response(msgspec.json.encode(told), media_type="application/json")
+        answer = {"correlation_id": threat.correlation_id, "whole": found.whole, "steps": [*map(step_row, found.steps)]}
+        return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
 def _add_reading(router: APIRouter, service: ThreatService) -> None:

@@ -118,14 +118,14 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def evidence_events(self) -> list[str]:
-        """The ids of the events that it was last detected by, as far as the detector names them."""
+        """The ids of the events that it was detected by, as far as the detector names them: the first and the last."""
         named = self.metadata.get(EVIDENCE_EVENTS)
         return [one for one in named if isinstance(one, str)][:EVENTS_NAMED] if isinstance(named, list) else []
 
     @property
     def detect_seconds(self) -> float | None:
         """Seconds from the first evidence to detection; null where the detector does not say when that was."""
-        first = self.metadata.get("first_seen")
+        first = self.metadata.get(FIRST_SEEN)
         return self.detected_at - first if isinstance(first, int | float) and 0 < first <= self.detected_at else None
 
     @property
@@ -147,6 +147,8 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
 
 HISTORY = 100
 COMMENTS = 50
+FIRST_SEEN = "first_seen"
+"""The key of `metadata` under which a detector says when the first evidence is from, in Unix seconds."""
 EVIDENCE_EVENTS = "evidence_events"
 """The key of `metadata` under which a detector names events, which may have other correlation ids than the threat."""
 EVENTS_NAMED = 20

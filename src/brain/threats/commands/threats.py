@@ -214,6 +214,7 @@ def _print_list(threats: list[Threat]) -> None:
 
 def _print_threat(threat: Threat) -> None:
     from brain.kit.cli.text import printable
+    from brain.threats.models import EVIDENCE_EVENTS  # the story shows these
 
     lines = [
         ("type", threat.type),
@@ -227,7 +228,7 @@ def _print_threat(threat: Threat) -> None:
         ("mitigated", _time(threat.mitigated_at) if threat.mitigated_at is not None else "no"),
         ("time to detect, investigate, mitigate", ", ".join(map(_seconds, _stages(threat)))),
         ("correlation id", threat.correlation_id),
-        *((name, str(value)) for name, value in threat.metadata.items()),
+        *((name, str(value)) for name, value in threat.metadata.items() if name != EVIDENCE_EVENTS),
     ]
     lines += [
         (_time(step.at), f"{step.old} -> {step.new}  {step.reason}".rstrip() + _by(step.by)) for step in threat.history
