@@ -19,8 +19,8 @@ from brain.playbooks.tables import STEPS
 from support.playing import playing
 from support.waiting import DEADLINE, until
 
-LEASE = 0.6
-"""Seconds: what a killed worker held is soon another's."""
+LEASE = 1.0
+"""Seconds: what a killed worker held is soon another's, and one short of CPU keeps what it holds."""
 PLAYBOOK = """
 playbooks:
   - name: kept

@@ -80,6 +80,7 @@ export function createThreat(source, story, live, changed) {
       syncList(facts, factsOf(threat), ([name]) => name, ([name, value]) => h("li", {}, `${name} `, h("b", {}, value)));
       syncList(moves, threat.allowed_moves, (status) => status, (status) => h("button", { class: "button small", onclick: () =>
         act(moves, "status", () => ({ status, reason: reason.value.trim() }), `Threat from ${threat.source} is now ${status}.`) }, VERBS[status] ?? status));
+      moves.parentElement.hidden = threat.allowed_moves.length === 0; // the end of its way
       if (assignee !== document.activeElement) assignee.value = threat.assignee ?? "";
       fill("comments", threat.comments.toReversed(), ({ id }) => id, noted);
       fill("moves", threat.history.map((move, number) => ({ ...move, number })).reverse(), ({ number }) => number, (move) =>
