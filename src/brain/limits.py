@@ -100,7 +100,7 @@ REASON = _bound(
     "characters",
     "It is shown with every event about it.",
 )
-NOTE = _bound("A note on an incident", 2_000, "characters", "It is a comment in ticket systems.")
+NOTE = _bound("A note on an incident, a comment on a threat", 2_000, "characters", "It is a comment in ticket systems.")
 TEXT = _bound(
     "A description, a message, the reason of a measure or an answer, a text of a context's own fields (agent_id, ...)",
     10_000,

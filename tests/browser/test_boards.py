@@ -7,6 +7,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
+from browser.looks import check_looks
 from browser.page import open_page
 from browser.site import Site
 
@@ -56,6 +57,32 @@ def test_a_threat_is_moved_by_its_buttons(tab: Page, site: Site) -> None:
     moved.get_by_role("link", name="Timeline").click()
     told = tab.locator("#inspector .timeline .event-type", has_text=re.compile(r"^threat\."))
     expect(told).to_have_text(["threat.detected", "threat.status_changed", "threat.escalated"])
+    tab.keyboard.press("Escape")
+
+    moved.get_by_role("link", name="ssh_brute_force").click()
+    threat_page = tab.get_by_role("article")
+    expect(threat_page.get_by_role("heading", name="ssh_brute_force from 203.0.113.50")).to_be_focused()
+    threat_page.get_by_label("Assignee").fill("ann")
+    threat_page.get_by_role("button", name="Assign").click()
+    expect(threat_page.locator(".facts")).to_contain_text("assignee ann")
+    threat_page.get_by_role("textbox", name="Comment").fill("<b>the provider</b> is informed")
+    threat_page.get_by_role("button", name="Add comment").click()
+    comments = threat_page.get_by_role("region", name="Comments 1")
+    expect(comments.locator("li")).to_contain_text("<b>the provider</b> is informed")
+    story = threat_page.get_by_role("region", name=re.compile("What happened")).locator(".event-type")
+    expect(story.filter(has_text=re.compile("^threat"))).to_have_text(
+        [
+            "threat.detected",
+            "threat.status_changed",
+            "threat.escalated",
+            "threat.assigned",
+            "threat.commented",
+        ]
+    )
+    check_looks(tab, "a threat")
+    site.move(threat["id"], "MITIGATED")  # by someone else
+    expect(story.filter(has_text="threat.mitigated")).to_be_visible()
+    expect(threat_page.locator(".facts")).to_contain_text("to mitigate")
 
 
 def test_a_move_that_someone_else_overtook_is_refused_in_words(tab: Page, site: Site) -> None:

@@ -138,12 +138,20 @@ async def test_a_key_counts_for_one_path(client: httpx.AsyncClient) -> None:
     assert (moved.status_code, replayed(moved)) == (200, False)
 
 
-async def test_a_note_is_added_once(client: httpx.AsyncClient) -> None:
+async def test_a_note_and_a_comment_are_added_once(client: httpx.AsyncClient) -> None:
     incident = (await client.post("/api/incidents", json={"title": "Noted"})).json()
-    path, note = f"/api/incidents/{incident['id']}/notes", {"text": "seen", "by": "ann"}
-    first = await client.post(path, json=note, headers={KEY: "note"})
-    again = await client.post(path, json=note, headers={KEY: "note"})
-    assert (again.status_code, again.content, replayed(again)) == (201, first.content, True)
+    threat = (await client.post("/api/threats", json=THREAT)).json()
+    for path, note in (
+        (f"/api/incidents/{incident['id']}/notes", {"text": "seen", "by": "ann"}),
+        (f"/api/threats/{threat['id']}/comments", {"text": "seen"}),
+    ):
+        first = await client.post(path, json=note, headers={KEY: "note"})
+        again = await client.post(path, json=note, headers={KEY: "note"})
+        assert (again.status_code, again.content, replayed(again)) == (201, first.content, True)
+    story = (await client.get(f"/api/threats/{threat['id']}/story")).json()
+    assert story["correlation_id"] == threat["correlation_id"]
+    assert story["whole"]
+    assert {step["event"]["meta"]["correlation_id"] for step in story["steps"]} <= {threat["correlation_id"]}
 
 
 async def test_a_refusal_is_answered_again(client: httpx.AsyncClient) -> None:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from brain import Condition, Event, Rule, correlation
 from brain.charter import Severity
+from brain.connectors.webhook import verify
+from brain.errors import InvalidInput
+from brain.playbooks.loading import read_yaml
+from brain.secret import Secret
 from brain.threats.service import ThreatService
 from support.playing import playing
+from support.scripted import Reply, ScriptedServer
 
 RESTART = """
 playbooks:
@@ -23,6 +32,16 @@ playbooks:
       event: immune.event_published
       where: {payload.module: "${payload.module}", payload.severity: INFO}
       within: 30
+"""
+
+
+WEBHOOK = """
+playbooks:
+  - name: tell-others
+    trigger: immune.critical_event
+    steps:
+      - webhook: {url: "%s/hook", body: {module: "${payload.module}"}, key: {env: HOOK_KEY}}
+        idempotent: true
 """
 
 
@@ -57,6 +76,29 @@ async def test_a_failure_is_healed_by_a_command_and_verified_under_its_own_story
             f"playbook.{name}" for name in ("started", "step_started", "step_ended", "ended")
         ]
         assert {one.correlation_id for one in told} == {"story-billing"}
+
+
+async def test_a_webhook_is_signed_and_tried_again_under_the_same_key(tmp_path: Path, monkeypatch: Any) -> None:
+    key = "a key of more than 24 letters"
+    monkeypatch.setenv("HOOK_KEY", key)
+    async with ScriptedServer() as receiver:
+        receiver.replies = [Reply(503), Reply(200, "{}")]
+        async with playing(tmp_path, WEBHOOK % receiver.url, shipped=False) as here:
+            here.stream.publish(failure())
+            (ended,) = await here.of("playbook.ended")
+            assert ended.payload["state"] == "SUCCEEDED"
+            assert key not in str(await here.events("*"))
+    tried = []
+    for request in receiver.requests:
+        head, _, body = request.partition("\r\n\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in head.splitlines()[1:])
+        exact = dict(line.split(": ", 1) for line in head.splitlines()[1:])
+        signature = next(value for name, value in exact.items() if name.lower() == "webhook-signature")
+        id = verify([Secret(key)], {**headers, "webhook-signature": signature}, body.encode(), time.time())
+        tried.append((id, headers["idempotency-key"], body))
+    assert tried == [(tried[0][0], f"{ended.payload['run_id']}-1", '{"module":"billing"}')] * 2
+    with pytest.raises(InvalidInput, match="key needs"):
+        read_yaml(WEBHOOK.replace("{env: HOOK_KEY}", key) % "http://x", "a test")
 
 
 async def test_an_escalated_threat_contains_its_agent_until_it_is_mitigated(tmp_path: Path) -> None:

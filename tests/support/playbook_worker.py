@@ -17,10 +17,10 @@ from brain.kit.database import reading
 from brain.playbooks.records import counts
 from brain.playbooks.tables import STEPS
 from support.playing import playing
-from support.waiting import until
+from support.waiting import DEADLINE, until
 
-LEASE = 0.6
-"""Seconds: what a killed worker held is soon another's."""
+LEASE = 1.0
+"""Seconds: what a killed worker held is soon another's, and one short of CPU keeps what it holds."""
 PLAYBOOK = """
 playbooks:
   - name: kept
@@ -51,16 +51,17 @@ def _keep(key: str) -> None:
         effects.write(f"{key}\n")
 
 
-def work(folder: str, wanted: int, going: Connection) -> None:
+def work(folder: str, database: str, wanted: int, going: Connection) -> None:
     """Run playbooks in this folder; says `going` at its first step, and `done` once `wanted` runs are over."""
     os.chdir(folder)
     logging.disable()
-    asyncio.run(_work(Path(folder), wanted, going))
+    asyncio.run(_work(Path(folder), database, wanted, going))
 
 
-async def _work(folder: Path, wanted: int, going: Connection) -> None:
+async def _work(folder: Path, database: str, wanted: int, going: Connection) -> None:
     budgets = {"per_story": 10_000, "per_hour": 100_000}
-    async with playing(folder, PLAYBOOK, lease_seconds=LEASE, shipped=False, **budgets) as here:
+    given = {"database": database, "lease_seconds": LEASE, "shipped": False}
+    async with playing(folder, PLAYBOOK, **given, **budgets) as here:
         began = time.time()
 
         def at_it() -> bool:
@@ -75,5 +76,5 @@ async def _work(folder: Path, wanted: int, going: Connection) -> None:
                 found = counts(db)
             return sum(found.get(state, 0) for state in ("SUCCEEDED", "FAILED")) >= wanted
 
-        await until(over)
+        await until(over, max(DEADLINE, min(float(wanted), 3600.0)))  # many runs take long
     going.send("done")

@@ -43,13 +43,15 @@ class Playing:
 
 
 @asynccontextmanager
-async def playing(folder: Path, yaml: str = "", *, lease_seconds: float = 10.0, **table: Any) -> AsyncIterator[Playing]:
+async def playing(
+    folder: Path, yaml: str = "", *, lease_seconds: float = 10.0, database: str = "", **table: Any
+) -> AsyncIterator[Playing]:
     """Playbooks of this text in YAML, besides those of the package unless `shipped=False`."""
     if yaml:
         (folder / "playbooks.yaml").write_text(yaml)
         table["files"] = (str(folder / "playbooks.yaml"),)
     url = f"sqlite:///{folder}/brain.db"
-    settings = load_settings(stream=url, database=f"sqlite:///{folder}/consumers.db")
+    settings = load_settings(stream=url, database=database or f"sqlite:///{folder}/consumers.db")
     settings = settings.model_copy(update={"playbooks": PlaybookSettings(**table)})
     async with EventStream.open(url, journal=folder / "journal") as stream:
         with closing(open_store(url)) as store, plugin_context(stream, store, settings) as context:

@@ -148,6 +148,7 @@ def test_an_allowed_decision_in_ocsf(action: str, activity: int, name: str | Non
         ("threat.escalated", {}, 2, (2, "In Progress")),
         ("threat.mitigated", {}, 3, (4, "Resolved")),
         ("threat.status_changed", {"new_status": "IGNORED"}, 3, (3, "Suppressed")),
+        ("threat.commented", {"status": "RESOLVED", "text": "seen"}, 2, (4, "Resolved")),
     ],
 )
 def test_a_threat_in_ocsf(event_type: str, more: dict[str, Any], activity: int, status: tuple[int, str]) -> None:

@@ -50,10 +50,13 @@ async def test_the_denial_that_completes_the_number_makes_the_threat_in_its_stor
 async def test_further_denials_grow_the_same_threat() -> None:
     service = ThreatService()
     detection = DenialDetection(service, at_least=5)
-    for number in range(104):
-        await detection.handle(denial(at=1_000.0 + number / 100))
+    denials = [denial(at=1_000.0 + number / 100) for number in range(104)]
+    for event in denials:
+        await detection.handle(event)
     threat = await only(service)
     assert threat.metadata["evidence"] == {"denials": 100}  # four are not yet a batch
+    assert threat.metadata["first_seen"] == 1_000.0
+    assert threat.evidence_events == [event.id for event in (*denials[:10], *denials[90:100])]
     assert threat.severity is Severity.CRITICAL
 
 

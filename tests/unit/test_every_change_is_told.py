@@ -239,6 +239,11 @@ THREATS: dict[str, list[tuple[Act, tuple[str, ...]]]] = {
         (moved("MITIGATED"), ("threat.status_changed", "threat.mitigated")),
         (refused(moved("OPEN")), NONE),
     ],
+    "assign": [
+        (lambda w: w.threats.assign(w.threat.id, "ann"), ("threat.assigned",)),
+        (lambda w: w.threats.assign(w.threat.id, " "), NONE),
+    ],
+    "comment": [(lambda w: w.threats.comment(w.threat.id, "a"), ("threat.commented",))],
     "get_threat": [(lambda w: w.threats.get_threat(w.threat.id), NONE)],
     "list_threats": [(lambda w: w.threats.list_threats(), NONE)],
     "get_stats": [(lambda w: w.threats.get_stats(), NONE)],
@@ -350,6 +355,7 @@ KEYED: list[tuple[type, type, str, KeyedAct]] = [
         ),
     ),
     (ThreatService, Stored, "create_threat", lambda w, key, text: w.threats.create_threat("t", text, key=key)),
+    (ThreatService, Stored, "comment", lambda w, key, text: w.threats.comment(w.threat.id, text, key=key)),
     (
         ImmuneService,
         Stored,

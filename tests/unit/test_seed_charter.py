@@ -62,6 +62,8 @@ async def test_threat_events_keep_to_the_charter(bus: Bus) -> None:
     with correlation("story-1"):
         threat = await service.create_threat("port_scan", "10.0.0.9", metadata={"ports": [22, 80], "tool": None})
     await service.update_threat_status(threat.id, "ESCALATED")
+    await service.assign(threat.id, "ann")
+    await service.comment(threat.id, "it is a scanner of our own")
     await service.update_threat_status(threat.id, "MITIGATED")
     grown = {"threat.updated", "threat.became_critical"}  # no core types: test_threat_sightings has them
     restored = {"threat.store_restored"}  # not of the service: a store came back with less than it had

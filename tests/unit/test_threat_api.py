@@ -33,7 +33,9 @@ def test_create_get_list_move_and_count(client: TestClient, recording_stream: Re
 
     moved = client.post(f"/api/threats/{threat['id']}/status", json={"status": "MITIGATED", "reason": "blocked"})
     assert moved.status_code == 200
-    assert moved.json()["history"][0] | {"at": 0} == {"old": "OPEN", "new": "MITIGATED", "at": 0, "reason": "blocked"}
+    move = {"old": "OPEN", "new": "MITIGATED", "at": 0, "reason": "blocked", "by": None}
+    assert moved.json()["history"][0] | {"at": 0} == move
+    assert moved.json()["mitigate_seconds"] == moved.json()["investigate_seconds"] >= 0
     stats = client.get("/api/threats/stats").json()
     assert (stats["total"], stats["active"], stats["mitigated"], stats["by_status"]["MITIGATED"]) == (1, 0, 1, 1)
     assert stats["mttm_seconds"] >= 0
@@ -85,3 +87,30 @@ def test_every_field_is_described(client: TestClient) -> None:
     for name in ("NewThreat", "NewStatus", "ThreatView", "MoveView", "ThreatStatsView"):
         for field, schema in schemas[name]["properties"].items():
             assert schema.get("description"), f"{name}.{field}"
+
+
+def test_a_threat_is_assigned_and_commented_on(client: TestClient, recording_stream: RecordingStream) -> None:
+    id = client.post("/api/threats", json=NEW).json()["id"]
+    for name in (" ann ", "ann"):
+        assert client.post(f"/api/threats/{id}/assignee", json={"assignee": name}).json()["assignee"] == "ann"
+    added = client.post(f"/api/threats/{id}/comments", json={"text": "password=hunter22 was used"})
+    assert added.status_code == 201
+    assert client.get("/api/threats").json() == [added.json()]
+    [comment] = added.json()["comments"]
+    assert comment["text"].startswith("password=redacted:assigned:")
+    assert client.post(f"/api/threats/{id}/assignee", json={"assignee": None}).json()["assignee"] is None
+    for path, body in (("comments", {"text": " "}), ("comments", {"text": "x" * 2_001}), ("assignee", {})):
+        assert client.post(f"/api/threats/{id}/{path}", json=body).status_code == 422
+    _, assigned, commented, freed = recording_stream.events
+    assert {event.correlation_id for event in recording_stream.events} == {id}
+    assert (assigned.type, assigned.payload["old_assignee"], assigned.payload["assignee"]) == (
+        "threat.assigned",
+        None,
+        "ann",
+    )
+    assert (commented.type, commented.payload["text"], commented.payload["comment_id"]) == (
+        "threat.commented",
+        comment["text"],
+        comment["id"],
+    )
+    assert (freed.payload["assignee"], freed.payload["version"]) == (None, 4)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from brain.charter import Severity
+from brain.charter import Principal, Severity, acting
 from brain.charter import ThreatStatus as Status
 from brain.charter.vocabulary import parse_name
 from brain.errors import Conflict, InvalidInput
 from brain.lifecycle import EVIDENCE_MOVES
 from brain.lifecycle import THREAT_MOVES as MOVES
-from brain.threats.models import HISTORY, Move, Threat, moved, statistics
+from brain.store.memory import MemoryStore
+from brain.threats.models import COMMENTS, HISTORY, Comment, Move, Threat, assigned, commented, moved, statistics
+from brain.threats.repository import COLLECTION
+from brain.threats.service import ThreatService
 
 DOCS = Path(__file__).parents[2] / "docs/threats.md"
 
@@ -144,3 +148,30 @@ def test_statistics_of_detection_first_moves_and_resolutions() -> None:
     )
     assert (stats.mttd_seconds, stats.mtti_seconds) == (20.0, 20.0)
     assert stats.resolution_rate == pytest.approx(1 / 3)
+
+
+async def test_a_stored_threat_from_before_comments_is_read_and_goes_on() -> None:
+    store = MemoryStore()
+    former = msgspec.json.decode(msgspec.json.encode(threat(history=(Move(Status.OPEN, Status.ESCALATED, 1_001.0),))))
+    for younger in ("assignee", "comments"):
+        del former[younger]
+    del former["history"][0]["by"]
+    store.put(COLLECTION, "thr_1", msgspec.json.encode(former))
+    service = ThreatService(store=store, clock=lambda: 900.0)
+    found = await service.get_threat("thr_1")
+    assert (found.assignee, found.comments, found.history[0].by, found.version) == (None, (), None, 1)
+    with acting(Principal(name="bob")):
+        await service.comment("thr_1", "seen")
+    after = await ThreatService(store=store).assign("thr_1", "ann")
+    assert (after.assignee, after.version, after.comments[0].at) == ("ann", 3, 1_000.0)
+    [comment] = after.comments
+    assert (comment.text, comment.by, comment.at) == ("seen", "bob", 1_000.0)
+
+
+def test_comments_are_bounded_and_keep_the_last() -> None:
+    grown = threat()
+    for number in range(COMMENTS + 2):
+        grown = commented(grown, Comment(f"cmt_{number}", "x", 2_000.0 + number))
+    assert [one.id for one in grown.comments] == [f"cmt_{number}" for number in range(2, COMMENTS + 2)]
+    assert (grown.version, grown.updated_at) == (COMMENTS + 3, 2_000.0 + COMMENTS + 1)
+    assert assigned(grown, None, 1.0) is grown

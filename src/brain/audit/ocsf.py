@@ -35,6 +35,8 @@ _INCIDENT_STATUS = {
     "CLOSED": (5, "Closed"),
 }
 _CREATE, _UPDATE, _CLOSE, _OTHER = 1, 2, 3, 99
+_NOTES = ("threat.assigned", "threat.commented")
+"""They close nothing, whatever the threat's status."""
 
 
 def ocsf(entry: AuditEntry) -> dict[str, Any]:
@@ -112,7 +114,8 @@ def _threat(entry: AuditEntry, event: Event) -> dict[str, Any]:
         event.type, _text(payload.get("new_status") or payload.get("status"))
     )
     number, name = _FINDING_STATUS.get(status, (0, "Unknown"))
-    activity = _CREATE if event.type == "threat.detected" else _CLOSE if number in (3, 4) else _UPDATE
+    closes = number in (3, 4) and event.type not in _NOTES
+    activity = _CREATE if event.type == "threat.detected" else _CLOSE if closes else _UPDATE
     found = _base(entry, 2, 2004, activity, _severity(payload))
     kind = _text(payload.get("type")) or event.type
     info: dict[str, Any] = {"uid": entry.threat or event.id, "title": f"{kind} from {_text(payload.get('source'))}"}
@@ -120,8 +123,8 @@ def _threat(entry: AuditEntry, event: Event) -> dict[str, Any]:
     if description := _text(payload.get("description")):
         info["desc"] = description
     found |= {"finding_info": info, "status_id": number, "status": name, "is_alert": activity == _CREATE}
-    if reason := _text(payload.get("reason")):
-        found["comment"] = reason
+    if comment := _text(payload.get("reason") or payload.get("text")):
+        found["comment"] = comment
     return found
 
 

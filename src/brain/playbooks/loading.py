@@ -119,6 +119,8 @@ def _step_faults(step: Step, place: str) -> list[str]:
         faults.append(f"{place}.{step.kind}: needs one of {', '.join(kind.one_of)}")
     if "command" in step.options and not _is_command(step.options["command"]):
         faults.append(f"{place}.{step.kind}: command needs a list of words; no shell reads it")
+    if "key" in step.options and not _is_named_secret(step.options["key"]):
+        faults.append(f"{place}.{step.kind}: key needs {{env: NAME}} or {{file: path}}: runs and events show the steps")
     if not 0 < step.timeout <= 3600:
         faults.append(f"{place}.{step.kind}: timeout {step.timeout:g} is out of bounds; above 0 and at most 3600 s")
     return faults
@@ -126,6 +128,14 @@ def _step_faults(step: Step, place: str) -> list[str]:
 
 def _is_command(command: object) -> bool:
     return isinstance(command, list) and bool(command) and all(isinstance(word, (str, int, float)) for word in command)
+
+
+def _is_named_secret(key: object) -> bool:
+    """Whether it only says where the secret is."""
+    if not isinstance(key, Mapping) or len(key) != 1:
+        return False
+    ((name, value),) = key.items()
+    return name in ("env", "file") and isinstance(value, str) and bool(value)
 
 
 def _from_python(source: str) -> list[Playbook]:

@@ -7,8 +7,9 @@ import inspect
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -17,6 +18,7 @@ from brain.errors import BrainError, InvalidInput
 from brain.kit.protocols import PolicyMeasures
 from brain.playbooks.models import AGENT_PREFIX, Callback, Step
 from brain.playbooks.records import Run
+from brain.secret import Secret
 
 OUTPUT_CHARACTERS = 500
 ANSWER_BYTES = 4096
@@ -142,11 +144,15 @@ def _about(doing: Doing) -> dict[str, str]:
 
 async def _webhook(doing: Doing) -> str:
     from brain.connectors.sender import Sender, json_request
+    from brain.connectors.webhook import message_id, sign
 
     options, run = doing.options, doing.run
     body = options.get("body", {"playbook": run.playbook.name, "run": run.id, "event": dict(run.event)})
     given = {str(name): str(value) for name, value in options.get("headers", {}).items()}
     request = json_request("POST", str(options["url"]), body, headers={"Idempotency-Key": run.key, **given})
+    if "key" in options:
+        signed = sign(Secret(**options["key"]), message_id(run.key), request.body, time.time())
+        request = replace(request, headers={**request.headers, **signed})
     async with Sender() as sender:
         answer = await sender.send("the playbook's webhook", request, retry=is_idempotent(doing.step))
     return f"answered {answer.status}"
@@ -164,7 +170,7 @@ KINDS: Mapping[str, Kind] = {
     "open_breaker": Kind(_breaker, ("breaker",), ("seconds", "reason", *_ABOUT), "breaker", idempotent=True),
     "lower_limit": Kind(_limit, ("limit", "calls"), ("window", "seconds", "reason", *_ABOUT), "limit", idempotent=True),
     "shadow_rule": Kind(_rule, ("rule",), ("reason",), "", idempotent=True),
-    "webhook": Kind(_webhook, ("url",), ("body", "headers"), "url"),
+    "webhook": Kind(_webhook, ("url",), ("body", "headers", "key"), "url"),
     "ask": Kind(_ask, ("question",), (), "", idempotent=True),
 }
 """The kinds of steps, by name."""

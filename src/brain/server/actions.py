@@ -109,6 +109,7 @@ _ROUTES: Mapping[str, tuple[str, ...]] = {
         "GET /api/threats",
         "GET /api/threats/stats",
         "GET /api/threats/{threat_id}",
+        "GET /api/threats/{threat_id}/story",
         "GET /openapi.json",
     ),
     "brain.evaluate": (
@@ -174,6 +175,8 @@ _ROUTES: Mapping[str, tuple[str, ...]] = {
         "POST /api/ros2/publish",
         "POST /api/silences",
         "DELETE /api/silences/{silence_id}",
+        "POST /api/threats/{threat_id}/assignee",
+        "POST /api/threats/{threat_id}/comments",
         "POST /api/threats/{threat_id}/status",
     ),
     "brain.contain": (

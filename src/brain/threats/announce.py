@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 from brain.charter import EventType, Severity, ThreatStatus
 from brain.stream.announcer import EventDraft
 from brain.threats.events import (
+    ASSIGNED,
     BECAME_CRITICAL,
+    COMMENTED,
     DETECTED,
     ESCALATED,
     MITIGATED,
@@ -32,6 +34,7 @@ def events_of(before: Threat | None, after: Threat) -> Iterator[EventDraft[Any]]
     else:
         yield from _growth(before, after)
         yield from _moves(before, after)
+        yield from _notes(before, after)
 
 
 def _detected(threat: Threat) -> EventDraft[Any]:
@@ -116,6 +119,30 @@ def _moves(before: Threat, after: Threat) -> Iterator[EventDraft[Any]]:
                 "mitigated_at": move.at,
                 "duration_seconds": move.at - after.detected_at,
             },
+        )
+
+
+def _notes(before: Threat, after: Threat) -> Iterator[EventDraft[Any]]:
+    """The events of what people noted: whose it is, and comments."""
+    about = _about(after)
+    if before.assignee != after.assignee:
+        yield _event(
+            ASSIGNED,
+            after,
+            {
+                **about,
+                "status": after.status,
+                "old_assignee": before.assignee,
+                "assignee": after.assignee,
+                "assigned_at": after.updated_at,
+            },
+        )
+    if after.comments[-1:] != before.comments[-1:]:
+        new = after.comments[-1]
+        yield _event(
+            COMMENTED,
+            after,
+            {**about, "status": after.status, "comment_id": new.id, "text": new.text, "commented_at": new.at},
         )
 
 

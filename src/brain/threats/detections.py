@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from brain import limits
 from brain.charter import Event, Severity
+from brain.threats.models import EVENTS_NAMED, EVIDENCE_EVENTS, FIRST_SEEN
 from brain.threats.service import ThreatService
 from brain.threats.sightings import Sighting
 
@@ -87,11 +88,12 @@ def _sighting(name: str, batch: Mapping[str, float], last: Event) -> Sighting:
         grade=lambda counts: next(severity for least, severity in SEVERITY_FROM if counts["denials"] >= least),
         describe=lambda counts: f"{counts['denials']} actions of this agent were denied",
         metadata={
-            "first_seen": min(batch.values()),
+            FIRST_SEEN: min(batch.values()),
             "agent_role": _short(last.payload.get("agent_role")),
             "last_action": _short(last.payload.get("action")),
             "last_resource": _short(last.payload.get("resource")),
             "last_rule_id": _short(last.payload.get("rule_id")),
+            EVIDENCE_EVENTS: list(batch)[-EVENTS_NAMED:],
         },
     )
 

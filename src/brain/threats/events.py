@@ -106,6 +106,24 @@ class ThreatMitigated(AboutThreat):
     ]
 
 
+class ThreatAssigned(AboutThreat):
+    """A threat that went into other hands."""
+
+    status: StatusName
+    old_assignee: Annotated[str | None, Meta(description="Who worked on it before; null for nobody.")]
+    assignee: Annotated[str | None, Meta(description="Who works on it from now on; null for nobody.")]
+    assigned_at: Annotated[float, Meta(description="When, in Unix seconds.")]
+
+
+class ThreatCommented(AboutThreat):
+    """A comment on a threat."""
+
+    status: StatusName
+    comment_id: Annotated[str, Meta(description="The comment's id, `cmt_<16 hex digits>`.")]
+    text: Annotated[str, Meta(description="The words of whoever wrote it; who that was is in `meta.principal`.")]
+    commented_at: Annotated[float, Meta(description="When, in Unix seconds.")]
+
+
 class ThreatsRestored(TypedDict):
     """A store came back with fewer threats than this process knew, and they were restored."""
 
@@ -227,6 +245,44 @@ MITIGATED = EventType(
         "duration_seconds": 600.0,
     },
 )
+ASSIGNED = EventType(
+    name="threat.assigned",
+    module="threats",
+    payload=ThreatAssigned,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="A threat was given to somebody, or to nobody; who did it is in `meta.principal`.",
+    example={
+        "threat_id": "thr_4f1a09be27c3d815",
+        "type": "ssh_brute_force",
+        "severity": "CRITICAL",
+        "source": "203.0.113.77",
+        "version": 3,
+        "status": "INVESTIGATING",
+        "old_assignee": None,
+        "assignee": "ann",
+        "assigned_at": 1703001310.5,
+    },
+)
+COMMENTED = EventType(
+    name="threat.commented",
+    module="threats",
+    payload=ThreatCommented,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="Somebody wrote a comment on a threat; who did it is in `meta.principal`.",
+    example={
+        "threat_id": "thr_4f1a09be27c3d815",
+        "type": "ssh_brute_force",
+        "severity": "CRITICAL",
+        "source": "203.0.113.77",
+        "version": 4,
+        "status": "INVESTIGATING",
+        "comment_id": "cmt_0b6d81f2c4a95e37",
+        "text": "the address belongs to a hosting provider; they are informed",
+        "commented_at": 1703001390.0,
+    },
+)
 
 STORE_RESTORED = EventType(
     name="threat.store_restored",
@@ -245,5 +301,7 @@ EVENTS: tuple[EventType[Any], ...] = (
     STATUS_CHANGED,
     ESCALATED,
     MITIGATED,
+    ASSIGNED,
+    COMMENTED,
     STORE_RESTORED,
 )

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Path, Query, Response
 
 from brain import limits
 from brain.charter import Severity, ThreatStatus
 from brain.kit.idempotency import request_key
+from brain.kit.story import find_story, step_row
 from brain.kit.views import list_of
-from brain.threats.http_models import EXAMPLE_ID, NewStatus, NewThreat, ThreatStatsView, ThreatView
+from brain.stream import EventStream
+from brain.threats.http_models import (
+    EXAMPLE_ID,
+    NewAssignee,
+    NewComment,
+    NewStatus,
+    NewThreat,
+    StoryView,
+    ThreatStatsView,
+    ThreatView,
+)
 from brain.threats.models import Threat, ThreatStats
 from brain.threats.service import ThreatService
 
 ThreatIdPath = Annotated[str, Path(max_length=limits.ID, description="The threat's id.", examples=[EXAMPLE_ID])]
 
 
-def threats_router(service: ThreatService) -> APIRouter:
-    """The routes over this service."""
+def threats_router(service: ThreatService, stream: EventStream | None = None) -> APIRouter:
+    """The routes over this service; without a stream there are no stories."""
     router = APIRouter(prefix="/threats", tags=["threats"])
     _add_reading(router, service)
     _add_changing(router, service)
+    _add_noting(router, service)
+    if stream is not None:
+        _add_story(router, service, stream)
     return router
 
 
@@ -40,6 +55,37 @@ def _add_changing(router: APIRouter, service: ThreatService) -> None:
         Answers 409, listing the allowed moves, for one that is not allowed.
         """
         return await service.update_threat_status(threat_id, to.status, to.reason)
+
+
+def _add_noting(router: APIRouter, service: ThreatService) -> None:
+    @router.post("/{threat_id}/assignee", response_model=ThreatView, summary="Assign a threat")
+    async def assign(threat_id: ThreatIdPath, to: NewAssignee) -> Threat:
+        """Publishes `threat.assigned`; nothing when the threat was that person's already."""
+        return await service.assign(threat_id, to.assignee)
+
+    @router.post(
+        "/{threat_id}/comments", status_code=201, response_model=ThreatView, summary="Add a comment to a threat"
+    )
+    async def comment(threat_id: ThreatIdPath, new: NewComment) -> Threat:
+        """Publishes `threat.commented`. Who sent the request is the comment's author."""
+        return await service.comment(threat_id, new.text, key=request_key())
+
+
+def _add_story(router: APIRouter, service: ThreatService, stream: EventStream) -> None:
+    @router.get("/{threat_id}/story", response_model=StoryView, summary="Get what happened around a threat")
+    async def story(
+        threat_id: ThreatIdPath, limit: Annotated[int, Query(ge=2, le=1000, description="At most so many.")] = 500
+    ) -> Response:
+        """The events of all modules with the threat's correlation id, and the events that it was detected by.
+
+        Each follows the event that caused it. Of a story that is longer than `limit` the middle is left out.
+        """
+        threat = await service.get_threat(threat_id)
+        found = await stream.call_reader(
+            find_story, stream.backend, threat.correlation_id, most=limit, evidence=threat.evidence_events
+        )
+        answer = {"correlation_id": threat.correlation_id, "whole": found.whole, "steps": [*map(step_row, found.steps)]}
+        return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
 def _add_reading(router: APIRouter, service: ThreatService) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -27,6 +27,16 @@ class Move(msgspec.Struct, frozen=True):
     new: Annotated[ThreatStatus, Meta(description="The status after.")]
     at: Annotated[float, Meta(description="When, in Unix seconds.")]
     reason: Annotated[str, Meta(description="Why; empty when nothing was given.")] = ""
+    by: Annotated[str | None, Meta(description="Whose doing it was; null where nobody said.")] = None
+
+
+class Comment(msgspec.Struct, frozen=True):
+    """What somebody wrote about a threat."""
+
+    id: Annotated[str, Meta(description="The comment's id, `cmt_` and 16 hex digits; it never changes.")]
+    text: Annotated[str, Meta(description="The words.")]
+    at: Annotated[float, Meta(description="When, in Unix seconds.")]
+    by: Annotated[str | None, Meta(description="Who wrote it; null where nobody said.")] = None
 
 
 class Threat(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +69,11 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     readings: dict[str, dict[str, int]] = {}
     history: Annotated[tuple[Move, ...], Meta(description="Its moves, the oldest first; at most the last 100.")] = ()
+    assignee: Annotated[str | None, Meta(description="Who works on it; null for nobody.")] = None
+    comments: Annotated[
+        tuple[Comment, ...],
+        Meta(description="What was written about it, the oldest first; at most the last 50. The events have all."),
+    ] = ()
 
     def __post_init__(self) -> None:
         faults = [
@@ -90,12 +105,39 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
         """The threat as plain JSON values, without its readings; as GET /api/threats/{id} answers."""
         values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         del values["readings"]
-        return {**values, "allowed_moves": [str(status) for status in self.allowed_moves]}
+        return {
+            **values,
+            "allowed_moves": [str(status) for status in self.allowed_moves],
+            **{name: getattr(self, name) for name in STAGES},
+        }
 
     @property
     def evidence(self) -> dict[str, int]:
         """The counts of evidence, summed over all readings; empty for a threat that nothing counted."""
         return total_counts(self.readings)
+
+    @property
+    def evidence_events(self) -> list[str]:
+        """The ids of the events that it was detected by, as far as the detector names them: the first and the last."""
+        named = self.metadata.get(EVIDENCE_EVENTS)
+        return [one for one in named if isinstance(one, str)][:EVENTS_NAMED] if isinstance(named, list) else []
+
+    @property
+    def detect_seconds(self) -> float | None:
+        """Seconds from the first evidence to detection; null where the detector does not say when that was."""
+        first = self.metadata.get(FIRST_SEEN)
+        return self.detected_at - first if isinstance(first, int | float) and 0 < first <= self.detected_at else None
+
+    @property
+    def investigate_seconds(self) -> float | None:
+        """Seconds from detection to the first move; null while there is none, or when it is not kept any more."""
+        first = self.history[0] if self.history else None
+        return first.at - self.detected_at if first is not None and first.old is ThreatStatus.OPEN else None
+
+    @property
+    def mitigate_seconds(self) -> float | None:
+        """Seconds from detection to mitigation; null while it is not mitigated."""
+        return None if self.mitigated_at is None else self.mitigated_at - self.detected_at
 
     @property
     def active(self) -> bool:
@@ -104,6 +146,14 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 HISTORY = 100
+COMMENTS = 50
+FIRST_SEEN = "first_seen"
+"""The key of `metadata` under which a detector says when the first evidence is from, in Unix seconds."""
+EVIDENCE_EVENTS = "evidence_events"
+"""The key of `metadata` under which a detector names events, which may have other correlation ids than the threat."""
+EVENTS_NAMED = 20
+STAGES = ("detect_seconds", "investigate_seconds", "mitigate_seconds")
+"""How long the stages of a threat took; the means over all threats are in its ThreatStats."""
 _TEXTS = (("type", 1, limits.TYPE), ("source", 1, limits.NAME), ("description", 0, limits.TEXT))
 
 
@@ -142,7 +192,7 @@ def total_counts(readings: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
     return dict(sum((Counter(counts) for counts in readings.values()), Counter()))
 
 
-def moved(threat: Threat, new: ThreatStatus, reason: str, now: float) -> Threat:
+def moved(threat: Threat, new: ThreatStatus, reason: str, now: float, by: str | None = None) -> Threat:
     """The threat after a move. Raises Conflict, listing the allowed moves, for one that is not allowed."""
     THREAT_MOVES.check(threat.id, threat.status, new)
     at = max(now, threat.updated_at)  # another process's clock may be ahead of this one's
@@ -152,8 +202,25 @@ def moved(threat: Threat, new: ThreatStatus, reason: str, now: float) -> Threat:
         updated_at=at,
         version=threat.version + 1,
         mitigated_at=_mitigated_at(threat, new, at),
-        history=(*threat.history, Move(threat.status, new, at, reason))[-HISTORY:],
+        history=(*threat.history, Move(threat.status, new, at, reason, by))[-HISTORY:],
     )
+
+
+def assigned(threat: Threat, assignee: str | None, now: float) -> Threat:
+    """The threat in the hands of `assignee`; the same object when it was already."""
+    return threat if threat.assignee == assignee else _changed(threat, now, assignee=assignee)
+
+
+def commented(threat: Threat, comment: Comment) -> Threat:
+    """The threat with one comment more; the oldest beyond COMMENTS goes."""
+    at = max(comment.at, threat.updated_at)
+    kept = msgspec.structs.replace(comment, at=at)
+    return _changed(threat, at, comments=(*threat.comments, kept)[-COMMENTS:])
+
+
+def _changed(threat: Threat, now: float, **fields: Any) -> Threat:
+    at = max(now, threat.updated_at)
+    return msgspec.structs.replace(threat, version=threat.version + 1, updated_at=at, **fields)
 
 
 def _mitigated_at(threat: Threat, new: ThreatStatus, now: float) -> float | None:
@@ -166,19 +233,17 @@ def statistics(threats: Sequence[Threat], now: float) -> ThreatStats:
     """The ThreatStats of these threats at `now` (Unix seconds)."""
     active = sorted((threat for threat in threats if threat.active), key=lambda threat: threat.detected_at)
     ages = [max(0.0, now - threat.detected_at) for threat in active]
-    durations = [threat.mitigated_at - threat.detected_at for threat in threats if threat.mitigated_at is not None]
+    detect, investigate, mitigate = ([getattr(threat, stage) for threat in threats] for stage in STAGES)
     return ThreatStats(
         total=len(threats),
         active=len(active),
         by_status=dict.fromkeys(map(str, ThreatStatus), 0) | Counter(str(threat.status) for threat in threats),
         by_severity=dict.fromkeys(map(str, Severity), 0) | Counter(str(threat.severity) for threat in threats),
         by_type=dict(Counter(sorted(threat.type for threat in threats))),
-        mitigated=len(durations),
-        mttm_seconds=_mean(durations),
-        mttd_seconds=_mean([threat.detected_at - first for threat in threats if (first := _first_seen(threat))]),
-        mtti_seconds=_mean(
-            [threat.history[0].at - threat.detected_at for threat in threats if _has_first_move(threat)]
-        ),
+        mitigated=sum(seconds is not None for seconds in mitigate),
+        mttm_seconds=_mean(mitigate),
+        mttd_seconds=_mean(detect),
+        mtti_seconds=_mean(investigate),
         resolution_rate=_resolution_rate(threats),
         active_mean_age_seconds=_mean(ages),
         active_oldest_age_seconds=ages[0] if ages else None,
@@ -186,19 +251,9 @@ def statistics(threats: Sequence[Threat], now: float) -> ThreatStats:
     )
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
-
-
-def _first_seen(threat: Threat) -> float | None:
-    """When the first evidence is from, as far as the detector says so; evidence from the future says nothing."""
-    first = threat.metadata.get("first_seen")
-    return float(first) if isinstance(first, int | float) and 0 < first <= threat.detected_at else None
-
-
-def _has_first_move(threat: Threat) -> bool:
-    """Whether its history begins with a move from OPEN: a long one has lost its beginning."""
-    return bool(threat.history) and threat.history[0].old is ThreatStatus.OPEN
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _resolution_rate(threats: Sequence[Threat]) -> float | None:

@@ -8,7 +8,7 @@ PLUGIN = Plugin(
     events="brain.threats.events",
     open="brain.threats.tasks:open_component",
     commands={
-        "threats": Command("brain.threats.commands.threats:app", "Threats: list, show, move and count them."),
+        "threats": Command("brain.threats.commands.threats:app", "Threats: list, show, assign, move and count them."),
         "ingest": Command("brain.threats.commands.ingest:app", "Turn logs into threats."),
     },
     provides={

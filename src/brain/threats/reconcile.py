@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from brain.charter import Event
 from brain.kit.reconciliation import NO_EVENT, NO_STATE, Reconciled
 from brain.store import Store
-from brain.threats.events import DETECTED, STATUS_CHANGED, STORE_RESTORED, UPDATED
+from brain.threats.events import ASSIGNED, COMMENTED, DETECTED, STATUS_CHANGED, STORE_RESTORED, UPDATED
 from brain.threats.models import Threat
 from brain.threats.repository import ThreatRepository
 
@@ -16,7 +16,9 @@ class ThreatReconciliation:
     """Each threat must have been detected by an event, and be what the last event about it says. Raises Unavailable."""
 
     subject = "threats"
-    event_types: Sequence[str] = (DETECTED.name, UPDATED.name, STATUS_CHANGED.name, STORE_RESTORED.name)
+    event_types: Sequence[str] = tuple(
+        one.name for one in (DETECTED, UPDATED, STATUS_CHANGED, ASSIGNED, COMMENTED, STORE_RESTORED)
+    )
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -10,7 +10,7 @@ from itertools import count, islice
 from typing import Any, cast
 
 from brain import limits
-from brain.charter import Severity, ThreatStatus, current_meta
+from brain.charter import Severity, ThreatStatus, current_meta, current_principal
 from brain.charter.vocabulary import parse_name
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.kit.idempotency import content_digest, other_content, token_for
@@ -23,7 +23,7 @@ from brain.stream.announcer import Announced, Announcer, EventDraft, announcer_f
 from brain.stream.publisher import Publisher, check_publisher
 from brain.threats.announce import events_of
 from brain.threats.events import STORE_RESTORED, ThreatsRestored
-from brain.threats.models import Threat, ThreatStats, moved, statistics
+from brain.threats.models import Comment, Threat, ThreatStats, assigned, commented, moved, statistics
 from brain.threats.repository import ThreatRepository
 from brain.threats.sightings import Recorded, Sighting, cleaned, first_threat, joined, positive, threat_id
 
@@ -157,13 +157,39 @@ class ThreatService:
         table does not have.
         """
         new = parse_name(ThreatStatus, status, "status")
-        if len(reason) > REASON_CHARACTERS:
-            raise InvalidInput(f"reason: {len(reason)} characters are too many; use at most {REASON_CHARACTERS}")
-        if not limits.is_text(reason):
-            raise InvalidInput("reason: is no valid text: remove the lone surrogate")
-        threat, announced = await asyncio.to_thread(self._move, id, new, redacted(reason))
-        await self._announcer().hand_over_async(announced)
-        return threat
+        _check_text("reason", reason, 0, REASON_CHARACTERS)
+        why, by = redacted(reason), _who()
+        return await self._change(id, lambda threat: moved(threat, new, why, self._clock(), by))
+
+    async def assign(self, id: str, assignee: str | None) -> Threat:
+        """Give the threat to somebody, None or an empty name to nobody, and announce it as `threat.assigned`.
+
+        Who already has it keeps it, and nothing is announced. Raises NotFound, InvalidInput.
+        """
+        name = (assignee or "").strip()
+        _check_text("assignee", name, 0, limits.ID)
+        whose = redacted(name) or None
+        return await self._change(id, lambda threat: assigned(threat, whose, self._clock()))
+
+    async def comment(self, id: str, text: str, *, key: str | None = None) -> Threat:
+        """Add a comment, by whoever acts (`brain.charter.acting`), and announce it as `threat.commented`.
+
+        With a `key` the same call again adds nothing while the comment is among the last 50. Raises NotFound,
+        InvalidInput, and Conflict when the key added another comment.
+        """
+        _check_text("text", text, 1, limits.NOTE)
+        made = f"cmt_{token_for(f'comment on {id}', key)}"
+        new = Comment(made, redacted(text), self._clock(), _who())
+
+        def add(threat: Threat) -> Threat:
+            known = next((one for one in threat.comments if one.id == made), None)
+            if known is None:
+                return commented(threat, new)
+            if known.text != new.text:
+                raise other_content(f"comment {made}")
+            return threat
+
+        return await self._change(id, add)
 
     async def get_stats(self) -> ThreatStats:
         """Counts, the mean time to mitigate, and the ages of the active threats."""
@@ -197,10 +223,18 @@ class ThreatService:
             raise other_content(f"threat {made.id}")
         return made, Announced()
 
-    def _move(self, id: str, new: ThreatStatus, reason: str) -> tuple[Threat, Announced]:
+    async def _change(self, id: str, change: Callable[[Threat], Threat]) -> Threat:
+        """Store what `change` makes of the threat, and announce it; what gives back the same object changes nothing."""
+        threat, announced = await asyncio.to_thread(self._changed, id, change)
+        await self._announcer().hand_over_async(announced)
+        return threat
+
+    def _changed(self, id: str, change: Callable[[Threat], Threat]) -> tuple[Threat, Announced]:
         while True:  # ends: each turn that is overtaken means that another change was made
             threat = self._found(id)
-            after = moved(threat, new, reason, self._clock())
+            after = change(threat)
+            if after is threat:
+                return threat, Announced()
             try:
                 return after, self._write(threat, after)
             except Conflict:
@@ -238,6 +272,22 @@ class ThreatService:
 def _content(threat: Threat) -> str:
     """What a threat was created with."""
     return content_digest(threat.type, threat.source, threat.severity, threat.description, threat.metadata)
+
+
+def _who() -> str | None:
+    """Whose doing this is, as far as that is known."""
+    who = current_principal()
+    return None if who is None or who.how == "none" else who.name
+
+
+def _check_text(name: str, text: str, least: int, most: int) -> None:
+    """Raises InvalidInput."""
+    if len(text) > most:
+        raise InvalidInput(f"{name}: {len(text)} characters are too many; use at most {most}")
+    if not limits.is_text(text):
+        raise InvalidInput(f"{name}: is no valid text: remove the lone surrogate")
+    if least and not text.strip():
+        raise InvalidInput(f"{name}: is empty; write {least} to {most} characters")
 
 
 def _several(value: str | Iterable[str] | None) -> Iterable[str]:

@@ -19,7 +19,15 @@ from brain import limits
 from brain.charter import Severity
 from brain.lifecycle import EvidenceMove
 from brain.redaction import redacted, redacted_text
-from brain.threats.models import SEVERITIES, Threat, moved, total_counts
+from brain.threats.models import (
+    EVENTS_NAMED,
+    EVIDENCE_EVENTS,
+    FIRST_SEEN,
+    SEVERITIES,
+    Threat,
+    moved,
+    total_counts,
+)
 
 READINGS = 200
 """Readings kept apart in one threat; the oldest beyond are added up under EARLIER, to keep a threat's size bounded."""
@@ -116,10 +124,22 @@ def joined(threat: Threat, sighting: Sighting, counts: Mapping[str, int], move: 
         threat,
         severity=severity,
         description=description,
-        metadata={**threat.metadata, **sighting.metadata, "evidence": totals},
+        metadata={**_merged(threat.metadata, sighting.metadata), "evidence": totals},
         last_seen=max(threat.last_seen, sighting.last_seen),
         readings=readings,
     )
+
+
+def _merged(known: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata of both; the new wins, but the first evidence stays the first, and named events are kept."""
+    merged = {**known, **new}
+    seen = [one for one in (known.get(FIRST_SEEN), new.get(FIRST_SEEN)) if isinstance(one, int | float)]
+    if seen:
+        merged[FIRST_SEEN] = min(seen)
+    named = [one for part in (known, new) if isinstance(ids := part.get(EVIDENCE_EVENTS), list) for one in ids]
+    if len(named) > EVENTS_NAMED:
+        named = [*named[: EVENTS_NAMED // 2], *named[-EVENTS_NAMED // 2 :]]
+    return {**merged, EVIDENCE_EVENTS: list(dict.fromkeys(named))} if named else merged
 
 
 def _bounded(readings: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:

@@ -24,7 +24,7 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     service = ThreatService(context.stream, context.store)
     context.stream.plugin_consumer(GROUP, "policy.action_denied", DenialDetection(service).handle, former=FORMER_GROUP)
     yield Component(
-        Routes(("/threats",), "brain.threats.http:threats_router", (service,)),
+        Routes(("/threats",), "brain.threats.http:threats_router", (service, context.stream)),
         tasks=(partial(refresh_regularly, service),),
     )
 

@@ -1,7 +1,7 @@
 // One line that says what an event is about, from its payload alone, so that types we never heard of read well too.
 
 const FACTS = ["kind", "agent_id", "action", "resource", "type", "source", "module"];
-const HEADLINES = ["message", "description", "reason", "title", "summary"];
+const HEADLINES = ["message", "description", "reason", "title", "summary", "text"];
 const MARKS = ["effect", "severity"];
 const MOST = 240;
 
@@ -12,6 +12,7 @@ export function describe(event) {
   const facts = FACTS.map((name) => scalar(payload[name])).filter((text) => text !== "");
   if (payload.old_status && payload.new_status) facts.push(`${payload.old_status} → ${payload.new_status}`);
   if (payload.old_severity && payload.old_severity !== payload.severity) facts.push(`${payload.old_severity} → ${payload.severity}`);
+  if ("old_assignee" in payload) facts.push(`${payload.old_assignee ?? "nobody"} → ${payload.assignee ?? "nobody"}`);
   const headline = HEADLINES.map((name) => payload[name]).find((value) => typeof value === "string" && value !== "");
   if (headline) facts.push(headline);
   else if (payload.rule_name) facts.push(scalar(payload.rule_name));

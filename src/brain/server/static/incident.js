@@ -154,7 +154,7 @@ function decisionRow(decision) {
 
 function threatRow(threat) {
   return h("li", {}, h("span", { class: "chip", "data-level": threat.severity }, threat.severity), ` ${threat.type} from ${threat.source} · ${threat.status} · `,
-    h("a", { href: `#/threats?closed=1&q=${encodeURIComponent(threat.id)}`, "data-focus": "threat" }, "on the board"));
+    h("a", { href: `#/threats?id=${encodeURIComponent(threat.id)}`, "data-focus": "threat" }, "what happened"));
 }
 
 /** A state's chip. */

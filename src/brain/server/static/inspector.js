@@ -2,12 +2,12 @@
 
 import { Problem, get } from "./api.js";
 import { priorityOf, purposeOf } from "./catalogue.js";
-import { describe } from "./describe.js";
 import { h, syncList } from "./dom.js";
 import { age, duration, fullTime, plural } from "./format.js";
 import { jsonTree } from "./json.js";
 import { proofButton } from "./proof.js";
 import { router } from "./router.js";
+import { storyStep } from "./story.js";
 
 const STORY = 500;
 const RENEW_MS = 500; // least time between two looks at a story that goes on
@@ -98,7 +98,7 @@ export function createInspector(live, recent) {
       summary.replaceChildren(...(events.length
         ? [`${plural(events.length, "event")}${page.next ? " so far" : ""} in ${duration(span)} · `, h("code", {}, story)]
         : ["No event of this story is in the stream."]));
-      syncList(list, events, (event) => event.id, (event) => step(event, first, id));
+      syncList(list, events, (event) => event.id, (event) => storyStep(event, first, { id }));
     };
     await tell();
     renew = { story, tell: () => tell().catch(quiet) };
@@ -107,15 +107,6 @@ export function createInspector(live, recent) {
   /** What could not be brought up to date is tried again with the next event of the story. */
   function quiet(error) {
     if (error.name !== "AbortError" && !(error instanceof Problem)) throw error;
-  }
-
-  function step(event, first, id) {
-    const said = describe(event);
-    return h("li", { "data-level": priorityOf(event.type) }, h(
-      "a", { href: router.href({ event: event.id }), "aria-current": event.id === id ? "true" : null },
-      h("span", { class: "offset" }, `+${duration(event.timestamp - first)}`), h("span", { class: "event-type" }, event.type),
-      h("span", { class: "event-text" }, said.mark ? h("b", { "data-level": said.mark }, said.mark) : null, h("span", {}, said.text)),
-    ));
   }
 
   return { element, update };

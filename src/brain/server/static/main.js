@@ -49,6 +49,8 @@ const context = {
   threats: new Source("/api/threats", { status: ["OPEN", "INVESTIGATING", "ESCALATED", "MITIGATED"], limit: 500 }),
   closed: new Source("/api/threats", { status: ["RESOLVED", "IGNORED"], limit: 100 }),
   stats: new Source("/api/threats/stats"),
+  threat: new Source("/api/threats"),
+  story: new Source("/api/threats"),
   rules: new Source("/api/policy/rules"),
   groups: new Source("/api/groups"),
   letters: new Source("/api/dead-letters"),
@@ -101,6 +103,7 @@ function hintSources({ detail }) {
   if (changed((type) => type.startsWith("threat."))) {
     context.threats.hint();
     context.closed.hint();
+    context.threat.hint();
     context.stats.hint();
   }
   const wellbeing = (type) => type.startsWith("immune.") || type.startsWith("threat.") || type === "policy.action_denied";

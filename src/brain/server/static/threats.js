@@ -1,4 +1,4 @@
-// Threats: a board by status, a short list for the overview, and the moves each threat may make as buttons.
+// Threats: a board by status, a short list for the overview, the moves each threat may make as buttons, one in full.
 
 import { send } from "./api.js";
 import { announce } from "./announce.js";
@@ -7,22 +7,13 @@ import { age, count, duration, plural } from "./format.js";
 import { createRefusal } from "./refusal.js";
 import { router } from "./router.js";
 import { staleNotice } from "./stale.js";
+import { createThreat, VERBS } from "./threat.js";
 
 const SEVERITIES = ["CRITICAL", "HIGH", "MEDIUM", "LOW"];
 const COLUMNS = ["OPEN", "INVESTIGATING", "ESCALATED", "MITIGATED"];
 const CLOSED = ["RESOLVED", "IGNORED"];
 const ACTIVE = ["OPEN", "INVESTIGATING", "ESCALATED"];
 const SHORT_LIST = 8;
-
-/** What each move is called on its button. */
-const VERBS = {
-  OPEN: "Reopen",
-  INVESTIGATING: "Investigate",
-  ESCALATED: "Escalate",
-  MITIGATED: "Mitigate",
-  RESOLVED: "Resolve",
-  IGNORED: "Ignore",
-};
 
 /** The threats that still ask for work, worst first. */
 export function openThreats(answer) {
@@ -60,20 +51,21 @@ export function createOpenThreats(source) {
   return { element, remove: stop };
 }
 
-/** The view `#/threats`. */
-export function mountThreats(root, { threats: source, closed: closedSource, stats }) {
+/** The view `#/threats`: the board, or the threat `id=`. */
+export function mountThreats(root, { live, threats: source, closed: closedSource, stats, threat: one, story }) {
   const closed = h("input", { type: "checkbox", onchange: () => router.change({ closed: closed.checked ? "1" : null }, { replace: true }) });
   const search = h("input", { type: "search", placeholder: "address, agent, type…", oninput: () => router.change({ q: search.value }, { replace: true }) });
   const summary = h("p", { class: "view-note" });
   const stale = staleNotice();
   const refresh = () => Promise.all([source.refresh(), closedSource.refresh(), stats.refresh()]);
   const columns = [...COLUMNS, ...CLOSED].map(column);
+  const form = h("form", { class: "filters", role: "search", "aria-label": "Filter threats", onsubmit: (event) => event.preventDefault() },
+    h("label", {}, h("span", {}, "Contains"), search), h("label", { class: "check" }, closed, "Show resolved and ignored"));
+  const board = h("div", { class: "board" }, columns.map(({ element }) => element));
+  const detail = createThreat(one, story, live, refresh);
   root.append(
-    h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "Threats"), summary,
-      h("form", { class: "filters", role: "search", "aria-label": "Filter threats", onsubmit: (event) => event.preventDefault() },
-        h("label", {}, h("span", {}, "Contains"), search), h("label", { class: "check" }, closed, "Show resolved and ignored"))),
-    stale.element,
-    h("div", { class: "board" }, columns.map(({ element }) => element)),
+    h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "Threats"), summary, form),
+    stale.element, board, detail.element,
   );
   const show = () => {
     const { q = "", closed: withClosed } = router.parameters;
@@ -99,6 +91,8 @@ export function mountThreats(root, { threats: source, closed: closedSource, stat
   ];
   let stopClosed = null; // asked for only while they are shown
   function update(parameters) {
+    board.hidden = form.hidden = Boolean(parameters.id);
+    detail.update(parameters.id);
     if (parameters.closed && !stopClosed) stopClosed = closedSource.watch(show);
     else if (!parameters.closed && stopClosed) stopClosed = stopClosed() ?? null;
     show();
@@ -108,6 +102,7 @@ export function mountThreats(root, { threats: source, closed: closedSource, stat
     remove() {
       for (const stop of stops) stop();
       stopClosed?.();
+      detail.remove();
     },
   };
 }
@@ -145,14 +140,16 @@ function card(threat, refresh) {
     h("button", { class: "button small", "data-focus": status, "data-move": status, onclick: (event) => whileBusy(event.currentTarget.parentElement, () => move(threat, status, refusal, refresh)) },
       VERBS[status] ?? status));
   const evidence = Object.entries(threat.metadata.evidence ?? {}).map(([name, number]) => h("li", {}, `${name.replaceAll("_", " ")} `, h("b", {}, count(number))));
+  const noted = [threat.assignee && ["assigned to", threat.assignee], threat.comments.length > 0 && ["comments", count(threat.comments.length)]]
+    .filter(Boolean).map(([name, value]) => h("li", {}, `${name} `, h("b", {}, value)));
   return h(
     "li", { class: "card", "data-level": threat.severity },
     h("p", { class: "card-head" }, h("span", { class: "chip", "data-level": threat.severity }, threat.severity),
       h("span", { class: "card-status" }, threat.status), h("span", { class: "card-age" }, age(threat.last_seen))),
-    h("div", { class: "card-title" }, h("h3", {}, threat.type, " ", h("span", { class: "from" }, threat.source)),
+    h("div", { class: "card-title" }, h("h3", {}, h("a", { href: `#/threats?id=${encodeURIComponent(threat.id)}`, "data-focus": "open" }, threat.type, " ", h("span", { class: "from" }, threat.source))),
       h("a", { class: "story-link", href: router.href({ story: threat.correlation_id }), "data-focus": "story" }, "Timeline")),
     threat.description ? h("p", { class: "card-text" }, threat.description) : null,
-    evidence.length ? h("ul", { class: "facts" }, evidence) : null,
+    evidence.length || noted.length ? h("ul", { class: "facts" }, evidence, noted) : null,
     moves.length === 0 ? null : h("div", { class: "moves", role: "group", "aria-label": `Move threat ${threat.source}` }, moves),
     refusal.element,
   );

@@ -1,9 +1,9 @@
-"""`brain threats`: list, show, move and count threats."""
+"""`brain threats`: list, show, assign, comment on, move and count threats."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -13,9 +13,13 @@ import typer
 from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
 
 if TYPE_CHECKING:
+    from brain.kit.story import Story
     from brain.threats import Threat, ThreatService, ThreatStats
 
+STORY = 1000
+"""Events of a story that are shown at most; `brain events trace` shows all."""
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The threat's id, thr_...")]
+ByOption = Annotated[str | None, typer.Option(help="The person who does it, for the record.")]
 
 app: typer.Typer = typer.Typer(no_args_is_help=True)
 
@@ -45,17 +49,22 @@ def list_threats(
 
 @app.command()
 def show(id: IdArgument, stream: StreamOption = None, as_json: JsonOption = False) -> None:
-    """Print one threat with its history and the moves it may make."""
+    """Print one threat with its comments, and all that happened around it: decisions, measures, incidents."""
+    from brain.kit.cli.backend import opened
+    from brain.kit.story import find_story, step_row
 
     async def fetch() -> Threat:
         async with _service(stream, publish=False) as service:
             return await service.get_threat(id)
 
     threat = run(fetch())
+    with opened(stream) as backend:
+        story = find_story(backend, threat.correlation_id, most=STORY, evidence=threat.evidence_events)
     if as_json:
-        print_json(threat.document())
+        print_json({**threat.document(), "story": [*map(step_row, story.steps)]})
     else:
         _print_threat(threat)
+        _print_story(story)
 
 
 @app.command()
@@ -63,6 +72,7 @@ def move(
     id: IdArgument,
     status: Annotated[str, typer.Argument(metavar="STATUS", help="The status to move to, such as INVESTIGATING.")],
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    by: ByOption = None,
     stream: StreamOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,7 +82,8 @@ def move(
         async with _service(stream, publish=True) as service:
             return await service.update_threat_status(id, status, reason)
 
-    threat = run(update())
+    with _acting(by):
+        threat = run(update())
     if as_json:
         print_json(threat.document())
     else:
@@ -81,8 +92,46 @@ def move(
 
 
 @app.command()
+def assign(
+    id: IdArgument,
+    assignee: Annotated[str, typer.Argument(metavar="NAME", help="Who works on it from now on; empty for nobody.")],
+    by: ByOption = None,
+    stream: StreamOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a threat to somebody, and publish that."""
+
+    async def update() -> Threat:
+        async with _service(stream, publish=True) as service:
+            return await service.assign(id, assignee)
+
+    with _acting(by):
+        threat = run(update())
+    _print_noted(threat, as_json, f"assigned to {threat.assignee or 'nobody'}")
+
+
+@app.command()
+def comment(
+    id: IdArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The words.")],
+    by: ByOption = None,
+    stream: StreamOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a comment to a threat, and publish that."""
+
+    async def update() -> Threat:
+        async with _service(stream, publish=True) as service:
+            return await service.comment(id, text)
+
+    with _acting(by):
+        threat = run(update())
+    _print_noted(threat, as_json, f"commented, {len(threat.comments)} in all")
+
+
+@app.command()
 def stats(stream: StreamOption = None, as_json: JsonOption = False) -> None:
-    """Print counts, the mean time to mitigate, and the ages of the active ones."""
+    """Print counts, the mean times to detect, investigate and mitigate, and the ages of the active ones."""
 
     async def fetch() -> ThreatStats:
         async with _service(stream, publish=False) as service:
@@ -119,6 +168,35 @@ async def _service(url: str | None, *, publish: bool) -> AsyncIterator[ThreatSer
         store.close()
 
 
+@contextmanager
+def _acting(name: str | None) -> Iterator[None]:
+    """Inside, what is done is this person's doing."""
+    from brain.charter import Principal, acting
+
+    if not name:
+        yield
+        return
+    with acting(Principal(name=name, kind="person")):
+        yield
+
+
+def _print_noted(threat: Threat, as_json: bool, done: str) -> None:
+    from brain.kit.cli.text import printable
+
+    if as_json:
+        print_json(threat.document())
+    else:
+        typer.echo(printable(f"{threat.id}: {done}"))
+
+
+def _print_story(story: Story) -> None:
+    from brain.kit.cli.story import print_steps
+
+    left_out = "" if story.whole else f"; the middle is left out, {len(story.steps)} events of both ends are shown"
+    typer.echo(f"  story: {len(story.steps)} events{left_out}" if story.steps else "  story: no event is in the stream")
+    print_steps(story.steps, "    ")
+
+
 def _print_list(threats: list[Threat]) -> None:
     from rich.table import Table
 
@@ -136,20 +214,26 @@ def _print_list(threats: list[Threat]) -> None:
 
 def _print_threat(threat: Threat) -> None:
     from brain.kit.cli.text import printable
+    from brain.threats.models import EVIDENCE_EVENTS  # the story shows these
 
     lines = [
         ("type", threat.type),
         ("source", threat.source),
         ("severity", threat.severity),
         ("status", f"{threat.status}; may move to {_names(threat)}"),
+        ("assignee", threat.assignee or "nobody"),
         ("description", threat.description),
         ("detected", _time(threat.detected_at)),
         ("last seen", _time(threat.last_seen)),
         ("mitigated", _time(threat.mitigated_at) if threat.mitigated_at is not None else "no"),
+        ("time to detect, investigate, mitigate", ", ".join(map(_seconds, _stages(threat)))),
         ("correlation id", threat.correlation_id),
-        *((name, str(value)) for name, value in threat.metadata.items()),
+        *((name, str(value)) for name, value in threat.metadata.items() if name != EVIDENCE_EVENTS),
     ]
-    lines += [(_time(step.at), f"{step.old} -> {step.new}  {step.reason}".rstrip()) for step in threat.history]
+    lines += [
+        (_time(step.at), f"{step.old} -> {step.new}  {step.reason}".rstrip() + _by(step.by)) for step in threat.history
+    ]
+    lines += [(_time(comment.at), f"comment: {comment.text}{_by(comment.by)}") for comment in threat.comments]
     typer.echo(threat.id)
     for name, value in lines:
         typer.echo(f"  {printable(name)}: {printable(value)}")
@@ -168,6 +252,18 @@ def _print_stats(figures: ThreatStats) -> None:
 
 def _names(threat: Threat) -> str:
     return ", ".join(threat.allowed_moves) or "nothing: the status is final"
+
+
+def _stages(threat: Threat) -> tuple[float | None, ...]:
+    return threat.detect_seconds, threat.investigate_seconds, threat.mitigate_seconds
+
+
+def _seconds(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.1f} s"
+
+
+def _by(name: str | None) -> str:
+    return f" (by {name})" if name else ""
 
 
 def _time(seconds: float) -> str:
