@@ -97,8 +97,9 @@ async def _count(folder: Path, order: str, way: str, count: int) -> dict[str, fl
             make_tables(context.database)
             if way == "twenty":
                 defined(context.database, TWENTY)
-            for receipt in [stream.publish(event) for event in _traffic(order, count)]:
-                await receipt
+            for event in _traffic(order, count):
+                receipt = stream.publish(event)
+            await receipt
             done, loop = asyncio.Event(), asyncio.get_running_loop()
 
             def committed() -> None:
@@ -106,6 +107,7 @@ async def _count(folder: Path, order: str, way: str, count: int) -> dict[str, fl
                     loop.call_soon_threadsafe(done.set)
 
             counter = Projection(context, "bench", EventCounter().apply, committed=committed)
+            counter.batches_behind = 8
             started, cpu = time.perf_counter(), time.process_time()
             running = asyncio.create_task(counter.run())
             await done.wait()

@@ -179,3 +179,22 @@ async def test_a_stream_that_was_replaced_is_read_from_its_start(tmp_path: Path,
                 await stream.publish(make(n))
             async with running(stream, database):
                 await until(lambda expected=before + count: len(written(database)) == expected)
+
+
+async def test_more_events_are_applied_at_once_while_many_wait_and_that_is_quick(
+    stream: EventStream, database: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def note(db: sa.Connection, items: Sequence[Item]) -> None:
+        sizes.append(len(items))
+        write(db, items)
+
+    monkeypatch.setattr(projection_module, "_QUICK", 1e9)
+    monkeypatch.setattr(projection_module, "_SLOW", 1e9)
+    receipts = [stream.publish(make(number)) for number in range(60)]
+    for receipt in receipts:
+        await receipt
+    async with running(stream, database, note, batch=5, batches_behind=4):
+        await until(lambda: len(written(database)) == 60)
+    assert sizes == [5, 10, 20, 20, 5]

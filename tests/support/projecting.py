@@ -17,12 +17,19 @@ from brain.store import open_store
 
 
 def projection_on(
-    stream: EventStream, engine: sa.Engine, group: str, apply: Any, batch: int = 1000, **options: Any
+    stream: EventStream,
+    engine: sa.Engine,
+    group: str,
+    apply: Any,
+    batch: int = 1000,
+    batches_behind: int = 1,
+    **options: Any,
 ) -> Projection:
     """One that is not run yet."""
     context = PluginContext(stream, open_store("memory://"), engine, Settings(stream="memory://"))
     projection = Projection(context, group, apply, **options)
-    projection.batch = batch
+    projection.batch = projection._limit = batch
+    projection.batches_behind = batches_behind
     return projection
 
 

@@ -47,6 +47,7 @@ ATTEMPTS = 5
 """How often an event whose `apply` raises is tried alone before it becomes a dead letter."""
 _STORE_AFTER = 5.0  # seconds for which the position is not written while nothing wanted comes
 _ADVANCE_AFTER = 0.5  # seconds between two reports of the position to the stream
+_QUICK, _SLOW = 0.5, 2.0  # seconds of a batch: others wait for the database meanwhile
 _STAND = 5.0  # seconds between two looks whether somebody has mended what a projection stands still for
 _STANDSTILL = (CannotContinue, NewerSchema)
 
@@ -95,6 +96,8 @@ class Projection:
         self._apply = apply
         self.batch = 1000
         """Events in one transaction at most."""
+        self.batches_behind = 1
+        """How many times as many there may be while more wait and a transaction is quick."""
         self._limit = self.batch
         self._committed = committed or (lambda: None)
         self._failures: Counter[str] = Counter()
@@ -132,7 +135,7 @@ class Projection:
 
     async def _next(self, position: str) -> str | None:
         """Apply what comes after the position; the position reached, or None when there was nothing."""
-        size = min(self.batch, self._limit)
+        size = min(self.batch * self.batches_behind, self._limit)
         entries = await self._stream.call(self._read, position, size)
         if entries is None:
             attached = await for_tasks(self._database, self._attach)
@@ -141,6 +144,7 @@ class Projection:
             entries = await self._stream.call(self._stream.backend.read, position, size, self.group)
         if not entries:
             return None
+        began = time.monotonic()
         try:
             reached = await for_tasks(self._database, self._apply_batch, entries)
         except (*OUTAGE, *_STANDSTILL):
@@ -148,9 +152,18 @@ class Projection:
         except Exception as error:  # noqa: BLE001  (an event that cannot be applied must not hold up the others)
             self._check_database(error)
             return await self._failed(position, entries, error)
-        self._limit = min(self.batch, self._limit * 2)
+        self._adapt(len(entries), time.monotonic() - began)
         await self._report()
         return reached
+
+    def _adapt(self, count: int, seconds: float) -> None:
+        """Take more at once while that is quick: rows that many events share are written once for all of them."""
+        if self._limit < self.batch:
+            self._limit = min(self.batch, self._limit * 2)
+        elif seconds > _SLOW:
+            self._limit = max(self.batch, self._limit // 2)
+        elif seconds < _QUICK and count >= self._limit:
+            self._limit = min(self.batch * self.batches_behind, self._limit * 2)
 
     async def _rest_at(self, position: str) -> str:
         """There is nothing more to read: store and report the position where that is due; where to go on."""

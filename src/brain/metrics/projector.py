@@ -7,38 +7,25 @@ at once: one of them gets the position, and the other's transaction is rolled ba
 from __future__ import annotations
 
 import secrets
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, literal, select, union_all, update
+from sqlalchemy import Connection, literal, select, union_all, update
 
 from brain.charter import Event
 from brain.kit.projection import Item
 from brain.kit.sql import chunks, insert_missing, upsert
 from brain.metrics import series, tables
-from brain.metrics.accumulate import Cell, Increments, accumulate, bucket_of, exemplar_of, text
+from brain.metrics.accumulate import Increments, accumulate, bucket_of, exemplar_of, text
 from brain.metrics.compiled import CompiledMetrics
 from brain.metrics.defined_projector import DefinedCounter
-from brain.metrics.defined_rows import LARGEST
 from brain.metrics.epochs import active_epochs
-from brain.metrics.ranked import Row, add_ranked, fits
+from brain.metrics.point_counter import PointCounter
 from brain.metrics.threat_stages import ThreatRow, advance, threat_id_of
 from brain.stream.backends import position_key
 
-_DELETE_POINT = delete(tables.points).where(
-    and_(*(tables.points.c[name] == bindparam(name) for name in ("step", "series", "bucket", "label")))
-)
 _VERSION, _MARK = -1, -2
 """In the place of a step: the version of what users define, and a mark; read with one query, with what is kept."""
-
-
-class Point(NamedTuple):
-    """A series within one bucket."""
-
-    bucket: int
-    series: str
 
 
 class EventCounter:
@@ -52,6 +39,7 @@ class EventCounter:
     def __init__(self) -> None:
         self._version = 0
         self._mark: int | None = None
+        self._points = PointCounter()
         self._defined = DefinedCounter(CompiledMetrics(()))
 
     def apply(self, connection: Connection, items: Sequence[Item]) -> None:
@@ -66,10 +54,11 @@ class EventCounter:
         if version != self._version:
             self._defined = DefinedCounter(CompiledMetrics(active_epochs(connection)))
             self._version = version
-        elif mark is None or mark != self._mark:  # another process counted, or our last transaction was rolled back
+        if mark is None or mark != self._mark:  # another process counted, or our last transaction was rolled back
             self._defined.forget()
+            self._points.forget()
         self._mark = None
-        count_events(connection, events, since, self._defined)
+        count_events(connection, events, since, self._defined, self._points)
         if self._defined.metrics:
             self._mark = leave_mark(connection)
 
@@ -79,10 +68,11 @@ def count_events(
     events: Sequence[tuple[str, Event]],
     since: Mapping[int, int] | None = None,
     defined: DefinedCounter | None = None,
+    points: PointCounter | None = None,
 ) -> None:
     """Count the events, given with their positions in stream order, in all tables, and for these defined metrics.
 
-    `since` is what `kept_since` gives, when it is known.
+    `since` is what `kept_since` gives, when it is known; `points` has the rows that were written before.
     """
     if not events:
         return
@@ -90,8 +80,10 @@ def count_events(
     increments = accumulate(events)
     depends_on = _update_threats(connection, increments)
     since = kept_since(connection) if since is None else since
+    points = PointCounter() if points is None else points
     for step in (series.TOTAL, *series.STEPS):
-        _update_step(connection, increments, depends_on, step, since.get(step, 0))
+        points.count(connection, increments, depends_on, step, since.get(step, 0))
+    points.shrink()
     upsert(
         connection,
         tables.exemplars,
@@ -142,97 +134,3 @@ def _update_threats(connection: Connection, increments: Increments) -> dict[int,
         depends_on[bucket] = min(depends_on.get(bucket, earliest), earliest, key=position_key)
     upsert(connection, tables.threats, [asdict(row) for row in rows.values()])
     return depends_on
-
-
-def _update_step(
-    connection: Connection, increments: Increments, depends_on: dict[int, str], step: int, since: int
-) -> None:
-    added = _by_point(increments, step, since)
-    stored = _load(connection, step, {point.bucket for point in added})
-    removed: list[dict[str, object]] = []
-    changed: list[dict[str, object]] = []
-    for point, cells in added.items():
-        rows = stored[point]
-        before = set(rows)
-        touched = _add_cells(rows, cells, point, increments, step)
-        removed += [_key(step, point, label) for label in before - rows.keys()]
-        changed += [{**_key(step, point, label), **_figures(rows[label])} for label in touched]
-    if removed:
-        connection.execute(_DELETE_POINT, removed)
-    upsert(connection, tables.points, changed)
-    _note_first(connection, step, _first_positions((increments.first, depends_on), step, since))
-
-
-def _by_point(increments: Increments, step: int, since: int) -> dict[Point, dict[str, Cell]]:
-    """What is added, by the points of this step; without the buckets that are older than their retention."""
-    added: defaultdict[Point, dict[str, Cell]] = defaultdict(dict)
-    for (at, name, label), cell in increments.cells.items():
-        bucket = _start(at, step)
-        if bucket >= since:
-            sums = added[Point(bucket, name)].setdefault(label, Cell())
-            sums.count += cell.count
-            sums.sum += cell.sum
-    return added
-
-
-def _add_cells(
-    rows: dict[str, Row], cells: dict[str, Cell], point: Point, increments: Increments, step: int
-) -> Iterable[str]:
-    """Add the cells to the rows of their point; the labels whose rows changed."""
-    if point.series in series.RANKED and not fits(rows, cells):
-        ordered = increments.ranked[point.series]
-        add_ranked(rows, ((label, value) for at, label, value in ordered if _start(at, step) == point.bucket))
-        return rows
-    for label, cell in cells.items():
-        row = rows.setdefault(label, Row())
-        row.count += cell.count
-        row.sum += cell.sum
-    return cells
-
-
-def _first_positions(found: Iterable[dict[int, str]], step: int, since: int) -> dict[int, str]:
-    """The earliest position of each bucket of this step, from those of its buckets of 10 s."""
-    first: dict[int, str] = {}
-    for positions in found:
-        for at, position in positions.items():
-            bucket = _start(at, step)
-            if bucket >= since:
-                first[bucket] = min(first.get(bucket, position), position, key=position_key)
-    return first
-
-
-def _start(bucket: int, step: int) -> int:
-    """The start of the bucket of this step that a bucket of 10 s lies in."""
-    return bucket // step * step if step else 0
-
-
-def _figures(row: Row) -> dict[str, object]:
-    return {"count": row.count, "sum": min(row.sum, LARGEST), "error": min(row.error, LARGEST)}
-
-
-def _load(connection: Connection, step: int, wanted: set[int]) -> defaultdict[Point, dict[str, Row]]:
-    stored: defaultdict[Point, dict[str, Row]] = defaultdict(dict)
-    table = tables.points.c
-    columns = (table.bucket, table.series, table.label, table.count, table.sum, table.error)
-    for some in chunks(sorted(wanted)):
-        for bucket, name, label, count, total, error in connection.execute(
-            select(*columns).where(table.step == step, table.bucket.in_(some))
-        ):
-            stored[Point(bucket, name)][label] = Row(count, total, error)
-    return stored
-
-
-def _note_first(connection: Connection, step: int, first: dict[int, str]) -> None:
-    table = tables.buckets.c
-    for some in chunks(sorted(first)):
-        for bucket, position in connection.execute(
-            select(table.bucket, table.first_position).where(table.step == step, table.bucket.in_(some))
-        ):
-            if position_key(position) <= position_key(first[bucket]):
-                del first[bucket]
-    rows = [{"step": step, "bucket": bucket, "first_position": position} for bucket, position in first.items()]
-    upsert(connection, tables.buckets, rows)
-
-
-def _key(step: int, point: Point, label: str) -> dict[str, object]:
-    return {"step": step, "series": point.series, "bucket": point.bucket, "label": label}

@@ -23,6 +23,7 @@ from brain.metrics import series, tables
 from brain.metrics.compiled import CompiledMetrics, Epoch
 from brain.metrics.defined_projector import DefinedCounter
 from brain.metrics.epochs import all_epochs
+from brain.metrics.point_counter import PointCounter
 from brain.metrics.projector import count_events, kept_since
 from brain.metrics.state import HEALTH_WINDOW
 
@@ -131,9 +132,9 @@ def _recount(
     progress: Callable[[int], None],
 ) -> None:
     events, since = source.events(), kept_since(recounted)
-    defined = DefinedCounter(CompiledMetrics(epochs, by_position=True))
+    points, defined = PointCounter(), DefinedCounter(CompiledMetrics(epochs, by_position=True))
     while batch := list(islice(events, BATCH)):
-        count_events(recounted, batch, since, defined)
+        count_events(recounted, batch, since, defined, points)
         verdict.events += len(batch)
         progress(verdict.events)
 

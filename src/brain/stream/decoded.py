@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -34,7 +35,7 @@ class DecodedEvents:
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._lock = threading.Lock()
-        self._known: dict[str, DecodedEvent] = {}  # oldest first
+        self._known: OrderedDict[str, DecodedEvent] = OrderedDict()  # oldest first
         self._bytes = 0
         self._max_bytes = max_bytes
 
@@ -62,5 +63,5 @@ class DecodedEvents:
         self._known[found.position] = found
         self._bytes += len(found.data) - (len(replaced.data) if replaced is not None else 0)
         while self._bytes > self._max_bytes:
-            oldest = next(iter(self._known))
-            self._bytes -= len(self._known.pop(oldest).data)
+            _, oldest = self._known.popitem(last=False)
+            self._bytes -= len(oldest.data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -13,6 +13,7 @@ from brain.telemetry.genai import (
     MOST,
     NO_TOKENS,
     NUMBERS,
+    TEXTS,
     UNKNOWN,
     WANTED,
     Labels,
@@ -26,9 +27,14 @@ from brain.telemetry.genai import (
 from brain.telemetry.requests import LOGS, METRICS, Calls
 
 T = TypeVar("T")
+S = TypeVar("S")
 _Int = int | str
-_REMEMBERED = 256
-"""Characters of a value up to which what it says is remembered."""
+_REMEMBERED = 512
+"""Characters of all texts of a span up to which what they say is remembered."""
+_SHORT = len(str(MOST)) - 1
+"""Digits of a number that is surely not beyond it."""
+_MEANINGS = 4096
+"""How many of them are remembered."""
 
 
 class _Model(msgspec.Struct, rename="camel", gc=False):
@@ -43,38 +49,52 @@ class _Value(_Model):
 
 class _Attribute(_Model):
     key: str = ""
+    value: _Value | None = None
+
+
+class _LooseAttribute(_Model):
+    key: str = ""
     value: msgspec.Raw = msgspec.Raw(b"null")  # only those that are wanted are read further
 
 
 class _Resource(_Model):
-    attributes: list[_Attribute] = []
+    attributes: list[_LooseAttribute] = []
 
 
 class _Status(_Model):
     code: _Int = 0
 
 
-class _Span(_Model):
+class _SpanHead(_Model):
     trace_id: str = ""
     span_id: str = ""
     parent_span_id: str | None = None
     start_time_unix_nano: _Int = 0
     end_time_unix_nano: _Int = 0
-    attributes: list[_Attribute] = []
     status: _Status | None = None
 
 
-class _Spans(_Model):
-    spans: list[_Span] = []
+class _Span(_SpanHead):
+    attributes: list[_Attribute] = []
 
 
-class _ResourceSpans(_Model):
+class _LooseSpan(_SpanHead):
+    """Of a request in which some value is none of OTLP, which is passed over."""
+
+    attributes: list[_LooseAttribute] = []
+
+
+class _Spans(_Model, Generic[S]):
+    spans: list[S] = []
+
+
+class _ResourceSpans(_Model, Generic[S]):
     resource: _Resource | None = None
-    scope_spans: list[_Spans] = []
+    scope_spans: list[_Spans[S]] = []
 
 
-class _Traces(_Model):
-    resource_spans: list[_ResourceSpans] = []
+class _Traces(_Model, Generic[S]):
+    resource_spans: list[_ResourceSpans[S]] = []
 
 
 class _Points(_Model):
@@ -128,7 +148,12 @@ class _Reader(Generic[T]):
 
 
 _read_value = msgspec.json.Decoder(_Value | None).decode
-_traces, _metrics, _logs = _Reader("traces", _Traces), _Reader("metrics", _AllMetrics), _Reader("logs", _Logs)
+_metrics, _logs = _Reader("metrics", _AllMetrics), _Reader("logs", _Logs)
+_loose_traces = _Reader("traces", _Traces[_LooseSpan])
+_read_traces = msgspec.json.Decoder(_Traces[_Span]).decode
+_is_number = {**dict.fromkeys(TEXTS, False), **dict.fromkeys(NUMBERS, True)}.get
+_meanings: dict[tuple[str, ...], Meaning] = {}
+_NOT_READ = Labels("", "", "", "", "", "")
 
 
 def read_json(signal: str, body: bytes) -> Calls:
@@ -143,13 +168,33 @@ def read_json(signal: str, body: bytes) -> Calls:
         for logs in _logs.read(body).resource_logs:
             found.items[_service(logs.resource)] += sum(len(scope.log_records) for scope in logs.scope_logs)
     else:
-        for resource in _traces.read(body).resource_spans:
-            service = _service(resource.resource)
-            for scope in resource.scope_spans:
-                found.items[service] += len(scope.spans)
-                for span in scope.spans:
-                    _add(found, span, service)
+        for service, spans in _traces(body):
+            found.items[service] += len(spans)
+            for span in spans:
+                _add(found, span, service)
     return found
+
+
+def _traces(body: bytes) -> Iterable[tuple[str, Sequence[_Span]]]:
+    """Services and their spans. Raises InvalidInput."""
+    try:
+        strict = _read_traces(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        loose = _loose_traces.read(body).resource_spans
+        return [(_service(one.resource), list(map(_strict, scope.spans))) for one in loose for scope in one.scope_spans]
+    return [(_service(one.resource), scope.spans) for one in strict.resource_spans for scope in one.scope_spans]
+
+
+def _strict(span: _LooseSpan) -> _Span:
+    return _Span(
+        span.trace_id,
+        span.span_id,
+        span.parent_span_id,
+        span.start_time_unix_nano,
+        span.end_time_unix_nano,
+        span.status,
+        [_Attribute(one.key, _value(one)) for one in span.attributes if one.key in WANTED],
+    )
 
 
 def _points(metric: _Metric) -> int:
@@ -158,22 +203,23 @@ def _points(metric: _Metric) -> int:
 
 
 def _add(found: Calls, span: _Span, service: str) -> None:
-    texts: list[str] = []
-    names, values, longest = [], [], 0
-    for key, value in _wanted(span):
-        if value is None:
+    texts, names, values = [service], [], []
+    for one in span.attributes:
+        key = one.key
+        counts = _is_number(key)
+        if counts is None or (value := one.value) is None:
             continue
-        text = value.string_value
-        if key in NUMBERS:
+        if counts:
             if (number := _number(value)) is not None:
                 names.append(key)
                 values.append(number)
-        elif text is not None:
+        elif (text := value.string_value) is not None:
             texts += (key, text)
-            if len(text) > longest:
-                longest = len(text)
+    said = tuple(texts)
+    meaning = _meanings.get(said, _NOT_READ)
+    if meaning is _NOT_READ:
+        meaning = _meaning(said)
     tokens, timing = NO_TOKENS, (0, False)
-    meaning = (_meaning if longest <= _REMEMBERED else _meaning.__wrapped__)(service, *texts)
     if isinstance(meaning, Labels):
         timing = (_nanoseconds(span), span.status is not None and span.status.code in (2, "STATUS_CODE_ERROR"))
         if names and meaning.kind == MODEL:
@@ -196,28 +242,27 @@ def _nanoseconds(span: _Span) -> int:
         return 0  # one of them is no number
 
 
-@lru_cache(4096)
-def _meaning(service: str, *texts: str) -> Meaning:
-    """What a span is, by its texts: name, value, name, value. Those of most spans came before."""
-    return read_meaning(dict(zip(texts[::2], texts[1::2], strict=True)), service)
+def _meaning(said: tuple[str, ...]) -> Meaning:
+    """What a span is, by its service and its texts: name, value, name, value. Those of most spans came before."""
+    service, *texts = said
+    meaning = read_meaning(dict(zip(texts[::2], texts[1::2], strict=True)), service)
+    if sum(map(len, said)) <= _REMEMBERED:
+        if len(_meanings) >= _MEANINGS:
+            _meanings.clear()
+        _meanings[said] = meaning
+    return meaning
 
 
 def _number(value: _Value) -> int | None:
     found = value.int_value
+    if found.__class__ is str and len(found) <= _SHORT and found.isdecimal():
+        return int(found)
     if found.__class__ is int and 0 <= found <= MOST:
         return found
-    return whole_number(_whole(value.int_value if value.int_value is not None else value.double_value))
+    return whole_number(_whole(found if found is not None else value.double_value))
 
 
-def _wanted(span: _Span) -> list[tuple[str, _Value | None]]:
-    """The attributes that are read; one that is no value of OTLP is passed over."""
-    try:
-        return [(one.key, _read_value(one.value)) for one in span.attributes if one.key in WANTED]
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return [(one.key, _value(one)) for one in span.attributes if one.key in WANTED]
-
-
-def _value(attribute: _Attribute) -> _Value | None:
+def _value(attribute: _LooseAttribute) -> _Value | None:
     """The value of an attribute; None for one that is no value of OTLP. Raises InvalidInput for no UTF-8."""
     try:
         found: _Value | None = _read_value(attribute.value)
@@ -227,7 +272,7 @@ def _value(attribute: _Attribute) -> _Value | None:
         return None
 
 
-def _check_text(attribute: _Attribute) -> None:
+def _check_text(attribute: _LooseAttribute) -> None:
     try:
         bytes(attribute.value).decode()
     except UnicodeDecodeError as error:
