@@ -5,6 +5,7 @@ By default a few kills; `make test-long` makes 500.
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import random
 import time
@@ -43,23 +44,34 @@ async def publish(folder: Path, numbers: range) -> None:
             await stream.publish(Event(type="test.failed", source="test_service", payload={"number": number}))
 
 
-def kill_at_random(folder: Path, kills: int) -> None:
-    """Let one process after the other work, and kill each at a random moment; the last one ends all runs."""
-    chance = random.Random(kills)
+async def kill_at_random(folder: Path, kills: int) -> int:
+    """Let one process after the other work, and kill each at a random moment; the last one is to end all runs.
+
+    Each finds a run that none before it could begin, however quick those were. Returns how many runs there are.
+    """
+    chance, runs = random.Random(kills), 4
+    await publish(folder, range(runs))
     for _ in range(kills):
-        process, ours = started(folder, 1 << 30)
-        wait_until(ours.poll)
-        time.sleep(chance.uniform(0, 0.15))
-        kill(process)
-        ours.close()
+        runs += 1
+        await publish(folder, range(runs - 1, runs))
+        await asyncio.to_thread(kill_one, folder, chance.uniform(0, 0.15))
+    await publish(folder, range(runs, runs + 1))
+    return runs + 1
+
+
+def kill_one(folder: Path, after: float) -> None:
+    """Start a process, and kill it so many seconds after its first step."""
+    process, ours = started(folder, 1 << 30)
+    wait_until(ours.poll)
+    time.sleep(after)
+    kill(process)
+    ours.close()
 
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kills", sizes(4, 500))
 async def test_each_effect_is_there_once_and_no_run_is_forgotten(kills: int, tmp_path: Path, capsys: Any) -> None:
-    runs = max(8, kills)
-    await publish(tmp_path, range(runs))
-    kill_at_random(tmp_path, kills)
+    runs = await kill_at_random(tmp_path, kills)
     process, ours = started(tmp_path, runs)
     said = [ours.recv(), ours.recv()]
     process.join(60)
