@@ -14,12 +14,14 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from _pytest.unraisableexception import gc_collect_iterations_key
 from hypothesis import HealthCheck, settings
 
 from brain import logs
 from support.made_once import make_once
 from support.memory import memory_folder
 from support.postgres_server import PostgresServer
+from support.processes import share_server
 from support.redis_groups import Cluster
 from support.redis_server import RedisServer, StartRedis
 
@@ -46,6 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Every other worker begins to collect at the other end: each finds half of the files compiled by the others."""
     if config.getoption("numprocesses", None):
         gc.enable()  # this process collects no tests: its workers do
+        if not config.getoption("costs"):  # a worker's own server is counted with its tests
+            share_server()
+    config.stash[gc_collect_iterations_key] = 1  # at the end; five, as is usual, take seconds
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     if config.args == config.getini("testpaths") and worker[-1] in "13579":
         config.args = [f"tests/{folder}" for folder in sorted(FOLDERS, reverse=True)]

@@ -23,19 +23,14 @@ from brain.kit.outbox import ship_waiting
 from brain.playbooks.models import CONSUMER
 from brain.playbooks.reads import read_runs
 from support import playbook_worker
-from support.processes import kill
+from support.processes import kill, spawn
 from support.sizes import sizes
 from support.waiting import until, wait_until
 
-context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["support.playbook_worker"])  # a process starts in milliseconds
-
 
 def started(folder: Path, wanted: int) -> tuple[BaseProcess, Connection]:
-    ours, theirs = context.Pipe()
-    process = context.Process(target=playbook_worker.work, args=(str(folder), wanted, theirs), daemon=True)
-    process.start()
-    return process, ours
+    ours, theirs = multiprocessing.Pipe()
+    return spawn(playbook_worker.work, str(folder), wanted, theirs), ours
 
 
 async def publish(folder: Path, numbers: range) -> None:

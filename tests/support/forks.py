@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import traceback
@@ -11,8 +12,12 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
+from brain.store import forking
+
 DEADLINE = 60.0
 """Seconds that a child may take to answer: only one that hangs takes so long."""
+MOST_PARTS = 20
+"""More parts than this are what earlier tests have left to the garbage collector; each of them takes part in a fork."""
 
 
 class Child:
@@ -52,6 +57,8 @@ class Parent:
 @contextmanager
 def forked(work: Callable[[Parent], object]) -> Iterator[Child]:
     """A child made by os.fork() that runs `work`; its result is the last that it sends. Ended with the block."""
+    if len(forking._parts) > MOST_PARTS:
+        gc.collect()
     ours, theirs = Pipe()
     pid = os.fork()
     if pid == 0:
