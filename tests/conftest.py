@@ -14,7 +14,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from _pytest.unraisableexception import gc_collect_iterations_key
 from hypothesis import HealthCheck, settings
 
 from brain import logs
@@ -50,7 +49,6 @@ def pytest_configure(config: pytest.Config) -> None:
         gc.enable()  # this process collects no tests: its workers do
         if not config.getoption("costs"):  # a worker's own server is counted with its tests
             share_server()
-    config.stash[gc_collect_iterations_key] = 1  # at the end; five, as is usual, take seconds
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     if config.args == config.getini("testpaths") and worker[-1] in "13579":
         config.args = [f"tests/{folder}" for folder in sorted(FOLDERS, reverse=True)]
@@ -90,6 +88,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
     gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Spare it all that is still there: the process ends, and takes seconds over it otherwise."""
+    gc.freeze()
 
 
 @pytest.fixture

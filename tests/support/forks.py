@@ -17,7 +17,7 @@ from brain.store import forking
 DEADLINE = 60.0
 """Seconds that a child may take to answer: only one that hangs takes so long."""
 MOST_PARTS = 20
-"""More parts than this are what earlier tests have left to the garbage collector; each of them takes part in a fork."""
+"""So many more parts than there were are garbage of earlier tests; each of them takes part in a fork."""
 
 
 class Child:
@@ -54,11 +54,20 @@ class Parent:
         self._pipe.send(("sent", value))
 
 
+def _leave_garbage() -> None:
+    global _parts_left
+    if len(forking._parts) > _parts_left + MOST_PARTS:
+        gc.collect()
+        _parts_left = len(forking._parts)
+
+
+_parts_left = 0
+
+
 @contextmanager
 def forked(work: Callable[[Parent], object]) -> Iterator[Child]:
     """A child made by os.fork() that runs `work`; its result is the last that it sends. Ended with the block."""
-    if len(forking._parts) > MOST_PARTS:
-        gc.collect()
+    _leave_garbage()
     ours, theirs = Pipe()
     pid = os.fork()
     if pid == 0:

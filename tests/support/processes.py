@@ -29,11 +29,11 @@ def share_server() -> None:
     """Start the server now, and share it with the processes that are started from here on; it ends with this one."""
     if _ADDRESS not in os.environ:
         forkserver.ensure_running()
-        os.environ[_ADDRESS] = forkserver._forkserver._forkserver_address  # type: ignore[attr-defined]
+        os.environ[_ADDRESS] = forkserver._forkserver._forkserver_address
 
 
 def _use_shared_server(address: str) -> None:
-    server: Any = forkserver._forkserver  # type: ignore[attr-defined]
+    server: Any = forkserver._forkserver
     server._forkserver_address = address
     server._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)  # children are given one; they do not need it
     server.ensure_running = resource_tracker.ensure_running  # it is not a child of this process, to be waited for
