@@ -27,7 +27,7 @@ from support.redis_server import RedisServer, StartRedis
 pytest_plugins = ["support.second_tries", "support.open_streams", "support.costs"]
 
 # docs/testing.md says which profile is for what.
-settings.register_profile("default", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
 settings.register_profile("long", settings.get_profile("default"), max_examples=5_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

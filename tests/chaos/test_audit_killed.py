@@ -28,7 +28,7 @@ SEED = 20261125
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ["sqlite", "redis and postgresql"])
-@pytest.mark.parametrize("kills", sizes(6, 50))
+@pytest.mark.parametrize("kills", sizes(4, 50))
 async def test_each_event_is_logged_once_and_in_order(
     kind: str, kills: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

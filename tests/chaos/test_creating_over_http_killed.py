@@ -151,7 +151,7 @@ async def found(client: Client) -> Counter[tuple[str, str]]:
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kills", sizes(3, 200))
+@pytest.mark.parametrize("kills", sizes(2, 200))
 async def test_everything_is_created_once(kills: int, tmp_path: Path, capsys: Any) -> None:
     url = f"sqlite:///{tmp_path}/brain.db"
     client, keys, server = await create_and_kill(url, kills, random.Random(kills))

@@ -64,7 +64,7 @@ def kill_one(folder: Path, after: float) -> None:
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kills", sizes(4, 500))
+@pytest.mark.parametrize("kills", sizes(3, 500))
 async def test_each_effect_is_there_once_and_no_run_is_forgotten(kills: int, tmp_path: Path, capsys: Any) -> None:
     runs = await kill_at_random(tmp_path, kills)
     process, ours = started(tmp_path, runs)
