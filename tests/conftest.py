@@ -47,7 +47,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Every other worker begins to collect at the other end: each finds half of the files compiled by the others."""
     if config.getoption("numprocesses", None):
         gc.enable()  # this process collects no tests: its workers do
-        if not config.getoption("costs"):  # a worker's own server is counted with its tests
+        # Unit tests need none; and where costs are counted, a worker's own server is counted with its tests.
+        if not config.getoption("costs") and any("unit" not in arg for arg in config.args):
             share_server()
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     if config.args == config.getini("testpaths") and worker[-1] in "13579":

@@ -20,7 +20,7 @@ from typing import Any
 # The fork server does not take over sys.path.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["support.everything"])
+_context.set_forkserver_preload(["support.all_extras", "support.everything"])
 _ADDRESS = "ADDRESS_OF_FORK_SERVER"
 """The environment variable by which workers find the shared server."""
 
