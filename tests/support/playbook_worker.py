@@ -19,8 +19,8 @@ from brain.playbooks.tables import STEPS
 from support.playing import playing
 from support.waiting import until
 
-LEASE = 0.6
-"""Seconds: what a killed worker held is soon another's."""
+LEASE = 1.5
+"""Seconds: what a killed worker held is soon another's; one that is alive keeps it, however busy the machine is."""
 PLAYBOOK = """
 playbooks:
   - name: kept
@@ -75,5 +75,5 @@ async def _work(folder: Path, wanted: int, going: Connection) -> None:
                 found = counts(db)
             return sum(found.get(state, 0) for state in ("SUCCEEDED", "FAILED")) >= wanted
 
-        await until(over)
+        await until(over, 240)
     going.send("done")
