@@ -20,13 +20,14 @@ from brain import logs
 from support.made_once import make_once
 from support.memory import memory_folder
 from support.postgres_server import PostgresServer
+from support.processes import share_server
 from support.redis_groups import Cluster
 from support.redis_server import RedisServer, StartRedis
 
 pytest_plugins = ["support.second_tries", "support.open_streams", "support.costs"]
 
 # docs/testing.md says which profile is for what.
-settings.register_profile("default", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
 settings.register_profile("long", settings.get_profile("default"), max_examples=5_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
@@ -46,6 +47,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Every other worker begins to collect at the other end: each finds half of the files compiled by the others."""
     if config.getoption("numprocesses", None):
         gc.enable()  # this process collects no tests: its workers do
+        # Unit tests need none; and where costs are counted, a worker's own server is counted with its tests.
+        if not config.getoption("costs") and any("unit" not in arg for arg in config.args):
+            share_server()
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     if config.args == config.getini("testpaths") and worker[-1] in "13579":
         config.args = [f"tests/{folder}" for folder in sorted(FOLDERS, reverse=True)]
@@ -85,6 +89,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
     gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Spare it all that is still there: the process ends, and takes seconds over it otherwise."""
+    gc.freeze()
 
 
 @pytest.fixture

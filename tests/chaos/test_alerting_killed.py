@@ -28,7 +28,7 @@ SEED = 20261125
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("kills", sizes(4, 50))
+@pytest.mark.parametrize("kills", sizes(3, 50))
 async def test_one_page_a_story(kills: int, tmp_path: Path) -> None:
     stand_ins = StandIns()
     chance = random.Random(SEED)

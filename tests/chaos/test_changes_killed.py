@@ -58,7 +58,7 @@ async def all_events(url: str, folder: Path) -> list[Event]:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
-@pytest.mark.parametrize("kills", sizes(4, 200))
+@pytest.mark.parametrize("kills", sizes(2, 200))
 def test_state_and_events_agree(
     kind: str, kills: int, tmp_path: Path, request: pytest.FixtureRequest, capsys: Any
 ) -> None:
@@ -74,7 +74,7 @@ def test_state_and_events_agree(
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-@pytest.mark.parametrize("kills", sizes(4, 200))
+@pytest.mark.parametrize("kills", sizes(2, 200))
 def test_the_consumers_tables_and_their_events_agree(
     kind: str, kills: int, tmp_path: Path, request: pytest.FixtureRequest, capsys: Any
 ) -> None:

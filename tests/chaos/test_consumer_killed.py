@@ -20,7 +20,7 @@ LEASE = 0.3
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
-@pytest.mark.parametrize("kills", sizes(10, 200))
+@pytest.mark.parametrize("kills", sizes(5, 200))
 async def test_each_event_has_one_effect(kind: str, kills: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     url = f"sqlite:///{tmp_path}/brain.db" if kind == "sqlite" else request.getfixturevalue("redis_url")
     effects = str(tmp_path / "effects.db")

@@ -63,14 +63,14 @@ async def test_the_hits_are_those_of_a_run_without_kills(kills: int, count: int,
     rules = tmp_path / "rules.yaml"
     rules.write_text(RULES)
     url, database = f"sqlite:///{tmp_path}/brain.db", f"sqlite:///{tmp_path}/consumers.db"
-    backend = open_backend(url)
-    backend.append("test", "", "1", stream_events(count))
-    plain = backtest(backend, load([rules], with_shipped=False), 0.0, 1e10)
-    backend.close()
+    events = stream_events(count)
+    with closing(open_backend(f"sqlite:///{tmp_path}/plain.db")) as backend:
+        backend.append("test", "", "1", events)
+        plain = backtest(backend, load([rules], with_shipped=False), 0.0, 1e10)
     expected = {hit.id: (hit.source, hit.count, hit.opened_at, hit.last_at) for hit in plain.hits.values()}
     assert {one.detection for one in plain.hits.values()} == {"five", "many", "few", "new"}
 
-    await asyncio.to_thread(kill_at_random, kills, url, database, str(rules))
+    await asyncio.to_thread(kill_at_random, kills, events, url, database, str(rules))
     process, _ = started(url, database, str(rules))
     engine = open_database(database)
     found: dict[str, HitRow] = {}
@@ -98,13 +98,21 @@ def started(*args: str) -> tuple[Any, Any]:
     return spawn(detections_worker.work, *args, theirs), ours
 
 
-def kill_at_random(kills: int, *args: str) -> None:
-    chance = random.Random(kills)
-    for _ in range(kills):
-        process, going = started(*args)
-        assert going.recv() == "going"
-        time.sleep(chance.uniform(0, 0.15))
-        kill(process)
+def kill_at_random(kills: int, events: list[bytes], *args: str) -> None:
+    """Give each process events that none before it could have, and kill it at a random moment; the last part stays."""
+    chance, part = random.Random(kills), len(events) // (kills + 1)
+    with closing(open_backend(args[0])) as backend:
+        for number in range(kills):
+            backend.append("test", mark(number), mark(number + 1), events[number * part : (number + 1) * part])
+            process, going = started(*args)
+            assert going.recv() == "going"
+            time.sleep(chance.uniform(0, 0.15))
+            kill(process)
+        backend.append("test", mark(kills), mark(kills + 1), events[kills * part :])
+
+
+def mark(number: int) -> str:
+    return str(number) if number else ""
 
 
 def is_done(engine: sa.Engine, count: int) -> bool:

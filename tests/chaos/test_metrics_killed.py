@@ -27,7 +27,7 @@ SEED = 20261125
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("kind", ["sqlite", "redis and postgresql"])
-@pytest.mark.parametrize("kills", sizes(3, 50))
+@pytest.mark.parametrize("kills", sizes(2, 50))
 async def test_the_series_equal_a_recount(
     kind: str, kills: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

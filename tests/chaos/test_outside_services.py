@@ -21,8 +21,8 @@ from support.processes import kill, spawn
 from support.waiting import until
 
 SEED = 20261125
-KEYS = 8
-KILLS = 10
+KEYS = 5
+KILLS = 5
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def all_adopted(stream: EventStream, journal: Path) -> bool:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
-@pytest.mark.parametrize("kills", sizes(10, 200))
+@pytest.mark.parametrize("kills", sizes(5, 200))
 async def test_nothing_published_is_lost(kind: str, kills: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     url = f"sqlite:///{tmp_path}/brain.db" if kind == "sqlite" else request.getfixturevalue("redis_url")
     journal = tmp_path / "journal"

@@ -25,7 +25,7 @@ def memory() -> float:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("count", "megabytes"), sizes((200_000, 25), (1_000_000, 50)))
+@pytest.mark.parametrize(("count", "megabytes"), sizes((100_000, 25), (1_000_000, 50)))
 async def test_memory_is_flat_and_nothing_unread_goes(count: int, megabytes: int, tmp_path: Path) -> None:
     seen: list[int] = []
 

@@ -166,7 +166,7 @@ def test_every_event_is_in_exactly_one_place(url: str) -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=500 if long else 30,
+            max_examples=500 if long else 15,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

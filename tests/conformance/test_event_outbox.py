@@ -229,7 +229,7 @@ async def test_a_handler_hears_of_a_change_within_milliseconds(store: Store, str
 
 @kept
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kills", sizes(4, 200))
+@pytest.mark.parametrize("kills", sizes(2, 200))
 async def test_two_processes_that_are_killed_again_and_again(url: str, kills: int, tmp_path: Path) -> None:
     chance = random.Random(kills)
     with closing(open_store(url)) as store:

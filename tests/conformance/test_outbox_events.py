@@ -37,7 +37,7 @@ def put(database: sa.Engine, *announced: Event, consumer: str = "alerting") -> N
             put_event(db, consumer, one, 1_000.0)
 
 
-@pytest.mark.parametrize("seeds", sizes(4, 100))
+@pytest.mark.parametrize("seeds", sizes(2, 100))
 def test_each_is_on_the_stream_once_whatever_comes_in_between(database: sa.Engine, seeds: int) -> None:
     def add(announced: Sequence[Event]) -> None:
         put(database, *announced)

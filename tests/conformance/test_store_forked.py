@@ -87,7 +87,7 @@ async def test_a_child_outlives_its_parents_sqlite_file(tmp_path: Path) -> None:
             other.close()
 
 
-@pytest.mark.parametrize("forks", sizes(4, 100))
+@pytest.mark.parametrize("forks", sizes(2, 100))
 @pytest.mark.parametrize("url", ["memory", "sqlite", "redis"], indirect=True)
 def test_threads_of_the_parent_at_work_hang_no_child(store: Store, forks: int) -> None:
     ended = threading.Event()
@@ -234,7 +234,7 @@ def test_threats_and_health_in_a_child(store: Store) -> None:
     assert len(immune.get_recent_events()) == 2
 
 
-@pytest.mark.parametrize("forks", sizes(4, 40))
+@pytest.mark.parametrize("forks", sizes(2, 40))
 @shared
 def test_threats_in_children_of_a_busy_parent(store: Store, forks: int) -> None:
     threats, ended = ThreatService(store=store), threading.Event()

@@ -1,4 +1,7 @@
-"""Imported once by the fork server, so that each child starts with all of it."""
+"""Imported once by a fork server, so that each child starts with all of it.
+
+What few commands need and takes long is in `support.all_extras`.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,14 @@ from contextlib import redirect_stderr
 from importlib import import_module
 from tempfile import TemporaryDirectory
 
-import cmaes
 import httpcore
 import httpx
-import optuna
 import pydantic.v1  # which FastAPI loads when it is first given a route
 import rich.progress
 import rich.table
 import typer.rich_utils
 
 import brain.cli
-import brain.demo
 from brain import catalogue, logs, settings
 from brain.alerting import http as alerting_api
 from brain.audit import export, verify
@@ -37,7 +37,7 @@ from brain.server import running
 from brain.store import redis, sqlite
 from brain.stream.backends import sqlite as stream_sqlite
 from brain.threats import http as threats_api
-from support import alerting_worker, audit_worker, dna_worker, group_worker, incident_worker, metrics_worker, producer
+from support import alerting_worker, audit_worker, group_worker, incident_worker, metrics_worker, producer
 from support.made_once import make_once
 
 gc.disable()  # until all is imported
@@ -72,9 +72,8 @@ def settle() -> None:
             thread.join(10)
 
 
-for package in (brain.cli, brain.demo):
-    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        import_module(found.name)
+for found in pkgutil.walk_packages(brain.cli.__path__, "brain.cli."):
+    import_module(found.name)
 catalogue()
 for plugin in plugins().values():
     plugin.opener()
@@ -91,9 +90,7 @@ __all__ = [
     "alerting_worker",
     "audit_api",
     "audit_worker",
-    "cmaes",
     "dna_api",
-    "dna_worker",
     "export",
     "group_worker",
     "httpcore",
@@ -103,7 +100,6 @@ __all__ = [
     "logs",
     "metrics_api",
     "metrics_worker",
-    "optuna",
     "policy_api",
     "producer",
     "pydantic",

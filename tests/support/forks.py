@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import traceback
@@ -11,8 +12,12 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
+from brain.store import forking
+
 DEADLINE = 60.0
 """Seconds that a child may take to answer: only one that hangs takes so long."""
+MOST_PARTS = 20
+"""So many more parts than there were are garbage of earlier tests; each of them takes part in a fork."""
 
 
 class Child:
@@ -49,9 +54,20 @@ class Parent:
         self._pipe.send(("sent", value))
 
 
+def _leave_garbage() -> None:
+    global _parts_left
+    if len(forking._parts) > _parts_left + MOST_PARTS:
+        gc.collect()
+        _parts_left = len(forking._parts)
+
+
+_parts_left = 0
+
+
 @contextmanager
 def forked(work: Callable[[Parent], object]) -> Iterator[Child]:
     """A child made by os.fork() that runs `work`; its result is the last that it sends. Ended with the block."""
+    _leave_garbage()
     ours, theirs = Pipe()
     pid = os.fork()
     if pid == 0:

@@ -19,6 +19,8 @@ from brain.store import open_store
 
 SOURCES = 3
 """Threats have so many sources; the reports about one are its readings."""
+FIRST = SOURCES
+"""Changes that each process makes at least: one for each source."""
 _METADATA = sa.MetaData()
 CHANGES = sa.Table("test_changes", _METADATA, sa.Column("number", sa.Integer, primary_key=True))
 
@@ -43,7 +45,7 @@ def change(db: sa.Connection, number: int, now: float) -> None:
 
 
 def work(stream: str, database: str, most: int, going: Connection) -> None:
-    """Make changes, up to so many in all."""
+    """Make changes, up to so many; says the number of one once it has made the first few, and goes on."""
     asyncio.run(_work(stream, database, most, going))
 
 
@@ -55,10 +57,10 @@ async def _work(url: str, database: str, most: int, going: Connection) -> None:
             delivery = asyncio.create_task(ReportDelivery(context).run())
             with context.database.begin() as db:
                 first = db.execute(sa.select(sa.func.count()).select_from(CHANGES)).scalar_one()
-            going.send(first)
-            for number in range(first, most):
+            for number in range(first, first + most):
                 await asyncio.to_thread(_change, context.database, number)
-            going.send(most)
+                if number == first + FIRST - 1:
+                    going.send("going")
             await asyncio.wait([delivery])
 
 

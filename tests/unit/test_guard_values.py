@@ -17,7 +17,7 @@ from brain.policy import ActionDenied, Condition, Guard, PolicyEngine, Rule
 from support.policy_reference import decide
 from support.policy_strategies import odd_values, values
 
-CASES = 5 * settings().max_examples  # 250; in the profile `long`, 25,000
+CASES = 5 * settings().max_examples  # 125; in the profile `long`, 25,000
 
 NAMES = ("a", "b", "amount")
 KINDS = ("def", "async def", "generator", "async generator")

@@ -121,7 +121,7 @@ def test_any_value_makes_a_label(value: object, label: str) -> None:
     assert text(value) == label
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     st.dictionaries(
         st.sampled_from(

@@ -23,7 +23,7 @@ def rule(rule_id: str, effect: str = "ALLOW", *held: tuple[str, str, Any], **mor
     return Rule(id=rule_id, name=rule_id, effect=effect, conditions=[Condition(*one) for one in held], **more)
 
 
-@pytest.mark.parametrize("changes", sizes(150, 1000))
+@pytest.mark.parametrize("changes", sizes(75, 1000))
 def test_threads_decide_by_the_set_before_or_after_each_change(changes: int) -> None:
     """A change swaps which of two rules allows: never do both decide, and never none."""
     engine = PolicyEngine()
@@ -58,7 +58,7 @@ def test_threads_decide_by_the_set_before_or_after_each_change(changes: int) -> 
     assert seen == {"ALLOW", "WARN"}
 
 
-@pytest.mark.parametrize("changes", sizes(300, 1000))
+@pytest.mark.parametrize("changes", sizes(150, 1000))
 def test_threads_decide_by_one_of_many_sets(changes: int) -> None:
     """With so many changes of many rules, each decision is that of a set there was during it."""
     engine = PolicyEngine()

@@ -16,7 +16,7 @@ from support.policy_reference import decide
 from support.policy_strategies import contexts, rule_sets
 
 CASES = (20 if settings().max_examples > 100 else 4) * settings().max_examples
-"""200; in the profile `long`, 100,000."""
+"""100; in the profile `long`, 100,000."""
 
 
 def outcome(engine: PolicyEngine, context: dict[str, Any]) -> tuple[str, str | None]:

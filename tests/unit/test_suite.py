@@ -27,6 +27,12 @@ def test_nothing_waits_by_spinning() -> None:
     assert {place.key for place in found} == MAY_SPIN.keys(), "wait for the condition (support.waiting.wait_until)"
 
 
+def test_children_are_forked_from_one_server() -> None:
+    """What it imports is set once for a process: set anew, each child would import by itself all that it needs."""
+    calls = "set_forkserver" + "_preload("
+    assert [file for file, text in SOURCES.items() if calls in text] == ["support/processes.py"]
+
+
 MAY_SPIN = {
     "conformance/test_event_index.py::rest_of": "each call does a piece of the work",
     "integration/test_redis_faults.py::read_all": "waits in each call for what the other side sends",
@@ -60,7 +66,6 @@ MAY_SLEEP = {
     "chaos/test_bad_handlers_beside.py::round_of": PACE,
     "chaos/test_consumer_killed.py::test_each_event_has_one_effect": RANDOM,
     "chaos/test_creating_over_http_killed.py::_created": "a client that tries again after a pause",
-    "chaos/test_creating_over_http_killed.py::create_and_kill": RANDOM,
     "chaos/test_incidents_killed.py::test_one_ticket_a_story_in_each_system": RANDOM,
     "chaos/test_metrics_killed.py::test_definitions_equal_a_recount": RANDOM,
     "chaos/test_metrics_killed.py::test_the_series_equal_a_recount": RANDOM,
@@ -82,7 +87,7 @@ MAY_SLEEP = {
     "chaos/test_changes_killed.py::kill_at_random": RANDOM,
     "chaos/test_detections_killed.py::kill_at_random": RANDOM,
     "chaos/test_dna_killed.py::kill_at_random": RANDOM,
-    "chaos/test_playbooks_killed.py::kill_at_random": RANDOM,
+    "chaos/test_playbooks_killed.py::kill_one": RANDOM,
     "support/playbook_worker.py::note": PACE,
     "support/dna_worker.py::_work": PACE,
     "conformance/test_event_outbox.py::test_two_processes_that_are_killed_again_and_again": RANDOM,

@@ -169,7 +169,7 @@ async def check(seed: int, stand_ins: StandIns, sender: Sender) -> None:
     assert [record["state"] for record in stand_ins.servicenow.incidents.values()] == [record for _, record in shown]
 
 
-@pytest.mark.parametrize("schedules", sizes(20, 500))
+@pytest.mark.parametrize("schedules", sizes(10, 500))
 async def test_alert_incident_tickets_and_metrics_say_what_the_threat_says(schedules: int) -> None:
     stand_ins = StandIns()
     async with talking_to(stand_ins) as sender:
