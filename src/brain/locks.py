@@ -8,11 +8,11 @@ Python 3.14 calls `__enter__` as it calls any function, and may run a signal han
 from __future__ import annotations
 
 import sys
+from _thread import RLock
 
 if sys.version_info < (3, 14):
-    from threading import RLock as InterruptibleLock
+    InterruptibleLock = RLock
 else:
-    from _thread import RLock
 
     class InterruptibleLock(RLock):  # type: ignore[misc]
         """A re-entrant lock whose `with` gives it back, whatever is raised.

@@ -12,8 +12,8 @@ class Interrupted(BaseException):
     """What a signal handler may raise into whatever it interrupts."""
 
 
-def interrupted_at(when: int, work: Callable[[], object]) -> bool:
-    """Do the work, with Interrupted raised behind its `when`-th such call in this package; whether it came to that.
+def interrupted_at(when: int, work: Callable[[], object], within: str = "/brain/") -> bool:
+    """Do the work, with Interrupted raised behind its `when`-th such call in files `within`; whether it came to that.
 
     The interpreter runs signal handlers there, and where functions begin.
     """
@@ -21,7 +21,7 @@ def interrupted_at(when: int, work: Callable[[], object]) -> bool:
 
     def step(frame: FrameType, what: str, argument: Any) -> None:
         nonlocal steps
-        if what == "c_return" and "/brain/" in frame.f_code.co_filename:
+        if what == "c_return" and within in frame.f_code.co_filename:
             steps += 1
             if steps == when:
                 sys.setprofile(None)
