@@ -55,6 +55,11 @@ def test_what_a_signal_handler_raises_ends_a_wait_and_gives_nothing_back(kind: t
             waiting.clear()
             raise Interrupted
 
+    def wait() -> None:
+        waiting.append(True)
+        with lock:
+            pytest.fail("two threads have the lock")
+
     waiting: list[bool] = []
     before = signal.signal(signal.SIGUSR1, handle)
     thread = threading.Thread(target=hold)
@@ -62,9 +67,7 @@ def test_what_a_signal_handler_raises_ends_a_wait_and_gives_nothing_back(kind: t
     begins.wait()
     try:
         with pytest.raises(Interrupted):
-            waiting.append(True)
-            with lock:
-                pytest.fail("two threads have the lock")
+            wait()
         assert "owner=0" not in repr(lock)
         assert "count=1" in repr(lock)
     finally:
