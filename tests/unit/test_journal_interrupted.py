@@ -18,8 +18,7 @@ from support.interrupting import interrupted_at
 def ship(shipment: Shipment, journal: Journal) -> None:
     """What the shipper's thread does."""
     for _ in range(2):
-        while shipment.ship()[0]:
-            pass
+        shipment.ship()
         if journal.look():
             shipment.look_again()
         shipment.trim(lambda: None)

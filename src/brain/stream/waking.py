@@ -18,10 +18,11 @@ class Waking:
 
     def wake(self) -> None:
         """End the wait under way, or the next one. May interrupt itself."""
-        try:
-            self._sleeping.release()
-        except RuntimeError:  # somebody else has just done so, and the thread has not begun to wait again
-            return
+        if self._sleeping.locked():  # else somebody has done so, and the thread has not begun to wait again
+            try:
+                self._sleeping.release()
+            except RuntimeError:  # somebody did so in between
+                return
 
     def wait(self, seconds: float) -> None:
         """Until `wake` was called, at most so long."""
