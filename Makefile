@@ -35,8 +35,8 @@ test-long: setup-test
 	$(MAKE) test-pythons
 
 # The stream's tests where the system lacks something (tests/support/missing.py).
-STREAM_TESTS := $(addprefix tests/,unit/test_journal.py unit/test_journal_damage.py conformance/test_stream.py \
-	conformance/test_backend.py)
+STREAM_TESTS := $(addprefix tests/,unit/test_journal.py unit/test_journal_damage.py unit/test_journal_interrupted.py \
+	conformance/test_stream.py conformance/test_backend.py)
 test-platforms: setup-test
 	for lacking in posix_fallocate fdatasync pread register_at_fork; do \
 		PYTHONPATH=tests TEST_WITHOUT=$$lacking $(PYTEST) $(PARALLEL) -p support.missing $(STREAM_TESTS) || exit 1; \

@@ -118,6 +118,8 @@ def _places_once(find: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _documents_once(make: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    if not hasattr(routing, "iter_route_contexts"):  # an earlier FastAPI: `make test-lowest`
+        return make
     made: dict[Hashable, dict[str, Any]] = {}
 
     @wraps(make)

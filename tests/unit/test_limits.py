@@ -75,7 +75,7 @@ async def test_an_event_that_is_nested_too_deeply_is_refused_when_published_and_
             assert await receipt
             assert stream.stats()["refused"] == 0
         else:
-            with pytest.raises(EnvelopeError, match=r"nested deeper|recursion"):
+            with pytest.raises(EnvelopeError, match="nested deeper"):
                 await receipt
             assert stream.stats()["refused"] == 1
     written = b'{"id":"evt_a_1_000000000000","type":"a.b","source":"a_service","target":null,"timestamp":1,'

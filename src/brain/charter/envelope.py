@@ -131,7 +131,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """The envelope as JSON bytes. Raises EnvelopeError when the payload or meta cannot be written as JSON."""
         try:
             data = _encode(self)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        except RecursionError as error:  # whose text on Python 3.14 is of a stack, and no help
+            raise EnvelopeError(f"payload or meta: is nested deeper than {limits.EVENT_DEPTH} levels") from error
+        except (TypeError, ValueError, OverflowError) as error:
             raise EnvelopeError(f"payload or meta: cannot be written as JSON: {error}") from error
         if data.count(b"null") > (self.target is None) + (self.meta["correlation_id"] is None):
             _check_numbers(self)

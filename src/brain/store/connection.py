@@ -38,11 +38,11 @@ class LockedConnection(forking.Part):
                 self._connection = self._connect()
             return self._connection
         except BaseException:
-            self._lock.__exit__()
+            self._lock.release()
             raise
 
     def __exit__(self, *_: object) -> None:
-        self._lock.__exit__()
+        self._lock.release()
 
     def close(self) -> None:
         """Close it for good, once no thread is inside it. A use after that raises sqlite3.ProgrammingError."""

@@ -17,6 +17,7 @@ from itertools import count
 from typing import Protocol
 from weakref import WeakValueDictionary
 
+from brain.locks import InterruptibleLock
 from brain.logs import Log
 from brain.platform import at_fork
 
@@ -115,32 +116,28 @@ def take(lock: Lockable, of: str) -> bool:
     return False
 
 
-class ForkLock(Part):
+class ForkLock(Part, InterruptibleLock):  # type: ignore[misc]  # final in the stubs alone
     """A lock that a fork waits for, up to PATIENCE seconds, so that what it protects is never copied half changed."""
 
     def __init__(self, level: Level = Level.STORE) -> None:
         self.level = level
-        self._lock = threading.Lock()
         self.held: bool = False
         """Whether the fork under way waited for it with success."""
 
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
     def before_fork(self) -> None:
         """Take the lock for the fork."""
-        self.held = take(self._lock, self.level.name)
+        if self._is_owned():  # type: ignore[attr-defined]  # what interrupts its holder forks
+            log.error("a fork came while its own thread held a lock", of=self.level.name)
+        else:
+            self.held = take(self, self.level.name)
 
     def after_fork_in_parent(self) -> None:
         """Give the lock back."""
         if self.held:
             self.held = False
-            self._lock.release()
+            self.release()
 
     def after_fork_in_child(self) -> None:
-        """Have a new lock: the old one may be held by a thread that is not here."""
-        self._lock = threading.Lock()
+        """Be free: it may be held by a thread that is not here."""
+        self._at_fork_reinit()  # type: ignore[attr-defined]  # as the standard library does with its own
         self.held = False

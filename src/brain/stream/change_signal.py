@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
+from brain.locks import InterruptibleLock
 from brain.logs import Log
 
 log: Log = Log("brain.change_signal")
@@ -16,7 +16,7 @@ class ChangeSignal:
     """Notified from any thread; each listener is an asyncio.Event of its own loop."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = InterruptibleLock()
         # Replaced as a whole: `notify` takes no lock, since it may interrupt itself (a signal handler that publishes).
         self._listeners: Mapping[asyncio.Event, asyncio.AbstractEventLoop] = {}
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from pathlib import Path
 
 import msgspec
 
+from brain.locks import InterruptibleLock
 from brain.logs import Log
 
 log: Log = Log("brain.journal")
@@ -27,7 +27,7 @@ class DamageLog:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._lock = threading.Lock()
+        self._lock = InterruptibleLock()
         self._lost = {folder.name: _read(folder / _REPORT) for folder in root.glob(f"*{SUFFIX}") if folder.is_dir()}
 
     @property

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from brain.charter import Event
 from brain.errors import EnvelopeError
+from brain.locks import InterruptibleLock
 from brain.logs import Log
 from brain.stream.backends import Entry
 from brain.stream.matching import EventFilter
@@ -34,7 +34,7 @@ class DecodedEvents:
     """Thread-safe; one reader decodes while the others wait, and find it done."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._lock = threading.Lock()
+        self._lock = InterruptibleLock()
         self._known: OrderedDict[str, DecodedEvent] = OrderedDict()  # oldest first
         self._bytes = 0
         self._max_bytes = max_bytes

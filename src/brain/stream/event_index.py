@@ -8,7 +8,6 @@ it or without it. Why it is so: docs/decisions/0016-an-index-beside-the-stream.m
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 import weakref
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from brain.charter import Pattern
 from brain.errors import Unavailable
+from brain.locks import InterruptibleLock
 from brain.logs import Log
 from brain.stream.backends import Backend, next_position, position_key
 from brain.stream.closed import Closed
@@ -47,7 +47,7 @@ class EventIndex:
 
     def __init__(self, backend: Backend) -> None:
         self._backend: Backend = weakref.proxy(backend)  # it is the key by which the index is kept
-        self._lock = threading.Lock()
+        self._lock = InterruptibleLock()
         self._blocks: dict[int, Block] = {}  # by number, as stored
         self._building: BlockBuilder | None = None
 

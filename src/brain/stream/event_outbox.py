@@ -9,8 +9,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 from sys import modules
 from typing import Any, NamedTuple
 
@@ -26,6 +24,7 @@ from brain.stream.outbox_rows import COLLECTION, RowKeys, StoreRows, made_at, ro
 from brain.stream.outbox_shipment import ROWS, OutboxShipment, give_way
 from brain.stream.publisher import note_failure
 from brain.stream.tracing import SDK, traced
+from brain.stream.waking import Waking
 
 log: Log = Log("brain.outbox")
 
@@ -82,8 +81,7 @@ class EventOutbox:
         self._outage = outage
         self._shipment = OutboxShipment(StoreRows(self.store, _keys), backend)
         self._unshipped: dict[str, int] = {}  # rows written here and not known to be on the stream, with their events
-        # A queue, since its `put` may interrupt itself: see the shipper.
-        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._waking = Waking()
         self._stopping = threading.Event()
         self.thread: threading.Thread = threading.Thread(target=self._run, name="brain-outbox", daemon=True)
 
@@ -111,7 +109,7 @@ class EventOutbox:
         with self._changing:
             for row in announced.changes:
                 self._unshipped[row.key] = (row.data or b"").count(b"\n") + 1
-        self._wake.put(None)
+        self._waking.wake()
 
     async def hand_over_async(self, announced: Announced) -> None:
         """As `hand_over`, which never blocks."""
@@ -143,7 +141,7 @@ class EventOutbox:
     def stop(self, timeout: float) -> None:
         """Ship what is there for at most `timeout` seconds, unless store or stream are away; then end the thread."""
         self._stopping.set()
-        self._wake.put(None)
+        self._waking.wake()
         if self.thread.is_alive():
             self.thread.join(timeout)
         if self.unshipped:
@@ -170,7 +168,7 @@ class EventOutbox:
             if not more:
                 if ending:
                     return
-                self._sleep()
+                self._waking.wait(POLL)  # or until it is time for a look
 
     def _turn(self) -> bool:
         """Ship some; whether there may be more."""
@@ -195,13 +193,6 @@ class EventOutbox:
             self._outage.report("announcing changes", error)
         else:
             log.exception("the outbox of a store failed; trying again")
-
-    def _sleep(self) -> None:
-        """Wait for a write of this process, or until it is time for a look."""
-        with suppress(Empty):
-            self._wake.get(timeout=POLL)
-            while True:  # all that came meanwhile ask for the same
-                self._wake.get_nowait()
 
 
 def outbox_state(store: Store) -> OutboxState:

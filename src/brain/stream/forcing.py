@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
 from contextlib import AbstractContextManager
 
+from brain.locks import InterruptibleLock
 from brain.platform import force_out
 from brain.stream.journal import Journal
 
@@ -14,7 +14,7 @@ class Forcing:
     """Which records of a journal are on stable storage."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a publish may interrupt another one of its thread
+        self._lock = InterruptibleLock()  # a publish may interrupt another one of its thread
         self._forced = 0
 
     def force(self, journal: Journal, seq: int, appending: AbstractContextManager[object]) -> None:

@@ -8,7 +8,6 @@ letters, acknowledges, and leaves.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
@@ -20,6 +19,7 @@ import msgspec
 
 from brain.charter import Event, Pattern
 from brain.errors import EnvelopeError, InvalidInput, Unavailable
+from brain.locks import InterruptibleLock
 from brain.logs import Log
 from brain.stream.backends import Fenced, Held, NoGroup
 from brain.stream.closed import Closed
@@ -148,7 +148,7 @@ class GroupSession:
         self.flush_at: float = 0.0
         """When the next `flush` is due, by the monotonic clock."""
         self._joined = False
-        self._giving_back = threading.Lock()
+        self._giving_back = InterruptibleLock()
         self._lease: asyncio.Task[None] | None = None
         self._forks = group.stream.forks
 

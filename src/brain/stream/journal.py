@@ -84,7 +84,8 @@ class Journal:
         self._fd = -1
         self._spare: tuple[Path, int] | None = None  # the segment made ahead, and its size
         self._spares = 0
-        self._lock = _make(folder, owner)
+        self._made_again = False  # since the last `look`: readers hold files that are gone
+        self._lock: int | None = _make(folder, owner)
 
     @property
     def next_seq(self) -> int:
@@ -118,26 +119,28 @@ class Journal:
         if self._map is not None and os.fstat(self._fd).st_size < self._size:
             log.error("a journal segment had been cut short; it has its length again", journal=self.folder.name)
             _reserve(self._fd, self._size)
-        if self._is_there():
-            return False
-        self._make_again()
-        return True
+        if not self._is_there():
+            self._make_again()
+        made_again, self._made_again = self._made_again, False
+        return made_again
 
     def _is_there(self) -> bool:
-        try:
-            found = os.stat(self.folder / "lock")
-            if self._map is not None:
-                os.stat(segment_path(self.folder, self.tail[0]))
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return self._lock is not None and found.st_ino == os.fstat(self._lock).st_ino
+        is_segment = self._map is None or _is_at(segment_path(self.folder, self.tail[0]), self._fd)
+        return is_segment and self._has_lock()
+
+    def _has_lock(self) -> bool:
+        """Whether the lock in the folder is the one that is held."""
+        return self._lock is not None and _is_at(self.folder / "lock", self._lock)
 
     def _make_again(self) -> None:
         """Make the folder again, with what this process still has of it: the segment being written."""
         log.warning("the journal's folder had been removed; it was made again", journal=str(self.folder))
-        if self._lock is not None:
-            unlock(self._lock)
-        self._lock = lock_folder(self.folder) if self.folder.is_dir() else _make(self.folder, self._owner)
+        self._made_again = True  # before anything is changed: an interruption may end this between any two steps
+        if not self._has_lock():
+            lock = lock_folder(self.folder) if self.folder.is_dir() else _make(self.folder, self._owner)
+            former, self._lock = self._lock, lock
+            if former is not None:
+                unlock(former)
         self._spare = None
         if self._map is not None:
             first, end, _ = self.tail
@@ -182,10 +185,9 @@ class Journal:
             fd = _allocate(path, size)
             if spare is not None:
                 spare[0].unlink(missing_ok=True)
-        if self._map is not None:
-            if self._power:
-                force_out(self._fd)
-            self._close_segment()
+        if self._map is not None and self._power:
+            force_out(self._fd)
+        self._close_segment()
         if self._lock is not None:
             note_newest(self._lock, seq)
         self._fd = fd
@@ -195,9 +197,9 @@ class Journal:
         self._next_size = min(self._largest, size * _GROWTH)
 
     def _close_segment(self) -> None:
-        if self._map is not None:
-            self._map.close()
-            self._map = None
+        held, self._map = self._map, None  # first: a closed map that is still known would refuse what is appended to it
+        if held is not None:
+            held.close()
         fd, self._fd = self._fd, -1  # in this order: a child forked in between must not close another file's number
         if fd >= 0:
             os.close(fd)
@@ -214,11 +216,24 @@ def _make(folder: Path, owner: str) -> int | None:
     """A new journal's folder, locked: made under a name that nobody adopts, and given its own once it is locked."""
     new = folder.with_name(f".new-{folder.name}")
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new.mkdir(mode=0o700)
+    new.mkdir(mode=0o700, exist_ok=True)  # of this very process, where it was interrupted here
     note_owner(new, owner)
     lock = lock_folder(new)
-    new.rename(folder)
+    try:
+        new.rename(folder)
+    except BaseException:
+        if lock is not None:
+            unlock(lock)
+        raise
     return lock
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    """Whether the open file is the one of this name."""
+    try:
+        return os.stat(path).st_ino == os.fstat(fd).st_ino
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _seed(length: int, number: int) -> int:
@@ -262,7 +277,7 @@ class Reader:
         self.close()
         self.next_seq = self._scanned = seq
         self._ready = []
-        firsts, noted = segments(self.folder), noted_bounds(self.folder)
+        firsts, noted = self._segments(), noted_bounds(self.folder)
         if firsts:
             # At 0 the backend knows nothing of this journal: what came before the oldest was stored and deleted.
             self._scanned = seq or min(firsts[0], noted.oldest if noted is not None else firsts[0])
@@ -398,13 +413,18 @@ class Reader:
         self.damage.record(self.folder.name, self._scanned, before - self._scanned, path)
 
     def _open_next(self) -> bool:
-        following = [first for first in segments(self.folder) if first > self._first]
+        following = [first for first in self._segments() if first > self._first]
         if following:
             if following[0] > self._scanned and self._first >= 0:
                 self._lost(following[0], self._first)
                 self._scanned = following[0]
             self._open(following[0])
         return bool(following)
+
+    def _segments(self) -> list[int]:
+        """Those there are to read: not one that the writer has made, and not begun since something interrupted it."""
+        begun = self._writer.tail[0] if self._writer is not None else 1 << 63
+        return [first for first in segments(self.folder) if first <= begun]
 
     def _look_for_the_newest(self) -> None:
         """Note a loss where the last segment is missing as a whole."""
@@ -454,11 +474,16 @@ def lock_folder(folder: Path) -> int | None:
     A forked child does not keep it: there the descriptor is closed.
     """
     fd = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-    if not lock_file(fd):
+    try:
+        if lock_file(fd):
+            _locks.add(fd)
+            return fd
+    except BaseException:  # an interruption must not leave a lock that nobody knows to hold
+        _locks.discard(fd)
         os.close(fd)
-        return None
-    _locks.add(fd)
-    return fd
+        raise
+    os.close(fd)
+    return None
 
 
 def unlock(lock: int) -> None:
@@ -487,9 +512,10 @@ def _allocate(path: Path, size: int) -> int:
     fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
     try:
         _reserve(fd, size)
-    except JournalFull:
+    except BaseException as error:
         os.close(fd)
-        path.unlink(missing_ok=True)
+        if isinstance(error, JournalFull):
+            path.unlink(missing_ok=True)
         raise
     return fd
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
+from brain.locks import InterruptibleLock
 from brain.logs import Log
 
 log: Log = Log("brain.stream")
@@ -19,7 +19,7 @@ class Outage:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = InterruptibleLock()
         self._logged_at = float("-inf")
         self._unlogged = 0
 

@@ -14,12 +14,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 from brain.errors import Unavailable
+from brain.locks import InterruptibleLock
 from brain.logs import Log
 from brain.stream.backends import Backend, MarkMismatch, position_key
 from brain.stream.damage import DamageLog
@@ -38,6 +37,7 @@ from brain.stream.journal_bounds import note_oldest
 from brain.stream.journal_owner import owner_of
 from brain.stream.outage import Outage
 from brain.stream.store_delays import StoreDelays
+from brain.stream.waking import Waking
 
 log: Log = Log("brain.shipper")
 
@@ -161,7 +161,9 @@ class Shipment:
     def trim(self, safe: Callable[[], str | None]) -> None:
         """Delete segments whose records are all stored, and, on a backend that may forget, read by all groups too."""
         firsts = segments(self.folder)
-        done = [first for first, following in pairwise(firsts) if following <= self.next]
+        # One that is written to stays: its successor may be there, made by a change that was interrupted.
+        written = self._writer.tail[0] if self._writer is not None else 1 << 63
+        done = [first for first, following in pairwise(firsts) if following <= self.next and first < written]
         if self._backend.durable:
             if done:
                 note_oldest(self.folder, firsts[len(done)])
@@ -260,11 +262,10 @@ class Shipper:
         self._orphans: list[Shipment] = []
         self._identified = False
         self._next_housekeeping = 0.0
-        # A queue, since its `put` may interrupt itself: an Event's lock would hang a signal handler that publishes.
-        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._waking = Waking()
         self._stopping = threading.Event()
         self._drained = threading.Event()
-        self._receipts = threading.Lock()
+        self._receipts = InterruptibleLock()
         self._waiters: dict[int, list[Future[str]]] = {}
         self._flushes: list[tuple[int, Future[None]]] = []  # who waits until all before a number are stored
         self._positions: deque[tuple[Sequence[int], list[str]]] = deque(maxlen=_REMEMBERED)
@@ -296,7 +297,7 @@ class Shipper:
 
     def wake(self) -> None:
         """There is something new in the journal; needed only while `idle`. May interrupt itself."""
-        self._wake.put(None)
+        self._waking.wake()
 
     def position_of(self, seq: int, critical: bool) -> Future[str]:
         """The stream position of the record once it is stored; "" when that was so long ago that it is forgotten."""
@@ -431,19 +432,12 @@ class Shipper:
             if not worked or self._is_done():
                 self.idle = True
                 if self._journal.next_seq <= self._own.next:
-                    self._sleep()
+                    self._waking.wait(_HOUSEKEEPING)
                 self.idle = False
 
     def _is_done(self) -> bool:
         """Whether there is nothing to store, so that there is no need to look at the files once more."""
         return not self._orphans and self._journal.next_seq <= self._own.next
-
-    def _sleep(self) -> None:
-        """Wait for `wake`, or until it is time for housekeeping."""
-        with suppress(Empty):
-            self._wake.get(timeout=_HOUSEKEEPING)
-            while True:  # all that came meanwhile ask for the same
-                self._wake.get_nowait()
 
     def _turn(self) -> bool:
         if not self._identified:

@@ -20,6 +20,7 @@ from weakref import WeakSet
 from brain import limits, logs
 from brain.charter import Event, Pattern, Priority, check_depth, too_large
 from brain.errors import BrainError, Conflict, InvalidInput, Unavailable
+from brain.locks import InterruptibleLock
 from brain.logs import Log
 from brain.platform import at_fork
 from brain.plugins import catalogue
@@ -169,7 +170,7 @@ class EventStream(OutboxStream):
         """Why groups that read by position, projections, stand still: by group, a sentence that says what to do."""
         self.sessions: set[GroupSession] = set()
         """The memberships of loops and handlers that hold something."""
-        self._publishing = threading.RLock()
+        self._publishing = InterruptibleLock()
         self._appending = False  # the thread that holds the lock is in the middle of an append
         self._late: deque[tuple[str, bytes, bool]] = deque()  # published meanwhile by what interrupted that thread
         self._late_numbers: deque[tuple[str, int]] = deque(maxlen=_LATE_REMEMBERED)
@@ -180,7 +181,7 @@ class EventStream(OutboxStream):
         self._append: Callable[[bytes, bool], int] = self._append_nowhere
         self._executor = DaemonPool(CALLS, "brain-stream")
         self._readers: HandlerThreads | None = None
-        self._opening_outbox = threading.Lock()
+        self._opening_outbox = InterruptibleLock()
         self._watcher: threading.Thread | None = None
         self._stopping = threading.Event()
         self._keeper = ReceiptKeeper(self)

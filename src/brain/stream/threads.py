@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 from brain.errors import Unavailable
+from brain.locks import InterruptibleLock
 from brain.logs import Log
 
 log: Log = Log("brain.threads")
@@ -80,7 +81,7 @@ class DaemonPool(Executor):
         self._count, self._name = count, name
         self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._idle = threading.Semaphore(0)
-        self._making = threading.Lock()
+        self._making = InterruptibleLock()
         self._made = 0
         self._over = False
 
