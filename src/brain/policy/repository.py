@@ -20,7 +20,7 @@ from brain.policy.events import (
     RulesRestored,
     RuleUpdated,
 )
-from brain.policy.gc_pause import gc_paused
+from brain.garbage import gc_paused
 from brain.policy.history import VERSIONS, Change, History
 from brain.policy.models import Rule, changes
 from brain.policy.ruleset import RuleSet
