@@ -19,7 +19,7 @@ _pauses = 0
 
 
 def collect_seldom() -> None:
-    """For the process of a command: what its start makes stays until the end, and the end looks for no garbage in it."""
+    """For the process of a command: what a start makes stays until the end, and the end looks for no garbage in it."""
     gc.set_threshold(_SELDOM, *_USUAL[1:])
     atexit.register(gc.freeze)
 

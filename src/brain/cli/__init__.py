@@ -142,7 +142,7 @@ def root() -> typer.Typer:
         help="Policy decisions, threats, health and one durable event stream for fleets of agents and services.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        rich_markup_mode=None,  # help in plain text: Rich with its Markdown takes longer than all else of `brain --help`
+        rich_markup_mode=None,  # plain text: Rich with its Markdown takes longer than all else of `brain --help`
     )
 
     @app.callback()

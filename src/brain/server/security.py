@@ -154,7 +154,9 @@ class AccessControl:
 class Gate:
     """Who a request is from, and whether it may be made."""
 
-    def __init__(self, settings: CoreSettings, stream: EventStream, keys: KnownKeys, roles: Roles, paths: Paths) -> None:
+    def __init__(
+        self, settings: CoreSettings, stream: EventStream, keys: KnownKeys, roles: Roles, paths: Paths
+    ) -> None:
         self._stream = stream
         self._keys = keys
         self._sessions = Sessions(keys)
