@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 
 from brain.errors import MissingExtra
+from brain.garbage import collect_seldom
 
 
 def main() -> None:
     """Run the command line and exit: with 2 for a fault that the user can mend."""
+    collect_seldom()
     try:
         from brain.cli import main as command
     except MissingExtra as error:

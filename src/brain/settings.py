@@ -191,15 +191,24 @@ def settings_model() -> type[CoreSettings]:
 
 def model_with(declared: Iterable[Plugin]) -> type[CoreSettings]:
     """The settings with a table for each of these plug-ins. Raises InvalidInput for one that cannot be loaded."""
-    tables: dict[str, Any] = {}
-    for plugin in declared:
-        model = plugin.settings_model()
-        if model is not None:
-            _check_defaults(plugin, model)
-            tables[plugin.name] = (model, Field(default_factory=model, description=plugin.purpose))
-    if taken := sorted(tables.keys() & CoreSettings.model_fields.keys()):
-        raise InvalidInput(f"plug-in {taken[0]!r}: a setting has this name already; the plug-in needs another")
+    tables: dict[str, Any] = {
+        plugin.name: (model, Field(default_factory=model, description=plugin.purpose))
+        for plugin, model in check_tables(declared)
+    }
     return create_model("Settings", __base__=CoreSettings, __module__=__name__, **tables)
+
+
+def check_tables(declared: Iterable[Plugin]) -> list[tuple[Plugin, type[BaseModel]]]:
+    """Those of the plug-ins that have a table, each with its model.
+
+    Raises InvalidInput for a model that cannot be loaded, or used.
+    """
+    found = [(plugin, model) for plugin in declared if (model := plugin.settings_model()) is not None]
+    for plugin, model in found:
+        _check_defaults(plugin, model)
+    if taken := sorted({plugin.name for plugin, _ in found} & CoreSettings.model_fields.keys()):
+        raise InvalidInput(f"plug-in {taken[0]!r}: a setting has this name already; the plug-in needs another")
+    return found
 
 
 def _check_defaults(plugin: Plugin, model: type[BaseModel]) -> None:

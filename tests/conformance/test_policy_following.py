@@ -21,10 +21,10 @@ import msgspec
 import pytest
 
 from brain.errors import InvalidInput, Unavailable
+from brain.garbage import gc_paused
 from brain.policy import Condition, PolicyEngine, Rule
 from brain.policy.approvals import ApprovalStatus
 from brain.policy.follower import REMINDER, Follower
-from brain.policy.gc_pause import gc_paused
 from brain.store import Reading, Store, forking, open_store
 from brain.testing import RecordingStream
 from support.clock import Clock

@@ -84,7 +84,8 @@ class LazyGroup(TyperGroup):
         super().__init__(**options)
         self._known = all_commands()
         for name, (command, _) in self._known.items():
-            self.add_command(TyperCommand(name, help=command.help), name)
+            stand_in = TyperCommand(name, help=command.help, short_help=command.help, rich_markup_mode=None)
+            self.add_command(stand_in, name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the arguments name, imported, and what is left of the arguments."""
@@ -98,6 +99,7 @@ class LazyGroup(TyperGroup):
         command.name = name
         for second, (_, member) in members(name).items():
             command.add_command(_command(member(), ""), second)
+        _show_first_paragraphs(command)
         logs.include_structlog()  # the command's modules may log by it
         return command
 
@@ -110,12 +112,20 @@ def _imported(reference: str) -> Any:
 def _command(found: Any, help_text: str) -> Any:
     """A typer.Typer as a group with this help; a function as a single command with its own."""
     if isinstance(found, typer.Typer):
+        found.rich_markup_mode = None
         group = get_group(found)
         group.help = help_text
         return group
-    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     single.command()(found)
     return get_command(single)
+
+
+def _show_first_paragraphs(group: Any) -> None:
+    """Have the group's help show what each command does in whole: typer cuts it off where the line ends."""
+    for member in getattr(group, "commands", {}).values():
+        member.short_help = " ".join((member.help or "").partition("\n\n")[0].split())
+        _show_first_paragraphs(member)
 
 
 def _show_version(wanted: bool) -> None:
@@ -132,6 +142,7 @@ def root() -> typer.Typer:
         help="Policy decisions, threats, health and one durable event stream for fleets of agents and services.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # plain text: Rich with its Markdown takes longer than all else of `brain --help`
     )
 
     @app.callback()

@@ -12,7 +12,7 @@ from brain.kit.database import OUTAGE
 from brain.kit.outbox import ship_waiting
 from brain.logs import Log
 from brain.plugins import PluginContext
-from brain.settings import Settings
+from brain.settings import CoreSettings
 from brain.store import open_store
 from brain.stream import EventStream
 
@@ -20,7 +20,7 @@ log: Log = Log("brain.detections")
 
 
 @asynccontextmanager
-async def writing_context(settings: Settings) -> AsyncIterator[tuple[PluginContext, Callable[[], Awaitable[None]]]]:
+async def writing_context(settings: CoreSettings) -> AsyncIterator[tuple[PluginContext, Callable[[], Awaitable[None]]]]:
     """The context, and what reports the hits that wait; what cannot be reported now is left to the server."""
     async with EventStream.open(settings.stream) as stream:
         with closing(open_store(settings.store_url)) as store, plugin_context(stream, store, settings) as context:

@@ -17,7 +17,7 @@ from brain.kit.database import database_url
 from brain.kit.outbox import send_waiting
 from brain.kit.protocols import EffectGuard
 from brain.plugins import PluginContext
-from brain.settings import Settings
+from brain.settings import CoreSettings
 from brain.store import open_store
 from brain.store.ours import check_exists
 from brain.stream import EventStream
@@ -33,7 +33,7 @@ class Services:
 
 
 @asynccontextmanager
-async def reading_services(settings: Settings) -> AsyncIterator[Services]:
+async def reading_services(settings: CoreSettings) -> AsyncIterator[Services]:
     """Services for looking: the stream is not opened. Raises InvalidInput where there is no database."""
     check_exists(database_url(settings))
     with database_context(settings) as context:
@@ -42,7 +42,7 @@ async def reading_services(settings: Settings) -> AsyncIterator[Services]:
 
 
 @asynccontextmanager
-async def writing_services(settings: Settings) -> AsyncIterator[Services]:
+async def writing_services(settings: CoreSettings) -> AsyncIterator[Services]:
     """Services for changes. What they announce and report goes out at the end, or with the server when it cannot."""
     async with EventStream.open(settings.stream) as stream:
         with closing(open_store(settings.store_url)) as store, plugin_context(stream, store, settings) as context:

@@ -6,26 +6,19 @@ Documents are JSON values: lists have the newest first, times are in Unix second
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from pydantic import BaseModel
 from sqlalchemy import Column, ColumnElement, Connection, Engine, Row, Table, select
 
 from brain.charter import IncidentState
 from brain.incidents import tables
-from brain.incidents.http_models import (
-    IncidentDecision,
-    IncidentHealth,
-    IncidentSummary,
-    IncidentThreat,
-    LinkedEvent,
-    TicketView,
-    TimelineEntry,
-)
 from brain.incidents.models import CORRELATION_CHARACTERS, Incident
 from brain.kit.database import readable_rows
 from brain.text import clip_text
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 Document = dict[str, Any]
 
@@ -88,39 +81,39 @@ def find_document(engine: Engine, id: str) -> Document | None:
 
 
 def _summary(incident: Incident) -> Document:
-    values = {name: getattr(incident, name) for name in IncidentSummary.model_fields if name != "mirrors"}
+    values = {name: getattr(incident, name) for name in _shapes().IncidentSummary.model_fields if name != "mirrors"}
     return {**values, "allowed_states": list(incident.allowed_states)}
 
 
 def _timeline(db: Connection, incident: Incident) -> list[Document]:
     table = tables.timeline
-    query = select(*_columns(table, TimelineEntry)).where(table.c.incident == incident.id)
+    query = select(*_columns(table, _shapes().TimelineEntry)).where(table.c.incident == incident.id)
     return _documents(db, query.order_by(table.c.id.desc()))
 
 
 def _events(db: Connection, incident: Incident) -> list[Document]:
     table = tables.links
-    query = select(*_columns(table, LinkedEvent, id=table.c.event_id)).where(table.c.incident == incident.id)
+    query = select(*_columns(table, _shapes().LinkedEvent, id=table.c.event_id)).where(table.c.incident == incident.id)
     return _documents(db, query.order_by(table.c.at.desc(), table.c.event_id))
 
 
 def _threats(db: Connection, incident: Incident) -> list[Document]:
     table = tables.threats
     mine = table.c.correlation_id == incident.correlation_id
-    query = select(*_columns(table, IncidentThreat, id=table.c.threat)).where(mine)
+    query = select(*_columns(table, _shapes().IncidentThreat, id=table.c.threat)).where(mine)
     return _documents(db, query.order_by(table.c.detected_at.desc(), table.c.threat))
 
 
 def _health(db: Connection, incident: Incident) -> list[Document]:
     table = tables.health
     mine = table.c.correlation_id == incident.correlation_id
-    query = select(*_columns(table, IncidentHealth)).where(mine)
+    query = select(*_columns(table, _shapes().IncidentHealth)).where(mine)
     return _documents(db, query.order_by(table.c.at.desc(), table.c.number.desc()))
 
 
 def _decisions(db: Connection, incident: Incident) -> list[Document]:
     table = tables.decisions
-    query = select(*_columns(table, IncidentDecision)).where(table.c.incident == incident.id)
+    query = select(*_columns(table, _shapes().IncidentDecision)).where(table.c.incident == incident.id)
     found = _documents(db, query.order_by(table.c.at.desc(), table.c.event_id))
     return [{**decision, "proof": None} for decision in found]
 
@@ -128,12 +121,19 @@ def _decisions(db: Connection, incident: Incident) -> list[Document]:
 def _tickets(db: Connection, incidents: Sequence[str]) -> dict[str, list[Document]]:
     """The tickets of these incidents, by the incident's id."""
     table = tables.mirrors
-    columns = _columns(table, TicketView, key=table.c.ticket_key, state=table.c.status)
+    columns = _columns(table, _shapes().TicketView, key=table.c.ticket_key, state=table.c.status)
     query = select(table.c.incident, *columns).where(table.c.incident.in_(incidents)).order_by(table.c.system)
     found: dict[str, list[Document]] = {}
     for ticket in _documents(db, query):
         found.setdefault(ticket.pop("incident"), []).append(ticket)
     return found
+
+
+def _shapes() -> Any:
+    """The models of the API, which are made when something is first shown: a server starts without them."""
+    from brain.incidents import http_models
+
+    return http_models
 
 
 def _columns(table: Table, shape: type[BaseModel], **renamed: Column[Any]) -> list[ColumnElement[Any]]:

@@ -6,7 +6,7 @@ made now have the newest form and need no step. The n-th step takes those of an 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -97,10 +97,23 @@ def _make_indexes_partial(metadata: sa.MetaData) -> None:
 def _make_missing(db: sa.Connection, metadata: sa.MetaData) -> set[str]:
     """Make the tables that are missing; the names of those that there were. One query, not one for each table."""
     there = set(sa.inspect(db).get_table_names())
-    missing = [table for table in metadata.sorted_tables if table.name not in there]
-    if missing:
-        metadata.create_all(db, tables=missing, checkfirst=False)
+    for table in metadata.sorted_tables:
+        if table.name not in there:
+            for statement in _creation(table, db.dialect):
+                db.exec_driver_sql(statement)
     return there
+
+
+def _creation(table: sa.Table, dialect: sa.Dialect) -> Sequence[str]:
+    """The statements that make the table and its indexes, which are worked out once in a process."""
+    key = f"made in {dialect.name}"
+    if key not in table.info:
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        steps: list[sa.schema.ExecutableDDLElement] = [sa.schema.CreateTable(table)]
+        steps += map(sa.schema.CreateIndex, indexes)
+        table.info[key] = [str(step.compile(dialect=dialect)) for step in steps]
+    statements: Sequence[str] = table.info[key]
+    return statements
 
 
 def add_column(db: sa.Connection, column: sa.Column[Any]) -> None:

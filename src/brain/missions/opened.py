@@ -13,13 +13,13 @@ from brain.missions.plugin import PLUGIN
 from brain.missions.service import MissionService
 from brain.missions.settings import MissionSettings
 from brain.missions.tables import make_tables
-from brain.settings import Settings
+from brain.settings import CoreSettings
 from brain.store import open_store
 from brain.stream import EventStream
 
 
 @asynccontextmanager
-async def opened_service(settings: Settings) -> AsyncIterator[MissionService]:
+async def opened_service(settings: CoreSettings) -> AsyncIterator[MissionService]:
     """The service inside the block; at its end the events and reports of what was changed are sent.
 
     Raises Unavailable when stream, store or database do not answer.

@@ -16,7 +16,7 @@ from brain.kit.outbox import ship_waiting
 from brain.playbooks.models import CONSUMER, GOING_ON, RunState
 from brain.playbooks.reads import RunRow, read_run
 from brain.playbooks.tasks import PlaybookTasks
-from brain.settings import Settings
+from brain.settings import CoreSettings
 from brain.store import open_store
 from brain.stream import EventStream
 
@@ -25,7 +25,7 @@ LEFT = (RunState.WAITING.value, RunState.VERIFYING.value)
 LOOK = 0.05
 
 
-async def run_by_hand(settings: Settings, name: str, event: str, *, dry_run: bool) -> RunRow:
+async def run_by_hand(settings: CoreSettings, name: str, event: str, *, dry_run: bool) -> RunRow:
     """The run as it is once it is over, or waits. Raises InvalidInput, NotFound, and Conflict when a limit stops it."""
     given = _event(event)
     async with EventStream.open(settings.stream) as stream:

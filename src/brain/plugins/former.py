@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from typing import Any
 
 from brain.errors import InvalidInput
 from brain.plugins.contract import Component, Plugin, PluginContext
+from brain.plugins.own import installed
 
 GROUPS = ("brain.modules", "brain.consumers")
 
@@ -71,7 +72,7 @@ class FormerPlugin(Plugin):
 def former_points() -> Iterator[EntryPoint]:
     """What is installed under the old entry points, each with a DeprecationWarning."""
     for group in GROUPS:
-        for point in entry_points(group=group):
+        for point in installed(group):
             warnings.warn(
                 f"entry point {point.name!r} of {group} ({point.value}): use the group brain.plugins; docs/plugins.md "
                 "says how. The next release no longer reads it.",

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from brain.charter import EventType
 from brain.errors import Conflict, InvalidInput
+from brain.garbage import gc_paused
 from brain.policy.codec import MARKER, RULES, decoded, encoded, is_rule, is_sealed, sealed
 from brain.policy.events import (
     RULE_CREATED,
@@ -21,7 +22,6 @@ from brain.policy.events import (
     RuleUpdated,
 )
 from brain.policy.flow.announced import flow_drafts
-from brain.policy.gc_pause import gc_paused
 from brain.policy.history import VERSIONS, Change, History
 from brain.policy.models import Rule, changes
 from brain.policy.ruleset import RuleSet

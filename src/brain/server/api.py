@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from brain.garbage import gc_paused
 from brain.plugins import Routes
-from brain.policy.gc_pause import gc_paused
 from brain.server.paths import KnownPath, known_paths
 from brain.stream.threads import run_alone
 

@@ -33,18 +33,18 @@ from brain.server.request_keys import RequestKeys
 from brain.server.roles import Roles
 from brain.server.security import AccessControl, Gate, check_exposure, login_routes
 from brain.server.unreadable import NamesUnreadable
-from brain.settings import Settings
+from brain.settings import CoreSettings, settings_model
 from brain.store import Store
 from brain.stream import EventStream
 
 
-def create_app(stream: EventStream, store: Store, settings: Settings | None = None) -> Starlette:
+def create_app(stream: EventStream, store: Store, settings: CoreSettings | None = None) -> Starlette:
     """The ASGI application over an open stream and store.
 
     Raises InvalidInput when `settings` would expose the server without an API key, or a plug-in is at fault.
     `app.state.live` is the Live that a server closes first when it shuts down, so that followers do not hold it up.
     """
-    settings = settings or Settings()
+    settings = settings or settings_model()()
     check_exposure(settings)
     known = KnownKeys(store, settings.api_key.get_secret_value() if settings.api_key else None)
     known.refresh()
@@ -91,7 +91,7 @@ def _add_own_routes(api: Api, stream: EventStream, live: Live, components: Compo
 def _add_middleware(
     app: Starlette,
     api: Api,
-    settings: Settings,
+    settings: CoreSettings,
     gate: Callable[[Paths], Gate],
     components: Components,
     keys: RequestKeys,

@@ -18,7 +18,7 @@ from brain.logs import Log
 from brain.plugins import Component, Plugin, Quick, check_plugins, plugins
 from brain.server.api import Api
 from brain.server.progress import Progress
-from brain.settings import Settings
+from brain.settings import CoreSettings, check_tables
 from brain.store import Store
 from brain.store.deletion_clock import deletion_clock
 from brain.stream import EventStream
@@ -37,7 +37,7 @@ _TROUBLES = 5  # of all tasks, named one by one
 class Components:
     """The installed plug-ins of one server, and its own `tasks` by name. An application is opened once."""
 
-    def __init__(self, stream: EventStream, store: Store, settings: Settings, tasks: Mapping[str, Task]) -> None:
+    def __init__(self, stream: EventStream, store: Store, settings: CoreSettings, tasks: Mapping[str, Task]) -> None:
         self._stream = stream
         self._store = store
         self._settings = settings
@@ -101,6 +101,7 @@ class Components:
         """
         async with AsyncExitStack() as opened:
             check_plugins()
+            check_tables(plugins().values())
             context = opened.enter_context(plugin_context(self._stream, self._store, self._settings))
             self._database = context.database
             self._reports = ReportDelivery(context)

@@ -19,7 +19,7 @@ from brain.extras import is_installed
 from brain.platform import handle_signals
 from brain.server.app import create_app
 from brain.server.security import check_exposure
-from brain.settings import Settings
+from brain.settings import CoreSettings
 from brain.store import Store, open_store
 from brain.stream import EventStream
 
@@ -39,7 +39,7 @@ class Running:
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, any_port: bool = False) -> AsyncIterator[Running]:
+async def running(settings: CoreSettings, *, any_port: bool = False) -> AsyncIterator[Running]:
     """A whole server on the stream and store of `settings`, inside the block.
 
     `any_port` takes a free port when that of `settings` is taken. At the end followers are disconnected, requests
@@ -57,7 +57,7 @@ async def running(settings: Settings, *, any_port: bool = False) -> AsyncIterato
 
 @asynccontextmanager
 async def serving(
-    stream: EventStream, store: Store, settings: Settings, listener: socket.socket
+    stream: EventStream, store: Store, settings: CoreSettings, listener: socket.socket
 ) -> AsyncIterator[Running]:
     """As `running`, over a stream, a store and a listening socket that the caller opened."""
     app = create_app(stream, store, settings)

@@ -36,7 +36,7 @@ from brain.server.known_keys import KnownKeys
 from brain.server.paths import Paths
 from brain.server.problems import problem
 from brain.server.roles import Roles
-from brain.settings import Settings
+from brain.settings import CoreSettings
 from brain.stream import EventStream
 from brain.stream.publisher import emit
 
@@ -64,7 +64,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_exposure(settings: Settings) -> None:
+def check_exposure(settings: CoreSettings) -> None:
     """Raises InvalidInput when the server would listen beyond this machine without an API key, or with a short one."""
     if settings.api_key is None and not is_loopback(settings.host):
         raise InvalidInput(
@@ -154,7 +154,9 @@ class AccessControl:
 class Gate:
     """Who a request is from, and whether it may be made."""
 
-    def __init__(self, settings: Settings, stream: EventStream, keys: KnownKeys, roles: Roles, paths: Paths) -> None:
+    def __init__(
+        self, settings: CoreSettings, stream: EventStream, keys: KnownKeys, roles: Roles, paths: Paths
+    ) -> None:
         self._stream = stream
         self._keys = keys
         self._sessions = Sessions(keys)
