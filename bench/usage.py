@@ -49,6 +49,7 @@ async def cost() -> None:
                 given = stream if title == "journalled" else None
                 engines = {
                     "the engine": _ruled(PolicyEngine(given), None),
+                    "the engine, every call denied": PolicyEngine(given),
                     "metered, no usage condition": _ruled(_metered(folder, "n", given), None),
                     "usage, cap far": _ruled(_metered(folder, "f", given), 10_000_000),
                     "usage, cap of 1,000 an agent, all of it": _ruled(_metered(folder, f"c{calls}", given), CAP),

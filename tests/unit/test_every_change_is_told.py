@@ -24,6 +24,7 @@ from brain.incidents.settings import IncidentSettings
 from brain.kit import database_keys, outbox
 from brain.policy import Condition, Rule
 from brain.policy.approvals import Approvals
+from brain.policy.flow.state import breaker_rule, limit_rule
 from brain.policy.measures import Measures
 from brain.store.memory import MemoryStore
 from brain.testing import RecordingStream
@@ -179,6 +180,21 @@ RULES: dict[str, list[tuple[Act, tuple[str, ...]]]] = {
     "preview": [(lambda w: w.engine.preview(CONTEXT), NONE)],
     "explain": [(lambda w: w.engine.explain(CONTEXT), NONE)],
     "allowed_actions": [(lambda w: w.engine.allowed_actions("a1", ["pay"]), NONE)],
+    "ready": [(lambda w: w.engine.ready(CONTEXT), NONE)],
+    "prepare": [(lambda w: w.engine.prepare(CONTEXT), NONE)],
+    "known_rule": [(lambda w: w.engine.known_rule("old"), NONE)],
+    "swap_rule": [
+        (lambda w: w.engine.swap_rule(None, w.rule("new")), CREATED),
+        (lambda w: w.engine.swap_rule(w.rule("new"), None), NONE),
+        (
+            lambda w: w.engine.swap_rule(None, breaker_rule("b", {}, 9e9, "failed")),
+            ("policy.breaker_changed", *CREATED),
+        ),
+        (
+            lambda w: w.engine.swap_rule(None, limit_rule("b", 1, "hour", 9e9, "slow", {})),
+            ("policy.limit_changed", *CREATED),
+        ),
+    ],
 }
 DECISIONS = {"evaluate", "evaluate_many", "refuse"}
 """They publish what was decided, and change nothing."""

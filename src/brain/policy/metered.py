@@ -77,6 +77,7 @@ class MeteredEngine(PolicyEngine):
     def _checked(self, plan: UsagePlan, block: Block, number: int, context: dict[str, Any]) -> Decision:
         """The decision on a call with that number, unless the block is over."""
         if self._now_used() >= block.until:
+            block.numbers.append(number)  # it may be good for another of its counters
             return self._refilled_and_decided(plan, context)
         if number >= block.low:
             self.meter.running_low(block)

@@ -8,6 +8,7 @@ from math import inf
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from brain.policy.engine import PolicyEngine
+from brain.policy.metered import MeteredEngine
 
 READY_SECONDS = 10.0
 """How old rules may be in a process that is ready, unless `max_rules_age` is less: some 200 looks, or several that are
@@ -17,7 +18,9 @@ each given up after the longest time that a store may take to answer.
 
 def metrics(engine: PolicyEngine) -> Sequence[Metric]:
     """What the engine counted, at this moment."""
+    metered = engine.meter.failures if isinstance(engine, MeteredEngine) else 0
     return [
+        CounterMetricFamily("brain_policy_usage_failures", "Leases and reads of usage that failed", metered),
         GaugeMetricFamily(
             "brain_policy_rules_age_seconds",
             "Time since the last successful look at the stored rules",

@@ -96,9 +96,11 @@ class UsageMeter(forking.Part):
 
     def __init__(self, database: sa.Engine, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
-        self.store = UsageStore(database, clock)
+        self.store: UsageStore = UsageStore(database, clock)
         self.keeps_time: bool = clock is time.time
         """Whether the meter's thread knows when a window ends: its clock is the machine's."""
+        self.failures: int = 0
+        """How many leases and reads have failed."""
         self._changing = forking.ForkLock(forking.Level.SERVICE)
         self._writing = forking.ForkLock(forking.Level.SERVICE)
         self._start_anew()
@@ -251,7 +253,8 @@ class UsageMeter(forking.Part):
             self._ask(calls, rows, unused, now)
         except Exception as fault:  # noqa: BLE001  (whoever waits gets it; logged)
             error = fault if isinstance(fault, BrainError) else Unavailable(f"usage: {type(fault).__name__}: {fault}")
-            log.warning("usage cannot be leased or read", error=str(error))
+            self.failures += 1
+            log.warning("usage cannot be leased or read", error=str(error), total=self.failures)
         self._away = None if error is None else (time.monotonic() + LOOK, error)
         for wish in wishes:
             wish.error = error

@@ -184,7 +184,7 @@ class Amount(_Counter):
     def __init__(self, name: str, window: str, now: float) -> None:
         super().__init__(name, window, now)
         self.ends: float = self.until
-        self.until = 0.0
+        self.until: float = 0.0
         self.value: float = 0.0
         self.asked: bool = True
         self.used_at: float = now

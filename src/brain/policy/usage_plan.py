@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from brain.errors import InvalidInput
 from brain.logs import Log
@@ -18,7 +19,7 @@ from brain.policy.compiler import Find
 from brain.policy.models import Condition, Rule
 from brain.policy.operators import Operator
 from brain.policy.predicates import holds
-from brain.policy.ruleset import RulesSnapshot
+from brain.policy.ruleset import RuleSet, RulesSnapshot
 from brain.policy.usage import UsageField, usage_field
 from brain.policy.usage_counters import Block
 from brain.policy.values import MISSING
@@ -40,7 +41,7 @@ class UsagePlan:
     def __init__(self, rules: RulesSnapshot, clock: Callable[[], float], *, recorded: bool) -> None:
         self.rules = rules
         self._clock = clock
-        self._metered = [[rule for rule in each.rules.values() if _asks(rule)] for each in rules.sets]
+        self._metered = [_metered(each) for each in rules.sets]
         conditions = {
             str(one): one for each in self._metered for rule in each for one in rule.conditions if _is_usage(one)
         }
@@ -75,6 +76,16 @@ class UsagePlan:
             kept = [_without(rule, known) for rule in metered]
             sets.append(each.changed(metered, [rule for rule in kept if rule is not None], now))
         return RulesSnapshot(sets, self.rules.measures).find
+
+
+_known: WeakKeyDictionary[RuleSet, list[Rule]] = WeakKeyDictionary()
+
+
+def _metered(rules: RuleSet) -> list[Rule]:
+    """The rules of the set that ask for usage; looked up once for each set, also while measures come and go."""
+    if rules not in _known:
+        _known[rules] = [rule for rule in rules.rules.values() if _asks(rule)]
+    return _known[rules]
 
 
 def _is_usage(condition: Condition) -> bool:

@@ -72,6 +72,7 @@ class Breaker:
         self._about = dict(about or {})
         self._clock = clock
         self._failed = 0
+        self._unmoved = 0
         self._counting = threading.Lock()
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
@@ -111,7 +112,8 @@ class Breaker:
         try:
             self._move(probe, error if failed else None)
         except Unavailable as fault:
-            log.warning("the breaker could not be moved", breaker=self.name, error=str(fault))
+            self._unmoved += 1
+            log.warning("the breaker could not be moved", breaker=self.name, error=str(fault), total=self._unmoved)
         return True
 
     def _move(self, probe: Rule | None, error: Exception | None) -> None:
