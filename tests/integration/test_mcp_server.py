@@ -99,7 +99,7 @@ async def test_each_uri_of_a_subscription_is_decided() -> None:
 
 @pytest.mark.parametrize("wire", ["memory", "http"])
 @pytest.mark.parametrize("era", ERAS)
-@pytest.mark.parametrize("calls", sizes(10, 125))  # in all of its cases 80 and 1,000
+@pytest.mark.parametrize("calls", sizes(25, 125))  # in all of its cases 200 and 1,000
 async def test_none_of_many_denied_calls_reaches_the_server(era: Era, wire: str, calls: int) -> None:
     for make in (everything, own):
         reached: list[tuple[str, Any]] = []
