@@ -23,7 +23,7 @@ from brain.missions.leases_lost import send_away
 from brain.missions.models import NewMission, checked_document
 from brain.missions.offers import Offers
 from brain.missions.settings import MissionSettings
-from brain.missions.transaction import Mission, MissionTransaction, RecentMissions
+from brain.missions.transaction import Mission, MissionTransaction
 from brain.stream.change_signal import ChangeSignal
 
 T = TypeVar("T")
@@ -53,7 +53,6 @@ class MissionService:
         self._clock = clock
         self._guard = guard
         self._seen: dict[str, tuple[float, frozenset[str]]] = {}
-        self._recent = RecentMissions()
         self.committer: GroupCommitter = GroupCommitter(self._commit, settings.group_commit)
         self._offers = Offers(database, clock, self.committer, guard)
 
@@ -207,7 +206,7 @@ class MissionService:
     def transact(self, work: Callable[[MissionTransaction], T]) -> tuple[T, bool]:
         """Do the work in one transaction; what it gave, and whether tasks became ready. Blocks."""
         with durable(self.database) as db:
-            change = MissionTransaction(db, self._clock(), self.settings, self._recent)
+            change = MissionTransaction(db, self._clock(), self.settings)
             done = work(change)
             change.finish()
         return done, change.ready

@@ -63,8 +63,6 @@ _LOCK = BulkStatement(
     "WHERE id IN (SELECT id FROM {given} AS given) {for_update}",
     id="text",
 )
-_KEPT, _SMALL, _KEPT_SECONDS = 4096, 1000, 60.0
-"""About how many missions are remembered, characters of a context up to which it is, and for how long."""
 _CHANGING = (
     *("status", "open_tasks", "done_tasks", "outcome", "reason", "stop_until", "escalated", "compensated"),
     *("started_at", "ended_at", "overdue_at"),
@@ -86,39 +84,10 @@ _COUNT = BulkStatement(
 )
 
 
-Unchanging = tuple[str, Any]
-"""Of a mission: its correlation id, and its context as the driver has it."""
-
-
-class RecentMissions:
-    """What never changes of the missions that were held in the last minute. Used inside of transactions that write."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Unchanging] = {}
-        self._since = 0.0
-
-    def among(self, ids: Iterable[str], now: float) -> dict[str, Unchanging]:
-        """Those of them that are known."""
-        if not 0 <= now - self._since < _KEPT_SECONDS or len(self._known) > _KEPT:
-            self._known, self._since = {}, now
-        known = self._known
-        return {id: known[id] for id in ids if id in known}
-
-    def keep(self, id: str, held: Unchanging) -> None:
-        """Remember it, unless it is large."""
-        if isinstance(held[1], str) and len(held[1]) <= _SMALL:
-            self._known[id] = held
-
-
 class MissionTransaction:
-    """A change inside of the transaction of `db`; `now` is its time in Unix seconds.
+    """A change inside of the transaction of `db`; `now` is its time in Unix seconds."""
 
-    `recent` spares who locks the whole database anyway, as SQLite does, to read what never changes of missions again.
-    """
-
-    def __init__(
-        self, db: sa.Connection, now: float, settings: MissionSettings, recent: RecentMissions | None = None
-    ) -> None:
+    def __init__(self, db: sa.Connection, now: float, settings: MissionSettings) -> None:
         self.db = db
         self.now = now
         self.settings = settings
@@ -126,8 +95,7 @@ class MissionTransaction:
         """Whether tasks can be claimed that could not before."""
         self.events: Announcements = Announcements(now)
         self._missions: dict[str, Mission] = {}
-        self._held: dict[str, Unchanging] = {}
-        self._recent = recent if db.dialect.name == "sqlite" else None
+        self._held: dict[str, tuple[str, Any]] = {}
         self._before: dict[str, tuple[Any, ...]] = {}
 
     def lock(self, ids: Iterable[str]) -> Mapping[str, Mission]:
@@ -146,16 +114,9 @@ class MissionTransaction:
     def hold(self, ids: Iterable[str]) -> None:
         """Lock these missions as `lock` does, for who needs nothing but their contexts and what events say of them."""
         new = {id for id in ids if id not in self._missions and id not in self._held and is_possible(id)}
-        recent = self._recent
-        if recent is not None:
-            found = recent.among(new, self.now)
-            self._held |= found
-            new -= found.keys()
         wanted = [[id] for id in sorted(new)]
-        for id, correlation_id, context in _HOLD.run(self.db, wanted) if wanted else ():
-            self._held[id] = held = (correlation_id, context)
-            if recent is not None:
-                recent.keep(id, held)
+        for row in _HOLD.run(self.db, wanted) if wanted else ():
+            self._held[row[0]] = (row[1], row[2])
 
     def context(self, id: str) -> Any:
         """The context of a mission that is locked."""
