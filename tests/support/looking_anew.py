@@ -7,14 +7,13 @@ import sys
 from brain import cli
 from brain.connectors.notifiers import NOTIFIERS
 from brain.plugins import catalogue, discovery, plugins
-from brain.plugins.own import all_installed
 from brain.settings import settings_model
 
 
 def main() -> None:
     """What `brain` does after it has imported what it needs."""
     sys.path.insert(0, "site")
-    for found in (all_installed, plugins, catalogue, settings_model):
+    for found in (plugins, catalogue, settings_model):
         found.cache_clear()
     discovery._faults.clear()
     vars(NOTIFIERS).pop("_points", None)
