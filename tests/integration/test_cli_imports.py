@@ -50,6 +50,7 @@ def test_help_imports_declarations_alone(tmp_path: Path, arguments: list[str]) -
     declared = {module.removesuffix(".plugin") for module in modules} | modules
     assert {name for name in found if name.partition(".")[0] == "brain"} == DECLARED | declared
     assert not HEAVY & found
+    assert not {"rich", "markdown_it", "pygments"} & found, "help is plain text"
 
 
 def test_a_command_imports_what_it_needs_alone(tmp_path: Path) -> None:

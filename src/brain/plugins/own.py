@@ -7,8 +7,9 @@ a half-deleted installation have none, and an editable one has those of the vers
 from __future__ import annotations
 
 import pkgutil
+import sys
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, EntryPoints, PackageNotFoundError, entry_points, version
 from typing import Any
 
@@ -45,13 +46,13 @@ def points(group: str) -> tuple[EntryPoint, ...]:
 
 def installed(group: str) -> EntryPoints:
     """The entry points of a group in the metadata of all installed packages."""
-    found: EntryPoints = all_installed().select(group=group)
+    found: EntryPoints = _all_on(tuple(sys.path)).select(group=group)
     return found
 
 
-@cache
-def all_installed() -> Any:
-    """The entry points of all installed packages: to read them takes as long as to import ten modules."""
+@lru_cache(maxsize=1)
+def _all_on(path: Sequence[str]) -> Any:
+    """The entry points of all packages on the present `sys.path`: reading them takes as long as ten imports."""
     return entry_points()
 
 

@@ -100,8 +100,8 @@ class Components:
         and what a plug-in's opening raises.
         """
         async with AsyncExitStack() as opened:
-            check_plugins()
             check_tables(plugins().values())
+            check_plugins()
             context = opened.enter_context(plugin_context(self._stream, self._store, self._settings))
             self._database = context.database
             self._reports = ReportDelivery(context)
