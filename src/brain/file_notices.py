@@ -84,6 +84,6 @@ class FileWatch:
         self._closed = True
         touch(self._path)
         with self._using:
-            if self._fd >= 0:
-                os.close(self._fd)
-                self._fd = -1
+            fd, self._fd = self._fd, -1
+            if fd >= 0:
+                os.close(fd)
