@@ -24,7 +24,7 @@ from support.waiting import until
 
 COUNT = 400
 EVERY_BAD = 50  # one event in so many is one that the bad handlers cannot bear
-ROUNDS = 6  # at most; one pair of rounds without disturbance from outside is enough
+ROUNDS = 12  # at most; waits for the lock of SQLite differ threefold from round to round, with bad handlers and without
 
 _ELSEWHERE = """
 import asyncio, json, sys, time
