@@ -131,6 +131,26 @@ def test_what_was_seen_before_is_not_scanned_again(tmp_path: Path, monkeypatch: 
         assert "NoneType" in str(stream.publish(msgspec.structs.replace(event, payload={"b": "another text"})).refused)
 
 
+def test_a_decision_like_one_before_is_not_scanned_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = {
+        "agent_id": "a",
+        "agent_role": "r",
+        "action": "x",
+        "resource": "y",
+        "environment": {},
+        "params": {"n": 1},
+    }
+    with EventStream.open_sync(f"sqlite:///{tmp_path}/brain.db") as stream:
+        engine = PolicyEngine(event_stream=stream)
+        engine.evaluate(context)
+        scanned: list[bytes] = []
+        monkeypatch.setattr(redaction, "_scanner", lambda: lambda data, start=0: scanned.append(data))
+        engine.evaluate(context)
+        assert scanned == []
+        engine.evaluate(context | {"params": {"n": "z" * 300}})
+        assert scanned
+
+
 def test_long_deep_and_secret_values_and_those_of_other_types_are_looked_at_again() -> None:
     deep: Any = {}
     for _ in range(20):

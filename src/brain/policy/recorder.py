@@ -116,7 +116,7 @@ def _quick(stream: EventStream, carefully: RecordDecision) -> RecordDecision:
         except Exception:  # noqa: BLE001  (a missing field, or whatever the values of the caller's own types raise)
             return carefully(context, entry, took_us, shadow, more)
         decision = entry[DECISION]
-        seen = *context.values(), decision.rule_id, decision.rule_name, decision.reason, decision.warnings, more, meta
+        seen = *context.values(), decision.rule_id, decision.rule_name, decision.reason, *decision.warnings, more, meta
         shown = data if made.shadow is msgspec.UNSET and is_clean(*seen) else redacted_event(data)
         publish(event_id, _EVALUATED, shown, True)
         if not made.allowed:
