@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -77,18 +77,9 @@ def move(
     as_json: JsonOption = False,
 ) -> None:
     """Move a threat to another status, and publish that."""
-
-    async def update() -> Threat:
-        async with _service(stream, publish=True) as service:
-            return await service.update_threat_status(id, status, reason)
-
-    with _acting(by):
-        threat = run(update())
-    if as_json:
-        print_json(threat.document())
-    else:
-        last = threat.history[-1]
-        typer.echo(f"{threat.id}: {last.old} -> {last.new}; may move to {_names(threat)}")
+    threat = _change(stream, by, lambda service: service.update_threat_status(id, status, reason))
+    last = threat.history[-1]
+    _print_noted(threat, as_json, f"{last.old} -> {last.new}; may move to {_names(threat)}")
 
 
 @app.command()
@@ -100,13 +91,7 @@ def assign(
     as_json: JsonOption = False,
 ) -> None:
     """Give a threat to somebody, and publish that."""
-
-    async def update() -> Threat:
-        async with _service(stream, publish=True) as service:
-            return await service.assign(id, assignee)
-
-    with _acting(by):
-        threat = run(update())
+    threat = _change(stream, by, lambda service: service.assign(id, assignee))
     _print_noted(threat, as_json, f"assigned to {threat.assignee or 'nobody'}")
 
 
@@ -119,13 +104,7 @@ def comment(
     as_json: JsonOption = False,
 ) -> None:
     """Add a comment to a threat, and publish that."""
-
-    async def update() -> Threat:
-        async with _service(stream, publish=True) as service:
-            return await service.comment(id, text)
-
-    with _acting(by):
-        threat = run(update())
+    threat = _change(stream, by, lambda service: service.comment(id, text))
     _print_noted(threat, as_json, f"commented, {len(threat.comments)} in all")
 
 
@@ -168,16 +147,16 @@ async def _service(url: str | None, *, publish: bool) -> AsyncIterator[ThreatSer
         store.close()
 
 
-@contextmanager
-def _acting(name: str | None) -> Iterator[None]:
-    """Inside, what is done is this person's doing."""
+def _change(stream: str | None, by: str | None, change: Callable[[ThreatService], Awaitable[Threat]]) -> Threat:
+    """Have the change made, by this person where one is named, and published."""
     from brain.charter import Principal, acting
 
-    if not name:
-        yield
-        return
-    with acting(Principal(name=name, kind="person")):
-        yield
+    async def made() -> Threat:
+        async with _service(stream, publish=True) as service:
+            return await change(service)
+
+    with acting(Principal(name=by, kind="person")) if by else nullcontext():
+        return run(made())
 
 
 def _print_noted(threat: Threat, as_json: bool, done: str) -> None:
