@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from brain.errors import InvalidInput
 from brain.kit.database import open_database
 from brain.store import open_store
-from brain.store.ours import APPLICATION_ID
+from brain.store.ours import APPLICATION_ID, claim
 from brain.stream import EventStream
 from support.command import Command
 
@@ -97,6 +97,25 @@ def test_a_file_with_the_mark_of_another_program_is_refused(tmp_path: Path) -> N
         db.execute("PRAGMA application_id = 7")
     with pytest.raises(InvalidInput, match="another program"):
         open_store(f"sqlite:///{tmp_path}/x.db")
+
+
+def test_a_file_that_another_process_claims_and_fills_meanwhile_is_ours(tmp_path: Path) -> None:
+    """The other one comes right before the look at the tables: it finds the file in use, or it is seen whole."""
+    path = tmp_path / "new.db"
+    looked = []
+
+    def fill(statement: str) -> None:
+        if "sqlite_master" in statement and not looked:
+            looked.append(statement)
+            with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other, suppress(sqlite3.Error):
+                claim(other, path)
+                other.execute("CREATE TABLE of_one_part (a)")
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.set_trace_callback(fill)
+        claim(connection, path)
+        assert looked
+        assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
 
 
 def test_a_new_consumers_database_is_marked(tmp_path: Path) -> None:

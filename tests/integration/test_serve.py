@@ -106,7 +106,7 @@ def test_the_log_is_json_lines_without_secrets(tmp_path: Path) -> None:
         assert server.stop() == 0
         lines = [json.loads(line) for line in server.log().splitlines()]
     told = {line["event"]: line for line in lines}
-    assert told.keys() == {made, "listening", "request refused", "stopping"}
+    assert told.keys() == {made, "listening", "request refused", "stopping"}, server.log()
     assert told["listening"]["url"] == server.url
     assert "s3cret" not in server.log()
 

@@ -34,10 +34,9 @@ def claim(connection: sqlite3.Connection, path: Path) -> None:
 
     Raises InvalidInput for a file of another program, which is left as it is.
     """
-    (found,) = connection.execute("PRAGMA application_id").fetchone()
+    found, tables = _marks(connection)
     if found == APPLICATION_ID:
         return
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if found != 0 or (tables and not any(signature <= tables for signature in _SIGNATURES)):
         shown = ", ".join(sorted(tables)[:3]) or "none"
         raise InvalidInput(
@@ -48,6 +47,16 @@ def claim(connection: sqlite3.Connection, path: Path) -> None:
         with suppress(OSError):  # a file of another user that we may write stays his
             path.chmod(0o600)  # before the files beside it are made, which get the mode of this one
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def _marks(connection: sqlite3.Connection) -> tuple[int, set[str]]:
+    """The application_id and the tables of one moment: another process may be claiming and filling the file."""
+    connection.execute("BEGIN")
+    try:
+        found: int = connection.execute("PRAGMA application_id").fetchone()[0]
+        return found, {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def check_exists(url: str) -> None:
