@@ -1,4 +1,4 @@
-"""The view of detections: what they found, with its threat, and what runs; live, in both themes, on a narrow screen."""
+"""The views of detections and playbooks: what they found, with its threat, and what runs; live, in both themes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from browser.looks import check_looks
 from browser.page import open_page
 from browser.site import Site
 
-CONSUMERS = ("detections",)
+CONSUMERS = ("detections", "playbooks")
 NAME = "<b>agent-7</b>"
 
 
@@ -28,6 +28,18 @@ def test_what_is_found_comes_with_its_threat(tab: Page, site: Site) -> None:
     expect(hit.get_by_role("link")).to_be_visible()
     check_looks(tab)
     hit.get_by_role("link").click()
-    expect(tab.get_by_role("heading", level=1, name="Threats")).to_be_visible()
-    expect(tab.locator(".card")).to_have_count(1)
-    expect(tab.locator(".card")).to_contain_text(f"agent_touches_policy {NAME}")
+    expect(tab.get_by_role("heading", level=2, name=f"agent_touches_policy from {NAME}")).to_be_visible()
+
+
+def test_a_run_of_a_playbook_leads_to_its_story(tab: Page, site: Site) -> None:
+    story = site.threat("agent-9", "CRITICAL")["correlation_id"]
+    site.until(lambda: {"SUCCEEDED"} == {run["state"] for run in site.get("playbooks/runs")}, "contained")
+    open_page(tab, site, "#/playbooks")
+    run = tab.get_by_role("region", name="Runs").locator("tbody tr", has_text="agent-9")
+    expect(run).to_contain_text("SUCCEEDED all steps are done")
+    expect(run).to_contain_text("1. contain: DONE agent-9 is contained for 900 s")
+    run.get_by_role("link", name=story).click()
+    timeline = tab.locator(".timeline")
+    expect(timeline).to_contain_text("playbook.startedcontain-critical-threat · agent-9")
+    expect(timeline).to_contain_text("contain · agent-9 · DONE · agent-9 is contained for 900 s")
+    expect(timeline).to_contain_text("threat.detected")

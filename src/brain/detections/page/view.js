@@ -36,7 +36,7 @@ function hitsPanel(api) {
 
 function threatOf(h, { threat, title, source }) {
   if (threat === null) return h("span", { class: "view-note" }, "not reported yet");
-  const address = `#/threats?${new URLSearchParams({ closed: "1", q: threat })}`;
+  const address = `#/threats?${new URLSearchParams({ id: threat })}`;
   return h("a", { href: address, "data-focus": "threat", "aria-label": `Threat: ${title}, ${source}` }, "Threat");
 }
 

@@ -2,6 +2,7 @@
 
 const MOST = 100;
 const EVENTS = ["playbook.*"];
+const LEVELS = { SUCCEEDED: "GOOD", FAILED: "HIGH", WAITING: "MEDIUM", RUNNING: "INFO", VERIFYING: "INFO" };
 
 export function show(element, api) {
   element.append(runsPanel(api), stopsPanel(api), loadedPanel(api));
@@ -29,22 +30,23 @@ function runsPanel(api) {
     ["About", ({ subject }) => subject],
     ["State", (run) => stateOf(api, run)],
     ["Steps", ({ steps }) => steps.map(({ step, kind, state, detail }) => `${step}. ${kind}: ${state} ${detail}`).join(" · ")],
-    ["Story", ({ correlation_id: id }) => h("a", { href: `#/events?${new URLSearchParams({ correlation: id })}` }, id)],
+    ["Story", ({ correlation_id: id }) => h("a", { href: api.href({ story: id }), "data-focus": "story" }, id)],
     ["Started", ({ created_at: at }) => format.age(at)],
   ], "/api/playbooks/runs", "No playbook ran yet.", ({ id }) => id, { limit: MOST });
 }
 
-/** The run's state, and the buttons that answer what it asks. */
+/** The run's state with its reason, and the buttons that answer what it asks. */
 function stateOf(api, { id, state, reason, asked, dry_run: dry, playbook }) {
   const { h } = api;
-  const words = [dry ? "dry run: " : "", state, reason ? `: ${reason}` : ""].join("");
-  if (state !== "WAITING" || !asked) return words;
+  const chip = h("span", { class: "chip", "data-level": LEVELS[state] ?? "" }, state);
+  const words = [chip, dry ? " dry run" : "", reason ? ` ${reason}` : ""];
+  if (state !== "WAITING" || !asked) return h("span", {}, ...words);
   const refusal = api.refusal();
   const answer = (yes, text) => h("button", {
     type: "button", "aria-label": `${text}: ${playbook}`,
     onclick: () => refusal.attempt(() => api.send("POST", `/api/playbooks/runs/${id}/answer`, { yes, by: "the page" })),
   }, text);
-  return h("span", {}, words, " ", answer(true, "Yes"), " ", answer(false, "No"), refusal.element);
+  return h("span", {}, ...words, " ", answer(true, "Yes"), " ", answer(false, "No"), refusal.element);
 }
 
 function stopsPanel(api) {

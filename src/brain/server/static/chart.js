@@ -64,7 +64,7 @@ export function createChart(title, { bars = false, format, total, top = null }) 
   function options(series, width) {
     const seconds = () => content.until - content.since;
     return {
-      width, height: HEIGHT, legend: { show: false }, cursor: { points: { show: false }, drag: { x: false, y: false } }, padding: [8, 6, 0, 0],
+      width, height: HEIGHT, legend: { show: false }, cursor: { points: { show: false }, drag: { x: false, y: false } }, padding: [8, 18, 0, 0],
       scales: { x: { time: true, range: () => [content.since, content.until] }, y: { range: (_, __, most) => [0, top ?? Math.max(1, most) * 1.06] } },
       axes: [
         { ...axis(), size: 24, values: (_, moments) => moments.map((moment) => moment && clock(moment, seconds())) },

@@ -1,7 +1,7 @@
 // One line that says what an event is about, from its payload alone, so that types we never heard of read well too.
 
-const FACTS = ["kind", "agent_id", "action", "resource", "type", "source", "module"];
-const HEADLINES = ["message", "description", "reason", "title", "summary", "text"];
+const FACTS = ["playbook", "kind", "agent_id", "subject", "action", "resource", "type", "source", "module", "outcome"];
+const HEADLINES = ["message", "description", "reason", "title", "summary", "text", "detail", "question"];
 const MARKS = ["effect", "severity"];
 const MOST = 240;
 
