@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from brain.charter import Event, HealthKind, HealthSeverity, Severity, ThreatStatus
 from brain.kit.health_score import DecisionCounts
@@ -166,6 +166,10 @@ class EffectGuard(Protocol):
         ...
 
 
+CALL_FIELDS: Final = ("resource", "action", "agent_id")
+"""The fields of a call by which an open breaker or a lowered limit says which calls guards refuse."""
+
+
 class PolicyMeasures(Protocol):
     """Changes what is in force. The plug-in `policy` provides it. Every method raises InvalidInput and Unavailable."""
 
@@ -183,7 +187,7 @@ class PolicyMeasures(Protocol):
     async def open_breaker(self, name: str, about: Mapping[str, str], *, until: float, reason: str, by: str) -> str:
         """Open the circuit breaker until that Unix time, for decorated calls and for what `about` names; what was done.
 
-        `about` may have `resource`, `action` and `agent_id`.
+        `about` may have the fields of CALL_FIELDS.
         """
         ...
 

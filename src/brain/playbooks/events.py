@@ -144,7 +144,13 @@ ENDED = _declare(
     RunEnded,
     Priority.HIGH,
     "A run of a playbook is over.",
-    {**_RUN, "state": "SUCCEEDED", "verified": True, "reason": "it helped: immune.event_published came", "seconds": 4.2},
+    {
+        **_RUN,
+        "state": "SUCCEEDED",
+        "verified": True,
+        "reason": "it helped: immune.event_published came",
+        "seconds": 4.2,
+    },
 )
 ESCALATED = _declare(
     "escalated",

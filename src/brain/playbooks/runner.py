@@ -286,7 +286,8 @@ class Runner:
             if run.verify_until is not None and now < run.verify_until:
                 return False
             helped = verify.absent
-        came = f"{verify.event} came" if helped is not verify.absent else f"no {verify.event} within {verify.within:g} s"
+        silence = f"no {verify.event} within {verify.within:g} s"
+        came = silence if helped is verify.absent else f"{verify.event} came"
         words = f"{'it helped' if helped else 'it did not help'}: {came}"
         state = RunState.SUCCEEDED if helped else RunState.FAILED
         return await self._finish(run, state, words, helped)

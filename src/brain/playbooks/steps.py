@@ -15,14 +15,13 @@ from typing import Any
 
 from brain.charter import correlation
 from brain.errors import BrainError, InvalidInput
-from brain.kit.protocols import PolicyMeasures
+from brain.kit.protocols import CALL_FIELDS, PolicyMeasures
 from brain.playbooks.models import AGENT_PREFIX, Callback, Step
 from brain.playbooks.records import Run
 from brain.secret import Secret
 
 OUTPUT_CHARACTERS = 500
 ANSWER_BYTES = 4096
-_ABOUT = ("resource", "action", "agent_id")
 
 
 class StepFailed(BrainError):
@@ -139,7 +138,7 @@ async def _limit(doing: Doing) -> str:
 
 def _about(doing: Doing) -> dict[str, str]:
     """What guards refuse."""
-    return {field: str(doing.options[field]) for field in _ABOUT if field in doing.options}
+    return {field: str(doing.options[field]) for field in CALL_FIELDS if field in doing.options}
 
 
 async def _webhook(doing: Doing) -> str:
@@ -167,8 +166,10 @@ KINDS: Mapping[str, Kind] = {
     "call": Kind(_call, ("callback",), (), "callback"),
     "contain": Kind(_contain, ("agent",), ("seconds", "reason", "by"), "agent", idempotent=True),
     "lift": Kind(_lift, ("agent",), ("reason", "by"), "agent", idempotent=True),
-    "open_breaker": Kind(_breaker, ("breaker",), ("seconds", "reason", *_ABOUT), "breaker", idempotent=True),
-    "lower_limit": Kind(_limit, ("limit", "calls"), ("window", "seconds", "reason", *_ABOUT), "limit", idempotent=True),
+    "open_breaker": Kind(_breaker, ("breaker",), ("seconds", "reason", *CALL_FIELDS), "breaker", idempotent=True),
+    "lower_limit": Kind(
+        _limit, ("limit", "calls"), ("window", "seconds", "reason", *CALL_FIELDS), "limit", idempotent=True
+    ),
     "shadow_rule": Kind(_rule, ("rule",), ("reason",), "", idempotent=True),
     "webhook": Kind(_webhook, ("url",), ("body", "headers", "key"), "url"),
     "ask": Kind(_ask, ("question",), (), "", idempotent=True),

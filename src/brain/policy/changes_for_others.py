@@ -58,40 +58,28 @@ class PluginMeasures:
     async def put_rule(self, rule: Mapping[str, Any], *, reason: str, by: str) -> str:
         """Put the rule; what was done. Raises InvalidInput and Unavailable."""
         new = Rule.from_dict(dict(rule))
-
-        def put(engine: PolicyEngine) -> str:
-            engine.import_rules([new], by=by, note=reason)
-            return f"rule {new.id} is there, in mode {new.mode.value}"
-
-        return await self._change(put)
+        return await self._put(new, reason, by, f"rule {new.id} is there, in mode {new.mode.value}")
 
     async def open_breaker(self, name: str, about: Mapping[str, str], *, until: float, reason: str, by: str) -> str:
         """Open the breaker; what was done. Raises InvalidInput and Unavailable."""
-        rule = breaker_rule(name, about, until, reason)
-
-        def put(engine: PolicyEngine) -> str:
-            engine.import_rules([rule], by=by, note=reason)
-            return f"breaker {name} is open"
-
-        return await self._change(put)
+        return await self._put(breaker_rule(name, about, until, reason), reason, by, f"breaker {name} is open")
 
     async def lower_limit(
         self, name: str, about: Mapping[str, str], *, calls: int, window: str, until: float, reason: str, by: str
     ) -> str:
         """Lower the limit; what was done. Raises InvalidInput and Unavailable."""
         rule = limit_rule(name, calls, window, until, reason, about)
-
-        def put(engine: PolicyEngine) -> str:
-            engine.import_rules([rule], by=by, note=reason)
-            return f"limit {name} is {calls} calls a {window}"
-
-        return await self._change(put)
+        return await self._put(rule, reason, by, f"limit {name} is {calls} calls a {window}")
 
     async def close(self) -> None:
         """Let go of the engine."""
         if self._engine is not None:
             self._engine = None
             await asyncio.to_thread(release_engine, self._context)
+
+    async def _put(self, rule: Rule, reason: str, by: str, done: str) -> str:
+        await self._change(lambda engine: engine.import_rules([rule], by=by, note=reason))
+        return done
 
     async def _change(self, change: Callable[[PolicyEngine], T]) -> T:
         return await asyncio.to_thread(lambda: change(self._opened()))

@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 from brain.errors import InvalidInput, Unavailable
+from brain.kit.protocols import CALL_FIELDS
 from brain.logs import Log
 from brain.policy.engine import PolicyEngine
 from brain.policy.flow.calls import gated
-from brain.policy.flow.state import ABOUT, breaker_id, breaker_rule
+from brain.policy.flow.state import breaker_id, breaker_rule
 from brain.policy.models import Rule
 
 P = ParamSpec("P")
@@ -60,8 +61,8 @@ class Breaker:
                 f"breaker {name}: failures {failures}, open_seconds {open_seconds:g} and probe_seconds "
                 f"{probe_seconds:g} must be above 0"
             )
-        if unknown := [field for field in about or () if field not in ABOUT]:
-            raise InvalidInput(f"breaker {name}: about {', '.join(unknown)} is unknown; use {', '.join(ABOUT)}")
+        if unknown := [field for field in about or () if field not in CALL_FIELDS]:
+            raise InvalidInput(f"breaker {name}: about {', '.join(unknown)} is unknown; use {', '.join(CALL_FIELDS)}")
         self.name = name
         self._id = breaker_id(name)
         self._engine = engine

@@ -8,14 +8,13 @@ from typing import Any, Final
 
 from brain.charter import Effect
 from brain.errors import InvalidInput
+from brain.kit.protocols import CALL_FIELDS
 from brain.policy.models import Condition, Rule
 from brain.policy.operators import Operator
 
 BREAKER: Final = "breaker"
 LIMIT: Final = "limit"
 PRIORITY: Final = 900_000
-ABOUT: Final = ("resource", "action", "agent_id")
-"""The fields that say which calls guards refuse."""
 
 _MAX_ID = 180
 
@@ -76,5 +75,5 @@ def limit_rule(name: str, calls: int, window: str, until: float, reason: str, ab
 
 def _about(kind: str, name: str, about: Mapping[str, str]) -> Sequence[Condition]:
     """The conditions on what is refused; where nothing is named, one that only decorated calls could meet."""
-    named = [Condition(field, Operator.EQ, about[field]) for field in ABOUT if field in about]
+    named = [Condition(field, Operator.EQ, about[field]) for field in CALL_FIELDS if field in about]
     return named or [Condition(kind, Operator.EQ, name)]
