@@ -1,6 +1,7 @@
 // Hosts and robots: how they are, what soon is used up, who drives; and the stop, which asks nobody.
 
 const MOST = 200;
+const SOMEBODY = "a person at the page"; // a stop does not wait for a name
 
 /** The values of a host in the order in which people look for them; null where it is not available. */
 function values(host) {
@@ -22,25 +23,17 @@ function values(host) {
   return rows.map(([name, value]) => ({ name, value: value || null }));
 }
 
-function remembered() {
-  try {
-    return localStorage.getItem("brain.name") || "a person at the page";
-  } catch {
-    return "a person at the page";
-  }
-}
-
 /** The robots, with a button to stop each and one to stop all. */
-function robotsPanel({ h, table, format, refusal, whileBusy, send, announce }) {
+function robotsPanel({ h, table, format, refusal, whileBusy, send, announce, person }) {
   const said = refusal();
   const stop = (robot, button) => whileBusy(button.closest("section"), () => said.attempt(async () => {
-    const report = await send("POST", "/api/hardware/stop", { robot_id: robot, by: remembered(), reason: "stopped on the page" });
+    const report = await send("POST", "/api/hardware/stop", { robot_id: robot, by: person(SOMEBODY), reason: "stopped on the page" });
     const missed = report.robots.filter(({ reached }) => !reached).map((one) => one.robot);
     announce(missed.length ? `Not reached: ${missed.join(", ")}` : `Stopped: ${report.robots.map((one) => one.robot).join(", ")}`);
     source?.hint();
   }));
   const clear = (robot, button) => whileBusy(button.closest("section"), () => said.attempt(async () => {
-    await send("POST", "/api/hardware/clear", { robot_id: robot, by: remembered(), reason: "cleared on the page" });
+    await send("POST", "/api/hardware/clear", { robot_id: robot, by: person(SOMEBODY), reason: "cleared on the page" });
     announce(`${robot} may be driven again`);
     source?.hint();
   }));

@@ -25,7 +25,7 @@ export function show(element, api) {
   const limits = api.table("Limits", [
     ["Limit", ({ name }) => name],
     ["On", ({ definition: { metric, by } }) => (by ? `${metric} by ${by}` : metric)],
-    ["Level", ({ definition: { above, below, window_seconds: seconds } }) => `${above === null ? `at most ${below}` : `at least ${above}`} in ${format.duration(seconds)}`],
+    ["Crossed by", ({ definition: { above, below, window_seconds: seconds } }) => `${above === null ? `${below} and less` : `${above} and more`} in ${format.duration(seconds)}`],
     ["Over it now", ({ crossed }) => crossed.map(({ label, value }) => `${label || "all"} (${figure(value)})`).join(", ") || "nothing"],
   ]);
   const metrics = api.table("Metrics", [

@@ -101,7 +101,7 @@ function createChosen(api) {
     if (await refusal.attempt(() => api.send("POST", path, body))) api.announce(said);
     await source?.refresh();
   });
-  const person = () => localStorage.getItem("brain.name") || "page";
+  const person = () => api.person("a person at the page");
 
   function showMission(mission, problem) {
     stale.show(problem);

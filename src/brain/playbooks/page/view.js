@@ -44,7 +44,7 @@ function stateOf(api, { id, state, reason, asked, dry_run: dry, playbook }) {
   const refusal = api.refusal();
   const answer = (yes, text) => h("button", {
     type: "button", "aria-label": `${text}: ${playbook}`,
-    onclick: () => refusal.attempt(() => api.send("POST", `/api/playbooks/runs/${id}/answer`, { yes, by: "the page" })),
+    onclick: () => refusal.attempt(() => api.send("POST", `/api/playbooks/runs/${id}/answer`, { yes, by: api.person("a person at the page") })),
   }, text);
   return h("span", {}, ...words, " ", answer(true, "Yes"), " ", answer(false, "No"), refusal.element);
 }

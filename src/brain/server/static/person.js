@@ -19,10 +19,10 @@ export function nameField() {
   return h("label", { class: "your-name" }, h("span", {}, "Your name"), input);
 }
 
-/** The name given. Raises Problem when there is none yet. */
-export function person() {
-  if (!name) throw new Problem(0, "Invalid input", "Give your name first: it is recorded with what you do.");
-  return name;
+/** The name given, or else `otherwise`. Raises Problem when there is neither. */
+export function person(otherwise = "") {
+  if (!name && !otherwise) throw new Problem(0, "Invalid input", "Give your name first: it is recorded with what you do.");
+  return name || otherwise;
 }
 
 function remembered() {

@@ -4,6 +4,7 @@ import { announce } from "./announce.js";
 import { Problem, get, request, send, session } from "./api.js";
 import { h, svg, whileBusy } from "./dom.js";
 import { age, clockTime, count, duration, fullTime, plural } from "./format.js";
+import { person } from "./person.js";
 import { createRefusal } from "./refusal.js";
 import { router } from "./router.js";
 import { Source } from "./sources.js";
@@ -84,6 +85,7 @@ function pluginApi(live, left, guarded) {
     refusal: createRefusal,
     announce,
     whileBusy,
+    person,
     href: (changes) => router.href(changes),
     change: (changes) => router.change(changes),
     watch(path, show, { parameters = {}, events = [] } = {}) {

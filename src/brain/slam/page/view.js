@@ -41,13 +41,18 @@ export function show(element, api) {
   ]);
   element.append(old.element, api.panel("Map", [map, none]), api.panel("Robots", [table.element]));
   let zones = [];
+  let track = [];
   api.watch("/api/slam/zones", (found) => (zones = found ?? zones));
   api.watch("/api/slam/robots", async (robots, problem) => {
     old.show(problem);
     if (!robots) return;
     none.hidden = robots.length > 0;
     table.fill(robots, ({ robot }) => robot);
-    const track = robots.length ? await api.get(`/api/slam/robots/${encodeURIComponent(robots[0].robot)}/track`) : [];
+    try {
+      track = robots.length ? await api.get(`/api/slam/robots/${encodeURIComponent(robots[0].robot)}/track`) : [];
+    } catch (error) {
+      old.show(error); // the robots are drawn with the track as it was
+    }
     map.replaceChildren(...[drawing(api, robots, zones, track)].filter(Boolean));
   }, { events: ["slam.*"] });
 }
