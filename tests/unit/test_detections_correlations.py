@@ -165,6 +165,15 @@ def test_a_sequence_needs_its_counts_and_ends_at_what_undoes_it(whats: list[str]
     assert len(found(own(**SEQUENCE, unless="ugly"), *[event(n, what) for n, what in enumerate(whats)])) == hits
 
 
+@pytest.mark.parametrize(
+    ("group", "source"), [(["resource", "agent_id"], "agent-7"), (["resource", "what"], "db, bad"), (["who"], "a")]
+)
+def test_a_hit_of_several_fields_is_about_the_one_who_acts(group: list[str], source: str) -> None:
+    engine = engine_of(own(**SEQUENCE | {"group-by": group, "rules": ["bad", "bad"]}))
+    events = [event(n, resource="db", agent_id="agent-7") for n in range(4)]
+    assert {hit.source for hit in [*feed(engine, events), *engine.drain()]} == {source}
+
+
 def test_a_value_is_new_only_after_learning() -> None:
     text = own(type="first_seen", rules=["bad"], field="tool", learn="1h")
     learned = [event(n * 600, tool="ls") for n in range(12)]

@@ -33,6 +33,9 @@ LIVELY_SECONDS = 600.0
 """After as long again, pauses are twice as long, and so on up to SLOWEST: a day is a quarter of a million events."""
 SLOWEST = 10.0
 
+BETWEEN_ROGUES = (75.0, 100.0)
+"""Seconds between two stories of a rogue agent: the playbook that contains them may run once a minute on average."""
+
 
 class DemoFailed(BrainError):
     """The server answered the fleet with something it should not."""
@@ -109,15 +112,19 @@ class Agent:
     work: tuple[tuple[str, str], ...]
     temptations: tuple[tuple[str, str], ...] = ()
 
+    def next_act(self, random: Random) -> tuple[str, str]:
+        """What it does next: an action and its resource. It seldom yields to a temptation."""
+        return random.choice(self.temptations if self.temptations and random.random() < 0.01 else self.work)
+
     def context(self, action: str, resource: str, random: Random) -> dict[str, Any]:
         """The question it asks before acting."""
         return {
             "agent_id": self.name,
             "agent_role": self.role,
             "action": action,
-            "resource": resource,
+            "resource": f"{resource}/{random.randint(1000, 9999)}" if action == "refund" else resource,
             "environment": {"zone": random.choice(("eu-1", "us-2")), "maintenance": random.random() < 0.1},
-            "params": {"amount": random.randint(1, 2000)},
+            "params": {"amount": random.randint(1, 1530)},
         }
 
 
@@ -185,6 +192,7 @@ class Fleet:
                 everybody.create_task(self._attack_and_defend())
                 everybody.create_task(self._go_rogue())
                 everybody.create_task(self._false_alarms())
+                everybody.create_task(self._review())
                 everybody.create_task(self._fail_and_recover())
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
@@ -204,8 +212,7 @@ class Fleet:
 
     async def _work(self, agent: Agent) -> None:
         while not self._pace.over:
-            tempted = agent.temptations and self._pace.random.random() < 0.15
-            action, resource = self._pace.random.choice(agent.temptations if tempted else agent.work)
+            action, resource = agent.next_act(self._pace.random)
             if not await self._ask(agent, action, resource):
                 self._say(f"{agent.name} ({agent.role}) may not {action} {resource}")
             await self._pace.pause(0.05, 0.4)
@@ -286,7 +293,7 @@ class Fleet:
                 raise DemoFailed(f"{rogue.name} is released, and may not read the index")
             await self._move(found[0], "RESOLVED", "it reads again, and nothing else")
             self._say(f"{rogue.name} is released; its story: brain events trace {story}")
-            await self._pace.pause(2, 5)
+            await self._pace.pause(*BETWEEN_ROGUES)
 
     async def _is_threat(self, agent: str, found: list[Mapping[str, Any]]) -> bool:
         found[:] = await self._api.call("GET", f"threats?source={agent}&type=policy_denials")
@@ -334,6 +341,16 @@ class Fleet:
             )
             await self._move(threat, "IGNORED", "it is on call")
             await self._pace.pause(2, 6)
+
+    async def _review(self) -> None:
+        """The security team looks through what else was found, so that no slip of an agent grows for hours."""
+        while not self._pace.over:
+            await self._pace.pause(15, 25)
+            for threat in await self._api.call("GET", "threats?status=OPEN&limit=100"):
+                is_of_a_story = threat["type"] == "data_exfiltration" or threat["source"].startswith("rogue-")
+                if not is_of_a_story:
+                    to = {"status": "IGNORED", "reason": "looked through: a slip"}
+                    await self._api.call("POST", f"threats/{threat['id']}/status", to, may_fail_with=409)
 
     async def _move(self, threat: Mapping[str, Any], status: str, reason: str) -> None:
         await self._pace.pause(0.1, 0.5)

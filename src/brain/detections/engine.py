@@ -276,11 +276,10 @@ class Engine:
 
     def _opening(self, detection: Detection, event: Matched, group: Mapping[str, str]) -> Opening:
         record, texts = event.record, event.texts
-        source = ""
-        for name in (*detection.about.source, *(() if group else _SOURCES)):
-            if text := texts[name]:
-                source = text if type(text) is str else ", ".join(text)
-                break
+        names = (*detection.about.source, *(_SOURCES if not group else ()))
+        named = next((text for name in names if (text := texts[name])), None)
+        source = named if type(named) is str else ", ".join(named or ())
+        source = source or next((group[name] for name in _SOURCES if name in group), "")
         source = source or ", ".join(group.values()) or UNKNOWN
         values = {}
         if isinstance(detection, Correlation) and detection.kind == "first_seen":

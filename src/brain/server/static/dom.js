@@ -97,3 +97,8 @@ export async function whileBusy(group, work) {
     for (const button of buttons) button.removeAttribute("aria-disabled");
   }
 }
+
+/** A name whose words `_` joins, so that a narrow place breaks it between them. */
+export function breakable(name) {
+  return name.split(/(?<=_)/).flatMap((word, at) => (at ? [h("wbr"), word] : [word]));
+}

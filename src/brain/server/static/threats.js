@@ -2,7 +2,7 @@
 
 import { send } from "./api.js";
 import { announce } from "./announce.js";
-import { h, keepFocus, syncList, whileBusy } from "./dom.js";
+import { breakable, h, keepFocus, syncList, whileBusy } from "./dom.js";
 import { age, count, duration, plural } from "./format.js";
 import { createRefusal } from "./refusal.js";
 import { router } from "./router.js";
@@ -146,7 +146,7 @@ function card(threat, refresh) {
     "li", { class: "card", "data-level": threat.severity },
     h("p", { class: "card-head" }, h("span", { class: "chip", "data-level": threat.severity }, threat.severity),
       h("span", { class: "card-status" }, threat.status), h("span", { class: "card-age" }, age(threat.last_seen))),
-    h("div", { class: "card-title" }, h("h3", {}, h("a", { href: `#/threats?id=${encodeURIComponent(threat.id)}`, "data-focus": "open" }, threat.type, " ", h("span", { class: "from" }, threat.source))),
+    h("div", { class: "card-title" }, h("h3", {}, h("a", { href: `#/threats?id=${encodeURIComponent(threat.id)}`, "data-focus": "open" }, breakable(threat.type), " ", h("span", { class: "from" }, threat.source))),
       h("a", { class: "story-link", href: router.href({ story: threat.correlation_id }), "data-focus": "story" }, "Timeline")),
     threat.description ? h("p", { class: "card-text" }, threat.description) : null,
     evidence.length || noted.length ? h("ul", { class: "facts" }, evidence, noted) : null,
