@@ -37,6 +37,10 @@ BETWEEN_ROGUES = (75.0, 100.0)
 """Seconds between two stories of a rogue agent: the playbook that contains them may run once a minute on average."""
 
 
+OF_STORIES = frozenset({"data_exfiltration", "unusual_hours"})
+"""The types of threats that somebody of the fleet reports, and deals with."""
+
+
 class DemoFailed(BrainError):
     """The server answered the fleet with something it should not."""
 
@@ -347,8 +351,7 @@ class Fleet:
         while not self._pace.over:
             await self._pace.pause(15, 25)
             for threat in await self._api.call("GET", "threats?status=OPEN&limit=100"):
-                is_of_a_story = threat["type"] == "data_exfiltration" or threat["source"].startswith("rogue-")
-                if not is_of_a_story:
+                if threat["type"] not in OF_STORIES and not threat["source"].startswith("rogue-"):
                     to = {"status": "IGNORED", "reason": "looked through: a slip"}
                     await self._api.call("POST", f"threats/{threat['id']}/status", to, may_fail_with=409)
 
