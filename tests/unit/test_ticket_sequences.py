@@ -93,7 +93,7 @@ async def sequence(seed: int) -> None:
         states = at.document["state"]
         networks[0].well = True
         await at.pass_time(REFUSED_AGAIN + 240)
-        assert at.document["state"] == states, "nobody moved it"
+        assert at.document["state"] == states, ("nobody moved it", at.document["state"], states)
         check(at, notes)
         before = str(at.mirror), str(at.tickets)
         await at.pass_time(REFUSED_AGAIN + 60)
@@ -103,17 +103,17 @@ async def sequence(seed: int) -> None:
 def check(at: World, notes: list[str]) -> None:
     """One ticket, which shows everything once; no outage is open, and each was said."""
     (ticket,) = at.tickets.values()
-    assert at.mirror["error"] is None
+    assert at.mirror["error"] is None, at.mirror
     assert (ticket.get("status") or ticket["state"]) == SHOWN[at.kind][at.document["state"]]
-    said = "\n".join(
-        [*(ticket.get("comments") or []), *(ticket.get("work_notes") or []), str(ticket.get("fields", ticket))]
-    )
-    assert [note for note in notes if said.count(note) != 1] == []
+    description = str(ticket.get("description") or ticket["fields"])
+    said = "\n".join([description, *(ticket["comments"] if at.kind == "jira" else ticket["work_notes"])])
+    counts = {note: said.count(note) for note in notes if said.count(note) != 1}
+    assert not counts, (counts, said)
     if at.kind == "jira":
         wanted = {"HIGH": "High", "CRITICAL": "Highest"}[at.document["severity"]]
         assert ticket["fields"]["priority"] == {"name": wanted}
     outages = [type for type in at.events() if type.startswith("ticket.")]
-    assert outages == ["ticket.connection_lost", "ticket.connection_restored"] * (len(outages) // 2)
+    assert outages == ["ticket.connection_lost", "ticket.connection_restored"] * (len(outages) // 2), outages
 
 
 @pytest.mark.parametrize("sequences", sizes(8, 1000))

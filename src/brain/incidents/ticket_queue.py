@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from brain.charter import IncidentState
 from brain.incidents import tables
@@ -79,8 +79,8 @@ def enqueue_refused(db: Connection, now: float, systems: Collection[str]) -> int
     is_fresh = incidents.c.updated_at >= now - REFUSED_FOR
     matters = incidents.c.state.in_([state.value for state in OPEN_INCIDENT]) | is_fresh
     of_ticket = (rows.c.consumer == CONSUMER) & (rows.c.channel == mirrors.c.system) & (rows.c.key == mirrors.c.incident)
-    last = select(func.max(rows.c.id)).where(of_ticket).scalar_subquery()
-    refused = select(rows.c.id).where(rows.c.id == last, rows.c.state == OutboxState.REFUSED.value).exists()
+    last = select(rows.c.state).where(of_ticket).order_by(rows.c.id.desc()).limit(1).correlate(mirrors)
+    refused = last.scalar_subquery() == OutboxState.REFUSED.value
     found = db.execute(
         select(mirrors.c.incident, mirrors.c.system)
         .join(incidents, incidents.c.id == mirrors.c.incident)
