@@ -26,7 +26,7 @@ from brain.incidents.transaction import IncidentTransaction
 from brain.kit import outbox
 from brain.kit.database import create_tables
 from brain.kit.outbox import claims
-from support.alerting import copied, memory
+from support.alerting import copied, memory, renewed
 from support.clock import Clock
 from support.incident_house import mirrored
 from support.vendors import jira_settings, servicenow_settings
@@ -46,11 +46,14 @@ def with_tables() -> sa.Engine:
 class World:
     """One incident and its ticket in one system."""
 
-    def __init__(self, kind: str, stand_ins: StandIns, sender: Sender, **settings: Any) -> None:
+    def __init__(
+        self, kind: str, stand_ins: StandIns, sender: Sender, *, again: bool = False, **settings: Any
+    ) -> None:
+        """`again`: in the one database that each round of a test uses in turn."""
         self.kind = kind
         self.stand_ins = stand_ins
         self.clock = Clock()
-        self.engine = copied(with_tables())
+        self.engine = renewed(with_tables()) if again else copied(with_tables())
         made = {"jira": jira_settings, "servicenow": servicenow_settings}[kind](URL, **settings)
         table = {name: value for name, value in mirrored(URL).items() if name not in ("jira", "servicenow")}
         self.settings = IncidentSettings(**table, **{kind: made})

@@ -24,7 +24,7 @@ from brain.connectors.pages import Page, PageAction
 from brain.connectors.sender import RetryPolicy, Sender
 from brain.kit import outbox
 from brain.kit.outbox import OutboxRow
-from support.alerting import Alerting
+from support.alerting import Alerting, renewed
 from support.deliveries import Deliveries
 from support.sizes import sizes
 
@@ -154,7 +154,7 @@ class Services:
 
 async def sequence(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(seed)
-    alerting = Alerting(SETTINGS)
+    alerting = Alerting(SETTINGS, renewed())
     services = Services(chance, alerting)
     monkeypatch.setattr(aiosmtplib, "send", services.mail)
     work = Deliveries(alerting, services)

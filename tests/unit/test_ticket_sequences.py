@@ -75,7 +75,7 @@ async def sequence(seed: int) -> None:
         return networks[0]
 
     settings = {"priorities": {"HIGH": "High", "CRITICAL": "Highest"}} if kind == "jira" else {}
-    async with world(kind, trouble, **settings) as at:
+    async with world(kind, trouble, again=True, **settings) as at:
         notes = []
         for number in range(chance.randint(1, 6)):
             what = chance.random()
