@@ -13,6 +13,7 @@ from brain.secret import Secret
 
 _SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
 """Variables that Kubernetes sets in each container for each Service of its namespace, so also for `brain-redis`."""
+_MOST_NAMED = 40
 
 
 def unknown_variables(environment: Mapping[str, str], prefix: str, model: type[BaseModel]) -> dict[str, str]:
@@ -39,7 +40,9 @@ def remedy(name: str, known: Iterable[str]) -> str:
     """A hint at the right name, for a name that is not known."""
     known = sorted(known)
     near = nearest(name, known)
-    return f"did you mean {near}?" if near is not None else f"there are {', '.join(known)}"
+    if near is not None:
+        return f"did you mean {near}?"
+    return f"there are {', '.join(known)}" if len(known) <= _MOST_NAMED else "docs/settings.md lists them"
 
 
 def names_at(model: type[BaseModel], path: Iterable[object]) -> list[str]:

@@ -20,9 +20,6 @@ from support.ticket_world import URL, world
 LIFE = ("IN_PROGRESS", "ON_HOLD", "IN_PROGRESS", "RESOLVED", "IN_PROGRESS", "RESOLVED", "CLOSED")
 
 
-
-
-
 def screen(*required: str, **optional: Any) -> dict[str, Any]:
     fields = {name: {"required": True, "name": name.title()} for name in required}
     return fields | {name: {"required": False, "name": name.title()} for name in optional}

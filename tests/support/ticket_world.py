@@ -46,9 +46,7 @@ def with_tables() -> sa.Engine:
 class World:
     """One incident and its ticket in one system."""
 
-    def __init__(
-        self, kind: str, stand_ins: StandIns, sender: Sender, *, again: bool = False, **settings: Any
-    ) -> None:
+    def __init__(self, kind: str, stand_ins: StandIns, sender: Sender, *, again: bool = False, **settings: Any) -> None:
         """`again`: in the one database that each round of a test uses in turn."""
         self.kind = kind
         self.stand_ins = stand_ins
@@ -157,4 +155,3 @@ async def world(
     ):
         sender.__dict__["_client"] = client
         yield World(kind, stand_ins, sender, **settings)
-

@@ -78,7 +78,9 @@ def enqueue_refused(db: Connection, now: float, systems: Collection[str]) -> int
     mirrors, incidents, rows = tables.mirrors, tables.incidents, outbox
     is_fresh = incidents.c.updated_at >= now - REFUSED_FOR
     matters = incidents.c.state.in_([state.value for state in OPEN_INCIDENT]) | is_fresh
-    of_ticket = (rows.c.consumer == CONSUMER) & (rows.c.channel == mirrors.c.system) & (rows.c.key == mirrors.c.incident)
+    of_ticket = (
+        (rows.c.consumer == CONSUMER) & (rows.c.channel == mirrors.c.system) & (rows.c.key == mirrors.c.incident)
+    )
     last = select(rows.c.state).where(of_ticket).order_by(rows.c.id.desc()).limit(1).correlate(mirrors)
     refused = last.scalar_subquery() == OutboxState.REFUSED.value
     found = db.execute(
