@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from brain.errors import BrainError, MissingExtra
+from brain.errors import BrainError, InvalidInput, MissingExtra
 from brain.extras import needs
 from brain.kit.cli.common import JsonOption, StreamOption, print_json_array, run
 
