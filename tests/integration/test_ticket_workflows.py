@@ -228,9 +228,11 @@ async def test_a_token_that_ran_out_is_nobody_and_not_not_found() -> None:
 
 
 @pytest.mark.parametrize("again", [False, True])
-@pytest.mark.parametrize("how", ["deleted", "cancelled", "another's"])
+@pytest.mark.parametrize("how", ["deleted", "cancelled", "merged", "archived", "another's"])
 @pytest.mark.parametrize("kind", ["jira", "servicenow"])
 async def test_a_ticket_that_is_gone(kind: str, how: str, again: bool) -> None:
+    if (kind, how) == ("servicenow", "archived"):
+        how = "deleted"  # archiving rules move a record to another table, ar_incident
     async with world(kind, when_gone="again" if again else "end") as at:
         await at.update()
         tickets: dict[str, Any] = at.stand_ins.jira.issues if kind == "jira" else at.stand_ins.servicenow.incidents
@@ -240,6 +242,13 @@ async def test_a_ticket_that_is_gone(kind: str, how: str, again: bool) -> None:
         elif how == "cancelled" and kind == "jira":
             tickets[key]["status"] = "Done"
             tickets[key]["fields"]["resolution"] = {"name": "Won't Do"}
+        elif how == "merged" and kind == "jira":
+            tickets[key]["status"] = "Done"
+            tickets[key]["fields"]["resolution"] = {"name": "Duplicate"}
+        elif how == "archived":
+            tickets[key]["archived"] = "2026-11-30T13:00:00.000+0000"
+        elif how == "merged":
+            tickets[key] |= {"state": "6", "close_code": "Duplicate"}
         elif how == "cancelled":
             tickets[key]["state"] = "8"
         elif kind == "jira":
