@@ -13,7 +13,6 @@ from brain.secret import Secret
 
 _SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
 """Variables that Kubernetes sets in each container for each Service of its namespace, so also for `brain-redis`."""
-_MOST_NAMED = 40
 
 
 def unknown_variables(environment: Mapping[str, str], prefix: str, model: type[BaseModel]) -> dict[str, str]:
@@ -32,7 +31,9 @@ def unknown_variables(environment: Mapping[str, str], prefix: str, model: type[B
             continue
         if "KUBERNETES_SERVICE_HOST" in environment and _SERVICE_LINK.fullmatch(name):
             continue
-        found[given] = f"{given} in the environment: no such setting; {remedy(name, every)}"
+        near = nearest(name, every)
+        hint = remedy(name, tops) if near is None else f"did you mean {near}?"
+        found[given] = f"{given} in the environment: no such setting; {hint}"
     return found
 
 
@@ -40,9 +41,7 @@ def remedy(name: str, known: Iterable[str]) -> str:
     """A hint at the right name, for a name that is not known."""
     known = sorted(known)
     near = nearest(name, known)
-    if near is not None:
-        return f"did you mean {near}?"
-    return f"there are {', '.join(known)}" if len(known) <= _MOST_NAMED else "docs/settings.md lists them"
+    return f"did you mean {near}?" if near is not None else f"there are {', '.join(known)}"
 
 
 def names_at(model: type[BaseModel], path: Iterable[object]) -> list[str]:
