@@ -31,7 +31,9 @@ def unknown_variables(environment: Mapping[str, str], prefix: str, model: type[B
             continue
         if "KUBERNETES_SERVICE_HOST" in environment and _SERVICE_LINK.fullmatch(name):
             continue
-        found[given] = f"{given} in the environment: no such setting; {remedy(name, every)}"
+        near = nearest(name, every)
+        hint = remedy(name, tops) if near is None else f"did you mean {near}?"
+        found[given] = f"{given} in the environment: no such setting; {hint}"
     return found
 
 

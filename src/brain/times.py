@@ -11,6 +11,13 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _AGO = re.compile(r"(\d+(?:\.\d+)?)([smhdw])").fullmatch
 _UNIX = re.compile(r"\d+(?:\.\d+)?").fullmatch
 _LATEST = 1e11
+LONGEST: float = 10 * 365 * 86_400.0
+"""Seconds; what is said to be longer or older is a fault of somebody's clock: milliseconds, or the year 1970."""
+
+
+def plausible(at: float, now: float) -> float:
+    """The Unix time `at` of something that has happened; `now` where it lies ahead of that, or is absurdly old."""
+    return at if 0 <= now - at <= LONGEST else now
 
 
 def due_after(last: float, wait: float, now: float) -> float:
@@ -39,6 +46,8 @@ def parse_time(text: str, now: float, name: str = "time") -> float:
             moment = None
         if moment is not None:
             found = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if _LATEST <= found < _LATEST * 1000 and _UNIX(text):
+        raise InvalidInput(f"{name}: {text[:80]} looks like milliseconds; write Unix seconds, {found / 1000:.3f}")
     if not 0 <= found < _LATEST:
         raise InvalidInput(
             f"{name}: {text[:80]!r} is not a time; write an age (90s, 15m, 1h, 7d), an ISO 8601 time "

@@ -78,8 +78,11 @@ class Deliveries:
                 lambda db: claims.mark_refused(db, row, token, said), lambda db: self.outcomes.refused(db, row, said)
             )
         except TryLater as error:
-            said, wait = str(error), max(min(LONGEST, 2.0 ** min(row.attempts - 1, 30)), error.retry_after or 0.0)
-            self._in_transaction(lambda db: claims.postpone(db, row, token, said, now + wait))
+            failed, wait = error, max(min(LONGEST, 2.0 ** min(row.attempts - 1, 30)), error.retry_after or 0.0)
+            self._in_transaction(
+                lambda db: claims.postpone(db, row, token, str(failed), now + wait),
+                lambda db: self.outcomes.postponed(db, row, failed),
+            )
         else:
             self._in_transaction(
                 lambda db: claims.mark_sent(db, row, token, answer, now),

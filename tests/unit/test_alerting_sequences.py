@@ -24,7 +24,7 @@ from brain.connectors.pages import Page, PageAction
 from brain.connectors.sender import RetryPolicy, Sender
 from brain.kit import outbox
 from brain.kit.outbox import OutboxRow
-from support.alerting import Alerting
+from support.alerting import Alerting, renewed
 from support.deliveries import Deliveries
 from support.sizes import sizes
 
@@ -43,7 +43,7 @@ SETTINGS = {
 HTML = "<!doctype html><title>Sign in</title>"
 NO: Mapping[str, list[httpx.Response | Exception]] = {
     "pager": [
-        *(httpx.Response(status) for status in (400, 402, 403, 404, 408, 410, 413, 429, 500, 502, 503)),
+        *(httpx.Response(status) for status in (400, 401, 402, 403, 404, 408, 410, 413, 429, 500, 502, 503)),
         httpx.Response(429, headers={"Retry-After": "7"}),
         httpx.Response(202, text=HTML),
         httpx.Response(202, json={"status": "invalid event", "message": "x", "errors": ["y"]}),
@@ -53,6 +53,9 @@ NO: Mapping[str, list[httpx.Response | Exception]] = {
     "chat": [
         httpx.Response(400, text="invalid_payload"),
         httpx.Response(403, text="action_prohibited"),
+        httpx.Response(403, text="invalid_token"),
+        httpx.Response(200, json={"ok": False, "error": "invalid_auth"}),
+        httpx.Response(200, json={"ok": False, "error": "token_expired"}),
         httpx.Response(404, text="channel_not_found"),
         httpx.Response(404, text="no_service"),
         httpx.Response(410, text="channel_is_archived"),
@@ -82,6 +85,7 @@ MAIL_NO = (
     "553 not allowed",
     "554 spam",
     "421 bye",
+    "535 authentication credentials invalid",
 )
 
 
@@ -150,7 +154,7 @@ class Services:
 
 async def sequence(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(seed)
-    alerting = Alerting(SETTINGS)
+    alerting = Alerting(SETTINGS, renewed())
     services = Services(chance, alerting)
     monkeypatch.setattr(aiosmtplib, "send", services.mail)
     work = Deliveries(alerting, services)

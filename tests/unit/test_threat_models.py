@@ -135,6 +135,12 @@ def test_statistics_count_and_average() -> None:
     assert stats.by_status["ESCALATED"] == 1
 
 
+@pytest.mark.parametrize("first_seen", [5.0, -5.0, 1_796_000_000_000.0, 1_796_000_001.0, "yesterday", None])
+def test_evidence_of_an_absurd_time_is_in_no_mean(first_seen: object) -> None:
+    detected = threat(detected_at=1_796_000_000.0, metadata={"first_seen": first_seen})
+    assert detected.detect_seconds is None
+
+
 def test_statistics_of_detection_first_moves_and_resolutions() -> None:
     investigated = Move(Status.OPEN, Status.INVESTIGATING, 1_030.0)
     stats = statistics(

@@ -35,7 +35,7 @@ from brain.store.memory import MemoryStore
 from brain.testing import RecordingStream
 from brain.threats import Severity, Status, Threat
 from brain.threats.sightings import Sighting
-from support.alerting import Alerting, copied, memory
+from support.alerting import Alerting, memory, renewed
 from support.clock import Clock
 from support.incident_house import mirrored
 from support.sizes import sizes
@@ -137,7 +137,7 @@ def all_tables() -> sa.Engine:
 async def check(seed: int, stand_ins: StandIns, sender: Sender) -> None:
     chance = random.Random(seed)
     threat, events = await schedule(chance)
-    alerting, clock, settings = Alerting({}, copied(all_tables())), Clock(), IncidentSettings(**mirrored(URL))
+    alerting, clock, settings = Alerting({}, renewed(all_tables())), Clock(), IncidentSettings(**mirrored(URL))
     incidents = IncidentProjector(settings, clock)
     tickets = Tickets(alerting.engine, clock, sender, settings)
     stand_ins.reset()

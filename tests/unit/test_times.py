@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from brain.errors import InvalidInput
-from brain.times import parse_time
+from brain.times import LONGEST, parse_time, plausible
 
 NOW = 1_700_000_000.0
 
@@ -35,3 +35,17 @@ def test_what_people_write(text: str, expected: float) -> None:
 def test_anything_else_is_refused_with_the_parameters_name(text: str) -> None:
     with pytest.raises(InvalidInput, match=r"^since: .*1h"):
         parse_time(text, NOW, "since")
+
+
+@pytest.mark.parametrize("text", ["1703001234567", "100000000000", "1703001234567.5"])
+def test_milliseconds_are_named_as_such(text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^since: \S+ looks like milliseconds; write Unix seconds, \d+\.\d{3}$"):
+        parse_time(text, NOW, "since")
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [(NOW - 5, NOW - 5), (NOW, NOW), (NOW + 1, NOW), (5.0, NOW), (NOW * 1000, NOW), (NOW - LONGEST, NOW - LONGEST)],
+)
+def test_a_time_that_cannot_be_is_of_now(at: float, expected: float) -> None:
+    assert plausible(at, NOW) == expected

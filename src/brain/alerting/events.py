@@ -1,4 +1,5 @@
-"""The events of alerting: notifications, acknowledgements, silences. They are audited, and make no alerts."""
+"""The events of alerting: notifications, acknowledgements, silences, lost connections. They are audited. Only a
+connection that is lost makes an alert."""
 
 from __future__ import annotations
 
@@ -68,6 +69,21 @@ class SilenceChanged(TypedDict):
     ends_at: Annotated[float, Meta(description="Until when, in Unix seconds.")]
     by: _By
     reason: Annotated[str, Meta(description="Why.")]
+
+
+class AlertConnectionLost(TypedDict):
+    """The service of a notifier does not know our account, or something else answers in its place."""
+
+    notifier: Annotated[str, Meta(description="The notifier's name in the settings.")]
+    message: Annotated[str, Meta(description="What it says.")]
+    severity: Annotated[str, Meta(description="HIGH: pages wait until somebody mends it.")]
+
+
+class AlertConnectionRestored(TypedDict):
+    """The notifier's service accepts messages again."""
+
+    notifier: Annotated[str, Meta(description="The notifier's name in the settings.")]
+    duration_seconds: Annotated[float, Meta(ge=0, description="How long it did not.")]
 
 
 _NOTIFIED: NotificationPayload = {
@@ -155,6 +171,28 @@ SILENCE_REMOVED = EventType(
     purpose="Somebody has removed a silence before its end.",
     example=_SILENCE,
 )
+CONNECTION_LOST = EventType(
+    name="alert.connection_lost",
+    module="soc",
+    payload=AlertConnectionLost,
+    priority=Priority.HIGH,
+    frequency=Frequency.LOW,
+    purpose="A notifier's service does not know our account any more: its messages wait, and one alert says so.",
+    example={
+        "notifier": "mail",
+        "message": "the mail server answered 535: authentication credentials invalid",
+        "severity": "HIGH",
+    },
+)
+CONNECTION_RESTORED = EventType(
+    name="alert.connection_restored",
+    module="soc",
+    payload=AlertConnectionRestored,
+    priority=Priority.MEDIUM,
+    frequency=Frequency.LOW,
+    purpose="A notifier's service that did not know our account accepts messages again, or is no longer set up.",
+    example={"notifier": "mail", "duration_seconds": 5400.0},
+)
 
 EVENTS: tuple[EventType[Any], ...] = (
     NOTIFIED,
@@ -163,4 +201,6 @@ EVENTS: tuple[EventType[Any], ...] = (
     CLOSED,
     SILENCE_ADDED,
     SILENCE_REMOVED,
+    CONNECTION_LOST,
+    CONNECTION_RESTORED,
 )

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from brain.alerting import repository
 from brain.alerting.announce import notification_failed, notified
 from brain.alerting.configuration import AlertingConfiguration
+from brain.alerting.connections import note_found, note_lost
 from brain.alerting.delivery import SKIPPED
 from brain.alerting.events import NOTIFICATION_FAILED, NOTIFIED
 from brain.alerting.notification_log import NotificationLogEntry, Refusal, accepted, next_refusal, refused
@@ -54,6 +55,7 @@ class NotificationOutcomes(Outcomes):
             if row.body.get("only") and action.is_paging and not row.body["said"]:
                 self._put_failed(db, row, f"given up: {answer[SKIPPED]}", row.body["only"])
             return
+        note_found(db, row.channel, now)
         for one in not_reached(answer):
             put_for(db, row, one, now, self._configuration.group_interval(row.body["route"]))
             if one.final:
@@ -84,6 +86,10 @@ class NotificationOutcomes(Outcomes):
         self._change(db, row, changed)
         if not any(one is not None and one.error == error for one in before):
             self._put_failed(db, row, error)
+
+    def postponed(self, db: sa.Connection, row: OutboxRow, error: Exception) -> None:
+        """Announce it once when the service does not know our account: its messages wait for a person."""
+        note_lost(db, row.channel, error, self._clock())
 
     def stored(self) -> None:
         """Ship the event, and look what is due."""

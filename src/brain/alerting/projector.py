@@ -14,6 +14,7 @@ from brain.alerting.models import Alert
 from brain.alerting.signals import Fires, HealingEnded, Signal, apply_late, apply_signal
 from brain.alerting.tables import lock_tables
 from brain.kit.projection import Item
+from brain.times import plausible
 
 LEAST_SECONDS = 60.0
 """How long an alert fires at least, whatever time its event has; less only where the settings say so."""
@@ -68,7 +69,7 @@ def _at_once(signal: Signal, now: float) -> Signal:
 
     An alert that would be over by the time of its event stays for long enough to be paged.
     """
-    signal = replace(signal, at=min(signal.at, now))
+    signal = replace(signal, at=plausible(signal.at, now))
     if isinstance(signal, Fires) and signal.expires_in is not None:
         least = min(signal.expires_in, LEAST_SECONDS)
         return replace(signal, expires_in=max(signal.expires_in, now + least - signal.at))

@@ -13,7 +13,7 @@ from brain.lifecycle import version_of
 from brain.plugins import catalogue
 
 SOURCE = "soc_service"
-"""The source of this plug-in's own events, which never make alerts."""
+"""The source of this plug-in's own events, which make no alerts, but for a connection that is lost."""
 OVER = frozenset({"MITIGATED", "RESOLVED", "IGNORED"})
 """The statuses in which a threat needs no more work."""
 LABEL_CHARACTERS = 200
@@ -41,7 +41,7 @@ class SignalRules:
 
     def signals(self, event: Event) -> tuple[Signal, ...]:
         """The signals of the event; none for an event that lacks a field that they need."""
-        if event.source == SOURCE:
+        if event.source == SOURCE and event.type not in _OF_OURS:
             return ()
         read = _READERS.get(event.type)
         if read is not None:
@@ -216,16 +216,17 @@ def _incident_over(rules: SignalRules, event: Event) -> Iterable[Signal]:
 
 
 def _connection_lost(rules: SignalRules, event: Event) -> Iterable[Signal]:
-    """A ticket system does not know our account: one alert about that, for all tickets that wait."""
-    system = _label(event.payload.get("system"))
-    if not system:
+    """A service does not know our account: one alert about that, for all tickets or pages that wait."""
+    what, label, waiting = _CONNECTIONS[event.type]
+    name = _label(event.payload.get(label))
+    if not name:
         return
     yield Fires(
-        key=f"connection {system}",
-        name="ticket_connection",
+        key=f"connection {what}{name}",
+        name=f"{label if what else 'ticket'}_connection",
         severity=Severity.HIGH,
-        labels={"kind": "connection", "agent": system, "system": system},
-        summary=f"tickets wait: {_text(event.payload.get('message'))}"[:SUMMARY_CHARACTERS],
+        labels={"kind": "connection", "agent": name, label: name},
+        summary=f"{waiting} wait: {_text(event.payload.get('message'))}"[:SUMMARY_CHARACTERS],
         event=event.type,
         event_id=event.id,
         correlation_id=_correlation_id(event, event.id),
@@ -234,10 +235,19 @@ def _connection_lost(rules: SignalRules, event: Event) -> Iterable[Signal]:
 
 
 def _connection_restored(rules: SignalRules, event: Event) -> Iterable[Signal]:
-    if system := _label(event.payload.get("system")):
-        yield Resolves(key=f"connection {system}", by="the connection is back", at=event.timestamp, labels={})
+    what, label, _ = _CONNECTIONS[event.type]
+    if name := _label(event.payload.get(label)):
+        yield Resolves(key=f"connection {what}{name}", by="the connection is back", at=event.timestamp, labels={})
 
 
+_CONNECTIONS = {
+    "ticket.connection_lost": ("", "system", "tickets"),
+    "ticket.connection_restored": ("", "system", "tickets"),
+    "alert.connection_lost": ("notifier ", "notifier", "pages"),
+    "alert.connection_restored": ("notifier ", "notifier", "pages"),
+}
+"""What the key of the alert has before the service's name, the label with that name, and what waits."""
+_OF_OURS = frozenset({"alert.connection_lost", "alert.connection_restored"})
 _INCIDENT_FIRES = frozenset({"incident.opened", "incident.reopened"})
 _DEMANDS = {"threat.escalated": "escalated: ", "threat.became_critical": "now critical: "}
 """The events of a threat that ask for a person at once, and how the summary says so."""
@@ -254,6 +264,8 @@ _READERS: Mapping[str, Callable[[SignalRules, Event], Iterable[Signal]]] = {
     "incident.resolved": _incident_over,
     "ticket.connection_lost": _connection_lost,
     "ticket.connection_restored": _connection_restored,
+    "alert.connection_lost": _connection_lost,
+    "alert.connection_restored": _connection_restored,
 }
 
 

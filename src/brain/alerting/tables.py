@@ -24,7 +24,12 @@ def _add_outcomes(db: sa.Connection) -> None:
     add_column(db, SUMMARIES.c.refused_at)
 
 
-METADATA = versioned("alerting", _add_versions, _add_outcomes)
+def _add_connections(db: sa.Connection) -> None:
+    """Version 4: notifiers whose service does not know our account."""
+    CONNECTIONS.create(db, checkfirst=True)
+
+
+METADATA = versioned("alerting", _add_versions, _add_outcomes, _add_connections)
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _LOCK = 7272631
@@ -140,6 +145,14 @@ SILENCES = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
 )
+CONNECTIONS = sa.Table(
+    "alerting_connections",
+    METADATA,
+    sa.Column("notifier", sa.String(100), primary_key=True),
+    sa.Column("since", sa.Double, nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+)
+"""The notifiers whose service does not know our account now."""
 
 
 CONSUMER = "alerting"

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from prometheus_client.core import Metric
 
 from brain.alerting.configuration import AlertingConfiguration
+from brain.alerting.connections import forget_removed
 from brain.alerting.delivery import PageDelivery
 from brain.alerting.evaluation import delete_old, due, evaluate, reroute
 from brain.alerting.outcomes import NotificationOutcomes
@@ -183,6 +184,7 @@ class AlertingTasks:
     def _reroute(self) -> bool:
         with self._context.database.begin() as db:
             reroute(db, self._clock(), self._configuration)
+            forget_removed(db, self._configuration.notifiers, self._clock())
         return True
 
     def _evaluate(self) -> bool:

@@ -186,5 +186,6 @@ def _refusal(replies: Sequence[tuple[int, str]], later: type[TryLater]) -> Refus
     said = one_line("; ".join(words for _, words in replies), 500)
     if _is_final(code):
         return Refused(SERVICE, code, said)
-    about_login = code in _NOT_OUR_MESSAGE or code == 421  # RFC 5321, 3.8: the server closes down
-    return (TryLater if about_login else later)(f"{SERVICE} answered {code}: {said}", service_status=code)
+    about_login = code in _NOT_OUR_MESSAGE
+    kind = TryLater if about_login or code == 421 else later  # RFC 5321, 3.8: the server closes down
+    return kind(f"{SERVICE} answered {code}: {said}", service_status=code, about_connection=about_login)

@@ -60,6 +60,10 @@ MOST_STEPS = 12
 """Transitions of one move, at most."""
 OPTIONAL = ("priority", "description")
 """Fields that an issue is created without where the project's screen has them not."""
+ARCHIVED = ("archiveddate", "archivedDate")
+"""The fields that say when an issue was archived. Jira documents the date for JQL alone (`archivedDate`), and lists the
+field `archiveddate` on Data Center; a site that has neither leaves them out."""
+_READ = ",".join(("status", "resolution", "labels", *ARCHIVED))
 _COMMENTS = 100
 _CATEGORIES: Mapping[str, IncidentState] = {
     "new": IncidentState.NEW,
@@ -312,6 +316,7 @@ class Jira(TicketSystem[JiraSettings]):
             status=status["name"],
             state=self._state(status),
             changed=changed,
+            archived=any(issue["fields"].get(name) for name in ARCHIVED),
             carries=list(issue["fields"].get("labels") or ()),
             cancelled=is_done and bool({str(resolution).casefold(), name_of(status).casefold()} & ends),
         )
@@ -388,7 +393,7 @@ def create_request(settings: JiraSettings, ticket: NewTicket, without: Sequence[
 
 def read_request(settings: JiraSettings, id: str) -> Request:
     """Asks for an issue's status."""
-    return _request(settings, "GET", f"issue/{quote(id, safe='')}", query={"fields": "status,resolution,labels"})
+    return _request(settings, "GET", f"issue/{quote(id, safe='')}", query={"fields": _READ})
 
 
 def myself_request(settings: JiraSettings) -> Request:

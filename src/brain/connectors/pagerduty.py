@@ -18,7 +18,7 @@ from pydantic import Field
 
 from brain.connectors.notifiers import Notifier, NotifierSettings
 from brain.connectors.pages import Page, PageAction
-from brain.connectors.sender import Request, TryLater, read_words
+from brain.connectors.sender import Refused, Request, TryLater, read_words
 from brain.connectors.urls import BaseUrl
 from brain.errors import InvalidInput
 from brain.secret import Secret
@@ -126,10 +126,16 @@ class PagerDuty(Notifier[PagerDutySettings]):
         return await self._send(follow_up_event(self._settings, "resolve", dedup_key))
 
     async def _send(self, event: Mapping[str, Any]) -> PagerDutyAnswer:
-        answer = await self._sender.send(SERVICE, enqueue(self._settings, event), words=_words)
-        found = answer.json()
-        if answer.status not in (200, 202) or not isinstance(found, dict) or found.get("status") != "success":
-            raise TryLater(f"{SERVICE} answered {answer.status} without the status `success`: {_words(answer.body)}")
+        try:
+            answer = await self._sender.send(SERVICE, enqueue(self._settings, event), words=_words)
+        except Refused as error:
+            if error.service_status != 403:
+                raise
+            raise TryLater(f"{error}; check the routing_key", service_status=403, about_connection=True) from error
+        found = _read(answer.body)
+        if answer.status not in (200, 202) or found.get("status") != "success":
+            said = f"{SERVICE} answered {answer.status} without the status `success`: {_words(answer.body)}"
+            raise TryLater(said, service_status=answer.status, about_connection="status" not in found)
         return PagerDutyAnswer(
             status=str(found.get("status", "")),
             message=str(found.get("message", "")),
@@ -241,6 +247,15 @@ def _cut(value: Any, longest: int) -> Any:
         return value
     text = value if isinstance(value, str) else encoded.decode()
     return text.encode()[: longest // 2].decode("utf-8", "ignore") + "… (cut)"
+
+
+def _read(body: bytes) -> Mapping[str, Any]:
+    """The answer's JSON object; an empty one where it is something else, as a proxy's page."""
+    try:
+        found = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _words(body: bytes) -> str:

@@ -66,10 +66,19 @@ class TryLater(Unavailable):
 
     title = "An outside service is unavailable"
 
-    def __init__(self, message: str, retry_after: float | None = None, service_status: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        retry_after: float | None = None,
+        service_status: int | None = None,
+        *,
+        about_connection: bool = False,
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.service_status = service_status
+        self.about_connection: bool = about_connection or service_status in _CREDENTIALS
+        """Whether a person must look: the service does not know our account, or something else answers in its place."""
 
 
 class NotYet(TryLater):
@@ -128,7 +137,8 @@ class Answer:
         try:
             return msgspec.json.decode(self.body)
         except msgspec.DecodeError as error:
-            raise TryLater(f"the service answered {self.status} with a body that is not JSON: {error}") from error
+            said = f"the service answered {self.status} with a body that is not JSON: {error}"
+            raise TryLater(said, about_connection=True) from error
 
 
 def json_request(

@@ -54,7 +54,7 @@ _STATES: Mapping[str, IncidentState] = {**{code: state for state, code in _CODES
 _NAMES = {"1": "New", "2": "In Progress", "3": "On Hold", "6": "Resolved", "7": "Closed", "8": "Canceled"}
 _CLOSED = ("7", "8")
 _CANCELLED = "8"
-_FIELDS = "sys_id,number,state,correlation_id,urgency,impact"
+_FIELDS = "sys_id,number,state,correlation_id,urgency,impact,close_code"
 _URGENCY = {"CRITICAL": "1", "HIGH": "1", "MEDIUM": "2"}
 
 
@@ -71,6 +71,10 @@ class ServiceNowSettings(TicketSettings):
         "{incident_id} and {url} stand for them",
     )
     close_code: str = Field(default="Solution provided", description="Resolution code; the instance lists its own")
+    cancelled: tuple[str, ...] = Field(
+        default=("Duplicate",),
+        description="Resolution codes that settle nothing: they end the mirror and leave the incident as it is",
+    )
     hold_reason: str = Field(
         default="", description="Value of hold_reason for a record put on hold, where one is needed"
     )
@@ -237,11 +241,17 @@ class ServiceNow(TicketSystem[ServiceNowSettings]):
             status=_NAMES.get(code, code),
             state=self._state(code),
             changed=changed,
-            cancelled=code == _CANCELLED,
+            cancelled=code == _CANCELLED or self._settles_nothing(code, record),
         )
         if "correlation_id" in record:
             ticket["carries"] = [record["correlation_id"]]
         return ticket
+
+    def _settles_nothing(self, code: str, record: Mapping[str, Any]) -> bool:
+        """Whether it was resolved by a code such as that of a record that was merged into another."""
+        is_over = self._state(code) in (IncidentState.RESOLVED, IncidentState.CLOSED)
+        ends = {name.casefold() for name in self._settings.cancelled if name != self._settings.close_code}
+        return is_over and str(record.get("close_code") or "").casefold() in ends
 
     def _state(self, code: str) -> IncidentState:
         own = {number: state for state, number in reversed([*self._settings.states.items()])}

@@ -29,6 +29,10 @@ _FIELD, _LINKS = 300, 2000
 _PASSING = frozenset(
     {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
 )
+_LOGIN = frozenset(
+    {"account_inactive", "invalid_auth", "invalid_token", "not_authed", "token_expired", "token_revoked"}
+)
+"""Slack's words for a token that it does not accept (any more): everything waits until somebody renews it."""
 _EMOJI = {"CRITICAL": "🔴", "HIGH": "🟠", "ERROR": "🟠", "MEDIUM": "🟡", "WARNING": "🟡", "LOW": "🔵", "INFO": "🔵"}
 
 
@@ -70,8 +74,18 @@ class Slack(Notifier[SlackSettings]):
 
     async def post(self, message: SlackMessage) -> SlackAnswer:
         """Post it. Raises Refused (no such webhook, channel archived, bad message) and TryLater."""
-        answer = await self._sender.send(SERVICE, post(self._settings, message))
+        try:
+            answer = await self._sender.send(SERVICE, post(self._settings, message))
+        except Refused as error:
+            if error.words in _LOGIN:
+                raise _unknown(error.words, error.service_status) from error
+            raise
         return SlackAnswer(said=_accepted(answer))
+
+
+def _unknown(words: str, status: int) -> TryLater:
+    said = f"{SERVICE} does not accept the webhook's token ({words}); set a new webhook_url"
+    return TryLater(said, service_status=status, about_connection=True)
 
 
 def _accepted(answer: Answer) -> str:
@@ -88,12 +102,15 @@ def _accepted(answer: Answer) -> str:
         found = None
     if not isinstance(found, dict) or "ok" not in found:
         words = one_line_units(said, 100) or "nothing"
-        raise TryLater(f"{SERVICE} answered {answer.status} with something else than `ok`: {words}")
+        said = f"{SERVICE} answered {answer.status} with something else than `ok`: {words}"
+        raise TryLater(said, service_status=answer.status, about_connection=True)
     if found["ok"] is True:
         return "ok"
     error = str(found.get("error", "no reason given"))
     if error in _PASSING:
         raise TryLater(f"{SERVICE} answered {error}", service_status=answer.status)
+    if error in _LOGIN:
+        raise _unknown(error, answer.status)
     raise Refused(SERVICE, answer.status, error)
 
 

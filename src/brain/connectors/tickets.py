@@ -86,6 +86,8 @@ class Ticket(TypedDict):
     """The keys of incidents that it carries, where its system can say: see `TicketSystem.is_of`."""
     cancelled: NotRequired[bool]
     """Whether it was ended without a solution: that settles nothing here."""
+    archived: NotRequired[bool]
+    """Whether it may only be read from now on."""
     warning: NotRequired[str]
     """What the system did not store of what was asked."""
 

@@ -12,12 +12,10 @@ from brain.incidents.tables import connections
 from brain.kit.outbox import put_event
 from brain.kit.sql import insert_into
 
-_LOGIN = (401, 407)
-
 
 def note_lost(db: Connection, system: str, error: BrainError, now: float) -> None:
     """Note that the system does not know our account, if that is the error; announced when it is news."""
-    if not isinstance(error, TryLater) or error.service_status not in _LOGIN:
+    if not isinstance(error, TryLater) or not error.about_connection:
         return
     words = str(error)[:1000]
     new = insert_into(db, connections).on_conflict_do_nothing()

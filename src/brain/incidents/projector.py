@@ -30,6 +30,7 @@ from brain.incidents.transaction import IncidentTransaction
 from brain.kit.sql import insert_into
 from brain.lifecycle import version_of
 from brain.text import clip_text
+from brain.times import plausible
 
 SOURCE = "incidents_service"
 """The source of this plug-in's own events, which are not applied."""
@@ -122,6 +123,7 @@ class _EventProjection:
         self._event = event
         self._correlation_id = correlation_id
         self._window = reopen_window
+        self._at = plausible(event.timestamp, transaction.now)
 
     def apply(self) -> None:
         """Change the incident as the event's type says."""
@@ -148,7 +150,7 @@ class _EventProjection:
         text = f"threat {threat.threat_id} was detected: {threat.type} from {threat.source}"
         if incident := self._join("threat", text):
             incident = self._transaction.raise_severity(incident, _severity(threat.severity), self._change(text))
-            self._evidence.gather(incident, [threat.source], self._event.timestamp)
+            self._evidence.gather(incident, [threat.source], self._at)
 
     def _threat_updated(self, threat: source.UpdatedThreat) -> None:
         kept = self._keep_threat(threat, threat.status, threat.updated_at)
@@ -158,7 +160,7 @@ class _EventProjection:
         elif incident := self._join("threat", text, f"{self._event.type} {threat.threat_id}", comment=False):
             if threat.status not in _SETTLED:
                 incident = self._transaction.raise_severity(incident, _severity(threat.severity), self._change(text))
-            self._evidence.gather(incident, [threat.source], self._event.timestamp)
+            self._evidence.gather(incident, [threat.source], self._at)
             if kept.settled:  # the move that settled it comes later, and is no news then
                 self._resolve_when_settled(incident)
 
@@ -249,7 +251,7 @@ class _EventProjection:
         self, text: str, severity: Severity, title: str, agents: Sequence[str], dedup_key: str = ""
     ) -> Incident:
         """An open incident of the correlation id: the one there is, the last one reopened, or a new one."""
-        at, transaction, change = self._event.timestamp, self._transaction, self._change(text)
+        at, transaction, change = self._at, self._transaction, self._change(text)
         incident = transaction.current(self._correlation_id)
         after = None if incident is None else recurrence(incident, at, self._window)
         if incident is None or after is Recurrence.OPENS_ANOTHER:
@@ -290,7 +292,7 @@ class _EventProjection:
         return self._transaction.move(incident, state, self._change(text))
 
     def _change(self, text: str) -> IncidentChange:
-        return IncidentChange(self._event.timestamp, clip_text(text), event_id=self._event.id)
+        return IncidentChange(self._at, clip_text(text), event_id=self._event.id)
 
     def _keep_threat(self, threat: source.ThreatSubject, status: str, at: float) -> _Kept:
         """Record the threat's status, unless a later change is known, since processes may overtake each other.

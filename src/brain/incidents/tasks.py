@@ -20,6 +20,7 @@ from brain.incidents.models import CONSUMER, THREATS_CHANNEL
 from brain.incidents.projector import PATTERN, IncidentProjector
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.threat_moves import move_threat
+from brain.incidents.ticket_queue import enqueue_refused
 from brain.incidents.ticket_sync import TicketSync
 from brain.kit import outbox
 from brain.kit.database import OUTAGE
@@ -36,6 +37,8 @@ log: Log = Log("brain.incidents")
 GROUP = "brain.incidents"
 POLLED_AFTER = 14 * 86_400.0
 """Seconds after its resolution for which an incident's tickets are still polled."""
+REFUSED_AGAIN = 300.0
+"""Seconds after which an update that a ticket system refused is tried again."""
 _AT_ONCE = 100  # tickets of one round of polling
 _RETRIES = RetryPolicy(attempts=2, max_wait=2.0)
 
@@ -102,8 +105,9 @@ class IncidentTasks:
     @property
     def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The tasks, each of which runs until it is cancelled."""
-        polling = [self._poll_tickets] if self.systems and self._settings.poll_seconds is not None else []
-        return [self._projection.run, self._dispatcher.run, self._events.run, *polling]
+        polling = [self._poll_tickets] if self._settings.poll_seconds is not None else []
+        tickets = [*polling, self._retry_refused] if self.systems else []
+        return [self._projection.run, self._dispatcher.run, self._events.run, *tickets]
 
     def metrics(self) -> Sequence[Metric]:
         """The metrics of the outbox for `/metrics`. Blocks."""
@@ -115,6 +119,21 @@ class IncidentTasks:
                 return {"note": "no installed plug-in provides ThreatMoves"}
             return await move_threat(self._threats, row)
         return await self._tickets.update(row.body["incident"], row.channel)
+
+    async def _retry_refused(self) -> None:
+        """Try again what a system has refused, now and then: people mend permissions, fields and workflows."""
+        while True:
+            await asyncio.sleep(REFUSED_AGAIN)
+            try:
+                await for_tasks(self._context.database, self._enqueue_refused)
+            except OUTAGE as error:
+                log.warning("refused tickets are not tried: the database does not answer", error=str(error))
+
+    def _enqueue_refused(self) -> None:
+        with self._context.database.begin() as db:
+            count = enqueue_refused(db, self._clock(), self.systems)
+        if count:
+            log.info("tickets whose update was refused are tried again", count=count)
 
     # polling tickets
 

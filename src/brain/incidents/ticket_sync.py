@@ -134,6 +134,8 @@ class TicketSync:
             return None, f"{key} is gone from {kind}: it was deleted, or is hidden from the account ({error.words})"
         if not system.is_of(ticket, _name(job)):
             return None, f"{key} in {kind} is not this incident's: it does not carry its key"
+        if ticket.get("archived"):
+            return ticket, f"{key} was archived in {kind}, and can only be read there"
         if ticket.get("cancelled"):
             return ticket, f"{key} was cancelled in {kind} ({ticket['status']}), which settles nothing here"
         return ticket, None

@@ -17,10 +17,9 @@ from brain.charter import Effect, Event, HealthKind, HealthSeverity, Severity, T
 from brain.metrics import series
 from brain.stream.tracing import traceparent_in
 from brain.text import clip_text
+from brain.times import LONGEST
 
 LABEL_CHARACTERS = 200
-LONGEST = 10 * 365 * 86_400.0
-"""Seconds; a duration beyond ten years is not counted: one in milliseconds would make a mean useless."""
 
 EFFECTS = tuple(map(str, Effect))
 SEVERITIES = tuple(dict.fromkeys(map(str, (*Severity, *HealthSeverity))))

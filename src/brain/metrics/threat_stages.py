@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from brain.charter import Event, Severity, ThreatStatus
 from brain.lifecycle import ACTIVE_THREAT, version_of
 from brain.metrics import series
-from brain.metrics.accumulate import LONGEST, STATUSES, Increments, correlation_of, number, one_of, text
+from brain.metrics.accumulate import STATUSES, Increments, correlation_of, number, one_of, text
+from brain.times import LONGEST
 
 _TIMES = {"threat.detected": "detected_at", "threat.updated": "updated_at", "threat.status_changed": "changed_at"}
 _ACTIVE = frozenset(map(str, ACTIVE_THREAT))

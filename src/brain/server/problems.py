@@ -125,12 +125,16 @@ _OWN_WORDS = {
     "missing": "is missing",
 }
 """Our words for some kinds of pydantic's faults."""
+_MILLISECONDS = 1e11
+"""The bound of all fields that are Unix seconds."""
 
 
 def _fault(found: dict[str, Any]) -> str:
     where, *path = found["loc"]
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
     message = _OWN_WORDS.get(found["type"]) or found["msg"].removeprefix("Value error, ")
+    if (found["type"], found.get("ctx")) == ("less_than", {"lt": _MILLISECONDS}):
+        message = "must be a time in Unix seconds, such as 1703001234.5; this looks like milliseconds"
     if where == "body":
         return f"{name or 'body'}: {message}"
     return f"{name} ({where} parameter): {message}"

@@ -15,6 +15,7 @@ from brain.charter import Severity, ThreatStatus
 from brain.charter.vocabulary import parse_name
 from brain.errors import InvalidInput
 from brain.lifecycle import ACTIVE_THREAT, THREAT_MOVES
+from brain.times import LONGEST
 
 SEVERITIES = tuple(Severity)
 """From the mildest to the worst."""
@@ -124,9 +125,13 @@ class Threat(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def detect_seconds(self) -> float | None:
-        """Seconds from the first evidence to detection; null where the detector does not say when that was."""
+        """Seconds from the first evidence to detection; null where the detector does not say when that was.
+
+        Null too for a time ahead of the detection, and one that is absurdly old: it would make a mean useless.
+        """
         first = self.metadata.get(FIRST_SEEN)
-        return self.detected_at - first if isinstance(first, int | float) and 0 < first <= self.detected_at else None
+        seconds = self.detected_at - first if isinstance(first, int | float) else -1.0
+        return seconds if 0 <= seconds <= LONGEST else None
 
     @property
     def investigate_seconds(self) -> float | None:

@@ -96,7 +96,7 @@ def first_threat(id: str, sighting: Sighting, counts: Mapping[str, int], correla
         metadata={**sighting.metadata, "evidence": dict(counts)},
         correlation_id=correlation_id,
         detected_at=now,
-        last_seen=sighting.last_seen,
+        last_seen=min(sighting.last_seen, now),
         updated_at=now,
         readings={sighting.reading: dict(counts)},
     )
@@ -125,7 +125,7 @@ def joined(threat: Threat, sighting: Sighting, counts: Mapping[str, int], move: 
         severity=severity,
         description=description,
         metadata={**_merged(threat.metadata, sighting.metadata), "evidence": totals},
-        last_seen=max(threat.last_seen, sighting.last_seen),
+        last_seen=max(threat.last_seen, min(sighting.last_seen, now)),
         readings=readings,
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from brain.errors import BrainError, MissingExtra
+from brain.errors import BrainError, InvalidInput, MissingExtra
 from brain.extras import needs
 from brain.kit.cli.common import JsonOption, StreamOption, print_json_array, run
 
@@ -212,19 +212,22 @@ async def _stream(settings: Settings) -> list[Finding]:
         async with asyncio.timeout(WAIT_SECONDS):
             stream = await EventStream.open(settings.stream)
     except (BrainError, TimeoutError) as error:
-        return [Finding("stream", "bad", str(error) or "does not answer", _reach(settings.stream))]
+        return [Finding("stream", "bad", str(error) or "does not answer", _reach(settings.stream, error))]
     try:
         async with asyncio.timeout(WAIT_SECONDS):
             findings = [await _newest(stream), *await _redis(stream), *await _groups(stream)]
     except (BrainError, TimeoutError) as error:
         reason = str(error) or f"no answer within {WAIT_SECONDS:g} s"
-        findings = [Finding("stream", "bad", reason, _reach(settings.stream))]
+        findings = [Finding("stream", "bad", reason, _reach(settings.stream, error))]
     finally:
         await stream.close()
     return [*findings, _journal(stream)]
 
 
-def _reach(url: str) -> str:
+def _reach(url: str, error: Exception) -> str:
+    """What to do about a database that cannot be opened."""
+    if isinstance(error, InvalidInput):  # it answers, and is not ours
+        return "name another one: --stream, BRAIN_STREAM, or `stream` and `store` in brain.toml"
     if url.startswith("sqlite"):
         return "check the file, its folder's permissions and the space on the disk"
     return "check that Redis runs, the URL, the password and the network"
@@ -293,7 +296,7 @@ async def _store(settings: Settings) -> list[Finding]:
         async with asyncio.timeout(WAIT_SECONDS):
             state, fault = await asyncio.to_thread(ask)
     except (BrainError, TimeoutError) as error:
-        return [Finding("store", "bad", str(error) or "does not answer", _reach(settings.store_url))]
+        return [Finding("store", "bad", str(error) or "does not answer", _reach(settings.store_url, error))]
     clock = [] if fault is None else [Finding("clock", "bad", fault, REMEDY)]
     return [Finding("store", "ok", "answers"), _announcements(state), *clock]
 
@@ -317,7 +320,7 @@ async def _reconcile(settings: Settings) -> list[Finding]:
     try:
         found = await asyncio.to_thread(reconcile, settings.stream, settings.store_url)
     except BrainError as error:
-        return [Finding("reconcile", "bad", str(error), _reach(settings.stream))]
+        return [Finding("reconcile", "bad", str(error), _reach(settings.stream, error))]
     return [Finding(*one) for one in found]
 
 

@@ -196,7 +196,8 @@ class JiraStandIn(StandIn):
         if refusal := self._denied(request) or self._unknown(request):
             return self.answer(request, None, *refusal)
         key = self._key(request)
-        return self.answer(request, None, 200, self._view(key, ["summary", "status", "labels", "resolution"]))
+        shown = ["summary", "status", "labels", "resolution", "archiveddate"]
+        return self.answer(request, None, 200, self._view(key, shown))
 
     async def _comments(self, request: Request) -> Response:
         body = read_json(await request.body()) if request.method == "POST" else None
@@ -280,6 +281,7 @@ class JiraStandIn(StandIn):
             "labels": issue["fields"].get("labels", []),
             "status": self.workflow.document(issue["status"]),
             "resolution": issue["fields"].get("resolution"),
+            "archiveddate": issue.get("archived"),
         }
         shown = {name: known[name] for name in fields if name in known}
         return {"id": issue["id"], "key": key, **({"fields": shown} if shown else {})}

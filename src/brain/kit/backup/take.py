@@ -25,7 +25,7 @@ from brain.kit.database import create_tables, database_url, open_database
 from brain.kit.lineage import CannotContinue, Known, locate
 from brain.logs import Log
 from brain.plugins import plugins
-from brain.store.ours import check_exists
+from brain.store.ours import check_exists, check_ours
 from brain.store.sqlite import sqlite_file
 from brain.stream.backends import Backend, StreamIdentity, open_backend
 
@@ -73,7 +73,9 @@ def _file_of(url: str, what: str) -> Path:
             "--only-database, and after it Redis's own BGSAVE, in this order (docs/backup.md)"
         )
     check_exists(url)
-    return sqlite_file(url)
+    path = sqlite_file(url)
+    check_ours(path)
+    return path
 
 
 def _copy(settings: Settings, draft: Path, stream: Path | None, store: Path | None, with_keys: bool) -> Manifest | None:

@@ -40,6 +40,9 @@ class Outcomes:
     def refused(self, db: Connection, row: OutboxRow, error: str) -> None:
         """Called in the transaction that marks the row as refused."""
 
+    def postponed(self, db: Connection, row: OutboxRow, error: Exception) -> None:
+        """Called in the transaction that puts the row off."""
+
 
 _MINUTE = 60.0
 _PRUNE_EVERY = 3600.0
@@ -262,11 +265,11 @@ class Dispatcher:
                 error=str(error),
                 attempts=row.attempts,
             )
-            await self._postpone(row, token, str(error), error.retry_after or 0.0)
+            await self._postpone(row, token, error, error.retry_after or 0.0)
         except Unavailable as error:
-            await self._service_away(channel, row, token, str(error), getattr(error, "retry_after", None))
+            await self._service_away(channel, row, token, error)
         except TimeoutError:
-            await self._service_away(channel, row, token, f"no answer within {seconds:.3g} s", None)
+            await self._service_away(channel, row, token, Unavailable(f"no answer within {seconds:.3g} s"))
         except Exception as error:  # whatever it is, the row is kept and tried again
             log.exception(
                 "a message was not sent and is tried again later",
@@ -274,7 +277,7 @@ class Dispatcher:
                 channel=row.channel,
                 key=row.key,
             )
-            await self._postpone(row, token, f"{type(error).__name__}: {error}", 0.0)
+            await self._postpone(row, token, Unavailable(f"{type(error).__name__}: {error}"), 0.0)
         else:
             channel.failures = 0
             await self._note_answer(row, token, answer)
@@ -297,7 +300,8 @@ class Dispatcher:
                 channel=row.channel,
                 key=row.key,
             )
-            await self._postpone(row, token, f"the answer was not stored: {type(error).__name__}: {error}", 0.0)
+            said = f"the answer was not stored: {type(error).__name__}: {error}"
+            await self._postpone(row, token, Unavailable(said), 0.0)
 
     async def _note_refusal(self, row: OutboxRow, token: str, said: str) -> None:
         def note(db: Connection) -> bool:
@@ -308,29 +312,35 @@ class Dispatcher:
 
         await self._settle(row, "refused", note)
 
-    async def _service_away(
-        self, channel: _Channel, row: OutboxRow, token: str, error: str, retry_after: float | None
-    ) -> None:
+    async def _service_away(self, channel: _Channel, row: OutboxRow, token: str, error: Unavailable) -> None:
         """Pause the whole channel; afterwards other rows are tried first, so that no row blocks the rest.
 
         Deliveries that were under way at once and failed are one failure: each of them would double the pause.
         """
         if time.monotonic() >= channel.paused_until:
             channel.failures += 1
-        pause = max(self._backoff(channel.failures), retry_after or 0.0)
+        retry_after = getattr(error, "retry_after", None) or 0.0
+        pause = max(self._backoff(channel.failures), retry_after)
         channel.paused_until = max(channel.paused_until, time.monotonic() + pause)
         log.warning(
             "a service does not accept messages; they are tried again later",
             consumer=row.consumer,
             channel=row.channel,
-            error=error,
+            error=str(error),
             attempts=row.attempts,
         )
-        await self._postpone(row, token, error, retry_after or 0.0)
+        await self._postpone(row, token, error, retry_after)
 
-    async def _postpone(self, row: OutboxRow, token: str, error: str, at_least: float) -> None:
+    async def _postpone(self, row: OutboxRow, token: str, error: Exception, at_least: float) -> None:
         due_at = self.clock() + max(self._backoff(row.attempts), at_least)
-        await self._settle(row, "postponed", lambda db: claims.postpone(db, row, token, error, due_at))
+
+        def note(db: Connection) -> bool:
+            if not claims.postpone(db, row, token, str(error), due_at):
+                return False
+            self._outcomes.postponed(db, row, error)
+            return True
+
+        await self._settle(row, "postponed", note)
         self._wake.set()  # the next look has to come by then
 
     async def _settle(self, row: OutboxRow, outcome: str, note: Callable[[Connection], bool]) -> None:

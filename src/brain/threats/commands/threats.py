@@ -132,8 +132,7 @@ async def _service(url: str | None, *, publish: bool) -> AsyncIterator[ThreatSer
     from brain.threats import ThreatService
 
     settings = load_settings(stream=url, store=url)
-    if not publish:
-        check_exists(settings.store_url)
+    check_exists(settings.store_url)  # somebody in the wrong folder would look for a threat in a new, empty store
     store = open_store(settings.store_url)
     try:
         if not publish:
