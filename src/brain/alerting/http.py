@@ -37,7 +37,8 @@ def _add_alerts(router: APIRouter, service: AlertService, stream: EventStream) -
         state: Annotated[Literal["firing", "resolved"] | None, Query(description="Only in this state.")] = None,
         limit: Annotated[int, Query(ge=1, le=1_000, description="The most alerts to list.")] = 100,
         before: Annotated[
-            str | None, Query(max_length=limits.ID, description="Only what comes after this alert.", examples=[ALERT_ID])
+            str | None,
+            Query(max_length=limits.ID, description="Only what comes after this alert.", examples=[ALERT_ID]),
         ] = None,
     ) -> list[AlertView]:
         """The alert with the latest event comes first. Each has what mutes it and its notifications.

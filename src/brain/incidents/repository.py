@@ -150,7 +150,11 @@ def _tickets(db: Connection, incidents: Sequence[str]) -> dict[str, list[Documen
     """The tickets of these incidents, by the incident's id."""
     table = tables.mirrors
     columns = _columns(table, _shapes().TicketView, key=table.c.ticket_key, state=table.c.status)
-    query = select(table.c.incident, *columns).where(table.c.incident.in_(incidents)).order_by(table.c.incident, table.c.system)
+    query = (
+        select(table.c.incident, *columns)
+        .where(table.c.incident.in_(incidents))
+        .order_by(table.c.incident, table.c.system)
+    )
     found: dict[str, list[Document]] = {}
     for ticket in _documents(db, query):
         found.setdefault(ticket.pop("incident"), []).append(ticket)
