@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-EVENTS = 20_000
+EVENTS = 10_000
 LONGEST = 900.0
 _CONSUMERS = "audit,metrics,alerting,incidents"
 _TICK = os.sysconf("SC_CLK_TCK")
