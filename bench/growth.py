@@ -219,6 +219,7 @@ def _audit(folder: Path, rows: int) -> Calls:
     make_tables(engine)
     with sqlite3.connect(folder / "audit.db") as db:
         _insert(db, "audit_entries", (_entry(number) for number in range(rows)))
+        db.execute("INSERT INTO audit_types SELECT DISTINCT type, idx / 256 FROM audit_entries")
 
     def ask(before: int | None = None, **given: Any) -> list[Any]:
         if "pattern" in given:

@@ -16,11 +16,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
+
+from bench.followers import free_port
 
 EVENTS = 10_000
 LONGEST = 900.0
-_CONSUMERS = "audit,metrics,alerting,incidents"
+_ALERTING = "alerting" if find_spec("brain.alerting") else "soc"  # its name in the first version
+_CONSUMERS = f"audit,metrics,{_ALERTING},incidents"
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -53,7 +57,7 @@ async def publish(url: str, count: int) -> tuple[float, float]:
 
 def consume(url: str, folder: Path, count: int, profile: str | None = None) -> tuple[float, float]:
     """Start the server with the consumers until all have read to the end; its CPU seconds and those on the clock."""
-    port = 18_431
+    port = free_port()
     environment = {**os.environ, "BRAIN_CONSUMERS": _CONSUMERS, "BRAIN_LOG_LEVEL": "error"}
     command = [str(Path(sys.executable).with_name("brain")), "serve", "--stream", url, "--port", str(port)]
     with open(folder / "log", "wb") as log:
@@ -63,7 +67,7 @@ def consume(url: str, folder: Path, count: int, profile: str | None = None) -> t
             if profile is not None:
                 recorder = [os.environ.get("PY_SPY", "py-spy"), "record", "-t", "-f", "raw", "-r", "50", "-o", profile]
                 spying = subprocess.Popen([*recorder, "-p", str(server.pid)], stdout=log, stderr=log)
-            _wait_until_read(url.removeprefix("sqlite:///"), server)
+            _wait_until_read(url.removeprefix("sqlite:///"), server, folder / "log")
             taken = time.perf_counter() - began
             cpu = _cpu(server.pid)
             if profile is not None:
@@ -75,11 +79,11 @@ def consume(url: str, folder: Path, count: int, profile: str | None = None) -> t
     return cpu, taken
 
 
-def _wait_until_read(file: str, server: subprocess.Popen[bytes]) -> None:
+def _wait_until_read(file: str, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + LONGEST
     seen = 0
     while True:
-        assert server.poll() is None, "the server ended"
+        assert server.poll() is None, f"the server ended: {log.read_text()}"
         assert time.monotonic() < deadline, "the consumers did not come to the end"
         with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as db:
             tail = db.execute("SELECT max(position) FROM events").fetchone()[0]

@@ -49,7 +49,7 @@ class AlertService:
         self._made = False
 
     def alerts(self, state: str | None = None, limit: int = 100, before: str | None = None) -> list[AlertView]:
-        """Alerts, the latest first; with `before` those that come after the alert with that id. Raises NotFound."""
+        """Alerts, the latest first; with `before` those that come after the alert with that id. Raises InvalidInput."""
         with self._reading() as db:
             return self._views(db, repository.find_newest(db, state, limit, before))
 

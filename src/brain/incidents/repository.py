@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Column, ColumnElement, Connection, Engine, Row, Select, Table, literal, select, tuple_
 
 from brain.charter import IncidentState
-from brain.errors import NotFound
+from brain.errors import InvalidInput
 from brain.incidents import tables
 from brain.incidents.models import CORRELATION_CHARACTERS, Incident
 from brain.kit.database import readable_rows
@@ -54,7 +54,7 @@ def list_documents(
 ) -> list[Document]:
     """The IncidentSummary of each incident in these states and of this correlation id, the latest opened first.
 
-    At most `limit`; with `before` those that come after the incident with that id. Raises NotFound when there is none.
+    At most `limit`; with `before` those that come after the incident with that id. Raises InvalidInput when there is none.
     """
     table = tables.incidents
     query = select(table).limit(limit)
@@ -83,7 +83,9 @@ def _place(db: Connection, id: str) -> Any:
     table = tables.incidents
     row = db.execute(select(table.c.opened_at, table.c.number).where(table.c.id == id)).one_or_none()
     if row is None:
-        raise NotFound(f"no incident has the id {id[:100]!r}; give the id of the last incident of the page before")
+        raise InvalidInput(
+            f"before: no incident has the id {id[:100]!r}; give the id of the last incident of the page before"
+        )
     return tuple_(literal(row.opened_at), literal(row.number))
 
 

@@ -131,7 +131,7 @@ class IncidentService:
     ) -> list[Document]:
         """The IncidentSummary of each incident in these states (none given: in any), the latest opened first.
 
-        With `before` those that come after the incident with that id. Raises NotFound when there is none.
+        With `before` those that come after the incident with that id. Raises InvalidInput when there is none.
         """
         wanted = tuple(states)
         return await self._read(lambda engine: list_documents(engine, wanted, correlation_id, limit, before))

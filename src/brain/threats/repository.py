@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from brain.charter import Severity
-from brain.errors import InvalidInput, NotFound, Unavailable
+from brain.errors import InvalidInput, Unavailable
 from brain.lifecycle import ACTIVE_THREAT
 from brain.store import Document, DocumentChange, Store, forking
 from brain.store.mirror import Entries, Mirror, Restoration
@@ -93,12 +93,14 @@ class ThreatRepository:
     def page(self, filters: Filters, limit: int, before: str | None = None) -> list[Threat]:
         """At most `limit` threats that fit, the latest detected first; those that come after the one with that id.
 
-        What cannot be read is left out. Raises NotFound when there is no threat with the id `before`.
+        What cannot be read is left out. Raises InvalidInput when there is no threat with the id `before`.
         """
         self.look()
         place = None if before is None else find_place(self._list, before)
         if before is not None and place is None:
-            raise NotFound(f"no threat has the id {before[:100]!r}; give the id of the last threat of the page before")
+            raise InvalidInput(
+                f"before: no threat has the id {before[:100]!r}; give the id of the last threat of the page before"
+            )
         found: list[Threat] = []
         while len(found) < limit:
             wanted = limit - len(found)

@@ -139,8 +139,7 @@ class ThreatService:
     ) -> list[Threat]:
         """Threats that fit all filters, the latest detected first, at most `limit`.
 
-        With `before` those that come after the threat with that id. Raises InvalidInput, and NotFound when there is no
-        such threat.
+        With `before` those that come after the threat with that id. Raises InvalidInput, also when there is none.
         """
         statuses = {parse_name(ThreatStatus, value, "status") for value in _several(status)}
         severities = {parse_name(Severity, value, "severity") for value in _several(severity)}
