@@ -100,7 +100,7 @@ async def _ask(port: int, until: float) -> int:
 @contextlib.asynccontextmanager
 async def _server(folder: Path) -> AsyncIterator[tuple[int, str]]:
     port, url = free_port(), f"sqlite:///{folder / 'brain.db'}"
-    environment = {**os.environ, "BRAIN_LIVE_LIMIT": "1000", "BRAIN_CONSUMERS": "", "BRAIN_LOG_LEVEL": "error"}
+    environment = {**os.environ, "BRAIN_LIVE_LIMIT": "1000", "BRAIN_CONSUMERS": ",", "BRAIN_LOG_LEVEL": "error"}
     command = (Path(sys.executable).with_name("brain"), "serve", "--stream", url, "--port", str(port))
     with process(*command, cwd=folder, env=environment, stdout=subprocess.DEVNULL):
         while True:

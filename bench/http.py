@@ -82,7 +82,7 @@ def theirs(resource: int, action: int) -> dict[str, Any]:
 def brain(checkout: Path, folder: Path, rules: int) -> Iterator[Place]:
     """`brain serve` of a checkout, with its rules."""
     port = free_port()
-    environment = {**os.environ, "BRAIN_CONSUMERS": "", "BRAIN_LOG_LEVEL": "error"}
+    environment = {**os.environ, "BRAIN_CONSUMERS": ",", "BRAIN_LOG_LEVEL": "error"}
     python = checkout / ".venv" / "bin" / "python"  # its `brain` may name another environment, if that was moved
     options = ("--stream", f"sqlite:///{folder}/b.db", "--port", str(port))
     command = (python, "-m", "brain", "serve", *options)

@@ -93,7 +93,7 @@ def test_a_stream_and_its_state_are_brought_forward(tmp_path: Path) -> None:
     backend.close()
     store.close()
     with sqlite3.connect(tmp_path / "brain.db") as db:
-        assert dict(db.execute("SELECT part, version FROM brain_schema")) == {"stream": 3, "store": 1}
+        assert dict(db.execute("SELECT part, version FROM brain_schema")) == {"stream": 4, "store": 1}
     db.close()
     again = open_backend(url)
     assert again.identity() == identity

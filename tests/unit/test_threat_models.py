@@ -15,8 +15,8 @@ from brain.errors import Conflict, InvalidInput
 from brain.lifecycle import EVIDENCE_MOVES
 from brain.lifecycle import THREAT_MOVES as MOVES
 from brain.store.memory import MemoryStore
-from brain.threats.models import COMMENTS, HISTORY, Comment, Move, Threat, assigned, commented, moved, statistics
-from brain.threats.repository import COLLECTION
+from brain.threats.models import COMMENTS, HISTORY, Comment, Move, Threat, ThreatStats, assigned, commented, moved
+from brain.threats.repository import COLLECTION, ThreatRepository
 from brain.threats.service import ThreatService
 
 DOCS = Path(__file__).parents[2] / "docs/threats.md"
@@ -100,8 +100,15 @@ def test_parse_takes_any_case_and_names_the_choices() -> None:
         parse_name(Severity, 3, "severity")
 
 
+def stats_of(threats: list[Threat], now: float) -> ThreatStats:
+    repository = ThreatRepository(MemoryStore())
+    for one in threats:
+        repository.put(one)
+    return repository.statistics(now)
+
+
 def test_statistics_of_none() -> None:
-    stats = statistics([], 0.0)
+    stats = stats_of([], 0.0)
     assert (stats.total, stats.active, stats.mitigated) == (0, 0, 0)
     assert stats.mttm_seconds is None
     assert stats.active_mean_age_seconds is None
@@ -112,7 +119,7 @@ def test_statistics_of_none() -> None:
 
 
 def test_statistics_count_and_average() -> None:
-    stats = statistics(
+    stats = stats_of(
         [
             threat(id="a", status=Status.RESOLVED, mitigated_at=1_100.0, severity=Severity.HIGH),
             threat(id="b", status=Status.MITIGATED, mitigated_at=1_300.0),
@@ -143,7 +150,7 @@ def test_evidence_of_an_absurd_time_is_in_no_mean(first_seen: object) -> None:
 
 def test_statistics_of_detection_first_moves_and_resolutions() -> None:
     investigated = Move(Status.OPEN, Status.INVESTIGATING, 1_030.0)
-    stats = statistics(
+    stats = stats_of(
         [
             threat(id="a", status=Status.RESOLVED, metadata={"first_seen": 980.0}, history=(investigated,)),
             threat(id="b", status=Status.ESCALATED, metadata={"first_seen": 1_001.0}),

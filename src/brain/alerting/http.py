@@ -36,9 +36,17 @@ def _add_alerts(router: APIRouter, service: AlertService, stream: EventStream) -
     async def alerts(
         state: Annotated[Literal["firing", "resolved"] | None, Query(description="Only in this state.")] = None,
         limit: Annotated[int, Query(ge=1, le=1_000, description="The most alerts to list.")] = 100,
+        before: Annotated[
+            str | None,
+            Query(max_length=limits.ID, description="Only what comes after this alert.", examples=[ALERT_ID]),
+        ] = None,
     ) -> list[AlertView]:
-        """The alert with the latest event comes first. Each has what mutes it and its notifications."""
-        return await for_reading(service.database, service.alerts, state, limit)
+        """The alert with the latest event comes first. Each has what mutes it and its notifications.
+
+        For what follows, give the id of the last one as `before`. If events came to that alert meanwhile, it is at
+        another place, and what follows it there is listed: some alerts again, but none is passed over.
+        """
+        return await for_reading(service.database, service.alerts, state, limit, before)
 
     @router.get("/alerts/{alert_id}", summary="Get an alert")
     async def alert(alert_id: AlertIdPath) -> AlertView:

@@ -16,6 +16,7 @@ from brain.alerting.routing import Route, group_id, routes_of
 from brain.alerting.silences import Silence
 from brain.alerting.tables import ALERTS, GROUPS, MEMBERS, NOTIFICATION_LOG, SILENCES, VERSIONS
 from brain.charter import Severity
+from brain.errors import InvalidInput
 from brain.kit.database import readable_rows
 from brain.kit.sql import chunks, upsert
 
@@ -40,11 +41,22 @@ def find_alerts(db: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Alert
     return readable_rows(db, sa.select(*_ALERT_COLUMNS).where(*where), ALERTS.c.id, _alert)
 
 
-def find_newest(db: sa.Connection, state: str | None, limit: int) -> list[Alert]:
-    """At most `limit` alerts, the latest first."""
-    query = sa.select(*_ALERT_COLUMNS).order_by(ALERTS.c.last_at.desc(), ALERTS.c.id).limit(limit)
+def find_newest(db: sa.Connection, state: str | None, limit: int, before: str | None = None) -> list[Alert]:
+    """At most `limit` alerts, the latest first; those that come after the alert with the id `before`.
+
+    Raises InvalidInput when there is no such alert.
+    """
+    order = (ALERTS.c.last_at, ALERTS.c.id)
+    query = sa.select(*_ALERT_COLUMNS).order_by(*(column.desc() for column in order)).limit(limit)
     if state is not None:
         query = query.where(ALERTS.c.state == state)
+    if before is not None:
+        last_at = db.execute(sa.select(ALERTS.c.last_at).where(ALERTS.c.id == before)).scalar_one_or_none()
+        if last_at is None:
+            raise InvalidInput(
+                f"before: no alert has the id {before[:100]!r}; give the id of the last alert of the page before"
+            )
+        query = query.where(sa.tuple_(*order) < sa.tuple_(sa.literal(last_at), sa.literal(before)))
     return readable_rows(db, query, ALERTS.c.id, _alert)
 
 

@@ -48,10 +48,10 @@ class AlertService:
         self._clock = clock
         self._made = False
 
-    def alerts(self, state: str | None = None, limit: int = 100) -> list[AlertView]:
-        """Alerts, the latest first."""
+    def alerts(self, state: str | None = None, limit: int = 100, before: str | None = None) -> list[AlertView]:
+        """Alerts, the latest first; with `before` those that come after the alert with that id. Raises InvalidInput."""
         with self._reading() as db:
-            return self._views(db, repository.find_newest(db, state, limit))
+            return self._views(db, repository.find_newest(db, state, limit, before))
 
     def alert(self, id: str) -> AlertView:
         """One alert. Raises NotFound."""
@@ -181,9 +181,9 @@ class AlertService:
     def _views(self, db: sa.Connection, alerts: Sequence[Alert]) -> list[AlertView]:
         now = self._clock()
         mutes: dict[str, MutedBy] = {}
-        if any(alert.firing for alert in alerts):
-            silences = repository.silences(db, ending_after=now)
-            mutes = muted(repository.firing(db), silences, self._configuration.inhibitions, now)
+        if here := [alert for alert in alerts if alert.firing]:
+            silences, inhibitions = repository.silences(db, ending_after=now), self._configuration.inhibitions
+            mutes = muted(repository.firing(db) if inhibitions else here, silences, inhibitions, now)
         sent, refusing = _notifications(db, [alert.id for alert in alerts]), repository.refused_by(db)
         return [
             alert_view(

@@ -29,7 +29,14 @@ def _add_connections(db: sa.Connection) -> None:
     CONNECTIONS.create(db, checkfirst=True)
 
 
-METADATA = versioned("alerting", _add_versions, _add_outcomes, _add_connections)
+def _order_by_time(db: sa.Connection) -> None:
+    """Version 5: pages of the list are read from an index, also where many alerts have the same time."""
+    db.exec_driver_sql("DROP INDEX IF EXISTS soc_alerts_state")
+    for index in (_NEWEST, _IN_STATE, _REFUSALS):
+        index.create(db, checkfirst=True)
+
+
+METADATA = versioned("alerting", _add_versions, _add_outcomes, _add_connections, _order_by_time)
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _LOCK = 7272631
@@ -62,9 +69,10 @@ ALERTS = sa.Table(
     sa.Column("acknowledged_by", sa.Text),
     sa.Column("acknowledged_at", sa.Double),
     sa.Index("soc_alerts_key", "key", "current"),
-    sa.Index("soc_alerts_state", "state", "last_at"),
     sa.Index("soc_alerts_story", "latest_correlation_id"),
 )
+_NEWEST = sa.Index("soc_alerts_newest", ALERTS.c.last_at, ALERTS.c.id)
+_IN_STATE = sa.Index("soc_alerts_in_state", ALERTS.c.state, ALERTS.c.last_at, ALERTS.c.id)
 VERSIONS = sa.Table(
     "soc_versions",
     METADATA,
@@ -106,6 +114,9 @@ NOTIFICATION_LOG = sa.Table(
     sa.Column("settled", sa.Integer, nullable=False, server_default="0"),  # of the last one whose outcome is known
     sa.Column("accepted_at", sa.Double, nullable=False, server_default="0"),
     sa.Column("refusal", sa.JSON(none_as_null=True)),  # null unless the last message was refused
+)
+_REFUSALS = sa.Index(
+    "soc_told_refused", NOTIFICATION_LOG.c.notifier, sqlite_where=NOTIFICATION_LOG.c.refusal.is_not(sa.null())
 )
 NOTIFICATIONS = sa.Table(
     "soc_notices",

@@ -15,7 +15,7 @@ from brain.audit.models import SearchFields, cause_of, fields_of
 from brain.audit.note import BadNote, Signer
 from brain.audit.repository import newest_checkpoint
 from brain.audit.seal import Sealing
-from brain.audit.tables import causes, checkpoints, entries, nodes
+from brain.audit.tables import BLOCK, causes, checkpoints, entries, nodes, types
 from brain.audit.tree import STEP, StoredTree, Tampered
 from brain.kit.sql import insert_missing
 
@@ -59,11 +59,13 @@ class AuditProjector:
         rows: list[tuple[object, ...]] = []
         caused: list[dict[str, object]] = []
         completed: list[dict[str, object]] = []
+        blocks: set[tuple[str, int]] = set()
         for item in items:
             leaf, fields = leaf_hash(item.data), fields_of(item.event, now)
             seal = self.sealing.next(seal, leaf, fields)
             index = frontier.size
             rows.append((index, leaf, seal, *fields, item.data))
+            blocks.add((fields.type, index // BLOCK))
             if item.event is not None and (cause := cause_of(item.event)) is not None:
                 caused.append({"event_id": fields.event_id, "cause": cause})
             subtrees = frontier.append(leaf)
@@ -73,6 +75,7 @@ class AuditProjector:
             ]
         _insert(connection, rows)
         insert_missing(connection, causes, caused)
+        insert_missing(connection, types, [{"type": type, "block": block} for type, block in sorted(blocks)])
         if completed:
             connection.execute(insert(nodes), completed)
         self._sign(connection, frontier)

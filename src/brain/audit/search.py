@@ -8,16 +8,25 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Engine, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, and_, func, or_, select, text, union_all
 
+from brain import limits
 from brain.audit.models import AuditEntry, clip_field
 from brain.audit.repository import ENTRY_COLUMNS, PAGE, entries_in_order, first_since
-from brain.audit.tables import entries
+from brain.audit.tables import BLOCK, entries, types
 from brain.charter import Pattern
 from brain.kit.database import reading
 from brain.stream.query import EventQuery
 
 _ESCAPE = "\\"
+_FEW_TYPES = 64
+_FEW_ENTRIES = 500
+_TYPES = """
+WITH RECURSIVE known(type) AS (
+    SELECT min(type) FROM audit_types
+    UNION ALL SELECT (SELECT min(type) FROM audit_types WHERE type > known.type) FROM known WHERE known.type IS NOT NULL
+) SELECT type FROM known
+"""  # one look-up for each type, not all of the index
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,15 +92,55 @@ def find(connection: Connection, query: AuditQuery, before: int | None = None, l
     """At most `limit` entries that fit the query, before the index `before`; the newest first."""
     found: list[AuditEntry] = []
     page = limit if query.text is None else max(limit, PAGE)
+    conditions = [*query.conditions, *_recent(connection, query)]
+    wanted = _wanted_types(connection, query)
     while True:
-        conditions = [*query.conditions, *([entries.c.idx < before] if before is not None else [])]
+        first = 0
+        if wanted is not None:
+            block = _newest_block(connection, wanted, before)
+            if block is None:
+                return found[:limit]
+            first, end = block * BLOCK, (block + 1) * BLOCK
+            before = end if before is None else min(before, end)
+        bounds = [entries.c.idx >= first, *([entries.c.idx < before] if before is not None else [])]
         rows: Sequence[Any] = connection.execute(
-            select(*ENTRY_COLUMNS).where(and_(True, *conditions)).order_by(entries.c.idx.desc()).limit(page)
+            select(*ENTRY_COLUMNS).where(and_(True, *bounds, *conditions)).order_by(entries.c.idx.desc()).limit(page)
         ).all()
         found += [entry for entry in (AuditEntry(*row) for row in rows) if query.fits_text(entry)]
-        if len(found) >= limit or len(rows) < page:
+        if len(found) >= limit or (len(rows) < page and first == 0):
             return found[:limit]
-        before = rows[-1][0]
+        before = rows[-1][0] if len(rows) == page else first
+
+
+def _wanted_types(connection: Connection, query: AuditQuery) -> list[str] | None:
+    """The types in the log that fit, where blocks without them are passed over; None where that does not pay.
+
+    What has an index of its own is found by that; and where very many types fit, most blocks have one.
+    """
+    narrow = (query.agent, query.threat, query.correlation_id)
+    if query.pattern.matches_all or any(one is not None for one in narrow):
+        return None
+    fitting = [type for (type,) in connection.execute(text(_TYPES)) if type and query.pattern.matches(type)]
+    return fitting if len(fitting) <= _FEW_TYPES else None
+
+
+def _newest_block(connection: Connection, wanted: Sequence[str], before: int | None) -> int | None:
+    """The newest block that has one of the types, of those with an index before this one."""
+    if not wanted or before == 0:
+        return None
+    last = limits.COUNT if before is None else (before - 1) // BLOCK
+    newest = [select(func.max(types.c.block)).where(types.c.type == type, types.c.block <= last) for type in wanted]
+    blocks = connection.execute(union_all(*newest)).scalars()
+    return max((block for block in blocks if block is not None), default=None)
+
+
+def _recent(connection: Connection, query: AuditQuery) -> Sequence[ColumnElement[bool]]:
+    """Where few events are as young as that, exactly those: else all older ones would be looked through for more."""
+    if query.since is None:
+        return ()
+    young = select(entries.c.idx).where(entries.c.at >= query.since).order_by(entries.c.at).limit(_FEW_ENTRIES + 1)
+    found = connection.execute(young).scalars().all()
+    return (entries.c.idx.in_(found),) if len(found) <= _FEW_ENTRIES else ()
 
 
 def each(database: Engine, query: AuditQuery) -> Iterator[AuditEntry]:

@@ -28,6 +28,7 @@ def list_incidents(
     state: Annotated[list[str] | None, typer.Option(help="Only this state; may be repeated.")] = None,
     correlation_id: Annotated[str | None, typer.Option(help="Only incidents of this correlation id.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    before: Annotated[str | None, typer.Option(metavar="ID", help="Only what comes after this incident.")] = None,
     stream: StreamOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
@@ -36,7 +37,7 @@ def list_incidents(
     from brain.incidents.models import parse_state
 
     states = [parse_state(name) for name in state or ()]
-    found = _with_service(stream, database, lambda service: service.list(states, correlation_id, limit))
+    found = _with_service(stream, database, lambda service: service.list(states, correlation_id, limit, before))
     if as_json:
         print_json_array(found)
     else:

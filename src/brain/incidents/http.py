@@ -74,9 +74,13 @@ def _add_reading(router: APIRouter, service: IncidentService) -> None:
             str | None, Query(max_length=limits.STORY, description="Only incidents of this correlation id.")
         ] = None,
         limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 100,
+        before: Annotated[
+            str | None,
+            Query(max_length=limits.ID, description="Only what comes after this incident.", examples=[EXAMPLE_ID]),
+        ] = None,
     ) -> list[Document]:
-        """The latest opened first."""
-        return await service.list(state or (), correlation_id, limit)
+        """The latest opened first. For what follows, give the id of the last one as `before`."""
+        return await service.list(state or (), correlation_id, limit, before)
 
     @router.get("/{incident_id}", summary="Get an incident", response_model=IncidentView)
     async def get(incident_id: IncidentIdPath) -> Document:

@@ -6,12 +6,14 @@ Documents are JSON values: lists have the newest first, times are in Unix second
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Connection, Engine, Row, Table, select
+from sqlalchemy import Column, ColumnElement, Connection, Engine, Row, Select, Table, literal, select, tuple_
 
 from brain.charter import IncidentState
+from brain.errors import InvalidInput
 from brain.incidents import tables
 from brain.incidents.models import CORRELATION_CHARACTERS, Incident
 from brain.kit.database import readable_rows
@@ -44,19 +46,47 @@ def incident_of(row: Row[Any]) -> Incident:
 
 
 def list_documents(
-    engine: Engine, states: Sequence[IncidentState], correlation_id: str | None, limit: int
+    engine: Engine,
+    states: Sequence[IncidentState],
+    correlation_id: str | None,
+    limit: int,
+    before: str | None = None,
 ) -> list[Document]:
-    """The IncidentSummary of each incident in these states and of this correlation id, the latest opened first."""
+    """The IncidentSummary of each incident in these states and of this correlation id, the latest opened first.
+
+    At most `limit`; with `before` those that come after the incident with that id. Raises InvalidInput when there is none.
+    """
     table = tables.incidents
-    query = select(table).order_by(table.c.opened_at.desc(), table.c.number.desc()).limit(limit)
-    if states:
-        query = query.where(table.c.state.in_([state.value for state in states]))
+    query = select(table).limit(limit)
     if correlation_id is not None:
         query = query.where(table.c.correlation_id == clip_text(correlation_id, CORRELATION_CHARACTERS))
     with engine.begin() as db:
-        summaries = readable_rows(db, query, table.c.id, lambda row: _summary(incident_of(row)))
-        tickets = _tickets(db, [summary["id"] for summary in summaries])
-    return [{**summary, "mirrors": tickets.get(summary["id"], [])} for summary in summaries]
+        if before is not None:
+            query = query.where(tuple_(table.c.opened_at, table.c.number) < _place(db, before))
+        # One query for each state: the database would sort all rows of several to find the newest.
+        wanted = [table.c.state == state.value for state in dict.fromkeys(states)]
+        found = [
+            readable_rows(db, _newest_first(each), table.c.id, incident_of)
+            for each in ([query.where(state) for state in wanted] or [query])
+        ]
+        incidents = sorted(chain(*found), key=lambda one: (one.opened_at, one.number), reverse=True)[:limit]
+        tickets = _tickets(db, [incident.id for incident in incidents])
+    return [{**_summary(incident), "mirrors": tickets.get(incident.id, [])} for incident in incidents]
+
+
+def _newest_first(query: Select[Any]) -> Select[Any]:
+    return query.order_by(tables.incidents.c.opened_at.desc(), tables.incidents.c.number.desc())
+
+
+def _place(db: Connection, id: str) -> Any:
+    """Where the incident stands in the list."""
+    table = tables.incidents
+    row = db.execute(select(table.c.opened_at, table.c.number).where(table.c.id == id)).one_or_none()
+    if row is None:
+        raise InvalidInput(
+            f"before: no incident has the id {id[:100]!r}; give the id of the last incident of the page before"
+        )
+    return tuple_(literal(row.opened_at), literal(row.number))
 
 
 def find_document(engine: Engine, id: str) -> Document | None:
@@ -122,7 +152,11 @@ def _tickets(db: Connection, incidents: Sequence[str]) -> dict[str, list[Documen
     """The tickets of these incidents, by the incident's id."""
     table = tables.mirrors
     columns = _columns(table, _shapes().TicketView, key=table.c.ticket_key, state=table.c.status)
-    query = select(table.c.incident, *columns).where(table.c.incident.in_(incidents)).order_by(table.c.system)
+    query = (
+        select(table.c.incident, *columns)
+        .where(table.c.incident.in_(incidents))
+        .order_by(table.c.incident, table.c.system)
+    )
     found: dict[str, list[Document]] = {}
     for ticket in _documents(db, query):
         found.setdefault(ticket.pop("incident"), []).append(ticket)

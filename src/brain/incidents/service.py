@@ -123,11 +123,18 @@ class IncidentService:
         return id
 
     async def list(
-        self, states: Iterable[IncidentState] = (), correlation_id: str | None = None, limit: int = 100
+        self,
+        states: Iterable[IncidentState] = (),
+        correlation_id: str | None = None,
+        limit: int = 100,
+        before: str | None = None,
     ) -> list[Document]:
-        """The IncidentSummary of each incident in these states (none given: in any), the latest opened first."""
+        """The IncidentSummary of each incident in these states (none given: in any), the latest opened first.
+
+        With `before` those that come after the incident with that id. Raises InvalidInput when there is none.
+        """
         wanted = tuple(states)
-        return await self._read(lambda engine: list_documents(engine, wanted, correlation_id, limit))
+        return await self._read(lambda engine: list_documents(engine, wanted, correlation_id, limit, before))
 
     async def _once(self, request: KeyedRequest | None, make: Callable[[IncidentTransaction], Incident]) -> Document:
         def change(transaction: IncidentTransaction) -> Incident:

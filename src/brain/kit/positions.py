@@ -17,6 +17,8 @@ __all__ = ["ANCHORS", "ID_CHARACTERS", "METADATA", "POSITIONS", "SEEN"]
 ID_CHARACTERS = 200
 ANCHOR_EVERY = 1000
 """Events applied between two anchors that are kept."""
+FORGET_EVERY = 50_000
+"""Events applied between two times that the ids of the oldest are forgotten."""
 
 
 def _add_lines(db: sa.Connection) -> None:
@@ -26,7 +28,17 @@ def _add_lines(db: sa.Connection) -> None:
     ANCHORS.create(db, checkfirst=True)
 
 
-METADATA = versioned("projection", _add_lines)
+def _shrink_seen(db: sa.Connection) -> None:
+    """Version 3: an event applied is one entry of one tree, where it was three."""
+    db.exec_driver_sql("DROP INDEX IF EXISTS consumer_seen_number")
+    if db.dialect.name == "sqlite":
+        db.exec_driver_sql("ALTER TABLE consumer_seen RENAME TO consumer_seen_before")
+        SEEN.create(db)
+        db.exec_driver_sql("INSERT INTO consumer_seen SELECT name, event_id, number FROM consumer_seen_before")
+        db.exec_driver_sql("DROP TABLE consumer_seen_before")
+
+
+METADATA = versioned("projection", _add_lines, _shrink_seen)
 POSITIONS = sa.Table(
     "consumer_positions",
     METADATA,
@@ -43,7 +55,7 @@ SEEN = sa.Table(
     sa.Column("name", sa.String(100), primary_key=True),
     sa.Column("event_id", sa.String(ID_CHARACTERS), primary_key=True),
     sa.Column("number", sa.BigInteger, nullable=False),
-    sa.Index("consumer_seen_number", "name", "number"),
+    sqlite_with_rowid=False,
 )
 ANCHORS = sa.Table(
     "consumer_anchors",
@@ -97,10 +109,14 @@ def read_known(db: sa.Connection, group: str) -> Known | None:
 
 
 def claim(db: sa.Connection, group: str, number: int, ids: Sequence[str], remembered: int) -> set[str]:
-    """Note the ids as applied after `number` others, and forget the oldest; those that were never applied."""
+    """Note the ids as applied after `number` others; those that were never applied.
+
+    From time to time the oldest are forgotten: that reads all of the group, so that no index of the numbers is kept.
+    """
     values = {"name": group, "number": number, "ids": msgspec.json.encode(list(dict.fromkeys(ids))).decode()}
     fresh = set(db.execute(sa.text(_CLAIM[db.dialect.name]), values).scalars())
-    db.execute(sa.delete(SEEN).where(SEEN.c.name == group, SEEN.c.number < number - remembered))
+    if number // FORGET_EVERY != (number + len(ids)) // FORGET_EVERY:
+        db.execute(sa.delete(SEEN).where(SEEN.c.name == group, SEEN.c.number < number - remembered))
     return fresh
 
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from brain import limits
+from brain.errors import InvalidInput
 from brain.kit.http import Envelope
 from brain.server.openapi import answers
 from brain.stream import EventStream
@@ -93,11 +94,19 @@ def groups_router(stream: EventStream) -> APIRouter:
             str | None, Query(max_length=limits.TYPE, description="Only of this group", examples=["billing"])
         ] = None,
         limit: Annotated[int, Query(ge=1, le=LETTERS, description="Most letters in the answer")] = 100,
+        after: Annotated[
+            str, Query(max_length=limits.TYPE, description="Only after this position; needs a group", examples=["1024"])
+        ] = "",
     ) -> Response:
-        """In stream order: the order in which a redrive delivers them."""
+        """In stream order: the order in which a redrive delivers them.
+
+        For what follows, give the last position as `after`.
+        """
         if group is not None:
             await _check_group(stream, group)
-        return _json([_view(letter) for letter in await stream.dead_letters(group, limit)])
+        elif after:
+            raise InvalidInput("after: a position is of one group; give `group` too")
+        return _json([_view(letter) for letter in await stream.dead_letters(group, limit, after)])
 
     @router.post("/dead-letters/redrive", responses=answers(404, 409), summary="Deliver dead letters once more")
     async def redrive(letters: Letters) -> Done:

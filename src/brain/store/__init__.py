@@ -123,8 +123,11 @@ class Store(Protocol):
         the expected one; InvalidInput when a key is there twice.
         """
 
-    def read(self, collection: str, since: Mark | None = None) -> Reading:
-        """The collection at one revision: all of it, or what changed since the revision that the caller knows."""
+    def read(self, collection: str, since: Mark | None = None, last: int | None = None) -> Reading:
+        """The collection at one revision: all of it, or what changed since the revision that the caller knows.
+
+        With `last`, of all of it only so many documents: those with the last keys.
+        """
 
     def scan(
         self, collection: str, *, start: str = "", limit: int | None = None, newest_first: bool = False

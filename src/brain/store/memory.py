@@ -95,10 +95,11 @@ class MemoryStore(SingleChanges):
             steps = {name: self._collection(name).apply(plan, joins.get(name, ())) for name, plan in plans.items()}
         return Written([plans[one.collection].versions[one.key] for one in changes], steps)
 
-    def read(self, collection: str, since: Mark | None = None) -> Reading:
+    def read(self, collection: str, since: Mark | None = None, last: int | None = None) -> Reading:
         """As Store says."""
         with self._lock:
-            return self._collection(collection).since(since)
+            found = self._collection(collection).since(since)
+        return found._replace(documents=found.documents[-last:]) if last and found.whole else found
 
     def scan(
         self, collection: str, *, start: str = "", limit: int | None = None, newest_first: bool = False

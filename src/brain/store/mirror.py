@@ -83,11 +83,13 @@ class Mirror:
         """
         if self.beside is not None and self._must_wait():
             return None
-        reading = self._store.read(self._collection, self._mark)
+        reading = self._store.read(self._collection, self._mark, self._limit)
         if self._mark is None or reading.continues:
             self.beside = None
             return self._follow(reading)
-        return self._restore(reading)
+        if self._limit is not None:  # what was lost is found beside all that there is
+            reading = self._store.read(self._collection, self._mark)
+        return self._follow(reading) if reading.continues else self._restore(reading)
 
     def wrote(self, changes: Sequence[DocumentChange], versions: Sequence[int], step: Step) -> None:
         """Take over what the owner has written itself; changes of other collections are passed over."""

@@ -153,7 +153,7 @@ class RedisStore(SingleChanges, Closable, forking.Part):
             return [outcome]
         return [outcome, rest[0], {name: _step(step) for name, step in zip(names, rest[1], strict=True)}]
 
-    def read(self, collection: str, since: Mark | None = None) -> Reading:
+    def read(self, collection: str, since: Mark | None = None, last: int | None = None) -> Reading:
         """As Store says."""
         known = since if since is not None else ("", "")
         keys = [f"{self._prefix}:revisions", *(self._key(part, collection) for part in ("data", "marks", "log"))]
@@ -169,9 +169,9 @@ class RedisStore(SingleChanges, Closable, forking.Part):
                 return Reading(
                     mark, True, False, documents, [key.decode() for key, data in pairs if data is None], marks
                 )
-            everything = self.scan(collection)
+            everything = self.scan(collection, limit=last, newest_first=last is not None)
             if self.mark(collection) == mark:
-                return Reading(mark, kind == b"whole", True, everything, marks=marks)
+                return Reading(mark, kind == b"whole", True, sorted(everything), marks=marks)
         return self._read_at_once(collection, kind == b"whole", marks)
 
     def _read_at_once(self, collection: str, continues: bool, marks: Sequence[Mark]) -> Reading:

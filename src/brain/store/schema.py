@@ -7,6 +7,7 @@ made before it existed have version 1. docs/decisions/0019-numbered-steps.md say
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def migrate(db: sqlite3.Connection, schema: Schema, path: Path) -> None:
             stored = stored_version(db, schema.part)
             db.execute(_TABLE)
             for step in schema.steps[stored:]:
-                for statement in step.split(";"):
+                for statement in _statements(step):
                     db.execute(statement)
             db.execute(f"INSERT OR REPLACE INTO {SCHEMAS} VALUES (?, ?, '')", (schema.part, schema.version))
             if stored:
@@ -83,6 +84,16 @@ def migrate(db: sqlite3.Connection, schema: Schema, path: Path) -> None:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+
+
+def _statements(step: str) -> Iterator[str]:
+    """The statements of a step; what `;` divides within a trigger stays together."""
+    statement = ""
+    for part in step.split(";"):
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _is_current(db: sqlite3.Connection, schema: Schema, path: Path) -> bool:

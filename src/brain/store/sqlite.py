@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from brain.errors import InvalidInput, Unavailable
 from brain.logs import Log
@@ -72,7 +73,7 @@ ON CONFLICT (collection, key) DO UPDATE SET version = excluded.version, data = e
 _OLDEST_KEPT = """
 SELECT revision FROM document_marks WHERE collection = ? ORDER BY revision DESC LIMIT 1 OFFSET ?
 """
-_ALL = "SELECT key, version, data FROM documents WHERE collection = ? ORDER BY key"
+_ALL = "SELECT key, version, data FROM documents WHERE collection = ? ORDER BY key DESC LIMIT ?"
 _JOINED = -1  # in `logged`: a revision of another line
 
 
@@ -157,7 +158,7 @@ class SQLiteStore(SingleChanges, Closable):
             steps = {name: _apply(connection, name, plan, joins.get(name, ())) for name, plan in plans.items()}
         return Written([plans[one.collection].versions[one.key] for one in changes], steps)
 
-    def read(self, collection: str, since: Mark | None = None) -> Reading:
+    def read(self, collection: str, since: Mark | None = None, last: int | None = None) -> Reading:
         """As Store says."""
         with self._snapshot(self._reader) as db:
             mark = _mark(db, collection)
@@ -166,7 +167,7 @@ class SQLiteStore(SingleChanges, Closable):
             if since is not None and (changed := _changes(db, collection, since, mark)):
                 return changed
         with self._snapshot(self._bulk_reader) as db:
-            return _everything(db, collection, since)
+            return _everything(db, collection, since, last)
 
     def scan(
         self, collection: str, *, start: str = "", limit: int | None = None, newest_first: bool = False
@@ -179,6 +180,29 @@ class SQLiteStore(SingleChanges, Closable):
             start,
             -1 if limit is None else limit,
         )
+
+    def get_several(self, collection: str, keys: Sequence[str]) -> Sequence[Document]:
+        """Those of the documents that are there, in no order."""
+        statement = """SELECT key, version, data FROM documents
+            WHERE collection = ? AND key IN (SELECT value FROM json_each(?))"""
+        return self._read(statement, collection, json.dumps(keys))
+
+    def make_tables(self, schema: Schema) -> None:
+        """Make tables of a caller beside the documents, or bring them forward. Raises NewerSchema."""
+        with self._named_errors(), self._writer as db:
+            migrate(db, schema, self._path)
+
+    def query(self, statement: str, values: Mapping[str, Any]) -> list[Any]:
+        """The rows of a caller's statement, which only reads."""
+        with self._named_errors(), self._reader as db:
+            return db.execute(statement, values).fetchall()
+
+    def change(self, statements: Sequence[str], values: Mapping[str, Any]) -> list[Any]:
+        """Run a caller's statements in one transaction; the rows of the last one."""
+        with self._transaction() as db:
+            for statement in statements:
+                found = db.execute(statement, values).fetchall()
+        return found
 
     def mark(self, collection: str) -> Mark:
         """As Store says."""
@@ -302,11 +326,12 @@ def _changes(connection: sqlite3.Connection, collection: str, since: Mark, mark:
     return Reading(mark, True, False, documents, deleted, [Mark(*row[:2]) for row in rows])
 
 
-def _everything(connection: sqlite3.Connection, collection: str, since: Mark | None) -> Reading:
+def _everything(connection: sqlite3.Connection, collection: str, since: Mark | None, last: int | None) -> Reading:
     mark = _mark(connection, collection)
     continues = since is not None and _goes_on(connection, collection, since, mark)
     rows = _marks_after(connection, collection, since.revision if since is not None and continues else 0)
-    documents = [Document(*row) for row in connection.execute(_ALL, (collection,))]
+    found = connection.execute(_ALL, (collection, -1 if last is None else last)).fetchall()
+    documents = [Document(*row) for row in reversed(found)]
     return Reading(mark, continues, True, documents, marks=[Mark(*row[:2]) for row in rows])
 
 

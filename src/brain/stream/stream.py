@@ -603,9 +603,9 @@ class EventStream(OutboxStream):
         """Remove a group for good, with its dead letters. Raises NoGroup."""
         await self.call(self.backend.drop_group, group)
 
-    async def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
-        """What consumers gave up on, in stream order."""
-        return await self.call(self.backend.dead_letters, group, limit)
+    async def dead_letters(self, group: str | None = None, limit: int = 1000, after: str = "") -> list[DeadLetter]:
+        """What consumers gave up on, in stream order; what comes after a position."""
+        return await self.call(self.backend.dead_letters, group, limit, after)
 
     async def redrive(self, group: str, positions: Iterable[str] | None = None) -> int:
         """Deliver dead letters (None: all) once more, to this group alone; how many.

@@ -106,9 +106,13 @@ def _add_reading(router: APIRouter, service: ThreatService) -> None:
             str | None, Query(max_length=limits.NAME, description="Only from this source.", examples=["203.0.113.77"])
         ] = None,
         limit: Annotated[int, Query(ge=1, le=10_000, description="At most so many.")] = 100,
+        before: Annotated[
+            str | None,
+            Query(max_length=limits.ID, description="Only what comes after this threat.", examples=[EXAMPLE_ID]),
+        ] = None,
     ) -> list[Threat]:
-        """Those that fit all filters, the latest detected first."""
-        return await service.list_threats(status, severity, type, source, limit)
+        """Those that fit all filters, the latest detected first. For what follows, give the last id as `before`."""
+        return await service.list_threats(status, severity, type, source, limit, before)
 
     @router.get("/stats", response_model=ThreatStatsView, summary="Count threats")
     async def stats() -> ThreatStats:

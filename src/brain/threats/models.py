@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -232,36 +232,3 @@ def _mitigated_at(threat: Threat, new: ThreatStatus, now: float) -> float | None
     if new is ThreatStatus.MITIGATED:
         return now
     return threat.mitigated_at if new is ThreatStatus.RESOLVED else None
-
-
-def statistics(threats: Sequence[Threat], now: float) -> ThreatStats:
-    """The ThreatStats of these threats at `now` (Unix seconds)."""
-    active = sorted((threat for threat in threats if threat.active), key=lambda threat: threat.detected_at)
-    ages = [max(0.0, now - threat.detected_at) for threat in active]
-    detect, investigate, mitigate = ([getattr(threat, stage) for threat in threats] for stage in STAGES)
-    return ThreatStats(
-        total=len(threats),
-        active=len(active),
-        by_status=dict.fromkeys(map(str, ThreatStatus), 0) | Counter(str(threat.status) for threat in threats),
-        by_severity=dict.fromkeys(map(str, Severity), 0) | Counter(str(threat.severity) for threat in threats),
-        by_type=dict(Counter(sorted(threat.type for threat in threats))),
-        mitigated=sum(seconds is not None for seconds in mitigate),
-        mttm_seconds=_mean(mitigate),
-        mttd_seconds=_mean(detect),
-        mtti_seconds=_mean(investigate),
-        resolution_rate=_resolution_rate(threats),
-        active_mean_age_seconds=_mean(ages),
-        active_oldest_age_seconds=ages[0] if ages else None,
-        active_oldest_id=active[0].id if active else None,
-    )
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-def _resolution_rate(threats: Sequence[Threat]) -> float | None:
-    counted = [threat for threat in threats if threat.status is not ThreatStatus.IGNORED]
-    resolved = sum(threat.status is ThreatStatus.RESOLVED for threat in counted)
-    return resolved / len(counted) if counted else None

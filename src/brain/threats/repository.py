@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from brain.charter import Severity
 from brain.errors import InvalidInput, Unavailable
-from brain.store import START, Document, DocumentChange, Mark, Store, forking
+from brain.lifecycle import ACTIVE_THREAT
+from brain.store import Document, DocumentChange, Store, forking
 from brain.store.mirror import Entries, Mirror, Restoration
-from brain.threats.models import Threat
-from brain.unreadable import FAULTS, collecting, left_out, readable
+from brain.threats.list_schema import COLLECTION
+from brain.threats.listing import (
+    Filters,
+    count_rows,
+    find_place,
+    find_places,
+    list_of_store,
+    oldest_place,
+    unreadable_keys,
+)
+from brain.threats.models import Threat, ThreatStats
+from brain.threats.statistics import statistics
+from brain.unreadable import FAULTS, readable
 
-COLLECTION = "threats"
 REMEMBERED = 10_000
 """How many of the threats that changed last a process can restore in a store that came back without them."""
+_PAGE = 1_000
+_DECODED = 2_000
+"""Threats that are kept decoded."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Threat).decode
@@ -31,7 +47,8 @@ class ThreatRepository:
     ) -> None:
         """`entries` are stored with a restoration, `restored` is called after it: see Mirror."""
         self._store = store
-        self._known: tuple[Mark, Sequence[Threat], Sequence[str]] = (START, (), ())
+        self._list = list_of_store(store)
+        self._decoded: dict[str, tuple[Document, Threat]] = {}
         self._mirror = Mirror(store, COLLECTION, limit=REMEMBERED, entries=entries, restored=restored)
         self._looking = forking.ForkLock(forking.Level.SERVICE)
         forking.register(self._looking)
@@ -73,19 +90,71 @@ class ThreatRepository:
             written = self._store.write([change, *more])
             self._mirror.wrote([change], written.versions[:1], written.steps[COLLECTION])
 
-    def all(self) -> Sequence[Threat]:
-        """Every threat that can be read, the latest detected first; decoded only after a change: polling is cheap."""
+    def page(self, filters: Filters, limit: int, before: str | None = None) -> list[Threat]:
+        """At most `limit` threats that fit, the latest detected first; those that come after the one with that id.
+
+        What cannot be read is left out. Raises InvalidInput when there is no threat with the id `before`.
+        """
         self.look()
-        mark = self._store.mark(COLLECTION)  # read first: what changes meanwhile is then read again next time
-        if mark != self._known[0]:
-            items = [(document.key, document) for document in self._store.scan(COLLECTION)]
-            with collecting() as unreadable:
-                threats = list(readable(COLLECTION, items, _read))
-            threats.sort(key=lambda threat: (threat.detected_at, threat.id), reverse=True)
-            self._known = (mark, threats, unreadable)
-        for name in self._known[2]:
-            left_out(COLLECTION, name.partition("/")[2], "as before")
-        return self._known[1]
+        place = None if before is None else find_place(self._list, before)
+        if before is not None and place is None:
+            raise InvalidInput(
+                f"before: no threat has the id {before[:100]!r}; give the id of the last threat of the page before"
+            )
+        found: list[Threat] = []
+        while len(found) < limit:
+            wanted = limit - len(found)
+            places = find_places(self._list, filters, wanted, place)
+            found += self._read_all([one.key for one in places])
+            if len(places) < wanted:
+                break
+            place = places[-1]
+        self._report_unreadable()
+        return found
+
+    def all(self) -> Iterator[Threat]:
+        """Every threat that can be read, the latest detected first."""
+        last: str | None = None
+        while page := self.page(Filters(), _PAGE, last):
+            yield from page
+            last = page[-1].id
+
+    def statistics(self, now: float) -> ThreatStats:
+        """The statistics of all threats at `now` (Unix seconds)."""
+        self.look()
+        self._report_unreadable()
+        return statistics(list(count_rows(self._list)), oldest_place(self._list, ACTIVE_THREAT), now)
+
+    def count_open(self) -> Mapping[Severity, int] | None:
+        """How many threats of each severity wait to be mitigated; None when there never was a threat."""
+        self.look()
+        counts = list(count_rows(self._list))
+        found: Counter[Severity] = Counter()
+        for one in counts:
+            if one.status in ACTIVE_THREAT:
+                found[Severity(one.severity)] += one.number
+        return found if counts else None
+
+    def _read_all(self, keys: Sequence[str]) -> list[Threat]:
+        """The threats with these keys; decoded only after a change: polling is cheap."""
+        stored = self._list.documents(keys)
+        items = [(key, stored[key]) for key in keys if key in stored]
+        return list(readable(COLLECTION, items, self._decode))
+
+    def _decode(self, document: Document) -> Threat:
+        known = self._decoded.get(document.key)
+        if known is not None and known[0] == document:
+            return known[1]
+        threat = _read(document)
+        if len(self._decoded) >= _DECODED:
+            self._decoded = {}
+        self._decoded[document.key] = (document, threat)
+        return threat
+
+    def _report_unreadable(self) -> None:
+        for key in unreadable_keys(self._list):
+            if (found := self._list.documents([key]).get(key)) is not None:
+                list(readable(COLLECTION, [(key, found)], _read))
 
 
 def _read(document: Document) -> Threat:

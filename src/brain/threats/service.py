@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import count, islice
+from itertools import count
 from typing import Any, cast
 
 from brain import limits
@@ -23,7 +22,8 @@ from brain.stream.announcer import Announced, Announcer, EventDraft, announcer_f
 from brain.stream.publisher import Publisher, check_publisher
 from brain.threats.announce import events_of
 from brain.threats.events import STORE_RESTORED, ThreatsRestored
-from brain.threats.models import Comment, Threat, ThreatStats, assigned, commented, moved, statistics
+from brain.threats.listing import Filters
+from brain.threats.models import Comment, Threat, ThreatStats, assigned, commented, moved
 from brain.threats.repository import ThreatRepository
 from brain.threats.sightings import Recorded, Sighting, cleaned, first_threat, joined, positive, threat_id
 
@@ -135,20 +135,19 @@ class ThreatService:
         type: str | None = None,
         source: str | None = None,
         limit: int = 100,
+        before: str | None = None,
     ) -> list[Threat]:
-        """Threats that fit all filters, the latest detected first, at most `limit`. Raises InvalidInput."""
+        """Threats that fit all filters, the latest detected first, at most `limit`.
+
+        With `before` those that come after the threat with that id. Raises InvalidInput, also when there is none.
+        """
         statuses = {parse_name(ThreatStatus, value, "status") for value in _several(status)}
         severities = {parse_name(Severity, value, "severity") for value in _several(severity)}
         limits.check_count("limit", limit)
-        fitting = (
-            threat
-            for threat in await asyncio.to_thread(self._threats.all)
-            if (status is None or threat.status in statuses)
-            and (severity is None or threat.severity in severities)
-            and type in (None, threat.type)
-            and source in (None, threat.source)
-        )
-        return list(islice(fitting, limit))
+        if (status is not None and not statuses) or (severity is not None and not severities):
+            return []
+        filters = Filters(sorted(statuses), sorted(severities), type, source)
+        return await asyncio.to_thread(self._threats.page, filters, limit, before)
 
     async def update_threat_status(self, id: str, status: ThreatStatus | str, reason: str = "") -> Threat:
         """Move the threat, and announce the move.
@@ -193,12 +192,11 @@ class ThreatService:
 
     async def get_stats(self) -> ThreatStats:
         """Counts, the mean time to mitigate, and the ages of the active threats."""
-        return statistics(await asyncio.to_thread(self._threats.all), self._clock())
+        return await asyncio.to_thread(self._threats.statistics, self._clock())
 
     def count_open(self) -> Mapping[Severity, int] | None:
         """How many threats of each severity wait to be mitigated; None when there never was a threat. Blocks."""
-        threats = self._threats.all()
-        return Counter(threat.severity for threat in threats if threat.active) if threats else None
+        return self._threats.count_open()
 
     def _found(self, id: str) -> Threat:
         found = self._threats.get(id) if id else None

@@ -30,13 +30,14 @@ def list_alerts(
     database: DatabaseOption = None,
     state: Annotated[Literal["firing", "resolved"] | None, typer.Option(help="Only in this state.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Most alerts to print.")] = 100,
+    before: Annotated[str | None, typer.Option(metavar="ID", help="Only what comes after this alert.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print alerts, the one with the latest event first, with what mutes them and their notifications."""
     from brain.alerting.views import json_values
 
     with opened(stream, database) as (service, _):
-        alerts = service.alerts(state, limit)
+        alerts = service.alerts(state, limit, before)
     if as_json:
         print_json_array(map(json_values, alerts))
     else:

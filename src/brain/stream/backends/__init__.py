@@ -197,8 +197,8 @@ class Backend(Protocol):
     def dead_letter(self, letter: DeadLetter, consumer: str) -> None:
         """Move a held event to the group's dead letters. Raises Fenced."""
 
-    def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
-        """Dead letters in stream order."""
+    def dead_letters(self, group: str | None = None, limit: int = 1000, after: str = "") -> list[DeadLetter]:
+        """Dead letters in stream order, those after a position."""
 
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
         """Append these dead letters (None: all) again, in stream order, for this group alone; how many.

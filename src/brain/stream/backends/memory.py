@@ -275,11 +275,13 @@ class MemoryBackend:
             state.dead[int(letter.position)] = letter
             state.pending.pop(int(letter.position), None)
 
-    def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
+    def dead_letters(self, group: str | None = None, limit: int = 1000, after: str = "") -> list[DeadLetter]:
         """As Backend says."""
         with self._changed:
             groups = [self._group(group)] if group is not None else list(self._groups.values())
-            return sorted((dead for state in groups for dead in state.dead.values()), key=_in_stream_order)[:limit]
+            first = position_number(after) if after else -1
+            found = (dead for state in groups for at, dead in state.dead.items() if at > first)
+            return sorted(found, key=_in_stream_order)[:limit]
 
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
         """As Backend says."""

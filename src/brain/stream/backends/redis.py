@@ -16,7 +16,17 @@ import redis
 
 from brain.store.rules import new_token
 from brain.store.schema import newer_schema
-from brain.stream.backends import Branch, Entry, Fenced, GroupInfo, Held, NoGroup, StreamIdentity, position_key
+from brain.stream.backends import (
+    Branch,
+    Entry,
+    Fenced,
+    GroupInfo,
+    Held,
+    NoGroup,
+    StreamIdentity,
+    check_position,
+    position_key,
+)
 from brain.stream.backends.redis_health import weaknesses
 from brain.stream.backends.redis_link import Link
 from brain.stream.dead_letters import DeadLetter, check_followed, unpack_letter
@@ -334,7 +344,7 @@ class RedisBackend:
             keys = [self._events, self._members(letter.group), self._attempts(letter.group), self._dead(letter.group)]
             self._run("dead_letter", keys, [letter.group, consumer, letter.position, msgspec.msgpack.encode(letter)])
 
-    def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
+    def dead_letters(self, group: str | None = None, limit: int = 1000, after: str = "") -> list[DeadLetter]:
         """As Backend says."""
         with self._errors():
             names = [group] if group is not None else [info.name for info in self.groups()]
@@ -343,6 +353,9 @@ class RedisBackend:
                 for name in names
                 for packed in cast(list[bytes], self._redis.hvals(self._dead(name)))
             ]
+            if after:
+                first = position_key(check_position(after))
+                found = [letter for letter in found if position_key(letter.position) > first]
             return sorted(found, key=lambda letter: (position_key(letter.position), letter.group))[:limit]
 
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:

@@ -72,7 +72,20 @@ CREATE TABLE IF NOT EXISTS group_owners (grp TEXT PRIMARY KEY, owner TEXT NOT NU
 CREATE TABLE IF NOT EXISTS event_index (
     part INTEGER NOT NULL, block INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (part, block))
 """
-_SCHEMA = Schema("stream", (_VERSION_1, _VERSION_2, _VERSION_3))
+_BURY = """INSERT INTO dead_letters VALUES (?, ?, ?)
+    ON CONFLICT (grp, position) DO UPDATE SET letter = excluded.letter"""
+_LETTERS = "SELECT position, grp, letter FROM dead_letters WHERE grp = ? AND position > ? ORDER BY position LIMIT ?"
+# Groups are shown with the number of their dead letters: to count them would be to read all of them.
+_COUNTED = "INSERT INTO dead_counts VALUES ({row}.grp, {by}) ON CONFLICT (grp) DO UPDATE SET number = number + {by}"
+_MORE, _LESS = _COUNTED.format(row="new", by="1"), _COUNTED.format(row="old", by="-1")
+_VERSION_4 = f"""
+CREATE TABLE dead_counts (grp TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO dead_counts SELECT grp, count(*) FROM dead_letters GROUP BY grp;
+CREATE TRIGGER dead_letter_added AFTER INSERT ON dead_letters BEGIN {_MORE}; END;
+CREATE TRIGGER dead_letter_deleted AFTER DELETE ON dead_letters BEGIN {_LESS}; END;
+CREATE TRIGGER dead_letter_renamed AFTER UPDATE OF grp ON dead_letters BEGIN {_LESS}; {_MORE}; END
+"""
+_SCHEMA = Schema("stream", (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4))
 _AHEAD = 60.0  # seconds by which the clocks of two processes may differ
 _ROWS = 250  # events written by one INSERT statement: one step, during which other threads of Python can run
 _HEAD = -1  # the `part` of what is kept of a block of the index besides its parts
@@ -281,7 +294,8 @@ class SQLiteBackend:
         rows = self._query(
             """SELECT name, pattern, read_to,
                 (SELECT min(position) FROM pending WHERE grp = name), (SELECT count(*) FROM pending WHERE grp = name),
-                (SELECT count(*) FROM dead_letters WHERE grp = name), (SELECT count(*) FROM members WHERE grp = name)
+                coalesce((SELECT number FROM dead_counts WHERE grp = name), 0),
+                (SELECT count(*) FROM members WHERE grp = name)
             FROM groups ORDER BY name"""
         )
         return [
@@ -403,17 +417,15 @@ class SQLiteBackend:
         with self._transaction() as db:
             self._check_member(db, letter.group, consumer)
             key = (letter.group, int(letter.position))
-            db.execute("INSERT OR REPLACE INTO dead_letters VALUES (?, ?, ?)", (*key, msgspec.msgpack.encode(letter)))
+            db.execute(_BURY, (*key, msgspec.msgpack.encode(letter)))
             db.execute("DELETE FROM pending WHERE grp = ? AND position = ?", key)
 
-    def dead_letters(self, group: str | None = None, limit: int = 1000) -> list[DeadLetter]:
+    def dead_letters(self, group: str | None = None, limit: int = 1000, after: str = "") -> list[DeadLetter]:
         """As Backend says."""
-        rows = self._query(
-            "SELECT grp, letter FROM dead_letters WHERE grp = coalesce(?, grp) ORDER BY position, grp LIMIT ?",
-            group,
-            limit,
-        )
-        return [unpack_letter(letter, name) for name, letter in rows]
+        first = position_number(after) if after else -1
+        names = [group] if group is not None else [name for (name,) in self._query("SELECT name FROM groups")]
+        found = [row for name in names for row in self._query(_LETTERS, name, first, limit)]
+        return [unpack_letter(letter, name) for _, name, letter in sorted(found)[:limit]]
 
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
         """As Backend says."""

@@ -32,13 +32,14 @@ def list_threats(
     type: Annotated[str | None, typer.Option(help="Only this type.")] = None,
     source: Annotated[str | None, typer.Option(help="Only from this source.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
+    before: Annotated[str | None, typer.Option(metavar="ID", help="Only what comes after this threat.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print threats, the latest detected first."""
 
     async def fetch() -> list[Threat]:
         async with _service(stream, publish=False) as service:
-            return await service.list_threats(status or None, severity or None, type, source, limit)
+            return await service.list_threats(status or None, severity or None, type, source, limit, before)
 
     threats = run(fetch())
     if as_json:
