@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import signal
 import sqlite3
 import threading
@@ -19,6 +20,7 @@ from brain.store.connection import LockedConnection
 from brain.store.forking import ForkLock
 from brain.stream.backends.sqlite import SQLiteBackend
 from support.interrupting import Interrupted, interrupted_at
+from support.trees import trees
 
 
 def locked_connection() -> LockedConnection:
@@ -108,3 +110,16 @@ def test_no_transaction_stays_open_whatever_call_of_its_writer_is_interrupted(tm
     assert when > 10
     store.close()
     backend.close()
+
+
+@pytest.mark.xdist_group("trees")
+def test_every_lock_is_one_that_an_interruption_leaves_free() -> None:
+    """Those of `threading` are not, nor is a Condition that makes its lock itself."""
+    held = [
+        path
+        for path, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node) in ("threading.Lock()", "threading.RLock()", "threading.Condition()")
+    ]
+    assert held == ["brain/stream/waking.py"]  # which no `with` takes
