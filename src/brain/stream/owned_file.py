@@ -10,6 +10,7 @@ import os
 from functools import partial
 from io import FileIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 
 class OwnedFile(FileIO):
@@ -22,4 +23,9 @@ class OwnedFile(FileIO):
         # In one call of C from here on: a function written in Python would be interrupted behind `os.open`.
         super().__init__(path, mode, opener=partial(os.open, mode=0o600))
 
-    __del__ = FileIO.close  # FileIO's own warns that it was not closed
+    if TYPE_CHECKING:
+
+        def __del__(self) -> None: ...
+
+    else:
+        __del__ = FileIO.close  # FileIO's own warns that it was not closed
