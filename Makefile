@@ -47,13 +47,13 @@ test-lowest: setup-test
 	$(BIN)/python scripts/make_environment.py .environments/lowest --lowest
 	.environments/lowest/bin/pytest -q $(PARALLEL) -p no:cacheprovider -m "not long and not alone" tests/unit tests/integration
 
-# The unit tests on every newer Python that this machine has.
+# The unit tests, and those that hold every stream and store, on every newer Python that this machine has.
 PYTHONS ?= 3.12 3.13 3.14
 test-pythons: setup-test
 	for version in $(PYTHONS); do \
 		$(BIN)/python scripts/make_environment.py .environments/$$version --python $$version \
 			|| { [ $$? -eq 3 ] && continue; exit 1; }; \
-		.environments/$$version/bin/pytest -q $(PARALLEL) -p no:cacheprovider -m "not long and not alone" tests/unit \
+		.environments/$$version/bin/pytest -q $(PARALLEL) -p no:cacheprovider -m "not long and not alone" tests/unit tests/conformance \
 			tests/integration/test_cli_imports.py tests/integration/test_pytest_plugin.py || exit 1; \
 	done
 

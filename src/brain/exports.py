@@ -36,10 +36,22 @@ def lazy(
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module, original = homes[name]
         with needs(f"{package}.{name}"):
-            value = getattr(import_module(module), original)
+            value = _imported(module, original)
         setattr(sys.modules[package], name, value)
         return value
 
     offering = sys.modules[package]
     vars(offering)["__dir__"] = lambda: sorted({*vars(offering), *homes})
     return get
+
+
+def _imported(module: str, name: str) -> Any:
+    try:
+        return getattr(import_module(module), name)
+    except ImportError as error:
+        if "subinterpreters" not in str(error):
+            raise
+        raise ImportError(
+            f"brain: a package that it needs does not load in a sub-interpreter ({error}); run this part in the main "
+            "interpreter, a thread or a process (docs/hosts.md)"
+        ) from error

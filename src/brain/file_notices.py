@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import select
 import sys
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+
+from brain.locks import InterruptibleLock
 
 _TIMES_CHANGED = 0x00000004  # IN_ATTRIB of inotify(7): a time, or the number of links
 
@@ -28,7 +29,7 @@ class FileWatch:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._using = threading.Lock()
+        self._using = InterruptibleLock()
         self._fd = -1
         self._inode = (0, 0)
         self._poll = select.poll() if hasattr(select, "poll") else None

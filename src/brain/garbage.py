@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import atexit
 import gc
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from brain.locks import InterruptibleLock
 from brain.platform import at_fork
 
 _SELDOM = 50_000
 """Objects that are made between two collections in a short command; Python's own figure is 700 to 2,000."""
 _USUAL = gc.get_threshold()
 
-_changing = threading.Lock()
+_changing = InterruptibleLock()
 _pauses = 0
 
 
@@ -33,14 +33,13 @@ def collect_as_usual() -> None:
 def gc_paused() -> Iterator[None]:
     """Keep the collector off within, in all threads; memory without cycles is freed all the same."""
     global _pauses
-    with _changing:
-        if _pauses == 0 and not gc.isenabled():
-            paused = False
-        else:
-            paused = True
-            _pauses += 1
-            gc.disable()
+    paused = False
     try:
+        with _changing:
+            if _pauses or gc.isenabled():
+                paused = True  # in one step with the next line: an interruption behind them is ended below, too
+                _pauses += 1
+                gc.disable()
         yield
     finally:
         if paused:
@@ -53,7 +52,7 @@ def gc_paused() -> Iterator[None]:
 def _after_fork_in_child() -> None:
     """Let the collector on: the thread of the parent that would do it is not here."""
     global _changing, _pauses
-    _changing = threading.Lock()
+    _changing = InterruptibleLock()
     if _pauses:
         _pauses = 0
         gc.enable()

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
+
+from brain.locks import InterruptibleLock
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -23,7 +24,7 @@ __all__ = ["at_fork", "force_out", "handle_signals", "lock_file", "read_at", "re
 _ZEROS = bytes(1 << 20)
 _LOCKED_BYTE = 1 << 30  # beyond any lock file's end: on Windows a locked byte cannot be read by others
 
-_seeking = threading.Lock()  # held where reading at an offset takes two calls
+_seeking = InterruptibleLock()  # held where reading at an offset takes two calls
 
 
 def at_fork(

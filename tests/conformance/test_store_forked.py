@@ -144,7 +144,7 @@ def test_a_fork_does_not_wait_for_ever_for_a_thread(tmp_path: Path, monkeypatch:
         store = open_store(f"sqlite:///{path}")
         waits = threading.Thread(target=store.put, args=("c", "a", b"thread"))
         waits.start()
-        wait_until(lambda: is_taken(store._writer._lock))  # type: ignore[attr-defined]
+        wait_until(lambda: is_taken(store._writer))  # type: ignore[attr-defined]
         with forked(work) as child:
             assert child.receive() == []
             holder.send("let go")

@@ -23,18 +23,23 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["support.all_extras", "support.everything"])
 _ADDRESS = "ADDRESS_OF_FORK_SERVER"
 """The environment variable by which workers find the shared server."""
+_KEY = "KEY_OF_FORK_SERVER"
+"""That by which it lets them in, from Python 3.14 on."""
 
 
 def share_server() -> None:
     """Start the server now, and share it with the processes that are started from here on; it ends with this one."""
     if _ADDRESS not in os.environ:
         forkserver.ensure_running()
-        os.environ[_ADDRESS] = forkserver._forkserver._forkserver_address
+        server: Any = forkserver._forkserver
+        os.environ[_ADDRESS] = server._forkserver_address
+        os.environ[_KEY] = getattr(server, "_forkserver_authkey", b"").hex()
 
 
 def _use_shared_server(address: str) -> None:
     server: Any = forkserver._forkserver
     server._forkserver_address = address
+    server._forkserver_authkey = bytes.fromhex(os.environ.get(_KEY, ""))
     server._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)  # children are given one; they do not need it
     server.ensure_running = resource_tracker.ensure_running  # it is not a child of this process, to be waited for
 

@@ -44,6 +44,7 @@ def _of_instances(cls: ast.ClassDef) -> Iterator[str]:
     known = {
         ast.unparse(node.target).removeprefix("self.") for node in ast.walk(cls) if isinstance(node, ast.AnnAssign)
     }
+    slotted = any(name == "__slots__" for node in cls.body for name, _ in _assigned(node))
     methods = [node for node in cls.body if isinstance(node, Function)]
     places = Counter(name for method in methods for node in ast.walk(method) for name, _ in _assigned(node))
     for method in methods:
@@ -54,7 +55,7 @@ def _of_instances(cls: ast.ClassDef) -> Iterator[str]:
                 if not name.startswith("self.") or not _is_public(attribute) or attribute in known:
                     continue
                 once = isinstance(value, ast.Constant) and places[name] == 1
-                if not once and not (isinstance(value, ast.Name) and value.id in given):
+                if not once and not (isinstance(value, ast.Name) and value.id in given and not slotted):
                     yield f"{node.lineno} {cls.name}.{attribute}"
 
 

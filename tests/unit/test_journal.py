@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brain.stream.journal import Journal, JournalFull, Reader, lock_folder, segment_path, segments, unlock
+from brain.stream.journal import Journal, JournalFull, Reader, lock_folder, segment_path, segments
 
 
 def read_all(folder: Path, writer: Journal | None = None, seq: int = 0) -> list[tuple[int, bool, bytes]]:
@@ -122,9 +122,9 @@ def test_only_one_process_owns_a_journal(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     assert lock_folder(journal.folder) is None
     journal.close()
-    fd = lock_folder(journal.folder)
-    assert fd is not None
-    unlock(fd)  # a number that stays noted would be closed in each forked child, whatever file has it then
+    lock = lock_folder(journal.folder)
+    assert lock is not None
+    lock.close()
 
 
 def test_a_short_process_takes_little_room_and_a_long_one_whole_segments(tmp_path: Path) -> None:

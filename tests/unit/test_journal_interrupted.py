@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from itertools import count
 from pathlib import Path
 
@@ -10,9 +12,9 @@ import pytest
 
 from brain.stream.backends.memory import MemoryBackend
 from brain.stream.damage import DamageLog
-from brain.stream.journal import Journal, segment_path
+from brain.stream.journal import Journal, lock_folder, segment_path
 from brain.stream.shipper import Shipment
-from support.interrupting import interrupted_at
+from support.interrupting import interrupted_at, interrupted_before
 
 
 def ship(shipment: Shipment, journal: Journal) -> None:
@@ -56,3 +58,40 @@ def test_whatever_step_of_a_change_of_segments_is_interrupted(removed: bool, tmp
     assert len(stored) == len(set(stored))
     assert set(returned) <= set(stored)
     assert damage.total == 0
+
+
+def open_below(folder: Path) -> list[str]:
+    """The files below the folder that this process has open."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            found.append(os.readlink(descriptor))
+        except FileNotFoundError:  # the one of this very look
+            continue
+    return [name for name in found if name.startswith(str(folder))]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there a process can look what it has open")
+@pytest.mark.parametrize("spare", [False, True], ids=["segment made", "segment made ahead"])
+def test_whatever_instruction_is_interrupted_no_file_stays_open(spare: bool, tmp_path: Path) -> None:
+    def begin_a_segment() -> None:
+        journal = Journal(tmp_path / f"{when:016x}", 1024)
+        try:
+            for _ in range(2):
+                journal.append(b"x" * 700, False)
+                if spare:
+                    journal.prepare()
+        finally:
+            sys.settrace(None)
+            journal.close()
+
+    for when in count(1):
+        if not interrupted_before(when, begin_a_segment, "/brain/stream/"):
+            break
+        assert open_below(tmp_path) == []
+        for folder in tmp_path.iterdir():
+            lock = lock_folder(folder)
+            assert lock is not None
+            lock.close()
+            shutil.rmtree(folder)
+    assert when > 500

@@ -28,8 +28,8 @@ def read_cases(path: Path) -> list[Mapping[str, Any]]:
     with needs("cases of playbooks", "yaml"):
         import yaml
     try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        document = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InvalidInput(f"cases: {path}: {error}") from error
     cases = document.get("cases") if isinstance(document, Mapping) else None
     if not isinstance(cases, list) or not cases or not all(_is_case(case) for case in cases):

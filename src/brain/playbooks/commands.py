@@ -102,7 +102,7 @@ def run_one(
     from brain.settings import load_settings
 
     settings = load_settings(stream=stream, database=database)
-    row = run(run_by_hand(settings, name, event.read_text(), dry_run=dry_run))
+    row = run(run_by_hand(settings, name, event.read_text("utf-8"), dry_run=dry_run))
     _print_run(row, as_json)
     if row.state == "FAILED":
         raise typer.Exit(1)

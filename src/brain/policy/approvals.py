@@ -21,6 +21,7 @@ from brain import limits
 from brain.charter import EventType, current_principal
 from brain.errors import Conflict, Forbidden, InvalidInput, NotFound
 from brain.kit.idempotency import CreatedKeys, content_digest
+from brain.locks import InterruptibleLock
 from brain.policy.decisions import Decision
 from brain.policy.events import (
     APPROVAL_EXPIRED,
@@ -100,7 +101,8 @@ class Approvals(forking.Part):
         self._keys = CreatedKeys(store, KEYS)
         self._stream = event_stream
         self._clock = clock
-        self._answered = threading.Condition()
+        self._lock = InterruptibleLock()  # taken by itself: what interrupts `with` on a Condition may leave it held
+        self._answered = threading.Condition(self._lock)
         self._revision: int | None = None
         self._due = inf
         # Steps of the wall clock do not count, unless a test brings a clock of its own.
@@ -204,14 +206,15 @@ class Approvals(forking.Part):
 
     def wait(self, approval_id: str, poll: float) -> Approval:
         """Block until the request is answered or past its time. An answer of another process is seen after `poll` s."""
-        with self._answered:
+        with self._lock:
             while (approval := self.get(approval_id)).status is ApprovalStatus.PENDING:
                 self._answered.wait(min(poll, max(0.001, approval.expires_at - self._clock())))
         return approval
 
     def after_fork_in_child(self) -> None:
         """Have a lock of this process's own, and go through all requests at the next tick."""
-        self._answered = threading.Condition()
+        self._lock = InterruptibleLock()
+        self._answered = threading.Condition(self._lock)
         self._revision = None
 
     def tick(self) -> None:
@@ -249,7 +252,7 @@ class Approvals(forking.Part):
         ):
             now = self.get(approval_id)
             raise Conflict(f"approval {approval_id} is {now.status} already" + _by(now))
-        with self._answered:
+        with self._lock:
             self._answered.notify_all()
         return answered
 

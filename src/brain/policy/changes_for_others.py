@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from brain.errors import NotFound
 from brain.kit.protocols import PolicyMeasures
+from brain.locks import InterruptibleLock
 from brain.plugins import PluginContext
 from brain.policy.effects import acquire_engine, release_engine
 from brain.policy.engine import PolicyEngine
@@ -24,7 +24,7 @@ class PluginMeasures:
     def __init__(self, context: PluginContext) -> None:
         self._context = context
         self._engine: PolicyEngine | None = None
-        self._making = threading.Lock()
+        self._making = InterruptibleLock()
 
     async def contain(self, agent_id: str, *, ttl: float, reason: str, by: str, key: str) -> str:
         """Contain the agent; what was done. Raises InvalidInput and Unavailable."""

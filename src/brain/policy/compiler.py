@@ -69,7 +69,7 @@ class Index:
     __slots__ = ("default", "find", "mismatch", "tables")
 
     def __init__(self, tables: Iterable[Table], default: RuleEntry, mismatch: Mismatch) -> None:
-        self.mismatch = mismatch
+        self.mismatch: Mismatch = mismatch
         self.tables: tuple[Table, ...] = tuple(sorted(tables, key=lambda table: table.best))
         self.default: RuleEntry = default
         make = _factory(tuple(table.paths for table in self.tables))

@@ -6,13 +6,13 @@ All plug-ins of a process share one engine on one store.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from brain.charter import Effect
 from brain.kit.protocols import EffectDecision, EffectGuard
+from brain.locks import InterruptibleLock
 from brain.plugins import PluginContext
 from brain.policy.decisions import default_decision, is_out_of_date
 from brain.policy.engine import PolicyEngine
@@ -31,7 +31,7 @@ class _Shared:
 
 
 _shared: dict[int, _Shared] = {}
-_opening = threading.Lock()
+_opening = InterruptibleLock()
 
 
 def acquire_engine(context: PluginContext) -> PolicyEngine:
@@ -67,7 +67,7 @@ class PluginGuard:
     def __init__(self, context: PluginContext) -> None:
         self._context = context
         self._guard: Guard | None = None
-        self._making = threading.Lock()
+        self._making = InterruptibleLock()
 
     async def check(
         self,

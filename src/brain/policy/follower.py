@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from brain.errors import BrainError
+from brain.locks import InterruptibleLock
 from brain.logs import Log
 from brain.store import forking
 
@@ -42,7 +43,7 @@ class Follower(forking.Part):
         self._engine = weakref.ref(engine)
         self._interval = interval
         self._monotonic = monotonic
-        self._changing = threading.Lock()
+        self._changing = InterruptibleLock()
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
         self._failing = ""  # the kind of failure that goes on
@@ -77,7 +78,7 @@ class Follower(forking.Part):
 
     def after_fork_in_child(self) -> None:
         """Tick here too, if the parent does: threads are not carried over."""
-        self._changing = threading.Lock()
+        self._changing = InterruptibleLock()
         if self._thread is not None:
             self._launch()
 

@@ -12,13 +12,13 @@ known before the request. Text that tools return in it never counts as own: an a
 from __future__ import annotations
 
 import re
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from brain.errors import InvalidInput
+from brain.locks import InterruptibleLock
 
 MAX_REQUESTS: Final = 10_000
 """How many correlation ids are remembered; of the one used longest ago what is known is then given up."""
@@ -61,7 +61,7 @@ class Provenance:
         self._tools = dict(tools)
         self._own = _normal("\n".join(own))
         self._requests: OrderedDict[str, _Request] = OrderedDict()
-        self._changing = threading.Lock()
+        self._changing = InterruptibleLock()
 
     def begin(self, correlation_id: str, words: str) -> None:
         """A request begins, with the user's own words. Raises InvalidInput for one without an id."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from brain.charter import EventType
 from brain.errors import Conflict, InvalidInput
 from brain.garbage import gc_paused
+from brain.locks import InterruptibleLock
 from brain.policy.codec import MARKER, RULES, decoded, encoded, is_rule, is_sealed, sealed
 from brain.policy.events import (
     RULE_CREATED,
@@ -80,7 +80,7 @@ class RuleRepository(forking.Part):
         self.mirror: Mirror = self._new_mirror()
         self._unsealed = False  # whether a document came from an earlier version, or another hand
         self._still = False
-        self._lock = threading.RLock()  # held while the store is asked, however long it takes to answer
+        self._lock = InterruptibleLock()  # held while the store is asked, however long it takes to answer
         self._set = nothing
         self._beside: Mapping[str, Document] | None = None
         self._other_sets: list[RuleSet] = []
@@ -172,7 +172,7 @@ class RuleRepository(forking.Part):
 
     def after_fork_in_child(self) -> None:
         """Go on with a lock of its own; if a thread was changing something, read all again at the next look."""
-        self._lock = threading.RLock()
+        self._lock = InterruptibleLock()
         if not self._still:
             self._untaken = dict.fromkeys(self.rules)
             self.mirror = self._new_mirror()

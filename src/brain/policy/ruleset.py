@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, reduce
@@ -10,6 +9,7 @@ from math import inf
 from typing import Any
 
 from brain.charter import Effect
+from brain.locks import InterruptibleLock
 from brain.policy.compiler import DECISION, Find, Index, Mismatch, RuleEntry
 from brain.policy.models import RESTRICTIVENESS, Mode, Rule
 from brain.store import forking
@@ -139,7 +139,7 @@ class SnapshotHolder(forking.Part):
     def __init__(self, rules: RuleSet, clock: Callable[[], float]) -> None:
         self.current: RulesSnapshot = RulesSnapshot([rules])
         self._clock = clock
-        self._swapping = threading.Lock()  # held for the replacement alone, never while rules are compiled
+        self._swapping = InterruptibleLock()  # held for the replacement alone, never while rules are compiled
         forking.register(self)
 
     def set_rules(self, rules: Sequence[RuleSet]) -> None:
@@ -162,7 +162,7 @@ class SnapshotHolder(forking.Part):
 
     def after_fork_in_child(self) -> None:
         """Have a lock of this process's own: a thread of the parent may have held the old one."""
-        self._swapping = threading.Lock()
+        self._swapping = InterruptibleLock()
 
 
 def _above(below: Find, measures: RuleSet) -> Find:

@@ -42,10 +42,10 @@ class Block:
     __slots__ = ("counters", "find", "first", "key", "low", "numbers", "plan", "refused", "unchecked", "until")
 
     def __init__(self, plan: Plan, key: Any, counters: Sequence[Calls | Amount], first: list[float], many: int) -> None:
-        self.plan = plan
-        self.key = key
-        self.counters = counters
-        self.first = first
+        self.plan: Plan = plan
+        self.key: Any = key
+        self.counters: Sequence[Calls | Amount] = counters
+        self.first: list[float] = first
         self.numbers: list[int] = _NUMBERS[BLOCK - many :]
         self.low: int = many // 2
         self.unchecked: int = 0
@@ -94,7 +94,7 @@ class Calls(_Counter):
 
     def __init__(self, name: str, window: str, bounds: Sequence[float], now: float) -> None:
         super().__init__(name, window, now)
-        self.bounds = bounds
+        self.bounds: Sequence[float] = bounds
         self.ranges: list[list[int]] = []
         self.want: int = FIRST
         self.ends: int = 0  # one after the highest number that is known to be leased

@@ -7,13 +7,13 @@ answer a few of them. A part is built in a thread of its own, so that no other r
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from brain.garbage import gc_paused
+from brain.locks import InterruptibleLock
 from brain.plugins import Routes
 from brain.server.paths import KnownPath, known_paths
 from brain.stream.threads import run_alone
@@ -58,7 +58,7 @@ class Api:
         """The beginnings of paths for which all is there."""
         self._framework: Framework | None = None
         self._document: dict[str, Any] | None = None
-        self._making = threading.Lock()
+        self._making = InterruptibleLock()
         self._waiting = asyncio.Lock()
 
     def add(self, routes: Routes | APIRouter, prefix: str = PREFIX) -> None:

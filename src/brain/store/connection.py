@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 
 from brain.store import forking
 
@@ -11,7 +12,7 @@ _abandoned: list[sqlite3.Connection] = []
 """Connections that a thread of the parent was using when it forked: this process neither uses nor closes them."""
 
 
-class LockedConnection(forking.Part):
+class LockedConnection(forking.ForkLock):  # type: ignore[misc]  # final in the stubs alone
     """A connection for one thread at a time: `with connection as db`. Safe to use before and after a fork, by both.
 
     It is closed before a fork, and each process opens its own at the next use. Opening one in the child is not enough:
@@ -21,48 +22,44 @@ class LockedConnection(forking.Part):
     """
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__()
         self._connect = connect
-        self._lock = forking.ForkLock()
         self._closed = False
         self._connection: sqlite3.Connection | None = None
         forking.register(self)
         with self:  # opened only now, and behind the lock, so that no fork can overlook it
             pass
 
-    def __enter__(self) -> sqlite3.Connection:
-        self._lock.__enter__()
+    def __enter__(self) -> sqlite3.Connection:  # type: ignore[override]
         try:
+            self.acquire()
             if self._connection is None:
                 if self._closed:
                     raise sqlite3.ProgrammingError("the connection is closed")
                 self._connection = self._connect()
             return self._connection
         except BaseException:
-            self._lock.release()
+            try:  # noqa: SIM105  (as in brain.locks, which says why; `__exit__` is the inherited one, too)
+                self.release()
+            except RuntimeError:
+                pass
             raise
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
 
     def close(self) -> None:
         """Close it for good, once no thread is inside it. A use after that raises sqlite3.ProgrammingError."""
-        with self._lock:
-            self._closed = True
+        self._closed = True
+        with suppress(sqlite3.ProgrammingError), self:
             self._let_go()
 
     def before_fork(self) -> None:
         """Close the file until the next use."""
-        self._lock.before_fork()
-        if self._lock.held:
+        super().before_fork()
+        if self.held:
             self._let_go()
-
-    def after_fork_in_parent(self) -> None:
-        """Let threads use it again."""
-        self._lock.after_fork_in_parent()
 
     def after_fork_in_child(self) -> None:
         """Let threads use it again, with a connection of this process's own."""
-        self._lock.after_fork_in_child()
+        super().after_fork_in_child()
         if self._connection is not None:
             _abandoned.append(self._connection)
             self._connection = None

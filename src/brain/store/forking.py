@@ -10,7 +10,6 @@ for a lock which the fork has already taken.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from enum import IntEnum
 from itertools import count
@@ -55,8 +54,8 @@ class Part:
 
 _numbers = count()
 _parts: WeakValueDictionary[int, Part] = WeakValueDictionary()
-_forking = threading.Lock()  # held through a fork: two threads do not fork at the same time
-_listing = threading.Lock()  # never held through a fork: a part may be made by a thread whose lock the fork waits for
+_forking = InterruptibleLock()  # held through a fork: two threads do not fork at the same time
+_listing = InterruptibleLock()  # never held through a fork, which waits for locks of threads that make parts
 
 
 def register(part: Part) -> None:
@@ -86,7 +85,7 @@ def _after_in_parent() -> None:
 
 def _after_in_child() -> None:
     global _forking, _listing
-    _forking, _listing = threading.Lock(), threading.Lock()
+    _forking, _listing = InterruptibleLock(), InterruptibleLock()
     for part in _in_order():
         _call(part.after_fork_in_child)
 

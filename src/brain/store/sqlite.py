@@ -232,18 +232,19 @@ class SQLiteStore(SingleChanges, Closable):
     def _snapshot(self, connection: LockedConnection) -> Iterator[sqlite3.Connection]:
         """All that is read within is of one moment."""
         with self._named_errors(), connection as db:
-            db.execute("BEGIN")
             try:
+                db.execute("BEGIN")
                 yield db
             finally:
-                db.execute("COMMIT")
+                if db.in_transaction:
+                    db.execute("COMMIT")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """One write transaction; IMMEDIATE, so that what it reads cannot be overtaken before it writes."""
         with self._named_errors(), self._writer as db:
-            db.execute("BEGIN IMMEDIATE")
             try:
+                db.execute("BEGIN IMMEDIATE")
                 yield db
                 db.execute("COMMIT")
             except BaseException:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager
 
 from brain.locks import InterruptibleLock
@@ -26,9 +25,7 @@ class Forcing:
             if seq < self._forced:
                 return
             with appending:
-                upto, fd = journal.next_seq, journal.duplicate()
-            try:
-                force_out(fd)
-            finally:
-                os.close(fd)
+                upto, file = journal.next_seq, journal.file
+            if file is not None:
+                force_out(file.fileno())
             self._forced = max(self._forced, upto)

@@ -17,6 +17,7 @@ import re
 import shutil
 import struct
 from pathlib import Path
+from weakref import WeakSet
 from zlib import crc32
 
 import msgspec
@@ -27,6 +28,7 @@ from brain.platform import at_fork, force_out, lock_file, read_at, reserve, writ
 from brain.stream.damage import DamageLog
 from brain.stream.journal_bounds import note_newest, noted_bounds
 from brain.stream.journal_owner import note_owner
+from brain.stream.owned_file import OwnedFile
 
 FIRST_SEGMENT, SEGMENT_SIZE = 64 << 10, 8 << 20
 """Bytes of a journal's first segment and of the largest: a short process takes little room. Each next one is larger."""
@@ -37,7 +39,7 @@ _CHUNK = 1 << 20
 _JOURNAL = re.compile(r"[0-9a-f]{16}").fullmatch
 _SEGMENT = re.compile(r"\d{16}\.seg").fullmatch
 
-_locks: set[int] = set()  # descriptors of the locks that this process holds
+_locks: WeakSet[OwnedFile] = WeakSet()  # those that this process holds
 
 log: Log = Log("brain.journal")
 
@@ -81,11 +83,11 @@ class Journal:
         self._next_size = min(first, segment_size)
         self._largest = segment_size
         self._map: mmap.mmap | None = None
-        self._fd = -1
+        self._file: OwnedFile | None = None  # what is mapped; another thread may be forcing it out
         self._spare: tuple[Path, int] | None = None  # the segment made ahead, and its size
         self._spares = 0
         self._made_again = False  # since the last `look`: readers hold files that are gone
-        self._lock: int | None = _make(folder, owner)
+        self._lock: OwnedFile | None = _make(folder, owner)
 
     @property
     def next_seq(self) -> int:
@@ -116,17 +118,22 @@ class Journal:
         """
         if self._lock is None:  # closed
             return False
-        if self._map is not None and os.fstat(self._fd).st_size < self._size:
+        file = self._written()
+        if file is not None and os.fstat(file.fileno()).st_size < self._size:
             log.error("a journal segment had been cut short; it has its length again", journal=self.folder.name)
-            _reserve(self._fd, self._size)
+            _reserve(file, self._size)
         if not self._is_there():
             self._make_again()
         made_again, self._made_again = self._made_again, False
         return made_again
 
     def _is_there(self) -> bool:
-        is_segment = self._map is None or _is_at(segment_path(self.folder, self.tail[0]), self._fd)
-        return is_segment and self._has_lock()
+        file = self._written()
+        return (file is None or _is_at(segment_path(self.folder, self.tail[0]), file)) and self._has_lock()
+
+    def _written(self) -> OwnedFile | None:
+        """The segment being written; None too where something has interrupted the beginning of one."""
+        return self._file if self._map is not None else None
 
     def _has_lock(self) -> bool:
         """Whether the lock in the folder is the one that is held."""
@@ -138,23 +145,22 @@ class Journal:
         self._made_again = True  # before anything is changed: an interruption may end this between any two steps
         if not self._has_lock():
             lock = lock_folder(self.folder) if self.folder.is_dir() else _make(self.folder, self._owner)
-            former, self._lock = self._lock, lock
-            if former is not None:
-                unlock(former)
+            self._lock = lock
         self._spare = None
-        if self._map is not None:
+        former = self._written()
+        if former is not None:
             first, end, _ = self.tail
-            fd = _allocate(segment_path(self.folder, first), self._size)
-            write_at(fd, read_at(self._fd, end, 0), 0)
+            file = _allocate(segment_path(self.folder, first), self._size)
+            write_at(file.fileno(), read_at(former.fileno(), end, 0), 0)
             self._close_segment()
-            self._fd = fd
-            self._map = mmap.mmap(fd, self._size)
+            self._open_segment(file, self._size)
             if self._lock is not None:
-                note_newest(self._lock, first)
+                note_newest(self._lock.fileno(), first)
 
-    def duplicate(self) -> int:
-        """A descriptor of the segment being written, to be forced out and closed by the caller."""
-        return os.dup(self._fd)
+    @property
+    def file(self) -> OwnedFile | None:
+        """The segment being written: it stays open for as long as the caller refers to it."""
+        return self._file
 
     def prepare(self) -> None:
         """Make the next segment ahead of time, so that `append` does not wait for it; called off the hot path."""
@@ -163,10 +169,9 @@ class Journal:
             spare = self.folder / f"spare{self._spares}"
             size = self._next_size
             try:
-                fd = _allocate(spare, size)
+                _allocate(spare, size).close()
             except (JournalFull, FileNotFoundError):
                 return  # `append` will report it if it comes to that, and make a removed folder again
-            os.close(fd)
             self._spare = spare, size
 
     def _rotate(self, needed: int) -> None:
@@ -179,40 +184,42 @@ class Journal:
         size = max(self._next_size, needed) if spare is None else spare[1]
         if spare is not None and size >= needed:
             os.rename(spare[0], path)
-            fd = os.open(path, os.O_RDWR)
+            file = OwnedFile(path, "r+")
         else:
             size = max(size, needed)
-            fd = _allocate(path, size)
+            file = _allocate(path, size)
             if spare is not None:
                 spare[0].unlink(missing_ok=True)
-        if self._map is not None and self._power:
-            force_out(self._fd)
+        former = self._written()
+        if former is not None and self._power:
+            force_out(former.fileno())
         self._close_segment()
         if self._lock is not None:
-            note_newest(self._lock, seq)
-        self._fd = fd
-        self._map = mmap.mmap(fd, size)
+            note_newest(self._lock.fileno(), seq)
+        self._open_segment(file, size)
         self.tail = (seq, 0, seq)
         self._size = size  # last: an exception before it has the next `append` begin another segment
         self._next_size = min(self._largest, size * _GROWTH)
+
+    def _open_segment(self, file: OwnedFile, size: int) -> None:
+        self._file = file
+        self._map = mmap.mmap(file.fileno(), size)
 
     def _close_segment(self) -> None:
         held, self._map = self._map, None  # first: a closed map that is still known would refuse what is appended to it
         if held is not None:
             held.close()
-        fd, self._fd = self._fd, -1  # in this order: a child forked in between must not close another file's number
-        if fd >= 0:
-            os.close(fd)
+        self._file = None
 
     def close(self) -> None:
         """Give up the folder; what is in it stays. In a forked child: leave it to the parent."""
         self._close_segment()
         lock, self._lock = self._lock, None
         if lock is not None:
-            unlock(lock)
+            lock.close()
 
 
-def _make(folder: Path, owner: str) -> int | None:
+def _make(folder: Path, owner: str) -> OwnedFile | None:
     """A new journal's folder, locked: made under a name that nobody adopts, and given its own once it is locked."""
     new = folder.with_name(f".new-{folder.name}")
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -223,15 +230,15 @@ def _make(folder: Path, owner: str) -> int | None:
         new.rename(folder)
     except BaseException:
         if lock is not None:
-            unlock(lock)
+            lock.close()
         raise
     return lock
 
 
-def _is_at(path: Path, fd: int) -> bool:
+def _is_at(path: Path, file: OwnedFile) -> bool:
     """Whether the open file is the one of this name."""
     try:
-        return os.stat(path).st_ino == os.fstat(fd).st_ino
+        return os.stat(path).st_ino == os.fstat(file.fileno()).st_ino
     except (FileNotFoundError, NotADirectoryError):
         return False
 
@@ -266,7 +273,7 @@ class Reader:
         self.next_seq: int = 0
         self.damage: DamageLog = damage or DamageLog(folder.parent)
         self._writer = writer
-        self._fd = -1
+        self._file: OwnedFile | None = None
         self._first = -1  # the first sequence number of the open segment; -1 when none is open
         self._offset = 0
         self._ready: list[Record] = []  # parsed and not yet given out
@@ -365,22 +372,23 @@ class Reader:
 
         `committed` bounds the part that may be looked at; None: the segment is complete.
         """
-        if self._fd < 0:
+        if self._file is None:
             return b""
-        end = os.fstat(self._fd).st_size if committed is None else committed
-        chunk = read_at(self._fd, max(0, min(_CHUNK, end - self._offset)), self._offset)
+        fd = self._file.fileno()
+        end = os.fstat(fd).st_size if committed is None else committed
+        chunk = read_at(fd, max(0, min(_CHUNK, end - self._offset)), self._offset)
         if len(chunk) >= 16:
             length, crc, number = _HEADER.unpack_from(chunk)
             if length and self._offset + 16 + length <= end:
                 if len(chunk) < 16 + length:
-                    chunk = read_at(self._fd, 16 + length, self._offset)
+                    chunk = read_at(fd, 16 + length, self._offset)
                 if _is_whole(chunk[16 : 16 + length], crc, length, number):
                     return chunk
-        return self._resynchronised(end)
+        return self._resynchronised(fd, end)
 
-    def _resynchronised(self, end: int) -> bytes:
+    def _resynchronised(self, fd: int, end: int) -> bytes:
         """Bytes from the next valid record of the open segment on; empty when none follows."""
-        rest = read_at(self._fd, max(0, end - self._offset), self._offset)
+        rest = read_at(fd, max(0, end - self._offset), self._offset)
         written = rest.rstrip(b"\0")
         if not written:
             return b""
@@ -434,14 +442,14 @@ class Reader:
 
     def _open(self, first: int) -> None:
         self.close()
-        self._fd = os.open(segment_path(self.folder, first), os.O_RDONLY)
+        self._file = OwnedFile(segment_path(self.folder, first), "r")
         self._first = first
 
     def close(self) -> None:
         """Release the open segment."""
-        fd, self._fd = self._fd, -1  # in this order: see Journal
-        if fd >= 0:
-            os.close(fd)
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
         self._first = -1
         self._offset = 0
 
@@ -468,35 +476,27 @@ def segment_path(folder: Path, first: int) -> Path:
     return folder / f"{first:016d}.seg"
 
 
-def lock_folder(folder: Path) -> int | None:
-    """A lock on the journal, held until `unlock` or the end of this process; None when it is taken.
+def lock_folder(folder: Path) -> OwnedFile | None:
+    """A lock on the journal, held until it is closed or this process ends; None when it is taken.
 
-    A forked child does not keep it: there the descriptor is closed.
+    A forked child does not keep it: there it is closed.
     """
-    fd = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    path = folder / "lock"
     try:
-        if lock_file(fd):
-            _locks.add(fd)
-            return fd
-    except BaseException:  # an interruption must not leave a lock that nobody knows to hold
-        _locks.discard(fd)
-        os.close(fd)
-        raise
-    os.close(fd)
+        file = OwnedFile(path, "x+")
+    except FileExistsError:
+        file = OwnedFile(path, "r+")
+    if lock_file(file.fileno()):
+        _locks.add(file)
+        return file
+    file.close()
     return None
-
-
-def unlock(lock: int) -> None:
-    """Give the lock back; nothing happens in a forked child, which has none."""
-    if lock in _locks:
-        _locks.discard(lock)
-        os.close(lock)
 
 
 def _close_inherited() -> None:
     """A lock is shared with a child's copy of its descriptor, and would outlive the parent in it."""
-    while _locks:
-        os.close(_locks.pop())
+    for lock in [*_locks]:
+        lock.close()
 
 
 at_fork(in_child=_close_inherited)
@@ -507,22 +507,20 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _allocate(path: Path, size: int) -> int:
+def _allocate(path: Path, size: int) -> OwnedFile:
     """A file of `size` zero bytes whose blocks are reserved, so that writing to its map cannot fail later."""
-    fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
+    file = OwnedFile(path, "w+")
     try:
-        _reserve(fd, size)
-    except BaseException as error:
-        os.close(fd)
-        if isinstance(error, JournalFull):
-            path.unlink(missing_ok=True)
+        _reserve(file, size)
+    except JournalFull:
+        path.unlink(missing_ok=True)
         raise
-    return fd
+    return file
 
 
-def _reserve(fd: int, size: int) -> None:
+def _reserve(file: OwnedFile, size: int) -> None:
     try:
-        reserve(fd, size)
+        reserve(file.fileno(), size)
     except OSError as error:
         raise JournalFull(
             f"journal: no room for a segment of {size} bytes ({error.strerror}); free disk space"

@@ -5,11 +5,11 @@ The notes stand in the journal's `lock` file: the first number of the oldest seg
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 from brain.platform import write_at
+from brain.stream.owned_file import OwnedFile
 
 _DIGITS = 16
 
@@ -24,13 +24,11 @@ class Bounds(NamedTuple):
 def note_oldest(folder: Path, first: int) -> None:
     """Segments that begin before this number may be gone from now on. Nothing happens where the folder is gone."""
     try:
-        fd = os.open(folder / "lock", os.O_RDWR)
+        file = OwnedFile(folder / "lock", "r+")
     except FileNotFoundError:
         return
-    try:
-        write_at(fd, b"%0*d" % (_DIGITS, first), 0)
-    finally:
-        os.close(fd)
+    with file:
+        write_at(file.fileno(), b"%0*d" % (_DIGITS, first), 0)
 
 
 def note_newest(lock: int, first: int) -> None:

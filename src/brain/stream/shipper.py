@@ -31,11 +31,11 @@ from brain.stream.journal import (
     remove,
     segment_path,
     segments,
-    unlock,
 )
 from brain.stream.journal_bounds import note_oldest
 from brain.stream.journal_owner import owner_of
 from brain.stream.outage import Outage
+from brain.stream.owned_file import OwnedFile
 from brain.stream.store_delays import StoreDelays
 from brain.stream.waking import Waking
 
@@ -59,7 +59,7 @@ class Shipment:
         backend: Backend,
         damage: DamageLog,
         writer: Journal | None = None,
-        lock: int | None = None,
+        lock: OwnedFile | None = None,
     ) -> None:
         self.name: str = folder.name
         self.folder = folder
@@ -226,7 +226,7 @@ class Shipment:
         self._ahead.close()
         lock, self._lock = self._lock, None
         if lock is not None:
-            unlock(lock)
+            lock.close()
 
 
 class Shipper:

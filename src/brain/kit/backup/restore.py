@@ -18,7 +18,7 @@ from brain.kit.database import database_url, open_database
 from brain.plugins import plugins
 from brain.store.sqlite import sqlite_file
 from brain.stream.backends import open_backend
-from brain.stream.journal import is_journal_name, lock_folder, unlock
+from brain.stream.journal import is_journal_name, lock_folder
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -180,7 +180,7 @@ def _check_unused(root: Path) -> None:
             lock = lock_folder(folder)
             if lock is None:
                 raise Conflict(f"restore: a process has the stream open (it holds {folder / 'lock'}); stop it first")
-            unlock(lock)
+            lock.close()
 
 
 def _put(source: Path, target: Path) -> None:

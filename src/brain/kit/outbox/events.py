@@ -7,7 +7,6 @@ event once, whatever is killed (brain.stream.outbox_shipment says how).
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from brain.kit.database_threads import for_tasks
 from brain.kit.outbox.news import news_of, note_written
 from brain.kit.outbox.table import event_row, events, metadata
 from brain.kit.sql import insert_missing
+from brain.locks import InterruptibleLock
 from brain.logs import Log
 from brain.stream.outbox_rows import OutboxRow, encoded
 from brain.stream.outbox_shipment import OutboxShipment, give_way
@@ -99,7 +99,7 @@ class EventShipping:
         self.consumer = consumer
         self._stream = stream
         self._shipment = OutboxShipment(DatabaseRows(database, consumer), stream.backend)
-        self._shipping = threading.Lock()  # a thread may outlive the task that was cancelled
+        self._shipping = InterruptibleLock()  # a thread may outlive the task that was cancelled
 
     async def run(self) -> None:
         """Ship what is there, and what comes: each transaction of this process that puts events wakes it."""

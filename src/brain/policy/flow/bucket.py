@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from brain.errors import BrainError, InvalidInput
+from brain.locks import InterruptibleLock
 from brain.policy.engine import PolicyEngine
 from brain.policy.flow.calls import gated
 from brain.policy.flow.state import limit_id
@@ -92,7 +92,7 @@ class Limiter:
         self._store = engine.meter.store if isinstance(engine, MeteredEngine) else None
         self._full: OrderedDict[str, float] = OrderedDict()  # without a store: when each bucket is full again
         self._tokens: OrderedDict[str, _Tokens] = OrderedDict()
-        self._taking = threading.Lock()
+        self._taking = InterruptibleLock()
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         """The function behind the limiter; a call raises LimitExceeded when there are too many."""

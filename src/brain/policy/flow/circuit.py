@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import ParamSpec, TypeVar
 
 from brain.errors import InvalidInput, Unavailable
 from brain.kit.protocols import CALL_FIELDS
+from brain.locks import InterruptibleLock
 from brain.logs import Log
 from brain.policy.engine import PolicyEngine
 from brain.policy.flow.calls import gated
@@ -74,7 +74,7 @@ class Breaker:
         self._clock = clock
         self._failed = 0
         self._unmoved = 0
-        self._counting = threading.Lock()
+        self._counting = InterruptibleLock()
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
         """The function behind the breaker; a call raises CircuitOpen while it is open."""

@@ -12,6 +12,7 @@ from itertools import islice
 
 import msgspec
 
+from brain.locks import InterruptibleLock
 from brain.store.rules import new_token
 from brain.stream.backends import (
     Branch,
@@ -57,7 +58,8 @@ class MemoryBackend:
     durable = True  # there is no process besides this one that could die alone
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = InterruptibleLock()  # taken by itself: what interrupts `with` on a Condition may leave it held
+        self._changed = threading.Condition(self._lock)
         self._log: list[_Stored] = []
         self._last = 0
         self._marks: dict[str, str] = {}
@@ -76,7 +78,7 @@ class MemoryBackend:
         meanwhile: Callable[[], None] | None = None,
     ) -> list[str]:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             stored = self._marks.get(producer, "")
             if stored == mark:
                 return []
@@ -95,14 +97,14 @@ class MemoryBackend:
 
     def read(self, after: str, limit: int, group: str | None = None) -> list[Entry]:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             rows = islice(self._log, self._index_after(position_number(after)), None)
             wanted = (row for row in rows if row.only_group in (None, group))
             return [Entry(str(row.position), row.data) for row in islice(wanted, limit)]
 
     def read_back(self, before: str, limit: int) -> list[Entry]:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             end = self._index_after(position_number(before) - 1) if before else len(self._log)
             public = (row for row in islice(reversed(self._log), len(self._log) - end, None) if row.only_group is None)
             return [Entry(str(row.position), row.data) for row in islice(public, limit)]
@@ -113,20 +115,20 @@ class MemoryBackend:
 
     def identity(self) -> StreamIdentity:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             trimmed = self._log[0].position - 1 if self._log else self._last
             return StreamIdentity(self._id, "", _position(trimmed), tuple(self._branches))
 
     def branch(self, position: str | None = None) -> Branch:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             at = self._last if position is None else min(position_number(position), self._last)
             self._branches.append(Branch(new_token(), _position(at)))
             return self._branches[-1]
 
     def at(self, position: str) -> bytes | None:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             number = position_number(position)
             index = self._index_after(number - 1)
             found = self._log[index : index + 1]
@@ -134,36 +136,36 @@ class MemoryBackend:
 
     def position_at(self, unix_seconds: float) -> str:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             index = bisect_right(self._log, unix_seconds, key=lambda row: row.stored_at)
             return str(self._log[index - 1].position) if index else ""
 
     def newest_at(self) -> float | None:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             return self._log[-1].stored_at if self._log else None
 
     def wait(self, after: str, timeout: float) -> bool:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             return self._changed.wait_for(lambda: self._last > position_number(after), timeout)
 
     def create_group(self, group: str, pattern: str, start: str) -> None:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             known = self._groups.setdefault(group, _Group(pattern, position_number(start)))
             known.pattern = pattern
 
     def drop_group(self, group: str) -> None:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             if self._groups.pop(group, None) is None:
                 raise NoGroup(f"group {group!r} does not exist")
             self._owners.pop(group, None)
 
     def rename_group(self, old: str, new: str) -> bool:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             if old not in self._groups or new in self._groups:
                 return False
             self._groups[new] = group = self._groups.pop(old)
@@ -176,7 +178,7 @@ class MemoryBackend:
 
     def groups(self) -> list[GroupInfo]:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             return [
                 GroupInfo(
                     name=name,
@@ -193,43 +195,43 @@ class MemoryBackend:
 
     def advance(self, group: str, position: str) -> None:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             self._group(group).read_to = position_number(position)
 
     def owners(self) -> dict[str, str]:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             return dict(self._owners)
 
     def set_owner(self, group: str, owner: str, previous: str) -> str:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             if self._owners.get(group, "") == previous:
                 self._owners[group] = owner
             return self._owners.get(group, "")
 
     def join(self, group: str, consumer: str) -> None:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             self._group(group).members.setdefault(consumer, 0)
 
     def heartbeat(self, group: str, consumer: str) -> dict[str, int]:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             members = self._member(group, consumer).members
             members[consumer] += 1
             return dict(members)
 
     def expel(self, group: str, consumer: str, heartbeats: int | None = None) -> None:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             members = self._group(group).members
             if heartbeats is None or members.get(consumer) == heartbeats:
                 members.pop(consumer, None)
 
     def take_over(self, group: str, consumer: str) -> list[Held]:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             state = self._member(group, consumer)
             taken = []
             for position, pending in sorted(state.pending.items()):
@@ -240,7 +242,7 @@ class MemoryBackend:
 
     def fetch(self, group: str, consumer: str, limit: int, wanted: EventFilter | None = None) -> list[Entry]:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             state = self._member(group, consumer)
             found = []
             for row in islice(self._log, self._index_after(state.read_to), None):
@@ -254,14 +256,14 @@ class MemoryBackend:
 
     def ack(self, group: str, consumer: str, positions: Sequence[str]) -> None:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             state = self._member(group, consumer)
             for position in positions:
                 state.pending.pop(int(position), None)
 
     def count_attempt(self, group: str, position: str) -> int:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             pending = self._group(group).pending.get(int(position))
             if pending is None:
                 raise Fenced(f"group {group!r}: {position} is not held")
@@ -270,14 +272,14 @@ class MemoryBackend:
 
     def dead_letter(self, letter: DeadLetter, consumer: str) -> None:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             state = self._member(letter.group, consumer)
             state.dead[int(letter.position)] = letter
             state.pending.pop(int(letter.position), None)
 
     def dead_letters(self, group: str | None = None, limit: int = 1000, after: str = "") -> list[DeadLetter]:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             groups = [self._group(group)] if group is not None else list(self._groups.values())
             first = position_number(after) if after else -1
             found = (dead for state in groups for at, dead in state.dead.items() if at > first)
@@ -285,7 +287,7 @@ class MemoryBackend:
 
     def redrive(self, group: str, positions: Sequence[str] | None = None) -> int:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             check_followed(group, self._group(group).pattern, self._chosen_dead(group, positions))
             letters = self._take_dead(group, positions)
             for letter in letters:
@@ -294,50 +296,51 @@ class MemoryBackend:
 
     def discard(self, group: str, positions: Sequence[str] | None = None) -> int:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             return len(self._take_dead(group, positions))
 
     def size(self) -> tuple[int, int]:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             return len(self._log), sum(len(row.data) for row in self._log)
 
     def nth_oldest(self, n: int) -> str:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             return str(self._log[min(n, len(self._log)) - 1].position) if self._log else ""
 
     def trim(self, up_to: str) -> int:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             count = self._index_after(position_number(up_to))
             del self._log[:count]
             return count
 
     def index_blocks(self, after: int) -> list[tuple[int, bytes]]:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             return sorted((number, block) for number, (block, _) in self._index.items() if number > after)
 
     def index_parts(self, part: int, blocks: Sequence[int]) -> dict[int, bytes]:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             return {number: self._index[number][1][part] for number in blocks if number in self._index}
 
     def add_index_block(self, number: int, block: bytes, parts: Sequence[bytes]) -> bool:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             return self._index.setdefault(number, (block, parts))[0] is block
 
     def drop_index_blocks(self, below: int | None) -> None:
         """As Backend says."""
-        with self._changed:
+        with self._lock:
             self._index = {} if below is None else {n: one for n, one in self._index.items() if n >= below}
 
     def for_child(self) -> MemoryBackend:
         """As Backend says. The child goes on with a copy: the two memories part here."""
         child = copy(self)
-        child._changed = threading.Condition()
+        child._lock = InterruptibleLock()
+        child._changed = threading.Condition(child._lock)
         return child
 
     def close(self) -> None:

@@ -521,8 +521,8 @@ class SQLiteBackend:
         self._file.check()
         try:
             with self._writer as db:
-                db.execute("BEGIN IMMEDIATE")
                 try:
+                    db.execute("BEGIN IMMEDIATE")
                     yield db
                     db.execute("COMMIT")
                 except BaseException:

@@ -1,0 +1,67 @@
+"""In programs with unusual settings: all warnings are errors, no UTF-8, no assertions, a sub-interpreter."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import os
+from brain import Event, EventStream, PolicyEngine, Rule
+from brain.policy import Guard
+
+os.umask(0o077)
+engine = PolicyEngine()
+engine.add_rule(Rule(id="deletes", name="No deletion", effect="DENY", priority=1))
+print(engine.evaluate({"action": "delete"}).rule_id)
+stream = EventStream.open_sync("sqlite:///brain.db", journal="journals")
+for number in range(25):
+    stream.publish(Event(type="order.placed", source="shop_service", payload={"number": number}))
+"""
+COUNT = """
+from brain import EventStream
+with EventStream.open_sync("sqlite:///brain.db", journal="journals") as stream:
+    print(sum(1 for _ in stream.replay_sync("order.*")))
+"""
+SOURCE = Path(__file__).parents[2] / "src"
+
+
+def run(folder: Path, program: str, *options: str, **environment: str) -> str:
+    """What the program prints, on both outputs."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LC_", "LANG", "HOME"))}
+    done = subprocess.run(
+        [sys.executable, *options, "-c", program],
+        cwd=folder,
+        env={**kept, "PYTHONPATH": str(SOURCE), **environment},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def test_a_strict_program_without_utf_8_and_home_in_a_folder_with_such_a_name(tmp_path: Path) -> None:
+    folder = tmp_path / "bräin ünd"
+    folder.mkdir()
+    strict = ("-X", "dev", "-bb", "-W", "error", "-X", "warn_default_encoding")
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONOPTIMIZE": "2"}
+    assert run(folder, PROGRAM, *strict, **plain) == "deletes\n"
+    assert run(folder, COUNT) == "25\n"  # in UTF-8, and of the same stream
+    assert list((folder / "journals").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="concurrent.interpreters came with Python 3.14")
+def test_what_does_not_load_in_a_sub_interpreter_is_said(tmp_path: Path) -> None:
+    program = f"""
+from concurrent import interpreters
+try:
+    interpreters.create().exec({PROGRAM!r})
+except interpreters.ExecutionFailed as error:
+    print(error)
+"""
+    assert "run this part in the main interpreter, a thread or a process" in run(tmp_path, program)
