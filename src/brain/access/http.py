@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, status
 
+from brain.access.agents import Agents
+from brain.access.agents_http import agents_router
 from brain.access.http_models import KeyView, NewKeyBody, NewKeyView, PrincipalView, RotateBody
 from brain.access.models import Key
 from brain.access.repository import Keys, NewKey
@@ -16,6 +18,14 @@ from brain.kit.http import creates_nothing
 
 NamePath = Annotated[str, Path(max_length=64, description="The key's name.")]
 _SHOWN_ONCE = creates_nothing("a key is shown once, and its answer is kept nowhere")
+
+
+def access_routes(keys: Keys, agents: Agents) -> APIRouter:
+    """All routes of this plug-in."""
+    router = APIRouter()
+    router.include_router(access_router(keys))
+    router.include_router(agents_router(agents))
+    return router
 
 
 def access_router(keys: Keys) -> APIRouter:

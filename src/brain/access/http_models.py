@@ -75,3 +75,39 @@ class PrincipalView(BaseModel):
     how: str = Field(description="What proves it: key, session, none")
     address: str | None
     role: str | None = Field(description="Its role; null on a server without keys, where all may do all")
+
+
+class NewAgentBody(BaseModel):
+    """An agent to be registered."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"agent_id": "a1", "public_key": "JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs="}]
+        },
+    )
+
+    agent_id: str = Field(max_length=200, description="The id in its contexts", examples=["a1"])
+    public_key: str = Field(
+        max_length=1000,
+        description="Its Ed25519 public key: PEM, or the 32 bytes in base64",
+        examples=["JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs="],
+    )
+
+
+class AgentKeyView(BaseModel):
+    """A registered agent. Times are Unix seconds."""
+
+    agent_id: str
+    keyid: str = Field(description="What its signatures name the key by: the JWK thumbprint (RFC 7638)")
+    registered_at: float
+    registered_by: str | None
+    retired_at: float | None
+
+
+class AgentSessionView(BaseModel):
+    """A session that was just given."""
+
+    agent_id: str
+    session: str = Field(description="Send it as `Authorization: Bearer ...`; it counts for this agent and address")
+    expires_at: float = Field(description="When it ends, in Unix seconds")

@@ -73,7 +73,7 @@ class Keys:
             begins=secret[:8],
             created_at=now,
             agents=tuple(agents),
-            created_by=_doer(by),
+            created_by=doer(by),
             expires_at=None if lifetime is None else now + lifetime,
         )
         payload: KeyCreated = {
@@ -136,10 +136,11 @@ def _read(document: Document) -> Key:
 
 
 def _about(key: Key, by: str | None) -> AboutKey:
-    return {"name": key.name, "role": key.role.value, "by": _doer(by)}
+    return {"name": key.name, "role": key.role.value, "by": doer(by)}
 
 
-def _doer(by: str | None) -> str | None:
+def doer(by: str | None) -> str | None:
+    """Who does it: whoever acts here, where a key proves it; else who is said to."""
     who = current_principal()
     return who.name if who is not None and who.how != "none" else by
 

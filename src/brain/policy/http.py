@@ -11,7 +11,7 @@ import msgspec
 from fastapi import APIRouter, Body, Path, Query, Response, status
 
 from brain import limits
-from brain.kit.agent_scope import check_agent
+from brain.kit.agent_scope import check_agent, identified
 from brain.kit.http import creates_nothing
 from brain.kit.idempotency import request_key, token_for
 from brain.policy.analysis import analyse
@@ -92,9 +92,9 @@ def _decisions(router: APIRouter, engine: PolicyEngine) -> None:
     @router.post("/allowed-actions", response_model=list[AllowedAction], openapi_extra=_READS)
     async def allowed_actions(body: AllowedActionsBody) -> list[dict[str, str | None]]:
         """What an agent may do, of some actions on some resources; nothing is recorded."""
-        check_agent(body.agent)
+        base = identified(body.agent, check_agent(body.agent))
         targets = body.resources if body.resources is not None else [None]
-        allowed = await asyncio.to_thread(engine.allowed_actions, body.agent, body.actions, targets)
+        allowed = await asyncio.to_thread(engine.allowed_actions, base, body.actions, targets)
         return [{"action": action, "resource": resource} for action, resource in allowed]
 
     @router.post("/explain", response_model=ExplanationView, openapi_extra=_READS)
@@ -293,8 +293,7 @@ def _approvals(router: APIRouter, engine: PolicyEngine) -> None:
 def _asked(body: ContextBody) -> dict[str, Any]:
     """The context of a question. Raises Forbidden when its sender may not ask for the agent."""
     context = body.context()
-    check_agent(context)
-    return context
+    return identified(context, check_agent(context))
 
 
 def _shown(approval: Approval) -> Any:

@@ -24,6 +24,7 @@ from brain.server.correlation import Correlation
 from brain.server.headers import SafeHeaders
 from brain.server.health import Endpoints
 from brain.server.idempotency import Idempotency
+from brain.server.known_agents import KnownAgents
 from brain.server.known_keys import KnownKeys
 from brain.server.live import Live
 from brain.server.page import mount_page
@@ -32,6 +33,8 @@ from brain.server.quick import QuickAnswers
 from brain.server.request_keys import RequestKeys
 from brain.server.roles import Roles
 from brain.server.security import AccessControl, Gate, check_exposure, login_routes
+from brain.server.senders import Senders
+from brain.server.signed_requests import SignedRequests
 from brain.server.unreadable import NamesUnreadable
 from brain.settings import CoreSettings, settings_model
 from brain.store import Store
@@ -48,14 +51,20 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     check_exposure(settings)
     known = KnownKeys(store, settings.api_key.get_secret_value() if settings.api_key else None)
     known.refresh()
-    roles = Roles(settings.table(AccessSettings).rules)
+    access = settings.table(AccessSettings)
+    agents = KnownAgents(store, refuse_asserted=access.refuse_asserted)
+    agents.refresh()
+    roles = Roles(access.rules)
     if known.guarded:
         roles.check()
     live = Live(stream, settings.live_limit)
     keys = RequestKeys(store)
-    components = Components(
-        stream, store, settings, {"idempotency keys": keys.sweep_forever, "access keys": known.follow}
-    )
+    tasks = {
+        "idempotency keys": keys.sweep_forever,
+        "access keys": known.following.run,
+        "agents": agents.following.run,
+    }
+    components = Components(stream, store, settings, tasks)
 
     api = Api(with_key=known.guarded)
     endpoints = health.endpoints(stream, store, components, lambda: live.clients)
@@ -72,7 +81,8 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     app.state.live = live
     _add_own_routes(api, stream, live, components, endpoints)
     mount_page(app)
-    gate = partial(Gate, settings, stream, known, roles)
+    signed = SignedRequests(agents, store, access.urls, settings.body_limit)
+    gate = partial(Gate, settings, stream, Senders(known, signed), roles)
     _add_middleware(app, api, settings, gate, components, keys)
     return app
 

@@ -12,10 +12,7 @@ The rules, in the order they are applied to every request:
 
 from __future__ import annotations
 
-import hmac
 from functools import lru_cache
-from hashlib import sha256
-from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -28,7 +25,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from brain.access.events import REQUEST_REFUSED, RequestRefused
-from brain.access.models import Key
 from brain.charter import Principal, acting
 from brain.errors import InvalidInput
 from brain.logs import Log
@@ -36,16 +32,17 @@ from brain.server.known_keys import KnownKeys
 from brain.server.paths import Paths
 from brain.server.problems import problem
 from brain.server.roles import Roles
+from brain.server.senders import Senders
+from brain.server.sessions import COOKIE, SESSION_SECONDS, Sessions
+from brain.server.signed_requests import Proof
 from brain.settings import CoreSettings
 from brain.stream import EventStream
 from brain.stream.publisher import emit
 
 log: Log = Log("brain.server.security")
 
-COOKIE = "brain_session"
 LEAST_KEY = 22
 """How many letters an API key has at least beyond loopback: 128 random bits, in base64."""
-SESSION_SECONDS = 12 * 3600
 OPEN_PATHS = frozenset({"/", "/login", "/healthz", "/readyz", "/favicon.ico"})
 OPEN_PREFIX = "/static/"
 """Paths that need no key: the page's own files."""
@@ -79,46 +76,6 @@ def check_exposure(settings: CoreSettings) -> None:
         )
 
 
-class Sessions:
-    """Browser sessions without a table: a cookie names a key and the time of its end, with a MAC of both.
-
-    What ends the key ends its sessions.
-    """
-
-    def __init__(self, keys: KnownKeys) -> None:
-        self._keys = keys
-
-    def issue(self, digest: str) -> str:
-        """A new cookie value, for the key with this digest."""
-        end = str(int(self._keys.clock()) + SESSION_SECONDS)
-        return f"{end}.{digest[:_SIGN]}.{_mac(digest, end)}"
-
-    def digest_in(self, headers: Headers) -> str | None:
-        """The digest of the key that a session cookie of these headers was issued for; None without a valid one."""
-        try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            return None
-        return None if cookie is None else self.digest_of(cookie.value)
-
-    def digest_of(self, cookie: str) -> str | None:
-        """The digest of the key that the value was issued for; None unless it is whole and has not expired."""
-        end, _, rest = cookie.partition(".")
-        sign, _, mac = rest.partition(".")
-        digest = self._keys.by_sign(sign) if len(sign) == _SIGN else None
-        if digest is None or not hmac.compare_digest(mac.encode(errors="replace"), _mac(digest, end).encode()):
-            return None
-        return digest if end.isdecimal() and int(end) > self._keys.clock() else None
-
-
-_SIGN = 16
-"""How many letters of a key's digest a cookie shows."""
-
-
-def _mac(digest: str, end: str) -> str:
-    return hmac.new(digest.encode(), b"brain session until " + end.encode(errors="replace"), sha256).hexdigest()
-
-
 class Refusal(NamedTuple):
     """Why a request is not let in, and who tried."""
 
@@ -139,7 +96,10 @@ class AccessControl:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        found = await self._gate.admit(scope, Headers(scope=scope))
+        proof = await self._gate.senders.prove(scope, receive)
+        if proof is not None:
+            receive = proof.receive
+        found = await self._gate.admit(scope, Headers(scope=scope), proof)
         if isinstance(found, Refusal):
             self._gate.note(found, scope)
             if scope["type"] == "websocket":
@@ -155,24 +115,24 @@ class Gate:
     """Who a request is from, and whether it may be made."""
 
     def __init__(
-        self, settings: CoreSettings, stream: EventStream, keys: KnownKeys, roles: Roles, paths: Paths
+        self, settings: CoreSettings, stream: EventStream, senders: Senders, roles: Roles, paths: Paths
     ) -> None:
+        self.senders = senders
         self._stream = stream
-        self._keys = keys
-        self._sessions = Sessions(keys)
+        self._keys = senders.keys
         self._roles = roles
         self._paths = paths
         self._hosts = frozenset(name.lower() for name in settings.allowed_hosts)
         self._check_hosts = is_loopback(settings.host) or bool(self._hosts)
 
-    async def admit(self, scope: Scope, headers: Headers) -> Principal | Refusal:
-        """Who makes the request; a Refusal when it may not be made."""
+    async def admit(self, scope: Scope, headers: Headers, proof: Proof | None = None) -> Principal | Refusal:
+        """Who makes the request; a Refusal when it may not be made. `proof` is of one that is signed."""
         client, method, path = scope.get("client"), scope.get("method", "GET"), scope["path"]
         address = client[0] if client else None
-        who, fault = await self._sender(headers, address)
+        who, fault = await self.senders.sender(headers, address, proof)
         if (answer := self._foreign(scope.get("method"), headers)) is not None:
             return Refusal(answer, who, "the request comes from elsewhere", self._paths.action(method, path))
-        if not self._keys.guarded or _is_open(path):
+        if (not self._keys.guarded and fault is None) or _is_open(path):
             return who
         if self._paths.is_signed(method, path):
             return who if fault is None else Principal(name="signed sender", how="signature", address=address)
@@ -186,26 +146,6 @@ class Gate:
             fault = f"the role {who.role} of {who.name} does not allow {action}"
             return Refusal(problem(403, "Forbidden", f"{fault}; use a key of another role"), who, fault, action)
         return who
-
-    async def _sender(self, headers: Headers, address: str | None) -> tuple[Principal, str | None]:
-        """Who sends it, and why that one is not let in; None when it is."""
-        if not self._keys.guarded:
-            return Principal(name="anonymous", how="none", address=address), None
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        key: Key | None = None
-        if scheme.lower() == "bearer":
-            how, missing = "key", "the key is not known"
-            digest, key = await self._keys.token(token.strip())
-        else:
-            how, missing = "session", "there is no key"
-            digest = self._sessions.digest_in(headers) or ""
-            key = self._keys.find(digest)
-        if key is None:
-            return Principal(name="anonymous", how="none", address=address), missing
-        over = key.fault(digest, self._keys.clock())
-        if over is not None:
-            return key.principal(f"{over} {how}", address), f"the key {key.name} is {over}"
-        return key.principal(how, address), None
 
     def _foreign(self, method: str | None, headers: Headers) -> Response | None:
         host = headers.get("host", "")
@@ -224,7 +164,8 @@ class Gate:
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 403:
                 action = self._paths.action(scope.get("method", "GET"), scope["path"])
-                reason = f"{who.name} may not ask for this agent"
+                asked = "ask for this agent" if action == "brain.evaluate" else "do this"
+                reason = f"{who.name} may not {asked}"
                 self.note(Refusal(Response(status_code=403), who, reason, action), scope)
             await send(message)
 
