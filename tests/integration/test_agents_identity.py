@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver, algorithms
 from pydantic import SecretStr
+from typer import Typer
 from typer.testing import CliRunner
 
-from brain.access.agents_commands import app as commands
+from brain.access.agents_commands import session as session_command
 from brain.access.http_signatures import Asked, key_id, signed_headers
 from brain.access.repository import Keys
 from brain.access.settings import AccessSettings
@@ -209,7 +210,9 @@ async def test_a_hundred_forgeries_and_a_hundred_replays_are_refused_each_with_o
 async def test_a_session_costs_no_signature_and_ends_with_the_agent(served: Served) -> None:
     pem = served.folder / "a1.pem"
     pem.write_bytes(served.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    run = await asyncio.to_thread(CliRunner().invoke, commands, ["session", served.url, "--key", str(pem)])
+    command = Typer()
+    command.command()(session_command)
+    run = await asyncio.to_thread(CliRunner().invoke, command, [served.url, "--key", str(pem)])
     assert run.exit_code == 0, run.output
     session = {"Authorization": f"Bearer {run.output.strip()}"}
     answer = await served.client.post(EVALUATE, content=BODY, headers={**session, "content-type": "application/json"})

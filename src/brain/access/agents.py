@@ -73,7 +73,7 @@ class Agents:
         """The agent's key and sessions no longer count. Raises NotFound; nothing happens a second time."""
         document = self._store.get(COLLECTION, agent_id) if agent_id else None
         if document is None:
-            raise NotFound(f"there is no agent {agent_id[:100]!r}; `brain agents list` lists them")
+            raise NotFound(f"there is no agent {agent_id[:100]!r}; `brain agents registered` lists them")
         agent = _read(document)
         if agent.retired_at is not None:
             return agent

@@ -1,4 +1,4 @@
-"""`brain agents`: register, list and retire agents that prove who they are, and get a session as one."""
+"""`brain agents register|registered|retire|session`: agents that prove who they are by a key of their own."""
 
 from __future__ import annotations
 
@@ -17,12 +17,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-app: typer.Typer = typer.Typer(no_args_is_help=True, help="Agents that prove who they are by a key of their own.")
-
 AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id, as in its contexts.")]
 
 
-@app.command()
 def register(
     agent: AgentArgument,
     public_key: Annotated[
@@ -55,8 +52,7 @@ def register(
         typer.echo(f"{found.id} is registered, key id {found.keyid}")
 
 
-@app.command("list")
-def list_agents(as_json: JsonOption = False, stream: StreamOption = None) -> None:
+def registered(as_json: JsonOption = False, stream: StreamOption = None) -> None:
     """All registered agents, by id."""
     found = _with_agents(stream, lambda agents: agents.list())
     if as_json:
@@ -68,14 +64,12 @@ def list_agents(as_json: JsonOption = False, stream: StreamOption = None) -> Non
         typer.echo("no agents; register one with: brain agents register AGENT --out AGENT.pem")
 
 
-@app.command()
 def retire(agent: AgentArgument, stream: StreamOption = None) -> None:
     """End an agent's key and sessions. Servers see it within two seconds."""
     found = _with_agents(stream, lambda agents: agents.retire(agent, by=user()))
     typer.echo(f"{found.id} is retired")
 
 
-@app.command()
 def session(
     url: Annotated[str, typer.Argument(metavar="URL", help="The server, such as http://127.0.0.1:8765.")],
     key: Annotated[Path, typer.Option(help="The file of the agent's private key (PEM).")],

@@ -57,7 +57,7 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     roles = Roles(access.rules)
     if known.guarded:
         roles.check()
-    live = Live(stream, settings.live_limit)
+    live = Live(stream, settings.live_limit, access.followers)
     keys = RequestKeys(store)
     tasks = {
         "idempotency keys": keys.sweep_forever,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from ipaddress import ip_address
+from math import ceil
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,12 +26,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from brain.access.events import REQUEST_REFUSED, RequestRefused
+from brain.access.settings import AccessSettings
 from brain.charter import Principal, acting
 from brain.errors import InvalidInput
 from brain.logs import Log
+from brain.server.costly import Costly
 from brain.server.known_keys import KnownKeys
 from brain.server.paths import Paths
 from brain.server.problems import problem
+from brain.server.rate_limits import RateLimits, sender_name
 from brain.server.roles import Roles
 from brain.server.senders import Senders
 from brain.server.sessions import COOKIE, SESSION_SECONDS, Sessions
@@ -100,15 +104,22 @@ class AccessControl:
         if proof is not None:
             receive = proof.receive
         found = await self._gate.admit(scope, Headers(scope=scope), proof)
-        if isinstance(found, Refusal):
-            self._gate.note(found, scope)
+        refused = self._gate.refused(found, scope) if isinstance(found, Refusal) else self._gate.limited(found, scope)
+        if refused is not None:
             if scope["type"] == "websocket":
-                await WebSocket(scope, receive, send).send_denial_response(found.answer)
+                await WebSocket(scope, receive, send).send_denial_response(refused)
             else:
-                await found.answer(scope, receive, send)
+                await refused(scope, receive, send)
             return
+        assert isinstance(found, Principal)
+        if found.agents is not None:
+            send = self._gate.watched(found, scope, send)
         with acting(found):
-            await self._app(scope, receive, send if found.agents is None else self._gate.watched(found, scope, send))
+            if self._gate.costly.is_costly(scope["path"]):
+                async with self._gate.costly.turn(sender_name(found)):
+                    await self._app(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
 
 
 class Gate:
@@ -120,6 +131,8 @@ class Gate:
         self.senders = senders
         self._stream = stream
         self._keys = senders.keys
+        self._limits = RateLimits(settings.table(AccessSettings))
+        self.costly: Costly = Costly()
         self._roles = roles
         self._paths = paths
         self._hosts = frozenset(name.lower() for name in settings.allowed_hosts)
@@ -158,6 +171,27 @@ class Gate:
             return problem(403, "Forbidden", "the request comes from a page of another origin")
         return None
 
+    def refused(self, refusal: Refusal, scope: Scope) -> Response:
+        """The answer to a refused request, which is noted; beyond the limit of refusals it is only answered."""
+        wait = self._limits.wait_of_refusal(refusal.who.address)
+        if wait > 0:
+            return _too_many("refusals", wait)
+        self.note(refusal, scope)
+        return refusal.answer
+
+    def limited(self, who: Principal, scope: Scope) -> Response | None:
+        """The answer to a request beyond a limit of its sender; None for one within."""
+        path = scope["path"]
+        kind = self._limits.kind(scope.get("method", "POST"), path)
+        if kind is None:
+            return None
+        wait = self._limits.wait(kind, who)
+        if wait == 0.0 and (not self.costly.is_costly(path) or self.costly.has_room(sender_name(who))):
+            return None
+        what = kind if wait > 0 else "searches at the same time"
+        log.warning("request beyond a limit", of=what, path=path[:200], client=who.address, principal=who.name)
+        return _too_many(what, wait or 1.0)
+
     def watched(self, who: Principal, scope: Scope, send: Send) -> Send:
         """`send` that notes when a route refuses what `who` asks, as for an agent of others."""
 
@@ -188,6 +222,13 @@ class Gate:
     def _host_known(self, host: str) -> bool:
         name = _name_in(host)
         return is_loopback(name) or name in self._hosts
+
+
+def _too_many(what: str, wait: float) -> Response:
+    detail = f"there were too many {what} of this sender; wait, or see the limits in docs/identity.md"
+    answer = problem(429, "Too Many Requests", detail)
+    answer.headers["Retry-After"] = str(ceil(wait))
+    return answer
 
 
 @lru_cache(maxsize=1024)
