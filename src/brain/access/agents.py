@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 from base64 import b64decode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +15,7 @@ from brain.access.agent_models import Agent
 from brain.access.events import AGENT_REGISTERED, AGENT_RETIRED, AboutAgent
 from brain.access.http_signatures import key_id
 from brain.access.repository import doer
+from brain.access.uses import last_uses
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.store import Document, DocumentChange, Store
 from brain.stream.announcer import EventDraft, write_announced
@@ -42,6 +43,10 @@ class Agents:
     def list(self) -> list[Agent]:
         """All agents, those that are retired too, by id."""
         return read_agents(self._store.scan(COLLECTION))
+
+    def last_uses(self) -> Mapping[str, float]:
+        """When each agent last proved itself, in Unix seconds, by its id; those that never did are left out."""
+        return {name[6:]: at for name, at in last_uses(self._store).items() if name.startswith("agent ")}
 
     def register(self, agent_id: str, public_key: str, by: str | None = None) -> Agent:
         """Register an agent under the key, given as PEM or as its 32 bytes in base64; a retired id may be used again.

@@ -28,7 +28,8 @@ def agents_router(agents: Agents) -> APIRouter:
 
     @router.get("/access/agents", response_model=list[AgentKeyView], summary="All registered agents, by id")
     async def list_agents() -> list[dict[str, Any]]:
-        return [_view(agent) for agent in await asyncio.to_thread(agents.list)]
+        found, uses = await asyncio.to_thread(lambda: (agents.list(), agents.last_uses()))
+        return [{**_view(agent), "last_used_at": uses.get(agent.id)} for agent in found]
 
     @router.post(
         "/access/agents",
@@ -66,4 +67,5 @@ def agents_router(agents: Agents) -> APIRouter:
 
 
 def _view(agent: Any) -> dict[str, Any]:
-    return {name: getattr(agent, "id" if name == "agent_id" else name) for name in AgentKeyView.model_fields}
+    names = ("keyid", "registered_at", "registered_by", "retired_at")
+    return {"agent_id": agent.id, **{name: getattr(agent, name) for name in names}}

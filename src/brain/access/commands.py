@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -55,12 +55,12 @@ def new(
 @app.command("list")
 def list_keys(as_json: JsonOption = False, stream: StreamOption = None) -> None:
     """All keys, by name; the keys themselves are kept nowhere."""
-    found = _with_keys(stream, lambda keys: keys.list())
+    found, uses = _with_keys(stream, lambda keys: (keys.list(), keys.last_uses()))
     if as_json:
-        print_json_array(_row(key) for key in found)
+        print_json_array({**_row(key), "last_used_at": uses.get(key.name)} for key in found)
         return
     for key in found:
-        typer.echo(f"{key.name}  {key.role.value}  {key.kind}  {key.begins}...  {_state(key)}")
+        typer.echo(f"{key.name}  {key.role.value}  {key.kind}  {key.begins}...  {_state(key)}  {_used(uses, key)}")
     if not found:
         typer.echo("no keys; make one with: brain keys new NAME --role viewer")
 
@@ -127,6 +127,11 @@ def _row(key: Key) -> dict[str, Any]:
 
     shown = msgspec.to_builtins(key)
     return {name: value for name, value in shown.items() if name not in ("digest", "former")}
+
+
+def _used(uses: Mapping[str, float], key: Key) -> str:
+    at = uses.get(key.name)
+    return "never used" if at is None else f"used {max(0.0, time.time() - at) / 3600:.1f} hours ago"
 
 
 def _state(key: Key) -> str:

@@ -40,7 +40,8 @@ def access_router(keys: Keys) -> APIRouter:
 
     @router.get("/keys", response_model=list[KeyView], summary="All keys, by name")
     async def list_keys() -> list[dict[str, Any]]:
-        return [_view(key) for key in await asyncio.to_thread(keys.list)]
+        found, uses = await asyncio.to_thread(lambda: (keys.list(), keys.last_uses()))
+        return [{**_view(key), "last_used_at": uses.get(key.name)} for key in found]
 
     @router.post(
         "/keys",
@@ -75,7 +76,7 @@ def access_router(keys: Keys) -> APIRouter:
 
 
 def _view(key: Key) -> dict[str, Any]:
-    return {name: getattr(key, name) for name in KeyView.model_fields}
+    return {name: getattr(key, name) for name in KeyView.model_fields if name != "last_used_at"}
 
 
 def _shown(made: NewKey) -> dict[str, Any]:

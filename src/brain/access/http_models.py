@@ -59,6 +59,7 @@ class KeyView(BaseModel):
     created_by: str | None
     expires_at: float | None
     revoked_at: float | None
+    last_used_at: float | None = Field(default=None, description="About when it was last used, to the minute")
 
 
 class NewKeyView(KeyView):
@@ -103,6 +104,7 @@ class AgentKeyView(BaseModel):
     registered_at: float
     registered_by: str | None
     retired_at: float | None
+    last_used_at: float | None = Field(default=None, description="About when it last proved itself, to the minute")
 
 
 class AgentSessionView(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,6 +13,7 @@ from brain import limits
 from brain.access.events import KEY_CREATED, KEY_REVOKED, KEY_ROTATED, AboutKey, KeyCreated, KeyRotated
 from brain.access.key_form import digest_of, new_key
 from brain.access.models import Former, Key, Role
+from brain.access.uses import last_uses
 from brain.charter import current_principal
 from brain.charter.principal import Kind
 from brain.errors import Conflict, InvalidInput, NotFound
@@ -45,6 +46,10 @@ class Keys:
     def list(self) -> list[Key]:
         """All keys, those that are over too, by name."""
         return [_read(document) for document in self._store.scan(COLLECTION)]
+
+    def last_uses(self) -> Mapping[str, float]:
+        """When each key was last used, in Unix seconds, by its name; those never used are left out."""
+        return {name[4:]: at for name, at in last_uses(self._store).items() if name.startswith("key ")}
 
     def new(
         self,

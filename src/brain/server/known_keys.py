@@ -8,6 +8,7 @@ from collections.abc import Callable
 from brain.access.key_form import digest_of, is_well_formed
 from brain.access.models import Key, Role
 from brain.access.repository import COLLECTION, read_keys
+from brain.access.uses import Uses
 from brain.charter.principal import SHARED_KEY
 from brain.server.following import Following
 from brain.store import START, Mark, Store
@@ -30,6 +31,7 @@ class KnownKeys:
                 name=FROM_SETTINGS, kind="service", role=Role.ADMIN, digest=digest, begins="", created_at=0.0
             )
         self._by_digest = dict(self._own)
+        self.uses: Uses = Uses(store, clock)
         self.following: Following = Following("keys", self.refresh)
 
     @property
@@ -46,7 +48,8 @@ class KnownKeys:
         return next((digest for digest in self._by_digest if digest.startswith(sign)), None)
 
     def refresh(self) -> None:
-        """Read the keys again if they have changed. Blocks. Raises Unavailable."""
+        """Write when keys were used, and read the keys again if they have changed. Blocks. Raises Unavailable."""
+        self.uses.flush()
         if self._store is None or self._store.mark(COLLECTION) == self._mark:
             return
         read = self._store.read(COLLECTION)

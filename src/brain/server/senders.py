@@ -34,6 +34,8 @@ class Senders:
         Whoever sends a signature that does not count is named by the key that is sent along, and else by nothing.
         """
         if proof is not None and proof.who is not None:
+            if proof.fault is None:
+                self.keys.uses.note(f"agent {proof.who.name}")
             return proof.who, proof.fault
         who, fault = await self._bearer(headers, address)
         return self._agents.bounded(who), fault if proof is None else proof.fault
@@ -43,6 +45,8 @@ class Senders:
         is_bearer = scheme.lower() == "bearer"
         if is_bearer and token.startswith(AGENT_SESSION):
             agent, fault = self._agents.by_session(token.strip(), address)
+            if fault is None and agent is not None:
+                self.keys.uses.note(f"agent {agent.name}")
             return agent or _nobody(address), fault
         if not self.keys.guarded:
             return _nobody(address), None
@@ -59,6 +63,7 @@ class Senders:
         over = key.fault(digest, self.keys.clock())
         if over is not None:
             return key.principal(f"{over} {how}", address), f"the key {key.name} is {over}"
+        self.keys.uses.note(key.use)
         return key.principal(how, address), None
 
 

@@ -25,6 +25,7 @@ LOGGED_CHANGES = 100
 UNFOLLOWED = frozenset(
     {
         "access.nonces",
+        "access.uses",
         "events.outbox",
         "http.idempotency",
         "http.idempotency.started",
