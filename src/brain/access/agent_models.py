@@ -7,6 +7,11 @@ import msgspec
 from brain.access.models import Role
 from brain.charter import Principal
 
+SIGNATURE = "signature"
+"""How a principal is proven by a signature of an agent's key; sessions are given for it alone."""
+HANDSHAKE = "/api/agents/session"
+"""Where a signed request is given a session."""
+
 
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
     """An agent that proves its requests by a key of its own; the private key is the agent's alone."""

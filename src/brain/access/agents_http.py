@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, status
 
+from brain.access.agent_models import SIGNATURE
 from brain.access.agent_sessions import issue
 from brain.access.agents import Agents
 from brain.access.http_models import AgentKeyView, AgentSessionView, NewAgentBody
@@ -16,8 +17,6 @@ from brain.errors import Forbidden
 from brain.kit.http import creates_nothing
 
 AgentIdPath = Annotated[str, Path(max_length=200, description="The agent's id.")]
-SIGNATURE = "signature"
-"""How a principal is proven by a signature of an agent's key; sessions are given for it alone."""
 _NO_KEY = creates_nothing("a session is given for one signature, and its answer is kept nowhere")
 _REGISTERS = creates_nothing("an agent is registered once; a second time is a conflict")
 

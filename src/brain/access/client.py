@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from brain.access.agent_models import HANDSHAKE
 from brain.access.http_signatures import Asked, signed_headers
 from brain.access.private_keys import read_private_key
 from brain.errors import InvalidInput, Unavailable
 from brain.extras import needs
-
-HANDSHAKE = "/api/agents/session"
 
 
 def open_session(url: str, key_file: Path) -> dict[str, Any]:

@@ -113,3 +113,20 @@ class AgentSessionView(BaseModel):
     agent_id: str
     session: str = Field(description="Send it as `Authorization: Bearer ...`; it counts for this agent and address")
     expires_at: float = Field(description="When it ends, in Unix seconds")
+
+
+class SessionView(BaseModel):
+    """A session of a person. Times are Unix seconds."""
+
+    name: str
+    subject: str = Field(description="Whom the provider means: the claim sub")
+    role: str
+    begun_at: float
+    seen_at: float = Field(description="When it was last seen, to the minute")
+    ends_at: float
+
+
+class EndedView(BaseModel):
+    """What was ended."""
+
+    ended: int = Field(description="How many sessions there were")

@@ -206,6 +206,8 @@ _ROUTES: Mapping[str, tuple[str, ...]] = {
         "GET /api/access/agents",
         "POST /api/access/agents",
         "DELETE /api/access/agents/{agent_id}",
+        "GET /api/access/sessions",
+        "DELETE /api/access/sessions/{name}",
         "GET /api/access/keys",
         "POST /api/access/keys",
         "DELETE /api/access/keys/{name}",

@@ -15,6 +15,7 @@ from functools import partial
 from starlette.applications import Starlette
 
 from brain.access.settings import AccessSettings
+from brain.extras import require_extras
 from brain.plugins import Routes
 from brain.server import health, problems
 from brain.server.api import Api, PreparesApi, ServesApi
@@ -29,6 +30,7 @@ from brain.server.known_keys import KnownKeys
 from brain.server.live import Live
 from brain.server.page import mount_page
 from brain.server.paths import KnownParameters, Paths
+from brain.server.people import KnownPeople
 from brain.server.quick import QuickAnswers
 from brain.server.request_keys import RequestKeys
 from brain.server.roles import Roles
@@ -54,8 +56,11 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     access = settings.table(AccessSettings)
     agents = KnownAgents(store, refuse_asserted=access.refuse_asserted)
     agents.refresh()
+    people = KnownPeople(store, access.oidc, access.urls)
+    if people.is_on:
+        require_extras("people by OpenID Connect", "connectors", "oidc")
     roles = Roles(access.rules)
-    if known.guarded:
+    if known.guarded or people.is_on:
         roles.check()
     live = Live(stream, settings.live_limit, access.followers)
     keys = RequestKeys(store)
@@ -64,9 +69,11 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
         "access keys": known.following.run,
         "agents": agents.following.run,
     }
+    if people.is_on:
+        tasks["people"] = people.sweep
     components = Components(stream, store, settings, tasks)
 
-    api = Api(with_key=known.guarded)
+    api = Api(with_key=known.guarded or people.is_on)
     endpoints = health.endpoints(stream, store, components, lambda: live.clients)
 
     @asynccontextmanager
@@ -77,12 +84,12 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
             finally:
                 live.close()
 
-    app = Starlette(routes=[*endpoints.routes(), *login_routes(known)], lifespan=lifespan)
+    app = Starlette(routes=[*endpoints.routes(), *login_routes(known, people)], lifespan=lifespan)
     app.state.live = live
     _add_own_routes(api, stream, live, components, endpoints)
     mount_page(app)
     signed = SignedRequests(agents, store, access.urls, settings.body_limit)
-    gate = partial(Gate, settings, stream, Senders(known, signed), roles)
+    gate = partial(Gate, settings, stream, Senders(known, signed, people), roles)
     _add_middleware(app, api, settings, gate, components, keys)
     return app
 

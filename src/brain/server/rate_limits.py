@@ -80,9 +80,11 @@ class RateLimits:
         """The class of a route; None for one that is not limited."""
         if path in _DECIDING:
             return DECIDE
+        if (path == "/login" and method == "POST") or path.startswith("/oidc/"):
+            return LOG_IN
         if method in ("GET", "HEAD", "OPTIONS"):
             return None if path in _FREE else READ
-        return LOG_IN if path == "/login" else CHANGE
+        return CHANGE
 
     def wait(self, kind: str, who: Principal) -> float:
         """Take one for a request; 0.0 when there was one, else the seconds until there is."""

@@ -33,6 +33,7 @@ from brain.logs import Log
 from brain.server.costly import Costly
 from brain.server.known_keys import KnownKeys
 from brain.server.paths import Paths
+from brain.server.people import CALLBACK, LOGIN, KnownPeople
 from brain.server.problems import problem
 from brain.server.rate_limits import RateLimits, sender_name
 from brain.server.roles import Roles
@@ -47,7 +48,7 @@ log: Log = Log("brain.server.security")
 
 LEAST_KEY = 22
 """How many letters an API key has at least beyond loopback: 128 random bits, in base64."""
-OPEN_PATHS = frozenset({"/", "/login", "/healthz", "/readyz", "/favicon.ico"})
+OPEN_PATHS = frozenset({"/", "/login", LOGIN, CALLBACK, "/healthz", "/readyz", "/favicon.ico"})
 OPEN_PREFIX = "/static/"
 """Paths that need no key: the page's own files."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -130,7 +131,6 @@ class Gate:
     ) -> None:
         self.senders = senders
         self._stream = stream
-        self._keys = senders.keys
         self._limits = RateLimits(settings.table(AccessSettings))
         self.costly: Costly = Costly()
         self._roles = roles
@@ -143,9 +143,9 @@ class Gate:
         client, method, path = scope.get("client"), scope.get("method", "GET"), scope["path"]
         address = client[0] if client else None
         who, fault = await self.senders.sender(headers, address, proof)
-        if (answer := self._foreign(scope.get("method"), headers)) is not None:
+        if (answer := self._foreign(scope.get("method"), path, headers)) is not None:
             return Refusal(answer, who, "the request comes from elsewhere", self._paths.action(method, path))
-        if (not self._keys.guarded and fault is None) or _is_open(path):
+        if (not self.senders.guarded and fault is None) or _is_open(path):
             return who
         if self._paths.is_signed(method, path):
             return who if fault is None else Principal(name="signed sender", how="signature", address=address)
@@ -160,14 +160,14 @@ class Gate:
             return Refusal(problem(403, "Forbidden", f"{fault}; use a key of another role"), who, fault, action)
         return who
 
-    def _foreign(self, method: str | None, headers: Headers) -> Response | None:
+    def _foreign(self, method: str | None, path: str, headers: Headers) -> Response | None:
         host = headers.get("host", "")
         if self._check_hosts and not self._host_known(host):
             return problem(
                 421, "Unknown host", "the Host header does not name this server; add the name to BRAIN_ALLOWED_HOSTS"
             )
         # A page of another site may open a WebSocket here, and read what comes: there is no CORS for them.
-        if method not in _SAFE_METHODS and _from_elsewhere(headers, host):
+        if (method not in _SAFE_METHODS or path.startswith("/api/")) and _from_elsewhere(headers, host):
             return problem(403, "Forbidden", "the request comes from a page of another origin")
         return None
 
@@ -261,13 +261,14 @@ _FORM = """<!doctype html>
 """
 
 
-def login_routes(keys: KnownKeys) -> list[Route]:
+def login_routes(keys: KnownKeys, people: KnownPeople) -> list[Route]:
     """`/login`: a form that works without scripts, and gives a session cookie; `/logout` deletes the cookie."""
 
     sessions = Sessions(keys)
 
     async def show(request: Request) -> Response:
-        return Response(_FORM.format(note=""), media_type="text/html")
+        note = f'<p><a href="{LOGIN}">Log in by OpenID Connect</a></p>' if people.is_on else ""
+        return Response(_FORM.format(note=note), media_type="text/html")
 
     async def log_in(request: Request) -> Response:
         given = parse_qs((await request.body()).decode(errors="replace")).get("key", [""])[0]
@@ -289,6 +290,8 @@ def login_routes(keys: KnownKeys) -> list[Route]:
         return answer
 
     async def log_out(request: Request) -> Response:
+        if people.is_on:
+            await people.log_out(request.headers)
         answer = RedirectResponse("/login", 303)
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return answer
@@ -297,4 +300,5 @@ def login_routes(keys: KnownKeys) -> list[Route]:
         Route("/login", show, methods=["GET"]),
         Route("/login", log_in, methods=["POST"]),
         Route("/logout", log_out, methods=["POST"]),
+        *(people.routes() if people.is_on else ()),
     ]

@@ -9,6 +9,7 @@ from brain.access.agent_sessions import PREFIX as AGENT_SESSION
 from brain.access.models import Key
 from brain.charter import Principal
 from brain.server.known_keys import KnownKeys
+from brain.server.people import KnownPeople
 from brain.server.sessions import Sessions
 from brain.server.signed_requests import Proof, SignedRequests, is_signed
 
@@ -16,11 +17,17 @@ from brain.server.signed_requests import Proof, SignedRequests, is_signed
 class Senders:
     """Knows the senders of one server."""
 
-    def __init__(self, keys: KnownKeys, signed: SignedRequests) -> None:
+    def __init__(self, keys: KnownKeys, signed: SignedRequests, people: KnownPeople) -> None:
         self.keys = keys
+        self._people = people
         self._agents = signed.agents
         self._signed = signed
         self._sessions = Sessions(keys)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether requests need a sender: there is a key, or was one, or a provider knows people."""
+        return self._people.is_on or self.keys.guarded
 
     async def prove(self, scope: Scope, receive: Receive) -> Proof | None:
         """What the signature of a request proves; None for one that has none."""
@@ -48,7 +55,7 @@ class Senders:
             if fault is None and agent is not None:
                 self.keys.uses.note(f"agent {agent.name}")
             return agent or _nobody(address), fault
-        if not self.keys.guarded:
+        if not self.guarded:
             return _nobody(address), None
         key: Key | None = None
         if is_bearer:
@@ -56,6 +63,8 @@ class Senders:
             digest, key = await self.keys.token(token.strip())
         else:
             how, missing = "session", "there is no key"
+            if self._people.is_on and (person := await self._people.who(headers, address)) is not None:
+                return person, None
             digest = self._sessions.digest_in(headers) or ""
             key = self.keys.find(digest)
         if key is None:

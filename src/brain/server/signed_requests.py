@@ -9,9 +9,7 @@ from typing import NamedTuple
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
-from brain.access.agent_models import Agent
-from brain.access.agents_http import SIGNATURE
-from brain.access.client import HANDSHAKE
+from brain.access.agent_models import HANDSHAKE, SIGNATURE, Agent
 from brain.access.http_signatures import (
     Asked,
     Fault,

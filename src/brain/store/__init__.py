@@ -24,7 +24,9 @@ LOGGED_CHANGES = 100
 
 UNFOLLOWED = frozenset(
     {
+        "access.logins",
         "access.nonces",
+        "access.sessions",
         "access.uses",
         "events.outbox",
         "http.idempotency",
