@@ -14,7 +14,7 @@ from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 from oidc_provider_mock import User, run_server_in_thread
 
 from brain.access.models import Role
-from brain.access.oidc import AGAIN_SECONDS, Issuer, Refused
+from brain.access.oidc import AGAIN_SECONDS, Issuer, LoginRefused
 from brain.access.people import People
 from brain.access.settings import AccessSettings, OidcSettings
 from brain.errors import InvalidInput, Unavailable
@@ -151,7 +151,7 @@ async def test_sessions_end_when_idle_and_in_any_case() -> None:
     clock.advance(601)
     people.sweep()
     for bad in ({"sub": "1"}, {"sub": "1", "email": "BRAIN_API_KEY"}, {**claims, "email_verified": False}):
-        with pytest.raises(Refused):
+        with pytest.raises(LoginRefused):
             people.open(bad)
 
 
@@ -192,7 +192,7 @@ class Provider:
     async def counts(self, token: str) -> bool:
         try:
             await self.issuer._verified(token, "n")
-        except Refused:
+        except LoginRefused:
             return False
         return True
 
@@ -243,7 +243,7 @@ async def test_what_an_id_token_must_say(monkeypatch: pytest.MonkeyPatch) -> Non
     stranger = ECKey.generate_key("P-256", {"kid": "k1"})
     assert not await provider.counts(provider.token(key=stranger))
     await provider.issuer.check_answer("https://id.example")
-    with pytest.raises(Refused):
+    with pytest.raises(LoginRefused):
         await provider.issuer.check_answer("https://evil.example")
 
 

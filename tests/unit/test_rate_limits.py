@@ -14,13 +14,13 @@ from brain.charter import Principal
 from brain.logs import KIND_LINES, KIND_SECONDS, _EachKind, _StandardError
 from brain.server.costly import AT_ONCE, WAITING, Costly
 from brain.server.nonces import PER_KEY, Nonces
-from brain.server.rate_limits import CHANGE, DECIDE, LOG_IN, READ, Buckets, Rate, RateLimits, network_of
+from brain.server.rate_limits import CHANGE, DECIDE, LOG_IN, READ, Buckets, RateLimits, SenderRate, network_of
 from support.clock import Clock
 
 
 def test_a_bucket_lets_through_its_burst_and_then_its_rate() -> None:
     clock = Clock(100.0)
-    buckets = Buckets(Rate(2.0, 4.0), clock)
+    buckets = Buckets(SenderRate(2.0, 4.0), clock)
     assert [buckets.take("a") for _ in range(4)] == [0.0] * 4
     assert buckets.take("a") == pytest.approx(0.5)
     assert buckets.take("b") == 0.0, "others have their own"
@@ -31,7 +31,7 @@ def test_a_bucket_lets_through_its_burst_and_then_its_rate() -> None:
 
 def test_without_room_new_senders_share_a_bucket_and_nobody_is_forgotten_early() -> None:
     clock = Clock(100.0)
-    buckets = Buckets(Rate(1.0, 1.0), clock, most=2)
+    buckets = Buckets(SenderRate(1.0, 1.0), clock, most=2)
     assert [buckets.take(name) for name in "ab"] == [0.0, 0.0]
     assert buckets.take("c") == 0.0
     assert buckets.take("d") > 0.0, "c and d share one"

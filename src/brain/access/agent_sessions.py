@@ -16,7 +16,7 @@ SECONDS = 600
 """How long a session lasts."""
 
 
-class Session(NamedTuple):
+class AgentSession(NamedTuple):
     """A session whose MAC fits."""
 
     end: int
@@ -29,14 +29,14 @@ def issue(secret: bytes, keyid: str, address: str | None, now: float) -> tuple[s
     return f"{PREFIX}{end}.{keyid}.{_mac(secret, str(end), keyid, address)}", end
 
 
-def opened(secret: bytes, token: str, address: str | None) -> Session | None:
+def opened(secret: bytes, token: str, address: str | None) -> AgentSession | None:
     """The session; None unless it is whole and from this address. The caller looks at its end."""
     end, _, rest = token[len(PREFIX) :].partition(".")
     keyid, _, mac = rest.partition(".")
     if not end.isdecimal() or len(end) > 12:
         return None
     fits = hmac.compare_digest(mac.encode(errors="replace"), _mac(secret, end, keyid, address).encode())
-    return Session(int(end), keyid) if fits else None
+    return AgentSession(int(end), keyid) if fits else None
 
 
 def _mac(secret: bytes, end: str, keyid: str, address: str | None) -> str:

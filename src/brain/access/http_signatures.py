@@ -33,7 +33,7 @@ _DIGEST = re.compile(r"(sha-256|sha-512)=:([A-Za-z0-9+/]+=*):")
 _HASHES = {"sha-256": sha256, "sha-512": sha512}
 
 
-class Fault(InvalidInput):
+class SignatureFault(InvalidInput):
     """Why a signature does not count."""
 
     title = "The signature does not count"
@@ -64,58 +64,58 @@ class Asked(NamedTuple):
 
 
 def read_signature(headers: Mapping[str, str]) -> Signature:
-    """The signature of a request with these headers. Raises Fault for one that does not keep to the profile."""
+    """The signature of a request with these headers. Raises SignatureFault for one that does not keep to the profile."""
     given, value = headers.get("signature-input", ""), headers.get("signature", "")
     named = _MEMBER.fullmatch(given) if len(given) <= MOST else None
     signed = _SIGNATURE.fullmatch(value)
     if named is None or signed is None or named[1] != signed[1]:
-        raise Fault("the signature is not one of the profile: a single one, of Ed25519, with plain components")
+        raise SignatureFault("the signature is not one of the profile: a single one, of Ed25519, with plain components")
     found = _PARAMETER.findall(named[4])
     parameters = {name: text.strip('"') for name, text in found}
     covered = named[3].replace('"', "").split(" ")
     if len(parameters) != len(found) or len(set(covered)) != len(covered):
-        raise Fault("the signature names a parameter or component twice")
+        raise SignatureFault("the signature names a parameter or component twice")
     if parameters.get("alg", "ed25519") != "ed25519":
-        raise Fault("the signature's alg is not ed25519")
+        raise SignatureFault("the signature's alg is not ed25519")
     keyid, nonce, created = (parameters.get(name, "") for name in ("keyid", "nonce", "created"))
     if not keyid or not 8 <= len(nonce) <= 128 or not created.isdecimal():
-        raise Fault("the signature lacks keyid, created, or a nonce of 8 to 128 letters")
+        raise SignatureFault("the signature lacks keyid, created, or a nonce of 8 to 128 letters")
     needed = {"@method", "@target-uri"}
     if not needed <= set(covered):
-        raise Fault("the signature does not cover @method and @target-uri")
+        raise SignatureFault("the signature does not cover @method and @target-uri")
     expires = parameters.get("expires")
     if expires is not None and not expires.isdecimal():
-        raise Fault("the signature's expires is not a time")
+        raise SignatureFault("the signature's expires is not a time")
     until = None if expires is None else int(expires)
     return Signature(covered, named[2], keyid, nonce, int(created), until, b64decode(signed[2]))
 
 
 def check_time(signature: Signature, now: float) -> None:
-    """Raises Fault when it was made too long ago, or ahead of our time, or has expired."""
+    """Raises SignatureFault when it was made too long ago, or ahead of our time, or has expired."""
     if abs(now - signature.created) > SECONDS or (signature.expires is not None and now >= signature.expires):
-        raise Fault(f"the signature's time is not within {SECONDS} s of ours")
+        raise SignatureFault(f"the signature's time is not within {SECONDS} s of ours")
 
 
 def check_signature(signature: Signature, asked: Asked, key: Ed25519PublicKey) -> None:
-    """Raises Fault unless the key made the signature for this request. The body is not looked at (`check_body`)."""
+    """Raises SignatureFault unless the key made the signature for this request. The body is not looked at (`check_body`)."""
     from cryptography.exceptions import InvalidSignature
 
     try:
         key.verify(signature.value, _base(signature.covered, signature.text, asked))
     except InvalidSignature:
-        raise Fault("the signature does not fit the request and the key") from None
+        raise SignatureFault("the signature does not fit the request and the key") from None
 
 
 def check_body(signature: Signature, digest: str | None, body: bytes) -> None:
-    """Raises Fault unless the covered `Content-Digest` is that of the body. Without a body none is needed."""
+    """Raises SignatureFault unless the covered `Content-Digest` is that of the body. Without a body none is needed."""
     if "content-digest" not in signature.covered:
         if body:
-            raise Fault("the signature does not cover the content-digest of the body")
+            raise SignatureFault("the signature does not cover the content-digest of the body")
         return
     members = [_DIGEST.fullmatch(part.strip()) for part in (digest or "").split(",")]
     known = [found for found in members if found is not None]
     if not known or any(b64encode(_HASHES[one[1]](body).digest()).decode() != one[2] for one in known):
-        raise Fault("the content-digest is not that of the body")
+        raise SignatureFault("the content-digest is not that of the body")
 
 
 def key_id(public_key: bytes) -> str:
@@ -148,7 +148,7 @@ def _component(name: str, asked: Asked) -> str:
     if not name.startswith("@"):
         value = asked.headers.get(name)
         if value is None:
-            raise Fault(f"the signature covers the header {name[:50]}, which is not there")
+            raise SignatureFault(f"the signature covers the header {name[:50]}, which is not there")
         return value
     query = f"?{asked.query}"
     scheme, _, authority = asked.base.partition("://")
@@ -161,5 +161,5 @@ def _component(name: str, asked: Asked) -> str:
         "@query": query,
     }
     if name not in derived:
-        raise Fault(f"the signature covers {name[:50]}, which is not of the profile")
+        raise SignatureFault(f"the signature covers {name[:50]}, which is not of the profile")
     return derived[name]

@@ -30,7 +30,7 @@ MOST = 1 << 20
 """Longest answer of a provider, in bytes."""
 
 
-class Refused(InvalidInput):
+class LoginRefused(InvalidInput):
     """The provider, or what it says of a person, does not count."""
 
     title = "The log-in does not count"
@@ -65,27 +65,27 @@ class Issuer:
         return f"{begin}{'&' if '?' in begin else '?'}{urlencode(asked)}"
 
     async def check_answer(self, issuer: str | None) -> None:
-        """Raises Refused for an answer of another provider than the one that was asked (RFC 9207)."""
+        """Raises LoginRefused for an answer of another provider than the one that was asked (RFC 9207)."""
         metadata = await self._known()
         demanded = metadata.get("authorization_response_iss_parameter_supported") is True
         if (issuer is None and demanded) or (issuer is not None and issuer != metadata["issuer"]):
-            raise Refused("the answer is not of the provider that was asked")
+            raise LoginRefused("the answer is not of the provider that was asked")
 
     async def claims(self, code: str, verifier: str, nonce: str, redirect: str) -> Mapping[str, Any]:
-        """What the provider says of the person. Raises Refused, Unavailable."""
+        """What the provider says of the person. Raises LoginRefused, Unavailable."""
         metadata = await self._known()
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect, "code_verifier": verifier}
         given = await self._exchange(metadata, form)
         token = given.get("id_token")
         if not isinstance(token, str) or len(token) > 64_000:
-            raise Refused("the provider gave no ID token")
+            raise LoginRefused("the provider gave no ID token")
         claims = dict(await self._verified(token, nonce))
         wanted = {self._settings.name_claim, self._settings.groups_claim}
         if not wanted <= claims.keys() and "userinfo_endpoint" in metadata and "access_token" in given:
             headers = {"Authorization": f"Bearer {given['access_token']}"}
             more = await self._fetch("GET", str(metadata["userinfo_endpoint"]), headers=headers)
             if more.get("sub") != claims["sub"]:
-                raise Refused("the provider's userinfo is of somebody else")
+                raise LoginRefused("the provider's userinfo is of somebody else")
             claims = {**more, **claims}
         return claims
 
@@ -98,9 +98,9 @@ class Issuer:
                 return self._decoded(token, nonce)
             except (InvalidKeyIdError, BadSignatureError, UnsupportedAlgorithmError) as error:
                 if last or not await self._read_again():
-                    raise Refused(f"the ID token is not signed by a key of the provider: {error}") from error
+                    raise LoginRefused(f"the ID token is not signed by a key of the provider: {error}") from error
             except (JoseError, ValueError) as error:
-                raise Refused(f"the ID token does not count: {error}") from error
+                raise LoginRefused(f"the ID token does not count: {error}") from error
         raise AssertionError("the second try returns or raises")
 
     def _decoded(self, token: str, nonce: str) -> Mapping[str, Any]:
@@ -122,7 +122,7 @@ class Issuer:
             nonce={"essential": True, "value": nonce},
         ).validate(claims)
         if isinstance(claims["aud"], list) and len(claims["aud"]) > 1 and claims.get("azp") != self._settings.client_id:
-            raise Refused("the ID token is for another client: its azp is not ours")
+            raise LoginRefused("the ID token is for another client: its azp is not ours")
         return claims
 
     async def _exchange(self, metadata: Mapping[str, Any], form: dict[str, str]) -> Mapping[str, Any]:
@@ -152,7 +152,7 @@ class Issuer:
                 return False
             try:
                 await self._read()
-            except (Refused, Unavailable) as error:
+            except (LoginRefused, Unavailable) as error:
                 log.warning("the provider's keys cannot be read; those known go on", error=str(error))
                 return False
             finally:
@@ -167,18 +167,18 @@ class Issuer:
         metadata = await self._fetch("GET", url)
         needed = ("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri")
         if any(not isinstance(metadata.get(name), str) for name in needed):
-            raise Refused(f"{url} lacks one of {', '.join(needed)}")
+            raise LoginRefused(f"{url} lacks one of {', '.join(needed)}")
         if metadata["issuer"].rstrip("/") != self._settings.issuer.rstrip("/"):
-            raise Refused(f"{url} is of the issuer {metadata['issuer'][:200]}, and not of the one in the settings")
+            raise LoginRefused(f"{url} is of the issuer {metadata['issuer'][:200]}, and not of the one in the settings")
         keys = await self._fetch("GET", metadata["jwks_uri"])
         try:
             self._keys = KeySet.import_key_set(keys)  # type: ignore[arg-type]
         except (ValueError, KeyError, TypeError) as error:
-            raise Refused(f"{metadata['jwks_uri']} is no set of keys: {error}") from error
+            raise LoginRefused(f"{metadata['jwks_uri']} is no set of keys: {error}") from error
         self._metadata = metadata
 
     async def _fetch(self, method: str, url: str, **more: Any) -> Mapping[str, Any]:
-        """The JSON object at the URL. Raises Unavailable, Refused for an answer that is no success or no object."""
+        """The JSON object at the URL. Raises Unavailable, LoginRefused for an answer that is no success or no object."""
         with needs("people by OpenID Connect", "oidc"):
             import httpx
 
@@ -192,7 +192,7 @@ class Issuer:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise Refused(f"{url} answered {answer.status_code}, and no JSON object")
+            raise LoginRefused(f"{url} answered {answer.status_code}, and no JSON object")
         return found
 
 

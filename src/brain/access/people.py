@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from brain.access.models import Role
-from brain.access.oidc import Refused, new_secret
+from brain.access.oidc import LoginRefused, new_secret
 from brain.access.settings import OidcSettings
 from brain.charter import Principal
 from brain.charter.principal import SHARED_KEY
@@ -34,7 +34,7 @@ class Login(msgspec.Struct, frozen=True):
     ends_at: float
 
 
-class Session(msgspec.Struct, frozen=True, kw_only=True):
+class PersonSession(msgspec.Struct, frozen=True, kw_only=True):
     """A session of a person. Times are Unix seconds."""
 
     name: str
@@ -75,10 +75,10 @@ class People:
         login = msgspec.json.decode(found.data, type=Login)
         return login if self.clock() < login.ends_at else None
 
-    def open(self, claims: Mapping[str, Any]) -> tuple[str, Session]:
-        """A session for whom these claims are of, and its token. Raises Refused for one who has no role here."""
+    def open(self, claims: Mapping[str, Any]) -> tuple[str, PersonSession]:
+        """A session for whom these claims are of, and its token. Raises LoginRefused for one who has no role here."""
         now = self.clock()
-        session = Session(
+        session = PersonSession(
             name=self._name(claims),
             subject=str(claims["sub"]),
             role=self._role(claims),
@@ -92,12 +92,12 @@ class People:
         self._store.put(SESSIONS, digest_of(token), msgspec.json.encode(session), expected=0)
         return token, session
 
-    def find(self, digest: str) -> Session | None:
+    def find(self, digest: str) -> PersonSession | None:
         """The session; None when it is over. That it was seen is written at most once a minute."""
         document = self._store.get(SESSIONS, digest)
         if document is None:
             return None
-        session, now = msgspec.json.decode(document.data, type=Session), self.clock()
+        session, now = msgspec.json.decode(document.data, type=PersonSession), self.clock()
         if self.is_over(session):
             self._store.delete(SESSIONS, digest)
             return None
@@ -109,14 +109,14 @@ class People:
                 return self.find(digest)  # another has written it, or ended it
         return session
 
-    def is_over(self, session: Session) -> bool:
+    def is_over(self, session: PersonSession) -> bool:
         """Whether its time is over, or it was idle for too long."""
         now = self.clock()
         return now >= session.ends_at or now - session.seen_at > self._settings.idle_minutes * 60
 
-    def list(self) -> list[Session]:
+    def list(self) -> list[PersonSession]:
         """All sessions that are not over."""
-        found = [msgspec.json.decode(one.data, type=Session) for one in self._store.scan(SESSIONS)]
+        found = [msgspec.json.decode(one.data, type=PersonSession) for one in self._store.scan(SESSIONS)]
         return [session for session in found if not self.is_over(session)]
 
     def end(self, digest: str) -> None:
@@ -127,7 +127,7 @@ class People:
         """End all sessions of a person; how many there were."""
         ended = 0
         for document in self._store.scan(SESSIONS):
-            if msgspec.json.decode(document.data, type=Session).name == name:
+            if msgspec.json.decode(document.data, type=PersonSession).name == name:
                 ended += self._store.delete(SESSIONS, document.key)
         return ended
 
@@ -137,16 +137,16 @@ class People:
             if self.clock() >= msgspec.json.decode(document.data, type=Login).ends_at:
                 self._store.delete(LOGINS, document.key)
         for document in self._store.scan(SESSIONS):
-            if self.is_over(msgspec.json.decode(document.data, type=Session)):
+            if self.is_over(msgspec.json.decode(document.data, type=PersonSession)):
                 self._store.delete(SESSIONS, document.key)
 
     def _name(self, claims: Mapping[str, Any]) -> str:
         claim = self._settings.name_claim
         name = claims.get(claim)
         if not isinstance(name, str) or not 0 < len(name) <= 200 or not name.isprintable() or name == SHARED_KEY:
-            raise Refused(f"the provider says no {claim} of this person that could be a name")
+            raise LoginRefused(f"the provider says no {claim} of this person that could be a name")
         if claim == "email" and claims.get("email_verified") is False:
-            raise Refused("the provider has not verified the email of this person")
+            raise LoginRefused("the provider has not verified the email of this person")
         return name
 
     def _role(self, claims: Mapping[str, Any]) -> str:
@@ -156,7 +156,9 @@ class People:
         role = next((role for group, role in self._settings.roles.items() if group in groups), None)
         found = role or self._settings.default_role
         if found is None:
-            raise Refused("none of the groups of this person has a role here; see roles in the table [access.oidc]")
+            raise LoginRefused(
+                "none of the groups of this person has a role here; see roles in the table [access.oidc]"
+            )
         return Role(found).value
 
 

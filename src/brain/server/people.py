@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from brain.access.oidc import Issuer, Refused
-from brain.access.people import LOGIN_SECONDS, People, Session, digest_of
+from brain.access.oidc import Issuer, LoginRefused
+from brain.access.people import LOGIN_SECONDS, People, PersonSession, digest_of
 from brain.access.settings import OidcSettings
 from brain.charter import Principal
 from brain.errors import BrainError
@@ -42,7 +42,7 @@ class KnownPeople:
         self.is_on: bool = bool(settings.issuer)
         self._issuer = Issuer(settings)
         self._url = urls[0] if urls else None
-        self._found: dict[str, tuple[Session | None, float]] = {}
+        self._found: dict[str, tuple[PersonSession | None, float]] = {}
 
     async def who(self, headers: Headers, address: str | None) -> Principal | None:
         """The person whose session the cookies of a request hold; None without a good one."""
@@ -68,7 +68,7 @@ class KnownPeople:
         """The way to the provider, and back."""
         return [Route(LOGIN, self._begin, methods=["GET"]), Route(CALLBACK, self._end, methods=["GET"])]
 
-    async def _session(self, digest: str) -> Session | None:
+    async def _session(self, digest: str) -> PersonSession | None:
         now = self.people.clock()
         known = self._found.get(digest)
         if known is not None and 0 <= now - known[1] < LOOK_SECONDS:
@@ -114,18 +114,18 @@ class KnownPeople:
         return answer
 
     async def _logged_in(self, request: Request) -> str:
-        """The token of a new session. Raises Refused, Unavailable."""
+        """The token of a new session. Raises LoginRefused, Unavailable."""
         given = request.query_params
         state = given.get("state", "")
         kept = request.cookies.get(_state_cookie(state), "")
         if not state or not hmac.compare_digest(kept.encode(errors="replace"), state.encode(errors="replace")):
-            raise Refused("this log-in was not begun in this browser, or it is too long ago")
+            raise LoginRefused("this log-in was not begun in this browser, or it is too long ago")
         login = await asyncio.to_thread(self.people.take, state)
         if login is None:
-            raise Refused("this log-in is over: it was used already, or it took too long")
+            raise LoginRefused("this log-in is over: it was used already, or it took too long")
         await self._issuer.check_answer(given.get("iss"))
         if "code" not in given:
-            raise Refused(f"the provider let nobody in: {given.get('error', 'no code')[:200]}")
+            raise LoginRefused(f"the provider let nobody in: {given.get('error', 'no code')[:200]}")
         claims = await self._issuer.claims(given["code"], login.verifier, login.nonce, login.redirect)
         token, session = await asyncio.to_thread(self.people.open, claims)
         log.info("logged in", name=session.name, role=session.role)

@@ -22,7 +22,7 @@ _DECIDING = frozenset(f"/api/policy/{path}" for path in ("evaluate", "evaluate-m
 _FREE = frozenset({"/healthz", "/readyz"})
 
 
-class Rate(NamedTuple):
+class SenderRate(NamedTuple):
     """So many a second in the long run, and so many at once."""
 
     per_second: float
@@ -32,7 +32,7 @@ class Rate(NamedTuple):
 class Buckets:
     """The buckets of one class. `clock` gives seconds."""
 
-    def __init__(self, rate: Rate, clock: Callable[[], float] = time.monotonic, most: int = MOST) -> None:
+    def __init__(self, rate: SenderRate, clock: Callable[[], float] = time.monotonic, most: int = MOST) -> None:
         self._cost = 1 / rate.per_second
         self._ahead = rate.burst / rate.per_second
         self._clock = clock
@@ -67,12 +67,12 @@ class RateLimits:
     """All buckets of a server."""
 
     def __init__(self, settings: AccessSettings, clock: Callable[[], float] = time.monotonic) -> None:
-        rates: Mapping[str, Rate] = {
-            DECIDE: Rate(settings.decisions_rate, 10 * settings.decisions_rate),
-            READ: Rate(settings.reads_rate, 10 * settings.reads_rate),
-            CHANGE: Rate(settings.changes_rate, 10 * settings.changes_rate),
-            REFUSED: Rate(settings.refusals_rate, 100 * settings.refusals_rate),
-            LOG_IN: Rate(1.0, 20.0),
+        rates: Mapping[str, SenderRate] = {
+            DECIDE: SenderRate(settings.decisions_rate, 10 * settings.decisions_rate),
+            READ: SenderRate(settings.reads_rate, 10 * settings.reads_rate),
+            CHANGE: SenderRate(settings.changes_rate, 10 * settings.changes_rate),
+            REFUSED: SenderRate(settings.refusals_rate, 100 * settings.refusals_rate),
+            LOG_IN: SenderRate(1.0, 20.0),
         }
         self._buckets = {kind: Buckets(rate, clock) for kind, rate in rates.items()}
 

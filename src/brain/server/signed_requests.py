@@ -12,8 +12,8 @@ from starlette.types import Receive, Scope
 from brain.access.agent_models import HANDSHAKE, SIGNATURE, Agent
 from brain.access.http_signatures import (
     Asked,
-    Fault,
     Signature,
+    SignatureFault,
     check_body,
     check_signature,
     check_time,
@@ -69,12 +69,12 @@ class SignedRequests:
             await self._check_new(signature, agent, scope["path"])
             body = await self._body(receive)
             check_body(signature, headers.get("content-digest"), body)
-        except Fault as fault:
+        except SignatureFault as fault:
             return Proof(None, str(fault), receive)
         return Proof(agent.principal(SIGNATURE, address), None, replayed(body, receive))
 
     def _check(self, signature: Signature, agent: Agent, scope: Scope, headers: dict[str, str]) -> None:
-        """Raises Fault unless the signature fits one of the public URLs."""
+        """Raises SignatureFault unless the signature fits one of the public URLs."""
         key = self.agents.key(agent)
         raw = scope.get("raw_path") or scope["path"].encode()
         query = scope["query_string"].decode("latin-1")
@@ -84,19 +84,21 @@ class SignedRequests:
             asked = Asked(scope["method"], base, raw.partition(b"?")[0].decode("latin-1"), query, headers)
             try:
                 return check_signature(signature, asked, key)
-            except Fault as fault:
+            except SignatureFault as fault:
                 faults.append(fault)
         raise faults[-1]
 
     async def _check_new(self, signature: Signature, agent: Agent, path: str) -> None:
         fault = self._nonces.fault(agent.keyid, signature.nonce, signature.created)
         if fault is not None:
-            raise Fault(f"{fault} (agent {agent.id})")
+            raise SignatureFault(f"{fault} (agent {agent.id})")
         if path == HANDSHAKE:  # whoever repeats it elsewhere would get a session: it counts once on all servers
             try:
                 await asyncio.to_thread(remember, self._store, signature.keyid, signature.nonce, signature.created)
             except Conflict:
-                raise Fault(f"the signed request was sent before, to another server (agent {agent.id})") from None
+                raise SignatureFault(
+                    f"the signed request was sent before, to another server (agent {agent.id})"
+                ) from None
 
     async def _body(self, receive: Receive) -> bytes:
         """The body within the server's limit."""
@@ -104,9 +106,9 @@ class SignedRequests:
             async with asyncio.timeout(READ_SECONDS):
                 body = await read_body(receive, self._limit)
         except TimeoutError:
-            raise Fault(f"the body did not arrive within {READ_SECONDS:g} s") from None
+            raise SignatureFault(f"the body did not arrive within {READ_SECONDS:g} s") from None
         if body is None or len(body) > self._limit:
-            raise Fault(f"the body is not whole, or larger than {self._limit} bytes")
+            raise SignatureFault(f"the body is not whole, or larger than {self._limit} bytes")
         return body
 
 
