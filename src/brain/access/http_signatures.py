@@ -64,7 +64,7 @@ class Asked(NamedTuple):
 
 
 def read_signature(headers: Mapping[str, str]) -> Signature:
-    """The signature of a request with these headers. Raises SignatureFault for one that does not keep to the profile."""
+    """The signature of a request with these headers. Raises SignatureFault for one of another form."""
     given, value = headers.get("signature-input", ""), headers.get("signature", "")
     named = _MEMBER.fullmatch(given) if len(given) <= MOST else None
     signed = _SIGNATURE.fullmatch(value)
@@ -97,7 +97,7 @@ def check_time(signature: Signature, now: float) -> None:
 
 
 def check_signature(signature: Signature, asked: Asked, key: Ed25519PublicKey) -> None:
-    """Raises SignatureFault unless the key made the signature for this request. The body is not looked at (`check_body`)."""
+    """Raises SignatureFault unless the key made the signature for this request; the body is not looked at."""
     from cryptography.exceptions import InvalidSignature
 
     try:

@@ -178,7 +178,7 @@ class Issuer:
         self._metadata = metadata
 
     async def _fetch(self, method: str, url: str, **more: Any) -> Mapping[str, Any]:
-        """The JSON object at the URL. Raises Unavailable, LoginRefused for an answer that is no success or no object."""
+        """The JSON object at the URL. Raises Unavailable, and LoginRefused for another answer."""
         with needs("people by OpenID Connect", "oidc"):
             import httpx
 

@@ -156,9 +156,7 @@ class People:
         role = next((role for group, role in self._settings.roles.items() if group in groups), None)
         found = role or self._settings.default_role
         if found is None:
-            raise LoginRefused(
-                "none of the groups of this person has a role here; see roles in the table [access.oidc]"
-            )
+            raise LoginRefused("none of the groups of this person has a role here; see roles in [access.oidc]")
         return Role(found).value
 
 

@@ -96,9 +96,7 @@ class SignedRequests:
             try:
                 await asyncio.to_thread(remember, self._store, signature.keyid, signature.nonce, signature.created)
             except Conflict:
-                raise SignatureFault(
-                    f"the signed request was sent before, to another server (agent {agent.id})"
-                ) from None
+                raise SignatureFault(f"the request was sent before, to another server (agent {agent.id})") from None
 
     async def _body(self, receive: Receive) -> bytes:
         """The body within the server's limit."""
