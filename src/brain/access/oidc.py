@@ -179,7 +179,7 @@ class Issuer:
 
     async def _fetch(self, method: str, url: str, **more: Any) -> Mapping[str, Any]:
         """The JSON object at the URL. Raises Unavailable, and LoginRefused for another answer."""
-        with needs("people by OpenID Connect", "oidc"):
+        with needs("people by OpenID Connect", "connectors"):
             import httpx
 
         try:

@@ -38,7 +38,7 @@ class KnownPeople:
     """The people of one server, by its settings; sessions that were looked up are kept for a second."""
 
     def __init__(self, store: Store, settings: OidcSettings, urls: Sequence[str]) -> None:
-        self.people = People(store, settings)
+        self.people: People = People(store, settings)
         self.is_on: bool = bool(settings.issuer)
         self._issuer = Issuer(settings)
         self._url = urls[0] if urls else None
