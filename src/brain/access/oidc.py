@@ -99,7 +99,7 @@ class Issuer:
             except (InvalidKeyIdError, BadSignatureError, UnsupportedAlgorithmError) as error:
                 if last or not await self._read_again():
                     raise LoginRefused(f"the ID token is not signed by a key of the provider: {error}") from error
-            except (JoseError, ValueError) as error:
+            except (JoseError, ValueError, TypeError) as error:
                 raise LoginRefused(f"the ID token does not count: {error}") from error
         raise AssertionError("the second try returns or raises")
 
@@ -161,6 +161,7 @@ class Issuer:
 
     async def _read(self) -> None:
         with needs("people by OpenID Connect", "oidc"):
+            from joserfc.errors import JoseError
             from joserfc.jwk import KeySet
 
         url = f"{self._settings.issuer.rstrip('/')}/.well-known/openid-configuration"
@@ -172,8 +173,9 @@ class Issuer:
             raise LoginRefused(f"{url} is of the issuer {metadata['issuer'][:200]}, and not of the one in the settings")
         keys = await self._fetch("GET", metadata["jwks_uri"])
         try:
-            self._keys = KeySet.import_key_set(keys)  # type: ignore[arg-type]
-        except (ValueError, KeyError, TypeError) as error:
+            known = [key for key in keys["keys"] if key["kty"] in ("RSA", "EC", "OKP")]
+            self._keys = KeySet.import_key_set({"keys": known})
+        except (JoseError, ValueError, KeyError, TypeError) as error:
             raise LoginRefused(f"{metadata['jwks_uri']} is no set of keys: {error}") from error
         self._metadata = metadata
 

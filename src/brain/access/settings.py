@@ -32,7 +32,7 @@ class OidcSettings(BaseModel):
     default_role: Role | None = Field(
         default=None, description="The role of those without such a group; none: no way in"
     )
-    idle_minutes: float = Field(default=60.0, gt=0, description="Minutes after which an unused session ends")
+    idle_minutes: float = Field(default=60.0, ge=2, description="Minutes after which an unused session ends")
     session_hours: float = Field(default=12.0, gt=0, description="Hours after which every session ends")
 
     @model_validator(mode="after")
@@ -59,8 +59,8 @@ class AccessSettings(BaseModel):
 
     oidc: OidcSettings = Field(default_factory=OidcSettings, description="People who log in by a provider")
     decisions_rate: float = _rate(10_000.0, "Decisions a second that one sender may ask for; ten times that at once")
-    reads_rate: float = _rate(500.0, "Reads a second that one sender may ask for; ten times that at once")
-    changes_rate: float = _rate(500.0, "All other requests a second of one sender; ten times that at once")
+    reads_rate: float = _rate(1_000.0, "Reads a second that one sender may ask for; ten times that at once")
+    changes_rate: float = _rate(1_000.0, "All other requests a second of one sender; ten times that at once")
     refusals_rate: float = _rate(
         20.0, "Refused requests a second of one address; a hundred times that at once, then 429 and no more events"
     )

@@ -17,6 +17,8 @@ from brain.store import START, Mark, Store
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+FORGET_SECONDS = 60.0
+"""How often nonces that no longer count are deleted."""
 SESSION = "signed session"
 """How a principal is proven by a session that a signature gave."""
 
@@ -35,6 +37,7 @@ class KnownAgents:
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._active: frozenset[str] = frozenset()
         self._secret = b""
+        self._forgot_at = 0.0
         self.following: Following = Following("agents", self.refresh)
 
     async def find(self, keyid: str) -> Agent | None:
@@ -79,7 +82,9 @@ class KnownAgents:
         """Read the agents again if they have changed. Blocks. Raises Unavailable."""
         if self._store is None:
             return
-        forget(self._store, self.clock())
+        if self.clock() - self._forgot_at >= FORGET_SECONDS:
+            forget(self._store, self.clock())
+            self._forgot_at = self.clock()
         if self._store.mark(COLLECTION) == self._mark:
             return
         read = self._store.read(COLLECTION)
