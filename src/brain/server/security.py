@@ -39,7 +39,7 @@ from brain.server.rate_limits import RateLimits, sender_name
 from brain.server.roles import Roles
 from brain.server.senders import Senders
 from brain.server.sessions import COOKIE, SESSION_SECONDS, Sessions
-from brain.server.signed_requests import Proof
+from brain.server.signed_requests import Proof, is_signed
 from brain.settings import CoreSettings
 from brain.stream import EventStream
 from brain.stream.publisher import emit
@@ -101,8 +101,9 @@ class AccessControl:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        proof = await self._gate.senders.prove(scope, receive)
-        if proof is not None:
+        proof = None
+        if scope["type"] == "http" and is_signed(scope):
+            proof = await self._gate.senders.prove(scope, receive)
             receive = proof.receive
         found = await self._gate.admit(scope, Headers(scope=scope), proof)
         refused = self._gate.refused(found, scope) if isinstance(found, Refusal) else self._gate.limited(found, scope)

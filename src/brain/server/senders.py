@@ -11,7 +11,7 @@ from brain.charter import Principal
 from brain.server.known_keys import KnownKeys
 from brain.server.people import KnownPeople
 from brain.server.sessions import Sessions
-from brain.server.signed_requests import Proof, SignedRequests, is_signed
+from brain.server.signed_requests import Proof, SignedRequests
 
 
 class Senders:
@@ -29,10 +29,8 @@ class Senders:
         """Whether requests need a sender: there is a key, or was one, or a provider knows people."""
         return self._people.is_on or self.keys.guarded
 
-    async def prove(self, scope: Scope, receive: Receive) -> Proof | None:
-        """What the signature of a request proves; None for one that has none."""
-        if scope["type"] != "http" or not is_signed(scope):
-            return None
+    async def prove(self, scope: Scope, receive: Receive) -> Proof:
+        """What the signature of a request proves."""
         return await self._signed.prove(scope, receive)
 
     async def sender(self, headers: Headers, address: str | None, proof: Proof | None) -> tuple[Principal, str | None]:

@@ -40,7 +40,10 @@ class Proof(NamedTuple):
 
 def is_signed(scope: Scope) -> bool:
     """Whether the request says that it is signed."""
-    return any(name == HEADER for name, _ in scope["headers"])
+    for name, _ in scope["headers"]:  # noqa: SIM110  (quicker than any(...), and done for each request)
+        if name == HEADER:
+            return True
+    return False
 
 
 class SignedRequests:
