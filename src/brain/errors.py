@@ -8,6 +8,8 @@ on the command line each of them ends with exit code 2.
             EnvelopeError          422  an event does not keep to the Charter
             MissingExtra           422  a package that only an extra brings is not installed
             ArgumentsRefused       422  a tool's arguments do not fit its input schema
+            SignatureFault         422  a request's signature does not count
+            LoginRefused           422  what a provider says of a person does not count
             BadNote                422  a signed note is malformed, or signed by another key
             BadProof               422  a proof does not prove what it should
             OutOfBounds            422  a genome leaves the bounds or types of its genes

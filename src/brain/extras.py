@@ -32,6 +32,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "otlp": ("opentelemetry",),
     "parquet": ("pyarrow",),
     "apprise": ("apprise",),
+    "oidc": ("joserfc",),
     "vda5050": ("rfc3339_validator",),
     "cloudevents": ("cloudevents",),
     "hardware": ("psutil",),

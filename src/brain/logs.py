@@ -10,8 +10,9 @@ import json
 import logging
 import os
 import sys
+import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +28,11 @@ _is_command = False
 
 CHATTY = ("uvicorn", "httpx", "httpcore", "asyncio")
 """Loggers of others, of which the `brain` command shows warnings and errors alone."""
+
+KIND_LINES = 200
+"""So many lines of one kind the `brain` command writes in `KIND_SECONDS`; how many more there were it says later."""
+KIND_SECONDS = 10.0
+KINDS = 1_000
 
 _PLAIN = (str, int, float, bool, type(None))
 
@@ -170,11 +176,56 @@ class _ConsoleLines(logging.Formatter):
         return f"{at} [{word}] {printable(event):<30} [{name}]{values}" + (f"\n{plain_text(trace)}" if trace else "")
 
 
+class _EachKind:
+    """How many lines of each kind were written lately: a hostile client must not fill the disk with log.
+
+    Lines of one kind have the same logger and the same text, values aside.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lately: dict[tuple[str, str], list[float]] = {}  # when it began, lines written since, lines left out
+
+    def admit(self, record: logging.LogRecord) -> int | None:
+        """None to leave the record out; else how many of its kind were left out before it."""
+        values = getattr(record, "brain", None)
+        kind = record.name, str(values["event"] if values else record.msg)[:200]
+        now = self._clock()
+        began, written, left_out = self._lately.get(kind, (-KIND_SECONDS, 0, 0))
+        if now - began >= KIND_SECONDS:
+            if kind not in self._lately and len(self._lately) >= KINDS:
+                self._lately = {one: of for one, of in self._lately.items() if now - of[0] < KIND_SECONDS}
+            self._lately[kind] = [now, 1, 0]
+            return int(left_out)
+        if written >= KIND_LINES:
+            self._lately[kind][2] += 1
+            return None
+        self._lately[kind][1] += 1
+        return 0
+
+
 class _StandardError(logging.Handler):
     """Writes to what standard error is at that moment: a host, or a test, may put another in its place."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._kinds = _EachKind()
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record as one line."""
+        """Write the record as one line, unless there were too many of its kind."""
+        left_out = self._kinds.admit(record)
+        if left_out is None:
+            return
+        if left_out:
+            said = {
+                "event": "log lines of one kind were left out",
+                "count": left_out,
+                "like": record.getMessage()[:200],
+            }
+            self._write(logging.makeLogRecord({**record.__dict__, "exc_info": None, "brain": said}))
+        self._write(record)
+
+    def _write(self, record: logging.LogRecord) -> None:
         global unwritten
         try:
             sys.stderr.write(self.format(record) + "\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,14 +14,17 @@ import pytest_asyncio
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from brain import Principal, acting
+from brain import Event, Principal, acting
 from brain.access.commands import app as commands
 from brain.access.models import Role
 from brain.access.repository import Keys
+from brain.audit.models import AuditEntry
+from brain.audit.search import AuditQuery
 from brain.errors import Conflict, Forbidden, InvalidInput, NotFound
 from brain.policy import PolicyEngine
 from brain.server.actions import ACTIONS
 from brain.server.app import create_app
+from brain.server.known_keys import KnownKeys
 from brain.store import Store, open_store
 from brain.store.memory import MemoryStore
 from brain.stream import EventStream
@@ -233,3 +236,55 @@ async def test_the_page_of_keys_runs_as_printed(tmp_path: Path) -> None:
             [*line.split()[2:], *(() if line.endswith("roles") else ("--stream", f"sqlite:///{tmp_path}/b.db"))],
         )
         assert result.exit_code == 0, (line, result.output)
+
+
+async def test_a_name_given_as_by_is_kept_as_on_behalf_of_and_found_in_the_log(tmp_path: Path) -> None:
+    from brain.kit.doer import doer
+
+    stream = RecordingStream()
+    engine = PolicyEngine(stream, follow_interval=None)
+    with acting(Principal(name="ada", kind="person", how="key")):
+        engine.contain("a1", ttl=60, reason="test", by=doer("bob"))
+        assert doer(None) == "ada"
+    event = stream.get_events_by_type("policy.rule_created")[0]
+    assert (event.meta["principal"]["name"], event.meta["on_behalf_of"]) == ("ada", "bob")
+    with acting(Principal(name="BRAIN_API_KEY", kind="service", how="key")):
+        assert doer("bob") == "bob", "a team may share it"
+    assert doer("bob") == "bob"
+    assert "on_behalf_of" not in stream_meta()
+
+    def entry(index: int, meta: dict[str, Any]) -> AuditEntry:
+        data = stream_event(meta).encode()
+        return AuditEntry(index, b"", 1.0, 1.0, "a.b", "e", None, None, None, data)
+
+    entries = [entry(0, dict(event.meta)), entry(1, {"principal": {"name": "eve"}}), entry(2, {})]
+    found = {
+        name: [one.index for one in entries if AuditQuery(principal=name).fits_bytes(one)]
+        for name in ("ada", "bob", "eve", "nobody", None)
+    }
+    assert found == {"ada": [0], "bob": [0], "eve": [1], "nobody": [], None: [0, 1, 2]}
+
+
+def stream_meta() -> Mapping[str, Any]:
+    return Event(type="a.b", source="policy_service", payload={}).meta
+
+
+def stream_event(meta: dict[str, Any]) -> Event:
+    return Event(type="a.b", source="policy_service", payload={}, meta=meta)
+
+
+async def test_the_last_use_of_a_key_is_written_once_a_minute() -> None:
+    clock, store = Clock(1000.0), MemoryStore()
+    keys = Keys(store, None, clock)
+    secret = keys.new("ci", "viewer").secret
+    known = KnownKeys(store, None, clock)
+    known.refresh()
+    _, key = await known.token(secret)
+    assert key is not None
+    seen = []
+    for seconds in (0, 10, 49, 2):
+        clock.advance(seconds)
+        known.uses.note(key.use)
+        known.refresh()
+        seen.append(keys.last_uses()["ci"])
+    assert seen == [1000.0, 1000.0, 1000.0, 1061.0]

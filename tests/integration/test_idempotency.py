@@ -180,6 +180,8 @@ CREATE_NOTHING = {
     "/api/audit/verify": "only reads",
     "/api/immune/heartbeat": "the same again",
     "/api/access/keys": "shown once",
+    "/api/access/agents": "a second time is a conflict",
+    "/api/agents/session": "given for one signature",
     "/api/access/keys/{name}/rotate": "shown once",
     "/api/incidents/webhooks/{system}": "names a ticket",
     "/api/connectors/{name}/test": "how the connector is now",

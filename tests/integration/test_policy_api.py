@@ -179,7 +179,7 @@ async def test_replay(server: tuple[EventStream, httpx.AsyncClient]) -> None:
     await until(stored)
     report = (await client.post("/api/policy/replay", json={"rules": [RULE]})).json()
     assert (report["decisions"], report["newly_denied"], report["by_agent"]) == (3, 3, {"a": {"newly_denied": 3}})
-    assert report["examples"][0]["context"] == {**ASKED, "environment": {}, "params": {}}
+    assert report["examples"][0]["context"] == {**ASKED, "environment": {"identity": "asserted"}, "params": {}}
     alone = (await client.post("/api/policy/replay", json={"rules": [ALLOW], "alone": True})).json()
     assert alone["unchanged"] == 3
     assert (await client.get(f"{RULES}/guests")).status_code == 404, "a candidate changes nothing"

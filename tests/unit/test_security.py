@@ -9,7 +9,8 @@ from starlette.datastructures import Headers
 from brain.access.key_form import digest_of
 from brain.errors import InvalidInput
 from brain.server.known_keys import KnownKeys
-from brain.server.security import SESSION_SECONDS, Sessions, check_exposure, is_loopback
+from brain.server.security import check_exposure, is_loopback
+from brain.server.sessions import SESSION_SECONDS, Sessions
 from brain.settings import Settings
 
 

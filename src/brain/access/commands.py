@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -15,6 +15,8 @@ from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_jso
 if TYPE_CHECKING:
     from brain.access.models import Key
     from brain.access.repository import Keys, NewKey
+    from brain.store import Store
+    from brain.stream import EventStream
 
 T = TypeVar("T")
 
@@ -44,7 +46,7 @@ def new(
     kinds: Any = kind
     made = _with_keys(
         stream,
-        lambda keys: keys.new(name, role, kind=kinds, agents=agent or (), lifetime=lifetime, by=_user()),
+        lambda keys: keys.new(name, role, kind=kinds, agents=agent or (), lifetime=lifetime, by=user()),
         makes=True,
     )
     _show(made, as_json)
@@ -53,12 +55,12 @@ def new(
 @app.command("list")
 def list_keys(as_json: JsonOption = False, stream: StreamOption = None) -> None:
     """All keys, by name; the keys themselves are kept nowhere."""
-    found = _with_keys(stream, lambda keys: keys.list())
+    found, uses = _with_keys(stream, lambda keys: (keys.list(), keys.last_uses()))
     if as_json:
-        print_json_array(_row(key) for key in found)
+        print_json_array({**_row(key), "last_used_at": uses.get(key.name)} for key in found)
         return
     for key in found:
-        typer.echo(f"{key.name}  {key.role.value}  {key.kind}  {key.begins}...  {_state(key)}")
+        typer.echo(f"{key.name}  {key.role.value}  {key.kind}  {key.begins}...  {_state(key)}  {_used(uses, key)}")
     if not found:
         typer.echo("no keys; make one with: brain keys new NAME --role viewer")
 
@@ -71,13 +73,13 @@ def rotate(
     stream: StreamOption = None,
 ) -> None:
     """Replace a key, and show the new one this once."""
-    _show(_with_keys(stream, lambda keys: keys.rotate(name, overlap, by=_user())), as_json)
+    _show(_with_keys(stream, lambda keys: keys.rotate(name, overlap, by=user())), as_json)
 
 
 @app.command()
 def revoke(name: NameArgument, stream: StreamOption = None) -> None:
     """End a key, for good. Servers see it within two seconds."""
-    key = _with_keys(stream, lambda keys: keys.revoke(name, by=_user()))
+    key = _with_keys(stream, lambda keys: keys.revoke(name, by=user()))
     typer.echo(f"{key.name} is revoked")
 
 
@@ -90,23 +92,26 @@ def roles() -> None:
 def _with_keys(url: str | None, act: Callable[[Keys], T], *, makes: bool = False) -> T:
     """The result of `act` on the keys. The database must be there unless `makes`, as for the first key."""
     from brain.access.repository import Keys
+
+    return run(in_store(url, lambda store, stream: act(Keys(store, stream)), makes=makes))
+
+
+async def in_store(url: str | None, act: Callable[[Store, EventStream], T], *, makes: bool) -> T:
+    """The result of `act` on the store and stream of the settings. The database must be there unless `makes`."""
     from brain.settings import load_settings
     from brain.store import open_store
     from brain.store.ours import check_exists
     from brain.stream import EventStream
 
-    async def work() -> T:
-        settings = load_settings(stream=url, store=url)
-        if not makes:
-            check_exists(settings.store_url)
-        store = open_store(settings.store_url)
-        try:
-            async with EventStream.open(settings.stream) as stream:
-                return act(Keys(store, stream))
-        finally:
-            store.close()
-
-    return run(work())
+    settings = load_settings(stream=url, store=url)
+    if not makes:
+        check_exists(settings.store_url)
+    store = open_store(settings.store_url)
+    try:
+        async with EventStream.open(settings.stream) as stream:
+            return act(store, stream)
+    finally:
+        store.close()
 
 
 def _show(made: NewKey, as_json: bool) -> None:
@@ -124,6 +129,11 @@ def _row(key: Key) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if name not in ("digest", "former")}
 
 
+def _used(uses: Mapping[str, float], key: Key) -> str:
+    at = uses.get(key.name)
+    return "never used" if at is None else f"used {max(0.0, time.time() - at) / 3600:.1f} hours ago"
+
+
 def _state(key: Key) -> str:
     if key.revoked_at is not None:
         return "revoked"
@@ -132,7 +142,8 @@ def _state(key: Key) -> str:
     return "expired" if time.time() >= key.expires_at else f"{(key.expires_at - time.time()) / 86_400:.1f} days left"
 
 
-def _user() -> str | None:
+def user() -> str | None:
+    """Who runs the command, by name of the operating system."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -33,6 +33,14 @@ class KeyRotated(AboutKey):
     former_until: Annotated[float, Meta(description="Until when the former key still counts, in Unix seconds.")]
 
 
+class AboutAgent(TypedDict):
+    """The keys of all events about a registered agent."""
+
+    agent_id: Annotated[str, Meta(description="The agent's id.")]
+    keyid: Annotated[str, Meta(description="The id of its key: the JWK thumbprint.")]
+    by: By
+
+
 class RequestRefused(TypedDict):
     """A request that its sender may not make; `meta.principal` says who tried."""
 
@@ -88,4 +96,25 @@ REQUEST_REFUSED: EventType[RequestRefused] = EventType(
     },
 )
 
-EVENTS = (KEY_CREATED, KEY_ROTATED, KEY_REVOKED, REQUEST_REFUSED)
+_AGENT = {"agent_id": "a1", "keyid": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k", "by": "ada"}
+
+AGENT_REGISTERED: EventType[AboutAgent] = EventType(
+    name="access.agent_registered",
+    module="access",
+    payload=AboutAgent,
+    priority=Priority.HIGH,
+    frequency=Frequency.LOW,
+    purpose="An agent was registered with a key of its own",
+    example=_AGENT,
+)
+AGENT_RETIRED: EventType[AboutAgent] = EventType(
+    name="access.agent_retired",
+    module="access",
+    payload=AboutAgent,
+    priority=Priority.HIGH,
+    frequency=Frequency.LOW,
+    purpose="An agent's key and sessions no longer count",
+    example=_AGENT,
+)
+
+EVENTS = (KEY_CREATED, KEY_ROTATED, KEY_REVOKED, AGENT_REGISTERED, AGENT_RETIRED, REQUEST_REFUSED)

@@ -7,15 +7,44 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, status
 
-from brain.access.http_models import KeyView, NewKeyBody, NewKeyView, PrincipalView, RotateBody
+from brain.access.agents import Agents
+from brain.access.agents_http import agents_router
+from brain.access.http_models import EndedView, KeyView, NewKeyBody, NewKeyView, PrincipalView, RotateBody, SessionView
 from brain.access.models import Key
+from brain.access.people import People
 from brain.access.repository import Keys, NewKey
 from brain.charter import current_principal
 from brain.errors import Conflict
 from brain.kit.http import creates_nothing
 
 NamePath = Annotated[str, Path(max_length=64, description="The key's name.")]
+PersonPath = Annotated[str, Path(max_length=200, description="The person's name, as sessions have it.")]
 _SHOWN_ONCE = creates_nothing("a key is shown once, and its answer is kept nowhere")
+
+
+def access_routes(keys: Keys, agents: Agents, people: People) -> APIRouter:
+    """All routes of this plug-in."""
+    router = APIRouter()
+    router.include_router(access_router(keys))
+    router.include_router(agents_router(agents))
+    router.include_router(sessions_router(people))
+    return router
+
+
+def sessions_router(people: People) -> APIRouter:
+    """The routes over the sessions of people."""
+    router = APIRouter(prefix="/access/sessions", tags=["access"])
+
+    @router.get("", response_model=list[SessionView], summary="The sessions of people that are not over")
+    async def list_sessions() -> list[dict[str, Any]]:
+        found = await asyncio.to_thread(people.list)
+        return [{name: getattr(one, name) for name in SessionView.model_fields} for one in found]
+
+    @router.delete("/{name:path}", response_model=EndedView, summary="End all sessions of a person")
+    async def end_sessions(name: PersonPath) -> dict[str, int]:
+        return {"ended": await asyncio.to_thread(people.end_all, name)}
+
+    return router
 
 
 def access_router(keys: Keys) -> APIRouter:
@@ -30,7 +59,8 @@ def access_router(keys: Keys) -> APIRouter:
 
     @router.get("/keys", response_model=list[KeyView], summary="All keys, by name")
     async def list_keys() -> list[dict[str, Any]]:
-        return [_view(key) for key in await asyncio.to_thread(keys.list)]
+        found, uses = await asyncio.to_thread(lambda: (keys.list(), keys.last_uses()))
+        return [{**_view(key), "last_used_at": uses.get(key.name)} for key in found]
 
     @router.post(
         "/keys",
@@ -65,7 +95,7 @@ def access_router(keys: Keys) -> APIRouter:
 
 
 def _view(key: Key) -> dict[str, Any]:
-    return {name: getattr(key, name) for name in KeyView.model_fields}
+    return {name: getattr(key, name) for name in KeyView.model_fields if name != "last_used_at"}
 
 
 def _shown(made: NewKey) -> dict[str, Any]:

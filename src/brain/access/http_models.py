@@ -59,6 +59,7 @@ class KeyView(BaseModel):
     created_by: str | None
     expires_at: float | None
     revoked_at: float | None
+    last_used_at: float | None = Field(default=None, description="About when it was last used, to the minute")
 
 
 class NewKeyView(KeyView):
@@ -75,3 +76,57 @@ class PrincipalView(BaseModel):
     how: str = Field(description="What proves it: key, session, none")
     address: str | None
     role: str | None = Field(description="Its role; null on a server without keys, where all may do all")
+
+
+class NewAgentBody(BaseModel):
+    """An agent to be registered."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"agent_id": "a1", "public_key": "JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs="}]
+        },
+    )
+
+    agent_id: str = Field(max_length=200, description="The id in its contexts", examples=["a1"])
+    public_key: str = Field(
+        max_length=1000,
+        description="Its Ed25519 public key: PEM, or the 32 bytes in base64",
+        examples=["JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs="],
+    )
+
+
+class AgentKeyView(BaseModel):
+    """A registered agent. Times are Unix seconds."""
+
+    agent_id: str
+    keyid: str = Field(description="What its signatures name the key by: the JWK thumbprint (RFC 7638)")
+    registered_at: float
+    registered_by: str | None
+    retired_at: float | None
+    last_used_at: float | None = Field(default=None, description="About when it last proved itself, to the minute")
+
+
+class AgentSessionView(BaseModel):
+    """A session that was just given."""
+
+    agent_id: str
+    session: str = Field(description="Send it as `Authorization: Bearer ...`; it counts for this agent and address")
+    expires_at: float = Field(description="When it ends, in Unix seconds")
+
+
+class SessionView(BaseModel):
+    """A session of a person. Times are Unix seconds."""
+
+    name: str
+    subject: str = Field(description="Whom the provider means: the claim sub")
+    role: str
+    begun_at: float
+    seen_at: float = Field(description="When it was last seen, to the minute")
+    ends_at: float
+
+
+class EndedView(BaseModel):
+    """What was ended."""
+
+    ended: int = Field(description="How many sessions there were")

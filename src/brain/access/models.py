@@ -46,6 +46,11 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: float | None = None
     former: tuple[Former, ...] = ()
 
+    @property
+    def use(self) -> str:
+        """What its last use is noted by."""
+        return f"key {self.name}"
+
     def __hash__(self) -> int:
         """By its name."""
         return hash(self.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,6 +13,7 @@ from brain import limits
 from brain.access.events import KEY_CREATED, KEY_REVOKED, KEY_ROTATED, AboutKey, KeyCreated, KeyRotated
 from brain.access.key_form import digest_of, new_key
 from brain.access.models import Former, Key, Role
+from brain.access.uses import last_uses
 from brain.charter import current_principal
 from brain.charter.principal import Kind
 from brain.errors import Conflict, InvalidInput, NotFound
@@ -46,6 +47,10 @@ class Keys:
         """All keys, those that are over too, by name."""
         return [_read(document) for document in self._store.scan(COLLECTION)]
 
+    def last_uses(self) -> Mapping[str, float]:
+        """When each key was last used, in Unix seconds, by its name; those never used are left out."""
+        return {name[4:]: at for name, at in last_uses(self._store).items() if name.startswith("key ")}
+
     def new(
         self,
         name: str,
@@ -73,7 +78,7 @@ class Keys:
             begins=secret[:8],
             created_at=now,
             agents=tuple(agents),
-            created_by=_doer(by),
+            created_by=doer(by),
             expires_at=None if lifetime is None else now + lifetime,
         )
         payload: KeyCreated = {
@@ -136,10 +141,11 @@ def _read(document: Document) -> Key:
 
 
 def _about(key: Key, by: str | None) -> AboutKey:
-    return {"name": key.name, "role": key.role.value, "by": _doer(by)}
+    return {"name": key.name, "role": key.role.value, "by": doer(by)}
 
 
-def _doer(by: str | None) -> str | None:
+def doer(by: str | None) -> str | None:
+    """Who does it: whoever acts here, where a key proves it; else who is said to."""
     who = current_principal()
     return who.name if who is not None and who.how != "none" else by
 

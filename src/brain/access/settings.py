@@ -2,9 +2,46 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from brain.access.models import Role
+from brain.connectors.urls import sends_in_the_clear
+from brain.secret import Secret
+
+
+def _rate(default: float, description: str) -> Any:
+    return Field(default=default, gt=0, le=1e9, allow_inf_nan=False, description=description)
+
+
+class OidcSettings(BaseModel):
+    """People who log in by a provider of OpenID Connect."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: str = Field(default="", description="The provider's issuer URL; empty: there is none")
+    client_id: str = Field(default="", description="This server's id at the provider")
+    client_secret: Secret | None = Field(default=None, description="Its secret; none for a public client")
+    scopes: tuple[str, ...] = Field(
+        default=("openid", "profile", "email", "groups"), description="What the provider is asked for"
+    )
+    name_claim: str = Field(default="email", description="The claim that a person is named by")
+    groups_claim: str = Field(default="groups", description="The claim that lists a person's groups")
+    roles: dict[str, Role] = Field(default_factory=dict, description="The role of each group, the first that fits")
+    default_role: Role | None = Field(
+        default=None, description="The role of those without such a group; none: no way in"
+    )
+    idle_minutes: float = Field(default=60.0, ge=2, description="Minutes after which an unused session ends")
+    session_hours: float = Field(default=12.0, gt=0, description="Hours after which every session ends")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> OidcSettings:
+        if self.issuer and not self.client_id:
+            raise ValueError("client_id: is missing; the provider gives it when this server is registered there")
+        if self.issuer and not self.issuer.startswith("https://") and sends_in_the_clear(self.issuer):
+            raise ValueError("issuer: must be an https:// URL; plain http is for this machine alone")
+        return self
 
 
 class AccessSettings(BaseModel):
@@ -13,3 +50,29 @@ class AccessSettings(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     rules: str = Field(default="", description="Policy file that says what each role may do, instead of ours")
+    refuse_asserted: bool = Field(
+        default=False, description="Whether decisions for a registered agent are made only for what it has proven"
+    )
+    urls: tuple[str, ...] = Field(
+        default=(), max_length=4, description="Public URLs of the server, which signatures of agents name; else by Host"
+    )
+
+    oidc: OidcSettings = Field(default_factory=OidcSettings, description="People who log in by a provider")
+    decisions_rate: float = _rate(10_000.0, "Decisions a second that one sender may ask for; ten times that at once")
+    reads_rate: float = _rate(1_000.0, "Reads a second that one sender may ask for; ten times that at once")
+    changes_rate: float = _rate(1_000.0, "All other requests a second of one sender; ten times that at once")
+    refusals_rate: float = _rate(
+        20.0, "Refused requests a second of one address; a hundred times that at once, then 429 and no more events"
+    )
+    followers: int = Field(default=100, ge=1, description="Most clients of one sender that may follow events/live")
+    header_seconds: float = Field(
+        default=10.0, gt=0, le=3600, description="Seconds until a connection must have sent the head of a request"
+    )
+
+    @field_validator("urls")
+    @classmethod
+    def _are_bases(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            if not url.startswith(("http://", "https://")) or url.count("/") != 2:
+                raise ValueError(f"{url!r} is not a scheme and host, such as https://brain.example.org")
+        return urls

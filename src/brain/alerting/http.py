@@ -15,6 +15,7 @@ from brain.alerting.service import AlertService
 from brain.alerting.views import ALERT_ID, SILENCE_ID, AlertView, NotifierView, SilenceView, silence_view
 from brain.connectors.pages import TimelineStep
 from brain.kit.database_threads import for_reading, for_writing
+from brain.kit.doer import doer
 from brain.kit.idempotency import request_key
 from brain.stream import EventStream
 
@@ -65,13 +66,13 @@ def _add_changes(router: APIRouter, service: AlertService) -> None:
     @router.post("/alerts/{alert_id}/acknowledge", summary="Acknowledge an alert")
     async def acknowledge(alert_id: AlertIdPath, who: Actor) -> AlertView:
         """Its page is no longer repeated or escalated. Whoever was first stays. Answers 409 for a resolved alert."""
-        await for_writing(service.database, service.acknowledge, alert_id, who.by)
+        await for_writing(service.database, service.acknowledge, alert_id, doer(who.by))
         return await for_reading(service.database, service.alert, alert_id)
 
     @router.post("/alerts/{alert_id}/close", summary="Close an alert")
     async def close(alert_id: AlertIdPath, who: Actor) -> AlertView:
         """Resolves an alert that no event would resolve. Answers 409 for an alert that is resolved already."""
-        await for_writing(service.database, service.close, alert_id, who.by)
+        await for_writing(service.database, service.close, alert_id, doer(who.by))
         return await for_reading(service.database, service.alert, alert_id)
 
     @router.get("/notifiers", summary="List notifiers")
@@ -96,7 +97,7 @@ def _add_silences(router: APIRouter, service: AlertService, clock: Callable[[], 
             service.database,
             service.add_silence,
             new.matchers,
-            new.by,
+            doer(new.by),
             new.reason,
             new.ends_at,
             new.starts_at,

@@ -53,6 +53,9 @@ class EntryFilters(BaseModel):
     text: str | None = Field(
         None, max_length=limits.REASON, description="Only events that hold this text, in whatever case"
     )
+    principal: str | None = Field(
+        None, max_length=limits.ID, description="Only what this person, agent or service did", examples=["ada"]
+    )
     before: int | None = Field(None, ge=0, le=limits.COUNT, description="Only entries before this index")
     limit: int = Field(100, ge=1, le=PAGE, description="Most entries in the answer")
 
@@ -66,6 +69,7 @@ class EntryFilters(BaseModel):
             threat=self.threat,
             correlation_id=self.correlation_id,
             text=self.text,
+            principal=self.principal,
         )
 
 

@@ -1,8 +1,8 @@
-"""Searching the log: by time, type, agent, threat, correlation id and text."""
+"""Searching the log: by time, type, agent, threat, correlation id, text and who did it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ from brain import limits
 from brain.audit.models import AuditEntry, clip_field
 from brain.audit.repository import ENTRY_COLUMNS, PAGE, entries_in_order, first_since
 from brain.audit.tables import BLOCK, entries, types
-from brain.charter import Pattern
+from brain.charter import Event, Pattern
 from brain.kit.database import reading
 from brain.stream.query import EventQuery
 
@@ -33,13 +33,16 @@ WITH RECURSIVE known(type) AS (
 class AuditQuery(EventQuery):
     """Which entries are asked for: as for the stream, and by the fields that the log has an index of.
 
-    `text` is found anywhere in an event; case does not matter. `logged_since` and `logged_until` (excluded) are Unix
-    times of the log, which never go back; `after` and `upto` (included) are indexes.
+    `text` is found anywhere in an event; case does not matter. `principal` is the proven name of who did it, or the
+    name that a request gave for it (`meta.on_behalf_of`); like `text` it is looked for in the events themselves.
+    `logged_since` and `logged_until` (excluded) are Unix times of the log, which never go back; `after` and `upto`
+    (included) are indexes.
     """
 
     agent: str | None = None
     threat: str | None = None
     text: str | None = None
+    principal: str | None = None
     logged_since: float | None = None
     logged_until: float | None = None
     after: int | None = None
@@ -47,7 +50,7 @@ class AuditQuery(EventQuery):
 
     @cached_property
     def conditions(self) -> Sequence[ColumnElement[bool]]:
-        """All but the text, for the database."""
+        """All but text and principal, for the database."""
         found: list[ColumnElement[bool]] = []
         if not self.pattern.matches_all:
             found.append(of_pattern(self.pattern))
@@ -67,15 +70,39 @@ class AuditQuery(EventQuery):
             found.append(of_correlation(self.correlation_id))
         return found
 
-    def fits_text(self, entry: AuditEntry) -> bool:
-        """Whether the entry's bytes hold the text, as it is written in JSON; deleted bytes hold none."""
-        if self.text is None:
+    @property
+    def reads_bytes(self) -> bool:
+        """Whether the events themselves must be looked at."""
+        return self.text is not None or self.principal is not None
+
+    def fits_bytes(self, entry: AuditEntry) -> bool:
+        """Whether the entry's bytes hold the text, as it is written in JSON, and are of the principal.
+
+        Deleted bytes hold none.
+        """
+        if not self.reads_bytes:
             return True
-        return entry.data is not None and self._needle in entry.data.decode(errors="replace").lower()
+        if entry.data is None or (self.text is not None and self._needle not in _lowered(entry.data)):
+            return False
+        return self.principal is None or (self._name in entry.data and self._is_by(entry.event))
+
+    def _is_by(self, event: Event | None) -> bool:
+        meta = event.meta if event is not None else {}
+        who = meta.get("principal")
+        name = who.get("name") if isinstance(who, Mapping) else None
+        return self.principal in (name, meta.get("on_behalf_of"))
+
+    @cached_property
+    def _name(self) -> bytes:
+        return msgspec.json.encode(self.principal or "")
 
     @cached_property
     def _needle(self) -> str:
         return msgspec.json.encode(self.text or "").decode()[1:-1].lower()
+
+
+def _lowered(data: bytes) -> str:
+    return data.decode(errors="replace").lower()
 
 
 def of_pattern(pattern: Pattern) -> ColumnElement[bool]:
@@ -91,7 +118,7 @@ def of_correlation(correlation_id: str) -> ColumnElement[bool]:
 def find(connection: Connection, query: AuditQuery, before: int | None = None, limit: int = 100) -> list[AuditEntry]:
     """At most `limit` entries that fit the query, before the index `before`; the newest first."""
     found: list[AuditEntry] = []
-    page = limit if query.text is None else max(limit, PAGE)
+    page = max(limit, PAGE) if query.reads_bytes else limit
     conditions = [*query.conditions, *_recent(connection, query)]
     wanted = _wanted_types(connection, query)
     while True:
@@ -106,7 +133,7 @@ def find(connection: Connection, query: AuditQuery, before: int | None = None, l
         rows: Sequence[Any] = connection.execute(
             select(*ENTRY_COLUMNS).where(and_(True, *bounds, *conditions)).order_by(entries.c.idx.desc()).limit(page)
         ).all()
-        found += [entry for entry in (AuditEntry(*row) for row in rows) if query.fits_text(entry)]
+        found += [entry for entry in (AuditEntry(*row) for row in rows) if query.fits_bytes(entry)]
         if len(found) >= limit or (len(rows) < page and first == 0):
             return found[:limit]
         before = rows[-1][0] if len(rows) == page else first
@@ -156,7 +183,7 @@ def each(database: Engine, query: AuditQuery) -> Iterator[AuditEntry]:
             end = first_since(connection, query.logged_until) - 1
             query = replace(query, upto=end if query.upto is None else min(query.upto, end))
     after = -1 if query.after is None else query.after
-    return filter(query.fits_text, entries_in_order(database, query.conditions, after))
+    return filter(query.fits_bytes, entries_in_order(database, query.conditions, after))
 
 
 def _like(pattern: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal
@@ -21,7 +21,8 @@ SHARED_KEY = "BRAIN_API_KEY"
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Who does something. A server sets it for each request; `acting` sets it in a program.
 
-    `how` says what proves the name: `key`, `session`, `process` (the program itself says so), or `none`.
+    `how` says what proves the name: `key`, `session`, `signature` and `signed session` (of a registered agent),
+    `process` (the program itself says so), or `none`.
     """
 
     name: str
@@ -30,8 +31,12 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     address: str | None = None
     """The network address that the request came from."""
     role: str | None = None
-    agents: frozenset[str] | None = None
+    agents: Container[str | None] | None = None
     """The agents that it may ask decisions for; None: any."""
+    proves: str | None = None
+    """The id of the registered agent that it has proven to be."""
+    keyid: str | None = None
+    """The key of that agent, as its signature names it."""
 
     def __hash__(self) -> int:
         """By kind and name."""

@@ -33,6 +33,7 @@ from brain.hardware.service import HardwareService
 from brain.hardware.tables import make_tables
 from brain.kit.database import reachable, reading
 from brain.kit.database_threads import for_reading, for_writing
+from brain.kit.doer import doer
 from brain.kit.http import PROBLEM_TYPE, creates_nothing
 from brain.kit.idempotency import request_key
 from brain.kit.views import list_of
@@ -162,9 +163,9 @@ def _add_stops(router: APIRouter, service: HardwareService) -> None:
     )
     async def stop(new: NewStop) -> Any:
         """Nobody is asked, and it waits for nothing. The robots take no command until the stop is cleared."""
-        return await service.stop(new.robot_id, new.by, new.reason)
+        return await service.stop(new.robot_id, doer(new.by), new.reason)
 
     @router.post("/clear", summary="Clear an emergency stop", responses=_NO_ROBOT, openapi_extra=_AGAIN)
     async def clear(new: NewStop) -> Cleared:
         """If the rules let `by` do so (`hardware.clear_stop`), perhaps with an approval."""
-        return Cleared(robots=await service.clear(new.robot_id, new.by, new.reason))
+        return Cleared(robots=await service.clear(new.robot_id, doer(new.by), new.reason))

@@ -22,6 +22,7 @@ from brain.incidents.http_models import (
 from brain.incidents.repository import Document
 from brain.incidents.service import IncidentService
 from brain.incidents.webhooks import TicketWebhooks
+from brain.kit.doer import doer
 from brain.kit.http import ANY_QUERY, PROBLEM_TYPE, creates_nothing, signed
 from brain.kit.idempotency import request_key
 from brain.logs import Log
@@ -101,7 +102,7 @@ def _add_changing(router: APIRouter, service: IncidentService) -> None:
             text=new.text,
             correlation_id=new.correlation_id,
             owner=new.owner,
-            by=new.by,
+            by=doer(new.by),
             key=request_key(),
         )
         response.headers["Location"] = f"/api/incidents/{opened['id']}"
@@ -110,19 +111,19 @@ def _add_changing(router: APIRouter, service: IncidentService) -> None:
     @router.post("/{incident_id}/state", summary="Move an incident to another state", response_model=IncidentView)
     async def move(incident_id: IncidentIdPath, to: StateChange) -> Document:
         """Its tickets and its threats follow. Answers 409, listing the allowed states, for one that is not."""
-        return await service.move(incident_id, to.state, to.note, to.by)
+        return await service.move(incident_id, to.state, to.note, doer(to.by))
 
     @router.post("/{incident_id}/owner", summary="Assign an incident", response_model=IncidentView)
     async def assign(incident_id: IncidentIdPath, to: OwnerChange) -> Document:
         """Publishes `incident.updated`."""
-        return await service.assign(incident_id, to.owner, to.by)
+        return await service.assign(incident_id, to.owner, doer(to.by))
 
     @router.post(
         "/{incident_id}/notes", status_code=201, summary="Add a note to an incident", response_model=IncidentView
     )
     async def note(incident_id: IncidentIdPath, new: NewNote) -> Document:
         """It joins the timeline, and the tickets as a comment. Publishes `incident.updated`."""
-        return await service.note(incident_id, new.text, new.by, key=request_key())
+        return await service.note(incident_id, new.text, doer(new.by), key=request_key())
 
 
 def _add_webhook(router: APIRouter, webhooks: TicketWebhooks) -> None:

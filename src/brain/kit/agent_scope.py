@@ -1,4 +1,4 @@
-"""Keys of evaluators are bound to agents: they ask decisions for these alone."""
+"""For whom decisions are asked: keys of evaluators are bound to agents, and registered agents prove who they are."""
 
 from __future__ import annotations
 
@@ -8,19 +8,42 @@ from typing import Any
 from brain.charter import current_principal
 from brain.errors import Forbidden
 
+IDENTITY = "identity"
+PROVED, ASSERTED = "proved", "asserted"
+_IDS = (str, type(None))
+
 
 def may_ask_for(agent_id: object) -> bool:
     """Whether whoever acts here may ask a decision for this agent."""
     who = current_principal()
-    return who is None or who.agents is None or (type(agent_id) is str and agent_id in who.agents)
+    return who is None or who.agents is None or (type(agent_id) in _IDS and agent_id in who.agents)
 
 
-def check_agent(context: Mapping[str, Any]) -> None:
-    """Raises Forbidden when whoever acts here may not ask a decision for the agent of this context."""
+def identity_of(agent_id: object) -> str:
+    """What the server makes `environment.identity` of a context: `proved` where whoever acts has proven to be this
+    agent, by its own key; else `asserted`."""
+    who = current_principal()
+    return PROVED if who is not None and who.proves is not None and who.proves == agent_id else ASSERTED
+
+
+def check_agent(context: Mapping[str, Any]) -> str:
+    """The identity of the agent of this context, as `identity_of`.
+
+    Raises Forbidden when whoever acts here may not ask a decision for it.
+    """
     nested = context.get("agent")
     named = [context[name] for name in ("agent_id",) if context.get(name) is not None]
     named += [nested[name] for name in ("id",) if isinstance(nested, Mapping) and nested.get(name) is not None]
     for agent_id in named or [None]:
         if not may_ask_for(agent_id):
             shown = "no agent" if agent_id is None else repr(agent_id)[:100]
-            raise Forbidden(f"agent_id: this key may not ask for {shown}; use a key that names the agent")
+            raise Forbidden(f"agent_id: this key may not ask for {shown}; use the agent's own")
+    return PROVED if named and all(identity_of(one) == PROVED for one in named) else ASSERTED
+
+
+def identified(context: Mapping[str, Any], identity: str) -> dict[str, Any]:
+    """The context with this identity in its environment, whatever its sender wrote there."""
+    environment = context.get("environment", {})
+    if not isinstance(environment, Mapping):  # it has no members that a rule could ask for
+        return dict(context)
+    return {**context, "environment": {**environment, IDENTITY: identity}}

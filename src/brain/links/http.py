@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 
 from brain import limits
 from brain.kit.database_threads import for_reading, for_writing
+from brain.kit.doer import doer
 from brain.kit.http import ANY_QUERY, PROBLEM_TYPE, creates_nothing, raw_body, signed
 from brain.kit.idempotency import request_key
 from brain.kit.protocols import EffectGuard
@@ -105,12 +106,12 @@ def _add_changing(router: APIRouter, service: ConnectorService, tasks: Connector
     @router.post("/{name}/pause", summary="Pause a connector", response_model=ConnectorView)
     async def pause(name: NamePath, given: Pausing) -> dict[str, Any]:
         """What comes is kept and waits, and nothing is sent. Publishes `connector.stopped`."""
-        return connector_view(await for_writing(service.database, service.pause, name, given.by, given.reason))
+        return connector_view(await for_writing(service.database, service.pause, name, doer(given.by), given.reason))
 
     @router.post("/{name}/resume", summary="Resume a connector", response_model=ConnectorView)
     async def resume(name: NamePath, given: Resuming) -> dict[str, Any]:
         """What came meanwhile is mapped. Publishes `connector.started`."""
-        return connector_view(await for_writing(service.database, service.resume, name, given.by))
+        return connector_view(await for_writing(service.database, service.resume, name, doer(given.by)))
 
     @router.post("/{name}/replay", summary="Map kept deliveries once more")
     async def replay(name: NamePath, given: Replaying) -> list[ReceiptView]:

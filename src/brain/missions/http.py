@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from brain import limits
+from brain.kit.doer import doer
 from brain.kit.http import creates_nothing
 from brain.kit.idempotency import request_key
 from brain.missions.http_models import (
@@ -79,17 +80,17 @@ def _add_moves(router: APIRouter, service: MissionService) -> None:
     @router.post("/{mission_id}/start", summary="Start a mission", response_model=MissionView, openapi_extra=_MOVES)
     async def start(mission_id: MissionPath, given: Reason) -> Document:
         """For one that was made with `start` false. Policy decides on `mission.start`."""
-        return await service.start(mission_id, given.by)
+        return await service.start(mission_id, doer(given.by))
 
     @router.post("/{mission_id}/pause", summary="Pause a mission", response_model=MissionView, openapi_extra=_MOVES)
     async def pause(mission_id: MissionPath, given: Reason) -> Document:
         """Its running tasks go on; no other begins."""
-        return await service.pause(mission_id, given.reason, given.by)
+        return await service.pause(mission_id, given.reason, doer(given.by))
 
     @router.post("/{mission_id}/resume", summary="Resume a mission", response_model=MissionView, openapi_extra=_MOVES)
     async def resume(mission_id: MissionPath, given: Reason) -> Document:
         """Its tasks can begin again."""
-        return await service.resume(mission_id, given.reason, given.by)
+        return await service.resume(mission_id, given.reason, doer(given.by))
 
     @router.post("/{mission_id}/cancel", summary="Cancel a mission", response_model=MissionView, openapi_extra=_MOVES)
     async def cancel(mission_id: MissionPath, given: Reason) -> Document:
@@ -97,14 +98,14 @@ def _add_moves(router: APIRouter, service: MissionService) -> None:
 
         Policy decides on `mission.cancel`.
         """
-        return await service.cancel(mission_id, given.reason, given.by)
+        return await service.cancel(mission_id, given.reason, doer(given.by))
 
     @router.post(
         "/{mission_id}/retry", summary="Try a failed mission again", response_model=MissionView, openapi_extra=_MOVES
     )
     async def retry(mission_id: MissionPath, given: Reason) -> Document:
         """From where it failed. Policy decides on `mission.start`."""
-        return await service.retry(mission_id, given.by)
+        return await service.retry(mission_id, doer(given.by))
 
 
 def whole_router(service: MissionService) -> APIRouter:

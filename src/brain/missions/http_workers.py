@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from brain import limits
+from brain.kit.doer import doer
 from brain.kit.http import creates_nothing
 from brain.missions.claiming import ClaimedTask, Wanted
 from brain.missions.finishing import Answer
@@ -78,7 +79,7 @@ def tasks_router(service: MissionService) -> APIRouter:
     )
     async def answer(task_id: TaskPath, given: PersonAnswer) -> Document:
         """A person's yes completes the task, a no ends the mission. Answers 409 for a task that does not wait."""
-        return await service.answer(task_id, given.approved, given.by, given.note)
+        return await service.answer(task_id, given.approved, doer(given.by), given.note)
 
     return router
 

@@ -17,7 +17,7 @@ PLUGIN = Plugin(
     open="brain.missions.component:open_component",
     commands={
         "missions": Command("brain.missions.commands:app", "Missions: run, list, show, cancel, and orders for robots."),
-        "agents": Command("brain.missions.commands_agents:app", "Agents: list those that do the tasks of missions."),
+        "agents": Command("brain.missions.commands_agents:app", "Agents: those that do tasks, and those with keys."),
     },
     view=View("Missions", "brain.missions:page", section="Operate"),
 )

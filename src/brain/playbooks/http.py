@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from brain import limits
 from brain.kit.database import reachable
 from brain.kit.database_threads import for_reading, for_writing
+from brain.kit.doer import doer
 from brain.kit.http import creates_nothing
 from brain.kit.views import list_of, view_of
 from brain.playbooks.reads import PlaybookRow, RunRow, StopRow, playbook_rows, read_run, read_runs, read_stops
@@ -69,7 +70,7 @@ def playbooks_router(context: PluginContext, tasks: PlaybookTasks) -> APIRouter:
 
         def write() -> RunRow:
             with reachable(database):
-                tasks.records.answer(run_id, given.yes, given.by)
+                tasks.records.answer(run_id, given.yes, doer(given.by))
             return read_run(database, run_id)
 
         answered = await for_writing(database, write)

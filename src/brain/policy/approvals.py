@@ -22,8 +22,10 @@ from brain.charter import EventType, current_principal
 from brain.errors import Conflict, Forbidden, InvalidInput, NotFound
 from brain.kit.idempotency import CreatedKeys, content_digest
 from brain.locks import InterruptibleLock
+from brain.policy.approvers import Approvers, Grant, approvers_of
 from brain.policy.decisions import Decision
 from brain.policy.events import (
+    APPROVAL_AGREED,
     APPROVAL_EXPIRED,
     APPROVAL_GRANTED,
     APPROVAL_REFUSED,
@@ -78,6 +80,8 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     answered_by: str | None = None
     answer: Annotated[str | None, Meta(description="What the person said.")] = None
     answered_at: float | None = None
+    approvers: Annotated[Approvers, Meta(description="Who must agree, and how many.")] = Approvers()
+    grants: Annotated[tuple[Grant, ...], Meta(description="Who has agreed so far.")] = ()
 
     def __hash__(self) -> int:
         """By its id, which stays the same through its changes."""
@@ -139,7 +143,8 @@ class Approvals(forking.Part):
             reason=decision.reason,
             requested_at=now,
             expires_at=now + timeout,
-            requested_by=_proven(),
+            requested_by=_asker(),
+            approvers=approvers_of(decision.metadata),
         )
         content = content_digest(approval.fingerprint, approval.rule_id, float(timeout))
         while (made := self._keys.find(key, content)) is None:
@@ -175,8 +180,10 @@ class Approvals(forking.Part):
         return found
 
     def grant(self, approval_id: str, *, by: str, reason: str = "") -> Approval:
-        """A person's yes. Raises NotFound, Forbidden when the same one asked for it, Conflict when it is answered
-        already, or too late, and InvalidInput for a text beyond its bound.
+        """A person's yes; where several must agree, the request is granted with the last of them.
+
+        Raises NotFound, Forbidden for one who asked for it or may not agree, Conflict when it is answered already, or
+        too late, or by the same one, and InvalidInput for a text beyond its bound.
         """
         return self._answer(approval_id, ApprovalStatus.GRANTED, by, reason)
 
@@ -241,17 +248,17 @@ class Approvals(forking.Part):
                 raise InvalidInput(f"{name}: {fault}")
         document = self._document(approval_id)
         approval = self._current(document)
-        given, by = by, _answerer(approval, status, by)
-        answered = msgspec.structs.replace(
-            approval, status=status, answered_by=by, answer=reason, answered_at=self._clock()
-        )
-        claimed = None if by == given else {"on_behalf_of": given}
-        event_type = APPROVAL_GRANTED if status is ApprovalStatus.GRANTED else APPROVAL_REFUSED
-        if approval.status is not ApprovalStatus.PENDING or not self._replaced(
-            document, answered, event_type, reason, claimed
-        ):
-            now = self.get(approval_id)
-            raise Conflict(f"approval {approval_id} is {now.status} already" + _by(now))
+        is_open = approval.status is ApprovalStatus.PENDING
+        now = self._clock()
+        if is_open and status is ApprovalStatus.GRANTED:
+            answered, event_type, place = _agreed(approval, by, reason, now)
+        else:
+            answered, event_type, place = _refused(approval, by, reason, now), APPROVAL_REFUSED, by
+        claimed = next((name for name in (place, by) if name != answered.answered_by), None)
+        meta = None if claimed is None else {"on_behalf_of": claimed}
+        if not is_open or not self._replaced(document, answered, event_type, reason, meta):
+            found = self.get(approval_id)
+            raise Conflict(f"approval {approval_id} is {found.status} already" + _by(found))
         with self._lock:
             self._answered.notify_all()
         return answered
@@ -316,20 +323,44 @@ class Approvals(forking.Part):
         write_announced(self._store, self._stream, [change, *more], [step])
 
 
-def _proven() -> str | None:
-    """The name of whoever acts here, where something proves it; none for the key that a team shares."""
+def _agreed(approval: Approval, by: str, reason: str, now: float) -> tuple[Approval, EventType[ApprovalStep], str]:
+    """The request after this yes, its event, and for whom the yes counts. Raises Forbidden and Conflict.
+
+    The key of the settings, which a team may share, counts as one, whatever names are given with it.
+    """
+    actor = _asker() or by
+    if _asker() is not None and actor in (approval.requested_by, approval.context.get("agent_id")):
+        raise Forbidden(f"approval {approval.id}: {actor} asked for it, and so cannot grant it; another one must")
+    place = approval.approvers.place_of(actor, approval.grants)
+    grants = (*approval.grants, Grant(by=actor, place=place, reason=reason, at=now))
+    enough = len(grants) >= approval.approvers.needed
+    answered = msgspec.structs.replace(
+        approval,
+        status=ApprovalStatus.GRANTED if enough else ApprovalStatus.PENDING,
+        answered_by=_answerer(by),
+        answer=reason,
+        answered_at=now,
+        grants=grants,
+    )
+    return answered, APPROVAL_GRANTED if enough else APPROVAL_AGREED, by if place == actor else place
+
+
+def _refused(approval: Approval, by: str, reason: str, now: float) -> Approval:
+    return msgspec.structs.replace(
+        approval, status=ApprovalStatus.REFUSED, answered_by=_answerer(by), answer=reason, answered_at=now
+    )
+
+
+def _asker() -> str | None:
+    """The name of whoever acts here, where something proves it; a key that a team shares is a name as well."""
     who = current_principal()
-    return who.name if who is not None and who.is_one else None
+    return who.name if who is not None and who.how != "none" else None
 
 
-def _answerer(approval: Approval, status: ApprovalStatus, by: str) -> str:
-    """Whose answer it is: that of whoever acts here, where it is proven, on behalf of `by`. Raises Forbidden."""
-    who = _proven()
-    if who is None:
-        return by
-    if status is ApprovalStatus.GRANTED and who in (approval.requested_by, approval.context.get("agent_id")):
-        raise Forbidden(f"approval {approval.id}: {who} asked for it, and so cannot grant it; another one must")
-    return who
+def _answerer(by: str) -> str:
+    """Whose answer it is: that of whoever acts here, where that is proven to be one alone; else of `by`."""
+    who = current_principal()
+    return who.name if who is not None and who.is_one else by
 
 
 def _id_at(at: float) -> str:

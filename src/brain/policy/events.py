@@ -243,6 +243,9 @@ APPROVAL_REQUESTED = _seldom(
     "approval_requested", ApprovalStep, "An action waits for a person's answer.", _APPROVAL, Priority.HIGH
 )
 APPROVAL_GRANTED = _seldom("approval_granted", ApprovalStep, "A person agreed to the action.", _GRANTED)
+APPROVAL_AGREED = _seldom(
+    "approval_agreed", ApprovalStep, "One of several who must agree to the action has agreed.", _GRANTED
+)
 APPROVAL_REFUSED = _seldom("approval_refused", ApprovalStep, "A person refused the action.", _REFUSED, Priority.HIGH)
 APPROVAL_EXPIRED = _seldom(
     "approval_expired",
@@ -295,6 +298,7 @@ EVENTS: tuple[EventType[Any], ...] = (
     STORE_RESTORED,
     ACTION_DENIED,
     APPROVAL_REQUESTED,
+    APPROVAL_AGREED,
     APPROVAL_GRANTED,
     APPROVAL_REFUSED,
     APPROVAL_EXPIRED,

@@ -11,7 +11,8 @@ import msgspec
 from fastapi import APIRouter, Body, Path, Query, Response, status
 
 from brain import limits
-from brain.kit.agent_scope import check_agent
+from brain.kit.agent_scope import check_agent, identified
+from brain.kit.doer import doer
 from brain.kit.http import creates_nothing
 from brain.kit.idempotency import request_key, token_for
 from brain.policy.analysis import analyse
@@ -92,9 +93,9 @@ def _decisions(router: APIRouter, engine: PolicyEngine) -> None:
     @router.post("/allowed-actions", response_model=list[AllowedAction], openapi_extra=_READS)
     async def allowed_actions(body: AllowedActionsBody) -> list[dict[str, str | None]]:
         """What an agent may do, of some actions on some resources; nothing is recorded."""
-        check_agent(body.agent)
+        base = identified(body.agent, check_agent(body.agent))
         targets = body.resources if body.resources is not None else [None]
-        allowed = await asyncio.to_thread(engine.allowed_actions, body.agent, body.actions, targets)
+        allowed = await asyncio.to_thread(engine.allowed_actions, base, body.actions, targets)
         return [{"action": action, "resource": resource} for action, resource in allowed]
 
     @router.post("/explain", response_model=ExplanationView, openapi_extra=_READS)
@@ -123,7 +124,7 @@ def _rules(router: APIRouter, engine: PolicyEngine) -> None:
         """Add a rule."""
         plain = body.model_dump()
         rule = rule_from({**plain, "id": body.id or f"rule_{token_for('rule', request_key(), 12)}"})
-        await asyncio.to_thread(engine.add_rule, rule, by=by, key=request_key())
+        await asyncio.to_thread(engine.add_rule, rule, by=doer(by), key=request_key())
         response.headers["Location"] = f"/api/policy/rules/{quote(rule.id, safe='')}"
         return written(rule)
 
@@ -138,7 +139,7 @@ def _rule_changes(router: APIRouter, engine: PolicyEngine) -> None:
     async def replace_rule(rule_id: RuleIdPath, body: RuleReplacement, by: ByQuery = None) -> dict[str, Any]:
         """Replace a rule."""
         rule = rule_from({**body.model_dump(), "id": body.id or rule_id})
-        return written(await asyncio.to_thread(engine.update_rule, rule_id, rule, by=by))
+        return written(await asyncio.to_thread(engine.update_rule, rule_id, rule, by=doer(by)))
 
     @router.patch("/rules/{rule_id}", response_model=RuleView)
     async def change_rule(rule_id: RuleIdPath, body: RulePatch, by: ByQuery = None) -> dict[str, Any]:
@@ -146,22 +147,22 @@ def _rule_changes(router: APIRouter, engine: PolicyEngine) -> None:
         changed = body.model_dump(exclude_unset=True)
         if not changed.keys().isdisjoint(("effect", "conditions", EVERYONE)):
             rule_from({**engine.get_rule(rule_id).to_dict(), **changed})
-        return written(await asyncio.to_thread(engine.update_rule, rule_id, changed, by=by))
+        return written(await asyncio.to_thread(engine.update_rule, rule_id, changed, by=doer(by)))
 
     @router.delete("/rules/{rule_id}", status_code=status.HTTP_204_NO_CONTENT)
     async def delete_rule(rule_id: RuleIdPath, by: ByQuery = None) -> None:
         """Remove a rule."""
-        await asyncio.to_thread(engine.delete_rule, rule_id, by=by)
+        await asyncio.to_thread(engine.delete_rule, rule_id, by=doer(by))
 
     @router.post("/rules/{rule_id}/enable", response_model=RuleView)
     async def enable_rule(rule_id: RuleIdPath, by: ByQuery = None) -> dict[str, Any]:
         """Let a rule take part in decisions."""
-        return written(await asyncio.to_thread(engine.enable_rule, rule_id, by=by))
+        return written(await asyncio.to_thread(engine.enable_rule, rule_id, by=doer(by)))
 
     @router.post("/rules/{rule_id}/disable", response_model=RuleView)
     async def disable_rule(rule_id: RuleIdPath, by: ByQuery = None) -> dict[str, Any]:
         """Leave a rule out of decisions."""
-        return written(await asyncio.to_thread(engine.disable_rule, rule_id, by=by))
+        return written(await asyncio.to_thread(engine.disable_rule, rule_id, by=doer(by)))
 
 
 def _sets(router: APIRouter, engine: PolicyEngine, stream: EventStream) -> None:
@@ -171,7 +172,7 @@ def _sets(router: APIRouter, engine: PolicyEngine, stream: EventStream) -> None:
     async def import_rules(body: ImportBody, by: ByQuery = None) -> dict[str, Any]:
         """Take over a set of rules, all of it or, when any is bad, nothing."""
         rules = rules_from([rule.model_dump() for rule in body.rules])
-        done = await asyncio.to_thread(engine.import_rules, rules, replace_all=body.replace, by=by)
+        done = await asyncio.to_thread(engine.import_rules, rules, replace_all=body.replace, by=doer(by))
         return done._asdict()
 
     @router.get("/findings", response_model=list[FindingView])
@@ -212,7 +213,7 @@ def _versions(router: APIRouter, engine: PolicyEngine) -> None:
     @router.post("/versions/{version}/rollback", response_model=ImportedView)
     async def rollback(version: VersionPath, by: ByQuery = None) -> dict[str, Any]:
         """Make the rules again what they were just after that version."""
-        return (await asyncio.to_thread(engine.rollback, version, by=by))._asdict()
+        return (await asyncio.to_thread(engine.rollback, version, by=doer(by)))._asdict()
 
 
 def _containments(router: APIRouter, engine: PolicyEngine) -> None:
@@ -225,14 +226,14 @@ def _containments(router: APIRouter, engine: PolicyEngine) -> None:
     async def contain(body: ContainmentBody) -> dict[str, Any]:
         """Deny an agent everything for a time. Of two containments the one that ends later counts."""
         rule = await asyncio.to_thread(
-            engine.contain, body.agent_id, ttl=body.ttl, reason=body.reason, by=body.by, key=request_key()
+            engine.contain, body.agent_id, ttl=body.ttl, reason=body.reason, by=doer(body.by), key=request_key()
         )
         return written(rule)
 
     @router.delete("/containments/{agent_id:path}", status_code=status.HTTP_204_NO_CONTENT)
     async def lift(agent_id: AgentIdPath, by: ByQuery = None) -> None:
         """End an agent's containment."""
-        await asyncio.to_thread(engine.lift, agent_id, by=by)
+        await asyncio.to_thread(engine.lift, agent_id, by=doer(by))
 
     @router.get("/measures", response_model=list[VersionView])
     async def measures(
@@ -255,13 +256,15 @@ def _kill_switch(router: APIRouter, engine: PolicyEngine) -> None:
     @router.put("/kill-switch", response_model=KillSwitchView)
     async def kill_switch_on(body: KillSwitchBody) -> dict[str, Any]:
         """Deny everything to every agent but those listed."""
-        await asyncio.to_thread(engine.kill_switch, reason=body.reason, allow=body.allow, ttl=body.ttl, by=body.by)
+        await asyncio.to_thread(
+            engine.kill_switch, reason=body.reason, allow=body.allow, ttl=body.ttl, by=doer(body.by)
+        )
         return switch()
 
     @router.delete("/kill-switch", response_model=KillSwitchView)
     async def kill_switch_off(by: ByQuery = None) -> dict[str, Any]:
         """Let the rules decide again."""
-        await asyncio.to_thread(engine.lift_kill_switch, by=by)
+        await asyncio.to_thread(engine.lift_kill_switch, by=doer(by))
         return switch()
 
 
@@ -293,8 +296,7 @@ def _approvals(router: APIRouter, engine: PolicyEngine) -> None:
 def _asked(body: ContextBody) -> dict[str, Any]:
     """The context of a question. Raises Forbidden when its sender may not ask for the agent."""
     context = body.context()
-    check_agent(context)
-    return context
+    return identified(context, check_agent(context))
 
 
 def _shown(approval: Approval) -> Any:

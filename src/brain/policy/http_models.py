@@ -13,6 +13,7 @@ from brain.charter import Effect
 from brain.fields import ContextObject, ContextValue, Moment, Name, Object, Text, within
 from brain.policy.analysis import RuleFinding
 from brain.policy.approvals import Approval, ApprovalStatus
+from brain.policy.approvers import Approvers, Grant
 from brain.policy.decisions import Decision
 from brain.policy.events import CONTEXT_FIELDS, RULE_CREATED, RULE_EVALUATED
 from brain.policy.explain import Explanation
@@ -230,11 +231,16 @@ class KillSwitchView(BaseModel):
     rule: RuleView | None = Field(description="The rule that denies, while it is on.")
 
 
+GrantView: Any = model_of(Grant, "GrantView", "One yes of those that are needed.")
+ApproversView: Any = model_of(Approvers, "ApproversView", "Who must agree to an action, and how many.")
+
+
 ApprovalView: Any = model_of(
     Approval,
     "ApprovalView",
     "A request for a person's agreement. Times are Unix seconds.",
     leave_out=("fingerprint",),
+    nested={Grant: GrantView, Approvers: ApproversView},
     status=names_of(ApprovalStatus),
 )
 

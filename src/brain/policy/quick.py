@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from brain import limits
-from brain.kit.agent_scope import may_ask_for
+from brain.kit.agent_scope import IDENTITY, identity_of, may_ask_for
 from brain.plain_json import plain_object
 from brain.plugins import Quick
 from brain.policy.engine import PolicyEngine
@@ -70,8 +70,10 @@ def _context(given: dict[str, Any]) -> dict[str, Any] | None:
         if type(members) is not dict:
             return None
         context[name] = members
-    if not may_ask_for(context.get("agent_id")):
+    agent_id = context.get("agent_id")
+    if not may_ask_for(agent_id):
         return None
+    context["environment"][IDENTITY] = identity_of(agent_id)
     for name, value in given.items():
         if name not in context:
             context[name] = value

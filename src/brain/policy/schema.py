@@ -17,6 +17,9 @@ from brain.policy.operators import VALUE_SCHEMAS
 _METADATA = {
     "requires_approval": {"type": "boolean", "description": "With AUDIT or WARN: a guard waits for a person."},
     "approval_timeout": {"type": "number", "description": "Seconds a person has for the answer."},
+    "approvers": {"type": "integer", "description": "How many different ones must agree; else one."},
+    "approved_by": {"type": "array", "description": "The names of those who alone may agree."},
+    "delegates": {"type": "object", "description": "By name: a list of those who may agree in that one's place."},
 }
 """What guards read of a rule's metadata."""
 _EVERYONE = {

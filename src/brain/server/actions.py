@@ -13,6 +13,7 @@ READ, OPERATE = "brain.read", "brain.operate"
 _ROUTES: Mapping[str, tuple[str, ...]] = {
     "brain.self": (
         "GET /api/access/me",
+        "POST /api/agents/session",
         "GET /healthz",
         "POST /logout",
         "GET /readyz",
@@ -202,6 +203,11 @@ _ROUTES: Mapping[str, tuple[str, ...]] = {
         "POST /api/policy/versions/{version}/rollback",
     ),
     "brain.administer": (
+        "GET /api/access/agents",
+        "POST /api/access/agents",
+        "DELETE /api/access/agents/{agent_id}",
+        "GET /api/access/sessions",
+        "DELETE /api/access/sessions/{name}",
         "GET /api/access/keys",
         "POST /api/access/keys",
         "DELETE /api/access/keys/{name}",

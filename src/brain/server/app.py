@@ -15,6 +15,7 @@ from functools import partial
 from starlette.applications import Starlette
 
 from brain.access.settings import AccessSettings
+from brain.extras import require_extras
 from brain.plugins import Routes
 from brain.server import health, problems
 from brain.server.api import Api, PreparesApi, ServesApi
@@ -24,14 +25,18 @@ from brain.server.correlation import Correlation
 from brain.server.headers import SafeHeaders
 from brain.server.health import Endpoints
 from brain.server.idempotency import Idempotency
+from brain.server.known_agents import KnownAgents
 from brain.server.known_keys import KnownKeys
 from brain.server.live import Live
 from brain.server.page import mount_page
 from brain.server.paths import KnownParameters, Paths
+from brain.server.people import KnownPeople
 from brain.server.quick import QuickAnswers
 from brain.server.request_keys import RequestKeys
 from brain.server.roles import Roles
 from brain.server.security import AccessControl, Gate, check_exposure, login_routes
+from brain.server.senders import Senders
+from brain.server.signed_requests import SignedRequests
 from brain.server.unreadable import NamesUnreadable
 from brain.settings import CoreSettings, settings_model
 from brain.store import Store
@@ -48,16 +53,27 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     check_exposure(settings)
     known = KnownKeys(store, settings.api_key.get_secret_value() if settings.api_key else None)
     known.refresh()
-    roles = Roles(settings.table(AccessSettings).rules)
-    if known.guarded:
+    access = settings.table(AccessSettings)
+    agents = KnownAgents(store, refuse_asserted=access.refuse_asserted)
+    agents.refresh()
+    people = KnownPeople(store, access.oidc, access.urls)
+    if people.is_on:
+        require_extras("people by OpenID Connect", "connectors", "oidc")
+    roles = Roles(access.rules)
+    if known.guarded or people.is_on:
         roles.check()
-    live = Live(stream, settings.live_limit)
+    live = Live(stream, settings.live_limit, access.followers)
     keys = RequestKeys(store)
-    components = Components(
-        stream, store, settings, {"idempotency keys": keys.sweep_forever, "access keys": known.follow}
-    )
+    tasks = {
+        "idempotency keys": keys.sweep_forever,
+        "access keys": known.following.run,
+        "agents": agents.following.run,
+    }
+    if people.is_on:
+        tasks["people"] = people.sweep
+    components = Components(stream, store, settings, tasks)
 
-    api = Api(with_key=known.guarded)
+    api = Api(with_key=known.guarded or people.is_on)
     endpoints = health.endpoints(stream, store, components, lambda: live.clients)
 
     @asynccontextmanager
@@ -68,11 +84,12 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
             finally:
                 live.close()
 
-    app = Starlette(routes=[*endpoints.routes(), *login_routes(known)], lifespan=lifespan)
+    app = Starlette(routes=[*endpoints.routes(), *login_routes(known, people)], lifespan=lifespan)
     app.state.live = live
     _add_own_routes(api, stream, live, components, endpoints)
     mount_page(app)
-    gate = partial(Gate, settings, stream, known, roles)
+    signed = SignedRequests(agents, store, access.urls, settings.body_limit)
+    gate = partial(Gate, settings, stream, Senders(known, signed, people), roles)
     _add_middleware(app, api, settings, gate, components, keys)
     return app
 

@@ -79,29 +79,34 @@ class BodyReader:
         await self._app(scope, replayed(body, receive), send)
 
     async def _read(self, headers: Headers, receive: Receive, limit: int) -> bytes | None:
-        """The body, or a part of it that is over the limit; None when the client went away.
-
-        The rest is read to a bound and discarded: a client that is disconnected while it sends would see a broken
-        connection, and not the answer.
-        """
+        """As `read_body`; nothing of a body that is declared too large and that its client waits to send."""
         length = headers.get("content-length", "")
         declared = int(length) if length.isdecimal() else 0
         if declared > limit and headers.get("expect", "").lower() == "100-continue":
             return bytes(limit + 1)  # it has not begun to send, and need not
-        parts: list[bytes] = []
-        kept = received = 0
-        while received <= limit + DISCARDED:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            part = message.get("body", b"")
-            received += len(part)
-            if kept <= limit:
-                parts.append(part)
-                kept += len(part)
-            if not message.get("more_body", False):
-                break
-        return b"".join(parts)
+        return await read_body(receive, limit)
+
+
+async def read_body(receive: Receive, limit: int) -> bytes | None:
+    """The body, or a part of it that is over the limit; None when the client went away.
+
+    The rest is read to a bound and discarded: a client that is disconnected while it sends would see a broken
+    connection, and not the answer.
+    """
+    parts: list[bytes] = []
+    kept = received = 0
+    while received <= limit + DISCARDED:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part = message.get("body", b"")
+        received += len(part)
+        if kept <= limit:
+            parts.append(part)
+            kept += len(part)
+        if not message.get("more_body", False):
+            break
+    return b"".join(parts)
 
 
 def _form_refusal(headers: Headers, body: bytes) -> Response | None:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 
 from brain.access.key_form import digest_of, is_well_formed
 from brain.access.models import Key, Role
 from brain.access.repository import COLLECTION, read_keys
+from brain.access.uses import Uses
 from brain.charter.principal import SHARED_KEY
-from brain.errors import Unavailable
-from brain.logs import Log
+from brain.server.following import Following
 from brain.store import START, Mark, Store
-
-log: Log = Log("brain.server.keys")
 
 FROM_SETTINGS = SHARED_KEY
 """The name of the key in the settings, which is an administrator's."""
-LOOK_SECONDS = 1.0
-"""How long a change of the keys may be unseen by this server."""
 
 
 class KnownKeys:
@@ -36,8 +31,8 @@ class KnownKeys:
                 name=FROM_SETTINGS, kind="service", role=Role.ADMIN, digest=digest, begins="", created_at=0.0
             )
         self._by_digest = dict(self._own)
-        self._looked = 0.0
-        self._looking: asyncio.Lock | None = None
+        self.uses: Uses = Uses(store, clock)
+        self.following: Following = Following("keys", self.refresh)
 
     @property
     def guarded(self) -> bool:
@@ -53,7 +48,8 @@ class KnownKeys:
         return next((digest for digest in self._by_digest if digest.startswith(sign)), None)
 
     def refresh(self) -> None:
-        """Read the keys again if they have changed. Blocks. Raises Unavailable."""
+        """Write when keys were used, and read the keys again if they have changed. Blocks. Raises Unavailable."""
+        self.uses.flush()
         if self._store is None or self._store.mark(COLLECTION) == self._mark:
             return
         read = self._store.read(COLLECTION)
@@ -68,25 +64,6 @@ class KnownKeys:
         digest = digest_of(token)
         found = self._by_digest.get(digest)
         if found is None and is_well_formed(token):
-            await self._look()
+            await self.following.look()
             found = self._by_digest.get(digest)
         return digest, found
-
-    async def follow(self) -> None:
-        """See changes, until it is cancelled; while the store is away the keys known last go on."""
-        while True:
-            await self._look()
-            await asyncio.sleep(LOOK_SECONDS)
-
-    async def _look(self) -> None:
-        """Refresh; those that wait meanwhile share the next look."""
-        asked = time.monotonic()
-        self._looking = self._looking or asyncio.Lock()
-        async with self._looking:
-            if self._looked > asked:
-                return
-            self._looked = time.monotonic()
-            try:
-                await asyncio.to_thread(self.refresh)
-            except Unavailable as error:
-                log.warning("the keys cannot be read; those known last go on", error=str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from brain.charter import Pattern
+from brain.charter import Pattern, current_principal
 from brain.errors import InvalidInput, Unavailable
 from brain.logs import Log
+from brain.policy.flow.bucket import LimitExceeded
 from brain.server.broadcast import Broadcast
 from brain.stream import EventStream
 from brain.stream.backends import check_position, position_key
@@ -41,15 +43,19 @@ class _Start:
     position: str
     tail: str
     reset: str = ""
+    of: str | None = None
+    """Who follows, where that is proven."""
 
 
 class Live:
     """The clients that follow the stream now. `close()` disconnects them all, so that the server can shut down."""
 
-    def __init__(self, stream: EventStream, limit: int) -> None:
+    def __init__(self, stream: EventStream, limit: int, each: int | None = None) -> None:
         self._stream = stream
         self._broadcast = Broadcast(stream)
         self._limit = limit
+        self._each = each
+        self._of: Counter[str] = Counter()
         self._closing = asyncio.Event()
         self.clients: int = 0
 
@@ -58,18 +64,26 @@ class Live:
         self._closing.set()
 
     async def answer(self, pattern: Pattern, after: str | None, last_event_id: str | None) -> Response:
-        """The endless answer to one client. Raises Unavailable at the limit, InvalidInput for a bad `after`."""
+        """The endless answer to one client. Raises Unavailable at the limit, LimitExceeded at that of one
+        sender, InvalidInput for a bad `after`.
+        """
         if self.clients >= self._limit or self._closing.is_set():
             raise Unavailable(f"{self.clients} clients follow events/live; the limit is {self._limit}")
+        who = current_principal()
+        name = who.name if who is not None and who.how != "none" else None
+        if name is not None and self._each is not None and self._of[name] >= self._each:
+            raise LimitExceeded(f"{name} follows events/live {self._each} times already, which is the most", 5.0)
         tail = await self._stream.start_position("now")
         if last_event_id is None:
-            return _LiveAnswer(self, _Start(pattern, tail if after is None else check_position(after), tail))
+            return _LiveAnswer(self, _Start(pattern, tail if after is None else check_position(after), tail, of=name))
         reason = await self._unknown(last_event_id, tail)
-        return _LiveAnswer(self, _Start(pattern, tail if reason else last_event_id, tail, reason))
+        return _LiveAnswer(self, _Start(pattern, tail if reason else last_event_id, tail, reason, name))
 
     async def serve(self, start: _Start, receive: Receive, put: Callable[[bytes], Awaitable[None]]) -> None:
         """Hand events to `put` until the client is gone, the server closes, or the stream does."""
         self.clients += 1
+        if start.of is not None:
+            self._of[start.of] += 1
         tasks = [
             asyncio.ensure_future(work)
             for work in (self._events(start, put), _heartbeats(put), _gone(receive), self._closing.wait())
@@ -78,6 +92,8 @@ class Live:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.clients -= 1
+            if start.of is not None:
+                self._of -= Counter((start.of,))
             for task in tasks:
                 task.cancel()
             ends = await asyncio.gather(*tasks, return_exceptions=True)

@@ -34,6 +34,7 @@ _ERRORS = {
     "415": "The body is not declared as JSON",
     "421": "The Host header does not name this server",
     "422": "A value is not acceptable; `faults` names each",
+    "429": "There were too many requests of this sender; `Retry-After` says when to try again",
     "503": "A part of the server does not answer; try again",
 }
 
@@ -71,7 +72,7 @@ def document_of(app: FastAPI, routes: Sequence[BaseRoute], with_key: bool) -> di
 def _statuses(path: str, method: str, operation: dict[str, Any], with_key: bool) -> list[str]:
     if not path.startswith("/api/"):
         return ["421"]
-    found = ["421", "503"]
+    found = ["421", "429", "503"]
     if with_key:
         found += ["401", "403"]
     if operation.get("parameters") or "requestBody" in operation:

@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -102,7 +103,10 @@ async def _brain_error(request: Request, error: Exception) -> Response:
 def brain_problem(method: str, path: str, error: BrainError) -> Response:
     """The answer to a request that failed with this error."""
     if error.status < 500:
-        return problem(error.status, error.title, str(error), getattr(error, "faults", ()))
+        answer = problem(error.status, error.title, str(error), getattr(error, "faults", ()))
+        if error.status == 429:
+            answer.headers["Retry-After"] = str(max(1, ceil(getattr(error, "retry_after", 1.0))))
+        return answer
     # The message of a failing part may hold addresses and file names: it is for the log, not for the client.
     log.error("request failed", method=method, path=path, error=str(error))
     answer = problem(

@@ -14,10 +14,12 @@ from typing import Any
 
 import uvicorn
 
+from brain.access.settings import AccessSettings
 from brain.errors import InvalidInput
 from brain.extras import is_installed
 from brain.platform import handle_signals
 from brain.server.app import create_app
+from brain.server.impatient import protocol
 from brain.server.security import check_exposure
 from brain.settings import CoreSettings
 from brain.store import Store, open_store
@@ -70,6 +72,7 @@ async def serving(
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                http=protocol(settings.table(AccessSettings).header_seconds),  # type: ignore[arg-type]
                 timeout_graceful_shutdown=DRAIN_SECONDS,
                 ws=_websocket if is_installed("websockets") else "none",  # type: ignore[arg-type]
             )

@@ -12,11 +12,9 @@ The rules, in the order they are applied to every request:
 
 from __future__ import annotations
 
-import hmac
 from functools import lru_cache
-from hashlib import sha256
-from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
+from math import ceil
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -28,25 +26,29 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from brain.access.events import REQUEST_REFUSED, RequestRefused
-from brain.access.models import Key
+from brain.access.settings import AccessSettings
 from brain.charter import Principal, acting
 from brain.errors import InvalidInput
 from brain.logs import Log
+from brain.server.costly import Costly
 from brain.server.known_keys import KnownKeys
 from brain.server.paths import Paths
+from brain.server.people import CALLBACK, LOGIN, KnownPeople
 from brain.server.problems import problem
+from brain.server.rate_limits import RateLimits, sender_name
 from brain.server.roles import Roles
+from brain.server.senders import Senders
+from brain.server.sessions import COOKIE, SESSION_SECONDS, Sessions
+from brain.server.signed_requests import Proof, is_signed
 from brain.settings import CoreSettings
 from brain.stream import EventStream
 from brain.stream.publisher import emit
 
 log: Log = Log("brain.server.security")
 
-COOKIE = "brain_session"
 LEAST_KEY = 22
 """How many letters an API key has at least beyond loopback: 128 random bits, in base64."""
-SESSION_SECONDS = 12 * 3600
-OPEN_PATHS = frozenset({"/", "/login", "/healthz", "/readyz", "/favicon.ico"})
+OPEN_PATHS = frozenset({"/", "/login", LOGIN, CALLBACK, "/healthz", "/readyz", "/favicon.ico"})
 OPEN_PREFIX = "/static/"
 """Paths that need no key: the page's own files."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -79,46 +81,6 @@ def check_exposure(settings: CoreSettings) -> None:
         )
 
 
-class Sessions:
-    """Browser sessions without a table: a cookie names a key and the time of its end, with a MAC of both.
-
-    What ends the key ends its sessions.
-    """
-
-    def __init__(self, keys: KnownKeys) -> None:
-        self._keys = keys
-
-    def issue(self, digest: str) -> str:
-        """A new cookie value, for the key with this digest."""
-        end = str(int(self._keys.clock()) + SESSION_SECONDS)
-        return f"{end}.{digest[:_SIGN]}.{_mac(digest, end)}"
-
-    def digest_in(self, headers: Headers) -> str | None:
-        """The digest of the key that a session cookie of these headers was issued for; None without a valid one."""
-        try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            return None
-        return None if cookie is None else self.digest_of(cookie.value)
-
-    def digest_of(self, cookie: str) -> str | None:
-        """The digest of the key that the value was issued for; None unless it is whole and has not expired."""
-        end, _, rest = cookie.partition(".")
-        sign, _, mac = rest.partition(".")
-        digest = self._keys.by_sign(sign) if len(sign) == _SIGN else None
-        if digest is None or not hmac.compare_digest(mac.encode(errors="replace"), _mac(digest, end).encode()):
-            return None
-        return digest if end.isdecimal() and int(end) > self._keys.clock() else None
-
-
-_SIGN = 16
-"""How many letters of a key's digest a cookie shows."""
-
-
-def _mac(digest: str, end: str) -> str:
-    return hmac.new(digest.encode(), b"brain session until " + end.encode(errors="replace"), sha256).hexdigest()
-
-
 class Refusal(NamedTuple):
     """Why a request is not let in, and who tried."""
 
@@ -139,40 +101,52 @@ class AccessControl:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        found = await self._gate.admit(scope, Headers(scope=scope))
-        if isinstance(found, Refusal):
-            self._gate.note(found, scope)
+        proof = None
+        if scope["type"] == "http" and is_signed(scope):
+            proof = await self._gate.senders.prove(scope, receive)
+            receive = proof.receive
+        found = await self._gate.admit(scope, Headers(scope=scope), proof)
+        refused = self._gate.refused(found, scope) if isinstance(found, Refusal) else self._gate.limited(found, scope)
+        if refused is not None:
             if scope["type"] == "websocket":
-                await WebSocket(scope, receive, send).send_denial_response(found.answer)
+                await WebSocket(scope, receive, send).send_denial_response(refused)
             else:
-                await found.answer(scope, receive, send)
+                await refused(scope, receive, send)
             return
+        assert isinstance(found, Principal)
+        if found.agents is not None:
+            send = self._gate.watched(found, scope, send)
         with acting(found):
-            await self._app(scope, receive, send if found.agents is None else self._gate.watched(found, scope, send))
+            if self._gate.costly.is_costly(scope["path"]):
+                async with self._gate.costly.turn(sender_name(found)):
+                    await self._app(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
 
 
 class Gate:
     """Who a request is from, and whether it may be made."""
 
     def __init__(
-        self, settings: CoreSettings, stream: EventStream, keys: KnownKeys, roles: Roles, paths: Paths
+        self, settings: CoreSettings, stream: EventStream, senders: Senders, roles: Roles, paths: Paths
     ) -> None:
+        self.senders = senders
         self._stream = stream
-        self._keys = keys
-        self._sessions = Sessions(keys)
+        self._limits = RateLimits(settings.table(AccessSettings))
+        self.costly: Costly = Costly()
         self._roles = roles
         self._paths = paths
         self._hosts = frozenset(name.lower() for name in settings.allowed_hosts)
         self._check_hosts = is_loopback(settings.host) or bool(self._hosts)
 
-    async def admit(self, scope: Scope, headers: Headers) -> Principal | Refusal:
-        """Who makes the request; a Refusal when it may not be made."""
+    async def admit(self, scope: Scope, headers: Headers, proof: Proof | None = None) -> Principal | Refusal:
+        """Who makes the request; a Refusal when it may not be made. `proof` is of one that is signed."""
         client, method, path = scope.get("client"), scope.get("method", "GET"), scope["path"]
         address = client[0] if client else None
-        who, fault = await self._sender(headers, address)
-        if (answer := self._foreign(scope.get("method"), headers)) is not None:
+        who, fault = await self.senders.sender(headers, address, proof)
+        if (answer := self._foreign(scope.get("method"), path, headers)) is not None:
             return Refusal(answer, who, "the request comes from elsewhere", self._paths.action(method, path))
-        if not self._keys.guarded or _is_open(path):
+        if (not self.senders.guarded and fault is None) or _is_open(path):
             return who
         if self._paths.is_signed(method, path):
             return who if fault is None else Principal(name="signed sender", how="signature", address=address)
@@ -187,36 +161,37 @@ class Gate:
             return Refusal(problem(403, "Forbidden", f"{fault}; use a key of another role"), who, fault, action)
         return who
 
-    async def _sender(self, headers: Headers, address: str | None) -> tuple[Principal, str | None]:
-        """Who sends it, and why that one is not let in; None when it is."""
-        if not self._keys.guarded:
-            return Principal(name="anonymous", how="none", address=address), None
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        key: Key | None = None
-        if scheme.lower() == "bearer":
-            how, missing = "key", "the key is not known"
-            digest, key = await self._keys.token(token.strip())
-        else:
-            how, missing = "session", "there is no key"
-            digest = self._sessions.digest_in(headers) or ""
-            key = self._keys.find(digest)
-        if key is None:
-            return Principal(name="anonymous", how="none", address=address), missing
-        over = key.fault(digest, self._keys.clock())
-        if over is not None:
-            return key.principal(f"{over} {how}", address), f"the key {key.name} is {over}"
-        return key.principal(how, address), None
-
-    def _foreign(self, method: str | None, headers: Headers) -> Response | None:
+    def _foreign(self, method: str | None, path: str, headers: Headers) -> Response | None:
         host = headers.get("host", "")
         if self._check_hosts and not self._host_known(host):
             return problem(
                 421, "Unknown host", "the Host header does not name this server; add the name to BRAIN_ALLOWED_HOSTS"
             )
         # A page of another site may open a WebSocket here, and read what comes: there is no CORS for them.
-        if method not in _SAFE_METHODS and _from_elsewhere(headers, host):
+        if (method not in _SAFE_METHODS or path.startswith("/api/")) and _from_elsewhere(headers, host):
             return problem(403, "Forbidden", "the request comes from a page of another origin")
         return None
+
+    def refused(self, refusal: Refusal, scope: Scope) -> Response:
+        """The answer to a refused request, which is noted; beyond the limit of refusals it is only answered."""
+        wait = self._limits.wait_of_refusal(refusal.who.address)
+        if wait > 0:
+            return _too_many("refusals", wait)
+        self.note(refusal, scope)
+        return refusal.answer
+
+    def limited(self, who: Principal, scope: Scope) -> Response | None:
+        """The answer to a request beyond a limit of its sender; None for one within."""
+        path = scope["path"]
+        kind = self._limits.kind(scope.get("method", "POST"), path)
+        if kind is None:
+            return None
+        wait = self._limits.wait(kind, who)
+        if wait == 0.0 and (not self.costly.is_costly(path) or self.costly.has_room(sender_name(who))):
+            return None
+        what = kind if wait > 0 else "searches at the same time"
+        log.warning("request beyond a limit", of=what, path=path[:200], client=who.address, principal=who.name)
+        return _too_many(what, wait or 1.0)
 
     def watched(self, who: Principal, scope: Scope, send: Send) -> Send:
         """`send` that notes when a route refuses what `who` asks, as for an agent of others."""
@@ -224,7 +199,8 @@ class Gate:
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 403:
                 action = self._paths.action(scope.get("method", "GET"), scope["path"])
-                reason = f"{who.name} may not ask for this agent"
+                asked = "ask for this agent" if action == "brain.evaluate" else "do this"
+                reason = f"{who.name} may not {asked}"
                 self.note(Refusal(Response(status_code=403), who, reason, action), scope)
             await send(message)
 
@@ -247,6 +223,13 @@ class Gate:
     def _host_known(self, host: str) -> bool:
         name = _name_in(host)
         return is_loopback(name) or name in self._hosts
+
+
+def _too_many(what: str, wait: float) -> Response:
+    detail = f"there were too many {what} of this sender; wait, or see the limits in docs/identity.md"
+    answer = problem(429, "Too Many Requests", detail)
+    answer.headers["Retry-After"] = str(ceil(wait))
+    return answer
 
 
 @lru_cache(maxsize=1024)
@@ -279,13 +262,14 @@ _FORM = """<!doctype html>
 """
 
 
-def login_routes(keys: KnownKeys) -> list[Route]:
+def login_routes(keys: KnownKeys, people: KnownPeople) -> list[Route]:
     """`/login`: a form that works without scripts, and gives a session cookie; `/logout` deletes the cookie."""
 
     sessions = Sessions(keys)
 
     async def show(request: Request) -> Response:
-        return Response(_FORM.format(note=""), media_type="text/html")
+        note = f'<p><a href="{LOGIN}">Log in by OpenID Connect</a></p>' if people.is_on else ""
+        return Response(_FORM.format(note=note), media_type="text/html")
 
     async def log_in(request: Request) -> Response:
         given = parse_qs((await request.body()).decode(errors="replace")).get("key", [""])[0]
@@ -307,6 +291,8 @@ def login_routes(keys: KnownKeys) -> list[Route]:
         return answer
 
     async def log_out(request: Request) -> Response:
+        if people.is_on:
+            await people.log_out(request.headers)
         answer = RedirectResponse("/login", 303)
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return answer
@@ -315,4 +301,5 @@ def login_routes(keys: KnownKeys) -> list[Route]:
         Route("/login", show, methods=["GET"]),
         Route("/login", log_in, methods=["POST"]),
         Route("/logout", log_out, methods=["POST"]),
+        *(people.routes() if people.is_on else ()),
     ]

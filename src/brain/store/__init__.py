@@ -23,7 +23,17 @@ LOGGED_CHANGES = 100
 
 
 UNFOLLOWED = frozenset(
-    {"events.outbox", "http.idempotency", "http.idempotency.started", "immune.keys", "policy.approvals.keys"}
+    {
+        "access.logins",
+        "access.nonces",
+        "access.sessions",
+        "access.uses",
+        "events.outbox",
+        "http.idempotency",
+        "http.idempotency.started",
+        "immune.keys",
+        "policy.approvals.keys",
+    }
 )
 """Collections that nobody follows: their documents come and go with nearly every write, and they have no revisions."""
 

@@ -14,6 +14,7 @@ from brain.audit.commands.options import (
     CorrelationOption,
     KeyOption,
     OutputOption,
+    PrincipalOption,
     SinceOption,
     TextOption,
     ThreatOption,
@@ -33,6 +34,7 @@ from brain.kit.cli.common import DatabaseOption, JsonOption, PatternOption, Stre
 if TYPE_CHECKING:
     from brain.audit.models import AuditEntry
     from brain.audit.verify import AuditReport
+    from brain.charter import Event
 
 app: typer.Typer = typer.Typer(no_args_is_help=True)
 app.add_typer(hold_app, name="hold")
@@ -166,6 +168,7 @@ def search(
     threat: ThreatOption = None,
     correlation_id: CorrelationOption = None,
     text: TextOption = None,
+    principal: PrincipalOption = None,
     before: BeforeOption = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 100,
     as_json: JsonOption = False,
@@ -175,7 +178,8 @@ def search(
     from brain.audit.search import find
     from brain.kit.database import reading
 
-    query = query_from(pattern, since, until, agent=agent, threat=threat, correlation_id=correlation_id, text=text)
+    exact = {"agent": agent, "threat": threat, "correlation_id": correlation_id, "text": text, "principal": principal}
+    query = query_from(pattern, since, until, **exact)
     with opened(stream, database) as (engine, _), reading(engine).connect() as connection:
         found = find(connection, query, before, limit)
     if as_json:
@@ -200,6 +204,7 @@ def export(
     threat: ThreatOption = None,
     correlation_id: CorrelationOption = None,
     text: TextOption = None,
+    principal: PrincipalOption = None,
     output: OutputOption = None,
 ) -> None:
     """Write entries that fit all filters, the oldest first, to a file or standard output.
@@ -210,7 +215,8 @@ def export(
     from brain.audit.search import each
 
     write = writer_of(format)
-    query = query_from(pattern, since, until, agent=agent, threat=threat, correlation_id=correlation_id, text=text)
+    exact = {"agent": agent, "threat": threat, "correlation_id": correlation_id, "text": text, "principal": principal}
+    query = query_from(pattern, since, until, **exact)
     query = by_log(query, after, before)
     with opened(stream, database) as (engine, _):
         entries = each(engine, query)
@@ -241,14 +247,21 @@ def _print_entries(found: list[AuditEntry]) -> None:
     from brain.kit.cli.tables import cell, print_table
     from brain.kit.cli.text import moment, summary
 
-    table = Table("Index", "Time", "Type", "Event", "Payload")
+    table = Table("Index", "Time", "Type", "By", "Event", "Payload")
     for entry in found:
         event = entry.event
         shown = summary(event.payload) if event else "deleted" if entry.data is None else "bytes that are no event"
         table.add_row(
-            str(entry.index), moment(entry.at), *(cell(text) for text in (entry.type, entry.event_id or "-", shown))
+            str(entry.index),
+            moment(entry.at),
+            *(cell(text) for text in (entry.type, _by(event), entry.event_id or "-", shown)),
         )
     print_table(table)
+
+
+def _by(event: Event | None) -> str:
+    who = event.meta.get("principal") if event is not None else None
+    return str(who.get("name", "-")) if isinstance(who, dict) else "-"
 
 
 def _print_event(data: bytes | None) -> None:

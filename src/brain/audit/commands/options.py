@@ -41,6 +41,7 @@ ThreatOption = Annotated[str | None, typer.Option(help="Only about this threat."
 CorrelationOption = Annotated[
     str | None, typer.Option("--correlation-id", "-c", help="Only events with this correlation id.")
 ]
+PrincipalOption = Annotated[str | None, typer.Option(help="Only what this person, agent or service did.")]
 TextOption = Annotated[str | None, typer.Option(help="Only events that hold this text; case does not matter.")]
 
 _PRINT_EVERY = 2.0  # seconds between two lines of progress where there is no terminal

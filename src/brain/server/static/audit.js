@@ -15,7 +15,7 @@ const PAGE = 50;
 const TYPING_MS = 500;
 const FIELDS = [
   ["pattern", "Types", "policy.*"], ["agent", "Agent", "agent-7"], ["threat", "Threat", "thr_…"],
-  ["correlation_id", "Story", "correlation id"], ["text", "Contains", "any text"], ["since", "Since", "1h, 7d, 2026-01-31"],
+  ["correlation_id", "Story", "correlation id"], ["text", "Contains", "any text"], ["principal", "By", "ada"], ["since", "Since", "1h, 7d, 2026-01-31"],
 ];
 
 /** Shows the log's state and the entries that the address asks for. */
@@ -46,6 +46,7 @@ export function mountAudit(root, { audit, entries }) {
     ["Logged", (entry) => age(entry.appended_at)],
     ["Event", (entry) => entry.event_id ? h("a", { href: router.href({ event: entry.event_id }), "data-focus": "event" }, entry.type) : "no event"],
     ["What it says", (entry) => saying(entry)],
+    ["By", (entry) => entry.event?.meta.principal?.name ?? "–"],
     ["Leaf hash", (entry) => h("code", { class: "hash", title: entry.leaf_hash }, `${entry.leaf_hash.slice(0, 12)}…`)],
     ["Proof", (entry) => (entry.event_id ? proofButton(entry.event_id) : "–")],
   ]);

@@ -1,0 +1,96 @@
+"""`brain agents register|registered|retire|session`: agents that prove who they are by a key of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from brain.access.commands import in_store, user
+from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
+
+if TYPE_CHECKING:
+    from brain.access.agent_models import Agent
+    from brain.access.agents import Agents
+
+T = TypeVar("T")
+
+AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id, as in its contexts.")]
+
+
+def register(
+    agent: AgentArgument,
+    public_key: Annotated[
+        str | None, typer.Option(help="Its Ed25519 public key: base64 of 32 bytes, or the path of a PEM file.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Make a new key, and write the private one to this file, for its user alone.")
+    ] = None,
+    as_json: JsonOption = False,
+    stream: StreamOption = None,
+) -> None:
+    """Register an agent with its key; --public-key takes one that it has, --out makes one."""
+    from brain.access.agents import checked_agent_id, read_public_key
+    from brain.access.private_keys import make_private_key
+    from brain.errors import InvalidInput
+
+    checked_agent_id(agent)
+    if (public_key is None) == (out is None):
+        raise InvalidInput("public_key: give --public-key or --out, one of them")
+    if out is not None:
+        key = make_private_key(out)
+    else:
+        assert public_key is not None
+        key = Path(public_key).read_text(encoding="utf-8") if Path(public_key).is_file() else public_key
+        read_public_key(key)
+    found = _with_agents(stream, lambda agents: agents.register(agent, key, by=user()), makes=True)
+    if as_json:
+        print_json(_row(found))
+    else:
+        typer.echo(f"{found.id} is registered, key id {found.keyid}")
+
+
+def registered(as_json: JsonOption = False, stream: StreamOption = None) -> None:
+    """All registered agents, by id."""
+    found = _with_agents(stream, lambda agents: agents.list())
+    if as_json:
+        print_json_array(_row(agent) for agent in found)
+        return
+    for agent in found:
+        typer.echo(f"{agent.id}  {agent.keyid}  {'active' if agent.retired_at is None else 'retired'}")
+    if not found:
+        typer.echo("no agents; register one with: brain agents register AGENT --out AGENT.pem")
+
+
+def retire(agent: AgentArgument, stream: StreamOption = None) -> None:
+    """End an agent's key and sessions. Servers see it within two seconds."""
+    found = _with_agents(stream, lambda agents: agents.retire(agent, by=user()))
+    typer.echo(f"{found.id} is retired")
+
+
+def session(
+    url: Annotated[str, typer.Argument(metavar="URL", help="The server, such as http://127.0.0.1:8765.")],
+    key: Annotated[Path, typer.Option(help="The file of the agent's private key (PEM).")],
+    as_json: JsonOption = False,
+) -> None:
+    """Sign a handshake and print the short session that the server gives for it: a bearer."""
+    from brain.access.client import open_session
+
+    given = open_session(url, key)
+    if as_json:
+        print_json(given)
+    else:
+        typer.echo(given["session"])
+
+
+def _with_agents(url: str | None, act: Callable[[Agents], T], *, makes: bool = False) -> T:
+    from brain.access.agents import Agents
+
+    return run(in_store(url, lambda store, stream: act(Agents(store, stream)), makes=makes))
+
+
+def _row(agent: Agent) -> dict[str, Any]:
+    names = ("keyid", "registered_at", "registered_by", "retired_at")
+    return {"agent_id": agent.id, **{name: getattr(agent, name) for name in names}}

@@ -1,0 +1,70 @@
+"""uvicorn's protocols, with an end for connections that are open and send no whole head of a request.
+
+uvicorn itself ends only those that idle after an answer. A thousand silent sockets of one client would otherwise hold
+every descriptor of the server, and the log would fill with that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from brain.extras import is_installed
+from brain.logs import Log
+
+log: Log = Log("brain.server.connections")
+
+
+def protocol(header_seconds: float) -> Callable[..., asyncio.Protocol]:
+    """Makes the protocol of a connection: httptools' where that is installed, as uvicorn chooses; else h11's."""
+    if is_installed("httptools"):
+        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Base
+    else:
+        from uvicorn.protocols.http.h11_impl import H11Protocol as Base  # type: ignore[assignment]
+    return impatient(Base, header_seconds)
+
+
+def impatient(base: Any, header_seconds: float) -> Callable[..., asyncio.Protocol]:
+    """A subclass of one of uvicorn's two protocols that ends connections whose next head is not there in time."""
+
+    class Impatient(base):  # type: ignore[misc]
+        def __init__(self, *given: Any, **options: Any) -> None:
+            super().__init__(*given, **options)
+            self._late: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            self._wait()
+
+        def data_received(self, data: bytes) -> None:
+            before = self.cycle
+            super().data_received(data)
+            if self.cycle is not before:  # a head is whole
+                if self._late is not None:
+                    self._stop()
+            elif self._late is None and self._between():  # the beginning of the next one
+                self._wait()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop()
+            super().connection_lost(exc)
+
+        def _between(self) -> bool:
+            return self.cycle is None or bool(self.cycle.response_complete)
+
+        def _wait(self) -> None:
+            self._late = self.loop.call_later(header_seconds, self._end)
+
+        def _stop(self) -> None:
+            if self._late is not None:
+                self._late.cancel()
+                self._late = None
+
+        def _end(self) -> None:
+            self._late = None
+            if self._between() and self.transport.get_protocol() is self and not self.transport.is_closing():
+                log.info("connection ended: no whole head in time", client=self.client and self.client[0])
+                self.transport.abort()
+
+    return Impatient

@@ -1,0 +1,78 @@
+"""Who sends a request: by an agent's signature or session, by a key, or by a browser's session."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope
+
+from brain.access.agent_sessions import PREFIX as AGENT_SESSION
+from brain.access.models import Key
+from brain.charter import Principal
+from brain.server.known_keys import KnownKeys
+from brain.server.people import KnownPeople
+from brain.server.sessions import Sessions
+from brain.server.signed_requests import Proof, SignedRequests
+
+
+class Senders:
+    """Knows the senders of one server."""
+
+    def __init__(self, keys: KnownKeys, signed: SignedRequests, people: KnownPeople) -> None:
+        self.keys = keys
+        self._people = people
+        self._agents = signed.agents
+        self._signed = signed
+        self._sessions = Sessions(keys)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether requests need a sender: there is a key, or was one, or a provider knows people."""
+        return self._people.is_on or self.keys.guarded
+
+    async def prove(self, scope: Scope, receive: Receive) -> Proof:
+        """What the signature of a request proves."""
+        return await self._signed.prove(scope, receive)
+
+    async def sender(self, headers: Headers, address: str | None, proof: Proof | None) -> tuple[Principal, str | None]:
+        """Who sends it, and why that one is not let in; None when it is.
+
+        Whoever sends a signature that does not count is named by the key that is sent along, and else by nothing.
+        """
+        if proof is not None and proof.who is not None:
+            if proof.fault is None:
+                self.keys.uses.note(f"agent {proof.who.name}")
+            return proof.who, proof.fault
+        who, fault = await self._bearer(headers, address)
+        return self._agents.bounded(who), fault if proof is None else proof.fault
+
+    async def _bearer(self, headers: Headers, address: str | None) -> tuple[Principal, str | None]:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        is_bearer = scheme.lower() == "bearer"
+        if is_bearer and token.startswith(AGENT_SESSION):
+            agent, fault = self._agents.by_session(token.strip(), address)
+            if fault is None and agent is not None:
+                self.keys.uses.note(f"agent {agent.name}")
+            return agent or _nobody(address), fault
+        if not self.guarded:
+            return _nobody(address), None
+        key: Key | None = None
+        if is_bearer:
+            how, missing = "key", "the key is not known"
+            digest, key = await self.keys.token(token.strip())
+        else:
+            how, missing = "session", "there is no key"
+            if self._people.is_on and (person := await self._people.who(headers, address)) is not None:
+                return person, None
+            digest = self._sessions.digest_in(headers) or ""
+            key = self.keys.find(digest)
+        if key is None:
+            return _nobody(address), missing
+        over = key.fault(digest, self.keys.clock())
+        if over is not None:
+            return key.principal(f"{over} {how}", address), f"the key {key.name} is {over}"
+        self.keys.uses.note(key.use)
+        return key.principal(how, address), None
+
+
+def _nobody(address: str | None) -> Principal:
+    return Principal(name="anonymous", how="none", address=address)

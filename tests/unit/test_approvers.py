@@ -1,0 +1,102 @@
+"""Approvals by several, by named ones, and by their delegates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from brain import Principal, acting
+from brain.errors import Conflict, Forbidden, InvalidInput
+from brain.policy import Effect, PolicyEngine, Rule
+from brain.policy.approvals import Approval, ApprovalStatus
+from brain.store.memory import MemoryStore
+from brain.testing import RecordingStream
+
+CONTEXT = {"agent_id": "a1", "action": "pay"}
+
+
+class Case:
+    """An engine with a rule of this metadata, and a request that it asks for."""
+
+    def __init__(self, **metadata: Any) -> None:
+        self.stream = RecordingStream()
+        self.engine = PolicyEngine(self.stream, store=MemoryStore(), follow_interval=None)
+        rule = Rule(id="pay", name="Pay", effect=Effect.AUDIT, metadata={"requires_approval": True, **metadata})
+        self.engine.add_rule(rule)
+
+    def request(self) -> Approval:
+        return self.engine.approvals.request(self.engine.evaluate(CONTEXT), CONTEXT)
+
+    def grant(self, approval: Approval, who: str, by: str = "x", how: str = "key") -> ApprovalStatus:
+        with acting(Principal(name=who, kind="person", how=how)):
+            return self.engine.approvals.grant(approval.id, by=by).status
+
+
+def test_two_different_ones_must_agree() -> None:
+    case = Case(approvers=2)
+    asked = case.request()
+    assert case.grant(asked, "ada") is ApprovalStatus.PENDING
+    with pytest.raises(Conflict, match="agreed already"):
+        case.grant(asked, "ada", by="bob")
+    assert case.engine.approvals.use(asked.id) is False
+    assert case.grant(asked, "eve") is ApprovalStatus.GRANTED
+    with pytest.raises(Conflict, match="GRANTED already"):
+        case.grant(asked, "mia")
+    names = [event.type for event in case.stream.events if "approval" in event.type]
+    assert names == ["policy.approval_requested", "policy.approval_agreed", "policy.approval_granted"]
+    assert [grant.by for grant in case.engine.approvals.get(asked.id).grants] == ["ada", "eve"]
+    assert case.engine.approvals.use(asked.id) is True
+
+
+def test_one_no_is_enough() -> None:
+    case = Case(approvers=2)
+    asked = case.request()
+    case.grant(asked, "ada")
+    assert case.engine.approvals.refuse(asked.id, by="bob").status is ApprovalStatus.REFUSED
+
+
+def test_the_shared_key_is_one_whatever_names_are_given_with_it() -> None:
+    case = Case(approvers=2)
+    asked = case.request()
+    assert case.grant(asked, "BRAIN_API_KEY", by="ada") is ApprovalStatus.PENDING
+    with pytest.raises(Conflict, match="agreed already"):
+        case.grant(asked, "BRAIN_API_KEY", by="bob")
+    assert case.grant(asked, "eve") is ApprovalStatus.GRANTED
+
+
+def test_who_asked_with_the_shared_key_does_not_grant_with_it() -> None:
+    case = Case()
+    with acting(Principal(name="BRAIN_API_KEY", how="key")):
+        asked = case.request()
+    with pytest.raises(Forbidden, match="another one must"):
+        case.grant(asked, "BRAIN_API_KEY", by="bob")
+    assert case.grant(asked, "eve") is ApprovalStatus.GRANTED
+
+
+def test_named_ones_and_their_delegates() -> None:
+    case = Case(approvers=2, approved_by=["ada", "bob"], delegates={"ada": ["eve"], "bob": ["eve"]})
+    asked = case.request()
+    for stranger in ("mia", "BRAIN_API_KEY"):
+        with pytest.raises(Forbidden, match="ada, bob"):
+            case.grant(asked, stranger, by="ada")
+    assert case.grant(asked, "eve") is ApprovalStatus.PENDING
+    event = case.stream.get_events_by_type("policy.approval_agreed")[0]
+    assert (event.payload["by"], event.meta["on_behalf_of"]) == ("eve", "ada")
+    with pytest.raises(Conflict):
+        case.grant(asked, "eve")
+    with pytest.raises(Conflict):
+        case.grant(asked, "ada")
+    assert case.grant(asked, "bob") is ApprovalStatus.GRANTED
+
+
+def test_bad_metadata_lets_nothing_through() -> None:
+    for metadata, field in (
+        ({"approvers": 0}, "approvers"),
+        ({"approvers": True}, "approvers"),
+        ({"approvers": 2, "approved_by": ["ada"]}, "approvers"),
+        ({"approved_by": "ada"}, "approved_by"),
+        ({"delegates": {"ada": "bob"}}, "delegates"),
+    ):
+        with pytest.raises(InvalidInput, match=f"^{field}:"):
+            Case(**metadata).request()
