@@ -11,7 +11,7 @@ from brain.vision.health import Picture
 with needs("evidence", "vision"):
     import cv2
 
-_WIDE, _TILES, _QUALITY = 320, 6, 60
+_WIDE, _TILES, _QUALITY, _SIGMA = 320, 6, 60, 6.0
 _ROUND = 0.25
 """How much more than its box is blurred, on each side."""
 
@@ -19,7 +19,7 @@ _ROUND = 0.25
 def blurred(picture: Picture, boxes: Sequence[Box]) -> bytes:
     """The picture as a small JPEG, all of it out of focus, with six tiles across in the place of each box."""
     high = max(1, picture.shape[0] * _WIDE // picture.shape[1])
-    small = cv2.GaussianBlur(cv2.resize(picture, (_WIDE, high), interpolation=cv2.INTER_AREA), (0, 0), 3.0)
+    small = cv2.GaussianBlur(cv2.resize(picture, (_WIDE, high), interpolation=cv2.INTER_AREA), (0, 0), _SIGMA)
     for box in boxes:
         left, top = max(0, int((box.x - box.w * _ROUND) * _WIDE)), max(0, int((box.y - box.h * _ROUND) * high))
         right, low = int((box.x + box.w * (1 + _ROUND)) * _WIDE) + 1, int((box.y + box.h * (1 + _ROUND)) * high) + 1
