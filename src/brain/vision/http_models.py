@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from brain import limits
@@ -15,7 +16,7 @@ from brain.vision.settings import NAME
 MOST_DETECTIONS = 200
 _Name = Annotated[str, Field(pattern=NAME)]
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-_Point = tuple[_Share, _Share]
+_Point = Annotated[list[_Share], Field(min_length=2, max_length=2)]
 
 
 class NewZone(BaseModel):
@@ -65,8 +66,8 @@ class NewCamera(BaseModel):
 
     def camera(self, name: str) -> Camera:
         """The camera itself."""
-        zones = [Zone(**zone.model_dump()) for zone in self.zones]
-        lines = [Line(**line.model_dump()) for line in self.lines]
+        zones = [msgspec.convert(zone.model_dump(), Zone) for zone in self.zones]
+        lines = [msgspec.convert(line.model_dump(), Line) for line in self.lines]
         return Camera(camera=name, source=self.source, detector=self.detector, zones=zones, lines=lines)
 
 
@@ -75,8 +76,8 @@ class NewDetection(BaseModel):
 
     label: str = Field(min_length=1, max_length=60, description="What it is, such as person.")
     confidence: _Share = Field(default=1.0, description="0 to 1.")
-    box: tuple[_Share, _Share, _Share, _Share] = Field(
-        description="Left, top, width, height in fractions of the picture."
+    box: list[_Share] = Field(
+        min_length=4, max_length=4, description="Left, top, width, height in fractions of the picture."
     )
 
     def detection(self) -> Detection:
