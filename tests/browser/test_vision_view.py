@@ -53,6 +53,8 @@ def test_cameras_are_shown_and_followed(tab: Page, site: Site) -> None:
         assert site.client.post(path, content=picture, headers=png).json() == []
         assert site.client.post(path, content=b"", headers=png).status_code == 422
         assert site.client.post(path, content=b"{}").status_code == 415
+    wrong = ("vision/cameras/door/picture?at=-1", "vision/cameras/D/picture", f"vision/detect?detector={'x' * 65}")
+    assert [site.client.post(path, content=picture, headers=png).status_code for path in wrong] == [422] * 3
     assert site.client.post("vision/cameras/hall/detections", json={"detections": [], "at": 9e10}).status_code == 422
     assert [site.get("vision/models"), site.get("vision/evidence")] == [[], []]
     assert site.client.get("vision/evidence/ev_none").status_code == 404
