@@ -76,7 +76,7 @@ def add(
     stream: StreamOption = None,
     database: DatabaseOption = None,
 ) -> None:
-    """Set a camera up, or anew, unless a rule on vision.enable is against it; a server that runs takes it up."""
+    """Set a camera up, or again, unless a rule on vision.enable is against it; a server that runs takes it up."""
     made = _camera(camera, source, detector, zones)
     _with_service(stream, database, lambda service: service.put(made, by))
     typer.echo(f"{camera} is set up; it is up once its pictures come")

@@ -63,7 +63,7 @@ def _add_cameras(router: APIRouter, service: VisionService) -> None:
 
     @router.put("/cameras/{camera_id}", summary="Set a camera up", response_model=StateView)
     async def put(camera_id: CameraPath, new: NewCamera) -> Any:
-        """Or set it up anew, unless a rule on `vision.enable` is against it; perhaps with an approval."""
+        """Or set it up again, unless a rule on `vision.enable` is against it; perhaps with an approval."""
         return await service.put(new.camera(camera_id), new.by)
 
     @router.delete("/cameras/{camera_id}", status_code=204, summary="Remove a camera")

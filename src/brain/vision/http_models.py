@@ -99,5 +99,9 @@ class NewDetections(BaseModel):
 class Approval(BaseModel):
     """Who approves a model, and which file of it."""
 
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        json_schema_extra={"examples": [{"by": "ann", "sha256": "9f" * 32}]}
+    )
+
     by: str = Field(min_length=1, max_length=limits.ID, description="Who approves it.")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file that was looked at.")

@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Meta
 
 from brain.errors import InvalidInput
-from brain.vision import detectors
 from brain.vision.cameras import BUILT_IN, Camera
+from brain.vision.detectors import built_in
 from brain.vision.pictures import frames
 from brain.vision.settings import VisionSettings
 from brain.vision.watching import CameraWatch, Seen
@@ -38,7 +38,7 @@ def look_at(camera: Camera, file: Path, rate: float | None = None) -> VideoRepor
     """Look at the pictures of the file, at most `rate` a second of it. Raises InvalidInput."""
     if camera.detector not in BUILT_IN:
         raise InvalidInput(f"detector: {camera.detector[:100]!r} is not known here; take {' or '.join(BUILT_IN)}")
-    find = getattr(detectors, camera.detector)()
+    find = built_in(camera.detector)
     watch = CameraWatch(camera, VisionSettings())
     counts: Counter[str] = Counter()
     happened: list[Happening] = []

@@ -51,13 +51,13 @@ class VisionRecords:
     # cameras
 
     def put(self, db: sa.Connection, camera: Camera) -> None:
-        """Set a camera up, or anew: it is down until its pictures come."""
+        """Set a camera up, or again: it is down until its pictures come."""
         row = db.execute(sa.select(CAMERAS.c.up).where(CAMERAS.c.camera == camera.camera).with_for_update()).first()
         if row is None:
             values = {"camera": camera.camera, "seen_at": 0.0, "summary": {}}
             db.execute(sa.insert(CAMERAS), values | _new(camera))
             return
-        self.down(db, camera.camera, "it was set up anew")
+        self.down(db, camera.camera, "it was set up again")
         db.execute(sa.update(CAMERAS).where(CAMERAS.c.camera == camera.camera).values(_new(camera)))
 
     def remove(self, db: sa.Connection, name: str) -> None:
@@ -69,7 +69,7 @@ class VisionRecords:
     # pictures
 
     def saw(self, db: sa.Connection, camera: Camera, seen: Seen, evidence: bytes | None) -> bool:
-        """What one picture brought; False when the camera was removed, set up anew or down: it must begin anew."""
+        """What one picture brought; False when the camera was removed, set up again or down: it must begin again."""
         name, now = camera.camera, self._clock()
         row = db.execute(sa.select(CAMERAS).where(CAMERAS.c.camera == name).with_for_update()).first()
         if row is None or msgspec.convert(row.spec, Camera) != camera:

@@ -86,7 +86,7 @@ class VisionService:
     # cameras
 
     async def put(self, camera: Camera, by: str) -> CameraState:
-        """Set a camera up, or anew, if the rules let `by` do so (`vision.enable`).
+        """Set a camera up, or again, if the rules let `by` do so (`vision.enable`).
 
         Raises InvalidInput, ActionDenied, ApprovalRequired, and Unavailable.
         """
@@ -202,10 +202,9 @@ class VisionService:
         if name == NO_DETECTOR:
             return None
         if name in BUILT_IN:
-            from brain.vision import detectors
+            from brain.vision.detectors import built_in
 
-            made: Detector = getattr(detectors, name)()
-            return made
+            return built_in(name)
         return self.models.load(name)
 
     def _detect(self, name: str, image: bytes) -> list[Detection]:
@@ -239,7 +238,7 @@ class VisionService:
             await asyncio.sleep(LOOK)
 
     def _look(self, expire: bool) -> None:
-        """Announce what fell silent, leave what was set up anew elsewhere, and delete what has expired."""
+        """Announce what fell silent, leave what was set up again elsewhere, and delete what has expired."""
         for name in self._read(self._records.silent):
             self.note_down(name, f"nothing came for {self.settings.silence:g} s")
         if self._live:
