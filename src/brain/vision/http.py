@@ -22,8 +22,10 @@ from brain.vision.settings import NAME
 MOST_IMAGE = 4 << 20
 _IMAGES = ("image/jpeg", "image/png")
 
-CameraPath = Annotated[str, Path(pattern=NAME, description="The camera's name.", examples=["hall"])]
-ModelPath = Annotated[str, Path(pattern=NAME, description="The model's name in the settings.", examples=["yard"])]
+CameraPath = Annotated[str, Path(max_length=64, pattern=NAME, description="The camera's name.", examples=["hall"])]
+ModelPath = Annotated[
+    str, Path(max_length=64, pattern=NAME, description="The model's name in the settings.", examples=["yard"])
+]
 ByQuery = Annotated[str, Query(min_length=1, max_length=limits.ID, description="Who does it.")]
 AtQuery = Annotated[
     float | None, Query(ge=0, lt=limits.MOMENT, description="When it was made, in Unix seconds; none: now.")

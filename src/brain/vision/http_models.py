@@ -14,7 +14,7 @@ from brain.vision.cameras import Camera, Line, Zone
 from brain.vision.settings import NAME
 
 MOST_DETECTIONS = 200
-_Name = Annotated[str, Field(pattern=NAME)]
+_Name = Annotated[str, Field(max_length=64, pattern=NAME)]
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Point = Annotated[list[_Share], Field(min_length=2, max_length=2)]
 
@@ -104,4 +104,4 @@ class Approval(BaseModel):
     )
 
     by: str = Field(min_length=1, max_length=limits.ID, description="Who approves it.")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file that was looked at.")
+    sha256: str = Field(max_length=64, pattern=r"^[0-9a-f]{64}$", description="Of the file that was looked at.")
