@@ -98,6 +98,18 @@ def test_it_prints_a_table_and_leaves_the_current_folder_and_the_stream_of_the_s
     assert list(temporary.iterdir()) == []
 
 
+def test_a_robot_stands_still_for_a_person_and_the_audit_log_proves_it(tmp_path: Path) -> None:
+    ended = brain("demo", "--robots", "--json", "--folder", ".", folder=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    story = json.loads(ended.stdout)
+    assert story["verified"]
+    assert story["refused"].startswith("interlock: a person is in zone cell of robot rover, as camera demo sees")
+    assert (story["threat"][:4], story["incident"][:4]) == ("thr_", "inc_")
+    shown = json.loads(brain("events", "replay", "--json", folder=tmp_path).stdout)
+    (stopped,) = [event for event in shown if event["type"] == "hardware.interlock_stopped"]
+    assert (stopped["id"], stopped["payload"]["reached"]) == (story["stopped"], True)
+
+
 @pytest.mark.asyncio
 async def test_the_fleet_goes_on_where_the_server_closes_connections_that_are_kept() -> None:
     async with ScriptedServer() as server, api_client(server.url, {}) as client:
