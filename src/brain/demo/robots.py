@@ -157,7 +157,7 @@ class _Play:
         """What it gives, once that is something. Raises DemoFailed."""
         try:
             async with asyncio.timeout(WITHIN):
-                while not (result := await found()):
+                while not (result := await found()):  # noqa: ASYNC110  (asked over HTTP, as anybody would)
                     await asyncio.sleep(0.1)
                 return result
         except TimeoutError:

@@ -32,6 +32,8 @@ class Players:
     def __init__(self, service: VisionService) -> None:
         self.left_out: int = 0
         """Pictures that were not looked at, as the looking was behind."""
+        self.delayed: int = 0
+        """Pictures whose changes could not be written at once: they wait."""
         self._service = service
         self._leases = Leases("camera", service.clock)
         self._me = uuid.uuid4().hex
@@ -101,7 +103,7 @@ class Players:
         from brain.vision.pictures import frames
 
         service = self._service
-        live = service.open_camera(camera.camera)
+        service.open_camera(camera.camera)  # a model that may not be used is found before the pictures are asked for
         started: float | None = None
         for frame in frames(self._address(camera), service.settings.rate):
             started = service.clock() if started is None else started
@@ -111,7 +113,11 @@ class Players:
             if service.clock() - at > LATE and is_stream(camera.source):
                 self.left_out += 1
                 continue
-            live.look(frame.picture, at)
+            try:
+                service.open_camera(camera.camera).look(frame.picture, at)
+            except OUTAGE as error:
+                self.delayed += 1
+                log.warning("what a camera saw waits for the database", camera=camera.camera, error=str(error))
 
     def _address(self, camera: Camera) -> str:
         """Where the pictures are, with the password of the settings."""

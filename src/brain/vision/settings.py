@@ -38,7 +38,7 @@ class VisionSettings(BaseModel):
     folder: str | None = Field(default=None, description="Cameras may play video files of this folder; none: no files")
     rate: float = Field(default=10.0, gt=0, le=120, description="Most pictures a second of a camera that are looked at")
     window: float = Field(default=10.0, ge=1, le=3600, description="Seconds that one summary of a camera is for")
-    silence: float = Field(default=5.0, gt=0, le=3600, description="Seconds without a picture: the camera is down")
+    silence: float = Field(default=5.0, ge=2, le=3600, description="Seconds without a picture: the camera is down")
     hold: float = Field(default=1.5, gt=0, le=600, description="Seconds of frozen or bad pictures: it is degraded")
     dark: float = Field(default=12.0, ge=0, le=255, description="Pictures whose mean brightness is less are dark")
     blur: float = Field(default=0.3, gt=0, lt=1, description="Pictures with less than this share of detail are blurred")
