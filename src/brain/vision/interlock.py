@@ -14,7 +14,7 @@ from brain.kit.protocols import MotionLimit
 from brain.plugins import PluginContext
 from brain.vision.cameras import Camera
 from brain.vision.settings import VisionSettings
-from brain.vision.tables import CAMERAS, PRESENT, make_tables
+from brain.vision.tables import CAMERAS, PRESENT
 
 
 class VisionInterlock:
@@ -24,6 +24,7 @@ class VisionInterlock:
         self._database = context.database
         self._settings = context.table(VisionSettings)
         self._clock = clock
+        self._has_tables = False
 
     async def limit(self, robot: str) -> MotionLimit | None:
         """0 while somebody is in a zone of the robot, or its camera is blind; else None. Raises Unavailable."""
@@ -31,8 +32,9 @@ class VisionInterlock:
         return None if reason is None else MotionLimit(0.0, reason)
 
     def _reason(self, robot: str) -> str | None:
-        make_tables(self._database)
         with reachable(self._database), reading(self._database).begin() as db:
+            if not self._knows_cameras(db):
+                return None
             row = db.execute(sa.select(PRESENT).where(PRESENT.c.robot == robot).limit(1)).first()
             if row is not None:
                 return f"a person is in zone {row.zone} of robot {robot}, as camera {row.camera} sees"
@@ -40,6 +42,11 @@ class VisionInterlock:
                 if robot in msgspec.convert(row.spec, Camera).robots and (why := self._blind(row)):
                     return f"camera {row.camera} does not see the zone of robot {robot}: {why}"
         return None
+
+    def _knows_cameras(self, db: sa.Connection) -> bool:
+        """Whether a camera was ever set up. To make the tables would keep a robot waiting."""
+        self._has_tables = self._has_tables or sa.inspect(db).has_table(CAMERAS.name)
+        return self._has_tables
 
     def _blind(self, row: sa.Row[tuple[object, ...]]) -> str | None:
         if not row.up:
