@@ -42,6 +42,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "detections": ("sigma",),
     "telemetry": ("websockets", "mcap", "mcap_ros2"),
     "robots": ("rosbags", "zenoh", "numpy"),
+    "vision": ("av", "cv2", "onnxruntime"),
 }
 """By extra: the packages that it brings, as they are imported. Each is listed once, under the extra that is named."""
 

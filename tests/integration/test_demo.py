@@ -12,7 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from brain.cli.commands.demo import demo
 from brain.demo import api_client
 from brain.demo.fleet import Api, Pace
 from brain.demo.tally import CORE_TYPES
@@ -96,6 +99,17 @@ def test_it_prints_a_table_and_leaves_the_current_folder_and_the_stream_of_the_s
     assert "http://127.0.0.1:" in ended.stderr
     assert [path.name for path in real.iterdir()] == ["brain.toml"]
     assert list(temporary.iterdir()) == []
+
+
+def test_a_robot_stands_still_for_a_person_and_the_audit_log_proves_it(tmp_path: Path) -> None:
+    command = typer.Typer()
+    command.command()(demo)
+    ended = CliRunner().invoke(command, ["--robots", "--json", "--folder", str(tmp_path)])
+    assert ended.exit_code == 0, ended.output
+    story = json.loads(ended.stdout)
+    assert story["verified"]
+    assert story["refused"].startswith("interlock: a person is in zone cell of robot rover, as camera demo sees")
+    assert (story["threat"][:4], story["incident"][:4], story["stopped"][:13]) == ("thr_", "inc_", "evt_hardware_")
 
 
 @pytest.mark.asyncio

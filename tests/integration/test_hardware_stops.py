@@ -299,13 +299,13 @@ async def test_the_kill_switch_stops_whom_it_does_not_let_through(tmp_path: Path
 
 
 async def test_a_command_that_waits_too_long_is_too_old(tmp_path: Path) -> None:
-    slow = robots("rover", options={"seconds": 0.4}, command_ttl=0.2, deadman_seconds=60, timeout=5)
+    slow = robots("rover", options={"seconds": 1.6}, command_ttl=0.8, deadman_seconds=60, timeout=5)
     async with fleet(tmp_path, robots=slow) as here:
         token = (await here.service.lease("rover", "driver-1")).token
         many = [here.service.command("rover", "driver-1", token, FORWARD) for _ in range(3)]
         results = await asyncio.gather(*many, return_exceptions=True)
         assert [type(result) for result in results] == [CommandResult, Conflict, Conflict]
-        assert "and may not for more than 0.2 s" in str(results[1])
+        assert "and may not for more than 0.8 s" in str(results[1])
         assert len(here.moved()) == 1
 
 

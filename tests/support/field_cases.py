@@ -65,9 +65,11 @@ class Walk:
     _turns: dict[tuple[Value, ...], Iterator[Value]] = field(default_factory=dict)
 
     def requests(self) -> Iterator[Request]:
-        """Every request of every operation."""
+        """Every request of every operation but those whose body is an image."""
         for path, operations in self.document["paths"].items():
             for method, operation in operations.items():
+                if "application/json" not in operation.get("requestBody", {}).get("content", ("application/json",)):
+                    continue
                 answers = frozenset(map(int, operation["responses"]))
                 for request in self._of(method.upper(), path, operation):
                     yield replace(request, answers=answers)

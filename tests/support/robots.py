@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,15 +103,16 @@ async def fleet(
     database: str | None = None,
     clock: Callable[[], float] = time.time,
     run: bool = True,
+    more: Mapping[str, Any] | None = None,
     **table: Any,
 ) -> AsyncIterator[Fleet]:
-    """Everything at work inside the block, on the files in `folder`; `table` is [hardware]."""
+    """Everything at work inside the block, on the files in `folder`; `table` is [hardware], `more` other settings."""
     url = f"sqlite:///{folder}/brain.db"
     given = {"interval": 3600.0, "robots": robots("rover"), **table}
     engine = open_database(database or f"sqlite:///{folder}/consumers.db")
     async with EventStream.open(url) as stream:
         store = open_store(url)
-        settings = Settings(stream=url, hardware=HardwareSettings(**given))
+        settings = Settings(stream=url, hardware=HardwareSettings(**given), **(more or {}))
         context = PluginContext(stream, store, engine, settings, plugins())
         policy = await asyncio.to_thread(acquire_engine, context)
         for rule in (DRIVERS, KEEPERS):

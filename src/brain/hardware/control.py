@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from brain.errors import BrainError, Conflict, InvalidInput, Unavailable
 from brain.hardware.drivers import Driver
-from brain.hardware.models import MOVE, CommandResult, Refusal, RefusalCode, RobotCommand, StopReason, refusal
+from brain.hardware.models import MOVE, CommandResult, Movement, Refusal, RefusalCode, RobotCommand, StopReason, refusal
 from brain.hardware.records import RobotRecords, Sent, stopped_error
 from brain.hardware.refusals import RefusalLog
 from brain.hardware.settings import RobotSettings
@@ -92,7 +92,13 @@ class RobotControl:
         self._sent.set()  # no movement is being sent
         self._dropped = 0
         self._deadman: asyncio.TimerHandle | None = None
+        self._movement: Movement | None = None
         self._stopping: asyncio.Task[None] | None = None
+
+    @property
+    def moving(self) -> Movement | None:
+        """The movement that it goes on with, as far as this process knows."""
+        return self._movement
 
     @property
     def waiting(self) -> int:
@@ -311,6 +317,7 @@ class RobotControl:
     def _arm(self, command: RobotCommand) -> None:
         self._disarm()
         if command.movement.moves:
+            self._movement = command.movement
             seconds = self.settings.deadman_seconds
             self._deadman = asyncio.get_running_loop().call_later(seconds, self._deadman_fired)
 
@@ -318,9 +325,10 @@ class RobotControl:
         if self._deadman is not None:
             self._deadman.cancel()
             self._deadman = None
+        self._movement = None
 
     def _deadman_fired(self) -> None:
-        self._deadman = None
+        self._deadman = self._movement = None
         self._parts.spawn(self._stop_as_deadman())
 
     async def _stop_as_deadman(self) -> None:

@@ -99,6 +99,16 @@ class DeadmanStopped(TypedDict):
     reached: Annotated[bool, Meta(description="Whether the robot took the stop at once; else it is tried on.")]
 
 
+class InterlockStopped(TypedDict):
+    """A robot was moving faster than an interlock lets it go, and was stopped."""
+
+    robot_id: _RobotId
+    reason: _Reason
+    most: Annotated[float, Meta(description="How fast it may go meanwhile, in m/s.")]
+    speed: Annotated[float, Meta(description="How fast it was sent to go, in m/s along the ground.")]
+    reached: Annotated[bool, Meta(description="Whether the robot took the stop at once; else it is tried on.")]
+
+
 class LimitChanged(TypedDict):
     """A limit was crossed, or cleared."""
 
@@ -223,6 +233,19 @@ DEADMAN_STOPPED = _declare(
     "A moving robot got no further command in time, and was stopped.",
     {"robot_id": "rover", "after_seconds": 0.5, "reached": True},
 )
+INTERLOCK_STOPPED = _declare(
+    "interlock_stopped",
+    InterlockStopped,
+    Priority.CRITICAL,
+    "A robot was moving faster than an interlock lets it go, such as for a person in its zone, and was stopped.",
+    {
+        "robot_id": "rover",
+        "reason": "a person is in zone cell-1 of robot rover, as camera hall sees",
+        "most": 0.0,
+        "speed": 0.4,
+        "reached": True,
+    },
+)
 LIMIT_CROSSED = _declare(
     "limit_crossed",
     LimitChanged,
@@ -275,6 +298,7 @@ EVENTS: tuple[EventType[Any], ...] = (
     EMERGENCY_STOP,
     EMERGENCY_CLEARED,
     DEADMAN_STOPPED,
+    INTERLOCK_STOPPED,
     LIMIT_CROSSED,
     LIMIT_CLEARED,
     DEVICE_ADDED,

@@ -79,6 +79,7 @@ class StopReason(StrEnum):
 
     EMERGENCY = "emergency"
     DEADMAN = "deadman"
+    INTERLOCK = "interlock"
     LEASE_ENDED = "lease_ended"
     TIMEOUT = "timeout"
     RESTART = "restart"

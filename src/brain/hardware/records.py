@@ -21,6 +21,7 @@ from brain.hardware.events import (
     DEADMAN_STOPPED,
     EMERGENCY_CLEARED,
     EMERGENCY_STOP,
+    INTERLOCK_STOPPED,
     CommandPayload,
 )
 from brain.hardware.leases import RobotLeases
@@ -39,6 +40,7 @@ from brain.kit.database import reachable, reading
 from brain.kit.idempotency import content_digest, other_content
 from brain.kit.leases import Lease
 from brain.kit.outbox import put_event, put_threat
+from brain.kit.protocols import MotionLimit
 from brain.kit.sql import insert_missing
 
 REASON_CHARACTERS = 500
@@ -243,6 +245,14 @@ class RobotRecords:
             if reason in (StopReason.DEADMAN, StopReason.RESTART):
                 payload = {"robot_id": robot, "after_seconds": after, "reached": reached}
                 put_event(db, CONSUMER, DEADMAN_STOPPED.event(payload), self._clock())
+
+    def interlocked(self, robot: str, limit: MotionLimit, speed: float, reached: bool) -> None:
+        """Record that a robot was stopped, as it went faster than an interlock lets it, and announce that."""
+        with self._change() as db:
+            if reached:
+                self._set_moving(db, robot, False)
+            payload = {"robot_id": robot, "reason": limit.reason, "most": limit.most, "speed": speed}
+            put_event(db, CONSUMER, INTERLOCK_STOPPED.event(payload | {"reached": reached}), self._clock())
 
     # inside transactions
 

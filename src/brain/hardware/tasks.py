@@ -11,6 +11,7 @@ from typing import Any
 from prometheus_client.core import Metric
 
 from brain.hardware.host import HostSensors
+from brain.hardware.interlocks import InterlockWatch
 from brain.hardware.models import CONSUMER, GROUP
 from brain.hardware.monitor import Monitor
 from brain.hardware.plugin import PLUGIN
@@ -43,6 +44,7 @@ class HardwareTasks:
         self._to_halt = ToHalt((), ())
         self._loop: asyncio.AbstractEventLoop | None = None
         self.monitor: Monitor = Monitor(service, settings, sensors, clock)
+        self._interlocks = InterlockWatch(service)
         projector = MeasureProjector(clock, self._note)
         self._projection = Projection(
             context, GROUP, projector.apply, pattern=PLUGIN.listens, committed=self._committed
@@ -61,7 +63,7 @@ class HardwareTasks:
     @property
     def loops(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """The tasks, each of which runs until it is cancelled."""
-        return (self._monitor_forever, self._follow, self._events.run)
+        return (self._monitor_forever, self._follow, self._events.run, self._interlocks.run)
 
     def metrics(self) -> Sequence[Metric]:
         """What `/metrics` has of hardware. Blocks."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+
 from brain.kit.database import reachable
 from brain.kit.database_threads import for_tasks
 from brain.kit.protocols import MotionLimit
 from brain.plugins import PluginContext
 from brain.slam.records import RobotPlace, find_place
 from brain.slam.settings import SlamSettings
-from brain.slam.tables import make_tables
+from brain.slam.tables import ROBOTS
 
 
 class SlamInterlock:
@@ -17,6 +19,7 @@ class SlamInterlock:
     def __init__(self, context: PluginContext) -> None:
         self._database = context.database
         self._settings = context.table(SlamSettings)
+        self._has_tables = False
 
     async def limit(self, robot: str) -> MotionLimit | None:
         """The least that holds; None for a robot without one, or that never said where it is. Raises Unavailable."""
@@ -35,9 +38,10 @@ class SlamInterlock:
         return min(limits, key=lambda limit: limit.most, default=None)
 
     def _find(self, robot: str) -> RobotPlace | None:
-        make_tables(self._database)
         with reachable(self._database):
-            return find_place(self._database, robot)
+            # Where no robot ever said where it is; to make the tables would keep this one waiting.
+            self._has_tables = self._has_tables or sa.inspect(self._database).has_table(ROBOTS.name)
+            return find_place(self._database, robot) if self._has_tables else None
 
 
 def motion_interlock(context: PluginContext) -> SlamInterlock:

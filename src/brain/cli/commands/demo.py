@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ from brain.kit.cli.common import JsonOption, print_json, run
 if TYPE_CHECKING:
     from brain.demo.outcome import DemoOutcome
     from brain.demo.tally import Tally
+    from brain.settings import Settings
 
 
 def demo(
@@ -30,6 +31,9 @@ def demo(
     seconds: Annotated[float | None, typer.Option(min=1, help="End after so many seconds; else at Ctrl-C.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; by default the usual, or any free one.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed plays the same events, but for timing.")] = 7,
+    robots: Annotated[
+        bool, typer.Option("--robots", help="Play the story of a robot that stands still for a person, and end.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Serve, with agents that work, break rules, get attacked, fail and recover, all through the HTTP API.
@@ -52,6 +56,9 @@ def demo(
     with _own(folder) as kept_in:
         say(f"Everything is kept in {kept_in}{'' if folder else ', and deleted at the end; --folder keeps it'}")
         settings = settings_in(kept_in, stream=stream, port=port)
+        if robots:
+            _play_robots(settings, port is None, say, as_json)
+            return
         tally, outcome = run(run_demo(settings, seconds=seconds, seed=seed, any_port=port is None, say=say))
     if as_json:
         print_json({**tally.report(), **outcome.report()})
@@ -62,6 +69,18 @@ def demo(
     if not outcome.audit_verified:
         typer.echo("the audit log does not verify: see brain audit verify", err=True)
     if tally.missing or not outcome.audit_verified:
+        raise typer.Exit(1)
+
+
+def _play_robots(settings: Settings, any_port: bool, say: Callable[[str], None], as_json: bool) -> None:
+    """Exit code 1 when the audit log does not verify."""
+    from brain.demo.robots import run_robot_demo
+
+    story = run(run_robot_demo(settings, any_port=any_port, say=say))
+    if as_json:
+        print_json(story.report())
+    if not story.verified:
+        typer.echo("the audit log does not verify: see brain audit verify", err=True)
         raise typer.Exit(1)
 
 

@@ -1,0 +1,1 @@
+"""Cameras: detections, tracks, zones and lines; health of cameras; a person in a zone stops its robot."""
