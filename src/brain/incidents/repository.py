@@ -54,7 +54,7 @@ def list_documents(
 ) -> list[Document]:
     """The IncidentSummary of each incident in these states and of this correlation id, the latest opened first.
 
-    At most `limit`; with `before` those that come after the incident with that id. Raises InvalidInput when there is none.
+    At most `limit`; with `before` those that come after the incident with that id. Raises InvalidInput without such.
     """
     table = tables.incidents
     query = select(table).limit(limit)
