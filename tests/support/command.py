@@ -30,6 +30,10 @@ class Ran:
         return json.loads(self.out)
 
 
+NOBODY = {"BRAIN_PORT": "1"}
+"""Where no server runs: `doctor` would look at somebody else's, who has the usual port on this machine."""
+
+
 class Command:
     """Runs `brain` in a folder, where it keeps its `brain.db`."""
 
@@ -38,7 +42,7 @@ class Command:
 
     def __call__(self, *arguments: str | Path) -> Ran:
         out, err = self.folder / ".out", self.folder / ".err"
-        process = start(self.folder, arguments, out, err, {"NO_COLOR": "1"})
+        process = start(self.folder, arguments, out, err, {"NO_COLOR": "1", **NOBODY})
         process.join(120)
         if process.exitcode is None:
             process.kill()
