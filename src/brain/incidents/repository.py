@@ -81,7 +81,7 @@ def _newest_first(query: Select[Any]) -> Select[Any]:
 def _place(db: Connection, id: str) -> Any:
     """Where the incident stands in the list."""
     table = tables.incidents
-    row = db.execute(select(table.c.opened_at, table.c.number).where(table.c.id == id)).one_or_none()
+    row = db.execute(select(table.c.opened_at, table.c.number).where(table.c.id == clip_text(id))).one_or_none()
     if row is None:
         raise InvalidInput(f"before: there is no incident {id[:100]!r}; give the id of the last one that you have")
     return tuple_(literal(row.opened_at), literal(row.number))
