@@ -18,16 +18,21 @@ import sqlalchemy as sa
 from brain.alerting.configuration import configuration
 from brain.alerting.service import AlertService
 from brain.alerting.settings import AlertingSettings
+from brain.alerting.tables import ALERTS
 from brain.audit.repository import make_tables as make_audit_tables
 from brain.audit.search import AuditQuery, find
+from brain.audit.tables import entries, types
 from brain.charter import IncidentState, Pattern
+from brain.errors import InvalidInput
 from brain.incidents.service import IncidentService
 from brain.incidents.settings import IncidentSettings
+from brain.incidents.tables import incidents
 from brain.incidents.tables import make_tables as make_incident_tables
 from brain.kit.database import open_database, reading
 from brain.store.sqlite import SQLiteStore
 from brain.stream.backends.sqlite import SQLiteBackend
 from brain.threats.service import ThreatService
+from support.postgres_server import PostgresServer
 
 BAD = re.compile(r"USE TEMP B-TREE FOR ORDER BY|SCAN (?!.*USING (COVERING )?INDEX)")
 SMALL = ("soc_silences", "brain_schema", "CONSTANT", "json_each", "known", "groups", "sqlite_sequence", "(subquery")
@@ -177,3 +182,36 @@ def test_audit_entries(tmp_path: Path) -> None:
         assert indexes(since=5_000.0) == []
         assert indexes(500) == [499, 498, 497]
     assert bad_steps(steps) == []
+
+
+async def test_the_same_pages_on_postgresql(postgres: PostgresServer) -> None:
+    engine = open_database(postgres.url)
+    alerting = AlertService(engine, configuration(AlertingSettings()))
+    assert alerting.alerts() == []
+    for make in (make_incident_tables, make_audit_tables):
+        make(engine)
+    texts = dict.fromkeys(("name", "summary", "event", "correlation_id", "latest_correlation_id", "resolved_by"), "")
+    numbers = dict.fromkeys(("period", "demand", "count", "first_at", "fired_at"), 1)
+    alert = {**texts, **numbers, "current": True, "severity": "HIGH", "labels": {}}
+    incident = {"episode": 1, "title": "t", "severity": "HIGH", "updated_at": 1.0, "version": 1}
+    entry = {"leaf_hash": b"", "seal": b"", "appended_at": 1.0, "payload": b"{}"}
+    with engine.begin() as db:
+        for n in range(9):
+            state = ("firing", "resolved")[n % 2]
+            row = {**alert, "id": f"alr_{n}", "key": f"k{n}", "state": state, "last_at": float(n // 3)}
+            db.execute(sa.insert(ALERTS).values(row))
+            place = {"id": f"inc_{n}", "number": n, "correlation_id": f"c{n}", "opened_at": float(n // 3)}
+            db.execute(sa.insert(incidents).values({**incident, **place, "state": ("NEW", "CLOSED")[n % 2]}))
+            db.execute(sa.insert(entries).values({**entry, "idx": n, "at": float(n), "type": ("a.b", "c.d")[n > 6]}))
+        db.execute(sa.insert(types), [{"type": "a.b", "block": 0}, {"type": "c.d", "block": 0}])
+    assert [one.id for one in alerting.alerts(None, 3, "alr_6")] == ["alr_5", "alr_4", "alr_3"]
+    assert [one.id for one in alerting.alerts("firing", 9, "alr_4")] == ["alr_2", "alr_0"]
+    with pytest.raises(InvalidInput, match="before"):
+        alerting.alerts(before="a\0b")
+    service = IncidentService(engine, IncidentSettings())
+    both = [IncidentState.NEW, IncidentState.CLOSED]
+    assert [one["number"] for one in await service.list(both, limit=3, before="inc_6")] == [5, 4, 3]
+    with reading(engine).connect() as connection:
+        found = find(connection, AuditQuery(pattern=Pattern("a.*"), since=1.0), None, 3)
+    assert [one.index for one in found] == [6, 5, 4]
+    engine.dispose()

@@ -19,6 +19,7 @@ from brain.charter import Severity
 from brain.errors import InvalidInput
 from brain.kit.database import readable_rows
 from brain.kit.sql import chunks, upsert
+from brain.text import clip_text
 
 _AT_ONCE = 0.0  # a due time that is always past
 
@@ -51,11 +52,9 @@ def find_newest(db: sa.Connection, state: str | None, limit: int, before: str | 
     if state is not None:
         query = query.where(ALERTS.c.state == state)
     if before is not None:
-        last_at = db.execute(sa.select(ALERTS.c.last_at).where(ALERTS.c.id == before)).scalar_one_or_none()
+        last_at = db.execute(sa.select(ALERTS.c.last_at).where(ALERTS.c.id == clip_text(before))).scalar_one_or_none()
         if last_at is None:
-            raise InvalidInput(
-                f"before: no alert has the id {before[:100]!r}; give the id of the last alert of the page before"
-            )
+            raise InvalidInput(f"before: there is no alert {before[:100]!r}; give the id of the last one that you have")
         query = query.where(sa.tuple_(*order) < sa.tuple_(sa.literal(last_at), sa.literal(before)))
     return readable_rows(db, query, ALERTS.c.id, _alert)
 

@@ -54,7 +54,7 @@ def list_documents(
 ) -> list[Document]:
     """The IncidentSummary of each incident in these states and of this correlation id, the latest opened first.
 
-    At most `limit`; with `before` those that come after the incident with that id. Raises InvalidInput without such.
+    At most `limit`; with `before` those after the incident with that id. Raises InvalidInput when there is none.
     """
     table = tables.incidents
     query = select(table).limit(limit)
@@ -81,11 +81,9 @@ def _newest_first(query: Select[Any]) -> Select[Any]:
 def _place(db: Connection, id: str) -> Any:
     """Where the incident stands in the list."""
     table = tables.incidents
-    row = db.execute(select(table.c.opened_at, table.c.number).where(table.c.id == id)).one_or_none()
+    row = db.execute(select(table.c.opened_at, table.c.number).where(table.c.id == clip_text(id))).one_or_none()
     if row is None:
-        raise InvalidInput(
-            f"before: no incident has the id {id[:100]!r}; give the id of the last incident of the page before"
-        )
+        raise InvalidInput(f"before: there is no incident {id[:100]!r}; give the id of the last one that you have")
     return tuple_(literal(row.opened_at), literal(row.number))
 
 

@@ -99,7 +99,7 @@ class ThreatRepository:
         place = None if before is None else find_place(self._list, before)
         if before is not None and place is None:
             raise InvalidInput(
-                f"before: no threat has the id {before[:100]!r}; give the id of the last threat of the page before"
+                f"before: there is no threat {before[:100]!r}; give the id of the last one that you have"
             )
         found: list[Threat] = []
         while len(found) < limit:
