@@ -54,7 +54,7 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     known = KnownKeys(store, settings.api_key.get_secret_value() if settings.api_key else None)
     known.refresh()
     access = settings.table(AccessSettings)
-    agents = KnownAgents(store, refuse_asserted=access.refuse_asserted)
+    agents = KnownAgents(store, known.following, refuse_asserted=access.refuse_asserted)
     agents.refresh()
     people = KnownPeople(store, access.oidc, access.urls)
     if people.is_on:
@@ -67,7 +67,6 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     tasks = {
         "idempotency keys": keys.sweep_forever,
         "access keys": known.following.run,
-        "agents": agents.following.run,
     }
     if people.is_on:
         tasks["people"] = people.sweep

@@ -27,7 +27,12 @@ class KnownAgents:
     """All agents by the ids of their keys. `clock` gives Unix seconds."""
 
     def __init__(
-        self, store: Store | None, *, refuse_asserted: bool = False, clock: Callable[[], float] = time.time
+        self,
+        store: Store,
+        following: Following,
+        *,
+        refuse_asserted: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.clock = clock
         self._store = store
@@ -38,12 +43,13 @@ class KnownAgents:
         self._active: frozenset[str] = frozenset()
         self._secret = b""
         self._forgot_at = 0.0
-        self.following: Following = Following("agents", self.refresh)
+        self._following = following
+        following.add(self.refresh)
 
     async def find(self, keyid: str) -> Agent | None:
         """The agent with this key, be it retired or not; one that is not known is looked for in the store."""
         if keyid not in self._by_key:
-            await self.following.look()
+            await self._following.look()
         return self._by_key.get(keyid)
 
     def key(self, agent: Agent) -> Ed25519PublicKey:
@@ -80,8 +86,6 @@ class KnownAgents:
 
     def refresh(self) -> None:
         """Read the agents again if they have changed. Blocks. Raises Unavailable."""
-        if self._store is None:
-            return
         if self.clock() - self._forgot_at >= FORGET_SECONDS:
             forget(self._store, self.clock())
             self._forgot_at = self.clock()

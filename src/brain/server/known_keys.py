@@ -32,7 +32,7 @@ class KnownKeys:
             )
         self._by_digest = dict(self._own)
         self.uses: Uses = Uses(store, clock)
-        self.following: Following = Following("keys", self.refresh)
+        self.following: Following = Following("keys and agents", self.refresh)
 
     @property
     def guarded(self) -> bool:
