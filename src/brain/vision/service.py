@@ -36,7 +36,7 @@ log: Log = Log("brain.vision")
 
 ENABLE, APPROVE, REMOVE = "vision.enable", "vision.approve_model", "vision.remove"
 """The actions that rules may decide on; where none does, they may be done."""
-LOOK, IDLE = 1.0, 5.0
+LOOK, IDLE = 1.0, 2.0
 """Seconds between two looks at cameras that fell silent; while nothing comes from any camera here."""
 AHEAD = 60.0
 """Seconds that the time of a picture may be ahead of the clock here."""
