@@ -33,7 +33,7 @@ from brain.vision.watching import CameraWatch
 from support.clock import Clock
 from support.onnx_file import bright_box
 from support.recorded import data_file
-from support.robots import Fleet, fleet
+from support.robots import Fleet, fleet, robots
 from support.waiting import until
 
 ALL = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
@@ -184,7 +184,8 @@ def test_nobody_can_be_recognised_in_evidence() -> None:
 @asynccontextmanager
 async def seeing(folder: Path, clock: Clock, **settings: Any) -> AsyncIterator[tuple[Fleet, VisionService]]:
     """Robots, and cameras that work beside them."""
-    async with fleet(folder, clock=clock, more={"vision": VisionSettings(**settings)}) as here:
+    steady = robots("rover", deadman_seconds=60)  # only an interlock stops it
+    async with fleet(folder, clock=clock, robots=steady, more={"vision": VisionSettings(**settings)}) as here:
         service = VisionService(here.context, clock)
         working = [asyncio.create_task(task()) for task in service.tasks]
         try:

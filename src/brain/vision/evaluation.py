@@ -86,11 +86,11 @@ def quality(tracks: Boxes, truth: Boxes) -> Quality:
 
 def _matched(drawn: Mapping[int, Box], found: Mapping[int, Box], last: Mapping[int, int]) -> dict[int, int]:
     """The track of each person: the one of before where it still fits, else the best."""
-    pairs = {
-        person: last[person]
-        for person in drawn
-        if person in last and last[person] in found and drawn[person].overlap(found[last[person]]) >= _NEAR
-    }
+    pairs: dict[int, int] = {}
+    for person, box in drawn.items():
+        track = last.get(person)
+        if track is not None and track in found and track not in pairs.values() and box.overlap(found[track]) >= _NEAR:
+            pairs[person] = track
     people = [person for person in drawn if person not in pairs]
     tracks = [track for track in found if track not in pairs.values()]
     overlaps = [[drawn[person].overlap(found[track]) for track in tracks] for person in people]

@@ -20,7 +20,7 @@ from brain.vision.service import VisionService
 
 log: Log = Log("brain.vision")
 
-LOOK, LEASE = 2.0, 10.0
+LOOK, LEASE = 5.0, 20.0
 """Seconds between two looks at which cameras there are, and for which one server has a camera alone."""
 LATE = 1.0
 """Seconds that the looking may be behind the pictures: then some are left out."""

@@ -36,8 +36,8 @@ log: Log = Log("brain.vision")
 
 ENABLE, APPROVE, REMOVE = "vision.enable", "vision.approve_model", "vision.remove"
 """The actions that rules may decide on; where none does, they may be done."""
-LOOK = 1.0
-"""Seconds between two looks at cameras that fell silent."""
+LOOK, IDLE = 1.0, 2.0
+"""Seconds between two looks at cameras that fell silent; while nothing comes from any camera here."""
 AHEAD = 60.0
 """Seconds that the time of a picture may be ahead of the clock here."""
 AT_ONCE = 4
@@ -231,11 +231,11 @@ class VisionService:
         looks = 0
         while True:
             try:
-                await for_tasks(self.database, self._look, looks % 60 == 0)
+                await for_tasks(self.database, self._look, looks % 10 == 0)
             except OUTAGE as error:
                 log.warning("cameras are not watched: the database is away", error=str(error))
             looks += 1
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(LOOK if self._live else IDLE)
 
     def _look(self, expire: bool) -> None:
         """Announce what fell silent, leave what was set up again elsewhere, and delete what has expired."""
