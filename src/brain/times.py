@@ -20,12 +20,26 @@ def plausible(at: float, now: float) -> float:
     return at if 0 <= now - at <= LONGEST else now
 
 
+AHEAD: float = 300.0
+"""Seconds that the clock of another machine may be ahead."""
+
+
 def due_after(last: float, wait: float, now: float) -> float:
     """When `wait` seconds after `last` are over, all in Unix seconds.
 
     At once when `last` lies ahead of `now`: it is of a clock that has been set back since, or of another one.
     """
     return last + wait if last <= now else now
+
+
+def check_not_ahead(at: float, now: float, name: str) -> float:
+    """The Unix time `at` of something that is said to have happened.
+
+    Raises InvalidInput, beginning with `name`, for one that lies further ahead of `now` than clocks differ.
+    """
+    if at > now + AHEAD:
+        raise InvalidInput(f"{name}: lies {at - now:.0f} s ahead of this server's clock; set the clock of the sender")
+    return at
 
 
 def parse_time(text: str, now: float, name: str = "time") -> float:

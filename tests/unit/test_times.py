@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from brain.errors import InvalidInput
-from brain.times import LONGEST, parse_time, plausible
+from brain.times import AHEAD, LONGEST, check_not_ahead, parse_time, plausible
 
 NOW = 1_700_000_000.0
 
@@ -49,3 +49,9 @@ def test_milliseconds_are_named_as_such(text: str) -> None:
 )
 def test_a_time_that_cannot_be_is_of_now(at: float, expected: float) -> None:
     assert plausible(at, NOW) == expected
+
+
+def test_what_has_happened_lies_no_further_ahead_than_clocks_differ() -> None:
+    assert check_not_ahead(NOW + AHEAD, NOW, "at") == NOW + AHEAD
+    with pytest.raises(InvalidInput, match=r"^at: lies 301 s ahead"):
+        check_not_ahead(NOW + AHEAD + 1, NOW, "at")

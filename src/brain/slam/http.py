@@ -13,6 +13,7 @@ from brain.kit.views import list_of, view_of
 from brain.slam.localization import Pose
 from brain.slam.records import RobotPlace, TrackPoint
 from brain.slam.service import SlamService
+from brain.times import check_not_ahead
 
 RobotPath = Annotated[str, Path(max_length=64, description="The robot's name.", examples=["rover"])]
 PlaceView: type[BaseModel] = view_of(RobotPlace, "SlamPlace")
@@ -71,9 +72,13 @@ def slam_router(service: SlamService) -> APIRouter:
         "/robots/{robot_id}/pose", summary="Say where a robot is", response_model=PlaceView, openapi_extra=_ONCE
     )
     async def pose(robot_id: RobotPath, new: NewPose) -> Any:
-        """What its localisation says, such as AMCL's pose; one that is older than the last is left out."""
+        """What its localisation says, such as AMCL's pose; one that is older than the last is left out.
+
+        One of the future is refused: all that came after it would be older.
+        """
         said = new.model_dump(exclude={"map", "at"})
-        at = service.clock() if new.at is None else new.at
+        now = service.clock()
+        at = now if new.at is None else check_not_ahead(new.at, now, "at")
         return await service.note(robot_id, new.map, Pose(**said, at=at))
 
     @router.get("/zones", summary="List zones")
