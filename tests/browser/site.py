@@ -52,7 +52,7 @@ class Site:
     def start(self) -> Site:
         if self._own_process:
             options = ("--stream", self.stream)
-            environment = {} if self._consumers is None else {"BRAIN_CONSUMERS": ",".join(self._consumers)}
+            environment = {} if self._consumers is None else {"BRAIN_CONSUMERS": ",".join(self._consumers) or ","}
             process = ServeProcess(self.folder, *options, port=self.port, environment=environment)
             self._process = process.__enter__()
         else:
