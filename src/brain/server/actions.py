@@ -111,6 +111,11 @@ _ROUTES: Mapping[str, tuple[str, ...]] = {
         "GET /api/threats/stats",
         "GET /api/threats/{threat_id}",
         "GET /api/threats/{threat_id}/story",
+        "GET /api/vision/cameras",
+        "GET /api/vision/cameras/{camera_id}/tracks",
+        "GET /api/vision/evidence",
+        "GET /api/vision/evidence/{ref}",
+        "GET /api/vision/models",
         "GET /openapi.json",
     ),
     "brain.evaluate": (
@@ -136,6 +141,9 @@ _ROUTES: Mapping[str, tuple[str, ...]] = {
         "POST /api/telemetry/v1/metrics",
         "POST /api/telemetry/v1/traces",
         "POST /api/threats",
+        "POST /api/vision/cameras/{camera_id}/detections",
+        "POST /api/vision/cameras/{camera_id}/picture",
+        "POST /api/vision/detect",
     ),
     "brain.operate": (
         "DELETE /api/agents/{agent_id}",
@@ -179,6 +187,8 @@ _ROUTES: Mapping[str, tuple[str, ...]] = {
         "POST /api/threats/{threat_id}/assignee",
         "POST /api/threats/{threat_id}/comments",
         "POST /api/threats/{threat_id}/status",
+        "DELETE /api/vision/cameras/{camera_id}",
+        "PUT /api/vision/cameras/{camera_id}",
     ),
     "brain.contain": (
         "POST /api/policy/containments",
@@ -190,6 +200,7 @@ _ROUTES: Mapping[str, tuple[str, ...]] = {
         "POST /api/playbooks/runs/{run_id}/answer",
         "POST /api/policy/approvals/{approval_id}/grant",
         "POST /api/policy/approvals/{approval_id}/refuse",
+        "POST /api/vision/models/{model_id}/approve",
     ),
     "brain.govern": (
         "PUT /api/metrics/definitions",

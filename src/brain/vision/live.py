@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from brain.locks import InterruptibleLock
 from brain.logs import Log
 from brain.vision.boxes import Box, Detection
 from brain.vision.cameras import Camera
@@ -48,7 +48,7 @@ class LiveCamera:
         self._watch = CameraWatch(camera, settings)
         self._waiting: list[tuple[Seen, bytes | None]] = []
         self._written_at = float("-inf")
-        self._lock = threading.Lock()
+        self._lock = InterruptibleLock()
 
     def look(self, picture: Picture, at: float) -> list[Detection]:
         """Look at a picture; what was found in it. Raises Unavailable when it cannot be written: it waits then."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +16,7 @@ from brain.kit.database import OUTAGE, reachable, reading
 from brain.kit.database_threads import for_reading, for_tasks, for_writing
 from brain.kit.outbox import EventShipping
 from brain.kit.protocols import EffectGuard
+from brain.locks import InterruptibleLock
 from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.stream.threads import run_alone
@@ -70,7 +70,7 @@ class VisionService:
         self._records = VisionRecords(self.settings, clock)
         self._events = EventShipping(context.database, CONSUMER, context.stream)
         self._live: dict[str, LiveCamera] = {}
-        self._opening = threading.Lock()
+        self._opening = InterruptibleLock()
         self._looking = asyncio.Semaphore(AT_ONCE)
 
     @property
