@@ -148,6 +148,8 @@ async def test_policy_decides_who_starts_missions_and_does_tasks(client: httpx.A
 
 async def test_a_task_waits_for_the_approval_that_policy_asks_for(client: httpx.AsyncClient) -> None:
     await allow(client, "ask", "action", "==", "task.charge", **APPROVAL)
+    key = (await client.post("/api/access/keys", json={"name": "eve", "role": "approver"})).json()["key"]
+    eve = {"Authorization": f"Bearer {key}"}  # the shared key cannot grant what it asked for
     async with MissionClient(str(client.base_url), KEY) as tasks:
         for answer, status in (("grant", "completed"), ("refuse", "failed")):
             mission = await made(client, tasks=[{"id": "charge", "type": "charge"}])
@@ -155,7 +157,7 @@ async def test_a_task_waits_for_the_approval_that_policy_asks_for(client: httpx.
             (task,) = (await client.get(f"/api/missions/{mission['id']}")).json()["tasks"]
             assert task["status"] == "waiting"
             path = f"/api/policy/approvals/{task['approval']}/{answer}"
-            (await client.post(path, json={"by": "op", "reason": "checked"})).raise_for_status()
+            (await client.post(path, json={"by": "op", "reason": "checked"}, headers=eve)).raise_for_status()
             if answer == "grant":
                 assert await tasks.lease(Wanted("bob")) == []  # it was granted to ann
                 (held,) = await tasks.lease(Wanted("ann"), wait=20)

@@ -118,11 +118,11 @@ async def test_all_is_denied_beyond_max_rules_age(server: Server) -> None:
 
 
 def test_doctor_names_it(tmp_path: Path) -> None:
-    url, doctor = f"sqlite:///{tmp_path / 'brain.db'}", Command(tmp_path)
+    url = f"sqlite:///{tmp_path / 'brain.db'}"
     store = open_store(url)
     server = ServeThread(without_consumers(url, max_rules_age=1)).start()
+    doctor = Command(tmp_path, int(server.url.rpartition(":")[2]))
     try:
-        (tmp_path / "brain.toml").write_text(f"port = {server.url.rpartition(':')[2]}\n")
         found = {row["part"]: row for row in doctor("doctor", "--json").json}
         assert found["rules"]["state"] == "ok"
         assert "0 looks have failed" in found["rules"]["finding"]

@@ -30,19 +30,19 @@ class Ran:
         return json.loads(self.out)
 
 
-NOBODY = {"BRAIN_PORT": "1"}
-"""Where no server runs: `doctor` would look at somebody else's, who has the usual port on this machine."""
-
-
 class Command:
-    """Runs `brain` in a folder, where it keeps its `brain.db`."""
+    """Runs `brain` in a folder, where it keeps its `brain.db`.
 
-    def __init__(self, folder: Path) -> None:
+    `port` is where it looks for a server: nowhere, unless the test has one; the usual port may be somebody else's.
+    """
+
+    def __init__(self, folder: Path, port: int = 1) -> None:
         self.folder = folder
+        self.port = port
 
     def __call__(self, *arguments: str | Path) -> Ran:
         out, err = self.folder / ".out", self.folder / ".err"
-        process = start(self.folder, arguments, out, err, {"NO_COLOR": "1", **NOBODY})
+        process = start(self.folder, arguments, out, err, {"NO_COLOR": "1", "BRAIN_PORT": str(self.port)})
         process.join(120)
         if process.exitcode is None:
             process.kill()

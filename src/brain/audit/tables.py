@@ -13,6 +13,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    delete,
     insert,
     select,
 )
@@ -51,6 +52,7 @@ def _cause(data: bytes) -> str | None:
 def _add_types(db: Connection) -> None:
     """Version 3: which types each block of entries has."""
     types.create(db, checkfirst=True)
+    db.execute(delete(types))
     found = select(entries.c.type, entries.c.idx.op("/")(BLOCK)).distinct()
     db.execute(insert(types).from_select(["type", "block"], found))
 
