@@ -116,6 +116,7 @@ async def on_sqlite(tmp_path: Path) -> AsyncIterator[World]:
         yield made
 
 
+@pytest.mark.alone
 async def test_a_promoted_genome_that_is_denied_more_is_taken_back_after_its_200th_decision(world: World) -> None:
     good, bad = await world.versions(0.2, 0.9)
     await world.promote(good)
