@@ -131,7 +131,7 @@ async def test_sessions_end_when_idle_and_in_any_case() -> None:
     clock = Clock(1000.0)
     settings = OidcSettings(default_role=Role.VIEWER, idle_minutes=10, session_hours=1)
     people = People(MemoryStore(), settings, clock)
-    from brain.access.people import digest_of
+    from brain.access.key_form import digest_of
 
     claims = {"sub": "1", "email": "a@b"}
     token, _ = people.open(claims)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from typing import Any
 
 import msgspec
 
+from brain.access.key_form import digest_of
 from brain.access.models import Role
 from brain.access.oidc import LoginRefused, new_secret
 from brain.access.settings import OidcSettings
@@ -158,8 +158,3 @@ class People:
         if found is None:
             raise LoginRefused("none of the groups of this person has a role here; see roles in [access.oidc]")
         return Role(found).value
-
-
-def digest_of(token: str) -> str:
-    """What is stored in place of a token or state."""
-    return sha256(token.encode(errors="replace")).hexdigest()

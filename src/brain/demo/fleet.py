@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from brain.errors import BrainError
 
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 PAGED_WITHIN = 5.0
 """Seconds that an attack goes on while the page about it is under way."""
@@ -27,7 +28,7 @@ OFFICER = "policy-officer"
 """Who makes and takes away rules."""
 
 LOOP_SECONDS = 60.0
-"""How long the loop may take to contain a rogue agent, to release it, or to restart one that failed."""
+"""How long the loop may take to contain a rogue agent, release it, restart one that failed, or stop a robot."""
 
 LIVELY_SECONDS = 600.0
 """After as long again, pauses are twice as long, and so on up to SLOWEST: a day is a quarter of a million events."""
@@ -73,6 +74,17 @@ class Api:
         if answer.is_error:
             raise DemoFailed(f"{method} /api/{path} was answered with {answer.status_code}: {answer.text[:500]}")
         return answer.json() if answer.content else None
+
+
+async def until(what: str, found: Callable[[], Awaitable[T | None]]) -> T:
+    """What it gives, once that is something. Raises DemoFailed when it does not in time."""
+    try:
+        async with asyncio.timeout(LOOP_SECONDS):
+            while not (result := await found()):  # noqa: ASYNC110  (asked over HTTP, as anybody would)
+                await asyncio.sleep(0.05)
+            return result
+    except TimeoutError as error:
+        raise DemoFailed(f"not within {LOOP_SECONDS:g} s: {what}") from error
 
 
 class Pace:
@@ -283,16 +295,16 @@ class Fleet:
                 await ask("delete", f"db/{table}")
             denied_at = time.monotonic()
             found: list[Mapping[str, Any]] = []
-            await self._until(f"{rogue.name} is a threat", partial(self._is_threat, rogue.name, found))
+            await until(f"{rogue.name} is a threat", partial(self._is_threat, rogue.name, found))
             self._say(f"{rogue.name} is a threat {time.monotonic() - denied_at:.2f} s after its fifth denial")
             await self._move(found[0], "INVESTIGATING", "five tables in a moment")
             await self._move(found[0], "ESCALATED", "it goes on")
-            await self._until(f"{rogue.name} is contained", partial(self._is_contained, rogue.name, True))
+            await until(f"{rogue.name} is contained", partial(self._is_contained, rogue.name, True))
             if await ask("read", "index/articles"):
                 raise DemoFailed(f"{rogue.name} is contained, and may read the index")
             self._say(f"{rogue.name} is contained: what it may else do is refused")
             await self._move(found[0], "MITIGATED", "its prompt is mended")
-            await self._until(f"{rogue.name} is released", partial(self._is_contained, rogue.name, False))
+            await until(f"{rogue.name} is released", partial(self._is_contained, rogue.name, False))
             if not await ask("read", "index/articles"):
                 raise DemoFailed(f"{rogue.name} is released, and may not read the index")
             await self._move(found[0], "RESOLVED", "it reads again, and nothing else")
@@ -306,15 +318,6 @@ class Fleet:
     async def _is_contained(self, agent: str, wanted: bool) -> bool:
         contained = await self._api.call("GET", "policy/containments")
         return wanted is any(one["metadata"]["agent_id"] == agent for one in contained)
-
-    async def _until(self, what: str, holds: Callable[[], Awaitable[bool]]) -> None:
-        """Wait until it holds. Raises DemoFailed when it does not in time."""
-        try:
-            async with asyncio.timeout(LOOP_SECONDS):
-                while not await holds():  # noqa: ASYNC110  (asked over HTTP, as anybody would)
-                    await asyncio.sleep(0.05)
-        except TimeoutError as error:
-            raise DemoFailed(f"not within {LOOP_SECONDS:g} s: {what}") from error
 
     async def _paged(self, threat: Mapping[str, Any]) -> None:
         """Wait until whoever is on call was paged, who then acts; at most PAGED_WITHIN, for nobody may be on call."""
@@ -368,9 +371,9 @@ class Fleet:
             await report("WARNING", "PERFORMANCE_DEGRADATION", "answers take 2.4 s", median_seconds=2.4)
             await report("WARNING", "ERROR_SPIKE", "31 errors in a minute", errors=31)
             await report("CRITICAL", "AGENT_FAILURE", f"{name} does not answer any more", silent_seconds=30)
-            await self._until(f"{name} is restarted", partial(self._healing, story, "VERIFYING"))
+            await until(f"{name} is restarted", partial(self._healing, story, "VERIFYING"))
             await report("INFO", "AGENT_FAILURE", f"{name} answers again", silent_seconds=0)
-            await self._until(f"{name} is healed", partial(self._healing, story, "SUCCEEDED"))
+            await until(f"{name} is healed", partial(self._healing, story, "SUCCEEDED"))
             self._say(f"{name} failed, was restarted and answers; its story: brain events trace {story}")
             await self._pace.pause(1, 4)
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from brain.demo import api_client
-from brain.demo.fleet import Api, DemoFailed, Say
+from brain.demo.fleet import Api, DemoFailed, Say, until
 from brain.hardware.settings import HardwareSettings
 from brain.server.running import running
 from brain.settings import Settings
 
-WITHIN = 60.0
-"""Seconds that each thing of the story may take to happen."""
 PICTURE = 0.1
 """Seconds between two pictures of the camera."""
 DRIVER = "demo-driver"
@@ -92,21 +90,21 @@ class _Play:
     async def _story(self) -> RobotStory:
         lease = await self._api.call("POST", "hardware/robots/rover/lease", {"agent_id": DRIVER})
         command = {"agent_id": DRIVER, "lease_token": lease["token"], "linear_x": 0.4}
-        await self._until("the camera to be up", self._is_up)
+        await until("the camera is up", self._is_up)
         await self._move(command)
         self._say("the robot drives at 0.4 m/s; a person walks towards its cell")
         self._foot = 0.9
-        stopped = await self._until("the robot to be stopped", lambda: self._first("hardware.interlock_stopped"))
+        stopped = await until("the robot is stopped", lambda: self._first("hardware.interlock_stopped"))
         self._say(f"the robot was stopped: {stopped['payload']['reason']}")
         refused = await self._refusal(command)
         self._say(f"its driver was refused: {refused}")
-        threat = await self._until("a threat", self._threat)
-        incident = await self._until("an incident", self._incident)
+        threat = await until("there is a threat", self._threat)
+        incident = await until("there is an incident", self._incident)
         self._say(f"threat {threat}, incident {incident}")
         self._foot = 0.3
-        await self._until("the robot to be free again", lambda: self._moves(command))
+        await until("the robot is free again", lambda: self._moves(command))
         self._say("the person left; the robot drives again")
-        proof = await self._until("the stop to be in the audit log", lambda: self._proof(stopped["id"]))
+        proof = await until("the stop is in the audit log", lambda: self._proof(stopped["id"]))
         verified = await self._api.call("POST", "audit/verify", {})
         self._say(f"entry {proof['index']} of the audit log proves the stop")
         return RobotStory(refused, stopped["id"], threat, incident, proof["index"], verified["ok"])
@@ -152,13 +150,3 @@ class _Play:
 
     async def _proof(self, event_id: str) -> Any:
         return await self._api.call("GET", f"audit/proof/{event_id}", may_fail_with=404)
-
-    async def _until(self, what: str, found: Callable[[], Awaitable[Any]]) -> Any:
-        """What it gives, once that is something. Raises DemoFailed."""
-        try:
-            async with asyncio.timeout(WITHIN):
-                while not (result := await found()):  # noqa: ASYNC110  (asked over HTTP, as anybody would)
-                    await asyncio.sleep(0.1)
-                return result
-        except TimeoutError:
-            raise DemoFailed(f"waited {WITHIN:g} s for {what}") from None

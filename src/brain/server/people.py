@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from brain.access.key_form import digest_of
 from brain.access.oidc import Issuer, LoginRefused
-from brain.access.people import LOGIN_SECONDS, People, PersonSession, digest_of
+from brain.access.people import LOGIN_SECONDS, People, PersonSession
 from brain.access.settings import OidcSettings
 from brain.charter import Principal
 from brain.errors import BrainError
