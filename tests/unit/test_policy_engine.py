@@ -49,8 +49,12 @@ def test_threads_decide_by_the_set_before_or_after_each_change(changes: int) -> 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
+    # Where the others get the processor seldom, every decision between could be by the same rule.
+    wait_until(lambda: "ALLOW" in seen or bool(faults))
     for turn in range(changes):
         engine.update_rule("swap", first if turn % 2 else second)
+    engine.update_rule("swap", second)
+    wait_until(lambda: "WARN" in seen or bool(faults))
     done.set()
     for thread in threads:
         thread.join()
