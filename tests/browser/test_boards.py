@@ -248,3 +248,25 @@ def test_counts_by_priority_say_so(tab: Page, site: Site) -> None:
     open_page(tab, site)
     tile = tab.locator(".tile", has=tab.get_by_role("heading", name="Live events"))
     expect(tile).to_contain_text("a second, by priority")
+
+
+def test_long_lists_have_pages(tab: Page, fresh_site: Site) -> None:
+    """A board has the 100 closed threats detected last; the one before them is on the next page, and counted."""
+    for number in range(101):
+        fresh_site.move(fresh_site.threat(f"198.51.100.{number}", "LOW")["id"], "IGNORED")
+    fresh_site.threat("203.0.113.99", "CRITICAL")
+    open_page(tab, fresh_site, "#/threats?closed=1")
+    ignored = tab.get_by_role("region", name="IGNORED")
+    pages = tab.get_by_role("navigation", name="Pages of threats")
+    expect(ignored.get_by_role("heading", level=2)).to_have_text("IGNORED 100")
+    tab.get_by_label("Contains").fill("198.51.100.0")
+    expect(tab.get_by_text("No threats on this page fit this filter.")).to_be_visible()
+    pages.get_by_role("link", name="Older").click()
+    expect(ignored.get_by_role("listitem")).to_have_count(1)
+    expect(ignored).to_contain_text("198.51.100.0")
+    expect(pages.get_by_role("link")).to_have_text(["Newest"])
+    pages.get_by_role("link", name="Newest").click()
+    tab.get_by_label("Contains").fill("")
+    expect(tab.get_by_role("region", name="OPEN")).to_contain_text("203.0.113.99")
+    tab.get_by_label("Show resolved and ignored").uncheck()
+    expect(pages.get_by_role("link")).to_have_count(0)

@@ -162,3 +162,16 @@ def test_an_alert_is_acknowledged_and_silenced(tab: Page, attacked: Site) -> Non
     tab.get_by_label("State").select_option("resolved")
     expect(tab).to_have_url(re.compile("state=resolved"))
     expect(card).to_contain_text("resolved")
+
+
+def test_older_incidents_are_on_the_next_page(tab: Page, attacked: Site) -> None:
+    for number in range(101):
+        attacked.post("/incidents", {"title": f"paged {number}", "severity": "LOW"})
+    open_page(tab, attacked, "#/incidents")
+    rows = tab.get_by_role("table", name="Incidents").locator("tbody tr")
+    expect(rows).to_have_count(100)
+    expect(tab.locator(".view-note").first).to_contain_text("100 open incidents on this page")
+    tab.get_by_role("navigation", name="Pages of incidents").get_by_role("link", name="Older").click()
+    expect(rows.filter(has_text="paged 0")).to_have_count(1)
+    tab.get_by_label("Contains").fill("nothing holds this")
+    expect(tab.get_by_text("No incidents on this page fit this filter.")).to_be_visible()

@@ -262,6 +262,7 @@ THREATS: dict[str, list[tuple[Act, tuple[str, ...]]]] = {
     "comment": [(lambda w: w.threats.comment(w.threat.id, "a"), ("threat.commented",))],
     "get_threat": [(lambda w: w.threats.get_threat(w.threat.id), NONE)],
     "list_threats": [(lambda w: w.threats.list_threats(), NONE)],
+    "worst_threats": [(lambda w: w.threats.worst_threats(), NONE)],
     "get_stats": [(lambda w: w.threats.get_stats(), NONE)],
     "count_open": [(lambda w: w.threats.count_open(), NONE)],
     "refresh": [(lambda w: w.threats.refresh(), NONE)],

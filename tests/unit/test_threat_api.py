@@ -27,7 +27,7 @@ def test_create_get_list_move_and_count(client: TestClient, recording_stream: Re
     assert threat["allowed_moves"] == ["INVESTIGATING", "ESCALATED", "MITIGATED", "IGNORED"]
     assert threat["mitigated_at"] is None
     assert client.get(f"/api/threats/{threat['id']}").json() == threat
-    assert client.get("/api/threats").json() == [threat]
+    assert client.get("/api/threats").json() == client.get("/api/threats/worst").json() == [threat]
     assert client.get("/api/threats", params={"severity": ["LOW", "HIGH"], "status": "OPEN"}).json() == [threat]
     assert client.get("/api/threats", params={"source": "10.0.0.8"}).json() == []
 
@@ -36,6 +36,7 @@ def test_create_get_list_move_and_count(client: TestClient, recording_stream: Re
     move = {"old": "OPEN", "new": "MITIGATED", "at": 0, "reason": "blocked", "by": None}
     assert moved.json()["history"][0] | {"at": 0} == move
     assert moved.json()["mitigate_seconds"] == moved.json()["investigate_seconds"] >= 0
+    assert client.get("/api/threats/worst").json() == []
     stats = client.get("/api/threats/stats").json()
     assert (stats["total"], stats["active"], stats["mitigated"], stats["by_status"]["MITIGATED"]) == (1, 0, 1, 1)
     assert stats["mttm_seconds"] >= 0

@@ -138,6 +138,7 @@ def test_statistics_count_and_average() -> None:
     assert stats.active_oldest_id == "d"
     assert stats.by_type == {"other": 1, "test": 4}
     assert stats.by_severity == {"LOW": 4, "MEDIUM": 0, "HIGH": 1, "CRITICAL": 0}
+    assert stats.active_by_severity == {"LOW": 2, "MEDIUM": 0, "HIGH": 0, "CRITICAL": 0}
     assert stats.by_status["INVESTIGATING"] == 0
     assert stats.by_status["ESCALATED"] == 1
 

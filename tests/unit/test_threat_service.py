@@ -126,6 +126,25 @@ async def test_list_threats_filters_and_puts_the_latest_first() -> None:
         await listed(limit=0)
 
 
+async def test_the_worst_threats_are_the_active_ones_by_severity() -> None:
+    clock = Clock()
+    service = ThreatService(clock=clock)
+    ids = []
+    for severity in ("CRITICAL", "LOW", "CRITICAL", "HIGH", "HIGH"):
+        clock.advance(1)
+        ids.append((await service.create_threat("test", f"s{len(ids)}", severity)).id)
+    await service.update_threat_status(ids[2], Status.MITIGATED)
+    await service.update_threat_status(ids[1], Status.ESCALATED)
+
+    async def worst(limit: int) -> list[int]:
+        return [ids.index(threat.id) for threat in await service.worst_threats(limit)]
+
+    assert await worst(10) == [0, 4, 3, 1]
+    assert await worst(2) == [0, 4]
+    with pytest.raises(InvalidInput, match="limit: 0 is too small; use 1 or more"):
+        await worst(0)
+
+
 async def test_stats_see_changes_made_through_another_service_on_the_same_store() -> None:
     store = MemoryStore()
     one, other = ThreatService(store=store), ThreatService(store=store)

@@ -109,6 +109,7 @@ _ROUTES: Mapping[str, tuple[str, ...]] = {
         "GET /api/telemetry/ws/{source}",
         "GET /api/threats",
         "GET /api/threats/stats",
+        "GET /api/threats/worst",
         "GET /api/threats/{threat_id}",
         "GET /api/threats/{threat_id}/story",
         "GET /api/vision/cameras",

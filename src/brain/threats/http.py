@@ -114,6 +114,13 @@ def _add_reading(router: APIRouter, service: ThreatService) -> None:
         """Those that fit all filters, the latest detected first. For what follows, give the last id as `before`."""
         return await service.list_threats(status, severity, type, source, limit, before)
 
+    @router.get("/worst", response_model=list_of(ThreatView), summary="List the worst active threats")
+    async def worst(
+        limit: Annotated[int, Query(ge=1, le=1_000, description="At most so many.")] = 10,
+    ) -> list[Threat]:
+        """Those OPEN, INVESTIGATING or ESCALATED, the most severe first, among these the latest detected."""
+        return await service.worst_threats(limit)
+
     @router.get("/stats", response_model=ThreatStatsView, summary="Count threats")
     async def stats() -> ThreatStats:
         """Counts by status, severity and type, the mean time to mitigate, and the ages of what is active."""

@@ -173,6 +173,7 @@ class ThreatStats:
     active: Annotated[int, Meta(description="Those OPEN, INVESTIGATING or ESCALATED.")]
     by_status: Annotated[dict[str, int], Meta(description="How many in each status.")]
     by_severity: Annotated[dict[str, int], Meta(description="How many of each severity.")]
+    active_by_severity: Annotated[dict[str, int], Meta(description="How many active ones of each severity.")]
     by_type: Annotated[dict[str, int], Meta(description="How many of each type.")]
     mitigated: Annotated[int, Meta(description="Those mitigated or resolved: what `mttm_seconds` is the mean over.")]
     mttm_seconds: Annotated[

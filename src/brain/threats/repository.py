@@ -112,6 +112,14 @@ class ThreatRepository:
         self._report_unreadable()
         return found
 
+    def worst(self, limit: int) -> list[Threat]:
+        """At most `limit` active ones: those of the highest severity first, among these the latest detected."""
+        found: list[Threat] = []
+        for severity in reversed(Severity):
+            if len(found) < limit:
+                found += self.page(Filters(sorted(ACTIVE_THREAT), [severity]), limit - len(found))
+        return found
+
     def all(self) -> Iterator[Threat]:
         """Every threat that can be read, the latest detected first."""
         last: str | None = None

@@ -149,6 +149,14 @@ class ThreatService:
         filters = Filters(sorted(statuses), sorted(severities), type, source)
         return await asyncio.to_thread(self._threats.page, filters, limit, before)
 
+    async def worst_threats(self, limit: int = 10) -> list[Threat]:
+        """At most `limit` active threats, the most severe first, among these the latest detected.
+
+        Raises InvalidInput.
+        """
+        limits.check_count("limit", limit)
+        return await asyncio.to_thread(self._threats.worst, limit)
+
     async def update_threat_status(self, id: str, status: ThreatStatus | str, reason: str = "") -> Threat:
         """Move the threat, and announce the move.
 

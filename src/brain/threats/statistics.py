@@ -20,7 +20,10 @@ def statistics(counts: Sequence[Counted], oldest: Place | None, now: float) -> T
         by_severity[one.severity] += one.number
         by_type[one.type] += one.number
     active = [one for one in counts if one.status in ACTIVE_THREAT]
-    number = sum(one.number for one in active)
+    active_by_severity = Counter[str]()
+    for one in active:
+        active_by_severity[one.severity] += one.number
+    number = active_by_severity.total()
     total = sum(by_status.values())
     counted, mitigated = total - by_status[ThreatStatus.IGNORED], sum(one.mitigated for one in counts)
     return ThreatStats(
@@ -28,6 +31,7 @@ def statistics(counts: Sequence[Counted], oldest: Place | None, now: float) -> T
         active=number,
         by_status=dict.fromkeys(map(str, ThreatStatus), 0) | by_status,
         by_severity=dict.fromkeys(map(str, Severity), 0) | by_severity,
+        active_by_severity=dict.fromkeys(map(str, Severity), 0) | active_by_severity,
         by_type=dict(by_type),
         mitigated=mitigated,
         mttm_seconds=_mean(sum(one.mitigate for one in counts), mitigated),

@@ -4,13 +4,14 @@ import { send } from "./api.js";
 import { announce } from "./announce.js";
 import { h, keepFocus, syncList, whileBusy } from "./dom.js";
 import { age, count, fullTime, plural } from "./format.js";
+import { createPages } from "./pages.js";
 import { nameField, person } from "./person.js";
 import { createRefusal } from "./refusal.js";
 import { router } from "./router.js";
 import { createSilences } from "./silences.js";
 import { staleNotice } from "./stale.js";
 
-const MOST = 200;
+const MOST = 100;
 const SEVERITIES = ["CRITICAL", "HIGH", "MEDIUM", "LOW"];
 const STATES = [["firing", "firing"], ["resolved", "resolved"], ["all", "all"]];
 
@@ -18,11 +19,12 @@ const STATES = [["firing", "firing"], ["resolved", "resolved"], ["all", "all"]];
 export function mountAlerts(root, { alerts: source, silences: silenceSource }) {
   const summary = h("p", { class: "view-note" });
   const stale = staleNotice();
-  const state = h("select", { onchange: () => router.change({ state: state.value === "firing" ? null : state.value }, { replace: true }) },
+  const state = h("select", { onchange: () => router.change({ state: state.value === "firing" ? null : state.value, before: null }, { replace: true }) },
     STATES.map(([value, words]) => h("option", { value }, words)));
   const search = h("input", { type: "search", placeholder: "name, agent, label…", oninput: () => router.change({ q: search.value }, { replace: true }) });
   const list = h("ul", { class: "cards" });
   const none = h("p", { class: "empty" });
+  const pages = createPages("alerts", MOST);
   const silences = createSilences(silenceSource, () => source.refresh());
   root.append(
     h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "Alerts"), summary,
@@ -30,7 +32,7 @@ export function mountAlerts(root, { alerts: source, silences: silenceSource }) {
         h("label", {}, h("span", {}, "State"), state), h("label", {}, h("span", {}, "Contains"), search)), nameField()),
     h("div", { class: "policy" },
       h("section", { class: "panel", "aria-labelledby": "alerts-title" },
-        h("header", { class: "panel-head" }, h("h2", { id: "alerts-title" }, "Alerts, the worst first")), stale.element, list, none),
+        h("header", { class: "panel-head" }, h("h2", { id: "alerts-title" }, "Alerts, the worst first")), stale.element, list, none, pages.element),
       silences.element),
   );
 
@@ -55,21 +57,22 @@ export function mountAlerts(root, { alerts: source, silences: silenceSource }) {
     state.value = STATES.some(([name]) => name === router.parameters.state) ? router.parameters.state : "firing";
     const firing = value.filter((alert) => alert.state === "firing");
     const waiting = firing.filter((alert) => !alert.acknowledged_by && !muteOf(alert));
-    summary.textContent = `${plural(firing.length, "alert")} firing, ${count(waiting.length)} not acknowledged`;
+    pages.show(value, ({ id }) => id);
+    summary.textContent = `${plural(firing.length, "alert")} firing${pages.scope()}, ${count(waiting.length)} not acknowledged`;
     const rank = (alert) => 4 * (alert.state !== "firing") + SEVERITIES.indexOf(alert.severity);
     const fitting = value
       .filter((alert) => !q || JSON.stringify(alert).toLowerCase().includes(q.toLowerCase()))
       .sort((a, b) => rank(a) - rank(b) || b.last_at - a.last_at);
     keepFocus(root, () => syncList(list, fitting, (alert) => alert.id, (alert) => card(alert, deeds(alert))));
     none.hidden = fitting.length > 0;
-    none.textContent = q ? "No alert fits this filter." : "No alerts.";
+    none.textContent = pages.nothing(q, "No alerts.");
   }
 
   let stop = null;
   return {
     update(parameters) {
       const wanted = parameters.state === "all" ? {} : { state: parameters.state === "resolved" ? "resolved" : "firing" };
-      source.change({ limit: MOST, ...wanted });
+      source.change({ ...pages.wanted(parameters), ...wanted });
       if (stop) show(source.value, source.problem);
       else stop = source.watch(show);
     },

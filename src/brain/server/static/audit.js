@@ -5,6 +5,7 @@ import { announce } from "./announce.js";
 import { h, whileBusy } from "./dom.js";
 import { age, count, duration, fullTime, plural } from "./format.js";
 import { describe } from "./describe.js";
+import { createPages } from "./pages.js";
 import { proofButton } from "./proof.js";
 import { createRefusal, wordsOf } from "./refusal.js";
 import { router } from "./router.js";
@@ -51,13 +52,13 @@ export function mountAudit(root, { audit, entries }) {
     ["Proof", (entry) => (entry.event_id ? proofButton(entry.event_id) : "–")],
   ]);
   const none = h("p", { class: "empty" });
-  const pages = h("nav", { class: "actions pages", "aria-label": "Pages of entries" });
+  const pages = createPages("entries", PAGE);
   root.append(
     h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "Audit"), summary),
     h("section", { class: "panel", "aria-labelledby": "log-title" },
       h("header", { class: "panel-head" }, h("h2", { id: "log-title" }, "The log as it stands"), verifyForm), stale.element, refusal.element, verdict, facts),
     h("section", { class: "panel", "aria-labelledby": "entries-title" },
-      h("header", { class: "panel-head" }, h("h2", { id: "entries-title" }, "Entries"), search), searchRefusal.element, staleEntries.element, table.element, none, pages),
+      h("header", { class: "panel-head" }, h("h2", { id: "entries-title" }, "Entries"), search), searchRefusal.element, staleEntries.element, table.element, none, pages.element),
   );
 
   async function verify() {
@@ -106,20 +107,16 @@ export function mountAudit(root, { audit, entries }) {
     if (!value) return;
     table.fill(value, (entry) => entry.index);
     none.hidden = value.length > 0;
-    none.textContent = "No entry fits.";
-    const last = value.at(-1)?.index;
-    pages.replaceChildren(...[
-      router.parameters.before ? h("a", { href: router.href({ before: null }) }, "Newest") : null,
-      value.length === PAGE && last > 0 ? h("a", { href: router.href({ before: last }) }, "Older") : null,
-    ].filter(Boolean));
+    none.textContent = router.parameters.before ? "No older entry fits." : "No entry fits.";
+    pages.show(value, ({ index }) => index);
   }
 
   const stops = [audit.watch(showLog)];
   return {
     update(parameters) {
       for (const [name] of FIELDS) if (inputs[name] !== document.activeElement) inputs[name].value = parameters[name] ?? "";
-      const wanted = ["before", ...FIELDS.map(([name]) => name)].filter((name) => parameters[name]).map((name) => [name, parameters[name]]);
-      entries.change({ limit: PAGE, ...Object.fromEntries(wanted) });
+      const wanted = FIELDS.map(([name]) => name).filter((name) => parameters[name]).map((name) => [name, parameters[name]]);
+      entries.change({ ...pages.wanted(parameters), ...Object.fromEntries(wanted) });
       if (stops.length === 1) stops.push(entries.watch(showEntries));
       else showEntries(entries.value, entries.problem);
     },

@@ -3,6 +3,7 @@
 import { h } from "./dom.js";
 import { age, count, plural } from "./format.js";
 import { createIncident, stateChip, ticket } from "./incident.js";
+import { createPages } from "./pages.js";
 import { nameField } from "./person.js";
 import { router } from "./router.js";
 import { staleNotice } from "./stale.js";
@@ -10,13 +11,13 @@ import { createTable } from "./table.js";
 
 /** States of an incident, and which are still worked on. */
 const OPEN = ["NEW", "IN_PROGRESS", "ON_HOLD"];
-const MOST = 200;
+const MOST = 100;
 
 /** Shows the list, or the incident `id=`; `state=all` lists those that are over as well. */
 export function mountIncidents(root, { incidents: source, incident: one }) {
   const summary = h("p", { class: "view-note" });
   const stale = staleNotice();
-  const over = h("input", { type: "checkbox", onchange: () => router.change({ state: over.checked ? "all" : null }, { replace: true }) });
+  const over = h("input", { type: "checkbox", onchange: () => router.change({ state: over.checked ? "all" : null, before: null }, { replace: true }) });
   const search = h("input", { type: "search", placeholder: "title, owner, ticket…", oninput: () => router.change({ q: search.value }, { replace: true }) });
   const form = h("form", { class: "filters", role: "search", "aria-label": "Filter incidents", onsubmit: (event) => event.preventDefault() },
     h("label", {}, h("span", {}, "Contains"), search), h("label", { class: "check" }, over, "Show resolved and closed"));
@@ -29,7 +30,8 @@ export function mountIncidents(root, { incidents: source, incident: one }) {
     ["Opened", (incident) => age(incident.opened_at)],
   ]);
   const none = h("p", { class: "empty" });
-  const list = h("section", { class: "panel", "aria-label": "Incidents" }, stale.element, table.element, none);
+  const pages = createPages("incidents", MOST);
+  const list = h("section", { class: "panel", "aria-label": "Incidents" }, stale.element, table.element, none, pages.element);
   const detail = createIncident(one);
   root.append(h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "Incidents"), summary, form, nameField()), list, detail.element);
 
@@ -41,17 +43,19 @@ export function mountIncidents(root, { incidents: source, incident: one }) {
     if (search !== document.activeElement) search.value = q;
     over.checked = state === "all";
     const fitting = value.filter((incident) => !q || JSON.stringify(incident).toLowerCase().includes(q.toLowerCase()));
-    summary.textContent = `${plural(open.length, "open incident")}${open.some(({ owner }) => !owner) ? `, ${count(open.filter(({ owner }) => !owner).length)} without an owner` : ""}`;
+    pages.show(value, ({ id }) => id);
+    summary.textContent = `${plural(open.length, "open incident")}${pages.scope()}${open.some(({ owner }) => !owner) ? `, ${count(open.filter(({ owner }) => !owner).length)} without an owner` : ""}`;
     table.fill(fitting, (incident) => incident.id);
     none.hidden = fitting.length > 0;
-    none.textContent = q ? "No incident fits this filter." : "No open incidents.";
+    none.textContent = pages.nothing(q, state === "all" ? "No incidents." : "No open incidents.");
   }
 
   let stop = null;
   return {
-    update({ id, state }) {
+    update(parameters) {
+      const { id, state } = parameters;
       list.hidden = form.hidden = Boolean(id);
-      source.change({ limit: MOST, ...(state === "all" ? {} : { state: OPEN }) });
+      source.change({ ...pages.wanted(parameters), ...(state === "all" ? {} : { state: OPEN }) });
       if (stop) show(source.value, source.problem);
       else stop = source.watch(show);
       detail.update(id);

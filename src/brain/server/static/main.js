@@ -19,7 +19,7 @@ import { Recent } from "./recent.js";
 import { router } from "./router.js";
 import { createSignIn } from "./signin.js";
 import { Source } from "./sources.js";
-import { mountThreats } from "./threats.js";
+import { BOARD, BOARD_CLOSED, SHORT_LIST, mountThreats } from "./threats.js";
 import { createTrendSources } from "./trends.js";
 
 /**
@@ -46,8 +46,10 @@ const context = {
   recent,
   feed: createFeed(live, recent),
   health: new Source("/api/immune/health"),
-  threats: new Source("/api/threats", { status: ["OPEN", "INVESTIGATING", "ESCALATED", "MITIGATED"], limit: 500 }),
-  closed: new Source("/api/threats", { status: ["RESOLVED", "IGNORED"], limit: 100 }),
+  threats: new Source("/api/threats", BOARD),
+  closed: new Source("/api/threats", BOARD_CLOSED),
+  older: new Source("/api/threats"),
+  worst: new Source("/api/threats/worst", SHORT_LIST),
   stats: new Source("/api/threats/stats"),
   threat: new Source("/api/threats"),
   story: new Source("/api/threats"),
@@ -103,6 +105,8 @@ function hintSources({ detail }) {
   if (changed((type) => type.startsWith("threat."))) {
     context.threats.hint();
     context.closed.hint();
+    context.older.hint();
+    context.worst.hint();
     context.threat.hint();
     context.stats.hint();
   }

@@ -4,19 +4,19 @@ import { h } from "./dom.js";
 import { createFlow } from "./flow.js";
 import { count, duration, plural } from "./format.js";
 import { createReasons, healthCounts, period, scoreContent } from "./health.js";
-import { countSeverities, createOpenThreats, openThreats } from "./threats.js";
+import { activeCounts, createOpenThreats } from "./threats.js";
 import { createTile } from "./tile.js";
 import { createTrends } from "./trends.js";
 
 /** The view `#/overview`. */
-export function mountOverview(root, { feed, live, recent, health, threats, stats, groups, trends: trendSources }) {
+export function mountOverview(root, { feed, live, recent, health, worst, stats, groups, trends: trendSources }) {
   const score = createTile("Health score");
   const threatTile = createTile("Open threats", "#/threats");
   const healthTile = createTile("Health events", "#/events?pattern=immune.*");
   const groupTile = createTile("Consumer groups", "#/dead-letters");
   const flow = createFlow(live, recent);
   const trends = createTrends(trendSources);
-  const open = createOpenThreats(threats);
+  const open = createOpenThreats(worst, stats);
   const reasons = createReasons(health);
   root.append(
     h("h1", { class: "visually-hidden", tabindex: -1 }, "Overview"),
@@ -32,17 +32,14 @@ export function mountOverview(root, { feed, live, recent, health, threats, stats
       const total = counts.reduce((sum, [, number]) => sum + number, 0);
       healthTile.show({ figure: count(total), unit: `in the last ${period(summary)}`, counts });
     }),
-    threats.watch(showThreats),
     stats.watch(showThreats),
     groups.watch((value) => value && groupTile.show(groupContent(value))),
   ];
-  function showThreats() {
-    if (!threats.value) return;
-    const worst = openThreats(threats.value);
-    const mttm = stats.value?.mttm_seconds;
-    const oldest = stats.value?.active_oldest_age_seconds;
-    const note = [mttm === null || mttm === undefined ? null : `MTTM ${duration(mttm)}`, oldest ? `oldest open ${duration(oldest)}` : null];
-    threatTile.show({ figure: count(stats.value?.active ?? worst.length), unit: "need attention", counts: countSeverities(worst), note: note.filter(Boolean).join(" · ") });
+  function showThreats(value) {
+    if (!value) return;
+    const { mttm_seconds: mttm, active_oldest_age_seconds: oldest } = value;
+    const note = [mttm === null ? null : `MTTM ${duration(mttm)}`, oldest ? `oldest open ${duration(oldest)}` : null];
+    threatTile.show({ figure: count(value.active), unit: "need attention", counts: activeCounts(value), note: note.filter(Boolean).join(" · ") });
   }
   return {
     update(parameters) {

@@ -4,6 +4,7 @@ import { send } from "./api.js";
 import { announce } from "./announce.js";
 import { breakable, h, keepFocus, syncList, whileBusy } from "./dom.js";
 import { age, count, duration, plural } from "./format.js";
+import { createPages } from "./pages.js";
 import { createRefusal } from "./refusal.js";
 import { router } from "./router.js";
 import { staleNotice } from "./stale.js";
@@ -12,17 +13,18 @@ import { createThreat, VERBS } from "./threat.js";
 const SEVERITIES = ["CRITICAL", "HIGH", "MEDIUM", "LOW"];
 const COLUMNS = ["OPEN", "INVESTIGATING", "ESCALATED", "MITIGATED"];
 const CLOSED = ["RESOLVED", "IGNORED"];
-const ACTIVE = ["OPEN", "INVESTIGATING", "ESCALATED"];
-const SHORT_LIST = 8;
+/** What the overview asks for: the worst of those that still ask for work. */
+export const SHORT_LIST = { limit: 8 };
+/** How many of those that are open, and of those that are over, the board has at first; a page of older ones is of both. */
+const MOST = 500;
+const MOST_CLOSED = 100;
+/** What the sources of the board's first page ask for. */
+export const BOARD = { status: COLUMNS, limit: MOST };
+export const BOARD_CLOSED = { status: CLOSED, limit: MOST_CLOSED };
 
-/** The threats that still ask for work, worst first. */
-export function openThreats(answer) {
-  return bySeverity((answer ?? []).filter((threat) => ACTIVE.includes(threat.status)));
-}
-
-/** [[severity, number], ...] of these threats, worst first. */
-export function countSeverities(threats) {
-  return SEVERITIES.map((severity) => [severity, threats.filter((threat) => threat.severity === severity).length]);
+/** [[severity, number], ...] of the threats that still ask for work, worst first. */
+export function activeCounts(stats) {
+  return SEVERITIES.map((severity) => [severity, stats.active_by_severity[severity] ?? 0]);
 }
 
 function bySeverity(threats) {
@@ -31,8 +33,8 @@ function bySeverity(threats) {
 }
 
 /** The overview's panel: the worst open threats. */
-export function createOpenThreats(source) {
-  const refresh = () => source.refresh();
+export function createOpenThreats(source, stats) {
+  const refresh = () => Promise.all([source.refresh(), stats.refresh()]);
   const list = h("ul", { class: "cards" });
   const more = h("p", { class: "empty" });
   const stale = staleNotice();
@@ -41,38 +43,52 @@ export function createOpenThreats(source) {
     h("header", { class: "panel-head" }, h("h2", { id: "open-threats" }, "Open threats"), h("a", { href: "#/threats" }, "Board")),
     stale.element, list, more,
   );
-  const stop = source.watch((answer, problem) => {
-    stale.show(problem);
-    const threats = openThreats(answer);
-    keepFocus(element, () => syncList(list, threats.slice(0, SHORT_LIST), (threat) => threat.id, (threat) => card(threat, refresh)));
-    more.hidden = threats.length > 0 && threats.length <= SHORT_LIST;
-    more.textContent = threats.length ? `and ${count(threats.length - SHORT_LIST)} more on the board` : "No open threats.";
-  });
-  return { element, remove: stop };
+  function show() {
+    const threats = source.value;
+    if (!threats) return;
+    keepFocus(element, () => syncList(list, threats, (threat) => threat.id, (threat) => card(threat, refresh)));
+    const others = threats.length < SHORT_LIST.limit ? 0 : Math.max(0, (stats.value?.active ?? 0) - threats.length);
+    more.hidden = threats.length > 0 && others === 0;
+    more.textContent = threats.length ? `and ${count(others)} more on the board` : "No open threats.";
+  }
+  const stops = [
+    source.watch((_, problem) => {
+      stale.show(problem);
+      show();
+    }),
+    stats.watch(show),
+  ];
+  return { element, remove: () => stops.forEach((stop) => stop()) };
 }
 
 /** The view `#/threats`: the board, or the threat `id=`. */
-export function mountThreats(root, { live, threats: source, closed: closedSource, stats, threat: one, story }) {
-  const closed = h("input", { type: "checkbox", onchange: () => router.change({ closed: closed.checked ? "1" : null }, { replace: true }) });
+export function mountThreats(root, { live, threats: source, closed: closedSource, older, stats, threat: one, story }) {
+  const closed = h("input", { type: "checkbox", onchange: () => router.change({ closed: closed.checked ? "1" : null, before: null }, { replace: true }) });
   const search = h("input", { type: "search", placeholder: "address, agent, type…", oninput: () => router.change({ q: search.value }, { replace: true }) });
   const summary = h("p", { class: "view-note" });
   const stale = staleNotice();
-  const refresh = () => Promise.all([source.refresh(), closedSource.refresh(), stats.refresh()]);
+  const refresh = () => Promise.all([source.refresh(), closedSource.refresh(), older.refresh(), stats.refresh()]);
   const columns = [...COLUMNS, ...CLOSED].map(column);
   const form = h("form", { class: "filters", role: "search", "aria-label": "Filter threats", onsubmit: (event) => event.preventDefault() },
     h("label", {}, h("span", {}, "Contains"), search), h("label", { class: "check" }, closed, "Show resolved and ignored"));
   const board = h("div", { class: "board" }, columns.map(({ element }) => element));
+  const pages = createPages("threats", MOST);
+  const none = h("p", { class: "empty" });
   const detail = createThreat(one, story, live, refresh);
   root.append(
     h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "Threats"), summary, form),
-    stale.element, board, detail.element,
+    stale.element, board, none, pages.element, detail.element,
   );
   const show = () => {
-    const { q = "", closed: withClosed } = router.parameters;
+    const { q = "", closed: withClosed, before } = router.parameters;
     closed.checked = Boolean(withClosed);
     if (search !== document.activeElement) search.value = q;
-    const all = [...(source.value ?? []), ...(withClosed ? (closedSource.value ?? []) : [])];
+    const lists = before ? [[older, MOST]] : [[source, MOST], ...(withClosed ? [[closedSource, MOST_CLOSED]] : [])];
+    const all = lists.flatMap(([{ value }]) => value ?? []);
+    showPages(lists);
     const fitting = bySeverity(all).filter((threat) => !q || JSON.stringify(threat).toLowerCase().includes(q.toLowerCase()));
+    none.hidden = fitting.length > 0 || !(q || before) || board.hidden;
+    none.textContent = pages.nothing(q, "");
     keepFocus(root, () => {
       for (const { status, element, fill } of columns) {
         element.hidden = CLOSED.includes(status) && !withClosed;
@@ -80,28 +96,43 @@ export function mountThreats(root, { live, threats: source, closed: closedSource
       }
     });
   };
-  const stops = [
-    source.watch((_, problem) => {
-      stale.show(problem);
-      show();
-    }),
-    stats.watch((value) => {
-      if (value) summary.textContent = statsLine(value);
-    }),
-  ];
-  let stopClosed = null; // asked for only while they are shown
-  function update(parameters) {
-    board.hidden = form.hidden = Boolean(parameters.id);
-    detail.update(parameters.id);
-    if (parameters.closed && !stopClosed) stopClosed = closedSource.watch(show);
-    else if (!parameters.closed && stopClosed) stopClosed = stopClosed() ?? null;
-    show();
+
+  /** The next page begins where the first of the cut lists ends, so that it leaves nothing out. */
+  function showPages(lists) {
+    const cut = lists.filter(([{ value }, most]) => value?.length === most).map(([{ value }]) => value.at(-1));
+    pages.show(cut.sort((a, b) => b.detected_at - a.detected_at).slice(0, 1), ({ id }) => id, cut.length > 0);
   }
+
+  const followed = new Map(); // the sources of what is shown, and how to follow each no longer
+  function follow(wanted) {
+    for (const [one, stop] of followed) {
+      if (wanted.includes(one)) continue;
+      stop();
+      followed.delete(one);
+    }
+    for (const one of wanted) {
+      if (followed.has(one)) continue;
+      followed.set(one, one.watch((_, problem) => {
+        if (one !== closedSource) stale.show(problem);
+        show();
+      }));
+    }
+  }
+
+  const stopStats = stats.watch((value) => {
+    if (value) summary.textContent = statsLine(value);
+  });
   return {
-    update,
+    update(parameters) {
+      board.hidden = form.hidden = pages.element.hidden = Boolean(parameters.id);
+      detail.update(parameters.id);
+      if (parameters.before) older.change({ ...pages.wanted(parameters), status: parameters.closed ? [...COLUMNS, ...CLOSED] : COLUMNS });
+      follow(parameters.before ? [older] : parameters.closed ? [source, closedSource] : [source]);
+      show();
+    },
     remove() {
-      for (const stop of stops) stop();
-      stopClosed?.();
+      stopStats();
+      follow([]);
       detail.remove();
     },
   };
