@@ -28,10 +28,10 @@ _IDLE = 200
 def run() -> list[dict[str, Any]]:
     """One row for each line of the budget."""
     rows = [_row("publish(), journalled", "us, median", "3 us", _publish_cost(), best=min)]
-    rows.append(_ratio("to SQLite, sustained", "executemany by 1,000", 0.5, _sqlite_raw, _sustained("sqlite")))
+    rows.append(_ratio("to SQLite, sustained", "executemany by 1,000", 0.5, _sqlite_raw, sustained("sqlite")))
     with redis_server() as url:
-        rows.append(_ratio("to Redis, sustained", "pipeline of 500 XADD", 0.8, _redis_raw, _sustained(url)))
-        rows.append(_ratio("group on Redis, no-op", "XREADGROUP+XACK by 1,000", 0.4, _read_raw, _consume(url)))
+        rows.append(_ratio("to Redis, sustained", "pipeline of 500 XADD", 0.8, _redis_raw, sustained(url)))
+        rows.append(_ratio("group on Redis, no-op", "XREADGROUP+XACK by 1,000", 0.4, _read_raw, consume(url)))
         rows += _faststream_rows(url, rows)
     rows.append(_eventsourcing_row(rows))
     rows.append(_row("publish to handler, idle", "ms, p99", "5 ms", _idle_latency(), best=min))
@@ -77,7 +77,7 @@ async def _awaited(found: Awaitable[float]) -> float:
 
 def _faststream_rows(url: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     redis.Redis(port=PORT).flushall()
-    found = asyncio.run(stream_peers.faststream(url, _events(1)[0].payload, 20_000, 20_000))
+    found = asyncio.run(stream_peers.faststream(url, sample_events(1)[0].payload, 20_000, 20_000))
     ours = {row["what"]: statistics.median(row["ours"]) for row in rows}
     return [
         _peer_row("FastStream, publish", found["publish"], ours["to Redis, sustained"]),
@@ -88,7 +88,7 @@ def _faststream_rows(url: str, rows: list[dict[str, Any]]) -> list[dict[str, Any
 def _eventsourcing_row(rows: list[dict[str, Any]]) -> dict[str, Any]:
     ours = {row["what"]: statistics.median(row["ours"]) for row in rows}
     with tempfile.TemporaryDirectory() as folder:
-        rate = stream_peers.eventsourcing(Path(folder), _events(1)[0].encode(), 100_000)
+        rate = stream_peers.eventsourcing(Path(folder), sample_events(1)[0].encode(), 100_000)
     return _peer_row("eventsourcing, to SQLite", rate, ours["to SQLite, sustained"])
 
 
@@ -96,7 +96,8 @@ def _peer_row(what: str, rate: float, ours: float) -> dict[str, Any]:
     return {"bench": "stream", "what": what, "unit": "/s", "budget": "", "ours": [rate], "times": ours / rate}
 
 
-def _events(count: int) -> list[Event]:
+def sample_events(count: int) -> list[Event]:
+    """So many decisions, as events."""
     payload = {"rule_id": "r1", "effect": "DENY", "reason": "no deletion by guests", "agent_id": "a1", "resource": "db"}
     return [
         Event(type="policy.rule_evaluated", source="policy_service", payload={**payload, "n": n}) for n in range(count)
@@ -108,7 +109,7 @@ def _publish_cost() -> list[float]:
 
 
 async def _publish_median() -> float:
-    events = _events(2_000)
+    events = sample_events(2_000)
     taken = []
     with tempfile.TemporaryDirectory() as folder:
         async with EventStream.open(f"sqlite:///{folder}/b.db") as stream:
@@ -120,7 +121,7 @@ async def _publish_median() -> float:
 
 
 def _sqlite_raw(folder: Path) -> float:
-    rows = [(event.encode(),) for event in _events(1_000)]
+    rows = [(event.encode(),) for event in sample_events(1_000)]
     db = sqlite3.connect(folder / "raw.db", isolation_level=None)
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=NORMAL")
@@ -138,7 +139,7 @@ def _sqlite_raw(folder: Path) -> float:
 def _redis_raw(_: Path) -> float:
     client = redis.Redis(port=PORT)
     client.flushall()
-    data = [event.encode() for event in _events(500)]
+    data = [event.encode() for event in sample_events(500)]
     started = time.perf_counter()
     for _round in range(COUNT // 500):
         with client.pipeline(transaction=False) as pipe:
@@ -148,19 +149,19 @@ def _redis_raw(_: Path) -> float:
     return COUNT / (time.perf_counter() - started)
 
 
-def _sustained(url: str) -> Callable[[Path], Awaitable[float]]:
+def sustained(url: str, count: int = COUNT) -> Callable[[Path], Awaitable[float]]:
     """Publish as fast as it goes, and wait until the last one is stored."""
 
     async def measure(folder: Path) -> float:
-        events = _events(1_000)
+        events = sample_events(1_000)
         async with _stream(url, folder) as stream:
             started = time.perf_counter()
-            for _ in range(COUNT // 1_000):
+            for _ in range(count // 1_000):
                 for event in events:
                     receipt = stream.publish(event)
                 await asyncio.sleep(0)
             await receipt
-            rate = COUNT / (time.perf_counter() - started)
+            rate = count / (time.perf_counter() - started)
             assert stream.stats()["refused"] == 0
         return rate
 
@@ -170,7 +171,7 @@ def _sustained(url: str) -> Callable[[Path], Awaitable[float]]:
 def _read_raw(_: Path) -> float:
     client = redis.Redis(port=PORT)
     client.flushall()
-    data = [event.encode() for event in _events(1_000)]
+    data = [event.encode() for event in sample_events(1_000)]
     for _round in range(COUNT // 1_000):
         with client.pipeline(transaction=False) as pipe:
             for one in data:
@@ -187,7 +188,9 @@ def _read_raw(_: Path) -> float:
     return COUNT / (time.perf_counter() - started)
 
 
-def _consume(url: str) -> Callable[[Path], Awaitable[float]]:
+def consume(url: str, count: int = COUNT) -> Callable[[Path], Awaitable[float]]:
+    """A group with a handler that does nothing reads so many events that are stored already."""
+
     async def measure(folder: Path) -> float:
         seen = 0
         finished = asyncio.Event()
@@ -195,18 +198,18 @@ def _consume(url: str) -> Callable[[Path], Awaitable[float]]:
         async def handler(_: Event) -> None:
             nonlocal seen
             seen += 1
-            if seen == COUNT:
+            if seen == count:
                 finished.set()
 
         async with _stream(url, folder) as stream:
-            for event in _events(COUNT):
+            for event in sample_events(count):
                 receipt = stream.publish(event)
             await receipt
             stream.consumer("bench", "*", handler)
             started = time.perf_counter()
             task = asyncio.create_task(stream.run_consumers())
             await finished.wait()
-            rate = COUNT / (time.perf_counter() - started)
+            rate = count / (time.perf_counter() - started)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         return rate
@@ -230,7 +233,7 @@ async def _latency_p99() -> float:
         async with EventStream.open(f"sqlite:///{folder}/b.db") as stream:
             stream.consumer("bench", "*", handler)
             task = asyncio.create_task(stream.run_consumers())
-            for event in _events(_IDLE):
+            for event in sample_events(_IDLE):
                 await asyncio.sleep(0.01)  # the system is idle
                 arrived.clear()
                 started = time.perf_counter()
