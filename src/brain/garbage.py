@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from brain.locks import InterruptibleLock
 from brain.platform import at_fork
 
-_SELDOM = 50_000
-"""Objects that are made between two collections in a short command; Python's own figure is 700 to 2,000."""
+_SELDOM = 200_000
+"""Objects that are made between two collections in a short command; Python's own figure is 700 to 2,000. A start makes more."""
 _USUAL = gc.get_threshold()
 
 _changing = InterruptibleLock()
