@@ -46,13 +46,13 @@ def demo(
     require_extras("the demo", "server", "connectors")
     from brain.demo import run_demo
     from brain.demo.services import settings_in
-    from brain.garbage import collect_as_usual
+    from brain.garbage import collect_while_serving
 
     def say(line: str) -> None:
         if not as_json:
             typer.echo(line, err=True)
 
-    collect_as_usual()
+    collect_while_serving()
     with _own(folder) as kept_in:
         say(f"Everything is kept in {kept_in}{'' if folder else ', and deleted at the end; --folder keeps it'}")
         settings = settings_in(kept_in, stream=stream, port=port)

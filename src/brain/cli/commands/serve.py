@@ -20,9 +20,8 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
 ) -> None:
     """Serve the HTTP API, the page and the consumers until SIGINT or SIGTERM."""
-    from brain.garbage import collect_as_usual, gc_paused
+    from brain.garbage import gc_paused
 
-    collect_as_usual()
     with ExitStack() as starting:
         starting.enter_context(gc_paused())  # what a start makes stays: to look for garbage in it costs a fifth of it
         from brain.logs import configure_logs
@@ -36,6 +35,7 @@ def serve(
 
 async def _serve(settings: Settings, starting: ExitStack) -> None:
     """`starting` is closed when the server listens."""
+    from brain.garbage import collect_while_serving
     from brain.logs import Log
     from brain.server.running import running, stop_signals
     from brain.settings import without_password
@@ -51,5 +51,6 @@ async def _serve(settings: Settings, starting: ExitStack) -> None:
                 api_key="needed" if settings.api_key else "not set",
             )
             starting.close()
+            collect_while_serving()
             await asyncio.wait({asyncio.ensure_future(stop.wait()), server.ended}, return_when=asyncio.FIRST_COMPLETED)
             log.info("stopping")

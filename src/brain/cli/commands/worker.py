@@ -19,7 +19,7 @@ def worker(
     database: Annotated[str | None, typer.Option(metavar="URL", help="Where it keeps its tables.")] = None,
 ) -> None:
     """Run the tasks of one plug-in until SIGINT or SIGTERM. Leave it out of the server's setting `consumers`."""
-    from brain.garbage import collect_as_usual
+    from brain.garbage import collect_while_serving
     from brain.logs import configure_logs
     from brain.plugins import check_plugins, check_running
     from brain.settings import former_names, load_settings
@@ -31,7 +31,7 @@ def worker(
     check_running([name])
     settings = load_settings(stream=stream, store=stream, database=database)
     configure_logs(settings.log_level, settings.log_format)
-    collect_as_usual()
+    collect_while_serving()
     run(_work(name, settings))
 
 
