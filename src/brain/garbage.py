@@ -11,9 +11,9 @@ from brain.locks import InterruptibleLock
 from brain.platform import at_fork
 
 _SELDOM = 200_000
-"""Objects that are made between two collections in a short command; Python's own figure is 700 to 2,000. A start makes more."""
+"""Objects that are made between two collections in a short command; Python's own figure is 700 to 2,000."""
 _SERVING = 10_000
-"""The same while serving: a batch of events is more than Python's figure, and none of it is garbage while it is at work."""
+"""The same while serving: a batch of events is more than 700 objects, and no garbage while it is worked on."""
 _USUAL = gc.get_threshold()
 
 _changing = InterruptibleLock()
@@ -27,7 +27,7 @@ def collect_seldom() -> None:
 
 
 def collect_while_serving() -> None:
-    """For a command that runs on, from where it serves: what its start made stays, and is never looked through again."""
+    """For a command that runs on, from where it serves: what its start made stays, and is not looked through again."""
     gc.freeze()
     gc.set_threshold(_SERVING, *_USUAL[1:])
 

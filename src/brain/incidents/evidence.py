@@ -17,7 +17,7 @@ from brain.charter import Event
 from brain.incidents.models import Incident
 from brain.incidents.source_events import DECISION
 from brain.incidents.tables import decisions, recent, windows
-from brain.kit.sql import chunks, insert_into
+from brain.kit.sql import chunks, insert_into, insert_missing_tuples
 from brain.text import clip_text
 
 AGENT_CHARACTERS = 200
@@ -28,6 +28,8 @@ LATE = 7 * 86_400.0
 """Seconds after an event of an incident up to which decisions from before it are added."""
 _OF_ONE_BATCH = 50
 """Decisions of one agent that are kept aside from one batch of events: the last ones."""
+_RECENT = tuple(column.name for column in recent.columns)
+"""What `_row` gives, by its names in the database."""
 
 
 class Evidence:
@@ -49,7 +51,7 @@ class Evidence:
                 if agents[row["agent"]] <= _OF_ONE_BATCH:
                     kept.append(row)
         if kept:
-            self._db.execute(insert_into(self._db, recent).on_conflict_do_nothing(), kept)
+            insert_missing_tuples(self._db, recent, _RECENT, [tuple(row.values()) for row in kept])
             oldest = min(row["at"] for row in kept)
             self._db.execute(delete(recent).where(recent.c.at < oldest - self._window))
             self._add_late(kept, oldest)

@@ -78,6 +78,14 @@ def insert_missing(db: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
         db.execute(insert_into(db, table).on_conflict_do_nothing(), [*rows])
 
 
+def insert_missing_tuples(
+    db: sa.Connection, table: sa.Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """As `insert_missing`, for very many rows: tuples of these columns, whose values must be what the driver takes."""
+    if rows:
+        db.exec_driver_sql(f"{_insert_text(table, columns, db.dialect)} ON CONFLICT DO NOTHING", [*rows])
+
+
 def upsert_tuples(
     db: sa.Connection, table: sa.Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
 ) -> None:
@@ -95,10 +103,16 @@ def delete_tuples(db: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, 
 @lru_cache(maxsize=32)
 def _upsert_text(table: sa.Table, columns: tuple[str, ...], dialect: sa.Dialect) -> str:
     quote, key = dialect.identifier_preparer.quote, _key_of(table)
-    named, unique = ", ".join(map(quote, columns)), ", ".join(map(quote, key))
+    unique = ", ".join(map(quote, key))
     changed = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in columns if name not in key)
-    marks = ", ".join([_mark(dialect)] * len(columns))
-    return f"INSERT INTO {quote(table.name)} ({named}) VALUES ({marks}) ON CONFLICT ({unique}) DO UPDATE SET {changed}"
+    return f"{_insert_text(table, columns, dialect)} ON CONFLICT ({unique}) DO UPDATE SET {changed}"
+
+
+@lru_cache(maxsize=32)
+def _insert_text(table: sa.Table, columns: tuple[str, ...], dialect: sa.Dialect) -> str:
+    quote = dialect.identifier_preparer.quote
+    named, marks = ", ".join(map(quote, columns)), ", ".join([_mark(dialect)] * len(columns))
+    return f"INSERT INTO {quote(table.name)} ({named}) VALUES ({marks})"
 
 
 @lru_cache(maxsize=32)
