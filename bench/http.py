@@ -21,7 +21,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -33,6 +33,8 @@ ACTIONS = 10
 """Actions of each resource, each with a rule."""
 QUESTIONS = 40
 BATCH = 1_000
+MANY = 1_000
+"""Questions of one request of evaluate-many."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -158,7 +160,9 @@ def check(places: Sequence[Place], asked: Sequence[tuple[int, int]]) -> None:
         assert answers == {action < ACTIONS}, (resource, action, answers)
 
 
-def measure(place: Place, asked: Sequence[tuple[int, int]], seconds: int, folder: Path) -> Figure:
+def measure(
+    place: Place, asked: Sequence[tuple[int, int]], seconds: int, folder: Path, connections: int = CONNECTIONS
+) -> Figure:
     """One turn."""
     bodies = ",\n".join(f"[==[{json.dumps(place.body(*one), separators=(',', ':'))}]==]" for one in asked)
     script = folder / "ask.lua"
@@ -168,7 +172,7 @@ def measure(place: Place, asked: Sequence[tuple[int, int]], seconds: int, folder
         "request = function() n = n % #bodies + 1; return wrk.format(nil, nil, nil, bodies[n]) end\n"
     )
     before = _cpu(place.pid)
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(script), place.url]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), place.url]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert "Non-2xx" not in said, said
     done = int(_found(r"(\d+) requests in", said)[1])
@@ -177,8 +181,19 @@ def measure(place: Place, asked: Sequence[tuple[int, int]], seconds: int, folder
     return Figure(float(_found(r"Requests/sec:\s+([\d.]+)", said)[1]), p99, (_cpu(place.pid) - before) / done * 1e6)
 
 
+def measure_many(place: Place, asked: Sequence[tuple[int, int]], seconds: int, folder: Path) -> Figure:
+    """One turn of `evaluate-many`, MANY questions in a request over two connections; the rate is of questions."""
+    many = replace(
+        place,
+        url=f"{place.url}-many",
+        body=lambda resource, _: {"contexts": [place.body(resource, n % ACTIONS) for n in range(MANY)]},
+    )
+    found = measure(many, asked[:1], seconds, folder, connections=2)
+    return replace(found, rate=found.rate * MANY, cpu=found.cpu / MANY)
+
+
 def run(binary: Path, rules: int, turns: int, seconds: int, old: Path | None) -> dict[str, list[Figure]]:
-    """The figures of each server, turn by turn."""
+    """The figures of each server, turn by turn; `many` are those of evaluate-many, all allowed."""
     with contextlib.ExitStack() as opened:
         folders = [Path(opened.enter_context(tempfile.TemporaryDirectory())) for _ in range(3)]
         here = Path(sys.executable).parents[2]
@@ -195,6 +210,7 @@ def run(binary: Path, rules: int, turns: int, seconds: int, old: Path | None) ->
             for name, place in places.items():
                 _wait_for_quiet([one.pid for one in places.values()])
                 found[name].append(measure(place, asked, seconds, folders[0]))
+        found["many"] = [measure_many(places["brain"], asked, seconds, folders[0]) for _ in range(turns)]
         return found
 
 
