@@ -67,7 +67,7 @@ def consume(url: str, folder: Path, count: int, profile: str | None = None) -> t
             if profile is not None:
                 recorder = [os.environ.get("PY_SPY", "py-spy"), "record", "-t", "-f", "raw", "-r", "50", "-o", profile]
                 spying = subprocess.Popen([*recorder, "-p", str(server.pid)], stdout=log, stderr=log)
-            _wait_until_read(url.removeprefix("sqlite:///"), server, folder / "log")
+            wait_until_read(url.removeprefix("sqlite:///"), server, folder / "log")
             taken = time.perf_counter() - began
             cpu = _cpu(server.pid)
             if profile is not None:
@@ -79,7 +79,8 @@ def consume(url: str, folder: Path, count: int, profile: str | None = None) -> t
     return cpu, taken
 
 
-def _wait_until_read(file: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_read(file: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Until all groups have read to the end of the stream's file, and nothing has come since."""
     deadline = time.monotonic() + LONGEST
     seen = 0
     while True:
