@@ -136,13 +136,13 @@ def test_names_that_no_key_can_have(name: str) -> None:
 
 def test_a_derived_secret_is_bound_to_key_name_and_purpose() -> None:
     secrets = {
-        SIGNER.derive(b"one"),
-        SIGNER.derive(b"two"),
-        Signer("other", KEY).derive(b"one"),
-        Signer(ORIGIN, Ed25519PrivateKey.generate()).derive(b"one"),
+        SIGNER.seal_secret(),
+        Signer(ORIGIN, KEY, None, bytes(32)).seal_secret(),
+        Signer("other", KEY).seal_secret(),
+        Signer(ORIGIN, Ed25519PrivateKey.generate()).seal_secret(),
     }
     assert len(secrets) == 4
-    assert SIGNER.derive(b"one") in secrets
+    assert SIGNER.seal_secret() in secrets
 
 
 def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:

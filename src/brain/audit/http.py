@@ -79,7 +79,7 @@ def _add_proofs(router: APIRouter, database: Engine, settings: AuditSettings) ->
         event_id: Annotated[str, Path(description="The event's id", max_length=limits.NAME, examples=[EXAMPLE_ID])],
     ) -> Response:
         """A file for `brain audit verify-proof`, which needs no more than it and the public key."""
-        found = await for_reading(database, _prove, database, event_id)
+        found = await for_reading(database, _prove, database, settings, event_id)
         disposition = f'attachment; filename="audit-proof-{found.index}.json"'
         return Response(
             proofs.encode(found), media_type="application/json", headers={"Content-Disposition": disposition}
@@ -139,9 +139,9 @@ def _verify(database: Engine, settings: AuditSettings, kept: bytes | None) -> Au
     return verify(database, key, kept, local=read_note(checkpoint_path(database, settings)))
 
 
-def _prove(database: Engine, event_id: str) -> proofs.InclusionProof:
+def _prove(database: Engine, settings: AuditSettings, event_id: str) -> proofs.InclusionProof:
     with reachable(database):
-        return proofs.prove(database, event_id)
+        return proofs.prove(database, event_id, settings.quorum)
 
 
 def _checkpoint(database: Engine) -> bytes:
