@@ -23,6 +23,7 @@ from brain.audit.http_models import (
     ReportView,
     VerifyRequest,
 )
+from brain.audit.http_tiles import add_tiles
 from brain.audit.local_checkpoint import read_note
 from brain.audit.open import checkpoint_path, open_key
 from brain.audit.repository import log_verifier, make_tables, newest_checkpoint, require_checkpoint
@@ -43,6 +44,7 @@ def audit_router(database: Engine, settings: AuditSettings, clock: Callable[[], 
     router = APIRouter(prefix="/audit", tags=["audit"])
     _add_log(router, database, clock)
     _add_proofs(router, database, settings)
+    add_tiles(router, database, settings)
     return router
 
 

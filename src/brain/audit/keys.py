@@ -135,8 +135,7 @@ def add_key(path: Path, chain: Keychain) -> tuple[LogKeys, Signer]:
     known = {chain.first.key, *(handover.new.key for handover in chain.handovers)}
     unused = [key for key in keys.keys if key.public_key().public_bytes_raw() not in known]
     new = unused[0] if unused else Ed25519PrivateKey.generate()
-    current = keys.find(chain.current.key)
-    kept = (new,) if current is None else (new, current)  # the one before the current one is retired by this
+    kept = (new, *(key for key in keys.keys if key is not new))
     keys = LogKeys(kept, signer.seal_secret())
     _replace(path, keys)
     return keys, Signer(chain.name, new, None, keys.seal)

@@ -27,7 +27,7 @@ def witness_app(service: WitnessService) -> Starlette:
             body = await _body(request)
             line = await run_in_threadpool(service.add_checkpoint, body)
         except NotWitnessed as refused:
-            return Response(refused.body, refused.status, media_type=refused.media_type)
+            return Response(refused.body, refused.status, {"Content-Type": refused.media_type})
         except Unavailable as error:
             return PlainTextResponse(f"{error}\n", 503)
         return PlainTextResponse(line)

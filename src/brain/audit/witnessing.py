@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import httpx
 from sqlalchemy import Connection, Engine, delete, func, select
@@ -57,7 +59,7 @@ class Answer:
 async def collect(database: Engine, settings: AuditSettings, note: bytes) -> Sequence[Answer]:
     """Ask all witnesses to sign the note, beside each other. What they answer is not stored."""
     sizes = await for_tasks(database, _sizes, database)
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=_tls()) as client:
 
         async def ask(one: WitnessSettings) -> Answer:
             witness = WitnessKey.parse(one.key)
@@ -83,6 +85,12 @@ async def have_signed(database: Engine, settings: AuditSettings, clock: Callable
             log.warning("a witness did not sign a checkpoint", error=str(answer.problem))
     await for_tasks(database, keep, database, note, answers, clock())
     return sum(answer.line is not None for answer in answers)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """The certificates that are trusted, read once: that takes longer than a witness does."""
+    return httpx.create_ssl_context()
 
 
 def with_lines(note: bytes, answers: Sequence[Answer]) -> bytes:
