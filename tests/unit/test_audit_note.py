@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from brain.audit.checkpoint import Checkpoint
-from brain.audit.keys import load_key, load_or_make_key
+from brain.audit.keys import load_keys, load_or_make_key
 from brain.audit.note import BadNote, Signer, Verifier
 from brain.errors import InvalidInput, NotFound, Unavailable
 from support.audit import KEY, ORIGIN
@@ -166,7 +166,7 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> Non
 def test_files_that_hold_no_key(tmp_path: Path) -> None:
     path = tmp_path / "audit.key"
     with pytest.raises(NotFound):
-        load_key(path)
+        load_keys(path)
     path.write_text("not PEM")
     path.chmod(0o600)
     with pytest.raises(InvalidInput, match="PEM"):

@@ -7,7 +7,7 @@ hand-overs from it to the key that signs today.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from brain.audit.checkpoint import Checkpoint
@@ -96,13 +96,3 @@ class Keychain:
         keys = [self.first, *(handover.new for handover in self.handovers)]
         number = sum(1 for at in given if at < size)
         return Checkpoint.open(note, keys[number])
-
-
-def as_keychain(key: Verifier | Keychain) -> Keychain:
-    """The key as a chain of one, or the chain."""
-    return key if isinstance(key, Keychain) else Keychain(key)
-
-
-def encode_notes(handovers: Sequence[Handover]) -> list[str]:
-    """The notes as they are kept in proof files."""
-    return [handover.note.decode() for handover in handovers]

@@ -92,11 +92,6 @@ def load_or_make_key(path: Path) -> Ed25519PrivateKey:
     return load_or_make_keys(path).keys[0]
 
 
-def load_key(path: Path) -> Ed25519PrivateKey:
-    """The newest key in the file. Raises what `load_keys` does."""
-    return load_keys(path).keys[0]
-
-
 def load_keys(path: Path) -> LogKeys:
     """The keys in the file.
 

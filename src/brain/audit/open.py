@@ -54,7 +54,7 @@ def open_projector(database: Engine, settings: AuditSettings, clock: Callable[[]
     """The projector of the database's log; where there is no log, one is begun, with a new key if there is none.
 
     Raises NotFound when the log's key is not here, InvalidInput when its file cannot be used, and what
-    `projector_with_key` raises.
+    `projector_with` raises.
     """
     make_tables(database)  # first: a database that does not answer must not leave a key without a log
     path = key_path(database, settings)
@@ -62,27 +62,10 @@ def open_projector(database: Engine, settings: AuditSettings, clock: Callable[[]
         begun = _read_keychain(database) is not None
     if not begun:
         load_or_make_keys(path)
-    return _projector(database, lambda: load_keys(path), path, settings, clock, checkpoint_path(database, settings))
+    return projector_with(database, lambda: load_keys(path), path, settings, clock, checkpoint_path(database, settings))
 
 
-def projector_with_key(
-    database: Engine,
-    key: Ed25519PrivateKey,
-    settings: AuditSettings,
-    clock: Callable[[], float] = time.time,
-    local_checkpoint: Path | None = None,
-) -> AuditProjector:
-    """The projector of the database's log, with this key; where there is no log, one is begun.
-
-    Raises Conflict when the log has another key or name, Tampered when it has entries and no name, and Unavailable when
-    the database does not answer.
-    """
-    make_tables(database)
-    keys = LogKeys((key,))
-    return _projector(database, lambda: keys, key_path(database, settings), settings, clock, local_checkpoint)
-
-
-def _projector(
+def projector_with(
     database: Engine,
     load: Callable[[], LogKeys],
     path: Path,
@@ -90,6 +73,12 @@ def _projector(
     clock: Callable[[], float],
     local_checkpoint: Path | None,
 ) -> AuditProjector:
+    """The projector of the database's log, with the keys that `load` gives; where there is no log, one is begun.
+
+    `path` is named in errors. Raises Conflict when the log has another key or name, Tampered when it has entries and no
+    name, and Unavailable when the database does not answer.
+    """
+    make_tables(database)
     keys = load()
     with reachable(database):
         chain = _read_keychain(database) or _begin(database, keys.keys[0], settings.origin)

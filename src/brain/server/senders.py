@@ -1,4 +1,4 @@
-"""Who sends a request: by an agent's signature or session, by a key, or by a browser's session."""
+"""Who sends a request: by an agent's signature or session, by a key or token, or by a browser's session."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from starlette.types import Receive, Scope
 
 from brain.access.agent_sessions import PREFIX as AGENT_SESSION
 from brain.access.models import Key
+from brain.access.token_issuers import looks_like_token
 from brain.charter import Principal
 from brain.server.known_keys import KnownKeys
+from brain.server.known_tokens import KnownTokens
 from brain.server.people import KnownPeople
 from brain.server.sessions import Sessions
 from brain.server.signed_requests import Proof, SignedRequests
@@ -17,17 +19,18 @@ from brain.server.signed_requests import Proof, SignedRequests
 class Senders:
     """Knows the senders of one server."""
 
-    def __init__(self, keys: KnownKeys, signed: SignedRequests, people: KnownPeople) -> None:
+    def __init__(self, keys: KnownKeys, signed: SignedRequests, people: KnownPeople, tokens: KnownTokens) -> None:
         self.keys = keys
         self._people = people
+        self._tokens = tokens
         self._agents = signed.agents
         self._signed = signed
         self._sessions = Sessions(keys)
 
     @property
     def guarded(self) -> bool:
-        """Whether requests need a sender: there is a key, or was one, or a provider knows people."""
-        return self._people.is_on or self.keys.guarded
+        """Whether requests need a sender: there is a key, or was one, or a provider or issuer knows some."""
+        return self._people.is_on or self._tokens.is_on or self.keys.guarded
 
     async def prove(self, scope: Scope, receive: Receive) -> Proof:
         """What the signature of a request proves."""
@@ -55,6 +58,11 @@ class Senders:
             return agent or _nobody(address), fault
         if not self.guarded:
             return _nobody(address), None
+        if is_bearer and self._tokens.is_on and looks_like_token(token.strip()):
+            who, fault = await self._tokens.who(token.strip(), address)
+            if fault is None and who.proves is not None:
+                self.keys.uses.note(f"agent {who.name}")
+            return who, fault
         key: Key | None = None
         if is_bearer:
             how, missing = "key", "the key is not known"

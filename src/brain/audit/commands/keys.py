@@ -51,7 +51,7 @@ def rotate_key(
 def retire_key(stream: StreamOption = None, database: DatabaseOption = None) -> None:
     """Remove the keys before the current one from the key's file, once every witness takes the current one.
 
-    A running server signs with both until it is started anew.
+    A running server signs with both until it is started again.
     """
     from brain.audit.open import key_path
     from brain.audit.rotation import retire
