@@ -21,6 +21,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from brain.access.agents_commands import session as session_command
+from brain.access.delegation import new_link
 from brain.access.http_signatures import Asked, key_id, signed_headers
 from brain.access.repository import Keys
 from brain.access.settings import AccessSettings
@@ -153,6 +154,30 @@ async def test_a_foreign_signer_proves_an_agent(served: Served) -> None:
     ]
     assert found["payload"]["environment"] == {"identity": "proved"}
     assert found["meta"]["principal"] == {"kind": "agent", "name": "a1", "how": "signature", "address": "127.0.0.1"}
+
+
+async def test_a_delegate_asks_in_the_place_of_another(served: Served) -> None:
+    key = Ed25519PrivateKey.generate()
+    made = {"agent_id": "a2", "public_key": b64encode(raw(key)).decode()}
+    assert (await served.admin("POST", "/api/access/agents", json=made)).status_code == 201
+    link = new_link(served.key, "a2", ["a1"], served.now() + 60)
+
+    async def ask(link: str, body: bytes = BODY) -> httpx.Response:
+        headers = {**served.ours(body, key=key), "Brain-Delegation": link}
+        return await served.client.post(EVALUATE, content=body, headers=headers)
+
+    answer = await ask(link)
+    assert (answer.status_code, answer.json()["allowed"]) == (200, False)  # delegated is not proved
+    found = (await served.admin("GET", "/api/events?pattern=policy.rule_evaluated&limit=1")).json()["events"][0]
+    meta = found["event"]["meta"]
+    assert found["event"]["payload"]["environment"] == {"identity": "delegated"}
+    assert (meta["principal"]["name"], meta["on_behalf_of"], meta["delegation"]) == ("a2", "a1", ["a1", "a2"])
+    assert (await ask(link, BODY.replace(b'"a1"', b'"a3"'))).status_code == 403
+    for bad in (new_link(key, "a2", ["a1"], served.now() + 60), link[:-4] + "AAAA", "x"):
+        refused = await ask(bad)
+        assert (refused.status_code, "delegation: link 1" in refused.json()["detail"]) == (401, True), refused.text
+    headers = {"Authorization": f"Bearer {ADMIN}", "Brain-Delegation": link}
+    assert (await served.client.post(EVALUATE, content=BODY, headers=headers)).status_code == 401
 
 
 async def test_each_change_of_a_signed_request_is_refused_with_an_event(served: Served) -> None:

@@ -14,8 +14,9 @@ from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 from oidc_provider_mock import User, run_server_in_thread
 
 from brain.access.models import Role
-from brain.access.oidc import AGAIN_SECONDS, Issuer, LoginRefused
+from brain.access.oidc import Issuer, LoginRefused
 from brain.access.people import People
+from brain.access.published_keys import AGAIN_SECONDS
 from brain.access.settings import AccessSettings, OidcSettings
 from brain.errors import InvalidInput, Unavailable
 from brain.secret import Secret
@@ -166,7 +167,8 @@ class Provider:
         self.is_down = False
         settings = OidcSettings(issuer="https://id.example", client_id="brain")
         self.issuer = Issuer(settings, self.clock)
-        monkeypatch.setattr(self.issuer, "_fetch", self.fetch)
+        for module in ("oidc", "published_keys"):
+            monkeypatch.setattr(f"brain.access.{module}.fetch_json", self.fetch)
 
     async def fetch(self, method: str, url: str, **_: Any) -> dict[str, Any]:
         if self.is_down:

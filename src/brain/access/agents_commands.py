@@ -96,6 +96,30 @@ def session(
         typer.echo(given["session"])
 
 
+def delegate(
+    key: Annotated[Path, typer.Option(help="The file of the private key of the agent that delegates (PEM).")],
+    to: Annotated[str, typer.Option(help="The id of the agent that may ask in its place.")],
+    agent: Annotated[list[str], typer.Option("--for", help="For which agent it may ask: the own id; repeatable.")],
+    minutes: Annotated[float, typer.Option(min=1, max=30 * 1440, help="How long it counts.")] = 60.0,
+    parent: Annotated[
+        str | None, typer.Option(help="The links that gave this agent what it passes on, as it was sent them.")
+    ] = None,
+) -> None:
+    """Print what lets another agent ask for decisions in this one's place: the header Brain-Delegation to send."""
+    import time
+
+    from brain.access.delegation import LINKS, new_link
+    from brain.access.private_keys import read_private_key
+    from brain.errors import InvalidInput
+
+    links = [] if parent is None else [text.strip() for text in parent.split(",")]
+    if len(links) >= LINKS:
+        raise InvalidInput(f"parent: has {len(links)} links already, and {LINKS} are the most")
+    until = int(time.time() + minutes * 60)
+    link = new_link(read_private_key(key), to, agent, until, links[-1] if links else None)
+    typer.echo(", ".join([*links, link]))
+
+
 def _with_agents(url: str | None, act: Callable[[Agents], T], *, makes: bool = False) -> T:
     from brain.access.agents import Agents
 

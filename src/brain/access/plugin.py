@@ -10,6 +10,9 @@ PLUGIN = Plugin(
     open="brain.access.component:open_component",
     commands={
         "keys": Command("brain.access.commands:app", "Keys of the server: new, list, rotate, revoke, roles."),
+        "agents delegate": Command(
+            "brain.access.agents_commands:delegate", "Let another agent ask in an agent's place."
+        ),
         "agents register": Command("brain.access.agents_commands:register", "Register an agent with its key."),
         "agents registered": Command("brain.access.agents_commands:registered", "List the agents that have keys."),
         "agents retire": Command("brain.access.agents_commands:retire", "End an agent's key and sessions."),

@@ -6,6 +6,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
 from brain.access.agent_sessions import PREFIX as AGENT_SESSION
+from brain.access.delegation import HEADER as DELEGATION
 from brain.access.models import Key
 from brain.access.token_issuers import looks_like_token
 from brain.charter import Principal
@@ -44,9 +45,13 @@ class Senders:
         if proof is not None and proof.who is not None:
             if proof.fault is None:
                 self.keys.uses.note(f"agent {proof.who.name}")
-            return proof.who, proof.fault
-        who, fault = await self._bearer(headers, address)
-        return self._agents.bounded(who), fault if proof is None else proof.fault
+            who, fault = proof.who, proof.fault
+        else:
+            found, fault = await self._bearer(headers, address)
+            who = self._agents.bounded(found)
+            fault = fault if proof is None else proof.fault
+        links = headers.get(DELEGATION)
+        return (who, fault) if links is None or fault is not None else self._agents.delegated(who, links)
 
     async def _bearer(self, headers: Headers, address: str | None) -> tuple[Principal, str | None]:
         scheme, _, token = headers.get("authorization", "").partition(" ")
