@@ -201,7 +201,7 @@ class Provider:
 
 async def test_keys_of_the_provider_change_without_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
     provider = Provider(monkeypatch)
-    await provider.issuer._known()
+    await provider.issuer._published.known()
     assert await provider.counts(provider.token())
     for key, alg in (
         (ECKey.generate_key("P-256", {"kid": "k2"}), "ES256"),
@@ -226,7 +226,7 @@ async def test_keys_of_the_provider_change_without_a_restart(monkeypatch: pytest
 
 async def test_what_an_id_token_must_say(monkeypatch: pytest.MonkeyPatch) -> None:
     provider = Provider(monkeypatch)
-    await provider.issuer._known()
+    await provider.issuer._published.known()
     now = int(provider.clock())
     for good in ({"exp": now - 29}, {"iat": now + 29}, {"aud": ["brain"]}, {"aud": ["brain", "x"], "azp": "brain"}):
         assert await provider.counts(provider.token(**good)), good

@@ -85,6 +85,11 @@ class KnownAgents:
         agents = found.agents | {who.proves}
         return msgspec.structs.replace(who, agents=agents, chain=found.chain, delegated=found.agents), None
 
+    def over(self, who: Principal) -> str | None:
+        """Why an agent that proved itself no longer counts; None while it does."""
+        agent = self._by_key.get(who.keyid or "")
+        return f"the agent {who.name} is retired" if agent is None or agent.retired_at is not None else None
+
     def bounded(self, who: Principal) -> Principal:
         """The principal; where the settings refuse asserted identities, without the agents that have keys."""
         if not self._refuse_asserted or who.proves is not None or not self._active:

@@ -67,6 +67,18 @@ class KnownTokens:
             fault = await self._used(verified)
         return who, fault
 
+    async def over(self, who: Principal, token: str) -> str | None:
+        """Why a token that let `who` in no longer counts; None while it does, also while its issuer is away."""
+        if who.proves is not None and (fault := self._agents.over(who)) is not None:
+            return fault
+        try:
+            verified = await self._verified(token)
+        except TokenFault as error:
+            return str(error)
+        except Unavailable:
+            return None
+        return "the token is expired" if self._clock() >= verified.end else None
+
     async def _verified(self, token: str) -> Verified:
         digest, now = sha256(token.encode()).digest(), self._clock()
         kept = self._kept.get(digest)

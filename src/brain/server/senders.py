@@ -5,13 +5,14 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
+from brain.access.agent_models import SIGNATURE
 from brain.access.agent_sessions import PREFIX as AGENT_SESSION
 from brain.access.delegation import HEADER as DELEGATION
 from brain.access.models import Key
 from brain.access.token_issuers import looks_like_token
 from brain.charter import Principal
 from brain.server.known_keys import KnownKeys
-from brain.server.known_tokens import KnownTokens
+from brain.server.known_tokens import TOKEN, KnownTokens
 from brain.server.people import KnownPeople
 from brain.server.sessions import Sessions
 from brain.server.signed_requests import Proof, SignedRequests
@@ -52,6 +53,14 @@ class Senders:
             fault = fault if proof is None else proof.fault
         links = headers.get(DELEGATION)
         return (who, fault) if links is None or fault is not None else self._agents.delegated(who, links)
+
+    async def over(self, who: Principal, headers: Headers, address: str | None) -> str | None:
+        """Why a sender that was let in would not be now; None while it would. For answers that last."""
+        if who.how == SIGNATURE:
+            return self._agents.over(who)
+        if who.how == TOKEN:
+            return await self._tokens.over(who, headers.get("authorization", "").partition(" ")[2].strip())
+        return (await self.sender(headers, address, None))[1]
 
     async def _bearer(self, headers: Headers, address: str | None) -> tuple[Principal, str | None]:
         scheme, _, token = headers.get("authorization", "").partition(" ")
