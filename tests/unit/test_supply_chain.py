@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +11,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
+import pytest
+
 PROJECT = Path(__file__).parents[2]
 SCRIPTS = PROJECT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
-from audit_dependencies import locked  # noqa: E402
+from audit_dependencies import locked, main  # noqa: E402
 from make_sbom import exported, sbom  # noqa: E402
 
 
@@ -47,25 +48,25 @@ def osv(planted: str) -> Iterator[str]:
         server.server_close()
 
 
-def audit(url: str, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPTS / "audit_dependencies.py"), *options]
-    return subprocess.run(command, env={"OSV_URL": url}, capture_output=True, text=True, check=False)
+def test_a_known_fault_is_found_and_no_data_is_said_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def audit(url: str, *options: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["audit", *options])
+        monkeypatch.setenv("OSV_URL", url)
+        return main()
 
-
-def test_a_known_fault_is_found_and_none_is_said_so() -> None:
     with osv("httpx") as url:
-        found = audit(url)
-    assert found.returncode == 1
-    assert "audit: httpx " in found.stdout
-    assert "PYSEC-0-1" in found.stdout
+        assert audit(url) == 1
+    said = capsys.readouterr().out
+    assert "audit: httpx " in said
+    assert "PYSEC-0-1" in said
     with osv("nothing-of-ours") as url:
-        clean = audit(url)
-    assert clean.returncode == 0
-    assert "0 with known faults" in clean.stdout
-    nowhere = audit("http://127.0.0.1:1")
-    assert (nowhere.returncode, nowhere.stdout) == (0, "")
-    assert "not audited, there is no data" in nowhere.stderr
-    assert audit("http://127.0.0.1:1", "--strict").returncode == 3
+        assert audit(url) == 0
+    assert "0 with known faults" in capsys.readouterr().out
+    assert (audit("http://127.0.0.1:1"), audit("http://127.0.0.1:1", "--strict")) == (0, 3)
+    nowhere = capsys.readouterr()
+    assert (nowhere.out, "not audited, there is no data" in nowhere.err) == ("", True)
 
 
 def test_the_bill_of_materials_has_each_package_with_its_hashes(tmp_path: Path) -> None:
