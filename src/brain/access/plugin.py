@@ -1,6 +1,6 @@
 """The access plug-in, declared."""
 
-from brain.plugins import Command, Plugin
+from brain.plugins import Command, Plugin, View
 
 PLUGIN = Plugin(
     name="access",
@@ -8,6 +8,7 @@ PLUGIN = Plugin(
     events="brain.access.events",
     settings="brain.access.settings:AccessSettings",
     open="brain.access.component:open_component",
+    view=View("Agents", "brain.access:page", section="Govern"),
     commands={
         "keys": Command("brain.access.commands:app", "Keys of the server: new, list, rotate, revoke, roles."),
         "agents delegate": Command(

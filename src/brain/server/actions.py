@@ -20,6 +20,7 @@ _ROUTES: Mapping[str, tuple[str, ...]] = {
     ),
     "brain.metrics": ("GET /metrics",),
     "brain.read": (
+        "GET /api/access/agents",
         "GET /api/agents",
         "GET /api/alerts",
         "GET /api/alerts/{alert_id}",
@@ -217,7 +218,6 @@ _ROUTES: Mapping[str, tuple[str, ...]] = {
         "POST /api/policy/versions/{version}/rollback",
     ),
     "brain.administer": (
-        "GET /api/access/agents",
         "POST /api/access/agents",
         "DELETE /api/access/agents/{agent_id}",
         "GET /api/access/sessions",
