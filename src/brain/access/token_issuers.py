@@ -125,7 +125,7 @@ class _Issuer:
         if spiffe:
             subject = self._spiffe_id(subject)
         if self._settings.once and not (isinstance(claims.get("jti"), str) and 0 < len(claims["jti"]) <= 200):
-            raise TokenFault("the token has no jti, so it cannot be told whether it was used before")
+            raise TokenFault("the token has no jti, so it is not known whether it was used before")
         return Verified(self._settings, subject, claims)
 
     def _decoded(self, keys: Any, token: str, header: Mapping[str, Any]) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def changing_keys(path: Path) -> Iterator[None]:
 
 
 def add_key(path: Path, chain: Keychain) -> tuple[LogKeys, Signer]:
-    """The file's keys with a new one first, and the new one as the signer of the same log. Written before it is told.
+    """The file's keys with a new one first, and the new one as the signer of the same log. It is written first.
 
     A key that an earlier attempt left there and no hand-over names is taken.
     """

@@ -15,7 +15,7 @@ from brain.audit.repository import log_keychain, newest_checkpoint, require_chec
 from brain.audit.settings import AuditSettings
 from brain.audit.tables import checkpoints, handovers
 from brain.audit.witness_client import NotSigned, WitnessAhead
-from brain.audit.witnessing import Answer, collect, have_signed, keep, with_lines
+from brain.audit.witnessing import Answer, ask_all, have_signed, keep, with_lines
 from brain.errors import Conflict
 from brain.kit.database import reachable, reading
 
@@ -44,7 +44,7 @@ async def rotate(database: Engine, settings: AuditSettings, path: Path, now: flo
         keys, new = add_key(path, chain)
         for _ in range(_ATTEMPTS):
             handover = _prepare(database, chain, keys, new, path)
-            answers = await collect(database, settings, handover.note)
+            answers = await ask_all(database, settings, handover.note)
             signed = [answer.witness.name for answer in answers if answer.line is not None]
             if len(signed) < settings.quorum:
                 if any(isinstance(answer.problem, WitnessAhead) for answer in answers):
@@ -67,7 +67,7 @@ async def retire(database: Engine, settings: AuditSettings, path: Path) -> int:
         chain = log_keychain(database)
         await have_signed(database, settings)
         note = _signed_by_new_key(database, chain, path)
-        answers = await collect(database, settings, note)
+        answers = await ask_all(database, settings, note)
         refused = [str(answer.problem) for answer in answers if answer.problem is not None]
         if refused:
             raise NotSigned(f"audit key: not retired, as these witnesses do not take the new key: {'; '.join(refused)}")

@@ -56,7 +56,7 @@ class Answer:
     problem: NotSigned | None
 
 
-async def collect(database: Engine, settings: AuditSettings, note: bytes) -> Sequence[Answer]:
+async def ask_all(database: Engine, settings: AuditSettings, note: bytes) -> Sequence[Answer]:
     """Ask all witnesses to sign the note, beside each other. What they answer is not stored."""
     sizes = await for_tasks(database, _sizes, database)
     async with httpx.AsyncClient(trust_env=False, verify=_tls()) as client:
@@ -79,7 +79,7 @@ async def have_signed(database: Engine, settings: AuditSettings, clock: Callable
     note = await for_tasks(database, _unsigned, database, len(settings.witnesses))
     if note is None:
         return None
-    answers = await collect(database, settings, note)
+    answers = await ask_all(database, settings, note)
     for answer in answers:
         if answer.problem is not None:
             log.warning("a witness did not sign a checkpoint", error=str(answer.problem))
