@@ -1,4 +1,4 @@
-.PHONY: demo check test test-unit test-parallel test-platforms test-lowest test-pythons test-long lint bench docs setup setup-test
+.PHONY: audit dist demo check test test-unit test-parallel test-platforms test-lowest test-pythons test-long lint bench docs setup setup-test
 BIN := .venv/bin
 # One more than two cores: while one waits (for a lease, a refresh, a browser), the others have the processor.
 WORKERS ?= 3
@@ -14,7 +14,7 @@ demo: setup
 
 # Lint, types and the unit tests: within a minute.
 check: setup-test
-	$(MAKE) -j 2 DONE=true lint test-unit
+	$(MAKE) -j 2 DONE=true lint audit test-unit
 
 # All that guards a promise; what is marked `long` only in its small cut.
 test: setup-test
@@ -62,6 +62,16 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Known faults of the packages in uv.lock; where OSV cannot be asked it says that nothing was audited.
+audit: setup
+	$(BIN)/python scripts/audit_dependencies.py
+
+# The packages to publish, with what they are made of (CycloneDX): dist/*.whl, dist/*.tar.gz, dist/sbom.cdx.json.
+dist: setup
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $$(command -v uv || echo .tools/bin/uv) build -q
+	$(BIN)/python scripts/make_sbom.py
 
 bench:
 	UV_GROUPS="--group bench" scripts/setup test

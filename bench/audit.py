@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from brain import Event, EventStream
 from brain.audit import proofs
-from brain.audit.open import projector_with_key
+from brain.audit.keys import LogKeys
+from brain.audit.open import projector_with
 from brain.audit.projector import AuditProjector
 from brain.audit.settings import AuditSettings
 from brain.audit.tables import entries
@@ -34,12 +35,17 @@ _THROUGH = 100_000
 _PROOFS = 200
 
 
+def _new_log(database: sa.Engine) -> AuditProjector:
+    keys = LogKeys((Ed25519PrivateKey.generate(),))
+    return projector_with(database, lambda: keys, Path(), AuditSettings(), time.time, None)
+
+
 def run(count: int = COUNT) -> list[dict[str, Any]]:
     """One row for each figure."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         database = open_database(f"sqlite:///{folder / 'audit.db'}")
-        log = projector_with_key(database, Ed25519PrivateKey.generate(), AuditSettings())
+        log = _new_log(database)
         ids, appended = _append(database, log, count)
         rows = [_row("append, in batches of 1,000", appended, "/s", "")]
         started = time.process_time()
@@ -129,7 +135,7 @@ def _median(ask: Callable[[str], object], ids: Sequence[str]) -> float:
 async def _through(folder: Path) -> float:
     """Events a second from a full stream to the log, through the projection."""
     database = open_database(f"sqlite:///{folder / 'through.db'}")
-    log = projector_with_key(database, Ed25519PrivateKey.generate(), AuditSettings())
+    log = _new_log(database)
     async with EventStream.open(f"sqlite:///{folder}/b.db") as stream:
         for event in _events(0, _THROUGH):
             receipt = stream.publish(event)

@@ -9,6 +9,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -71,6 +72,9 @@ class CoreSettings(BaseSettings):
     port: int = Field(default=8765, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Host names (comma-separated), besides loopback, that requests may name"
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Addresses or networks of proxies whose X-Forwarded-For and -Proto are believed"
     )
     body_limit: int = Field(default=limits.BODY_BYTES, ge=1024, description="Largest request body, in bytes")
     live_limit: int = Field(default=200, ge=1, description="Most clients that may follow events/live at the same time")
@@ -140,10 +144,22 @@ class CoreSettings(BaseSettings):
             raise ValueError("must start with memory://, sqlite:///, redis:// or rediss://; docs/redis.md shows more")
         return url
 
-    @field_validator("allowed_hosts", "consumers", "redaction_names", "redaction_spared", mode="before")
+    @field_validator(
+        "allowed_hosts", "trusted_proxies", "consumers", "redaction_names", "redaction_spared", mode="before"
+    )
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                ip_network(proxy)
+            except ValueError as error:
+                raise ValueError(f"{proxy!r} is no address or network, such as 127.0.0.1 or 10.1.0.0/16") from error
+        return proxies
 
     @field_validator("consumers")
     @classmethod

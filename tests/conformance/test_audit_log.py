@@ -21,7 +21,7 @@ from brain.audit.lookup import find_logged
 from brain.audit.merkle import BadProof, leaf_hash, root_of
 from brain.audit.models import AuditEntry
 from brain.audit.note import BadNote, Signer
-from brain.audit.open import open_key, open_projector, projector_with_key
+from brain.audit.open import open_key, open_projector
 from brain.audit.projector import AuditProjector
 from brain.audit.repository import log_verifier, make_tables, newest_checkpoint
 from brain.audit.retention import add_hold, check_retention, list_holds, prune, remove_hold
@@ -37,7 +37,7 @@ from brain.kit.database import open_database
 from brain.plugins import PluginContext
 from brain.settings import Settings
 from brain.store import open_store
-from support.audit import KEY, ORIGIN, append, denial, filled, record, records
+from support.audit import KEY, ORIGIN, append, denial, filled, projector_with_key, record, records
 from support.clock import Clock
 from support.waiting import until
 

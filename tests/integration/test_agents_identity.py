@@ -21,6 +21,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from brain.access.agents_commands import session as session_command
+from brain.access.delegation import new_link
 from brain.access.http_signatures import Asked, key_id, signed_headers
 from brain.access.repository import Keys
 from brain.access.settings import AccessSettings
@@ -155,6 +156,37 @@ async def test_a_foreign_signer_proves_an_agent(served: Served) -> None:
     assert found["meta"]["principal"] == {"kind": "agent", "name": "a1", "how": "signature", "address": "127.0.0.1"}
 
 
+async def test_a_delegate_asks_in_the_place_of_another(served: Served) -> None:
+    key = Ed25519PrivateKey.generate()
+    made = {"agent_id": "b2", "public_key": b64encode(raw(key)).decode()}
+    assert (await served.admin("POST", "/api/access/agents", json=made)).status_code == 201
+    link = new_link(served.key, "b2", ["a1"], served.now() + 60)
+
+    async def ask(link: str, body: bytes = BODY) -> httpx.Response:
+        headers = {**served.ours(body, key=key), "Brain-Delegation": link}
+        return await served.client.post(EVALUATE, content=body, headers=headers)
+
+    answer = await ask(link)
+    assert (answer.status_code, answer.json()["allowed"]) == (200, False)  # delegated is not proved
+    events: list[dict[str, Any]] = []
+
+    async def is_stored() -> bool:
+        found = (await served.admin("GET", "/api/events?pattern=policy.rule_evaluated&limit=100")).json()["events"]
+        events[:] = [one["event"] for one in found if one["event"]["meta"]["principal"]["name"] == "b2"]
+        return bool(events)
+
+    await until(is_stored)
+    assert events[0]["payload"]["environment"] == {"identity": "delegated"}
+    assert (events[0]["meta"]["on_behalf_of"], events[0]["meta"]["delegation"]) == ("a1", ["a1", "b2"])
+    assert (await ask(link, BODY.replace(b'"a1"', b'"a3"'))).status_code == 403
+    for bad in (new_link(key, "b2", ["a1"], served.now() + 60), link[:-4] + "AAAA", "x"):
+        refused = await ask(bad)
+        assert (refused.status_code, "delegation: link 1" in refused.json()["detail"]) == (401, True), refused.text
+    headers = {"Authorization": f"Bearer {ADMIN}", "Brain-Delegation": link}
+    assert (await served.client.post(EVALUATE, content=BODY, headers=headers)).status_code == 401
+    assert (await served.admin("DELETE", "/api/access/agents/b2")).status_code == 200
+
+
 async def test_each_change_of_a_signed_request_is_refused_with_an_event(served: Served) -> None:
     before = len(await served.refusals())
     other = Ed25519PrivateKey.generate()
@@ -256,4 +288,5 @@ async def test_a_retired_agent_is_refused(served: Served) -> None:
     await until(over)
     answer = await served.client.post(EVALUATE, content=BODY, headers=served.ours(BODY))
     assert (answer.status_code, "retired" in answer.text) == (401, True)
-    assert [one["retired_at"] is None for one in (await served.admin("GET", "/api/access/agents")).json()] == [False]
+    found = (await served.admin("GET", "/api/access/agents")).json()
+    assert [one["agent_id"] for one in found if one["retired_at"] is None] == []

@@ -13,11 +13,14 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
+from brain.access.repository import Keys
 from brain.charter import Event
 from brain.server import broadcast, live
 from brain.server.broadcast import wire
 from brain.server.running import DRAIN_SECONDS, Running
+from brain.store import open_store
 from brain.stream import EventStream, Stored
 from support.server import running_server, without_consumers
 from support.waiting import until
@@ -275,3 +278,33 @@ async def test_what_is_no_longer_kept_is_a_reset_and_what_is_kept_is_none(server
         assert (await follower.next())["event"] == "reset"
     async with following(client, last_id=positions[5]) as follower:
         assert (await follower.next())["data"]["payload"]["number"] == 6
+
+
+async def test_who_is_not_let_in_any_more_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("brain.server.lasting.LOOK_SECONDS", 0.05)
+    settings = without_consumers(f"sqlite:///{tmp_path / 'brain.db'}", api_key=SecretStr("a-key-of-the-settings-1234"))
+    async with running_server(settings) as (_, client):
+        keys = Keys(open_store(settings.stream), None)
+        gone, stays = (keys.new(name, "viewer").secret for name in ("gone", "stays"))
+        path = "/api/events/live"
+        async with (
+            client.stream("GET", path, headers={"Authorization": f"Bearer {gone}"}) as cut,
+            client.stream("GET", path, headers={"Authorization": f"Bearer {stays}"}) as kept,
+        ):
+            assert (cut.status_code, kept.status_code) == (200, 200)
+            keys.revoke("gone")
+            async with asyncio.timeout(60):
+                refusals = [line async for line in cut.aiter_lines()]  # ends
+            assert refusals[0] == "retry: 1000"
+            follower = Follower(kept)
+            found = await follower.next()
+        assert found["event"] == "access.request_refused"
+        assert found["data"]["meta"]["principal"]["name"] == "gone"
+        assert found["data"]["payload"]["reason"] == "the key gone is revoked"
+
+
+@pytest.mark.parametrize(("trusted", "address"), [((), "127.0.0.1"), (("127.0.0.0/8",), "192.0.2.7")])
+async def test_forwarded_addresses_count_from_trusted_proxies_alone(trusted: tuple[str, ...], address: str) -> None:
+    async with running_server(without_consumers(trusted_proxies=trusted)) as (_, client):
+        who = await client.get("/api/access/me", headers={"X-Forwarded-For": "198.51.100.9, 192.0.2.7"})
+        assert who.json()["address"] == address

@@ -14,8 +14,9 @@ from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 from oidc_provider_mock import User, run_server_in_thread
 
 from brain.access.models import Role
-from brain.access.oidc import AGAIN_SECONDS, Issuer, LoginRefused
+from brain.access.oidc import Issuer, LoginRefused
 from brain.access.people import People
+from brain.access.published_keys import AGAIN_SECONDS
 from brain.access.settings import AccessSettings, OidcSettings
 from brain.errors import InvalidInput, Unavailable
 from brain.secret import Secret
@@ -166,7 +167,8 @@ class Provider:
         self.is_down = False
         settings = OidcSettings(issuer="https://id.example", client_id="brain")
         self.issuer = Issuer(settings, self.clock)
-        monkeypatch.setattr(self.issuer, "_fetch", self.fetch)
+        for module in ("oidc", "published_keys"):
+            monkeypatch.setattr(f"brain.access.{module}.fetch_json", self.fetch)
 
     async def fetch(self, method: str, url: str, **_: Any) -> dict[str, Any]:
         if self.is_down:
@@ -199,7 +201,7 @@ class Provider:
 
 async def test_keys_of_the_provider_change_without_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
     provider = Provider(monkeypatch)
-    await provider.issuer._known()
+    await provider.issuer._published.known()
     assert await provider.counts(provider.token())
     for key, alg in (
         (ECKey.generate_key("P-256", {"kid": "k2"}), "ES256"),
@@ -224,7 +226,7 @@ async def test_keys_of_the_provider_change_without_a_restart(monkeypatch: pytest
 
 async def test_what_an_id_token_must_say(monkeypatch: pytest.MonkeyPatch) -> None:
     provider = Provider(monkeypatch)
-    await provider.issuer._known()
+    await provider.issuer._published.known()
     now = int(provider.clock())
     for good in ({"exp": now - 29}, {"iat": now + 29}, {"aud": ["brain"]}, {"aud": ["brain", "x"], "azp": "brain"}):
         assert await provider.counts(provider.token(**good)), good

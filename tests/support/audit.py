@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from brain import Event
-from brain.audit.open import projector_with_key
+from brain.audit.keys import LogKeys
+from brain.audit.open import key_path, projector_with
 from brain.audit.projector import AuditProjector
 from brain.audit.settings import AuditSettings
 from brain.kit.projection import Item
@@ -16,6 +18,18 @@ from support.clock import Clock
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 ORIGIN = "example.com/audit-of-tests"
+
+
+def projector_with_key(
+    database: sa.Engine,
+    key: Ed25519PrivateKey,
+    settings: AuditSettings,
+    clock: Callable[[], float],
+    local_checkpoint: Path | None = None,
+) -> AuditProjector:
+    """The projector of the log, with a key that is in no file."""
+    path = key_path(database, settings)
+    return projector_with(database, lambda: LogKeys((key,)), path, settings, clock, local_checkpoint)
 
 
 def record(event: Event | None, data: bytes | None = None) -> Item:

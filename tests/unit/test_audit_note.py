@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from brain.audit.checkpoint import Checkpoint
-from brain.audit.keys import load_key, load_or_make_key
+from brain.audit.keys import load_keys, load_or_make_key
 from brain.audit.note import BadNote, Signer, Verifier
 from brain.errors import InvalidInput, NotFound, Unavailable
 from support.audit import KEY, ORIGIN
@@ -136,13 +136,13 @@ def test_names_that_no_key_can_have(name: str) -> None:
 
 def test_a_derived_secret_is_bound_to_key_name_and_purpose() -> None:
     secrets = {
-        SIGNER.derive(b"one"),
-        SIGNER.derive(b"two"),
-        Signer("other", KEY).derive(b"one"),
-        Signer(ORIGIN, Ed25519PrivateKey.generate()).derive(b"one"),
+        SIGNER.seal_secret(),
+        Signer(ORIGIN, KEY, None, bytes(32)).seal_secret(),
+        Signer("other", KEY).seal_secret(),
+        Signer(ORIGIN, Ed25519PrivateKey.generate()).seal_secret(),
     }
     assert len(secrets) == 4
-    assert SIGNER.derive(b"one") in secrets
+    assert SIGNER.seal_secret() in secrets
 
 
 def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> Non
 def test_files_that_hold_no_key(tmp_path: Path) -> None:
     path = tmp_path / "audit.key"
     with pytest.raises(NotFound):
-        load_key(path)
+        load_keys(path)
     path.write_text("not PEM")
     path.chmod(0o600)
     with pytest.raises(InvalidInput, match="PEM"):

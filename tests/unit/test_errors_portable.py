@@ -53,6 +53,7 @@ MADE_WITH: dict[str, tuple[Any, ...]] = {
     "OwnedElsewhere": ("brain.audit", GroupOwner("a1b2", "/var/other.db"), "/var/mine.db"),
     "Refused": ("slack", 410, "gone"),
     "TryLater": ("later", 3.0, 503),
+    "NotWitnessed": (409, "old: is 3, signed are 5", "5\n"),
     "_Refused": ("interlock", "too fast"),
     "_FaultFound": (7, "something wrong"),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import msgspec
 
 from brain.access.models import Role
@@ -13,14 +15,23 @@ HANDSHAKE = "/api/agents/session"
 """Where a signed request is given a session."""
 
 
+def token_id(issuer: str, subject: str) -> str:
+    """What stands in the place of the key's id for an agent of this issuer and subject."""
+    return f"jwt:{sha256(f'{issuer}{chr(10)}{subject}'.encode()).hexdigest()}"
+
+
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
     """An agent that proves its requests by a key of its own; the private key is the agent's alone."""
 
     id: str
-    public_key: bytes
-    """Its 32 bytes (Ed25519)."""
+    public_key: bytes = b""
+    """Its 32 bytes (Ed25519); none for an agent that proves itself by tokens of an issuer."""
     keyid: str
-    """What its signatures name the key by: the JWK thumbprint."""
+    """What its signatures name the key by: the JWK thumbprint; of an issuer's agent, `token_id`."""
+    issuer: str = ""
+    """Whose tokens prove it."""
+    subject: str = ""
+    """What those call it."""
     registered_at: float
     registered_by: str | None = None
     retired_at: float | None = None

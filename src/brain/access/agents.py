@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from brain.access.agent_models import Agent
+from brain.access.agent_models import Agent, token_id
 from brain.access.events import AGENT_REGISTERED, AGENT_RETIRED, AboutAgent
 from brain.access.http_signatures import key_id
 from brain.access.repository import doer
@@ -54,22 +54,42 @@ class Agents:
         Raises InvalidInput, naming the field, and Conflict for an id or key that is in use.
         """
         raw = read_public_key(public_key)
-        checked_agent_id(agent_id)
-        known = self.list()
         agent = Agent(
-            id=agent_id,
+            id=checked_agent_id(agent_id),
             public_key=raw,
             keyid=key_id(raw),
             registered_at=self._clock(),
             registered_by=doer(by),
         )
-        if any(one.keyid == agent.keyid for one in known):
-            raise Conflict("public_key: an agent has or had this key; make a new one for each agent")
+        return self._register(agent, "public_key: an agent has or had this key; make a new one for each agent", by)
+
+    def register_by_issuer(self, agent_id: str, issuer: str, subject: str, by: str | None = None) -> Agent:
+        """Register an agent that tokens of this issuer prove, which call it `subject` (its `sub`, a SPIFFE URI).
+
+        Raises as `register`.
+        """
+        for field, text in (("issuer", issuer), ("subject", subject)):
+            if not _ID(text):
+                raise InvalidInput(f"{field}: takes 1 to 200 visible ASCII letters, as the tokens have them")
+        agent = Agent(
+            id=checked_agent_id(agent_id),
+            keyid=token_id(issuer, subject),
+            issuer=issuer,
+            subject=subject,
+            registered_at=self._clock(),
+            registered_by=doer(by),
+        )
+        return self._register(agent, "subject: an agent of this issuer has or had it", by)
+
+    def _register(self, agent: Agent, taken: str, by: str | None) -> Agent:
+        known = self.list()
+        if any(one.keyid == agent.keyid and (one.id != agent.id or one.public_key) for one in known):
+            raise Conflict(taken)
         if len(known) >= MAX_AGENTS:
             raise Conflict(f"agents: there are {MAX_AGENTS} already, which is the most")
-        document = self._store.get(COLLECTION, agent_id)
+        document = self._store.get(COLLECTION, agent.id)
         if document is not None and _read(document).retired_at is None:
-            raise Conflict(f"agent {agent_id!r} is registered already; retire it first")
+            raise Conflict(f"agent {agent.id!r} is registered already; retire it first")
         self._make_secret()
         self._write(agent, 0 if document is None else document.version, EventDraft(AGENT_REGISTERED, _about(agent, by)))
         return agent

@@ -28,17 +28,28 @@ def register(
     out: Annotated[
         Path | None, typer.Option(help="Make a new key, and write the private one to this file, for its user alone.")
     ] = None,
+    issuer: Annotated[
+        str | None, typer.Option(help="Whose tokens prove it, as in [[access.issuers]]; with --subject.")
+    ] = None,
+    subject: Annotated[str | None, typer.Option(help="What those tokens call it: their sub, a SPIFFE URI.")] = None,
     as_json: JsonOption = False,
     stream: StreamOption = None,
 ) -> None:
-    """Register an agent with its key; --public-key takes one that it has, --out makes one."""
+    """Register an agent: --public-key takes a key that it has, --out makes one; or by --issuer and --subject."""
     from brain.access.agents import checked_agent_id, read_public_key
     from brain.access.private_keys import make_private_key
     from brain.errors import InvalidInput
 
     checked_agent_id(agent)
-    if (public_key is None) == (out is None):
-        raise InvalidInput("public_key: give --public-key or --out, one of them")
+    by_issuer = issuer is not None or subject is not None
+    if [public_key is not None, out is not None, by_issuer].count(True) != 1 or (issuer is None) != (subject is None):
+        raise InvalidInput("public_key: give --public-key, or --out, or --issuer and --subject")
+    if issuer is not None and subject is not None:
+        found = _with_agents(
+            stream, lambda agents: agents.register_by_issuer(agent, issuer, subject, user()), makes=True
+        )
+        print_json(_row(found)) if as_json else typer.echo(f"{found.id} is registered, proven by tokens of {issuer}")
+        return
     if out is not None:
         key = make_private_key(out)
     else:
@@ -85,6 +96,30 @@ def session(
         typer.echo(given["session"])
 
 
+def delegate(
+    key: Annotated[Path, typer.Option(help="The file of the private key of the agent that delegates (PEM).")],
+    to: Annotated[str, typer.Option(help="The id of the agent that may ask in its place.")],
+    agent: Annotated[list[str], typer.Option("--for", help="For which agent it may ask: the own id; repeatable.")],
+    minutes: Annotated[float, typer.Option(min=1, max=30 * 1440, help="How long it counts.")] = 60.0,
+    parent: Annotated[
+        str | None, typer.Option(help="The links that gave this agent what it passes on, as it was sent them.")
+    ] = None,
+) -> None:
+    """Print what lets another agent ask for decisions in this one's place: the header Brain-Delegation to send."""
+    import time
+
+    from brain.access.delegation import LINKS, new_link
+    from brain.access.private_keys import read_private_key
+    from brain.errors import InvalidInput
+
+    links = [] if parent is None else [text.strip() for text in parent.split(",")]
+    if len(links) >= LINKS:
+        raise InvalidInput(f"parent: has {len(links)} links already, and {LINKS} are the most")
+    until = int(time.time() + minutes * 60)
+    link = new_link(read_private_key(key), to, agent, until, links[-1] if links else None)
+    typer.echo(", ".join([*links, link]))
+
+
 def _with_agents(url: str | None, act: Callable[[Agents], T], *, makes: bool = False) -> T:
     from brain.access.agents import Agents
 
@@ -92,5 +127,5 @@ def _with_agents(url: str | None, act: Callable[[Agents], T], *, makes: bool = F
 
 
 def _row(agent: Agent) -> dict[str, Any]:
-    names = ("keyid", "registered_at", "registered_by", "retired_at")
+    names = ("keyid", "issuer", "subject", "registered_at", "registered_by", "retired_at")
     return {"agent_id": agent.id, **{name: getattr(agent, name) for name in names}}

@@ -34,11 +34,14 @@ def agents_router(agents: Agents) -> APIRouter:
         "/access/agents",
         status_code=status.HTTP_201_CREATED,
         response_model=AgentKeyView,
-        summary="Register an agent with its Ed25519 key",
+        summary="Register an agent with its Ed25519 key, or as the subject of an issuer",
         openapi_extra=_REGISTERS,
     )
     async def register(body: NewAgentBody) -> dict[str, Any]:
-        return _view(await asyncio.to_thread(agents.register, body.agent_id, body.public_key))
+        if body.public_key is not None:
+            return _view(await asyncio.to_thread(agents.register, body.agent_id, body.public_key))
+        issuer, subject = body.issuer or "", body.subject or ""
+        return _view(await asyncio.to_thread(agents.register_by_issuer, body.agent_id, issuer, subject))
 
     @router.delete(
         "/access/agents/{agent_id:path}", response_model=AgentKeyView, summary="Retire an agent's key and sessions"
@@ -66,5 +69,5 @@ def agents_router(agents: Agents) -> APIRouter:
 
 
 def _view(agent: Any) -> dict[str, Any]:
-    names = ("keyid", "registered_at", "registered_by", "retired_at")
+    names = ("keyid", "issuer", "subject", "registered_at", "registered_by", "retired_at")
     return {"agent_id": agent.id, **{name: getattr(agent, name) for name in names}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from brain import limits
 from brain.access.models import Role
@@ -89,11 +89,22 @@ class NewAgentBody(BaseModel):
     )
 
     agent_id: str = Field(max_length=200, description="The id in its contexts", examples=["a1"])
-    public_key: str = Field(
+    public_key: str | None = Field(
+        default=None,
         max_length=1000,
         description="Its Ed25519 public key: PEM, or the 32 bytes in base64",
         examples=["JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs="],
     )
+    issuer: str | None = Field(
+        default=None, max_length=200, description="Instead of a key: whose tokens prove it, as in [[access.issuers]]"
+    )
+    subject: str | None = Field(default=None, max_length=200, description="What those tokens call it: their sub")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> NewAgentBody:
+        if (self.public_key is None) == (self.issuer is None) or (self.issuer is None) != (self.subject is None):
+            raise ValueError("public_key: give it, or issuer and subject")
+        return self
 
 
 class AgentKeyView(BaseModel):
@@ -101,6 +112,8 @@ class AgentKeyView(BaseModel):
 
     agent_id: str
     keyid: str = Field(description="What its signatures name the key by: the JWK thumbprint (RFC 7638)")
+    issuer: str = Field(description="Whose tokens prove it; empty for an agent with a key")
+    subject: str = Field(description="What those tokens call it")
     registered_at: float
     registered_by: str | None
     retired_at: float | None

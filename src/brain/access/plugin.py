@@ -1,6 +1,6 @@
 """The access plug-in, declared."""
 
-from brain.plugins import Command, Plugin
+from brain.plugins import Command, Plugin, View
 
 PLUGIN = Plugin(
     name="access",
@@ -8,8 +8,12 @@ PLUGIN = Plugin(
     events="brain.access.events",
     settings="brain.access.settings:AccessSettings",
     open="brain.access.component:open_component",
+    view=View("Agents", "brain.access:page", section="Govern"),
     commands={
         "keys": Command("brain.access.commands:app", "Keys of the server: new, list, rotate, revoke, roles."),
+        "agents delegate": Command(
+            "brain.access.agents_commands:delegate", "Let another agent ask in an agent's place."
+        ),
         "agents register": Command("brain.access.agents_commands:register", "Register an agent with its key."),
         "agents registered": Command("brain.access.agents_commands:registered", "List the agents that have keys."),
         "agents retire": Command("brain.access.agents_commands:retire", "End an agent's key and sessions."),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from brain.access.models import Role
 from brain.connectors.urls import sends_in_the_clear
 from brain.secret import Secret
+
+Algorithm = Literal["RS256", "PS256", "ES256", "ES384", "Ed25519"]
+ALGORITHMS: tuple[Algorithm, ...] = ("RS256", "PS256", "ES256", "ES384", "Ed25519")
+SPIFFE = "spiffe://"
+"""How the names of SPIFFE begin."""
 
 
 def _rate(default: float, description: str) -> Any:
@@ -44,6 +49,50 @@ class OidcSettings(BaseModel):
         return self
 
 
+class IssuerSettings(BaseModel):
+    """An issuer of tokens (JWT) by which services and agents prove who they are."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: str = Field(
+        description="Its issuer URL, or spiffe:// and a trust domain", examples=["spiffe://example.org"]
+    )
+    audience: tuple[str, ...] = Field(min_length=1, max_length=10, description="Tokens must be for one of these")
+    jwks: str = Field(default="", description="URL or file of its keys; empty: where its metadata says")
+    algorithms: tuple[Algorithm, ...] = Field(default=ALGORITHMS, min_length=1, description="How it may sign")
+    roles_claim: str = Field(default="roles", description="The claim that lists a service's roles or groups")
+    roles: dict[str, Role] = Field(default_factory=dict, description="The role of each, the first that fits")
+    default_role: Role | None = Field(
+        default=None, description="The role of those without; none: only registered agents are let in"
+    )
+    once: bool = Field(default=False, description="Whether each token, by its jti, counts for one request alone")
+
+    @property
+    def trust_domain(self) -> str | None:
+        """The trust domain of a SPIFFE issuer, in lower case; None for another."""
+        return self.issuer[9:].lower() if self.issuer.startswith(SPIFFE) else None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> IssuerSettings:
+        domain = self.trust_domain
+        if domain is not None and (not domain or "/" in domain):
+            raise ValueError(
+                f"issuer: {self.issuer!r} must be spiffe:// and a trust domain, such as spiffe://example.org"
+            )
+        if domain is not None and not self.jwks:
+            raise ValueError("jwks: is missing; name the URL or the file of the trust domain's keys")
+        for url in (self.issuer, self.jwks):
+            if url.startswith("http://") and sends_in_the_clear(url):
+                raise ValueError(f"{url!r} must be an https:// URL; plain http is for this machine alone")
+        if domain is None and not self.issuer.startswith(("http://", "https://")):
+            raise ValueError(f"issuer: {self.issuer!r} must be a URL, as its tokens name it in iss")
+        if Role.EVALUATOR in (self.default_role, *self.roles.values()):
+            raise ValueError(
+                "roles: evaluators are agents; register each: brain agents register AGENT --issuer --subject"
+            )
+        return self
+
+
 class AccessSettings(BaseModel):
     """Who may do what on the server."""
 
@@ -57,6 +106,9 @@ class AccessSettings(BaseModel):
         default=(), max_length=4, description="Public URLs of the server, which signatures of agents name; else by Host"
     )
 
+    issuers: tuple[IssuerSettings, ...] = Field(
+        default=(), max_length=20, description="Whose tokens prove services and agents"
+    )
     oidc: OidcSettings = Field(default_factory=OidcSettings, description="People who log in by a provider")
     decisions_rate: float = _rate(10_000.0, "Decisions a second that one sender may ask for; ten times that at once")
     reads_rate: float = _rate(1_000.0, "Reads a second that one sender may ask for; ten times that at once")
@@ -68,6 +120,13 @@ class AccessSettings(BaseModel):
     header_seconds: float = Field(
         default=10.0, gt=0, le=3600, description="Seconds until a connection must have sent the head of a request"
     )
+
+    @field_validator("issuers")
+    @classmethod
+    def _are_different(cls, issuers: tuple[IssuerSettings, ...]) -> tuple[IssuerSettings, ...]:
+        if len({one.issuer for one in issuers}) < len(issuers):
+            raise ValueError("one issuer is given twice; give it once, with all its audiences")
+        return issuers
 
     @field_validator("urls")
     @classmethod

@@ -37,6 +37,18 @@ class PayloadRedacted(TypedDict):
     by: Annotated[str, Meta(description="Who did it.")]
 
 
+class KeyRotated(TypedDict):
+    """The log's key, handed over to a new one."""
+
+    origin: Annotated[str, Meta(description="The log's name.")]
+    size: Annotated[int, Meta(ge=1, description="How many entries the log had.")]
+    old_key: Annotated[str, Meta(description="The public key that signed until then.")]
+    new_key: Annotated[str, Meta(description="The public key that signs from then on.")]
+    note: Annotated[str, Meta(description="The hand-over: a checkpoint signed by both keys and the witnesses.")]
+    witnesses: Annotated[list[str], Meta(description="The witnesses that signed it.")]
+    by: Annotated[str, Meta(description="Who did it.")]
+
+
 _HOLD: HoldChanged = {
     "hold_id": "hold_5c0ad81be2f4",
     "pattern": "threat.*",
@@ -88,4 +100,25 @@ PAYLOAD_REDACTED = EventType(
     },
 )
 
-EVENTS: tuple[EventType[Any], ...] = (HOLD_ADDED, HOLD_REMOVED, PAYLOADS_DELETED, PAYLOAD_REDACTED)
+_OLD = "brain-audit/3f9c02d1a7b84e56+6cc0a2b7+AUvbrMdNHBpY9zDFL8Q5tE6sTGyyTlU4wCwqlY4P6xBv"
+_NEW = "brain-audit/3f9c02d1a7b84e56+0d41c9aa+AWp3S0m8jhJzEo3n1lBQ3gq8XyQ2K9WkG6dMZ1Yb2x0E"
+
+KEY_ROTATED = EventType(
+    name="audit.key_rotated",
+    module="audit",
+    payload=KeyRotated,
+    priority=Priority.HIGH,
+    frequency=Frequency.LOW,
+    purpose="The audit log's key was handed over to a new one; both signed that, and the witnesses.",
+    example={
+        "origin": "brain-audit/3f9c02d1a7b84e56",
+        "size": 48213,
+        "old_key": _OLD,
+        "new_key": _NEW,
+        "note": "brain-audit/3f9c02d1a7b84e56\n48213\nbjQLnP+zepicpUTmu3gKLHiQHT+zNzh2hRGjBhevoB0=\n...",
+        "witnesses": ["w1.example.org", "w2.example.org"],
+        "by": "ann",
+    },
+)
+
+EVENTS: tuple[EventType[Any], ...] = (HOLD_ADDED, HOLD_REMOVED, PAYLOADS_DELETED, PAYLOAD_REDACTED, KEY_ROTATED)

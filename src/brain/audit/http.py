@@ -23,6 +23,7 @@ from brain.audit.http_models import (
     ReportView,
     VerifyRequest,
 )
+from brain.audit.http_tiles import add_tiles
 from brain.audit.local_checkpoint import read_note
 from brain.audit.open import checkpoint_path, open_key
 from brain.audit.repository import log_verifier, make_tables, newest_checkpoint, require_checkpoint
@@ -43,6 +44,7 @@ def audit_router(database: Engine, settings: AuditSettings, clock: Callable[[], 
     router = APIRouter(prefix="/audit", tags=["audit"])
     _add_log(router, database, clock)
     _add_proofs(router, database, settings)
+    add_tiles(router, database, settings)
     return router
 
 
@@ -79,7 +81,7 @@ def _add_proofs(router: APIRouter, database: Engine, settings: AuditSettings) ->
         event_id: Annotated[str, Path(description="The event's id", max_length=limits.NAME, examples=[EXAMPLE_ID])],
     ) -> Response:
         """A file for `brain audit verify-proof`, which needs no more than it and the public key."""
-        found = await for_reading(database, _prove, database, event_id)
+        found = await for_reading(database, _prove, database, settings, event_id)
         disposition = f'attachment; filename="audit-proof-{found.index}.json"'
         return Response(
             proofs.encode(found), media_type="application/json", headers={"Content-Disposition": disposition}
@@ -139,9 +141,9 @@ def _verify(database: Engine, settings: AuditSettings, kept: bytes | None) -> Au
     return verify(database, key, kept, local=read_note(checkpoint_path(database, settings)))
 
 
-def _prove(database: Engine, event_id: str) -> proofs.InclusionProof:
+def _prove(database: Engine, settings: AuditSettings, event_id: str) -> proofs.InclusionProof:
     with reachable(database):
-        return proofs.prove(database, event_id)
+        return proofs.prove(database, event_id, settings.quorum)
 
 
 def _checkpoint(database: Engine) -> bytes:

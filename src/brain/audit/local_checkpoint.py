@@ -10,8 +10,9 @@ import os
 from pathlib import Path
 
 from brain.audit.checkpoint import Checkpoint
+from brain.audit.handover import Keychain
 from brain.audit.merkle import root_at
-from brain.audit.note import BadNote, Verifier
+from brain.audit.note import BadNote
 from brain.audit.tree import StoredTree, Tampered
 from brain.logs import Log
 
@@ -19,11 +20,11 @@ log: Log = Log("brain.audit")
 
 
 class LocalCheckpoint:
-    """The file at `path`, which need not exist yet, with the last checkpoint that `key` signed here."""
+    """The file at `path`, which need not exist yet, with the last checkpoint that a key of the log signed here."""
 
-    def __init__(self, path: Path, key: Verifier) -> None:
+    def __init__(self, path: Path, keychain: Keychain) -> None:
         self.path = path
-        self._key = key
+        self._keychain = keychain
         self._last: Checkpoint | None = None
         self._read = False
 
@@ -52,7 +53,7 @@ class LocalCheckpoint:
         if not self._read:
             note = read_note(self.path)
             try:
-                self._last = Checkpoint.open(note, self._key) if note is not None else None
+                self._last = self._keychain.open(note) if note is not None else None
             except BadNote as error:
                 log.warning("checkpoint of another log ignored", path=str(self.path), error=str(error))
             self._read = True

@@ -21,6 +21,8 @@ from brain.errors import InvalidInput
 
 ED25519 = b"\x01"
 """The signature type of an Ed25519 key, in its id and its text form."""
+COSIGNATURE = b"\x04"
+"""The signature type of a witness's Ed25519 key."""
 MAX_NOTE = 64 << 10
 """Bytes; far above what 16 signatures take, which a reader must accept."""
 
@@ -66,6 +68,8 @@ class Verifier:
             raise InvalidInput(f"public key: {text.strip()[:80]!r} is not one; {remedy}")
         name, found_id, encoded = parts
         raw = decode_base64(encoded)
+        if raw is not None and raw[:1] == COSIGNATURE:
+            raise InvalidInput(f"public key: {name[:80]!r} is the key of a witness; give it with --witness")
         if raw is None or raw[:1] != ED25519 or len(raw) != 33:
             raise InvalidInput(f"public key: {encoded[:80]!r} is no Ed25519 key; {remedy}")
         verifier = Verifier(check_name(name), raw[1:])
@@ -78,7 +82,7 @@ class Verifier:
 
         Raises BadNote.
         """
-        text, signatures = _split(note)
+        text, signatures = split_note(note)
         mine = [signature[4:] for name, signature in signatures if name == self.name and signature[:4] == self.id]
         if not mine:
             names = ", ".join(sorted({name for name, _ in signatures}))
@@ -93,25 +97,45 @@ class Verifier:
 
 
 class Signer:
-    """A named private key."""
+    """The private keys of one log: the one that signs now, and for an overlap the one before it.
 
-    def __init__(self, name: str, private: Ed25519PrivateKey) -> None:
-        self._private = private
-        self.verifier: Verifier = Verifier(check_name(name), private.public_key().public_bytes_raw())
+    `seal` is the secret that the log's seals are made with; without one it is derived from the key, as it is until a
+    log's key is rotated for the first time.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        private: Ed25519PrivateKey,
+        former: Ed25519PrivateKey | None = None,
+        seal: bytes | None = None,
+    ) -> None:
+        self._keys = [private] if former is None else [private, former]
+        self._seal = seal
+        self.verifier: Verifier = _public(check_name(name), private)
 
     def sign(self, text: str) -> bytes:
-        """The text, which must end in a newline, as a note signed by this key."""
-        signature = self._private.sign(text.encode())
-        line = f"{_DASH}{self.verifier.name} {b64encode(self.verifier.id + signature).decode()}\n"
-        return f"{text}\n{line}".encode()
+        """The text, which must end in a newline, as a note signed by these keys."""
+        return text.encode() + b"\n" + b"".join(self._line(key, text) for key in self._keys)
 
-    def derive(self, purpose: bytes) -> bytes:
-        """A secret of 32 bytes for another purpose, which reveals nothing of the key (HKDF, RFC 5869)."""
-        hkdf = HKDF(SHA256(), 32, salt=None, info=purpose + b"\n" + self.verifier.name.encode())
-        return hkdf.derive(self._private.private_bytes_raw())
+    def seal_secret(self) -> bytes:
+        """The secret of 32 bytes that the log's seals are made with. It reveals nothing of the key (RFC 5869)."""
+        if self._seal is not None:
+            return self._seal
+        hkdf = HKDF(SHA256(), 32, salt=None, info=b"audit seal\n" + self.verifier.name.encode())
+        return hkdf.derive(self._keys[0].private_bytes_raw())
+
+    def _line(self, key: Ed25519PrivateKey, text: str) -> bytes:
+        verifier = _public(self.verifier.name, key)
+        return signature_line(verifier.name, verifier.id + key.sign(text.encode()))
 
 
-def _split(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
+def signature_line(name: str, signature: bytes) -> bytes:
+    """The line of a note with this signature, which begins with the key's id."""
+    return f"{_DASH}{name} {b64encode(signature).decode()}\n".encode()
+
+
+def split_note(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
     """The text of a note, and the name and bytes of each signature, verified by nobody yet."""
     if len(note) > MAX_NOTE:
         raise BadNote(f"note: has {len(note)} bytes, {MAX_NOTE} are allowed")
@@ -141,3 +165,7 @@ def decode_base64(text: str) -> bytes | None:
     except (binascii.Error, ValueError):
         return None
     return found if b64encode(found).decode() == text else None
+
+
+def _public(name: str, key: Ed25519PrivateKey) -> Verifier:
+    return Verifier(name, key.public_key().public_bytes_raw())

@@ -12,15 +12,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from brain.audit.keys import load_key, load_or_make_key
+from brain.audit.handover import Keychain
+from brain.audit.keys import LogKeys, load_keys, load_or_make_keys
 from brain.audit.note import Signer, Verifier
 from brain.audit.projector import AuditProjector
-from brain.audit.repository import log_verifier, make_tables, read_identity
+from brain.audit.repository import log_keychain, make_tables, read_keychain
 from brain.audit.settings import AuditSettings
 from brain.audit.tables import entries, identity
 from brain.audit.tree import Tampered
 from brain.errors import Conflict, NotFound, Unavailable
-from brain.kit.database import reachable
+from brain.kit.database import reachable, reading
 
 if TYPE_CHECKING:
     from brain.settings import Settings
@@ -53,42 +54,43 @@ def open_projector(database: Engine, settings: AuditSettings, clock: Callable[[]
     """The projector of the database's log; where there is no log, one is begun, with a new key if there is none.
 
     Raises NotFound when the log's key is not here, InvalidInput when its file cannot be used, and what
-    `projector_with_key` raises.
+    `projector_with` raises.
     """
     make_tables(database)  # first: a database that does not answer must not leave a key without a log
     path = key_path(database, settings)
     with reachable(database):
-        begun = read_identity(database) is not None
-    key = load_key(path) if begun else load_or_make_key(path)
-    return projector_with_key(database, key, settings, clock, checkpoint_path(database, settings))
+        begun = _read_keychain(database) is not None
+    if not begun:
+        load_or_make_keys(path)
+    return projector_with(database, lambda: load_keys(path), path, settings, clock, checkpoint_path(database, settings))
 
 
-def projector_with_key(
+def projector_with(
     database: Engine,
-    key: Ed25519PrivateKey,
+    load: Callable[[], LogKeys],
+    path: Path,
     settings: AuditSettings,
-    clock: Callable[[], float] = time.time,
-    local_checkpoint: Path | None = None,
+    clock: Callable[[], float],
+    local_checkpoint: Path | None,
 ) -> AuditProjector:
-    """The projector of the database's log, with this key; where there is no log, one is begun.
+    """The projector of the database's log, with the keys that `load` gives; where there is no log, one is begun.
 
-    Raises Conflict when the log was begun with another key or name, Tampered when it has entries and no name, and
-    Unavailable when the database does not answer.
+    `path` is named in errors. Raises Conflict when the log has another key or name, Tampered when it has entries and no
+    name, and Unavailable when the database does not answer.
     """
     make_tables(database)
+    keys = load()
     with reachable(database):
-        verifier = read_identity(database) or _begin(database, key, settings.origin)
-    if verifier.key != key.public_key().public_bytes_raw():
+        chain = _read_keychain(database) or _begin(database, keys.keys[0], settings.origin)
+    if settings.origin and settings.origin != chain.name:
+        keys.signer(chain, path)
         raise Conflict(
-            f"audit key: the log {verifier.name} was begun with another key; copy the file of that key here, or name "
-            "it in the setting audit.key_file"
-        )
-    if settings.origin and settings.origin != verifier.name:
-        raise Conflict(
-            f"audit.origin: the log was begun as {verifier.name}, and its checkpoints keep that name; set audit.origin "
+            f"audit.origin: the log was begun as {chain.name}, and its checkpoints keep that name; set audit.origin "
             "to it, or remove the setting"
         )
-    return AuditProjector(Signer(verifier.name, key), clock, settings.checkpoints, local_checkpoint)
+    return AuditProjector(
+        chain, lambda newer: load().signer(newer, path), clock, settings.checkpoints, local_checkpoint
+    )
 
 
 def open_key(database: Engine, settings: AuditSettings) -> Signer | Verifier:
@@ -97,22 +99,20 @@ def open_key(database: Engine, settings: AuditSettings) -> Signer | Verifier:
     Raises NotFound without a log, Conflict when the key here is not the log's, InvalidInput when the key's file cannot
     be used, and Unavailable when the database does not answer.
     """
-    verifier, path = log_verifier(database), key_path(database, settings)
+    chain, path = log_keychain(database), key_path(database, settings)
     try:
-        private = load_key(path)
+        keys = load_keys(path)
     except (NotFound, Unavailable):
-        return verifier
-    signer = Signer(verifier.name, private)
-    if signer.verifier.key != verifier.key:
-        raise Conflict(
-            f"audit key: the database names another public key for {verifier.name} than the one in {path}. Either the "
-            "database was altered or replaced, or the file has the key of another log; if you have the right public "
-            "key, give it with --key"
-        )
-    return signer
+        return chain.current
+    return keys.signer(chain, path)
 
 
-def _begin(database: Engine, key: Ed25519PrivateKey, origin: str) -> Verifier:
+def _read_keychain(database: Engine) -> Keychain | None:
+    with reading(database).connect() as connection:
+        return read_keychain(connection)
+
+
+def _begin(database: Engine, key: Ed25519PrivateKey, origin: str) -> Keychain:
     verifier = Signer(origin or f"brain-audit/{secrets.token_hex(8)}", key).verifier
     try:
         with database.begin() as connection:
@@ -120,8 +120,8 @@ def _begin(database: Engine, key: Ed25519PrivateKey, origin: str) -> Verifier:
                 raise Tampered("the audit log has entries and no name")
             connection.execute(insert(identity), {"id": 1, "origin": verifier.name, "public_key": verifier.key})
     except IntegrityError:  # another process was quicker
-        found = read_identity(database)
+        found = _read_keychain(database)
         if found is None:
             raise
         return found
-    return verifier
+    return Keychain(verifier)

@@ -6,45 +6,59 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from brain.audit.checkpoint import Checkpoint
+from brain.audit.handover import Keychain
 from brain.audit.local_checkpoint import LocalCheckpoint
 from brain.audit.merkle import Frontier, leaf_hash
 from brain.audit.models import SearchFields, cause_of, fields_of
 from brain.audit.note import BadNote, Signer
-from brain.audit.repository import newest_checkpoint
+from brain.audit.repository import newest_checkpoint, read_keychain
 from brain.audit.seal import Sealing
-from brain.audit.tables import BLOCK, causes, checkpoints, entries, nodes, types
+from brain.audit.tables import BLOCK, causes, checkpoints, entries, handovers, nodes, types
 from brain.audit.tree import STEP, StoredTree, Tampered
+from brain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from brain.kit.sql import insert_missing
+from brain.logs import Log
 
 if TYPE_CHECKING:
     from brain.kit.projection import Item
+
+log: Log = Log("brain.audit")
 
 KEEP_CHECKPOINTS = 1000
 
 
 class AuditProjector:
-    """Appends to the log of one key.
+    """Appends to one log.
 
+    `find_signer` gives the private keys to those that the log has; it is asked again when the log's key was rotated.
     `clock` gives Unix seconds; an entry's `appended_at` never goes back, whatever the clock does. The file
     `local_checkpoint` has the last checkpoint outside the database.
     """
 
     def __init__(
         self,
-        signer: Signer,
+        keychain: Keychain,
+        find_signer: Callable[[Keychain], Signer],
         clock: Callable[[], float],
         keep_checkpoints: int = KEEP_CHECKPOINTS,
         local_checkpoint: Path | None = None,
     ) -> None:
-        self.signer = signer
-        self.sealing: Sealing = Sealing(signer.derive(b"audit seal"))
+        self._find_signer = find_signer
         self._clock = clock
         self._keep = keep_checkpoints
-        self._local = LocalCheckpoint(local_checkpoint, signer.verifier) if local_checkpoint is not None else None
+        self._local_path = local_checkpoint
         self._signed: tuple[bytes, Checkpoint] | None = None
+        self._use(keychain)
+        self.sealing: Sealing = Sealing(self.signer.seal_secret())
+
+    def _use(self, keychain: Keychain) -> None:
+        self.signer: Signer = self._find_signer(keychain)
+        self._keychain = keychain
+        path = self._local_path
+        self._local = LocalCheckpoint(path, keychain) if path is not None else None
 
     def apply(self, connection: Connection, items: Sequence[Item]) -> None:
         """Append the items in their order, and sign the tree that has them.
@@ -87,25 +101,37 @@ class AuditProjector:
 
     def _resume(self, connection: Connection) -> tuple[Frontier, bytes, float]:
         """The tree's edge, the last seal and the last time; checked against the last checkpoint."""
+        note = newest_checkpoint(connection, locked=True)  # before the hand-overs are counted: a rotation locks it, too
+        if connection.scalar(select(func.count()).select_from(handovers)) != len(self._keychain.handovers):
+            self._rotated(connection)
         last = connection.execute(
             select(entries.c.idx, entries.c.seal, entries.c.appended_at).order_by(entries.c.idx.desc()).limit(1)
         ).one_or_none()
         size = 0 if last is None else last.idx + 1
         tree = StoredTree(connection)
         frontier = tree.frontier(size)
-        signed = self._last_signed(connection)
+        signed = self._last_signed(note)
         if (signed.size, signed.root) != (size, frontier.root()):
             raise Tampered(f"the {size} entries are not those of the last checkpoint, which has {signed.size}")
         if self._local is not None:
             self._local.check(tree, size)
         return frontier, self.sealing.first if last is None else last.seal, 0.0 if last is None else last.appended_at
 
-    def _last_signed(self, connection: Connection) -> Checkpoint:
-        note = newest_checkpoint(connection)
+    def _rotated(self, connection: Connection) -> None:
+        """Go on with the log's new key. Raises Unavailable while it is not here: nothing is appended until then."""
+        keychain = read_keychain(connection)
+        try:
+            if keychain is not None:
+                self._use(keychain)
+        except (Conflict, InvalidInput, NotFound) as error:
+            raise Unavailable(f"the log's key was rotated: {error}") from error
+        log.info("the audit log goes on with a new key", key=str(self.signer.verifier))
+
+    def _last_signed(self, note: bytes | None) -> Checkpoint:
         if note is None:
             return Checkpoint(self.signer.verifier.name, 0, Frontier().root())
         try:
-            return Checkpoint.open(note, self.signer.verifier)
+            return self._keychain.open(note)
         except BadNote as error:
             raise Tampered(f"this log has not signed the last checkpoint: {error}") from error
 

@@ -11,9 +11,11 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Engine, select
 
 from brain.audit.checkpoint import Checkpoint
+from brain.audit.cosignature import Quorum
+from brain.audit.handover import Keychain
 from brain.audit.merkle import (
     SIZE,
     BadProof,
@@ -25,11 +27,21 @@ from brain.audit.merkle import (
 )
 from brain.audit.models import clip_field
 from brain.audit.note import Verifier
-from brain.audit.repository import log_verifier, require_checkpoint
+from brain.audit.repository import log_keychain, require_checkpoint, witnessed_checkpoint
 from brain.audit.tables import entries
 from brain.audit.tree import StoredTree, Tampered
 from brain.errors import NotFound
 from brain.kit.database import reading
+
+
+class HandedOver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One hand-over of the log's key, and the proof that the checkpoint continues the log that was handed over."""
+
+    note: Annotated[str, Meta(description="The signed note, with the witnesses' signatures.")]
+    hashes: Annotated[list[str], Meta(description="The consistency proof of RFC 6962.")]
+
+
+_HANDOVERS = "How the log went from key to key until the checkpoint; left out while it has its first key."
 
 
 class InclusionProof(
@@ -47,6 +59,7 @@ class InclusionProof(
     hashes: Annotated[list[str], Meta(description="The audit path of RFC 6962, from the leaf up.")]
     checkpoint: Annotated[str, Meta(description="The signed checkpoint whose tree the entry is in.")]
     event: Annotated[str | None, Meta(description="The exact bytes in base64; null once they are deleted.")]
+    handovers: Annotated[list[HandedOver] | msgspec.UnsetType, Meta(description=_HANDOVERS)] = msgspec.UNSET
 
 
 class ConsistencyProof(
@@ -63,6 +76,7 @@ class ConsistencyProof(
     hashes: list[str]
     old_checkpoint: str
     checkpoint: str
+    handovers: list[HandedOver] | msgspec.UnsetType = msgspec.UNSET
 
 
 Proof = InclusionProof | ConsistencyProof
@@ -80,6 +94,10 @@ class Proven(msgspec.Struct, frozen=True, kw_only=True):
     event: bytes | None = None
     old_size: int | None = None
     old_root: str | None = None
+    keys: int = 1
+    """How many keys of the log the proof leads through, the trusted one first."""
+    witnesses: dict[str, int] = {}
+    """When each witness signed the checkpoint, in Unix seconds."""
 
 
 def encode(proof: Proof) -> bytes:
@@ -87,38 +105,61 @@ def encode(proof: Proof) -> bytes:
     return msgspec.json.format(msgspec.json.encode(proof)) + b"\n"
 
 
-def check(data: bytes, key: Verifier) -> Proven:
-    """The claim of the proof file, once it is checked with the log's public key. Raises BadProof, BadNote."""
+def check(data: bytes, key: Verifier, quorum: Quorum | None = None) -> Proven:
+    """The claim of the proof file, once it is checked with a public key of the log, any that it ever had.
+
+    With a quorum so many witnesses must have signed the checkpoint, and each hand-over since that key. Raises BadProof,
+    BadNote.
+    """
     try:
         proof: Proof = _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadProof(f"proof: is not a proof file: {error}") from error
-    checkpoint = Checkpoint.open(proof.checkpoint.encode(errors="surrogatepass"), key)
+    quorum, note = quorum or Quorum(), _bytes(proof.checkpoint)
+    chain, given = _followed(proof, key)
+    checkpoint = chain.open(note)
     if proof.origin != checkpoint.origin:
         raise BadProof(f"origin: the checkpoint is of {checkpoint.origin}, not of {proof.origin}")
+    for handover in chain.handovers:
+        old = handover.checkpoint
+        verify_consistency(old.size, checkpoint.size, old.root, checkpoint.root, given[handover.note])
+        quorum.check(handover.note)
+    signed = dict(quorum.check(note))
     hashes = [_hash(text) for text in proof.hashes]
+    proven = Proven(
+        origin=proof.origin,
+        size=checkpoint.size,
+        root=checkpoint.root.hex(),
+        keys=1 + len(chain.handovers),
+        witnesses=signed,
+    )
     if isinstance(proof, ConsistencyProof):
-        old = Checkpoint.open(proof.old_checkpoint.encode(errors="surrogatepass"), key)
+        old = chain.open(_bytes(proof.old_checkpoint))
         verify_consistency(old.size, checkpoint.size, old.root, checkpoint.root, hashes)
-        return Proven(
-            origin=proof.origin,
-            size=checkpoint.size,
-            root=checkpoint.root.hex(),
-            old_size=old.size,
-            old_root=old.root.hex(),
-        )
+        return msgspec.structs.replace(proven, old_size=old.size, old_root=old.root.hex())
     event = _event(proof)
     verify_inclusion(proof.index, checkpoint.size, _hash(proof.leaf_hash), hashes, checkpoint.root)
-    return Proven(origin=proof.origin, size=checkpoint.size, root=checkpoint.root.hex(), index=proof.index, event=event)
+    return msgspec.structs.replace(proven, index=proof.index, event=event)
 
 
-def prove(database: Engine, event_id: str) -> InclusionProof:
+def _followed(proof: Proof, key: Verifier) -> tuple[Keychain, dict[bytes, list[bytes]]]:
+    """The keys that the proof leads through from the trusted one, and the consistency proof of each hand-over."""
+    listed = proof.handovers or []
+    given = {_bytes(handed.note): [_hash(text) for text in handed.hashes] for handed in listed}
+    return Keychain.follow(key, given), given
+
+
+def _bytes(note: str) -> bytes:
+    return note.encode(errors="surrogatepass")
+
+
+def prove(database: Engine, event_id: str, signatures: int = 0) -> InclusionProof:
     """The proof of the first entry with that event id, in the newest checkpoint's tree.
 
-    Raises NotFound when it is not logged, Tampered when the stored hashes do not lead to the
-    checkpoint's root.
+    That is the newest that so many witnesses signed; where none of those has the entry, the newest of all. Raises
+    NotFound when it is not logged, Tampered when the stored hashes do not lead to the checkpoint's root.
     """
-    key = log_verifier(database)
+    chain = log_keychain(database)
     with reading(database).connect() as connection:
         row: Any = connection.execute(
             select(entries.c.idx, entries.c.leaf_hash, entries.c.event_id, entries.c.payload)
@@ -130,10 +171,13 @@ def prove(database: Engine, event_id: str) -> InclusionProof:
             raise NotFound(
                 f"audit log: no entry has the event id {event_id!r}; check the id; a new event takes a moment"
             )
-        note, checkpoint = _newest(connection, key)
+        note = witnessed_checkpoint(connection, row.idx + 1, signatures) or require_checkpoint(connection)
+        checkpoint = chain.open(note)
         if row.idx >= checkpoint.size:
             raise Tampered(f"no checkpoint covers entry {row.idx}")
-        hashes = inclusion_proof(row.idx, checkpoint.size, StoredTree(connection).node)
+        tree = StoredTree(connection)
+        hashes = inclusion_proof(row.idx, checkpoint.size, tree.node)
+        handed = _handed(chain, checkpoint, tree)
     try:
         verify_inclusion(row.idx, checkpoint.size, row.leaf_hash, hashes, checkpoint.root)
         if row.payload is not None and leaf_hash(row.payload) != row.leaf_hash:
@@ -141,44 +185,59 @@ def prove(database: Engine, event_id: str) -> InclusionProof:
     except BadProof as error:
         raise Tampered(f"entry {row.idx} cannot be proven: {error}") from error
     return InclusionProof(
-        origin=key.name,
+        origin=chain.name,
         event_id=row.event_id,
         index=row.idx,
         leaf_hash=row.leaf_hash.hex(),
         hashes=[value.hex() for value in hashes],
         checkpoint=note.decode(),
         event=None if row.payload is None else b64encode(row.payload).decode(),
+        handovers=handed,
     )
 
 
-def prove_consistency(database: Engine, kept: bytes) -> ConsistencyProof:
+def prove_consistency(database: Engine, kept: bytes, signatures: int = 0) -> ConsistencyProof:
     """The proof that the log continues the kept checkpoint.
 
-    Raises BadNote when it is not of this log, InvalidInput for one of an empty log, Tampered when the log does not
-    continue it.
+    It leads to the newest checkpoint that so many witnesses signed, where one is not older than the kept one. Raises
+    BadNote when that is not of this log, InvalidInput for one of an empty log, Tampered when the log does not continue
+    it.
     """
-    key = log_verifier(database)
+    chain = log_keychain(database)
     with reading(database).connect() as connection:
-        old = Checkpoint.open(kept, key)
-        note, new = _newest(connection, key)
+        old = chain.open(kept)
+        note = witnessed_checkpoint(connection, old.size, signatures) or require_checkpoint(connection)
+        new = chain.open(note)
         if old.size > new.size:
             raise Tampered(f"the kept checkpoint is of {old.size} entries, the log has {new.size}")
-        hashes = consistency_proof(old.size, new.size, StoredTree(connection).node)
+        tree = StoredTree(connection)
+        hashes = consistency_proof(old.size, new.size, tree.node)
+        handed = _handed(chain, new, tree)
     try:
         verify_consistency(old.size, new.size, old.root, new.root, hashes)
     except BadProof as error:
         raise Tampered(f"the log does not continue the kept checkpoint of {old.size} entries: {error}") from error
     return ConsistencyProof(
-        origin=key.name,
+        origin=chain.name,
         hashes=[value.hex() for value in hashes],
         old_checkpoint=kept.decode(),
         checkpoint=note.decode(),
+        handovers=handed,
     )
 
 
-def _newest(connection: Connection, key: Verifier) -> tuple[bytes, Checkpoint]:
-    note = require_checkpoint(connection)
-    return note, Checkpoint.open(note, key)
+def _handed(chain: Keychain, checkpoint: Checkpoint, tree: StoredTree) -> list[HandedOver] | msgspec.UnsetType:
+    """The hand-overs until the checkpoint, each with the proof that the checkpoint continues it."""
+    size = checkpoint.size
+    found = [
+        HandedOver(
+            note=handover.note.decode(),
+            hashes=[value.hex() for value in consistency_proof(handover.checkpoint.size, size, tree.node)],
+        )
+        for handover in chain.handovers
+        if handover.checkpoint.size < size
+    ]
+    return found or msgspec.UNSET
 
 
 def _event(proof: InclusionProof) -> bytes | None:

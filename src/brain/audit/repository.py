@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
+from brain.audit.handover import Keychain
 from brain.audit.models import AuditEntry, clip_field
-from brain.audit.note import Verifier
-from brain.audit.tables import checkpoints, entries, identity, metadata
+from brain.audit.note import BadNote, Verifier
+from brain.audit.tables import checkpoints, entries, handovers, identity, metadata, witnessed
+from brain.audit.tree import Tampered
 from brain.errors import NotFound
 from brain.kit.database import create_tables, reachable, reading
 from brain.kit.sql import chunks
@@ -39,26 +41,45 @@ def make_tables(database: Engine) -> None:
     create_tables(database, metadata)
 
 
-def read_identity(database: Engine) -> Verifier | None:
-    """The name and public key that the database gives for its log; None when there is none."""
-    with reading(database).connect() as connection:
-        row = connection.execute(select(identity.c.origin, identity.c.public_key)).one_or_none()
-    return None if row is None else Verifier(row.origin, row.public_key)
+def read_keychain(connection: Connection) -> Keychain | None:
+    """The name and keys that the database gives for its log; None when there is none. Raises Tampered."""
+    row = connection.execute(select(identity.c.origin, identity.c.public_key)).one_or_none()
+    if row is None:
+        return None
+    try:
+        first = Verifier(row.origin, row.public_key)
+        chain = Keychain.follow(first, notes := handover_notes(connection))
+    except BadNote as error:
+        raise Tampered(f"a hand-over of its key was altered: {error}") from error
+    if len(chain.handovers) != len(notes):
+        raise Tampered("the hand-overs of its key do not follow each other")
+    return chain
 
 
-def log_verifier(database: Engine) -> Verifier:
-    """The log's name and public key as the database has them. Raises NotFound without a log, and Unavailable."""
+def handover_notes(connection: Connection) -> Sequence[bytes]:
+    """The hand-overs of the log's key, in order."""
+    return connection.scalars(select(handovers.c.note).order_by(handovers.c.number)).all()
+
+
+def log_keychain(database: Engine) -> Keychain:
+    """The log's name and keys as the database has them. Raises NotFound without a log, Tampered, and Unavailable."""
     make_tables(database)
-    with reachable(database):
-        found = read_identity(database)
+    with reachable(database), reading(database).connect() as connection:
+        found = read_keychain(connection)
     if found is None:
         raise NotFound("audit log: this database has none yet; run `brain serve` or `brain worker audit` to begin it")
     return found
 
 
-def newest_checkpoint(connection: Connection) -> bytes | None:
-    """The newest checkpoint as a signed note; None while nothing is logged."""
-    note: bytes | None = connection.scalar(select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1))
+def log_verifier(database: Engine) -> Verifier:
+    """The log's name and the public key that signs now. Raises what `log_keychain` does."""
+    return log_keychain(database).current
+
+
+def newest_checkpoint(connection: Connection, locked: bool = False) -> bytes | None:
+    """The newest checkpoint as a signed note; None while nothing is logged. `locked`: until the transaction ends."""
+    query = select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
+    note: bytes | None = connection.scalar(query.with_for_update() if locked else query)
     return note
 
 
@@ -67,6 +88,15 @@ def require_checkpoint(connection: Connection) -> bytes:
     note = newest_checkpoint(connection)
     if note is None:
         raise NotFound("audit log: it has no entries yet, so nothing is signed; publish an event, then try again")
+    return note
+
+
+def witnessed_checkpoint(connection: Connection, size: int, signatures: int) -> bytes | None:
+    """The newest checkpoint of at least this size that so many witnesses signed; None without one."""
+    wide, signed = witnessed.c.size >= size, witnessed.c.signatures >= max(1, signatures)
+    note: bytes | None = connection.scalar(
+        select(witnessed.c.note).where(wide, signed).order_by(witnessed.c.size.desc()).limit(1)
+    )
     return note
 
 

@@ -57,7 +57,13 @@ def _add_types(db: Connection) -> None:
     db.execute(insert(types).from_select(["type", "block"], found))
 
 
-metadata: MetaData = versioned("audit", _add_causes, _add_types)
+def _add_witnesses(db: Connection) -> None:
+    """Version 4: hand-overs of the log's key, and what witnesses signed."""
+    for table in (handovers, witnesses, witnessed):
+        table.create(db, checkfirst=True)
+
+
+metadata: MetaData = versioned("audit", _add_causes, _add_types, _add_witnesses)
 BLOCK = 256
 """Entries of one block."""
 _PAGE = 5000
@@ -72,7 +78,36 @@ identity: Table = Table(
     Column("origin", Text, nullable=False),
     Column("public_key", LargeBinary, nullable=False),
 )
-"""The log's name and key: one row, made with the log."""
+"""The log's name and first key: one row, made with the log."""
+
+handovers: Table = Table(
+    "audit_handovers",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("note", LargeBinary, nullable=False),
+)
+"""The hand-overs of the log from key to key, numbered from 0."""
+
+witnesses: Table = Table(
+    "audit_witnesses",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("size", _NUMBER, nullable=False),
+    Column("signed_at", Double),
+    Column("failures", BigInteger, nullable=False, default=0),
+    Column("failure", Text),
+)
+"""Each witness that was asked, by its public key: the size that it signed last and when (Unix seconds), how often it
+could not be asked or refused, and what it said last, null since it signed."""
+
+witnessed: Table = Table(
+    "audit_witnessed",
+    metadata,
+    Column("size", _NUMBER, primary_key=True, autoincrement=False),
+    Column("note", LargeBinary, nullable=False),
+    Column("signatures", Integer, nullable=False),
+)
+"""The newest checkpoints that witnesses signed, with their signatures and how many of them there are."""
 
 entries: Table = Table(
     "audit_entries",

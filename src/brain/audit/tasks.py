@@ -33,7 +33,11 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
     settings = context.table(AuditSettings)
     yield Component(
         Routes(("/audit",), "brain.audit.http:audit_router", (context.database, settings)),
-        (lambda: append(context, settings), lambda: delete_regularly(context, settings)),
+        (
+            lambda: append(context, settings),
+            lambda: delete_regularly(context, settings),
+            *((lambda: be_witnessed(context, settings),) if settings.witnesses else ()),
+        ),
     )
 
 
@@ -55,6 +59,22 @@ async def delete_regularly(
     while True:
         await _delete_old(context, sealing, settings.retention_days, clock)
         await asyncio.sleep(settings.prune_every)
+
+
+async def be_witnessed(context: PluginContext, settings: AuditSettings) -> None:
+    """Have the newest checkpoint signed by the witnesses, every `witness_every` seconds, until cancelled.
+
+    Appending waits for none of them.
+    """
+    from brain.audit.witnessing import have_signed
+
+    await _opened(context, settings)
+    while True:
+        try:
+            await have_signed(context.database, settings)
+        except OUTAGE as error:
+            log.warning("no witness asked, trying again later", error=str(error))
+        await asyncio.sleep(settings.witness_every)
 
 
 async def _opened(context: PluginContext, settings: AuditSettings) -> AuditProjector:

@@ -14,8 +14,10 @@ from sqlalchemy.exc import DBAPIError
 
 from brain.audit.checkpoint import Checkpoint
 from brain.audit.diagnosis import diagnose, sealed
+from brain.audit.handover import Keychain
 from brain.audit.merkle import Frontier, root_at
 from brain.audit.note import BadNote, Signer, Verifier
+from brain.audit.repository import read_keychain
 from brain.audit.seal import Sealing
 from brain.audit.tables import checkpoints, entries, nodes
 from brain.audit.tree import STEP, StoredTree, Tampered, stored_nodes
@@ -93,26 +95,39 @@ def verify(
     through; all of them, if the log does not continue it, to name the place. `local` is the last checkpoint that this
     machine signed. The log must continue it too; one of another log is ignored.
 
-    Raises BadNote when `kept` is not signed by the key, Unavailable when the database does not answer.
+    Raises BadNote when `kept` is not signed by the key or a hand-over was altered, Unavailable when the database does
+    not answer.
     """
-    verifier = key.verifier if isinstance(key, Signer) else key
-    trusted = Checkpoint.open(kept, verifier) if kept is not None else None
     try:
         with reading(database).connect() as connection:
+            chain = _keychain(connection, key.verifier if isinstance(key, Signer) else key)
+            connection.rollback()
+            trusted = chain.open(kept) if kept is not None else None
             if connection.dialect.name == "postgresql":  # as SQLite does anyway: one state for a whole transaction
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
-            walk = _Walk(connection, key, verifier, progress or _silent)
+            walk = _Walk(connection, key, chain, progress or _silent)
             return walk.run(trusted, local)
     except DBAPIError as error:
         raise Unavailable(f"audit log: the database does not answer: {error.orig}") from error
 
 
+def _keychain(connection: Connection, trusted: Verifier) -> Keychain:
+    """The keys that the trusted one vouches for: those that it followed, as it signed that itself, and its heirs."""
+    try:
+        chain = read_keychain(connection)
+    except Tampered as error:
+        raise BadNote(str(error)) from error
+    if chain is not None and trusted in (chain.first, *(handover.new for handover in chain.handovers)):
+        return chain
+    return Keychain(trusted)
+
+
 class _Walk:
-    def __init__(self, connection: Connection, key: Signer | Verifier, verifier: Verifier, progress: Progress) -> None:
+    def __init__(self, connection: Connection, key: Signer | Verifier, chain: Keychain, progress: Progress) -> None:
         self._started = perf_counter()
         self._connection = connection
-        self._key = verifier
-        self._sealing = Sealing(key.derive(b"audit seal")) if isinstance(key, Signer) else None
+        self._chain = chain
+        self._sealing = Sealing(key.seal_secret()) if isinstance(key, Signer) else None
         self._progress = progress
         self._size = 0
         self._deleted = 0
@@ -145,7 +160,7 @@ class _Walk:
         first = min(self._faults, default=None)
         return AuditReport(
             ok=first is None,
-            origin=self._key.name,
+            origin=self._chain.name,
             size=size,
             root=root,
             verified_from=start,
@@ -159,7 +174,7 @@ class _Walk:
 
     def _of_this_log(self, note: bytes | None) -> Checkpoint | None:
         try:
-            return Checkpoint.open(note, self._key) if note is not None else None
+            return self._chain.open(note) if note is not None else None
         except BadNote:
             return None
 
@@ -178,7 +193,7 @@ class _Walk:
         good: dict[int, set[bytes]] = {}
         for size, note in self._connection.execute(select(checkpoints.c.size, checkpoints.c.note)):
             try:
-                found = Checkpoint.open(note, self._key)
+                found = self._chain.open(note)
                 if found.size != size:
                     raise BadNote(f"checkpoint: is of {found.size} entries")
                 good[size] = {found.root}

@@ -37,6 +37,10 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """The id of the registered agent that it has proven to be."""
     keyid: str | None = None
     """The key of that agent, as its signature names it."""
+    chain: tuple[str, ...] = ()
+    """The agents that delegated to it, the first one first, and itself; empty where nobody did."""
+    delegated: frozenset[str] = frozenset()
+    """The agents that it may ask for by that."""
 
     def __hash__(self) -> int:
         """By kind and name."""
@@ -57,8 +61,12 @@ _ACTING: ContextVar[Principal | None] = ContextVar("brain_principal", default=No
 
 @contextmanager
 def acting(principal: Principal) -> Iterator[None]:
-    """Inside this block every new event carries the principal in its meta, as `principal`."""
-    meta = CURRENT.set({**CURRENT.get(), "principal": principal.shown()})
+    """Inside this block every new event carries the principal in its meta, as `principal`.
+
+    Where others delegated to it, also the first of them as `on_behalf_of`, and all of them as `delegation`.
+    """
+    delegated = {"on_behalf_of": principal.chain[0], "delegation": list(principal.chain)} if principal.chain else {}
+    meta = CURRENT.set({**CURRENT.get(), "principal": principal.shown(), **delegated})
     who = _ACTING.set(principal)
     try:
         yield

@@ -9,7 +9,7 @@ from brain.charter import current_principal
 from brain.errors import Forbidden
 
 IDENTITY = "identity"
-PROVED, ASSERTED = "proved", "asserted"
+PROVED, DELEGATED, ASSERTED = "proved", "delegated", "asserted"
 _IDS = (str, type(None))
 
 
@@ -21,9 +21,13 @@ def may_ask_for(agent_id: object) -> bool:
 
 def identity_of(agent_id: object) -> str:
     """What the server makes `environment.identity` of a context: `proved` where whoever acts has proven to be this
-    agent, by its own key; else `asserted`."""
+    agent, by its own key; `delegated` where that agent lets it ask in its place; else `asserted`."""
     who = current_principal()
-    return PROVED if who is not None and who.proves is not None and who.proves == agent_id else ASSERTED
+    if who is None or who.proves is None:
+        return ASSERTED
+    if who.proves == agent_id:
+        return PROVED
+    return DELEGATED if type(agent_id) is str and agent_id in who.delegated else ASSERTED
 
 
 def check_agent(context: Mapping[str, Any]) -> str:
@@ -38,7 +42,8 @@ def check_agent(context: Mapping[str, Any]) -> str:
         if not may_ask_for(agent_id):
             shown = "no agent" if agent_id is None else repr(agent_id)[:100]
             raise Forbidden(f"agent_id: this key may not ask for {shown}; use the agent's own")
-    return PROVED if named and all(identity_of(one) == PROVED for one in named) else ASSERTED
+    found = {identity_of(one) for one in named}
+    return found.pop() if len(found) == 1 else ASSERTED
 
 
 def identified(context: Mapping[str, Any], identity: str) -> dict[str, Any]:

@@ -19,6 +19,6 @@ def doer(by: T) -> T:
     who = current_principal()
     if who is None or not who.is_one:
         return by
-    if by and by != who.name:
+    if by and by != who.name and not who.chain:
         CURRENT.set({**CURRENT.get(), "on_behalf_of": by})  # until the request ends, as all of its meta
     return who.name

@@ -60,9 +60,13 @@ def metrics_router(
         return await for_reading(engine, _read_series, engine, filters, period, clock())
 
     @router.get("/summary", response_model=SummaryView, summary="The figures of a span of time")
-    async def summary(since: SinceQuery = None, until: UntilQuery = None) -> MetricsSummary:
+    async def summary(
+        since: SinceQuery = None,
+        until: UntilQuery = None,
+        top: Annotated[int, Query(ge=1, le=200, description="Most agents and actions.")] = TOP,
+    ) -> MetricsSummary:
         """Events, decisions, denial rates, times to detect and mitigate with the ages of what is open, health."""
-        return await for_reading(engine, _read_summary, engine, parse_range(since, until, None), clock())
+        return await for_reading(engine, _read_summary, engine, parse_range(since, until, None), clock(), top)
 
     _add_definitions(router, engine, clock)
     return router
@@ -110,6 +114,6 @@ def _read_series(engine: Engine, filters: SeriesFilters, period: TimeRange, now:
         return find_series(connection, (filters.name, filters.by), period, filters.top, now, filters.statistic)
 
 
-def _read_summary(engine: Engine, period: TimeRange, now: float) -> MetricsSummary:
+def _read_summary(engine: Engine, period: TimeRange, now: float, top: int) -> MetricsSummary:
     with reading_tables(engine) as connection:
-        return summarise_range(connection, period, now, TOP)
+        return summarise_range(connection, period, now, top)

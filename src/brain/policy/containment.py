@@ -12,6 +12,7 @@ from brain.errors import InvalidInput
 from brain.kit.idempotency import digest_of, other_content
 from brain.policy.models import CONTAINMENT, KILL_SWITCH, MAX_PRIORITY, TEMPORARY_TAGS, Condition, Rule
 from brain.policy.operators import Operator
+from brain.redaction import redacted_text
 
 MAX_TTL = 366 * 86_400.0
 _MAX_ID = 200
@@ -131,4 +132,4 @@ def _reason(reason: str) -> str:
         raise InvalidInput("reason: is empty; give the reason, which every denial shows")
     if (fault := limits.text_fault(reason, limits.TEXT)) is not None:
         raise InvalidInput(f"reason: {fault}")
-    return reason
+    return redacted_text(reason)

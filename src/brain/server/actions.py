@@ -20,6 +20,7 @@ _ROUTES: Mapping[str, tuple[str, ...]] = {
     ),
     "brain.metrics": ("GET /metrics",),
     "brain.read": (
+        "GET /api/access/agents",
         "GET /api/agents",
         "GET /api/alerts",
         "GET /api/alerts/{alert_id}",
@@ -28,6 +29,9 @@ _ROUTES: Mapping[str, tuple[str, ...]] = {
         "GET /api/audit/checkpoint",
         "GET /api/audit/entries",
         "GET /api/audit/proof/{event_id}",
+        "GET /api/audit/tlog/checkpoint",
+        "GET /api/audit/tlog/tile/entries/{path}",
+        "GET /api/audit/tlog/tile/{level}/{path}",
         "POST /api/audit/verify",
         "GET /api/connectors",
         "GET /api/connectors/{name}",
@@ -215,7 +219,6 @@ _ROUTES: Mapping[str, tuple[str, ...]] = {
         "POST /api/policy/versions/{version}/rollback",
     ),
     "brain.administer": (
-        "GET /api/access/agents",
         "POST /api/access/agents",
         "DELETE /api/access/agents/{agent_id}",
         "GET /api/access/sessions",

@@ -27,6 +27,7 @@ from brain.server.health import Endpoints
 from brain.server.idempotency import Idempotency
 from brain.server.known_agents import KnownAgents
 from brain.server.known_keys import KnownKeys
+from brain.server.known_tokens import KnownTokens
 from brain.server.live import Live
 from brain.server.page import mount_page
 from brain.server.paths import KnownParameters, Paths
@@ -59,8 +60,11 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     people = KnownPeople(store, access.oidc, access.urls)
     if people.is_on:
         require_extras("people by OpenID Connect", "connectors", "oidc")
+    tokens = KnownTokens(store, agents, access.issuers)
+    if tokens.is_on:
+        require_extras("tokens of other issuers", "connectors", "oidc")
     roles = Roles(access.rules)
-    if known.guarded or people.is_on:
+    if known.guarded or people.is_on or tokens.is_on:
         roles.check()
     live = Live(stream, settings.live_limit, access.followers)
     keys = RequestKeys(store)
@@ -88,7 +92,7 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     _add_own_routes(api, stream, live, components, endpoints)
     mount_page(app)
     signed = SignedRequests(agents, store, access.urls, settings.body_limit)
-    gate = partial(Gate, settings, stream, Senders(known, signed, people), roles)
+    gate = partial(Gate, settings, stream, Senders(known, signed, people, tokens), roles)
     _add_middleware(app, api, settings, gate, components, keys)
     return app
 

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from brain import limits
 from brain.json_text import json_fault
 from brain.kit.route_marks import RawBody
+from brain.redaction import redacted_body
 from brain.server.paths import Paths
 from brain.server.problems import problem
 
@@ -20,6 +21,11 @@ READ_SECONDS = 30.0
 DISCARDED = 16 << 20
 """How much of a body that is too large is read before the connection is closed, in bytes."""
 
+_RECORDS = frozenset({"brain.report", "brain.operate", "brain.contain", "brain.approve"})
+"""What the routes need whose bodies hold what people and agents wrote. Rules and contexts keep their values: they are
+what is decided by."""
+_ACTED_ON = ("/api/ros2/", "/api/hardware/", "/api/connectors/", "/api/missions", "/api/tasks/")
+"""What is done with these bodies needs their values; their events are redacted."""
 _HAVE_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -41,6 +47,8 @@ class BodyReader:
     """ASGI middleware: 413 for a body over the limit (counted while reading, whatever Content-Length says), 408 for one
     that does not arrive, 415 for one that is not declared as JSON, and 400 for one that is not JSON or nested too
     deeply. Numbers outside JSON, broken UTF-8, lone surrogates and repeated keys are refused, too.
+
+    Secrets in bodies that are kept are replaced here, before anything is made of them.
 
     A route that takes another body (`brain.kit.http.raw_body`) checks its form itself.
     """
@@ -76,7 +84,15 @@ class BodyReader:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
+        if raw is None and body and self._is_kept(scope["method"], scope["path"]):
+            body = redacted_body(body)
         await self._app(scope, replayed(body, receive), send)
+
+    def _is_kept(self, method: str, path: str) -> bool:
+        """Whether the body is a record, and nothing is decided, signed or done by its values: they may be replaced."""
+        if not path.startswith("/api/") or path.startswith(_ACTED_ON) or self._paths.is_signed(method, path):
+            return False
+        return self._paths.action(method, path) in _RECORDS
 
     async def _read(self, headers: Headers, receive: Receive, limit: int) -> bytes | None:
         """As `read_body`; nothing of a body that is declared too large and that its client waits to send."""

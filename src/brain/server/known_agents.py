@@ -6,9 +6,12 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from brain.access.agent_models import Agent
 from brain.access.agent_sessions import opened
 from brain.access.agents import COLLECTION, SECRETS, SESSIONS, loaded, read_agents
+from brain.access.delegation import DelegationFault, read_chain
 from brain.access.nonce_store import forget
 from brain.charter import Principal
 from brain.server.following import Following
@@ -70,6 +73,22 @@ class KnownAgents:
         if self.clock() >= session.end:
             return agent.principal("expired session", address), f"the session of {agent.id} is expired; sign a new one"
         return agent.principal(SESSION, address), None
+
+    def delegated(self, who: Principal, header: str) -> tuple[Principal, str | None]:
+        """The agent `who` with what others delegated to it by the links in the header, or why those do not count."""
+        if who.proves is None:
+            return who, "delegation: counts only for a registered agent that proves who it is"
+        try:
+            found = read_chain(header, who.proves, self._by_key.get, self.key, self.clock())
+        except DelegationFault as fault:
+            return who, str(fault)
+        agents = found.agents | {who.proves}
+        return msgspec.structs.replace(who, agents=agents, chain=found.chain, delegated=found.agents), None
+
+    def over(self, who: Principal) -> str | None:
+        """Why an agent that proved itself no longer counts; None while it does."""
+        agent = self._by_key.get(who.keyid or "")
+        return f"the agent {who.name} is retired" if agent is None or agent.retired_at is not None else None
 
     def bounded(self, who: Principal) -> Principal:
         """The principal; where the settings refuse asserted identities, without the agents that have keys."""

@@ -12,7 +12,7 @@ The rules, in the order they are applied to every request:
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import ip_address
 from math import ceil
 from typing import NamedTuple
@@ -32,6 +32,7 @@ from brain.errors import InvalidInput
 from brain.logs import Log
 from brain.server.costly import Costly
 from brain.server.known_keys import KnownKeys
+from brain.server.lasting import ended, lasts
 from brain.server.paths import Paths
 from brain.server.people import CALLBACK, LOGIN, KnownPeople
 from brain.server.problems import problem
@@ -116,9 +117,17 @@ class AccessControl:
         assert isinstance(found, Principal)
         if found.agents is not None:
             send = self._gate.watched(found, scope, send)
-        with acting(found):
+        if lasts(scope) and self._gate.senders.guarded:
+            over = partial(self._gate.over, found, scope)
+            async with ended(receive, over, scope["type"] == "websocket") as receive:
+                await self._pass_on(found, scope, receive, send)
+        else:
+            await self._pass_on(found, scope, receive, send)
+
+    async def _pass_on(self, who: Principal, scope: Scope, receive: Receive, send: Send) -> None:
+        with acting(who):
             if self._gate.costly.is_costly(scope["path"]):
-                async with self._gate.costly.turn(sender_name(found)):
+                async with self._gate.costly.turn(sender_name(who)):
                     await self._app(scope, receive, send)
             else:
                 await self._app(scope, receive, send)
@@ -171,6 +180,19 @@ class Gate:
         if (method not in _SAFE_METHODS or path.startswith("/api/")) and _from_elsewhere(headers, host):
             return problem(403, "Forbidden", "the request comes from a page of another origin")
         return None
+
+    async def over(self, who: Principal, scope: Scope) -> bool:
+        """Whether a sender that was let in would not be now: its key was revoked, its session is over.
+
+        That is noted as a refusal.
+        """
+        client, path = scope.get("client"), scope["path"]
+        action = self._paths.action(scope.get("method", "GET"), path)
+        fault = await self.senders.over(who, Headers(scope=scope), client[0] if client else None)
+        if fault is None:
+            return False
+        self.note(Refusal(Response(status_code=401), who, fault, action), scope)
+        return True
 
     def refused(self, refusal: Refusal, scope: Scope) -> Response:
         """The answer to a refused request, which is noted; beyond the limit of refusals it is only answered."""

@@ -1,14 +1,18 @@
-"""Who sends a request: by an agent's signature or session, by a key, or by a browser's session."""
+"""Who sends a request: by an agent's signature or session, by a key or token, or by a browser's session."""
 
 from __future__ import annotations
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
+from brain.access.agent_models import SIGNATURE
 from brain.access.agent_sessions import PREFIX as AGENT_SESSION
+from brain.access.delegation import HEADER as DELEGATION
 from brain.access.models import Key
+from brain.access.token_issuers import looks_like_token
 from brain.charter import Principal
 from brain.server.known_keys import KnownKeys
+from brain.server.known_tokens import TOKEN, KnownTokens
 from brain.server.people import KnownPeople
 from brain.server.sessions import Sessions
 from brain.server.signed_requests import Proof, SignedRequests
@@ -17,17 +21,18 @@ from brain.server.signed_requests import Proof, SignedRequests
 class Senders:
     """Knows the senders of one server."""
 
-    def __init__(self, keys: KnownKeys, signed: SignedRequests, people: KnownPeople) -> None:
+    def __init__(self, keys: KnownKeys, signed: SignedRequests, people: KnownPeople, tokens: KnownTokens) -> None:
         self.keys = keys
         self._people = people
+        self._tokens = tokens
         self._agents = signed.agents
         self._signed = signed
         self._sessions = Sessions(keys)
 
     @property
     def guarded(self) -> bool:
-        """Whether requests need a sender: there is a key, or was one, or a provider knows people."""
-        return self._people.is_on or self.keys.guarded
+        """Whether requests need a sender: there is a key, or was one, or a provider or issuer knows some."""
+        return self._people.is_on or self._tokens.is_on or self.keys.guarded
 
     async def prove(self, scope: Scope, receive: Receive) -> Proof:
         """What the signature of a request proves."""
@@ -41,9 +46,21 @@ class Senders:
         if proof is not None and proof.who is not None:
             if proof.fault is None:
                 self.keys.uses.note(f"agent {proof.who.name}")
-            return proof.who, proof.fault
-        who, fault = await self._bearer(headers, address)
-        return self._agents.bounded(who), fault if proof is None else proof.fault
+            who, fault = proof.who, proof.fault
+        else:
+            found, fault = await self._bearer(headers, address)
+            who = self._agents.bounded(found)
+            fault = fault if proof is None else proof.fault
+        links = headers.get(DELEGATION)
+        return (who, fault) if links is None or fault is not None else self._agents.delegated(who, links)
+
+    async def over(self, who: Principal, headers: Headers, address: str | None) -> str | None:
+        """Why a sender that was let in would not be now; None while it would. For answers that last."""
+        if who.how == SIGNATURE:
+            return self._agents.over(who)
+        if who.how == TOKEN:
+            return await self._tokens.over(who, headers.get("authorization", "").partition(" ")[2].strip())
+        return (await self.sender(headers, address, None))[1]
 
     async def _bearer(self, headers: Headers, address: str | None) -> tuple[Principal, str | None]:
         scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -55,6 +72,11 @@ class Senders:
             return agent or _nobody(address), fault
         if not self.guarded:
             return _nobody(address), None
+        if is_bearer and self._tokens.is_on and looks_like_token(token.strip()):
+            who, fault = await self._tokens.who(token.strip(), address)
+            if fault is None and who.proves is not None:
+                self.keys.uses.note(f"agent {who.name}")
+            return who, fault
         key: Key | None = None
         if is_bearer:
             how, missing = "key", "the key is not known"

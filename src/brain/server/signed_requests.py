@@ -63,7 +63,7 @@ class SignedRequests:
         try:
             signature = read_signature(headers)
             agent = await self.agents.find(signature.keyid)
-            if agent is None:
+            if agent is None or not agent.public_key:
                 return Proof(None, "the signature is of a key that no agent has", receive)
             check_time(signature, self.agents.clock())
             self._check(signature, agent, scope, headers)

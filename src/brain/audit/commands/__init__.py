@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from brain.audit.commands.keys import retire_key, rotate_key
 from brain.audit.commands.options import (
     AfterOption,
     AgentOption,
@@ -22,6 +23,7 @@ from brain.audit.commands.options import (
     by_log,
     opened,
     parse_key,
+    parse_witness,
     query_from,
     read_file,
     show_progress,
@@ -29,10 +31,13 @@ from brain.audit.commands.options import (
     writing,
 )
 from brain.audit.commands.retention import hold_app, prune, redact
+from brain.audit.commands.witness import witness as run_witness
+from brain.audit.commands.witness import witnesses as list_witnesses
 from brain.kit.cli.common import DatabaseOption, JsonOption, PatternOption, StreamOption, print_json, print_json_array
 
 if TYPE_CHECKING:
     from brain.audit.models import AuditEntry
+    from brain.audit.proofs import Proven
     from brain.audit.verify import AuditReport
     from brain.charter import Event
 
@@ -40,6 +45,10 @@ app: typer.Typer = typer.Typer(no_args_is_help=True)
 app.add_typer(hold_app, name="hold")
 app.command()(prune)
 app.command()(redact)
+app.command("rotate-key")(rotate_key)
+app.command("retire-key")(retire_key)
+app.command("witness")(run_witness)
+app.command("witnesses")(list_witnesses)
 
 FALSE_EXIT = 1
 """Exit code when the log was altered or a proof does not hold."""
@@ -84,8 +93,8 @@ def prove(
     """Write a proof that the event is in the log, which `verify-proof` checks without the log."""
     from brain.audit import proofs
 
-    with opened(stream, database) as (engine, _):
-        proof = proofs.prove(engine, event_id)
+    with opened(stream, database) as (engine, settings):
+        proof = proofs.prove(engine, event_id, settings.quorum)
     write_out(output, proofs.encode(proof))
 
 
@@ -100,27 +109,41 @@ def consistency(
     from brain.audit import proofs
 
     note = read_file(kept)
-    with opened(stream, database) as (engine, _):
-        proof = proofs.prove_consistency(engine, note)
+    with opened(stream, database) as (engine, settings):
+        proof = proofs.prove_consistency(engine, note, settings.quorum)
     write_out(output, proofs.encode(proof))
 
 
 @app.command("verify-proof")
 def verify_proof(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A proof file.")],
-    key: Annotated[str, typer.Option(metavar="PUBLIC", help="The log's public key, or a file that holds it.")],
+    key: Annotated[
+        str, typer.Option(metavar="PUBLIC", help="A public key that the log has or had, or a file with it.")
+    ],
+    witness: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--witness", "-w", metavar="PUBLIC", help="A witness's public key, or a file with it; repeatable."
+        ),
+    ] = None,
+    quorum: Annotated[
+        int | None, typer.Option("--quorum", "-k", metavar="K", help="How many of them must have signed; else all.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a proof with the public key alone: no database, no network. Exit code 1 if it does not hold."""
+    """Check a proof with public keys alone: no database, no network. Exit code 1 if it does not hold."""
     import msgspec
 
     from brain.audit import proofs
+    from brain.audit.cosignature import Quorum
     from brain.audit.merkle import BadProof
     from brain.audit.note import BadNote
 
     data, known = read_file(file), parse_key(key)
+    witnesses = tuple(parse_witness(text) for text in witness or ())
+    wanted = Quorum(witnesses, len(witnesses) if quorum is None else quorum)
     try:
-        proven = proofs.check(data, known)
+        proven = proofs.check(data, known, wanted)
     except (BadProof, BadNote) as error:
         typer.echo(f"the proof does not hold: {error}", err=True)
         raise typer.Exit(FALSE_EXIT) from None
@@ -133,6 +156,8 @@ def verify_proof(
         typer.echo(f"proven: entry {proven.index} of the log {proven.origin}, which had {proven.size} entries")
         typer.echo(f"  root: {proven.root}")
         _print_event(proven.event)
+    if not as_json:
+        _print_signatures(proven)
 
 
 @app.command()
@@ -262,6 +287,15 @@ def _print_entries(found: list[AuditEntry]) -> None:
 def _by(event: Event | None) -> str:
     who = event.meta.get("principal") if event is not None else None
     return str(who.get("name", "-")) if isinstance(who, dict) else "-"
+
+
+def _print_signatures(proven: Proven) -> None:
+    from brain.kit.cli.text import moment
+
+    if proven.keys > 1:
+        typer.echo(f"  the log's key was handed over {proven.keys - 1} times since the one given")
+    for name, at in sorted(proven.witnesses.items()):
+        typer.echo(f"  signed by the witness {name} at {moment(at)}")
 
 
 def _print_event(data: bytes | None) -> None:

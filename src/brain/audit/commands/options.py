@@ -14,6 +14,7 @@ import typer
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from brain.audit.cosignature import WitnessKey
     from brain.audit.note import Verifier
     from brain.audit.search import AuditQuery
     from brain.audit.settings import AuditSettings
@@ -117,8 +118,19 @@ def parse_key(text: str) -> Verifier:
     """The public key written out, or the one in the file of that name. Raises InvalidInput."""
     from brain.audit.note import Verifier
 
+    return Verifier.parse(_text_or_file(text))
+
+
+def parse_witness(text: str) -> WitnessKey:
+    """The public key of a witness written out, or the one in the file of that name. Raises InvalidInput."""
+    from brain.audit.cosignature import WitnessKey
+
+    return WitnessKey.parse(_text_or_file(text))
+
+
+def _text_or_file(text: str) -> str:
     path = Path(text)
-    return Verifier.parse(read_file(path).decode(errors="replace") if len(text) < 4096 and path.is_file() else text)
+    return read_file(path).decode(errors="replace") if len(text) < 4096 and path.is_file() else text
 
 
 def read_file(path: Path) -> bytes:

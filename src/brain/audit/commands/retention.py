@@ -49,7 +49,7 @@ def add(
             reason=reason,
             by=by or getpass.getuser(),
         )
-    _publish(settings, HOLD_ADDED, _payload(hold, hold.by))
+    publish_event(settings, HOLD_ADDED, _payload(hold, hold.by))
     if as_json:
         print_json(asdict(hold))
     else:
@@ -90,7 +90,7 @@ def remove(
     settings = load(stream, database)
     with opened_with(settings) as (engine, _):
         hold = remove_hold(engine, hold_id)
-    _publish(settings, HOLD_REMOVED, _payload(hold, by or getpass.getuser()))
+    publish_event(settings, HOLD_REMOVED, _payload(hold, by or getpass.getuser()))
     typer.echo(f"{hold.id} lifted")
 
 
@@ -120,7 +120,9 @@ def prune(
         now = _now(settings)
         count = prune_log(engine, open_projector(engine, audit).sealing, days, now, dry=dry_run)
     if count and not dry_run:
-        _publish(settings, PAYLOADS_DELETED, {"count": count, "older_than": now - days * DAY, "retention_days": days})
+        publish_event(
+            settings, PAYLOADS_DELETED, {"count": count, "older_than": now - days * DAY, "retention_days": days}
+        )
     if as_json:
         print_json({"deleted": 0 if dry_run else count, "old": count, "retention_days": days})
     else:
@@ -151,7 +153,7 @@ def redact(
     who = by or getpass.getuser()
     rows = [{"event_id": event_id, "index": index, "leaf_hash": leaf.hex()} for index, leaf in done]
     for row in rows:
-        _publish(settings, PAYLOAD_REDACTED, {**row, "reason": reason, "by": who})
+        publish_event(settings, PAYLOAD_REDACTED, {**row, "reason": reason, "by": who})
     if as_json:
         print_json_array(rows)
         return
@@ -182,7 +184,8 @@ def _payload(hold: Hold, by: str) -> dict[str, Any]:
     }
 
 
-def _publish(settings: Settings, event_type: EventType[Any], payload: dict[str, Any]) -> None:
+def publish_event(settings: Settings, event_type: EventType[Any], payload: dict[str, Any]) -> None:
+    """Publish an event of the log, journalled, before the command ends."""
     from brain.stream import EventStream
 
     async def publish() -> None:

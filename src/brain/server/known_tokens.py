@@ -1,0 +1,128 @@
+"""Senders whose bearer another issuer gave: registered agents, and services by the role that the settings give them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from brain.access.agent_models import Agent, token_id
+from brain.access.models import Role
+from brain.access.nonce_store import remember
+from brain.access.settings import IssuerSettings
+from brain.access.token_issuers import TokenFault, TokenIssuers, Verified
+from brain.charter import Principal
+from brain.errors import Conflict, Unavailable
+from brain.logs import Log
+from brain.server.known_agents import KnownAgents
+from brain.store import Store
+
+log: Log = Log("brain.server.tokens")
+
+TOKEN = "token"
+"""How a principal is proven by a token of another issuer."""
+KEPT_SECONDS = 60.0
+"""How long a token that was verified is not verified again."""
+_KEPT = 10_000
+
+
+class _Kept(NamedTuple):
+    verified: Verified
+    until: float
+
+
+class KnownTokens:
+    """The issuers of one server. `clock` gives Unix seconds."""
+
+    def __init__(
+        self,
+        store: Store,
+        agents: KnownAgents,
+        issuers: Sequence[IssuerSettings],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._agents = agents
+        self._issuers = TokenIssuers(issuers, clock)
+        self._clock = clock
+        self._kept: dict[bytes, _Kept] = {}
+        self.is_on: bool = bool(issuers)
+
+    async def who(self, token: str, address: str | None) -> tuple[Principal, str | None]:
+        """Who sends the token, and why that one is not let in; None when it is."""
+        nobody = Principal(name="anonymous", how="none", address=address)
+        try:
+            verified = await self._verified(token)
+        except TokenFault as error:
+            return nobody, str(error)
+        except Unavailable as error:
+            log.warning("a token cannot be verified", error=str(error))
+            return nobody, "the token cannot be verified now: its issuer does not answer"
+        agent = await self._agents.find(token_id(verified.issuer.issuer, verified.subject))
+        who, fault = self._known(verified, agent, address)
+        if fault is None and verified.issuer.once:
+            fault = await self._used(verified)
+        return who, fault
+
+    async def over(self, who: Principal, token: str) -> str | None:
+        """Why a token that let `who` in no longer counts; None while it does, also while its issuer is away."""
+        if who.proves is not None and (fault := self._agents.over(who)) is not None:
+            return fault
+        try:
+            verified = await self._verified(token)
+        except TokenFault as error:
+            return str(error)
+        except Unavailable:
+            return None
+        return "the token is expired" if self._clock() >= verified.end else None
+
+    async def _verified(self, token: str) -> Verified:
+        digest, now = sha256(token.encode()).digest(), self._clock()
+        kept = self._kept.get(digest)
+        if kept is not None and now < kept.until:
+            return kept.verified
+        verified = await self._issuers.verify(token)
+        if len(self._kept) >= _KEPT:
+            self._kept.clear()
+        self._kept[digest] = _Kept(verified, min(verified.end, now + KEPT_SECONDS))
+        return verified
+
+    def _known(self, verified: Verified, agent: Agent | None, address: str | None) -> tuple[Principal, str | None]:
+        if agent is not None and agent.retired_at is not None:
+            return agent.principal("retired agent", address), f"the agent {agent.id} is retired"
+        if agent is not None:
+            return agent.principal(TOKEN, address), None
+        role, name = _role(verified), _name(verified)
+        if role is None:
+            return (
+                Principal(name=name, how="token without a role", address=address),
+                f"{name} is no registered agent, and has no role here",
+            )
+        return Principal(name=name, kind="service", how=TOKEN, address=address, role=role), None
+
+    async def _used(self, verified: Verified) -> str | None:
+        """Why the token does not count once more; it counts once on all servers of the store."""
+        assert verified.id is not None, "tokens without one are refused"
+        place = token_id(verified.issuer.issuer, verified.id)
+        try:
+            await asyncio.to_thread(remember, self._store, place, verified.id, int(verified.end))
+        except Conflict:
+            return "the token was sent before: its jti was seen"
+        return None
+
+
+def _role(verified: Verified) -> Role | None:
+    settings = verified.issuer
+    claimed = verified.claims.get(settings.roles_claim)
+    held = claimed.split() if isinstance(claimed, str) else claimed if isinstance(claimed, list) else []
+    return next((role for name, role in settings.roles.items() if name in held), settings.default_role)
+
+
+def _name(verified: Verified) -> str:
+    """The name of a service: no key can have it, nor a service of another issuer."""
+    if verified.issuer.trust_domain is not None:
+        return verified.subject
+    return f"{urlsplit(verified.issuer.issuer).netloc}/{verified.subject}"
