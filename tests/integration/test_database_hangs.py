@@ -19,6 +19,7 @@ from brain.kit.database_threads import for_reading
 from brain.kit.positions import METADATA, POSITIONS
 from brain.settings import Settings
 from support.postgres_server import PostgresServer
+from support.retrying import until_committed
 from support.server import running_server
 from support.waiting import until, wait_until
 
@@ -81,7 +82,7 @@ def test_a_transaction_that_stands_still_gives_its_locks_back_within_5_seconds(p
     with frozen.connect() as standing:
         standing.execute(POSITIONS.update().values(position="2"))
         began = time.monotonic()
-        wait_until(lambda: moves(awake))  # a second time, where it gave up just before the other one lost its locks
+        move(awake)  # a second time, where it gave up just before the other one lost its locks
         assert time.monotonic() - began < 5
         with pytest.raises(OUTAGE):  # it wakes
             standing.commit()
@@ -110,7 +111,7 @@ def test_a_node_frozen_in_the_middle_of_a_pipeline_gives_its_locks_back_within_5
         frozen.pgconn.flush()
         wait_until(lambda: holds_lock(postgres))
         began = time.monotonic()
-        wait_until(lambda: moves(awake))
+        move(awake)
         took = time.monotonic() - began
     assert took < 5
     with reading(awake).begin() as db:
@@ -118,14 +119,14 @@ def test_a_node_frozen_in_the_middle_of_a_pipeline_gives_its_locks_back_within_5
     awake.dispose()
 
 
-def moves(engine: sa.Engine) -> bool:
-    """Move the position to 3, as a node that tries again when it cannot; whether it could."""
-    try:
+def move(engine: sa.Engine) -> None:
+    """Move the position to 3, as a node that tries again when it cannot."""
+
+    def moved() -> None:
         with engine.begin() as db:
             db.execute(POSITIONS.update().values(position="3"))
-    except OUTAGE:
-        return False
-    return True
+
+    until_committed(moved)
 
 
 def holds_lock(postgres: PostgresServer) -> bool:
