@@ -59,7 +59,7 @@ def test_the_tour(tmp_path: Path, environment: dict[str, str]) -> None:
 
 
 def run_forked(command: str, folder: Path, environment: dict[str, str], says_code: bool) -> str:
-    """What a command of `brain` prints, forked from a process that has imported everything; with its code if it fails."""
+    """What a command of `brain` prints, forked where everything is imported; with its code if it fails."""
     printed = folder.parent / "printed"
     process = start(folder, shlex.split(command)[1:], printed, printed, environment)
     process.join(180)
