@@ -175,7 +175,7 @@ async def test_the_outbox_of_the_version_before_is_taken_over(
     with engine.begin() as db:
         db.execute(sa.update(rows).values(consumer="soc"))
         last = sa.select(sa.func.max(rows.c.id)).where(rows.c.state == "waiting").scalar_subquery()
-        claim = {"claimed_by": "a process of the version before", "claimed_until": time.time() + 3}
+        claim = {"claimed_by": "a process of the version before", "claimed_until": time.time() + 1.5}
         db.execute(sa.update(rows).where(rows.c.id == last).values(**claim))
     stand_ins.recover()
     async with running(tmp_path, stand_ins, url, notifiers={"chat": there, "hook": hook}, **quick) as alerting:

@@ -74,6 +74,9 @@ def test_the_page_is_followed_from_its_settings_to_a_stop(tmp_path: Path) -> Non
         assert 'brain_hardware_commands_refused_total{code="no_lease"} 1.0' in metrics
         # a mock is in the server alone: the command records the stop, and the server stops it
         ran(tmp_path, "hardware", "stop", "--by", "ann", "--reason", "a person in the hall", code=1)
+        events = f"$ curl {server.url}/api/events?pattern=hardware.emergency_stop&newest_first=true"
+        told = request(events, server.url)["events"][0]
+        assert told["event"]["payload"]["reason"] == "a person in the hall", "on the stream when the command has ended"
         assert "ann: a person in the hall" in ran(tmp_path, "hardware", "robots")
         assert ran(tmp_path, "hardware", "clear", "rover", "--by", "ann", "--reason", "over") == "cleared: rover\n"
     found = json.loads(ran(tmp_path, "hardware", "devices", "--json"))

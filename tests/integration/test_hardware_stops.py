@@ -19,7 +19,8 @@ import pytest
 
 from brain.errors import Conflict, Unavailable
 from brain.hardware.http_driver import HttpDriver
-from brain.hardware.models import CommandResult, Movement, RobotCommand, StopReason
+from brain.hardware.models import CONSUMER, CommandResult, Movement, RobotCommand, StopReason
+from brain.kit.outbox import ship_waiting
 from support.robots import DRIVERS, FORWARD, Fleet, fleet, robots
 from support.server import ServeProcess
 from support.waiting import until
@@ -267,6 +268,7 @@ async def test_a_stop_that_another_process_recorded_holds_here_too(tmp_path: Pat
             other.service._serving = False  # as `brain hardware stop` opens it: a mock is in the server alone
             report = await other.service.stop(None, "ann", "from the shell")
             assert (report.robots[0].reached, report.recorded) == (False, True)
+            await ship_waiting(other.context.database, CONSUMER, other.context.stream)
             await until(lambda: here.stops() == ["emergency"])
             with pytest.raises(Conflict, match="an emergency stop holds"):
                 await here.service.command("rover", "driver-1", token, FORWARD)

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from support.server import ServeProcess
 
-EXAMPLES, EVERY, EVERY_WRONG = (150, 1, 1) if os.environ.get("HYPOTHESIS_PROFILE") == "long" else (2, 2, 8)
+EXAMPLES, EVERY, EVERY_WRONG = (150, 1, 1) if os.environ.get("HYPOTHESIS_PROFILE") == "long" else (2, 4, 8)
 """Requests to an operation; one operation of so many gets right ones, one of so many wrong ones: test_field_bounds.py
 sends each of them right and wrong values of every field, and holds the answers to the document too."""
 LIVE = "/api/events/live"

@@ -296,6 +296,16 @@ async def test_a_claim_of_a_killed_process_is_taken_over_when_its_lease_ends(dat
     assert row.sent_at >= row.created_at + 0.2
 
 
+async def test_what_falls_due_after_the_others_of_its_channel_waits_for_no_poll(database: Engine) -> None:
+    add(database, ("c", "k1", "now"))
+    add(database, ("c", "k2", "later"), due_at=time.time() + 0.3)
+    service = Service()
+    options = replace(QUICK, poll=3600)
+    async with running(Dispatcher(database, "alerting", service.deliver, options=options)):
+        await until(all_sent(database))
+    assert service.got == ["now", "later"]
+
+
 async def test_a_failing_hook_rolls_the_sent_mark_back(database: Engine) -> None:
     add(database, ("c", "k", "r"))
     service = Service()

@@ -16,7 +16,8 @@ from support.command import start
 DOCS = Path(__file__).parents[2] / "docs"
 TOUR = "\n".join((DOCS / name).read_text() for name in ("policy.md", "guards.md"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
-NEEDS_A_SHELL = re.compile(r"[|;&$<>`]")
+LINE = re.compile(r"(?:(?P<before>.*); )?(?P<brain>brain [^|;&$<>`]*?)(?P<code> \|\| echo \"exit code \$\?\")?")
+"""A line that needs no shell for `brain`: it may come after something else, and have its exit code printed."""
 
 
 @pytest.fixture
@@ -46,20 +47,25 @@ def test_the_tour(tmp_path: Path, environment: dict[str, str]) -> None:
             assert re.search(r"^DENY: ", done, re.M), done
         elif kind == "console":
             for command, expected in steps(text):
-                forked = command.startswith("brain ") and not NEEDS_A_SHELL.search(command)
-                printed = (run_forked if forked else run_in_shell)(command, folder, environment)
+                line = LINE.fullmatch(command)
+                if line is None:
+                    printed = run_in_shell(command, folder, environment)
+                else:
+                    before = run_in_shell(line["before"], folder, environment) if line["before"] else ""
+                    printed = before + run_forked(line["brain"], folder, environment, line["code"] is not None)
                 assert as_pattern(expected).fullmatch(trimmed(printed)), f"$ {command}\n{printed}\n---\n{expected}"
                 commands += 1
     assert commands > 25
 
 
-def run_forked(command: str, folder: Path, environment: dict[str, str]) -> str:
-    """What a command of `brain` prints, in a process that has imported everything already."""
+def run_forked(command: str, folder: Path, environment: dict[str, str], says_code: bool) -> str:
+    """What a command of `brain` prints, forked where everything is imported; with its code if it fails."""
     printed = folder.parent / "printed"
     process = start(folder, shlex.split(command)[1:], printed, printed, environment)
     process.join(180)
     assert process.exitcode is not None, f"$ {command} does not end"
-    return printed.read_text("utf-8")
+    code = f"exit code {process.exitcode}\n" if says_code and process.exitcode else ""
+    return printed.read_text("utf-8") + code
 
 
 def run_in_shell(command: str, folder: Path, environment: dict[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +12,15 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 @cache
 def trees() -> dict[str, ast.Module]:
-    """The tree of every module, by its path below `src`."""
-    return {
+    """The tree of every module, by its path below `src`.
+
+    A million objects that stay: the garbage collector, which would double the time of parsing and take half a second
+    whenever it looks through all of them, is spared them.
+    """
+    gc.disable()
+    found = {
         path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text("utf-8")) for path in sorted(SOURCE.rglob("*.py"))
     }
+    gc.freeze()
+    gc.enable()
+    return found

@@ -9,6 +9,8 @@ import sqlalchemy as sa
 
 from brain.kit import outbox, positions
 from brain.kit.database import create_tables, reading
+from brain.kit.outbox.news import note_written
+from brain.kit.outbox.table import messages_topic
 from brain.kit.schema import add_column, versioned
 
 
@@ -174,7 +176,8 @@ _FORMER_CONSUMER = "soc"
 def make_tables(database: sa.Engine) -> None:
     """Make the tables that are missing, and take over the outbox rows of the version before. Blocks.
 
-    A row keeps its id, its key and the claim of a process that is sending it, so that it is sent once.
+    A row keeps its id, its key and the claim of a process that is sending it, so that it is sent once. Who sends here
+    is woken, since it may have looked before.
     """
     for metadata in (METADATA, outbox.metadata, positions.METADATA):
         create_tables(database, metadata)
@@ -184,6 +187,7 @@ def make_tables(database: sa.Engine) -> None:
             return
     with database.begin() as db:
         db.execute(sa.update(outbox.outbox).where(former).values(consumer=CONSUMER))
+        note_written(db, messages_topic(CONSUMER))
 
 
 def lock_tables(db: sa.Connection) -> None:

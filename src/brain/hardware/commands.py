@@ -122,7 +122,9 @@ def stop(
     for one in () if as_json else report.robots:
         words = f"stopped within {one.seconds * 1000:.0f} ms" if one.reached else "did not answer here"
         typer.echo(f"{one.robot}: {words}; it takes no command until `brain hardware clear {one.robot}`")
-    if not report.recorded:
+    if report.recorded:
+        run(_announce(stream, database))
+    else:
         typer.echo("the database does not answer: a server may go on until it has the stop; stop it too", err=True)
     if not report.recorded or not all(one.reached for one in report.robots):
         typer.echo("a server that runs is asked to stop what was not reached, and tries on and on", err=True)
@@ -195,6 +197,24 @@ def _with_service(
                 return await method(service)
 
     return run(work())
+
+
+async def _announce(stream: str | None, database: str | None) -> None:
+    """Take the recorded stop to the stream: a server follows it, and looks seldom for what others recorded."""
+    from brain import EventStream
+    from brain.errors import Unavailable
+    from brain.hardware.models import CONSUMER
+    from brain.kit.context import database_context
+    from brain.kit.outbox import ship_waiting
+    from brain.settings import load_settings
+
+    settings = load_settings(stream=stream, database=database)
+    with database_context(settings) as context:
+        try:
+            async with EventStream.open(settings.stream) as opened:
+                await ship_waiting(context.database, CONSUMER, opened)
+        except Unavailable as error:
+            typer.echo(f"the stream is away: a server that runs stops what was not reached later: {error}", err=True)
 
 
 @asynccontextmanager

@@ -840,7 +840,7 @@ class EventStream(OutboxStream):
 
     def _watch(self) -> None:
         """Start the thread that notices what other processes store; nobody else stores in this very memory."""
-        if self._watcher is None and self._shipper is not None:
+        if self._watcher is None and not self.url.startswith("memory:"):
             self._watcher = threading.Thread(target=self._watch_backend, name="brain-watcher", daemon=True)
             self._watcher.start()
 

@@ -108,7 +108,7 @@ def _stream_url(given: str | None) -> str:
 
 
 @asynccontextmanager
-async def _reading(url: str) -> AsyncIterator[EventStream]:
+async def reading_stream(url: str) -> AsyncIterator[EventStream]:
     """The stream without a journal, since nothing is published. Raises InvalidInput when there is no such file."""
     from brain.store.ours import check_exists
     from brain.stream.backends import open_backend
@@ -124,7 +124,7 @@ async def _reading(url: str) -> AsyncIterator[EventStream]:
 
 async def _tail(url: str, patterns: list[str], after: str | None, limit: int | None, as_json: bool) -> None:
     seen = 0
-    async with _reading(url) as stream, aclosing(stream.subscribe(patterns, after=after)) as events:
+    async with reading_stream(url) as stream, aclosing(stream.subscribe(patterns, after=after)) as events:
         async for event in events:
             _put(event.encode().decode() if as_json else _line(event))
             sys.stdout.flush()
@@ -136,7 +136,7 @@ async def _tail(url: str, patterns: list[str], after: str | None, limit: int | N
 async def _replay(url: str, wanted: Mapping[str, Any], limit: int | None, as_json: bool) -> None:
     """Print the events that `EventStream.replay` gives for these arguments."""
     seen = 0
-    async with _reading(url) as stream, aclosing(stream.replay(**wanted)) as events:
+    async with reading_stream(url) as stream, aclosing(stream.replay(**wanted)) as events:
         async for event in events:
             if as_json:
                 sys.stdout.write("[" if seen == 0 else ",\n ")

@@ -199,6 +199,7 @@ class Dispatcher:
     async def _work(self, channel: _Channel) -> None:
         this = asyncio.current_task()
         assert this is not None
+        has_sent = False
         while not self._stopping:
             channel.has_rows.clear()  # before looking, so that a row put meanwhile wakes it again
             token = uuid.uuid4().hex
@@ -208,11 +209,15 @@ class Dispatcher:
                     asked = time.monotonic()
                     row = await self._claim(channel, token)
                 if row is None:
+                    if has_sent:  # the last look saw the rows that were due, and none that falls due after them
+                        self._wake.set()
+                    has_sent = False
                     await channel.has_rows.wait()
                     continue
                 if (left := self._options.lease - (time.monotonic() - asked)) <= 0:
                     self.counts[row.channel, "lost"] += 1
                     continue  # this process stood still, and another one may send the row
+                has_sent = True
                 self._sending.add(this)
                 await self._send(channel, row, token, min(left, self._options.timeout))
             except SQLAlchemyError as error:
