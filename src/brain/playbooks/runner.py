@@ -18,7 +18,8 @@ from brain.kit.database_threads import for_tasks
 from brain.kit.leases import LeaseLost
 from brain.kit.protocols import EffectDecision, EffectGuard, PolicyMeasures
 from brain.logs import Log
-from brain.playbooks.commands_run import StepFailed, run_command
+from brain.playbooks.agents import has_acted
+from brain.playbooks.commands_run import NothingToDo, StepFailed, run_command
 from brain.playbooks.conditions import filled
 from brain.playbooks.models import Callback, RunState, Step, StepState, agent_of
 from brain.playbooks.records import Begun, Run, RunRecords
@@ -54,13 +55,17 @@ class Runner:
     ) -> None:
         self.outages: int = 0
         self._database: sa.Engine = context.database
+        self._stream = context.stream
         self._settings = context.table(PlaybookSettings)
         self._records = records
         self._news = news
         self._guard = context.find(EffectGuard)
-        self._effects = Effects(context.find(PolicyMeasures), callbacks)
+        self._effects = Effects(context.find(PolicyMeasures), callbacks, self._has_acted)
         self._holder = f"{socket.gethostname()[:80]} {os.getpid()} {uuid.uuid4().hex[:8]}"
         self._working: dict[str, asyncio.Task[None]] = {}
+
+    async def _has_acted(self, agent: str) -> bool:
+        return await self._stream.call(has_acted, self._stream.backend, agent)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -271,6 +276,9 @@ class Runner:
         await for_tasks(self._database, self._records.start_step, run, attempt, rule_id)
         try:
             done = await perform(step, Doing(step, options, run, self._effects))
+        except NothingToDo as error:
+            await self._end(run, StepState.SKIPPED, str(error))
+            return True
         except Exception as error:  # noqa: BLE001  (a step may raise anything; recorded and published)
             log.error("a step of a playbook failed", run=run.id, step=run.step + 1, kind=step.kind, error=str(error))
             return await self._failed(run, StepState.FAILED, f"{type(error).__name__}: {error}")

@@ -13,7 +13,7 @@ from typing import Any
 from brain.charter import correlation
 from brain.errors import InvalidInput
 from brain.kit.protocols import CALL_FIELDS, PolicyMeasures
-from brain.playbooks.commands_run import StepFailed, run_command
+from brain.playbooks.commands_run import NothingToDo, StepFailed, run_command
 from brain.playbooks.models import AGENT_PREFIX, Callback, Step
 from brain.playbooks.records import Run
 from brain.playbooks.systemd import restart_unit, restarted_since
@@ -28,6 +28,8 @@ class Effects:
 
     measures: PolicyMeasures | None
     callbacks: Mapping[str, Callback]
+    has_acted: Callable[[str], Awaitable[bool]]
+    """Whether recorded events know an agent of this id."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,9 @@ async def _contain(doing: Doing) -> str:
     options = doing.options
     seconds = float(options.get("seconds", 900))
     agent = str(options["agent"])
+    named = doing.run.event.get("payload", {}).get("agent_id") == agent
+    if not named and not await doing.effects.has_acted(agent):
+        raise NothingToDo(f"nobody is contained: no recorded event says what an agent {agent} did")
     return await doing.measures.contain(agent, ttl=seconds, reason=doing.reason, by=doing.by, key=doing.run.key)
 
 
