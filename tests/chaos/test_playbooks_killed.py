@@ -36,7 +36,8 @@ def started(folder: Path, database: str, wanted: int) -> tuple[BaseProcess, Conn
 async def publish(folder: Path, numbers: range) -> None:
     async with EventStream.open(f"sqlite:///{folder}/brain.db", journal=folder / "journal") as stream:
         for number in numbers:
-            await stream.publish(Event(type="test.failed", source="test_service", payload={"number": number}))
+            payload = {"number": number, "agent_id": f"agent-{number}"}
+            await stream.publish(Event(type="test.failed", source="test_service", payload=payload))
 
 
 async def kill_at_random(folder: Path, database: str, kills: int) -> int:

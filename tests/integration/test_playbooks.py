@@ -105,6 +105,7 @@ async def test_an_escalated_threat_contains_its_agent_until_it_is_mitigated(tmp_
     async with playing(tmp_path) as here:
         threats = ThreatService(here.stream, here.context.store)
         here.engine.add_rule(Rule(id="all", name="All", effect="ALLOW"))
+        here.engine.evaluate({"agent_id": "rogue", "action": "read"})
         with correlation("story-rogue"):
             threat = await threats.create_threat("policy_denials", "rogue", Severity.HIGH, "5 denials")
             await threats.update_threat_status(threat.id, "ESCALATED")
@@ -127,9 +128,39 @@ async def test_an_escalated_threat_contains_its_agent_until_it_is_mitigated(tmp_
         } <= {*story}
 
 
+async def test_a_threat_that_is_over_is_released_once(tmp_path: Path) -> None:
+    async with playing(tmp_path) as here:
+        threats = ThreatService(here.stream, here.context.store)
+        here.engine.evaluate({"agent_id": "rogue", "action": "read"})
+        threat = await threats.create_threat("policy_denials", "rogue", Severity.CRITICAL, "100 denials")
+        for status in ("MITIGATED", "RESOLVED"):
+            await threats.update_threat_status(threat.id, status)
+        await here.of("playbook.ended", playbook="release-agent")
+        other = await threats.create_threat("policy_denials", "other", Severity.CRITICAL, "100 denials")
+        await threats.update_threat_status(other.id, "IGNORED")
+        released = await here.of("playbook.ended", 2, playbook="release-agent")
+        assert [one.payload["subject"] for one in released] == ["rogue", "other"]
+
+
+async def test_who_is_no_agent_is_not_contained(tmp_path: Path) -> None:
+    async with playing(tmp_path) as here:
+        threats = ThreatService(here.stream, here.context.store)
+        here.engine.evaluate({"agent_id": "rogue", "action": "db.read, table/3"})
+        await threats.create_threat("agents_refused_alike", "db.read, table/3", Severity.CRITICAL, "ten agents")
+        (skipped,) = await here.of("playbook.step_ended", kind="contain")
+        assert (skipped.payload["outcome"], skipped.payload["detail"]) == (
+            "SKIPPED", "nobody is contained: no recorded event says what an agent db.read, table/3 did"
+        )  # fmt: skip
+        (ended,) = await here.of("playbook.ended")
+        assert ended.payload["state"] == "SUCCEEDED"
+        here.engine.refresh()
+        assert here.engine.containments() == []
+
+
 async def test_what_a_person_contained_stays_contained(tmp_path: Path) -> None:
     async with playing(tmp_path) as here:
         threats = ThreatService(here.stream, here.context.store)
+        here.engine.evaluate({"agent_id": "rogue", "action": "read"})
         here.engine.contain("rogue", ttl=60, reason="by hand", by="ann")
         threat = await threats.create_threat("policy_denials", "rogue", Severity.CRITICAL, "100 denials")
         await threats.update_threat_status(threat.id, "MITIGATED")

@@ -31,7 +31,7 @@ playbooks:
     steps:
       - restart: {command: [sh, -c, 'sleep 0.03; echo "$BRAIN_STEP_KEY" >> effects; sleep 0.03']}
         done_if: [grep, -qsx, "${step.key}", effects]
-      - contain: {agent: "agent-${payload.number}", seconds: 3600}
+      - contain: {agent: "${payload.agent_id}", seconds: 3600}
       - call: {callback: support.playbook_worker:note}
         done_if: [grep, -qsx, "${step.key}", effects]
       - shadow_rule: {rule: {id: "rule-${payload.number}", name: Tried, effect: DENY}}

@@ -1,51 +1,31 @@
 """Tries detections on what is recorded: the same engine, with states in memory, and nothing is reported.
 
-It reads a page of the stream at once, looks at each event's type alone, and decodes those that a rule is about.
+It reads a page of the stream at once, looks at each event's type alone, and decodes those that a rule is about. In a
+long stream other processes match; the hits are the same, since what matched is taken here, in the order of the stream.
 """
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from itertools import chain, islice
 
 import msgspec
 
-from brain.charter import Pattern
 from brain.detections.engine import Engine, Hit, MemoryStates
 from brain.detections.loading import Loaded
 from brain.detections.machines import LATENESS
-from brain.detections.projector import kind_of, patterns
-from brain.detections.ruleset import Record
+from brain.detections.matching_processes import collect_seldom, match_pages
+from brain.detections.pages import MatchedPage, PageMatcher
 from brain.stream.backends import Backend
 from brain.stream.query import EventQuery
 
-PAGE = 5_000
-SLACK = 3600.0
-
-
-class _Wire(msgspec.Struct, gc=False):
-    """What rules see of an event; a quarter of the cost of the whole envelope."""
-
-    id: str
-    type: str
-    source: str
-    timestamp: float
-    payload: dict[str, Any]
-    target: str | None = None
-    meta: dict[str, Any] = {}
-
-    @property
-    def correlation_id(self) -> str | None:
-        """As that of Event."""
-        value: str | None = self.meta.get("correlation_id")
-        return value
-
-
-class _Envelope(msgspec.Struct, gc=False):
-    """What is looked at of every event."""
-
-    type: str
+PAGE = 1_000
+LONG = 50
+"""Pages from which on other processes are worth their start."""
+MOST_PROCESSES = 8
 
 
 class Backtest(msgspec.Struct):
@@ -64,55 +44,64 @@ class Backtest(msgspec.Struct):
 
 
 def backtest(
-    backend: Backend, loaded: Loaded, since: float, until: float, progress: Callable[[int], None] = lambda _: None
+    backend: Backend,
+    loaded: Loaded,
+    since: float,
+    until: float,
+    progress: Callable[[int], None] = lambda _: None,
+    processes: int | None = None,
 ) -> Backtest:
-    """Feed the recorded events from `since` to `until` (Unix seconds) to the detections. Blocks. Raises Unavailable."""
+    """Feed the recorded events from `since` to `until` (Unix seconds) to the detections. Blocks. Raises Unavailable.
+
+    `processes` match in a long stream besides this one, which reads and takes; None: one for each processor.
+    """
     engine = Engine(loaded, MemoryStates())
     found = Backtest(hits={}, dropped={})
     began = time.perf_counter()
-    wanted = patterns(loaded.rules)
-    pattern = Pattern(list(wanted)) if wanted else None
-    for record in _records(backend, pattern, (since, until), found, progress):
-        engine.feed(record)
-        if found.seen % PAGE == 0:
-            _gather(engine, found)
+    with collect_seldom(), closing(_matched(_pages(backend, since), loaded, (since, until), processes)) as pages:
+        for page in pages:
+            _take(engine, page, found)
+            progress(found.events)
     engine.watermark += LATENESS + 400 * 86_400.0
     engine.end_windows()
-    _gather(engine, found)
+    found.hits.update({hit.id: hit for hit in engine.drain()})
     found.dropped = {f"{key} {reason}": count for (key, reason), count in sorted(engine.dropped.items())}
     found.seconds = time.perf_counter() - began
     return found
 
 
-def _gather(engine: Engine, found: Backtest) -> None:
+def _take(engine: Engine, page: MatchedPage, found: Backtest) -> None:
+    found.events += page.events
+    found.seen += page.seen
+    for latest, event in page.matches:
+        engine.watermark = max(engine.watermark, latest)
+        engine.take(event)
+    engine.watermark = max(engine.watermark, page.latest)
     found.hits.update({hit.id: hit for hit in engine.drain()})
 
 
-def _records(
-    backend: Backend,
-    pattern: Pattern | None,
-    span: tuple[float, float],
-    found: Backtest,
-    progress: Callable[[int], None],
-) -> Iterator[Record]:
-    since, until = span
+def _processes() -> int:
+    """As many as there are processors; none where there is one."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(processors, MOST_PROCESSES) if processors > 1 else 0
+
+
+def _matched(
+    pages: Iterator[Sequence[bytes]], loaded: Loaded, span: tuple[float, float], processes: int | None
+) -> Generator[MatchedPage, None, None]:
+    first = [*islice(pages, LONG)]
+    if processes is None:
+        processes = _processes()
+    if processes and len(first) == LONG:
+        yield from match_pages(chain(first, pages), loaded, span, processes)
+        return
+    matcher = PageMatcher(loaded, *span)
+    for page in chain(first, pages):
+        yield matcher.match(page)
+
+
+def _pages(backend: Backend, since: float) -> Iterator[Sequence[bytes]]:
     after = EventQuery(since=since).first_position(backend)
-    look, decode = msgspec.json.Decoder(_Envelope).decode, msgspec.json.Decoder(_Wire).decode
-    wanted: dict[str, bool] = {}
     while entries := backend.read(after, PAGE):
         after = entries[-1].position
-        found.events += len(entries)
-        for entry in entries:
-            try:
-                kind = look(entry.data).type
-                if kind not in wanted:
-                    wanted[kind] = pattern is not None and pattern.matches(kind)
-                if not wanted[kind]:
-                    continue
-                event = decode(entry.data)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                continue  # no event: whoever consumes the stream says so
-            if since <= event.timestamp < until:
-                found.seen += 1
-                yield Record(event.payload, kind_of(event.type), event.timestamp, event.id, event)
-        progress(found.events)
+        yield [entry.data for entry in entries]

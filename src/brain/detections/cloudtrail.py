@@ -14,10 +14,13 @@ from typing import Any
 import msgspec
 
 ALL = "all"
-_ACCOUNT = re.compile(r"(?:arn:aws[a-z-]*:(?:iam|sts)::)?(\d{12})(?::.*)?").fullmatch
+_ACCOUNT = re.compile(r"(?:arn:aws[a-z-]*:(?:iam|sts|organizations)::)?(\d{12})(?::.*)?").fullmatch
 _POLICIES = ("bucketPolicy", "policy", "policyDocument", "assumeRolePolicyDocument", "resourcePolicy", "Policy",
              "policyText", "repositoryPolicyText")  # fmt: skip
-_PERMISSIONS = ("createVolumePermission", "launchPermission")
+_PERMISSIONS = ("createVolumePermission", "launchPermission", "loadPermission")
+_ACCOUNT_NAMES = ("accountWithRestoreAccess", "aWSAccountIds", "aWSAccountId", "AWSAccountIds", "granteePrincipal",
+                  "principals", "consumerIdentifier", "AddAllowedPrincipals", "addAllowedPrincipals")  # fmt: skip
+"""Parameters that hold accounts, or ARNs of those who are let in."""
 _GRANTEES = "http://acs.amazonaws.com/groups/global/"
 
 
@@ -57,8 +60,14 @@ def _identity(data: Mapping[str, Any]) -> Mapping[str, Any]:
 def _shared(parameters: Any) -> Iterator[str]:
     if not isinstance(parameters, Mapping):
         return
+    for name, inner in parameters.items():
+        if name.endswith("Request"):  # some APIs wrap what they were asked
+            yield from _shared(inner)
     for name in _PERMISSIONS:
         yield from _permitted(parameters.get(name))
+    for name in _ACCOUNT_NAMES:
+        value = parameters.get(name)
+        yield from _accounts(_texts(value.get("content") if isinstance(value, Mapping) else value))
     if parameters.get("attributeName") == "restore" or parameters.get("attributeType") in (
         "CREATE_VOLUME_PERMISSION",
         "restore",
@@ -82,6 +91,7 @@ def _permitted(permission: Any) -> Iterator[str]:
     for item in items if isinstance(items, list) else ():
         if isinstance(item, Mapping):
             yield from _accounts(_texts(item.get("userId")))
+            yield from _accounts(_texts(item.get("organizationArn")))
             if item.get("group") == ALL:
                 yield ALL
 

@@ -124,6 +124,9 @@ def replay(
     paths: PathsArgument = None,
     since: Annotated[str, typer.Option(help="From when: 30d or 12h ago, a time, or Unix seconds.")] = "30d",
     until: Annotated[str | None, typer.Option(help="Until when; now, when left out.")] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=0, help="Processes that match besides this one; one for each processor.")
+    ] = None,
     stream: StreamOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -137,7 +140,8 @@ def replay(
     loaded = loading.load(paths, with_shipped=False) if paths else _configured()
     with opened(stream) as backend:
         begin = parse_time(since, now, "--since")
-        found = backtest(backend, loaded, begin, parse_time(until, now, "--until") if until else now)
+        end = parse_time(until, now, "--until") if until else now
+        found = backtest(backend, loaded, begin, end, processes=processes)
     _print_backtest(found, loaded, as_json)
     _print_problems(loaded)
 

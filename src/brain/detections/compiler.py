@@ -26,6 +26,8 @@ _INLINE = {
     "starts": ("v.startswith({})", tests.any_starts),
     "ends": ("v.endswith({})", tests.any_ends),
 }
+FEW_PARTS = 16
+"""Parts of a text up to which the search for each is spelt out."""
 MANY_PARTS = 60
 """Parts of a text from which one search for all of them is quicker than one for each."""
 _CALLS = {"parts": tests.parts_in, "pieces": tests.any_pieces}
@@ -80,6 +82,11 @@ class Compiler:
             constant = self._constant(_bound(arguments[0]))
             call = f"{self._constant(several)}(v, {constant})"
             return f"({inline.format(constant)} if type(v := {value}) is str else {call})"
+        if name == "parts" and len(arguments[0]) <= FEW_PARTS:
+            constant = self._constant(_bound(arguments[0]))
+            inline = " or ".join(f"{self._constant(part)} in v" for part in arguments[0]) or "False"
+            call = f"{self._constant(tests.parts_in)}(v, {constant})"
+            return f"(({inline}) if type(v := {value}) is str else {call})"
         if name == "parts" and len(arguments[0]) > MANY_PARTS:
             pattern = "|".join(re2.escape(part) for part in sorted(arguments[0]))
             search = self._constant(tests.compile_pattern(pattern), key=("parts", pattern))
@@ -94,7 +101,7 @@ class Compiler:
             case "empty":
                 return f"{self._constant(tests.is_empty)}({value})"
             case "some":
-                return f"{self._constant(tests.is_some)}({value})"
+                return f"(v != '' if type(v := {raw}) is str else {self._constant(tests.is_some)}(v))"
             case "exists":
                 return f"(raw.has({self._constant(field)}) is {bool(arguments[0])})"
             case "re" | "glob":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import isfinite
 from typing import NamedTuple, Protocol
 
@@ -31,7 +32,7 @@ _SOURCES = (
 )
 GROUP_CHARACTERS = 120
 _BETWEEN, _HASHED = "\x1f", "#"
-_KNOWN = 200_000  # values of which it is known in memory that they were seen lately
+_KNOWN = 200_000  # groups, and values in them, of which it is known in memory that they were seen lately
 UNKNOWN = "unknown"
 """Whom a hit is about where no event says so."""
 _NUMBERS = frozenset({"value_sum", "value_avg", "value_percentile", "value_median"})
@@ -95,7 +96,7 @@ class Engine:
                          machines.waits_for_the_end(one)}  # fmt: skip
         self._takers = _takers(loaded.correlations, self._digests)
         self._hits: dict[str, Hit] = {}
-        self._known: dict[tuple[str, str, str | float], float] = {}
+        self._noted = 0
 
     @property
     def rules(self) -> RuleSet:
@@ -113,7 +114,24 @@ class Engine:
     def match(self, record: Record) -> Matched | None:
         """The event with the rules that it matches; None where there are none. Changes nothing."""
         rules, texts = self._rules.match(record)
-        return Matched(record, rules, texts, {}) if rules and texts is not None else None
+        if not rules or texts is None:
+            return None
+        return Matched(record.time, record.id, record.correlation_id, rules, texts)
+
+    def fields_after(self, rules: Sequence[Rule]) -> tuple[str, ...]:
+        """The fields that may be asked for of an event that these rules match."""
+        found: dict[str, None] = {}
+        for rule in rules:
+            if rule.about.reports:
+                found.update(dict.fromkeys((*rule.about.source, *_SOURCES)))
+            self._add_fields(rule.about.key, found)
+        return tuple(found)
+
+    def _add_fields(self, key: str, found: dict[str, None]) -> None:
+        for taker in self._takers.get(key, ()):
+            sources = (*taker.correlation.about.source, *(() if taker.group else _SOURCES))
+            found.update(dict.fromkeys((*taker.group, *taker.fields, *sources)))
+            self._add_fields(taker.key, found)
 
     def keys(self, matched: Sequence[Matched]) -> list[StateKey]:
         """The memories that these events need at once."""
@@ -121,15 +139,15 @@ class Engine:
         for event in matched:
             for rule in event.rules:
                 for taker in self._takers.get(rule.about.key, ()):
-                    group, key = _group(taker.group, event)
+                    group = self._group(taker, event.texts)
                     if group is not None:
-                        found[StateKey(taker.digest, key)] = None
+                        found[group.key] = None
         return list(found)
 
     def take(self, event: Matched) -> None:
         """Take an event that matched."""
-        if event.record.time > self.watermark:
-            self.watermark = event.record.time
+        if event.time > self.watermark:
+            self.watermark = event.time
         for rule in event.rules:
             if rule.about.reports:
                 self._report(rule, event)
@@ -161,7 +179,7 @@ class Engine:
         """Go on with these states; what is not in them, of a transaction that was rolled back, is forgotten."""
         self.states = states
         self._hits.clear()
-        self._known.clear()
+        self._forget_groups()
         self.dropped.clear()
 
     def _pass_on(self, key: str, event: Matched, opens: bool) -> None:
@@ -178,34 +196,56 @@ class Engine:
         self.states.put(state, memory, None)
 
     def _take(self, taker: _Taker, event: Matched) -> None:
-        group, key = _group(taker.group, event)
-        if group is None:
+        texts, time = event.texts, event.time
+        value: str | float | None = None
+        group = None
+        if taker.group_field is not None and type(text := texts[taker.group_field]) is str:
+            group = taker.groups.get(text)
+        if group is None and (group := self._group(taker, texts)) is None:
             self.dropped[taker.key, "no_group"] += 1
             return
-        value = None
         if taker.fields:
-            value = _value(taker, event.texts)
-            if value is None:
+            if taker.value_field is not None and type(text := texts[taker.value_field]) is str:
+                value = text[:1000]
+            elif (value := _value(taker, texts)) is None:
                 self.dropped[taker.key, "no_value"] += 1
                 return
-            if taker.learns and self._is_known((taker.digest, key, value), event.record.time):
-                return
-        state = StateKey(taker.digest, key)
-        if taker.follows and not self.states.has(state):
+            if taker.learns:
+                last = group.seen.get(value)
+                if last is not None and last <= time < last + machines.REFRESH:
+                    return
+                self._note(group, value, time)
+        if taker.follows and not self.states.has(group.key):
             return
-        memory = self.states.get(state)
-        if self._count(taker, memory, Match(event.record.time, taker.number, value), group, event):
-            self.states.put(state, memory, machines.end_of_window(taker.correlation, memory))
+        memory = self.states.get(group.key)
+        if self._count(taker, memory, Match(time, taker.number, value), group.values, event):
+            due = machines.end_of_window(taker.correlation, memory) if taker.waits else None
+            self.states.put(group.key, memory, due)
 
-    def _is_known(self, value: tuple[str, str, str | float], time: float) -> bool:
-        """Whether a first_seen saw the value so lately that nothing can come of it; a no is noted."""
-        last = self._known.get(value)
-        if last is not None and last <= time < last + machines.REFRESH:
-            return True
-        if len(self._known) >= _KNOWN:
-            self._known.clear()
-        self._known[value] = time
-        return False
+    def _group(self, taker: _Taker, texts: Originals) -> _Group | None:
+        """The group that the event is of; None where it lacks a field. A group of one field is kept for the next."""
+        values = tuple([text if type(text := texts[field]) is str else ", ".join(text or ()) for field in taker.group])
+        if not all(values):
+            return None
+        found = _Group(_state_key((taker.digest, _group_key(values))), values, {})
+        if taker.group_field is not None:
+            if len(taker.groups) >= _KNOWN:
+                taker.groups.clear()
+            taker.groups[values[0]] = found
+        return found
+
+    def _note(self, group: _Group, value: str | float, time: float) -> None:
+        """Remember that a first_seen saw the value, so that nothing can come of it for a while."""
+        self._noted += 1
+        if self._noted > _KNOWN:
+            self._forget_groups()
+        group.seen[value] = time
+
+    def _forget_groups(self) -> None:
+        self._noted = 0
+        for takers in self._takers.values():
+            for taker in takers:
+                taker.groups.clear()
 
     def _count(self, taker: _Taker, memory: Memory, match: Match, group: tuple[str, ...], event: Matched) -> bool:
         """Take the match; an open hit grows with each until there was a pause of one timespan. Whether it changed."""
@@ -218,7 +258,7 @@ class Engine:
             self._hit(correlation, memory, self._opening(correlation, event, taker.named(group)), 1)
             self._pass_on(taker.key, event, False)
             return True
-        outcome = machines.take(correlation, memory, match)
+        outcome = taker.machine(correlation, memory, match)
         if outcome is Outcome.HOLDS:
             count = 1 if taker.single else machines.count_from(memory, match.time - correlation.timespan)
             if not taker.single:
@@ -241,7 +281,7 @@ class Engine:
         end = machines.end_of_window(correlation, memory)
         if end is not None and match.time > end:
             self._close(correlation, memory)
-        outcome = machines.take(correlation, memory, match)
+        outcome = machines.collect(correlation, memory, match)
         if outcome is not Outcome.QUIET:
             self.dropped[correlation.about.key, outcome.value] += 1
         memory["last"] = opening._asdict()
@@ -275,7 +315,7 @@ class Engine:
             self._hits[made.id] = made
 
     def _opening(self, detection: Detection, event: Matched, group: Mapping[str, str]) -> Opening:
-        record, texts = event.record, event.texts
+        texts = event.texts
         names = (*detection.about.source, *(_SOURCES if not group else ()))
         named = next((text for name in names if (text := texts[name])), None)
         source = named if type(named) is str else ", ".join(named or ())
@@ -285,19 +325,32 @@ class Engine:
         if isinstance(detection, Correlation) and detection.kind == "first_seen":
             values = {name: str(texts[name])[:500] for name in detection.fields}
         short = {name: value[:500] for name, value in group.items()}
-        return Opening(record.time, record.id, source[:SOURCE_CHARACTERS], short, record.correlation_id, values)
+        return Opening(event.time, event.id, source[:SOURCE_CHARACTERS], short, event.correlation_id, values)
 
 
-class Matched(NamedTuple):
-    """An event, the rules that it matches, its texts by field, and its groups by the names of their fields."""
+_state_key = partial(tuple.__new__, StateKey)  # half of the cost of making one by name
 
-    record: Record
+
+class Matched(msgspec.Struct, gc=False):
+    """An event: when it happened, its ids, the rules that it matches, and its texts by field."""
+
+    time: float
+    id: str
+    correlation_id: str | None
     rules: Sequence[Rule]
     texts: Originals
-    groups: dict[tuple[str, ...], tuple[tuple[str, ...] | None, str]]
 
 
-class _Taker(NamedTuple):
+class _Group(msgspec.Struct):
+    """What a group of a correlation is remembered under, the values of its fields, and what was seen in it lately."""
+
+    key: StateKey
+    values: tuple[str, ...]
+    seen: dict[str | float, float]
+    """By the value of a first_seen: when."""
+
+
+class _Taker(msgspec.Struct, frozen=True):
     """A correlation as one that takes the matches of one detection."""
 
     correlation: Correlation
@@ -306,7 +359,11 @@ class _Taker(NamedTuple):
     digest: str
     group: tuple[str, ...]
     """The names of the fields, in the events of that detection."""
+    group_field: str | None
+    """The name where it is one."""
     fields: tuple[str, ...]
+    value_field: str | None
+    """The name where it is one, and its text is the value."""
     numeric: bool
     waits: bool
     single: bool
@@ -317,25 +374,16 @@ class _Taker(NamedTuple):
     """Whether it only wants values that are new."""
     follows: bool
     """Whether nothing can come of the match where nothing was before it."""
+    machine: machines.Machine
+    groups: dict[str, _Group]
+    """Groups met lately, by the text of their one field."""
 
     def named(self, group: tuple[str, ...]) -> dict[str, str]:
         """The values of the group by name."""
         return dict(zip(self.correlation.group_by, group, strict=True))
 
 
-def _group(fields: tuple[str, ...], event: Matched) -> tuple[tuple[str, ...] | None, str]:
-    """The values of the fields, and the text that they are kept under; None where one is missing."""
-    known = event.groups.get(fields)
-    if known is None:
-        texts = event.texts
-        group = tuple([text if type(text := texts[field]) is str else ", ".join(text or ()) for field in fields])
-        known = event.groups[fields] = (group, _group_key(group)) if all(group) else (None, "")
-    return known
-
-
 def _value(taker: _Taker, texts: Originals) -> str | float | None:
-    if len(taker.fields) == 1 and not taker.numeric and type(text := texts[taker.fields[0]]) is str:
-        return text[:1000]
     found = [texts[field] for field in taker.fields]
     if any(text is None for text in found):
         return None
@@ -367,7 +415,7 @@ def _folds(correlation: Correlation) -> bool:
 def _group_key(values: tuple[str, ...]) -> str:
     """The values as one short text that every database stores; no other values have the same."""
     text = _BETWEEN.join(values)
-    if len(text) <= GROUP_CHARACTERS and all(map(str.isprintable, values)) and not text.startswith(_HASHED):
+    if len(text) <= GROUP_CHARACTERS and "".join(values).isprintable() and not text.startswith(_HASHED):
         return text
     return _HASHED + hashlib.sha256(repr(values).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
@@ -376,14 +424,17 @@ def _takers(correlations: Sequence[Correlation], digests: Mapping[str, str]) -> 
     takers: dict[str, list[_Taker]] = defaultdict(list)
     for one in correlations:
         for number, key in enumerate((*one.rules, *((one.unless,) if one.unless else ()))):
+            group = tuple(one.aliases.get(name, {}).get(key, name) for name in one.group_by)
             takers[key].append(
                 _Taker(
                     correlation=one,
                     number=number,
                     key=one.about.key,
                     digest=digests[one.about.key],
-                    group=tuple(one.aliases.get(name, {}).get(key, name) for name in one.group_by),
+                    group=group,
+                    group_field=group[0] if len(group) == 1 else None,
                     fields=one.fields,
+                    value_field=one.fields[0] if len(one.fields) == 1 and one.kind not in _NUMBERS else None,
                     numeric=one.kind in _NUMBERS,
                     waits=machines.waits_for_the_end(one),
                     single=_folds(one),
@@ -391,6 +442,8 @@ def _takers(correlations: Sequence[Correlation], digests: Mapping[str, str]) -> 
                     takes_all=one.kind in ("temporal", "temporal_ordered", "sequence"),
                     learns=one.kind == "first_seen",
                     follows=one.kind == "sequence" and number > 0,
+                    machine=machines.machine_of(one),
+                    groups={},
                 )
             )
     return takers
@@ -422,10 +475,10 @@ class MemoryStates:
 
     def put(self, key: StateKey, memory: Memory, due: float | None) -> None:
         """As States says."""
-        if due is None:
-            self._due.pop(key, None)
-        else:
+        if due is not None:
             self._due[key] = due
+        elif self._due:
+            self._due.pop(key, None)
 
     def due(self, now: float) -> Sequence[tuple[StateKey, Memory]]:
         """As States says."""

@@ -14,7 +14,9 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from brain.detections.models import Correlation, Tree
 
@@ -32,7 +34,7 @@ _LEARNING = 0.1  # the weight of a new bucket in a rate's baseline
 Memory = dict[str, Any]
 
 
-class Match(NamedTuple):
+class Match(msgspec.Struct, gc=False):
     """A match that a correlation takes."""
 
     time: float
@@ -40,6 +42,11 @@ class Match(NamedTuple):
     """Which of the correlation's detections matched."""
     value: str | float | None = None
     """The value of its field, where the kind has one."""
+
+    @property
+    def entry(self) -> list[Any]:
+        """As it is remembered."""
+        return [self.time, self.number, self.value]
 
 
 class Outcome(StrEnum):
@@ -69,15 +76,17 @@ def waits_for_the_end(correlation: Correlation) -> bool:
     return correlation.op in ("lt", "lte", "eq", "neq") and correlation.kind not in ("sequence", "first_seen", "rate")
 
 
-def take(correlation: Correlation, memory: Memory, match: Match) -> Outcome:
-    """Take a match into the memory; whether the condition holds now."""
+Machine = Callable[[Correlation, Memory, Match], Outcome]
+"""Takes a match into the memory, and says whether the condition holds now."""
+
+
+def machine_of(correlation: Correlation) -> Machine:
+    """What takes its matches."""
     if correlation.kind == "first_seen":
-        return _first_seen(correlation, memory, match)
+        return _first_seen
     if correlation.kind == "rate":
-        return _rate(correlation, memory, match)
-    if waits_for_the_end(correlation):
-        return _collect(correlation, memory, match)
-    return _slide(correlation, memory, match)
+        return _rate
+    return collect if waits_for_the_end(correlation) else _slide
 
 
 def end_of_window(correlation: Correlation, memory: Memory) -> float | None:
@@ -106,13 +115,14 @@ def clear(memory: Memory) -> None:
     memory["events"] = []
 
 
-def _collect(correlation: Correlation, memory: Memory, match: Match) -> Outcome:
+def collect(correlation: Correlation, memory: Memory, match: Match) -> Outcome:
+    """Take a match of a condition that is asked at the end of a window."""
     memory["start"] = min(memory.get("start", match.time), match.time)
     memory["count"] = memory.get("count", 0) + 1
     if correlation.kind == "event_count":
         return Outcome.QUIET
     entries = memory.setdefault("events", [])
-    entries.append([*match])
+    entries.append(match.entry)
     return _bounded(entries)
 
 
@@ -127,7 +137,7 @@ def _slide(correlation: Correlation, memory: Memory, match: Match) -> Outcome:
     if correlation.unless is not None and match.number == len(correlation.rules):
         entries[:] = [one for one in entries if one[0] > match.time]
         return Outcome.QUIET
-    at = _insert(correlation, entries, [*match])
+    at = _insert(correlation, entries, match.entry)
     _forget_before(entries, max(newest, match.time) - span - min(span, LATENESS))
     at = min(at, len(entries) - 1)
     for last in range(at, len(entries)):
@@ -308,7 +318,9 @@ def _rate(correlation: Correlation, memory: Memory, match: Match) -> Outcome:
         _learn(correlation, memory, bucket - current)
         memory["bucket"] = bucket
     count = memory["count"] = memory.get("count", 0) + 1
-    if memory.get("learned", 0) < correlation.learn or count <= _limit(correlation, memory):
+    if count <= correlation.threshold or memory.get("learned", 0) < correlation.learn:
+        return Outcome.QUIET
+    if count <= _limit(correlation, memory):
         return Outcome.QUIET
     return Outcome.HOLDS
 

@@ -64,7 +64,7 @@ def text_of(value: Any) -> Texts:
             text = text_of(one)
             texts.extend((text,) if type(text) is str else text or ())
         return tuple(texts)
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         return msgspec.json.encode(value).decode()
     return str(value)
 
@@ -122,8 +122,11 @@ class Lowered(dict[str, Texts]):
         self.originals: Originals = originals
 
     def __missing__(self, name: str) -> Texts:
-        text = self.originals[name]
-        if type(text) is str:
+        originals = self.originals
+        data = originals.data
+        if type(data) is dict and type(value := data.get(name)) is str:  # most are
+            text: Texts = value.lower()
+        elif type(text := originals[name]) is str:
             text = text.lower()
         elif text is not None:
             text = tuple([one.lower() for one in text])

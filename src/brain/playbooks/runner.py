@@ -18,11 +18,13 @@ from brain.kit.database_threads import for_tasks
 from brain.kit.leases import LeaseLost
 from brain.kit.protocols import EffectDecision, EffectGuard, PolicyMeasures
 from brain.logs import Log
+from brain.playbooks.agents import has_acted
+from brain.playbooks.commands_run import NothingToDo, StepFailed, run_command
 from brain.playbooks.conditions import filled
 from brain.playbooks.models import Callback, RunState, Step, StepState, agent_of
 from brain.playbooks.records import Begun, Run, RunRecords
 from brain.playbooks.settings import PlaybookSettings
-from brain.playbooks.steps import KINDS, Doing, Effects, StepFailed, is_idempotent, perform, run_command
+from brain.playbooks.steps import KINDS, Doing, Effects, is_idempotent, perform
 from brain.plugins import PluginContext
 from brain.stream.change_signal import ChangeSignal
 from brain.stream.retry import Backoff
@@ -53,13 +55,17 @@ class Runner:
     ) -> None:
         self.outages: int = 0
         self._database: sa.Engine = context.database
+        self._stream = context.stream
         self._settings = context.table(PlaybookSettings)
         self._records = records
         self._news = news
         self._guard = context.find(EffectGuard)
-        self._effects = Effects(context.find(PolicyMeasures), callbacks)
+        self._effects = Effects(context.find(PolicyMeasures), callbacks, self._has_acted)
         self._holder = f"{socket.gethostname()[:80]} {os.getpid()} {uuid.uuid4().hex[:8]}"
         self._working: dict[str, asyncio.Task[None]] = {}
+
+    async def _has_acted(self, agent: str) -> bool:
+        return await self._stream.call(has_acted, self._stream.backend, agent)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -224,19 +230,30 @@ class Runner:
         elif begun.state is StepState.UNCERTAIN:
             return False
         elif not is_idempotent(step):
-            if step.done_if:
-                if await self._was_done(run, step):
-                    await self._end(run, StepState.DONE, "it was done before the process ended")
-                    return True
-            else:
+            done = await self._was_done(run, step, begun)
+            if done is None:
                 return await self._uncertain(run, step)
+            if done:
+                await self._end(run, StepState.DONE, "it was done before the process ended")
+                return True
         try:
             options = filled(step.options, run.event)
         except BrainError as error:
             return await self._failed(run, StepState.FAILED, str(error))
         return await self._do(run, step, options, begun.attempt + 1, None)
 
-    async def _was_done(self, run: Run, step: Step) -> bool:
+    async def _was_done(self, run: Run, step: Step, begun: Begun) -> bool | None:
+        """Whether the attempt that was begun did it; None where neither the step nor its kind can tell."""
+        check = KINDS[step.kind].was_done
+        if not step.done_if:
+            if check is None:
+                return None
+            options = filled(step.options, run.event)
+            try:
+                async with asyncio.timeout(step.timeout):
+                    return await check(Doing(step, options, run, self._effects), begun.started_at)
+            except TimeoutError:
+                return None
         try:
             async with asyncio.timeout(step.timeout):
                 values = {**run.event, "step": {"key": run.key}}
@@ -259,6 +276,9 @@ class Runner:
         await for_tasks(self._database, self._records.start_step, run, attempt, rule_id)
         try:
             done = await perform(step, Doing(step, options, run, self._effects))
+        except NothingToDo as error:
+            await self._end(run, StepState.SKIPPED, str(error))
+            return True
         except Exception as error:  # noqa: BLE001  (a step may raise anything; recorded and published)
             log.error("a step of a playbook failed", run=run.id, step=run.step + 1, kind=step.kind, error=str(error))
             return await self._failed(run, StepState.FAILED, f"{type(error).__name__}: {error}")

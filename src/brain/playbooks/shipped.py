@@ -56,7 +56,7 @@ def shipped(contain_seconds: float) -> tuple[Playbook, ...]:
             name="release-agent",
             description="Lift what contain-threat did once the threat is mitigated, resolved or ignored.",
             trigger=["threat.status_changed"],
-            where={**agent, "payload.new_status": _OVER},
+            where={**agent, "payload.new_status": _OVER, "payload.old_status": {"not_in": _OVER}},
             subject="payload.source",
             steps=[
                 Step(

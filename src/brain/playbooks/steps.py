@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import os
-import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,20 +11,15 @@ from importlib import import_module
 from typing import Any
 
 from brain.charter import correlation
-from brain.errors import BrainError, InvalidInput
+from brain.errors import InvalidInput
 from brain.kit.protocols import CALL_FIELDS, PolicyMeasures
+from brain.playbooks.commands_run import NothingToDo, StepFailed, run_command
 from brain.playbooks.models import AGENT_PREFIX, Callback, Step
 from brain.playbooks.records import Run
+from brain.playbooks.systemd import restart_unit, restarted_since
 from brain.secret import Secret
 
-OUTPUT_CHARACTERS = 500
 ANSWER_BYTES = 4096
-
-
-class StepFailed(BrainError):
-    """A step could not do what it is for."""
-
-    title = "Step failed"
 
 
 @dataclass(frozen=True)
@@ -36,6 +28,8 @@ class Effects:
 
     measures: PolicyMeasures | None
     callbacks: Mapping[str, Callback]
+    has_acted: Callable[[str], Awaitable[bool]]
+    """Whether recorded events know an agent of this id."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +69,21 @@ class Kind:
     target: str = ""
     idempotent: bool = False
     one_of: Sequence[str] = ()
+    was_done: Callable[[Doing, float], Awaitable[bool | None]] | None = None
+    """Whether an attempt since that Unix time did it; None where nobody knows."""
 
 
 async def _restart(doing: Doing) -> str:
     options = doing.options
     if "callback" in options:
         return await _call(doing)
-    command = options["command"] if "command" in options else ["systemctl", "restart", str(options["unit"])]
-    return await run_command([str(word) for word in command], doing.run)
+    if "unit" in options:
+        return await restart_unit(options, doing.run)
+    return await run_command([str(word) for word in options["command"]], doing.run)
+
+
+async def _was_restarted(doing: Doing, since: float) -> bool | None:
+    return await restarted_since(doing.options, doing.run, since) if "unit" in doing.options else None
 
 
 async def _call(doing: Doing) -> str:
@@ -100,6 +101,9 @@ async def _contain(doing: Doing) -> str:
     options = doing.options
     seconds = float(options.get("seconds", 900))
     agent = str(options["agent"])
+    named = doing.run.event.get("payload", {}).get("agent_id") == agent
+    if not named and not await doing.effects.has_acted(agent):
+        raise NothingToDo(f"nobody is contained: no recorded event says what an agent {agent} did")
     return await doing.measures.contain(agent, ttl=seconds, reason=doing.reason, by=doing.by, key=doing.run.key)
 
 
@@ -162,7 +166,14 @@ async def _ask(doing: Doing) -> str:
 
 
 KINDS: Mapping[str, Kind] = {
-    "restart": Kind(_restart, (), ("command", "unit", "callback"), "unit", one_of=("command", "unit", "callback")),
+    "restart": Kind(
+        _restart,
+        (),
+        ("command", "unit", "user", "callback"),
+        "unit",
+        one_of=("command", "unit", "callback"),
+        was_done=_was_restarted,
+    ),
     "call": Kind(_call, ("callback",), (), "callback"),
     "contain": Kind(_contain, ("agent",), ("seconds", "reason", "by"), "agent", idempotent=True),
     "lift": Kind(_lift, ("agent",), ("reason", "by"), "agent", idempotent=True),
@@ -190,57 +201,6 @@ async def perform(step: Step, doing: Doing) -> str:
                 return await KINDS[step.kind].do(doing)
         except TimeoutError as error:
             raise StepFailed(f"took more than {step.timeout:g} s") from error
-
-
-async def run_command(command: Sequence[str], run: Run) -> str:
-    """Run a command without a shell; its last words. It, and what it started, is killed when this is cancelled.
-
-    Raises StepFailed for another exit code than 0, and when it cannot be started.
-    """
-    environment = {
-        **os.environ,
-        "BRAIN_RUN": run.id,
-        "BRAIN_STEP_KEY": run.key,
-        "BRAIN_CORRELATION_ID": run.correlation_id,
-        "BRAIN_SUBJECT": run.subject,
-    }
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=die_with_parent,
-        )
-    except OSError as error:
-        raise StepFailed(f"{command[0]} cannot be started: {error}") from error
-    try:
-        output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-    words = output.decode(errors="replace").strip()[-OUTPUT_CHARACTERS:]
-    if process.returncode:
-        raise StepFailed(f"{command[0]} ended with exit code {process.returncode}: {words}")
-    return words or "exit code 0"
-
-
-def _death_signal() -> Callable[[], None] | None:
-    """On Linux, what makes a child end when this process is killed: its effect is then there, or never comes."""
-    if sys.platform != "linux":
-        return None
-    import ctypes
-
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-
-
-_PR_SET_PDEATHSIG = 1
-die_with_parent: Callable[[], None] | None = _death_signal()
-"""Called in the child before the command: https://man7.org/linux/man-pages/man2/pr_set_pdeathsig.2const.html"""
 
 
 def find_callback(name: str, callbacks: Mapping[str, Callback]) -> Callback:

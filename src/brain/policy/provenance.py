@@ -12,16 +12,16 @@ known before the request. Text that tools return in it never counts as own: an a
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from brain.errors import InvalidInput
-from brain.locks import InterruptibleLock
+from brain.policy.provenance_requests import Requests, RequestsInMemory, RequestsInStore
+from brain.store import Store
 
-MAX_REQUESTS: Final = 10_000
-"""How many correlation ids are remembered; of the one used longest ago what is known is then given up."""
+MAX_CHARACTERS: Final = 1_000_000
+"""Characters of the words, and of the own data, of one request."""
 
 FORGOTTEN: Final = "untrusted"
 """The label of a request of which nothing is known."""
@@ -45,58 +45,52 @@ class ToolFacts:
     """The parameters whose values must be in the user's own text, too."""
 
 
-@dataclass(slots=True)
-class _Request:
-    words: str
-    labels: dict[str, None] = field(default_factory=dict)
-
-
 class Provenance:
-    """What is known of each request under its correlation id. Thread-safe, in memory, bounded. No model is asked.
+    """What is known of each request under its correlation id. Thread-safe, bounded. No model is asked.
 
-    `own` are texts of the operator's own data, known before any request: contacts, accounts, documents.
+    `own` are texts of the operator's own data, known before any request: contacts, accounts, documents. With a `store`
+    requests outlive a restart, and processes that share it know each other's: each look is one read of it. All methods
+    then raise Unavailable where it does not answer, so that a guard lets nothing through.
     """
 
-    def __init__(self, tools: Mapping[str, ToolFacts], own: Iterable[str] = ()) -> None:
+    def __init__(self, tools: Mapping[str, ToolFacts], own: Iterable[str] = (), store: Store | None = None) -> None:
         self._tools = dict(tools)
         self._own = _normal("\n".join(own))
-        self._requests: OrderedDict[str, _Request] = OrderedDict()
-        self._changing = InterruptibleLock()
+        self._requests: Requests = RequestsInMemory() if store is None else RequestsInStore(store)
 
-    def begin(self, correlation_id: str, words: str) -> None:
-        """A request begins, with the user's own words. Raises InvalidInput for one without an id."""
+    def begin(self, correlation_id: str, words: str, own: Iterable[str] = ()) -> None:
+        """A request begins, with the user's own words, and own data that belong to it, such as this user's contacts.
+
+        Raises InvalidInput for one without an id, and for texts that are too long.
+        """
         if not correlation_id:
             raise InvalidInput("correlation_id: it is empty; give the id under which the request's calls come")
-        with self._changing:
-            self._requests[correlation_id] = _Request(_normal(words))
-            while len(self._requests) > MAX_REQUESTS:
-                self._requests.popitem(last=False)
+        texts = {"words": words, "own": "\n".join(own)}
+        for name, text in texts.items():
+            if len(text) > MAX_CHARACTERS:
+                raise InvalidInput(f"{name}: has {len(text):,} characters; give at most {MAX_CHARACTERS:,}")
+        self._requests.begin(correlation_id, _normal(texts["words"]), _normal(texts["own"]))
 
     def called(self, correlation_id: str | None, tool: str) -> None:
         """A tool was let through: what it returns brings its labels."""
         labels = self._tools.get(tool, _NOTHING).returns
         if labels and correlation_id is not None:
-            with self._changing:
-                request = self._requests.get(correlation_id)
-                if request is not None:
-                    request.labels.update(dict.fromkeys(labels))
+            self._requests.add(correlation_id, labels)
 
     def facts(self, correlation_id: str | None, tool: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """The fields that rules ask for: `labels`, `destination_new` and `asked`.
 
         Of an unknown correlation id all is new, nothing was asked, and the label is `untrusted`.
         """
-        with self._changing:
-            request = self._requests.get(correlation_id or "")
-            if request is not None:
-                self._requests.move_to_end(correlation_id or "")
-            words, labels = (request.words, [*request.labels]) if request else ("", [FORGOTTEN])
+        request = self._requests.get(correlation_id) if correlation_id else None
+        words, labels = (request.words, [*request.labels]) if request else ("", [FORGOTTEN])
+        known = (words, self._own, request.own if request else "")
         facts = self._tools.get(tool, _NOTHING)
         targets = list(_texts(params.get(name) for name in facts.destinations))
         subjects = list(_texts(params.get(name) for name in facts.subject))
         return {
             "labels": labels,
-            "destination_new": not all(_holds(words, one) or _holds(self._own, one) for one in targets),
+            "destination_new": not all(any(_holds(text, one) for text in known) for one in targets),
             "asked": not facts.asked_by
             or (
                 any(_holds(words, _normal(verb)) for verb in facts.asked_by) and all(_holds(words, s) for s in subjects)

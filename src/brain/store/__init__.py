@@ -33,6 +33,7 @@ UNFOLLOWED = frozenset(
         "http.idempotency.started",
         "immune.keys",
         "policy.approvals.keys",
+        "policy.requests",
     }
 )
 """Collections that nobody follows: their documents come and go with nearly every write, and they have no revisions."""

@@ -1,0 +1,86 @@
+"""Processes that match pages of events, so that a backtest uses every processor.
+
+Each has a pipe of its own, and one page at most: this process sends a page when it has the answer to the one before, so
+neither waits for the other to read. One whose backtest ends, or is killed, finds its pipe closed and ends.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+
+import msgspec
+
+from brain.detections.loading import Loaded
+from brain.detections.pages import MatchedPage, PageMatcher
+
+ENDS = 10.0
+"""Seconds for which a process that was told to end is waited for."""
+
+
+def match_pages(
+    pages: Iterable[Sequence[bytes]], loaded: Loaded, span: tuple[float, float], processes: int
+) -> Iterator[MatchedPage]:
+    """What came of each page, in their order: matched by so many processes besides this one."""
+    matcher = PageMatcher(loaded, *span)
+    context = multiprocessing.get_context("spawn")
+    workers: list[tuple[SpawnProcess, Connection]] = []
+    busy: deque[Connection] = deque()
+    try:
+        for _ in range(processes):
+            ours, theirs = context.Pipe()
+            worker = context.Process(target=_work, args=(theirs, loaded, span), daemon=True)
+            worker.start()
+            theirs.close()
+            workers.append((worker, ours))
+        idle = deque(pipe for _, pipe in workers)
+        for page in pages:
+            answer = None
+            if not idle:
+                answer = busy[0].recv_bytes()
+                idle.append(busy.popleft())
+            pipe = idle.popleft()
+            pipe.send_bytes(msgspec.msgpack.encode(page))
+            busy.append(pipe)
+            if answer is not None:
+                yield matcher.unpack(answer)
+        while busy:
+            yield matcher.unpack(busy.popleft().recv_bytes())
+    finally:
+        for _, pipe in workers:
+            pipe.close()
+        for worker, _ in workers:
+            worker.join(ENDS)
+            if worker.is_alive():
+                worker.kill()
+
+
+def _work(pipe: Connection, loaded: Loaded, span: tuple[float, float]) -> None:
+    with collect_seldom():
+        _answer(pipe, PageMatcher(loaded, *span))
+
+
+def _answer(pipe: Connection, matcher: PageMatcher) -> None:
+    decode = msgspec.msgpack.Decoder(list[bytes]).decode
+    while True:
+        try:
+            page = decode(pipe.recv_bytes())
+            pipe.send_bytes(matcher.pack(matcher.match(page)))
+        except (EOFError, OSError):
+            return
+
+
+@contextmanager
+def collect_seldom() -> Iterator[None]:
+    """Let Python look for cycles a hundredth as often: events have none, and half of the time went into it."""
+    threshold = gc.get_threshold()
+    gc.set_threshold(threshold[0] * 100, *threshold[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*threshold)
