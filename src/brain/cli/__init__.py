@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from brain import __version__, logs
 from brain.errors import BrainError
 from brain.extras import missing_extra, needs
+from brain.model_faults import plain_words
 from brain.plugins import Command, plugins
 
 with needs("the command `brain`"):
@@ -92,6 +93,14 @@ class LazyGroup(TyperGroup):
         name, found, rest = super().resolve_command(ctx, args)
         return name, found if name is None else self.load(name), rest
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run what the arguments name; what an option does not take is said in our words."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = _value_fault(error)
+            raise
+
     def load(self, name: str) -> Any:
         """The command of that name, imported. Raises InvalidInput when what it names is not there."""
         declared, imported = self._known[name]
@@ -119,6 +128,15 @@ def _command(found: Any, help_text: str) -> Any:
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     single.command()(found)
     return get_command(single)
+
+
+def _value_fault(error: typer.BadParameter) -> str:
+    """Why a value is not taken; typer's message is pydantic's, and often names no value."""
+    found = getattr(error.__cause__, "errors", list)()
+    if not found:
+        return error.message
+    given, words = repr(found[0]["input"]), plain_words(error.message)
+    return words if given in words else f"{words}; it is {given}"
 
 
 def _show_first_paragraphs(group: Any) -> None:

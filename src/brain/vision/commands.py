@@ -179,12 +179,12 @@ def _camera(name: str, source: str, detector: str, zones: Path | None) -> Camera
     from pydantic import ValidationError
 
     from brain.errors import InvalidInput
+    from brain.model_faults import model_faults
 
     try:
         new = NewCamera.model_validate({**given, "source": source, "detector": detector, "by": _PERSON})
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise InvalidInput(f"{zones or name}: {faults}") from error
+        raise InvalidInput(f"{zones or name}: {'; '.join(model_faults(error, 'the camera'))}") from error
     return new.camera(name)
 
 

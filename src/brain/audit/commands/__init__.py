@@ -29,7 +29,15 @@ from brain.audit.commands.options import (
     writing,
 )
 from brain.audit.commands.retention import hold_app, prune, redact
-from brain.kit.cli.common import DatabaseOption, JsonOption, PatternOption, StreamOption, print_json, print_json_array
+from brain.kit.cli.common import (
+    DatabaseOption,
+    JsonOption,
+    PatternOption,
+    StreamOption,
+    print_json,
+    print_json_array,
+    warn_of_unmatched,
+)
 
 if TYPE_CHECKING:
     from brain.audit.models import AuditEntry
@@ -188,6 +196,8 @@ def search(
         _print_entries(found)
     else:
         typer.echo("no entries", err=True)
+    if not found:
+        warn_of_unmatched(pattern)
 
 
 @app.command()
@@ -223,6 +233,8 @@ def export(
         with writing(output) as file:
             count = write(entries, file)
     typer.echo(f"{count} entries", err=True)
+    if not count:
+        warn_of_unmatched(pattern)
 
 
 def _print_report(report: AuditReport) -> None:

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brain.cli.commands.trace import trace_events
-from brain.kit.cli.common import JsonOption, PatternOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.common import (
+    JsonOption,
+    PatternOption,
+    StreamOption,
+    print_json,
+    print_json_array,
+    run,
+    warn_of_unmatched,
+)
 
 if TYPE_CHECKING:
     from brain.charter import Event
@@ -124,6 +132,7 @@ async def _reading(url: str) -> AsyncIterator[EventStream]:
 
 async def _tail(url: str, patterns: list[str], after: str | None, limit: int | None, as_json: bool) -> None:
     seen = 0
+    warn_of_unmatched(patterns)
     async with _reading(url) as stream, aclosing(stream.subscribe(patterns, after=after)) as events:
         async for event in events:
             _put(event.encode().decode() if as_json else _line(event))
@@ -148,6 +157,8 @@ async def _replay(url: str, wanted: Mapping[str, Any], limit: int | None, as_jso
                 break
     if as_json:
         _put("]" if seen else "[]")
+    if not seen:
+        warn_of_unmatched(wanted["pattern"])
 
 
 def _put(line: str) -> None:

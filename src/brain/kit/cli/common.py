@@ -9,7 +9,16 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-__all__ = ["DatabaseOption", "JsonOption", "PatternOption", "StreamOption", "print_json", "print_json_array", "run"]
+__all__ = [
+    "DatabaseOption",
+    "JsonOption",
+    "PatternOption",
+    "StreamOption",
+    "print_json",
+    "print_json_array",
+    "run",
+    "warn_of_unmatched",
+]
 
 StreamOption = Annotated[
     str | None,
@@ -70,3 +79,11 @@ def print_json_array(rows: Iterable[object]) -> None:
 
     lines = (json_bytes(msgspec.json.encode(row)).decode() for row in rows)
     sys.stdout.write("[" + ",\n ".join(lines) + "]\n")
+
+
+def warn_of_unmatched(patterns: Iterable[str] | None) -> None:
+    """Say on standard error which of the patterns match no declared event type."""
+    from brain.kit.event_patterns import unmatched_note
+
+    if patterns and (note := unmatched_note(patterns)) is not None:
+        typer.echo(f"note: {note}", err=True)
