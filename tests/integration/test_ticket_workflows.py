@@ -322,6 +322,18 @@ async def test_a_comment_that_is_refused_keeps_no_state_back() -> None:
         assert at.mirror["error"] is None
 
 
+@pytest.mark.parametrize(
+    "text", ["x" * 40_000, "\U0001f600" * 20_000, "a line\n\n" * 9_000], ids=["long", "emoji", "lines"]
+)
+@pytest.mark.parametrize("kind", ["jira", "servicenow"])
+async def test_a_comment_that_is_cut_is_found_again(kind: str, text: str) -> None:
+    async with world(kind) as at:
+        await at.update()
+        id = (await at.system.find(at.id))["id"]
+        assert await at.system.comment(id, text, "the reference")
+        assert not await at.system.comment(id, text, "the reference")
+
+
 @pytest.mark.parametrize("rule", ["hidden", "protected"])
 async def test_access_rules_of_servicenow_make_no_second_record(rule: str) -> None:
     async with world("servicenow") as at:

@@ -24,7 +24,7 @@ import msgspec
 from pydantic import Field
 
 from brain.charter import IncidentState
-from brain.connectors.adf import adf_to_text, text_to_adf
+from brain.connectors.adf import CHARACTERS, adf_to_text, text_to_adf
 from brain.connectors.jira_workflow import (
     CATEGORY_OF,
     Exploration,
@@ -45,11 +45,13 @@ from brain.connectors.tickets import (
     comment_mark,
     ticket_key,
     webhook_ticket,
+    with_mark,
     with_settle_time,
 )
 from brain.connectors.urls import BaseUrl
 from brain.connectors.webhook import verify_hub
 from brain.errors import InvalidInput
+from brain.neutral import plain_text
 from brain.secret import Secret
 from brain.text import one_line_units
 
@@ -177,7 +179,7 @@ class Jira(TicketSystem[JiraSettings]):
         page = await self._read(comments_request(self._settings, id), "comments")
         if any(mark in adf_to_text(comment.get("body")) for comment in page["comments"]):
             return False
-        await self._change(comment_request(self._settings, id, f"{text}\n\n{mark}"))
+        await self._change(comment_request(self._settings, id, with_mark(plain_text(text), mark, CHARACTERS)))
         return True
 
     async def move(self, id: str, state: IncidentState, reason: str = "") -> Ticket:

@@ -31,6 +31,7 @@ from brain.connectors.tickets import (
     comment_mark,
     ticket_key,
     webhook_ticket,
+    with_mark,
     with_settle_time,
 )
 from brain.connectors.urls import BaseUrl
@@ -165,7 +166,9 @@ class ServiceNow(TicketSystem[ServiceNowSettings]):
         state, notes = await self._notes(id)
         if mark in notes or state in _CLOSED:
             return False
-        await self._change(change_request(self._settings, id, {"work_notes": _with_mark(text, mark)}))
+        await self._change(
+            change_request(self._settings, id, {"work_notes": with_mark(servicenow_text(text), mark, _TEXT)})
+        )
         if mark not in (await self._notes(id))[1]:
             raise Refused(SERVICE, 403, "it answered yes and did not store the work note: an access rule forbids it")
         return True
@@ -356,10 +359,6 @@ def _sys_id(id: str) -> str:
     if not id.strip():
         raise InvalidInput("id: is empty; the sys_id of a record is needed")
     return quote(id, safe="")
-
-
-def _with_mark(text: str, mark: str) -> str:
-    return f"{clip_units(servicenow_text(text), _TEXT - len(mark) - 2)}\n\n{mark}"
 
 
 def _words(body: bytes) -> str:
