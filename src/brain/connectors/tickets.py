@@ -231,5 +231,5 @@ def comment_mark(reference: str) -> str:
 
 
 def with_mark(text: str, mark: str, longest: int) -> str:
-    """The comment with its mark, of at most `longest` UTF-16 units: a mark that was cut off would not be found again."""
+    """The comment with its mark, of at most `longest` UTF-16 units; a mark that was cut off would not be found."""
     return f"{clip_units(text, longest - len(mark) - 2)}\n\n{mark}"
