@@ -132,7 +132,7 @@ def _command(found: Any, help_text: str) -> Any:
 
 def _value_fault(error: typer.BadParameter) -> str:
     """Why a value is not taken; typer's message is pydantic's, and often names no value."""
-    found = getattr(error.__cause__, "errors", list)()
+    found: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
     if not found:
         return error.message
     given, words = repr(found[0]["input"]), plain_words(error.message)

@@ -313,7 +313,8 @@ class TicketSync:
     def _is_settled(self, job: TicketJob, asked_at: float) -> bool:
         """Whether a ticket that was read at that time shows what came of the state that we began to set last."""
         settle = self._settings.systems[job.kind].settle_seconds
-        return abs(asked_at - job.mirror.tried_at) >= settle  # either way: clocks are set back, too
+        since: float = abs(asked_at - job.mirror.tried_at)  # either way: clocks are set back, too
+        return since >= settle
 
     def _note_key(self, db: Connection, job: TicketJob, ticket: Ticket) -> None:
         """The ticket was moved to another project: it has another key, and another address."""

@@ -49,6 +49,8 @@ def sources(
     for row in found:
         counts = f"{row['samples']:,} samples, {row['lost']:,} lost, number {row['seq']:,}"
         typer.echo(f"{printable(row['id'])}: {row['state']}, {counts}, seen {moment(row['seen_at'])}")
+    if not found:
+        typer.echo("no source was seen yet; see docs/telemetry.md", err=True)
 
 
 @app.command()

@@ -78,7 +78,7 @@ def add(
 ) -> None:
     """Set a camera up, or again, unless a rule on vision.enable is against it; a server that runs takes it up."""
     made = _camera(camera, source, detector, zones)
-    _with_service(stream, database, lambda service: service.put(made, by))
+    _with_service(stream, database, lambda service: service.put(made, by), creates=True)
     typer.echo(f"{camera} is set up; it is up once its pictures come")
 
 
@@ -203,12 +203,20 @@ def _read_zones(path: Path, decode: Callable[[bytes], Any]) -> dict[str, Any]:
 
 
 def _with_service(
-    stream: str | None, database: str | None, method: Callable[[VisionService], Coroutine[Any, Any, T]]
+    stream: str | None,
+    database: str | None,
+    method: Callable[[VisionService], Coroutine[Any, Any, T]],
+    *,
+    creates: bool = False,
 ) -> T:
-    """Run the service's method on stream, store and database, and send what it announces."""
+    """Run the service's method on stream, store and database, and send what it announces.
+
+    Raises InvalidInput where there is no database, unless it `creates` a camera.
+    """
     from contextlib import closing
 
     from brain import EventStream
+    from brain.kit.cli.database import check_database
     from brain.kit.context import plugin_context
     from brain.kit.outbox import ship_waiting
     from brain.settings import load_settings
@@ -216,8 +224,11 @@ def _with_service(
     from brain.vision.records import CONSUMER
     from brain.vision.service import VisionService
 
+    settings = load_settings(stream=stream, database=database)
+    if not creates:
+        check_database(settings)
+
     async def work() -> T:
-        settings = load_settings(stream=stream, database=database)
         async with EventStream.open(settings.stream) as opened:
             with closing(open_store(settings.store_url)) as store, plugin_context(opened, store, settings) as context:
                 service = VisionService(context)

@@ -23,7 +23,6 @@ from brain.audit.commands.options import (
     opened,
     parse_key,
     query_from,
-    read_file,
     show_progress,
     write_out,
     writing,
@@ -36,6 +35,7 @@ from brain.kit.cli.common import (
     StreamOption,
     print_json,
     print_json_array,
+    read_file,
     warn_of_unmatched,
 )
 

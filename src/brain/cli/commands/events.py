@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brain.cli.commands.trace import trace_events
+from brain.kit.cli.backend import reading_stream
 from brain.kit.cli.common import (
     JsonOption,
     PatternOption,
@@ -25,7 +26,6 @@ from brain.kit.cli.common import (
 
 if TYPE_CHECKING:
     from brain.charter import Event
-    from brain.stream import EventStream
 
 app: typer.Typer = typer.Typer(no_args_is_help=True)
 
@@ -115,25 +115,10 @@ def _stream_url(given: str | None) -> str:
     return load_settings(stream=given).stream
 
 
-@asynccontextmanager
-async def _reading(url: str) -> AsyncIterator[EventStream]:
-    """The stream without a journal, since nothing is published. Raises InvalidInput when there is no such file."""
-    from brain.store.ours import check_exists
-    from brain.stream.backends import open_backend
-    from brain.stream.stream import EventStream, StreamOptions
-
-    check_exists(url)
-    stream = EventStream(StreamOptions(url), open_backend(url))
-    try:
-        yield stream
-    finally:
-        await stream.close()
-
-
 async def _tail(url: str, patterns: list[str], after: str | None, limit: int | None, as_json: bool) -> None:
     seen = 0
     warn_of_unmatched(patterns)
-    async with _reading(url) as stream, aclosing(stream.subscribe(patterns, after=after)) as events:
+    async with reading_stream(url) as stream, aclosing(stream.subscribe(patterns, after=after)) as events:
         async for event in events:
             _put(event.encode().decode() if as_json else _line(event))
             sys.stdout.flush()
@@ -145,7 +130,7 @@ async def _tail(url: str, patterns: list[str], after: str | None, limit: int | N
 async def _replay(url: str, wanted: Mapping[str, Any], limit: int | None, as_json: bool) -> None:
     """Print the events that `EventStream.replay` gives for these arguments."""
     seen = 0
-    async with _reading(url) as stream, aclosing(stream.replay(**wanted)) as events:
+    async with reading_stream(url) as stream, aclosing(stream.replay(**wanted)) as events:
         async for event in events:
             if as_json:
                 sys.stdout.write("[" if seen == 0 else ",\n ")
