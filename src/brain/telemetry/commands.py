@@ -79,6 +79,8 @@ def usage(
         cost = "no price" if row["cost"] is None else f"{row['cost']:.4f}"
         tokens = f"{row['input_tokens']:,} in, {row['output_tokens']:,} out"
         typer.echo(f"{names}: {row['calls']:,} calls, {tokens}, {cost}, {row['seconds']:,.1f} s")
+    if not found:
+        typer.echo("no calls of models or tools in this time", err=True)
 
 
 @app.command()
