@@ -14,7 +14,6 @@ from typing import Annotated, Any
 from brain import __version__, logs
 from brain.errors import BrainError
 from brain.extras import missing_extra, needs
-from brain.model_faults import plain_words
 from brain.plugins import Command, plugins
 
 with needs("the command `brain`"):
@@ -132,6 +131,8 @@ def _command(found: Any, help_text: str) -> Any:
 
 def _value_fault(error: typer.BadParameter) -> str:
     """Why a value is not taken; typer's message is pydantic's, and often names no value."""
+    from brain.model_faults import plain_words
+
     found: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
     if not found:
         return error.message
