@@ -13,6 +13,8 @@ from brain.secret import Secret
 
 _SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
 """Variables that Kubernetes sets in each container for each Service of its namespace, so also for `brain-redis`."""
+_SURE = 0.85
+"""How alike the rest of a name must be to one of ours where its first word is not ours."""
 
 
 def unknown_variables(environment: Mapping[str, str], prefix: str, model: type[BaseModel]) -> dict[str, str]:
@@ -35,6 +37,39 @@ def unknown_variables(environment: Mapping[str, str], prefix: str, model: type[B
         hint = remedy(name, tops) if near is None else f"did you mean {near}?"
         found[given] = f"{given} in the environment: no such setting; {hint}"
     return found
+
+
+def with_misspelt_prefix(environment: Iterable[str], prefix: str) -> dict[str, str]:
+    """The variables whose first word is one slip off `prefix`, or runs into the name, and what follows that word.
+
+    Other programs may own them. The first letter counts as right, or swapped: TRAIN_ and DRAIN_ are words of others.
+    """
+    ours = prefix.rstrip("_")
+    slips = re.compile("|".join(_slips(ours)))
+    found = {}
+    for name in environment:
+        word, _, rest = name.upper().partition("_")
+        if word.startswith(ours) and word != ours:
+            found[name] = name[len(ours) :]
+        if word != ours and slips.fullmatch(word) and rest:
+            found[name] = rest
+    return found
+
+
+def meant_variable(rest: str, prefix: str, model: type[BaseModel]) -> str | None:
+    """The variable of ours that ends in `rest`, give or take a letter; None where none does."""
+    known = {"__".join(path).upper() for path in _nested(model)} | {name.upper() for name in model.model_fields}
+    near = nearest(rest, known, _SURE)
+    return None if near is None else f"{prefix}{near}"
+
+
+def _slips(word: str) -> Iterator[str]:
+    """Patterns of a word with two letters swapped, or one left out, wrong or too many."""
+    for at in range(len(word)):
+        yield f"{word[:at]}{word[at + 1 : at + 2]}{word[at]}{word[at + 2 :]}"
+        yield f"{word[: at + 1]}[A-Z]{word[at + 1 :]}"
+        if at:
+            yield f"{word[:at]}[A-Z]?{word[at + 1 :]}"
 
 
 def remedy(name: str, known: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 from brain import limits
 from brain.errors import InvalidInput
 from brain.extras import needs
+from brain.model_faults import fault_words
 
 with needs(__name__):
     from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model, field_validator
@@ -34,7 +35,14 @@ from brain.plugins import Plugin, check_running, plugins
 from brain.redaction import configure
 from brain.redis_client.url import SCHEMES, masked
 from brain.secret import Secret
-from brain.setting_names import names_at, remedy, secret_variables, unknown_variables
+from brain.setting_names import (
+    meant_variable,
+    names_at,
+    remedy,
+    secret_variables,
+    unknown_variables,
+    with_misspelt_prefix,
+)
 from brain.stream.retention import Retention
 
 FILE = "brain.toml"
@@ -296,6 +304,7 @@ def _loaded(given: Mapping[str, Any]) -> CoreSettings:
     try:
         tables = TomlConfigSettingsSource(CoreSettings, Path(FILE)).toml_data
         _warn_of_former_names(tables)
+        _warn_of_misspelt_prefixes()
         set_in = {*given, *_variables_set(), *_with_new_tables(tables)}
         model = model_with(plugin for plugin in plugins().values() if plugin.name in set_in)
         if not unknown_variables(_with_new_variables(os.environ), PREFIX, model):
@@ -316,7 +325,8 @@ def _all_tables(given: Mapping[str, Any]) -> CoreSettings:
     try:
         settings = model(**given)
     except ValidationError as error:
-        faults = [_fault(found["loc"], found["type"], found["msg"], given) for found in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        faults = [_fault(one["loc"], one["type"], fault_words(one), given) for one in found]
         raise InvalidInput("the settings are not usable", [*faults, *unknown.values()]) from error
     for variable in secret_variables(settings):
         unknown.pop(variable, None)
@@ -346,6 +356,13 @@ def _warn_of_former_names(tables: Mapping[str, Any]) -> None:
         log.warning("a variable has a new name; rename it", variable=variable, now=now)
 
 
+def _warn_of_misspelt_prefixes() -> None:
+    """Log each variable that seems meant for us. It may be another program's, so that it is not refused."""
+    for variable, rest in with_misspelt_prefix(os.environ, PREFIX).items():
+        if (meant := meant_variable(rest, PREFIX, settings_model())) is not None:
+            log.warning(f"a variable is not ours and looks misspelt; did you mean {meant}?", variable=variable)
+
+
 def _names(value: object) -> list[str]:
     """The names in a list, or in a text with commas between them; none in anything else."""
     if isinstance(value, str):
@@ -367,4 +384,4 @@ def _fault(place: tuple[int | str, ...], kind: str, message: str, given: Mapping
     where = path if str(place[0]) in given else f"{path} (from {variable} or {FILE})"
     if known:
         return f"{where}: no such setting; {remedy(str(place[-1]), known)}"
-    return f"{where}: {message.removeprefix('Value error, ')}"
+    return f"{where}: {message}"

@@ -55,6 +55,8 @@ async def test_a_second_database_is_refused_until_it_is_adopted_and_the_first_on
     running = asyncio.create_task(projecting(stream, mine, first).run())
     await publish(stream)
     await until(lambda: len(first) == 1)
+    members = {group.name: group.consumers for group in await stream.groups()}
+    assert members == {"projected": None}  # it reads by position: a number of members would say nothing
     with pytest.raises(OwnedElsewhere, match="brain groups adopt projected"):
         await projecting(stream, other, second).run()
     assert second == []

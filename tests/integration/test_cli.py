@@ -15,7 +15,7 @@ import pytest
 
 from brain.charter import Event
 from brain.cli import main
-from brain.cli.commands.events import reading_stream
+from brain.kit.cli.backend import reading_stream
 from brain.store import open_store
 from brain.store.deletion_clock import trust_clock
 from brain.stream import DeliveryOptions, EventStream
@@ -135,6 +135,33 @@ def test_replay_prints_a_range_for_people_and_for_programs(cli: Cli, url: str) -
     assert replayed("-p", "none.*") == []
     text = cli("events", "replay", "--stream", url).out.splitlines()
     assert text[0].split() == ["2023-12-19T15:53:54.500Z", "a.old", '{"n":1}']
+
+
+def test_a_pattern_of_no_declared_type_is_said_when_nothing_is_found(cli: Cli, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'brain.db'}"
+    publish(url, *EVENTS)
+    note = "note: no declared event type matches 'threats.*'; did you mean threat.*?"
+    ended = cli("events", "replay", "--json", "--stream", url, "-p", "threats.*", "-p", "policy.*")
+    assert (ended.code, json.loads(ended.out)) == (0, [])
+    assert note in ended.err
+    assert "note:" not in cli("events", "replay", "--stream", url, "-p", "a.*").err
+    assert "note:" not in cli("events", "replay", "--stream", url, "-p", "threat.*").err
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("outbox list --state foo", "'foo' is not one of 'waiting', 'sent', 'refused', 'cancelled'"),
+        ("serve --port abc", "must be a valid integer; it is 'abc'"),
+        ("events replay --limit 0", "must be greater than or equal to 1; it is '0'"),
+    ],
+)
+def test_a_value_that_an_option_does_not_take_is_said_in_our_words(tmp_path: Path, line: str, words: str) -> None:
+    ended = brain(*line.split(), folder=tmp_path)
+    assert ended.returncode == 2
+    assert words in ended.stderr
+    assert "Value error" not in ended.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_tail_follows_what_happens(cli: Cli, url: str, tmp_path: Path) -> None:

@@ -35,6 +35,9 @@ READING = [
     ("audit", "search"),
     ("audit", "verify"),
     ("metrics", "verify"),
+    ("hardware", "robots"),
+    ("vision", "models", "list"),
+    ("dna", "study", "list"),
 ]
 
 
@@ -69,9 +72,58 @@ def test_a_reading_command_makes_nothing_and_names_the_file_it_looked_for(
     assert [path.name for path in tmp_path.iterdir() if path.name not in (".out", ".err")] == []
 
 
-def test_replay_leaves_no_journal_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        "dna karma a 0.5 --by ann",
+        "dna rollback a --by ann",
+        "dna mutate a x=1 --by ann",
+        "dna study ask s --by ann",
+        "dna study stop s --by ann",
+        "hardware clear",
+        "missions cancel m",
+        "missions answer t --by ann --yes",
+        "vision cameras remove c",
+        "vision models approve m --by ann",
+        "alerts ack a --by ann",
+        "policy disable r",
+        "incidents note i text",
+        "threats move t RESOLVED",
+    ],
+)
+def test_a_change_of_what_is_not_there_makes_no_database(line: str, tmp_path: Path) -> None:
+    ended = Command(tmp_path)(*line.split())
+    assert ended.code == 2
+    assert "there is no database" in ended.err
+    assert [path.name for path in tmp_path.iterdir() if path.name not in (".out", ".err")] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ingest sshd no.log",
+        "ingest falco no.log",
+        "ingest json no.log",
+        "playbooks run p --event no.json",
+        "playbooks test no.yaml",
+        "vision run no.mp4",
+        "audit verify-proof no.json --key k",
+        "hardware stop",
+    ],
+)
+def test_a_wrong_file_or_folder_makes_nothing(line: str, tmp_path: Path) -> None:
+    ended = Command(tmp_path)(*line.split())
+    assert ended.code == 2
+    assert ended.err.startswith("error: ")
+    assert "Error:" not in ended.err
+    assert "Errno" not in ended.err
+    assert [path.name for path in tmp_path.iterdir() if path.name not in (".out", ".err")] == []
+
+
+@pytest.mark.parametrize("line", ["events replay", "keys list", "agents registered", "policy approvals"])
+def test_what_reads_leaves_no_journal_behind(line: str, tmp_path: Path) -> None:
     open_store(f"sqlite:///{tmp_path}/brain.db").close()
-    assert Command(tmp_path)("events", "replay").code == 0
+    assert Command(tmp_path)(*line.split()).code == 0
     assert not (tmp_path / "brain.db.journal").exists()
 
 

@@ -200,11 +200,32 @@ async def test_each_recipient_has_an_answer_of_its_own(server: int, sink: Sink) 
     assert len(sink.messages) == 1
 
 
+async def test_a_server_without_what_is_set_waits_for_a_person(server: int) -> None:
+    for more in ({"security": "starttls"}, {"user": "brain", "password": "right"}):
+        with pytest.raises(TryLater, match=r"extension (is )?not supported by ") as caught:
+            await email_for(server, **more).deliver(MAIL)
+        assert caught.value.about_connection
+
+
+async def test_letters_beyond_ascii_need_a_server_that_takes_them(server: int, sink: Sink) -> None:
+    both = Mail(to=["jürgen@example.com", "ann@example.com"], subject="x", text="x", dedup="x")
+    answer = await email_for(server).deliver(both)
+    assert (answer["accepted"], answer["refused"]) == (["ann@example.com"], ["jürgen@example.com"])
+    assert "SMTPUTF8" in answer["words"]["jürgen@example.com"]
+    assert sink.recipients == [["ann@example.com"]]
+    with pytest.raises(Refused, match="SMTPUTF8"):
+        await email_for(server).deliver(Mail(to=["jürgen@example.com"], subject="x", text="x", dedup="x"))
+    async with serving(sink, enable_SMTPUTF8=True) as port:
+        answer = await email_for(port).deliver(both)
+    assert (answer["accepted"], answer["refused"]) == (list(both.to), [])
+
+
 async def test_a_server_that_is_down(sink: Sink) -> None:
     async with serving(sink) as port:
         email = email_for(port)
-    with pytest.raises(TryLater, match="does not accept the message"):
+    with pytest.raises(TryLater, match="does not accept the message: no connection; check host and port") as caught:
         await email.deliver(MAIL)
+    assert not caught.value.about_connection  # it may come back by itself
 
 
 async def test_a_server_that_says_nothing() -> None:
@@ -213,7 +234,7 @@ async def test_a_server_that_says_nothing() -> None:
         writer.close()
 
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
-        with pytest.raises(TryLater, match="does not accept the message"):
+        with pytest.raises(TryLater, match="does not accept the message: timed out"):
             await email_for(server.sockets[0].getsockname()[1], timeout=0.3).deliver(MAIL)
 
 

@@ -65,6 +65,14 @@ async def test_a_position_of_another_backend_is_refused_or_read_as_one(server: S
         assert not counted or "17-3" in answer.text
 
 
+async def test_a_page_without_events_says_that_no_type_matches_the_pattern(server: Server) -> None:
+    await publish(server, 1, "undeclared.type")
+    for pattern, note in (("threats.*", "did you mean threat.*?"), ("threat.*", ""), ("undeclared.*", "")):
+        page = (await server[1].get("/api/events", params={"pattern": pattern})).json()
+        assert page.get("note", "").endswith(note)
+        assert ("note" in page) == bool(note)
+
+
 async def test_pages_follow_each_other_in_both_directions(server: Server) -> None:
     await publish(server, 25)
     newest, before = await query(server, limit=10)

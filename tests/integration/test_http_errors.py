@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -238,6 +239,24 @@ async def test_every_path_of_the_api_refuses_an_unknown_parameter(client: httpx.
         headers = {"content-type": next(iter(takes))}
         answer = await client.request(method, url, params={"no_such": "1"}, headers=headers, content=b"{}")
         assert "no_such" in problem_of(answer, 422)["detail"]
+
+
+async def test_every_path_of_the_api_refuses_what_is_given_twice_where_one_is_meant(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    asked = [
+        (method, path, parameter["name"], '"array"' in json.dumps(parameter["schema"]))
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        for parameter in operation.get("parameters", ())
+        if path.startswith("/api/") and parameter["in"] == "query"
+    ]
+    assert len(asked) > 50
+    for method, path, name, is_list in asked:
+        url = f"{re.sub(r'{[^}]+}', '7', path)}?{name}=%00&{name}=%00"
+        takes = paths[path][method].get("requestBody", {}).get("content", {"application/json": {}})
+        answer = await client.request(method, url, headers={"content-type": next(iter(takes))}, content=b"{}")
+        twice = f"{name} (query parameter): is given more than once; give it once"
+        assert (twice in answer.text) is not is_list, (method, url, name, answer.text)
 
 
 @pytest.mark.parametrize(

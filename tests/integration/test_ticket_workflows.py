@@ -3,10 +3,12 @@ without sockets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 
 from brain.charter import Severity
@@ -14,8 +16,10 @@ from brain.connectors.sender import NotYet, Refused, TryLater
 from brain.connectors.tickets import NewTicket
 from brain.demo.stand_ins.jira import Move, Workflow
 from brain.errors import BrainError
+from brain.incidents import tables
 from brain.incidents.webhooks import TicketWebhooks
-from support.ticket_world import URL, world
+from brain.kit import outbox
+from support.ticket_world import URL, World, world
 
 LIFE = ("IN_PROGRESS", "ON_HOLD", "IN_PROGRESS", "RESOLVED", "IN_PROGRESS", "RESOLVED", "CLOSED")
 
@@ -69,6 +73,14 @@ WITH_FIELDS = Workflow(
 LOCKED = Workflow(
     {"To Do": "new", "In Progress": "indeterminate", "Done": "done"},
     {"21": Move("Start", "In Progress", ("To Do", "Done")), "31": Move("Finish", "Done", ("In Progress",))},
+)
+ROUND = Workflow(
+    {"To Do": "new", "In Progress": "indeterminate", "Done": "done"},
+    {
+        "1": Move("Start", "In Progress", ("To Do",)),
+        "2": Move("Finish", "Done", ("In Progress",)),
+        "3": Move("Reopen", "To Do", ("Done",)),
+    },
 )
 IDS = Workflow({"Ouvert": "new", "En cours": "indeterminate", "En attente": "indeterminate", "Clos": "done"})
 IDS = Workflow(IDS.statuses, {str(n): Move(f"vers {name}", name) for n, name in enumerate(IDS.statuses)})
@@ -310,6 +322,18 @@ async def test_a_comment_that_is_refused_keeps_no_state_back() -> None:
         assert at.mirror["error"] is None
 
 
+@pytest.mark.parametrize(
+    "text", ["x" * 40_000, "\U0001f600" * 20_000, "a line\n\n" * 9_000], ids=["long", "emoji", "lines"]
+)
+@pytest.mark.parametrize("kind", ["jira", "servicenow"])
+async def test_a_comment_that_is_cut_is_found_again(kind: str, text: str) -> None:
+    async with world(kind) as at:
+        await at.update()
+        id = (await at.system.find(at.id))["id"]
+        assert await at.system.comment(id, text, "the reference")
+        assert not await at.system.comment(id, text, "the reference")
+
+
 @pytest.mark.parametrize("rule", ["hidden", "protected"])
 async def test_access_rules_of_servicenow_make_no_second_record(rule: str) -> None:
     async with world("servicenow") as at:
@@ -350,3 +374,100 @@ async def test_what_servicenow_does_not_store_is_said(rule: str) -> None:
         (record,) = at.stand_ins.servicenow.incidents.values()
         assert (record["state"] == "6") == (field != "state")
         assert at.mirror["error"] is not None
+
+
+class LostAnswers(httpx.AsyncBaseTransport):
+    """A network that loses the answer to the next change of a state, if so set; what was asked is done all the same."""
+
+    def __init__(self, network: httpx.AsyncBaseTransport) -> None:
+        self.loses = False
+        self._network = network
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._network.handle_async_request(request)
+        changes = request.method == "POST" and request.url.path.endswith("/transitions")
+        if self.loses and (changes or (request.method == "PATCH" and b'"state"' in request.content)):
+            self.loses = False
+            raise httpx.ReadTimeout("late")
+        return answer
+
+
+@asynccontextmanager
+async def half_changed(
+    kind: str, workflow: Workflow = DEFAULT, states: tuple[str, ...] = ("IN_PROGRESS", "RESOLVED")
+) -> AsyncIterator[World]:
+    """An incident that went through these states; the answer to the last change of its ticket was lost."""
+    networks: list[LostAnswers] = []
+
+    def lossy(network: httpx.AsyncBaseTransport) -> LostAnswers:
+        networks.append(LostAnswers(network))
+        return networks[0]
+
+    async with world(kind, lossy) as at:
+        at.stand_ins.jira.workflow = workflow
+        for state in states[:-1]:
+            at.move(state)
+            await at.update()
+        at.move(states[-1])
+        networks[0].loses = True
+        with pytest.raises(TryLater):
+            await at.update()
+        yield at
+
+
+def shown(at: World) -> str:
+    (ticket,) = at.tickets.values()
+    return str(ticket.get("status") or ticket["state"])
+
+
+SHOWN = {
+    "jira": {"IN_PROGRESS": "In Progress", "RESOLVED": "Done"},
+    "servicenow": {"IN_PROGRESS": "2", "ON_HOLD": "3", "RESOLVED": "6"},
+}
+
+
+@pytest.mark.parametrize("read", ["poll", "update"])
+@pytest.mark.parametrize("kind", ["jira", "servicenow"])
+async def test_a_state_that_we_set_without_hearing_of_it_is_nobodys_act(kind: str, read: str) -> None:
+    async with half_changed(kind) as at:
+        assert shown(at) == SHOWN[kind]["RESOLVED"]
+        at.move("IN_PROGRESS")
+        await getattr(at.sync, read)(at.id, kind)
+        assert at.document["state"] == "IN_PROGRESS"
+        await at.pass_time(120)
+        assert (at.document["state"], shown(at)) == ("IN_PROGRESS", SHOWN[kind]["IN_PROGRESS"])
+
+
+async def test_a_poll_that_finds_a_state_of_ours_has_the_ticket_brought_up_to_date() -> None:
+    async with half_changed("jira") as at:
+        at.move("IN_PROGRESS")
+        at.change(lambda work, _: outbox.cancel(work.db, consumer="incidents", channel="jira", key=at.id, now=0.0))
+        at.change(lambda work, _: work.db.execute(tables.mirrors.update().values(queued=False)))
+        await at.sync.poll(at.id, "jira")
+        await at.pass_time(10)
+        assert (at.document["state"], shown(at)) == ("IN_PROGRESS", "In Progress")
+
+
+async def test_what_a_person_does_after_our_lost_change_is_followed() -> None:
+    async with half_changed("servicenow") as at:
+        at.move("IN_PROGRESS")
+        await at.pass_time(120)
+        (record,) = at.tickets.values()
+        for code, state in (("6", "RESOLVED"), ("2", "IN_PROGRESS"), ("3", "ON_HOLD")):
+            record["state"] = code
+            await at.sync.poll(at.id, "servicenow")
+            assert at.document["state"] == state
+    async with half_changed("servicenow") as at:
+        at.move("IN_PROGRESS")
+        (record,) = at.tickets.values()
+        record["state"] = "3"  # at once, and not what we set
+        await at.sync.poll(at.id, "servicenow")
+        assert at.document["state"] == "ON_HOLD"
+
+
+async def test_a_step_on_the_way_to_our_state_is_nobodys_act() -> None:
+    async with half_changed("jira", ROUND, ("RESOLVED", "IN_PROGRESS")) as at:
+        assert shown(at) == "To Do"
+        at.move("RESOLVED")
+        await at.pass_time(120)
+        assert (at.document["state"], shown(at)) == ("RESOLVED", "Done")

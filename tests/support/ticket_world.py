@@ -43,6 +43,10 @@ def with_tables() -> sa.Engine:
     return engine
 
 
+async def at_once(_: float) -> None:
+    """No waiting: the clock is the test's."""
+
+
 class World:
     """One incident and its ticket in one system."""
 
@@ -56,7 +60,7 @@ class World:
         table = {name: value for name, value in mirrored(URL).items() if name not in ("jira", "servicenow")}
         self.settings = IncidentSettings(**table, **{kind: made})
         self.system: Any = {"jira": Jira, "servicenow": ServiceNow}[kind](made, sender)
-        self.sync = TicketSync(self.engine, self.settings, {kind: self.system}, self.clock, lambda: None)
+        self.sync = TicketSync(self.engine, self.settings, {kind: self.system}, self.clock, at_once)
         self._refused_again = self.clock() + REFUSED_AGAIN
         with self.engine.begin() as db:
             opening = IncidentChange(self.clock(), "it began", "ann")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,11 +12,11 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from brain.alerting.connections import forget_removed
+from brain.alerting.connections import LONG, forget_removed
 from brain.charter import Event, Severity
 from brain.connectors.notifiers import open_notifier
 from brain.connectors.pages import Page, PageAction
-from brain.connectors.sender import Refused, RetryPolicy, Sender, TryLater
+from brain.connectors.sender import NotYet, Refused, Request, RetryPolicy, Sender, TryLater
 from brain.kit import outbox
 from brain.kit.outbox import OutboxRow
 from support.alerting import Alerting, pager
@@ -152,6 +153,63 @@ async def test_one_alert_says_it_and_everything_follows_when_it_is_well() -> Non
     alerting.see(*back)
     assert [one.firing for one in alerting.stored().values() if one.labels["kind"] == "connection"] == [False]
     assert not [event for event in shipped(alerting) if event.type == "alert.notification_failed"]
+
+
+class Away(Chat):
+    """The chat does not answer at all until `knows` is set."""
+
+    def __init__(self, error: TryLater) -> None:
+        super().__init__()
+        self.error = error
+
+    async def __call__(self, row: OutboxRow) -> Mapping[str, Any]:
+        if row.channel == "chat" and not self.knows:
+            raise self.error
+        return await super().__call__(row)
+
+
+async def test_a_service_that_is_away_for_long_is_a_lost_connection_too() -> None:
+    alerting, chat = Alerting(SETTINGS), Away(TryLater("Slack does not answer: no connection"))
+    work = Deliveries(alerting, chat)
+    alerting.see(alerting.detected(severity="CRITICAL"))
+    await work.pass_time(LONG - 60, 10)
+    assert "alert.connection_lost" not in [event.type for event in shipped(alerting)]
+    await work.pass_time(180, 10)
+    (lost,) = [event for event in shipped(alerting) if event.type == "alert.connection_lost"]
+    assert lost.payload["message"] == "Slack does not answer: no connection"
+    chat.knows = True
+    await work.pass_time(120, 10)
+    assert "alert.connection_restored" in [event.type for event in shipped(alerting)]
+
+
+async def test_a_full_mailbox_is_no_lost_connection() -> None:
+    alerting = Alerting(SETTINGS)
+    alerting.see(alerting.detected(severity="CRITICAL"))
+    await Deliveries(alerting, Away(NotYet("452: the mailbox is full"))).pass_time(LONG * 2, 10)
+    assert "alert.connection_lost" not in [event.type for event in shipped(alerting)]
+
+
+@pytest.mark.parametrize(
+    ("error", "lasts"),
+    [
+        (httpx.UnsupportedProtocol("x"), True),
+        (ssl.SSLCertVerificationError(1, "certificate has expired"), True),
+        (httpx.ConnectError("x"), False),
+        (httpx.ReadTimeout("x"), False),
+    ],
+)
+async def test_what_only_a_person_can_mend_is_about_the_connection(error: Exception, lasts: bool) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        if isinstance(error, ssl.SSLError):
+            error.verify_message = "certificate has expired"
+            raise httpx.ConnectError("x") from error
+        raise error
+
+    async with Sender(RetryPolicy(attempts=1)) as sender:
+        sender.__dict__["_client"] = httpx.AsyncClient(transport=httpx.MockTransport(fail))
+        with pytest.raises(TryLater) as caught:
+            await sender.send("Slack", Request("GET", "https://x.example"))
+    assert caught.value.about_connection is lasts
 
 
 async def test_a_notifier_that_is_no_longer_set_up_is_no_lost_connection() -> None:

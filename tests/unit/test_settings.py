@@ -109,6 +109,32 @@ def test_a_misspelt_variable_is_refused_with_the_nearest_name(
     assert "s3cret" not in fault
 
 
+MEANT = {
+    "BRIAN_STREAM": "BRAIN_STREAM",
+    "BRAN_API_KEY": "BRAIN_API_KEY",
+    "BRAINN_PORT": "BRAIN_PORT",
+    "BRAINS_API_KEY": "BRAIN_API_KEY",
+    "BRAUN_STREAM": "BRAIN_STREAM",
+    "rbain_stream": "BRAIN_STREAM",
+    "BRAINSTREAM": "BRAIN_STREAM",
+    "BRIAN_API_KEYS": "BRAIN_API_KEY",
+    "BRIAN_AUDIT__RETENTION_DAYS": "BRAIN_AUDIT__RETENTION_DAYS",
+}
+OF_OTHERS = ("TRAIN_PORT", "DRAIN_STREAM", "BRAINTREE_API_KEY", "BRAND_NAME", "BRIAN_HOME", "BRANCH_NAME", "BRAINFUCK")
+
+
+def test_a_misspelt_prefix_is_warned_of_with_the_name_that_was_meant(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in (*MEANT, *OF_OTHERS):
+        monkeypatch.setenv(name, "s3cret-value")
+    load_settings()
+    said = [record.getMessage() for record in caplog.records if "looks misspelt" in record.getMessage()]
+    assert sorted(line.partition("variable=")[2] for line in said) == sorted(MEANT)
+    assert [line for line in said if f"did you mean {MEANT[line.partition('variable=')[2]]}?" not in line] == []
+    assert "s3cret" not in "".join(said)
+
+
 def test_every_unknown_variable_is_listed_along_with_the_other_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRAIN_PORT", "x")
     monkeypatch.setenv("BRAIN_ZZZZ", "x")

@@ -65,7 +65,7 @@ def register(
 
 def registered(as_json: JsonOption = False, stream: StreamOption = None) -> None:
     """All registered agents, by id."""
-    found = _with_agents(stream, lambda agents: agents.list())
+    found = _with_agents(stream, lambda agents: agents.list(), reads=True)
     if as_json:
         print_json_array(_row(agent) for agent in found)
         return
@@ -120,10 +120,10 @@ def delegate(
     typer.echo(", ".join([*links, link]))
 
 
-def _with_agents(url: str | None, act: Callable[[Agents], T], *, makes: bool = False) -> T:
+def _with_agents(url: str | None, act: Callable[[Agents], T], *, makes: bool = False, reads: bool = False) -> T:
     from brain.access.agents import Agents
 
-    return run(in_store(url, lambda store, stream: act(Agents(store, stream)), makes=makes))
+    return run(in_store(url, lambda store, stream: act(Agents(store, stream)), makes=makes, reads=reads))
 
 
 def _row(agent: Agent) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def new(
 @app.command("list")
 def list_keys(as_json: JsonOption = False, stream: StreamOption = None) -> None:
     """All keys, by name; the keys themselves are kept nowhere."""
-    found, uses = _with_keys(stream, lambda keys: (keys.list(), keys.last_uses()))
+    found, uses = _with_keys(stream, lambda keys: (keys.list(), keys.last_uses()), reads=True)
     if as_json:
         print_json_array({**_row(key), "last_used_at": uses.get(key.name)} for key in found)
         return
@@ -89,15 +89,21 @@ def roles() -> None:
     typer.echo(Path(__file__).with_name("roles.json").read_text(encoding="utf-8"), nl=False)
 
 
-def _with_keys(url: str | None, act: Callable[[Keys], T], *, makes: bool = False) -> T:
+def _with_keys(url: str | None, act: Callable[[Keys], T], *, makes: bool = False, reads: bool = False) -> T:
     """The result of `act` on the keys. The database must be there unless `makes`, as for the first key."""
     from brain.access.repository import Keys
 
-    return run(in_store(url, lambda store, stream: act(Keys(store, stream)), makes=makes))
+    return run(in_store(url, lambda store, stream: act(Keys(store, stream)), makes=makes, reads=reads))
 
 
-async def in_store(url: str | None, act: Callable[[Store, EventStream], T], *, makes: bool) -> T:
-    """The result of `act` on the store and stream of the settings. The database must be there unless `makes`."""
+async def in_store(
+    url: str | None, act: Callable[[Store, EventStream], T], *, makes: bool = False, reads: bool = False
+) -> T:
+    """The result of `act` on the store and stream of the settings. The database must be there unless `makes`.
+
+    What only `reads` publishes nothing, and leaves no journal.
+    """
+    from brain.kit.cli.backend import reading_stream
     from brain.settings import load_settings
     from brain.store import open_store
     from brain.store.ours import check_exists
@@ -108,7 +114,7 @@ async def in_store(url: str | None, act: Callable[[Store, EventStream], T], *, m
         check_exists(settings.store_url)
     store = open_store(settings.store_url)
     try:
-        async with EventStream.open(settings.stream) as stream:
+        async with reading_stream(settings.stream) if reads else EventStream.open(settings.stream) as stream:
             return act(store, stream)
     finally:
         store.close()

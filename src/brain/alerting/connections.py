@@ -1,4 +1,4 @@
-"""Whether a notifier's service knows our account: one event when it does not any more, one when it does again."""
+"""Whether a notifier's service takes our messages: one event when it does not any more, one when it does again."""
 
 from __future__ import annotations
 
@@ -8,19 +8,27 @@ import sqlalchemy as sa
 
 from brain.alerting.events import CONNECTION_LOST, CONNECTION_RESTORED
 from brain.alerting.tables import CONNECTIONS, CONSUMER
-from brain.connectors.sender import TryLater
-from brain.kit.outbox import put_event
+from brain.connectors.sender import NotYet, TryLater
+from brain.kit.outbox import OutboxRow, put_event
 from brain.kit.sql import insert_into
 
+LONG = 600.0
+"""Seconds that a message waits for its service before that is a lost connection, whatever the reason."""
+_TRIES = 3
+"""Tries before that: a message may have waited long for us, while we did not run."""
 
-def note_lost(db: sa.Connection, notifier: str, error: Exception, now: float) -> None:
-    """Note that somebody must look at the notifier's connection, if that is the error; announced when it is news."""
-    if not isinstance(error, TryLater) or not error.about_connection:
+
+def note_lost(db: sa.Connection, row: OutboxRow, error: Exception, now: float) -> None:
+    """Note that somebody must look at the notifier's connection, if the error or the wait says so.
+
+    Announced when it is news.
+    """
+    if not isinstance(error, TryLater) or not (error.about_connection or _waits_long(row, error, now)):
         return
     words = str(error)[:1000]
     new = insert_into(db, CONNECTIONS).on_conflict_do_nothing()
-    if db.execute(new, {"notifier": notifier, "since": now, "error": words}).rowcount == 1:
-        event = CONNECTION_LOST.event({"notifier": notifier, "message": words, "severity": "HIGH"})
+    if db.execute(new, {"notifier": row.channel, "since": now, "error": words}).rowcount == 1:
+        event = CONNECTION_LOST.event({"notifier": row.channel, "message": words, "severity": "HIGH"})
         put_event(db, CONSUMER, event, now)
 
 
@@ -38,3 +46,7 @@ def forget_removed(db: sa.Connection, notifiers: Collection[str], now: float) ->
     for name in db.execute(sa.select(CONNECTIONS.c.notifier)).scalars().all():
         if name not in notifiers:
             note_found(db, name, now)
+
+
+def _waits_long(row: OutboxRow, error: TryLater, now: float) -> bool:
+    return not isinstance(error, NotYet) and row.attempts >= _TRIES and now - row.created_at >= LONG

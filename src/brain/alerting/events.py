@@ -177,7 +177,7 @@ CONNECTION_LOST = EventType(
     payload=AlertConnectionLost,
     priority=Priority.HIGH,
     frequency=Frequency.LOW,
-    purpose="A notifier's service does not know our account any more: its messages wait, and one alert says so.",
+    purpose="A notifier's service does not know our account any more, or is long away; its messages wait.",
     example={
         "notifier": "mail",
         "message": "the mail server answered 535: authentication credentials invalid",
@@ -190,7 +190,7 @@ CONNECTION_RESTORED = EventType(
     payload=AlertConnectionRestored,
     priority=Priority.MEDIUM,
     frequency=Frequency.LOW,
-    purpose="A notifier's service that did not know our account accepts messages again, or is no longer set up.",
+    purpose="A notifier's service that was lost accepts messages again, or is no longer set up.",
     example={"notifier": "mail", "duration_seconds": 5400.0},
 )
 

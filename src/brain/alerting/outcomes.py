@@ -88,8 +88,8 @@ class NotificationOutcomes(Outcomes):
             self._put_failed(db, row, error)
 
     def postponed(self, db: sa.Connection, row: OutboxRow, error: Exception) -> None:
-        """Announce it once when the service does not know our account: its messages wait for a person."""
-        note_lost(db, row.channel, error, self._clock())
+        """Announce it once when the service does not know our account, or is away for long: its messages wait."""
+        note_lost(db, row, error, self._clock())
 
     def stored(self) -> None:
         """Ship the event, and look what is due."""

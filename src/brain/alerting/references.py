@@ -11,6 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from brain.model_faults import plain_words
+
 Place = tuple[str | int, ...]
 
 
@@ -79,6 +81,5 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _detail(place: Place, message: str, kind: str = "alerting") -> InitErrorDetails:
-    text = message.removeprefix("Value error, ")
-    error = PydanticCustomError(kind, "{message}", {"message": text})
+    error = PydanticCustomError(kind, "{message}", {"message": plain_words(message)})
     return InitErrorDetails(type=error, loc=place, input=None)

@@ -92,6 +92,14 @@ class LazyGroup(TyperGroup):
         name, found, rest = super().resolve_command(ctx, args)
         return name, found if name is None else self.load(name), rest
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run what the arguments name; what an option does not take is said in our words."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = _value_fault(error)
+            raise
+
     def load(self, name: str) -> Any:
         """The command of that name, imported. Raises InvalidInput when what it names is not there."""
         declared, imported = self._known[name]
@@ -119,6 +127,17 @@ def _command(found: Any, help_text: str) -> Any:
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     single.command()(found)
     return get_command(single)
+
+
+def _value_fault(error: typer.BadParameter) -> str:
+    """Why a value is not taken; typer's message is pydantic's, and often names no value."""
+    from brain.model_faults import plain_words
+
+    found: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
+    if not found:
+        return error.message
+    given, words = repr(found[0]["input"]), plain_words(error.message)
+    return words if given in words else f"{words}; it is {given}"
 
 
 def _show_first_paragraphs(group: Any) -> None:

@@ -12,7 +12,7 @@ import email.utils
 import hashlib
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import EmailMessage
 from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
@@ -126,8 +126,10 @@ class Email(Notifier[EmailSettings]):
         except aiosmtplib.SMTPResponseException as error:
             raise _refusal([(error.code, error.message)], TryLater) from error
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-            why = certificate_fault(error) or type(error).__name__
-            raise TryLater(f"{SERVICE} {settings.host} does not accept the message: {why}") from error
+            if isinstance(error, aiosmtplib.SMTPNotSupported) and not all(who.isascii() for who in mail.to):
+                return await self._deliver_to_ascii(mail)
+            said = f"{SERVICE} {settings.host} does not accept the message: {_reason(error)}"
+            raise TryLater(said, about_connection=_is_lasting(error)) from error
         return EmailAnswer(
             message_id=message["Message-ID"],
             said=one_line(said, 200),
@@ -136,6 +138,17 @@ class Email(Notifier[EmailSettings]):
             later=sorted(who for who, reply in refused.items() if not _is_final(reply.code)),
             words={who: one_line(f"{SERVICE} answered {code}: {words}", 500) for who, (code, words) in refused.items()},
         )
+
+    async def _deliver_to_ascii(self, mail: Mail) -> EmailAnswer:
+        """To the addresses that a server without SMTPUTF8 (RFC 6531) takes; it refuses the others for good."""
+        others = [who for who in mail.to if not who.isascii()]
+        words = "the server has no SMTPUTF8, which an address with letters beyond ASCII needs"
+        if len(others) == len(mail.to):
+            raise Refused(SERVICE, 553, f"{', '.join(others)}: {words}")
+        answer = await self.deliver(replace(mail, to=[who for who in mail.to if who.isascii()]))
+        answer["refused"] = sorted([*answer["refused"], *others])
+        answer["words"] |= dict.fromkeys(others, words)
+        return answer
 
 
 def mail_of(page: Page, to: Sequence[str]) -> Mail:
@@ -169,6 +182,26 @@ def message_id(settings: EmailSettings, dedup: str) -> str:
 
 def _context(settings: EmailSettings) -> ssl.SSLContext | None:
     return ssl.create_default_context(cafile=settings.ca_file) if settings.ca_file else None
+
+
+def _reason(error: Exception) -> str:
+    """Why the server was not reached or not spoken with, in words."""
+    match error:
+        case aiosmtplib.SMTPTimeoutError() | TimeoutError():
+            return "timed out"
+        case aiosmtplib.SMTPServerDisconnected():
+            return "it closed the connection"
+    if (fault := certificate_fault(error)) is not None:
+        return fault
+    if isinstance(error, (aiosmtplib.SMTPConnectError, OSError)):
+        return "no connection; check host and port in the settings, and the network"
+    return one_line(str(error), 200) or type(error).__name__
+
+
+def _is_lasting(error: Exception) -> bool:
+    """Whether only a person can mend it: what was set is not offered by the server (a bare SMTPException), or TLS."""
+    lasting = type(error) is aiosmtplib.SMTPException or isinstance(error, aiosmtplib.SMTPNotSupported)
+    return lasting or certificate_fault(error) is not None
 
 
 def _is_final(code: int) -> bool:

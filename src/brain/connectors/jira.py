@@ -24,7 +24,8 @@ import msgspec
 from pydantic import Field
 
 from brain.charter import IncidentState
-from brain.connectors.adf import adf_to_text, text_to_adf
+from brain.connectors.adf import CHARACTERS, adf_to_text, text_to_adf
+from brain.connectors.jira_shapes import Anything, CommentPage, Created, Found, Issue, TransitionList, checked
 from brain.connectors.jira_workflow import (
     CATEGORY_OF,
     Exploration,
@@ -45,11 +46,13 @@ from brain.connectors.tickets import (
     comment_mark,
     ticket_key,
     webhook_ticket,
+    with_mark,
     with_settle_time,
 )
 from brain.connectors.urls import BaseUrl
 from brain.connectors.webhook import verify_hub
 from brain.errors import InvalidInput
+from brain.neutral import plain_text
 from brain.secret import Secret
 from brain.text import one_line_units
 
@@ -126,7 +129,7 @@ class Jira(TicketSystem[JiraSettings]):
     async def find(self, incident_id: str) -> Ticket | None:
         """The incident's issue, the oldest if there are several; None when there is none."""
         wanted = label(incident_id)
-        found = (await self._read(search_request(self._settings, incident_id), "issues"))["issues"]
+        found = (await self._read(search_request(self._settings, incident_id), Found))["issues"]
         ours = [issue for issue in found if wanted in issue["fields"].get("labels", [wanted])]
         if not ours:
             await self._identify()
@@ -155,7 +158,7 @@ class Jira(TicketSystem[JiraSettings]):
         warning = ""
         while True:
             try:
-                return await self._change(create_request(self._settings, ticket, without)), warning
+                return await self._change(create_request(self._settings, ticket, without), Created), warning
             except Refused as error:
                 ours = [name for name in OPTIONAL if name not in (*without, *self._settings.fields)]
                 faulty = [name for name in ours if f"{name}: " in error.words]
@@ -174,10 +177,10 @@ class Jira(TicketSystem[JiraSettings]):
         Raises Refused and TryLater.
         """
         mark = comment_mark(reference)
-        page = await self._read(comments_request(self._settings, id), "comments")
+        page = await self._read(comments_request(self._settings, id), CommentPage)
         if any(mark in adf_to_text(comment.get("body")) for comment in page["comments"]):
             return False
-        await self._change(comment_request(self._settings, id, f"{text}\n\n{mark}"))
+        await self._change(comment_request(self._settings, id, with_mark(plain_text(text), mark, CHARACTERS)))
         return True
 
     async def move(self, id: str, state: IncidentState, reason: str = "") -> Ticket:
@@ -237,11 +240,11 @@ class Jira(TicketSystem[JiraSettings]):
             return None
 
     async def _issue(self, id: str) -> dict[str, Any]:
-        return await self._read(read_request(self._settings, id), "fields")
+        return await self._read(read_request(self._settings, id), Issue)
 
     async def _listed(self, id: str) -> list[dict[str, Any]]:
         """The transitions that the account may make now, with the fields of their screens."""
-        found = (await self._read(transitions_request(self._settings, id), "transitions"))["transitions"]
+        found = (await self._read(transitions_request(self._settings, id), TransitionList))["transitions"]
         return [one for one in found if one.get("isAvailable", True)]
 
     async def _make(self, id: str, transition: Mapping[str, Any], reason: str) -> None:
@@ -259,23 +262,18 @@ class Jira(TicketSystem[JiraSettings]):
             found = answer.json()
         except Refused:
             return False
-        types = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+        types = [{**one, "statuses": _objects(one.get("statuses"))} for one in _objects(found)]
         ours = [one for one in types if self._settings.issue_type in (one.get("name"), one.get("id"))]
-        return any(same_status(status, wanted) for one in ours or types for status in one.get("statuses", ()))
+        return any(same_status(status, wanted) for one in ours or types for status in one["statuses"])
 
-    async def _read(self, request: Request, expected: str) -> dict[str, Any]:
-        """The answer to a request that changes nothing. Raises TryLater when `expected` is not in it."""
-        answer = await self._ask(request)
-        found = answer.json()
-        if not isinstance(found, dict) or expected not in found:
-            raise TryLater(f"{SERVICE} answered {answer.status} without {expected!r}")
-        return found
+    async def _read(self, request: Request, shape: type) -> dict[str, Any]:
+        """The answer to a request that changes nothing. Raises TryLater when it has not this shape."""
+        return checked(SERVICE, await self._ask(request), shape)
 
-    async def _change(self, request: Request) -> dict[str, Any]:
+    async def _change(self, request: Request, shape: type = Anything) -> dict[str, Any]:
         """The answer to a request that changes something; sent once, since a second time could do it twice."""
         try:
-            answer = await self._ask(request, retry=False)
-            return dict(answer.json() or {})
+            return checked(SERVICE, await self._ask(request, retry=False), shape)
         except TryLater as error:
             raise with_settle_time(error, self._settings.settle_seconds) from error
 
@@ -456,3 +454,7 @@ def _words(body: bytes) -> str:
         return read_words("; ".join([*found["errorMessages"], *faults]).encode()) or read_words(body)
     except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
         return read_words(body)
+
+
+def _objects(found: Any) -> list[dict[str, Any]]:
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

@@ -19,6 +19,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from brain.connectors.registry import Registry
 from brain.errors import InvalidInput
+from brain.model_faults import fault_words
 from brain.setting_names import remedy
 
 if TYPE_CHECKING:  # the settings of every command are read with this file: it must not load an HTTP client
@@ -105,7 +106,7 @@ def open_notifier(settings: NotifierSettings, sender: Sender, clock: Callable[[]
 def _words(fault: Any, model: type[BaseModel]) -> str:
     if fault["type"] == "extra_forbidden":
         return f"no such setting; {remedy(str(fault['loc'][-1]), model.model_fields)}"
-    return str(fault["msg"]).removeprefix("Value error, ")
+    return fault_words(fault)
 
 
 def _faulty(faults: list[tuple[tuple[int | str, ...], str]]) -> ValidationError:

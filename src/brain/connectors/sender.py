@@ -285,7 +285,8 @@ class Sender:
         import httpx
 
         if request.is_secret and sends_in_the_clear(request.url):
-            raise TryLater(f"{service} is not asked: plain HTTP would show the credentials to others; set an https URL")
+            said = f"{service} is not asked: plain HTTP would show the credentials to others; set an https URL"
+            raise TryLater(said, about_connection=True)
         try:
             async with (
                 _unsaid_by_httpx(),
@@ -301,7 +302,7 @@ class Sender:
                 body = await _read(service, response)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             # The text of httpx' errors may hold the URL, which may be a secret: only their kind is shown.
-            raise TryLater(f"{service} does not answer: {_kind(error)}") from None
+            raise TryLater(f"{service} does not answer: {_kind(error)}", about_connection=_is_lasting(error)) from None
         return self._judge(service, response, body, words)
 
     def _judge(self, service: str, response: httpx.Response, body: bytes, words: Callable[[bytes], str]) -> Answer:
@@ -333,6 +334,13 @@ async def _read(service: str, response: httpx.Response) -> bytes:
             raise TryLater(f"{service} answered {response.status_code} with more than {ANSWER_BYTES} bytes")
         parts.append(part)
     return b"".join(parts)
+
+
+def _is_lasting(error: Exception) -> bool:
+    """Whether only a person can mend it."""
+    import httpx
+
+    return isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)) or certificate_fault(error) is not None
 
 
 def _kind(error: Exception) -> str:

@@ -24,6 +24,7 @@ from brain.charter import IncidentState
 from brain.connectors.sender import NotYet, Refused, Request, Sender, TryLater, json_request, read_words
 from brain.connectors.templates import filled
 from brain.connectors.tickets import (
+    GONE,
     NewTicket,
     Ticket,
     TicketSettings,
@@ -31,6 +32,7 @@ from brain.connectors.tickets import (
     comment_mark,
     ticket_key,
     webhook_ticket,
+    with_mark,
     with_settle_time,
 )
 from brain.connectors.urls import BaseUrl
@@ -111,11 +113,11 @@ class ServiceNow(TicketSystem[ServiceNowSettings]):
         Raises NotYet when the account may not read the field that it is found by.
         """
         wanted = correlation_id(incident_id)
-        found = [one for one in await self._send(find_request(self._settings, incident_id)) if isinstance(one, dict)]
+        found = await self._list(find_request(self._settings, incident_id))
         self._check_readable(found)
         ours = [record for record in found if record.get("correlation_id") == wanted]
         if not ours and not self._is_readable:
-            self._check_readable(await self._send(any_request(self._settings)))
+            self._check_readable(await self._list(any_request(self._settings)))
         return self._ticket(ours[0], changed=False) if ours else None
 
     def _check_readable(self, records: Sequence[Mapping[str, Any]]) -> None:
@@ -165,7 +167,9 @@ class ServiceNow(TicketSystem[ServiceNowSettings]):
         state, notes = await self._notes(id)
         if mark in notes or state in _CLOSED:
             return False
-        await self._change(change_request(self._settings, id, {"work_notes": _with_mark(text, mark)}))
+        await self._change(
+            change_request(self._settings, id, {"work_notes": with_mark(servicenow_text(text), mark, _TEXT)})
+        )
         if mark not in (await self._notes(id))[1]:
             raise Refused(SERVICE, 403, "it answered yes and did not store the work note: an access rule forbids it")
         return True
@@ -173,9 +177,9 @@ class ServiceNow(TicketSystem[ServiceNowSettings]):
     async def _notes(self, id: str) -> tuple[str, str]:
         """The record's state and work notes. Raises Refused when the account may not read them."""
         record = await self._send(notes_request(self._settings, id))
-        if "work_notes" not in record or "state" not in record:
+        if not all(isinstance(record.get(name), dict) for name in ("work_notes", "state")):
             raise Refused(SERVICE, 403, "state or work_notes is hidden from the account; grant it to read them")
-        return str(record["state"]["value"]), str(record["work_notes"]["display_value"])
+        return str(record["state"].get("value")), str(record["work_notes"].get("display_value"))
 
     async def move(self, id: str, state: IncidentState, reason: str = "") -> Ticket:
         """Set the state; `reason` becomes the close notes of a record that is resolved or closed.
@@ -208,27 +212,54 @@ class ServiceNow(TicketSystem[ServiceNowSettings]):
         return self._ticket(await self._record(id), changed=False)
 
     async def _record(self, id: str) -> dict[str, Any]:
-        found: dict[str, Any] = await self._send(read_request(self._settings, id))
-        return found
+        return await self._send(read_request(self._settings, id))
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: float) -> str:
         """The number of the record, once the signature was checked. Raises BadSignature and InvalidInput."""
         verify([self._webhook_secret], headers, body, now)
         return webhook_ticket(body, "number")
 
-    async def _change(self, request: Request) -> Any:
+    async def _change(self, request: Request) -> dict[str, Any]:
         """The answer to a request that changes something; sent once, since a second time could do it twice."""
         try:
             return await self._send(request, retry=False)
         except TryLater as error:
             raise with_settle_time(error, self._settings.settle_seconds) from error
 
-    async def _send(self, request: Request, retry: bool = True) -> Any:
-        answer = await self._sender.send(SERVICE, request, words=_words, retry=retry)
+    async def _list(self, request: Request) -> list[dict[str, Any]]:
+        """The records of an answer."""
+        found: list[dict[str, Any]] = await self._result(request, list[dict[str, Any]])
+        return found
+
+    async def _send(self, request: Request, retry: bool = True) -> dict[str, Any]:
+        """The record of an answer."""
+        found: dict[str, Any] = await self._result(request, dict[str, Any], retry)
+        return found
+
+    async def _result(self, request: Request, shape: Any, retry: bool = True) -> Any:
+        """What the answer has as its result. An instance that is asleep, or a proxy, answers with something else.
+
+        Raises Refused, and TryLater for an answer that is not ServiceNow's.
+        """
+        bodies: list[bytes] = []
+
+        def words(body: bytes) -> str:
+            bodies.append(body)
+            return _words(body)
+
+        try:
+            answer = await self._sender.send(SERVICE, request, words=words, retry=retry)
+        except Refused as error:
+            if error.service_status not in GONE or _is_error(bodies[-1]):
+                raise
+            said = f"{SERVICE} answered {error.service_status}, and not in its own form; check `url`: {error.words}"
+            raise TryLater(said, about_connection=True) from error
         found = answer.json()
-        if not isinstance(found, dict) or "result" not in found:  # an instance that is asleep answers with a page
-            raise TryLater(f"{SERVICE} answered {answer.status} without a result")
-        return found["result"]
+        try:
+            return msgspec.convert(found["result"] if isinstance(found, dict) and "result" in found else None, shape)
+        except msgspec.ValidationError as error:
+            said = f"{SERVICE} answered {answer.status} without a result of the form that it documents: {error}"
+            raise TryLater(said, about_connection=True) from error
 
     def _ticket(self, record: Mapping[str, Any], *, changed: bool) -> Ticket:
         if missing := [name for name in ("sys_id", "number", "state") if not record.get(name)]:
@@ -358,8 +389,13 @@ def _sys_id(id: str) -> str:
     return quote(id, safe="")
 
 
-def _with_mark(text: str, mark: str) -> str:
-    return f"{clip_units(servicenow_text(text), _TEXT - len(mark) - 2)}\n\n{mark}"
+def _is_error(body: bytes) -> bool:
+    """Whether that is an error as ServiceNow words it."""
+    try:
+        found = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return False
+    return isinstance(found, dict) and isinstance(found.get("error"), dict)
 
 
 def _words(body: bytes) -> str:

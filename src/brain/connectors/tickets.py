@@ -26,7 +26,7 @@ from brain.connectors.registry import Registry
 from brain.connectors.sender import Sender, TryLater
 from brain.errors import InvalidInput, NotFound
 from brain.secret import Secret
-from brain.text import plain_key
+from brain.text import clip_units, plain_key
 
 KEY_CHARACTERS = 200
 """Most characters of a ticket's key in a webhook."""
@@ -228,3 +228,8 @@ def comment_mark(reference: str) -> str:
     whole = f"brain:{reference}"
     is_plain = plain_key(whole, 60) == whole
     return f"[{whole}]" if is_plain else f"[brain:{hashlib.sha256(reference.encode()).hexdigest()[:16]}]"
+
+
+def with_mark(text: str, mark: str, longest: int) -> str:
+    """The comment with its mark, of at most `longest` UTF-16 units; a mark that was cut off would not be found."""
+    return f"{clip_units(text, longest - len(mark) - 2)}\n\n{mark}"

@@ -113,8 +113,10 @@ def _ingest(
     from brain.detections.models import LogKind
     from brain.detections.settings import DetectionSettings
     from brain.detections.tasks import load_configured
+    from brain.kit.log_files import check_logs
     from brain.settings import load_settings
 
+    check_logs(files)
     stream, database = parts
     settings = load_settings(stream=stream, store=stream, database=database)
     loaded = load_configured(settings.table(DetectionSettings))

@@ -80,7 +80,7 @@ def find_snapshot(db: Connection, id: int) -> Snapshot:
     """The snapshot. Raises NotFound."""
     row = db.execute(_query().where(snapshots.c.id == id)).one_or_none()
     if row is None:
-        raise NotFound(f"no snapshot has the number {id}; GET /api/dna/agents/AGENT/history lists those of an agent")
+        raise NotFound(f"no snapshot has the number {id}; `brain dna history AGENT` lists those of an agent")
     return snapshot_of(row)
 
 
@@ -95,7 +95,7 @@ def snapshot_or_latest(db: Connection, agent_id: str, id: int | None) -> Snapsho
     """That snapshot of the agent, or its last version. Raises NotFound."""
     found = latest_snapshot(db, agent_id) if id is None else find_snapshot(db, id)
     if found is None:
-        raise NotFound(f"agent {agent_id} has no genome; POST /api/dna/snapshot makes its first version")
+        raise NotFound(f"agent {agent_id} has no genome; `brain dna snapshot` makes its first version")
     if found.agent_id != agent_id:
         raise NotFound(f"snapshot {id} is not of agent {agent_id}, but of {found.agent_id}")
     return found

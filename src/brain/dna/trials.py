@@ -177,7 +177,7 @@ def find_study(db: Connection, id: str) -> Study:
     """The study. Raises NotFound."""
     row = db.execute(select(studies).where(studies.c.id == clip_text(id))).one_or_none()
     if row is None:
-        raise NotFound(f"no study has the id {id!r}; GET /api/dna/studies lists those there are")
+        raise NotFound(f"no study has the id {id!r}; `brain dna study list` lists them")
     return _study_of(row)
 
 
@@ -236,7 +236,7 @@ def _lock_study(db: Connection, id: str) -> tuple[Study, int]:
     """The study and its steps; nobody else changes it before the transaction ends."""
     row = db.execute(select(studies).where(studies.c.id == clip_text(id)).with_for_update()).one_or_none()
     if row is None:
-        raise NotFound(f"no study has the id {id!r}; GET /api/dna/studies lists those there are")
+        raise NotFound(f"no study has the id {id!r}; `brain dna study list` lists them")
     return _study_of(row), row.steps
 
 

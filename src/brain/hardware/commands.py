@@ -90,6 +90,10 @@ def devices(stream: StreamOption = None, database: DatabaseOption = None, as_jso
 @app.command()
 def robots(stream: StreamOption = None, database: DatabaseOption = None, as_json: JsonOption = False) -> None:
     """Print the robots of the settings, who drives each, and whether it is stopped."""
+    from brain.kit.cli.database import check_database
+    from brain.settings import load_settings
+
+    check_database(load_settings(stream=stream, database=database))
     found: list[Robot] = _with_service(stream, database, lambda service: service.list_robots())
     if as_json:
         print_json_array(found)
@@ -116,6 +120,12 @@ def stop(
     as_json: JsonOption = False,
 ) -> None:
     """Stop one robot or all at once, past the server; ends with exit code 1 when one did not take it."""
+    from brain.errors import InvalidInput
+    from brain.hardware.settings import HardwareSettings
+    from brain.settings import load_settings
+
+    if not load_settings(stream=stream, database=database).table(HardwareSettings).robots:
+        raise InvalidInput("no robot is stopped: no [hardware.robots.NAME] is set here; use the folder of the server")
     report: StopReport = _with_service(stream, database, lambda service: service.stop(robot, by, reason))
     if as_json:
         print_json(report)
@@ -222,9 +232,11 @@ async def _serving_parts(stream: str | None, database: str | None) -> AsyncItera
     """The service on stream, store and database: for what the rules decide."""
     from brain import EventStream
     from brain.hardware.service import HardwareService
+    from brain.kit.cli.database import check_database
     from brain.settings import load_settings
 
     settings = load_settings(stream=stream, database=database)
+    check_database(settings)
     async with EventStream.open(settings.stream) as opened:
         with _context(opened, settings) as context:
             async with HardwareService.open(context, serving=False) as service:

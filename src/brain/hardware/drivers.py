@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from brain.connectors.registry import Registry
 from brain.errors import InvalidInput
 from brain.extras import missing_extra
+from brain.model_faults import model_faults
 
 if TYPE_CHECKING:
     from brain.hardware.models import RobotCommand, StopReason
@@ -107,8 +108,6 @@ def make_driver(robot: str, kind: str, options: Mapping[str, Any]) -> Driver[Any
         settings = found.settings_model.model_validate(dict(options))
     except ValidationError as error:
         where = f"hardware.robots.{robot}.options"
-        faults = [
-            f"{'.'.join([where, *map(str, fault['loc'])])}: {fault['msg']}" for fault in error.errors(include_url=False)
-        ]
+        faults = [f"{where}.{fault}" for fault in model_faults(error, "all")]
         raise InvalidInput(f"{where} does not fit the driver {kind!r}", faults) from error
     return found(robot, settings)

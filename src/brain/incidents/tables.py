@@ -48,7 +48,13 @@ def _order_by_time(db: Connection) -> None:
         index.create(db, checkfirst=True)
 
 
-metadata: MetaData = versioned("incidents", _add_version, _add_ends, _order_by_time)
+def _add_attempt(db: Connection) -> None:
+    """Version 5: a state that was tried is remembered until the ticket has shown what came of it."""
+    add_column(db, mirrors.c.tried)
+    add_column(db, mirrors.c.tried_at)
+
+
+metadata: MetaData = versioned("incidents", _add_version, _add_ends, _order_by_time, _add_attempt)
 
 _BIG = BigInteger().with_variant(Integer, "sqlite")
 
@@ -197,6 +203,8 @@ mirrors: Table = Table(
     Column("error", Text),
     Column("ended", Boolean, nullable=False, server_default=false()),  # the ticket is gone, and no other one is made
     Column("severity", String(10)),  # the one that the ticket shows; null: that of its creation, before this column
+    Column("tried", String(12)),  # the state that we last began to set, while the answer to that is not recorded
+    Column("tried_at", Double),
     Index("incidents_mirrors_by_key", "system", "ticket_key"),
 )
 

@@ -2,8 +2,9 @@
 
 The update is worked out from the incident as it is now, so it may run at any time and any number of times. Every call
 of a TicketSystem may be repeated. What a repeated call must have in common with the first (up to which entry a comment
-goes) is committed before the first call. So no ticket is created twice and no comment is added twice, whenever a
-process is killed. Comment, state and severity are steps of their own: one that is refused holds up no other.
+goes), and what a later read must not take for a person's doing (the state that is set), is committed before the first
+call. So no ticket is created twice and no comment is added twice, whenever a process is killed. Comment, state and
+severity are steps of their own: one that is refused holds up no other.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ log: Log = Log("brain.incidents")
 
 T = TypeVar("T")
 
+_ON_THE_WAY = (IncidentState.NEW, IncidentState.IN_PROGRESS)  # states that a workflow of several steps may pass
+
 
 @dataclass(frozen=True, slots=True)
 class TicketJob:
@@ -54,6 +57,10 @@ class TicketJob:
     def is_shown(self) -> bool:
         """Whether the ticket shows the incident's state."""
         return IncidentState(self.mirror.shown) is self.incident.state
+
+    def did_we(self, state: IncidentState) -> bool:
+        """Whether the ticket may have this state by what we began to set: that state, or one on the way there."""
+        return self.mirror.tried is not None and state in (self.mirror.tried, *_ON_THE_WAY)
 
 
 class TicketSync:
@@ -110,6 +117,7 @@ class TicketSync:
         if job.mirror.ticket_id is None or job.mirror.ended:
             return
         system = self._systems[kind]
+        asked_at = self._clock()
         try:
             ticket, why = await self._read_ticket(job, system)
         except TryLater as error:
@@ -120,7 +128,11 @@ class TicketSync:
             wait = self._settings.comment_seconds
             await self._in_transaction(lambda db: enqueue(db, incident, self._clock(), wait, urgent=True, system=kind))
         elif ticket is not None:
-            await self._follow(job, ticket)
+            after = await self._follow(job, ticket, asked_at)
+            if after.mirror.shown != job.mirror.shown and not after.is_shown:
+                await self._in_transaction(
+                    lambda db: enqueue(db, incident, self._clock(), 0.0, urgent=False, system=kind)
+                )
         await self._in_transaction(lambda db: note_found(db, kind, self._clock()))
 
     async def _read_ticket(self, job: TicketJob, system: TicketSystem[Any]) -> tuple[Ticket | None, str | None]:
@@ -146,12 +158,13 @@ class TicketSync:
         if was_made := job.mirror.ticket_id is None:
             job, warning = await self._create(job, system)
             done.append("made")
+        asked_at = self._clock()
         ticket, why = await self._read_ticket(job, system)
         if ticket is None or why is not None:
             if was_made:
                 raise Refused(job.kind, 404, f"{why}; it was just made, so no other one is made")
             return await self._go_on_without(job, system, why or "")
-        job = await self._follow(job, ticket)
+        job = await self._follow(job, ticket, asked_at)
         if ticket["state"] == IncidentState.CLOSED:
             if not job.incident.open:
                 return {"key": ticket["key"], "done": done}
@@ -264,7 +277,10 @@ class TicketSync:
             ticket=job.mirror.ticket_key,
         )
         empty = dict.fromkeys(
-            ("ticket_key", "ticket_id", "url", "status", "creating_since", "comment_begun", "severity")
+            (
+                *("ticket_key", "ticket_id", "url", "status", "creating_since", "comment_begun", "severity"),
+                *("tried", "tried_at"),
+            )
         )
         shown = IncidentState.NEW.value
         await self._store(job, generation=job.mirror.generation + 1, shown=shown, **empty)
@@ -272,8 +288,11 @@ class TicketSync:
 
     # following the ticket's state
 
-    async def _follow(self, job: TicketJob, ticket: Ticket) -> TicketJob:
-        """Let the incident follow the ticket's state, unless another process set or read it since the job was read."""
+    async def _follow(self, job: TicketJob, ticket: Ticket, asked_at: float) -> TicketJob:
+        """Let the incident follow the ticket's state, unless another process set or read it since the job was read.
+
+        `asked_at`: the Unix time before the ticket was read.
+        """
 
         def follow(db: Connection) -> TicketJob:
             now = _read(db, job.incident.id, job.kind)
@@ -283,12 +302,19 @@ class TicketSync:
                 return now
             if mirror.ticket_key != ticket["key"]:
                 self._note_key(db, now, ticket)
-            if mirror.status == ticket["status"]:
-                return _read(db, job.incident.id, job.kind)
-            _set(db, now, status=ticket["status"], shown=self._shown_after(db, now, ticket).value)
+            if mirror.status != ticket["status"]:
+                _set(db, now, status=ticket["status"], shown=self._shown_after(db, now, ticket).value)
+            if mirror.tried is not None and self._is_settled(now, asked_at):
+                _set(db, now, tried=None, tried_at=None)
             return _read(db, job.incident.id, job.kind)
 
         return await self._in_transaction(follow)
+
+    def _is_settled(self, job: TicketJob, asked_at: float) -> bool:
+        """Whether a ticket that was read at that time shows what came of the state that we began to set last."""
+        settle = self._settings.systems[job.kind].settle_seconds
+        since: float = abs(asked_at - job.mirror.tried_at)  # either way: clocks are set back, too
+        return since >= settle
 
     def _note_key(self, db: Connection, job: TicketJob, ticket: Ticket) -> None:
         """The ticket was moved to another project: it has another key, and another address."""
@@ -300,6 +326,8 @@ class TicketSync:
     def _shown_after(self, db: Connection, job: TicketJob, ticket: Ticket) -> IncidentState:
         """Move the incident where the ticket's state is news; the incident's state that the ticket then shows."""
         state = IncidentState(ticket["state"])
+        if job.did_we(state):
+            return state
         # The state that a workflow begins in is no news; that a ticket is done when it is first read, is.
         if job.mirror.status is None and state not in (IncidentState.RESOLVED, IncidentState.CLOSED):
             return IncidentState.NEW
@@ -357,8 +385,9 @@ class TicketSync:
     async def _show_state(self, job: TicketJob, system: TicketSystem[Any]) -> bool:
         incident = job.incident
         reason = await self._in_transaction(lambda db: ticket_text.last_reason(db, incident))
+        await self._store(job, tried=incident.state.value, tried_at=self._clock())
         ticket = await system.move(job.mirror.ticket_id, incident.state, reason)
-        await self._store(job, status=ticket["status"], shown=incident.state.value)
+        await self._store(job, status=ticket["status"], shown=incident.state.value, tried=None, tried_at=None)
         return True
 
     async def _show_severity(self, job: TicketJob, system: TicketSystem[Any]) -> bool:

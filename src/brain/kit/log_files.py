@@ -11,7 +11,7 @@ import hashlib
 import lzma
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -47,6 +47,13 @@ def identity_of(path: Path, kind: str) -> str:
     """What a log's place is kept under."""
     name = "-" if str(path) == "-" else str(path.absolute())
     return hashlib.sha256(f"{kind} {name}".encode()).hexdigest()[:40]
+
+
+def check_logs(paths: Iterable[Path]) -> None:
+    """Raise InvalidInput for a log that cannot be read, before anything is made for it."""
+    for path in paths:
+        if str(path) != "-":
+            open_log(path).close()
 
 
 def open_log(path: Path) -> BinaryIO:

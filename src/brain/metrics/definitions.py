@@ -20,6 +20,7 @@ from brain.fields import Value
 from brain.kit.limits import Direction, Limit
 from brain.metrics.kinds import MetricKind, Statistic
 from brain.metrics.series import STEPS
+from brain.model_faults import model_faults
 
 MOST_METRICS = 100
 """Metrics, limits and objectives of each source."""
@@ -240,8 +241,7 @@ class DefinitionSet(_Model):
 
 def faults(error: ValidationError) -> str:
     """What is wrong, each with its place, in one line."""
-    found = [f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors()]
-    return "; ".join(found[:10])
+    return "; ".join(model_faults(error)[:10])
 
 
 def clashes(sets: Mapping[str, DefinitionSet]) -> Sequence[str]:

@@ -46,7 +46,7 @@ def run_mission(
     from brain.missions.files import read_mission
 
     new = read_mission(file, by)
-    _report(_change(stream, database, lambda service: service.create(new, key)), as_json)
+    _report(_change(stream, database, lambda service: service.create(new, key), creates=True), as_json)
 
 
 @app.command("list")
@@ -180,12 +180,18 @@ def read_missions(stream: str | None, database: str | None, method: Method) -> A
         return run(method(MissionService(engine, settings.table(MissionSettings))))
 
 
-def _change(stream: str | None, database: str | None, method: Method) -> Any:
-    """The same for what changes something: policy decides on it, and its events are taken to the stream."""
+def _change(stream: str | None, database: str | None, method: Method, *, creates: bool = False) -> Any:
+    """The same for what changes something: policy decides on it, and its events are taken to the stream.
+
+    Raises InvalidInput where there is no database, unless it `creates` a mission.
+    """
+    from brain.kit.cli.database import check_database
     from brain.missions.opened import opened_service
     from brain.settings import load_settings
 
     settings = load_settings(stream=stream, database=database)
+    if not creates:
+        check_database(settings)
 
     async def change() -> Any:
         async with opened_service(settings) as service:

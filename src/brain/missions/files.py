@@ -13,6 +13,7 @@ from brain import limits
 from brain.errors import InvalidInput
 from brain.extras import needs
 from brain.missions.models import NewMission
+from brain.model_faults import model_faults
 
 
 def read_document(file: Path) -> Any:
@@ -41,7 +42,7 @@ def read_mission(file: Path, by: str | None = None) -> NewMission:
     try:
         return NewMission.model_validate(document)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors()]
+        faults = model_faults(error)
         raise InvalidInput(f"{file}: {faults[0]}", faults) from error
 
 

@@ -29,7 +29,9 @@ def read_cases(path: Path) -> list[Mapping[str, Any]]:
         import yaml
     try:
         document = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise InvalidInput(f"cases: {path}: cannot be read: {error.strerror or error}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise InvalidInput(f"cases: {path}: {error}") from error
     cases = document.get("cases") if isinstance(document, Mapping) else None
     if not isinstance(cases, list) or not cases or not all(_is_case(case) for case in cases):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, read_file, run
 from brain.kit.cli.database import opened_database
 from brain.kit.cli.text import printable
 
@@ -102,7 +102,7 @@ def run_one(
     from brain.settings import load_settings
 
     settings = load_settings(stream=stream, database=database)
-    row = run(run_by_hand(settings, name, event.read_text("utf-8"), dry_run=dry_run))
+    row = run(run_by_hand(settings, name, read_file(event).decode(errors="replace"), dry_run=dry_run))
     _print_run(row, as_json)
     if row.state == "FAILED":
         raise typer.Exit(1)
@@ -152,6 +152,8 @@ def stops(
     for row in rows:
         about = f" for {printable(row.subject)}" if row.subject else ""
         typer.echo(f"{_moment(row.last_at)}  {printable(row.playbook)}: {row.reason}{about}, {row.count} times")
+    if not rows:
+        typer.echo("nothing was stopped", err=True)
 
 
 @app.command()

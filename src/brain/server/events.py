@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from brain import limits
 from brain.charter import EventType, Pattern
 from brain.errors import NotFound
+from brain.kit.event_patterns import unmatched_note
 from brain.kit.http import EXAMPLE_EVENT, TIME_FORMS, CorrelationId, Envelope, PatternQuery, TimeText, parse_pattern
 from brain.plugins import catalogue
 from brain.stream import EventStream
@@ -40,6 +41,9 @@ class EventPage(BaseModel):
     events: list[StoredEvent]
     next: str | None = Field(
         description="Give it as `before` (newest first) or `after` (oldest first) for what follows; null at the end"
+    )
+    note: str | None = Field(
+        default=None, description="Why there may be none: a pattern that matches no declared event type"
     )
 
 
@@ -79,7 +83,10 @@ def events_router(stream: EventStream, clock: Callable[[], float] = time.time) -
         asked = _query(parse_pattern(pattern), since, until, correlation_id, clock())
         stretch = Stretch(after=after or "", before=before or "", newest_first=newest_first)
         page = await stream.call_reader(read, stream.backend, asked, stretch, limit, SEARCHED)
-        return _json({"events": [stored._asdict() for stored in page.events], "next": page.following})
+        answer: dict[str, object] = {"events": [stored._asdict() for stored in page.events], "next": page.following}
+        if not page.events and (note := unmatched_note(asked.pattern.texts)) is not None:
+            answer["note"] = note
+        return _json(answer)
 
     @router.get("/catalogue", response_model=list[CatalogueEntry], summary="Every declared event type")
     async def event_catalogue() -> Response:

@@ -33,7 +33,9 @@ class GroupView(BaseModel):
     lag: int = Field(description="How many events of the stream come after `read_to`.")
     pending: int = Field(description="Events handed out and not done yet.")
     dead: int = Field(description="Events it gave up on: its dead letters.")
-    consumers: int = Field(description="How many consumers work for it now.")
+    consumers: int | None = Field(
+        description="How many consumers work for it now; null for a plug-in's own group, which is read by position."
+    )
 
 
 class AttemptView(BaseModel):

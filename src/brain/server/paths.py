@@ -7,7 +7,7 @@ FastAPI ignores a query parameter that no endpoint names: with a misspelt filter
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +27,8 @@ class KnownPath:
     """A path of the document."""
 
     pattern: re.Pattern[str]
-    queries: Mapping[str, frozenset[str] | None]
-    """By method: the names of the query parameters; None when any will do."""
+    queries: Mapping[str, Mapping[str, bool] | None]
+    """By method: the query parameters by name, and whether each may be given more than once; None when any will do."""
     takes_key: bool
     """Whether its POST takes an Idempotency-Key."""
     signed: frozenset[str]
@@ -72,19 +72,22 @@ class Paths:
         """What body the route of such a request takes; None where that is JSON, as nearly everywhere."""
         return next((found.raw[method] for found in self._matching(path) if method in found.raw), None)
 
-    def unknown_parameters(self, method: str, path: str, query: QueryParams) -> list[str]:
-        """A fault for each query parameter that the endpoint does not have."""
+    def query_faults(self, method: str, path: str, query: QueryParams) -> list[str]:
+        """A fault for each query parameter that the endpoint does not have, or has once and was given more often."""
         queries = next((found.queries[method] for found in self._matching(path) if method in found.queries), None)
         if queries is None:
             return []
-        return [_fault(name, queries) for name in query if name not in queries]
+        unknown = [_fault(name, queries) for name in query if name not in queries]
+        once = [name for name, repeats in queries.items() if not repeats and len(query.getlist(name)) > 1]
+        return [*unknown, *(f"{name} (query parameter): is given more than once; give it once" for name in once)]
 
     def _matching(self, path: str) -> Iterator[KnownPath]:
         return (found for found in self._known(path) if found.pattern.match(path))
 
 
 class KnownParameters:
-    """ASGI middleware: 422 for a query parameter that an endpoint under `/api/` does not have, naming the nearest."""
+    """ASGI middleware: 422 for a query parameter that an endpoint under `/api/` does not have, naming the nearest; and
+    for one that is given twice where one is meant, of which only the last would count."""
 
     def __init__(self, app: ASGIApp, paths: Paths) -> None:
         self._app = app
@@ -93,9 +96,9 @@ class KnownParameters:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["query_string"] and scope["path"].startswith("/api/"):
             query = QueryParams(scope["query_string"])
-            faults = self._paths.unknown_parameters(scope["method"], scope["path"], query)
+            faults = self._paths.query_faults(scope["method"], scope["path"], query)
             if faults:
-                detail = faults[0] if len(faults) == 1 else f"{len(faults)} query parameters are not known"
+                detail = faults[0] if len(faults) == 1 else f"{len(faults)} query parameters are not acceptable"
                 await problem(InvalidInput.status, InvalidInput.title, detail, faults)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -120,13 +123,19 @@ def _action(method: str, path: str, operation: Mapping[str, Any]) -> str:
     return ACTIONS.get(f"{method} {path}") or operation.get(ACTION) or default_action(method)
 
 
-def _names(operation: Mapping[str, Any]) -> frozenset[str] | None:
+def _names(operation: Mapping[str, Any]) -> Mapping[str, bool] | None:
     if ANY_QUERY.items() <= operation.items():
         return None
-    return frozenset(found["name"] for found in operation.get("parameters", ()) if found["in"] == "query")
+    return {
+        found["name"]: _is_list(found["schema"]) for found in operation.get("parameters", ()) if found["in"] == "query"
+    }
 
 
-def _fault(name: str, known: frozenset[str]) -> str:
+def _is_list(schema: Mapping[str, Any]) -> bool:
+    return schema.get("type") == "array" or any(_is_list(one) for one in schema.get("anyOf", ()))
+
+
+def _fault(name: str, known: Collection[str]) -> str:
     shown = name if len(name) <= 50 else f"{name[:50]}..."
     near = nearest(name, known)
     if near is not None:

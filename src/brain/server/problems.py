@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from brain.errors import BrainError, InvalidInput
 from brain.kit.route_marks import PROBLEM_TYPE
 from brain.logs import Log
+from brain.model_faults import fault_words
 
 log: Log = Log("brain.server")
 
@@ -124,11 +125,6 @@ def invalid(errors: Sequence[dict[str, Any]]) -> Response:
     return problem(InvalidInput.status, InvalidInput.title, detail, faults)
 
 
-_OWN_WORDS = {
-    "extra_forbidden": "is unknown; /openapi.json lists the fields of this request",
-    "missing": "is missing",
-}
-"""Our words for some kinds of pydantic's faults."""
 _MILLISECONDS = 1e11
 """The bound of all fields that are Unix seconds."""
 
@@ -136,7 +132,9 @@ _MILLISECONDS = 1e11
 def _fault(found: dict[str, Any]) -> str:
     where, *path = found["loc"]
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-    message = _OWN_WORDS.get(found["type"]) or found["msg"].removeprefix("Value error, ")
+    message = fault_words(found)
+    if found["type"] == "extra_forbidden":
+        message += "; /openapi.json lists the fields of this request"
     if (found["type"], found.get("ctx")) == ("less_than", {"lt": _MILLISECONDS}):
         message = "must be a time in Unix seconds, such as 1703001234.5; this looks like milliseconds"
     if where == "body":

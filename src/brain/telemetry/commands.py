@@ -49,6 +49,8 @@ def sources(
     for row in found:
         counts = f"{row['samples']:,} samples, {row['lost']:,} lost, number {row['seq']:,}"
         typer.echo(f"{printable(row['id'])}: {row['state']}, {counts}, seen {moment(row['seen_at'])}")
+    if not found:
+        typer.echo("no source was seen yet; see docs/telemetry.md", err=True)
 
 
 @app.command()
@@ -77,6 +79,8 @@ def usage(
         cost = "no price" if row["cost"] is None else f"{row['cost']:.4f}"
         tokens = f"{row['input_tokens']:,} in, {row['output_tokens']:,} out"
         typer.echo(f"{names}: {row['calls']:,} calls, {tokens}, {cost}, {row['seconds']:,.1f} s")
+    if not found:
+        typer.echo("no calls of models or tools in this time", err=True)
 
 
 @app.command()

@@ -78,7 +78,7 @@ def add(
 ) -> None:
     """Set a camera up, or again, unless a rule on vision.enable is against it; a server that runs takes it up."""
     made = _camera(camera, source, detector, zones)
-    _with_service(stream, database, lambda service: service.put(made, by))
+    _with_service(stream, database, lambda service: service.put(made, by), creates=True)
     typer.echo(f"{camera} is set up; it is up once its pictures come")
 
 
@@ -179,12 +179,12 @@ def _camera(name: str, source: str, detector: str, zones: Path | None) -> Camera
     from pydantic import ValidationError
 
     from brain.errors import InvalidInput
+    from brain.model_faults import model_faults
 
     try:
         new = NewCamera.model_validate({**given, "source": source, "detector": detector, "by": _PERSON})
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise InvalidInput(f"{zones or name}: {faults}") from error
+        raise InvalidInput(f"{zones or name}: {'; '.join(model_faults(error, 'the camera'))}") from error
     return new.camera(name)
 
 
@@ -203,12 +203,20 @@ def _read_zones(path: Path, decode: Callable[[bytes], Any]) -> dict[str, Any]:
 
 
 def _with_service(
-    stream: str | None, database: str | None, method: Callable[[VisionService], Coroutine[Any, Any, T]]
+    stream: str | None,
+    database: str | None,
+    method: Callable[[VisionService], Coroutine[Any, Any, T]],
+    *,
+    creates: bool = False,
 ) -> T:
-    """Run the service's method on stream, store and database, and send what it announces."""
+    """Run the service's method on stream, store and database, and send what it announces.
+
+    Raises InvalidInput where there is no database, unless it `creates` a camera.
+    """
     from contextlib import closing
 
     from brain import EventStream
+    from brain.kit.cli.database import check_database
     from brain.kit.context import plugin_context
     from brain.kit.outbox import ship_waiting
     from brain.settings import load_settings
@@ -216,8 +224,11 @@ def _with_service(
     from brain.vision.records import CONSUMER
     from brain.vision.service import VisionService
 
+    settings = load_settings(stream=stream, database=database)
+    if not creates:
+        check_database(settings)
+
     async def work() -> T:
-        settings = load_settings(stream=stream, database=database)
         async with EventStream.open(settings.stream) as opened:
             with closing(open_store(settings.store_url)) as store, plugin_context(opened, store, settings) as context:
                 service = VisionService(context)

@@ -52,6 +52,8 @@ def frames(source: str, rate: float | None = None) -> Iterator[Frame]:
                     raise InvalidInput(f"{_shown(source)}: pictures of {frame.width}x{frame.height} are too large")
                 following = at - first + (0.0 if rate is None else 1 / rate)
                 yield Frame(at - first, frame.to_ndarray(format="bgr24"))
+    except FileNotFoundError as error:
+        raise InvalidInput(f"{_shown(source)}: there is no such file") from error
     except (av.FFmpegError, OSError) as error:
         words = f"{_shown(source)}: {type(error).__name__}: {getattr(error, 'strerror', None) or error}"
         raise (Unavailable(words) if stream else InvalidInput(f"{words}; it is no video, or damaged")) from error

@@ -64,7 +64,7 @@ class VisionRecords:
         """Forget a camera; what was in its zones has left them. Raises NotFound."""
         self.down(db, name, "it was removed")
         if not db.execute(sa.delete(CAMERAS).where(CAMERAS.c.camera == name)).rowcount:
-            raise NotFound(f"no camera has the name {name[:100]!r}; GET /api/vision/cameras lists them")
+            raise NotFound(f"no camera has the name {name[:100]!r}; `brain vision cameras list` lists them")
 
     # pictures
 
@@ -198,7 +198,7 @@ def find_camera(db: sa.Connection, name: str) -> Camera:
     """One camera as it is set up. Raises NotFound."""
     spec = db.execute(sa.select(CAMERAS.c.spec).where(CAMERAS.c.camera == name)).scalar()
     if spec is None:
-        raise NotFound(f"no camera has the name {name[:100]!r}; GET /api/vision/cameras lists them")
+        raise NotFound(f"no camera has the name {name[:100]!r}; `brain vision cameras list` lists them")
     return msgspec.convert(spec, Camera)
 
 

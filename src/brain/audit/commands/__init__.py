@@ -25,7 +25,6 @@ from brain.audit.commands.options import (
     parse_key,
     parse_witness,
     query_from,
-    read_file,
     show_progress,
     write_out,
     writing,
@@ -33,7 +32,16 @@ from brain.audit.commands.options import (
 from brain.audit.commands.retention import hold_app, prune, redact
 from brain.audit.commands.witness import witness as run_witness
 from brain.audit.commands.witness import witnesses as list_witnesses
-from brain.kit.cli.common import DatabaseOption, JsonOption, PatternOption, StreamOption, print_json, print_json_array
+from brain.kit.cli.common import (
+    DatabaseOption,
+    JsonOption,
+    PatternOption,
+    StreamOption,
+    print_json,
+    print_json_array,
+    read_file,
+    warn_of_unmatched,
+)
 
 if TYPE_CHECKING:
     from brain.audit.models import AuditEntry
@@ -213,6 +221,8 @@ def search(
         _print_entries(found)
     else:
         typer.echo("no entries", err=True)
+    if not found:
+        warn_of_unmatched(pattern)
 
 
 @app.command()
@@ -248,6 +258,8 @@ def export(
         with writing(output) as file:
             count = write(entries, file)
     typer.echo(f"{count} entries", err=True)
+    if not count:
+        warn_of_unmatched(pattern)
 
 
 def _print_report(report: AuditReport) -> None:

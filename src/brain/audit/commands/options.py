@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
+from brain.kit.cli.common import read_file
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -133,16 +135,6 @@ def _text_or_file(text: str) -> str:
     return read_file(path).decode(errors="replace") if len(text) < 4096 and path.is_file() else text
 
 
-def read_file(path: Path) -> bytes:
-    """What is in the file. Raises InvalidInput when it cannot be read."""
-    from brain.errors import InvalidInput
-
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read: {error.strerror}; check its permissions") from error
-
-
 @contextmanager
 def writing(path: Path | None) -> Iterator[BinaryIO]:
     """The file, or standard output, to write to. Raises InvalidInput when the file cannot be written."""
@@ -155,7 +147,7 @@ def writing(path: Path | None) -> Iterator[BinaryIO]:
         with path.open("wb") as file:
             yield file
     except OSError as error:
-        raise InvalidInput(f"{path}: cannot be written: {error.strerror}; check its permissions") from error
+        raise InvalidInput(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def write_out(path: Path | None, data: bytes) -> None:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brain.audit.commands.options import load, opened, opened_with
-from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.common import (
+    DatabaseOption,
+    JsonOption,
+    StreamOption,
+    print_json,
+    print_json_array,
+    run,
+    warn_of_unmatched,
+)
 
 if TYPE_CHECKING:
     from brain.audit.retention import Hold
@@ -54,6 +62,7 @@ def add(
         print_json(asdict(hold))
     else:
         typer.echo(f"{hold.id}: holds {hold.pattern or hold.correlation_id}")
+    warn_of_unmatched(hold.pattern.split(",") if hold.pattern else None)
 
 
 @hold_app.command("list")

@@ -260,6 +260,9 @@ async def _groups(stream: EventStream) -> list[Finding]:
         if group.dead:
             remedy = f"brain dead-letters list {group.name}; then redrive or discard them"
             findings.append(Finding(f"group {group.name}", "bad", state, remedy))
+        elif group.lag > LAG and group.consumers is None:
+            remedy = "its plug-in is slow or does not run: brain serve, or brain worker; /readyz says what stands still"
+            findings.append(Finding(f"group {group.name}", "note", state, remedy))
         elif group.lag > LAG and not group.consumers:
             remedy = "nothing consumes it: run its program (brain serve for groups named brain.*), or remove it"
             findings.append(Finding(f"group {group.name}", "bad", state, remedy))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,11 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brain.cli.commands.trace import trace_events
-from brain.kit.cli.common import JsonOption, PatternOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.backend import reading_stream
+from brain.kit.cli.common import (
+    JsonOption,
+    PatternOption,
+    StreamOption,
+    print_json,
+    print_json_array,
+    run,
+    warn_of_unmatched,
+)
 
 if TYPE_CHECKING:
     from brain.charter import Event
-    from brain.stream import EventStream
 
 app: typer.Typer = typer.Typer(no_args_is_help=True)
 
@@ -107,23 +115,9 @@ def _stream_url(given: str | None) -> str:
     return load_settings(stream=given).stream
 
 
-@asynccontextmanager
-async def reading_stream(url: str) -> AsyncIterator[EventStream]:
-    """The stream without a journal, since nothing is published. Raises InvalidInput when there is no such file."""
-    from brain.store.ours import check_exists
-    from brain.stream.backends import open_backend
-    from brain.stream.stream import EventStream, StreamOptions
-
-    check_exists(url)
-    stream = EventStream(StreamOptions(url), open_backend(url))
-    try:
-        yield stream
-    finally:
-        await stream.close()
-
-
 async def _tail(url: str, patterns: list[str], after: str | None, limit: int | None, as_json: bool) -> None:
     seen = 0
+    warn_of_unmatched(patterns)
     async with reading_stream(url) as stream, aclosing(stream.subscribe(patterns, after=after)) as events:
         async for event in events:
             _put(event.encode().decode() if as_json else _line(event))
@@ -148,6 +142,8 @@ async def _replay(url: str, wanted: Mapping[str, Any], limit: int | None, as_jso
                 break
     if as_json:
         _put("]" if seen else "[]")
+    if not seen:
+        warn_of_unmatched(wanted["pattern"])
 
 
 def _put(line: str) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from brain.kit.cli.backend import find_group, opened
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json_array
+
+if TYPE_CHECKING:
+    from brain.stream.backends import GroupInfo
 
 app: typer.Typer = typer.Typer()
 
@@ -37,7 +40,7 @@ def list_groups(stream: StreamOption = None, as_json: JsonOption = False) -> Non
         return
     head = ("GROUP", "PATTERN", "LAG", "PENDING", "DEAD", "CONSUMERS", "READ TO")
     rows = [
-        (g.name, g.pattern, str(g.lag), str(g.pending), str(g.dead), str(g.consumers), g.read_to or "-") for g in groups
+        (g.name, g.pattern, str(g.lag), str(g.pending), str(g.dead), _consumers(g), g.read_to or "-") for g in groups
     ]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
@@ -62,8 +65,8 @@ def remove(
         if not yes:
             raise InvalidInput(
                 f"removing {name!r} forgets that it has {group.lag} events to read, {group.pending} unacknowledged and "
-                f"{group.dead} dead letters; a running consumer ({group.consumers} joined) makes it again, and begins "
-                "where new groups begin; repeat with --yes"
+                f"{group.dead} dead letters; a running consumer ({_consumers(group)} joined) makes it again, and "
+                "begins where new groups begin; repeat with --yes"
             )
         backend.drop_group(name)
     typer.echo(f"{name} removed")
@@ -131,3 +134,7 @@ def move(
         position = {"start": "", "end": backend.tail()}.get(after, after)
         was = move_group(backend, engine, name, position)
     typer.echo(f"{name} stood at {was or 'the start'}, and goes on after {position or 'the start'}")
+
+
+def _consumers(group: GroupInfo) -> str:
+    return "by position" if group.consumers is None else str(group.consumers)

@@ -43,7 +43,7 @@ def snapshot(
 ) -> None:
     """Keep a genome as the agent's next version; FILE has dna, and traits, genes, reason where there are any."""
     new = _new_snapshot(agent, read_file(file), by)
-    made = change(stream, database, lambda services: services.genomes.snapshot(new))
+    made = change(stream, database, lambda services: services.genomes.snapshot(new), creates=True)
     report(made, _line(made), as_json)
 
 

@@ -34,12 +34,24 @@ def look(stream: str | None, database: str | None, work: Callable[[Services], Co
     return run(inside())
 
 
-def change(stream: str | None, database: str | None, work: Callable[[Services], Coroutine[Any, Any, T]]) -> T:
-    """Carry out a change, and publish its events."""
+def change(
+    stream: str | None,
+    database: str | None,
+    work: Callable[[Services], Coroutine[Any, Any, T]],
+    *,
+    creates: bool = False,
+) -> T:
+    """Carry out a change, and publish its events.
+
+    Raises InvalidInput where there is no database, unless the change `creates` something in it.
+    """
     from brain.dna.opening import writing_services
+    from brain.kit.cli.database import check_database
     from brain.settings import load_settings
 
     settings = load_settings(stream=stream, store=stream, database=database)
+    if not creates:
+        check_database(settings)
 
     async def inside() -> T:
         async with writing_services(settings) as services:

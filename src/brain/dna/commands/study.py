@@ -42,7 +42,7 @@ def start(
 ) -> None:
     """Start a study; FILE has agent_id and genes, and objective, sampler, seed, budget, workers where they matter."""
     new = _new_study(read_file(file), by)
-    made = change(stream, database, lambda services: services.studies.start(new))
+    made = change(stream, database, lambda services: services.studies.start(new), creates=True)
     report(made, f"{made.id}: {made.sampler}, seed {made.seed}, {made.budget} trials", as_json)
 
 
@@ -154,11 +154,12 @@ def _new_study(given: dict[str, Any], by: str) -> NewStudy:
     from brain.dna.http_models import NewStudyBody
     from brain.dna.studies import NewStudy
     from brain.errors import InvalidInput
+    from brain.model_faults import model_faults
 
     try:
         body = NewStudyBody.model_validate({"owner": by, **given})
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        faults = model_faults(error, "the study")
         raise InvalidInput("; ".join(faults), faults) from error
     values = {name: getattr(body, name) for name in type(body).model_fields}
     return NewStudy(**{**values, "objective": body.objective.read()})

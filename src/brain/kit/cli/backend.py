@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from brain.stream import EventStream
     from brain.stream.backends import Backend, GroupInfo
 
-__all__ = ["find_group", "opened"]
+__all__ = ["find_group", "opened", "reading_stream"]
 
 
 @contextmanager
@@ -26,6 +27,21 @@ def opened(stream: str | None) -> Iterator[Backend]:
         yield backend
     finally:
         backend.close()
+
+
+@asynccontextmanager
+async def reading_stream(url: str) -> AsyncIterator[EventStream]:
+    """The stream without a journal, since nothing is published. Raises InvalidInput when there is no such file."""
+    from brain.store.ours import check_exists
+    from brain.stream.backends import open_backend
+    from brain.stream.stream import EventStream, StreamOptions
+
+    check_exists(url)
+    stream = EventStream(StreamOptions(url), open_backend(url))
+    try:
+        yield stream
+    finally:
+        await stream.close()
 
 
 def find_group(backend: Backend, name: str) -> GroupInfo:

@@ -5,11 +5,22 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Iterable
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-__all__ = ["DatabaseOption", "JsonOption", "PatternOption", "StreamOption", "print_json", "print_json_array", "run"]
+__all__ = [
+    "DatabaseOption",
+    "JsonOption",
+    "PatternOption",
+    "StreamOption",
+    "print_json",
+    "print_json_array",
+    "read_file",
+    "run",
+    "warn_of_unmatched",
+]
 
 StreamOption = Annotated[
     str | None,
@@ -70,3 +81,21 @@ def print_json_array(rows: Iterable[object]) -> None:
 
     lines = (json_bytes(msgspec.json.encode(row)).decode() for row in rows)
     sys.stdout.write("[" + ",\n ".join(lines) + "]\n")
+
+
+def read_file(path: Path) -> bytes:
+    """What is in the file. Raises InvalidInput when it cannot be read."""
+    from brain.errors import InvalidInput
+
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def warn_of_unmatched(patterns: Iterable[str] | None) -> None:
+    """Say on standard error which of the patterns match no declared event type."""
+    from brain.kit.event_patterns import unmatched_note
+
+    if patterns and (note := unmatched_note(patterns)) is not None:
+        typer.echo(f"note: {note}", err=True)

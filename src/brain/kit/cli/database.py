@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from brain.settings import Settings
+    from brain.settings import CoreSettings, Settings
 
-__all__ = ["opened_database"]
+__all__ = ["check_database", "opened_database"]
+
+
+def check_database(settings: CoreSettings) -> None:
+    """Raise InvalidInput where there is no database: a command that changes what is there makes none to say so."""
+    from brain.kit.database import database_url
+    from brain.store.ours import check_exists
+
+    check_exists(database_url(settings))
 
 
 @contextmanager
@@ -22,12 +30,10 @@ def opened_database(stream: str | None, database: str | None) -> Iterator[tuple[
     """
     from brain.kit.database import database_url, open_database, reachable
     from brain.settings import load_settings
-    from brain.store.ours import check_exists
 
     settings = load_settings(stream=stream, database=database)
-    url = database_url(settings)
-    check_exists(url)
-    engine = open_database(url)
+    check_database(settings)
+    engine = open_database(database_url(settings))
     try:
         with reachable(engine):
             yield settings, engine

@@ -34,7 +34,7 @@ def approvals(
     stream: StreamOption = None,
 ) -> None:
     """Requests for approval, newest first."""
-    found = with_engine(stream, lambda engine: engine.approvals.list(status, limit))
+    found = with_engine(stream, lambda engine: engine.approvals.list(status, limit), publishing=False)
     if as_json:
         print_json_array(msgspec.to_builtins(one) for one in found)
         return

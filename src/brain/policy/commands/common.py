@@ -188,7 +188,10 @@ def print_rules(rules: Iterable[Rule]) -> None:
             state = f"measure until {moment(rule.expires_at)}" if rule.expires_at else "measure"
         conditions = "\n".join(cell(condition) for condition in rule.conditions)
         table.add_row(str(rule.priority), rule.effect, cell(rule.id), cell(rule.name), conditions, state)
-    print_table(table)
+    if table.row_count:
+        print_table(table)
+    else:
+        say("no rules", err=True)
 
 
 def say(text: str, *, err: bool = False) -> None:

@@ -25,7 +25,7 @@ export function mountDeadLetters(root, { groups, letters }) {
     ["Lag", (group) => count(group.lag), true],
     ["Dead letters", (group) => h("span", { class: "chip", "data-level": group.dead ? "CRITICAL" : "GOOD" }, count(group.dead)), true],
     ["In work", (group) => count(group.pending), true],
-    ["Consumers", (group) => count(group.consumers), true],
+    ["Consumers", (group) => (group.consumers === null ? "by position" : count(group.consumers)), true],
     ["Reads", (group) => h("code", {}, group.pattern.replaceAll(",", ", "))],
   ]);
   const noGroups = h("p", { class: "empty" }, "No group reads the stream yet.");

@@ -58,7 +58,8 @@ class GroupInfo:
     """The state of one consumer group.
 
     `read_to` is the last position handed out; `lag` counts events after it; `pending` those handed out and not yet
-    acknowledged; `safe` is the position up to which everything is acknowledged.
+    acknowledged; `safe` is the position up to which everything is acknowledged. `consumers` are its members; None for
+    a group that a database keeps (`owners`): its projection reads by position, and is no member.
     """
 
     name: str
@@ -68,7 +69,7 @@ class GroupInfo:
     lag: int
     pending: int
     dead: int
-    consumers: int
+    consumers: int | None
 
 
 class MarkMismatch(BrainError):

@@ -188,7 +188,7 @@ class MemoryBackend:
                     lag=len(self._log) - self._index_after(group.read_to),
                     pending=len(group.pending),
                     dead=len(group.dead),
-                    consumers=len(group.members),
+                    consumers=None if name in self._owners else len(group.members),
                 )
                 for name, group in sorted(self._groups.items())
             ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
@@ -216,16 +217,19 @@ class RedisBackend:
                 raise
             with self._redis.pipeline(transaction=False) as pipe:
                 pipe.hgetall(self._patterns)
+                pipe.hkeys(self._owners)
                 for row in rows:
                     name = _text(row["name"])
                     pipe.xpending(self._events, name)
                     pipe.hlen(self._dead(name))
                     pipe.hlen(self._members(name))
-                patterns, *details = pipe.execute()
-            return [
+                patterns, owned, *details = pipe.execute()
+            found = [
                 self._group_info(row, _text(patterns.get(row["name"], b"*")), *details[3 * i : 3 * i + 3])
                 for i, row in enumerate(rows)
             ]
+            by_position = {_text(name) for name in owned}
+            return [replace(info, consumers=None) if info.name in by_position else info for info in found]
 
     def _group_info(
         self, row: dict[str, Any], pattern: str, pending: dict[str, Any], dead: int, members: int

@@ -295,7 +295,8 @@ class SQLiteBackend:
             """SELECT name, pattern, read_to,
                 (SELECT min(position) FROM pending WHERE grp = name), (SELECT count(*) FROM pending WHERE grp = name),
                 coalesce((SELECT number FROM dead_counts WHERE grp = name), 0),
-                (SELECT count(*) FROM members WHERE grp = name)
+                CASE WHEN EXISTS (SELECT 1 FROM group_owners WHERE grp = name) THEN NULL
+                ELSE (SELECT count(*) FROM members WHERE grp = name) END
             FROM groups ORDER BY name"""
         )
         return [

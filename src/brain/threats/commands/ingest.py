@@ -63,6 +63,7 @@ def sshd(
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     from brain.errors import InvalidInput
+    from brain.kit.log_files import check_logs
     from brain.settings import load_settings
     from brain.store import open_store
     from brain.threats.log_places import LogPlaces
@@ -70,6 +71,7 @@ def sshd(
 
     if follow and Path("-") in files:
         raise InvalidInput("--follow: needs files; standard input (-) is read to its end")
+    check_logs(files)
     settings = load_settings(stream=stream, store=stream)
     messages = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())

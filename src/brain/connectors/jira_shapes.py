@@ -1,0 +1,80 @@
+"""What Jira's answers have at least, of all that its documentation shows: what reads them relies on this alone."""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+import msgspec
+
+from brain.connectors.sender import Answer, TryLater
+
+__all__ = ["Anything", "CommentPage", "Created", "Found", "Issue", "TransitionList", "checked"]
+
+
+class _Status(TypedDict):
+    name: str
+    statusCategory: NotRequired[dict[str, Any] | None]
+
+
+class _Fields(TypedDict):
+    status: _Status
+    labels: NotRequired[list[str] | None]
+    resolution: NotRequired[dict[str, Any] | None]
+
+
+class Created(TypedDict):
+    """A new issue."""
+
+    id: str
+    key: str
+
+
+class Issue(TypedDict):
+    """An issue that was read."""
+
+    id: str
+    key: str
+    fields: _Fields
+
+
+class Found(TypedDict):
+    """The issues of a search."""
+
+    issues: list[Issue]
+
+
+class CommentPage(TypedDict):
+    """Comments of an issue."""
+
+    comments: list[dict[str, Any]]
+
+
+class _Transition(TypedDict):
+    id: str
+    name: str
+    to: _Status
+    fields: NotRequired[dict[str, Any] | None]
+
+
+class TransitionList(TypedDict):
+    """The transitions that an issue may make."""
+
+    transitions: list[_Transition]
+
+
+class Anything(TypedDict):
+    """An answer that is not read: most changes are answered by an empty one."""
+
+
+def checked(service: str, answer: Answer, shape: Any) -> dict[str, Any]:
+    """The answer's object, of which an empty body is one without members.
+
+    Raises TryLater where it lacks what the shape has: something else answers in the service's place.
+    """
+    found = answer.json()
+    try:
+        msgspec.convert({} if found is None else found, shape)
+    except msgspec.ValidationError as error:
+        said = f"{service} answered {answer.status} with something else than it documents: {error}"
+        raise TryLater(said, about_connection=True) from error
+    return dict(found or {})
