@@ -98,11 +98,12 @@ def run_one(
 
     A run that waits for a person, or for what verifies it, is left to the server.
     """
+    from brain.kit.documents import read_bytes
     from brain.playbooks.by_hand import run_by_hand
     from brain.settings import load_settings
 
     settings = load_settings(stream=stream, database=database)
-    row = run(run_by_hand(settings, name, event.read_text("utf-8"), dry_run=dry_run))
+    row = run(run_by_hand(settings, name, read_bytes(event), dry_run=dry_run))
     _print_run(row, as_json)
     if row.state == "FAILED":
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from os.path import isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -117,8 +118,7 @@ def parse_key(text: str) -> Verifier:
     """The public key written out, or the one in the file of that name. Raises InvalidInput."""
     from brain.audit.note import Verifier
 
-    path = Path(text)
-    return Verifier.parse(read_file(path).decode(errors="replace") if len(text) < 4096 and path.is_file() else text)
+    return Verifier.parse(read_file(Path(text)).decode(errors="replace") if isfile(text) else text)
 
 
 def read_file(path: Path) -> bytes:
