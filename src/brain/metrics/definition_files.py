@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -16,7 +18,7 @@ def read_definitions(path: Path) -> DefinitionSet:
 
     Raises InvalidInput, naming the file and the place, and MissingExtra for YAML without its package.
     """
-    parse = {".yaml": yaml_in, ".yml": yaml_in, ".json": json_in}.get(path.suffix, toml_in)
+    parse: Callable[[bytes, str], Any] = {".yaml": yaml_in, ".yml": yaml_in, ".json": json_in}.get(path.suffix, toml_in)
     given = parse(read_bytes(path), str(path))
     if isinstance(given, dict) and given.keys() == {"metrics"}:
         given = given["metrics"]
