@@ -49,7 +49,7 @@ def _imported(module: str, name: str) -> Any:
     try:
         return getattr(import_module(module), name)
     except ImportError as error:
-        if "subinterpreters" not in str(error):
+        if "support loading in subinterpreters" not in str(error) or isinstance(error.__cause__, ImportError):
             raise
         raise ImportError(
             f"brain: a package that it needs does not load in a sub-interpreter ({error}); run this part in the main "

@@ -502,7 +502,7 @@ _IN_TEXT: Final[tuple[tuple[str, str, Callable[[str], bool]], ...]] = (
 
 @cache
 def _in_text_patterns() -> list[tuple[str, Any, Callable[[str], bool]]]:
-    import re2
+    from brain.regular_expressions import re2
 
     options = re2.Options()
     options.log_errors = False
@@ -527,7 +527,7 @@ def _scanner() -> Callable[..., bool]:
 
 
 def _matching(patterns: Iterable[str]) -> Callable[..., bool]:
-    import re2
+    from brain.regular_expressions import re2
 
     options = re2.Options()
     options.log_errors = False

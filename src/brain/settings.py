@@ -6,7 +6,6 @@ What a command line option or a caller gives goes before all of them. docs/setti
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from ipaddress import ip_network
@@ -301,8 +300,8 @@ def load_settings(**given: Any) -> CoreSettings:
 
 
 def _loaded(given: Mapping[str, Any]) -> CoreSettings:
+    tables = _tables_in_file()
     try:
-        tables = TomlConfigSettingsSource(CoreSettings, Path(FILE)).toml_data
         _warn_of_former_names(tables)
         _warn_of_misspelt_prefixes()
         set_in = {*given, *_variables_set(), *_with_new_tables(tables)}
@@ -311,11 +310,19 @@ def _loaded(given: Mapping[str, Any]) -> CoreSettings:
             return model(**given)
     except ValidationError:
         pass  # read again with every table, so that each fault is named with the nearest of all settings
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInput(f"{FILE}: not a valid TOML file: {error}") from error
+    return _all_tables(given)
+
+
+def _tables_in_file() -> dict[str, Any]:
+    """The tables of the settings file, none where there is no file. Raises InvalidInput."""
+    try:
+        return TomlConfigSettingsSource(CoreSettings, Path(FILE)).toml_data
     except OSError as error:
         raise InvalidInput(f"{FILE}: cannot be read: {error.strerror}") from error
-    return _all_tables(given)
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{FILE}: is not UTF-8 text: {error}; save it as UTF-8") from error
+    except (ValueError, RecursionError) as error:  # tomllib's own is a ValueError
+        raise InvalidInput(f"{FILE}: not a valid TOML file: {error}") from error
 
 
 def _all_tables(given: Mapping[str, Any]) -> CoreSettings:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import brain
 from support.framework_environments import uv
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +61,24 @@ def check_core_user(printed: str) -> None:
 
 def test_guards_stream_threats_and_health_need_nothing_else(tmp_path: Path) -> None:
     check_core_user(run(tmp_path, sys.executable, ABSENT, "core", CORE_USER))
+
+
+def test_each_name_of_brain_is_had(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("import brain\nfrom brain import *\nprint(len(brain.__all__), limiter.__name__)\n")
+    assert run(tmp_path, sys.executable, ABSENT, "core", program).split() == [str(len(brain.__all__)), "Limiter"]
+
+
+def test_a_plain_install_limits_calls(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from brain import LimitExceeded, PolicyEngine, limiter\n"
+        "call = limiter(PolicyEngine(), 'mail', rate=0.001, burst=2)(print)\n"
+        "call('one'); call('two')\n"
+        "try:\n    call('three')\nexcept LimitExceeded as error:\n    print(error)\n"
+    )
+    printed = run(tmp_path, sys.executable, ABSENT, "core", program)
+    assert printed.startswith("one\ntwo\nlimit mail: more than 0.001 calls in 1 s")
 
 
 def test_each_way_in_says_the_pip_line(tmp_path: Path) -> None:

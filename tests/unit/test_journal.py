@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brain.stream import journal as journals
 from brain.stream.journal import Journal, JournalFull, Reader, lock_folder, segment_path, segments
 
 
@@ -125,6 +128,22 @@ def test_only_one_process_owns_a_journal(tmp_path: Path) -> None:
     lock = lock_folder(journal.folder)
     assert lock is not None
     lock.close()
+
+
+@pytest.mark.parametrize("moment", ["lock_file", "OwnedFile"])
+def test_a_journal_that_is_removed_while_it_is_locked_is_not_taken_up(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has shipped it: that one removes the folder, and gives up its lock then."""
+    Journal(tmp_path / "journal").close()
+    real = getattr(journals, moment)
+
+    def removed_before(*arguments: Any) -> Any:
+        shutil.rmtree(tmp_path / "journal")
+        return real(*arguments)
+
+    monkeypatch.setattr(journals, moment, removed_before)
+    assert lock_folder(tmp_path / "journal") is None
 
 
 def test_a_short_process_takes_little_room_and_a_long_one_whole_segments(tmp_path: Path) -> None:

@@ -65,3 +65,35 @@ except interpreters.ExecutionFailed as error:
     print(error)
 """
     assert "run this part in the main interpreter, a thread or a process" in run(tmp_path, program)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="later ones load google-re2 in a sub-interpreter")
+def test_a_sub_interpreter_in_which_google_re2_would_hang_is_refused(tmp_path: Path) -> None:
+    program = f"""
+import _xxsubinterpreters as interpreters
+try:
+    interpreters.run_string(interpreters.create(isolated=False), {PROGRAM!r})
+except interpreters.RunFailedError as error:
+    print(error)
+"""
+    assert "google-re2 does not load in a sub-interpreter of Python 3.11" in run(tmp_path, program)
+
+
+def test_a_program_whose_folder_was_deleted_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    program = f"""
+import os
+os.chdir("gone")
+os.rmdir("../gone")
+from brain import BrainError, EventStream
+from brain.store import open_store
+for way in (EventStream.open_sync, open_store):
+    try:
+        way("sqlite:///brain.db")
+    except BrainError as error:
+        print(error)
+with EventStream.open_sync("sqlite:///{tmp_path}/brain.db") as stream:
+    print(stream.is_closed())
+"""
+    said = "brain.db: the current folder was deleted; change to another one, or name an absolute path\n"
+    assert run(tmp_path, program) == said + said + "False\n"

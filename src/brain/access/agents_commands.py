@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from os.path import isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -39,6 +40,7 @@ def register(
     from brain.access.agents import checked_agent_id, read_public_key
     from brain.access.private_keys import make_private_key
     from brain.errors import InvalidInput
+    from brain.kit.documents import read_text
 
     checked_agent_id(agent)
     by_issuer = issuer is not None or subject is not None
@@ -54,7 +56,7 @@ def register(
         key = make_private_key(out)
     else:
         assert public_key is not None
-        key = Path(public_key).read_text(encoding="utf-8") if Path(public_key).is_file() else public_key
+        key = read_text(Path(public_key)) if isfile(public_key) else public_key
         read_public_key(key)
     found = _with_agents(stream, lambda agents: agents.register(agent, key, by=user()), makes=True)
     if as_json:

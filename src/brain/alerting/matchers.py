@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import re2
-
 from brain import limits
 from brain.errors import InvalidInput
+from brain.regular_expressions import re2
 
 _WRITTEN = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.\-]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL).fullmatch
 MATCHER_CHARACTERS = limits.MATCHER

@@ -5,6 +5,7 @@ A command is imported when it is run. `brain --help` shows each by its declared 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -178,7 +179,7 @@ def root() -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line (this process's, or these arguments) and exit.
 
-    Faults that the user can mend go to standard error, with exit code 2.
+    Faults that the user can mend go to standard error, with exit code 2: also a file that cannot be opened.
     """
     try:
         root()(arguments)
@@ -188,4 +189,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         faults = [fault for fault in getattr(known, "faults", ()) if fault not in str(known)]
         print(f"error: {known}", *(f"  {fault}" for fault in faults), sep="\n", file=sys.stderr)
+        sys.exit(USAGE_EXIT)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {os.fsdecode(error.filename)}: {error.strerror}", file=sys.stderr)
         sys.exit(USAGE_EXIT)

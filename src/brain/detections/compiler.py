@@ -10,11 +10,10 @@ import ipaddress
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import re2
-
 from brain.detections import tests_of_values as tests
 from brain.detections.models import Tree
 from brain.detections.values import Lowered, Originals
+from brain.regular_expressions import re2
 
 Predicate = Callable[[Lowered, Originals], bool]
 Matcher = Callable[[Lowered, Originals], list[int]]

@@ -253,7 +253,8 @@ def _several(data: bytes) -> Iterator[Any]:
             at += 1
             continue
         try:
-            document, at = decoder.raw_decode(text, at)
+            begins, (_, at) = at, decoder.raw_decode(text, at)
+            document = msgspec.json.decode(text[begins:at])  # which takes no lone surrogates: these cannot be stored
         except (ValueError, RecursionError) as error:
             raise InvalidInput(f"is no JSON: {error}") from error
         yield document

@@ -12,6 +12,7 @@ import msgspec
 from brain.detections.models import Correlation, Detection, Problem, Rule, Tree
 from brain.errors import InvalidInput
 from brain.extras import needs
+from brain.kit.documents import FAULTS
 
 SUFFIXES = (".yml", ".yaml")
 TESTS = ".test"
@@ -119,7 +120,7 @@ def read_yaml(path: Path) -> list[Any]:
         return list(yaml.load_all(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
     except OSError as error:
         raise InvalidInput(f"cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, *FAULTS) as error:
         raise InvalidInput(f"is no YAML: {' '.join(str(error).split())[:300]}") from error
 
 

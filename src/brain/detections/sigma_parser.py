@@ -303,8 +303,9 @@ def _text_test(value: SigmaString, keyword: bool) -> tuple[Any, ...]:
 
 
 def _glob(parts: Sequence[Any]) -> str:
-    import re2
     from sigma.types import SpecialChars
+
+    from brain.regular_expressions import re2
 
     return "".join(
         re2.escape(part) if isinstance(part, str) else ".*" if part is SpecialChars.WILDCARD_MULTI else "."

@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-import re2
-
 from brain.detections.values import Texts
+from brain.regular_expressions import re2
 
 _BELOW, _ABOVE = "lt", "gt"
 

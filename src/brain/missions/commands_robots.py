@@ -22,7 +22,7 @@ def order(
     speed: Annotated[float | None, typer.Option(min=0, help="Highest speed, in m/s.")] = None,
 ) -> None:
     """Make an order of VDA 5050 3.0.0 from a path."""
-    from brain.missions.files import read_document
+    from brain.kit.documents import read_document
     from brain.missions.vda5050.messages import Headers
     from brain.missions.vda5050.orders import OrderOptions, as_poses, make_order, stops_of_path
 
@@ -45,7 +45,7 @@ def check(
 ) -> None:
     """Check messages of VDA 5050 3.0.0 by the official schemas and for what these do not see; exit 1 for a fault."""
     from brain.kit.cli.text import printable
-    from brain.missions.files import read_document
+    from brain.kit.documents import read_document
     from brain.missions.vda5050.schemas import Schemas, faults_of
 
     official = None if schemas is None else Schemas(schemas)

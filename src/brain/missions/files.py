@@ -6,32 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from pydantic import ValidationError
 
-from brain import limits
 from brain.errors import InvalidInput
-from brain.extras import needs
+from brain.kit.documents import read_document
 from brain.missions.models import NewMission
 from brain.model_faults import model_faults
-
-
-def read_document(file: Path) -> Any:
-    """The JSON or YAML in a file. Raises InvalidInput naming the place of a fault."""
-    if file.stat().st_size > limits.FILE_BYTES:
-        raise InvalidInput(f"{file}: is larger than {limits.FILE_BYTES:,} bytes")
-    data = file.read_bytes()
-    if file.suffix == ".json":
-        try:
-            return msgspec.json.decode(data)
-        except msgspec.DecodeError as error:
-            raise InvalidInput(f"{file}: is not JSON: {error}") from error
-    with needs(f"{file}: YAML", "yaml"):
-        import yaml
-    try:
-        return yaml.safe_load(data)
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"{file}: is not YAML: {error}") from error
 
 
 def read_mission(file: Path, by: str | None = None) -> NewMission:

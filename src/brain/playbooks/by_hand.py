@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import closing
-from typing import Any
 
 import msgspec
 
@@ -12,6 +11,7 @@ from brain.charter import Event
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.kit.context import plugin_context
 from brain.kit.database_threads import for_reading, for_tasks
+from brain.kit.documents import json_in
 from brain.kit.outbox import ship_waiting
 from brain.playbooks.models import CONSUMER, GOING_ON, RunState
 from brain.playbooks.reads import RunRow, read_run
@@ -25,7 +25,7 @@ LEFT = (RunState.WAITING.value, RunState.VERIFYING.value)
 LOOK = 0.05
 
 
-async def run_by_hand(settings: CoreSettings, name: str, event: str, *, dry_run: bool) -> RunRow:
+async def run_by_hand(settings: CoreSettings, name: str, event: bytes, *, dry_run: bool) -> RunRow:
     """The run as it is once it is over, or waits. Raises InvalidInput, NotFound, and Conflict when a limit stops it."""
     given = _event(event)
     async with EventStream.open(settings.stream) as stream:
@@ -52,9 +52,9 @@ async def run_by_hand(settings: CoreSettings, name: str, event: str, *, dry_run:
                 return row
 
 
-def _event(text: str) -> Event:
+def _event(data: bytes) -> Event:
+    plain = json_in(data, "event")
     try:
-        plain: Any = msgspec.json.decode(text)
         return Event(**{"source": "operator_service", "payload": {}, **plain})
-    except (msgspec.DecodeError, TypeError) as error:
+    except TypeError as error:
         raise InvalidInput(f"event: is no event in JSON: {error}") from error

@@ -10,7 +10,7 @@ import msgspec
 
 from brain.charter import Pattern
 from brain.errors import InvalidInput
-from brain.extras import needs
+from brain.kit.documents import read_bytes, yaml_in
 from brain.playbooks.conditions import filled, holds
 from brain.playbooks.models import Playbook
 
@@ -25,14 +25,7 @@ class CaseResult(msgspec.Struct, frozen=True):
 
 def read_cases(path: Path) -> list[Mapping[str, Any]]:
     """The cases of a file: `cases:` with `name`, `event`, `starts` and perhaps `steps`. Raises InvalidInput."""
-    with needs("cases of playbooks", "yaml"):
-        import yaml
-    try:
-        document = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise InvalidInput(f"cases: {path}: cannot be read: {error.strerror or error}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInput(f"cases: {path}: {error}") from error
+    document = yaml_in(read_bytes(path), f"cases: {path}")
     cases = document.get("cases") if isinstance(document, Mapping) else None
     if not isinstance(cases, list) or not cases or not all(_is_case(case) for case in cases):
         raise InvalidInput(f"cases: {path}: needs `cases:`, each with `name`, `event` (type, payload) and `starts`")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, read_file, run
+from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
 from brain.kit.cli.database import opened_database
 from brain.kit.cli.text import printable
 
@@ -98,11 +98,12 @@ def run_one(
 
     A run that waits for a person, or for what verifies it, is left to the server.
     """
+    from brain.kit.documents import read_bytes
     from brain.playbooks.by_hand import run_by_hand
     from brain.settings import load_settings
 
     settings = load_settings(stream=stream, database=database)
-    row = run(run_by_hand(settings, name, read_file(event).decode(errors="replace"), dry_run=dry_run))
+    row = run(run_by_hand(settings, name, read_bytes(event), dry_run=dry_run))
     _print_run(row, as_json)
     if row.state == "FAILED":
         raise typer.Exit(1)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from brain.errors import InvalidInput
-from brain.extras import needs
+from brain.kit.documents import read_text, yaml_in
 from brain.playbooks.conditions import check_where
 from brain.playbooks.models import Playbook, Step, Verify
 from brain.playbooks.settings import PlaybookSettings
@@ -50,24 +50,12 @@ def read_source(source: str) -> list[Playbook]:
     """The playbooks of a file in YAML or of `module:NAME`. Raises InvalidInput listing every fault."""
     if not source.endswith((".yaml", ".yml")):
         return _from_python(source)
-    path = Path(source)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"playbooks: {source} cannot be read: {error.strerror or error}") from error
-    if len(data) > LARGEST:
-        raise InvalidInput(f"playbooks: {source} has {len(data)} bytes; {LARGEST} are allowed")
-    return read_yaml(data.decode(errors="replace"), source)
+    return read_yaml(read_text(Path(source), LARGEST), source)
 
 
 def read_yaml(text: str, source: str) -> list[Playbook]:
     """The playbooks of a text in YAML; `source` names it in errors. Raises InvalidInput listing every fault."""
-    with needs("playbooks in YAML", "yaml"):
-        import yaml
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"playbooks: {source}: {error}") from error
+    document = yaml_in(text.encode(), f"playbooks: {source}")
     plain = document.get("playbooks") if isinstance(document, Mapping) else None
     if not isinstance(plain, list) or not all(isinstance(one, Mapping) for one in plain):
         raise InvalidInput(f"playbooks: {source}: needs `playbooks:` with a list of playbooks")

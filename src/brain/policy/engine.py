@@ -8,7 +8,7 @@ from dataclasses import replace
 from math import inf
 from random import Random
 from time import perf_counter_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from brain.charter import Effect
 from brain.errors import Conflict, InvalidInput, NotFound
@@ -34,6 +34,9 @@ from brain.store import Store
 from brain.store.memory import MemoryStore
 from brain.stream.publisher import Publisher, check_publisher, emit
 
+if TYPE_CHECKING:
+    from brain.policy.usage_store import UsageStore
+
 _IDLE_INTERVAL = 0.25  # seconds between looks at temporary rules when there is no other process to follow
 
 
@@ -50,6 +53,9 @@ class PolicyEngine:
     A condition whose value cannot be compared with the rule's is unknown: a DENY or AUDIT rule then counts as matched,
     an ALLOW or WARN rule as not. With `mismatch="false"` the condition is false, as in the first version.
     """
+
+    buckets: UsageStore | None = None
+    """Where limiters keep the buckets that all processes share; None: each process has its own."""
 
     def __init__(
         self,

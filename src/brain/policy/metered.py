@@ -37,6 +37,7 @@ class MeteredEngine(PolicyEngine):
 
     def __init__(self, meter: UsageMeter, *args: Any, **options: Any) -> None:
         self.meter = meter
+        self.buckets = meter.store
         self._now_used = meter.clock
         super().__init__(*args, **options)
         self._plan = self._new_plan(self._rules.current)

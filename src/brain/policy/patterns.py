@@ -7,9 +7,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-import re2
-
 from brain.policy.values import Unknown
+from brain.regular_expressions import re2
 
 _options = re2.Options()
 _options.log_errors = False

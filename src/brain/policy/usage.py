@@ -20,7 +20,8 @@ from brain.errors import BrainError, InvalidInput, Unavailable
 from brain.kit.database import BUSY_SECONDS
 from brain.logs import Log
 from brain.policy.usage_counters import BLOCK, Amount, Block, Calls, Plan
-from brain.policy.usage_store import SECONDS, Lease, Row, UsageStore, digest, window_start
+from brain.policy.usage_store import Lease, Row, UsageStore, digest, window_start
+from brain.policy.usage_windows import SECONDS
 from brain.store import forking
 
 log: Log = Log("brain.policy")

@@ -6,7 +6,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from brain.policy.usage_store import SECONDS, Claim, Lease, Row, window_start
+from brain.policy.usage_store import Claim, Lease, Row, window_start
+from brain.policy.usage_windows import SECONDS
 
 BLOCK: Final = 1_023
 """Most calls of a block: what is left of it is a list of numbers that all blocks share."""

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from brain.kit.database import create_tables, reachable
 from brain.kit.schema import versioned
 from brain.kit.sql import CHUNK, add_to, insert_missing
-
-SECONDS: Final[Mapping[str, int]] = {"minute": 60, "hour": 3_600, "day": 86_400}
+from brain.policy.token_bucket import filled
+from brain.policy.usage_windows import SECONDS
 
 SHARE: Final = 8
 """A lease is at most so small a part of what is left below the next bound."""
@@ -78,18 +78,6 @@ def size(claim: Claim, used: int) -> int:
     if left <= 0:
         return 1
     return min(claim.want, left, max(left // SHARE, int(claim.bound) // LEAST, 1))
-
-
-def filled(full: float, speed: float, burst: float, want: int, now: float) -> tuple[int, float, float]:
-    """Tokens from a bucket that is full again at `full`: how many, when it is full then, and the wait for the next.
-
-    It is the generic cell rate algorithm: https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm
-    """
-    full = max(full, now)
-    room = int((burst - (full - now) * speed) + 1e-9)
-    granted = max(0, min(want, room))
-    wait = 0.0 if granted else (full - now) - (burst - 1) / speed
-    return granted, full + granted / speed, wait
 
 
 class UsageStore:

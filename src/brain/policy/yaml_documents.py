@@ -14,6 +14,7 @@ import yaml
 
 from brain import limits
 from brain.errors import InvalidInput
+from brain.kit.documents import read_text
 from brain.policy.yaml_faults import BLOCK, explained, too_deep
 
 _BLOCKS = (">", "|")
@@ -118,16 +119,7 @@ class ParsedDocument:
 
 def load(path: Path) -> ParsedDocument:
     """The document in the file. Raises InvalidInput when it cannot be read."""
-    try:
-        if path.stat().st_size > limits.FILE_BYTES:
-            raise InvalidInput(f"{path}: is larger than {limits.FILE_BYTES} bytes; split it")
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        fault = f"is not UTF-8 text: byte {error.object[error.start]:#x} at position {error.start}; save it as UTF-8"
-        raise InvalidInput(f"{path}: {fault}") from error
-    return load_text(text, str(path))
+    return load_text(read_text(path), str(path))
 
 
 def load_text(text: str, name: str) -> ParsedDocument:

@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from brain.errors import InvalidInput
 from brain.extras import needs
+from brain.kit.documents import read_bytes, yaml_in
 
 with needs("maps", "robots"):
     import numpy as np
@@ -51,10 +52,8 @@ class MapDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_map(path: Path) -> OccupancyMap:
     """The map that a YAML file describes; its image lies beside it. Raises InvalidInput."""
-    with needs("maps", "yaml"):
-        import yaml
     try:
-        said = yaml.safe_load(path.read_bytes())
+        said = yaml_in(read_bytes(path), str(path))
         name = Path(str(said["image"])).name
         data = (path.parent / name).read_bytes()
         resolution, origin = float(said["resolution"]), said["origin"]
@@ -63,7 +62,7 @@ def read_map(path: Path) -> OccupancyMap:
         mode, negate = str(said.get("mode", "trinary")), bool(said.get("negate", 0))
     except OSError as error:
         raise InvalidInput(f"{error.filename}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError) as error:
         raise InvalidInput(f"{path}: is no description of a map: {type(error).__name__}: {error}") from error
     if not (resolution > 0 and mode == "trinary"):
         raise InvalidInput(f"{path}: needs a resolution above 0 and mode trinary; it has {resolution:g} and {mode}")

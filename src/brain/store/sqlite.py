@@ -78,14 +78,29 @@ _JOINED = -1  # in `logged`: a revision of another line
 
 
 def sqlite_path(url: str) -> Path:
-    """The file of `sqlite:///relative.db` or `sqlite:////absolute.db`. Raises InvalidInput for another form."""
+    """The file of `sqlite:///relative.db` or `sqlite:////absolute.db`. Raises InvalidInput for another form.
+
+    As `leading_somewhere`, it raises it in a folder that is gone, too.
+    """
     prefix, found, name = url.partition("sqlite:///")
     if prefix or not found or not name or name == ":memory:":
         raise InvalidInput(
             f"URL {url!r}: write sqlite:///brain.db (relative to the current folder), "
             "sqlite:////var/lib/brain.db (absolute), or memory:// to keep nothing"
         )
-    return Path(name)
+    return leading_somewhere(Path(name))
+
+
+def leading_somewhere(path: Path) -> Path:
+    """The path. Raises InvalidInput for a relative one where the current folder was deleted."""
+    if not path.is_absolute():
+        try:
+            os.getcwd()
+        except FileNotFoundError as error:
+            raise InvalidInput(
+                f"{path}: the current folder was deleted; change to another one, or name an absolute path"
+            ) from error
+    return path
 
 
 def sqlite_file(url: str) -> Path:

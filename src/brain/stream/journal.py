@@ -477,16 +477,17 @@ def segment_path(folder: Path, first: int) -> Path:
 
 
 def lock_folder(folder: Path) -> OwnedFile | None:
-    """A lock on the journal, held until it is closed or this process ends; None when it is taken.
+    """A lock on the journal, held until it is closed or this process ends; None when it is taken, or the journal gone.
 
     A forked child does not keep it: there it is closed.
     """
     path = folder / "lock"
     try:
-        file = OwnedFile(path, "x+")
-    except FileExistsError:
-        file = OwnedFile(path, "r+")
-    if lock_file(file.fileno()):
+        file = OwnedFile(path, "r+" if path.exists() else "x+")
+    except (FileNotFoundError, FileExistsError):  # it changes hands at this moment
+        return None
+    # Who held it may have removed the journal meanwhile: the lock is on nothing then.
+    if lock_file(file.fileno()) and _is_at(path, file):
         _locks.add(file)
         return file
     file.close()

@@ -30,7 +30,7 @@ from brain.redaction import redacted_event, use_key_file
 from brain.redis_client.url import masked, parse
 from brain.store import Store
 from brain.store.memory import MemoryStore
-from brain.store.sqlite import absolute_url, sqlite_file
+from brain.store.sqlite import absolute_url, leading_somewhere, sqlite_file
 from brain.stream import ending, query
 from brain.stream.announcer import Announcer, DirectAnnouncer, OutboxStream
 from brain.stream.backends import Backend, GroupInfo, check_position, open_backend, position_key
@@ -999,11 +999,12 @@ def _place(url: str) -> str:
 
 def _journal_root(url: str, journal: str | Path | None) -> Path:
     if journal is not None:
-        root = Path(journal)
+        root = leading_somewhere(Path(journal))
     elif url.startswith("sqlite:///"):
         root = Path(f"{sqlite_file(url)}.journal")
     else:
-        root = Path(".brain") / "".join(letter if letter.isalnum() else "_" for letter in parse(url).identity)
+        name = "".join(letter if letter.isalnum() else "_" for letter in parse(url).identity)
+        root = leading_somewhere(Path(".brain")) / name
     return Path(os.path.realpath(root))  # one root, whichever path leads there, and wherever this process goes
 
 

@@ -38,8 +38,8 @@ FROM (SELECT DISTINCT *, coalesce({_FITS}, 0) AS fits,
 # DISTINCT keeps SQLite from working out the inner expressions again for each use of them.
 _GIVEN = f"SELECT DISTINCT {{key}} AS k, {_TEXT} AS j"
 
-PUT = "INSERT INTO threat_list " + _ROW.format(source=_GIVEN.format(key="?1", data="?3"))
-"""Lists a document: its key, version (which the list has not) and data."""
+PUT = "INSERT INTO threat_list " + _ROW.format(source=_GIVEN.format(key=":key", data=":data"))
+"""Lists a document: its key and data."""
 _NEW = _ROW.format(source=_GIVEN.format(key="new.key", data="new.data"))
 _OLD_FILE = f"""{_GIVEN.format(key="key", data="data")} FROM documents
     WHERE collection = '{COLLECTION}' AND key > :after

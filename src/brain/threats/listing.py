@@ -131,7 +131,7 @@ class CopiedList:
             self._begin()
         self._db.executemany("DELETE FROM threat_list WHERE key = ?", [(key,) for key in reading.deleted])
         self._db.executemany("DELETE FROM threat_list WHERE key = ?", [(one.key,) for one in reading.documents])
-        self._db.executemany(PUT, reading.documents)
+        self._db.executemany(PUT, [{"key": one.key, "data": one.data} for one in reading.documents])
         self._mark = reading.mark
 
     def _begin(self) -> None:

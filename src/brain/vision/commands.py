@@ -169,13 +169,12 @@ def _approval(by: str | None) -> str:
 
 def _camera(name: str, source: str, detector: str, zones: Path | None) -> Camera:
     """The camera of these options. Raises InvalidInput for a file that does not say zones and lines."""
-    import msgspec
 
     from brain.vision.http_models import NewCamera
 
     given: dict[str, Any] = {}
     if zones is not None:
-        given = _read_zones(zones, msgspec.json.decode)
+        given = _read_zones(zones)
     from pydantic import ValidationError
 
     from brain.errors import InvalidInput
@@ -188,15 +187,11 @@ def _camera(name: str, source: str, detector: str, zones: Path | None) -> Camera
     return new.camera(name)
 
 
-def _read_zones(path: Path, decode: Callable[[bytes], Any]) -> dict[str, Any]:
+def _read_zones(path: Path) -> dict[str, Any]:
     from brain.errors import InvalidInput
+    from brain.kit.documents import json_in, read_bytes
 
-    try:
-        found = decode(path.read_bytes())
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise InvalidInput(f"{path}: is no JSON: {error}") from error
+    found = json_in(read_bytes(path), str(path))
     if not isinstance(found, dict) or not {*found} <= {"zones", "lines"}:
         raise InvalidInput(f'{path}: write {{"zones": [...], "lines": [...]}}, and nothing else')
     return found

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from brain.errors import InvalidInput
+from brain.kit.documents import read_text
 from brain.vision.assignment import assigned
 from brain.vision.boxes import Box, Detection
 from brain.vision.tracker import Tracker, Tracking
@@ -39,12 +40,10 @@ def read_boxes(path: Path) -> Boxes:
     """A file of the MOT challenge: picture, track, left, top, width, height in pixels. Raises InvalidInput."""
     found: dict[int, list[tuple[int, Box]]] = {}
     try:
-        for line in path.read_text().splitlines():
+        for line in read_text(path).splitlines():
             picture, track, *box = line.split(",")[:6]
             x, y, w, h = map(float, box)
             found.setdefault(int(picture), []).append((int(track), Box(x, y, w, h)))
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise InvalidInput(f"{path}: is no file of the MOT challenge (picture, track, x, y, w, h): {error}") from error
     return found

@@ -39,7 +39,6 @@ from brain.kit.cli.common import (
     StreamOption,
     print_json,
     print_json_array,
-    read_file,
     warn_of_unmatched,
 )
 
@@ -77,8 +76,9 @@ def verify(
     from brain.audit.local_checkpoint import read_note
     from brain.audit.open import checkpoint_path, open_key
     from brain.audit.verify import verify as verify_log
+    from brain.kit.documents import read_bytes
 
-    kept = read_file(from_checkpoint) if from_checkpoint is not None else None
+    kept = read_bytes(from_checkpoint) if from_checkpoint is not None else None
     with opened(stream, database) as (engine, settings):
         known = parse_key(key) if key is not None else open_key(engine, settings)
         with show_progress("entries") as progress:
@@ -115,8 +115,9 @@ def consistency(
 ) -> None:
     """Write a proof that the log continues a kept checkpoint, which `verify-proof` checks without the log."""
     from brain.audit import proofs
+    from brain.kit.documents import read_bytes
 
-    note = read_file(kept)
+    note = read_bytes(kept)
     with opened(stream, database) as (engine, settings):
         proof = proofs.prove_consistency(engine, note, settings.quorum)
     write_out(output, proofs.encode(proof))
@@ -146,8 +147,9 @@ def verify_proof(
     from brain.audit.cosignature import Quorum
     from brain.audit.merkle import BadProof
     from brain.audit.note import BadNote
+    from brain.kit.documents import read_bytes
 
-    data, known = read_file(file), parse_key(key)
+    data, known = read_bytes(file), parse_key(key)
     witnesses = tuple(parse_witness(text) for text in witness or ())
     wanted = Quorum(witnesses, len(witnesses) if quorum is None else quorum)
     try:

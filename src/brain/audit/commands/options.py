@@ -6,12 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from os.path import isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
-
-from brain.kit.cli.common import read_file
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -131,8 +130,9 @@ def parse_witness(text: str) -> WitnessKey:
 
 
 def _text_or_file(text: str) -> str:
-    path = Path(text)
-    return read_file(path).decode(errors="replace") if len(text) < 4096 and path.is_file() else text
+    from brain.kit.documents import read_bytes
+
+    return read_bytes(Path(text)).decode(errors="replace") if isfile(text) else text
 
 
 @contextmanager

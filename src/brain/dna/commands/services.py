@@ -64,17 +64,13 @@ def read_file(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises InvalidInput."""
     import sys
 
-    import msgspec
-
     from brain.errors import InvalidInput
+    from brain.kit.documents import json_in, read_bytes
 
-    try:
-        text = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-        return msgspec.json.decode(text, type=dict[str, Any])
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
-        raise InvalidInput(f"{path}: is no JSON object: {error}") from error
+    found = json_in(sys.stdin.buffer.read() if str(path) == "-" else read_bytes(path), str(path))
+    if not isinstance(found, dict):
+        raise InvalidInput(f"{path}: is no JSON object")
+    return found
 
 
 def typed(text: str) -> Any:

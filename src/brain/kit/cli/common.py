@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Iterable
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -17,7 +16,6 @@ __all__ = [
     "StreamOption",
     "print_json",
     "print_json_array",
-    "read_file",
     "run",
     "warn_of_unmatched",
 ]
@@ -81,16 +79,6 @@ def print_json_array(rows: Iterable[object]) -> None:
 
     lines = (json_bytes(msgspec.json.encode(row)).decode() for row in rows)
     sys.stdout.write("[" + ",\n ".join(lines) + "]\n")
-
-
-def read_file(path: Path) -> bytes:
-    """What is in the file. Raises InvalidInput when it cannot be read."""
-    from brain.errors import InvalidInput
-
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def warn_of_unmatched(patterns: Iterable[str] | None) -> None:

@@ -90,7 +90,7 @@ class SshdReader:
     def _of_object(self, text: str) -> list[SshdLine] | None:
         try:
             fields = msgspec.json.decode(text.rstrip().rstrip(","), type=dict[str, Any])
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):
             return None
         if "eventMessage" in fields:
             return _of_macos(fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -135,8 +136,7 @@ def read_context(text: str) -> dict[str, Any]:
     from brain import limits
     from brain.json_text import json_fault
 
-    written = sys.stdin.read(limits.BODY_BYTES + 1) if text == "-" else text
-    data = written.encode(errors="surrogateescape")
+    data = sys.stdin.buffer.read(limits.BODY_BYTES + 1) if text == "-" else os.fsencode(text)
     if len(data) > limits.BODY_BYTES:
         raise InvalidInput(f"CONTEXT: is larger than {limits.BODY_BYTES} bytes; shorten it")
     if (fault := json_fault(data, limits.BODY_DEPTH)) is not None:

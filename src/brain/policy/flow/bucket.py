@@ -13,9 +13,9 @@ from brain.policy.engine import PolicyEngine
 from brain.policy.flow.calls import gated
 from brain.policy.flow.state import limit_id
 from brain.policy.guards.agent_context import acting_agent
-from brain.policy.metered import MeteredEngine
 from brain.policy.models import Rule
-from brain.policy.usage_store import SECONDS, filled
+from brain.policy.token_bucket import filled
+from brain.policy.usage_windows import SECONDS
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class Limiter:
         self._rate = Rate(rate, per, max(1.0, rate if burst is None else burst))
         self._each_agent = each_agent
         self._clock = clock
-        self._store = engine.meter.store if isinstance(engine, MeteredEngine) else None
+        self._store = engine.buckets
         self._full: OrderedDict[str, float] = OrderedDict()  # without a store: when each bucket is full again
         self._tokens: OrderedDict[str, _Tokens] = OrderedDict()
         self._taking = InterruptibleLock()

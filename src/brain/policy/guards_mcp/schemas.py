@@ -9,9 +9,8 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
-import re2
-
 from brain.errors import InvalidInput
+from brain.regular_expressions import re2
 
 MAX_SCHEMA_DEPTH = 64
 MAX_SCHEMA_BYTES = 256 * 1024
