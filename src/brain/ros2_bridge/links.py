@@ -6,15 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
+from brain.ros2_bridge.graph import Graph
 from brain.ros2_bridge.settings import LinkSettings
 
 
 class Received(NamedTuple):
-    """A message that came over a link."""
+    """A message that came over a link. `cdr` are its bytes, where it came as those."""
 
     topic: str
     size: int
     message: Mapping[str, Any]
+    cdr: bytes | None = None
 
 
 class Listener(Protocol):
@@ -28,6 +30,9 @@ class Listener(Protocol):
 
     def received(self, message: Received) -> None:
         """A message came."""
+
+    def graph_changed(self, graph: Graph) -> None:
+        """The peer tells of other nodes, topics, services or actions than before."""
 
 
 class Link(ABC):
@@ -49,6 +54,9 @@ class Link(ABC):
     @abstractmethod
     async def send(self, topic: str, type: str, message: Mapping[str, Any]) -> None:
         """Send a message. Raises Unavailable while the link is down, and InvalidInput for what does not fit."""
+
+    async def flush(self) -> None:  # noqa: B027  (a link that waits for its peer when it closes needs nothing more)
+        """Wait until the peer has what was sent. Raises Unavailable."""
 
     def subscriptions(self) -> Mapping[str, str]:
         """The types of the topics that are heard, by name: those watched, and those of commands."""
