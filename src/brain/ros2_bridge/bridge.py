@@ -21,7 +21,7 @@ from brain.logs import Log
 from brain.ros2_bridge.events import GRAPH_CHANGED, LINK_DOWN, LINK_UP, RECORDING_CLOSED, TOPIC_SILENT, TOPIC_SUMMARY
 from brain.ros2_bridge.gate import CommandGate
 from brain.ros2_bridge.graph import Graph
-from brain.ros2_bridge.links import Link, Received, make_link
+from brain.ros2_bridge.links import AbsentLink, Link, Received, link_or_absent
 from brain.ros2_bridge.rates import RateCounter
 from brain.ros2_bridge.settings import LinkSettings, Ros2Settings
 from brain.stream import EventStream
@@ -58,7 +58,7 @@ class Bridge:
         self.settings = settings
         self.up: bool = False
         self.reason: str = "not connected yet"
-        self.link: Link = make_link(settings, self)
+        self.link: Link = link_or_absent(settings, self)
         self.graph: Graph | None = None
         """What the peer tells of; None before it told."""
         self._stream = stream
@@ -80,7 +80,9 @@ class Bridge:
         self._silent: set[str] = set()
 
     def record_below(self, settings: Ros2Settings) -> None:
-        """Record what comes from now on. Raises MissingExtra."""
+        """Record what comes from now on, if anything can come."""
+        if isinstance(self.link, AbsentLink):
+            return
         from brain.ros2_bridge.recording import LinkRecorder
 
         folder = Path(settings.folder or ".")

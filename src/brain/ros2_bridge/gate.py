@@ -93,7 +93,7 @@ class CommandGate:
 
         try:
             check_fits(self.settings.type, message)
-        except InvalidInput as error:
+        except InvalidInput as error:  # or MissingExtra
             raise _Refused("message", error) from error
         self._check_rate()
         stops = self._stops

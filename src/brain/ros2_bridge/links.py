@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
+from brain.errors import MissingExtra
+from brain.logs import Log
 from brain.ros2_bridge.graph import Graph
 from brain.ros2_bridge.settings import LinkSettings
+
+log: Log = Log("brain.ros2_bridge")
 
 
 class Received(NamedTuple):
@@ -62,6 +67,32 @@ class Link(ABC):
         """The types of the topics that are heard, by name: those watched, and those of commands."""
         watched = {topic: one.type for topic, one in self.settings.topics.items()}
         return watched | {topic: one.type for topic, one in self.settings.commands.items()}
+
+
+class AbsentLink(Link):
+    """A link whose driver needs an extra that is not installed: it is down, and says why."""
+
+    def __init__(self, settings: LinkSettings, listener: Listener, error: MissingExtra) -> None:
+        super().__init__(settings, listener)
+        self._error = error
+
+    async def run(self) -> None:
+        """Say that it is down, and wait until cancelled."""
+        await self.listener.went_down(str(self._error))
+        await asyncio.Event().wait()
+
+    async def send(self, topic: str, type: str, message: Mapping[str, Any]) -> None:
+        """Raises MissingExtra."""
+        raise MissingExtra(str(self._error))
+
+
+def link_or_absent(settings: LinkSettings, listener: Listener) -> Link:
+    """The link of these settings, for a server: it starts without the extra, too."""
+    try:
+        return make_link(settings, listener)
+    except MissingExtra as error:
+        log.error("a link cannot be: an extra is not installed", error=str(error))
+        return AbsentLink(settings, listener, error)
 
 
 def make_link(settings: LinkSettings, listener: Listener) -> Link:

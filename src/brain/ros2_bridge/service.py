@@ -53,7 +53,7 @@ class Ros2Service:
     @classmethod
     @asynccontextmanager
     async def open(cls, context: PluginContext) -> AsyncIterator[Ros2Service]:
-        """The service on these parts; at the end robots that move are stopped. Raises MissingExtra."""
+        """The service on these parts; at the end robots that move are stopped."""
         import time
 
         settings = context.table(Ros2Settings)
