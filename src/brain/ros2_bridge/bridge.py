@@ -60,7 +60,7 @@ class Bridge:
         self.reason: str = "not connected yet"
         self.link: Link = link_or_absent(settings, self)
         self.graph: Graph | None = None
-        """What the peer tells of; None before it told."""
+        """What the peer tells of; None before it said anything."""
         self._stream = stream
         self._database = database
         self._clock = clock
@@ -157,7 +157,7 @@ class Bridge:
         now = self._clock()
         for topic, one in self.settings.topics.items():
             if self._up_at is None or topic in self._silent:
-                continue  # that the link is down is told already
+                continue  # that the link is down is announced already
             total = self.totals[topic]
             silent_for = now - max(self._up_at, total.last_at or self._up_at)
             if silent_for > one.silent_seconds:

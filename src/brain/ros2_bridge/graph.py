@@ -1,6 +1,6 @@
 """What a peer tells of the nodes, topics, services and actions that it knows.
 
-Over Zenoh it is told by liveliness tokens, whose form rmw_zenoh has in docs/design.md and liveliness_utils.cpp. A
+Over Zenoh liveliness tokens tell it, whose form rmw_zenoh has in docs/design.md and liveliness_utils.cpp. A
 rosbridge tells it by the services of rosapi.
 """
 

@@ -34,7 +34,7 @@ class _Listening:
 
     def __init__(self) -> None:
         self.up = asyncio.Event()
-        self.told = asyncio.Event()
+        self.known = asyncio.Event()
         self.graph = Graph()
         self.came: asyncio.Queue[Received] = asyncio.Queue()
 
@@ -49,7 +49,7 @@ class _Listening:
 
     def graph_changed(self, graph: Graph) -> None:
         self.graph = graph
-        self.told.set()
+        self.known.set()
 
 
 async def play_bag(file: Path, to: str, speed: float, domain: int) -> Played:
@@ -110,7 +110,7 @@ async def ask_graph(source: str, domain: int) -> Graph:
     async with _linked(link_settings(source, domain)) as (_, heard):
         try:
             async with asyncio.timeout(_TELLS):
-                await heard.told.wait()
+                await heard.known.wait()
         except TimeoutError:
             return Graph()
         return heard.graph

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log: Log = Log("brain.ros2_bridge")
 
 PING, PATIENCE, CLOSING = 0.25, 0.4, 0.1
-"""Seconds between two pings, until one that is not answered means that the link is down, and until that is told."""
+"""Seconds between two pings, until one that is not answered means that the link is down, then until that is said."""
 MOST_BYTES = 8 << 20
 GRAPH_EVERY, ANSWER = 5.0, 2.0
 """Seconds between two looks at the graph, and that a service has to answer."""
@@ -104,7 +104,7 @@ class RosbridgeLink(Link):
 
     async def _follow_graph(self) -> None:
         """Ask rosapi what there is, again and again. A peer without it tells nothing."""
-        told = None
+        before = None
         while True:
             answers = {}
             for name in _ROSAPI:
@@ -112,8 +112,8 @@ class RosbridgeLink(Link):
                 if answer is not None:
                     answers[name] = answer
             graph = graph_of_rosapi(answers)
-            if answers and graph != told:
-                told = graph
+            if answers and graph != before:
+                before = graph
                 self.listener.graph_changed(graph)
             await asyncio.sleep(GRAPH_EVERY)
 

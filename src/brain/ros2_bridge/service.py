@@ -111,7 +111,7 @@ class Ros2Service:
         return counter.rate(self._clock())
 
     def graph(self, link: str) -> Graph:
-        """What the peer of a link tells of; nothing before it told. Raises NotFound."""
+        """What the peer of a link tells of; nothing before it said anything. Raises NotFound."""
         return self._bridge(link).graph or Graph()
 
     def recordings(self) -> list[RecordedBag]:

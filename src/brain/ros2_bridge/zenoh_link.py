@@ -31,7 +31,7 @@ log: Log = Log("brain.ros2_bridge")
 LOOK, ANSWER = 0.2, 0.5
 """Seconds between two looks whether the peer is there, and that it has to answer."""
 SETTLED = 1.0
-"""Seconds after which changes of the graph are told as one."""
+"""Seconds after which changes of the graph are announced as one."""
 _LEASE_MILLISECONDS = 800
 """When the peer hears nothing for so long, it lets go of us."""
 
@@ -90,7 +90,7 @@ class ZenohLink(Link):
             raise Unavailable(f"the link to {topic} is down: {error}") from error
 
     async def _follow(self, session: Any) -> None:
-        """Carry messages until the peer is away, which is told before anything else is done about it."""
+        """Carry messages until the peer is away, which is announced before anything else is done about it."""
         reason = "the peer went away"
         try:
             await self._begin(session)
@@ -111,8 +111,8 @@ class ZenohLink(Link):
             history = zenoh.ext.HistoryConfig(detect_late_publishers=True)
             heard = partial(self._arrived, loop, topic, type)
             zenoh.ext.declare_advanced_subscriber(session, key, heard, history=history)
-        told = partial(self._token_arrived, loop)
-        session.liveliness().declare_subscriber(f"{TOKENS}/{self.settings.domain_id}/**", told, history=True)
+        arrived = partial(self._token_arrived, loop)
+        session.liveliness().declare_subscriber(f"{TOKENS}/{self.settings.domain_id}/**", arrived, history=True)
         self._tell_soon()
 
     async def _has_peer(self, session: Any) -> bool:
