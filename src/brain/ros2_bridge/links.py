@@ -48,6 +48,8 @@ class Link(ABC):
         self.listener = listener
         self.undecoded: int = 0
         """Messages that could not be read."""
+        self.trouble: str = ""
+        """Why it is not up, as the last try had it."""
 
     def _note_undecoded(self) -> None:
         self.undecoded += 1
@@ -78,7 +80,8 @@ class AbsentLink(Link):
 
     async def run(self) -> None:
         """Say that it is down, and wait until cancelled."""
-        await self.listener.went_down(str(self._error))
+        self.trouble = str(self._error)
+        await self.listener.went_down(self.trouble)
         await asyncio.Event().wait()
 
     async def send(self, topic: str, type: str, message: Mapping[str, Any]) -> None:

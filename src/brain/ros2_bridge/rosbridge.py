@@ -70,7 +70,7 @@ class RosbridgeLink(Link):
                         looking.cancel()
                         await asyncio.gather(looking, return_exceptions=True)
             except (OSError, TimeoutError, WebSocketException) as error:
-                reason = f"{type(error).__name__}: {error}"
+                reason = self.trouble = f"{type(error).__name__}: {error}"
             finally:
                 was_up, self._socket = self._socket is not None, None
                 self._advertised.clear()

@@ -89,7 +89,7 @@ class Ros2Service:
                 link=name,
                 driver=bridge.settings.driver,
                 up=bridge.up,
-                reason=bridge.reason,
+                reason="" if bridge.up else bridge.link.trouble[:300] or bridge.reason,
                 undecoded=bridge.link.undecoded,
                 commands={topic: dict(gate.counts) for topic, gate in bridge.gates.items()},
                 topics=[counter.rate(now) for counter in bridge.totals.values()],
