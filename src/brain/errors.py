@@ -6,7 +6,7 @@ on the command line each of them ends with exit code 2.
     BrainError                     500  whatever this package raises on purpose
         InvalidInput               422  a value that was given is not acceptable
             EnvelopeError          422  an event does not keep to the Charter
-            MissingExtra           422  a package that only an extra brings is not installed
+            MissingExtra           501  a package that only an extra brings is not installed
             ArgumentsRefused       422  a tool's arguments do not fit its input schema
             SignatureFault         422  a request's signature does not count
             LoginRefused           422  what a provider says of a person does not count
@@ -94,6 +94,7 @@ class EnvelopeError(InvalidInput):
 class MissingExtra(InvalidInput, ModuleNotFoundError):
     """What was asked for needs a package that is not installed; the message has the pip line that brings it."""
 
+    status = 501
     title = "Missing extra"
 
 

@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-import zenoh
 
 from brain.errors import BrainError, InvalidInput, Unavailable
 from brain.ros2_bridge.bags import bag_info
-from brain.ros2_bridge.bounds import numbers
 from brain.ros2_bridge.bridge import Bridge
-from brain.ros2_bridge.messages import from_cdr
 from brain.ros2_bridge.playing import play_bag
 from brain.ros2_bridge.rates import RateCounter
 from brain.ros2_bridge.settings import LinkSettings
 from brain.testing import RecordingStream
 from support.alerting import memory
 from support.recorded import data_file
+from support.ros2 import CMD, Rules, linked, zenoh_router
 from support.rosbridge import RosbridgeServer
 from support.waiting import until
 
-CMD = "/robot/cmd_vel"
 BAGS = {
     "ROS_example.bag": 26_566,
     "nav2_turtlebot.mcap": 8_197,
@@ -39,66 +32,6 @@ BAGS = {
     "tf_example.bag": 518,
     "tf_example.db3": 518,
 }
-
-
-class Rules:
-    """A guard over a set of contained agents: it permits the others."""
-
-    rule_id = "drivers"
-    reason = "drivers drive"
-    warnings: tuple[str, ...] = ()
-
-    def __init__(self) -> None:
-        self.inside: dict[str, float | None] = {}
-
-    async def check(self, agent: Any, action: str, resource: str | None = None, params: Any = None) -> Rules:
-        assert (action, params["topic"]) == ("ros2.publish", CMD)
-        return self
-
-    async def contained(self) -> dict[str, float | None]:
-        return self.inside
-
-    async def close(self) -> None:
-        pass
-
-
-class Here:
-    """A bridge to a rosbridge server of ours."""
-
-    def __init__(self, bridge: Bridge, server: RosbridgeServer, stream: RecordingStream, rules: Rules) -> None:
-        self.bridge, self.server, self.stream, self.rules = bridge, server, stream, rules
-
-    async def move(self, x: float) -> str | None:
-        return await self.bridge.gate(CMD).publish("driver-1", {"linear": {"x": x}})
-
-    def speeds(self) -> list[float]:
-        """What reached the robot."""
-        return [dict(numbers(message))["linear.x"] for message in self.server.on(CMD)]
-
-    def reasons(self) -> list[str]:
-        return [event.payload["reason"] for event in self.stream.get_events_by_type("ros2.stop_sent")]
-
-
-@asynccontextmanager
-async def linked(**command: Any) -> AsyncIterator[Here]:
-    server, stream, rules = RosbridgeServer(), RecordingStream(), Rules()
-    await server.start()
-    one = {"robot": "rover", "most_hz": 1000.0} | command
-    topics = {"/odom": {"type": "nav_msgs/msg/Odometry"}}
-    settings = LinkSettings.model_validate(
-        {"driver": "rosbridge", "endpoint": server.url, "commands": {CMD: one}, "topics": topics}
-    )
-    bridge = Bridge("hall", settings, rules, stream, memory())
-    tasks = [asyncio.create_task(bridge.link.run()), asyncio.create_task(bridge.watch(3600.0))]
-    try:
-        await until(lambda: bridge.up and CMD in server.subscribed)
-        yield Here(bridge, server, stream, rules)
-    finally:
-        await bridge.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.stop()
 
 
 async def test_of_a_thousand_commands_exactly_the_hundred_beyond_the_bound_are_refused() -> None:
@@ -229,31 +162,6 @@ async def test_the_recorded_run_played_over_rosbridge_arrives_whole() -> None:
         assert counts == Counter({topic.topic: topic.count for topic in bag_info(run).topics})
     finally:
         await server.stop()
-
-
-@asynccontextmanager
-async def zenoh_router() -> AsyncIterator[tuple[str, Counter[str]]]:
-    """A router on loopback that decodes what comes; its address, and how many messages came by topic."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        endpoint = f"tcp/127.0.0.1:{probe.getsockname()[1]}"
-    counts: Counter[str] = Counter()
-
-    def came(sample: Any) -> None:
-        _, *topic, type, _ = str(sample.key_expr).split("/")
-        from_cdr(type.replace("::dds_::", "::").replace("::", "/").removesuffix("_"), sample.payload.to_bytes())
-        counts["/" + "/".join(topic)] += 1
-
-    settings = zenoh.Config()
-    settings.insert_json5("mode", '"router"')
-    settings.insert_json5("listen/endpoints", f'["{endpoint}"]')
-    settings.insert_json5("scouting/multicast/enabled", "false")
-    session = await asyncio.to_thread(zenoh.open, settings)
-    session.declare_subscriber("0/**", came)
-    try:
-        yield endpoint, counts
-    finally:
-        await asyncio.to_thread(session.close)
 
 
 @pytest.mark.parametrize("name", ["tf_example.db3", pytest.param("nav2_turtlebot.mcap", marks=pytest.mark.long)])

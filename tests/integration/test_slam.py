@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from brain.errors import Conflict, InvalidInput
 from brain.hardware.models import Movement
@@ -136,7 +137,7 @@ def test_the_difference_of_two_maps_is_counted_in_cells_and_area(tmp_path: Path)
     assert old.sha256 != new.sha256
     assert difference(new, new).changed_cells == 0
     with pytest.raises(InvalidInput, match="size, resolution or origin"):
-        difference(old, replace(new, resolution=0.1))
+        difference(old, replace(new, form=structs.replace(new.form, resolution=0.1)))
     (tmp_path / "new.pgm").write_bytes(b"P5 400 300 255\n0")
     with pytest.raises(InvalidInput, match="cut off"):
         read_map(tmp_path / "new.yaml")

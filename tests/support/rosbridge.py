@@ -15,6 +15,9 @@ class RosbridgeServer:
         self.messages: list[tuple[str, dict[str, Any]]] = []
         self.connections: set[ServerConnection] = set()
         self.subscribed: dict[str, set[ServerConnection]] = {}
+        self.services: dict[str, dict[str, Any]] = {}
+        """What services answer; others are not there."""
+        self.asked = 0
         self.port = 0
         self._server: Server | None = None
 
@@ -48,6 +51,9 @@ class RosbridgeServer:
                 said = json.loads(line)
                 if said["op"] == "subscribe":
                     self.subscribed.setdefault(said["topic"], set()).add(connection)
+                elif said["op"] == "call_service":
+                    self.asked += 1
+                    await connection.send(json.dumps(self._answer(said)))
                 elif said["op"] == "publish":
                     self.messages.append((said["topic"], said["msg"]))
                     await self.publish(said["topic"], said["msg"])
@@ -55,3 +61,8 @@ class RosbridgeServer:
             self.connections.discard(connection)
             for connections in self.subscribed.values():
                 connections.discard(connection)
+
+    def _answer(self, said: dict[str, Any]) -> dict[str, Any]:
+        answer = {"op": "service_response", "id": said["id"], "service": said["service"]}
+        values = self.services.get(said["service"])
+        return answer | {"result": values is not None, "values": "no such service" if values is None else values}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from brain import limits
 from brain.dna.http_models import (
@@ -38,7 +38,7 @@ from brain.dna.service import GenomeService, Mutation, NewSnapshot
 from brain.dna.studies import NewStudy, StudyProgress, StudyService, TrialGenome
 from brain.dna.trials import Result
 from brain.dna.views import AgentState, Current, Outcomes
-from brain.errors import InvalidInput, MissingExtra
+from brain.errors import InvalidInput
 from brain.kit.http import PROBLEM_TYPE
 from brain.kit.idempotency import request_key
 from brain.kit.views import list_of
@@ -154,8 +154,7 @@ def _add_studies(router: APIRouter, studies: StudyService) -> None:
     async def start(new: NewStudyBody, response: Response) -> Study:
         """Publishes `dna.study_started`."""
         given = {name: getattr(new, name) for name in type(new).model_fields}
-        with _extra_needed():
-            study = await studies.start(NewStudy(**{**given, "objective": new.objective.read()}), key=request_key())
+        study = await studies.start(NewStudy(**{**given, "objective": new.objective.read()}), key=request_key())
         response.headers["Location"] = f"/api/dna/studies/{study.id}"
         return study
 
@@ -190,8 +189,7 @@ def _add_trials(router: APIRouter, studies: StudyService) -> None:
         Publishes `dna.snapshot_created`. Answers 409 when all trials of the budget are given, and 403 to who is not
         of the study, which is a threat `dna_tampering`.
         """
-        with _extra_needed():
-            return await studies.ask(study_id, who.by, key=request_key())
+        return await studies.ask(study_id, who.by, key=request_key())
 
     @router.post("/studies/{study_id}/trials/{trial}", summary="Tell a trial's result", response_model=TrialView)
     async def tell(study_id: StudyIdPath, trial: TrialPath, result: ResultBody) -> Trial:
@@ -235,17 +233,6 @@ def _add_rollouts(router: APIRouter, rollouts: RolloutService) -> None:
         return await rollouts.roll_back(
             agent_id, back.by, reason=back.reason, snapshot_id=back.snapshot_id, key=request_key()
         )
-
-
-class _extra_needed:  # noqa: N801  (used as a statement)
-    """Answer 501 with the pip line where the extra is missing."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, MissingExtra):
-            raise HTTPException(501, str(error)) from error
 
 
 def _numbers(given: Mapping[str, Any]) -> dict[str, float]:

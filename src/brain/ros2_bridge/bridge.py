@@ -1,34 +1,41 @@
-"""One link with its topics and command gates: what comes is counted, what is wrong is announced."""
+"""One link with its topics and command gates: what comes is counted and recorded, what is wrong is announced."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from brain.charter import EventType, Severity
+from brain.charter import EventType, HealthKind, HealthSeverity, Severity
 from brain.errors import NotFound
 from brain.kit import outbox
 from brain.kit.database import OUTAGE, create_tables
 from brain.kit.database_threads import for_tasks
-from brain.kit.protocols import EffectGuard, ThreatReport
+from brain.kit.protocols import EffectGuard, HealthReport, MotionInterlock, ThreatReport
 from brain.logs import Log
-from brain.ros2_bridge.events import LINK_DOWN, LINK_UP, TOPIC_SILENT, TOPIC_SUMMARY
+from brain.ros2_bridge.events import GRAPH_CHANGED, LINK_DOWN, LINK_UP, RECORDING_CLOSED, TOPIC_SILENT, TOPIC_SUMMARY
 from brain.ros2_bridge.gate import CommandGate
-from brain.ros2_bridge.links import Link, Received, make_link
+from brain.ros2_bridge.graph import Graph
+from brain.ros2_bridge.links import AbsentLink, Link, Received, link_or_absent
 from brain.ros2_bridge.rates import RateCounter
-from brain.ros2_bridge.settings import LinkSettings
+from brain.ros2_bridge.settings import LinkSettings, Ros2Settings
 from brain.stream import EventStream
 from brain.stream.publisher import emit
 
+if TYPE_CHECKING:
+    from brain.ros2_bridge.recording import BagRecorder, LinkRecorder
+
 log: Log = Log("brain.ros2_bridge")
 
-LOOK = 0.5
-"""Seconds between two looks at silent topics and contained robots."""
+LOOK, MOVING = 0.5, 0.1
+"""Seconds between two looks at silent topics and contained robots; at robots that move, and at the recording."""
+MOST_NAMES = 50
+"""Names of the graph in one event."""
 CONSUMER = "ros2_bridge"
 ROGUE = "ros2_rogue_publisher"
 """The type of the threat."""
@@ -45,19 +52,24 @@ class Bridge:
         stream: EventStream,
         database: sa.Engine,
         clock: Callable[[], float] = time.time,
+        interlocks: Sequence[MotionInterlock] = (),
     ) -> None:
         self.name = name
         self.settings = settings
         self.up: bool = False
         self.reason: str = "not connected yet"
-        self.link: Link = make_link(settings, self)
+        self.link: Link = link_or_absent(settings, self)
+        self.graph: Graph | None = None
+        """What the peer tells of; None before it said anything."""
         self._stream = stream
         self._database = database
         self._clock = clock
         self._rogue_minutes: dict[str, int] = {}
         self._reporting: set[asyncio.Task[None]] = set()
+        self._up_at: float | None = None
+        self._recorder: LinkRecorder | None = None
         self.gates: dict[str, CommandGate] = {
-            topic: CommandGate(name, topic, one, guard, self.link.send, self._announce)
+            topic: CommandGate(name, topic, one, guard, self.link.send, self._announce, interlocks)
             for topic, one in settings.commands.items()
         }
         self.totals: dict[str, RateCounter] = {
@@ -66,6 +78,15 @@ class Bridge:
         self._windows = {topic: RateCounter(topic, one.type) for topic, one in settings.topics.items()}
         self._window_at = clock()
         self._silent: set[str] = set()
+
+    def record_below(self, settings: Ros2Settings) -> None:
+        """Record what comes from now on, if anything can come."""
+        if isinstance(self.link, AbsentLink):
+            return
+        from brain.ros2_bridge.recording import LinkRecorder
+
+        folder = Path(settings.folder or ".")
+        self._recorder = LinkRecorder(folder, self.name, settings.record_minutes, self._clock)
 
     def gate(self, topic: str) -> CommandGate:
         """The gate of a command topic. Raises NotFound."""
@@ -78,12 +99,12 @@ class Bridge:
         """The link is up: zero commands go first."""
         for gate in self.gates.values():
             await gate.link_up()
-        self.up, self.reason = True, ""
+        self.up, self.reason, self._up_at = True, "", self._clock()
         self._announce(LINK_UP, self._state(""))
 
     async def went_down(self, reason: str) -> None:
         """The link is down."""
-        self.up, self.reason = False, reason[:500]
+        self.up, self.reason, self._up_at = False, reason[:500], None
         for gate in self.gates.values():
             gate.link_down()
         self._announce(LINK_DOWN, self._state(self.reason))
@@ -96,9 +117,32 @@ class Bridge:
         if message.topic in self._windows:
             self._windows[message.topic].add(now, message.size)
             self._silent.discard(message.topic)
+        if self._recorder is not None:
+            self._recorder.add(message, self.totals[message.topic].type)
         gate = self.gates.get(message.topic)
         if gate is not None and not gate.is_own(message.message):
             self._note_rogue(gate, now)
+
+    def graph_changed(self, graph: Graph) -> None:
+        """The peer tells of other nodes, topics, services or actions than before."""
+        before, now = set() if self.graph is None else self.graph.names(), graph.names()
+        self.graph = graph
+        added, removed = sorted(now - before), sorted(before - now)
+        if added or removed:
+            said = {"added": [name[:300] for name in added[:MOST_NAMES]], "added_count": len(added)}
+            gone = {"removed": [name[:300] for name in removed[:MOST_NAMES]], "removed_count": len(removed)}
+            self._announce(GRAPH_CHANGED, {"bridge_id": self.name} | said | gone)
+        for topic in graph.topics:
+            for publisher in topic.publishers or () if topic.topic in self.gates else ():
+                self._report_rogue(self.gates[topic.topic], f"node {publisher.node}", {"node": publisher.node})
+
+    async def watch_moving(self) -> None:
+        """Stop robots that an interlock no longer lets go so fast, and write what is recorded, until cancelled."""
+        while True:
+            await asyncio.sleep(MOVING)
+            await asyncio.gather(*(gate.look_at_interlocks() for gate in self.gates.values()))
+            if self._recorder is not None and (bag := self._recorder.look()) is not None:
+                self._spawn(self._close(bag))
 
     async def watch(self, window: float) -> None:
         """Look at silent topics and contained robots until cancelled; a summary of each topic each `window` seconds."""
@@ -112,12 +156,16 @@ class Bridge:
         """Announce what fell silent, and summaries when their window is over."""
         now = self._clock()
         for topic, one in self.settings.topics.items():
+            if self._up_at is None or topic in self._silent:
+                continue  # that the link is down is announced already
             total = self.totals[topic]
-            late = total.last_at is not None and now - total.last_at > one.silent_seconds
-            if late and topic not in self._silent:
+            silent_for = now - max(self._up_at, total.last_at or self._up_at)
+            if silent_for > one.silent_seconds:
                 self._silent.add(topic)
                 payload = {"bridge_id": self.name, "topic": topic, "type": one.type}
                 self._announce(TOPIC_SILENT, payload | {"expected_hz": total.hz, "last_at": total.last_at})
+                words = f"topic {topic} of link {self.name} has been silent for {silent_for:.1f} s"
+                self._spawn(self._report_health(words, payload, f"silent {self.name}{topic} {now}"))
         if now - self._window_at >= window:
             self._summarise(now)
 
@@ -125,6 +173,20 @@ class Bridge:
         """Stop the robots that move."""
         for gate in self.gates.values():
             await gate.close()
+        if self._recorder is not None and (bag := self._recorder.end()) is not None:
+            await self._close(bag)
+
+    async def _close(self, bag: BagRecorder) -> None:
+        """Finish a bag, and announce it."""
+        from brain.ros2_bridge.recording import closed
+
+        try:
+            found, sha256 = await asyncio.to_thread(closed, bag)
+        except OSError as error:
+            log.error("a bag could not be finished; it can be read all the same", file=str(bag.path), error=str(error))
+            return
+        said = {"file": found.file, "bytes": found.bytes, "messages": found.messages, "seconds": found.seconds}
+        self._announce(RECORDING_CLOSED, {"bridge_id": self.name, "sha256": sha256} | said)
 
     def _summarise(self, now: float) -> None:
         for topic, counter in self._windows.items():
@@ -151,24 +213,35 @@ class Bridge:
         if self._rogue_minutes.get(gate.topic) == minute:
             return
         self._rogue_minutes[gate.topic] = minute
+        self._report_rogue(gate, f"minute {minute}", {})
+
+    def _report_rogue(self, gate: CommandGate, reading: str, more: dict[str, Any]) -> None:
         robot = gate.settings.robot
-        words = f"somebody else publishes commands for robot {robot} on {gate.topic} of link {self.name}"
-        details = {"robot_id": robot, "topic": gate.topic, "bridge_id": self.name}
-        report = ThreatReport(ROGUE, f"{self.name}{gate.topic}", Severity.HIGH, words, f"minute {minute}", details)
-        task = asyncio.create_task(self._report(report))
+        who = f"node {more['node']}" if more else "somebody else"
+        words = f"{who} publishes commands for robot {robot} on {gate.topic} of link {self.name}"
+        details = {"robot_id": robot, "topic": gate.topic, "bridge_id": self.name} | more
+        report = ThreatReport(ROGUE, f"{self.name}{gate.topic}", Severity.HIGH, words, reading, details)
+        self._spawn(self._report(lambda db: outbox.put_threat(db, CONSUMER, report, self._clock())))
+
+    async def _report_health(self, words: str, details: dict[str, Any], key: str) -> None:
+        report = HealthReport(HealthSeverity.WARNING, HealthKind.AGENT_FAILURE, CONSUMER, words, details)
+        await self._report(lambda db: outbox.put_health(db, CONSUMER, report, self._clock(), key=key))
+
+    async def _report(self, put: Callable[[sa.Connection], object]) -> None:
+        try:
+            await for_tasks(self._database, self._put, put)
+        except OUTAGE as error:
+            log.error("what happened on a link could not be reported", link=self.name, error=str(error))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._reporting.add(task)
         task.add_done_callback(self._reporting.discard)
 
-    async def _report(self, report: ThreatReport) -> None:
-        try:
-            await for_tasks(self._database, self._put, report)
-        except OUTAGE as error:
-            log.error("a rogue publisher could not be reported", source=report.source, error=str(error))
-
-    def _put(self, report: ThreatReport) -> None:
+    def _put(self, put: Callable[[sa.Connection], object]) -> None:
         create_tables(self._database, outbox.metadata)
         with self._database.begin() as db:
-            outbox.put_threat(db, CONSUMER, report, self._clock())
+            put(db)
 
     def _announce(self, event: EventType[Any], payload: dict[str, Any]) -> None:
         emit(self._stream, event, payload)

@@ -30,8 +30,8 @@ class TopicSilent(TypedDict):
     bridge_id: _Bridge
     topic: _Topic
     type: _Type
-    expected_hz: Annotated[float, Meta(description="How often messages came before.")]
-    last_at: Annotated[float, Meta(description="When the last one came, in Unix seconds.")]
+    expected_hz: Annotated[float, Meta(description="How often messages came before; 0: not known.")]
+    last_at: Annotated[float | None, Meta(description="When the last one came, in Unix seconds; null: none ever came.")]
 
 
 class TopicSummary(TypedDict):
@@ -45,6 +45,27 @@ class TopicSummary(TypedDict):
     hz: Annotated[float, Meta(description="Messages a second.")]
     bytes: Annotated[int, Meta(description="Their bytes.")]
     max_gap: Annotated[float, Meta(description="The longest time between two of them, in seconds.")]
+
+
+class GraphChanged(TypedDict):
+    """The peer tells of other things than before."""
+
+    bridge_id: _Bridge
+    added: Annotated[list[str], Meta(description="As `node /talker` and `topic /odom nav_msgs/msg/Odometry`; some.")]
+    removed: Annotated[list[str], Meta(description="What it no longer tells of; some.")]
+    added_count: Annotated[int, Meta(description="How many were added.")]
+    removed_count: Annotated[int, Meta(description="How many were removed.")]
+
+
+class RecordingClosed(TypedDict):
+    """A bag of a link is finished."""
+
+    bridge_id: _Bridge
+    file: Annotated[str, Meta(description="The file below `[ros2_bridge] folder`.")]
+    sha256: Annotated[str, Meta(description="Of the file.")]
+    bytes: Annotated[int, Meta(description="Its size.")]
+    messages: Annotated[int, Meta(description="Messages in it.")]
+    seconds: Annotated[float, Meta(description="From the first message to the last.")]
 
 
 class CommandSent(TypedDict):
@@ -67,7 +88,9 @@ class CommandRefused(TypedDict):
     topic: _Topic
     type: _Type
     agent_id: Annotated[str, Meta(description="The agent that gave it.")]
-    code: Annotated[str, Meta(description="bounds, message, rate, denied, contained, link_down or unavailable.")]
+    code: Annotated[
+        str, Meta(description="bounds, message, rate, denied, contained, interlock, stopped, link_down, unavailable.")
+    ]
     reason: Annotated[str, Meta(description="Why.")]
 
 
@@ -77,7 +100,8 @@ class StopSent(TypedDict):
     bridge_id: _Bridge
     robot_id: _Robot
     topic: _Topic
-    reason: Annotated[str, Meta(description="deadman, contained, link_up or shutdown.")]
+    reason: Annotated[str, Meta(description="deadman, contained, interlock, link_up or shutdown.")]
+    detail: Annotated[str, Meta(description="What the interlock said; else empty.")]
 
 
 _LINK: LinkChanged = {
@@ -166,7 +190,35 @@ STOP_SENT = _declare(
     StopSent,
     Priority.HIGH,
     "A robot was sent the message that stops it, without anybody being asked.",
-    {"bridge_id": "hall", "robot_id": "rover", "topic": "/cmd_vel", "reason": "deadman"},
+    {"bridge_id": "hall", "robot_id": "rover", "topic": "/cmd_vel", "reason": "deadman", "detail": ""},
+)
+
+GRAPH_CHANGED = _declare(
+    "graph_changed",
+    GraphChanged,
+    Priority.MEDIUM,
+    "Nodes, topics, services or actions came or went, as far as the peer tells.",
+    {
+        "bridge_id": "hall",
+        "added": ["node /talker", "topic /chatter std_msgs/msg/String"],
+        "removed": [],
+        "added_count": 2,
+        "removed_count": 0,
+    },
+)
+RECORDING_CLOSED = _declare(
+    "recording_closed",
+    RecordingClosed,
+    Priority.MEDIUM,
+    "A bag of what came over a link is finished.",
+    {
+        "bridge_id": "hall",
+        "file": "hall-20261130T164500Z.mcap",
+        "sha256": "5b0e8a31f3f9d6a1c2b4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a",
+        "bytes": 5242880,
+        "messages": 8197,
+        "seconds": 3600.0,
+    },
 )
 
 EVENTS: tuple[EventType[Any], ...] = (
@@ -177,4 +229,6 @@ EVENTS: tuple[EventType[Any], ...] = (
     COMMAND_SENT,
     COMMAND_REFUSED,
     STOP_SENT,
+    GRAPH_CHANGED,
+    RECORDING_CLOSED,
 )

@@ -1,17 +1,18 @@
-"""The gate before a command topic: rules, bounds, rate, containment and deadman. A stop asks nobody."""
+"""The gate before a command topic: rules, bounds, rate, interlocks, containment and deadman. A stop asks nobody."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from brain.charter import EventType
-from brain.errors import BrainError, InvalidInput, Unavailable
-from brain.kit.protocols import EffectGuard
+from brain.errors import BrainError, Conflict, InvalidInput, Unavailable
+from brain.kit.database import OUTAGE
+from brain.kit.protocols import EffectGuard, MotionInterlock, MotionLimit
 from brain.logs import Log
-from brain.ros2_bridge.bounds import digest, fault_of, stop_message
+from brain.ros2_bridge.bounds import digest, fault_of, speed_of, stop_message
 from brain.ros2_bridge.events import COMMAND_REFUSED, COMMAND_SENT, STOP_SENT
 from brain.ros2_bridge.settings import CommandSettings
 
@@ -47,6 +48,7 @@ class CommandGate:
         guard: EffectGuard | None,
         send: Send,
         announce: Announce,
+        interlocks: Sequence[MotionInterlock] = (),
     ) -> None:
         self.topic = topic
         self.settings = settings
@@ -56,6 +58,8 @@ class CommandGate:
         self._guard = guard
         self._send = send
         self._announce = announce
+        self._interlocks = interlocks
+        self._moving: Mapping[str, Any] | None = None
         self._up = False
         self._contained = False
         self._stops = 0
@@ -85,15 +89,47 @@ class CommandGate:
     async def _admitted(self, agent: str, message: Mapping[str, Any]) -> str | None:
         if (fault := fault_of(message, self.settings.bounds)) is not None:
             raise _Refused("bounds", InvalidInput(f"{self.topic}: {fault}"))
+        from brain.ros2_bridge.messages import check_fits  # needs the extra, which a server without links need not have
+
+        try:
+            check_fits(self.settings.type, message)
+        except InvalidInput as error:  # or MissingExtra
+            raise _Refused("message", error) from error
         self._check_rate()
         stops = self._stops
         await self._look_whether_contained()
+        await self._check_interlocks(message)
         rule_id = await self._decided(agent, message)
         if not self._up:
             raise _Refused("link_down", Unavailable(f"{self.topic}: the link is down"))
         if self._stops != stops:
             raise _Refused("stopped", Unavailable(f"{self.topic}: the robot was stopped meanwhile; send it again"))
         return rule_id
+
+    async def _check_interlocks(self, message: Mapping[str, Any]) -> None:
+        """Raises _Refused for a movement that is faster than an interlock lets the robot go; at 0 it may not turn."""
+        if not self._interlocks or self._is_stop(message):
+            return
+        try:
+            limit = await self._limit()
+        except (*OUTAGE, Unavailable) as error:
+            words = f"{self.topic}: an interlock cannot be asked: {error}"
+            raise _Refused("unavailable", Unavailable(words)) from error
+        if limit is not None and self._too_fast(message, limit):
+            words = f"{self.topic}: {limit.reason}: it may go at {limit.most:g} m/s at most"
+            raise _Refused("interlock", Conflict(words))
+
+    async def _limit(self) -> MotionLimit | None:
+        """The least that the interlocks let the robot go now. Raises Unavailable."""
+        limits = [await interlock.limit(self.settings.robot) for interlock in self._interlocks]
+        return min((limit for limit in limits if limit is not None), key=lambda limit: limit.most, default=None)
+
+    def _too_fast(self, message: Mapping[str, Any], limit: MotionLimit) -> bool:
+        speed = speed_of(message, self.settings)
+        return not limit.most or speed is None or speed > limit.most
+
+    def _is_stop(self, message: Mapping[str, Any]) -> bool:
+        return digest(message) == digest(stop_message(self.settings))
 
     async def _decided(self, agent: str, message: Mapping[str, Any]) -> str | None:
         if self._guard is None:
@@ -152,6 +188,18 @@ class CommandGate:
         except _Refused as refused:
             log.debug("a robot takes no commands", robot=self.settings.robot, reason=str(refused))
 
+    async def look_at_interlocks(self) -> None:
+        """Stop the robot when it moves faster than an interlock lets it now, or nobody can be asked how fast it may."""
+        if self._moving is None or not self._interlocks:
+            return
+        try:
+            limit = await self._limit()
+        except (*OUTAGE, Unavailable) as error:
+            limit = MotionLimit(0.0, f"an interlock cannot be asked: {error}")
+        if limit is not None and self._moving is not None and self._too_fast(self._moving, limit):
+            self._disarm()
+            await self._stop("interlock", limit.reason)
+
     async def _look_whether_contained(self) -> None:
         """Raises _Refused for a contained robot."""
         if self._guard is None:
@@ -168,7 +216,7 @@ class CommandGate:
         if contained:
             raise _Refused("contained", Unavailable(f"{self.topic}: robot {self.settings.robot} is contained"))
 
-    async def _stop(self, reason: str) -> None:
+    async def _stop(self, reason: str, detail: str = "") -> None:
         self._stops += 1
         message = stop_message(self.settings)
         self._own.append(digest(message))
@@ -181,22 +229,30 @@ class CommandGate:
         self.counts["stops"] += 1
         self._announce(
             STOP_SENT,
-            {"bridge_id": self._bridge, "robot_id": self.settings.robot, "topic": self.topic, "reason": reason},
+            {
+                "bridge_id": self._bridge,
+                "robot_id": self.settings.robot,
+                "topic": self.topic,
+                "reason": reason,
+                "detail": detail[:1000],
+            },
         )
 
     def _arm(self, message: Mapping[str, Any]) -> None:
         self._disarm()
-        if digest(message) != digest(stop_message(self.settings)):
+        if not self._is_stop(message):
+            self._moving = message
             loop = asyncio.get_running_loop()
             self._deadman = loop.call_later(self.settings.deadman_seconds, self._deadman_fired)
 
     def _disarm(self) -> None:
+        self._moving = None
         if self._deadman is not None:
             self._deadman.cancel()
             self._deadman = None
 
     def _deadman_fired(self) -> None:
-        self._deadman = None
+        self._disarm()
         task = asyncio.create_task(self._stop("deadman"))
         self._stopping.add(task)
         task.add_done_callback(self._stopping.discard)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, ClassVar
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from brain import limits
 from brain.fields import Object
 from brain.kit.http import PROBLEM_TYPE, creates_nothing
 from brain.kit.views import list_of, view_of
-from brain.ros2_bridge.service import LinkState, Ros2Service
+from brain.ros2_bridge.graph import Graph
+from brain.ros2_bridge.rates import TopicRate
+from brain.ros2_bridge.service import LinkState, RecordedBag, Ros2Service
 
+LinkPath = Annotated[str, Path(max_length=64, description="The link's name in the settings.", examples=["hall"])]
+TopicPath = Annotated[
+    str, Path(max_length=limits.NAME, description="The topic, with its slashes.", examples=["robot/odom"])
+]
 LinkView: type[BaseModel] = view_of(LinkState, "Ros2Link")
+TopicView: type[BaseModel] = view_of(TopicRate, "Ros2Topic")
+GraphView: type[BaseModel] = view_of(Graph, "Ros2Graph")
+BagView: type[BaseModel] = view_of(RecordedBag, "Ros2Bag")
 _MOVES = creates_nothing("a command moves a robot for half a second; sent again it goes on moving")
 
 _NO_LINK: dict[int | str, dict[str, Any]] = {
@@ -56,11 +66,37 @@ def ros2_router(service: Ros2Service) -> APIRouter:
         """Each with its topics, their rates, and what became of commands."""
         return service.links()
 
+    @router.get(
+        "/links/{link}/topics/{topic:path}",
+        summary="Get what came on one topic",
+        response_model=TopicView,
+        responses=_NO_LINK,
+    )
+    async def topic_of(link: LinkPath, topic: TopicPath) -> Any:
+        """A topic that the settings name; `/robot/odom` is asked for as `.../topics/robot/odom`."""
+        return service.topic(link, topic)
+
+    @router.get(
+        "/links/{link}/graph",
+        summary="List nodes, topics, services and actions",
+        response_model=GraphView,
+        responses=_NO_LINK,
+    )
+    async def graph(link: LinkPath) -> Any:
+        """As far as the peer tells: Zenoh with publishers and QoS, a rosbridge where the node rosapi is there."""
+        return service.graph(link)
+
+    @router.get("/recordings", summary="List recorded bags", response_model=list_of(BagView))
+    async def recordings() -> Any:
+        """The bags of links with `record`, the latest first."""
+        return await asyncio.to_thread(service.recordings)
+
     @router.post("/publish", summary="Send a command to a robot", responses=_NO_LINK, openapi_extra=_MOVES)
     async def publish(new: NewMessage) -> Published:
         """Sent when rules (`ros2.publish`), bounds and rate let it through.
 
-        Answers 422 beyond the bounds, 403 when the rules deny it, 503 while the link is down or the robot contained.
+        Answers 422 beyond the bounds, 403 when the rules deny it, 409 when an interlock is against it, 503 while the
+        link is down or the robot contained.
         """
         return Published(rule_id=await service.publish(new.link, new.topic, new.agent_id, new.message))
 

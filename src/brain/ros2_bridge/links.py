@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
+from brain.errors import MissingExtra
+from brain.logs import Log
+from brain.ros2_bridge.graph import Graph
 from brain.ros2_bridge.settings import LinkSettings
+
+log: Log = Log("brain.ros2_bridge")
 
 
 class Received(NamedTuple):
-    """A message that came over a link."""
+    """A message that came over a link. `cdr` are its bytes, where it came as those."""
 
     topic: str
     size: int
     message: Mapping[str, Any]
+    cdr: bytes | None = None
 
 
 class Listener(Protocol):
@@ -29,6 +36,9 @@ class Listener(Protocol):
     def received(self, message: Received) -> None:
         """A message came."""
 
+    def graph_changed(self, graph: Graph) -> None:
+        """The peer tells of other nodes, topics, services or actions than before."""
+
 
 class Link(ABC):
     """A way to robots."""
@@ -38,6 +48,8 @@ class Link(ABC):
         self.listener = listener
         self.undecoded: int = 0
         """Messages that could not be read."""
+        self.trouble: str = ""
+        """Why it is not up, as the last try had it."""
 
     def _note_undecoded(self) -> None:
         self.undecoded += 1
@@ -50,10 +62,40 @@ class Link(ABC):
     async def send(self, topic: str, type: str, message: Mapping[str, Any]) -> None:
         """Send a message. Raises Unavailable while the link is down, and InvalidInput for what does not fit."""
 
+    async def flush(self) -> None:  # noqa: B027  (a link that waits for its peer when it closes needs nothing more)
+        """Wait until the peer has what was sent. Raises Unavailable."""
+
     def subscriptions(self) -> Mapping[str, str]:
         """The types of the topics that are heard, by name: those watched, and those of commands."""
         watched = {topic: one.type for topic, one in self.settings.topics.items()}
         return watched | {topic: one.type for topic, one in self.settings.commands.items()}
+
+
+class AbsentLink(Link):
+    """A link whose driver needs an extra that is not installed: it is down, and says why."""
+
+    def __init__(self, settings: LinkSettings, listener: Listener, error: MissingExtra) -> None:
+        super().__init__(settings, listener)
+        self._error = error
+
+    async def run(self) -> None:
+        """Say that it is down, and wait until cancelled."""
+        self.trouble = str(self._error)
+        await self.listener.went_down(self.trouble)
+        await asyncio.Event().wait()
+
+    async def send(self, topic: str, type: str, message: Mapping[str, Any]) -> None:
+        """Raises MissingExtra."""
+        raise MissingExtra(str(self._error))
+
+
+def link_or_absent(settings: LinkSettings, listener: Listener) -> Link:
+    """The link of these settings, for a server: it starts without the extra, too."""
+    try:
+        return make_link(settings, listener)
+    except MissingExtra as error:
+        log.error("a link cannot be: an extra is not installed", error=str(error))
+        return AbsentLink(settings, listener, error)
 
 
 def make_link(settings: LinkSettings, listener: Listener) -> Link:

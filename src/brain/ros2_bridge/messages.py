@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import binascii
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from functools import cache
+from math import nan
 from typing import Any
 
 from brain.errors import InvalidInput
@@ -12,6 +15,10 @@ from brain.extras import needs
 with needs("messages of ROS", "robots"):
     import numpy as np
     from rosbags.typesys import Stores, get_typestore
+
+
+_BYTES, _FLOATS = ("uint8", "char", "octet", "byte"), ("float32", "float64")
+"""In JSON a rosbridge has arrays of bytes as base64, and numbers that are not finite as null."""
 
 
 @cache
@@ -36,6 +43,19 @@ def to_cdr(type: str, message: Mapping[str, Any]) -> bytes:
         raise
     except Exception as error:
         raise InvalidInput(f"{type}: the message does not fit its type: {type_name(error)}: {error}") from error
+
+
+def check_fits(type: str, message: Mapping[str, Any]) -> None:
+    """Raises InvalidInput for a message that does not fit its type; types that are not known are not looked at."""
+    if type in typestore().types:
+        to_cdr(type, message)
+
+
+def definition_of(type: str) -> str:
+    """The text that defines the type and those in it, as bags have it. Raises InvalidInput for one not known."""
+    _check_known(type)
+    text: str = typestore().generate_msgdef(type, ros_version=2)[0]
+    return text
 
 
 def from_cdr(type: str, data: bytes) -> dict[str, Any]:
@@ -72,6 +92,13 @@ def _check_known(type: str) -> None:
         raise InvalidInput(f"type {type[:100]!r} is not known; name one of ROS 2 as geometry_msgs/msg/Twist")
 
 
+def _from_base64(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise InvalidInput(f"an array of bytes is no base64: {error}") from error
+
+
 def _made(type: str, given: Mapping[str, Any]) -> Any:
     fields = typestore().fielddefs[type][1]
     known = {name for name, _ in fields}
@@ -90,7 +117,11 @@ def _value(definition: Any, given: Any) -> Any:
     if name == "NAME":
         return _made(detail, given or {})
     (item_kind, item_detail), length = detail
+    if isinstance(given, str) and item_detail[0] in _BYTES:
+        given = list(_from_base64(given))
     items: Sequence[Any] = given if given is not None else ([None] * length if name == "ARRAY" else [])
+    if getattr(item_kind, "name", "") == "BASE" and item_detail[0] in _FLOATS:
+        items = [nan if item is None and given is not None else item for item in items]
     made = [_value((item_kind, item_detail), item) for item in items]
     if getattr(item_kind, "name", "") == "BASE" and item_detail[0] not in ("string",):
         return np.array(made, dtype=np.dtype("uint8" if item_detail[0] in ("octet", "byte") else item_detail[0]))

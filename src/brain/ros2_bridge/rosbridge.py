@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from brain.errors import Unavailable
 from brain.extras import needs
 from brain.logs import Log
+from brain.ros2_bridge.graph import graph_of_rosapi
 from brain.ros2_bridge.links import Link, Listener, Received
 from brain.ros2_bridge.settings import LinkSettings
 from brain.stream.retry import Backoff
@@ -24,9 +26,12 @@ if TYPE_CHECKING:
 
 log: Log = Log("brain.ros2_bridge")
 
-PING, PATIENCE = 0.3, 0.5
-"""Seconds between two pings, and until one that is not answered means that the link is down."""
+PING, PATIENCE, CLOSING = 0.25, 0.4, 0.1
+"""Seconds between two pings, until one that is not answered means that the link is down, then until that is said."""
 MOST_BYTES = 8 << 20
+GRAPH_EVERY, ANSWER = 5.0, 2.0
+"""Seconds between two looks at the graph, and that a service has to answer."""
+_ROSAPI = ("topics", "nodes", "services", "action_servers")
 
 
 class RosbridgeLink(Link):
@@ -36,6 +41,8 @@ class RosbridgeLink(Link):
         super().__init__(settings, listener)
         self._socket: ClientConnection | None = None
         self._advertised: set[str] = set()
+        self._numbers = count(1)
+        self._asked: dict[str, asyncio.Future[dict[str, Any]]] = {}
 
     async def run(self) -> None:
         """Connect, and connect again, until cancelled."""
@@ -48,17 +55,22 @@ class RosbridgeLink(Link):
                     ping_interval=PING,
                     ping_timeout=PATIENCE,
                     open_timeout=2.0,
-                    close_timeout=0.2,
+                    close_timeout=CLOSING,
                     compression=None,
                     max_size=MOST_BYTES,
                     proxy=None,
                 ) as socket:
                     await self._opened(socket)
                     backoff.reset()
-                    async for line in socket:
-                        self._take(line)
+                    looking = asyncio.create_task(self._follow_graph())
+                    try:
+                        async for line in socket:
+                            self._take(line)
+                    finally:
+                        looking.cancel()
+                        await asyncio.gather(looking, return_exceptions=True)
             except (OSError, TimeoutError, WebSocketException) as error:
-                reason = f"{type(error).__name__}: {error}"
+                reason = self.trouble = f"{type(error).__name__}: {error}"
             finally:
                 was_up, self._socket = self._socket is not None, None
                 self._advertised.clear()
@@ -75,11 +87,50 @@ class RosbridgeLink(Link):
             await self._say({"op": "advertise", "topic": topic, "type": type})
         await self._say({"op": "publish", "topic": topic, "msg": message})
 
+    async def flush(self) -> None:
+        """Wait until the peer has what was sent: it answers a ping after that. Raises Unavailable."""
+        if self._socket is None:
+            raise Unavailable("the link is down")
+        try:
+            await (await self._socket.ping())
+        except (OSError, WebSocketException) as error:
+            raise Unavailable(f"the link is down: {error}") from error
+
     async def _opened(self, socket: ClientConnection) -> None:
         self._socket = socket
         await self.listener.came_up()
         for topic, type in self.subscriptions().items():
             await self._say({"op": "subscribe", "topic": topic, "type": type, "queue_length": 0})
+
+    async def _follow_graph(self) -> None:
+        """Ask rosapi what there is, again and again. A peer without it tells nothing."""
+        before = None
+        while True:
+            answers = {}
+            for name in _ROSAPI:
+                answer = await self._ask(f"/rosapi/{name}")
+                if answer is not None:
+                    answers[name] = answer
+            graph = graph_of_rosapi(answers)
+            if answers and graph != before:
+                before = graph
+                self.listener.graph_changed(graph)
+            await asyncio.sleep(GRAPH_EVERY)
+
+    async def _ask(self, service: str) -> dict[str, Any] | None:
+        """What the service answers; None when it does not, or says that it cannot."""
+        number = f"brain-{next(self._numbers)}"
+        answer = self._asked[number] = asyncio.get_running_loop().create_future()
+        try:
+            await self._say({"op": "call_service", "id": number, "service": service, "args": {}})
+            async with asyncio.timeout(ANSWER):
+                said = await answer
+        except (Unavailable, TimeoutError):
+            return None
+        finally:
+            del self._asked[number]
+        values = said.get("values")
+        return values if said.get("result") and isinstance(values, dict) else None
 
     async def _say(self, operation: Mapping[str, Any]) -> None:
         if self._socket is None:
@@ -94,6 +145,10 @@ class RosbridgeLink(Link):
             found = msgspec.json.decode(line)
             if found.get("op") == "publish":
                 self.listener.received(Received(str(found["topic"]), len(line), found["msg"]))
+            elif found.get("op") == "service_response":
+                asked = self._asked.get(str(found.get("id")))
+                if asked is not None and not asked.done():
+                    asked.set_result(found)
             elif found.get("op") == "status" and found.get("level") in ("error", "warning"):
                 log.warning("rosbridge says", level=found["level"], words=str(found.get("msg"))[:500])
         except (ValueError, AttributeError, KeyError, TypeError) as error:

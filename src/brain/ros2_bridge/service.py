@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from brain.errors import NotFound
-from brain.kit.protocols import EffectGuard
+from brain.kit.protocols import EffectGuard, MotionInterlock
 from brain.plugins import PluginContext
 from brain.ros2_bridge.bridge import Bridge
+from brain.ros2_bridge.graph import Graph
 from brain.ros2_bridge.rates import TopicRate
 from brain.ros2_bridge.settings import Ros2Settings
 
@@ -32,6 +34,14 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True):
     topics: Annotated[list[TopicRate], Meta(description="What came since the start.")]
 
 
+class RecordedBag(msgspec.Struct, frozen=True, kw_only=True):
+    """A bag that links were recorded to."""
+
+    file: Annotated[str, Meta(description="Its name below `[ros2_bridge] folder`.")]
+    bytes: Annotated[int, Meta(description="Its size now.")]
+    at: Annotated[float, Meta(description="When it was written last, in Unix seconds.")]
+
+
 class Ros2Service:
     """All links."""
 
@@ -43,14 +53,19 @@ class Ros2Service:
     @classmethod
     @asynccontextmanager
     async def open(cls, context: PluginContext) -> AsyncIterator[Ros2Service]:
-        """The service on these parts; at the end robots that move are stopped. Raises MissingExtra."""
+        """The service on these parts; at the end robots that move are stopped."""
         import time
 
         settings = context.table(Ros2Settings)
         guard = context.find(EffectGuard) if settings.links else None
+        interlocks = context.find_all(MotionInterlock) if settings.links else ()
         bridges = {
-            name: Bridge(name, one, guard, context.stream, context.database) for name, one in settings.links.items()
+            name: Bridge(name, one, guard, context.stream, context.database, interlocks=interlocks)
+            for name, one in settings.links.items()
         }
+        for bridge in bridges.values():
+            if bridge.settings.record:
+                bridge.record_below(settings)
         try:
             yield cls(bridges, settings, time.time)
         finally:
@@ -62,8 +77,9 @@ class Ros2Service:
     @property
     def tasks(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         """What runs until cancelled."""
-        links = [bridge.link.run for bridge in self._bridges.values()]
-        return (*links, *(partial(bridge.watch, self._settings.window) for bridge in self._bridges.values()))
+        bridges = self._bridges.values()
+        links = [work for bridge in bridges for work in (bridge.link.run, bridge.watch_moving)]
+        return (*links, *(partial(bridge.watch, self._settings.window) for bridge in bridges))
 
     def links(self) -> list[LinkState]:
         """All links, by name."""
@@ -73,7 +89,7 @@ class Ros2Service:
                 link=name,
                 driver=bridge.settings.driver,
                 up=bridge.up,
-                reason=bridge.reason,
+                reason="" if bridge.up else bridge.link.trouble[:300] or bridge.reason,
                 undecoded=bridge.link.undecoded,
                 commands={topic: dict(gate.counts) for topic, gate in bridge.gates.items()},
                 topics=[counter.rate(now) for counter in bridge.totals.values()],
@@ -83,8 +99,30 @@ class Ros2Service:
 
     async def publish(self, link: str, topic: str, agent: str, message: Mapping[str, Any]) -> str | None:
         """Send a command; the rule that let it through. Raises NotFound, and what it was refused with."""
-        bridge = self._bridges.get(link)
-        if bridge is None:
+        return await self._bridge(link).gate(topic).publish(agent, message)
+
+    def topic(self, link: str, topic: str) -> TopicRate:
+        """One topic of a link; its name may come without the first slash. Raises NotFound."""
+        bridge, name = self._bridge(link), f"/{topic.strip('/')}"
+        counter = bridge.totals.get(name)
+        if counter is None:
+            known = ", ".join(bridge.totals) or "none"
+            raise NotFound(f"link {link}: {name[:200]} is not listened to; the settings have {known}")
+        return counter.rate(self._clock())
+
+    def graph(self, link: str) -> Graph:
+        """What the peer of a link tells of; nothing before it said anything. Raises NotFound."""
+        return self._bridge(link).graph or Graph()
+
+    def recordings(self) -> list[RecordedBag]:
+        """The bags that were recorded, the latest first. Blocks."""
+        folder = self._settings.folder
+        found = [] if folder is None else [(path, path.stat()) for path in Path(folder).glob("*.mcap")]
+        bags = [RecordedBag(file=path.name, bytes=stat.st_size, at=stat.st_mtime) for path, stat in found]
+        return sorted(bags, key=lambda bag: bag.at, reverse=True)
+
+    def _bridge(self, link: str) -> Bridge:
+        if link not in self._bridges:
             known = ", ".join(sorted(self._bridges)) or "none"
             raise NotFound(f"no link has the name {link[:100]!r}; the settings have {known} ([ros2_bridge.links.NAME])")
-        return await bridge.gate(topic).publish(agent, message)
+        return self._bridges[link]

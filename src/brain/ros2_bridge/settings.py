@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 _TWIST = "geometry_msgs/msg/Twist"
@@ -23,6 +23,9 @@ class CommandSettings(BaseModel):
     )
     most_hz: float = Field(default=50.0, gt=0, le=1000, description="Most commands a second; more are refused")
     deadman_seconds: float = Field(default=0.5, gt=0, le=60, description="Without a command so long it gets a zero one")
+    speed: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(
+        default=(), description="Paths of its speed in m/s, for interlocks; none: `linear` of Twist and TwistStamped"
+    )
     stop: dict[str, Any] = Field(default_factory=dict, description="The message that stops it; none: all numbers are 0")
 
 
@@ -47,6 +50,7 @@ class LinkSettings(BaseModel):
     domain_id: int = Field(default=0, ge=0, le=232, description="ROS_DOMAIN_ID, which Zenoh's keys begin with")
     topics: dict[str, TopicSettings] = Field(default_factory=dict, description="The topics that are watched, by name")
     commands: dict[str, CommandSettings] = Field(default_factory=dict, description="Command topics, by name")
+    record: bool = Field(default=False, description="Record all that comes as bags below `folder`")
 
 
 class Ros2Settings(BaseModel):
@@ -55,4 +59,12 @@ class Ros2Settings(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     links: dict[_Name, LinkSettings] = Field(default_factory=dict, description="The links, by name")
+    folder: str | None = Field(default=None, description="Where links with `record` are recorded; none: nowhere")
+    record_minutes: float = Field(default=60.0, ge=0.1, le=10_080, description="Minutes after which a new bag begins")
     window: float = Field(default=60.0, ge=1, le=3600, description="Seconds that one summary of a topic is for")
+
+    @model_validator(mode="after")
+    def _check_folder(self) -> Ros2Settings:
+        if self.folder is None and (names := [name for name, link in self.links.items() if link.record]):
+            raise ValueError(f"links.{names[0]}.record: set [ros2_bridge] folder, where its bags lie")
+        return self

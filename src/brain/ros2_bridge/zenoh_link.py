@@ -16,6 +16,7 @@ from typing import Any
 from brain.errors import BrainError, Unavailable
 from brain.extras import needs
 from brain.logs import Log
+from brain.ros2_bridge.graph import TOKENS, graph_of_tokens
 from brain.ros2_bridge.links import Link, Listener, Received
 from brain.ros2_bridge.messages import from_cdr, to_cdr, type_hash
 from brain.ros2_bridge.settings import LinkSettings
@@ -23,13 +24,16 @@ from brain.stream.retry import Backoff
 
 with needs("links by Zenoh", "robots"):
     import zenoh
+    import zenoh.ext
 
 log: Log = Log("brain.ros2_bridge")
 
-LOOK = 0.2
-"""Seconds between two looks whether the peer is there."""
+LOOK, ANSWER = 0.2, 0.5
+"""Seconds between two looks whether the peer is there, and that it has to answer."""
+SETTLED = 1.0
+"""Seconds after which changes of the graph are announced as one."""
 _LEASE_MILLISECONDS = 800
-"""A peer that says nothing for so long is away."""
+"""When the peer hears nothing for so long, it lets go of us."""
 
 
 def key_of(domain: int, topic: str, type: str) -> str:
@@ -46,6 +50,8 @@ class ZenohLink(Link):
         super().__init__(settings, listener)
         self._session: Any = None
         self._seq = 0
+        self._tokens: set[str] = set()
+        self._telling: asyncio.TimerHandle | None = None
         self._gid = os.urandom(16)
 
     async def run(self) -> None:
@@ -59,13 +65,13 @@ class ZenohLink(Link):
                     backoff.reset()
                     await self._follow(session)
             except (zenoh.ZError, BrainError) as error:
+                self.trouble = str(error)
                 log.warning("a link by Zenoh is not up", endpoint=self.settings.endpoint, error=str(error))
             finally:
-                was_up, self._session = self._session is not None, None
+                self._session = None
+                self._forget_graph()
                 if session is not None:
                     await asyncio.shield(asyncio.to_thread(session.close))
-            if was_up:
-                await self.listener.went_down("the peer went away")
             await asyncio.sleep(backoff.next_delay())
 
     async def send(self, topic: str, type: str, message: Mapping[str, Any]) -> None:
@@ -85,17 +91,41 @@ class ZenohLink(Link):
             raise Unavailable(f"the link to {topic} is down: {error}") from error
 
     async def _follow(self, session: Any) -> None:
+        """Carry messages until the peer is away, which is announced before anything else is done about it."""
+        reason = "the peer went away"
+        try:
+            await self._begin(session)
+            while await self._has_peer(session):  # noqa: ASYNC110  (Zenoh has no call that waits for this)
+                await asyncio.sleep(LOOK)
+        except (zenoh.ZError, BrainError) as error:
+            reason = str(error)
+        self._session = None
+        await self.listener.went_down(reason)
+
+    async def _begin(self, session: Any) -> None:
         self._session = session
         loop = asyncio.get_running_loop()
         await self.listener.came_up()
         for topic, type in self.subscriptions().items():
             key = f"{self.settings.domain_id}/{topic.strip('/')}/**"
-            session.declare_subscriber(key, partial(self._arrived, loop, topic, type))
-        while await self._has_peer(session):  # noqa: ASYNC110  (Zenoh has no call that waits for this)
-            await asyncio.sleep(LOOK)
+            # With history: what a publisher keeps for those who come late (transient_local) comes, too.
+            history = zenoh.ext.HistoryConfig(detect_late_publishers=True)
+            heard = partial(self._arrived, loop, topic, type)
+            zenoh.ext.declare_advanced_subscriber(session, key, heard, history=history)
+        arrived = partial(self._token_arrived, loop)
+        session.liveliness().declare_subscriber(f"{TOKENS}/{self.settings.domain_id}/**", arrived, history=True)
+        self._tell_soon()
 
     async def _has_peer(self, session: Any) -> bool:
-        return await asyncio.to_thread(lambda: bool(session.info.routers_zid() or session.info.peers_zid()))
+        """Whether a router or a peer is there, and answers: a wire that is cut is known only by that."""
+
+        def asked() -> bool:
+            if not (session.info.routers_zid() or session.info.peers_zid()):
+                return False
+            key = f"{TOKENS}/{self.settings.domain_id}/brain"
+            return all(reply.ok is not None for reply in session.liveliness().get(key, timeout=ANSWER))
+
+        return await asyncio.to_thread(asked)
 
     def _arrived(self, loop: asyncio.AbstractEventLoop, topic: str, type: str, sample: Any) -> None:
         """Called in a thread of Zenoh."""
@@ -106,7 +136,29 @@ class ZenohLink(Link):
             self._note_undecoded()
             log.warning("a message could not be read", topic=topic, error=str(error)[:300])
             return
-        loop.call_soon_threadsafe(self.listener.received, Received(topic, len(data), message))
+        loop.call_soon_threadsafe(self.listener.received, Received(topic, len(data), message, data))
+
+    def _token_arrived(self, loop: asyncio.AbstractEventLoop, sample: Any) -> None:
+        """Called in a thread of Zenoh: something came to the graph, or left it."""
+        loop.call_soon_threadsafe(self._note_token, str(sample.key_expr), sample.kind == zenoh.SampleKind.PUT)
+
+    def _note_token(self, token: str, is_there: bool) -> None:
+        (self._tokens.add if is_there else self._tokens.discard)(token)
+        self._tell_soon()
+
+    def _tell_soon(self) -> None:
+        if self._telling is None and self._session is not None:
+            self._telling = asyncio.get_running_loop().call_later(SETTLED, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = None
+        self.listener.graph_changed(graph_of_tokens(self._tokens))
+
+    def _forget_graph(self) -> None:
+        self._tokens.clear()
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
 
     def _configuration(self) -> Any:
         made = zenoh.Config()

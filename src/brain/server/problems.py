@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from brain.errors import BrainError, InvalidInput
+from brain.errors import BrainError, InvalidInput, MissingExtra
 from brain.kit.route_marks import PROBLEM_TYPE
 from brain.logs import Log
 from brain.model_faults import fault_words
@@ -103,12 +103,12 @@ async def _brain_error(request: Request, error: Exception) -> Response:
 
 def brain_problem(method: str, path: str, error: BrainError) -> Response:
     """The answer to a request that failed with this error."""
-    if error.status < 500:
+    if error.status < 500 or isinstance(error, MissingExtra):
         answer = problem(error.status, error.title, str(error), getattr(error, "faults", ()))
         if error.status == 429:
             answer.headers["Retry-After"] = str(max(1, ceil(getattr(error, "retry_after", 1.0))))
         return answer
-    # The message of a failing part may hold addresses and file names: it is for the log, not for the client.
+    # The message of another failing part may hold addresses and file names: it is for the log, not for the client.
     log.error("request failed", method=method, path=path, error=str(error))
     answer = problem(
         error.status, error.title, "a part of the server does not answer; see /readyz, and try again later"

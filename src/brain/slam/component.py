@@ -11,6 +11,9 @@ from brain.slam.service import SlamService
 
 @asynccontextmanager
 async def open_component(context: PluginContext) -> AsyncIterator[Component]:
-    """Slam on these parts. The database need not answer yet."""
+    """Slam on these parts. The database need not answer yet; the extra is asked for by the first map."""
     service = SlamService(context)
-    yield Component(Routes(("/slam",), "brain.slam.http:slam_router", (service,)), service.tasks)
+    try:
+        yield Component(Routes(("/slam",), "brain.slam.http:slam_router", (service,)), service.tasks)
+    finally:
+        await service.maps.close()

@@ -59,6 +59,47 @@ class ZoneEntered(TypedDict):
     pose: PosePayload
 
 
+class MapSubject(TypedDict):
+    """A version of a map."""
+
+    map_id: Annotated[str, Meta(description="The map.")]
+    version: Annotated[int, Meta(description="Its number, from 1.")]
+    sha256: Annotated[str, Meta(description="Of its image and what is said of its meaning.")]
+    by: Annotated[str, Meta(description="Who did it.")]
+
+
+class MapPublished(MapSubject):
+    """A version of a map is here."""
+
+    resolution: Annotated[float, Meta(description="Metres of a cell's side.")]
+    width: Annotated[int, Meta(description="Cells.")]
+    height: Annotated[int, Meta(description="Cells.")]
+    origin: Annotated[list[float], Meta(description="x, y in metres and yaw of its lower left corner.")]
+    known_ratio: Annotated[float, Meta(description="The share of cells that are not unknown.")]
+
+
+class MapChanged(TypedDict):
+    """A version of a map differs from the one before."""
+
+    map_id: Annotated[str, Meta(description="The map.")]
+    from_version: Annotated[int, Meta(description="The version before.")]
+    to_version: Annotated[int, Meta(description="The version now.")]
+    changed_cells: Annotated[int | None, Meta(description="Cells that changed; null: size or place changed, too.")]
+    area_m2: Annotated[float | None, Meta(description="Their area; null as before.")]
+
+
+class MapLoaded(MapSubject):
+    """A robot was given a map."""
+
+    robot_id: _Robot
+
+
+_MAP: MapSubject = {
+    "map_id": "hall",
+    "version": 2,
+    "sha256": "5b0e8a31f3f9d6a1c2b4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a",
+    "by": "ann",
+}
 _POSE: PosePayload = {"x": 1.2, "y": -0.4, "theta": 0.3}
 
 
@@ -110,4 +151,36 @@ ZONE_ENTERED = _declare(
     {"robot_id": "rover", "zone_id": "ramp", "kind": "keepout", "pose": _POSE},
 )
 
-EVENTS: tuple[EventType[Any], ...] = (POSE_UPDATED, LOCALIZATION_LOST, LOCALIZATION_RECOVERED, ZONE_ENTERED)
+MAP_PUBLISHED = _declare(
+    "map_published",
+    MapPublished,
+    Priority.MEDIUM,
+    "A version of a map was published; no robot may load it before it is approved.",
+    {**_MAP, "resolution": 0.05, "width": 604, "height": 307, "origin": [0.0, 0.0, 0.0], "known_ratio": 0.62},
+)
+MAP_CHANGED = _declare(
+    "map_changed",
+    MapChanged,
+    Priority.HIGH,
+    "A version of a map differs from the one before.",
+    {"map_id": "hall", "from_version": 1, "to_version": 2, "changed_cells": 25266, "area_m2": 63.165},
+)
+MAP_APPROVED = _declare("map_approved", MapSubject, Priority.HIGH, "Robots may load a version of a map.", _MAP)
+MAP_LOADED = _declare(
+    "map_loaded",
+    MapLoaded,
+    Priority.MEDIUM,
+    "A robot was given a map that was approved.",
+    {**_MAP, "robot_id": "rover"},
+)
+
+EVENTS: tuple[EventType[Any], ...] = (
+    POSE_UPDATED,
+    LOCALIZATION_LOST,
+    LOCALIZATION_RECOVERED,
+    ZONE_ENTERED,
+    MAP_PUBLISHED,
+    MAP_CHANGED,
+    MAP_APPROVED,
+    MAP_LOADED,
+)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from brain.fields import Moment
 from brain.kit.http import creates_nothing
 from brain.kit.views import list_of, view_of
+from brain.slam.http_maps import add_maps
 from brain.slam.localization import Pose
 from brain.slam.records import RobotPlace, TrackPoint
 from brain.slam.service import SlamService
@@ -39,6 +40,9 @@ class NewPose(BaseModel):
     var_theta: _Variance = Field(default=0.0, description="Variance of theta in rad².")
     at: Moment | None = Field(default=None, description="Unix seconds; none: now.")
     map: str | None = Field(default=None, max_length=100, description="The map.")
+    map_sha256: str | None = Field(
+        default=None, max_length=64, pattern=r"^[0-9a-f]{64}$", description="Its hash, as `load` gave it."
+    )
 
 
 class Zone(BaseModel):
@@ -76,10 +80,10 @@ def slam_router(service: SlamService) -> APIRouter:
 
         One of the future is refused: all that came after it would be older.
         """
-        said = new.model_dump(exclude={"map", "at"})
+        said = new.model_dump(exclude={"map", "map_sha256", "at"})
         now = service.clock()
         at = now if new.at is None else check_not_ahead(new.at, now, "at")
-        return await service.note(robot_id, new.map, Pose(**said, at=at))
+        return await service.note(robot_id, new.map, Pose(**said, at=at), new.map_sha256)
 
     @router.get("/zones", summary="List zones")
     async def zones() -> list[Zone]:
@@ -90,4 +94,5 @@ def slam_router(service: SlamService) -> APIRouter:
             for name, one in settings.zones.items()
         ]
 
+    add_maps(router, service.maps)
     return router

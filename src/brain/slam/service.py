@@ -15,6 +15,8 @@ from brain.kit.outbox import EventShipping
 from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.slam.localization import Pose
+from brain.slam.map_records import MapRecords
+from brain.slam.map_service import MapService
 from brain.slam.records import CONSUMER, RobotPlace, SlamRecords, TrackPoint, list_places, track
 from brain.slam.settings import SlamSettings
 from brain.slam.tables import make_tables
@@ -32,6 +34,8 @@ class SlamService:
         self.settings: SlamSettings = context.table(SlamSettings)
         self.clock = clock
         self._database = context.database
+        self.maps: MapService = MapService(context, clock)
+        self._maps = MapRecords(clock)
         self._records = SlamRecords(self.settings, clock)
         self._events = EventShipping(context.database, CONSUMER, context.stream)
 
@@ -40,9 +44,15 @@ class SlamService:
         """What runs until cancelled."""
         return (self._events.run, self._watch)
 
-    async def note(self, robot: str, map: str | None, pose: Pose) -> RobotPlace:
-        """A robot said where it is. Raises Unavailable."""
-        return await for_writing(self._database, self._change, lambda db: self._records.note(db, robot, map, pose))
+    async def note(self, robot: str, map: str | None, pose: Pose, map_sha256: str | None = None) -> RobotPlace:
+        """A robot said where it is, and by which map: one that nobody approved is a threat. Raises Unavailable."""
+
+        def change(db: sa.Connection) -> RobotPlace:
+            if map_sha256 is not None:
+                self._maps.check_said(db, robot, map, map_sha256)
+            return self._records.note(db, robot, map, pose)
+
+        return await for_writing(self._database, self._change, change)
 
     async def places(self) -> list[RobotPlace]:
         """Every robot. Raises Unavailable."""

@@ -35,6 +35,36 @@ TRACK: sa.Table = sa.Table(
 """Where each robot was: one pose a metre or 10 seconds."""
 
 
+MAPS: sa.Table = sa.Table(
+    "slam_maps",
+    METADATA,
+    sa.Column("map", sa.String(100), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("form", sa.JSON, nullable=False),
+    sa.Column("width", sa.Integer, nullable=False),
+    sa.Column("height", sa.Integer, nullable=False),
+    sa.Column("known_ratio", sa.Double, nullable=False),
+    sa.Column("published_by", sa.String(200), nullable=False),
+    sa.Column("published_at", sa.Double, nullable=False),
+    sa.Column("approved_by", sa.String(200)),  # null: no robot may load it
+    sa.Column("approved_at", sa.Double),
+    sa.Column("image", sa.LargeBinary, nullable=False),  # the PGM, packed by zlib
+    sa.UniqueConstraint("map", "sha256"),
+)
+"""Every version of every map."""
+
+LOADED: sa.Table = sa.Table(
+    "slam_loaded",
+    METADATA,
+    sa.Column("robot", sa.String(64), primary_key=True),
+    sa.Column("map", sa.String(100), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+)
+"""The map that each robot loaded last."""
+
+
 def make_tables(database: sa.Engine) -> None:
     """Make what is missing. Blocks. Raises Unavailable."""
     for metadata in (METADATA, outbox.metadata):

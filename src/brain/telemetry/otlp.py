@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 from starlette.responses import Response
 
-from brain.errors import BrainError, InvalidInput, MissingExtra
+from brain.errors import BrainError, InvalidInput
 from brain.extras import needs
 from brain.telemetry.requests import JSON, METRICS, PROTOBUF, TRACES, Calls
 
@@ -85,7 +85,7 @@ def accepted(body: OtlpBody, refused: int) -> Response:
 
 def refusal(media_type: str, error: BrainError) -> Response:
     """The answer to a request that failed: a google.rpc.Status in the form of the request."""
-    status = 501 if isinstance(error, MissingExtra) else 400 if error.status == InvalidInput.status else error.status
+    status = 400 if error.status == InvalidInput.status else error.status
     words = str(error) if status < 500 or status == 501 else "not stored; send it again"
     code = {400: 3, 413: 8, 415: 3, 501: 12, 503: 14}.get(status, 13)
     if media_type == JSON:

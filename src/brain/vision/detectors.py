@@ -19,6 +19,8 @@ with needs("detectors", "vision"):
 
 Detector = Callable[[Picture], list[Detection]]
 _WIDEST = 640
+_SURE, _BESIDE = 0.5, 32
+"""How sure the detector of people must be; how many pixels beside the picture it looks, for those at its edge."""
 _OVERLAP = 0.45
 """Two boxes of a model that overlap more are one."""
 
@@ -57,11 +59,13 @@ def people() -> Detector:
     hog.setSVMDetector(np.asarray(cv2.HOGDescriptor.getDefaultPeopleDetector()))
 
     def find(picture: Picture) -> list[Detection]:
-        shades = _narrowed(grey(picture))
-        high, wide = shades.shape[:2]
+        seen = _narrowed(picture)
+        high, wide = seen.shape[:2]
         if wide < 64 or high < 128:  # less than one person's window
             return []
-        boxes, weights = hog.detectMultiScale(shades, winStride=(8, 8), scale=1.05)
+        boxes, weights = hog.detectMultiScale(
+            seen, hitThreshold=_SURE, winStride=(8, 8), padding=(_BESIDE, _BESIDE), scale=1.05
+        )
         sure = [min(max(float(weight), 0.0), 1.0) for weight in np.ravel(weights)]
         return [_detection("person", one, box, wide, high) for box, one in zip(boxes, sure, strict=True)]
 

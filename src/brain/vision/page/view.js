@@ -3,22 +3,34 @@
 const [WIDE, HIGH] = [320, 240];
 const ALARM = "var(--critical)";
 
-function drawing({ svg }, { camera, present }, tracks) {
+function drawing({ svg }, { camera, present, up }, tracks) {
   const place = ([x, y]) => `${(x * WIDE).toFixed(1)},${(y * HIGH).toFixed(1)}`;
   const zone = ({ zone: name, polygon, robot }) => {
     const count = present[name] ?? 0;
     const colour = count && robot ? ALARM : "currentColor";
     const [x, y] = polygon.reduce((found, point) => (point[1] < found[1] ? point : found));
     const words = `${name}: ${count}${robot ? ` (${robot})` : ""}`;
-    const label = svg("text", { x: Math.min(x * WIDE + 4, WIDE * 0.6), y: Math.min(y * HIGH + 14, HIGH - 4), fill: colour, "font-size": 12 }, words);
+    const label = text(svg, x * WIDE + 4, Math.min(y * HIGH + 14, HIGH - 4), words, colour);
     const shape = { points: polygon.map(place).join(" "), fill: colour, "fill-opacity": count ? 0.15 : 0, stroke: colour, "stroke-dasharray": "4 3" };
     return svg("g", {}, svg("polygon", shape), label);
   };
-  const line = ({ start, end }) => svg("line", { x1: start[0] * WIDE, y1: start[1] * HIGH, x2: end[0] * WIDE, y2: end[1] * HIGH, stroke: "currentColor", "stroke-width": 2 });
-  const box = ({ label, box: [x, y, w, h] }) => svg("rect", { x: x * WIDE, y: y * HIGH, width: w * WIDE, height: h * HIGH, fill: "none", stroke: "currentColor" }, svg("title", {}, label));
+  const line = ({ line: name, start, end }) => svg("g", {},
+    svg("line", { x1: start[0] * WIDE, y1: start[1] * HIGH, x2: end[0] * WIDE, y2: end[1] * HIGH, stroke: "var(--accent)", "stroke-width": 2 }),
+    text(svg, start[0] * WIDE + 4, Math.max(12, start[1] * HIGH - 4), name, "var(--accent)"));
+  const box = ({ label, box: [x, y, w, h] }) => svg("g", {},
+    svg("rect", { x: x * WIDE, y: y * HIGH, width: w * WIDE, height: h * HIGH, fill: "none", stroke: "currentColor", "stroke-width": 2 }, svg("title", {}, label)),
+    text(svg, x * WIDE, Math.max(12, y * HIGH - 3), label, "currentColor"));
   const frame = svg("rect", { x: 0.5, y: 0.5, width: WIDE - 1, height: HIGH - 1, fill: "none", stroke: "currentColor", opacity: 0.4 });
   return svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, width: "100%", role: "img", "aria-label": `Zones of camera ${camera.camera}` },
-    frame, ...camera.zones.map(zone), ...camera.lines.map(line), ...tracks.map(box));
+    frame, ...camera.zones.map(zone), ...camera.lines.map(line), ...tracks.map(box),
+    up ? null : svg("text", { x: WIDE / 2, y: HIGH / 2, fill: "currentColor", "font-size": 14, "text-anchor": "middle", opacity: 0.7 }, "nothing comes"));
+}
+
+/** Words that stay within the drawing, and readable over what is below them. */
+function text(svg, x, y, words, colour) {
+  const end = x > WIDE * 0.65;
+  const halo = { "paint-order": "stroke", stroke: "var(--surface)", "stroke-width": 3 };
+  return svg("text", { x: end ? WIDE - 6 : x, y, fill: colour, "font-size": 12, "text-anchor": end ? "end" : "start", ...halo }, words);
 }
 
 function state({ h }, { up, reason, fault }) {
