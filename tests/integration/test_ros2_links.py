@@ -45,7 +45,7 @@ CELL = Camera(camera="hall", source="posted", detector="none", zones=[Zone(zone=
 
 
 @pytest.mark.parametrize("seconds", [1.5, pytest.param(10.0, marks=pytest.mark.long)])
-async def test_a_wire_that_is_cut_without_a_word_is_found_within_a_second_and_zero_comes_first(seconds: float) -> None:
+async def test_a_cut_wire_is_found_within_a_second_and_zero_comes_first(seconds: float) -> None:
     server = RosbridgeServer()
     await server.start()
     async with Wire(server.port) as wire:

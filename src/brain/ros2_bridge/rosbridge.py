@@ -70,7 +70,8 @@ class RosbridgeLink(Link):
                         looking.cancel()
                         await asyncio.gather(looking, return_exceptions=True)
             except (OSError, TimeoutError, WebSocketException) as error:
-                reason = self.trouble = f"{type(error).__name__}: {error}"
+                reason = f"{type(error).__name__}: {error}"
+                self._note_trouble(reason)
             finally:
                 was_up, self._socket = self._socket is not None, None
                 self._advertised.clear()

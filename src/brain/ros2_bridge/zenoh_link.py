@@ -65,7 +65,7 @@ class ZenohLink(Link):
                     backoff.reset()
                     await self._follow(session)
             except (zenoh.ZError, BrainError) as error:
-                self.trouble = str(error)
+                self._note_trouble(str(error))
                 log.warning("a link by Zenoh is not up", endpoint=self.settings.endpoint, error=str(error))
             finally:
                 self._session = None
