@@ -236,6 +236,30 @@ async def test_a_rosbridge_tells_its_graph_by_rosapi_and_one_without_it_nothing(
     assert found.names() > Graph().names()
 
 
+async def test_whatever_a_peer_sends_the_link_goes_on() -> None:
+    server = RosbridgeServer()
+    await server.start()
+    server.services = {"/rosapi/topics": {"topics": 5, "types": None}, "/rosapi/nodes": {"nodes": [None, 7, "/base"]}}
+    async with linked(server=server) as here:
+        (connection,) = server.subscribed["/odom"]
+        odd = [b"\xff", "", "5", "null", '{"op": "publish"}', '{"op": "publish", "topic": 5, "msg": []}', "[" * 9000]
+        odd += [
+            f'{{"op": "publish", "topic": "{CMD}", "msg": {msg}}}' for msg in ("5", "null", "[1e999]", '{"a": 1e999}')
+        ]
+        odd += [
+            '{"op": "service_response", "id": [], "values": 5}',
+            '{"op": "publish", "topic": "/odom", "msg": %s}' % ("9" * 400),
+        ]
+        for line in odd:
+            await connection.send(line)
+        await server.publish("/odom", {"pose": {}})
+        await until(lambda: here.bridge.totals["/odom"].count == 2)
+        assert here.bridge.link.undecoded >= 6
+        await until(lambda: here.bridge.graph is not None and here.bridge.graph.nodes == ["/base", "7", "None"])
+        await here.move(0.1)
+    await server.stop()
+
+
 # interlocks
 
 

@@ -117,7 +117,7 @@ class Bridge:
         if message.topic in self._windows:
             self._windows[message.topic].add(now, message.size)
             self._silent.discard(message.topic)
-        if self._recorder is not None:
+        if self._recorder is not None and message.topic in self.totals:
             self._recorder.add(message, self.totals[message.topic].type)
         gate = self.gates.get(message.topic)
         if gate is not None and not gate.is_own(message.message):

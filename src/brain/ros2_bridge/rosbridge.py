@@ -152,6 +152,6 @@ class RosbridgeLink(Link):
                     asked.set_result(found)
             elif found.get("op") == "status" and found.get("level") in ("error", "warning"):
                 log.warning("rosbridge says", level=found["level"], words=str(found.get("msg"))[:500])
-        except (ValueError, AttributeError, KeyError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001  (what a peer sends may be anything; the link goes on)
             self._note_undecoded()
             log.warning("a message of rosbridge could not be read", error=str(error)[:200])
