@@ -28,6 +28,7 @@ from brain.stream import EventStream
 from brain.stream.publisher import emit
 
 if TYPE_CHECKING:
+    from brain.ros2_bridge.foxglove import FoxgloveServer
     from brain.ros2_bridge.recording import BagRecorder, LinkRecorder
 
 log: Log = Log("brain.ros2_bridge")
@@ -61,6 +62,8 @@ class Bridge:
         self.link: Link = link_or_absent(settings, self)
         self.graph: Graph | None = None
         """What the peer tells of; None before it said anything."""
+        self.viewers: FoxgloveServer | None = None
+        """Who sees what comes."""
         self._stream = stream
         self._database = database
         self._clock = clock
@@ -119,6 +122,8 @@ class Bridge:
             self._silent.discard(message.topic)
         if self._recorder is not None and message.topic in self.totals:
             self._recorder.add(message, self.totals[message.topic].type)
+        if self.viewers is not None and message.topic in self.totals:
+            self.viewers.show(self.name, self.totals[message.topic].type, message)
         gate = self.gates.get(message.topic)
         if gate is not None and not gate.is_own(message.message):
             self._note_rogue(gate, now)
