@@ -187,6 +187,11 @@ async def test_over_zenoh_the_graph_is_told_and_a_node_that_may_command_the_robo
         async with zenoh_linked(endpoint, topics=odom) as (bridge, stream):
             await until(lambda: bridge.graph is not None and len(bridge.graph.topics) == 1)
             await until(lambda: bridge.totals["/robot/odom"].count == 1)  # transient_local
+            below = to_cdr("geometry_msgs/msg/Twist", {})
+            peer.put(key_of(0, "/robot/odom/raw", "geometry_msgs/msg/Twist"), below)
+            peer.put(key, to_cdr("std_msgs/msg/String", {"data": "another"}))
+            await until(lambda: bridge.totals["/robot/odom"].count == 2)
+            assert bridge.link.undecoded == 0
             await until(lambda: threats(bridge) == [("node /robot/planner", "/robot/planner")])
             await asyncio.to_thread(tokens[0].undeclare)
             await until(lambda: bridge.graph is not None and not bridge.graph.nodes)

@@ -68,6 +68,7 @@ class Bridge:
         self._database = database
         self._clock = clock
         self._rogue_minutes: dict[str, int] = {}
+        self._rogue_nodes: set[tuple[str, str]] = set()
         self._reporting: set[asyncio.Task[None]] = set()
         self._up_at: float | None = None
         self._recorder: LinkRecorder | None = None
@@ -137,9 +138,15 @@ class Bridge:
             said = {"added": [name[:300] for name in added[:MOST_NAMES]], "added_count": len(added)}
             gone = {"removed": [name[:300] for name in removed[:MOST_NAMES]], "removed_count": len(removed)}
             self._announce(GRAPH_CHANGED, {"bridge_id": self.name} | said | gone)
-        for topic in graph.topics:
-            for publisher in topic.publishers or () if topic.topic in self.gates else ():
-                self._report_rogue(self.gates[topic.topic], f"node {publisher.node}", {"node": publisher.node})
+        there = {
+            (topic.topic, publisher.node)
+            for topic in graph.topics
+            if topic.topic in self.gates
+            for publisher in topic.publishers or ()
+        }
+        for name, node in sorted(there - self._rogue_nodes):
+            self._report_rogue(self.gates[name], f"node {node}", {"node": node})
+        self._rogue_nodes = there
 
     async def watch_moving(self) -> None:
         """Stop robots that an interlock no longer lets go so fast, and write what is recorded, until cancelled."""
