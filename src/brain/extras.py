@@ -43,6 +43,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "telemetry": ("websockets", "mcap", "mcap_ros2"),
     "robots": ("rosbags", "zenoh", "numpy"),
     "vision": ("av", "cv2", "onnxruntime"),
+    "foxglove": ("foxglove",),
 }
 """By extra: the packages that it brings, as they are imported. Each is listed once, under the extra that is named."""
 

@@ -15,7 +15,7 @@ from support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 ABSENT = ROOT / "tests" / "support" / "absent.py"
-GONE = "rosbags,zenoh,numpy,mcap,websockets,av,cv2,onnxruntime"
+GONE = "foxglove,rosbags,zenoh,numpy,mcap,websockets,av,cv2,onnxruntime"
 SETTINGS = """
 [ros2_bridge.links.hall]
 driver = "rosbridge"
@@ -24,6 +24,9 @@ commands = { "/cmd_vel" = { robot = "rover" } }
 
 [ros2_bridge]
 folder = "bags"
+
+[ros2_bridge.foxglove]
+port = 8766
 
 [ros2_bridge.links.yard]
 driver = "zenoh"

@@ -45,7 +45,7 @@ CELL = Camera(camera="hall", source="posted", detector="none", zones=[Zone(zone=
 
 
 @pytest.mark.parametrize("seconds", [1.5, pytest.param(10.0, marks=pytest.mark.long)])
-async def test_a_wire_that_is_cut_without_a_word_is_found_within_a_second_and_zero_comes_first(seconds: float) -> None:
+async def test_a_cut_wire_is_found_within_a_second_and_zero_comes_first(seconds: float) -> None:
     server = RosbridgeServer()
     await server.start()
     async with Wire(server.port) as wire:
@@ -187,6 +187,11 @@ async def test_over_zenoh_the_graph_is_told_and_a_node_that_may_command_the_robo
         async with zenoh_linked(endpoint, topics=odom) as (bridge, stream):
             await until(lambda: bridge.graph is not None and len(bridge.graph.topics) == 1)
             await until(lambda: bridge.totals["/robot/odom"].count == 1)  # transient_local
+            below = to_cdr("geometry_msgs/msg/Twist", {})
+            peer.put(key_of(0, "/robot/odom/raw", "geometry_msgs/msg/Twist"), below)
+            peer.put(key, to_cdr("std_msgs/msg/String", {"data": "another"}))
+            await until(lambda: bridge.totals["/robot/odom"].count == 2)
+            assert bridge.link.undecoded == 0
             await until(lambda: threats(bridge) == [("node /robot/planner", "/robot/planner")])
             await asyncio.to_thread(tokens[0].undeclare)
             await until(lambda: bridge.graph is not None and not bridge.graph.nodes)
@@ -234,6 +239,30 @@ async def test_a_rosbridge_tells_its_graph_by_rosapi_and_one_without_it_nothing(
         assert here.bridge.graph is None
     await server.stop()
     assert found.names() > Graph().names()
+
+
+async def test_whatever_a_peer_sends_the_link_goes_on() -> None:
+    server = RosbridgeServer()
+    await server.start()
+    server.services = {"/rosapi/topics": {"topics": 5, "types": None}, "/rosapi/nodes": {"nodes": [None, 7, "/base"]}}
+    async with linked(server=server) as here:
+        (connection,) = server.subscribed["/odom"]
+        odd = [b"\xff", "", "5", "null", '{"op": "publish"}', '{"op": "publish", "topic": 5, "msg": []}', "[" * 9000]
+        odd += [
+            f'{{"op": "publish", "topic": "{CMD}", "msg": {msg}}}' for msg in ("5", "null", "[1e999]", '{"a": 1e999}')
+        ]
+        odd += [
+            '{"op": "service_response", "id": [], "values": 5}',
+            '{"op": "publish", "topic": "/odom", "msg": %s}' % ("9" * 400),
+        ]
+        for line in odd:
+            await connection.send(line)
+        await server.publish("/odom", {"pose": {}})
+        await until(lambda: here.bridge.totals["/odom"].count == 2)
+        assert here.bridge.link.undecoded >= 6
+        await until(lambda: here.bridge.graph is not None and here.bridge.graph.nodes == ["/base", "7", "None"])
+        await here.move(0.1)
+    await server.stop()
 
 
 # interlocks

@@ -8,7 +8,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from brain.ros2_bridge.messages import to_cdr
 from brain.ros2_bridge.playing import play_bag, record_link
 from brain.ros2_bridge.recording import BagRecorder
 from brain.ros2_bridge.service import Ros2Service
-from brain.ros2_bridge.settings import Ros2Settings
+from brain.ros2_bridge.settings import LinkSettings, Ros2Settings
 from brain.ros2_bridge.zenoh_link import key_of
 from brain.testing import RecordingStream
 from support.alerting import memory
@@ -40,7 +41,7 @@ from support.waiting import until
 STRING, SCAN = "std_msgs/msg/String", "sensor_msgs/msg/LaserScan"
 
 
-async def test_a_recorder_that_is_killed_loses_a_second_at_most_and_its_bag_can_be_played(tmp_path: Path) -> None:
+async def test_a_killed_recorder_loses_a_second_at_most(tmp_path: Path) -> None:
     server, bag = RosbridgeServer(), tmp_path / "run.mcap"
     await server.start()
     command = [
@@ -228,3 +229,58 @@ def test_a_bag_that_is_damaged_is_refused_by_its_name(name: str, tmp_path: Path)
     (tmp_path / name).write_bytes(whole[:5])
     with pytest.raises(InvalidInput, match=name):
         bag_info(tmp_path / name)
+
+
+# summaries
+
+
+@pytest.mark.parametrize("driver", ["zenoh", "rosbridge"])
+@pytest.mark.parametrize("name", ["tf_example.db3", pytest.param("nav2_turtlebot.mcap", marks=pytest.mark.long)])
+async def test_summaries_of_a_bag_that_is_played_over_a_link_equal_a_recount(name: str, driver: str) -> None:
+    bag = data_file("evo", name)
+    recount = {topic.topic: topic for topic in bag_info(bag).topics}
+    topics = {topic: {"type": one.type} for topic, one in recount.items()} | {"/probe": {"type": STRING}}
+    async with peer(driver) as (endpoint, play, probe):
+        settings = LinkSettings.model_validate({"driver": driver, "endpoint": endpoint, "topics": topics})
+        stream = RecordingStream()
+        bridge = Bridge("hall", settings, None, stream, memory())
+        tasks = [asyncio.create_task(bridge.link.run()), asyncio.create_task(bridge.watch(1.0))]
+
+        async def probed() -> bool:
+            await probe()
+            return bridge.totals["/probe"].count > 0
+
+        await until(probed)
+        played = await play_bag(bag, play, 0.0, 0)
+
+        def counted(field: str) -> Counter[str]:
+            found: Counter[str] = Counter()
+            for event in stream.get_events_by_type("ros2.topic_summary"):
+                found[event.payload["topic"]] += event.payload[field]
+            del found["/probe"]
+            return found
+
+        expected = Counter({topic: one.count for topic, one in recount.items()})
+        await until(lambda: counted("count") == expected)
+        assert (played.sent, bridge.link.undecoded) == (sum(expected.values()), 0)
+        if driver == "zenoh":  # the same bytes as in the bag
+            assert counted("bytes") == Counter({topic: one.bytes for topic, one in recount.items()})
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def peer(driver: str) -> AsyncIterator[tuple[str, str, Callable[[], Awaitable[None]]]]:
+    """A peer's address for a link, that for `play_bag`, and what sends a message on `/probe`."""
+    if driver == "rosbridge":
+        server = RosbridgeServer()
+        await server.start()
+        yield server.url, server.url, lambda: server.publish("/probe", {"data": "?"})
+        await server.stop()
+        return
+    async with zenoh_router() as (endpoint, _):
+        session = await asyncio.to_thread(zenoh.open, client(endpoint))
+        key, message = key_of(0, "/probe", STRING), to_cdr(STRING, {"data": "?"})
+        yield endpoint, f"zenoh+{endpoint}", lambda: asyncio.to_thread(session.put, key, message)
+        await asyncio.to_thread(session.close)

@@ -21,6 +21,7 @@ from brain.slam.service import SlamService
 from brain.slam.settings import SlamSettings, ZoneSettings
 from brain.slam.trajectories import read_trajectory
 from brain.slam.zones import inside, zones_at
+from support.clock import Clock
 from support.recorded import data_file
 from support.robots import fleet
 from support.waiting import until
@@ -50,7 +51,7 @@ def test_ate_and_rpe_are_those_of_evo(files: tuple[str, str, str, str]) -> None:
 
 
 def test_what_is_no_trajectory_is_refused(tmp_path: Path) -> None:
-    for text in ("", "1 2 3\n", "0 nan 0 0 0 0 0 1\n", "a b\n"):
+    for text in ("", "1 2 3\n", "0 nan 0 0 0 0 0 1\n", "a b\n", "0 1 2 3 0 0 0 0\n"):
         (tmp_path / "run.txt").write_text(text)
         with pytest.raises(InvalidInput, match=r"run\.txt"):
             read_trajectory(tmp_path / "run.txt", "tum")
@@ -173,3 +174,29 @@ async def test_a_lost_robot_may_only_crawl_until_it_is_found(tmp_path: Path) -> 
         for task in working:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
+
+
+async def test_a_robot_whose_clock_is_wrong_is_followed_all_the_same(tmp_path: Path) -> None:
+    clock = Clock(1_800_000_000.0)
+    async with fleet(tmp_path, clock=clock) as here:
+        slam = SlamService(here.context, clock)
+
+        async def said(x: float, at: float) -> str:
+            place = await slam.note("rover", "hall", Pose(x=x, y=0.0, theta=0.0, at=at))
+            slam._look()
+            (now,) = await slam.places()
+            assert now.pose == place.pose
+            return "" if now.loss is None else now.loss.reason
+
+        behind = [await said(number / 10, clock() - 3600 + number) for number in range(3)]
+        assert behind == ["", "", ""]  # an hour behind, and it says so each second
+        assert await said(0.4, clock() + 240) == "silence"  # a step of its clock
+        for number in range(3):
+            clock.advance(1)
+            reason = await said(0.5 + number / 10, clock())
+        assert reason == ""  # its clock is right again: what it says now is not left out
+        assert await said(0.2, clock() - 5) == ""  # late on its way
+        assert [place.pose.x for place in await slam.places()] == [0.7]
+        clock.advance(10.1)
+        slam._look()
+        assert [place.loss is None for place in await slam.places()] == [False]

@@ -28,6 +28,7 @@ from brain.stream import EventStream
 from brain.stream.publisher import emit
 
 if TYPE_CHECKING:
+    from brain.ros2_bridge.foxglove import FoxgloveServer
     from brain.ros2_bridge.recording import BagRecorder, LinkRecorder
 
 log: Log = Log("brain.ros2_bridge")
@@ -61,10 +62,13 @@ class Bridge:
         self.link: Link = link_or_absent(settings, self)
         self.graph: Graph | None = None
         """What the peer tells of; None before it said anything."""
+        self.viewers: FoxgloveServer | None = None
+        """Who sees what comes."""
         self._stream = stream
         self._database = database
         self._clock = clock
         self._rogue_minutes: dict[str, int] = {}
+        self._rogue_nodes: set[tuple[str, str]] = set()
         self._reporting: set[asyncio.Task[None]] = set()
         self._up_at: float | None = None
         self._recorder: LinkRecorder | None = None
@@ -117,8 +121,10 @@ class Bridge:
         if message.topic in self._windows:
             self._windows[message.topic].add(now, message.size)
             self._silent.discard(message.topic)
-        if self._recorder is not None:
+        if self._recorder is not None and message.topic in self.totals:
             self._recorder.add(message, self.totals[message.topic].type)
+        if self.viewers is not None and message.topic in self.totals:
+            self.viewers.show(self.name, self.totals[message.topic].type, message)
         gate = self.gates.get(message.topic)
         if gate is not None and not gate.is_own(message.message):
             self._note_rogue(gate, now)
@@ -132,9 +138,15 @@ class Bridge:
             said = {"added": [name[:300] for name in added[:MOST_NAMES]], "added_count": len(added)}
             gone = {"removed": [name[:300] for name in removed[:MOST_NAMES]], "removed_count": len(removed)}
             self._announce(GRAPH_CHANGED, {"bridge_id": self.name} | said | gone)
-        for topic in graph.topics:
-            for publisher in topic.publishers or () if topic.topic in self.gates else ():
-                self._report_rogue(self.gates[topic.topic], f"node {publisher.node}", {"node": publisher.node})
+        there = {
+            (topic.topic, publisher.node)
+            for topic in graph.topics
+            if topic.topic in self.gates
+            for publisher in topic.publishers or ()
+        }
+        for name, node in sorted(there - self._rogue_nodes):
+            self._report_rogue(self.gates[name], f"node {node}", {"node": node})
+        self._rogue_nodes = there
 
     async def watch_moving(self) -> None:
         """Stop robots that an interlock no longer lets go so fast, and write what is recorded, until cancelled."""

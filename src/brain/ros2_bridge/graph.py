@@ -18,6 +18,7 @@ _SEND_GOAL = "/_action/send_goal"
 _NODE, _PUBLISHER, _SUBSCRIPTION, _SERVER = "NN", "MP", "MS", "SS"
 _RELIABILITY = {"0": "system_default", "1": "reliable", "2": "best_effort", "4": "best_available"}
 _DURABILITY = {"0": "system_default", "1": "transient_local", "2": "volatile", "4": "best_available"}
+_LONGEST = 300
 _DEPTH = 42
 """What rmw_zenoh leaves out of a token: reliable, transient_local, and this depth."""
 
@@ -85,13 +86,16 @@ def graph_of_tokens(tokens: Iterable[str]) -> Graph:
 
 def graph_of_rosapi(answers: dict[str, Any]) -> Graph:
     """The graph of what services of rosapi answered, by the last part of their names."""
-    said = answers.get("topics", {})
-    pairs = sorted(zip(map(str, said.get("topics", ())), map(str, said.get("types", ())), strict=False))
+    pairs = sorted(zip(_names(answers, "topics"), _names(answers, "topics", "types"), strict=False))
     topics = [GraphTopic(topic=topic, type=type, publishers=None, subscribers=None) for topic, type in pairs]
-    nodes = set(map(str, answers.get("nodes", {}).get("nodes", ())))
-    services = set(map(str, answers.get("services", {}).get("services", ())))
-    actions = set(map(str, answers.get("action_servers", {}).get("action_servers", ())))
-    return _graph(nodes, topics, services, actions)
+    services, actions = _names(answers, "services"), _names(answers, "action_servers")
+    return _graph(set(_names(answers, "nodes")), topics, set(services), actions)
+
+
+def _names(answers: dict[str, Any], service: str, field: str | None = None) -> list[str]:
+    """What a service answered in a field, which has its name if none is given; nothing for what is no list."""
+    found = answers.get(service, {}).get(field or service)
+    return [str(one)[:_LONGEST] for one in found] if isinstance(found, list) else []
 
 
 def _graph(nodes: set[str], topics: list[GraphTopic], services: set[str], more: Iterable[str] = ()) -> Graph:

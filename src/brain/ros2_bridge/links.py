@@ -54,6 +54,9 @@ class Link(ABC):
     def _note_undecoded(self) -> None:
         self.undecoded += 1
 
+    def _note_trouble(self, words: str) -> None:
+        self.trouble = words
+
     @abstractmethod
     async def run(self) -> None:
         """Connect, and connect again, until cancelled."""
@@ -80,7 +83,7 @@ class AbsentLink(Link):
 
     async def run(self) -> None:
         """Say that it is down, and wait until cancelled."""
-        self.trouble = str(self._error)
+        self._note_trouble(str(self._error))
         await self.listener.went_down(self.trouble)
         await asyncio.Event().wait()
 

@@ -70,7 +70,8 @@ class RosbridgeLink(Link):
                         looking.cancel()
                         await asyncio.gather(looking, return_exceptions=True)
             except (OSError, TimeoutError, WebSocketException) as error:
-                reason = self.trouble = f"{type(error).__name__}: {error}"
+                reason = f"{type(error).__name__}: {error}"
+                self._note_trouble(reason)
             finally:
                 was_up, self._socket = self._socket is not None, None
                 self._advertised.clear()
@@ -151,6 +152,6 @@ class RosbridgeLink(Link):
                     asked.set_result(found)
             elif found.get("op") == "status" and found.get("level") in ("error", "warning"):
                 log.warning("rosbridge says", level=found["level"], words=str(found.get("msg"))[:500])
-        except (ValueError, AttributeError, KeyError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001  (what a peer sends may be anything; the link goes on)
             self._note_undecoded()
             log.warning("a message of rosbridge could not be read", error=str(error)[:200])

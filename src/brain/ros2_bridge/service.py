@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from brain.errors import NotFound
+from brain.errors import MissingExtra, NotFound, Unavailable
 from brain.kit.protocols import EffectGuard, MotionInterlock
+from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.ros2_bridge.bridge import Bridge
 from brain.ros2_bridge.graph import Graph
 from brain.ros2_bridge.rates import TopicRate
 from brain.ros2_bridge.settings import Ros2Settings
+
+if TYPE_CHECKING:
+    from brain.ros2_bridge.foxglove import FoxgloveServer
+
+log: Log = Log("brain.ros2_bridge")
 
 
 class LinkState(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,9 +73,14 @@ class Ros2Service:
         for bridge in bridges.values():
             if bridge.settings.record:
                 bridge.record_below(settings)
+        viewers = _viewers(settings)
+        for bridge in bridges.values():
+            bridge.viewers = viewers
         try:
             yield cls(bridges, settings, time.time)
         finally:
+            if viewers is not None:
+                await asyncio.to_thread(viewers.close)
             for bridge in bridges.values():
                 await bridge.close()
             if guard is not None:
@@ -126,3 +138,16 @@ class Ros2Service:
             known = ", ".join(sorted(self._bridges)) or "none"
             raise NotFound(f"no link has the name {link[:100]!r}; the settings have {known} ([ros2_bridge.links.NAME])")
         return self._bridges[link]
+
+
+def _viewers(settings: Ros2Settings) -> FoxgloveServer | None:
+    """The server for viewers, if one is set up; robots are bridged without it, too."""
+    if settings.foxglove is None:
+        return None
+    try:
+        from brain.ros2_bridge.foxglove import FoxgloveServer
+
+        return FoxgloveServer(settings.foxglove)
+    except (MissingExtra, Unavailable) as error:
+        log.error("there is no Foxglove server", error=str(error))
+        return None

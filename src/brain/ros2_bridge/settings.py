@@ -53,12 +53,24 @@ class LinkSettings(BaseModel):
     record: bool = Field(default=False, description="Record all that comes as bags below `folder`")
 
 
+class FoxgloveSettings(BaseModel):
+    """A server for viewers."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = Field(default="127.0.0.1", min_length=1, max_length=255, description="Where it listens")
+    port: int = Field(default=8766, ge=1, le=65_535, description="Where it listens")
+
+
 class Ros2Settings(BaseModel):
     """The links."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     links: dict[_Name, LinkSettings] = Field(default_factory=dict, description="The links, by name")
+    foxglove: FoxgloveSettings | None = Field(
+        default=None, description="A Foxglove server, which shows viewers what links hear; none: there is none"
+    )
     folder: str | None = Field(default=None, description="Where links with `record` are recorded; none: nowhere")
     record_minutes: float = Field(default=60.0, ge=0.1, le=10_080, description="Minutes after which a new bag begins")
     window: float = Field(default=60.0, ge=1, le=3600, description="Seconds that one summary of a topic is for")

@@ -65,7 +65,7 @@ class ZenohLink(Link):
                     backoff.reset()
                     await self._follow(session)
             except (zenoh.ZError, BrainError) as error:
-                self.trouble = str(error)
+                self._note_trouble(str(error))
                 log.warning("a link by Zenoh is not up", endpoint=self.settings.endpoint, error=str(error))
             finally:
                 self._session = None
@@ -107,7 +107,8 @@ class ZenohLink(Link):
         loop = asyncio.get_running_loop()
         await self.listener.came_up()
         for topic, type in self.subscriptions().items():
-            key = f"{self.settings.domain_id}/{topic.strip('/')}/**"
+            # Any type and hash, but no topic below this one: /odom is not /odom/raw.
+            key = f"{self.settings.domain_id}/{topic.strip('/')}/*/*"
             # With history: what a publisher keeps for those who come late (transient_local) comes, too.
             history = zenoh.ext.HistoryConfig(detect_late_publishers=True)
             heard = partial(self._arrived, loop, topic, type)

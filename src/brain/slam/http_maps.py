@@ -18,6 +18,7 @@ from brain.slam.map_service import MapService
 MOST_IMAGE = 16 << 20
 MOST_VERSIONS = 2**31 - 1
 _PGM = "image/x-portable-graymap"
+_TAKEN = (_PGM, "application/octet-stream")
 
 MapPath = Annotated[str, Path(max_length=100, pattern=MAP_NAME, description="The map's name.", examples=["hall"])]
 VersionPath = Annotated[int, Path(ge=1, le=MOST_VERSIONS, description="The version.", examples=[1])]
@@ -30,7 +31,12 @@ DifferenceView: type[BaseModel] = view_of(MapDifference, "SlamMapDifference")
 _ONCE = creates_nothing("the same map again is the version that is there")
 _AGAIN = creates_nothing("the same approval again changes nothing")
 _LOADS = creates_nothing("a robot that loads a map again has the same one")
-_BODY = {"requestBody": {"required": True, "content": {_PGM: {"schema": {"type": "string", "format": "binary"}}}}}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _TAKEN},
+    }
+}
 
 
 class MapApproval(BaseModel):
@@ -73,7 +79,7 @@ def add_maps(router: APIRouter, maps: MapService) -> None:
         "/maps/{map_id}",
         summary="Publish a map",
         response_model=MapView,
-        openapi_extra={**_BODY, **_ONCE, **raw_body(_PGM, most=MOST_IMAGE)},
+        openapi_extra={**_BODY, **_ONCE, **raw_body(*_TAKEN, most=MOST_IMAGE)},
     )
     async def publish(
         map_id: MapPath,

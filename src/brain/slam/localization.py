@@ -40,6 +40,13 @@ class Localization(msgspec.Struct, frozen=True, kw_only=True):
     """None: it knows where it is."""
     good: int = 0
     """Good poses in a row since it was lost."""
+    heard_at: float | None = None
+    """When the pose came, by the clock here; None: when it says itself. A robot's clock may be wrong."""
+
+    @property
+    def quiet_since(self) -> float | None:
+        """When something was heard of it last."""
+        return self.heard_at if self.heard_at is not None or self.pose is None else self.pose.at
 
 
 def with_pose(known: Localization, pose: Pose, limits: SlamSettings) -> Localization:
@@ -53,10 +60,11 @@ def with_pose(known: Localization, pose: Pose, limits: SlamSettings) -> Localiza
 
 def at_time(known: Localization, now: float, limits: SlamSettings) -> Localization:
     """Time went by."""
-    if known.pose is None or known.loss is not None or now - known.pose.at <= limits.silence:
+    since = known.quiet_since
+    if since is None or known.loss is not None or now - since <= limits.silence:
         return known
-    loss = Loss(reason="silence", value=now - known.pose.at, limit=limits.silence, at=now)
-    return Localization(pose=known.pose, loss=loss)
+    loss = Loss(reason="silence", value=now - since, limit=limits.silence, at=now)
+    return Localization(pose=known.pose, loss=loss, heard_at=known.heard_at)
 
 
 def _fault(before: Pose | None, pose: Pose, limits: SlamSettings) -> Loss | None:

@@ -24,6 +24,8 @@ from brain.slam.zones import zones_at
 CONSUMER = "slam"
 STEP, EVERY = 1.0, 10.0
 """Metres and seconds after which a pose is kept and announced."""
+_AHEAD = 1.0
+"""Seconds that a robot's clock may be ahead: what it said with a clock further ahead gives way to what comes later."""
 
 
 class RobotPlace(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,10 +55,11 @@ class SlamRecords:
         self._clock = clock
 
     def note(self, db: sa.Connection, robot: str, map: str | None, pose: Pose) -> RobotPlace:
-        """A robot said where it is; one that is older than the last is left out."""
+        """A robot said where it is; one that is older than the last is left out, unless that was of the future."""
         row = db.execute(sa.select(ROBOTS).where(ROBOTS.c.robot == robot).with_for_update()).first()
         known = _localization(row)
-        if row is not None and known.pose is not None and pose.at <= known.pose.at:
+        now = self._clock()
+        if row is not None and known.pose is not None and pose.at <= known.pose.at <= now + _AHEAD:
             return _place(row)
         new = with_pose(known, pose, self._settings)
         before: list[str] = [] if row is None else row.zones
@@ -68,7 +71,7 @@ class SlamRecords:
         self._announce_loss(db, robot, map, known, new)
         for name in (name for name in zones if name not in before):
             self._announce_zone(db, robot, name, pose)
-        values = _values(map, new, zones, announced)
+        values = _values(map, new, zones, announced) | {"heard_at": now}
         if row is None:
             db.execute(sa.insert(ROBOTS), {"robot": robot} | values)
         else:
@@ -160,7 +163,7 @@ def _localization(row: Any) -> Localization:
     if row is None:
         return Localization()
     loss = None if row.loss is None else msgspec.convert(row.loss, Loss)
-    return Localization(pose=msgspec.convert(row.pose, Pose), loss=loss, good=row.good)
+    return Localization(pose=msgspec.convert(row.pose, Pose), loss=loss, good=row.good, heard_at=row.heard_at)
 
 
 def _place(row: Any) -> RobotPlace:

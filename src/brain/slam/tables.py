@@ -6,9 +6,14 @@ import sqlalchemy as sa
 
 from brain.kit import outbox
 from brain.kit.database import create_tables
-from brain.kit.schema import versioned
+from brain.kit.schema import add_column, versioned
 
-METADATA: sa.MetaData = versioned("slam")
+
+def _add_heard_at(db: sa.Connection) -> None:
+    add_column(db, ROBOTS.c.heard_at)
+
+
+METADATA: sa.MetaData = versioned("slam", _add_heard_at)
 
 ROBOTS: sa.Table = sa.Table(
     "slam_robots",
@@ -20,6 +25,7 @@ ROBOTS: sa.Table = sa.Table(
     sa.Column("good", sa.Integer, nullable=False),
     sa.Column("zones", sa.JSON, nullable=False),
     sa.Column("announced", sa.JSON),  # the pose of its last slam.pose_updated
+    sa.Column("heard_at", sa.Double),  # when its pose came, by the clock here; null: before this was kept
 )
 """Where each robot is, and whether it is lost."""
 

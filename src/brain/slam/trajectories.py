@@ -16,6 +16,7 @@ with needs("trajectories", "robots"):
 
 Floats = NDArray[Any]
 FORMATS = ("tum", "kitti", "euroc")
+_LEAST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def read_trajectory(path: Path, format: str) -> Trajectory:
         return Trajectory(None, poses[:, :, 3].copy(), poses[:, :, :3].copy())
     # EuRoC: nanoseconds, and w before x, y, z; TUM has w last.
     times, quaternions = (rows[:, 0], rows[:, [7, 4, 5, 6]]) if format == "tum" else (rows[:, 0] / 1e9, rows[:, 4:8])
+    if len(wrong := np.flatnonzero(np.linalg.norm(quaternions, axis=1) < _LEAST)):
+        raise InvalidInput(f"{path}: pose {wrong[0] + 1} has no rotation: its quaternion is 0; write 0 0 0 1 for none")
     return Trajectory(times, rows[:, 1:4].copy(), _rotations(quaternions))
 
 
