@@ -29,6 +29,7 @@ from brain.audit.repository import log_verifier, require_checkpoint
 from brain.audit.tables import entries
 from brain.audit.tree import StoredTree, Tampered
 from brain.errors import NotFound
+from brain.json_text import JSON_FAULTS
 from brain.kit.database import reading
 
 
@@ -91,7 +92,7 @@ def check(data: bytes, key: Verifier) -> Proven:
     """The claim of the proof file, once it is checked with the log's public key. Raises BadProof, BadNote."""
     try:
         proof: Proof = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except JSON_FAULTS as error:
         raise BadProof(f"proof: is not a proof file: {error}") from error
     checkpoint = Checkpoint.open(proof.checkpoint.encode(errors="surrogatepass"), key)
     if proof.origin != checkpoint.origin:

@@ -10,6 +10,7 @@ import msgspec
 
 from brain.errors import Unavailable
 from brain.extras import needs
+from brain.json_text import JSON_FAULTS
 from brain.logs import Log
 from brain.ros2_bridge.links import Link, Listener, Received
 from brain.ros2_bridge.settings import LinkSettings
@@ -96,6 +97,6 @@ class RosbridgeLink(Link):
                 self.listener.received(Received(str(found["topic"]), len(line), found["msg"]))
             elif found.get("op") == "status" and found.get("level") in ("error", "warning"):
                 log.warning("rosbridge says", level=found["level"], words=str(found.get("msg"))[:500])
-        except (ValueError, AttributeError, KeyError, TypeError) as error:
+        except (*JSON_FAULTS, AttributeError, KeyError, TypeError) as error:
             self._note_undecoded()
             log.warning("a message of rosbridge could not be read", error=str(error)[:200])
