@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from brain import EventStream
 from brain.stream.backends.memory import MemoryBackend
 from brain.stream.damage import DamageLog
 from brain.stream.journal import Journal, lock_folder, segment_path
-from brain.stream.shipper import Shipment
+from brain.stream.shipper import Shipment, Shipper
 from support.interrupting import interrupted_at, interrupted_before
+from support.waiting import wait_until
 
 
 def ship(shipment: Shipment, journal: Journal) -> None:
@@ -95,3 +98,21 @@ def test_whatever_instruction_is_interrupted_no_file_stays_open(spare: bool, tmp
             lock.close()
             shutil.rmtree(folder)
     assert when > 500
+
+
+def test_an_opening_that_is_interrupted_leaves_no_thread_and_no_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ctrl-C in a notebook may: nobody has the stream, so nobody could close it."""
+    start = Shipper.start
+
+    def started_and_interrupted(shipper: Shipper) -> None:
+        start(shipper)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Shipper, "start", started_and_interrupted)
+    threads = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        EventStream.open_sync(f"sqlite:///{tmp_path}/brain.db")
+    wait_until(lambda: threading.active_count() == threads)
+    assert list((tmp_path / "brain.db.journal").iterdir()) == []

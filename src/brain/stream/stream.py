@@ -978,16 +978,22 @@ def _open(options: StreamOptions, journal: str | Path | None) -> EventStream:
         options = options._replace(url=absolute_url(url), root=root, place=_place(url))
         use_key_file(Path(f"{str(root).removesuffix('.journal')}.redaction-key"))
         prepare_redaction()
+    stream: EventStream | None = None
     try:
         stream = EventStream(options, backend)
-    except OSError as error:
-        backend.close()
+        stream.start()
+        return stream
+    except BaseException as error:  # also what a signal handler raises: Ctrl-C in a notebook
+        if stream is None:
+            backend.close()
+        else:
+            stream.close_sync(0.0)
+        if not isinstance(error, OSError):
+            raise
         raise Unavailable(
             f"journal in {options.root}: cannot be made ({error}); check its rights and the disk, or name another "
             "folder by `journal=`"
         ) from error
-    stream.start()
-    return stream
 
 
 def _place(url: str) -> str:
