@@ -8,10 +8,11 @@ import sys
 import threading
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from brain import EventStream
+from brain import Event, EventStream
 from brain.stream.backends.memory import MemoryBackend
 from brain.stream.damage import DamageLog
 from brain.stream.journal import Journal, lock_folder, segment_path
@@ -116,3 +117,27 @@ def test_an_opening_that_is_interrupted_leaves_no_thread_and_no_journal(
         EventStream.open_sync(f"sqlite:///{tmp_path}/brain.db")
     wait_until(lambda: threading.active_count() == threads)
     assert list((tmp_path / "brain.db.journal").iterdir()) == []
+
+
+def test_a_closing_that_is_interrupted_closes_without_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C, while a backend that is away is waited for."""
+    stop = Shipper.stop
+    waited: list[float] = []
+
+    def interrupted_once(shipper: Shipper, timeout: float, **options: Any) -> bool:
+        waited.append(timeout)
+        if len(waited) == 1:
+            raise KeyboardInterrupt
+        return stop(shipper, timeout, **options)
+
+    monkeypatch.setattr(Shipper, "stop", interrupted_once)
+    threads = threading.active_count()
+    stream = EventStream.open_sync(f"sqlite:///{tmp_path}/brain.db")
+    stream.publish(Event(type="a.b", source="a_service", payload={}))
+    with pytest.raises(KeyboardInterrupt):
+        stream.close_sync()
+    assert waited == [pytest.approx(5.0, abs=1), 0.1]
+    wait_until(lambda: threading.active_count() == threads)
+    stream.close_sync()
+    with EventStream.open_sync(f"sqlite:///{tmp_path}/brain.db") as again:
+        wait_until(lambda: len(again.read_sync()) == 1)
