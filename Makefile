@@ -45,7 +45,7 @@ test-platforms: setup-test
 # With the lowest versions that pyproject.toml permits, on the lowest Python.
 test-lowest: setup-test
 	$(BIN)/python scripts/make_environment.py .environments/lowest --lowest
-	.environments/lowest/bin/pytest -q $(PARALLEL) -p no:cacheprovider -m "not long and not alone" tests/unit tests/integration
+	.environments/lowest/bin/pytest -q $(PARALLEL) -p no:cacheprovider -m "not long and not alone" tests/unit tests/conformance tests/integration
 
 # The unit tests, and those that hold every stream and store, on every newer Python that this machine has.
 PYTHONS ?= 3.12 3.13 3.14

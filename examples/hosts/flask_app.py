@@ -3,6 +3,7 @@
     flask --app flask_app run
     gunicorn --workers 4 flask_app:app
     gunicorn --workers 4 --preload flask_app:app
+    gunicorn --workers 4 --worker-class gevent flask_app:app
 
 With --preload the stream is opened before gunicorn forks its workers; each opens it for itself at its first request.
 """

@@ -23,6 +23,7 @@ import msgspec
 from brain.charter import VERSION, Event
 from brain.errors import EnvelopeError
 from brain.extras import needs
+from brain.json_text import JSON_FAULTS
 from brain.plugins import catalogue
 from brain.stream.tracing import traceparent_in
 
@@ -128,7 +129,7 @@ def _own(attributes: Mapping[str, Any], data: object) -> Event:
         raise EnvelopeError(f"data: must be a JSON object, not {type(data).__name__}")
     try:
         rest = msgspec.json.decode(attributes.get("charterenvelope", "{}"), type=_Rest)
-    except (msgspec.DecodeError, TypeError) as error:
+    except (*JSON_FAULTS, TypeError) as error:
         raise EnvelopeError(f"charterenvelope: {error}") from error
     timestamp = _unix(attributes.get("time")) if rest.timestamp is None else rest.timestamp
     if timestamp is None:
@@ -209,7 +210,7 @@ def _parsed(data: object, content_type: object) -> object:
     if isinstance(data, bytes | bytearray) and isinstance(content_type, str) and _json_type(content_type):
         try:
             return msgspec.json.decode(data)
-        except msgspec.DecodeError:
+        except JSON_FAULTS:
             return data
     return data
 

@@ -21,6 +21,8 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.S)
 _STEPS = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in _STEPS)
 _PLACE_CHARACTERS = 200
+JSON_FAULTS = (ValueError, RecursionError)
+"""What decoders raise for a text that is no JSON: msgspec's DecodeError and a UnicodeDecodeError are ValueErrors."""
 _WRONG = {"deep": "is nested too deeply", "twice": "is given twice"}
 _LONGEST_INTEGER = 4_300  # digits, beyond which Python does not convert
 

@@ -44,6 +44,7 @@ HOSTS: Mapping[str, Sequence[str]] = {
         "dramatiq==2.2.1",
         "fastapi>=0.133",
         "flask==3.1.3",
+        "gevent==26.9.0",
         "gunicorn==27.0.1",
         "ipykernel==7.4.0",
         "nbclient==0.11.0",

@@ -42,6 +42,9 @@ KINDS = {
     "gunicorn-preload": HostKind(
         ["gunicorn", "--workers", "2", "--preload", "--bind", "127.0.0.1:{port}", "flask_app:app"]
     ),
+    "gunicorn-gevent": HostKind(
+        ["gunicorn", "--worker-class", "gevent", "--workers", "2", "--bind", "127.0.0.1:{port}", "flask_app:app"]
+    ),
     "flask": HostKind(["flask", "--app", "flask_app", "run", "--port", "{port}"], stop=signal.SIGINT),
     "django": HostKind(
         ["python", str(EXAMPLES / "django_app.py"), "runserver", "127.0.0.1:{port}", "--noreload"], stop=signal.SIGINT

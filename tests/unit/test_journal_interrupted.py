@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from brain import Event, EventStream
 from brain.stream.backends.memory import MemoryBackend
 from brain.stream.damage import DamageLog
 from brain.stream.journal import Journal, lock_folder, segment_path
-from brain.stream.shipper import Shipment
+from brain.stream.shipper import Shipment, Shipper
 from support.interrupting import interrupted_at, interrupted_before
+from support.waiting import wait_until
 
 
 def ship(shipment: Shipment, journal: Journal) -> None:
@@ -95,3 +99,45 @@ def test_whatever_instruction_is_interrupted_no_file_stays_open(spare: bool, tmp
             lock.close()
             shutil.rmtree(folder)
     assert when > 500
+
+
+def test_an_opening_that_is_interrupted_leaves_no_thread_and_no_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ctrl-C in a notebook may: nobody has the stream, so nobody could close it."""
+    start = Shipper.start
+
+    def started_and_interrupted(shipper: Shipper) -> None:
+        start(shipper)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Shipper, "start", started_and_interrupted)
+    threads = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        EventStream.open_sync(f"sqlite:///{tmp_path}/brain.db")
+    wait_until(lambda: threading.active_count() == threads)
+    assert list((tmp_path / "brain.db.journal").iterdir()) == []
+
+
+def test_a_closing_that_is_interrupted_closes_without_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C, while a backend that is away is waited for."""
+    stop = Shipper.stop
+    waited: list[float] = []
+
+    def interrupted_once(shipper: Shipper, timeout: float, **options: Any) -> bool:
+        waited.append(timeout)
+        if len(waited) == 1:
+            raise KeyboardInterrupt
+        return stop(shipper, timeout, **options)
+
+    monkeypatch.setattr(Shipper, "stop", interrupted_once)
+    threads = threading.active_count()
+    stream = EventStream.open_sync(f"sqlite:///{tmp_path}/brain.db")
+    stream.publish(Event(type="a.b", source="a_service", payload={}))
+    with pytest.raises(KeyboardInterrupt):
+        stream.close_sync()
+    assert waited == [pytest.approx(5.0, abs=1), 0.1]
+    wait_until(lambda: threading.active_count() == threads)
+    stream.close_sync()
+    with EventStream.open_sync(f"sqlite:///{tmp_path}/brain.db") as again:
+        wait_until(lambda: len(again.read_sync()) == 1)

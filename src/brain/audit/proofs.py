@@ -31,6 +31,7 @@ from brain.audit.repository import log_keychain, require_checkpoint, witnessed_c
 from brain.audit.tables import entries
 from brain.audit.tree import StoredTree, Tampered
 from brain.errors import NotFound
+from brain.json_text import JSON_FAULTS
 from brain.kit.database import reading
 
 
@@ -113,7 +114,7 @@ def check(data: bytes, key: Verifier, quorum: Quorum | None = None) -> Proven:
     """
     try:
         proof: Proof = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except JSON_FAULTS as error:
         raise BadProof(f"proof: is not a proof file: {error}") from error
     quorum, note = quorum or Quorum(), _bytes(proof.checkpoint)
     chain, given = _followed(proof, key)

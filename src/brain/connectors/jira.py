@@ -52,6 +52,7 @@ from brain.connectors.tickets import (
 from brain.connectors.urls import BaseUrl
 from brain.connectors.webhook import verify_hub
 from brain.errors import InvalidInput
+from brain.json_text import JSON_FAULTS
 from brain.neutral import plain_text
 from brain.secret import Secret
 from brain.text import one_line_units
@@ -452,7 +453,7 @@ def _words(body: bytes) -> str:
         found = msgspec.json.decode(body)
         faults = [f"{name}: {fault}" for name, fault in (found.get("errors") or {}).items()]
         return read_words("; ".join([*found["errorMessages"], *faults]).encode()) or read_words(body)
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+    except (*JSON_FAULTS, KeyError, TypeError, AttributeError):
         return read_words(body)
 
 

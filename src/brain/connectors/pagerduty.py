@@ -21,6 +21,7 @@ from brain.connectors.pages import Page, PageAction
 from brain.connectors.sender import Refused, Request, TryLater, read_words
 from brain.connectors.urls import BaseUrl
 from brain.errors import InvalidInput
+from brain.json_text import JSON_FAULTS
 from brain.secret import Secret
 from brain.text import clip_units, one_line_units, short_key_units
 
@@ -253,7 +254,7 @@ def _read(body: bytes) -> Mapping[str, Any]:
     """The answer's JSON object; an empty one where it is something else, as a proxy's page."""
     try:
         found = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except JSON_FAULTS:
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -262,5 +263,5 @@ def _words(body: bytes) -> str:
     try:
         found = msgspec.json.decode(body)
         return f"{found['message']}: {'; '.join(map(str, found['errors']))}"
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (*JSON_FAULTS, KeyError, TypeError):
         return read_words(body)

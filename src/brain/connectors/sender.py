@@ -28,6 +28,7 @@ from brain.certificates import certificate_fault
 from brain.connectors.urls import sends_in_the_clear
 from brain.errors import BrainError, Unavailable
 from brain.extras import needs
+from brain.json_text import JSON_FAULTS
 from brain.logs import Log
 from brain.stream.retry import retry_delay
 
@@ -136,7 +137,7 @@ class Answer:
             return None
         try:
             return msgspec.json.decode(self.body)
-        except msgspec.DecodeError as error:
+        except JSON_FAULTS as error:
             said = f"the service answered {self.status} with a body that is not JSON: {error}"
             raise TryLater(said, about_connection=True) from error
 

@@ -38,6 +38,7 @@ from brain.connectors.tickets import (
 from brain.connectors.urls import BaseUrl
 from brain.connectors.webhook import verify
 from brain.errors import InvalidInput
+from brain.json_text import JSON_FAULTS
 from brain.neutral import servicenow_text
 from brain.secret import Secret
 from brain.text import clip_units, one_line_units
@@ -403,5 +404,5 @@ def _words(body: bytes) -> str:
     try:
         error = msgspec.json.decode(body)["error"]
         return read_words(f"{error['message']}: {error.get('detail') or ''}".encode())
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+    except (*JSON_FAULTS, KeyError, TypeError, AttributeError):
         return read_words(body)

@@ -25,6 +25,7 @@ from brain.charter import IncidentState
 from brain.connectors.registry import Registry
 from brain.connectors.sender import Sender, TryLater
 from brain.errors import InvalidInput, NotFound
+from brain.json_text import JSON_FAULTS
 from brain.secret import Secret
 from brain.text import clip_units, plain_key
 
@@ -203,7 +204,7 @@ def webhook_ticket(body: bytes, *path: str) -> str:
     """The ticket's key at this path of a webhook's JSON body. Raises InvalidInput when there is none."""
     try:
         value: object = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except JSON_FAULTS as error:
         raise InvalidInput(f"body: is not JSON: {error}") from error
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None

@@ -14,6 +14,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from brain.json_text import JSON_FAULTS
+
 OLDEST = 86_400.0
 """Seconds after which a file says nothing about now."""
 _BYTES = 4 << 20  # most of one file
@@ -42,7 +44,7 @@ def read_smart(patterns: Sequence[str], now: float) -> tuple[tuple[SmartDisk, ..
     for file in sorted({file for pattern in patterns for file in glob(pattern)}):
         try:
             disk = _disk(_document(Path(file)), now)
-        except (OSError, ValueError, msgspec.MsgspecError) as error:
+        except (OSError, *JSON_FAULTS) as error:
             faults.append(f"{file}: {error}")
         else:
             found[disk.name] = disk

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from brain.errors import InvalidInput
+from brain.json_text import JSON_FAULTS
 from brain.limits import INTEGER_LEAST, INTEGER_MOST, shown
 from brain.links.mapping import joined_key
 
@@ -59,7 +60,7 @@ def read_message(line: bytes, decimals: str = "text") -> Message | None:
     decoder = _NUMBERS if decimals == "number" else _TEXTS
     try:
         found = decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except JSON_FAULTS as error:
         raise InvalidInput(f"is no JSON: {error}; a tap writes its log to standard error") from error
     kind = found.get("type") if isinstance(found, dict) else None
     match kind:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from brain.charter import Effect
+from brain.json_text import JSON_FAULTS
 from brain.policy.compiler import DECISION, Mismatch
 from brain.policy.decision_record import context_of, decode
 from brain.policy.decisions import Decision, is_out_of_date
@@ -102,7 +103,7 @@ class Replay:
                 continue
             try:
                 recorded = decode(data)
-            except msgspec.DecodeError:
+            except JSON_FAULTS:
                 report.skipped += 1
                 continue
             if recorded.type != _NAME or not low <= recorded.timestamp < high:

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brain import limits
 from brain.errors import BrainError, InvalidInput
+from brain.json_text import JSON_FAULTS
 from brain.kit.idempotency import using_key
 from brain.logs import Log
 from brain.server.body import replayed
@@ -133,7 +134,7 @@ def _id(path: str, key: str) -> str:
 
 def _content(query: bytes, body: bytes) -> str:
     """What tells a request from others of its path: the query, and the JSON value of the body."""
-    with suppress(msgspec.MsgspecError):  # no body, or none that is JSON: its bytes tell it as well
+    with suppress(*JSON_FAULTS):  # no body, or none that is JSON: its bytes tell it as well
         body = msgspec.json.encode(msgspec.json.decode(body), order="sorted")
     return sha256(query + b"\0" + body).hexdigest()
 

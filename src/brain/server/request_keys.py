@@ -19,6 +19,7 @@ import msgspec
 
 from brain import limits
 from brain.errors import Conflict, Unavailable
+from brain.json_text import JSON_FAULTS
 from brain.logs import Log
 from brain.redaction import redacted_body
 from brain.store import Document, DocumentChange, Store
@@ -221,6 +222,6 @@ def _read(document: Document) -> Record | None:
     """The record; None for one that this version cannot read: its key may be used again."""
     try:
         return msgspec.msgpack.decode(document.data, type=Record)
-    except msgspec.DecodeError as error:
+    except JSON_FAULTS as error:
         log.warning("an idempotency key cannot be read, and counts as new", key=document.key, error=str(error))
         return None

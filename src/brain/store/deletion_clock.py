@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from brain.errors import Conflict
+from brain.json_text import JSON_FAULTS
 from brain.logs import Log
 from brain.store import Store, forking
 
@@ -143,7 +144,7 @@ def read_mark(data: bytes) -> DeletionMark | None:
     """The stored mark; None for bytes that are none."""
     try:
         return msgspec.json.decode(data, type=DeletionMark)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except JSON_FAULTS as error:
         log.warning("the stored time of deletions cannot be read; it begins again", error=str(error))
         return None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from brain.json_text import JSON_FAULTS
 from brain.locks import InterruptibleLock
 from brain.logs import Log
 
@@ -67,6 +68,6 @@ class DamageLog:
 def _read(report: Path) -> dict[int, int]:
     try:
         return msgspec.json.decode(report.read_bytes(), type=dict[int, int])
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *JSON_FAULTS) as error:
         log.warning("the report of journal damage cannot be read", file=str(report), error=str(error))
         return {}

@@ -699,22 +699,30 @@ class EventStream(OutboxStream):
 
     def _close(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
+        try:
+            self._stop_threads(deadline)
+        except BaseException:  # Ctrl-C ends the waiting: all else is done as after the time-out
+            deadline = 0.0
+            self._stop_threads(deadline)
+            raise
+        finally:
+            self._closed = _ENDED
+            self._give_back(max(0.1, deadline - time.monotonic()))
+            self.changes.notify()  # whoever waits for events learns that none come
+            self._executor.shutdown()
+            if self._readers is not None:
+                self._readers.close()
+            for consumer in self.consumers:
+                consumer.close()
+            self._backend.close()
+
+    def _stop_threads(self, deadline: float) -> None:
         for outbox in self.outboxes:
             outbox.stop(max(0.1, deadline - time.monotonic()))
-        timeout = max(0.1, deadline - time.monotonic())
-        if self._shipper is not None and not self._shipper.stop(timeout):
+        if self._shipper is not None and not self._shipper.stop(max(0.1, deadline - time.monotonic())):
             log.warning(
                 "the stream was closed with a backlog; the next start ships it", backlog=self.stats()["backlog"]
             )
-        self._closed = _ENDED
-        self._give_back(max(0.1, deadline - time.monotonic()))
-        self.changes.notify()  # whoever waits for events learns that none come
-        self._executor.shutdown()
-        if self._readers is not None:
-            self._readers.close()
-        for consumer in self.consumers:
-            consumer.close()
-        self._backend.close()
 
     def _give_back(self, timeout: float) -> None:
         """Leave all groups, acknowledging what is done: others need not wait for the end of our leases."""
@@ -978,16 +986,22 @@ def _open(options: StreamOptions, journal: str | Path | None) -> EventStream:
         options = options._replace(url=absolute_url(url), root=root, place=_place(url))
         use_key_file(Path(f"{str(root).removesuffix('.journal')}.redaction-key"))
         prepare_redaction()
+    stream: EventStream | None = None
     try:
         stream = EventStream(options, backend)
-    except OSError as error:
-        backend.close()
+        stream.start()
+        return stream
+    except BaseException as error:  # also what a signal handler raises: Ctrl-C in a notebook
+        if stream is None:
+            backend.close()
+        else:
+            stream.close_sync(0.0)
+        if not isinstance(error, OSError):
+            raise
         raise Unavailable(
             f"journal in {options.root}: cannot be made ({error}); check its rights and the disk, or name another "
             "folder by `journal=`"
         ) from error
-    stream.start()
-    return stream
 
 
 def _place(url: str) -> str:

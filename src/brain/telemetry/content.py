@@ -13,6 +13,7 @@ import msgspec
 
 from brain.errors import InvalidInput
 from brain.extras import needs
+from brain.json_text import JSON_FAULTS
 from brain.telemetry.genai import WANTED
 from brain.telemetry.requests import JSON, LOGS, METRICS
 
@@ -72,7 +73,7 @@ def _json(signal: str, body: bytes) -> tuple[bytes, int]:
     try:
         document = msgspec.json.decode(body)
         dropped = _in_document(document, signal)
-    except (msgspec.MsgspecError, RecursionError, AttributeError, TypeError) as error:
+    except (*JSON_FAULTS, AttributeError, TypeError) as error:
         raise InvalidInput(f"body: is no request of OTLP: {error}") from error
     return msgspec.json.encode(document), dropped
 

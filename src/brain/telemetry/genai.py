@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import msgspec
 
+from brain.json_text import JSON_FAULTS
 from brain.telemetry.tables import NAME
 from brain.text import clip_text
 
@@ -164,7 +165,7 @@ def _named_agent(given: Mapping[str, str]) -> str:
         return ""
     try:
         return label(msgspec.json.decode(metadata, type=_Metadata).lc_agent_name, "")
-    except msgspec.MsgspecError:
+    except JSON_FAULTS:
         return ""
 
 

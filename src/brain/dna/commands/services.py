@@ -77,9 +77,11 @@ def typed(text: str) -> Any:
     """A value as JSON, or else as a text: 0.4, true, "0.4", small."""
     import msgspec
 
+    from brain.json_text import JSON_FAULTS
+
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except JSON_FAULTS:
         return text
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from brain.errors import InvalidInput
+from brain.json_text import JSON_FAULTS
 from brain.platform import force_out
 
 FORMAT = 1
@@ -65,7 +66,7 @@ def read(folder: Path) -> Manifest:
         raise InvalidInput(
             f"{folder} is no backup: it has no {NAME}; name the folder that brain backup made"
         ) from error
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *JSON_FAULTS) as error:
         raise InvalidInput(f"{folder / NAME} cannot be read: {error}; use another backup") from error
     if manifest.format != FORMAT:
         raise InvalidInput(f"{folder} has format {manifest.format}; this version reads {FORMAT}: install a newer one")
