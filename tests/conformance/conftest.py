@@ -11,7 +11,20 @@ from brain import EventStream
 from brain.store import Store, open_store
 from brain.testing import RecordingStream
 
+FOLDER = Path(__file__).parent
 RECORDING = "recording"
+PAIRS = {("memory", "sqlite"), ("sqlite", "sqlite"), ("redis", "postgresql"), ("cluster", "postgresql")}
+"""The places of a stream with the databases that `make test` runs them with: each at least once, none with all."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before those that are `long` are left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `long` what runs on another pair."""
+    for item in items:
+        params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        pair = params.get("url"), params.get("database")
+        if item.path.parent == FOLDER and None not in pair and pair not in PAIRS:
+            item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis", "cluster"])

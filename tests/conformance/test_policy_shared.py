@@ -211,20 +211,19 @@ async def test_replay_decides_by_the_rules_valid_at_the_time(stream: EventStream
         assert report.changed["newly_denied"] == denied
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 async def test_replay_is_quick(stream: EventStream, tmp_path: Path) -> None:
-    """At least 100,000 decisions a second is the goal of the benchmark; here only that nothing is quadratic."""
+    """100,000 decisions a second is the goal of the benchmark; here only that nothing is quadratic, on any machine."""
     engine = PolicyEngine(stream)
     engine.import_rules([rule(f"r{n}", "ALLOW", ("action", "==", f"a{n}")) for n in range(100)])
     for number in range(10_000):
         engine.evaluate({"agent_id": "a", "action": f"a{number % 200}"})
     await recorded_all(stream)
-    started = time.perf_counter()
+    started = time.process_time()
     report = await replay(stream, Replay(engine.rules()))
     assert report.decisions == 10_000
     assert report.changed.total() == 0
-    assert report.decisions / (time.perf_counter() - started) > 5_000
+    assert report.decisions / (time.process_time() - started) > 5_000
 
 
 async def recorded_all(stream: EventStream) -> None:

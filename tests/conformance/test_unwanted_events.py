@@ -14,6 +14,7 @@ import redis
 
 from brain import Event, EventStream, Pattern
 from brain.charter import envelope
+from brain.kit import projection
 from brain.plugins import plugins
 from brain.settings import Settings
 from brain.store.sqlite import sqlite_path
@@ -81,8 +82,11 @@ async def settled(stream: EventStream) -> bool:
     return len(groups) == len(READERS) and all(group.lag == group.pending == 0 for group in groups)
 
 
-async def test_one_event_that_nobody_wants(url: str, tmp_path: Path, decoded: Counter[bytes]) -> None:
+async def test_one_event_that_nobody_wants(
+    url: str, tmp_path: Path, decoded: Counter[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Among all the plug-ins of a whole server, whose audit log and metrics do take every event there is."""
+    monkeypatch.setattr(projection, "_STORE_AFTER", 0.1)  # seconds after which one stores that it has passed it over
     event = Event(type="weather.changed", source="weather_service", payload={"sky": "grey"})
     settings = Settings(stream=url, database=f"sqlite:///{tmp_path / 'consumers.db'}", port=0)
     async with running_server(settings) as (server, _):

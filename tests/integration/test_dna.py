@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -116,7 +115,6 @@ async def on_sqlite(tmp_path: Path) -> AsyncIterator[World]:
         yield made
 
 
-@pytest.mark.alone
 async def test_a_promoted_genome_that_is_denied_more_is_taken_back_after_its_200th_decision(world: World) -> None:
     good, bad = await world.versions(0.2, 0.9)
     await world.promote(good)
@@ -127,10 +125,8 @@ async def test_a_promoted_genome_that_is_denied_more_is_taken_back_after_its_200
     await world.counted(399)
     assert (await world.rollouts.current(AGENT)).snapshot_id == bad
     assert await world.events("dna.rolled_back") == []
-    began = time.monotonic()
     world.decide(1)
-    await until(lambda: _any(world.events("dna.rolled_back")))
-    assert time.monotonic() - began < 2.0
+    await until(lambda: _any(world.events("dna.rolled_back")))  # test_dna_api.py says how soon
     (event,) = await world.events("dna.rolled_back")
     assert (event.payload["from_snapshot_id"], event.payload["rollout_id"]) == (bad, rollout.id)
     assert (event.payload["denial_rate"], event.payload["baseline_denial_rate"]) == (0.3, 0.1)

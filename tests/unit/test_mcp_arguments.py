@@ -129,7 +129,7 @@ def test_patterns_take_linear_time() -> None:
         {"type": "object", "properties": {"x": {"$ref": "#/$defs/p"}}, "$defs": {"p": {"pattern": slow}}},
         {"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"x": {"pattern": slow}}},
     ]
-    started = time.perf_counter()
+    started = time.thread_time()
     for schema in schemas:
         assert "does not match" in faults(schema, {"x": text})
     for more in ({"additionalProperties": False}, {"additionalProperties": {"type": "null"}}, {}):
@@ -138,7 +138,7 @@ def test_patterns_take_linear_time() -> None:
             assert faults(named, {text: 1}, unknown="pass")
         else:
             assert prepared(named, {text: 1}) == {text: 1}
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5
     assert "pattern" in faults({"properties": {"x": {"pattern": "(?=a)b"}}}, {"x": "b"})
 
 
@@ -177,9 +177,9 @@ def test_a_schema_cannot_ask_for_any_number_of_references() -> None:
     for place in range(1, 40):
         doubled[f"d{place}"] = {"allOf": [{"$ref": f"#/$defs/d{place - 1}"}] * 2}
     schema = {"$defs": doubled, "properties": {"x": {"$ref": "#/$defs/d39"}}}
-    started = time.perf_counter()
+    started = time.thread_time()
     assert "references" in faults(schema, {"x": 1})
-    assert time.perf_counter() - started < 10
+    assert time.thread_time() - started < 10
 
 
 def test_a_recursive_schema_is_fine_where_the_value_ends() -> None:

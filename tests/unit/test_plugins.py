@@ -12,6 +12,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from brain import EventType, Frequency, InvalidInput, Priority
+from brain.errors import Unavailable
+from brain.kit.protocols import required_guard
 from brain.plugins import Command, Component, Plugin, PluginContext, View, plugins
 from brain.testing import check_plugin
 
@@ -149,3 +151,8 @@ def test_the_folder_of_a_view_is_found_without_importing_what_is_in_it(
     (tmp_path / "lightly" / "page" / "view.js").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     assert View("Lightly", "lightly:page").path() == tmp_path / "lightly" / "page"
+
+
+def test_where_nothing_decides_nobody_may() -> None:
+    with pytest.raises(Unavailable, match=r"hardware\.clear_stop: no installed plug-in decides on it .*; install one"):
+        required_guard(None, "hardware.clear_stop")

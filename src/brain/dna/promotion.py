@@ -16,9 +16,9 @@ from brain.dna.models import OutOfBounds, Rollout, Snapshot, changes_between
 from brain.dna.rollouts import Promotion, Verdict, active_rollout, find_rollout, list_rollouts, promote, roll_back
 from brain.dna.service import report_violation
 from brain.dna.views import Current
-from brain.errors import Conflict, InvalidInput, NotFound, Unavailable
+from brain.errors import Conflict, InvalidInput, NotFound
 from brain.kit.database_keys import KeyedRequest
-from brain.kit.protocols import EffectGuard
+from brain.kit.protocols import EffectGuard, required_guard
 from brain.text import clip_text
 
 APPLY = "dna.apply"
@@ -151,9 +151,8 @@ class RolloutService:
 
     async def _decide(self, by: str, action: str, agent_id: str, params: dict[str, object]) -> str | None:
         """The rule that allows it. Raises ActionDenied, ApprovalRequired, and Unavailable where nothing decides."""
-        if self._guard is None:
-            raise Unavailable(f"{action}: no installed plug-in decides (EffectGuard), so nothing may happen")
-        return (await self._guard.check(by, action, f"agent/{agent_id}", params)).rule_id
+        guard = required_guard(self._guard, action)
+        return (await guard.check(by, action, f"agent/{agent_id}", params)).rule_id
 
 
 def _planned(db: Connection, agent_id: str, new: NewPromotion) -> tuple[Snapshot, Snapshot | None]:

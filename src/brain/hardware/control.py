@@ -23,7 +23,7 @@ from brain.hardware.refusals import RefusalLog
 from brain.hardware.settings import RobotSettings
 from brain.kit.database import OUTAGE
 from brain.kit.database_threads import for_tasks
-from brain.kit.protocols import EffectGuard, MotionInterlock
+from brain.kit.protocols import EffectGuard, MotionInterlock, required_guard
 from brain.logs import Log
 from brain.stream.retry import Backoff
 
@@ -208,9 +208,6 @@ class RobotControl:
 
     async def _decide(self, command: RobotCommand) -> str | None:
         """The rule that lets it through. Raises Refusal."""
-        if self._parts.guard is None:
-            error = Unavailable("no installed plug-in decides on movements (EffectGuard): none is let through")
-            raise refusal(RefusalCode.UNAVAILABLE, error)
         movement = command.movement
         params = {
             "linear_x": movement.linear_x,
@@ -220,7 +217,8 @@ class RobotControl:
         }
         await self._check_interlocks(params["speed"], movement.moves)
         try:
-            return (await self._parts.guard.check(command.agent, MOVE, self.robot, params)).rule_id
+            guard = required_guard(self._parts.guard, MOVE)
+            return (await guard.check(command.agent, MOVE, self.robot, params)).rule_id
         except Unavailable as error:
             raise refusal(RefusalCode.UNAVAILABLE, error) from error
         except BrainError as error:

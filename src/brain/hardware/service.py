@@ -29,7 +29,7 @@ from brain.hardware.settings import HardwareSettings, RobotSettings
 from brain.kit.database_threads import for_reading, for_tasks, for_writing
 from brain.kit.idempotency import token_for
 from brain.kit.leases import Lease
-from brain.kit.protocols import EffectGuard, MotionInterlock
+from brain.kit.protocols import EffectGuard, MotionInterlock, required_guard
 from brain.logs import Log
 from brain.plugins import PluginContext
 
@@ -292,9 +292,7 @@ class HardwareService:
         return control
 
     async def _ask(self, agent: str, action: str, robot: str) -> None:
-        if self.parts.guard is None:
-            raise Unavailable(f"no installed plug-in decides on {action} (EffectGuard): nobody is let through")
-        await self.parts.guard.check(agent, action, robot)
+        await required_guard(self.parts.guard, action).check(agent, action, robot)
 
 
 async def _timed_stop(control: RobotControl, started: float) -> RobotStop:

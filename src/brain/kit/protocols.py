@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from brain.charter import Event, HealthKind, HealthSeverity, Severity, ThreatStatus
+from brain.errors import Unavailable
 from brain.kit.health_score import DecisionCounts
 
 
@@ -164,6 +165,15 @@ class EffectGuard(Protocol):
     async def close(self) -> None:
         """Let go of the rules. What was found by `find` and was asked must be closed."""
         ...
+
+
+def required_guard(found: EffectGuard | None, action: str) -> EffectGuard:
+    """What `context.find(EffectGuard)` found. Raises Unavailable where it is None: then nobody may do the action."""
+    if found is None:
+        raise Unavailable(
+            f"{action}: no installed plug-in decides on it (EffectGuard), so nobody may; install one that provides it"
+        )
+    return found
 
 
 CALL_FIELDS: Final = ("resource", "action", "agent_id")

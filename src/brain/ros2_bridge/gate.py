@@ -10,7 +10,7 @@ from typing import Any
 from brain.charter import EventType
 from brain.errors import BrainError, Conflict, InvalidInput, Unavailable
 from brain.kit.database import OUTAGE
-from brain.kit.protocols import EffectGuard, MotionInterlock, MotionLimit
+from brain.kit.protocols import EffectGuard, MotionInterlock, MotionLimit, required_guard
 from brain.logs import Log
 from brain.ros2_bridge.bounds import digest, fault_of, speed_of, stop_message
 from brain.ros2_bridge.events import COMMAND_REFUSED, COMMAND_SENT, STOP_SENT
@@ -132,12 +132,10 @@ class CommandGate:
         return digest(message) == digest(stop_message(self.settings))
 
     async def _decided(self, agent: str, message: Mapping[str, Any]) -> str | None:
-        if self._guard is None:
-            error = Unavailable(f"no installed plug-in decides on {PUBLISH} (EffectGuard): nothing is let through")
-            raise _Refused("unavailable", error)
         params = {"topic": self.topic, "type": self.settings.type, "message": message}
         try:
-            return (await self._guard.check(agent, PUBLISH, self.settings.robot, params)).rule_id
+            guard = required_guard(self._guard, PUBLISH)
+            return (await guard.check(agent, PUBLISH, self.settings.robot, params)).rule_id
         except Unavailable as error:
             raise _Refused("unavailable", error) from error
         except BrainError as error:

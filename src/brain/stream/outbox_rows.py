@@ -10,7 +10,7 @@ from brain import limits
 from brain.charter import Event, check_depth, too_large
 from brain.errors import Conflict, Unavailable
 from brain.logs import Log
-from brain.redaction import redacted_event
+from brain.redaction import is_clean, redacted_event
 from brain.store import DocumentChange, Store, forking
 from brain.store.rules import new_token
 
@@ -129,8 +129,10 @@ def _packed(encoded: Sequence[bytes]) -> Iterator[bytes]:
 
 def encoded(event: Event) -> bytes:
     """The event as bytes. Raises EnvelopeError for one that no stream takes."""
-    data = redacted_event(event.encode())
+    data = event.encode()
     check_depth(data)
+    if not is_clean(event.payload, event.meta, event.target):
+        data = redacted_event(data)
     if len(data) > limits.EVENT_BYTES:
         raise too_large(data)
     return data

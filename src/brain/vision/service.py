@@ -11,11 +11,11 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import Meta
 
-from brain.errors import InvalidInput, NotFound, Unavailable
+from brain.errors import InvalidInput, NotFound
 from brain.kit.database import OUTAGE, reachable, reading
 from brain.kit.database_threads import for_reading, for_tasks, for_writing
 from brain.kit.outbox import EventShipping
-from brain.kit.protocols import EffectGuard
+from brain.kit.protocols import EffectGuard, required_guard
 from brain.locks import InterruptibleLock
 from brain.logs import Log
 from brain.plugins import PluginContext
@@ -184,9 +184,7 @@ class VisionService:
     async def _ask(self, by: str, action: str, resource: str, params: dict[str, Any]) -> None:
         if self._guard is None:
             self._guard = self._context.find(EffectGuard)
-        if self._guard is None:
-            raise Unavailable(f"no installed plug-in decides on {action} (EffectGuard): nobody is let through")
-        await self._guard.check_ours(by, action, resource, params)
+        await required_guard(self._guard, action).check_ours(by, action, resource, params)
 
     async def _ready(self, name: str) -> LiveCamera:
         live = self._live.get(name)
