@@ -19,7 +19,7 @@ from brain.detections.pages import MatchedPage, PageMatcher
 from brain.garbage import collect_seldom
 
 ENDS = 10.0
-"""Seconds for which a process that was told to end is waited for."""
+"""Seconds for which a process that is to end is waited for."""
 
 
 def match_pages(

@@ -67,7 +67,7 @@ _NO_FAILURE = frozenset(
         "User credentials expired",
     }
 )
-"""What PAM says in English that is no failed attempt; in another language it is not told from one, and counts."""
+"""What PAM says in English that is no failed attempt; in another language it cannot be distinguished, and counts."""
 _UNKNOWN = _form(rf"[Ii](?:nvalid|llegal) user (?P<user>.*?) ?from {_A}{_PORT}")
 _REFUSED = (
     ("ROOT LOGIN ", _form(rf"ROOT LOGIN REFUSED FROM {_A}{_PORT}")),
