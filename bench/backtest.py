@@ -168,11 +168,14 @@ def line(row: dict[str, Any]) -> str:
 
 def main() -> None:
     """Print the table."""
+    from brain.garbage import collect_seldom
+
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--events", type=int, default=EVENTS)
     arguments.add_argument("--rounds", type=int, default=ROUNDS)
     arguments.add_argument("--sigma", type=Path, help="a checkout of SigmaHQ/sigma: also measure its rules")
     given = arguments.parse_args()
+    collect_seldom()  # as commands do
     print(line(run(given.events, given.rounds)), flush=True)
     for row in run_sigma(given.sigma, given.rounds) if given.sigma else ():
         print(line(row), flush=True)

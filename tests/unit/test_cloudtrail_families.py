@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,11 @@ class Call(NamedTuple):
     found: str
     more: Mapping[str, Any] = {}
     times: int = 1
+
+
+def allowing(principal: str) -> str:
+    """A policy as text."""
+    return json.dumps({"Statement": {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "*"}})
 
 
 OFF, SHARED, TRUST, RIGHTS = "aws_logging_off", "aws_shared_outside", "aws_backdoor_trust", "aws_admin_attached"
@@ -89,17 +95,17 @@ CALLS = (
     Call("s3 PutBucketAcl", {"x-amz-acl": ["public-read"]}, SHARED),
     Call("s3 PutBucketAcl", {"x-amz-acl": ["private"]}, ""),
     Call("s3 PutAccessPointPolicy", {"PutAccessPointPolicyRequest": {"Policy":
-        '{"Statement":{"Effect":"Allow","Principal":{"AWS":"%s"},"Action":"s3:*"}}' % OTHER}}, SHARED),
+        allowing(OTHER)}}, SHARED),
     Call("kms CreateGrant", {"granteePrincipal": f"arn:aws:iam::{OTHER}:role/r", "keyId": "k"}, SHARED),
     Call("kms CreateGrant", {"granteePrincipal": f"arn:aws:iam::{OWN}:role/r", "keyId": "k"}, ""),
     Call("kms CreateGrant", {"granteePrincipal": "dynamodb.eu-west-1.amazonaws.com", "keyId": "k"}, ""),
     Call("sqs AddPermission", {"aWSAccountIds": [OTHER], "actions": ["*"]}, SHARED),
     Call("sns AddPermission", {"aWSAccountId": [OTHER], "actionName": ["Publish"]}, SHARED),
     Call("ecr SetRepositoryPolicy", {"policyText": '{"Statement":[{"Effect":"Allow","Principal":"*"}]}'}, SHARED),
-    Call("elasticfilesystem PutFileSystemPolicy", {"policy": '{"Statement":[{"Effect":"Allow","Principal":{"AWS":"*"}}]}'},
+    Call("elasticfilesystem PutFileSystemPolicy", {"policy":
+         '{"Statement":[{"Effect":"Allow","Principal":{"AWS":"*"}}]}'},
          SHARED),
-    Call("backup PutBackupVaultAccessPolicy", {"policy": '{"Statement":[{"Effect":"Allow","Principal":{"AWS":"%s"}}]}'
-         % OTHER}, SHARED),
+    Call("backup PutBackupVaultAccessPolicy", {"policy": allowing(OTHER)}, SHARED),
     Call("ram CreateResourceShare", {"principals": [OTHER], "allowExternalPrincipals": True}, SHARED),
     Call("ram AssociateResourceShare", {"principals": [OWN]}, ""),
     Call("events PutPermission", {"action": "events:PutEvents", "principal": OTHER, "statementId": "s"}, SHARED),
@@ -108,8 +114,7 @@ CALLS = (
     Call("lambda CreateFunctionUrlConfig", {"authType": "NONE"}, TRUST),
     Call("lambda CreateFunctionUrlConfig", {"authType": "AWS_IAM"}, ""),
     # roles and users that come back
-    Call("iam UpdateAssumeRolePolicy", {"policyDocument":
-        '{"Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::%s:root"}}]}' % OTHER}, TRUST),
+    Call("iam UpdateAssumeRolePolicy", {"policyDocument": allowing(f"arn:aws:iam::{OTHER}:root")}, TRUST),
     Call("iam CreateRole", {"assumeRolePolicyDocument":
         '{"Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"}}]}'}, ""),
     Call("iam CreateSAMLProvider", {"name": "n"}, TRUST),
@@ -118,8 +123,10 @@ CALLS = (
     Call("iam AttachUserPolicy", {"policyArn": "arn:aws-cn:iam::aws:policy/AdministratorAccess"}, RIGHTS),
     Call("iam PutGroupPolicy", {"policyDocument": '{"Statement":[{"Effect":"Allow","Action":["*"],"Resource":"*"}]}'},
          RIGHTS),
-    Call("iam PutUserPolicy", {"policyDocument": '{"Statement":{"Effect":"Allow","Action":"*:*","Resource":"*"}}'}, RIGHTS),
-    Call("iam PutUserPolicy", {"policyDocument": '{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}'}, ""),
+    Call("iam PutUserPolicy", {"policyDocument": '{"Statement":{"Effect":"Allow","Action":"*:*","Resource":"*"}}'},
+         RIGHTS),
+    Call("iam PutUserPolicy", {"policyDocument": '{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}'},
+         ""),
     Call("iam CreatePolicyVersion", {"setAsDefault": True, "policyDocument":
         '{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'}, RIGHTS),
     Call("iam CreateAccessKey", {"userName": "bob"}, KEYS),
@@ -167,7 +174,9 @@ def test_what_is_found_in_a_call(call: Call, rules: loading.Loaded) -> None:
         record = {
             "eventID": f"e{number}", "eventTime": f"2026-08-01T10:00:{number // 2:02}Z", "eventName": name,
             "eventSource": f"{source}.amazonaws.com", "recipientAccountId": OWN,
-            "userIdentity": {"type": "IAMUser", "accountId": OWN, "arn": f"arn:aws:iam::{OWN}:user/ann", "userName": "ann"},
+            "userIdentity": {
+                "type": "IAMUser", "accountId": OWN, "arn": f"arn:aws:iam::{OWN}:user/ann", "userName": "ann"
+            },
             "requestParameters": _numbered(call.parameters, number), **call.more,
         }  # fmt: skip
         read = cloudtrail(record)

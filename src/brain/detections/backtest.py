@@ -17,7 +17,7 @@ import msgspec
 from brain.detections.engine import Engine, Hit, MemoryStates
 from brain.detections.loading import Loaded
 from brain.detections.machines import LATENESS
-from brain.detections.matching_processes import collect_seldom, match_pages
+from brain.detections.matching_processes import match_pages
 from brain.detections.pages import MatchedPage, PageMatcher
 from brain.stream.backends import Backend
 from brain.stream.query import EventQuery
@@ -58,7 +58,7 @@ def backtest(
     engine = Engine(loaded, MemoryStates())
     found = Backtest(hits={}, dropped={})
     began = time.perf_counter()
-    with collect_seldom(), closing(_matched(_pages(backend, since), loaded, (since, until), processes)) as pages:
+    with closing(_matched(_pages(backend, since), loaded, (since, until), processes)) as pages:
         for page in pages:
             _take(engine, page, found)
             progress(found.events)

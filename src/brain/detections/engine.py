@@ -281,7 +281,7 @@ class Engine:
         end = machines.end_of_window(correlation, memory)
         if end is not None and match.time > end:
             self._close(correlation, memory)
-        outcome = machines.collect(correlation, memory, match)
+        outcome = machines.keep_for_the_end(correlation, memory, match)
         if outcome is not Outcome.QUIET:
             self.dropped[correlation.about.key, outcome.value] += 1
         memory["last"] = opening._asdict()

@@ -86,7 +86,7 @@ def machine_of(correlation: Correlation) -> Machine:
         return _first_seen
     if correlation.kind == "rate":
         return _rate
-    return collect if waits_for_the_end(correlation) else _slide
+    return keep_for_the_end if waits_for_the_end(correlation) else _slide
 
 
 def end_of_window(correlation: Correlation, memory: Memory) -> float | None:
@@ -115,7 +115,7 @@ def clear(memory: Memory) -> None:
     memory["events"] = []
 
 
-def collect(correlation: Correlation, memory: Memory, match: Match) -> Outcome:
+def keep_for_the_end(correlation: Correlation, memory: Memory, match: Match) -> Outcome:
     """Take a match of a condition that is asked at the end of a window."""
     memory["start"] = min(memory.get("start", match.time), match.time)
     memory["count"] = memory.get("count", 0) + 1

@@ -6,11 +6,9 @@ neither waits for the other to read. One whose backtest ends, or is killed, find
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
@@ -18,9 +16,10 @@ import msgspec
 
 from brain.detections.loading import Loaded
 from brain.detections.pages import MatchedPage, PageMatcher
+from brain.garbage import collect_seldom
 
 ENDS = 10.0
-"""Seconds for which a process that was told to end is waited for."""
+"""Seconds for which a process that is to end is waited for."""
 
 
 def match_pages(
@@ -61,11 +60,8 @@ def match_pages(
 
 
 def _work(pipe: Connection, loaded: Loaded, span: tuple[float, float]) -> None:
-    with collect_seldom():
-        _answer(pipe, PageMatcher(loaded, *span))
-
-
-def _answer(pipe: Connection, matcher: PageMatcher) -> None:
+    collect_seldom()  # as the command does whose backtest it is
+    matcher = PageMatcher(loaded, *span)
     decode = msgspec.msgpack.Decoder(list[bytes]).decode
     while True:
         try:
@@ -73,14 +69,3 @@ def _answer(pipe: Connection, matcher: PageMatcher) -> None:
             pipe.send_bytes(matcher.pack(matcher.match(page)))
         except (EOFError, OSError):
             return
-
-
-@contextmanager
-def collect_seldom() -> Iterator[None]:
-    """Let Python look for cycles a hundredth as often: events have none, and half of the time went into it."""
-    threshold = gc.get_threshold()
-    gc.set_threshold(threshold[0] * 100, *threshold[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*threshold)

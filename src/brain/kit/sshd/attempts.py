@@ -37,6 +37,37 @@ _PAM = _form(
     rf"(?:[Aa]uthentication (?:failure|error|failed)|User not known to the underlying authentication module) for "
     rf"{_NAMELESS}(?P<user>.*) from {_A}(?: via \S+)?{_PORT}"
 )
+_TRANSLATED = _form(rf"(?P<said>.{{2,120}}?) for {_NAMELESS}(?P<user>.*) from {_A}(?: via \S+)?{_PORT}")
+_NO_FAILURE = frozenset(
+    {
+        "Application needs to call libpam again",
+        "Authentication information cannot be recovered",
+        "Authentication service cannot retrieve authentication info",
+        "Authentication service cannot retrieve user credentials",
+        "Authentication token aging disabled",
+        "Authentication token expired",
+        "Authentication token is no longer valid; new one required",
+        "Authentication token lock busy",
+        "Authentication token manipulation error",
+        "Cannot make/remove an entry for the specified session",
+        "Conversation error",
+        "Critical error - immediate abort",
+        "Error in service module",
+        "Failed preliminary check by password service",
+        "Failed to load module",
+        "Failure setting user credentials",
+        "Insufficient credentials to access authentication data",
+        "Memory buffer error",
+        "Module is unknown",
+        "Permission denied",
+        "Symbol not found",
+        "System error",
+        "Unknown PAM error",
+        "User account has expired",
+        "User credentials expired",
+    }
+)
+"""What PAM says in English that is no failed attempt; in another language it cannot be distinguished, and counts."""
 _UNKNOWN = _form(rf"[Ii](?:nvalid|llegal) user (?P<user>.*?) ?from {_A}{_PORT}")
 _REFUSED = (
     ("ROOT LOGIN ", _form(rf"ROOT LOGIN REFUSED FROM {_A}{_PORT}")),
@@ -57,6 +88,7 @@ _PAM_UNIX = _form(
     r"pam_\w+\(sshd:auth\): +authentication failure;.* ruser=(?P<ruser>\S*) +rhost=(?P<address>\S+)"
     r"(?: +user=(?P<user>\S*))?"
 )
+_BY_PAM = re.compile(r"\s*(?:\[ID \d+ \S+\] )?(?:kernel:\S* ?(?:\[[ \d.]+\]:? )?)?(?:error: )?PAM: ").match
 _PAM_BEGINS = ("Authentication ", "authentication ", "User not known ")
 _UNKNOWN_BEGINS = ("Invalid ", "invalid ", "Illegal ", "illegal ")
 _BEGINS = _form(rf"Connection from {_A}{_PORT}(?: .*)?")
@@ -134,6 +166,7 @@ class SshdAttempts:
     def take(self, line: SshdLine) -> Evidence:
         """What this line is evidence of, perhaps with those before it."""
         message, times = _bare(line.message), 1
+        by_pam = _BY_PAM(line.message) is not None
         if message.startswith("message repeated ") and (repeated := _REPEATED(message)) is not None:
             times, message = int(repeated[1]), _bare(repeated[2])
         key = (line.host, line.process)
@@ -143,6 +176,8 @@ class SshdAttempts:
         self._connections.move_to_end(key)
         if len(self._connections) > MOST_CONNECTIONS:
             self._connections.popitem(last=False)
+        if by_pam and (evidence := _translated(message, times, connection)) is not None:
+            return evidence
         return _read(message, times, connection)
 
 
@@ -172,10 +207,7 @@ def _read(message: str, times: int, connection: _Connection) -> Evidence:
     if _NEVER(message):
         return Evidence((), LineSort.OTHER)
     if message.startswith(_PAM_BEGINS) and (found := _PAM.fullmatch(message)) is not None:
-        user, before = found["user"], connection.counted
-        evidence = _claimed(connection, Attempt("failed", user, found["address"], "pam", times))
-        connection.counted = (user, times + (before[1] if before[0] == user else 0))
-        return evidence
+        return _refused_by_pam(found, times, connection)
     if message.startswith(_UNKNOWN_BEGINS) and (found := _UNKNOWN.fullmatch(message)) is not None:
         return _claims(connection, Attempt("invalid_user", found["user"], found["address"], "", times))
     for begin, form in _REFUSED:
@@ -190,6 +222,21 @@ def _read(message: str, times: int, connection: _Connection) -> Evidence:
     if message.startswith("Accepted ") and (found := _ACCEPTED.fullmatch(message)) is not None:
         return _accepted(found, connection)
     return _helping(message, connection)
+
+
+def _translated(message: str, times: int, connection: _Connection) -> Evidence | None:
+    """A failure that PAM says in another language; None where it says something else."""
+    found = _TRANSLATED.fullmatch(message)
+    if found is None or found["said"] in _NO_FAILURE:
+        return None
+    return _refused_by_pam(found, times, connection)
+
+
+def _refused_by_pam(found: re.Match[str], times: int, connection: _Connection) -> Evidence:
+    user, before = found["user"], connection.counted
+    evidence = _claimed(connection, Attempt("failed", user, found["address"], "pam", times))
+    connection.counted = (user, times + (before[1] if before[0] == user else 0))
+    return evidence
 
 
 def _made(connection: _Connection, attempt: Attempt) -> Evidence:
