@@ -228,7 +228,7 @@ async def test_an_instance_that_sleeps_answers_with_a_page(sender: Sender) -> No
         for words in ("not JSON", "without a result"):
             with pytest.raises(TryLater, match=words):
                 await ServiceNow(servicenow_settings(server.url), sender).read("0" * 32)
-        with pytest.raises(TryLater, match="something else than it documents: .*required field"):
+        with pytest.raises(TryLater, match=r"something else than it documents: .*required field"):
             await Jira(jira_settings(server.url), sender).read("OPS-1")
 
 

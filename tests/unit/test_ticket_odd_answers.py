@@ -25,7 +25,7 @@ SHAPES: list[Any] = [
     *({"fields": odd} for odd in (None, {}, {"status": None}, {"status": "Done"}, {"status": {"name": None}})),
     *({"transitions": odd} for odd in (None, [None], [{}], [{"id": "1"}], [{"id": "1", "name": "x", "to": None}])),
     *({"comments": odd} for odd in (None, [None], [{"body": None}])),
-    *({"id": "7"}, {"key": "OPS-7"}, {"errorMessages": "x", "errors": []}, {"error": "x"}, {"accountId": "x"}),
+    *({"key": "OPS-7"}, {"errorMessages": "x", "errors": []}, {"error": "x"}, {"accountId": "x"}),
 ]
 
 

@@ -25,7 +25,7 @@ from pydantic import Field
 
 from brain.charter import IncidentState
 from brain.connectors.adf import CHARACTERS, adf_to_text, text_to_adf
-from brain.connectors.jira_shapes import Anything, CommentPage, Created, Found, Issue, TransitionList, checked
+from brain.connectors.jira_shapes import Comment, CommentPage, Created, Found, Issue, Nothing, TransitionList, checked
 from brain.connectors.jira_workflow import (
     CATEGORY_OF,
     Exploration,
@@ -181,7 +181,8 @@ class Jira(TicketSystem[JiraSettings]):
         page = await self._read(comments_request(self._settings, id), CommentPage)
         if any(mark in adf_to_text(comment.get("body")) for comment in page["comments"]):
             return False
-        await self._change(comment_request(self._settings, id, with_mark(plain_text(text), mark, CHARACTERS)))
+        request = comment_request(self._settings, id, with_mark(plain_text(text), mark, CHARACTERS))
+        await self._change(request, Comment)
         return True
 
     async def move(self, id: str, state: IncidentState, reason: str = "") -> Ticket:
@@ -271,7 +272,7 @@ class Jira(TicketSystem[JiraSettings]):
         """The answer to a request that changes nothing. Raises TryLater when it has not this shape."""
         return checked(SERVICE, await self._ask(request), shape)
 
-    async def _change(self, request: Request, shape: type = Anything) -> dict[str, Any]:
+    async def _change(self, request: Request, shape: type = Nothing) -> dict[str, Any]:
         """The answer to a request that changes something; sent once, since a second time could do it twice."""
         try:
             return checked(SERVICE, await self._ask(request, retry=False), shape)

@@ -8,7 +8,7 @@ import msgspec
 
 from brain.connectors.sender import Answer, TryLater
 
-__all__ = ["Anything", "CommentPage", "Created", "Found", "Issue", "TransitionList", "checked"]
+__all__ = ["Comment", "CommentPage", "Created", "Found", "Issue", "Nothing", "TransitionList", "checked"]
 
 
 class _Status(TypedDict):
@@ -43,6 +43,12 @@ class Found(TypedDict):
     issues: list[Issue]
 
 
+class Comment(TypedDict):
+    """A new comment."""
+
+    id: str
+
+
 class CommentPage(TypedDict):
     """Comments of an issue."""
 
@@ -62,8 +68,8 @@ class TransitionList(TypedDict):
     transitions: list[_Transition]
 
 
-class Anything(TypedDict):
-    """An answer that is not read: most changes are answered by an empty one."""
+class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """The empty answer to a transition and an edit (204): a body would be somebody else's."""
 
 
 def checked(service: str, answer: Answer, shape: Any) -> dict[str, Any]:
