@@ -95,6 +95,8 @@ async def walk(client: httpx.AsyncClient, request: pytest.FixtureRequest) -> Wal
         "source": "robot-7",
         "name": "none",
         "number": "1",
+        "level": "0",
+        "tile": "000",
     }
     return Walk((await client.get("/openapi.json")).json(), known, request.param)
 

@@ -53,26 +53,26 @@ def add_tiles(router: APIRouter, database: Engine, settings: AuditSettings) -> N
         return Response(note, media_type="text/plain; charset=utf-8")
 
     @router.get(
-        "/tlog/tile/entries/{path:path}",
+        "/tlog/tile/entries/{tile:path}",
         summary="256 entries of the log",
         response_class=Response,
         responses=_BYTES | _GONE,
     )
-    async def bundle(path: TilePath) -> Response:
+    async def bundle(tile: TilePath) -> Response:
         """The exact bytes of each, after their length in two bytes. 410 where retention or redaction deleted one."""
-        place, chain = TilePlace.parse(path), await for_reading(database, log_keychain, database)
+        place, chain = TilePlace.parse(tile), await for_reading(database, log_keychain, database)
         found = await for_reading(database, _read, database, lambda connection: entry_bundle(connection, chain, place))
         return Response(found, media_type="application/octet-stream", headers=_FOR_GOOD)
 
     @router.get(
-        "/tlog/tile/{level}/{path:path}",
+        "/tlog/tile/{level}/{tile:path}",
         summary="256 hashes of the log's tree",
         response_class=Response,
         responses=_BYTES,
     )
-    async def tile(level: Annotated[int, Path(ge=0, le=7, description="0 for leaves")], path: TilePath) -> Response:
+    async def hashes(level: Annotated[int, Path(ge=0, le=7, description="0 for leaves")], tile: TilePath) -> Response:
         """Each of level L is the root over 256^L entries."""
-        place, chain = TilePlace.parse(path), await for_reading(database, log_keychain, database)
+        place, chain = TilePlace.parse(tile), await for_reading(database, log_keychain, database)
         found = await for_reading(
             database, _read, database, lambda connection: hash_tile(connection, chain, level, place)
         )

@@ -13,6 +13,7 @@ from brain.audit.projector import AuditProjector
 from brain.audit.retention import DAY, prune
 from brain.audit.seal import Sealing
 from brain.audit.settings import AuditSettings
+from brain.extras import needs
 from brain.kit.database import OUTAGE
 from brain.kit.database_threads import for_tasks
 from brain.kit.projection import Projection
@@ -66,7 +67,8 @@ async def be_witnessed(context: PluginContext, settings: AuditSettings) -> None:
 
     Appending waits for none of them.
     """
-    from brain.audit.witnessing import have_signed
+    with needs("witnesses of the audit log", "connectors"):
+        from brain.audit.witnessing import have_signed
 
     await _opened(context, settings)
     while True:

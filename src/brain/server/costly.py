@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-AT_ONCE = 4
+AT_ONCE = max(1, min(4, (os.cpu_count() or 2) - 1))
+"""A processor is left for all else: searches take what there is."""
 WAITING = 32
 """How many more may wait; beyond that they are refused."""
 _PATHS = frozenset(

@@ -21,8 +21,11 @@ def rotate_key(
     """
     from brain.audit.events import KEY_ROTATED
     from brain.audit.open import key_path
-    from brain.audit.rotation import rotate
     from brain.audit.settings import AuditSettings
+    from brain.extras import needs
+
+    with needs("another key of the audit log", "connectors"):
+        from brain.audit.rotation import rotate
 
     settings = load(stream, database)
     with opened_with(settings) as (engine, _):
@@ -54,8 +57,11 @@ def retire_key(stream: StreamOption = None, database: DatabaseOption = None) -> 
     A running server signs with both until it is started again.
     """
     from brain.audit.open import key_path
-    from brain.audit.rotation import retire
     from brain.audit.settings import AuditSettings
+    from brain.extras import needs
+
+    with needs("another key of the audit log", "connectors"):
+        from brain.audit.rotation import retire
 
     settings = load(stream, database)
     with opened_with(settings) as (engine, _):

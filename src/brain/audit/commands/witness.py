@@ -60,7 +60,10 @@ async def _serve(service: WitnessService, listener: socket.socket) -> None:
     import asyncio
     import signal
 
-    from brain.audit.witness_http import witnessing
+    from brain.extras import needs
+
+    with needs("a witness", "server"):
+        from brain.audit.witness_http import witnessing
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -77,9 +80,12 @@ def witnesses(stream: StreamOption = None, database: DatabaseOption = None, as_j
 
     from rich.table import Table
 
-    from brain.audit.witnessing import states
+    from brain.extras import needs
     from brain.kit.cli.tables import cell, print_table
     from brain.kit.cli.text import moment
+
+    with needs("witnesses of the audit log", "connectors"):
+        from brain.audit.witnessing import states
 
     with opened(stream, database) as (engine, settings):
         found = states(engine, settings)
