@@ -67,7 +67,7 @@ def test_every_answer_is_in_the_document(served: Served, role: Role, every: int,
             )
             @given(case=operation.as_strategy(generation_mode=mode))
             def throw(case: Case) -> None:
-                answer = case.call(session=session, headers=headers, timeout=20)
+                answer = case.call(session=session, headers=headers, timeout=60)
                 seen.add(answer.status_code)
                 case.validate_response(answer, excluded_checks=excluded)  # noqa: B023
 
