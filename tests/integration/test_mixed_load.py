@@ -19,6 +19,7 @@ from brain.kit.database import open_database
 from brain.store import open_store
 from support.audit import append, records
 from support.server import ServeProcess
+from support.waiting import wait_until
 
 IDLE, LOUD, SEARCHES, ENTRIES = 1_000, 50, 20, 20_000
 RATE = 1.0
@@ -83,8 +84,7 @@ def loud(port: int, keys: list[str], statuses: list[int], searched: list[int]) -
         tasks = [asyncio.create_task(ask_at(port, request(key), 10 * RATE, statuses)) for key in keys]
         one = request(keys[0], "/api/audit/entries?text=nowhere", b"")
         tasks += [asyncio.create_task(search(port, one, searched)) for _ in range(SEARCHES)]
-        while not stop.is_set():
-            await asyncio.sleep(0.05)
+        await asyncio.to_thread(stop.wait)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -118,7 +118,7 @@ def test_decisions_of_one_client_stay_quick_beside_many_that_ask_too_much(tmp_pa
         statuses: list[int] = []
         searched: list[int] = []
         with loud(server.port, loud_keys, statuses, searched):
-            time.sleep(2)
+            wait_until(lambda: statuses.count(429) > LOUD and len(searched) > SEARCHES)
             beside = p99(server.port, quiet[60:])
         late = statuses.count(429) / len(statuses)
         print(f"p99 alone {alone * 1e3:.2f} ms, beside the others {beside * 1e3:.2f} ms; {late:.0%} of theirs were 429")
