@@ -17,7 +17,7 @@ from brain.kit.backup import manifest
 from brain.server.idempotency import _content
 from brain.stream.damage import _read as read_damage
 
-FAULTY = {"no UTF-8": b'{"error": "Stra\xdfe"}', "deep": b'{"a":' * 20_000 + b"1" + b"}" * 20_000}
+FAULTY = {"no UTF-8": b'{"error": "Stra\xdfe"}', "deep": b'{"a":' * 20_000}  # Python 3.14 gets to its end
 
 
 def refused(read: Callable[[bytes], Any]) -> Callable[[bytes, Path], bool]:

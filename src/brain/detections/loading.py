@@ -12,7 +12,7 @@ import msgspec
 from brain.detections.models import Correlation, Detection, Problem, Rule, Tree
 from brain.errors import InvalidInput
 from brain.extras import needs
-from brain.kit.documents import FAULTS
+from brain.kit.documents import FAULTS, yaml_loader
 
 SUFFIXES = (".yml", ".yaml")
 TESTS = ".test"
@@ -117,7 +117,7 @@ def read_yaml(path: Path) -> list[Any]:
         data = path.read_bytes()
         if len(data) > LARGEST:
             raise InvalidInput(f"has more than {LARGEST} bytes; divide it")
-        return list(yaml.load_all(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        return list(yaml.load_all(data, Loader=yaml_loader()))
     except OSError as error:
         raise InvalidInput(f"cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, *FAULTS) as error:

@@ -18,6 +18,7 @@ from brain.policy.ruleset import RulesSnapshot
 from brain.policy.usage import UsageMeter
 from brain.policy.usage_counters import BLOCK, UNCHECKED, Block
 from brain.policy.usage_plan import UsagePlan, tree
+from brain.policy.usage_store import UsageStore
 from brain.policy.values import spread_agent
 
 log: Log = Log("brain.policy")
@@ -37,7 +38,7 @@ class MeteredEngine(PolicyEngine):
 
     def __init__(self, meter: UsageMeter, *args: Any, **options: Any) -> None:
         self.meter = meter
-        self.buckets = meter.store
+        self.buckets: UsageStore | None = meter.store
         self._now_used = meter.clock
         super().__init__(*args, **options)
         self._plan = self._new_plan(self._rules.current)
