@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import islice, repeat
 from typing import Any
 
 import pytest
@@ -15,7 +17,9 @@ from brain.detections.backtest import backtest
 from brain.detections.engine import Engine, Hit, MemoryStates
 from brain.detections.folding import fold
 from brain.detections.loading import Loaded
+from brain.detections.matching_processes import match_pages
 from brain.detections.projector import patterns, record_of
+from brain.errors import Unavailable
 from brain.stream.backends.memory import MemoryBackend
 from support.detecting import loaded
 
@@ -127,6 +131,18 @@ def test_the_hits_are_those_of_an_engine_that_is_fed(
     assert tried.dropped == dropped
     assert {hit.detection for hit in hits.values()} == {one.about.key for one in found.detections if one.about.reports}
     assert tried.events == 902
+
+
+def test_a_process_that_is_killed_is_said(recorded: MemoryBackend) -> None:
+    page = [entry.data for entry in recorded.read("", 50)]
+    others = multiprocessing.active_children()
+    matched = match_pages(repeat(page), loaded(RULES), (0.0, 1e10), 1)
+    assert next(matched).events == 50
+    [process] = [one for one in multiprocessing.active_children() if one not in others]
+    process.kill()
+    process.join()
+    with pytest.raises(Unavailable, match="--processes 0"):
+        list(islice(matched, 3))
 
 
 @pytest.mark.parametrize(

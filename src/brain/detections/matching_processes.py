@@ -16,6 +16,7 @@ import msgspec
 
 from brain.detections.loading import Loaded
 from brain.detections.pages import MatchedPage, PageMatcher
+from brain.errors import Unavailable
 from brain.garbage import collect_seldom
 
 ENDS = 10.0
@@ -25,7 +26,10 @@ ENDS = 10.0
 def match_pages(
     pages: Iterable[Sequence[bytes]], loaded: Loaded, span: tuple[float, float], processes: int
 ) -> Iterator[MatchedPage]:
-    """What came of each page, in their order: matched by so many processes besides this one."""
+    """What came of each page, in their order: matched by so many processes besides this one.
+
+    Raises Unavailable when one of them ends, as where the system has no memory for it.
+    """
     matcher = PageMatcher(loaded, *span)
     context = multiprocessing.get_context("spawn")
     workers: list[tuple[SpawnProcess, Connection]] = []
@@ -50,6 +54,10 @@ def match_pages(
                 yield matcher.unpack(answer)
         while busy:
             yield matcher.unpack(busy.popleft().recv_bytes())
+    except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+        raise Unavailable(
+            "detections: a process that matched events has ended before its time; try again with --processes 0"
+        ) from error
     finally:
         for _, pipe in workers:
             pipe.close()
@@ -67,5 +75,5 @@ def _work(pipe: Connection, loaded: Loaded, span: tuple[float, float]) -> None:
         try:
             page = decode(pipe.recv_bytes())
             pipe.send_bytes(matcher.pack(matcher.match(page)))
-        except (EOFError, OSError):
-            return
+        except (EOFError, OSError, KeyboardInterrupt):
+            return  # whoever asked has ended, or ends
