@@ -67,8 +67,8 @@ async def test_after_a_crash_systemd_says_whether_the_unit_was_restarted(
     manager: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a_run = Run(
-        id="run_1", playbook=PLAYBOOK, event={}, subject="", correlation_id="c", depth=1, state=RunState.RUNNING, step=0,
-        dry_run=False, asked=False, answer=None, verified=None, created_at=0.0, verify_until=None, token=1,
+        id="run_1", playbook=PLAYBOOK, event={}, subject="", correlation_id="c", depth=1, state=RunState.RUNNING,
+        step=0, dry_run=False, asked=False, answer=None, verified=None, created_at=0.0, verify_until=None, token=1,
     )  # fmt: skip
     options = {"unit": "sleeper.service", "user": True}
     began = time.time()
