@@ -1,7 +1,8 @@
 """A real manager of systemd for one test: `systemd --user`, where the machine has not been booted by systemd.
 
-It runs in a mount namespace in which /run/systemd says that it was, and in a control group of its own: a manager moves
-all processes of the group that it begins in.
+It runs in a mount namespace in which /run/systemd says that it was, and which has no control groups but those of
+systemd itself, since a manager moves processes of the machine in the others; and in a group of its own, since it moves
+all processes of the one that it begins in.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ SYSTEMD = Path("/lib/systemd/systemd")
 GROUPS = Path("/sys/fs/cgroup/systemd")
 _BEGIN = """
 echo $$ > {group}/cgroup.procs &&
-mount --make-rprivate / && mkdir -p /run/systemd && mount -t tmpfs none /run/systemd && mkdir /run/systemd/system &&
+mount --make-rprivate / && mount -t tmpfs none /sys/fs/cgroup && mkdir /sys/fs/cgroup/systemd &&
+mount -t cgroup -o none,name=systemd none /sys/fs/cgroup/systemd && mkdir -p /run/systemd && mount -t tmpfs none /run/systemd && mkdir /run/systemd/system &&
 exec {systemd} --user --log-target=console --log-level=warning
 """
 
