@@ -9,7 +9,9 @@ on the command line each of them ends with exit code 2.
             MissingExtra           501  a package that only an extra brings is not installed
             ArgumentsRefused       422  a tool's arguments do not fit its input schema
             SignatureFault         422  a request's signature does not count
-            LoginRefused           422  what a provider says of a person does not count
+            IssuerFault            422  an issuer, or what it says of somebody, does not count
+                TokenFault         422  a token proves nothing
+            DelegationFault        422  a delegation gives nothing
             BadNote                422  a signed note is malformed, or signed by another key
             BadProof               422  a proof does not prove what it should
             OutOfBounds            422  a genome leaves the bounds or types of its genes
@@ -28,11 +30,15 @@ on the command line each of them ends with exit code 2.
             TryLater               503  an outside service cannot do it now
                 NotYet             503  an outside service cannot take one message now, but takes others
             Tampered               503  the stored audit log contradicts itself
+            NotSigned              503  a witness did not sign a checkpoint
+                WitnessAhead       503  the witness has signed a larger tree already
         LimitExceeded              429  more calls than a limit lets through
         ActionDenied               403  the policy does not allow the action
             ApprovalRequired       403  the action waits for a person
             ActionDeniedHTTP       403  the same, as Starlette and FastAPI know it
                 ApprovalRequiredHTTP 403  likewise, and an ApprovalRequired
+        EntriesGone                410  entries of the audit log have no bytes any more
+        NotWitnessed               500  the witness does not sign this; it says with which status
         TaskRefused                500  a task of a mission can never be done; what should do it says so
         StepFailed                 500  a step of a playbook could not do what it is for
         Forbidden                  403  whoever asks may not do this

@@ -112,6 +112,18 @@ async def test_every_route_with_every_role(served: Served) -> None:
                 assert action in answer.json()["detail"]
 
 
+async def test_ids_with_slashes_need_what_others_need(served: Served) -> None:
+    """`{id:path}` takes slashes, and the document, by which actions are found, has `{id}` for that."""
+    for route, action in ACTIONS.items():
+        method, template = route.split()
+        if method != "GET" and template.endswith("}"):
+            path = re.sub(r"\{\w+\}", "team/1", template)
+            for role, may in MAY.items():
+                more = {"content": b"{", "params": {"no_such": "1"}}
+                answer = await served.ask(served.secrets[role], method, path, **more)
+                assert action in may or answer.status_code == 403, f"{role} {method} {path}: {answer.status_code}"
+
+
 async def test_an_evaluator_asks_for_its_own_agents_alone(served: Served) -> None:
     key = served.secrets["evaluator"]
     mine, other = ({"agent_id": name, "action": "read"} for name in ("a1", "a2"))

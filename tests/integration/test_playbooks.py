@@ -142,19 +142,19 @@ async def test_a_threat_that_is_over_is_released_once(tmp_path: Path) -> None:
         assert [one.payload["subject"] for one in released] == ["rogue", "other"]
 
 
-async def test_who_is_no_agent_is_not_contained(tmp_path: Path) -> None:
+async def test_a_containment_says_when_nobody_of_that_name_has_acted(tmp_path: Path) -> None:
     async with playing(tmp_path) as here:
         threats = ThreatService(here.stream, here.context.store)
         here.engine.evaluate({"agent_id": "rogue", "action": "db.read, table/3"})
         await threats.create_threat("agents_refused_alike", "db.read, table/3", Severity.CRITICAL, "ten agents")
-        (skipped,) = await here.of("playbook.step_ended", kind="contain")
-        assert (skipped.payload["outcome"], skipped.payload["detail"]) == (
-            "SKIPPED", "nobody is contained: no recorded event says what an agent db.read, table/3 did"
-        )  # fmt: skip
-        (ended,) = await here.of("playbook.ended")
-        assert ended.payload["state"] == "SUCCEEDED"
+        (done,) = await here.of("playbook.step_ended", kind="contain")
+        assert (done.payload["outcome"], done.payload["detail"]) == (
+            "DONE",
+            "db.read, table/3 is contained for 900 s, but no recorded event says what an agent of this name did",
+        )
         here.engine.refresh()
-        assert here.engine.containments() == []
+        (held,) = here.engine.containments()
+        assert held.conditions[0].value == "db.read, table/3"
 
 
 async def test_what_a_person_contained_stays_contained(tmp_path: Path) -> None:

@@ -21,12 +21,6 @@ class StepFailed(BrainError):
     title = "Step failed"
 
 
-class NothingToDo(BrainError):
-    """What a step is about is not there, so that there is nothing to do; the run goes on."""
-
-    title = "Nothing to do"
-
-
 async def run_command(command: Sequence[str], run: Run) -> str:
     """Run a command without a shell; its last words. It, and what it started, is killed when this is cancelled.
 

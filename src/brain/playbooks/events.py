@@ -50,7 +50,7 @@ class StepStarted(StepPayload):
 class StepEnded(StepPayload):
     """A step has ended."""
 
-    outcome: Annotated[str, Meta(description="DONE, FAILED, DENIED, UNCERTAIN, SKIPPED or DRY_RUN.")]
+    outcome: Annotated[str, Meta(description="DONE, FAILED, DENIED, UNCERTAIN or DRY_RUN.")]
     detail: Annotated[str, Meta(description="What was done, or why not.")]
     seconds: _Seconds
 

@@ -45,8 +45,6 @@ class StepState(StrEnum):
     DENIED = "DENIED"
     UNCERTAIN = "UNCERTAIN"
     """Found started after a crash, and neither repeated nor known to be done: a person is asked."""
-    SKIPPED = "SKIPPED"
-    """What it is about is not there: an agent of that name has never acted."""
     DRY_RUN = "DRY_RUN"
     """Decided and announced, not done."""
 

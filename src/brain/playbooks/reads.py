@@ -33,7 +33,7 @@ class StepRow(msgspec.Struct, frozen=True):
 
     step: Annotated[int, Meta(description="Its number, from 1.")]
     kind: Annotated[str, Meta(description="Its kind, such as contain or restart.")]
-    state: Annotated[str, Meta(description="STARTED, DONE, FAILED, DENIED, UNCERTAIN, SKIPPED or DRY_RUN.")]
+    state: Annotated[str, Meta(description="STARTED, DONE, FAILED, DENIED, UNCERTAIN or DRY_RUN.")]
     attempt: Annotated[int, Meta(description="How often its effect was begun; 0: never.")]
     detail: Annotated[str, Meta(description="What was done, or why not.")]
     started_at: Annotated[float, Meta(description="In Unix seconds.")]

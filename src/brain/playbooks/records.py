@@ -166,7 +166,7 @@ class RunRecords:
             upsert(db, STEPS, [{**row, "attempt": attempt, "detail": words, "ended_at": now}])
             said = {"step": run.step + 1, "kind": step.kind, "outcome": state.value, "detail": words}
             _put(db, STEP_ENDED, run, {**said, "seconds": max(0.0, now - started_at)}, now)
-            if state in (StepState.DONE, StepState.SKIPPED, StepState.DRY_RUN):
+            if state in (StepState.DONE, StepState.DRY_RUN):
                 self._move(db, run, {**_UNASKED, "step": run.step + 1, "state": RunState.RUNNING.value, "due_at": now})
 
     def ask(self, run: Run, question: str) -> None:

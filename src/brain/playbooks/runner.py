@@ -19,7 +19,7 @@ from brain.kit.leases import LeaseLost
 from brain.kit.protocols import EffectDecision, EffectGuard, PolicyMeasures
 from brain.logs import Log
 from brain.playbooks.agents import has_acted
-from brain.playbooks.commands_run import NothingToDo, StepFailed, run_command
+from brain.playbooks.commands_run import StepFailed, run_command
 from brain.playbooks.conditions import filled
 from brain.playbooks.models import Callback, RunState, Step, StepState, agent_of
 from brain.playbooks.records import Begun, Run, RunRecords
@@ -276,9 +276,6 @@ class Runner:
         await for_tasks(self._database, self._records.start_step, run, attempt, rule_id)
         try:
             done = await perform(step, Doing(step, options, run, self._effects))
-        except NothingToDo as error:
-            await self._end(run, StepState.SKIPPED, str(error))
-            return True
         except Exception as error:  # noqa: BLE001  (a step may raise anything; recorded and published)
             log.error("a step of a playbook failed", run=run.id, step=run.step + 1, kind=step.kind, error=str(error))
             return await self._failed(run, StepState.FAILED, f"{type(error).__name__}: {error}")

@@ -13,7 +13,7 @@ from typing import Any
 from brain.charter import correlation
 from brain.errors import InvalidInput
 from brain.kit.protocols import CALL_FIELDS, PolicyMeasures
-from brain.playbooks.commands_run import NothingToDo, StepFailed, run_command
+from brain.playbooks.commands_run import StepFailed, run_command
 from brain.playbooks.models import AGENT_PREFIX, Callback, Step
 from brain.playbooks.records import Run
 from brain.playbooks.systemd import restart_unit, restarted_since
@@ -101,10 +101,10 @@ async def _contain(doing: Doing) -> str:
     options = doing.options
     seconds = float(options.get("seconds", 900))
     agent = str(options["agent"])
-    named = doing.run.event.get("payload", {}).get("agent_id") == agent
-    if not named and not await doing.effects.has_acted(agent):
-        raise NothingToDo(f"nobody is contained: no recorded event says what an agent {agent} did")
-    return await doing.measures.contain(agent, ttl=seconds, reason=doing.reason, by=doing.by, key=doing.run.key)
+    done = await doing.measures.contain(agent, ttl=seconds, reason=doing.reason, by=doing.by, key=doing.run.key)
+    if doing.run.event.get("payload", {}).get("agent_id") == agent or await doing.effects.has_acted(agent):
+        return done
+    return f"{done}, but no recorded event says what an agent of this name did"
 
 
 async def _lift(doing: Doing) -> str:

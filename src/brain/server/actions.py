@@ -101,7 +101,7 @@ _ROUTES: Mapping[str, tuple[str, ...]] = {
         "GET /api/policy/versions/{version}/rules",
         "GET /api/ros2/links",
         "GET /api/ros2/links/{link}/graph",
-        "GET /api/ros2/links/{link}/topics/{topic:path}",
+        "GET /api/ros2/links/{link}/topics/{topic}",
         "GET /api/ros2/recordings",
         "GET /api/silences",
         "GET /api/slam/maps",

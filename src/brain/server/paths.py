@@ -27,6 +27,8 @@ class KnownPath:
     """A path of the document."""
 
     pattern: re.Pattern[str]
+    loose: re.Pattern[str]
+    """The same with slashes in its last parameter: the document does not say which routes take them."""
     queries: Mapping[str, Mapping[str, bool] | None]
     """By method: the query parameters by name, and whether each may be given more than once; None when any will do."""
     takes_key: bool
@@ -63,7 +65,8 @@ class Paths:
         if literal is not None:
             return literal
         asked = "GET" if method == "HEAD" else method
-        for found in self._matching(path):
+        loose = (found for found in self._known(path) if found.loose.match(path))
+        for found in (*self._matching(path), *loose):
             if asked in found.actions:
                 return found.actions[asked]
         return default_action(method)
@@ -111,7 +114,9 @@ def known_paths(document: Mapping[str, Any]) -> Iterator[KnownPath]:
         signed = frozenset(method.upper() for method, found in operations.items() if SIGNED in found)
         raw = {method.upper(): RawBody(**found[RAW_BODY]) for method, found in operations.items() if RAW_BODY in found}
         actions = {method.upper(): _action(method.upper(), path, found) for method, found in operations.items()}
-        yield KnownPath(compile_path(path)[0], queries, takes_key(path, operations.get("post")), signed, raw, actions)
+        loose = f"{path[:-1]}:path}}" if path.endswith("}") else path
+        patterns = compile_path(path)[0], compile_path(loose)[0]
+        yield KnownPath(*patterns, queries, takes_key(path, operations.get("post")), signed, raw, actions)
 
 
 def takes_key(path: str, post: Mapping[str, Any] | None) -> bool:
