@@ -78,7 +78,7 @@ async def test_the_hits_are_those_of_a_run_without_kills(kills: int, count: int,
     async def there() -> bool:
         if not await asyncio.to_thread(is_done, engine, count):  # asked first: what is read now is of all events
             return False
-        found.update({one.id: one for one in await asyncio.to_thread(read_hits, engine, 1000)})
+        found.update({one.id: one for one in await asyncio.to_thread(read_hits, engine, 10_000)})
         counts: Counter[tuple[str, str]] = Counter()
         for one in found.values():
             counts[one.name, one.source] += one.count
