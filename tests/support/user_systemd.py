@@ -23,7 +23,8 @@ GROUPS = Path("/sys/fs/cgroup/systemd")
 _BEGIN = """
 echo $$ > {group}/cgroup.procs &&
 mount --make-rprivate / && mount -t tmpfs none /sys/fs/cgroup && mkdir /sys/fs/cgroup/systemd &&
-mount -t cgroup -o none,name=systemd none /sys/fs/cgroup/systemd && mkdir -p /run/systemd && mount -t tmpfs none /run/systemd && mkdir /run/systemd/system &&
+mount -t cgroup -o none,name=systemd none /sys/fs/cgroup/systemd &&
+mkdir -p /run/systemd && mount -t tmpfs none /run/systemd && mkdir /run/systemd/system &&
 exec {systemd} --user --log-target=console --log-level=warning
 """
 
