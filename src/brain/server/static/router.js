@@ -25,16 +25,21 @@ class Router extends EventTarget {
 
   /** Change parameters of this view. Typing into a filter replaces the history entry, opening something adds one. */
   change(changes, { replace = false } = {}) {
+    this.#parse(); // a link may have been followed a moment ago, and its event not have come yet
     const target = this.href(changes);
     if (target === location.hash) return;
     history[replace ? "replaceState" : "pushState"](null, "", target);
     this.#read();
   }
 
-  #read() {
+  #parse() {
     const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?", 2);
     this.view = path || "overview";
     this.parameters = Object.fromEntries(new URLSearchParams(query));
+  }
+
+  #read() {
+    this.#parse();
     this.dispatchEvent(new CustomEvent("route", { detail: { view: this.view, parameters: this.parameters } }));
   }
 }
