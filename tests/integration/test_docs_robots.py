@@ -33,7 +33,8 @@ def test_the_settings_of_the_pages_are_taken() -> None:
     (bridge,) = blocks("ros2_bridge.md", "toml")
     links = Ros2Settings.model_validate(tomllib.loads(bridge)["ros2_bridge"]).links
     assert links["hall"].commands["/cmd_vel"].bounds == {"linear": 0.5, "angular": 1.0}
-    (places,) = blocks("slam.md", "toml")
+    robots, places = blocks("slam.md", "toml")
+    assert SlamSettings.model_validate(tomllib.loads(robots)["slam"]).robots["rover"].topic == "/amcl_pose"
     assert SlamSettings.model_validate(tomllib.loads(places)["slam"]).zones["ramp"].kind == "keepout"
     (cameras,) = blocks("vision.md", "toml")
     assert VisionSettings.model_validate(tomllib.loads(cameras)["vision"]).models["yard"].output == "yolo"

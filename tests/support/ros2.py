@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -15,6 +16,7 @@ from brain.kit.protocols import MotionInterlock
 from brain.ros2_bridge.bounds import numbers
 from brain.ros2_bridge.bridge import Bridge
 from brain.ros2_bridge.messages import from_cdr
+from brain.ros2_bridge.poses import PoseFeed
 from brain.ros2_bridge.settings import LinkSettings
 from brain.testing import RecordingStream
 from support.alerting import memory
@@ -71,6 +73,8 @@ async def linked(
     interlocks: Sequence[MotionInterlock] = (),
     url: str | None = None,
     server: RosbridgeServer | None = None,
+    poses: Sequence[PoseFeed] = (),
+    clock: Callable[[], float] = time.time,
     **command: Any,
 ) -> AsyncIterator[Here]:
     mine = server is None
@@ -79,14 +83,15 @@ async def linked(
         await server.start()
     one = {"robot": "rover", "most_hz": 1000.0} | command
     topics = {"/odom": {"type": "nav_msgs/msg/Odometry"}}
+    topics |= {feed.topic.topic: {"type": feed.topic.type} for feed in poses}
     settings = LinkSettings.model_validate(
         {"driver": "rosbridge", "endpoint": url or server.url, "commands": {CMD: one}, "topics": topics}
     )
-    bridge = Bridge("hall", settings, rules, stream, memory(), interlocks=interlocks)
+    bridge = Bridge("hall", settings, rules, stream, memory(), clock, interlocks, poses)
     tasks = [asyncio.create_task(bridge.link.run()), asyncio.create_task(bridge.watch(3600.0))]
-    tasks.append(asyncio.create_task(bridge.watch_moving()))
+    tasks += [asyncio.create_task(work()) for work in (bridge.watch_moving, *(feed.run for feed in poses))]
     try:
-        await until(lambda: bridge.up and CMD in server.subscribed)
+        await until(lambda: bridge.up and set(bridge.totals) <= set(server.subscribed))
         yield Here(bridge, server, stream, rules)
     finally:
         await bridge.close()

@@ -281,3 +281,43 @@ class MotionInterlock(Protocol):
     async def limit(self, robot: str) -> MotionLimit | None:
         """The limit of this robot now; None when there is none. Raises Unavailable: nothing may move then."""
         ...
+
+
+@dataclass(frozen=True)
+class PoseTopic:
+    """The topic of a link on which a robot says where it is; at most `most_hz` poses a second are wanted of it."""
+
+    robot: str
+    link: str
+    topic: str
+    type: str
+    """The type of its messages, as `nav_msgs/msg/Odometry`."""
+    most_hz: float
+
+
+@dataclass(frozen=True)
+class PoseReport:
+    """Where a robot said that it is: metres and radians on its map, variances in m² and rad².
+
+    `at` is when that came, in Unix seconds by the clock here.
+    """
+
+    x: float
+    y: float
+    theta: float
+    var_x: float
+    var_y: float
+    var_theta: float
+    at: float
+
+
+class RobotPoses(Protocol):
+    """Follows robots by what they say on topics. The plug-in `slam` provides it."""
+
+    def topics(self) -> Sequence[PoseTopic]:
+        """The topics to listen to; no two are the same topic of the same link."""
+        ...
+
+    async def take(self, robot: str, pose: PoseReport) -> None:
+        """The robot said this. Raises InvalidInput for a pose that cannot be, and Unavailable."""
+        ...

@@ -22,6 +22,7 @@ from brain.ros2_bridge.events import GRAPH_CHANGED, LINK_DOWN, LINK_UP, RECORDIN
 from brain.ros2_bridge.gate import CommandGate
 from brain.ros2_bridge.graph import Graph
 from brain.ros2_bridge.links import AbsentLink, Link, Received, link_or_absent
+from brain.ros2_bridge.poses import PoseFeed
 from brain.ros2_bridge.rates import RateCounter
 from brain.ros2_bridge.settings import LinkSettings, Ros2Settings
 from brain.stream import EventStream
@@ -54,6 +55,7 @@ class Bridge:
         database: sa.Engine,
         clock: Callable[[], float] = time.time,
         interlocks: Sequence[MotionInterlock] = (),
+        poses: Sequence[PoseFeed] = (),
     ) -> None:
         self.name = name
         self.settings = settings
@@ -76,6 +78,7 @@ class Bridge:
             topic: CommandGate(name, topic, one, guard, self.link.send, self._announce, interlocks)
             for topic, one in settings.commands.items()
         }
+        self.poses: dict[str, PoseFeed] = {feed.topic.topic: feed for feed in poses}
         self.totals: dict[str, RateCounter] = {
             topic: RateCounter(topic, type) for topic, type in self.link.subscriptions().items()
         }
@@ -125,9 +128,16 @@ class Bridge:
             self._recorder.add(message, self.totals[message.topic].type)
         if self.viewers is not None and message.topic in self.totals:
             self.viewers.show(self.name, self.totals[message.topic].type, message)
+        if (feed := self.poses.get(message.topic)) is not None:
+            feed.add(message.message, now)
         gate = self.gates.get(message.topic)
         if gate is not None and not gate.is_own(message.message):
             self._note_rogue(gate, now)
+
+    def unread(self, topic: str, reason: str) -> None:
+        """A message came that could not be read; the link counted it."""
+        if (feed := self.poses.get(topic)) is not None:
+            feed.refuse(reason)
 
     def graph_changed(self, graph: Graph) -> None:
         """The peer tells of other nodes, topics, services or actions than before."""
@@ -138,6 +148,9 @@ class Bridge:
             said = {"added": [name[:300] for name in added[:MOST_NAMES]], "added_count": len(added)}
             gone = {"removed": [name[:300] for name in removed[:MOST_NAMES]], "removed_count": len(removed)}
             self._announce(GRAPH_CHANGED, {"bridge_id": self.name} | said | gone)
+        for one in graph.topics:
+            if one.publishers != [] and (feed := self.poses.get(one.topic)) is not None:
+                feed.check_type(one.type)
         there = {
             (topic.topic, publisher.node)
             for topic in graph.topics

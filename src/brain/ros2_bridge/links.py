@@ -36,6 +36,9 @@ class Listener(Protocol):
     def received(self, message: Received) -> None:
         """A message came."""
 
+    def unread(self, topic: str, reason: str) -> None:
+        """A message came that could not be read."""
+
     def graph_changed(self, graph: Graph) -> None:
         """The peer tells of other nodes, topics, services or actions than before."""
 

@@ -47,6 +47,9 @@ class _Listening:
     def received(self, message: Received) -> None:
         self.came.put_nowait(message)
 
+    def unread(self, topic: str, reason: str) -> None:
+        pass  # the link counts it, and says so in the log
+
     def graph_changed(self, graph: Graph) -> None:
         self.graph = graph
         self.known.set()

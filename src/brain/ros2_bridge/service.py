@@ -13,11 +13,12 @@ import msgspec
 from msgspec import Meta
 
 from brain.errors import MissingExtra, NotFound, Unavailable
-from brain.kit.protocols import EffectGuard, MotionInterlock
+from brain.kit.protocols import EffectGuard, MotionInterlock, RobotPoses
 from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.ros2_bridge.bridge import Bridge
 from brain.ros2_bridge.graph import Graph
+from brain.ros2_bridge.poses import PoseFeed, PoseFeedState, with_pose_topics
 from brain.ros2_bridge.rates import TopicRate
 from brain.ros2_bridge.settings import Ros2Settings
 
@@ -39,6 +40,7 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True):
         dict[str, dict[str, int]], Meta(description="By command topic: sent, stops, refused ones by code, rogue ones.")
     ]
     topics: Annotated[list[TopicRate], Meta(description="What came since the start.")]
+    poses: Annotated[list[PoseFeedState], Meta(description="Topics on which robots say where they are.")]
 
 
 class RecordedBag(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,15 +62,29 @@ class Ros2Service:
     @classmethod
     @asynccontextmanager
     async def open(cls, context: PluginContext) -> AsyncIterator[Ros2Service]:
-        """The service on these parts; at the end robots that move are stopped."""
+        """The service on these parts; at the end robots that move are stopped.
+
+        Raises InvalidInput when a robot is to be followed by a link that the settings do not have.
+        """
         import time
 
         settings = context.table(Ros2Settings)
-        guard = context.find(EffectGuard) if settings.links else None
-        interlocks = context.find_all(MotionInterlock) if settings.links else ()
+        poses = context.find(RobotPoses)
+        feeds = [] if poses is None else [PoseFeed(topic, poses) for topic in poses.topics()]
+        links = with_pose_topics(settings, [feed.topic for feed in feeds])
+        guard = context.find(EffectGuard) if links else None
+        interlocks = context.find_all(MotionInterlock) if links else ()
         bridges = {
-            name: Bridge(name, one, guard, context.stream, context.database, interlocks=interlocks)
-            for name, one in settings.links.items()
+            name: Bridge(
+                name,
+                one,
+                guard,
+                context.stream,
+                context.database,
+                interlocks=interlocks,
+                poses=[feed for feed in feeds if feed.topic.link == name],
+            )
+            for name, one in links.items()
         }
         for bridge in bridges.values():
             if bridge.settings.record:
@@ -91,7 +107,8 @@ class Ros2Service:
         """What runs until cancelled."""
         bridges = self._bridges.values()
         links = [work for bridge in bridges for work in (bridge.link.run, bridge.watch_moving)]
-        return (*links, *(partial(bridge.watch, self._settings.window) for bridge in bridges))
+        poses = [feed.run for bridge in bridges for feed in bridge.poses.values()]
+        return (*links, *poses, *(partial(bridge.watch, self._settings.window) for bridge in bridges))
 
     def links(self) -> list[LinkState]:
         """All links, by name."""
@@ -105,6 +122,7 @@ class Ros2Service:
                 undecoded=bridge.link.undecoded,
                 commands={topic: dict(gate.counts) for topic, gate in bridge.gates.items()},
                 topics=[counter.rate(now) for counter in bridge.totals.values()],
+                poses=[feed.state() for feed in bridge.poses.values()],
             )
             for name, bridge in sorted(self._bridges.items())
         ]

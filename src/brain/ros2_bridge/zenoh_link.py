@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from brain.errors import BrainError, Unavailable
+from brain.errors import BrainError, InvalidInput, Unavailable
 from brain.extras import needs
 from brain.logs import Log
 from brain.ros2_bridge.graph import TOKENS, graph_of_tokens
@@ -38,9 +38,19 @@ _LEASE_MILLISECONDS = 800
 
 def key_of(domain: int, topic: str, type: str) -> str:
     """The key of a topic. Raises InvalidInput for a type that is not known."""
+    return f"{domain}/{topic.strip('/')}/{_dds_name(type)}/{type_hash(type)}"
+
+
+def _dds_name(type: str) -> str:
     package, _, name = type.rpartition("/")
-    dds = f"{package.replace('/', '::')}::dds_::{name}_"
-    return f"{domain}/{topic.strip('/')}/{dds}/{type_hash(type)}"
+    return f"{package.replace('/', '::')}::dds_::{name}_"
+
+
+def _check_type(key: str, type: str) -> None:
+    """Raises InvalidInput for the key of another type: bytes of one may well be read as another."""
+    _, found, _ = key.rsplit("/", 2)
+    if found != _dds_name(type):
+        raise InvalidInput(f"the topic has messages of type {found}, the settings have {type}")
 
 
 class ZenohLink(Link):
@@ -53,6 +63,8 @@ class ZenohLink(Link):
         self._tokens: set[str] = set()
         self._telling: asyncio.TimerHandle | None = None
         self._gid = os.urandom(16)
+        self._told: dict[str, str] = {}
+        """What was said last in the log of messages of a topic that could not be read."""
 
     async def run(self) -> None:
         """Connect, and connect again, until cancelled."""
@@ -132,10 +144,15 @@ class ZenohLink(Link):
         """Called in a thread of Zenoh."""
         data = sample.payload.to_bytes()
         try:
+            _check_type(str(sample.key_expr), type)
             message = from_cdr(type, data)
         except BrainError as error:
             self._note_undecoded()
-            log.warning("a message could not be read", topic=topic, error=str(error)[:300])
+            reason = str(error)[:300]
+            if self._told.get(topic) != reason:
+                self._told[topic] = reason
+                log.warning("messages of a topic cannot be read", topic=topic, error=reason)
+            loop.call_soon_threadsafe(self.listener.unread, topic, reason)
             return
         loop.call_soon_threadsafe(self.listener.received, Received(topic, len(data), message, data))
 

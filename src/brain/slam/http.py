@@ -11,7 +11,7 @@ from brain.fields import Moment
 from brain.kit.http import creates_nothing
 from brain.kit.views import list_of, view_of
 from brain.slam.http_maps import add_maps
-from brain.slam.localization import Pose
+from brain.slam.localization import MOST_METRES, MOST_RADIANS, MOST_VARIANCE, Pose
 from brain.slam.records import RobotPlace, TrackPoint
 from brain.slam.service import SlamService
 from brain.times import check_not_ahead
@@ -19,9 +19,9 @@ from brain.times import check_not_ahead
 RobotPath = Annotated[str, Path(max_length=64, description="The robot's name.", examples=["rover"])]
 PlaceView: type[BaseModel] = view_of(RobotPlace, "SlamPlace")
 TrackView: type[BaseModel] = view_of(TrackPoint, "SlamTrackPoint")
-_Metres = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
-_Radians = Annotated[float, Field(ge=-1e3, le=1e3, allow_inf_nan=False)]
-_Variance = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+_Metres = Annotated[float, Field(ge=-MOST_METRES, le=MOST_METRES, allow_inf_nan=False)]
+_Radians = Annotated[float, Field(ge=-MOST_RADIANS, le=MOST_RADIANS, allow_inf_nan=False)]
+_Variance = Annotated[float, Field(ge=0, le=MOST_VARIANCE, allow_inf_nan=False)]
 _ONCE = creates_nothing("a pose of the same time counts once")
 
 

@@ -22,10 +22,15 @@ class SlamInterlock:
         self._has_tables = False
 
     async def limit(self, robot: str) -> MotionLimit | None:
-        """The least that holds; None for a robot without one, or that never said where it is. Raises Unavailable."""
+        """The least that holds; None for a robot without one. Raises Unavailable.
+
+        One that never said where it is has none, unless the settings name the topic where it should.
+        """
         place = await for_tasks(self._database, self._find, robot)
         if place is None:
-            return None
+            named = self._settings.robots.get(robot)
+            words = "" if named is None else f"robot {robot} never said where it is on {named.topic} of {named.link}"
+            return MotionLimit(self._settings.crawl, words) if named is not None else None
         limits = []
         if place.loss is not None:
             words = f"robot {robot} does not know where it is ({place.loss.reason})"

@@ -10,6 +10,9 @@ from msgspec import Meta
 
 from brain.slam.settings import SlamSettings
 
+MOST_METRES, MOST_RADIANS, MOST_VARIANCE = 1e6, 1e3, 1e9
+"""How far from 0 the numbers of a pose may be; no variance is below 0."""
+
 
 class Pose(msgspec.Struct, frozen=True, kw_only=True):
     """Where a robot says that it is: metres and radians on its map; variances in m² and rad²."""

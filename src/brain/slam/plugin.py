@@ -9,6 +9,9 @@ PLUGIN = Plugin(
     settings="brain.slam.settings:SlamSettings",
     open="brain.slam.component:open_component",
     commands={"slam": Command("brain.slam.commands:app", "Where robots are: evaluate trajectories, compare maps.")},
-    provides={"MotionInterlock": "brain.slam.interlock:motion_interlock"},
+    provides={
+        "MotionInterlock": "brain.slam.interlock:motion_interlock",
+        "RobotPoses": "brain.slam.poses:robot_poses",
+    },
     view=View("Robots' places", "brain.slam:page", section="Operate"),
 )

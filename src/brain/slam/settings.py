@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 _Metres = Annotated[float, Field(ge=-1e6, le=1e6)]
@@ -23,8 +23,25 @@ class ZoneSettings(BaseModel):
     map: str | None = Field(default=None, max_length=100, description="The map that it is on; none: every map")
 
 
+class RobotSettings(BaseModel):
+    """A robot that says where it is on a topic of a link."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+    link: _Name = Field(description="The link, as `[ros2_bridge.links.NAME]` has it")
+    topic: str = Field(min_length=1, max_length=200, pattern="^/", description="The topic, as /amcl_pose")
+    type: Literal[
+        "geometry_msgs/msg/PoseWithCovarianceStamped",
+        "geometry_msgs/msg/PoseStamped",
+        "geometry_msgs/msg/TransformStamped",
+        "nav_msgs/msg/Odometry",
+    ] = Field(default="geometry_msgs/msg/PoseWithCovarianceStamped", description="The type of its messages")
+    map: str | None = Field(default=None, max_length=100, description="The map that its poses are on; none: not said")
+    most_hz: float = Field(default=10.0, ge=0.1, le=1000, description="Most poses a second; the newest is taken")
+
+
 class SlamSettings(BaseModel):
-    """When a robot counts as lost, and what it may do then; the zones."""
+    """When a robot counts as lost, and what it may do then; the zones; where robots say where they are."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,3 +53,17 @@ class SlamSettings(BaseModel):
         default=0.1, ge=0, le=100, description="Most m/s of a robot that is lost or in a keep-out zone"
     )
     zones: dict[_Name, ZoneSettings] = Field(default_factory=dict, description="The zones, by name")
+    robots: dict[Annotated[str, Field(min_length=1, max_length=64)], RobotSettings] = Field(
+        default_factory=dict, description="Robots that say where they are on a topic of a link, by name"
+    )
+
+    @model_validator(mode="after")
+    def _check_topics(self) -> SlamSettings:
+        robots: dict[tuple[str, str], str] = {}
+        for name, one in self.robots.items():
+            other = robots.setdefault((one.link, one.topic), name)
+            if other != name:
+                raise ValueError(
+                    f"robots.{name}.topic: {one.topic} of link {one.link} is that of robot {other}; name its own"
+                )
+        return self

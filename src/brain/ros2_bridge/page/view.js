@@ -48,6 +48,13 @@ export function show(element, api) {
     ["Topic", ({ topic }) => topic],
     ["What became of them", ({ counts }) => Object.entries(counts).map(([what, count]) => `${what} ${format.count(count)}`).join(", ") || "none came"],
   ]);
+  const poses = api.table("Robots' poses", [
+    ["Link", ({ link }) => link],
+    ["Topic", ({ topic }) => topic],
+    ["Robot", ({ robot }) => robot],
+    ["Poses", ({ counts }) => Object.entries(counts).map(([what, count]) => `${what} ${format.count(count)}`).join(", ") || "none came"],
+    ["State", ({ counts, trouble }) => h("span", { class: "chip", "data-level": trouble ? "HIGH" : counts.taken ? "GOOD" : null }, trouble || (counts.taken ? "taken" : "nothing yet"))],
+  ]);
   const graph = api.table("What the peers tell of", [
     ["Link", ({ link }) => link],
     ["Kind", ({ kind }) => kind],
@@ -62,7 +69,7 @@ export function show(element, api) {
     ["Written", ({ at }) => format.age(at)],
   ]);
   const none = h("p", { class: "empty" }, "The settings have no link to robots ([ros2_bridge.links.NAME]).");
-  const panels = [api.panel("Topics", [topics.element]), api.panel("Commands", [commands.element]), api.panel("What the peers tell of", [graph.element]), api.panel("Recordings", [bags.element])];
+  const panels = [api.panel("Topics", [topics.element]), api.panel("Commands", [commands.element]), api.panel("What the peers tell of", [graph.element]), api.panel("Recordings", [bags.element]), api.panel("Robots' poses", [poses.element])];
   for (const one of panels) one.hidden = true;
   element.append(old.element, api.panel("Links", [links.element, none]), ...panels);
   api.watch("/api/ros2/links", async (found, problem) => {
@@ -74,7 +81,9 @@ export function show(element, api) {
     const commanded = found.flatMap((one) => Object.entries(one.commands).map(([topic, counts]) => ({ link: one.link, topic, counts })));
     topics.fill(listened, ({ link, topic }) => `${link} ${topic}`);
     commands.fill(commanded, ({ link, topic }) => `${link} ${topic}`);
-    [panels[0].hidden, panels[1].hidden] = [!listened.length, !commanded.length];
+    const said = found.flatMap((one) => one.poses.map((pose) => ({ link: one.link, ...pose })));
+    poses.fill(said, ({ link, topic }) => `${link} ${topic}`);
+    [panels[0].hidden, panels[1].hidden, panels[4].hidden] = [!listened.length, !commanded.length, !said.length];
     try {
       const known = (await graphs(api, found)).slice(0, MOST);
       graph.fill(known, ({ link, kind, name, type }) => `${link} ${kind} ${name} ${type}`);
