@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from brain.ros2_bridge.settings import Ros2Settings
 from brain.settings import Settings
-from brain.slam.settings import SlamSettings, ZoneSettings
+from brain.slam.settings import RobotSettings, SlamSettings, ZoneSettings
 from browser.looks import check_looks
 from support.ports import free_port
 from support.server import ServeThread
@@ -36,7 +36,10 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         stream=f"sqlite:///{folder}/brain.db",
         port=port,
         consumers=(),
-        slam=SlamSettings(zones={"ramp": ZoneSettings(kind="keepout", polygon=CORNERS, map="hall")}),
+        slam=SlamSettings(
+            zones={"ramp": ZoneSettings(kind="keepout", polygon=CORNERS, map="hall")},
+            robots={"cart": RobotSettings(link="hall", topic="/cart/amcl_pose")},
+        ),
         ros2_bridge=Ros2Settings.model_validate({"links": {"hall": link}, "folder": str(folder / "bags")}),
     )
     server = ServeThread(settings).start()
@@ -76,5 +79,7 @@ def test_links_show_their_topics_commands_and_recordings(tab: Page, client: http
     topics = tab.get_by_role("region", name="Topics").locator("tbody tr")
     expect(topics.filter(has_text="/robot/odom")).to_contain_text("nothing yet")
     expect(tab.get_by_role("region", name="Commands").locator("tbody tr")).to_contain_text("none came")
+    poses = tab.get_by_role("region", name="Robots' poses").locator("tbody tr")
+    expect(poses.filter(has_text="/cart/amcl_pose")).to_contain_text("nothing yet")
     expect(tab.get_by_role("region", name="Recordings").locator("tbody tr")).to_contain_text("2.5 MB")
     check_looks(tab)

@@ -54,7 +54,7 @@ class PoseFeed:
         self.counts: Counter[str] = Counter()
         self.trouble: str = ""
         self._poses = poses
-        self._told: tuple[str, float] = ("", 0.0)
+        self._said: tuple[str, float] = ("", 0.0)
         self._last: Mapping[str, Any] | None = None
         self._newest: PoseReport | None = None
         self._came = asyncio.Event()
@@ -82,9 +82,9 @@ class PoseFeed:
     def tell(self, reason: str) -> None:
         """Say in the state, and once in ten minutes in the log, why there is no pose."""
         self.trouble = reason[:300]
-        told, at = self._told
-        if self.trouble != told or time.monotonic() - at > _AGAIN:
-            self._told = (self.trouble, time.monotonic())
+        before, at = self._said
+        if self.trouble != before or time.monotonic() - at > _AGAIN:
+            self._said = (self.trouble, time.monotonic())
             one = self.topic
             log.warning("no pose is taken", link=one.link, topic=one.topic, robot=one.robot, reason=self.trouble)
 
