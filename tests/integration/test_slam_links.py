@@ -202,7 +202,7 @@ async def test_over_zenoh_another_type_and_what_does_not_fit_are_said_once(tmp_p
                 for _ in range(3):
                     peer.put(key_of(0, "/amcl_pose", ODOMETRY), to_cdr(ODOMETRY, {}))
                 await until(lambda: state().counts == {"refused": 3})
-                words = "the topic has messages of type nav_msgs::msg::dds_::Odometry_, the settings have " + AMCL
+                words = "the topic has messages of type nav_msgs/msg/Odometry, the settings have " + AMCL
                 assert state().trouble == words
                 for _ in range(2):
                     peer.put(key_of(0, "/amcl_pose", AMCL), to_cdr(AMCL, {}))

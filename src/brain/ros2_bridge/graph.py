@@ -70,7 +70,7 @@ def graph_of_tokens(tokens: Iterable[str]) -> Graph:
             nodes.add(node)
         elif kind in (_PUBLISHER, _SUBSCRIPTION) and len(rest) >= 3:
             name, type, *more = rest
-            ends = topics.setdefault((_name(name), _type(type)), ([], []))
+            ends = topics.setdefault((_name(name), type_of(type)), ([], []))
             ends[kind == _SUBSCRIPTION].append(_endpoint(node, more[1] if len(more) > 1 else ""))
         elif kind == _SERVER and rest:
             services.add(_name(rest[0]))
@@ -117,7 +117,8 @@ def _name(mangled: str) -> str:
     return mangled.replace("%", "/")
 
 
-def _type(dds: str) -> str:
+def type_of(dds: str) -> str:
+    """The type as ROS writes it, `nav_msgs/msg/Odometry`, of its name in keys and tokens of rmw_zenoh."""
     return _name(dds).replace("::dds_::", "::").replace("::", "/").removesuffix("_")
 
 

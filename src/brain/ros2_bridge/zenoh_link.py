@@ -16,7 +16,7 @@ from typing import Any
 from brain.errors import BrainError, InvalidInput, Unavailable
 from brain.extras import needs
 from brain.logs import Log
-from brain.ros2_bridge.graph import TOKENS, graph_of_tokens
+from brain.ros2_bridge.graph import TOKENS, graph_of_tokens, type_of
 from brain.ros2_bridge.links import Link, Listener, Received
 from brain.ros2_bridge.messages import from_cdr, to_cdr, type_hash
 from brain.ros2_bridge.settings import LinkSettings
@@ -38,18 +38,16 @@ _LEASE_MILLISECONDS = 800
 
 def key_of(domain: int, topic: str, type: str) -> str:
     """The key of a topic. Raises InvalidInput for a type that is not known."""
-    return f"{domain}/{topic.strip('/')}/{_dds_name(type)}/{type_hash(type)}"
-
-
-def _dds_name(type: str) -> str:
     package, _, name = type.rpartition("/")
-    return f"{package.replace('/', '::')}::dds_::{name}_"
+    dds = f"{package.replace('/', '::')}::dds_::{name}_"
+    return f"{domain}/{topic.strip('/')}/{dds}/{type_hash(type)}"
 
 
 def _check_type(key: str, type: str) -> None:
     """Raises InvalidInput for the key of another type: bytes of one may well be read as another."""
-    _, found, _ = key.rsplit("/", 2)
-    if found != _dds_name(type):
+    _, dds, _ = key.rsplit("/", 2)
+    found = type_of(dds)
+    if found != type:
         raise InvalidInput(f"the topic has messages of type {found}, the settings have {type}")
 
 
