@@ -126,5 +126,6 @@ def test_the_view_waits_for_the_key(tab: Page, watch: Watch, tmp_path: Path, env
         tab.locator("#views").get_by_role("link", name="Policy").press("Enter")
         tab.get_by_label("API key").fill(KEY)
         tab.get_by_role("button", name="Sign in").click()
+        expect(tab.get_by_role("dialog")).to_be_hidden()  # while it is shown, nothing else takes a key
         tab.locator("#views").get_by_role("link", name="Weather").press("Enter")
         expect(tab.locator("#main tbody tr")).to_have_count(1)
