@@ -205,6 +205,17 @@ async def test_a_retired_agent_is_refused_by_name(served: Served) -> None:
         assert (await served.admin("POST", "/api/access/agents", json=wrong)).status_code == 422
 
 
+async def test_keys_are_read_again_after_the_clock_was_set_back() -> None:
+    issuer, clock = TestIssuer(), Clock(time.time())
+    with issuer.serving():
+        issuers = TokenIssuers([IssuerSettings(issuer=issuer.url, audience=(AUDIENCE,))], clock)
+        assert (await issuers.verify(issuer.token("a"))).subject == "a"
+        clock.advance(-86_400.0)
+        issuer.key = OKPKey.generate_key("Ed25519", parameters={"kid": "k2"})
+        issuer.published = [issuer.key]
+        assert (await issuers.verify(issuer.token("a", iat=int(clock())))).subject == "a"
+
+
 async def test_keys_change_while_the_server_runs() -> None:
     issuer, clock = TestIssuer(), Clock(time.time())
     with issuer.serving():
