@@ -227,7 +227,7 @@ async def test_a_log_goes_back_to_no_key_that_it_had(log: Log, tmp_path: Path) -
         name, checkpoint = log.first.name, log_keychain(log.database).open(log.note())
         back = Handover.sign(checkpoint, Signer(name, key), Signer(name, first))
         async with httpx.AsyncClient() as client:
-            with pytest.raises(NotSigned, match="403 hand-over: .* had the log before"):
+            with pytest.raises(NotSigned, match=r"403 hand-over: .* had the log before"):
                 await cosign(client, witness.url, witness.key, back.note, checkpoint.size, lambda old: [])
         log.grow(3)
         assert await have_signed(log.database, log.settings) == 1  # it answers as before

@@ -278,5 +278,12 @@ async def test_the_command_registers_by_issuer(brain: Command, tmp_path: Path) -
     made = brain("agents", "register", "a1", "--issuer", "https://id.example.org", "--subject", "agent-1", "--json")
     assert made.code == 0, made.err
     assert (made.json["issuer"], made.json["subject"]) == ("https://id.example.org", "agent-1")
+    cased = brain(
+        "agents", "register", "b7", "--issuer", DOMAIN, "--subject", "SPIFFE://EXAMPLE.org/Billing/7", "--json"
+    )
+    assert (cased.json["issuer"], cased.json["subject"]) == ("spiffe://example.org", "spiffe://example.org/Billing/7")
+    assert IssuerSettings(issuer=DOMAIN, audience=(AUDIENCE,), jwks="keys.json").issuer == cased.json["issuer"]
+    wrong = brain("agents", "register", "a2", "--issuer", "id.example.org", "--subject", "x")
+    assert (wrong.code, "issuer: 'id.example.org' must be a URL" in wrong.err) == (2, True)
     refused = brain("agents", "register", "a2", "--issuer", "https://id.example.org")
     assert (refused.code, "--issuer and --subject" in refused.err) == (2, True)

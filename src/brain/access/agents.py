@@ -15,6 +15,7 @@ from brain.access.agent_models import Agent, token_id
 from brain.access.events import AGENT_REGISTERED, AGENT_RETIRED, AboutAgent
 from brain.access.http_signatures import key_id
 from brain.access.repository import doer
+from brain.access.spiffe import SPIFFE, lowered
 from brain.access.uses import last_uses
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.store import Document, DocumentChange, Store
@@ -71,6 +72,9 @@ class Agents:
         for field, text in (("issuer", issuer), ("subject", subject)):
             if not _ID(text):
                 raise InvalidInput(f"{field}: takes 1 to 200 visible ASCII letters, as the tokens have them")
+        issuer, subject = lowered(issuer), lowered(subject)
+        if not issuer.startswith(("https://", "http://", SPIFFE)):
+            raise InvalidInput(f"issuer: {issuer!r} must be a URL, or spiffe:// and a trust domain")
         agent = Agent(
             id=checked_agent_id(agent_id),
             keyid=token_id(issuer, subject),

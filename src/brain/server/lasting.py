@@ -40,9 +40,10 @@ async def ended(receive: Receive, over: Callable[[], Awaitable[bool]], websocket
 
     async def look() -> None:
         try:
-            await asyncio.sleep(LOOK_SECONDS)
-            while not await _is_over(over):
+            while True:
                 await asyncio.sleep(LOOK_SECONDS)
+                if await _is_over(over):
+                    return
         except Exception:
             log.exception("a follower is cut off: it cannot be looked whether its sender would be let in")
         finally:
