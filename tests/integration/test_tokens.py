@@ -216,6 +216,17 @@ async def test_keys_are_read_again_after_the_clock_was_set_back() -> None:
         assert (await issuers.verify(issuer.token("a", iat=int(clock())))).subject == "a"
 
 
+async def test_a_server_that_an_issuer_alone_guards_says_in_its_document_what_it_needs() -> None:
+    issuer = TestIssuer()
+    with issuer.serving():
+        known = IssuerSettings(issuer=issuer.url, audience=(AUDIENCE,), default_role=Role.VIEWER)
+        async with running_server(without_consumers(access=AccessSettings(issuers=(known,)))) as (_, client):
+            assert (await client.get("/openapi.json")).status_code == 401
+            document = (await client.get("/openapi.json", headers=bearer(issuer.token("ci")))).json()
+    assert {"401", "403"} <= document["paths"]["/api/events"]["get"]["responses"].keys()
+    assert document["components"]["securitySchemes"]
+
+
 async def test_keys_change_while_the_server_runs() -> None:
     issuer, clock = TestIssuer(), Clock(time.time())
     with issuer.serving():
