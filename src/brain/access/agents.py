@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 COLLECTION = "access.agents"
+KEYS = "access.agent_keys"
+"""Which agent has, or had, the key of this id: two that are registered at the same time cannot both have it."""
 SECRETS = "access.secrets"
 SESSIONS = "agent sessions"
 """The key in `SECRETS` of what signs sessions of agents."""
@@ -87,7 +89,9 @@ class Agents:
 
     def _register(self, agent: Agent, taken: str, by: str | None) -> Agent:
         known = self.list()
-        if any(one.keyid == agent.keyid and (one.id != agent.id or one.public_key) for one in known):
+        owner = self._store.get(KEYS, agent.keyid)
+        owners = {one.id for one in known if one.keyid == agent.keyid} | ({owner.data.decode()} if owner else set())
+        if owners and (agent.public_key or owners != {agent.id}):
             raise Conflict(taken)
         if len(known) >= MAX_AGENTS:
             raise Conflict(f"agents: there are {MAX_AGENTS} already, which is the most")
@@ -95,7 +99,14 @@ class Agents:
         if document is not None and _read(document).retired_at is None:
             raise Conflict(f"agent {agent.id!r} is registered already; retire it first")
         self._make_secret()
-        self._write(agent, 0 if document is None else document.version, EventDraft(AGENT_REGISTERED, _about(agent, by)))
+        own = DocumentChange(KEYS, agent.keyid, agent.id.encode(), owner.version if owner else 0)
+        event = EventDraft(AGENT_REGISTERED, _about(agent, by))
+        try:
+            self._write(agent, document.version if document else 0, event, own)
+        except Conflict as error:
+            raise Conflict(
+                f"agent {agent.id!r}: it, or one with its key, was registered just now; look again"
+            ) from error
         return agent
 
     def retire(self, agent_id: str, by: str | None = None) -> Agent:
@@ -124,9 +135,9 @@ class Agents:
             except Conflict:
                 return  # another process has made it just now
 
-    def _write(self, agent: Agent, expected: int, draft: EventDraft[AboutAgent]) -> None:
+    def _write(self, agent: Agent, expected: int, draft: EventDraft[AboutAgent], *more: DocumentChange) -> None:
         change = DocumentChange(COLLECTION, agent.id, msgspec.json.encode(agent), expected)
-        write_announced(self._store, self._stream, [change], [draft])
+        write_announced(self._store, self._stream, [change, *more], [draft])
 
 
 def checked_agent_id(agent_id: str) -> str:
