@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from base64 import b64decode
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from brain.access.agent_models import Agent, token_id
+from brain.access.agent_models import IS_ID, Agent, checked_agent_id, token_id
 from brain.access.events import AGENT_REGISTERED, AGENT_RETIRED, AboutAgent
 from brain.access.http_signatures import key_id
 from brain.access.repository import doer
@@ -32,7 +31,6 @@ SECRETS = "access.secrets"
 SESSIONS = "agent sessions"
 """The key in `SECRETS` of what signs sessions of agents."""
 MAX_AGENTS = 10_000
-_ID = re.compile(r"[!-~]{1,200}").fullmatch
 
 
 class Agents:
@@ -72,7 +70,7 @@ class Agents:
         Raises as `register`.
         """
         for field, text in (("issuer", issuer), ("subject", subject)):
-            if not _ID(text):
+            if not IS_ID(text):
                 raise InvalidInput(f"{field}: takes 1 to 200 visible ASCII letters, as the tokens have them")
         issuer, subject = lowered(issuer), lowered(subject)
         if not issuer.startswith(("https://", "http://", SPIFFE)):
@@ -138,13 +136,6 @@ class Agents:
     def _write(self, agent: Agent, expected: int, draft: EventDraft[AboutAgent], *more: DocumentChange) -> None:
         change = DocumentChange(COLLECTION, agent.id, msgspec.json.encode(agent), expected)
         write_announced(self._store, self._stream, [change, *more], [draft])
-
-
-def checked_agent_id(agent_id: str) -> str:
-    """The id. Raises InvalidInput for one that no agent is registered by."""
-    if not _ID(agent_id):
-        raise InvalidInput("agent_id: takes 1 to 200 visible ASCII letters, such as billing-7 or a SPIFFE URI")
-    return agent_id
 
 
 def read_agents(documents: Sequence[Document]) -> list[Agent]:
