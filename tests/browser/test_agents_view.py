@@ -16,6 +16,9 @@ NAME = "<b>agent-7</b>"
 
 
 def test_each_agent_with_its_identity_denials_threats_and_containment(tab: Page, site: Site) -> None:
+    site.threat(NAME, "HIGH")
+    for number in range(200):  # the newer ones of others hide none
+        site.threat(f"192.0.2.{number}", "LOW")
     open_page(tab, site, "#/access")
     panel = tab.get_by_role("region", name="Agents in the last 24 hours")
     expect(panel).to_contain_text("none is registered")
@@ -30,7 +33,6 @@ def test_each_agent_with_its_identity_denials_threats_and_containment(tab: Page,
     for action in ("read", "delete", "delete"):
         site.ask(NAME, action)
     site.ask("billing-7", "read")
-    site.threat(NAME, "HIGH")
     site.post("/policy/containments", {"agent_id": "agent-9", "ttl": 600, "reason": "asks too much", "by": "ann"})
 
     rogue = panel.locator("tbody tr", has_text=NAME)  # the view follows

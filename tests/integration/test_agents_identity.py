@@ -182,6 +182,9 @@ async def test_a_delegate_asks_in_the_place_of_another(served: Served) -> None:
     for bad in (new_link(key, "b2", ["a1"], served.now() + 60), link[:-4] + "AAAA", "x"):
         refused = await ask(bad)
         assert (refused.status_code, "delegation: link 1" in refused.json()["detail"]) == (401, True), refused.text
+    first = [*served.ours(BODY, key=key).items(), ("Brain-Delegation", link)]
+    twice = await served.client.post(EVALUATE, content=BODY, headers=[*first, ("Brain-Delegation", link)])
+    assert (twice.status_code, "delegation: link 2" in twice.json()["detail"]) == (401, True), twice.text
     headers = {"Authorization": f"Bearer {ADMIN}", "Brain-Delegation": link}
     assert (await served.client.post(EVALUATE, content=BODY, headers=headers)).status_code == 401
     assert (await served.admin("DELETE", "/api/access/agents/b2")).status_code == 200

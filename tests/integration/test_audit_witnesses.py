@@ -217,6 +217,22 @@ async def test_a_key_that_was_given_up_names_no_other_heir(log: Log, tmp_path: P
     assert proofs.check(genuine, log.first, quorum).keys == 2
 
 
+async def test_a_log_goes_back_to_no_key_that_it_had(log: Log, tmp_path: Path) -> None:
+    first = load_keys(log.key_file).keys[0]
+    async with running_witnesses(tmp_path, log.first, 1) as (witness,):
+        log.use([witness], 1)
+        second = await log.rotate()
+        key = load_keys(log.key_file).find(second.key)
+        assert key is not None
+        name, checkpoint = log.first.name, log_keychain(log.database).open(log.note())
+        back = Handover.sign(checkpoint, Signer(name, key), Signer(name, first))
+        async with httpx.AsyncClient() as client:
+            with pytest.raises(NotSigned, match=r"403 hand-over: .* had the log before"):
+                await cosign(client, witness.url, witness.key, back.note, checkpoint.size, lambda old: [])
+        log.grow(3)
+        assert await have_signed(log.database, log.settings) == 1  # it answers as before
+
+
 async def test_altered_proofs_of_rotated_logs_are_refused(log: Log, tmp_path: Path) -> None:
     async with running_witnesses(tmp_path, log.first, 2) as witnesses:
         log.use(witnesses, 2)

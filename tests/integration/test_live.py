@@ -303,6 +303,17 @@ async def test_who_is_not_let_in_any_more_is_cut_off(tmp_path: Path, monkeypatch
         assert found["data"]["payload"]["reason"] == "the key gone is revoked"
 
 
+async def test_with_the_first_key_nobody_follows_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("brain.server.lasting.LOOK_SECONDS", 0.05)
+    settings = without_consumers(f"sqlite:///{tmp_path / 'brain.db'}")
+    async with running_server(settings) as (_, client), client.stream("GET", "/api/events/live") as open_to_all:
+        assert open_to_all.status_code == 200
+        Keys(open_store(settings.stream), None).new("first", "admin")
+        async with asyncio.timeout(60):
+            assert "retry: 1000" in [line async for line in open_to_all.aiter_lines()]  # ends
+        assert (await client.get("/api/events/live")).status_code == 401
+
+
 @pytest.mark.parametrize(("trusted", "address"), [((), "127.0.0.1"), (("127.0.0.0/8",), "192.0.2.7")])
 async def test_forwarded_addresses_count_from_trusted_proxies_alone(trusted: tuple[str, ...], address: str) -> None:
     async with running_server(without_consumers(trusted_proxies=trusted)) as (_, client):

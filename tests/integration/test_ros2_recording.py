@@ -25,7 +25,7 @@ from brain.ros2_bridge.commands import app
 from brain.ros2_bridge.links import Received
 from brain.ros2_bridge.messages import to_cdr
 from brain.ros2_bridge.playing import play_bag, record_link
-from brain.ros2_bridge.recording import BagRecorder
+from brain.ros2_bridge.recording import BagRecorder, LinkRecorder
 from brain.ros2_bridge.service import Ros2Service
 from brain.ros2_bridge.settings import LinkSettings, Ros2Settings
 from brain.ros2_bridge.zenoh_link import key_of
@@ -190,6 +190,22 @@ async def test_a_disk_that_cannot_be_written_keeps_nobody_from_driving(tmp_path:
     for _ in range(3):
         bridge.received(Received("/said", 10, {"data": "one"}))
     assert bridge.totals["/said"].count == 3
+
+
+def test_a_clock_that_is_set_back_stops_no_recording(tmp_path: Path) -> None:
+    clock, blocked = Clock(), tmp_path / "bags"
+    blocked.write_text("a file where the folder should be")
+    recorder = LinkRecorder(blocked, "hall", 60.0, clock)
+    recorder.add(Received("/said", 10, {"data": "one"}), STRING)
+    assert recorder.end() is None
+    blocked.unlink()
+    clock.advance(-86_400.0)
+    recorder.add(Received("/said", 10, {"data": "two"}), STRING)
+    assert recorder.look() is None
+    clock.advance(-86_400.0)
+    bag = recorder.look()  # longer than it should be, as far as the clock says
+    assert bag is not None
+    assert bag.close().messages == 1
 
 
 def rate(topic: str) -> Any:

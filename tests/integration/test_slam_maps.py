@@ -210,3 +210,8 @@ def test_the_command_line_publishes_approves_and_lists(tmp_path: Path) -> None:
     assert "not approved" in say("list")
     assert "approved by ben" in say("approve", "hall", "--by", "ben")
     assert "4 x 3 cells of 0.05 m" in say("list")
+    for name in ("hall\n", "a/b", "é", "-hall", "a" * 101):
+        refused = CliRunner().invoke(
+            app, ["map", "publish", str(tmp_path / "hall.yaml"), "--by", "ann", f"--map={name}", *where]
+        )
+        assert "--map" in str(refused.exception), name

@@ -205,6 +205,28 @@ async def test_a_retired_agent_is_refused_by_name(served: Served) -> None:
         assert (await served.admin("POST", "/api/access/agents", json=wrong)).status_code == 422
 
 
+async def test_keys_are_read_again_after_the_clock_was_set_back() -> None:
+    issuer, clock = TestIssuer(), Clock(time.time())
+    with issuer.serving():
+        issuers = TokenIssuers([IssuerSettings(issuer=issuer.url, audience=(AUDIENCE,))], clock)
+        assert (await issuers.verify(issuer.token("a"))).subject == "a"
+        clock.advance(-86_400.0)
+        issuer.key = OKPKey.generate_key("Ed25519", parameters={"kid": "k2"})
+        issuer.published = [issuer.key]
+        assert (await issuers.verify(issuer.token("a", iat=int(clock())))).subject == "a"
+
+
+async def test_a_server_that_an_issuer_alone_guards_says_in_its_document_what_it_needs() -> None:
+    issuer = TestIssuer()
+    with issuer.serving():
+        known = IssuerSettings(issuer=issuer.url, audience=(AUDIENCE,), default_role=Role.VIEWER)
+        async with running_server(without_consumers(access=AccessSettings(issuers=(known,)))) as (_, client):
+            assert (await client.get("/openapi.json")).status_code == 401
+            document = (await client.get("/openapi.json", headers=bearer(issuer.token("ci")))).json()
+    assert {"401", "403"} <= document["paths"]["/api/events"]["get"]["responses"].keys()
+    assert document["components"]["securitySchemes"]
+
+
 async def test_keys_change_while_the_server_runs() -> None:
     issuer, clock = TestIssuer(), Clock(time.time())
     with issuer.serving():
@@ -267,5 +289,12 @@ async def test_the_command_registers_by_issuer(brain: Command, tmp_path: Path) -
     made = brain("agents", "register", "a1", "--issuer", "https://id.example.org", "--subject", "agent-1", "--json")
     assert made.code == 0, made.err
     assert (made.json["issuer"], made.json["subject"]) == ("https://id.example.org", "agent-1")
+    cased = brain(
+        "agents", "register", "b7", "--issuer", DOMAIN, "--subject", "SPIFFE://EXAMPLE.org/Billing/7", "--json"
+    )
+    assert (cased.json["issuer"], cased.json["subject"]) == ("spiffe://example.org", "spiffe://example.org/Billing/7")
+    assert IssuerSettings(issuer=DOMAIN, audience=(AUDIENCE,), jwks="keys.json").issuer == cased.json["issuer"]
+    wrong = brain("agents", "register", "a2", "--issuer", "id.example.org", "--subject", "x")
+    assert (wrong.code, "issuer: 'id.example.org' must be a URL" in wrong.err) == (2, True)
     refused = brain("agents", "register", "a2", "--issuer", "https://id.example.org")
     assert (refused.code, "--issuer and --subject" in refused.err) == (2, True)

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from brain import Event, Principal, acting
 from brain.access.agent_models import Agent
 from brain.access.agents import loaded
-from brain.access.delegation import LINKS, Delegated, DelegationFault, new_link, read_chain
+from brain.access.delegation import LINKS, Delegated, DelegationFault, check_link, new_link, read_chain
 from brain.access.http_signatures import key_id
+from brain.errors import InvalidInput
 from brain.kit.agent_scope import identity_of
 from brain.kit.doer import doer
 
@@ -86,6 +87,25 @@ def test_links_that_do_not_fit_the_one_before() -> None:
         with pytest.raises(DelegationFault, match=f"link 2 .*{why}"):
             read([first, second], "c")
     assert first != new_link(KEYS["a"], "b", ["a"], NOW + 100)  # each has a nonce
+
+
+@pytest.mark.parametrize(
+    ("to", "agents", "until", "parent", "why"),
+    [
+        ("a b", ["a"], NOW, None, "agent_id: takes"),
+        ("b", ["a", ""], NOW, None, "agent_id: takes"),
+        ("b", [f"a{number}" for number in range(21)], NOW, None, "for: takes 20"),
+        ("c", ["b"], NOW, chain_of("ab")[0], "for: the link before it is for a alone"),
+        ("c", ["a"], NOW + 101, chain_of("ab")[0], f"minutes: the link before it counts until {NOW + 100}"),
+        ("c", ["a"], NOW, "a link", "is none"),
+    ],
+)
+def test_what_no_server_would_take_is_said_before_it_is_signed(
+    to: str, agents: list[str], until: int, parent: str | None, why: str
+) -> None:
+    with pytest.raises(InvalidInput, match=why):
+        check_link(to, agents, until, parent)
+    check_link("c", ["a"], NOW + 100, chain_of("ab")[0])
 
 
 def test_altered_links_and_retired_agents() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import islice, repeat
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -131,6 +133,24 @@ def test_the_hits_are_those_of_an_engine_that_is_fed(
     assert tried.dropped == dropped
     assert {hit.detection for hit in hits.values()} == {one.about.key for one in found.detections if one.about.reports}
     assert tried.events == 902
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="blocked signals are read from /proc")
+def test_processes_leave_an_interruption_to_the_one_that_started_them(recorded: MemoryBackend) -> None:
+    page = [entry.data for entry in recorded.read("", 10)]
+    others = multiprocessing.active_children()
+    matched = match_pages(repeat(page), loaded(RULES), (0.0, 1e10), 1)
+    next(matched)
+    [process] = [one for one in multiprocessing.active_children() if one not in others]
+    assert (_blocks_interrupts("self"), _blocks_interrupts(process.pid)) == (False, True)
+    matched.close()  # type: ignore[attr-defined]
+
+
+def _blocks_interrupts(pid: object) -> bool:
+    """Whether SIGINT is blocked in the main thread of the process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = next(line for line in status.splitlines() if line.startswith("SigBlk:")).split()[1]
+    return bool(int(mask, 16) & 1 << signal.SIGINT - 1)
 
 
 def test_a_process_that_is_killed_is_said(recorded: MemoryBackend) -> None:

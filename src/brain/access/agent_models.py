@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 
 import msgspec
 
 from brain.access.models import Role
 from brain.charter import Principal
+from brain.errors import InvalidInput
 
 SIGNATURE = "signature"
 """How a principal is proven by a signature of an agent's key; sessions are given for it alone."""
 HANDSHAKE = "/api/agents/session"
 """Where a signed request is given a session."""
+
+
+IS_ID = re.compile(r"[!-~]{1,200}").fullmatch
+"""Whether a text may be the id of an agent, an issuer or a subject."""
 
 
 def token_id(issuer: str, subject: str) -> str:
@@ -52,3 +58,10 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
             proves=self.id,
             keyid=self.keyid,
         )
+
+
+def checked_agent_id(agent_id: str) -> str:
+    """The id. Raises InvalidInput for one that no agent is registered by."""
+    if not IS_ID(agent_id):
+        raise InvalidInput("agent_id: takes 1 to 200 visible ASCII letters, such as billing-7 or a SPIFFE URI")
+    return agent_id

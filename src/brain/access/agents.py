@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from base64 import b64decode
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from brain.access.agent_models import Agent, token_id
+from brain.access.agent_models import IS_ID, Agent, checked_agent_id, token_id
 from brain.access.events import AGENT_REGISTERED, AGENT_RETIRED, AboutAgent
 from brain.access.http_signatures import key_id
 from brain.access.repository import doer
+from brain.access.spiffe import SPIFFE, lowered
 from brain.access.uses import last_uses
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.store import Document, DocumentChange, Store
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 COLLECTION = "access.agents"
+KEYS = "access.agent_keys"
+"""Which agent has, or had, the key of this id: two that are registered at the same time cannot both have it."""
 SECRETS = "access.secrets"
 SESSIONS = "agent sessions"
 """The key in `SECRETS` of what signs sessions of agents."""
 MAX_AGENTS = 10_000
-_ID = re.compile(r"[!-~]{1,200}").fullmatch
 
 
 class Agents:
@@ -69,8 +70,11 @@ class Agents:
         Raises as `register`.
         """
         for field, text in (("issuer", issuer), ("subject", subject)):
-            if not _ID(text):
+            if not IS_ID(text):
                 raise InvalidInput(f"{field}: takes 1 to 200 visible ASCII letters, as the tokens have them")
+        issuer, subject = lowered(issuer), lowered(subject)
+        if not issuer.startswith(("https://", "http://", SPIFFE)):
+            raise InvalidInput(f"issuer: {issuer!r} must be a URL, or spiffe:// and a trust domain")
         agent = Agent(
             id=checked_agent_id(agent_id),
             keyid=token_id(issuer, subject),
@@ -83,7 +87,9 @@ class Agents:
 
     def _register(self, agent: Agent, taken: str, by: str | None) -> Agent:
         known = self.list()
-        if any(one.keyid == agent.keyid and (one.id != agent.id or one.public_key) for one in known):
+        owner = self._store.get(KEYS, agent.keyid)
+        owners = {one.id for one in known if one.keyid == agent.keyid} | ({owner.data.decode()} if owner else set())
+        if owners and (agent.public_key or owners != {agent.id}):
             raise Conflict(taken)
         if len(known) >= MAX_AGENTS:
             raise Conflict(f"agents: there are {MAX_AGENTS} already, which is the most")
@@ -91,7 +97,14 @@ class Agents:
         if document is not None and _read(document).retired_at is None:
             raise Conflict(f"agent {agent.id!r} is registered already; retire it first")
         self._make_secret()
-        self._write(agent, 0 if document is None else document.version, EventDraft(AGENT_REGISTERED, _about(agent, by)))
+        own = DocumentChange(KEYS, agent.keyid, agent.id.encode(), owner.version if owner else 0)
+        event = EventDraft(AGENT_REGISTERED, _about(agent, by))
+        try:
+            self._write(agent, document.version if document else 0, event, own)
+        except Conflict as error:
+            raise Conflict(
+                f"agent {agent.id!r}: it, or one with its key, was registered just now; look again"
+            ) from error
         return agent
 
     def retire(self, agent_id: str, by: str | None = None) -> Agent:
@@ -120,16 +133,9 @@ class Agents:
             except Conflict:
                 return  # another process has made it just now
 
-    def _write(self, agent: Agent, expected: int, draft: EventDraft[AboutAgent]) -> None:
+    def _write(self, agent: Agent, expected: int, draft: EventDraft[AboutAgent], *more: DocumentChange) -> None:
         change = DocumentChange(COLLECTION, agent.id, msgspec.json.encode(agent), expected)
-        write_announced(self._store, self._stream, [change], [draft])
-
-
-def checked_agent_id(agent_id: str) -> str:
-    """The id. Raises InvalidInput for one that no agent is registered by."""
-    if not _ID(agent_id):
-        raise InvalidInput("agent_id: takes 1 to 200 visible ASCII letters, such as billing-7 or a SPIFFE URI")
-    return agent_id
+        write_announced(self._store, self._stream, [change, *more], [draft])
 
 
 def read_agents(documents: Sequence[Document]) -> list[Agent]:

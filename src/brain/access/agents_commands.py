@@ -37,7 +37,8 @@ def register(
     stream: StreamOption = None,
 ) -> None:
     """Register an agent: --public-key takes a key that it has, --out makes one; or by --issuer and --subject."""
-    from brain.access.agents import checked_agent_id, read_public_key
+    from brain.access.agent_models import checked_agent_id
+    from brain.access.agents import read_public_key
     from brain.access.private_keys import make_private_key
     from brain.errors import InvalidInput
     from brain.kit.documents import read_text
@@ -110,7 +111,7 @@ def delegate(
     """Print what lets another agent ask for decisions in this one's place: the header Brain-Delegation to send."""
     import time
 
-    from brain.access.delegation import LINKS, new_link
+    from brain.access.delegation import LINKS, check_link, new_link
     from brain.access.private_keys import read_private_key
     from brain.errors import InvalidInput
 
@@ -118,6 +119,7 @@ def delegate(
     if len(links) >= LINKS:
         raise InvalidInput(f"parent: has {len(links)} links already, and {LINKS} are the most")
     until = int(time.time() + minutes * 60)
+    check_link(to, agent, until, links[-1] if links else None)
     link = new_link(read_private_key(key), to, agent, until, links[-1] if links else None)
     typer.echo(", ".join([*links, link]))
 

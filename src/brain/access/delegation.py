@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from cryptography.exceptions import InvalidSignature
 
-from brain.access.agent_models import Agent
+from brain.access.agent_models import Agent, checked_agent_id
 from brain.access.http_signatures import key_id
 from brain.errors import InvalidInput
 
@@ -67,6 +67,22 @@ class Delegated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _decoder = msgspec.json.Decoder(Link)
+
+
+def check_link(to: str, agents: Sequence[str], until: int, parent: str | None = None) -> None:
+    """Raises InvalidInput for a link that no server would take, naming the field of `brain agents delegate`."""
+    checked_agent_id(to)
+    for agent in agents:
+        checked_agent_id(agent)
+    if len(agents) > AGENTS:
+        raise InvalidInput(f"for: takes {AGENTS} agents at most, not {len(agents)}")
+    if parent is None:
+        return
+    _, _, given = _read(parent)
+    if not set(agents) <= set(given.agents):
+        raise InvalidInput(f"for: the link before it is for {', '.join(given.agents)[:200]} alone")
+    if until > given.until:
+        raise InvalidInput(f"minutes: the link before it counts until {given.until} (Unix seconds); take fewer")
 
 
 def new_link(key: Ed25519PrivateKey, to: str, agents: Sequence[str], until: int, parent: str | None = None) -> str:
@@ -123,12 +139,7 @@ def read_chain(
 def _verified(
     text: str, find: Callable[[str], Agent | None], key_of: Callable[[Agent], Ed25519PublicKey], number: int
 ) -> tuple[Link, Agent]:
-    data, _, signature = text.partition(".")
-    try:
-        raw, signed = _decoded(data), _decoded(signature)
-        link = _decoder.decode(raw)
-    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
-        raise _fault(number, "is none") from error
+    raw, signed, link = _read(text, number)
     agent = find(link.keyid)
     if agent is None or not agent.public_key:
         raise _fault(number, "is signed by a key that no agent has")
@@ -141,6 +152,16 @@ def _verified(
     if not 0 < len(link.agents) <= AGENTS:
         raise _fault(number, f"must name 1 to {AGENTS} agents")
     return link, agent
+
+
+def _read(text: str, number: int = 1) -> tuple[bytes, bytes, Link]:
+    """What is signed, the signature and the link, believed by nobody yet."""
+    data, _, signature = text.partition(".")
+    try:
+        raw = _decoded(data)
+        return raw, _decoded(signature), _decoder.decode(raw)
+    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+        raise _fault(number, "is none") from error
 
 
 def _fault(number: int, what: str) -> DelegationFault:

@@ -51,7 +51,7 @@ class Published(Generic[T]):
         async with self._reading:
             if self._read_at > asked:
                 return True
-            if self._known is not None and self._clock() - self._read_at < AGAIN_SECONDS:
+            if self._known is not None and abs(self._clock() - self._read_at) < AGAIN_SECONDS:
                 return False
             try:
                 self._known = await self._read()

@@ -7,13 +7,12 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from brain.access.models import Role
+from brain.access.spiffe import SPIFFE, lowered
 from brain.connectors.urls import sends_in_the_clear
 from brain.secret import Secret
 
 Algorithm = Literal["RS256", "PS256", "ES256", "ES384", "Ed25519"]
 ALGORITHMS: tuple[Algorithm, ...] = ("RS256", "PS256", "ES256", "ES384", "Ed25519")
-SPIFFE = "spiffe://"
-"""How the names of SPIFFE begin."""
 
 
 def _rate(default: float, description: str) -> Any:
@@ -67,10 +66,15 @@ class IssuerSettings(BaseModel):
     )
     once: bool = Field(default=False, description="Whether each token, by its jti, counts for one request alone")
 
+    @field_validator("issuer")
+    @classmethod
+    def _is_compared(cls, issuer: str) -> str:
+        return lowered(issuer)
+
     @property
     def trust_domain(self) -> str | None:
         """The trust domain of a SPIFFE issuer, in lower case; None for another."""
-        return self.issuer[9:].lower() if self.issuer.startswith(SPIFFE) else None
+        return self.issuer[len(SPIFFE) :] if self.issuer.startswith(SPIFFE) else None
 
     @model_validator(mode="after")
     def _is_whole(self) -> IssuerSettings:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from brain.access.published_keys import IssuerFault, Published, discovered, fetch_json, key_set
-from brain.access.settings import SPIFFE, IssuerSettings
+from brain.access.settings import IssuerSettings
+from brain.access.spiffe import lowered
 from brain.errors import Unavailable
 from brain.extras import needs
 
@@ -76,7 +77,7 @@ class TokenIssuers:
         """Whose token it says that it is; only that one's keys are tried."""
         issuer, subject = claims.get("iss"), claims.get("sub")
         found = self._issuers.get(issuer) if isinstance(issuer, str) else None
-        if found is None and isinstance(subject, str) and (match := _SPIFFE_ID(_lowered(subject))) is not None:
+        if found is None and isinstance(subject, str) and (match := _SPIFFE_ID(lowered(subject))) is not None:
             found = self._domains.get(match[1])
         if found is None:
             raise TokenFault("the token is of no issuer that this server knows")
@@ -145,7 +146,7 @@ class _Issuer:
         raise BadSignatureError
 
     def _spiffe_id(self, subject: str) -> str:
-        match = _SPIFFE_ID(_lowered(subject))
+        match = _SPIFFE_ID(lowered(subject))
         if match is None or match[1] != self._settings.trust_domain:
             raise TokenFault(f"the token's sub {subject[:80]!r} is no SPIFFE id of {self._settings.issuer}")
         if any(part in (".", "..") for part in match[2].split("/")):
@@ -184,11 +185,3 @@ def _read(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
             raise TokenFault("the token is no JWT")
         found.append(value)
     return found[0], found[1]
-
-
-def _lowered(subject: str) -> str:
-    """A SPIFFE id with its scheme and trust domain in lower case, as they are compared; any other text as it is."""
-    if not subject.lower().startswith(SPIFFE):
-        return subject
-    domain, slash, path = subject[len(SPIFFE) :].partition("/")
-    return f"{SPIFFE}{domain.lower()}{slash}{path}"

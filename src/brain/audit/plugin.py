@@ -11,7 +11,9 @@ PLUGIN = Plugin(
     open="brain.audit.tasks:open_component",
     files="brain.audit.open:state_files",
     commands={
-        "audit": Command("brain.audit.commands:app", "The audit log: verify, prove, search, export, hold and prune."),
+        "audit": Command(
+            "brain.audit.commands:app", "The audit log: verify, prove, search, export, hold, prune, rotate keys."
+        ),
     },
     provides={
         "AuditEvents": "brain.audit.repository:AuditEventReader",

@@ -71,6 +71,7 @@ class WitnessService:
         with self._store.changing() as db:
             lines = _lines_of_keys(self._logs[origin], heirs_in(db, origin))
             line, key = _signer(note, lines)
+            _check_heir(note, heirs_in(db, origin))
             if old > checkpoint.size:
                 raise NotWitnessed(HTTPStatus.BAD_REQUEST, f"old: is {old}, the checkpoint has {checkpoint.size}")
             last = last_in(db, origin)
@@ -126,6 +127,16 @@ def _follow(db: sqlite3.Connection, note: bytes, line: list[Verifier], key: Veri
     elif handover is None and line.index(key) > 0:
         for old, new in itertools.pairwise(line[: line.index(key) + 1]):
             put_heir_in(db, key.name, str(old), str(new), settled=True)
+
+
+def _check_heir(note: bytes, heirs: Mapping[str, tuple[str, bool]]) -> None:
+    """Refuse a hand-over back to a key that led to its signer: who follows the heirs would go round in a circle."""
+    handover = _handover(note)
+    key = None if handover is None else str(handover.new)
+    while handover is not None and key is not None:
+        if key == str(handover.old):
+            raise NotWitnessed(HTTPStatus.FORBIDDEN, f"hand-over: {handover.new} had the log before; make a new key")
+        key = heirs[key][0] if key in heirs else None
 
 
 def _parse(body: bytes) -> tuple[int, list[bytes], bytes]:

@@ -7,8 +7,11 @@ neither waits for the other to read. One whose backtest ends, or is killed, find
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
@@ -38,7 +41,8 @@ def match_pages(
         for _ in range(processes):
             ours, theirs = context.Pipe()
             worker = context.Process(target=_work, args=(theirs, loaded, span), daemon=True)
-            worker.start()
+            with _interrupted_alone():
+                worker.start()
             theirs.close()
             workers.append((worker, ours))
         idle = deque(pipe for _, pipe in workers)
@@ -65,6 +69,20 @@ def match_pages(
             worker.join(ENDS)
             if worker.is_alive():
                 worker.kill()
+
+
+@contextmanager
+def _interrupted_alone() -> Iterator[None]:
+    """Ctrl-C goes to all processes of a terminal: those that start within leave it to this one, whose end ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # else it starts within, and lets signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(pipe: Connection, loaded: Loaded, span: tuple[float, float]) -> None:

@@ -191,6 +191,8 @@ class Bridge:
                 self._announce(TOPIC_SILENT, payload | {"expected_hz": total.hz, "last_at": total.last_at})
                 words = f"topic {topic} of link {self.name} has been silent for {silent_for:.1f} s"
                 self._spawn(self._report_health(words, payload, f"silent {self.name}{topic} {now}"))
+        if now < self._window_at:  # the clock was set back
+            self._window_at = now
         if now - self._window_at >= window:
             self._summarise(now)
 

@@ -119,13 +119,13 @@ class LinkRecorder:
         self._clock = clock
         self._bag: BagRecorder | None = None
         self._began_at = float("-inf")
-        self._not_before = float("-inf")
+        self._gave_up_at = float("-inf")
 
     def add(self, message: Received, type: str) -> None:
         """Write a message; one that cannot be written is left out, and another bag is begun a minute later."""
         now = self._clock()
         try:
-            if self._bag is None and now >= self._not_before:
+            if self._bag is None and abs(now - self._gave_up_at) >= _AGAIN:
                 self._bag, self._began_at = self._begun(now), now
             if self._bag is not None:
                 self._bag.add(message, type, now)
@@ -142,7 +142,7 @@ class LinkRecorder:
         except OSError as error:
             self._gave_up(error, self._clock())
             return None
-        if self._clock() - self._began_at < self._seconds:
+        if abs(self._clock() - self._began_at) < self._seconds:
             return None
         self._bag = None
         return bag
@@ -160,7 +160,7 @@ class LinkRecorder:
 
     def _gave_up(self, error: Exception, now: float) -> None:
         log.error("a link is not recorded: its bag cannot be written", link=self._link, error=str(error))
-        self._bag, self._not_before = None, now + _AGAIN
+        self._bag, self._gave_up_at = None, now
 
 
 def closed(bag: BagRecorder) -> tuple[Recording, str]:

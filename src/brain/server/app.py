@@ -64,7 +64,8 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     if tokens.is_on:
         require_extras("tokens of other issuers", "connectors", "oidc")
     roles = Roles(access.rules)
-    if known.guarded or people.is_on or tokens.is_on:
+    is_guarded = known.guarded or people.is_on or tokens.is_on
+    if is_guarded:
         roles.check()
     live = Live(stream, settings.live_limit, access.followers)
     keys = RequestKeys(store)
@@ -76,7 +77,7 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
         tasks["people"] = people.sweep
     components = Components(stream, store, settings, tasks)
 
-    api = Api(with_key=known.guarded or people.is_on)
+    api = Api(with_key=is_guarded)
     endpoints = health.endpoints(stream, store, components, lambda: live.clients)
 
     @asynccontextmanager

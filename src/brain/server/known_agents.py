@@ -105,7 +105,7 @@ class KnownAgents:
 
     def refresh(self) -> None:
         """Read the agents again if they have changed. Blocks. Raises Unavailable."""
-        if self.clock() - self._forgot_at >= FORGET_SECONDS:
+        if abs(self.clock() - self._forgot_at) >= FORGET_SECONDS:
             forget(self._store, self.clock())
             self._forgot_at = self.clock()
         if self._store.mark(COLLECTION) == self._mark:

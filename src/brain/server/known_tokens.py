@@ -31,7 +31,7 @@ _KEPT = 10_000
 
 class _Kept(NamedTuple):
     verified: Verified
-    until: float
+    at: float
 
 
 class KnownTokens:
@@ -82,12 +82,12 @@ class KnownTokens:
     async def _verified(self, token: str) -> Verified:
         digest, now = sha256(token.encode()).digest(), self._clock()
         kept = self._kept.get(digest)
-        if kept is not None and now < kept.until:
+        if kept is not None and abs(now - kept.at) < KEPT_SECONDS and now < kept.verified.end:
             return kept.verified
         verified = await self._issuers.verify(token)
         if len(self._kept) >= _KEPT:
             self._kept.clear()
-        self._kept[digest] = _Kept(verified, min(verified.end, now + KEPT_SECONDS))
+        self._kept[digest] = _Kept(verified, now)
         return verified
 
     def _known(self, verified: Verified, agent: Agent | None, address: str | None) -> tuple[Principal, str | None]:

@@ -9,6 +9,11 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope
 
+from brain.errors import Unavailable
+from brain.logs import Log
+
+log: Log = Log("brain.server.lasting")
+
 LIVE = "/api/events/live"
 LOOK_SECONDS = 1.0
 """How often it is looked whether the sender would be let in."""
@@ -19,16 +24,30 @@ def lasts(scope: Scope) -> bool:
     return bool(scope["type"] == "websocket" or scope["path"] == LIVE)
 
 
+async def _is_over(over: Callable[[], Awaitable[bool]]) -> bool:
+    """While the store is away, what was known last goes on, as for keys and agents."""
+    try:
+        return await over()
+    except Unavailable as error:
+        log.warning("it cannot be looked whether a follower would be let in; it goes on", error=str(error))
+        return False
+
+
 @asynccontextmanager
 async def ended(receive: Receive, over: Callable[[], Awaitable[bool]], websocket: bool) -> AsyncIterator[Receive]:
     """Gives `receive` for the block: it says that the client is gone once `over` says that its time is."""
     done = asyncio.Event()
 
     async def look() -> None:
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            if await over():
-                return done.set()
+        try:
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                if await _is_over(over):
+                    return
+        except Exception:
+            log.exception("a follower is cut off: it cannot be looked whether its sender would be let in")
+        finally:
+            done.set()
 
     looking = asyncio.create_task(look())
 

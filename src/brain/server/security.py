@@ -117,7 +117,7 @@ class AccessControl:
         assert isinstance(found, Principal)
         if found.agents is not None:
             send = self._gate.watched(found, scope, send)
-        if lasts(scope) and self._gate.senders.guarded:
+        if lasts(scope):
             over = partial(self._gate.over, found, scope)
             async with ended(receive, over, scope["type"] == "websocket") as receive:
                 await self._pass_on(found, scope, receive, send)

@@ -51,8 +51,10 @@ class Senders:
             found, fault = await self._bearer(headers, address)
             who = self._agents.bounded(found)
             fault = fault if proof is None else proof.fault
-        links = headers.get(DELEGATION)
-        return (who, fault) if links is None or fault is not None else self._agents.delegated(who, links)
+        links = headers.getlist(DELEGATION)
+        if not links or fault is not None:
+            return who, fault
+        return self._agents.delegated(who, ",".join(links))  # several lines are one list (RFC 9110, 5.3)
 
     async def over(self, who: Principal, headers: Headers, address: str | None) -> str | None:
         """Why a sender that was let in would not be now; None while it would. For answers that last."""

@@ -133,7 +133,7 @@ def _checked(name: str) -> str:
     from brain.errors import InvalidInput
     from brain.slam.map_forms import MAP_NAME
 
-    if not re.match(MAP_NAME, name):
+    if not re.fullmatch(MAP_NAME, name):
         raise InvalidInput(f"--map {name[:100]!r}: take letters, digits, dots, hyphens and underscores, at most 100")
     return name
 

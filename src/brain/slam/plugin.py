@@ -8,7 +8,7 @@ PLUGIN = Plugin(
     events="brain.slam.events",
     settings="brain.slam.settings:SlamSettings",
     open="brain.slam.component:open_component",
-    commands={"slam": Command("brain.slam.commands:app", "Where robots are: evaluate trajectories, compare maps.")},
+    commands={"slam": Command("brain.slam.commands:app", "Where robots are: trajectories; maps and their approval.")},
     provides={
         "MotionInterlock": "brain.slam.interlock:motion_interlock",
         "RobotPoses": "brain.slam.poses:robot_poses",

@@ -1,7 +1,9 @@
 /** Each agent: whether it proves who it is, what it was allowed and denied, its threats, containment and usage. */
 
 const MOST = 200;
-const OVER = ["MITIGATED", "RESOLVED", "IGNORED"];
+const OTHER = "other";
+const MOST_THREATS = 1000;
+const OPEN = ["OPEN", "INVESTIGATING", "ESCALATED"];
 
 export function show(element, api) {
   const { h, format } = api;
@@ -34,12 +36,13 @@ export function show(element, api) {
   const fill = () => {
     const rows = rowsOf(known);
     table.fill(rows, ({ agent }) => agent);
-    number.textContent = format.plural(rows.length, "agent");
+    const isCut = (known.summary?.denial_rate_by_agent ?? []).length >= MOST;
+    number.textContent = `${format.plural(rows.length, "agent")}${isCut ? ", of those not registered the ones with the most denials" : ""}`;
     none.hidden = rows.length > 0;
   };
   follow("registered", "/api/access/agents", { events: ["access.*"] });
   follow("summary", "/api/metrics/summary", { parameters: { since: "24h", top: MOST }, events: ["policy.*"] });
-  follow("threats", "/api/threats", { parameters: { limit: MOST }, events: ["threat.*"] });
+  follow("threats", "/api/threats", { parameters: { status: OPEN, limit: MOST_THREATS }, events: ["threat.*"] });
   follow("contained", "/api/policy/containments", { events: ["policy.*"] });
   follow("usage", "/api/telemetry/usage", { parameters: { by: "agent" }, events: ["telemetry.agent_usage"] });
 }
@@ -51,13 +54,13 @@ function rowsOf({ registered, summary, threats, contained, usage }) {
   const keys = new Map(registered.map((one) => [one.agent_id, one]));
   const used = new Map(usage.map((row) => [row.agent, row]));
   const names = new Set([...keys.keys(), ...held.keys(), ...rates.keys()]);
-  names.delete("other");
+  names.delete(OTHER);
   return [...names].map((agent) => ({
     agent,
     key: keys.get(agent),
     decisions: rates.get(agent)?.decisions ?? 0,
     denials: rates.get(agent)?.denials ?? 0,
-    threats: threats.filter(({ source, status }) => source === agent && !OVER.includes(status)).length,
+    threats: threats.filter(({ source }) => source === agent).length,
     contained: held.get(agent),
     usage: used.get(agent),
   })).sort((one, other) => other.denials - one.denials || one.agent.localeCompare(other.agent));

@@ -48,7 +48,7 @@ async def _serve(settings: Settings, starting: ExitStack) -> None:
                 url=server.url,
                 stream=without_password(settings.stream),
                 store=without_password(settings.store_url),
-                api_key="needed" if settings.api_key else "not set",
+                key_of_settings="needed" if settings.api_key else "not set",
             )
             starting.close()
             collect_while_serving()
