@@ -27,7 +27,7 @@ from brain.audit.repository import log_verifier, make_tables, newest_checkpoint
 from brain.audit.retention import add_hold, check_retention, list_holds, prune, remove_hold
 from brain.audit.search import AuditQuery, each, find
 from brain.audit.settings import AuditSettings
-from brain.audit.tables import checkpoints, entries
+from brain.audit.tables import checkpoints, entries, identity
 from brain.audit.tasks import open_component
 from brain.audit.tree import Tampered
 from brain.audit.verify import verify
@@ -397,6 +397,26 @@ async def test_the_consumer_deletes_what_is_old_and_says_so(database: sa.Engine,
     counts = [entry.event.payload["count"] for entry in logged(database) if entry.event is not None]
     assert sum(counts) >= 30
     assert verify(database, log.signer).ok
+
+
+def test_a_log_that_another_task_began_and_filled_meanwhile_is_opened(
+    database: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look for a log and the beginning of one, another may have begun it and appended to it."""
+    log = filled(database, [3])
+    monkeypatch.setattr("brain.audit.open._read_keychain", lambda _: None)
+    opened = projector_with_key(database, KEY, AuditSettings(), Clock())
+    assert opened.signer.verifier == log.signer.verifier
+    append(database, opened, records(3, 2))
+    assert verify(database, opened.signer).ok
+
+
+def test_entries_without_a_name_are_no_new_log(database: sa.Engine) -> None:
+    filled(database, [3])
+    with database.begin() as connection:
+        connection.execute(sa.delete(identity))
+    with pytest.raises(Tampered, match="has entries and no name"):
+        projector_with_key(database, KEY, AuditSettings(), Clock())
 
 
 async def test_an_altered_log_waits_for_a_person_and_loses_nothing(

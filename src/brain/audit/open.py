@@ -116,7 +116,11 @@ def _begin(database: Engine, key: Ed25519PrivateKey, origin: str) -> Keychain:
     verifier = Signer(origin or f"brain-audit/{secrets.token_hex(8)}", key).verifier
     try:
         with database.begin() as connection:
-            if connection.scalar(select(func.max(entries.c.idx))) is not None:
+            has_entries = connection.scalar(select(func.max(entries.c.idx))) is not None
+            found = read_keychain(connection)  # after the entries: a log has its name before any of them
+            if found is not None:
+                return found
+            if has_entries:
                 raise Tampered("the audit log has entries and no name")
             connection.execute(insert(identity), {"id": 1, "origin": verifier.name, "public_key": verifier.key})
     except IntegrityError:  # another process was quicker
