@@ -19,7 +19,7 @@ from brain.audit.seal import Sealing
 from brain.audit.tables import BLOCK, causes, checkpoints, entries, handovers, nodes, types
 from brain.audit.tree import STEP, StoredTree, Tampered
 from brain.errors import Conflict, InvalidInput, NotFound, Unavailable
-from brain.kit.sql import insert_missing
+from brain.kit.sql import insert_missing, insert_tuples
 from brain.logs import Log
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 log: Log = Log("brain.audit")
 
 KEEP_CHECKPOINTS = 1000
+_COLUMNS = ("idx", "leaf_hash", "seal", *SearchFields._fields, "payload")
 
 
 class AuditProjector:
@@ -87,7 +88,7 @@ class AuditProjector:
                 {"level": level, "idx": index >> level, "hash": subtrees[level]}
                 for level in range(STEP, len(subtrees), STEP)
             ]
-        _insert(connection, rows)
+        insert_tuples(connection, entries, _COLUMNS, rows)
         insert_missing(connection, causes, caused)
         insert_missing(connection, types, [{"type": type, "block": block} for type, block in sorted(blocks)])
         if completed:
@@ -145,11 +146,3 @@ class AuditProjector:
         )
         if oldest is not None:
             connection.execute(delete(checkpoints).where(checkpoints.c.size <= oldest))
-
-
-def _insert(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
-    """Insert entries as the driver takes them: SQLAlchemy's own types would take half as long again."""
-    columns = ("idx", "leaf_hash", "seal", *SearchFields._fields, "payload")
-    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-    marks = ", ".join([mark] * len(columns))
-    connection.exec_driver_sql(f"INSERT INTO {entries.name} ({', '.join(columns)}) VALUES ({marks})", list(rows))

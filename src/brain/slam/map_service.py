@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from brain.errors import Unavailable
 from brain.kit.database import reachable, reading
 from brain.kit.database_threads import for_reading, for_writing
-from brain.kit.protocols import EffectGuard
+from brain.kit.protocols import EffectGuard, required_guard
 from brain.plugins import PluginContext
 from brain.slam.map_forms import MapDifference, MapForm
 from brain.slam.map_records import MapRecords, MapVersion, image_of, list_maps, list_versions
@@ -125,9 +124,7 @@ class MapService:
     async def _ask(self, by: str, action: str, map: str, params: dict[str, Any]) -> None:
         if self._guard is None:
             self._guard = self._context.find(EffectGuard)
-        if self._guard is None:
-            raise Unavailable(f"no installed plug-in decides on {action} (EffectGuard): nobody is let through")
-        await self._guard.check_ours(by, action, map, params)
+        await required_guard(self._guard, action).check_ours(by, action, map, params)
 
     def _change(self, work: Callable[[sa.Connection], MapVersion]) -> MapVersion:
         make_tables(self._database)
