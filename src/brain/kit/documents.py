@@ -16,7 +16,7 @@ import msgspec
 from brain import limits
 from brain.errors import InvalidInput
 from brain.extras import needs
-from brain.json_text import json_fault
+from brain.json_text import JSON_FAULTS, json_fault
 
 FAULTS = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
 """What readers of YAML raise for a text that is at fault, besides YAMLError."""
@@ -59,7 +59,7 @@ def json_in(data: bytes, name: str) -> Any:
     text = text_in(data, name)
     try:
         return msgspec.json.decode(text)
-    except (ValueError, RecursionError) as error:
+    except JSON_FAULTS as error:
         raise InvalidInput(f"{name}: is no JSON: {json_fault(text.encode(), limits.BODY_DEPTH) or error}") from error
 
 

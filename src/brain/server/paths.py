@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -66,7 +67,7 @@ class Paths:
             return literal
         asked = "GET" if method == "HEAD" else method
         loose = (found for found in self._known(path) if found.loose.match(path))
-        for found in (*self._matching(path), *loose):
+        for found in chain(self._matching(path), loose):
             if asked in found.actions:
                 return found.actions[asked]
         return default_action(method)
