@@ -154,6 +154,11 @@ async def deadmen(folder: Path, count: int) -> None:
             moved, stopped = here.mock(name).received
             assert stopped.at - moved.at >= 0.49
             assert here.mock(name).movement == Movement()
+
+        async def all_told() -> bool:
+            return len(await here.events("hardware.deadman_stopped")) >= count
+
+        await until(all_told)  # a stop is written down after the robot has it
         events = await here.events("hardware.deadman_stopped")
         assert sorted(event.payload["robot_id"] for event in events) == sorted(names)
 
