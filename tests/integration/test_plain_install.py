@@ -8,6 +8,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -158,11 +159,17 @@ def test_a_server_alone_serves(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the archive of this source, and the wheel that was built from it, as `make dist` makes them."""
+    folder = tmp_path_factory.mktemp("dist")
+    uv("the packages", folder, "build", "--quiet", "--out-dir", str(folder), str(ROOT))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> Path:
     """The wheel of this source."""
-    folder = tmp_path_factory.mktemp("wheel")
-    uv("the wheel", folder, "build", "--quiet", "--wheel", "--out-dir", str(folder), str(ROOT))
-    (built,) = folder.glob("*.whl")
+    (built,) = dist.glob("*.whl")
     return built
 
 
@@ -172,6 +179,16 @@ def installed(wheel: Path, folder: Path, extras: str = "") -> Path:
     python = folder / "venv" / "bin" / "python"
     uv("a plain install", folder, "pip", "install", "--quiet", "--python", str(python), f"{wheel}{extras}")
     return python
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_the_archive_has_no_environment_of_this_machine(dist: Path) -> None:
+    (archive,) = dist.glob("*.tar.gz")
+    with tarfile.open(archive) as source:
+        members = {name.split("/", 2)[1] for name in source.getnames()}
+    assert {"src", "tests", "docs", "README.md", "LICENSE", "pyproject.toml"} <= members
+    assert not members & {".tools", ".venv", ".environments"}
 
 
 @pytest.mark.long
