@@ -8,6 +8,11 @@ from playwright.sync_api import ConsoleMessage, Page, Request, Response, expect
 
 from browser.site import Site
 
+NEXT_LOOK = 5_000
+"""Milliseconds after which the page looks again at what it shows; with `tab.clock` a test needs not wait for them."""
+NEXT_WORDS = 3_000
+"""Milliseconds that the page leaves between two messages to screen readers."""
+
 
 def open_page(tab: Page, site: Site, hash: str = "") -> None:
     """Open the page and wait until its feed is live."""

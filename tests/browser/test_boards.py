@@ -8,7 +8,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from browser.looks import check_looks
-from browser.page import open_page
+from browser.page import NEXT_LOOK, NEXT_WORDS, open_page
 from browser.site import Site
 
 CONSUMERS = ()
@@ -87,6 +87,7 @@ def test_a_threat_is_moved_by_its_buttons(tab: Page, site: Site) -> None:
 
 def test_a_move_that_someone_else_overtook_is_refused_in_words(tab: Page, site: Site) -> None:
     threat = site.threat("203.0.113.51")
+    tab.clock.install()
     open_page(tab, site, "#/threats")
     card = tab.locator(".card", has_text="203.0.113.51")
     expect(card).to_be_visible()
@@ -97,6 +98,7 @@ def test_a_move_that_someone_else_overtook_is_refused_in_words(tab: Page, site: 
     card.get_by_role("button", name="Escalate").click()
     expect(card.get_by_role("alert")).to_contain_text("RESOLVED")
     tab.unroute("**/api/threats?*")
+    tab.clock.fast_forward(NEXT_LOOK)
     expect(card).to_have_count(0)
     tab.get_by_label("Show resolved and ignored").check()
     expect(tab.get_by_role("region", name="RESOLVED").locator(".card", has_text="203.0.113.51")).to_be_visible()
@@ -106,6 +108,7 @@ def test_a_rule_is_switched_off_and_on_and_decisions_follow(tab: Page, site: Sit
     site.rule("pay-deny", "DENY", ("action", "==", "pay"), priority=100, name="Nobody pays")
     site.rule("pay-allow", "ALLOW", ("action", "in", ["pay", "refund"]), priority=1)
     assert not site.ask("a", "pay")["allowed"]
+    tab.clock.install()
     open_page(tab, site, "#/policy")
     rule = tab.locator(".rule", has_text="Nobody pays")
     expect(rule).to_contain_text('action == "pay"')
@@ -113,12 +116,14 @@ def test_a_rule_is_switched_off_and_on_and_decisions_follow(tab: Page, site: Sit
     expect(switch).to_be_checked()
     switch.click()
     expect(switch).not_to_be_checked()
+    tab.clock.fast_forward(NEXT_WORDS)
     expect(tab.locator("#announcer")).to_have_text("Rule Nobody pays is disabled.")
     assert site.get("/policy/rules/pay-deny")["enabled"] is False
     assert site.ask("a", "pay")["allowed"]
     switch.press("Space")
     expect(switch).to_be_checked()
     expect(switch).to_be_focused()
+    tab.clock.fast_forward(NEXT_WORDS)
     expect(tab.locator("#announcer")).to_have_text("Rule Nobody pays is enabled.")
     assert site.get("/policy/rules/pay-deny")["enabled"] is True
 

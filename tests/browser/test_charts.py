@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from browser.page import open_page
+from browser.page import NEXT_LOOK, open_page
 from browser.site import Site
 
 
@@ -25,11 +25,17 @@ def busy(site: Site) -> Site:
     threat = site.threat("203.0.113.5", "CRITICAL")
     site.threat("203.0.113.6", "LOW")
     site.move(threat["id"], "MITIGATED")
-    site.until(lambda: sum(site.get("/metrics/summary")["decisions"].values()) >= 9, "decisions counted")
+    site.until(lambda: counted(site) >= 9, "decisions counted")
     return site
 
 
+def counted(site: Site) -> int:
+    """Decisions in the metrics."""
+    return int(sum(site.get("/metrics/summary")["decisions"].values()))
+
+
 def test_charts_show_what_was_counted_in_words_and_as_tables(tab: Page, busy: Site) -> None:
+    tab.clock.install()
     open_page(tab, busy)
     decisions = chart(tab, "Decisions by effect")
     expect(decisions.locator("li")).to_have_text(["ALLOW 6", "DENY 3"])
@@ -51,7 +57,9 @@ def test_charts_show_what_was_counted_in_words_and_as_tables(tab: Page, busy: Si
     expect(tab).to_have_url(re.compile("range=24h"))
     expect(tab.get_by_role("link", name="24 h", exact=True)).to_have_attribute("aria-current", "true")
     expect(decisions.locator("li")).to_have_text(["ALLOW 6", "DENY 3"])
-    busy.ask("agent-late", role="nobody")  # the charts keep themselves current
+    busy.ask("agent-late", role="nobody")
+    busy.until(lambda: counted(busy) == 10, "the late decision counted")
+    tab.clock.fast_forward(NEXT_LOOK)  # the charts keep themselves current
     expect(decisions.locator("li")).to_have_text(["ALLOW 6", "DENY 4"])
 
 
@@ -75,12 +83,15 @@ def test_charts_are_drawn_in_the_colours_of_the_theme(tab: Page, busy: Site) -> 
 
 
 def test_a_server_without_the_figures_leaves_the_old_ones_and_says_so(tab: Page, busy: Site) -> None:
+    tab.clock.install()
     open_page(tab, busy)
     decisions = chart(tab, "Decisions by effect")
     figures = re.compile("^DENY [34]$")  # one more was asked for, or not yet
     expect(decisions.locator("li").last).to_have_text(figures)
     tab.route("**/api/metrics/**", lambda route: route.abort())
+    tab.clock.fast_forward(NEXT_LOOK)
     expect(decisions.get_by_text("Not up to date since")).to_be_visible()
     expect(decisions.locator("li").last).to_have_text(figures)
     tab.unroute("**/api/metrics/**")
+    tab.clock.fast_forward(NEXT_LOOK)
     expect(decisions.get_by_text("Not up to date since")).to_be_hidden()

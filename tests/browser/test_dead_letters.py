@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Locator, Page, expect
 
 from brain.charter import Event
-from browser.page import open_page
+from browser.page import NEXT_LOOK, NEXT_WORDS, open_page
 from browser.site import Site
 from support.letters import Letters
 
@@ -25,6 +25,7 @@ def test_dead_letters_are_shown_redriven_and_discarded(tab: Page, site: Site) ->
     site.settle()
     with Letters(site.stream, "reports", "policy.action_denied") as group:
         group.dead_letter(4, "TimeoutError: the report server did not answer", "stuck-")
+        tab.clock.install()
         open_page(tab, site, "#/dead-letters?group=reports")
         expect(cell(tab, "reports", 6).first).to_have_text("policy.action_denied")
         expect(cell(tab, "reports", 3).first).to_have_text("4")
@@ -42,6 +43,7 @@ def test_dead_letters_are_shown_redriven_and_discarded(tab: Page, site: Site) ->
         cards.first.get_by_role("button", name="Redrive").press("Enter")
         expect(cards).to_have_count(3)
         expect(tab.get_by_role("heading", level=1)).to_be_focused()  # its card is gone
+        tab.clock.fast_forward(NEXT_WORDS)
         expect(tab.locator("#announcer")).to_have_text("1 dead letter delivered again.")
         events = [Event.decode(entry.data) for entry in group.fetch(100)]
         assert [event.payload["agent_id"] for event in events if event.type == "policy.action_denied"] == ["stuck-0"]
@@ -75,6 +77,7 @@ def test_a_letter_that_somebody_else_dealt_with_is_refused_in_words(tab: Page, s
     site.settle()
     with Letters(site.stream, "invoices", "policy.action_denied") as group:
         group.dead_letter(1, "ValueError: no such invoice", "gone")
+        tab.clock.install()
         open_page(tab, site, "#/dead-letters?group=invoices")
         card = tab.locator(".letters .card")
         expect(card).to_be_visible()
@@ -83,4 +86,5 @@ def test_a_letter_that_somebody_else_dealt_with_is_refused_in_words(tab: Page, s
         card.get_by_role("button", name="Redrive").click()
         expect(tab.locator(".letters > .refusal")).to_contain_text("'invoices' has no dead letter")
         tab.unroute("**/api/dead-letters?*")
+        tab.clock.fast_forward(NEXT_LOOK)
         expect(card).to_have_count(0)

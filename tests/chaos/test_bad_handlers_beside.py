@@ -8,46 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
+import multiprocessing
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from brain import DeliveryOptions, Event, EventStream
+from support.processes import kill, spawn
+from support.timed_group import time_events
 from support.waiting import until
 
 COUNT = 400
 EVERY_BAD = 50  # one event in so many is one that the bad handlers cannot bear
 ROUNDS = 12  # at most; waits for the lock of SQLite differ threefold from round to round, with bad handlers and without
-
-_ELSEWHERE = """
-import asyncio, json, sys, time
-from brain import EventStream
-
-async def main():
-    taken = []
-    async with EventStream.open(sys.argv[1]) as stream:
-        async def handler(event):
-            taken.append(time.time() - event.timestamp)
-        stream.consumer("elsewhere", "test.*", handler)
-        task = asyncio.create_task(stream.run_consumers())
-        while not await stream.groups():
-            await asyncio.sleep(0.01)
-        print("ready", flush=True)
-        while len(taken) < int(sys.argv[2]):
-            await asyncio.sleep(0.01)
-        task.cancel()
-        await asyncio.wait({task})
-    print(json.dumps(taken))
-
-asyncio.run(main())
-"""
 
 
 def is_bad(event: Event) -> bool:
@@ -120,16 +100,19 @@ def released() -> Iterator[threading.Event]:
 
 
 @asynccontextmanager
-async def elsewhere(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _ELSEWHERE, url, str(COUNT), stdout=asyncio.subprocess.PIPE
-    )
+async def elsewhere(url: str) -> AsyncIterator[Connection]:
+    """A good group in another process (`support.timed_group`)."""
+    ours, theirs = multiprocessing.Pipe()
+    process = spawn(time_events, url, COUNT, theirs)
     try:
-        yield process
+        yield ours
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        kill(process)
+
+
+async def received(pipe: Connection) -> Any:
+    assert await asyncio.to_thread(pipe.poll, 60), "no answer"
+    return pipe.recv()
 
 
 def p99(taken: list[float]) -> float:
@@ -146,7 +129,6 @@ async def round_of(url: str, released: threading.Event, *, with_bad: bool) -> tu
 
     freed = asyncio.Event()
     async with EventStream.open(url) as stream, elsewhere(url) as other:
-        assert other.stdout is not None
         stream.consumer("good", "test.*", well)
         for name, bad in bad_handlers(released, freed).items():
             handler = bad if with_bad else well_behaved(bad)
@@ -154,12 +136,12 @@ async def round_of(url: str, released: threading.Event, *, with_bad: bool) -> tu
             how = DeliveryOptions(concurrency=4, timeout=0.3, grace=0.3, max_attempts=2, retry_delay=0.05, key=key)  # type: ignore[arg-type]
             stream.consumer(name, "test.*", handler, how)
         task = asyncio.create_task(stream.run_consumers())
-        assert await other.stdout.readline() == b"ready\n"
+        assert await received(other) == "ready"
         for n in range(COUNT):
             stream.publish(Event(type="test.happened", source="test_service", payload={"n": n}))
             await asyncio.sleep(0.005)
         await until(lambda: len(taken) == COUNT)
-        there = json.loads(await other.stdout.readline())
+        there = await received(other)
         assert stream.stats()["restarts"] == 0
         assert not task.done()
         freed.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
 from pathlib import Path
 from typing import NoReturn
@@ -22,6 +23,7 @@ async def test_what_finds_no_room_is_refused_counted_and_named(tmp_path: Path, r
     async with EventStream.open(redis_server.url, journal=tmp_path / "journal") as stream:
         accepted = []
         stream.publish(make(-1))
+        before = len(os.listdir("/proc/self/fd"))
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
         try:
@@ -33,6 +35,7 @@ async def test_what_finds_no_room_is_refused_counted_and_named(tmp_path: Path, r
         assert accepted
         assert refused
         assert "free disk space" in str(refused[0].refused)
+        assert len(os.listdir("/proc/self/fd")) < before + 10  # each refused event has its own error, none a file
         assert stream.refused["JournalFull"] == stream.stats()["refused"] == len(refused)
         with pytest.raises(Exception, match="free disk space"):
             await refused[0]

@@ -39,7 +39,17 @@ STATE = (
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
+async def late() -> AsyncIterator[list[asyncio.Task[list[str]]]]:
+    """Those who still ask when the server stops, which answers them before; each gives what was wrong."""
+    asking: list[asyncio.Task[list[str]]] = []
+    yield asking
+    assert [wrong for one in asking for wrong in await one] == []
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(
+    tmp_path_factory: pytest.TempPathFactory, late: list[asyncio.Task[list[str]]]
+) -> AsyncIterator[httpx.AsyncClient]:
     url = f"sqlite:///{tmp_path_factory.mktemp('bounds') / 'brain.db'}"
     async with running_server(Settings(stream=url, store=url, port=0)) as (_, client):
         yield client
@@ -138,12 +148,12 @@ async def test_beyond_a_bound_is_refused_naming_the_field_and_nothing_is_stored(
 
 
 async def test_at_a_bound_no_answer_is_a_fault_of_the_server_and_all_lists_answer(
-    client: httpx.AsyncClient, walk: Walk
+    client: httpx.AsyncClient, walk: Walk, late: list[asyncio.Task[list[str]]]
 ) -> None:
-    wrong: list[str] = []
     requests = (request for request in walk.requests() if not request.named)
 
-    async def ask(wire: Wire) -> None:
+    async def ask(wire: Wire) -> list[str]:
+        wrong: list[str] = []
         for request in requests:
             answer = await wire.send(request.method, request.path, request.body)
             if answer.status >= 500:
@@ -151,9 +161,15 @@ async def test_at_a_bound_no_answer_is_a_fault_of_the_server_and_all_lists_answe
             elif fault := undocumented(request, answer):
                 wrong.append(fault)
         await wire.close()
+        return wrong
 
-    # Several at once: one of them waits for a task as long as it may.
-    await asyncio.gather(*(ask(Wire(client.base_url.port or 0)) for _ in range(3)))
+    # Several at once: one of them waits for a task as long as it may, which is longer than all the others take.
+    asking = {asyncio.create_task(ask(Wire(client.base_url.port or 0))) for _ in range(3)}
+    wrong: list[str] = []
+    while len(asking) > 1:
+        done, asking = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        wrong += [fault for one in done for fault in one.result()]
+    late += asking
     answered: dict[str, bool] = {}
     for path in walk.lists():
         answer = await client.get(path)

@@ -32,16 +32,19 @@ TASKS = [
 ]
 
 
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    settings = Settings(
-        stream=f"sqlite:///{tmp_path}/brain.db",
+def settings(folder: Path) -> Settings:
+    return Settings(
+        stream=f"sqlite:///{folder}/brain.db",
         port=0,
         api_key=KEY,  # type: ignore[arg-type]  # pydantic makes a SecretStr of it
         consumers=("missions",),
         missions=MissionSettings(cancel_seconds=60),  # type: ignore[call-arg]  # a table of an installed plug-in
     )
-    async with running_server(settings) as (_, found):
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with running_server(settings(tmp_path)) as (_, found):
         found.headers["Authorization"] = f"Bearer {KEY}"
         for rule in RULES:
             await allow(found, **rule)
@@ -144,6 +147,35 @@ async def test_policy_decides_who_starts_missions_and_does_tasks(client: httpx.A
         (undo,) = await tasks.lease(Wanted("bob"))
         await tasks.complete(undo.id, undo.token)
     assert (await becomes(client, mission["id"], "cancelled"))["compensated"] is True
+
+
+async def test_who_goes_while_it_waits_gets_no_task(client: httpx.AsyncClient) -> None:
+    async with MissionClient(str(client.base_url), KEY) as gone, MissionClient(str(client.base_url), KEY) as tasks:
+        waiting = asyncio.create_task(gone.lease(Wanted("ann"), wait=20))
+        await seen(client, "ann")
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await made(client)
+        (task,) = await tasks.lease(Wanted("bob"), wait=20)
+        assert task.name == "reserve"
+
+
+async def test_who_waits_is_answered_when_the_server_stops(tmp_path: Path) -> None:
+    key = {"Authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(headers=key, timeout=60, trust_env=False) as agent:
+        async with running_server(settings(tmp_path)) as (server, client):
+            client.headers.update(key)
+            wanted = {"agent_id": "ann", "wait_seconds": 20}
+            waiting = asyncio.create_task(agent.post(f"{server.url}/api/tasks/lease", json=wanted))
+            await seen(client, "ann")
+        assert (await waiting).json() == []
+
+
+async def seen(client: httpx.AsyncClient, agent: str) -> None:
+    async def there() -> bool:
+        return agent in {one["id"] for one in (await client.get("/api/agents")).json()}
+
+    await until(there)
 
 
 async def test_a_task_waits_for_the_approval_that_policy_asks_for(client: httpx.AsyncClient) -> None:

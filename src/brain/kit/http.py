@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+import asyncio
+from collections.abc import Coroutine
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from brain import limits
 from brain.charter import Pattern
@@ -21,6 +23,7 @@ from brain.kit.route_marks import (
 with needs(__name__):
     from fastapi import Query
     from pydantic import BaseModel, ConfigDict, Field, JsonValue
+    from starlette.requests import Request
 
 __all__ = [
     "ANY_QUERY",
@@ -39,7 +42,10 @@ __all__ = [
     "parse_pattern",
     "raw_body",
     "signed",
+    "unless_gone",
 ]
+
+_T = TypeVar("_T")
 
 TIME_FORMS = "an age (90s, 15m, 1h, 7d), an ISO 8601 time, or Unix seconds"
 """How a time may be given, for descriptions."""
@@ -91,6 +97,24 @@ class Envelope(BaseModel):
     timestamp: float = Field(description="Unix seconds")
     payload: dict[str, Any] = Field(description="What happened; its keys depend on the type, see events/catalogue")
     meta: Meta
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T | None:
+    """What the work gives, for a request that may wait long; None when its client went first, which ends the work."""
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def parse_pattern(texts: list[str]) -> Pattern:

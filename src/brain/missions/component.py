@@ -21,6 +21,7 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
             Routes(("/missions", "/tasks", "/agents"), "brain.missions.http:whole_router", (tasks.service,)),
             tasks.loops,
             tasks.metrics,
+            end_waits=tasks.service.end_waits,
         )
     finally:
         await tasks.close()

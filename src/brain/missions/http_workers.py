@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from brain import limits
 from brain.kit.doer import doer
-from brain.kit.http import creates_nothing
+from brain.kit.http import creates_nothing, unless_gone
 from brain.missions.claiming import ClaimedTask, Wanted
 from brain.missions.finishing import Answer
 from brain.missions.http_models import (
@@ -40,14 +40,18 @@ def tasks_router(service: MissionService) -> APIRouter:
     router = APIRouter(prefix="/tasks", tags=["missions"])
 
     @router.post("/lease", summary="Lease tasks", response_model=list[ClaimedView], openapi_extra=_LEASES)
-    async def lease(wanted: LeaseRequest) -> list[ClaimedTask]:
+    async def lease(wanted: LeaseRequest, request: Request) -> list[ClaimedTask]:
         """Tasks that the agent can do and that policy lets it do (`task.<type>`), the most urgent first.
 
-        Each comes with a token. Waits up to `wait_seconds` for the first one; empty when there is none.
+        Each comes with a token. Waits up to `wait_seconds` for the first one; empty when there is none. Who goes while
+        it waits gets none.
         """
         seconds = wanted.lease_seconds or service.settings.lease_seconds
         can, types = frozenset(wanted.capabilities), frozenset(wanted.types)
-        return await service.lease(Wanted(wanted.agent_id, can, types, wanted.most, seconds), wanted.wait_seconds)
+        leasing = service.lease(Wanted(wanted.agent_id, can, types, wanted.most, seconds), wanted.wait_seconds)
+        if not wanted.wait_seconds:
+            return await leasing
+        return await unless_gone(request, leasing) or []
 
     @router.post(
         "/{task_id}/heartbeat", summary="Hold a task longer", response_model=HeartbeatView, openapi_extra=_HELD

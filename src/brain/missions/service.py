@@ -46,6 +46,7 @@ class MissionService:
         clock: Callable[[], float] = time.time,
         guard: EffectGuard | None = None,
     ) -> None:
+        self._ends = False
         self.ready: ChangeSignal = ChangeSignal()
         """Notified when tasks can be claimed that could not before."""
         self.settings = settings
@@ -142,13 +143,18 @@ class MissionService:
                 news.clear()
                 found = await self._offers.claim(wanted)
                 left = end - asyncio.get_running_loop().time()
-                if found or left <= 0:
+                if found or left <= 0 or self._ends:
                     return found
                 try:
                     async with asyncio.timeout(min(left, LOOK)):  # for what other processes make ready
                         await news.wait()
                 except TimeoutError:
                     continue
+
+    def end_waits(self) -> None:
+        """Let nobody wait for a task from here on: the server stops."""
+        self._ends = True
+        self.ready.notify()
 
     async def heartbeat(self, task: str, token: int, seconds: float = 0, progress: float | None = None) -> Answer:
         """Hold the task for longer; whether the agent must stop. Raises NotFound and LeaseLost."""

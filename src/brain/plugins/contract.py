@@ -204,7 +204,8 @@ class Routes:
 class Component:
     """An opened plug-in: its routes, mounted below /api; its tasks, each run until cancelled and restarted when it
     ends; what it adds to `/metrics`, in a blocking call; its checks in `/readyz`, each a quick call that answers
-    "ok" or the fault; and, by their whole paths below /api, the quick answers of POST routes that are asked very often.
+    "ok" or the fault; by their whole paths below /api, the quick answers of POST routes that are asked very often; and
+    what ends the waits of its requests, called when the server begins to stop.
     """
 
     router: APIRouter | Routes | None = None
@@ -212,6 +213,7 @@ class Component:
     metrics: Callable[[], Sequence[Metric]] | None = None
     checks: Mapping[str, Callable[[], str]] = field(default_factory=dict)
     quick: Mapping[str, Quick] = field(default_factory=dict)
+    end_waits: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,8 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     """The ASGI application over an open stream and store.
 
     Raises InvalidInput when `settings` would expose the server without an API key, or a plug-in is at fault.
-    `app.state.live` is the Live that a server closes first when it shuts down, so that followers do not hold it up.
+    `app.state.end_waits` is what a server calls first when it shuts down, so that followers of events, and requests
+    that wait for news, do not hold it up.
     """
     settings = settings or settings_model()()
     check_exposure(settings)
@@ -80,16 +81,20 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     api = Api(with_key=is_guarded)
     endpoints = health.endpoints(stream, store, components, lambda: live.clients)
 
+    def end_waits() -> None:
+        live.close()
+        components.end_waits()
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with components.opened(api):
             try:
                 yield
             finally:
-                live.close()
+                end_waits()
 
     app = Starlette(routes=[*endpoints.routes(), *login_routes(known, people)], lifespan=lifespan)
-    app.state.live = live
+    app.state.end_waits = end_waits
     _add_own_routes(api, stream, live, components, endpoints)
     mount_page(app)
     signed = SignedRequests(agents, store, access.urls, settings.body_limit)

@@ -65,6 +65,12 @@ class Components:
         """The quick answer of a plug-in to POSTs at the path of a request."""
         return self._quick.get(path)
 
+    def end_waits(self) -> None:
+        """Have requests that wait for news be answered now: the server begins to stop."""
+        for component in self._opened:
+            if component.end_waits is not None:
+                component.end_waits()
+
     async def metrics(self) -> list[Metric]:
         """The plug-ins' metrics, and the clock that they delete by.
 

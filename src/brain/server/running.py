@@ -93,7 +93,7 @@ async def serving(
         try:
             yield Running(_url(listener), stream, work)
         finally:
-            app.state.live.close()
+            app.state.end_waits()
             server.stop()
             await work
 

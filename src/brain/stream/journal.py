@@ -514,6 +514,7 @@ def _allocate(path: Path, size: int) -> OwnedFile:
     try:
         _reserve(file, size)
     except JournalFull:
+        file.close()  # the error's traceback refers to it for as long as somebody keeps the refused receipt
         path.unlink(missing_ok=True)
         raise
     return file
