@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -49,15 +49,13 @@ def read_head(raw: bytes) -> Head | None:
     import httptools
 
     reading = _Reading()
-    parser = httptools.HttpRequestParser(reading)
+    reading.parser = httptools.HttpRequestParser(reading)
     try:
-        parser.feed_data(raw)
+        reading.parser.feed_data(raw)
     except (httptools.HttpParserError, httptools.HttpParserUpgrade):
         return None
     names = [name.lower() for name, _ in reading.headers]
-    if not reading.is_whole or len(set(names)) != len(names):
-        return None
-    if parser.get_http_version() != "1.1" or not parser.should_keep_alive() or parser.should_upgrade():
+    if not reading.is_plain or len(set(names)) != len(names):
         return None
     values = (value for _, value in reading.headers)
     return Head(reading.target, dict(zip(names, values, strict=True)))
@@ -69,7 +67,8 @@ class _Reading:
     def __init__(self) -> None:
         self.target = b""
         self.headers: list[tuple[bytes, bytes]] = []
-        self.is_whole = False
+        self.is_plain = False
+        self.parser: Any = None
 
     def on_url(self, part: bytes) -> None:
         self.target += part
@@ -78,7 +77,8 @@ class _Reading:
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        self.is_whole = True
+        stays = self.parser.should_keep_alive() and not self.parser.should_upgrade()
+        self.is_plain = stays and self.parser.get_http_version() == "1.1"
 
     def on_body(self, part: bytes) -> None:
-        self.is_whole = False  # it ended before END
+        self.is_plain = False  # it ended before END
