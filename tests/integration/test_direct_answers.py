@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partialmethod
 from typing import Any
 
 import pytest
+import uvicorn
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -106,6 +109,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DirectAnswers, "answer", noted)
+        patch.setattr(uvicorn.Config, "__init__", partialmethod(uvicorn.Config.__init__, timeout_keep_alive=1))
         server = ServeThread(without_consumers(url, api_key=SecretStr("k" * 30))).start()
         try:
             found = Served(int(server.url.rpartition(":")[2]), url, keys, direct)
@@ -234,6 +238,18 @@ def test_many_requests_of_one_connection_are_answered_in_order(served: Served) -
     found = b"".join(served.ask(*parts, answers=6))
     assert re.findall(rb"x-correlation-id: (\w+)", found) == [b"n0", b"n1", b"other", b"n2", b"n3", b"n4"]
     assert found.count(b"HTTP/1.1 200") == 6
+
+
+def test_a_connection_is_closed_so_long_after_its_last_answer(served: Served) -> None:
+    plain = request(ONE, None, ("Authorization", f"Bearer {served.keys['operator']}"))
+    with socket.create_connection(("127.0.0.1", served.port), timeout=30) as sender:
+        began = time.monotonic()
+        while time.monotonic() - began < 1.2:
+            sender.sendall(plain)
+            last = time.monotonic()
+            assert sender.recv(65_536).startswith(b"HTTP/1.1 200")
+        assert sender.recv(65_536) == b""
+        assert time.monotonic() - last >= 0.9
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,7 @@ class Shipper:
         self._waking = Waking()
         self._stored_at = 0.0  # by the monotonic clock
         self._stopping = threading.Event()
+        self._draining = False
         self._drained = threading.Event()
         self._receipts = InterruptibleLock()
         self._waiters: dict[int, list[Future[str]]] = {}
@@ -351,6 +352,7 @@ class Shipper:
         its last step. One that is stuck in a call to a hung backend is left to itself, and ends with the process.
         """
         deadline = time.monotonic() + timeout
+        self._draining = True
         self._drained.clear()
         self.wake()
         if self._own.waiting and self.thread.is_alive():
@@ -446,13 +448,14 @@ class Shipper:
     def _is_busy(self, stored: int) -> bool:
         """Whether it is better to gather than to store at once; so many events were stored just now.
 
-        An append of a few events costs as much as one of many, and so does what each wakes. `publish` need not wake
-        this thread meanwhile; who awaits a receipt does.
+        An append of a few events costs as much as one of many, and so does all that it wakes. While this thread
+        gathers, `publish` does not wake it, but whoever awaits a receipt does. An event that others follow one by one,
+        as each causes the next, is not held up: more than one must have come.
         """
         before, self._stored_at = self._stored_at, time.monotonic()
-        if stored < BUSY * (self._stored_at - before) or self._waiters or self._flushes:
-            return False
-        return stored > 0 and self._journal.next_seq - self._own.next < BATCH
+        many = stored > 1 and stored >= BUSY * (self._stored_at - before)
+        awaited = self._waiters or self._flushes or self._draining
+        return many and not awaited and self._journal.next_seq - self._own.next < BATCH
 
     def _is_done(self) -> bool:
         """Whether there is nothing to store, so that there is no need to look at the files once more."""
