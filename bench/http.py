@@ -1,10 +1,14 @@
 """Decisions over HTTP: `brain serve`, journalled, and Cerbos with its decision log, by turns in one run.
 
-    python -m bench.http CERBOS [--rules 10] [--turns 3] [--seconds 5] [--old CHECKOUT]
+    python -m bench.http CERBOS [--rules 10] [--turns 3] [--seconds 5] [--old CHECKOUT] [--key]
 
 CERBOS is the server's binary (in the npm package `@cerbos/cerbos-linux-x64`). `wrk` (Debian) asks over 16 connections.
 The rules mean the same: a role may do one action on one resource. Before anything is measured, each question is seen to
 have the same answer everywhere. `--old` measures another commit of this repository too, in its own environment.
+
+After the turns: `evaluate-many`; then, turn by turn, decisions alone, 200 other requests a second alone (reads of four
+kinds), and both. Those reads may lower the rate by no more than the CPU time that they take by themselves.
+`--key`: there are keys, and each question is sent with one of an evaluator, which is looked up and checked each time.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -35,6 +40,10 @@ QUESTIONS = 40
 BATCH = 1_000
 MANY = 1_000
 """Questions of one request of evaluate-many."""
+READS = ("/api/threats?limit=50", "/api/events?limit=50", "/api/policy/rules", "/api/immune/health")
+READS_A_SECOND = 200
+READERS = 64
+"""Connections of the other requests."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -48,6 +57,19 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """Of one turn with other requests: how many a second, by how much they lower the rate of decisions, the seconds of
+    CPU a second that as many take alone, and the latency of 99 % of the decisions without and with them, in
+    milliseconds."""
+
+    reads: float
+    lowered: float
+    share: float
+    p99_alone: float
+    p99: float
+
+
+@dataclass(frozen=True)
 class Place:
     """A server under test: where it answers, its process, and how a question is put to it."""
 
@@ -55,6 +77,10 @@ class Place:
     pid: int
     body: Callable[[int, int], dict[str, Any]]
     allowed: Callable[[Any], bool]
+    key: str = ""
+    """An evaluator's, of the agent that asks."""
+    reader: str = ""
+    """A viewer's."""
 
 
 def ours(resource: int, action: int) -> dict[str, Any]:
@@ -81,10 +107,18 @@ def theirs(resource: int, action: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def brain(checkout: Path, folder: Path, rules: int) -> Iterator[Place]:
+def brain(checkout: Path, folder: Path, rules: int, with_keys: bool = False) -> Iterator[Place]:
     """`brain serve` of a checkout, with its rules."""
     port = free_port()
     environment = {**os.environ, "BRAIN_CONSUMERS": ",", "BRAIN_LOG_LEVEL": "error"}
+    environment["BRAIN_ACCESS__DECISIONS_RATE"] = "1000000"  # more than anybody can ask for, and looked at all the same
+    admin = secrets.token_hex(20) if with_keys else ""
+    if with_keys:
+        environment["BRAIN_API_KEY"] = admin
+    wanted_keys = (
+        {"name": "asks", "role": "evaluator", "agents": ["agent-7"]},
+        {"name": "reads", "role": "viewer"},
+    )
     python = checkout / ".venv" / "bin" / "python"  # its `brain` may name another environment, if that was moved
     options = ("--stream", f"sqlite:///{folder}/b.db", "--port", str(port))
     command = (python, "-m", "brain", "serve", *options)
@@ -105,8 +139,12 @@ def brain(checkout: Path, folder: Path, rules: int) -> Iterator[Place]:
             for n in range(rules)
         ]
         for start in range(0, rules, BATCH):
-            _post(f"{base}/api/policy/import", {"rules": wanted[start : start + BATCH], "replace": False})
-        yield Place(f"{base}/api/policy/evaluate", server.pid, ours, lambda answer: bool(answer["allowed"]))
+            _post(f"{base}/api/policy/import", {"rules": wanted[start : start + BATCH], "replace": False}, admin)
+        keys = ["", ""]
+        if with_keys:
+            keys = [_post(f"{base}/api/access/keys", asked, admin)["key"] for asked in wanted_keys]
+        url = f"{base}/api/policy/evaluate"
+        yield Place(url, server.pid, ours, lambda answer: bool(answer["allowed"]), *keys)
 
 
 @contextlib.contextmanager
@@ -156,7 +194,7 @@ def questions(rules: int) -> list[tuple[int, int]]:
 def check(places: Sequence[Place], asked: Sequence[tuple[int, int]]) -> None:
     """All places give the same answer to each question."""
     for resource, action in asked:
-        answers = {place.allowed(_post(place.url, place.body(resource, action))) for place in places}
+        answers = {place.allowed(_post(place.url, place.body(resource, action), place.key)) for place in places}
         assert answers == {action < ACTIONS}, (resource, action, answers)
 
 
@@ -168,17 +206,51 @@ def measure(
     script = folder / "ask.lua"
     script.write_text(
         f"local bodies = {{{bodies}}}\nlocal n = 0\n"
-        'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
+        f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n{_authorization(place.key)}'
         "request = function() n = n % #bodies + 1; return wrk.format(nil, nil, nil, bodies[n]) end\n"
     )
-    before = _cpu(place.pid)
+    before = cpu(place.pid)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), place.url]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert "Non-2xx" not in said, said
     done = int(_found(r"(\d+) requests in", said)[1])
     latency = _found(r"99%\s+([\d.]+)(us|ms|s)", said)
     p99 = float(latency[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[latency[2]]
-    return Figure(float(_found(r"Requests/sec:\s+([\d.]+)", said)[1]), p99, (_cpu(place.pid) - before) / done * 1e6)
+    return Figure(float(_found(r"Requests/sec:\s+([\d.]+)", said)[1]), p99, (cpu(place.pid) - before) / done * 1e6)
+
+
+@contextlib.contextmanager
+def reading(place: Place, seconds: int, folder: Path) -> Iterator[list[float]]:
+    """The other requests beside the block, so many a second, over connections that wait between two of them."""
+    script = folder / "read.lua"
+    base = place.url.partition("/api/")[0]
+    paths = ",".join(f'"{path}"' for path in READS)
+    script.write_text(
+        f"local paths = {{{paths}}}\nlocal n = 0\n{_authorization(place.reader)}"
+        f"delay = function() return {READERS * 1_000 // READS_A_SECOND} end\n"
+        'request = function() n = n % #paths + 1; return wrk.format("GET", paths[n]) end\n'
+    )
+    with process("wrk", "-t1", f"-c{READERS}", f"-d{seconds}s", "-s", script, base, stdout=subprocess.PIPE) as reader:
+        rates: list[float] = []
+        yield rates
+        said = reader.communicate()[0].decode()
+    assert "Non-2xx" not in said, said
+    rates.append(float(_found(r"Requests/sec:\s+([\d.]+)", said)[1]))
+
+
+def measure_beside(place: Place, asked: Sequence[tuple[int, int]], seconds: int, folder: Path) -> Beside:
+    """One turn of decisions alone, reads alone, and both."""
+    alone = measure(place, asked, seconds, folder)
+    _wait_for_quiet([place.pid])
+    before = cpu(place.pid)
+    with reading(place, seconds, folder) as read_alone:
+        pass
+    share = (cpu(place.pid) - before) / seconds
+    with reading(place, seconds, folder) as read_beside:
+        both = measure(place, asked, seconds, folder)
+    _wait_for_quiet([place.pid])
+    share *= read_beside[0] / read_alone[0]
+    return Beside(read_beside[0], 1 - both.rate / alone.rate, share, alone.p99, both.p99)
 
 
 def measure_many(place: Place, asked: Sequence[tuple[int, int]], seconds: int, folder: Path) -> Figure:
@@ -192,17 +264,19 @@ def measure_many(place: Place, asked: Sequence[tuple[int, int]], seconds: int, f
     return replace(found, rate=found.rate * MANY, cpu=found.cpu / MANY)
 
 
-def run(binary: Path, rules: int, turns: int, seconds: int, old: Path | None) -> dict[str, list[Figure]]:
+def run(
+    binary: Path, rules: int, turns: int, seconds: int, old: Path | None, with_keys: bool
+) -> tuple[dict[str, list[Figure]], list[Beside]]:
     """The figures of each server, turn by turn; `many` are those of evaluate-many, all allowed."""
     with contextlib.ExitStack() as opened:
         folders = [Path(opened.enter_context(tempfile.TemporaryDirectory())) for _ in range(3)]
         here = Path(sys.executable).parents[2]
         places = {
-            "brain": opened.enter_context(brain(here, folders[0], rules)),
+            "brain": opened.enter_context(brain(here, folders[0], rules, with_keys)),
             "cerbos": opened.enter_context(cerbos(binary, folders[1], rules)),
         }
         if old is not None:
-            places["old"] = opened.enter_context(brain(old, folders[2], rules))
+            places["old"] = opened.enter_context(brain(old, folders[2], rules, with_keys))
         asked = questions(rules)
         check(list(places.values()), asked)
         found: dict[str, list[Figure]] = {name: [] for name in places}
@@ -211,7 +285,8 @@ def run(binary: Path, rules: int, turns: int, seconds: int, old: Path | None) ->
                 _wait_for_quiet([one.pid for one in places.values()])
                 found[name].append(measure(place, asked, seconds, folders[0]))
         found["many"] = [measure_many(places["brain"], asked, seconds, folders[0]) for _ in range(turns)]
-        return found
+        _wait_for_quiet([places["brain"].pid])
+        return found, [measure_beside(places["brain"], asked, seconds, folders[0]) for _ in range(turns)]
 
 
 def table(rules: int, found: dict[str, list[Figure]]) -> str:
@@ -228,6 +303,19 @@ def table(rules: int, found: dict[str, list[Figure]]) -> str:
     return "\n".join(lines)
 
 
+def beside_table(found: Sequence[Beside]) -> str:
+    """The same of the turns with other requests."""
+    return "\n".join(
+        f"{one.reads:.0f} other requests a second take {one.share:.1%} of a core alone and lower the rate by "
+        f"{one.lowered:.1%}; p99 {one.p99_alone:.1f} ms without and {one.p99:.1f} ms with them"
+        for one in found
+    )
+
+
+def _authorization(key: str) -> str:
+    return f'wrk.headers["Authorization"] = "Bearer {key}"\n' if key else ""
+
+
 def _up(url: str, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while True:
@@ -237,13 +325,14 @@ def _up(url: str, seconds: float = 60.0) -> None:
         time.sleep(0.1)
 
 
-def _post(url: str, body: object) -> Any:
-    asked = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+def _post(url: str, body: object, key: str = "") -> Any:
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    asked = urllib.request.Request(url, json.dumps(body).encode(), headers)
     with urllib.request.urlopen(asked, timeout=120) as answer:
         return json.load(answer)
 
 
-def _cpu(pid: int) -> float:
+def cpu(pid: int) -> float:
     """The seconds of CPU that the process has used, by user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
@@ -253,9 +342,9 @@ def _wait_for_quiet(pids: Sequence[int], seconds: float = 120.0) -> None:
     """Until no server has work left of the turn before, which would take from the next one's."""
     deadline = time.monotonic() + seconds
     while True:
-        before = sum(map(_cpu, pids))
+        before = sum(map(cpu, pids))
         time.sleep(1.0)
-        if sum(map(_cpu, pids)) - before < 0.15:
+        if sum(map(cpu, pids)) - before < 0.15:
             return
         assert time.monotonic() < deadline, "a server does not come to rest"
 
@@ -273,10 +362,11 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--old", type=Path)
+    parser.add_argument("--key", action="store_true")
     given = parser.parse_args()
     assert shutil.which("wrk"), "the benchmark needs wrk; run: apt-get install wrk"
-    found = run(given.cerbos, given.rules, given.turns, given.seconds, given.old)
-    sys.stdout.write(table(given.rules, found) + "\n")
+    found, beside = run(given.cerbos, given.rules, given.turns, given.seconds, given.old, given.key)
+    sys.stdout.write(f"{table(given.rules, found)}\n{beside_table(beside)}\n")
 
 
 if __name__ == "__main__":

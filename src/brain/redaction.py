@@ -328,10 +328,19 @@ def _learn_text(text: str, known: set[Any] = _clean_texts) -> bool:
     """Look at the text; one without a secret is remembered, unless it is long. The number of those is bounded."""
     if len(text) > 256 or (len(text) >= _SHORTEST and _text_scanner()(text.encode("utf-8", "surrogatepass"))):
         return False
+    _remember(text, known)
+    return True
+
+
+def _remember(text: str, known: set[Any]) -> None:
     if len(known) >= 8_192:
         known.clear()
     known.add(text)
-    return True
+
+
+def remember_clean(text: str) -> None:
+    """Say that a text holds no secret, since this very process made it; it need not be looked at in events."""
+    _remember(text, _clean_texts)
 
 
 def redacted_json(data: bytes) -> bytes:

@@ -29,6 +29,20 @@ def test_a_bucket_lets_through_its_burst_and_then_its_rate() -> None:
     assert buckets.take("a") == pytest.approx(0.5)
 
 
+def test_to_look_whether_there_is_one_takes_none() -> None:
+    clock = Clock(100.0)
+    buckets = Buckets(SenderRate(2.0, 4.0), clock, most=2)
+    for name in "ab":
+        while buckets.has(name):
+            assert buckets.has(name)
+            assert buckets.take(name) == 0.0
+        assert buckets.take(name) > 0.0
+        assert not buckets.has(name)
+    assert not buckets.has("c"), "without room it is not plain"
+    clock.advance(0.5)
+    assert buckets.has("a")
+
+
 def test_without_room_new_senders_share_a_bucket_and_nobody_is_forgotten_early() -> None:
     clock = Clock(100.0)
     buckets = Buckets(SenderRate(1.0, 1.0), clock, most=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal
@@ -65,14 +65,41 @@ def acting(principal: Principal) -> Iterator[None]:
 
     Where others delegated to it, also the first of them as `on_behalf_of`, and all of them as `delegation`.
     """
-    delegated = {"on_behalf_of": principal.chain[0], "delegation": list(principal.chain)} if principal.chain else {}
-    meta = CURRENT.set({**CURRENT.get(), "principal": principal.shown(), **delegated})
+    meta = CURRENT.set({**CURRENT.get(), **_meta_of(principal)})
     who = _ACTING.set(principal)
     try:
         yield
     finally:
         _ACTING.reset(who)
         CURRENT.reset(meta)
+
+
+class requested_by:  # noqa: N801  (used as a statement; two generators would cost four times as much)
+    """`with correlation(id, **trace), acting(principal)` in one, for one `with` statement: for hot paths."""
+
+    __slots__ = ("_meta", "_new", "_principal", "_who")
+
+    def __init__(self, principal: Principal, correlation_id: str, trace: Mapping[str, str]) -> None:
+        self._principal = principal
+        self._new = {**CURRENT.get(), "correlation_id": correlation_id, **trace, **_meta_of(principal)}
+
+    def __enter__(self) -> None:
+        self._meta = CURRENT.set(self._new)
+        self._who = _ACTING.set(self._principal)
+
+    def __exit__(self, *_: object) -> None:
+        _ACTING.reset(self._who)
+        CURRENT.reset(self._meta)
+
+
+def _meta_of(principal: Principal) -> dict[str, Any]:
+    if not principal.chain:
+        return {"principal": principal.shown()}
+    return {
+        "principal": principal.shown(),
+        "on_behalf_of": principal.chain[0],
+        "delegation": list(principal.chain),
+    }
 
 
 def current_principal() -> Principal | None:

@@ -74,6 +74,10 @@ class Api:
             if part.known is not None and part.serves(head):
                 yield from part.known
 
+    def is_prepared(self, path: str) -> bool:
+        """Whether all is there that a request to this path needs."""
+        return _head(path) in self._prepared
+
     async def prepare(self, path: str) -> None:
         """Have what a request to this path needs. Raises what the import of a part's module raises."""
         whole = _is_document(path)

@@ -8,20 +8,20 @@ and runs their tasks and the stream's consumers.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 from starlette.applications import Starlette
 
 from brain.access.settings import AccessSettings
 from brain.extras import require_extras
-from brain.plugins import Routes
+from brain.plugins import Quick, Routes
 from brain.server import health, problems
 from brain.server.api import Api, PreparesApi, ServesApi
 from brain.server.body import BodyReader
 from brain.server.components import Components
 from brain.server.correlation import Correlation
+from brain.server.direct import DirectAnswers
 from brain.server.headers import SafeHeaders
 from brain.server.health import Endpoints
 from brain.server.idempotency import Idempotency
@@ -98,8 +98,14 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     _add_own_routes(api, stream, live, components, endpoints)
     mount_page(app)
     signed = SignedRequests(agents, store, access.urls, settings.body_limit)
-    gate = partial(Gate, settings, stream, Senders(known, signed, people, tokens), roles)
-    _add_middleware(app, api, settings, gate, components, keys)
+    paths = Paths(api.known)
+    gate = Gate(settings, stream, Senders(known, signed, people, tokens), roles, paths)
+    _add_middleware(app, api, settings, gate, components, keys, paths)
+
+    def quick(path: str) -> Quick | None:
+        return components.quick(path) if api.is_prepared(path) else None
+
+    app.state.direct = DirectAnswers(quick, gate, settings.body_limit)
     return app
 
 
@@ -118,12 +124,12 @@ def _add_middleware(
     app: Starlette,
     api: Api,
     settings: CoreSettings,
-    gate: Callable[[Paths], Gate],
+    gate: Gate,
     components: Components,
     keys: RequestKeys,
+    paths: Paths,
 ) -> None:
     """The last one added is the first to see a request."""
-    paths = Paths(api.known)
     problems.install(app, paths.methods)
     app.add_middleware(ServesApi, api=api)
     app.add_middleware(NamesUnreadable)
@@ -131,7 +137,7 @@ def _add_middleware(
     app.add_middleware(KnownParameters, paths=paths)
     app.add_middleware(BodyReader, limit=settings.body_limit, paths=paths)
     app.add_middleware(QuickAnswers, quick=components.quick, limit=settings.body_limit)
-    app.add_middleware(AccessControl, gate=gate(paths))
+    app.add_middleware(AccessControl, gate=gate)
     app.add_middleware(PreparesApi, api=api)
     app.add_middleware(problems.LastResort)
     app.add_middleware(SafeHeaders)

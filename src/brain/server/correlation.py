@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from random import getrandbits
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brain.charter import correlation
+from brain.redaction import remember_clean
 from brain.stream.tracing import traceparent_in
 
 HEADER = "X-Correlation-Id"
@@ -33,25 +35,33 @@ class Correlation:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        given = headers.get(HEADER, "")
-        correlation_id = given if _ID(given) else f"req_{getrandbits(128):032x}"
+        correlation_id = given_id(headers.get(HEADER, "")) or new_id()
 
         async def with_id(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.accept"):
                 message["headers"] = [*message.get("headers", ()), (_NAME, correlation_id.encode())]
             await send(message)
 
-        with correlation(correlation_id, **_trace(headers)):
+        trace = trace_of(headers.getlist("traceparent"), ",".join(headers.getlist("tracestate")))
+        with correlation(correlation_id, **trace):
             await self._app(scope, receive, with_id)
 
 
-def _trace(headers: Headers) -> dict[str, str]:
-    """The request's trace context as meta; none when there are two `traceparent` headers."""
-    if "traceparent" not in headers:
-        return {}
-    parents = headers.getlist("traceparent")
+def new_id() -> str:
+    """The id of a request that has none."""
+    made = f"req_{getrandbits(128):032x}"
+    remember_clean(made)
+    return made
+
+
+def given_id(header: str) -> str | None:
+    """The id of a request with this header ("" for none); None where it gets one."""
+    return header if _ID(header) else None
+
+
+def trace_of(parents: Sequence[str], state: str) -> dict[str, str]:
+    """A request's trace context as meta, of its `traceparent` headers; none when there are two of them."""
     parent = traceparent_in(parents[0]) if len(parents) == 1 else None
     if parent is None:
         return {}
-    state = ",".join(headers.getlist("tracestate"))
     return {"traceparent": parent, "tracestate": state} if _TRACESTATE(state) else {"traceparent": parent}

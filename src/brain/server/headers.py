@@ -14,7 +14,7 @@ _HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
 )
 _OF_FILES = (*_HEADERS, (b"cache-control", b"no-cache"))
-_OF_ANSWERS = (*_HEADERS, (b"cache-control", b"no-store"))
+OF_ANSWERS = (*_HEADERS, (b"cache-control", b"no-store"))
 
 
 class SafeHeaders:
@@ -28,7 +28,7 @@ class SafeHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_file = scope.get("path", "").startswith((STATIC_PREFIX, PLUGIN_PREFIX))
-        ours = _OF_FILES if is_file else _OF_ANSWERS
+        ours = _OF_FILES if is_file else OF_ANSWERS
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -12,17 +12,23 @@ from typing import Any
 
 from brain.extras import is_installed
 from brain.logs import Log
+from brain.server.direct import DirectAnswers, direct
 
 log: Log = Log("brain.server.connections")
 
 
-def protocol(header_seconds: float) -> Callable[..., asyncio.Protocol]:
-    """Makes the protocol of a connection: httptools' where that is installed, as uvicorn chooses; else h11's."""
-    if is_installed("httptools"):
-        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Base
-    else:
-        from uvicorn.protocols.http.h11_impl import H11Protocol as Base  # type: ignore[assignment]
-    return impatient(Base, header_seconds)
+def protocol(header_seconds: float, answers: DirectAnswers) -> Callable[..., asyncio.Protocol]:
+    """Makes the protocol of a connection: httptools' where that is installed, as uvicorn chooses; else h11's.
+
+    Over httptools some requests have `answers` at once.
+    """
+    if not is_installed("httptools"):
+        from uvicorn.protocols.http.h11_impl import H11Protocol
+
+        return impatient(H11Protocol, header_seconds)
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    return direct(impatient(HttpToolsProtocol, header_seconds), answers)
 
 
 def impatient(base: Any, header_seconds: float) -> Callable[..., asyncio.Protocol]:
@@ -40,15 +46,19 @@ def impatient(base: Any, header_seconds: float) -> Callable[..., asyncio.Protoco
         def data_received(self, data: bytes) -> None:
             before = self.cycle
             super().data_received(data)
-            if self.cycle is not before:  # a head is whole
-                if self._late is not None:
-                    self._stop()
+            if self.cycle is not before:
+                self.head_is_whole()
             elif self._late is None and self._between():  # the beginning of the next one
                 self._wait()
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop()
             super().connection_lost(exc)
+
+        def head_is_whole(self) -> None:
+            """There is nothing to wait for until the next one begins."""
+            if self._late is not None:
+                self._stop()
 
         def _between(self) -> bool:
             return self.cycle is None or bool(self.cycle.response_complete)

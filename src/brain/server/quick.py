@@ -6,7 +6,7 @@ ordinary way to the route, as does what the plug-in leaves to it: so refusals, w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,7 +29,7 @@ class QuickAnswers:
         if scope["type"] != "http" or scope["method"] != "POST" or (answer := self._quick(scope["path"])) is None:
             await self._app(scope, receive, send)
             return
-        if scope["query_string"] or not _is_plain(scope["headers"]):
+        if scope["query_string"] or not is_plain(scope["headers"]):
             await self._app(scope, receive, send)
             return
         message = await receive()
@@ -44,7 +44,7 @@ class QuickAnswers:
         await send({"type": "http.response.body", "body": found})
 
 
-def _is_plain(headers: list[tuple[bytes, bytes]]) -> bool:
+def is_plain(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether they say that the body is JSON, and nothing that a route would have to look at."""
     is_json = False
     for name, value in headers:

@@ -55,6 +55,13 @@ class Buckets:
         self._full_at[name] = after
         return 0.0
 
+    def has(self, name: str) -> bool:
+        """Whether `take` would find one for a name that has a bucket, or can have one; nothing is taken."""
+        full_at = self._full_at.get(name)
+        if full_at is None:
+            return len(self._full_at) < self._most
+        return full_at + self._cost - self._clock() <= self._ahead
+
     def _room(self, name: str, now: float) -> tuple[str, float]:
         """The bucket for a new name: its own, once those that are full are forgotten; else one that all share."""
         self._full_at = {kept: full_at for kept, full_at in self._full_at.items() if full_at > now}
@@ -89,6 +96,10 @@ class RateLimits:
     def wait(self, kind: str, who: Principal) -> float:
         """Take one for a request; 0.0 when there was one, else the seconds until there is."""
         return self._buckets[kind].take(sender_name(who))
+
+    def has(self, kind: str, who: Principal) -> bool:
+        """Whether `wait` would be 0.0 now; where that is not plain it says no."""
+        return self._buckets[kind].has(sender_name(who))
 
     def wait_of_refusal(self, address: str | None) -> float:
         """As `wait`, for a request that is refused: of whom is not certain, so its address counts."""

@@ -81,7 +81,7 @@ async def serving(
                 server_header=False,
                 proxy_headers=bool(settings.trusted_proxies),
                 forwarded_allow_ips=[*settings.trusted_proxies],
-                http=protocol(settings.table(AccessSettings).header_seconds),  # type: ignore[arg-type]
+                http=protocol(settings.table(AccessSettings).header_seconds, app.state.direct),  # type: ignore[arg-type]
                 timeout_graceful_shutdown=DRAIN_SECONDS,
                 ws=_websocket if is_installed("websockets") else "none",  # type: ignore[arg-type]
             )

@@ -12,6 +12,7 @@ The rules, in the order they are applied to every request:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from ipaddress import ip_address
 from math import ceil
@@ -36,7 +37,7 @@ from brain.server.lasting import ended, lasts
 from brain.server.paths import Paths
 from brain.server.people import CALLBACK, LOGIN, KnownPeople
 from brain.server.problems import problem
-from brain.server.rate_limits import RateLimits, sender_name
+from brain.server.rate_limits import CHANGE, RateLimits, sender_name
 from brain.server.roles import Roles
 from brain.server.senders import Senders
 from brain.server.sessions import COOKIE, SESSION_SECONDS, Sessions
@@ -170,7 +171,28 @@ class Gate:
             return Refusal(problem(403, "Forbidden", f"{fault}; use a key of another role"), who, fault, action)
         return who
 
-    def _foreign(self, method: str | None, path: str, headers: Headers) -> Response | None:
+    def is_plain(self, method: str, path: str, headers: Mapping[str, str]) -> bool:
+        """Whether it hangs on its sender alone if a request with these headers may be made."""
+        is_free = _is_open(path) or self._paths.is_signed(method, path) or self.costly.is_costly(path)
+        return not is_free and self._foreign(method, path, headers) is None
+
+    def let_in(self, path: str, authorization: str, address: str | None) -> Principal | None:
+        """Who makes a plain POST that may be made now, as `admit` and `limited` say; None leaves it to them.
+
+        It is not counted: `count` does that, once it is answered.
+        """
+        who = self.senders.at_once(authorization, address)
+        if who is None or not self._limits.has(self._limits.kind("POST", path) or CHANGE, who):
+            return None
+        if self.senders.guarded and not self._roles.allow(who, self._paths.action("POST", path), "POST", path):
+            return None
+        return who
+
+    def count(self, path: str, who: Principal) -> None:
+        """Count a request that was let in."""
+        self._limits.wait(self._limits.kind("POST", path) or CHANGE, who)
+
+    def _foreign(self, method: str | None, path: str, headers: Headers | Mapping[str, str]) -> Response | None:
         host = headers.get("host", "")
         if self._check_hosts and not self._host_known(host):
             return problem(
@@ -267,7 +289,7 @@ def _is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
 
 
-def _from_elsewhere(headers: Headers, host: str) -> bool:
+def _from_elsewhere(headers: Headers | Mapping[str, str], host: str) -> bool:
     origin = headers.get("origin")
     if origin is not None:
         return urlsplit(origin).netloc.lower() != host.lower() or not host

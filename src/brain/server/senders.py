@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope
 from brain.access.agent_models import SIGNATURE
 from brain.access.agent_sessions import PREFIX as AGENT_SESSION
 from brain.access.delegation import HEADER as DELEGATION
+from brain.access.key_form import digest_of
 from brain.access.models import Key
 from brain.access.token_issuers import looks_like_token
 from brain.charter import Principal
@@ -64,8 +65,15 @@ class Senders:
             return await self._tokens.over(who, headers.get("authorization", "").partition(" ")[2].strip())
         return (await self.sender(headers, address, None))[1]
 
-    async def _bearer(self, headers: Headers, address: str | None) -> tuple[Principal, str | None]:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
+    def at_once(self, authorization: str, address: str | None) -> Principal | None:
+        """The sender of a request that shows no more than this header ("" for none), and is neither signed nor
+        delegated; None where that must be looked for, and for one who is not let in."""
+        found = self._known(authorization, address)
+        return None if found is None or found[1] is not None else self._agents.bounded(found[0])
+
+    def _known(self, authorization: str, address: str | None) -> tuple[Principal, str | None] | None:
+        """Who sends a request with this header and no cookie; None where that must be looked for."""
+        scheme, _, token = authorization.partition(" ")
         is_bearer = scheme.lower() == "bearer"
         if is_bearer and token.startswith(AGENT_SESSION):
             agent, fault = self._agents.by_session(token.strip(), address)
@@ -74,6 +82,18 @@ class Senders:
             return agent or _nobody(address), fault
         if not self.guarded:
             return _nobody(address), None
+        if not is_bearer or (self._tokens.is_on and looks_like_token(token.strip())):
+            return None
+        digest = digest_of(token.strip())
+        key = self.keys.find(digest)
+        return None if key is None else self._of_key(key, digest, "key", address)
+
+    async def _bearer(self, headers: Headers, address: str | None) -> tuple[Principal, str | None]:
+        known = self._known(headers.get("authorization", ""), address)
+        if known is not None:
+            return known
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        is_bearer = scheme.lower() == "bearer"
         if is_bearer and self._tokens.is_on and looks_like_token(token.strip()):
             who, fault = await self._tokens.who(token.strip(), address)
             if fault is None and who.proves is not None:
@@ -91,6 +111,9 @@ class Senders:
             key = self.keys.find(digest)
         if key is None:
             return _nobody(address), missing
+        return self._of_key(key, digest, how, address)
+
+    def _of_key(self, key: Key, digest: str, how: str, address: str | None) -> tuple[Principal, str | None]:
         over = key.fault(digest, self.keys.clock())
         if over is not None:
             return key.principal(f"{over} {how}", address), f"the key {key.name} is {over}"

@@ -46,6 +46,9 @@ BACKLOG = 5000  # records waiting from which on CRITICAL ones go first
 KEPT_SEGMENTS = 16  # stored segments kept for a backend that may come back empty
 ORPHANS = 64  # journals of ended processes taken up at a time; each needs up to three descriptors
 _HOUSEKEEPING = 0.5  # seconds
+GATHER_SECONDS = 0.005
+"""How long events are gathered before the next append, while they come faster than BUSY and nobody awaits a receipt."""
+BUSY = 1000.0  # events a second
 _KEPT = "the stream was closed before this event was stored; it is kept"
 _REMEMBERED = 64  # batches whose positions are known to receipts that are awaited late
 
@@ -263,7 +266,9 @@ class Shipper:
         self._identified = False
         self._next_housekeeping = 0.0
         self._waking = Waking()
+        self._stored_at = 0.0  # by the monotonic clock
         self._stopping = threading.Event()
+        self._draining = False
         self._drained = threading.Event()
         self._receipts = InterruptibleLock()
         self._waiters: dict[int, list[Future[str]]] = {}
@@ -314,6 +319,7 @@ class Shipper:
                 future.set_exception(Unavailable(_KEPT))
             else:
                 self._waiters.setdefault(seq, []).append(future)
+                self._waking.wake()
         return future
 
     def when_stored(self, upto: int) -> Future[None]:
@@ -327,6 +333,7 @@ class Shipper:
                 future.set_exception(Unavailable(_KEPT))
             else:
                 self._flushes.append((upto, future))
+                self._waking.wake()
         return future
 
     def _answer_flushes(self) -> None:
@@ -345,6 +352,7 @@ class Shipper:
         its last step. One that is stuck in a call to a hung backend is left to itself, and ends with the process.
         """
         deadline = time.monotonic() + timeout
+        self._draining = True
         self._drained.clear()
         self.wake()
         if self._own.waiting and self.thread.is_alive():
@@ -410,7 +418,7 @@ class Shipper:
         delay = 0.0
         while not self._stopping.is_set():
             try:
-                worked = self._turn()
+                before, worked = self._own.next, self._turn()
                 delay = 0.0
             except Unavailable as error:
                 self.failures += 1
@@ -429,11 +437,25 @@ class Shipper:
                 self._drained.set()
             if self._flushes:
                 self._answer_flushes()
-            if not worked or self._is_done():
+            if self._is_busy(self._own.next - before):
+                self._waking.wait(GATHER_SECONDS)
+            elif not worked or self._is_done():
                 self.idle = True
                 if self._journal.next_seq <= self._own.next:
                     self._waking.wait(_HOUSEKEEPING)
                 self.idle = False
+
+    def _is_busy(self, stored: int) -> bool:
+        """Whether it is better to gather than to store at once; so many events were stored just now.
+
+        An append of a few events costs as much as one of many, and so does all that it wakes. While this thread
+        gathers, `publish` does not wake it, but whoever awaits a receipt does. An event that others follow one by one,
+        as each causes the next, is not held up: more than one must have come.
+        """
+        before, self._stored_at = self._stored_at, time.monotonic()
+        many = stored > 1 and stored >= BUSY * (self._stored_at - before)
+        awaited = self._waiters or self._flushes or self._draining
+        return many and not awaited and self._journal.next_seq - self._own.next < BATCH
 
     def _is_done(self) -> bool:
         """Whether there is nothing to store, so that there is no need to look at the files once more."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,12 @@ CREATE TRIGGER dead_letter_renamed AFTER UPDATE OF grp ON dead_letters BEGIN {_L
 """
 _SCHEMA = Schema("stream", (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4))
 _AHEAD = 60.0  # seconds by which the clocks of two processes may differ
-_ROWS = 250  # events written by one INSERT statement: one step, during which other threads of Python can run
+_ROWS = 250  # events written by one INSERT statement: one step, during which other threads of Python can run ...
+_READ = """SELECT group_concat(position), group_concat(length(data)), CAST(group_concat(CAST(data AS TEXT), '') AS BLOB)
+    FROM (SELECT position, CAST(data AS BLOB) AS data FROM events
+        WHERE position > ? AND (only_group IS NULL OR only_group = ?) ORDER BY position LIMIT ?)"""
+"""... and read by one. At each step the interpreter changes hands where others wait for it: to read row by row is to
+wait for it a thousand times, and to hold up whoever has it."""
 _HEAD = -1  # the `part` of what is kept of a block of the index besides its parts
 _POLL = 0.002  # seconds between looks for events that another process stored, where the system tells of none
 _SAFETY = 0.1  # seconds between such looks where it does: a process of an earlier version touches no file
@@ -169,14 +175,8 @@ class SQLiteBackend:
 
     def read(self, after: str, limit: int, group: str | None = None) -> list[Entry]:
         """As Backend says."""
-        rows = self._query(
-            "SELECT position, data FROM events WHERE position > ? AND (only_group IS NULL OR only_group = ?) "
-            "ORDER BY position LIMIT ?",
-            position_number(after),
-            group,
-            limit,
-        )
-        return [Entry(str(position), data) for position, data in rows]
+        with self._reading() as db:
+            return _read(db, position_number(after), limit, group)
 
     def read_back(self, before: str, limit: int) -> list[Entry]:
         """As Backend says."""
@@ -376,16 +376,12 @@ class SQLiteBackend:
         while True:
             with self._transaction() as db:
                 self._check_member(db, group, consumer)
-                rows = db.execute(
-                    "SELECT position, data FROM events WHERE position > (SELECT read_to FROM groups WHERE name = ?) "
-                    "AND (only_group IS NULL OR only_group = ?) ORDER BY position LIMIT ?",
-                    (group, group, limit),
-                ).fetchall()
-                if not rows:
+                read_to = db.execute("SELECT read_to FROM groups WHERE name = ?", (group,)).fetchone()[0]
+                read = _read(db, read_to, limit, group)
+                if not read:
                     return []
-                found = rows if wanted is None else [row for row in rows if wanted(row[1])]
-                db.execute("UPDATE groups SET read_to = ? WHERE name = ?", (rows[-1][0], group))
-                entries = [Entry(str(position), data) for position, data in found]
+                entries = read if wanted is None else [entry for entry in read if wanted(entry.data)]
+                db.execute("UPDATE groups SET read_to = ? WHERE name = ?", (int(read[-1].position), group))
                 if entries:
                     held = f"[{','.join([entry.position for entry in entries])}]"
                     statement = "INSERT INTO pending SELECT ?, value, ?, 1 FROM json_each(?)"
@@ -548,10 +544,15 @@ class SQLiteBackend:
             log.debug("the write-ahead log was not tidied; a later turn does it", error=str(error))
 
     def _query(self, statement: str, *values: object) -> list[Any]:
+        with self._reading() as db:
+            return db.execute(statement, values).fetchall()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
         self._file.check()
         try:
             with self._reader as db:
-                return db.execute(statement, values).fetchall()
+                yield db
         except sqlite3.Error as error:
             raise Unavailable(f"stream: {explained(self.path, error)}") from error
 
@@ -568,6 +569,22 @@ class SQLiteBackend:
         if db.execute("SELECT 1 FROM members WHERE grp = ? AND consumer = ?", (group, consumer)).fetchone() is None:
             self._check_group(db, group)
             raise Fenced(f"group {group!r}: {consumer} is not a member any more")
+
+
+def _read(db: sqlite3.Connection, after: int, limit: int, group: str | None) -> list[Entry]:
+    """At most `limit` events for the group (None: for all) after a position."""
+    found: list[Entry] = []
+    while len(found) < limit:
+        size = min(_ROWS, limit - len(found))
+        positions, lengths, data = db.execute(_READ, (after, group, size)).fetchone()
+        if positions is None:
+            break
+        numbers, ends = positions.split(","), [*accumulate(map(int, lengths.split(",")))]
+        found += [Entry(number, data[start:end]) for number, start, end in zip(numbers, [0, *ends], ends, strict=False)]
+        after = int(numbers[-1])
+        if len(numbers) < size:
+            break
+    return found
 
 
 def _connect(path: Path, power: bool) -> sqlite3.Connection:
