@@ -27,11 +27,13 @@ class Sealing:
 
     def next(self, previous: bytes, leaf: bytes, fields: Sequence[object]) -> bytes:
         """The seal of a row with these SearchFields that comes after the one with the seal `previous`."""
-        return hmac.digest(self._secret, previous + leaf + _pack(fields), "sha256")[:SEAL]
+        return self._seal(previous + leaf + _pack(fields))
 
     def deletion(self, seal: bytes) -> bytes:
         """The seal which shows that retention deleted the payload of the row with `seal`."""
         return self._seal(b"deleted" + seal)
 
     def _seal(self, message: bytes) -> bytes:
-        return hmac.digest(self._secret, message, "sha256")[:SEAL]
+        seal = self._begun.copy()  # an HMAC whose key is already in: half the time of hmac.digest
+        seal.update(message)
+        return seal.digest()[:SEAL]

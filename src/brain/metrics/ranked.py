@@ -88,21 +88,32 @@ def rank(
     heapq.heapify(heap)
     for label, observation in observations:
         row = rows.get(label)
-        if row is None:
+        if row is not None:
+            row.add(observation)
+        elif label == OTHER:
             row = rows[label] = make()
-            if label != OTHER:
-                if len(heap) >= limit:
-                    row.error = _make_room(rows, heap, make)
-                heapq.heappush(heap, (row.error, label))
-        row.add(observation)
+            row.add(observation)
+        elif len(heap) < limit:
+            row = rows[label] = make()
+            row.add(observation)
+            heapq.heappush(heap, (row.weight, label))
+        else:
+            weight = _make_room(rows, heap, make)
+            row = rows[label] = make()
+            row.error = weight
+            row.add(observation)
+            heapq.heapreplace(heap, (row.weight, label))
 
 
 def _make_room(rows: MutableMapping[str, R], heap: list[tuple[int, str]], make: Callable[[], R]) -> int:
-    """Add the lightest row (of equal ones the first by label) to OTHER; its weight."""
-    while heap[0][0] < (weight := rows[heap[0][1]].weight):
-        heapq.heapreplace(heap, (weight, heap[0][1]))
-    weight, label = heapq.heappop(heap)
+    """Add the lightest row (of equal ones the first by label) to OTHER; its weight. It is still on top of the heap."""
+    weight, label = heap[0]
+    while weight < (now := rows[label].weight):
+        heapq.heapreplace(heap, (now, label))
+        weight, label = heap[0]
     gone = rows.pop(label)
-    other = rows.setdefault(OTHER, make())
+    other = rows.get(OTHER)
+    if other is None:
+        other = rows[OTHER] = make()
     other.absorb(gone)
     return weight
