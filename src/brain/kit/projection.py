@@ -269,9 +269,14 @@ class Projection:
             positions.rename(db, former, self.group)
         log.info("a projection has a new name", group=self.group, former=former)
 
+    @property
+    def wants_all(self) -> bool:
+        """Whether every event is decoded for it."""
+        return self._wanted is None
+
     def passed_over(self, page: Page) -> str | None:
         """The position reached, when the page has nothing for this projection and need not be stored."""
-        if self._is_store_due() or page.decoded(self._wanted):
+        if self._is_store_due() or page.decoded(self._wanted, self.pattern):
             return None
         last = page.entries[-1]
         self._reached = Place(last.position, anchor_of(last.data))
@@ -282,7 +287,7 @@ class Projection:
         stands = positions.lock(db, self.group)
         if self._moved_by_another(stands):
             return lambda: stands.position
-        items = page.decoded(self._wanted)
+        items = page.decoded(self._wanted, self.pattern)
         fresh = self._fresh(db, stands.applied, items) if items else []
         if fresh:
             self._apply(db, fresh)

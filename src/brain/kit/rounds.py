@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import sqlalchemy as sa
 
+from brain.garbage import gc_paused
 from brain.kit.database_threads import for_tasks
 from brain.logs import Log
 from brain.stream import EventStream
@@ -39,6 +40,10 @@ class Member(Protocol):
     """A projection in a round. All of this is called in a thread."""
 
     group: str
+
+    @property
+    def wants_all(self) -> bool:
+        """Whether every event is decoded for it: those come first, so that no other one reads types by itself."""
 
     def passed_over(self, page: Page) -> str | None:
         """The position reached, when there is nothing to apply and to store; else None."""
@@ -137,14 +142,14 @@ class Rounds:
             del self._reads[place]
 
     async def _run(self, batches: dict[Member, _Batch]) -> None:
-        members = sorted(batches, key=lambda member: member.group)
+        members = sorted(batches, key=lambda member: (not member.wants_all, member.group))
         pages = [(member, batches[member].page) for member in members]
         outcomes: Sequence[Applied | BaseException]
         try:
             if self._database.dialect.name == "sqlite":
                 outcomes = await for_tasks(self._database, _together, self._database, pages)
             else:
-                alone = (for_tasks(self._database, _alone, self._database, *each) for each in pages)
+                alone = (for_tasks(self._database, _one_by_one, self._database, *each) for each in pages)
                 outcomes = await asyncio.gather(*alone)
         except BaseException as error:
             for batch in batches.values():
@@ -173,7 +178,15 @@ def _look_at(task: asyncio.Task[Page | None]) -> None:
 
 
 def _together(database: sa.Engine, pages: Sequence[tuple[Member, Page]]) -> list[Applied | BaseException]:
-    """All in one transaction; what each reached, or raised."""
+    """All in one transaction; what each reached, or raised.
+
+    The garbage collector is off meanwhile: it would look through the events, which are none, again and again.
+    """
+    with gc_paused():
+        return _in_one_transaction(database, pages)
+
+
+def _in_one_transaction(database: sa.Engine, pages: Sequence[tuple[Member, Page]]) -> list[Applied | BaseException]:
     began = time.monotonic()
     passed = [member.passed_over(page) for member, page in pages]
     applying = [each for each, reached in zip(pages, passed, strict=True) if reached is None]
@@ -191,6 +204,11 @@ def _together(database: sa.Engine, pages: Sequence[tuple[Member, Page]]) -> list
         return [_alone(database, *each) for each in pages]
     settled = iter([_settled(commit, began) for commit in commits])
     return [next(settled) if reached is None else Applied(reached, 0.0) for reached in passed]
+
+
+def _one_by_one(database: sa.Engine, member: Member, page: Page) -> Applied | BaseException:
+    with gc_paused():
+        return _alone(database, member, page)
 
 
 def _alone(database: sa.Engine, member: Member, page: Page) -> Applied | BaseException:

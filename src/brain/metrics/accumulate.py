@@ -95,12 +95,16 @@ class Increments:
             self.ranked[name].append((bucket, label, value))
 
     def add_each(self, name: str, observations: Sequence[Observation]) -> None:
-        """All observations of a series, in order."""
-        for (bucket, label, value), count in Counter(observations).items():
-            cell = self.cells[bucket, name, label]
+        """All observations of a series, in order; labels from outside are made to fit here, each once."""
+        counts = Counter(observations)
+        labels = {label: text(label) if name in series.RANKED else label for _, label, _ in counts}
+        for (bucket, label, value), count in counts.items():
+            cell = self.cells[bucket, name, labels[label]]
             cell.count += count
             cell.sum += count * value
         if name in series.RANKED:
+            if any(label != written for label, written in labels.items()):
+                observations = [(bucket, labels[label], value) for bucket, label, value in observations]
             self.ranked[name] += observations
 
     def observe(self, event: Event, name: str, label: str, seconds: float) -> None:
@@ -123,8 +127,8 @@ def accumulate(events: Iterable[tuple[str, Event]]) -> Increments:
         bucket = bucket_of(event.timestamp)
         if bucket not in increments.first:
             increments.first[bucket] = position
-        types.append((bucket, text(event.type), 0))
-        modules.append((bucket, text(event.source.removesuffix("_service")), 0))
+        types.append((bucket, event.type, 0))
+        modules.append((bucket, event.source.removesuffix("_service"), 0))
         severity = event.payload.get("severity")
         if severity is not None:
             increments.add(bucket, series.EVENTS_BY_SEVERITY, one_of(SEVERITIES, severity))
@@ -149,8 +153,9 @@ def _add_decisions(increments: Increments, decisions: Sequence[tuple[int, Event]
         effect = one_of(EFFECTS, payload.get("effect"))
         denied = int(effect == _DENY)
         effects.append((bucket, effect, 0))
-        agents.append((bucket, text(payload.get("agent_id")), denied))
-        actions.append((bucket, text(payload.get("action")), denied))
+        agent, action = payload.get("agent_id"), payload.get("action")
+        agents.append((bucket, agent if agent.__class__ is str else text(agent), denied))
+        actions.append((bucket, action if action.__class__ is str else text(action), denied))
         increments.latest[series.DECISIONS_BY_EFFECT, effect] = (event, 1.0)
     increments.add_each(series.DECISIONS_BY_EFFECT, effects)
     increments.add_each(series.DECISIONS_BY_AGENT, agents)

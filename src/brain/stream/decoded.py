@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hashlib import blake2b, sha256
 from typing import NamedTuple
 
-from brain.charter import Event
+from brain.charter import Event, Pattern
 from brain.errors import EnvelopeError
 from brain.locks import InterruptibleLock
 from brain.logs import Log
@@ -51,13 +51,20 @@ class Page:
         self._items: list[DecodedEvent | None] = [None] * len(entries)
         self._all: Sequence[DecodedEvent] | None = None
 
-    def decoded(self, wanted: EventFilter | None) -> Sequence[DecodedEvent]:
-        """Those of the events that are wanted."""
+    def decoded(self, wanted: EventFilter | None, pattern: Pattern | None = None) -> Sequence[DecodedEvent]:
+        """Those of the events that are wanted; by the same pattern, where all are decoded anyway."""
         with self._lock:
             if wanted is None:
                 if self._all is None:
                     self._all = [self._item(place) for place in range(len(self.entries))]
                 return self._all
+            if self._all is not None and pattern is not None:
+                matches = pattern.matches
+                return [
+                    item
+                    for item in self._all
+                    if (matches(item.event.type) if item.event is not None else wanted(item.data))
+                ]
             return [self._item(place) for place, entry in enumerate(self.entries) if wanted(entry.data)]
 
     def _item(self, place: int) -> DecodedEvent:
